@@ -1,0 +1,66 @@
+# Each target does its own set-up: the virtual environment from the pinned lock, Kafka's jars and Restate's binary.
+#
+#   make demo          the food-ordering example on a Kafka and a Restate of its own
+#   make test          lint, contracts, types, unit and integration tests
+#   make lint types unit integration     the parts of it
+#   make lock          pin the dependencies anew (after a change in pyproject.toml)
+#   make clean         remove what was built here (downloads stay in ~/.cache/kallback)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types unit integration lock clean setup servers
+
+BIN := .venv/bin
+REPORTS := .cache/reports
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+demo: servers
+	$(BIN)/python examples/food_ordering/demo.py
+
+test: lint types unit integration
+	@$(BIN)/python scripts/skipped.py $(REPORTS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+unit: setup
+	@mkdir -p $(REPORTS)
+	$(BIN)/coverage run -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml
+	$(BIN)/coverage report --skip-covered
+	$(BIN)/coverage report --skip-covered --include='protocol/*' --fail-under=100
+
+integration: servers
+	@mkdir -p $(REPORTS)
+	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration --junitxml=$(REPORTS)/integration.xml
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml scripts/make-venv
+	@scripts/make-venv .venv
+	@touch $@
+
+servers: setup
+	@$(BIN)/python -m kallback.testing.fetch
+
+lock:
+	python3 -m venv .cache/lock
+	.cache/lock/bin/pip install --quiet uv
+	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
+		--generate-hashes --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

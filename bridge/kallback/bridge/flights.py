@@ -1,0 +1,93 @@
+"""The tokens that this bridge knows: in flight, with the copies that attached to them, and lately delivered."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from kallback.bridge.completers import Completion
+from kallback.bridge.decide import Seen
+from kallback.bridge.verify import Target
+from kallback.kafka import Consumer, Record
+
+
+class Arrival:
+    """A record with the consumer that handed it out: only that one may be told that it is done.
+
+    A consumer that broke down is replaced by another, whose epochs say nothing of the first one's records.
+    """
+
+    __slots__ = ("consumer", "record", "size")
+
+    def __init__(self, record: Record, consumer: Consumer) -> None:
+        self.record = record
+        self.consumer = consumer
+        self.size = len(record.value or b"")
+
+
+class Flight:
+    """One token on its way to Restate.
+
+    Attributes:
+        arrival: the record that opened it.
+        completion: what is posted; replaced by a failure when the result turns out to be unusable.
+        copies: records with the same token that came meanwhile, and what they complete.
+        failures: how often Restate did not take it.
+        unusable: reason and detail, if what is posted stands in for an unusable result.
+    """
+
+    __slots__ = ("arrival", "completion", "copies", "failures", "identity", "unusable")
+
+    def __init__(
+        self, arrival: Arrival, identity: str, completion: Completion, unusable: tuple[str, str] | None = None
+    ) -> None:
+        self.arrival = arrival
+        self.identity = identity
+        self.completion = completion
+        self.unusable = unusable
+        self.copies: list[tuple[Arrival, Target]] = []
+        self.failures = 0
+
+
+class Flights:
+    """Flights by token identity, and a bounded window of what was delivered: oldest entries go first.
+
+    Args:
+        window: how many delivered tokens are remembered.
+    """
+
+    __slots__ = ("_delivered", "_in_flight", "_order", "_window")
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._delivered: set[str] = set()
+        self._order: deque[str] = deque()
+        self._in_flight: dict[str, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._in_flight)
+
+    def seen(self, identity: str) -> Seen:
+        """What is known of a token."""
+        if identity in self._in_flight:
+            return Seen.IN_FLIGHT
+        return Seen.DELIVERED if identity in self._delivered else Seen.NEW
+
+    def open(self, flight: Flight) -> None:
+        """A token takes off."""
+        self._in_flight[flight.identity] = flight
+
+    def attach(self, identity: str, copy: Arrival, target: Target) -> None:
+        """A copy shares the fate of the one in flight."""
+        self._in_flight[identity].copies.append((copy, target))
+
+    def delivered(self, flight: Flight) -> None:
+        """Restate accepted it: later copies are duplicates."""
+        del self._in_flight[flight.identity]
+        self._delivered.add(flight.identity)
+        self._order.append(flight.identity)
+        if len(self._order) > self._window:
+            self._delivered.discard(self._order.popleft())
+
+    def dropped(self, flight: Flight) -> None:
+        """It ended without a delivery: later copies are judged anew."""
+        del self._in_flight[flight.identity]

@@ -1,0 +1,57 @@
+"""What a bridge is put together from; tests put in fakes, the command another completer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from kallback.bridge.clocks import Clocks
+from kallback.bridge.completers import Completer
+from kallback.bridge.ingress import IngressCompleter
+from kallback.bridge.options import BridgeOptions
+from kallback.bridge.rare_log import RareLog
+from kallback.bridge.restate_check import RestateCheck
+from kallback.kafka import ConfluentConsumer, ConfluentProducer, Consumer, Producer, check_topics
+from kallback.settings import KafkaSettings, Settings
+
+
+def ingress_completer(settings: Settings) -> Completer:
+    """Complete over HTTP ingress, one by one."""
+    return IngressCompleter(settings.restate)
+
+
+def confluent_consumer(settings: Settings, options: BridgeOptions) -> Consumer:
+    """Read results with librdkafka."""
+    results = settings.topics.results
+    return ConfluentConsumer(settings.kafka, [results], options.group_for(results), options=options.consumer)
+
+
+def confluent_producer(settings: Settings) -> Producer:
+    """Write dead letters and outcomes with librdkafka."""
+    return ConfluentProducer(settings.kafka)
+
+
+async def look_at_restate(settings: Settings, log: RareLog) -> None:
+    """See `RestateCheck`."""
+    await RestateCheck(settings.restate, log).look()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Makers of what touches the world.
+
+    Attributes:
+        completer: hands completions to Restate.
+        consumer: reads results; made anew when one breaks down.
+        producer: writes dead letters and outcome records.
+        check_topics: raises `MissingTopicError` for a topic that does not exist.
+        check_restate: raises `UnsupportedServerError` for a Restate that is too old.
+        clocks: time and chance.
+    """
+
+    completer: Callable[[Settings], Completer] = ingress_completer
+    consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_consumer
+    producer: Callable[[Settings], Producer] = confluent_producer
+    check_topics: Callable[[KafkaSettings, Sequence[str]], Awaitable[None]] = check_topics
+    check_restate: Callable[[Settings, RareLog], Awaitable[None]] = look_at_restate
+    clocks: Clocks = field(default_factory=Clocks)

@@ -1,0 +1,5 @@
+"""The `kallback` command: the composition root. Subcommands import their room only when they run."""
+
+from kallback.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,124 @@
+"""The processes of the demo: each one is started as a user would start it, with its own log file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+import secrets
+import sys
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tasks import prepare
+
+from kallback.settings import Settings
+from kallback.testing import ServerStartError, Stack
+from kallback.testing.ports import accepts, free_ports
+from kallback.testing.processes import ChildProcess
+from kallback.testing.restate_clients import Admin, Ingress
+
+HERE = Path(__file__).parent
+KALLBACK = str(Path(sys.executable).with_name("kallback"))
+DRIVER_UPDATES = "driver-updates"
+
+
+class Stage:
+    """Everything that runs besides Kafka and Restate.
+
+    Attributes:
+        settings: what every process reads from its environment.
+        ingress: calls handlers, as the customers' app would.
+        admin: looks into Restate, as an operator would.
+        services: the Restate side (`services.py`).
+        bridge: `kallback bridge`.
+        kitchen: `kallback worker pos_worker:worker`.
+        phones: the simulated drivers (`driver_phones.py`).
+    """
+
+    def __init__(self, stack: Stack, logs: Path) -> None:
+        self._stack = stack
+        self._logs = logs
+        self._env = _environment(stack)
+        self._port = free_ports(1)[0]
+        self.settings = Settings.from_env(self._env)
+        self.ingress = Ingress(stack.ingress_url)
+        self.admin = Admin(stack.admin_url)
+        self.services = self._process(
+            "services", sys.executable, "-m", "kallback.testing.serve", "services:app", str(self._port)
+        )
+        self.bridge = self._process("bridge", KALLBACK, "bridge", "--outcomes", "--instance-id", "bridge-1")
+        self.kitchen = self._process("kitchen", KALLBACK, "worker", "pos_worker:worker")
+        self.phones = self._process("phones", sys.executable, "driver_phones.py")
+
+    @property
+    def processes(self) -> tuple[ChildProcess, ...]:
+        """All of them."""
+        return (self.services, self.bridge, self.kitchen, self.phones)
+
+    async def start(self) -> None:
+        """Create the topics, start the processes, tell Restate where its services and the drivers' topic are."""
+        await self._run(KALLBACK, "topics", "create", prepare.topic, DRIVER_UPDATES, "--partitions", "4")
+        for process in (self.services, self.bridge, self.kitchen):
+            process.start()
+        await asyncio.to_thread(self.services.wait_ready, lambda: accepts(self._port))
+        await self.admin.register(f"http://127.0.0.1:{self._port}")
+        await self.admin.add_kafka_cluster("demo", self._stack.bootstrap_servers)
+        await self.admin.subscribe(f"kafka://demo/{DRIVER_UPDATES}", "service://DriverDigitalTwin/location_update")
+        self.phones.start()
+
+    async def stop(self) -> None:
+        """End every process; twice is fine."""
+        await self.ingress.stop()
+        await self.admin.stop()
+        for process in reversed(self.processes):
+            process.kill()
+
+    def fallen(self, but: Collection[ChildProcess] = ()) -> list[str]:
+        """The processes that do not run, with their last words; those that were killed on purpose do not count."""
+        return [
+            f"{process.name} ended with exit code {process.exit_code}:\n{process.log_tail(5)}"
+            for process in self.processes
+            if not process.running and process not in but
+        ]
+
+    def kitchen_log(self, word: str) -> list[str]:
+        """The orders about which the kitchen wrote that word, over all its lives."""
+        return re.findall(rf"order (\d+): {word}", self.kitchen.log.read_text(errors="replace"))
+
+    def _process(self, name: str, *command: str) -> ChildProcess:
+        return ChildProcess(name, command, log=self._logs / f"{name}.log", env=self._env, cwd=HERE)
+
+    async def _run(self, *command: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=self._env, cwd=HERE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output, _ = await process.communicate()
+        if process.returncode:
+            raise ServerStartError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")
+
+
+@asynccontextmanager
+async def open_stage(stack: Stack, logs: Path) -> AsyncGenerator[Stage]:
+    """Start everything, end everything."""
+    stage = Stage(stack, logs)
+    try:
+        await stage.start()
+        yield stage
+    finally:
+        await stage.stop()
+
+
+def _environment(stack: Stack) -> dict[str, str]:
+    """Settings for every process: addresses, and a signing key made for this one run."""
+    foreign = {name: value for name, value in os.environ.items() if not name.startswith("KALLBACK_")}
+    return foreign | {
+        "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
+        "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
+        "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
+        "KALLBACK_KEYS": f"demo:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "KITCHEN_NAME": "kitchen-1",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,14 @@
+"""The Restate side as one application, for any ASGI server that speaks HTTP/2: `hypercorn services:app`."""
+
+from __future__ import annotations
+
+import logging
+
+import restate
+from delivery import delivery_manager
+from drivers import driver_digital_twin, driver_matcher
+from orders import workflow
+
+logging.basicConfig(level=logging.INFO)
+
+app = restate.app([workflow, delivery_manager, driver_matcher, driver_digital_twin])

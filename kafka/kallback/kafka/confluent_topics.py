@@ -1,0 +1,86 @@
+"""Making and checking topics with librdkafka's admin client; its calls block, so they run in a thread."""
+
+# confluent_kafka.admin re-exports without saying so, and its futures say not of what:
+# pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kallback.kafka.confluent_client import Troubles, build, confluent_config, first_contact
+from kallback.kafka.failures import error_for
+from kallback.kafka.topics import Created, Differs, Existed
+from kallback.protocol.errors import ConfigurationError
+
+from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kallback.kafka.topics import TopicFinding, TopicSpec
+    from kallback.settings import KafkaSettings
+
+_INVALID: Final = frozenset({37, 38, 40, 42, 44})  # partitions, replication, config, request, policy
+
+
+async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
+    """See `kallback.kafka.create_topics`."""
+    return await asyncio.to_thread(_create, settings, specs)
+
+
+async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
+    """See `kallback.kafka.check_topics`."""
+    await asyncio.to_thread(_connected, settings, names)
+
+
+def _connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
+    troubles = Troubles(settings.client_id)
+    admin = build(
+        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
+        confluent_config(settings, {}),
+    )
+    first_contact(admin, settings, troubles, topics=names)
+    return admin
+
+
+def _create(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
+    if not specs:
+        return []
+    admin = _connected(settings)
+    wanted = [NewTopic(each.name, each.partitions, each.replication, config=dict(each.config)) for each in specs]
+    futures = admin.create_topics(wanted, request_timeout=settings.connect_timeout)
+    return [_finding(admin, settings, each, futures[each.name].exception()) for each in specs]
+
+
+def _finding(
+    admin: AdminClient, settings: KafkaSettings, spec: TopicSpec, failure: BaseException | None
+) -> TopicFinding:
+    if failure is None:
+        return Created(spec.name)
+    if not isinstance(failure, KafkaException):
+        raise failure
+    error: KafkaError = failure.args[0]
+    if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        differences = _differences(admin, settings, spec)
+        return Differs(spec.name, differences) if differences else Existed(spec.name)
+    what = f"creating {spec.name!r}"
+    if error.code() in _INVALID:
+        raise ConfigurationError(f"{what} was refused: {error.str()}; change what was asked for")
+    raise error_for(error.code(), error.str(), what=what, topic=spec.name)
+
+
+def _differences(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> tuple[str, ...]:
+    patience = settings.connect_timeout
+    found = len(admin.list_topics(spec.name, patience).topics[spec.name].partitions)
+    differences = [] if found == spec.partitions else [f"partitions: {found}, wanted {spec.partitions}"]
+    if spec.config:
+        resource = ConfigResource(ResourceType.TOPIC, spec.name)
+        (future,) = admin.describe_configs([resource], request_timeout=patience).values()
+        config = future.result()
+        for option, wanted in spec.config.items():
+            actual = config[option].value if option in config else None
+            if actual != wanted:
+                differences.append(f"{option}: {actual}, wanted {wanted}")
+    return tuple(differences)

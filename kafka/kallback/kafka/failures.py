@@ -1,0 +1,105 @@
+"""Kafka's error codes in our tree: one table for both clients, as brokers number errors the same everywhere.
+
+The classes say what to do: create a topic, allow something, drop the record, or try again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kallback.protocol.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    KafkaUnavailableError,
+    KallbackError,
+    MissingExtraError,
+    MissingTopicError,
+    RecordTooLargeError,
+)
+
+if TYPE_CHECKING:
+    from kallback.settings import KafkaSettings
+
+# https://kafka.apache.org/protocol#protocol_error_codes; negative ones are librdkafka's own.
+_MISSING_TOPIC: Final = frozenset({3, -188, -190})
+_INVALID_TOPIC: Final = frozenset({17})
+_TOO_LARGE: Final = frozenset({10, 18})
+_DENIED: Final = frozenset({29, 30, 31, 53})
+_BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
+_FENCED_MEMBER: Final = frozenset({82, -144})
+_UNRELEASED_MEMBER: Final = frozenset({111})
+
+_REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
+    (_INVALID_TOPIC, ConfigurationError, "Kafka allows no such topic name; choose another"),
+    (
+        _TOO_LARGE,
+        RecordTooLargeError,
+        (
+            "the record is larger than the topic (max.message.bytes) or the client "
+            "(KALLBACK_KAFKA_MAX_REQUEST_BYTES) allows; raise the limit or send less"
+        ),
+    ),
+    (_DENIED, AccessDeniedError, "let an administrator add the missing ACL"),
+    (
+        _BAD_CREDENTIALS,
+        AccessDeniedError,
+        (
+            "check KALLBACK_KAFKA_SECURITY_PROTOCOL, the KALLBACK_KAFKA_SASL_* user and password, and the "
+            "KALLBACK_KAFKA_SSL_* files"
+        ),
+    ),
+    (
+        _FENCED_MEMBER,
+        ConfigurationError,
+        "another process uses the same group_instance_id; give each process its own",
+    ),
+    (
+        _UNRELEASED_MEMBER,
+        KafkaUnavailableError,
+        (
+            "the broker still counts the dead member of this group_instance_id; try again when its session time-out "
+            "is over"
+        ),
+    ),
+)
+
+PERMANENT_FOR_A_CLIENT: Final = _DENIED | _BAD_CREDENTIALS | _MISSING_TOPIC | _INVALID_TOPIC
+"""What a running consumer tells its caller; everything else the clients retry themselves."""
+
+
+def error_for(code: int, text: str, *, what: str, topic: str | None = None) -> KallbackError:
+    """Return the error of our tree for one of Kafka's.
+
+    Args:
+        code: Kafka's number of the error.
+        text: the client's words.
+        what: what was tried, to begin the sentence with: `sending to 'orders'`.
+        topic: the topic concerned, if one is.
+    """
+    if code in _MISSING_TOPIC and topic is not None:
+        return missing_topic(topic)
+    for codes, kind, remedy in _REMEDIES:
+        if code in codes:
+            return kind(f"{what} failed ({text}): {remedy}")
+    return KafkaUnavailableError(f"{what} failed ({text}); trying again may help")
+
+
+def missing_topic(topic: str) -> MissingTopicError:
+    """Return the error for a topic that is not there."""
+    return MissingTopicError(f"Kafka topic {topic!r} does not exist; create it with: kallback topics create {topic}")
+
+
+def unreachable(settings: KafkaSettings, detail: str = "") -> KafkaUnavailableError:
+    """Return the error for a cluster that does not answer."""
+    because = f" ({detail})" if detail else ""
+    return KafkaUnavailableError(
+        f"no Kafka broker answered at {settings.bootstrap_servers} within {settings.connect_timeout:g} s{because}: "
+        "start Kafka there, or set KALLBACK_KAFKA_BOOTSTRAP_SERVERS to where it runs (for a TLS or SASL "
+        "listener KALLBACK_KAFKA_SECURITY_PROTOCOL too)"
+    )
+
+
+def missing_extra(package: str, *extras: str) -> MissingExtraError:
+    """Return the error for a client library that is not installed."""
+    commands = " or ".join(f'pip install "kallback[{extra}]"' for extra in extras)
+    return MissingExtraError(f"the package {package} is not installed: {commands}")

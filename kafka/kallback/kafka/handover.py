@@ -1,0 +1,215 @@
+"""Records on their way from a client to the caller of `fetch`: held back per partition, handed out, settled.
+
+One lock guards held records, tracker and positions; it is never held across a wait or a call into a client.
+The *feeder* (the client's owner thread, or the loop) assigns, revokes and puts. The event loop takes. Any thread
+may call `done`. `wake` is called, outside the lock, when a waiting `take` would find something; at most once
+until the next `take`.
+
+Revoking happens in two steps, so that the feeder can wait in between: `stop_handing_out`, then `forget`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.tracker import CommitTracker, Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from kallback.kafka.consumer import ConsumerOptions
+
+
+class _Held:
+    """The records of one partition that wait to be handed out."""
+
+    __slots__ = ("bytes", "records", "revoking")
+
+    def __init__(self) -> None:
+        self.records: deque[Record] = deque()
+        self.bytes = 0
+        self.revoking = False
+
+
+class HandOver:
+    """The buffer and the books of one consumer."""
+
+    def __init__(self, options: ConsumerOptions, wake: Callable[[], None]) -> None:
+        self._options = options
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._tracker = CommitTracker(options.window)
+        self._held: dict[TopicPartition, _Held] = {}
+        self._turns: deque[TopicPartition] = deque()
+        self._woken = False
+        self.taken = threading.Event()
+        """Set by each `take` that took something: room for the feeder, which clears it."""
+        self._drains: list[tuple[frozenset[TopicPartition], Callable[[], None]]] = []
+
+    # The feeder's side.
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Begin new epochs; return them."""
+        with self._lock:
+            for partition in partitions:
+                self._held[partition] = _Held()
+            self._turns = deque(self._held)
+            return {partition: self._tracker.assign(partition) for partition in partitions}
+
+    def begin_anew(self, partition: TopicPartition) -> int:
+        """Begin a new epoch within an assignment: offsets went back, the topic was truncated or made anew.
+
+        What is held of the old epoch is still handed out, but no longer counts.
+        """
+        with self._lock:
+            return self._tracker.assign(partition)
+
+    def stop_handing_out(self, partitions: Iterable[TopicPartition]) -> None:
+        """Drop what is held of partitions that will be revoked; the next owner reads it again."""
+        with self._lock:
+            for partition in partitions:
+                held = self._held.get(partition)
+                if held is not None:
+                    held.records.clear()
+                    held.bytes = 0
+                    held.revoking = True
+
+    def when_drained(self, partitions: Iterable[TopicPartition], then: Callable[[], None]) -> None:
+        """Call `then` once, when the partitions have no unfinished record; at once if they have none."""
+        wanted = frozenset(partitions)
+        with self._lock:
+            if self._tracker.unfinished(wanted):
+                self._drains.append((wanted, then))
+                return
+        then()
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """End the epochs of partitions that are gone."""
+        with self._lock:
+            for partition in partitions:
+                self._held.pop(partition, None)
+                self._tracker.revoke(partition)
+            self._turns = deque(self._held)
+            self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
+
+    def put(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        """Hold records, in order, until they are taken; those of a partition that is going are dropped."""
+        with self._lock:
+            held = self._held.get(partition)
+            if held is None or held.revoking:
+                return
+            held.records.extend(records)
+            held.bytes += sum(map(_size, records))
+            wake = self._should_wake(partition)
+        if wake:
+            self._wake()
+
+    def is_full(self, partition: TopicPartition) -> bool:
+        """Whether so much is held that the client should stop delivering the partition."""
+        held = self._held.get(partition)
+        return held is not None and (
+            len(held.records) >= self._options.held_records or held.bytes >= self._options.held_bytes
+        )
+
+    def is_low(self, partition: TopicPartition) -> bool:
+        """Whether so little is held that the client should deliver the partition again."""
+        held = self._held.get(partition)
+        return (
+            held is not None
+            and len(held.records) <= self._options.held_records // 2
+            and held.bytes <= self._options.held_bytes // 2
+        )
+
+    def hungry(self) -> list[TopicPartition]:
+        """Return the partitions of which nothing is held and of which records may be handed out."""
+        with self._lock:
+            return [
+                partition
+                for partition, held in self._held.items()
+                if not held.records and not held.revoking and self._tracker.room(partition) > 0
+            ]
+
+    def uncommitted(self, among: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
+        """Return the positions to commit, of some partitions or of all."""
+        with self._lock:
+            positions = self._tracker.uncommitted()
+        if among is None:
+            return positions
+        chosen = frozenset(among)
+        return {partition: at for partition, at in positions.items() if partition in chosen}
+
+    def committed(self, positions: dict[TopicPartition, int]) -> None:
+        """Note positions that Kafka has acknowledged."""
+        with self._lock:
+            self._tracker.committed(positions)
+
+    # The caller's side.
+
+    def take(self, limit: int) -> list[Record]:
+        """Hand out at most `limit` records, partitions taking turns; never waits."""
+        taken: list[Record] = []
+        with self._lock:
+            self._woken = False
+            for _ in range(len(self._turns)):
+                partition = self._turns[0]
+                self._turns.rotate(-1)
+                self._take_from(partition, limit - len(taken), taken)
+                if len(taken) >= limit:
+                    break
+        if taken:
+            self.taken.set()
+        return taken
+
+    def done(self, record: Record) -> Settlement:
+        """Settle one record; stale and unknown ones change nothing."""
+        partition = TopicPartition(record.topic, record.partition)
+        drained: list[Callable[[], None]] = []
+        with self._lock:
+            was_full = self._tracker.room(partition) == 0
+            settlement = self._tracker.done(partition, record.epoch, record.offset)
+            wake = was_full and settlement is Settlement.COUNTED and self._should_wake(partition)
+            if self._drains:
+                drained = self._take_drained()
+        if wake:
+            self._wake()
+        for then in drained:
+            then()
+        return settlement
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """Return the partitions that are assigned."""
+        with self._lock:
+            return self._tracker.assignment()
+
+    def unfinished(self) -> int:
+        """Count what is handed out and not done."""
+        with self._lock:
+            return self._tracker.unfinished()
+
+    def _take_from(self, partition: TopicPartition, limit: int, taken: list[Record]) -> None:
+        held = self._held[partition]
+        epoch = self._tracker.epoch(partition)
+        for _ in range(min(limit, len(held.records), self._tracker.room(partition))):
+            record = held.records.popleft()
+            held.bytes -= _size(record)
+            if record.epoch == epoch:
+                self._tracker.delivered(partition, record.offset)
+            taken.append(record)
+
+    def _should_wake(self, partition: TopicPartition) -> bool:
+        if self._woken or self._tracker.room(partition) == 0:
+            return False
+        self._woken = True
+        return True
+
+    def _take_drained(self) -> list[Callable[[], None]]:
+        over = [then for partitions, then in self._drains if not self._tracker.unfinished(partitions)]
+        self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
+        return over
+
+
+def _size(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"")

@@ -1,0 +1,262 @@
+"""Producer, consumer and reader on a broker in memory, for tests without a server.
+
+They pass the conformance suite of the real clients: partitions, groups, cooperative rebalance with drain, commits,
+redelivery. There are no time-outs but the drain's, no timer commits, no retention.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+from kallback.kafka.consumer import ConsumerOptions
+from kallback.kafka.failures import missing_topic
+from kallback.kafka.handover import HandOver
+from kallback.kafka.memory_broker import MemoryBroker
+from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
+from kallback.protocol.errors import KafkaUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+
+class MemoryProducer:
+    """A `Producer` that writes to a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Do nothing: the broker is here."""
+        if not self._broker.available:
+            raise KafkaUnavailableError("the broker in memory is switched off")
+
+    async def stop(self) -> None:
+        """Refuse further sends."""
+        self._stopped = True
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Write one record."""
+        if self._stopped:
+            raise KafkaUnavailableError("this producer is stopped; make a new one")
+        position = self._broker.append(record)
+        await asyncio.sleep(0)
+        return position
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+
+class MemoryConsumer:
+    """A `Consumer` that reads from a `MemoryBroker`."""
+
+    def __init__(
+        self, broker: MemoryBroker, topics: Sequence[str], group: str, *, options: ConsumerOptions | None = None
+    ) -> None:
+        self._broker = broker
+        self._topics = tuple(topics)
+        self._group = broker.group(group)
+        self._options = options or ConsumerOptions()
+        self._arrived = asyncio.Event()
+        self._hand_over = HandOver(self._options, self._arrived.set)
+        self._next: dict[TopicPartition, tuple[int, int]] = {}
+        self._rebalance: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Check the topics, join the group."""
+        if self._stopped:
+            raise KafkaUnavailableError("this consumer is stopped; make a new one")
+        if not self._broker.available:
+            raise KafkaUnavailableError("the broker in memory is switched off")
+        for topic in self._topics:
+            if not self._broker.partitions(topic):
+                raise missing_topic(topic)
+        if self not in self._group.members:
+            self._group.members.append(self)
+            self._broker.listen(self._arrived)
+            self._rebalance = asyncio.create_task(self._group.rebalance())
+
+    async def fetch(self, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
+        """Hand out the next records."""
+        if self not in self._group.members:
+            raise KafkaUnavailableError("this consumer is not running; start one first")
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    self._arrived.clear()
+                    self._read(limit)
+                    if records := self._hand_over.take(limit):
+                        return records
+                    await self._arrived.wait()
+        except TimeoutError:
+            return []
+
+    def done(self, record: Record) -> None:
+        """Settle a record; on the broker's loop only."""
+        self._hand_over.done(record)
+
+    async def commit(self) -> None:
+        """Commit what is done."""
+        positions = self._hand_over.uncommitted()
+        self._group.committed.update(positions)
+        self._hand_over.committed(positions)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that this member owns now."""
+        return self._hand_over.assignment()
+
+    def unfinished(self) -> int:
+        """How many records are handed out and not done."""
+        return self._hand_over.unfinished()
+
+    async def stop(self) -> None:
+        """Commit and leave the group."""
+        if not self._stopped:
+            await self.commit()
+        await self.crash()
+
+    async def crash(self) -> None:
+        """Leave the group without committing, as a process does that is killed."""
+        self._stopped = True
+        if self._rebalance is not None:
+            await self._rebalance
+        if self in self._group.members:
+            self._group.members.remove(self)
+            self._broker.unlisten(self._arrived)
+            self._hand_over.forget(list(self._next))
+            self._next.clear()
+            await self._group.rebalance()
+
+    # The group's side.
+
+    def wanted(self) -> list[TopicPartition]:
+        """Return the partitions of the subscribed topics."""
+        return [partition for topic in self._topics for partition in self._broker.partitions(topic)]
+
+    async def give_up(self, partitions: Iterable[TopicPartition]) -> None:
+        """Drain, commit and forget partitions."""
+        going = list(partitions)
+        self._hand_over.stop_handing_out(going)
+        drained = asyncio.Event()
+        self._hand_over.when_drained(going, drained.set)
+        try:
+            async with asyncio.timeout(self._options.drain_timeout):
+                await drained.wait()
+        except TimeoutError:
+            pass  # what is unfinished goes to the next owner
+        await self.commit()
+        self._hand_over.forget(going)
+        for partition in going:
+            self._next.pop(partition, None)
+
+    def receive(self, partitions: Iterable[TopicPartition]) -> None:
+        """Begin to read partitions where the group stands."""
+        for partition, epoch in self._hand_over.assign(list(partitions)).items():
+            self._next[partition] = (epoch, self._group.committed.get(partition, 0))
+        self._arrived.set()
+
+    def _read(self, limit: int) -> None:
+        for partition in self._hand_over.hungry():
+            epoch, offset = self._next[partition]
+            records = [_under(epoch, each) for each in self._broker.read(partition, offset, limit)]
+            if records:
+                self._next[partition] = (epoch, records[-1].offset + 1)
+                self._hand_over.put(partition, records)
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+
+class MemoryReader:
+    """A `TopicReader` that reads from a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, topic: str, *, since_ms: int | None = None) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._since_ms = since_ms
+        self._caught_up = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._next: dict[TopicPartition, int] = {}
+
+    @property
+    def caught_up(self) -> asyncio.Event:
+        """Set once everything that was there at the start has been returned."""
+        return self._caught_up
+
+    async def start(self) -> None:
+        """Find the partitions."""
+        partitions = self._broker.partitions(self._topic)
+        if not partitions:
+            raise missing_topic(self._topic)
+        self._next = dict.fromkeys(partitions, 0)
+        self._broker.listen(self._arrived)
+        if not self._broker.records(self._topic):
+            self._caught_up.set()
+
+    async def fetch(self, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
+        """Return the next records."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not (records := self._read()):
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            records = []
+        self._caught_up.set()
+        return records
+
+    async def stop(self) -> None:
+        """Close."""
+        self._broker.unlisten(self._arrived)
+        self._next = {}
+
+    def _read(self) -> list[Record]:
+        found: list[Record] = []
+        for partition, offset in self._next.items():
+            new = self._broker.read(partition, offset, 2**31)
+            self._next[partition] = offset + len(new)
+            found += [each for each in new if self._since_ms is None or each.timestamp_ms >= self._since_ms]
+        return found
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+
+def _under(epoch: int, record: Record) -> Record:
+    return Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        record.key,
+        record.value,
+        record.headers,
+        epoch,
+    )

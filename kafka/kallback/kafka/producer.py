@@ -1,0 +1,59 @@
+"""The seam through which records leave: one method, acknowledged or an error that says what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from kallback.kafka.records import OutgoingRecord, Position
+
+
+@runtime_checkable
+class Producer(Protocol):
+    """Sends records; idempotent, acknowledged by all in-sync replicas.
+
+    Order: records sent to one partition by calls that began one after the other on one event loop keep that
+    order, also when the calls overlap.
+    """
+
+    async def start(self) -> None:
+        """Connect; starting twice is fine.
+
+        Raises:
+            KafkaUnavailableError: no broker answered within the connect time-out.
+            AccessDeniedError: the cluster refuses the credentials or the certificate.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Send what is queued, wait for its acknowledgements up to the delivery time-out, close.
+
+        Stopping twice is fine. A stopped producer is not started again.
+        """
+        ...
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Send one record and wait for its acknowledgement.
+
+        Cancelling stops the waiting only: the record may still be written. After an error that says "try
+        again" it may have been written as well: delivery is at least once.
+
+        Raises:
+            MissingTopicError: the topic does not exist (permanent until somebody creates it).
+            AccessDeniedError: this client may not write there (permanent until somebody allows it).
+            RecordTooLargeError: neither this nor any later attempt can succeed.
+            KafkaUnavailableError: no acknowledgement in time; the same call may succeed later.
+        """
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        ...

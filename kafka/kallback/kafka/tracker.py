@@ -1,0 +1,128 @@
+"""Which offsets may be committed when records are settled in any order. Pure: no Kafka, no clock, no lock.
+
+Per partition: the delivered offsets from the lowest unfinished one on, in order, and which of them are not done.
+The commit position is the lowest unfinished offset, or the one after the last delivered offset if all are done.
+Offsets have gaps (transactions, compaction), so the position steps over *delivered* offsets.
+
+Each assignment of a partition has an epoch. A `done` from an earlier epoch is ignored: the record was given to
+another owner, or comes again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kallback.kafka.records import TopicPartition
+
+
+class Settlement(Enum):
+    """What a `done` came to."""
+
+    COUNTED = auto()
+    UNKNOWN = auto()
+    """Never delivered under this epoch, or done before."""
+    STALE = auto()
+    """The partition is not assigned, or was assigned anew since."""
+
+
+class _Partition:
+    """One partition under one epoch."""
+
+    __slots__ = ("committed", "delivered", "epoch", "next_offset", "unfinished")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.delivered: deque[int] = deque()
+        self.unfinished: set[int] = set()
+        self.next_offset: int | None = None
+        self.committed: int | None = None
+
+    @property
+    def position(self) -> int | None:
+        return self.delivered[0] if self.delivered else self.next_offset
+
+
+class CommitTracker:
+    """The partitions of one consumer. Not thread-safe: whoever owns it guards it."""
+
+    def __init__(self, window: int) -> None:
+        if window < 1:
+            raise ValueError("a window holds at least one record")
+        self._window = window
+        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._last_epoch = 0
+
+    def assign(self, partition: TopicPartition) -> int:
+        """Begin a new epoch of a partition, whatever was known of it before; return the epoch."""
+        self._last_epoch += 1
+        self._partitions[partition] = _Partition(self._last_epoch)
+        return self._last_epoch
+
+    def revoke(self, partition: TopicPartition) -> None:
+        """Forget a partition; what is settled later under its epoch is stale."""
+        self._partitions.pop(partition, None)
+
+    def epoch(self, partition: TopicPartition) -> int | None:
+        """Return the current epoch, or None when the partition is not assigned."""
+        state = self._partitions.get(partition)
+        return None if state is None else state.epoch
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """Return the partitions that are assigned."""
+        return frozenset(self._partitions)
+
+    def room(self, partition: TopicPartition) -> int:
+        """Return how many more records of the partition may be delivered now."""
+        state = self._partitions.get(partition)
+        return 0 if state is None else self._window - len(state.delivered)
+
+    def delivered(self, partition: TopicPartition, offset: int) -> None:
+        """Note that a record was handed out; offsets of one epoch ascend."""
+        state = self._partitions[partition]
+        if state.next_offset is not None and offset < state.next_offset:
+            raise ValueError(f"{partition}@{offset} after {state.next_offset - 1}: offsets of an epoch ascend")
+        if len(state.delivered) >= self._window:
+            raise ValueError(f"the window of {partition} is full")
+        if state.committed is None:
+            state.committed = offset  # where the group stands, or before what it must read anyway
+        state.delivered.append(offset)
+        state.unfinished.add(offset)
+        state.next_offset = offset + 1
+
+    def done(self, partition: TopicPartition, epoch: int, offset: int) -> Settlement:
+        """Note that a record's outcome is durable."""
+        state = self._partitions.get(partition)
+        if state is None or state.epoch != epoch:
+            return Settlement.STALE
+        if offset not in state.unfinished:
+            return Settlement.UNKNOWN
+        state.unfinished.remove(offset)
+        while state.delivered and state.delivered[0] not in state.unfinished:
+            state.delivered.popleft()
+        return Settlement.COUNTED
+
+    def unfinished(self, partitions: Iterable[TopicPartition] | None = None) -> int:
+        """Count the records that are delivered and not done, of some partitions or of all."""
+        chosen = self._partitions if partitions is None else partitions
+        return sum(len(self._partitions[each].unfinished) for each in chosen if each in self._partitions)
+
+    def uncommitted(self) -> dict[TopicPartition, int]:
+        """Return the commit positions that were not committed yet."""
+        positions: dict[TopicPartition, int] = {}
+        for partition, state in self._partitions.items():
+            position = state.position
+            if position is not None and state.committed is not None and position > state.committed:
+                positions[partition] = position
+        return positions
+
+    def committed(self, positions: dict[TopicPartition, int]) -> None:
+        """Note that positions were committed; those of partitions that are gone are ignored."""
+        for partition, position in positions.items():
+            state = self._partitions.get(partition)
+            if state is not None and (state.committed is None or position > state.committed):
+                state.committed = position

@@ -1,0 +1,177 @@
+"""Typed JSON: the user's types to bytes and back, and the check that bytes are JSON at all.
+
+msgspec converts dataclasses, `msgspec.Struct`, `TypedDict`, attrs classes and the plain JSON types; a pydantic
+model, alone or inside another type, is handed to pydantic, which the user then has. orjson judges whether bytes
+are JSON, because msgspec lets broken UTF-8 through where it does not look (`msgspec.Raw`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from types import NoneType
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, is_typeddict, runtime_checkable
+
+import msgspec
+import orjson
+
+from kallback.protocol.errors import DecodeError, EncodeError
+
+T = TypeVar("T")
+
+MAX_NESTING: Final = 500
+"""How deep JSON may be nested: msgspec gives up at about 1,000, earlier deep in a call stack, and then the waiting
+handler could not read what the bridge let through."""
+
+
+@runtime_checkable
+class _PydanticModel(Protocol):
+    """What we use of `pydantic.BaseModel`, without importing pydantic."""
+
+    @classmethod
+    def model_validate_json(cls, json_data: bytes | str) -> Any: ...
+
+    def model_dump_json(self, *, by_alias: bool) -> str: ...
+
+
+def check_json(data: bytes) -> bytes:
+    """The same bytes, proven to be one JSON value that every reader of ours can read.
+
+    Raises:
+        DecodeError: not JSON (RFC 8259), broken UTF-8, a number beyond a double, or nested deeper than
+            `MAX_NESTING`.
+    """
+    try:
+        value: object = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise DecodeError(f"not JSON: {error.msg} at character {error.pos}") from None
+    if data.count(b"[") + data.count(b"{") > MAX_NESTING and _is_nested_deeper(value, MAX_NESTING):
+        raise DecodeError(f"JSON nested deeper than {MAX_NESTING}: send it flatter, or as a text")
+    return data
+
+
+def _is_nested_deeper(value: object, limit: int) -> bool:
+    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(limit):
+        level = [child for parent in level for child in _children(parent) if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """A JSON object as a dict, with integers of any length.
+
+    Raises:
+        DecodeError: not JSON, or not an object.
+    """
+    check_json(data)
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise DecodeError(f"not a JSON object that can be read: {error}") from None
+
+
+class Codec(Generic[T]):
+    """Converts between values of one declared type and JSON bytes.
+
+    Raises:
+        TypeError: at construction, when msgspec cannot handle the type; says which part.
+        NameError: at construction, when an annotation names something that does not exist.
+    """
+
+    __slots__ = ("_decoder", "_model", "_type")
+
+    def __init__(self, declared: type[T]) -> None:
+        self._type: Final = declared
+        self._model: Final = _model_of(declared)
+        # Whoever declares `object` means any JSON, as with `Any`; msgspec would ask for a hook.
+        known: Any = Any if declared is object else declared
+        _refuse_unknown(msgspec.inspect.type_info(known), set())
+        self._decoder: Final = msgspec.json.Decoder[T](known, dec_hook=_to_custom)
+
+    def encode(self, value: T) -> bytes:
+        """JSON bytes of a value; NaN and infinities, which JSON has not, become `null`.
+
+        Raises:
+            EncodeError: the value is not of the declared type, or has a part that JSON cannot carry.
+        """
+        if not _fits(value, self._type):
+            raise EncodeError(
+                f"expected {_name_of(self._type)}, got {type(value).__name__}: pass a value of the declared type"
+            )
+        try:
+            if isinstance(value, _PydanticModel):
+                return value.model_dump_json(by_alias=True).encode()
+            return msgspec.json.encode(value, enc_hook=_from_custom)
+        except Exception as error:  # the value's own code runs here and may raise anything
+            raise EncodeError(f"cannot encode {_name_of(self._type)} as JSON: {_sentence(error)}") from error
+
+    def decode(self, data: bytes) -> T:
+        """The value in JSON bytes.
+
+        Raises:
+            DecodeError: whatever goes wrong, the user's validators included; names the member that does not fit.
+        """
+        try:
+            if self._model is not None:
+                return cast("T", self._model.model_validate_json(data))
+            decoded: T = self._decoder.decode(data)
+        except Exception as error:  # validators and __post_init__ of the user's types may raise anything
+            raise DecodeError(f"does not fit {_name_of(self._type)}: {_sentence(error)}") from error
+        return decoded
+
+
+def _fits(value: object, declared: Any) -> bool:
+    """Whether a value may be of the declared type, as far as one look tells; type checkers see the rest."""
+    if declared is None or declared is NoneType:
+        return value is None
+    if is_typeddict(declared):
+        return isinstance(value, dict)
+    if declared is Any or not isinstance(declared, type) or hasattr(declared, "__origin__"):
+        return True
+    return isinstance(value, (int, float) if declared is float else declared)
+
+
+def _model_of(declared: Any) -> type[_PydanticModel] | None:
+    return declared if isinstance(declared, type) and issubclass(declared, _PydanticModel) else None
+
+
+def _refuse_unknown(info: object, seen: set[object]) -> None:
+    """Look through a type for parts that neither msgspec nor pydantic can read: better now than at the first result."""
+    if isinstance(info, msgspec.inspect.CustomType):
+        if _model_of(info.cls) is None:
+            raise TypeError(f"{_name_of(info.cls)} has no JSON form that msgspec or pydantic knows")
+    elif isinstance(info, (tuple, list)):
+        for part in cast("tuple[object, ...]", info):
+            _refuse_unknown(part, seen)
+    elif isinstance(info, (msgspec.inspect.Type, msgspec.inspect.Field)):
+        named = getattr(info, "cls", None)  # only a type with a name can hold itself
+        if named is None or named not in seen:
+            seen.add(named)
+            _refuse_unknown([getattr(info, name) for name in info.__struct_fields__], seen)
+
+
+def _to_custom(declared: type, parsed: Any) -> Any:
+    """A type that msgspec does not know: a pydantic model inside another type."""
+    if issubclass(declared, _PydanticModel):
+        return declared.model_validate_json(json.dumps(parsed))
+    raise NotImplementedError(f"{_name_of(declared)} has no JSON form that msgspec or pydantic knows")
+
+
+def _from_custom(value: Any) -> Any:
+    if isinstance(value, _PydanticModel):
+        return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form that msgspec or pydantic knows")
+
+
+def _name_of(declared: Any) -> str:
+    return getattr(declared, "__qualname__", None) or str(declared)
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,101 @@
+"""What becomes of a result record: exactly one outcome each, and the reasons behind them.
+
+The words are the ones of metrics, dead letters, outcome records and documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """The one thing that becomes of a result record."""
+
+    DELIVERED = "delivered"
+    """Restate durably accepted it (it answers 202 whether or not anybody still waits)."""
+    DUPLICATE = "duplicate"
+    """The same token was delivered before, within this bridge's window."""
+    LATE = "late"
+    """It came after the deadline and the grace; the handler's own timer has decided already."""
+    UNUSABLE = "unusable"
+    """The token is good, the value is no result: dead-lettered, and the task is failed at once."""
+    UNVERIFIED = "unverified"
+    """Nothing proves where it came from: dead-lettered."""
+    REJECTED = "rejected"
+    """Restate said that it can never accept this: dead-lettered."""
+
+
+class Unverified(StrEnum):
+    """Why nothing proves where a record came from."""
+
+    NO_TOKEN = "no-token"  # noqa: S105 - a reason, not a password
+    MALFORMED_TOKEN = "malformed-token"  # noqa: S105
+    UNKNOWN_KEY = "unknown-key"
+    WRONG_TAG = "wrong-tag"
+    INVALID_AWAKEABLE_ID = "invalid-awakeable-id"
+    RESERVED_SIGNAL = "reserved-signal"
+    BARE_AWAKEABLE = "bare-awakeable"
+    AMBIGUOUS_TOKEN = "ambiguous-token"  # noqa: S105
+
+
+class Unusable(StrEnum):
+    """Why a value behind a good token is no result."""
+
+    NOT_JSON = "not-json"
+    UNKNOWN_STATUS = "unknown-status"
+    AMBIGUOUS_STATUS = "ambiguous-status"
+    NOT_A_PROBLEM = "not-a-problem"
+    UNKNOWN_VERSION = "unknown-version"
+    TOO_LARGE = "too-large"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePosition:
+    """Where a result record lies in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """One line of the outcomes topic. Never carries the token.
+
+    Attributes:
+        reason: why, for every outcome but `delivered` and `duplicate`.
+        at_ms: when the outcome was durable, epoch milliseconds.
+        task_id: with `attempt` and `task_type`, set from verified tokens only.
+    """
+
+    outcome: Outcome
+    source: SourcePosition
+    at_ms: int
+    reason: str | None = None
+    task_type: str | None = None
+    task_id: str | None = None
+    attempt: int | None = None
+
+    def key(self) -> bytes:
+        """The task id, else the source position: outcomes of one task stay in order."""
+        if self.task_id is not None:
+            return self.task_id.encode()
+        return f"{self.source.topic}/{self.source.partition}/{self.source.offset}".encode()
+
+    def encode(self) -> bytes:
+        """JSON, without the members that are not known."""
+        members = {
+            "kallback": 1,
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "source": self.source,
+            "at": self.at_ms,
+            "type": self.task_type,
+            "task": self.task_id,
+            "attempt": self.attempt,
+        }
+        return msgspec.json.encode({name: value for name, value in members.items() if value is not None})

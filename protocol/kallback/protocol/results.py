@@ -1,0 +1,202 @@
+"""Result records: where the token is looked for, and what the value means.
+
+Reading goes in two steps, because they fail differently. `read_result` finds the token; nothing else of the record
+counts until the token is verified. `ResultRecord.answer` then says what the worker answered; a value that is no
+answer is `unusable`, and the caller is told at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from kallback.protocol import headers as names
+from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
+from kallback.protocol.codecs import check_json
+from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
+from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.outcomes import Unusable, Unverified
+from kallback.protocol.problems import Problem
+from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
+from kallback.protocol.tokens import shorten
+
+NULL: Final = b"null"
+_OWN_PREFIXES: Final = (TOKEN_PREFIX.encode(), AWAKEABLE_PREFIX.encode())
+
+
+class Status(StrEnum):
+    """The values of header `kallback-status`."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The work is done.
+
+    Attributes:
+        value: the result, proven to be JSON, byte for byte as the worker sent it; `null` for an empty value.
+    """
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The work failed.
+
+    Attributes:
+        error: a problem object, proven to be a JSON object, byte for byte as the worker sent it.
+    """
+
+    error: bytes
+
+    def problem(self) -> Problem:
+        """The problem, read leniently.
+
+        Raises:
+            DecodeError: an envelope that no bridge made holds something else than an object, or the object is nested
+                too deep to be read here.
+        """
+        return Problem.decode(self.error)
+
+
+Answer = Completed | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """A result record whose token was found, not yet verified.
+
+    Attributes:
+        token: as it stands in the record: hostile until verified, secret after. Shortened in repr.
+        statuses: the distinct status texts found; none means completed.
+        version: of structured mode; 1 elsewhere.
+        body: the value of the answer, unchecked.
+    """
+
+    token: str
+    statuses: tuple[bytes, ...]
+    body: bytes
+    version: object = 1
+
+    def __repr__(self) -> str:  # every part is hostile, and any part may hold the token
+        return f"ResultRecord({shorten(self.token)}, {len(self.body)} bytes)"
+
+    def answer(self) -> Answer:
+        """What the worker answered; ask only after the token was verified.
+
+        Raises:
+            UnusableResultError: the value is no answer; the reason says why.
+        """
+        if self.version != 1:
+            raise UnusableResultError(Unusable.UNKNOWN_VERSION, "the envelope's version is not 1")
+        status = _status(self.statuses)
+        body = self.body or NULL
+        try:
+            check_json(body)
+        except DecodeError as error:
+            raise UnusableResultError(Unusable.NOT_JSON, f"the value is {error}") from None
+        if status is Status.COMPLETED:
+            return Completed(body)
+        if body.strip() != NULL and not body.lstrip().startswith(b"{"):
+            raise UnusableResultError(
+                Unusable.NOT_A_PROBLEM, "a failed result's value must be a problem object (RFC 9457) or empty"
+            )
+        return Failed(body if body.strip() != NULL else Problem.decode(b"").encode())
+
+
+def read_result(value: bytes | None, headers: Headers) -> ResultRecord:
+    """Find the token of a result record: own header, Spring's correlation id, or structured mode, in this order.
+
+    Raises:
+        UnverifiedError: no token, one that is not text, or several different ones.
+    """
+    pairs = tuple(headers)
+    own = values_of(pairs, names.TOKEN)
+    correlation = [] if own else [v for v in values_of(pairs, names.SPRING_CORRELATION_ID) if _looks_like_ours(v)]
+    candidates = own or correlation
+    if not candidates:
+        return _read_structured(value)
+    if len(candidates) > 1:
+        raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "different tokens stand in the headers of one record")
+    try:
+        token = candidates[0].decode("ascii")
+    except UnicodeDecodeError:
+        raise UnverifiedError(Unverified.MALFORMED_TOKEN, "the token is not ASCII") from None
+    return ResultRecord(token, tuple(values_of(pairs, names.STATUS)), value or b"")
+
+
+def completed_headers(token: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers of a completed result; the value is the result as JSON."""
+    return ((names.TOKEN, token.encode()), (names.STATUS, Status.COMPLETED.encode()), _CONTENT_TYPE)
+
+
+def failed_headers(token: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers of a failed result; the value is `Problem.encode()`."""
+    return ((names.TOKEN, token.encode()), (names.STATUS, Status.FAILED.encode()), _CONTENT_TYPE)
+
+
+_CONTENT_TYPE: Final = (names.CONTENT_TYPE, names.JSON.encode())
+
+
+class _Head(msgspec.Struct):
+    """The `kallback` member of structured mode; wrong types are looked at after the token is verified."""
+
+    token: str
+    version: object = 1
+    status: object = None
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Structured(msgspec.Struct):
+    kallback: _Head
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+_STRUCTURED: Final = msgspec.json.Decoder(_Structured)
+
+
+_NOT_TEXT: Final = b"?"
+"""Stands for a status that is not even text: unknown, whatever it is."""
+
+
+def _read_structured(value: bytes | None) -> ResultRecord:
+    if not value:
+        raise UnverifiedError(Unverified.NO_TOKEN, _NEEDS_ECHO)
+    try:
+        check_json(value)
+        record = _STRUCTURED.decode(value)
+    except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UnverifiedError(Unverified.NO_TOKEN, _NEEDS_ECHO) from None
+    status = record.kallback.status
+    statuses = () if status is None else (status.encode() if isinstance(status, str) else _NOT_TEXT,)
+    failed = statuses == (Status.FAILED.encode(),)
+    body = bytes(record.kallback.error) or bytes(record.data) if failed else bytes(record.data)
+    return ResultRecord(record.kallback.token, statuses, body, record.kallback.version)
+
+
+_NEEDS_ECHO: Final = (
+    "no token: a worker must echo the task's header kallback-token (or kafka_correlationId), "
+    'or send {"kallback": {"version": 1, "token": ...}, "data": ...}'
+)
+
+
+def _looks_like_ours(value: bytes) -> bool:
+    return value.startswith(_OWN_PREFIXES)
+
+
+def _status(statuses: tuple[bytes, ...]) -> Status:
+    if len(statuses) > 1:
+        raise UnusableResultError(
+            Unusable.AMBIGUOUS_STATUS, "header kallback-status stands more than once, with different values"
+        )
+    text = statuses[0].decode("ascii", "replace") if statuses else Status.COMPLETED
+    try:
+        return Status(text)
+    except ValueError:
+        raise UnusableResultError(Unusable.UNKNOWN_STATUS, "the status is neither 'completed' nor 'failed'") from None

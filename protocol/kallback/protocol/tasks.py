@@ -1,0 +1,112 @@
+"""Task records: one attempt of one task on its way to a worker.
+
+The value is the request as the user's type encodes it, without a wrapper, so that a worker in any language reads
+it as it is; everything of ours travels in headers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from kallback.protocol import headers as names
+from kallback.protocol.errors import InvalidTaskError
+from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.tokens import Attempt, TaskId
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHeaders:
+    """The headers of a task record.
+
+    Attributes:
+        token: the only thing that a worker must echo. A bearer credential: hidden in repr.
+        reply_to: topic that takes the result.
+        deadline_ms: epoch milliseconds, None when the caller waits for ever.
+        traceparent: W3C trace context, with `tracestate`, when the caller traces.
+    """
+
+    token: str
+    task_id: TaskId
+    attempt: Attempt
+    task_type: str
+    reply_to: str
+    deadline_ms: int | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    def encode(self) -> tuple[tuple[str, bytes], ...]:
+        """Headers for a Kafka client, always in the same order: copies of one attempt are byte-identical."""
+        members = {
+            names.VERSION: names.WIRE_VERSION,
+            names.TOKEN: self.token,
+            names.TASK_ID: self.task_id,
+            names.ATTEMPT: str(self.attempt),
+            names.TYPE: self.task_type,
+            names.REPLY_TO: self.reply_to,
+            names.DEADLINE: None if self.deadline_ms is None else str(self.deadline_ms),
+            names.CONTENT_TYPE: names.JSON,
+            names.TRACEPARENT: self.traceparent,
+            names.TRACESTATE: self.tracestate,
+            names.SPRING_CORRELATION_ID: self.token,
+            names.SPRING_REPLY_TOPIC: self.reply_to,
+        }
+        return tuple((name, value.encode()) for name, value in members.items() if value is not None)
+
+    @classmethod
+    def decode(cls, headers: Headers) -> TaskHeaders:
+        """Read the headers of a task record.
+
+        Raises:
+            InvalidTaskError: a header is missing, unreadable, or stands twice with different values.
+        """
+        pairs = tuple(headers)
+        version = _required(pairs, names.VERSION)
+        if version != names.WIRE_VERSION:
+            raise InvalidTaskError(f"wire version {version!r} is not known here: upgrade this worker")
+        return cls(
+            token=_required(pairs, names.TOKEN),
+            task_id=TaskId(_required(pairs, names.TASK_ID)),
+            attempt=Attempt(_number(names.ATTEMPT, _required(pairs, names.ATTEMPT))),
+            task_type=_required(pairs, names.TYPE),
+            reply_to=_required(pairs, names.REPLY_TO),
+            deadline_ms=_optional_number(pairs, names.DEADLINE),
+            traceparent=_optional(pairs, names.TRACEPARENT),
+            tracestate=_optional(pairs, names.TRACESTATE),
+        )
+
+    def __repr__(self) -> str:
+        return f"TaskHeaders({self.task_type} {self.task_id} attempt {self.attempt})"
+
+
+def _optional(headers: Headers, name: str) -> str | None:
+    values = values_of(headers, name)
+    if not values:
+        return None
+    if len(values) > 1:
+        raise InvalidTaskError(f"header {name} stands more than once, with different values")
+    try:
+        return values[0].decode()
+    except UnicodeDecodeError:
+        raise InvalidTaskError(f"header {name} is not UTF-8") from None
+
+
+def _required(headers: Headers, name: str) -> str:
+    value = _optional(headers, name)
+    if value is None:
+        raise InvalidTaskError(f"header {name} is missing: not a task record of kallback")
+    return value
+
+
+def _optional_number(headers: Headers, name: str) -> int | None:
+    value = _optional(headers, name)
+    return None if value is None else _number(name, value)
+
+
+def _number(name: str, text: str) -> int:
+    if _NUMBER.fullmatch(text) is None:
+        raise InvalidTaskError(f"header {name} is not a whole number from 1")
+    return int(text)

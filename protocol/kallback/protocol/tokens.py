@@ -1,0 +1,212 @@
+"""Tokens: what a worker echoes, what completes one attempt of one task, and nothing else.
+
+    kb1:<kid>:<type>:<task id>:<attempt>:<awakeable id>:<deadline ms, 0 = none>:<tag>
+
+The tag is the base64url text of the first 16 bytes of HMAC-SHA256(key, everything before the last `:` + newline +
+audience). The audience, by default the results topic's name, binds a token to one results topic. The tag's *text*
+is compared, in constant time: base64 has aliases, text has none.
+
+A token is a bearer credential: `Token` and `Keyring` hide what must not be logged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import Final, NewType, Self
+
+from kallback.protocol.awakeables import AwakeableId, parse_awakeable_id
+from kallback.protocol.errors import InvalidKeyError, UnverifiedError
+from kallback.protocol.outcomes import Unverified
+
+TaskId = NewType("TaskId", str)
+"""16 characters, base64url of 12 random bytes: stable over attempts, so it is the worker's idempotency key."""
+
+Attempt = NewType("Attempt", int)
+"""Counts the dispatches of one task, from 1."""
+
+PREFIX: Final = "kb1:"
+MAX_TOKEN_BYTES: Final = 512
+MIN_KEY_BYTES: Final = 32
+TASK_ID_BYTES: Final = 12
+NO_DEADLINE: Final = 0
+
+INSECURE_KEY_ID: Final = "dev"
+_INSECURE_KEY: Final = b"kallback-insecure-published-development-key"
+
+PARTS: Final = {
+    "kid": r"[A-Za-z0-9_-]{1,16}",
+    "type": r"[A-Za-z0-9._-]{1,128}",
+    "task": r"[A-Za-z0-9_-]{16}",
+    "attempt": r"[1-9][0-9]{0,5}",
+    "awakeable": r"sign_1[A-Za-z0-9_-]{38}",
+    "deadline": r"0|[1-9][0-9]{0,14}",
+    "tag": r"[A-Za-z0-9_-]{22}",
+}
+"""What may stand between the colons, after `kb1`, in this order."""
+_SHAPE: Final = re.compile(":".join(("kb1", *(f"(?P<{name}>{part})" for name, part in PARTS.items()))), re.ASCII)
+_KEY_ENTRY: Final = re.compile(rf"({PARTS['kid']}):([A-Za-z0-9+/_-]+={{0,2}})", re.ASCII)
+_KEYS_HELP: Final = (
+    'expected KALLBACK_KEYS="<id>:<base64 of at least 32 random bytes>[,<older id>:<base64>...]"; '
+    "make one with: echo k1:$(openssl rand -base64 32)"
+)
+
+
+def task_id_of(random_bytes: bytes) -> TaskId:
+    """The task id for 12 random bytes; whoever draws them must journal them."""
+    if len(random_bytes) != TASK_ID_BYTES:
+        raise ValueError(f"a task id is made of {TASK_ID_BYTES} random bytes, not {len(random_bytes)}")
+    return TaskId(base64.urlsafe_b64encode(random_bytes).decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a verified token says: which attempt of which task it completes, and until when.
+
+    Attributes:
+        task_type: name of the task type.
+        deadline_ms: epoch milliseconds; 0 means that the caller set none.
+    """
+
+    task_type: str
+    task_id: TaskId
+    attempt: Attempt
+    awakeable_id: AwakeableId
+    deadline_ms: int = NO_DEADLINE
+
+    def __repr__(self) -> str:
+        return f"Token({self.task_type} {self.task_id} attempt {self.attempt})"
+
+
+@dataclass(frozen=True, slots=True)
+class BareAwakeable:
+    """A bare awakeable id that the operator allows in place of a token: no deadline, no fencing, no proof.
+
+    Where it is allowed, whoever knows the id can complete it: hidden in repr, like a token.
+    """
+
+    awakeable_id: AwakeableId = field(repr=False)
+
+
+class Keyring:
+    """Signing keys by id: the first signs, all verify."""
+
+    __slots__ = ("_keys", "_signing_id")
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise InvalidKeyError(f"no signing key: {_KEYS_HELP}")
+        for key_id, key in keys.items():
+            if len(key) < MIN_KEY_BYTES:
+                raise InvalidKeyError(
+                    f"signing key {key_id!r} has {len(key)} bytes, at least {MIN_KEY_BYTES} are needed: {_KEYS_HELP}"
+                )
+        self._keys = dict(keys)
+        self._signing_id = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str, *, insecure: bool = False) -> Self:
+        """Read `KALLBACK_KEYS`; with `insecure`, the published development key verifies too, and signs if alone.
+
+        Raises:
+            InvalidKeyError: no key, an unreadable or short one, an id used twice, or the reserved id `dev`.
+        """
+        keys: dict[str, bytes] = {}
+        for position, entry in enumerate((part.strip() for part in text.split(",") if part.strip()), start=1):
+            key_id, key = _parse_key(entry, position)
+            if key_id in keys:
+                raise InvalidKeyError(f"signing key id {key_id!r} stands twice: give each key an id of its own")
+            keys[key_id] = key
+        if insecure:
+            keys[INSECURE_KEY_ID] = _INSECURE_KEY
+        return cls(keys)
+
+    @classmethod
+    def insecure(cls) -> Self:
+        """The published development key alone: anyone can forge tokens. For trying things on one machine."""
+        return cls({INSECURE_KEY_ID: _INSECURE_KEY})
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids, the signing one first."""
+        return tuple(self._keys)
+
+    def sign(self, token: Token, audience: str) -> str:
+        """The token's text, signed with the first key for one audience (the results topic's name, by default)."""
+        claims = (
+            f"kb1:{self._signing_id}:{token.task_type}:{token.task_id}:{token.attempt}"
+            f":{token.awakeable_id}:{token.deadline_ms}"
+        )
+        text = f"{claims}:{_tag(self._keys[self._signing_id], claims, audience)}"
+        if _SHAPE.fullmatch(text) is None:
+            raise ValueError(f"a part of {token!r} has characters that no token may have")
+        return text
+
+    def verify(self, text: str, audience: str) -> Token:
+        """Read a token and prove it.
+
+        Raises:
+            UnverifiedError: with reason `malformed-token`, `unknown-key`, `wrong-tag`, `reserved-signal` or
+                `invalid-awakeable-id`.
+        """
+        shape = _SHAPE.fullmatch(text) if len(text) <= MAX_TOKEN_BYTES else None
+        if shape is None:
+            raise UnverifiedError(Unverified.MALFORMED_TOKEN, "the token does not have the shape kb1:...:<tag>")
+        key = self._keys.get(shape["kid"])
+        if key is None:
+            raise UnverifiedError(Unverified.UNKNOWN_KEY, _unknown_key(shape["kid"]))
+        if not hmac.compare_digest(_tag(key, text[: shape.start("tag") - 1], audience), shape["tag"]):
+            raise UnverifiedError(
+                Unverified.WRONG_TAG,
+                f"the token's tag does not fit key {shape['kid']!r} and audience {audience!r}: forged, altered, "
+                "or made for another results topic",
+            )
+        return Token(
+            task_type=shape["type"],
+            task_id=TaskId(shape["task"]),
+            attempt=Attempt(int(shape["attempt"])),
+            awakeable_id=parse_awakeable_id(shape["awakeable"]),
+            deadline_ms=int(shape["deadline"]),
+        )
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._keys)})"
+
+
+def shorten(text: str) -> str:
+    """A token as it may be logged: without the awakeable id and the tag.
+
+    Anything that is not shaped like a token becomes its length only, for it may be a secret of someone else's.
+    """
+    shape = _SHAPE.fullmatch(text)
+    if shape is None:
+        return f"<{len(text)} characters>"
+    return f"kb1:{shape['kid']}:{shape['type']}:{shape['task']}:{shape['attempt']}:…"
+
+
+def _tag(key: bytes, claims: str, audience: str) -> str:
+    digest = hmac.digest(key, f"{claims}\n{audience}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest[:16])[:22].decode()
+
+
+def _unknown_key(key_id: str) -> str:
+    if key_id == INSECURE_KEY_ID:
+        return "the token is signed with the published key 'dev', which only insecure mode accepts (--insecure)"
+    return f"signing key {key_id!r} is not known here: bridges must have a new key before the first token is signed"
+
+
+def _parse_key(entry: str, position: int) -> tuple[str, bytes]:
+    shape = _KEY_ENTRY.fullmatch(entry)
+    if shape is None:  # the entry itself may be a secret: name its place only
+        raise InvalidKeyError(f"signing key number {position} is unreadable: {_KEYS_HELP}")
+    key_id, encoded = shape.groups()
+    if key_id == INSECURE_KEY_ID:
+        raise InvalidKeyError("key id 'dev' is the published key of insecure mode: choose another id")
+    try:
+        key = base64.b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), altchars=b"-_")
+    except binascii.Error:
+        raise InvalidKeyError(f"signing key {key_id!r} is not base64: {_KEYS_HELP}") from None
+    return key_id, key

@@ -1,0 +1,52 @@
+"""Inside Restate handlers: have tasks done by whoever reads Kafka, and wait for typed results durably.
+
+The only room that imports `restate`.
+"""
+
+from kallback.protocol import MissingExtraError, Problem, TaskType
+
+try:
+    import restate as _restate
+except ImportError as error:
+    raise MissingExtraError('the sdk needs Restate and a Kafka client: pip install "kallback[sdk]"') from error
+
+from kallback.sdk.awakeables import TaskAwakeable
+from kallback.sdk.callbacks import Callbacks
+from kallback.sdk.completion import complete_awakeable, reject_awakeable
+from kallback.sdk.errors import (
+    CompletionRefused,
+    InvalidResult,
+    StaleResult,
+    TaskCancelled,
+    TaskError,
+    TaskFailed,
+    TaskNotSent,
+    TaskTimedOut,
+)
+from kallback.sdk.handles import TaskHandle
+from kallback.sdk.mint import UNSET, Unset
+from kallback.sdk.notifier import NotifierService, Verdict
+
+del _restate
+
+__all__ = [
+    "UNSET",
+    "Callbacks",
+    "CompletionRefused",
+    "InvalidResult",
+    "NotifierService",
+    "Problem",
+    "StaleResult",
+    "TaskAwakeable",
+    "TaskCancelled",
+    "TaskError",
+    "TaskFailed",
+    "TaskHandle",
+    "TaskNotSent",
+    "TaskTimedOut",
+    "TaskType",
+    "Unset",
+    "Verdict",
+    "complete_awakeable",
+    "reject_awakeable",
+]

@@ -1,0 +1,184 @@
+"""One attempt of one task as Restate sees it: an awakeable, the token that completes it, and the wait for it.
+
+`TaskAwakeable` is the low-level path: the handler sends the token itself, in any way it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Final, Generic, TypeVar
+
+from restate import Context, RestateDurableFuture, TerminalError, wait_completed
+
+from kallback.protocol import Attempt, AwakeableId, Keyring, Problem, TaskHeaders, TaskId, TaskType, Token
+from kallback.protocol.tokens import NO_DEADLINE
+from kallback.sdk.errors import GATEWAY_TIMEOUT, TIMED_OUT, TaskError, TaskFailed, TaskTimedOut
+from kallback.sdk.mint import Minted
+from kallback.sdk.serdes import EnvelopeSerde
+
+Result = TypeVar("Result")
+
+
+class Settled(Enum):
+    """Which of the two came first."""
+
+    COMPLETED = "completed"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How tokens are signed, and where results go.
+
+    Attributes:
+        audience: what tokens are bound to; the results topic's name unless configured.
+    """
+
+    keyring: Keyring
+    audience: str
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending(Generic[Result]):
+    """One attempt that waits for its completion."""
+
+    task_type: TaskType[Any, Result]
+    awakeable_id: AwakeableId
+    headers: TaskHeaders
+    future: RestateDurableFuture[Result]
+
+    async def settled(self, timer: RestateDurableFuture[None] | None) -> Settled:
+        """Wait for the awakeable or the timer; the awakeable wins if both are there.
+
+        Raises:
+            TerminalError: the invocation was cancelled (409). Nothing else raises here: failures stay in the
+                future, so that a 409 of a worker is never taken for a cancellation, nor the other way round.
+        """
+        waited: list[RestateDurableFuture[Any]] = [self.future] if timer is None else [self.future, timer]
+        completed, _ = await wait_completed(*waited)
+        return Settled.COMPLETED if any(it is self.future for it in completed) else Settled.TIMED_OUT
+
+    async def value(self) -> Result:
+        """The value of a settled attempt.
+
+        Raises:
+            TaskFailed: also for an awakeable that was rejected with nothing but a text.
+        """
+        try:
+            return await self.future
+        except TaskError:
+            raise
+        except TerminalError as error:
+            problem = Problem(status=error.status_code, detail=error.message)
+            raise TaskFailed(problem, task_type=self.task_type.name, task_id=self.headers.task_id) from None
+
+    def timed_out(self) -> TaskTimedOut:
+        """The error for a deadline that passed."""
+        detail = f"no result of {self.task_type.name} (task {self.headers.task_id}) before its deadline, {self._when()}"
+        problem = Problem(TIMED_OUT, GATEWAY_TIMEOUT, detail)
+        return TaskTimedOut(problem, task_type=self.task_type.name, task_id=self.headers.task_id)
+
+    def _when(self) -> str:
+        deadline = moment(self.headers.deadline_ms)
+        return "none" if deadline is None else deadline.isoformat(timespec="milliseconds")
+
+
+def open_attempt(
+    ctx: Context, task_type: TaskType[Any, Result], minted: Minted, attempt: Attempt, signing: Signing
+) -> Pending[Result]:
+    """Create the awakeable of an attempt and sign its token. No journal entry of its own."""
+    serde = EnvelopeSerde(task_type, minted.task_id, attempt)
+    name, future = ctx.awakeable(serde)
+    awakeable_id = AwakeableId(name)
+    token = Token(task_type.name, minted.task_id, attempt, awakeable_id, minted.deadline_ms or NO_DEADLINE)
+    headers = TaskHeaders(
+        token=signing.keyring.sign(token, signing.audience),
+        task_id=minted.task_id,
+        attempt=attempt,
+        task_type=task_type.name,
+        reply_to=signing.reply_to,
+        deadline_ms=minted.deadline_ms,
+        traceparent=minted.traceparent,
+        tracestate=minted.tracestate,
+    )
+    return Pending(task_type, awakeable_id, headers, future)
+
+
+def start_timer(ctx: Context, task_type: str, timeout: timedelta | None) -> RestateDurableFuture[None] | None:
+    """The durable timer of a deadline; none for a caller who waits for ever."""
+    return None if timeout is None else ctx.sleep(timeout, f"deadline {task_type}")
+
+
+def moment(deadline_ms: int | None) -> datetime | None:
+    """A deadline as people read it."""
+    return None if deadline_ms is None else datetime.fromtimestamp(deadline_ms / 1000, UTC)
+
+
+class TaskAwakeable(Generic[Result]):
+    """An awakeable with a token, to be sent in any way: Kafka, HTTP, a file, a person.
+
+        waiting = await callbacks.awakeable(ctx, prepare)
+        await ctx.run_typed("ask the kitchen", post, url, headers=waiting.headers)
+        prepared = await waiting.result()
+
+    Whoever does the work completes it with the token: with a result record that the bridge reads, through
+    `NotifierService`, or with `callbacks.complete(ctx, token, value)` in another service. Nobody is told when the
+    time is over: that is the handler's, as the sending was.
+    """
+
+    def __init__(self, pending: Pending[Result], timer: RestateDurableFuture[None] | None) -> None:
+        self._pending: Final = pending
+        self._timer: Final = timer
+        self._ended: TaskTimedOut | None = None
+
+    @property
+    def id(self) -> AwakeableId:
+        """The awakeable's id, as Restate shows it. Only a bridge that allows bare awakeables takes it for a token."""
+        return self._pending.awakeable_id
+
+    @property
+    def token(self) -> str:
+        """What completes the awakeable: a bearer credential, do not log it."""
+        return self._pending.headers.token
+
+    @property
+    def task_id(self) -> TaskId:
+        """Stable over replays, different for every run: the worker's idempotency key."""
+        return self._pending.headers.task_id
+
+    @property
+    def deadline(self) -> datetime | None:
+        """Until when `result` waits."""
+        return moment(self._pending.headers.deadline_ms)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Everything that a worker of kallback expects in a task's headers; `kallback-token` is enough for others."""
+        return {name: value.decode() for name, value in self._pending.headers.encode()}
+
+    @property
+    def future(self) -> RestateDurableFuture[Result]:
+        """The typed future, fit for `restate.select`, `gather` and `wait_completed`. It knows no deadline."""
+        return self._pending.future
+
+    async def result(self) -> Result:
+        """Wait for the result.
+
+        Raises:
+            TaskFailed: the worker reported a failure, or what came is no result (`InvalidResult`).
+            TaskTimedOut: no result before the deadline.
+            TerminalError: the invocation was cancelled (409).
+        """
+        if self._ended is not None:
+            raise self._ended
+        if await self._pending.settled(self._timer) is Settled.TIMED_OUT:
+            self._ended = self._pending.timed_out()
+            raise self._ended
+        return await self._pending.value()
+
+    def __repr__(self) -> str:
+        return f"TaskAwakeable({self._pending.headers!r})"

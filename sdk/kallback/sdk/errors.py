@@ -1,0 +1,125 @@
+"""What a handler sees when a task brings no result. Every one is terminal: trying the handler again cures none.
+
+TerminalError (restate)
+├── TaskError                 one task brought no result
+│   ├── TaskFailed            the worker says so; `.problem` has its words
+│   │   └── InvalidResult     what came back is no result of the declared type: repair the worker or the type
+│   │       └── StaleResult   what came back belongs to another attempt (only `handle.future` raises it)
+│   ├── TaskTimedOut          no result before the deadline
+│   ├── TaskNotSent           Kafka did not take the task
+│   └── TaskCancelled         this handler cancelled the task itself
+└── CompletionRefused         an awakeable id, token or value that cannot complete anything
+
+Three `except` clauses cover every way in which a task ends without a value: `TaskFailed`, `TaskTimedOut`,
+`TaskNotSent`. The *invocation's* cancellation is none of these: it stays Restate's own `TerminalError` 409.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+from restate import TerminalError
+
+from kallback.protocol import Problem, TaskId
+
+TIMED_OUT: Final = "urn:kallback:timed-out"
+CANCELLED: Final = "urn:kallback:cancelled"
+UNDECODABLE_RESULT: Final = "urn:kallback:undecodable-result"
+NOT_AN_ENVELOPE: Final = "urn:kallback:not-an-envelope"
+STALE_RESULT: Final = "urn:kallback:stale-result"
+UNENCODABLE_REQUEST: Final = "urn:kallback:unencodable-request"
+INVALID_TIMEOUT: Final = "urn:kallback:invalid-timeout"
+KAFKA_UNAVAILABLE: Final = "urn:kallback:kafka-unavailable"
+MISSING_TOPIC: Final = "urn:kallback:missing-topic"
+ACCESS_DENIED: Final = "urn:kallback:access-denied"
+RECORD_TOO_LARGE: Final = "urn:kallback:record-too-large"
+MISCONFIGURED: Final = "urn:kallback:misconfigured"
+
+BAD_REQUEST: Final = 400
+GONE: Final = 410
+TOO_LARGE: Final = 413
+INTERNAL: Final = 500
+BAD_GATEWAY: Final = 502
+UNAVAILABLE: Final = 503
+GATEWAY_TIMEOUT: Final = 504
+
+
+class TaskError(TerminalError):
+    """A task brought no result.
+
+    A caller in another service gets Restate's plain `TerminalError` with the same code and message, and with
+    `metadata` `kallback-problem` (the problem's type), `kallback-type` (the task type) and `kallback-task-id`.
+
+    Attributes:
+        problem: the whole story; `.problem.extensions` has what else the worker wrote.
+        task_type: name of the task type.
+        task_id: None when the task failed before it had one.
+    """
+
+    def __init__(self, problem: Problem, *, task_type: str, task_id: TaskId | None = None) -> None:
+        metadata = {"kallback-problem": problem.type, "kallback-type": task_type}
+        if task_id is not None:
+            metadata["kallback-task-id"] = task_id
+        super().__init__(problem.detail or problem.title or problem.type, problem.status, metadata)
+        self.problem: Final = problem
+        self.task_type: Final = task_type
+        self.task_id: Final = task_id
+
+    @property
+    def type(self) -> str:
+        """The kind of failure, to branch on: the worker's own, or `urn:kallback:*`."""
+        return self.problem.type
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
+        """Exceptions are pickled by their text alone unless they say how they are built."""
+        return functools.partial(type(self), task_type=self.task_type, task_id=self.task_id), (self.problem,)
+
+
+class TaskFailed(TaskError):  # noqa: N818 - what became of a task, in the words of the wire
+    """The worker reported a failure: `status_code` and `message` are its problem's `status` and `detail`."""
+
+
+class InvalidResult(TaskFailed):
+    """Something came back that is no result of the declared type (code 502)."""
+
+
+class StaleResult(InvalidResult):
+    """The awakeable was used up by a result of another attempt or of an earlier run (code 502).
+
+    `handle.result()` never raises it: it dispatches the task again.
+    """
+
+
+class TaskTimedOut(TaskError):  # noqa: N818 - see TaskFailed
+    """No result came before the deadline (code 504); the workers were told to stop, as far as Kafka let us."""
+
+
+class TaskNotSent(TaskError):  # noqa: N818 - see TaskFailed
+    """Kafka did not take the task; the sentence says what to do.
+
+    Code 503: no broker acknowledged it before the deadline (the record may have been written all the same, and
+    workers skip it, as its deadline has passed). 413: the record is too large. 400: the request does not fit its
+    declared type. 500: a topic, a permission or a setting is missing.
+    """
+
+
+class TaskCancelled(TaskError):  # noqa: N818 - see TaskFailed
+    """`handle.cancel()` was called before (code 410): nobody waits for a result any more."""
+
+
+class CompletionRefused(TerminalError):  # noqa: N818 - see TaskFailed
+    """This cannot complete an awakeable (code 400): the id, the token or the value is no good.
+
+    Attributes:
+        reason: a word for metrics: a member of `kallback.protocol.Unverified`, or `unencodable-value`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail, BAD_REQUEST, {"kallback-reason": reason})
+        self.reason: Final = reason
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """See `TaskError.__reduce__`."""
+        return type(self), (self.reason, self.message)

@@ -1,0 +1,110 @@
+"""Serdes for what crosses Restate's journal.
+
+Restate tries a handler again, for ever, when a serde raises anything but a `TerminalError`; and no later
+completion cures a value that is in the journal. So each failure in here is terminal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+from restate import TerminalError
+from restate.serde import Serde
+
+from kallback.protocol import (
+    Attempt,
+    Completed,
+    DecodeError,
+    Envelope,
+    InvalidEnvelopeError,
+    Problem,
+    TaskId,
+    TaskType,
+    open_envelope,
+)
+from kallback.sdk.errors import (
+    BAD_GATEWAY,
+    NOT_AN_ENVELOPE,
+    STALE_RESULT,
+    UNDECODABLE_RESULT,
+    InvalidResult,
+    StaleResult,
+    TaskFailed,
+)
+
+T = TypeVar("T")
+Result = TypeVar("Result")
+
+
+class EnvelopeSerde(Serde[Result]):
+    """Opens the envelope of one attempt: checks whose it is, then hands out the typed value or raises.
+
+    Raises (from `deserialize`, so from awaiting the future):
+        TaskFailed: the worker reported a failure.
+        InvalidResult: not an envelope, or a value that does not fit the declared type.
+        StaleResult: an envelope of another attempt, or of an earlier run that had the same awakeable id.
+    """
+
+    def __init__(self, task_type: TaskType[Any, Result], task_id: TaskId, attempt: Attempt) -> None:
+        self._task_type: Final = task_type
+        self._task_id: Final = task_id
+        self._attempt: Final = attempt
+
+    def deserialize(self, buf: bytes) -> Result:
+        """The result in an envelope."""
+        envelope = self._open(buf)
+        if isinstance(envelope.answer, Completed):
+            return self._decode(envelope.answer.value)
+        try:
+            problem = envelope.answer.problem()
+        except DecodeError as error:
+            raise self._invalid(UNDECODABLE_RESULT, f"the worker's problem object is unreadable: {error}") from None
+        raise TaskFailed(problem, task_type=self._task_type.name, task_id=self._task_id)
+
+    def serialize(self, obj: Result | None) -> bytes:
+        """Nobody serializes through an awaiting side."""
+        raise TerminalError(f"an awakeable of kallback is completed with an envelope, not with {type(obj).__name__}")
+
+    def _open(self, buf: bytes) -> Envelope:
+        try:
+            envelope = open_envelope(buf)
+        except InvalidEnvelopeError as error:
+            raise self._invalid(NOT_AN_ENVELOPE, str(error)) from None
+        if (envelope.task_id, envelope.attempt) != (self._task_id, self._attempt):
+            detail = (
+                f"the awakeable of task {self._task_id} attempt {self._attempt} was completed for task "
+                f"{envelope.task_id} attempt {envelope.attempt}: `await handle.result()` would dispatch it again"
+            )
+            problem = Problem(STALE_RESULT, BAD_GATEWAY, detail)
+            raise StaleResult(problem, task_type=self._task_type.name, task_id=self._task_id)
+        return envelope
+
+    def _decode(self, value: bytes) -> Result:
+        try:
+            return self._task_type.result_codec.decode(value)
+        except DecodeError as error:
+            raise self._invalid(UNDECODABLE_RESULT, f"the result of {self._task_type.name} {error}") from None
+
+    def _invalid(self, kind: str, detail: str) -> InvalidResult:
+        return InvalidResult(Problem(kind, BAD_GATEWAY, detail), task_type=self._task_type.name, task_id=self._task_id)
+
+
+class StepSerde(Serde[T]):
+    """JSON of a journaled step's own value: `msgspec` structs, read strictly."""
+
+    def __init__(self, declared: Any) -> None:
+        self._decoder: Final = msgspec.json.Decoder(declared)
+
+    def deserialize(self, buf: bytes) -> T:
+        """The value of a step, from the journal."""
+        try:
+            return cast("T", self._decoder.decode(buf))
+        except msgspec.DecodeError as error:
+            raise TerminalError(
+                f"a journaled step of kallback was written by a version that differs: {error}"
+            ) from None
+
+    def serialize(self, obj: T | None) -> bytes:
+        """The value of a step, for the journal."""
+        return msgspec.json.encode(obj)

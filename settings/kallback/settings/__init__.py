@@ -1,0 +1,27 @@
+"""Frozen settings, grouped by concern; `Settings.from_env` is the one reader of the environment."""
+
+from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
+from kallback.settings.keys import KeySettings
+from kallback.settings.logs import LogLine, NamedLog, named_log
+from kallback.settings.restate import RestateSettings
+from kallback.settings.secret import Secret
+from kallback.settings.settings import Settings
+from kallback.settings.topics import Topics
+from kallback.settings.variables import VARIABLES, Variable
+
+__all__ = [
+    "VARIABLES",
+    "KafkaSecurity",
+    "KafkaSettings",
+    "KeySettings",
+    "LogLine",
+    "NamedLog",
+    "RestateSettings",
+    "SaslMechanism",
+    "Secret",
+    "SecurityProtocol",
+    "Settings",
+    "Topics",
+    "Variable",
+    "named_log",
+]

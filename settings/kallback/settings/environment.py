@@ -1,0 +1,104 @@
+"""Typed reading of one environment: each bad value is an error that names its variable and the remedy."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from kallback.protocol.errors import ConfigurationError
+from kallback.settings.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from enum import StrEnum
+
+E = TypeVar("E", bound="StrEnum")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+class Environment:
+    """Reads variables; an empty one counts as not set, as compose files pass unset variables on as empty."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, name: str, default: str) -> str:
+        """Return the text, without surrounding white space."""
+        return self.optional(name) or default
+
+    def optional(self, name: str) -> str | None:
+        """Return the text, or None when it is not set."""
+        return self._variables.get(name, "").strip() or None
+
+    def secret(self, name: str) -> Secret | None:
+        """Return the text hidden, as it stands: a password may begin with a space."""
+        text = self._variables.get(name, "")
+        return Secret(text) if text else None
+
+    def seconds(self, name: str, default: float) -> float:
+        """Return a positive number of seconds."""
+        text = self.optional(name)
+        if text is None:
+            return default
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not (0 < number < math.inf):
+            raise ConfigurationError(f"{name}={text!r} is no time: set it to a number of seconds above 0")
+        return number
+
+    def count(self, name: str, default: int) -> int:
+        """Return a positive whole number."""
+        text = self.optional(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdigit() or int(text) == 0:
+            raise ConfigurationError(f"{name}={text!r} is no count: set it to a whole number above 0")
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a switch is on."""
+        text = (self.optional(name) or "0").lower()
+        if text not in _TRUE | _FALSE:
+            raise ConfigurationError(f"{name}={text!r} is no switch: set it to 1 or 0")
+        return text in _TRUE
+
+    def choice(self, name: str, default: E) -> E:
+        """Return one member of an enum, written as its value in any case."""
+        text = self.optional(name)
+        if text is None:
+            return default
+        kind = type(default)
+        try:
+            return kind(text.upper())
+        except ValueError:
+            raise ConfigurationError(f"{name}={text!r} is not known: set it to one of {', '.join(kind)}") from None
+
+    def file(self, name: str) -> Path | None:
+        """Return the path of a file that exists."""
+        text = self.optional(name)
+        if text is None:
+            return None
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(f"{name}={text!r} is no file: set it to the path of a PEM file")
+        return path
+
+    def mapping(self, name: str) -> Mapping[str, str]:
+        """Return a JSON object of texts (numbers and booleans are taken as their text)."""
+        text = self.optional(name) or "{}"
+        try:
+            value: object = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise ConfigurationError(
+                f'{name} is no JSON object: set it to something like {{"socket.keepalive.enable": "true"}}'
+            )
+        members = cast("dict[str, object]", value)
+        return {key: item if isinstance(item, str) else json.dumps(item) for key, item in members.items()}

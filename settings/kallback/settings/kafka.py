@@ -1,0 +1,119 @@
+"""How to reach Kafka and prove who we are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from kallback.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kallback.settings.secret import Secret
+
+
+class SecurityProtocol(StrEnum):
+    """Kafka's `security.protocol`."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL)
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether the client names itself with user and password."""
+        return self in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL)
+
+
+class SaslMechanism(StrEnum):
+    """The mechanisms that both Kafka clients speak with user name and password."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSecurity:
+    """TLS and SASL, as every Kafka client understands them.
+
+    Attributes:
+        protocol: default PLAINTEXT, as Kafka's own default.
+        mechanism: SASL only; default SCRAM-SHA-512, the strongest with a password that brokers offer.
+        username: SASL only; required there.
+        password: SASL only; required there.
+        ca_file: PEM file with the authorities to trust; default: those of the operating system.
+        cert_file: PEM file with this client's certificate (mutual TLS); default none.
+        key_file: PEM file with the certificate's private key; default none, needed with `cert_file`.
+        key_password: password of `key_file`; default none.
+    """
+
+    protocol: SecurityProtocol = SecurityProtocol.PLAINTEXT
+    mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512
+    username: str | None = None
+    password: Secret | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: Secret | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse halves: a user without password, a certificate without key, files without TLS."""
+        if self.protocol.uses_sasl and (not self.username or not self.password):
+            raise ConfigurationError(
+                f"{self.protocol} needs a user name and a password: set KALLBACK_KAFKA_SASL_USERNAME and "
+                "KALLBACK_KAFKA_SASL_PASSWORD"
+            )
+        if not self.protocol.uses_sasl and (self.username or self.password):
+            raise ConfigurationError(
+                f"a SASL user or password is set but the protocol is {self.protocol}: set "
+                "KALLBACK_KAFKA_SECURITY_PROTOCOL to SASL_SSL (or SASL_PLAINTEXT)"
+            )
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ConfigurationError(
+                "a client certificate and its key go together: set both KALLBACK_KAFKA_SSL_CERT_FILE and "
+                "KALLBACK_KAFKA_SSL_KEY_FILE, or neither"
+            )
+        if not self.protocol.uses_tls and (self.ca_file or self.cert_file):
+            raise ConfigurationError(
+                f"TLS files are set but the protocol is {self.protocol}: set "
+                "KALLBACK_KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """One Kafka cluster as one process sees it.
+
+    Attributes:
+        bootstrap_servers: `host:port`, several separated by commas; default localhost:9092, Kafka's own.
+        security: TLS and SASL; default none.
+        client_id: shown in the brokers' logs and quotas; default `kallback`.
+        connect_timeout: seconds until a start without an answer fails; default 10: a wrong address should show
+            soon, a broker's restart takes about as long.
+        delivery_timeout: seconds until a send without acknowledgement fails; default 30: the callers try again
+            with the record at hand, so a long wait inside the client only hides the trouble.
+        max_request_bytes: the largest record the clients try to send; default 16 MiB, far above the usual
+            limits of topics, so that the topic decides and not the client.
+        extra: further librdkafka options, handed to the confluent client as they are (`{"socket.keepalive.enable":
+            "true"}`); aiokafka does not know them and ignores them. Default none. Options on which kallback's
+            guarantees rest (offsets, acknowledgements, groups) are refused.
+    """
+
+    bootstrap_servers: str = "localhost:9092"
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
+    client_id: str = "kallback"
+    connect_timeout: float = 10.0
+    delivery_timeout: float = 30.0
+    max_request_bytes: int = 16 * 1024 * 1024
+    extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

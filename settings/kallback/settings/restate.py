@@ -1,0 +1,48 @@
+"""How to reach Restate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kallback.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kallback.settings.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class RestateSettings:
+    """One Restate cluster as the bridge and the commands see it.
+
+    Attributes:
+        ingress_url: where completions are posted; default http://localhost:8080, Restate's own.
+        admin_url: where the version is asked and services are registered; default http://localhost:9070.
+        auth_token: bearer token for a protected ingress (Restate Cloud); default none.
+        ca_file: PEM file with the authorities to trust for https; default: those of the operating system.
+        connect_timeout: seconds to connect; default 5: Restate answers in milliseconds or is away.
+        request_timeout: seconds for one request in all; default 30: a completion waits for Restate's log,
+            which takes seconds while a partition changes its leader.
+    """
+
+    ingress_url: str = "http://localhost:8080"
+    admin_url: str = "http://localhost:9070"
+    auth_token: Secret | None = None
+    ca_file: Path | None = None
+    connect_timeout: float = 5.0
+    request_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Drop trailing slashes; refuse what is no http address."""
+        for name in ("ingress_url", "admin_url"):
+            url: str = getattr(self, name)
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ConfigurationError(
+                    f"{url!r} is no address of Restate: set KALLBACK_RESTATE_{name.upper()} to something "
+                    "like http://localhost:8080"
+                )
+            object.__setattr__(self, name, url.rstrip("/"))

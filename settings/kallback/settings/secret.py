@@ -1,0 +1,43 @@
+"""Text that must not be seen by accident."""
+
+from __future__ import annotations
+
+import hmac
+from typing import final
+
+
+@final
+class Secret:
+    """Wraps a password or token: its text is handed out by `reveal` only.
+
+    Not a `str`, so that formatting, joining, logging and serializing it cannot leak the text.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text; call it where the text is handed to a client, nowhere else."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled; hand it over through the environment")

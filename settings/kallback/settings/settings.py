@@ -1,0 +1,105 @@
+"""All settings of one process, and the one function that reads the environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from kallback.protocol.tokens import Keyring
+from kallback.settings.environment import Environment
+from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
+from kallback.settings.keys import KeySettings
+from kallback.settings.restate import RestateSettings
+from kallback.settings.topics import Topics
+from kallback.settings.variables import refuse_misspelled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a process is told from outside, grouped by concern; each group says its defaults."""
+
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    restate: RestateSettings = field(default_factory=RestateSettings)
+    topics: Topics = field(default_factory=Topics)
+    keys: KeySettings = field(default_factory=KeySettings)
+
+    def __post_init__(self) -> None:
+        """Bind tokens to the results topic unless another audience is given."""
+        if not self.keys.audience:
+            object.__setattr__(self, "keys", dataclasses.replace(self.keys, audience=self.topics.results))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the `KALLBACK_*` variables; `docs/settings.md` lists them.
+
+        Raises:
+            ConfigurationError: a value that cannot be read, settings that contradict each other, or a
+                variable whose name is nearly one of ours.
+        """
+        refuse_misspelled(environ)
+        env = Environment(environ)
+        return cls(kafka=_kafka(env), restate=_restate(env), topics=_topics(env), keys=_keys(env))
+
+
+def _kafka(env: Environment) -> KafkaSettings:
+    base = KafkaSettings()
+    return KafkaSettings(
+        bootstrap_servers=env.text("KALLBACK_KAFKA_BOOTSTRAP_SERVERS", base.bootstrap_servers),
+        security=_security(env),
+        client_id=env.text("KALLBACK_KAFKA_CLIENT_ID", base.client_id),
+        connect_timeout=env.seconds("KALLBACK_KAFKA_CONNECT_TIMEOUT", base.connect_timeout),
+        delivery_timeout=env.seconds("KALLBACK_KAFKA_DELIVERY_TIMEOUT", base.delivery_timeout),
+        max_request_bytes=env.count("KALLBACK_KAFKA_MAX_REQUEST_BYTES", base.max_request_bytes),
+        extra=env.mapping("KALLBACK_KAFKA_EXTRA"),
+    )
+
+
+def _security(env: Environment) -> KafkaSecurity:
+    return KafkaSecurity(
+        protocol=env.choice("KALLBACK_KAFKA_SECURITY_PROTOCOL", SecurityProtocol.PLAINTEXT),
+        mechanism=env.choice("KALLBACK_KAFKA_SASL_MECHANISM", SaslMechanism.SCRAM_SHA_512),
+        username=env.optional("KALLBACK_KAFKA_SASL_USERNAME"),
+        password=env.secret("KALLBACK_KAFKA_SASL_PASSWORD"),
+        ca_file=env.file("KALLBACK_KAFKA_SSL_CA_FILE"),
+        cert_file=env.file("KALLBACK_KAFKA_SSL_CERT_FILE"),
+        key_file=env.file("KALLBACK_KAFKA_SSL_KEY_FILE"),
+        key_password=env.secret("KALLBACK_KAFKA_SSL_KEY_PASSWORD"),
+    )
+
+
+def _restate(env: Environment) -> RestateSettings:
+    base = RestateSettings()
+    return RestateSettings(
+        ingress_url=env.text("KALLBACK_RESTATE_INGRESS_URL", base.ingress_url),
+        admin_url=env.text("KALLBACK_RESTATE_ADMIN_URL", base.admin_url),
+        auth_token=env.secret("KALLBACK_RESTATE_AUTH_TOKEN"),
+        ca_file=env.file("KALLBACK_RESTATE_CA_FILE"),
+        connect_timeout=env.seconds("KALLBACK_RESTATE_CONNECT_TIMEOUT", base.connect_timeout),
+        request_timeout=env.seconds("KALLBACK_RESTATE_REQUEST_TIMEOUT", base.request_timeout),
+    )
+
+
+def _topics(env: Environment) -> Topics:
+    return Topics(
+        prefix=env.text("KALLBACK_TOPICS_PREFIX", "kallback."),
+        results=env.text("KALLBACK_TOPICS_RESULTS", ""),
+        progress=env.text("KALLBACK_TOPICS_PROGRESS", ""),
+        control=env.text("KALLBACK_TOPICS_CONTROL", ""),
+        outcomes=env.text("KALLBACK_TOPICS_OUTCOMES", ""),
+        dead_letters=env.text("KALLBACK_TOPICS_DEAD_LETTERS", ""),
+    )
+
+
+def _keys(env: Environment) -> KeySettings:
+    insecure = env.flag("KALLBACK_INSECURE")
+    text = env.optional("KALLBACK_KEYS")
+    return KeySettings(
+        keyring=Keyring.parse(text, insecure=insecure) if text else None,
+        audience=env.text("KALLBACK_AUDIENCE", ""),
+        insecure=insecure,
+    )

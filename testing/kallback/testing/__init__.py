@@ -1,0 +1,84 @@
+"""For tests on real servers: Kafka and Restate that start in seconds, services served from the test, clients for both.
+
+Also the pytest plugin with the fixtures (`kallback.testing.pytest_plugin`) and `kallback dev`. pytest imports this
+package wherever kallback is installed, so every name is loaded at its first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from kallback.protocol.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from kallback.testing.dev import run_dev
+    from kallback.testing.errors import NoServerError, NotOursError, ServerStartError
+    from kallback.testing.restate_clients import Admin, Ingress, RestateError
+    from kallback.testing.servers import KafkaServer, RestateServer, Server
+    from kallback.testing.services import Endpoint, ServiceProcess, serve_endpoint
+    from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_kafka, start_restate, start_stack
+    from kallback.testing.topics import TopicFactory
+    from kallback.testing.waiting import eventually
+
+_HOMES: Final = {
+    "Admin": "restate_clients",
+    "Endpoint": "services",
+    "Ingress": "restate_clients",
+    "KafkaOptions": "stack",
+    "KafkaServer": "servers",
+    "NoServerError": "errors",
+    "NotOursError": "errors",
+    "RestateError": "restate_clients",
+    "RestateOptions": "stack",
+    "RestateServer": "servers",
+    "Server": "servers",
+    "ServerStartError": "errors",
+    "ServiceProcess": "services",
+    "Stack": "stack",
+    "TopicFactory": "topics",
+    "eventually": "waiting",
+    "run_dev": "dev",
+    "serve_endpoint": "services",
+    "start_kafka": "stack",
+    "start_restate": "stack",
+    "start_stack": "stack",
+}
+
+__all__ = [
+    "Admin",
+    "Endpoint",
+    "Ingress",
+    "KafkaOptions",
+    "KafkaServer",
+    "NoServerError",
+    "NotOursError",
+    "RestateError",
+    "RestateOptions",
+    "RestateServer",
+    "Server",
+    "ServerStartError",
+    "ServiceProcess",
+    "Stack",
+    "TopicFactory",
+    "eventually",
+    "run_dev",
+    "serve_endpoint",
+    "start_kafka",
+    "start_restate",
+    "start_stack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module of a public name; say which extra is missing if it cannot be."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("kallback"):
+            raise
+        raise MissingExtraError(
+            f'kallback.testing.{name} needs {error.name}: pip install "kallback[testing]"', name=error.name
+        ) from error

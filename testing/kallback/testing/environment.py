@@ -1,0 +1,53 @@
+"""What the environment says about servers for tests. Read here and nowhere else in this package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEnvironment:
+    """Addresses of servers that are there already, and where downloads are kept.
+
+    Attributes:
+        kafka: bootstrap servers of a running Kafka (`KALLBACK_TEST_KAFKA`).
+        restate_ingress: URL of a running Restate's ingress (`KALLBACK_TEST_RESTATE_INGRESS`).
+        restate_admin: URL of the same Restate's admin API (`KALLBACK_TEST_RESTATE_ADMIN`).
+        restate_server: path of a restate-server binary (`KALLBACK_RESTATE_SERVER`).
+        java_home: a Java to prefer over the one on PATH (`JAVA_HOME`).
+        cache: directory of downloads (`KALLBACK_CACHE`; else `kallback` in the XDG cache directory).
+        require_servers: what cannot be had fails tests, does not skip them (`KALLBACK_REQUIRE_SERVERS=1`).
+    """
+
+    kafka: str | None
+    restate_ingress: str | None
+    restate_admin: str | None
+    restate_server: Path | None
+    java_home: Path | None
+    cache: Path
+    require_servers: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> ServerEnvironment:
+        """Read a mapping, by default this process's environment."""
+        source = os.environ if environ is None else environ
+        home_cache = Path(source.get("XDG_CACHE_HOME") or Path(source.get("HOME") or "~").expanduser() / ".cache")
+        return cls(
+            kafka=source.get("KALLBACK_TEST_KAFKA") or None,
+            restate_ingress=source.get("KALLBACK_TEST_RESTATE_INGRESS") or None,
+            restate_admin=source.get("KALLBACK_TEST_RESTATE_ADMIN") or None,
+            restate_server=_path(source.get("KALLBACK_RESTATE_SERVER")),
+            java_home=_path(source.get("JAVA_HOME")),
+            cache=_path(source.get("KALLBACK_CACHE")) or home_cache / "kallback",
+            require_servers=source.get("KALLBACK_REQUIRE_SERVERS", "") not in ("", "0"),
+        )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser() if text else None

@@ -1,0 +1,36 @@
+"""Waiting in tests: poll with a deadline, and say what was waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+
+async def eventually(
+    what: str,
+    probe: Callable[[], T | Awaitable[T]],
+    *,
+    timeout: float = 20.0,  # noqa: ASYNC109 - its own error names what was waited for
+    interval: float = 0.05,
+) -> T:
+    """Call the probe, a plain or an async function, until it returns something true; return that.
+
+    Raises:
+        AssertionError: it never did within `timeout` seconds; says what was waited for and the last answer.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = probe()
+        value = cast("T", await answer if inspect.isawaitable(answer) else answer)
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s for {what}; the last answer was {value!r}")
+        await asyncio.sleep(interval)

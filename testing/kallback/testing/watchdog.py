@@ -1,0 +1,71 @@
+"""Ends what a dead process left behind: the one promise that `atexit` and signal handlers cannot keep.
+
+A process that starts servers starts one watchdog and tells it, line by line on a pipe, which process groups and
+which directories exist on its account. The pipe's end of file is the parent's death, however it died (`kill -9`
+included, and on every POSIX system; Linux's PR_SET_PDEATHSIG fires when the *thread* that spawned ends, which a
+server started from a thread pool would not survive). The watchdog then kills the groups and removes the directories.
+
+This file runs as a script, by path, without the package: it imports only the standard library.
+
+    +group PGID | -group PGID | +tree PATH | -tree PATH
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_REMOVAL_ATTEMPTS = 20
+_REMOVAL_PAUSE = 0.05
+
+
+def main() -> None:
+    """Read standard input to its end, then clean up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    left = read_charges(sys.stdin)
+    for kind, name in left:
+        if kind == "group":
+            kill_group(int(name))
+    for kind, name in left:
+        if kind == "tree":
+            remove_tree(name)
+
+
+def read_charges(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what was announced and not withdrawn, oldest first."""
+    charges: dict[tuple[str, str], None] = {}
+    for line in lines:
+        kind, _, name = line[1:].rstrip("\n").partition(" ")
+        if line.startswith("+"):
+            charges[kind, name] = None
+        else:
+            charges.pop((kind, name), None)
+    return list(charges)
+
+
+def kill_group(group: int) -> None:
+    """Kill a process group with SIGKILL, which also ends stopped processes."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory whose killed owner may still be writing its last bytes."""
+    for _ in range(_REMOVAL_ATTEMPTS):
+        shutil.rmtree(path, ignore_errors=True)
+        if not os.path.lexists(path):
+            return
+        time.sleep(_REMOVAL_PAUSE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""Restate dies, the bridge dies, an address is wrong: nothing is lost, nothing is dead-lettered."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import restate
+
+from kallback.bridge import Backoff, BridgeOptions, Clocks
+from kallback.kafka import ConsumerOptions
+from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError
+from kallback.settings import KafkaSettings, Topics
+from kallback.testing import KafkaServer, RestateOptions, RestateServer, Stack, start_restate
+from kallback.testing.restate_clients import Admin
+from kallback.testing.services import serve_endpoint
+from kallback.testing.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+QUICK = BridgeOptions(backoff=Backoff(first=0.01, longest=0.05))
+
+
+async def test_restate_killed_and_restarted_under_load(
+    kafka_server: KafkaServer, topic_names: Topics, bridge_lab: Any
+) -> None:
+    """Fetching stops, retries go on; after its return everything is delivered, and handlers have their values."""
+    async with AsyncExitStack() as until:
+        restate_server = await until.enter_async_context(own_restate())
+        await until.enter_async_context(serve_endpoint(restate.app([bridge_lab.waiter]), restate_server))
+        live = await bridge_lab.start_live(Stack(kafka_server, restate_server), topic_names, until)
+        bridge = await until.enter_async_context(live.bridge())
+        waiting = [await live.waiting() for _ in range(5)]
+        await live.fill(500)
+        await live.settle(500)
+
+        await asyncio.to_thread(restate_server.kill)
+        for each in waiting:
+            each.answer.cancel()  # the caller's connection died with the server, the invocation did not
+        await live.fill(3000)
+        await asyncio.gather(*(live.complete(each.token) for each in waiting))
+        await eventually("failed attempts", lambda: bridge.stats.retries >= 10)
+        fetched = bridge.stats.fetched
+        await asyncio.sleep(0.5)
+        assert bridge.stats.fetched == fetched
+        await asyncio.to_thread(restate_server.start)
+        back = time.monotonic()
+        await live.settle(501)
+        resumed = time.monotonic() - back
+        await live.settle(3505)
+
+        assert live.outcomes() == {"delivered": 3505}
+        assert resumed < 3
+        await eventually("completed invocations", lambda: completed(restate_server, len(waiting)))
+        assert await live.dead() == {}
+
+
+@asynccontextmanager
+async def own_restate(configuration: dict[str, Any] | None = None) -> AsyncGenerator[RestateServer]:
+    """A Restate that may be killed."""
+    context = start_restate(RestateOptions(configuration=configuration or {}))
+    server = await asyncio.to_thread(context.__enter__)
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def completed(server: RestateServer, count: int) -> bool:
+    """Whether so many handlers have ended well."""
+    async with Admin(server.admin_url) as admin:
+        rows = await admin.query("SELECT status, completion_result FROM sys_invocation")
+    return sum(row["completion_result"] == "success" for row in rows) == count
+
+
+async def no_lag(live: Any) -> bool:
+    """Whether all positions are committed."""
+    return await live.lag() == 0
+
+
+def one_each(first: Any, second: Any) -> bool:
+    """Whether both bridges own a partition."""
+    return all(len(bridge._fetcher._consumer.assignment()) == 1 for bridge in (first, second))
+
+
+async def test_a_value_that_restate_does_not_take(
+    kafka_server: KafkaServer, topic_names: Topics, bridge_lab: Any
+) -> None:
+    """413: the handler fails at once with a problem of our type, and the record is dead-lettered."""
+    async with AsyncExitStack() as until:
+        restate_server = await until.enter_async_context(own_restate({"ingress.request-size-limit": "100 KiB"}))
+        await until.enter_async_context(serve_endpoint(restate.app([bridge_lab.waiter]), restate_server))
+        live = await bridge_lab.start_live(Stack(kafka_server, restate_server), topic_names, until)
+        waiting = await live.waiting()
+        position = await live.complete(waiting.token, json.dumps("x" * 500_000).encode())
+        async with live.bridge():
+            await live.settle(1)
+            envelope = await waiting.envelope()
+
+        assert envelope["error"]["type"] == "urn:kallback:unusable-result"
+        assert [(it.outcome, it.reason) for it in live.settled] == [("unusable", "too-large")]
+        assert (position.partition, position.offset) in await live.dead()
+
+
+@dataclass
+class BridgeProcess:
+    """A bridge in a process of its own, to be killed."""
+
+    process: asyncio.subprocess.Process
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        await self.process.wait()
+
+
+DAEMON = """
+from kallback.bridge import Bridge, BridgeOptions
+from kallback.cli.serving import serve
+from kallback.kafka import ConsumerOptions
+from kallback.settings import Settings
+
+options = BridgeOptions(outcomes=True, concurrency=4, consumer=ConsumerOptions(group_instance_id="one"))
+serve(Bridge(Settings.from_env(), options))
+"""
+
+
+def environment(live: Any) -> dict[str, str]:
+    """The variables that a process of its own needs."""
+    return {
+        **os.environ,
+        "KALLBACK_KEYS": "k1:" + base64.b64encode(b"1" * 32).decode(),
+        "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": live.settings.kafka.bootstrap_servers,
+        "KALLBACK_RESTATE_INGRESS_URL": live.settings.restate.ingress_url,
+        "KALLBACK_RESTATE_ADMIN_URL": live.settings.restate.admin_url,
+        "KALLBACK_TOPICS_PREFIX": live.settings.topics.prefix,
+    }
+
+
+@pytest.fixture
+async def daemon(live: Any) -> AsyncGenerator[BridgeProcess]:
+    """A bridge process that reads the test's topic."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", DAEMON, env=environment(live))
+    yield BridgeProcess(process)
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def outcomes_of(live: Any) -> dict[tuple[int, int], list[str]]:
+    """Outcomes on record, by position of the result record."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for record in await live.read(live.settings.topics.outcomes):
+        line = json.loads(record.value)
+        found.setdefault((line["source"]["partition"], line["source"]["offset"]), []).append(line["outcome"])
+    return found
+
+
+async def test_a_successor_completes_what_a_killed_bridge_left(live: Any, daemon: BridgeProcess) -> None:
+    """After kill -9 in the middle, every record has its outcome, and every position is committed."""
+    positions = await live.fill(5000)
+
+    async def some() -> bool:
+        return len(await outcomes_of(live)) > 200
+
+    await eventually("the first outcomes", some)
+    await daemon.kill()
+    first = await outcomes_of(live)
+    options = BridgeOptions(outcomes=True, consumer=ConsumerOptions(group_instance_id="one"))
+    async with live.bridge(options):
+        await eventually("no lag", lambda: no_lag(live), timeout=60)
+
+    assert len(first) < 5000
+    found = await outcomes_of(live)
+    assert set(found) == positions
+    assert {outcome for each in found.values() for outcome in each} == {"delivered"}
+
+
+async def test_sigterm_drains_and_commits(live: Any, daemon: BridgeProcess) -> None:
+    """The daemon ends with code 0, in the middle of the work, and a successor sends nothing again."""
+    await live.fill(5000)
+
+    async def some() -> bool:
+        return len(await outcomes_of(live)) > 200
+
+    await eventually("the first outcomes", some)
+    daemon.process.terminate()
+    assert await asyncio.wait_for(daemon.process.wait(), 20) == 0
+
+    done = len(await outcomes_of(live))
+    assert await live.lag() == 5000 - done
+
+
+async def test_stop_commits_everything(live: Any) -> None:
+    """What is settled is committed, without waiting for the timer."""
+    await live.fill(300)
+    async with live.bridge():
+        await live.settle(300)
+    assert await live.lag() == 0
+
+
+async def test_two_bridges_share_the_load(live: Any) -> None:
+    """Each owns a partition; together they settle each record."""
+    first, second = live.bridge(), live.bridge()
+    async with first, second:
+        await eventually("a partition each", lambda: one_each(first, second))
+        await live.fill(500)
+        await live.settle(500)
+    assert first.stats.settled + second.stats.settled == 500
+    assert min(first.stats.settled, second.stats.settled) > 0
+
+
+async def test_an_address_that_is_not_restates_ingress(live: Any, bridge_lab: Any) -> None:
+    """The admin port answers 404: after 30 s of nothing else the bridge stops and says so."""
+    await refused(bridge_lab.with_restate(live, ingress_url=live.settings.restate.admin_url))
+
+
+async def test_an_address_with_a_path_too_much(live: Any, bridge_lab: Any) -> None:
+    """Restate's own 400 "bad path" dead-letters nothing."""
+    await refused(bridge_lab.with_restate(live, ingress_url=live.settings.restate.ingress_url + "/api"))
+
+
+async def refused(live: Any) -> None:
+    """A bridge that gets nothing but refusals stops with a sentence, and its record stays."""
+    await live.complete()
+    now = 0.0
+    bridge = live.bridge(QUICK, clocks=Clocks(monotonic=lambda: now))
+    await bridge.start()
+    await eventually("refusals", lambda: bridge.stats.retries > 3)
+    now = 30.0
+    with pytest.raises(ConfigurationError, match="KALLBACK_RESTATE_INGRESS_URL"):
+        await asyncio.wait_for(bridge.wait(), 10)
+    await bridge.stop()
+
+    assert (live.outcomes(), await live.dead(), await live.lag()) == ({}, {}, 1)
+
+
+async def test_a_restate_that_is_not_there_yet(live: Any, bridge_lab: Any) -> None:
+    """The bridge starts, waits, and loses nothing."""
+    absent = bridge_lab.with_restate(live, ingress_url="http://127.0.0.1:9", admin_url="http://127.0.0.1:9")
+    await live.complete()
+    async with absent.bridge(replace(QUICK, drain_timeout=0.0)) as bridge:
+        await eventually("attempts", lambda: bridge.stats.replies["unreachable"] > 3)
+    assert (absent.outcomes(), await live.dead(), await live.lag()) == ({}, {}, 1)
+    async with live.bridge():
+        await live.settle(1)
+    assert live.outcomes() == {"delivered": 1}
+
+
+async def test_topics_that_do_not_exist(live: Any) -> None:
+    """The sentence names the command that makes them."""
+    live.settings = replace(live.settings, topics=Topics(prefix="nowhere."))
+    with pytest.raises(MissingTopicError, match="kallback topics create"):
+        await live.bridge().start()
+
+
+async def test_a_wrong_kafka_address(live: Any) -> None:
+    """The sentence names the address."""
+    live.settings = replace(live.settings, kafka=KafkaSettings("127.0.0.1:9", connect_timeout=1.0))
+    with pytest.raises(KafkaUnavailableError, match=r"127\.0\.0\.1:9"):
+        await live.bridge().start()

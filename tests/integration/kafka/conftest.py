@@ -1,0 +1,237 @@
+"""Every client behind the same seam: each conformance test runs once per client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Consumer as Client
+from confluent_kafka import TopicPartition as ClientPartition
+
+from kallback.kafka import (
+    AiokafkaConsumer,
+    AiokafkaProducer,
+    AiokafkaReader,
+    ConfluentConsumer,
+    ConfluentProducer,
+    ConfluentReader,
+    Consumer,
+    ConsumerOptions,
+    MemoryBroker,
+    MemoryConsumer,
+    MemoryProducer,
+    MemoryReader,
+    OutgoingRecord,
+    Position,
+    Producer,
+    Record,
+    TopicReader,
+)
+from kallback.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from kallback.testing.topics import TopicFactory
+
+QUIET = ConsumerOptions(commit_interval=1000, drain_timeout=5)
+"""No commit by the clock: what is committed in a test is what the test did."""
+
+
+class Lab:
+    """Makes topics, producers, consumers and readers of one client, and stops them all."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.started: list[Producer | Consumer | TopicReader] = []
+        self._sender: Producer | None = None
+
+    def topic(self, partitions: int = 1) -> str:
+        """Make a topic."""
+        raise NotImplementedError
+
+    def new_producer(self) -> Producer:
+        """Make a producer, not started."""
+        raise NotImplementedError
+
+    def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
+        """Make a consumer, not started."""
+        raise NotImplementedError
+
+    def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
+        """Make a reader, not started."""
+        raise NotImplementedError
+
+    async def crash(self, consumer: Consumer) -> None:
+        """End a consumer without committing, as a killed process ends."""
+        consumer.commit = _nothing
+        await consumer.stop()
+
+    quiet = QUIET
+
+    @staticmethod
+    def new_group() -> str:
+        """Return a group that nobody has used."""
+        return f"g-{uuid.uuid4().hex[:8]}"
+
+    @staticmethod
+    async def receive(consumer: Consumer, count: int, *, patience: float = 30) -> list[Record]:
+        """Fetch exactly `count` records, or fail saying how many came."""
+        records: list[Record] = []
+        deadline = time.monotonic() + patience
+        while len(records) < count:
+            left = deadline - time.monotonic()
+            assert left > 0, f"waited {patience} s for {count} records, got {len(records)}"
+            records += await consumer.fetch(count - len(records), left)
+        return records
+
+    @staticmethod
+    async def until(condition: Callable[[], bool], what: str, *, patience: float = 30) -> None:
+        """Look at a condition until it holds, or fail saying what was waited for."""
+        deadline = time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {patience} s for {what}"
+            await asyncio.sleep(0.02)
+
+    @staticmethod
+    def values(records: list[Record]) -> list[str]:
+        """Return the records' values as text."""
+        return [(record.value or b"").decode() for record in records]
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return a group's commit positions, of the partitions that have one."""
+        raise NotImplementedError
+
+    async def producer(self) -> Producer:
+        """Start a producer."""
+        return await self._start(self.new_producer())
+
+    async def consumer(self, topic: str, group: str | None = None, options: ConsumerOptions = QUIET) -> Consumer:
+        """Start a consumer."""
+        return await self._start(self.new_consumer(topic, group or self.new_group(), options))
+
+    async def reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
+        """Start a reader."""
+        return await self._start(self.new_reader(topic, since_ms))
+
+    async def send(self, topic: str, *values: str, key: str | None = "k") -> list[Position]:
+        """Send values at once, in order."""
+        self._sender = producer = self._sender or await self.producer()
+        sends = [
+            producer.send(OutgoingRecord(topic, value.encode(), key.encode() if key else None)) for value in values
+        ]
+        return await asyncio.gather(*sends)
+
+    async def stop(self) -> None:
+        """Stop everything that was started."""
+        for each in reversed(self.started):
+            await each.stop()
+
+    async def _start(self, each: object) -> object:
+        await each.start()
+        self.started.append(each)
+        return each
+
+
+class MemoryLab(Lab):
+    """Everything in memory."""
+
+    def __init__(self) -> None:
+        super().__init__("memory")
+        self.broker = MemoryBroker()
+
+    def topic(self, partitions: int = 1) -> str:
+        """Make a topic."""
+        name = f"t-{uuid.uuid4().hex[:8]}"
+        self.broker.create_topic(name, partitions=partitions)
+        return name
+
+    def new_producer(self) -> Producer:
+        """Make a producer, not started."""
+        return MemoryProducer(self.broker)
+
+    def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
+        """Make a consumer, not started."""
+        return MemoryConsumer(self.broker, [topic], group, options=options)
+
+    def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
+        """Make a reader, not started."""
+        return MemoryReader(self.broker, topic, since_ms=since_ms)
+
+    async def crash(self, consumer: Consumer) -> None:
+        """End a consumer without committing."""
+        await consumer.crash()
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Ask the broker in memory."""
+        return self.broker.committed(group, topic)
+
+
+class RealLab(Lab):
+    """A client on a real Kafka."""
+
+    def __init__(self, kind: str, settings: KafkaSettings, topics: TopicFactory) -> None:
+        super().__init__(kind)
+        self.settings = settings
+        self._topics = topics
+
+    def topic(self, partitions: int = 1) -> str:
+        """Make a topic."""
+        return self._topics("conformance", partitions=partitions)
+
+    def new_producer(self) -> Producer:
+        """Make a producer, not started."""
+        kind = ConfluentProducer if self.kind == "confluent" else AiokafkaProducer
+        return kind(self.settings)
+
+    def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
+        """Make a consumer, not started."""
+        kind = ConfluentConsumer if self.kind == "confluent" else AiokafkaConsumer
+        return kind(self.settings, [topic], group, options=options)
+
+    def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
+        """Make a reader, not started."""
+        kind = ConfluentReader if self.kind == "confluent" else AiokafkaReader
+        return kind(self.settings, topic, since_ms=since_ms)
+
+    async def crash(self, consumer: Consumer) -> None:
+        """End a consumer without committing."""
+        if isinstance(consumer, ConfluentConsumer):
+            consumer._owner._commit = lambda *_, **__: None
+        await super().crash(consumer)
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Ask Kafka, without joining the group."""
+        asker = Client({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": group})
+        partitions = [
+            ClientPartition(topic, number) for number in asker.list_topics(topic, 10).topics[topic].partitions
+        ]
+        found = await asyncio.to_thread(asker.committed, partitions, 10)
+        asker.close()
+        return {each.partition: each.offset for each in found if each.offset >= 0}
+
+
+@pytest.fixture(params=["memory", "confluent", "aiokafka"])
+async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    """One client; everything it made is stopped afterwards."""
+    if request.param == "memory":
+        lab: Lab = MemoryLab()
+    else:
+        server = request.getfixturevalue("kafka_server")
+        settings = KafkaSettings(server.bootstrap_servers, connect_timeout=15)
+        lab = RealLab(request.param, settings, request.getfixturevalue("topics_factory"))
+    yield lab
+    await lab.stop()
+
+
+@pytest.fixture
+def kafka_settings(kafka_server: object) -> KafkaSettings:
+    """How to reach the session's Kafka."""
+    return KafkaSettings(kafka_server.bootstrap_servers, connect_timeout=15)
+
+
+async def _nothing() -> None:
+    """Do nothing, in place of a commit."""

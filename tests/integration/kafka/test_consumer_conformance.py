@@ -1,0 +1,209 @@
+"""What every `Consumer` does, whichever client is behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kallback.kafka import OutgoingRecord
+from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
+
+if TYPE_CHECKING:
+    from tests.integration.kafka.conftest import Lab
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_lone_record_does_not_wait_for_company(lab: Lab) -> None:
+    """A fetch of many returns with the first record, long before its time-out."""
+    topic = lab.topic()
+    consumer = await lab.consumer(topic)
+    waiting = asyncio.create_task(consumer.fetch(1000, 60))
+    await lab.send(topic, "alone")
+    async with asyncio.timeout(30):
+        assert lab.values(await waiting) == ["alone"]
+
+
+async def test_an_empty_fetch_ends_with_its_time(lab: Lab) -> None:
+    """Without records a fetch returns an empty list."""
+    consumer = await lab.consumer(lab.topic())
+    assert await consumer.fetch(10, 0.05) == []
+
+
+async def test_a_fetch_hands_out_at_most_its_limit(lab: Lab) -> None:
+    """Records beyond the limit come with the next fetch, in order."""
+    topic = lab.topic()
+    await lab.send(topic, *"abcde")
+    consumer = await lab.consumer(topic)
+    assert lab.values(await lab.receive(consumer, 2)) == ["a", "b"]
+    assert lab.values(await lab.receive(consumer, 3)) == ["c", "d", "e"]
+
+
+async def test_cancelling_fetches_loses_nothing(lab: Lab) -> None:
+    """Whenever a fetch is cancelled, the next one goes on where the last one that returned ended."""
+    topic = lab.topic()
+    consumer = await lab.consumer(topic)
+    sending = asyncio.create_task(lab.send(topic, *map(str, range(300))))
+    got: list[str] = []
+    for pause in [0, 0.001, 0.003] * 30:
+        fetch = asyncio.create_task(consumer.fetch(2, 30))
+        await asyncio.sleep(pause)
+        if not fetch.done():
+            fetch.cancel()
+            await asyncio.wait([fetch])
+        if not fetch.cancelled():
+            got += lab.values(fetch.result())
+    await sending
+    got += lab.values(await lab.receive(consumer, 300 - len(got)))
+    assert got == [str(number) for number in range(300)]
+
+
+async def test_what_is_done_in_any_order_is_committed_up_to_the_first_gap(lab: Lab) -> None:
+    """After a restart the first unfinished record comes again, and all after it."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, *"abcde")
+    consumer = await lab.consumer(topic, group)
+    a, b, _c, d, e = await lab.receive(consumer, 5)
+    for record in (e, b, a, d):
+        consumer.done(record)
+    await consumer.commit()
+    await lab.crash(consumer)
+    assert lab.values(await lab.receive(await lab.consumer(topic, group), 3)) == ["c", "d", "e"]
+
+
+async def test_a_crash_delivers_again_what_was_not_committed(lab: Lab) -> None:
+    """Done but not committed is delivered again: at least once."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, "a", "b")
+    consumer = await lab.consumer(topic, group)
+    for record in await lab.receive(consumer, 2):
+        consumer.done(record)
+    await lab.crash(consumer)
+    assert lab.values(await lab.receive(await lab.consumer(topic, group), 2)) == ["a", "b"]
+
+
+async def test_stop_commits_what_is_done(lab: Lab) -> None:
+    """A stopped consumer's successor begins after what was done; stopping twice is fine."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, "a", "b")
+    consumer = await lab.consumer(topic, group)
+    first, _second = await lab.receive(consumer, 2)
+    consumer.done(first)
+    await consumer.stop()
+    await consumer.stop()
+    assert lab.values(await lab.receive(await lab.consumer(topic, group), 1)) == ["b"]
+
+
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)  # there is no clock in memory
+async def test_the_timer_commits(lab: Lab) -> None:
+    """Without any call, what is done is committed within the interval."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, "a", "b")
+    consumer = await lab.consumer(topic, group, dataclasses.replace(lab.quiet, commit_interval=0.05))
+    first, _second = await lab.receive(consumer, 2)
+    consumer.done(first)
+    hand_over = consumer._owner.hand_over if lab.kind == "confluent" else consumer._hand_over
+    await lab.until(lambda: not hand_over.uncommitted(), "a commit by the timer")
+    await lab.crash(consumer)
+    assert lab.values(await lab.receive(await lab.consumer(topic, group), 1)) == ["b"]
+
+
+async def test_a_second_member_takes_over_drained_partitions(lab: Lab) -> None:
+    """Records that become done while a rebalance drains are not delivered to the new owner."""
+    topic, group = lab.topic(partitions=2), lab.new_group()
+    for key in range(20):
+        await lab.send(topic, str(key), key=str(key))
+    first = await lab.consumer(topic, group)
+    records = await lab.receive(first, 20)
+    second = await lab.consumer(topic, group)
+    joining = asyncio.create_task(second.fetch(20, 4))
+    for record in records:
+        await asyncio.sleep(0.01)
+        first.done(record)
+    await lab.until(lambda: len(first.assignment()) == 1 == len(second.assignment()), "one partition each")
+    assert await joining == []
+    assert await first.fetch(20, 0.5) == []
+
+
+async def test_a_second_member_gets_what_was_not_drained(lab: Lab) -> None:
+    """An unfinished record goes to the next owner after the drain limit; its late `done` changes nothing."""
+    topic, group = lab.topic(partitions=2), lab.new_group()
+    for key in range(20):
+        await lab.send(topic, str(key), key=str(key))
+    hasty = dataclasses.replace(lab.quiet, drain_timeout=0.2)
+    first = await lab.consumer(topic, group, hasty)
+    records = await lab.receive(first, 20)
+    second = await lab.consumer(topic, group, hasty)
+    await lab.until(lambda: len(first.assignment()) == 1 == len(second.assignment()), "one partition each")
+    (moved,) = second.assignment()
+    expected = [each for each in records if each.partition == moved.partition]
+    again = await lab.receive(second, len(expected))
+    assert lab.values(again) == lab.values(expected)
+    for record in expected:
+        first.done(record)  # stale: neither counted nor committed
+    await first.commit()
+    assert moved.partition not in await lab.committed(group, topic)
+
+
+async def test_a_full_window_stops_its_partition_only(lab: Lab) -> None:
+    """A partition whose first record is unfinished is held at its window, the other one flows."""
+    topic = lab.topic(partitions=2)
+    producer = await lab.producer()
+    by_partition: dict[int, bytes] = {}
+    for number in range(50):
+        key = str(number).encode()
+        by_partition.setdefault((await producer.send(OutgoingRecord(topic, b"probe", key))).partition, key)
+    stuck, flowing = by_partition
+    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, window=60, held_records=8))
+    for record in await lab.receive(consumer, 50):
+        consumer.done(record)
+    for number in range(100):
+        await asyncio.gather(
+            *(producer.send(OutgoingRecord(topic, str(number).encode(), key)) for key in by_partition.values())
+        )
+    seen: dict[int, list[str]] = {stuck: [], flowing: []}
+    while sum(map(len, seen.values())) < 160:
+        for record in await lab.receive(consumer, 1):
+            seen[record.partition] += lab.values([record])
+            if record.partition == flowing:
+                consumer.done(record)
+            elif len(seen[stuck]) == 1:
+                first = record
+            else:
+                consumer.done(record)
+    assert await consumer.fetch(10, 0.3) == []
+    assert (len(seen[stuck]), seen[flowing]) == (60, [str(number) for number in range(100)])
+    consumer.done(first)
+    assert lab.values(await lab.receive(consumer, 40)) == [str(number) for number in range(60, 100)]
+
+
+async def test_records_that_nobody_takes_are_all_there_later(lab: Lab) -> None:
+    """Many more records than are held back: none is lost or doubled when fetching goes on after a pause."""
+    topic = lab.topic(partitions=2)
+    for key in ("x", "y"):
+        await lab.send(topic, *(f"{key}{number}" for number in range(2000)), key=key)
+    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, held_records=50))
+    got = lab.values(await lab.receive(consumer, 1))
+    await asyncio.sleep(0.5)  # time for the client to run into its limits
+    got += lab.values(await lab.receive(consumer, 3999))
+    assert [each for each in got if each[0] == "x"] == [f"x{number}" for number in range(2000)]
+    assert [each for each in got if each[0] == "y"] == [f"y{number}" for number in range(2000)]
+
+
+async def test_a_missing_topic_stops_the_start_with_the_command(lab: Lab) -> None:
+    """Start fails when a topic does not exist, and says what creates it."""
+    consumer = lab.new_consumer("no-such-topic", lab.new_group(), lab.quiet)
+    with pytest.raises(MissingTopicError, match="kallback topics create no-such-topic"):
+        await consumer.start()
+    await consumer.stop()
+
+
+async def test_fetching_after_stop_is_refused(lab: Lab) -> None:
+    """A stopped consumer says so instead of waiting for ever."""
+    consumer = await lab.consumer(lab.topic())
+    await consumer.stop()
+    with pytest.raises(KafkaUnavailableError, match="not running"):
+        await consumer.fetch(1, 1)

@@ -1,0 +1,94 @@
+"""The service process ends and starts again while tasks are under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kallback.protocol import TaskHeaders
+from kallback.testing import ServiceProcess, eventually
+
+pytestmark = pytest.mark.integration
+
+SERVICE = """
+from dataclasses import dataclass
+
+import restate
+
+from kallback.sdk import Callbacks, TaskType
+
+
+@dataclass
+class Order:
+    dish: str
+
+
+@dataclass
+class Prepared:
+    shelf: str
+
+
+prepare = TaskType("{name}", Order, Prepared, topic="{topic}")
+callbacks = Callbacks.from_env()
+kitchen = restate.Service("Kitchen{suffix}")
+
+
+@kitchen.handler()
+async def run(ctx: restate.Context) -> list:
+    handle = await callbacks.start(ctx, prepare, Order("soup"))
+    prepared = await handle.result()
+    return [prepared.shelf, handle.task_id, handle.attempt]
+
+
+app = restate.app([kitchen, *callbacks.services])
+"""
+
+
+@pytest.fixture
+async def kitchen(world: Any, tmp_path: Path) -> AsyncGenerator[tuple[ServiceProcess, str]]:
+    """A service in a process of its own, set up by the environment, and its handler's path."""
+    suffix = world.prepare.name.rpartition(".")[2]
+    text = SERVICE.format(name=world.prepare.name, topic=world.prepare.topic, suffix=suffix)
+    (tmp_path / "kitchen.py").write_text(text)
+    env = {
+        "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": world.settings.kafka.bootstrap_servers,
+        "KALLBACK_TOPICS_PREFIX": world.settings.topics.prefix,
+        "KALLBACK_INSECURE": "1",
+    }
+    process = ServiceProcess("kitchen:app", world.stack.restate, env=env, cwd=tmp_path)
+    await asyncio.to_thread(process.start)
+    yield process, f"Kitchen{suffix}/run"
+    await asyncio.to_thread(process.close)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_a_restart_while_the_handler_waits(world: Any, kitchen: Any, end: str) -> None:
+    """A result that came while no service ran is there after the start, for the same task and attempt."""
+    process, path = kitchen
+    invocation = await world.ingress.send(path)
+    task = await world.task()
+    await asyncio.to_thread(getattr(process, end))
+    await world.complete(task, b'{"shelf": "B3"}')
+    await asyncio.to_thread(process.start)
+    shelf, task_id, attempt = await asyncio.wait_for(world.ingress.attach(invocation), 30)
+    assert (shelf, attempt) == ("B3", 1)
+    assert task_id == TaskHeaders.decode(task.headers).task_id
+
+
+async def test_a_suspended_handler_resumes(world: Any, kitchen: Any) -> None:
+    """An idle handler suspends, holding nothing, and resumes when the result comes."""
+    _, path = kitchen
+    invocation = await world.ingress.send(path)
+    task = await world.task()
+
+    async def suspended() -> bool:
+        row = await world.admin.invocation(invocation)
+        return bool(row) and row["status"] == "suspended"
+
+    await eventually("a suspended invocation", suspended)
+    await world.complete(task, b'{"shelf": "B3"}')
+    assert (await world.ingress.attach(invocation))[0] == "B3"

@@ -1,0 +1,145 @@
+"""The wire as users write it: type checkers must infer what this file asserts. Never run, only checked."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from types import NoneType
+from typing import TypedDict, assert_never, assert_type
+
+import msgspec
+import pydantic
+
+from kallback.protocol import (
+    Answer,
+    Attempt,
+    AwakeableId,
+    Cancel,
+    CancelReason,
+    Codec,
+    Completed,
+    Envelope,
+    Failed,
+    Keyring,
+    Outcome,
+    OutcomeRecord,
+    Problem,
+    ResultRecord,
+    SourcePosition,
+    TaskHeaders,
+    TaskId,
+    TaskType,
+    Token,
+    check_json,
+    completed_headers,
+    failed_headers,
+    open_envelope,
+    parse_awakeable_id,
+    read_result,
+    seal,
+    shorten,
+    task_id_of,
+    values_of,
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request."""
+
+    id: str
+
+
+class Prepared(msgspec.Struct):
+    """A result."""
+
+    minutes: int
+
+
+class Address(TypedDict):
+    """A request as a plain dict."""
+
+    street: str
+
+
+class Route(pydantic.BaseModel):
+    """A result that pydantic validates."""
+
+    kilometers: float
+
+
+prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
+deliver = TaskType("delivery.route", Address, Route, timeout=None, topic="delivery")
+notify = TaskType("customer.notify", request=str, result=NoneType)
+split = TaskType("order.split", request=Order, result=list[Order])
+
+assert_type(prepare, TaskType[Order, Prepared])
+assert_type(deliver, TaskType[Address, Route])
+assert_type(notify, TaskType[str, None])
+assert_type(split, TaskType[Order, list[Order]])
+assert_type(prepare.timeout, timedelta | None)
+assert_type(prepare.request_codec, Codec[Order])
+assert_type(prepare.result_codec.decode(b'{"minutes":12}'), Prepared)
+assert_type(deliver.request_codec.encode({"street": "Main Street 1"}), bytes)
+assert_type(split.result_codec.decode(b"[]"), list[Order])
+prepare.request_codec.encode(Prepared(1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] # the wrong way round
+
+
+def sign_and_verify(ring: Keyring, text: str, drawn: bytes) -> Token:
+    """Tokens are made of ids that are types of their own."""
+    awakeable_id = parse_awakeable_id(text)
+    assert_type(awakeable_id, AwakeableId)
+    assert_type(task_id_of(drawn), TaskId)
+    token = Token("restaurant.prepare", task_id_of(drawn), Attempt(1), awakeable_id)
+    Token("restaurant.prepare", text, Attempt(1), awakeable_id)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] # any text is no task id
+    assert_type(ring.sign(token, "kallback.results"), str)
+    assert_type(shorten(text), str)
+    assert_type(ring.key_ids, tuple[str, ...])
+    assert_type(Keyring.parse("k1:...", insecure=True), Keyring)
+    return assert_type(ring.verify(text, "kallback.results"), Token)
+
+
+def take_result(ring: Keyring, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> bytes:
+    """Read a result record as a bridge does."""
+    record = assert_type(read_result(value, headers), ResultRecord)
+    token = ring.verify(record.token, "kallback.results")
+    answer = assert_type(record.answer(), Answer)
+    match answer:
+        case Completed(value=body):
+            assert_type(body, bytes)
+        case Failed():
+            assert_type(answer.problem(), Problem)
+        case _:
+            assert_never(answer)
+    return assert_type(seal(token.task_id, token.attempt, answer), bytes)
+
+
+def resume(data: bytes) -> Prepared | Problem:
+    """Open an envelope as a handler does."""
+    envelope = assert_type(open_envelope(data), Envelope)
+    if isinstance(envelope.answer, Completed):
+        return prepare.result_codec.decode(envelope.answer.value)
+    return envelope.answer.problem()
+
+
+def work(value: bytes, headers: list[tuple[str, bytes | None]]) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
+    """Answer a task record as a worker does."""
+    task = assert_type(TaskHeaders.decode(headers), TaskHeaders)
+    assert_type(task.deadline_ms, int | None)
+    assert_type(values_of(headers, "x-request-id"), list[bytes])
+    order = prepare.request_codec.decode(check_json(value))
+    if not order.id:
+        return Problem("NoOrder", 422, "an order has an id", retryable=False).encode(), failed_headers(task.token)
+    return prepare.result_codec.encode(Prepared(12)), completed_headers(task.token)
+
+
+def follow(value: bytes | None, task_id: TaskId, attempt: Attempt) -> bool:
+    """Read a control record."""
+    cancel = assert_type(Cancel.decode(value), Cancel)
+    assert_type(cancel.reason, CancelReason)
+    return cancel.covers(task_id, attempt)
+
+
+def account(offset: int) -> tuple[bytes, bytes]:
+    """Write an outcome record."""
+    source = SourcePosition("kallback.results", 0, offset, 0)
+    record = OutcomeRecord(Outcome.DELIVERED, source, at_ms=0)
+    return assert_type(record.key(), bytes), assert_type(record.encode(), bytes)

@@ -1,0 +1,93 @@
+"""The sdk as users write it; type checkers read this file, nothing runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_type
+
+import restate
+
+from kallback.sdk import (
+    UNSET,
+    Callbacks,
+    Problem,
+    TaskAwakeable,
+    TaskFailed,
+    TaskHandle,
+    TaskNotSent,
+    TaskTimedOut,
+    TaskType,
+    complete_awakeable,
+    reject_awakeable,
+)
+
+
+@dataclass
+class Order:
+    """What the handler sends."""
+
+    dish: str
+
+
+@dataclass
+class Prepared:
+    """What the worker answers."""
+
+    shelf: str
+
+
+prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
+clean = TaskType("restaurant.clean", request=str, result=type(None))
+callbacks = Callbacks.from_env()
+orders = restate.Workflow("orders")
+tables = restate.VirtualObject("tables")
+
+
+@orders.main()
+async def run(ctx: restate.WorkflowContext, order: Order) -> str:
+    """Every result has its declared type."""
+    prepared = await callbacks.call(ctx, prepare, order, key="table 7", timeout=None)
+    assert_type(prepared, Prepared)
+    assert_type(await callbacks.call(ctx, clean, "table 7", timeout=UNSET), None)
+    return prepared.shelf
+
+
+@tables.handler()
+async def race(ctx: restate.ObjectContext, order: Order) -> str:
+    """Handles, their futures, and Restate's combinators."""
+    handle = await callbacks.start(ctx, prepare, order, timeout=timedelta(seconds=5))
+    assert_type(handle, TaskHandle[Prepared])
+    assert_type(handle.future, restate.RestateDurableFuture[Prepared])
+    assert_type(handle.deadline, datetime | None)
+    await restate.select(prepared=handle.future, enough=ctx.sleep(timedelta(seconds=1)))
+    try:
+        assert_type(await handle.result(), Prepared)
+    except TaskFailed as error:
+        assert_type(error.type, str)
+        assert_type(error.problem, Problem)
+    except (TaskTimedOut, TaskNotSent):
+        await handle.cancel()
+    return (await handle.result()).shelf
+
+
+@tables.handler()
+async def low_level(ctx: restate.ObjectContext, token: str) -> None:
+    """Awakeables sent and completed by hand."""
+    waiting = await callbacks.awakeable(ctx, prepare)
+    assert_type(waiting, TaskAwakeable[Prepared])
+    assert_type(await waiting.result(), Prepared)
+    callbacks.complete(ctx, token, Prepared("B3"))
+    callbacks.fail(ctx, token, Problem("OutOfStock", 422, "no basil"))
+    complete_awakeable(ctx, waiting.id, {"driver": "sam"})
+    reject_awakeable(ctx, waiting.id, "no driver", 404)
+
+
+@tables.handler()
+async def mistakes(ctx: restate.ObjectContext) -> None:
+    """What a type checker must refuse; each ignore is used, or the checker says so."""
+    await callbacks.call(ctx, prepare, "no order")  # type: ignore[misc] # pyright: ignore[reportArgumentType]
+    await callbacks.call(ctx, prepare, Order("x"), timeout=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+app = restate.app([orders, tables, *callbacks.services])

@@ -1,0 +1,21 @@
+"""The names that users may rely on."""
+
+from __future__ import annotations
+
+import kallback.bridge
+
+SURFACE = """
+Accepted Attach Backoff Bridge BridgeOptions Clocks Completer Completion Deliver Duplicate FunctionCompleter
+IngressCompleter Late Misconfigured Parts Rejected Reply Retry Seen Settled Stats Target TooLarge Trust Unusable
+Unverified Verdict Verified decide read_reply verify
+"""
+
+
+def test_the_public_surface_is_frozen() -> None:
+    """A name added or lost here is a decision, with a line in the changelog."""
+    assert kallback.bridge.__all__ == SURFACE.split()
+
+
+def test_every_name_is_there() -> None:
+    """The list does not promise what is missing."""
+    assert all(hasattr(kallback.bridge, name) for name in kallback.bridge.__all__)

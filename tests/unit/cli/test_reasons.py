@@ -1,0 +1,28 @@
+"""Every reason that is ever written can be looked up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kallback.bridge.decide import LATE
+from kallback.bridge.triage import REJECTED
+from kallback.cli.reasons import ADVICE
+from kallback.protocol import Unusable, Unverified
+from kallback.workers.registry import DeadReason
+
+PAGE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
+
+
+def test_every_reason_has_advice() -> None:
+    """Those of the bridge and those of workers."""
+    written = {LATE, REJECTED, *Unverified, *Unusable, *DeadReason}
+    assert written == set(ADVICE)
+
+
+@pytest.mark.parametrize("reason", ADVICE)
+def test_the_page_says_what_the_command_says(reason: str) -> None:
+    """One row of its table for each reason."""
+    advice = ADVICE[reason]
+    assert f"| `{reason}` | {advice.meaning} | {advice.remedy} |" in PAGE.read_text()

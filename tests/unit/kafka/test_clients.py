@@ -1,0 +1,146 @@
+"""What the clients are told, and what happens where one is not installed."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol
+from kallback.kafka.aiokafka_client import aiokafka_config
+from kallback.kafka.confluent_client import build, confluent_config
+from kallback.kafka.confluent_member import consumer_config
+from kallback.protocol.errors import ConfigurationError
+from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
+
+FILES = {
+    "ca_file": Path("/ca.pem"),
+    "cert_file": Path("/me.pem"),
+    "key_file": Path("/me.key"),
+    "key_password": Secret("pw"),
+}
+
+
+def sasl() -> KafkaSettings:
+    """Make settings with SASL over TLS."""
+    security = KafkaSecurity(
+        protocol=SecurityProtocol.SASL_SSL,
+        mechanism=SaslMechanism.SCRAM_SHA_256,
+        username="me",
+        password=Secret("hush"),
+    )
+    return KafkaSettings("broker:9093", security, "mine")
+
+
+def test_sasl_reaches_librdkafka() -> None:
+    """Protocol, mechanism, user and password are its options."""
+    config = confluent_config(sasl(), {})
+    assert config["bootstrap.servers"] == "broker:9093"
+    assert config["security.protocol"] == "SASL_SSL"
+    assert config["sasl.mechanism"] == "SCRAM-SHA-256"
+    assert (config["sasl.username"], config["sasl.password"]) == ("me", "hush")
+
+
+def test_tls_files_reach_librdkafka() -> None:
+    """Authorities, certificate, key and its password are its options."""
+    security = KafkaSecurity(protocol=SecurityProtocol.SSL, **FILES)
+    config = confluent_config(KafkaSettings(security=security), {})
+    assert config["ssl.ca.location"] == "/ca.pem"
+    assert config["ssl.certificate.location"] == "/me.pem"
+    assert config["ssl.key.location"] == "/me.key"
+    assert config["ssl.key.password"] == "pw"
+
+
+def test_sasl_over_tls_reaches_aiokafka() -> None:
+    """User, password and a verifying TLS context are its arguments."""
+    config = aiokafka_config(sasl())
+    assert config["sasl_mechanism"] == "SCRAM-SHA-256"
+    assert (config["sasl_plain_username"], config["sasl_plain_password"]) == ("me", "hush")
+    assert config["ssl_context"].verify_mode is ssl.CERT_REQUIRED
+    assert config["ssl_context"].check_hostname
+
+
+def test_an_unreadable_tls_file_is_an_error_that_names_the_variables() -> None:
+    """Aiokafka wants files read at once: what fails says which variables to check."""
+    security = KafkaSecurity(protocol=SecurityProtocol.SSL, **FILES)
+    with pytest.raises(ConfigurationError, match="KALLBACK_KAFKA_SSL_CA_FILE"):
+        aiokafka_config(KafkaSettings(security=security))
+
+
+def test_extra_options_pass_through_to_librdkafka() -> None:
+    """They win over kallback's own, except where guarantees rest on them."""
+    config = confluent_config(KafkaSettings(extra={"linger.ms": "5"}), {"linger.ms": 0})
+    assert config["linger.ms"] == "5"
+
+
+@pytest.mark.parametrize("option", ["enable.auto.commit", "acks", "isolation.level", "group.id"])
+def test_an_extra_option_that_breaks_a_guarantee_is_refused(option: str) -> None:
+    """Nobody loses records by a pass-through option."""
+    with pytest.raises(ConfigurationError, match=f"may not set {option}"):
+        confluent_config(KafkaSettings(extra={option: "x"}), {})
+
+
+def test_an_option_that_librdkafka_refuses_is_an_error_of_configuration() -> None:
+    """Its own words, and where to change it."""
+    from confluent_kafka import Producer  # noqa: PLC0415 - only this test needs it
+
+    with pytest.raises(ConfigurationError, match=r"no\.such\.option.*KALLBACK_KAFKA_EXTRA"):
+        build(Producer, confluent_config(KafkaSettings(extra={"no.such.option": "1"}), {}))
+
+
+def test_a_classic_member_is_cooperative_and_static_if_named() -> None:
+    """Offsets are ours, rebalances cooperative, membership static on request."""
+    config = consumer_config(KafkaSettings(), "g", ConsumerOptions(group_instance_id="me"))
+    assert config["enable.auto.commit"] is False
+    assert config["partition.assignment.strategy"] == "cooperative-sticky"
+    assert (config["group.instance.id"], config["isolation.level"]) == ("me", "read_committed")
+
+
+def test_a_kip_848_member_leaves_to_the_broker_what_is_its() -> None:
+    """Librdkafka refuses session time-outs and strategies with the new protocol."""
+    config = consumer_config(KafkaSettings(), "g", ConsumerOptions(group_protocol=GroupProtocol.CONSUMER))
+    assert config["group.protocol"] == "consumer"
+    assert config.keys().isdisjoint({"session.timeout.ms", "partition.assignment.strategy"})
+
+
+async def test_aiokafka_refuses_the_protocol_that_it_does_not_speak() -> None:
+    """Said at once, with what to use instead."""
+    with pytest.raises(ConfigurationError, match="use confluent-kafka"):
+        AiokafkaConsumer(KafkaSettings(), ["t"], "g", options=ConsumerOptions(group_protocol=GroupProtocol.CONSUMER))
+
+
+@pytest.mark.parametrize(
+    ("absent", "name", "remedy"),
+    [
+        ("confluent_kafka", "ConfluentConsumer", 'pip install "kallback[sdk]" or pip install "kallback[bridge]"'),
+        ("confluent_kafka", "ConfluentProducer", 'pip install "kallback[sdk]" or pip install "kallback[bridge]"'),
+        ("aiokafka", "AiokafkaConsumer", 'pip install "kallback[workers]"'),
+        ("aiokafka", "AiokafkaProducer", 'pip install "kallback[workers]"'),
+    ],
+)
+def test_a_client_that_is_not_installed_is_missed_only_when_used(absent: str, name: str, remedy: str) -> None:
+    """Importing the room works without either client; the first use says the command to type."""
+    program = f"""
+import sys
+sys.modules[{absent!r}] = None
+import kallback.kafka
+assert not {{"confluent_kafka", "aiokafka"}} & {{m for m in sys.modules if sys.modules[m]}}
+try:
+    kallback.kafka.{name}
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"the package {absent.replace('_', '-')} is not installed: {remedy}\n"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The lazy module behaves as any module."""
+    import kallback.kafka as room  # noqa: PLC0415 - as a user does
+
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = room.Nothing
+    assert all(hasattr(room, name) for name in room.__all__)

@@ -1,0 +1,148 @@
+"""The dead-letter topic as it is read back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kallback.kafka import (
+    DeadLetter,
+    DeadLetters,
+    Foreign,
+    LetterId,
+    MemoryBroker,
+    MemoryProducer,
+    MemoryReader,
+    OutgoingRecord,
+    Position,
+    Record,
+    ReplayNote,
+    read_entries,
+    read_entry,
+)
+from kallback.kafka.dead_letter_log import REPLAYED, replay_note
+from kallback.protocol import KafkaUnavailableError
+
+TOPIC = "dead"
+HEADERS = (("a", None), ("a", b"\x00"), ("kallback-token", b"t"))
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    """A dead-letter topic of two partitions."""
+    made = MemoryBroker(clock=lambda: 20.0)
+    made.create_topic(TOPIC, partitions=2)
+    return made
+
+
+async def bury(broker: MemoryBroker, value: bytes | None = b"v") -> Position:
+    """Let a record die as the bridge does."""
+    letters = DeadLetters(MemoryProducer(broker), TOPIC, group="bridge", clock=lambda: 12.5)
+    return await letters.publish(Record("results", 3, 42, 1700, b"\xff", value, HEADERS), "late", "too late")
+
+
+async def entries(broker: MemoryBroker) -> list[object]:
+    """Everything that is there."""
+    return [entry async for entry in read_entries(MemoryReader(broker, TOPIC))]
+
+
+async def test_a_letter_is_read_back_as_it_was(broker: MemoryBroker) -> None:
+    """Key, value and headers byte for byte, and the facts of its death."""
+    at = await bury(broker)
+    (letter,) = await entries(broker)
+    assert letter == DeadLetter(
+        LetterId(at.partition, 0), "late", "too late", 12_500, 20_000, Position("results", 3, 42), 1700, "bridge",
+        b"\xff", b"v", HEADERS,
+    )  # fmt: skip
+
+
+async def test_a_letter_hides_what_it_carries(broker: MemoryBroker) -> None:
+    """Headers hold tokens, values are private: neither is in the repr."""
+    await bury(broker, b"secret")
+    (letter,) = await entries(broker)
+    assert "secret" not in repr(letter)
+    assert "kallback-token" not in repr(letter)
+
+
+async def test_a_replay_note_names_letters(broker: MemoryBroker) -> None:
+    """What was replayed can be read back from the same topic."""
+    broker.append(replay_note(TOPIC, [LetterId(0, 1), LetterId(1, 7)], 99))
+    assert await entries(broker) == [ReplayNote(frozenset({LetterId(0, 1), LetterId(1, 7)}), 99)]
+
+
+async def test_an_empty_topic_has_no_entries(broker: MemoryBroker) -> None:
+    """Reading ends, although nothing comes."""
+    assert await entries(broker) == []
+
+
+async def test_a_kafka_that_falls_silent_ends_the_reading(broker: MemoryBroker) -> None:
+    """Nobody waits for ever for records that were there and do not come."""
+
+    class Silent(MemoryReader):
+        async def fetch(self, timeout: float) -> list[Record]:  # noqa: ARG002, ASYNC109 - the seam's
+            await asyncio.sleep(0)
+            return []
+
+    await bury(broker)
+    times = iter(range(0, 1000, 20))
+    with pytest.raises(KafkaUnavailableError, match="no record came for 30 s"):
+        async for _ in read_entries(Silent(broker, TOPIC), monotonic=lambda: next(times)):
+            pass
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"replayed": 1, "at": 2}', b"\xff", b"[" * 5000])
+def test_a_garbled_note_is_foreign(body: bytes) -> None:
+    """Anybody may write to a topic."""
+    record = Record(TOPIC, 0, 5, 1, None, body, ((REPLAYED, b"1"),))
+    assert read_entry(record) == Foreign(LetterId(0, 5))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["reason", "detail", "topic", "partition", "offset", "timestamp", "at", "stub", "replayed"]
+            ),
+            st.none() | st.binary(max_size=30) | st.integers().map(lambda number: str(number).encode()),
+        )
+    ),
+    st.none() | st.binary(),
+)
+def test_no_record_makes_reading_raise(facts: list[tuple[str, bytes | None]], value: bytes | None) -> None:
+    """Whatever the headers say, it is a letter, a note or foreign; numbers fit what Kafka's clients take."""
+    headers = tuple((f"kallback-dead-{name}", text) for name, text in facts)
+    entry = read_entry(Record(TOPIC, 0, 5, 1, None, value, headers))
+    assert isinstance(entry, DeadLetter | ReplayNote | Foreign)
+    assert not isinstance(entry, DeadLetter) or entry.source.offset < 2**63
+
+
+def test_a_record_without_reason_is_foreign() -> None:
+    """What kallback did not bury is not replayed."""
+    assert read_entry(Record(TOPIC, 0, 5, 1, None, b"v", ())) == Foreign(LetterId(0, 5))
+
+
+@pytest.mark.parametrize("text", ["0:57", "12:0"])
+def test_an_id_is_read_as_it_is_shown(text: str) -> None:
+    """What list shows, show and replay take."""
+    assert str(LetterId.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "57", "0:", ":1", "0:-1", "0:1 ", "a:b", "٣:1", "0:" + "9" * 19])
+def test_another_text_is_no_id(text: str) -> None:
+    """Partition, colon, offset; nothing around them."""
+    assert LetterId.parse(text) is None
+
+
+async def test_a_record_that_dies_again_does_not_grow(broker: MemoryBroker) -> None:
+    """Death, replay, death: the letter has the same headers each time."""
+    for _ in range(3):
+        await bury(broker)
+        letter = (await entries(broker))[0]
+        assert isinstance(letter, DeadLetter)
+        assert letter.headers == HEADERS
+        broker.append(OutgoingRecord(TOPIC, letter.value, letter.key, letter.headers))
+    sizes = {len(record.headers) for record in broker.records(TOPIC)}
+    assert sizes == {len(HEADERS), len(HEADERS) + 8}

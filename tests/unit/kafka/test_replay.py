@@ -1,0 +1,189 @@
+"""Dead letters are sent again byte for byte, and the topic knows which."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from kallback.kafka import (
+    DeadLetter,
+    LetterId,
+    Lost,
+    MemoryBroker,
+    MemoryProducer,
+    OutgoingRecord,
+    Position,
+    Record,
+    Replayer,
+    ReplayNote,
+    ReplayOptions,
+    read_entry,
+    recover,
+)
+from kallback.protocol import KafkaUnavailableError, MissingTopicError
+
+HEADERS = (("a", None), ("a", b"\x00"))
+
+
+def letter(offset: int = 0, *, topic: str = "results", value: bytes | None = b"v") -> DeadLetter:
+    """A dead letter of the topic `dead`."""
+    return DeadLetter(
+        LetterId(0, offset), "late", "", 1, 2, Position(topic, 0, offset), 3, "bridge", b"\xff", value, HEADERS
+    )
+
+
+async def these(*letters: DeadLetter) -> AsyncIterator[DeadLetter]:
+    """As they are read from Kafka."""
+    for each in letters:
+        yield each
+
+
+async def nowhere(_: Position) -> Record | None:
+    """The record is gone."""
+    return None
+
+
+class Failing(MemoryProducer):
+    """Fails at the n-th send."""
+
+    def __init__(self, broker: MemoryBroker, at: int) -> None:
+        super().__init__(broker)
+        self.left = at
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Count down, then Kafka is away for one record."""
+        self.left -= 1
+        if self.left == 0:
+            raise KafkaUnavailableError("away")
+        return await super().send(record)
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    """Two topics that letters came from, and theirs."""
+    made = MemoryBroker()
+    made.create_topic("results")
+    made.create_topic("dead")
+    return made
+
+
+def replayer(broker: MemoryBroker, **changes: object) -> Replayer:
+    """A replayer of the topic `dead`."""
+    producer = changes.pop("producer", None) or MemoryProducer(broker)
+    return Replayer(producer, "dead", find=changes.pop("find", nowhere), **changes)
+
+
+def noted(broker: MemoryBroker) -> set[int]:
+    """Offsets of the letters that the topic says were replayed."""
+    notes = [entry for entry in map(read_entry, broker.records("dead")) if isinstance(entry, ReplayNote)]
+    return {each.offset for note in notes for each in note.letters}
+
+
+async def test_a_letter_goes_byte_for_byte_to_where_it_came_from(broker: MemoryBroker) -> None:
+    """Key, value and headers as they were: nulls, doubles and all."""
+    await replayer(broker).replay(these(letter()))
+    (record,) = broker.records("results")
+    assert (record.key, record.value, record.headers) == (b"\xff", b"v", HEADERS)
+
+
+async def test_a_tombstone_stays_one(broker: MemoryBroker) -> None:
+    """No value is not an empty value."""
+    await replayer(broker).replay(these(letter(value=None)))
+    assert broker.records("results")[0].value is None
+
+
+async def test_what_was_sent_is_noted(broker: MemoryBroker) -> None:
+    """So that a further run knows."""
+    report = await replayer(broker).replay(these(*(letter(n) for n in range(250))))
+    assert (len(report.sent), report.unnoted, noted(broker)) == (250, 0, set(range(250)))
+
+
+async def test_another_topic_can_be_named(broker: MemoryBroker) -> None:
+    """Whatever topic they came from."""
+    await replayer(broker, options=ReplayOptions(to="results")).replay(these(letter(topic="gone")))
+    assert len(broker.records("results")) == 1
+
+
+async def test_a_letter_that_no_topic_takes_does_not_stop_the_others(broker: MemoryBroker) -> None:
+    """It is named with the reason."""
+    broker.create_topic("small", largest=10)
+    big = letter(1, topic="small", value=b"x" * 100)
+    report = await replayer(broker).replay(these(letter(0), big, letter(2)))
+    assert [each.offset for each in report.sent] == [0, 2]
+    assert "larger" in report.failed[LetterId(0, 1)]
+    assert noted(broker) == {0, 2}
+
+
+async def test_a_failure_in_the_middle_says_what_was_sent(broker: MemoryBroker) -> None:
+    """What was acknowledged is noted, so that the next run goes on from there."""
+    work = replayer(broker, producer=Failing(broker, at=3))
+    with pytest.raises(KafkaUnavailableError):
+        await work.replay(these(*(letter(n) for n in range(5))))
+    assert (len(work.report.sent), noted(broker)) == (4, {0, 1, 3, 4})
+
+
+async def test_what_could_not_be_noted_is_counted(broker: MemoryBroker) -> None:
+    """The next run will send it again, and people should know."""
+    work = replayer(broker, producer=Failing(broker, at=3))
+    with pytest.raises(KafkaUnavailableError):
+        await work.replay(these(letter(0), letter(1)))
+    assert (len(work.report.sent), work.report.unnoted) == (2, 2)
+
+
+async def test_a_missing_topic_stops_the_replay(broker: MemoryBroker) -> None:
+    """An operator has to make it first."""
+    with pytest.raises(MissingTopicError, match="gone"):
+        await replayer(broker).replay(these(letter(topic="gone")))
+
+
+async def test_a_rate_is_kept(broker: MemoryBroker) -> None:
+    """Between batches it waits until the time is come: 10 a second for 5 letters are half a second."""
+    now, slept = [100.0], list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    options = ReplayOptions(per_second=10)
+    work = replayer(broker, options=options, monotonic=lambda: now[0], sleep=sleep)
+    await work.replay(these(*(letter(n) for n in range(5))))
+    assert sum(slept) == pytest.approx(0.5)
+
+
+STUB = replace(letter(value=None), stub_bytes=3)
+ORIGINAL = Record("results", 0, 0, 3, b"k", b"xyz", HEADERS)
+
+
+async def test_a_stub_is_replayed_from_where_it_came_from(broker: MemoryBroker) -> None:
+    """The record still lies there, whole."""
+
+    async def find(_: Position) -> Record | None:
+        return ORIGINAL
+
+    await replayer(broker, find=find).replay(these(STUB))
+    (record,) = broker.records("results")
+    assert (record.key, record.value, record.headers) == (b"k", b"xyz", HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (None, "is gone"),
+        (Record("results", 0, 0, 4, b"k", b"xyz", ()), "another record"),
+        (Record("results", 0, 0, 3, b"k", b"longer", ()), "another record"),
+        (KafkaUnavailableError("away"), "cannot be read: away"),
+    ],
+)
+async def test_a_stub_whose_record_is_gone_is_lost(found: Record | Exception | None, why: str) -> None:
+    """Also when a topic of the same name holds something else by now."""
+
+    async def find(_: Position) -> Record | None:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    lost = await recover(STUB, find)
+    assert isinstance(lost, Lost)
+    assert why in lost.why

@@ -1,0 +1,147 @@
+"""The commit position, against a model that is too simple to be wrong."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from kallback.kafka import TopicPartition
+from kallback.kafka.tracker import CommitTracker, Settlement
+
+A = TopicPartition("t", 0)
+B = TopicPartition("t", 1)
+WINDOW = 6
+PARTITIONS = st.sampled_from([A, B])
+
+
+class Life(RuleBasedStateMachine):
+    """Random lives of two partitions. The model: every delivered offset of an epoch, and whether it is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tracker = CommitTracker(WINDOW)
+        self.model: dict[TopicPartition, dict[int, bool]] = {}
+        self.committed: dict[TopicPartition, int] = {}
+        self.past: list[tuple[TopicPartition, int, int]] = []
+        self.seen: list[tuple[TopicPartition, int, int]] = []
+
+    def position(self, partition: TopicPartition) -> int:
+        """The lowest unfinished offset, else the one after the last."""
+        offsets = self.model[partition]
+        return min((each for each, done in offsets.items() if not done), default=max(offsets) + 1)
+
+    @rule(partition=PARTITIONS)
+    def assign(self, partition: TopicPartition) -> None:
+        """A new epoch."""
+        self._end(partition)
+        self.tracker.assign(partition)
+        self.model[partition] = {}
+
+    @rule(partition=PARTITIONS)
+    def revoke(self, partition: TopicPartition) -> None:
+        """The end of an epoch."""
+        self._end(partition)
+        self.tracker.revoke(partition)
+        self.model.pop(partition, None)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), gap=st.integers(1, 4))
+    def deliver(self, data: st.DataObject, gap: int) -> None:
+        """The next offset, with a gap before it at times."""
+        partition = data.draw(st.sampled_from(sorted(self.model)))
+        if self.tracker.room(partition) == 0:
+            return
+        offset = max(self.model[partition], default=10) + gap
+        self.tracker.delivered(partition, offset)
+        self.model[partition][offset] = False
+        epoch = self.tracker.epoch(partition)
+        assert epoch is not None
+        self.seen.append((partition, epoch, offset))
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """Any delivered record becomes done, also twice."""
+        partition, epoch, offset = data.draw(st.sampled_from(self.seen))
+        expected = Settlement.UNKNOWN if self.model[partition][offset] else Settlement.COUNTED
+        assert self.tracker.done(partition, epoch, offset) is expected
+        self.model[partition][offset] = True
+
+    @precondition(lambda self: self.past)
+    @rule(data=st.data())
+    def settle_stale(self, data: st.DataObject) -> None:
+        """A record of an earlier epoch becomes done: ignored, whatever that offset is now."""
+        assert self.tracker.done(*data.draw(st.sampled_from(self.past))) is Settlement.STALE
+
+    @rule()
+    def commit(self) -> None:
+        """Positions go to Kafka; they never go back."""
+        positions = self.tracker.uncommitted()
+        for partition, position in positions.items():
+            assert position > self.committed.get(partition, -1)
+            assert position == self.position(partition)
+            self.committed[partition] = position
+        self.tracker.committed(positions)
+        assert self.tracker.uncommitted() == {}
+
+    @invariant()
+    def nothing_unfinished_lies_below_a_position(self) -> None:
+        """What would be committed now is right, and nothing that could be is missing."""
+        positions = self.tracker.uncommitted()
+        for partition, offsets in self.model.items():
+            if not offsets:
+                continue
+            right = self.position(partition)
+            due = right > self.committed.get(partition, min(offsets))
+            assert positions.get(partition) == (right if due else None)
+
+    @invariant()
+    def the_window_is_bounded(self) -> None:
+        """Between position and newest delivered record lie at most a window of records."""
+        for partition, offsets in self.model.items():
+            above = [each for each in offsets if each >= self.position(partition)] if offsets else []
+            assert self.tracker.room(partition) == WINDOW - len(above)
+            assert self.tracker.unfinished([partition]) == sum(not done for done in offsets.values())
+
+    def _end(self, partition: TopicPartition) -> None:
+        self.past += [each for each in self.seen if each[0] == partition]
+        self.seen = [each for each in self.seen if each[0] != partition]
+        self.committed.pop(partition, None)
+
+
+Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLife = Life.TestCase
+
+
+def test_offsets_of_one_epoch_ascend() -> None:
+    """An offset that goes back is a new epoch, which the consumer must begin."""
+    tracker = CommitTracker(WINDOW)
+    tracker.assign(A)
+    tracker.delivered(A, 5)
+    with pytest.raises(ValueError, match="ascend"):
+        tracker.delivered(A, 5)
+
+
+def test_a_full_window_takes_no_more() -> None:
+    """Delivering beyond the window is a bug of the consumer."""
+    tracker = CommitTracker(1)
+    tracker.assign(A)
+    tracker.delivered(A, 5)
+    with pytest.raises(ValueError, match="full"):
+        tracker.delivered(A, 6)
+
+
+def test_a_window_holds_something() -> None:
+    """A window of nothing would never deliver."""
+    with pytest.raises(ValueError, match="at least one"):
+        CommitTracker(0)
+
+
+def test_an_unassigned_partition_has_no_room() -> None:
+    """Nothing is delivered of a partition that is not ours; a late acknowledgement is ignored."""
+    tracker = CommitTracker(3)
+    assert (tracker.room(A), tracker.epoch(A), tracker.assignment()) == (0, None, frozenset())
+    tracker.committed({A: 5})
+    assert tracker.uncommitted() == {}

@@ -1,0 +1,226 @@
+import datetime as dt
+import math
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
+import pydantic
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kallback.protocol import Codec, DecodeError, EncodeError, check_json
+
+
+@dataclass
+class Item:
+    """A dataclass."""
+
+    name: str
+    quantity: int = 1
+
+
+class Order(msgspec.Struct):
+    """A msgspec struct."""
+
+    id: str
+    items: list[Item]
+
+
+class Address(TypedDict):
+    """A typed dict."""
+
+    street: str
+    floor: NotRequired[int]
+
+
+class Prepared(pydantic.BaseModel):
+    """A pydantic model with an alias and a rule."""
+
+    minutes: int = pydantic.Field(alias="mins", ge=0)
+    at: dt.datetime | None = None
+
+
+@dataclass
+class Batch:
+    """Pydantic models inside a dataclass."""
+
+    prepared: list[Prepared]
+
+
+@dataclass
+class Strict:
+    """A dataclass whose own check raises what it likes."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ArithmeticError
+
+
+class Opaque:
+    """A class without a JSON form."""
+
+
+@dataclass
+class Shelf:
+    """Hides an opaque part."""
+
+    holds: list[Opaque]
+
+
+@dataclass
+class Tree:
+    """Holds itself."""
+
+    kids: "list[Tree]"
+
+
+def encode(value: Any, declared: Any) -> bytes:
+    """Encode as a caller without a type checker may."""
+    return Codec[Any](declared).encode(value)
+
+
+texts = st.text(st.characters(codec="utf-8"))
+items = st.builds(Item, texts, st.integers(-(10**30), 10**30))
+floats = st.floats(allow_nan=False, allow_infinity=False)
+CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    (Item, items),
+    (Order, st.builds(Order, texts, st.lists(items))),
+    (Address, st.fixed_dictionaries({"street": texts}, optional={"floor": st.integers()})),
+    (Prepared, st.builds(Prepared, mins=st.integers(0, 2**60), at=st.none() | st.datetimes(timezones=st.just(dt.UTC)))),
+    (Batch, st.builds(Batch, st.lists(st.builds(Prepared, mins=st.integers(0, 2**60))))),
+    (list[Prepared], st.lists(st.builds(Prepared, mins=st.integers(0, 2**60)))),
+    (list[Item], st.lists(items)),
+    (dict[str, float], st.dictionaries(texts, floats)),
+    (str | None, st.none() | texts),
+    (bool, st.booleans()),
+    (int, st.integers(-(10**300), 10**300)),
+    (float, floats),
+    (bytes, st.binary()),
+    (NoneType, st.none()),
+    (Any, st.recursive(st.none() | texts | st.integers(), st.lists)),
+]
+
+
+@pytest.mark.parametrize(("declared", "values"), CASES, ids=[str(declared) for declared, _ in CASES])
+@settings(max_examples=50)
+@given(data=st.data())
+def test_a_value_survives_the_wire(declared: Any, values: st.SearchStrategy[Any], data: st.DataObject) -> None:
+    """What is encoded is JSON, and is what is decoded, for every kind of type."""
+    value = data.draw(values)
+    encoded = encode(value, declared)
+    assert check_json(encoded) is encoded
+    assert Codec[Any](declared).decode(encoded) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "declared"),
+    [({"id": "o-1"}, Order), (1, str), ("1", int), (None, Item), (1, None), ([], Address), (1.5, int), (1, Prepared)],
+)
+def test_a_value_of_another_type_is_not_sent(value: object, declared: Any) -> None:
+    """The mistake shows where it is made, not at the worker."""
+    with pytest.raises(EncodeError, match=r"expected .*, got .*: pass a value of the declared type"):
+        encode(value, declared)
+
+
+def test_a_whole_number_may_stand_for_a_float() -> None:
+    """As type checkers see it."""
+    assert encode(1, float) == b"1"
+
+
+def test_a_pydantic_model_travels_under_its_aliases() -> None:
+    """Alone and inside another type alike."""
+    assert encode(Prepared(mins=3), Prepared) == b'{"mins":3,"at":null}'
+    assert encode([Prepared(mins=3)], list[Prepared]) == b'[{"mins":3,"at":null}]'
+
+
+@pytest.mark.parametrize(
+    ("value", "declared"),
+    [(Opaque(), Any), ([Opaque()], list[Any]), ("\ud800", str), ({"a": {1: object()}}, dict[str, Any])],
+)
+def test_a_part_without_a_json_form_is_an_encode_error(value: object, declared: Any) -> None:
+    """Nothing half-encoded leaves the house."""
+    with pytest.raises(EncodeError, match="cannot encode"):
+        encode(value, declared)
+
+
+@pytest.mark.parametrize("declared", [Opaque, list[Opaque], dict[str, Opaque | None], Shelf])
+def test_a_type_that_can_never_be_read_is_refused_at_construction(declared: Any) -> None:
+    """A type without a JSON form fails where it is declared, not at the first result."""
+    with pytest.raises(TypeError, match="Opaque has no JSON form"):
+        Codec[Any](declared)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":1},', b"]")])
+def test_json_is_nested_500_deep_at_most(opening: bytes, closing: bytes) -> None:
+    """What the bridge lets through, the waiting handler can read."""
+    deepest = opening * 499 + b"[0]" + closing * 499
+    assert check_json(deepest) == deepest
+    with pytest.raises(DecodeError, match="nested deeper than 500"):
+        check_json(opening + deepest + closing)
+
+
+def test_many_brackets_side_by_side_are_no_nesting() -> None:
+    """A long list of objects is as good as any other value."""
+    flat = b"[" + b",".join([b'{"a":[1]}'] * 2_000) + b"]"
+    assert check_json(flat) == flat
+
+
+def test_object_means_any_json() -> None:
+    """`object` and `Any` are the same promise: whatever JSON comes."""
+    assert Codec(object).decode(b'{"a":[1,null]}') == {"a": [1, None]}
+
+
+def test_a_type_that_holds_itself_is_fine() -> None:
+    """Trees are looked through once."""
+    tree = Codec(Tree).decode(b'{"kids":[{"kids":[]}]}')
+    assert tree == Tree([Tree([])])
+
+
+def test_a_value_that_contains_itself_is_an_encode_error() -> None:
+    """An endless value has no bytes."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(EncodeError):
+        encode(endless, list[Any])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_has_not_become_null(value: float) -> None:
+    """What is sent is JSON in any case."""
+    assert encode(value, float) == b"null"
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "part"),
+    [(b'{"id":"o-1","items":[{"name":7}]}', Order, r"\$\.items\[0\]\.name"), (b'{"floor":1}', Address, "street"),
+     (b'{"mins":-1}', Prepared, "mins"), (b'[{"mins":-1}]', list[Prepared], "mins"), (b'"1"', int, "int"),
+     (b'{"size":-1}', Strict, "ArithmeticError"), (b"1", NoneType, "null")],
+)  # fmt: skip
+def test_bytes_that_do_not_fit_name_the_part(data: bytes, declared: Any, part: str) -> None:
+    """The error says what does not fit, the user's own validators included."""
+    with pytest.raises(DecodeError, match=part):
+        Codec[Any](declared).decode(data)
+
+
+def test_a_decode_error_is_one_line() -> None:
+    """Long reports of validators are folded: the sentence ends in a problem's detail."""
+    with pytest.raises(DecodeError) as caught:
+        Codec(Prepared).decode(b'{"mins":"x","at":"y"}')
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"null", b' {"a":[1.10,true]} ', b'"\xf0\x9f\xa7\x80"', b"9" * 300])
+def test_json_is_passed_through(data: bytes) -> None:
+    """Checking changes nothing."""
+    assert check_json(data) is data
+
+
+@pytest.mark.parametrize("data", [b"", b" ", b"NaN", b"[1,]", b"{} {}", b"'a'", b"\xff", b'"\\ud800"', b"01", b"1e999"])
+def test_what_is_no_json_is_refused(data: bytes) -> None:
+    """The error says where."""
+    with pytest.raises(DecodeError, match=r"not JSON: .* at character"):
+        check_json(data)

@@ -1,0 +1,30 @@
+import msgspec
+
+from kallback.protocol import Outcome, OutcomeRecord, SourcePosition
+
+SOURCE = SourcePosition("kallback.results", 3, 41, 1000)
+
+
+def test_outcomes_of_one_task_share_a_key() -> None:
+    """The task id is the key, so that the outcomes of one task stay in order."""
+    assert OutcomeRecord(Outcome.LATE, SOURCE, 1, task_id="AAECAwQFBgcICQoL").key() == b"AAECAwQFBgcICQoL"
+
+
+def test_without_a_task_the_source_position_is_the_key() -> None:
+    """An unverified record has no task id to be trusted."""
+    assert OutcomeRecord(Outcome.UNVERIFIED, SOURCE, 1).key() == b"kallback.results/3/41"
+
+
+def test_members_that_are_not_known_are_left_out() -> None:
+    """An outcome record says null about nothing."""
+    members = msgspec.json.decode(OutcomeRecord(Outcome.DELIVERED, SOURCE, 7).encode())
+    assert sorted(members) == ["at", "kallback", "outcome", "source"]
+
+
+def test_all_members_travel() -> None:
+    """Reason, type, task and attempt stand beside the source position."""
+    record = OutcomeRecord(Outcome.UNUSABLE, SOURCE, 7, "not-json", "t", "task", 2)
+    assert msgspec.json.decode(record.encode()) == {
+        "kallback": 1, "outcome": "unusable", "reason": "not-json", "at": 7, "type": "t", "task": "task", "attempt": 2,
+        "source": {"topic": "kallback.results", "partition": 3, "offset": 41, "timestamp_ms": 1000},
+    }  # fmt: skip

@@ -1,0 +1,94 @@
+"""What is decoded inside Restate's future: every failure must be terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from restate import TerminalError
+
+from kallback.protocol import Attempt, Completed, Failed, Problem, TaskId, TaskType, seal
+from kallback.sdk import InvalidResult, StaleResult, TaskFailed
+from kallback.sdk.mint import Minted
+from kallback.sdk.serdes import EnvelopeSerde, StepSerde
+
+
+@dataclass
+class Prepared:
+    """A result."""
+
+    shelf: str
+
+
+TASK = TaskId("A" * 16)
+PREPARE = TaskType("prepare", str, Prepared)
+SERDE = EnvelopeSerde(PREPARE, TASK, Attempt(2))
+
+
+def test_a_completed_envelope_is_the_typed_value() -> None:
+    """Marker, task and attempt fit: the value is converted."""
+    assert SERDE.deserialize(seal(TASK, Attempt(2), Completed(b'{"shelf":"B3"}'))) == Prepared("B3")
+
+
+def test_a_failed_envelope_is_the_workers_failure() -> None:
+    """The problem comes out whole."""
+    with pytest.raises(TaskFailed) as caught:
+        SERDE.deserialize(seal(TASK, Attempt(2), Failed(Problem("OutOfStock", 422).encode())))
+    assert caught.value.problem == Problem("OutOfStock", 422)
+    assert caught.value.task_id == TASK
+
+
+@pytest.mark.parametrize(("task", "attempt"), [("B" * 16, 2), ("A" * 16, 1), ("A" * 16, 3)])
+def test_an_envelope_of_another_attempt_is_stale(task: str, attempt: int) -> None:
+    """Fencing: task id and attempt must both fit, also for failures."""
+    for answer in (Completed(b'{"shelf":"B3"}'), Failed(b"{}")):
+        with pytest.raises(StaleResult):
+            SERDE.deserialize(seal(TaskId(task), Attempt(attempt), answer))
+
+
+@pytest.mark.parametrize("value", [b'{"shelf":3}', b"{}", b"null", b"[]"])
+def test_a_value_of_another_type_is_invalid(value: bytes) -> None:
+    """The sentence names the task type and the member that does not fit."""
+    with pytest.raises(InvalidResult, match="the result of prepare does not fit Prepared"):
+        SERDE.deserialize(seal(TASK, Attempt(2), Completed(value)))
+
+
+@given(st.binary() | st.binary().map(lambda value: seal(TASK, Attempt(2), Completed(value))))
+def test_no_bytes_raise_anything_but_a_terminal_error(data: bytes) -> None:
+    """Any other exception would be retried for ever."""
+    with contextlib.suppress(TerminalError):
+        SERDE.deserialize(data)
+
+
+def test_deep_nesting_is_terminal() -> None:
+    """A recursion error would be retried for ever as well."""
+    with pytest.raises(InvalidResult):
+        SERDE.deserialize(seal(TASK, Attempt(2), Completed(b"[" * 100_000)))
+
+
+def test_nobody_serializes_a_result() -> None:
+    """The waiting side completes nothing."""
+    with pytest.raises(TerminalError):
+        SERDE.serialize(Prepared("B3"))
+
+
+def test_a_step_comes_back_as_it_was() -> None:
+    """What a step returned is what a replay reads."""
+    serde = StepSerde[Minted](Minted)
+    minted = Minted(TASK, 1_700_000_000_000, "00-0-0-0")
+    assert serde.deserialize(serde.serialize(minted)) == minted
+
+
+def test_the_journal_of_a_mint_is_short() -> None:
+    """What is not known is not written."""
+    assert StepSerde[Minted](Minted).serialize(Minted(TASK)) == msgspec.json.encode({"task_id": TASK})
+
+
+def test_a_step_of_another_version_is_terminal() -> None:
+    """A journal that cannot be read must not be tried for ever."""
+    with pytest.raises(TerminalError, match="version that differs"):
+        StepSerde[Minted](Minted).deserialize(b'{"other": 1}')

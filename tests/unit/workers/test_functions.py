@@ -1,0 +1,176 @@
+"""Which functions can do a task: judged when they are registered."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kallback.protocol import ConfigurationError, TaskType
+from kallback.workers import TaskContext, Worker
+from kallback.workers.functions import inspect_function
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ECHO = TaskType("echo", request=str, result=str)
+
+
+async def with_context(text: str, task: TaskContext) -> str:
+    """Take both."""
+    return text + task.task_id
+
+
+async def without_context(text: str) -> str:
+    """Take the request only."""
+    return text
+
+
+def with_default(text: str, task: TaskContext | None = None) -> str:
+    """Take the context if there is one, as a function that is called elsewhere too."""
+    return text if task else ""
+
+
+def with_other_default(text: str, times: int = 2) -> str:
+    """Have an optional parameter of one's own."""
+    return text * times
+
+
+class Callable:
+    """An object that is called."""
+
+    async def __call__(self, text: str, task: TaskContext) -> str:
+        """Take both."""
+        return text + task.task_id
+
+
+class Kitchen:
+    """A class with methods."""
+
+    async def cook(self, text: str, task: TaskContext) -> str:
+        """Take both."""
+        return text + task.task_id
+
+
+@pytest.mark.parametrize(
+    ("function", "in_loop", "takes_context"),
+    [
+        pytest.param(with_context, True, True, id="both"),
+        pytest.param(without_context, True, False, id="request only"),
+        pytest.param(with_default, False, True, id="context by default"),
+        pytest.param(with_other_default, False, False, id="another default"),
+        pytest.param(Callable(), True, True, id="object"),
+        pytest.param(Kitchen().cook, True, True, id="method"),
+        pytest.param(functools.partial(with_context), True, True, id="partial"),
+        pytest.param(lambda text: text, False, False, id="lambda"),
+        pytest.param(lambda text, task: text + task.task_id, False, True, id="lambda of two"),
+        pytest.param(lambda *everything: everything[0], False, False, id="any number"),
+        pytest.param(str.upper, False, False, id="method of a built-in"),
+    ],
+)
+def test_shapes_that_work(function: Any, *, in_loop: bool, takes_context: bool) -> None:
+    """Coroutine functions run on the loop; the second parameter is for the context."""
+    found = inspect_function(ECHO, function)
+
+    assert (found.in_loop, found.takes_context) == (in_loop, takes_context)
+
+
+def no_parameters() -> str:
+    """Take nothing."""
+    return ""
+
+
+def three(a: str, b: TaskContext, c: int) -> str:
+    """Take too much."""
+    return f"{a}{b}{c}"
+
+
+def keyword_only(text: str, *, task: TaskContext) -> str:
+    """Want what is never given by name."""
+    return f"{text}{task}"
+
+
+def wrong_request(number: int) -> str:
+    """Take another type."""
+    return str(number)
+
+
+def wrong_result(text: str) -> int:
+    """Return another type."""
+    return len(text)
+
+
+def wrong_context(text: str, task: str) -> str:
+    """Expect another second parameter."""
+    return text + task
+
+
+def generator(text: str) -> Iterator[str]:
+    """Yield."""
+    yield text
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (no_parameters, r"write \(str\) or \(str, TaskContext\)"),
+        (three, "cannot do task type echo"),
+        (keyword_only, "cannot do task type echo"),
+        (wrong_request, "takes int, but the request of task type echo is str"),
+        (wrong_result, "returns int, but the result of task type echo is str"),
+        (wrong_context, "the second parameter is the task's TaskContext, not str"),
+        (generator, "is a generator"),
+        ("cook", "cannot be called"),
+    ],
+)
+def test_shapes_that_do_not(function: Any, sentence: str) -> None:
+    """A wrong signature is an error at registration that says what is expected."""
+    with pytest.raises(ConfigurationError, match=sentence):
+        Worker("kitchen").task(ECHO)(function)
+
+
+def test_annotations_that_cannot_be_resolved_are_left_to_type_checkers() -> None:
+    """A name that exists for type checkers only does not keep a function from being registered."""
+
+    def cook(text: Unknown) -> Unknown:  # type: ignore[name-defined]  # noqa: F821 - the point
+        return text
+
+    assert not inspect_function(ECHO, cook).takes_context
+
+
+def test_the_decorator_returns_the_function_itself() -> None:
+    """A registered function can be called and tested as before."""
+    assert Worker("kitchen").task(ECHO)(with_context) is with_context
+
+
+def test_two_functions_for_one_type_are_refused() -> None:
+    """The sentence names the first one."""
+    worker = Worker("kitchen")
+    worker.task(ECHO)(with_context)
+
+    with pytest.raises(ConfigurationError, match="done by with_context already"):
+        worker.task(ECHO)(without_context)
+
+
+def test_a_worker_needs_a_name() -> None:
+    """An empty group would not be a group."""
+    with pytest.raises(ConfigurationError, match="needs a name"):
+        Worker(" ")
+
+
+def test_making_a_worker_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that defines a worker can be imported anywhere; settings are read at the start."""
+    monkeypatch.setenv("KALLBACK_KAFKA_CONNECT_TIMEOUT", "never")
+
+    assert Worker("kitchen").task_types == ()
+
+
+async def test_starting_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without settings of its own a worker starts with those of the environment."""
+    monkeypatch.setenv("KALLBACK_KAFKA_CONNECT_TIMEOUT", "never")
+    worker = Worker("kitchen")
+    worker.task(ECHO)(with_context)
+
+    with pytest.raises(ConfigurationError, match="KALLBACK_KAFKA_CONNECT_TIMEOUT"):
+        await worker.start()

@@ -1,0 +1,124 @@
+"""Failures: what a task function raises, and what becomes of it on the wire."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Final
+
+from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE, UNEXPECTED_ERROR, UNUSABLE_RESULT, Problem
+
+RESULT_TOO_LARGE: Final = "urn:kallback:result-too-large"
+
+_LONGEST_DETAIL: Final = 2_000
+_LONGEST_TRACEBACK: Final = 20_000
+_STATUSES: Final = range(400, 600)
+
+
+class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the caller gets, not an error of the worker
+    """Raise it in a task function: the caller gets a failed result with exactly this.
+
+        raise TaskFailure("OutOfStock", "no basil", status=422, retryable=False, ingredient="basil")
+
+    Attributes:
+        problem: what travels, an RFC 9457 problem object.
+    """
+
+    def __init__(
+        self,
+        type: str = DEFAULT_TYPE,  # noqa: A002 - the problem object's own word
+        detail: str = "",
+        *,
+        status: int = DEFAULT_STATUS,
+        title: str | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+        **extensions: Any,
+    ) -> None:
+        """Describe the failure.
+
+        Args:
+            type: names the kind of failure; callers branch on it. Types `urn:kallback:*` are kallback's own.
+            detail: one sentence for people.
+            status: 400 to 599, as in HTTP; becomes the code of the caller's error.
+            title: a short name of the kind, for people.
+            retryable: whether the same task may succeed later.
+            retry_after: seconds to wait before that.
+            extensions: further members, JSON values.
+        """
+        if status not in _STATUSES:
+            raise ValueError(f"TaskFailure: status {status} is none of a failure, use 400 to 599")
+        super().__init__(detail or type)
+        self.problem: Final = Problem(
+            type=type,
+            status=status,
+            detail=detail,
+            title=title,
+            retryable=retryable,
+            retry_after=retry_after,
+            extensions=extensions,
+        )
+
+
+def problem_of(error: Exception, *, expose_tracebacks: bool) -> Problem:
+    """What the caller is told about an exception of a task function."""
+    if isinstance(error, TaskFailure):
+        return error.problem
+    message = _shown(error)
+    detail = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    extensions = {"traceback": _traceback_of(error)} if expose_tracebacks else {}
+    return Problem(type=UNEXPECTED_ERROR, status=500, detail=_clean(detail, _LONGEST_DETAIL), extensions=extensions)
+
+
+def misfit_problem(task_type: str, function: str, sentence: str) -> Problem:
+    """What the caller is told when the returned value is not of the declared result type."""
+    detail = (
+        f"{function} returned a value that is no result of task type {task_type}: {sentence}. "
+        "Return the declared type, or change result= of the task type on both sides"
+    )
+    return Problem(type=UNUSABLE_RESULT, status=500, detail=_clean(detail, _LONGEST_DETAIL), retryable=False)
+
+
+def too_large_problem(size: int, topic: str) -> Problem:
+    """What the caller is told when Kafka will not take the result."""
+    return Problem(
+        type=RESULT_TOO_LARGE,
+        status=500,
+        detail=f"the work was done, but its result of {size} bytes is larger than topic {topic} allows: return a "
+        "reference to where it is stored, or raise max.message.bytes of the topic (and "
+        "KALLBACK_KAFKA_MAX_REQUEST_BYTES of the worker)",
+        retryable=False,
+        extensions={"size": size},
+    )
+
+
+def encode_problem(problem: Problem) -> bytes:
+    """The problem as JSON; extensions that JSON cannot carry are left out, and the detail says so."""
+    try:
+        return problem.encode()
+    except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
+        kept = Problem(
+            type=_clean(problem.type, _LONGEST_DETAIL),
+            status=problem.status,
+            detail=_clean(f"{problem.detail} (left out what is no JSON: {error})".lstrip(), _LONGEST_DETAIL),
+            retryable=problem.retryable,
+            retry_after=problem.retry_after,
+        )
+        return kept.encode()
+
+
+def _shown(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception class of the user may fail at its own text
+        return "(its text cannot be had)"
+
+
+def _traceback_of(error: Exception) -> str:
+    text = "".join(traceback.format_exception(error))
+    return _clean(text[-_LONGEST_TRACEBACK:], _LONGEST_TRACEBACK)
+
+
+def _clean(text: str, longest: int) -> str:
+    """Text that UTF-8 can carry (file names bring lone surrogates), not longer than people read."""
+    carried = text.encode("utf-8", "backslashreplace").decode()
+    return carried if len(carried) <= longest else carried[:longest] + "…"
