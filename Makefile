@@ -1,7 +1,10 @@
 # Each target does its own set-up: the virtual environment from the pinned lock, Kafka's jars and Restate's binary.
 #
 #   make demo          the food-ordering example on a Kafka and a Restate of its own
+#   make chaos         a few minutes of tasks while everything dies (SEED=, SECONDS=, RATE=)
+#   make chaos-short   half a minute of that
 #   make test          lint, contracts, types, unit and integration tests
+#   make bench         figures of this machine: the bridge beside the alternatives (BENCH="--full": takes longer)
 #   make lint types unit integration     the parts of it
 #   make lock          pin the dependencies anew (after a change in pyproject.toml)
 #   make clean         remove what was built here (downloads stay in ~/.cache/kallback)
@@ -10,10 +13,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit integration lock clean setup servers
+.PHONY: help demo bench chaos chaos-short test lint types unit integration lock clean setup servers
 
 BIN := .venv/bin
 REPORTS := .cache/reports
+RATE ?= 20
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -23,6 +27,17 @@ help:
 
 demo: servers
 	$(BIN)/python examples/food_ordering/demo.py
+
+# A new seed each time, so that every run looks elsewhere; what fails says how to play it again.
+chaos: SECONDS ?= 180
+chaos-short: SECONDS ?= 30
+chaos chaos-short: servers
+	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) --tasks-per-second $(RATE)
+
+# Quiet machine, please: what else runs shows in the figures.
+bench: servers
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-bench.lock
+	$(BIN)/python -m benchmarks $(BENCH)
 
 test: lint types unit integration
 	@$(BIN)/python scripts/skipped.py $(REPORTS)
@@ -44,7 +59,7 @@ unit: setup
 
 integration: servers
 	@mkdir -p $(REPORTS)
-	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration --junitxml=$(REPORTS)/integration.xml
+	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance --junitxml=$(REPORTS)/integration.xml
 
 setup: .venv/ready
 
@@ -60,6 +75,9 @@ lock:
 	.cache/lock/bin/pip install --quiet uv
 	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
 		--generate-hashes --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
+		--generate-hashes --extra bench --python-version 3.11 --constraint requirements.lock \
+		pyproject.toml --output-file requirements-bench.lock
 
 clean:
 	rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -35,8 +35,9 @@ async def perform(stack: Stack, board: Board, logs: Path, *, stay: bool) -> list
     async with open_stage(stack, logs) as stage:
         board.say("topics are made; Restate services, bridge, kitchen and drivers run")
         async with asyncio.timeout(TIME_LIMIT - board.seconds):
-            await Play(stage, board, orders).perform()
-            checks = await audit(stage, orders, expected_ends(orders))
+            play = Play(stage, board, orders)
+            await play.perform()
+            checks = await audit(stage, orders, expected_ends(orders), play.fates)
         board.report(checks)
         if stay:
             board.say(f"everything keeps running until Ctrl-C; Restate's own view is on {stack.admin_url}/ui")

@@ -108,6 +108,12 @@ class Board:
         for line in lines:
             self._console.print(Text(f"  {line}"))
 
+    def command(self, command: str, output: Sequence[str]) -> None:
+        """Show a command and what it printed."""
+        self._console.print(Text(f"    $ {command}", style="bold"))
+        for line in output:
+            self._console.print(Text(f"    {line}", style="cyan"))
+
     def report(self, checks: Sequence[Check]) -> None:
         """Tell what the audit found, and what is wrong with it."""
         self._live.stop()

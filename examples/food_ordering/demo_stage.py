@@ -11,9 +11,12 @@ import sys
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from tasks import prepare
 
+from kallback.kafka import AiokafkaReader, Record
 from kallback.settings import Settings
 from kallback.testing import ServerStartError, Stack
 from kallback.testing.ports import accepts, free_ports
@@ -23,6 +26,7 @@ from kallback.testing.restate_clients import Admin, Ingress
 HERE = Path(__file__).parent
 KALLBACK = str(Path(sys.executable).with_name("kallback"))
 DRIVER_UPDATES = "driver-updates"
+FIRST_KEY, NEW_KEY = "demo", "new"
 
 
 class Stage:
@@ -46,10 +50,8 @@ class Stage:
         self.settings = Settings.from_env(self._env)
         self.ingress = Ingress(stack.ingress_url)
         self.admin = Admin(stack.admin_url)
-        self.services = self._process(
-            "services", sys.executable, "-m", "kallback.testing.serve", "services:app", str(self._port)
-        )
-        self.bridge = self._process("bridge", KALLBACK, "bridge", "--outcomes", "--instance-id", "bridge-1")
+        self.services = self._services()
+        self.bridge = self._bridge()
         self.kitchen = self._process("kitchen", KALLBACK, "worker", "pos_worker:worker")
         self.phones = self._process("phones", sys.executable, "driver_phones.py")
 
@@ -60,7 +62,7 @@ class Stage:
 
     async def start(self) -> None:
         """Create the topics, start the processes, tell Restate where its services and the drivers' topic are."""
-        await self._run(KALLBACK, "topics", "create", prepare.topic, DRIVER_UPDATES, "--partitions", "4")
+        await self.kallback("topics", "create", prepare.topic, DRIVER_UPDATES, "--partitions", "4")
         for process in (self.services, self.bridge, self.kitchen):
             process.start()
         await asyncio.to_thread(self.services.wait_ready, lambda: accepts(self._port))
@@ -88,16 +90,66 @@ class Stage:
         """The orders about which the kitchen wrote that word, over all its lives."""
         return re.findall(rf"order (\d+): {word}", self.kitchen.log.read_text(errors="replace"))
 
+    async def rotate_services(self) -> None:
+        """Restart the Restate side with a new key: it signs, the old one still verifies."""
+        self._env["KALLBACK_KEYS"] = f"{_new_key(NEW_KEY)},{self._env['KALLBACK_KEYS']}"
+        await asyncio.to_thread(self.services.stop)
+        self.services = self._services()
+        self.services.start()
+        await asyncio.to_thread(self.services.wait_ready, lambda: accepts(self._port))
+
+    async def rotate_bridge(self) -> None:
+        """Restart the bridge with the keys that the services have by now."""
+        await asyncio.to_thread(self.bridge.stop)
+        self.bridge = self._bridge()
+        self.bridge.start()
+
+    async def kallback(self, *arguments: str) -> list[str]:
+        """Run the `kallback` command as an operator would; return the lines that it prints.
+
+        Raises:
+            ServerStartError: it failed; says how.
+        """
+        process = await asyncio.create_subprocess_exec(
+            KALLBACK,
+            *arguments,
+            env=self._env,
+            cwd=HERE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:  # the demo was interrupted meanwhile
+                process.kill()
+                await process.wait()
+        text = output.decode(errors="replace").strip()
+        if process.returncode:
+            raise ServerStartError(f"kallback {' '.join(arguments)}: {text}")
+        return text.splitlines()
+
+    async def read(self, topic: str) -> list[Record]:
+        """What a topic holds now."""
+        records: list[Record] = []
+        async with AiokafkaReader(self.settings.kafka, topic) as reader:
+            while not reader.caught_up.is_set():
+                records += await reader.fetch(timeout=1)
+        return records
+
+    async def outcomes(self) -> list[dict[str, Any]]:
+        """What became of each result record, as the bridge says."""
+        return [msgspec.json.decode(record.value or b"{}") for record in await self.read(self.settings.topics.outcomes)]
+
+    def _services(self) -> ChildProcess:
+        command = (sys.executable, "-m", "kallback.testing.serve", "services:app", str(self._port))
+        return self._process("services", *command)
+
+    def _bridge(self) -> ChildProcess:
+        return self._process("bridge", KALLBACK, "bridge", "--outcomes", "--instance-id", "bridge-1")
+
     def _process(self, name: str, *command: str) -> ChildProcess:
         return ChildProcess(name, command, log=self._logs / f"{name}.log", env=self._env, cwd=HERE)
-
-    async def _run(self, *command: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *command, env=self._env, cwd=HERE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise ServerStartError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")
 
 
 @asynccontextmanager
@@ -118,7 +170,11 @@ def _environment(stack: Stack) -> dict[str, str]:
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
         "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
         "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
-        "KALLBACK_KEYS": f"demo:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "KALLBACK_KEYS": _new_key(FIRST_KEY),
         "KITCHEN_NAME": "kitchen-1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _new_key(key_id: str) -> str:
+    return f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}"

@@ -17,6 +17,9 @@ from uuid import uuid4
 
 import pytest
 
+from kallback.kafka import DeadLetter, Foreign, Headers, LetterId, Position, Record, ReplayNote
+from kallback.kafka.dead_letter_log import Entry
+
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "food_ordering"
@@ -65,7 +68,7 @@ def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
     with running_demo(mark, tmp_path) as demo:
         output, _ = demo.communicate(timeout=200)
     assert demo.returncode == 0, output
-    assert output.count("✓") >= 6, output
+    assert output.count("✓") >= 7, output
     assert "✗" not in output, output
     assert wait_until_gone(mark) == []
 
@@ -90,27 +93,77 @@ def test_the_kitchen_needs_no_restate() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def outcome(partition: int, offset: int, kind: str = "delivered") -> dict[str, Any]:
+@pytest.fixture
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The demo's bookkeeping, imported as the demo does it."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    return importlib.import_module("demo_accounts")
+
+
+def result(offset: int, value: bytes = b"{}", headers: Headers = ()) -> Record:
+    """A record of partition 0."""
+    return Record("kallback.results", 0, offset, 0, b"k", value, headers)
+
+
+def outcome(offset: int, kind: str = "delivered") -> dict[str, Any]:
     """An outcome record as the demo reads it."""
-    return {"outcome": kind, "source": {"topic": "kallback.results", "partition": partition, "offset": offset}}
+    return {"outcome": kind, "source": {"topic": "kallback.results", "partition": 0, "offset": offset}}
 
 
 @pytest.mark.parametrize(
     ("outcomes", "wrong"),
     [
-        ([outcome(0, 0), outcome(0, 1, "duplicate")], 0),
-        ([outcome(0, 0), outcome(0, 0), outcome(0, 1)], 0),
-        ([outcome(0, 0)], 1),
-        ([outcome(0, 0), outcome(0, 1), outcome(3, 7)], 1),
-        ([outcome(0, 0), outcome(0, 1, "unverified")], 1),
-        ([], 2),
+        ([outcome(0), outcome(1, "duplicate"), outcome(2, "late")], 0),
+        ([outcome(0), outcome(0), outcome(1), outcome(2, "late")], 0),
+        ([outcome(0), outcome(2, "late")], 1),
+        ([outcome(0), outcome(1), outcome(2, "late"), outcome(7)], 1),
+        ([outcome(0), outcome(1, "unverified"), outcome(2, "late")], 1),
+        ([outcome(0), outcome(1), outcome(2)], 1),
+        ([outcome(0), outcome(1), outcome(2, "late"), outcome(2)], 1),
+        ([], 3),
     ],
-    ids=["one-each", "read-again", "missing", "invented", "unexpected", "none"],
+    ids=["one-each", "read-again", "missing", "invented", "unexpected", "not-its-fate", "two-fates", "none"],
 )
-def test_the_audit_accounts_for_every_result_record(
-    outcomes: list[dict[str, Any]], wrong: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A result record without an outcome, an outcome without a record, and a bad outcome are each called out."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    check = importlib.import_module("demo_audit").account({(0, 0), (0, 1)}, outcomes)
+def test_the_audit_accounts_for_every_result_record(outcomes: list[dict[str, Any]], wrong: int, accounts: Any) -> None:
+    """A record without an outcome, an outcome without a record, and an outcome that should not be are called out."""
+    results = {(0, offset): result(offset) for offset in range(3)}
+    check = accounts.account(results, outcomes, {(0, 2): accounts.Fate("late", "late")})
     assert len(check.wrong) == wrong
+
+
+def test_the_audit_misses_rubbish_that_is_not_there(accounts: Any) -> None:
+    """A record that was sent and does not lie on the results topic is called out."""
+    assert len(accounts.account({}, [], {(0, 2): accounts.Fate("late", "late")}).wrong) == 1
+
+
+RESULTS = {(0, 0): result(0, b"a"), (0, 1): result(1, b"b"), (0, 2): result(2, b"b")}
+"""An ordinary result, and one that dies at offset 1 and is replayed at offset 2."""
+
+
+def letter(offset: int, reason: str = "unknown-key", value: bytes = b"b") -> DeadLetter:
+    """The dead letter of a record of partition 0; it lies at the same offset."""
+    source = Position("kallback.results", 0, offset)
+    return DeadLetter(LetterId(0, offset), reason, "", 0, 0, source, 0, "bridge", b"k", value, ())
+
+
+NOTE = ReplayNote(frozenset({LetterId(0, 1)}), 0)
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"),
+    [
+        ([letter(1), NOTE], 0),
+        ([letter(1), letter(1), NOTE], 1),
+        ([letter(1), NOTE, Foreign(LetterId(0, 9))], 1),
+        ([letter(1, "wrong-tag"), NOTE], 2),
+        ([letter(1, value=b"c"), NOTE], 2),
+        ([letter(1), letter(0, "late", b"a"), NOTE], 1),
+        ([letter(1)], 3),
+        ([], 1),
+    ],
+    ids=["as-expected", "twice", "foreign", "other-reason", "altered", "unexpected", "not-replayed", "missing"],
+)
+def test_the_audit_accounts_for_every_dead_letter(entries: list[Entry], wrong: int, accounts: Any) -> None:
+    """Each letter stands once, for its reason, byte for byte, and lies on the results topic again if replayed."""
+    fates = {(0, 1): accounts.Fate("unverified", "unknown-key", replayed=True)}
+    assert len(accounts.bury(entries, RESULTS, fates).wrong) == wrong

@@ -23,16 +23,19 @@ from typing import Final, Self
 
 from kallback.bridge.dispatch import Dispatcher, Judgement, Listener
 from kallback.bridge.fetching import Fetcher
-from kallback.bridge.flights import Flight
+from kallback.bridge.flights import Flight, Setback
+from kallback.bridge.late_handlers import LateSender
 from kallback.bridge.options import BridgeOptions
+from kallback.bridge.parking import Parking
 from kallback.bridge.parts import Parts
-from kallback.bridge.room import Room
+from kallback.bridge.replies import Accepted
+from kallback.bridge.room import Backlog, Room
 from kallback.bridge.settling import Scribe, Settler
 from kallback.bridge.shared import Shared
-from kallback.bridge.stats import Settled, Stats
-from kallback.bridge.triage import Triage
+from kallback.bridge.stats import Phase, Settled, Stats
+from kallback.bridge.triage import Places, Triage
 from kallback.bridge.verify import Trust
-from kallback.kafka import Consumer, DeadLetters
+from kallback.kafka import Consumer, DeadLetters, Standing
 from kallback.settings import Settings, named_log
 
 _log: Final = named_log("kallback.bridge")
@@ -67,17 +70,21 @@ class Bridge:
         self._shared = Shared(options or BridgeOptions(), parts.clocks)
         self._options = self._shared.options
         self._group = self._options.group_for(settings.topics.results)
-        self._completer = parts.completer(settings)
+        self._completer = parts.completer(settings, self._shared.options)
         self._producer = parts.producer(settings)
         self._room = Room(self._shared)
         self._settler = Settler(self._scribe(), self._room, self._shared, on_settled=on_settled, on_broken=self._broken)
         self._dispatcher = Dispatcher(self._completer, self._listener(), self._shared)
         trust = Trust(keyring, settings.keys.audience, self._options.allow_bare_awakeables)
-        self._triage = Triage(trust, self._room, self._dispatcher, self._settler, shared=self._shared)
+        self._parking = Parking(self._room, self._shared)
+        self._late = LateSender(parts.handlers(settings), self._parking, self._settler.settle, shared=self._shared)
+        places = Places(self._room, self._dispatcher, self._late, self._settler, self._parking)
+        self._triage = Triage(trust, places, shared=self._shared)
         self._fetcher = Fetcher(
             self._make_consumer, self._triage.take, self._room, self._shared, on_broken=self._broken
         )
         self._running = AsyncExitStack()
+        self._phase = Phase.STARTING
         self._check: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._ending = asyncio.Event()
@@ -87,6 +94,24 @@ class Bridge:
     def stats(self) -> Stats:
         """What was done so far."""
         return self._shared.stats
+
+    @property
+    def options(self) -> BridgeOptions:
+        """How it behaves."""
+        return self._options
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        return self._phase
+
+    def standing(self) -> Standing | None:
+        """How it stands in its group; None while it has no consumer."""
+        return self._fetcher.standing()
+
+    def backlog(self) -> Backlog:
+        """What is in flight, by age and partition."""
+        return self._room.backlog()
 
     async def run(self) -> None:
         """Start, and go on until `stop`. Cancelling it (Ctrl-C under `asyncio.run`) drains and commits, too.
@@ -112,10 +137,13 @@ class Bridge:
             starting.push_async_callback(self._fetcher.stop)
             starting.push_async_callback(self._settler.stop)
             await self._settler.start()
+            starting.push_async_callback(self._late.stop)
+            await self._late.start()
             starting.push_async_callback(self._dispatcher.stop)
             await self._dispatcher.start()
             await self._fetcher.start()
             self._running = starting.pop_all()
+        self._phase = Phase.RUNNING
         if self._settings.keys.insecure:
             _log.warning("insecure mode: anybody can forge tokens with the published key")
         _log.info("the bridge runs", results=self._settings.topics.results, group=self._group)
@@ -130,12 +158,16 @@ class Bridge:
         """Drain, commit, leave; returns when stopped. Stopping twice is fine."""
         self._ending.set()
         async with self._stopping:
+            if self._phase is Phase.STOPPED:
+                return  # what could not be settled then cannot be now: a second drain would only take as long again
             running, self._running = self._running, AsyncExitStack()
+            self._phase = Phase.DRAINING
             async with running:
                 await self._fetcher.pause()
                 await self._end_check()
                 if self._error is None:
                     await self._drain()
+            self._phase = Phase.STOPPED
         _log.info("the bridge has stopped", **_summary(self.stats))
 
     async def _drain(self) -> None:
@@ -146,13 +178,31 @@ class Bridge:
             _log.warning("not everything in flight could be settled, it comes again", records=self.stats.in_flight)
 
     def _listener(self) -> Listener:
-        return Listener(judged=self._judged, away=self._room.narrow, returned=self._returned, broken=self._broken)
+        return Listener(
+            judged=self._judged,
+            failed=self._failed,
+            away=self._away,
+            returned=self._returned,
+            broken=self._broken,
+        )
 
     def _judged(self, flight: Flight, judgement: Judgement) -> None:
+        if isinstance(judgement, Accepted):
+            written_ms = flight.arrival.record.timestamp_ms
+            self._shared.stats.tallies.accept(flight.completion.target, written_ms, self._shared.clocks.now())
         self._triage.judged(flight, judgement)
+
+    def _failed(self, flight: Flight, why: str) -> Setback:
+        self._room.trickle()
+        return self._triage.failed(flight, why)
+
+    def _away(self) -> None:
+        self._shared.stats.away = True
+        self._room.narrow()
 
     def _returned(self) -> None:
         """Restate is back; perhaps it is another one."""
+        self._shared.stats.away = False
         _log.info("Restate is back, fetching goes on")
         self._room.widen()
         if self._check is None or self._check.done():

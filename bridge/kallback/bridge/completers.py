@@ -1,23 +1,28 @@
 """The seam through which completions reach Restate.
 
-One method takes a batch and returns a reply for each: HTTP ingress takes one at a time, a batching service or a
-stream takes what is there. Everything about order, retries and outages is the dispatcher's, so that a completer is
-one small file and its fake is a function.
+A completer takes a batch and tells a reply for each: HTTP ingress takes one at a time, a batching service or a stream
+takes what is there. It is told by a callback, because a task and a future for each completion cost as much as
+deciding on it. Everything about order, retries and outages is the dispatcher's, so that a completer is one small file
+and its fake is a function.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from kallback.bridge.replies import Reply
+from kallback.bridge.replies import Reply, Retry
 from kallback.bridge.verify import Target
 from kallback.protocol import Answer
 
+Answered = Callable[[Sequence[Reply]], None]
+"""Told a reply for each completion, in the order of the batch."""
 
-class Completion(msgspec.Struct, frozen=True):
+
+class Completion(msgspec.Struct, frozen=True, gc=False):
     """One answer for one awakeable, of proven origin and proven to be JSON.
 
     Attributes:
@@ -40,7 +45,12 @@ class Completer(Protocol):
 
     @property
     def batch_limit(self) -> int:
-        """How many completions one call takes."""
+        """How many completions one `send` takes."""
+        ...
+
+    @property
+    def send_limit(self) -> int:
+        """How many sends may be under way at one time; the dispatcher keeps to it, and to its own concurrency."""
         ...
 
     async def start(self) -> None:
@@ -51,12 +61,11 @@ class Completer(Protocol):
         """
         ...
 
-    async def complete(self, batch: Sequence[Completion]) -> Sequence[Reply]:
-        """Complete each of a batch, in any order; calls overlap.
+    def send(self, batch: Sequence[Completion], answered: Answered) -> None:
+        """Complete each of a batch, in any order; never blocks.
 
-        Returns:
-            A reply for each completion, in the order of the batch. Failures are replies, never exceptions; the
-            call ends by itself within the request time-out. Cancelling may leave completions delivered.
+        Failures are replies. `answered` is called once, after `send` has returned and within the request time-out;
+        a stop calls it for what is still under way, which may have been delivered.
         """
         ...
 
@@ -65,29 +74,65 @@ class Completer(Protocol):
         ...
 
 
+async def complete(completer: Completer, batch: Sequence[Completion]) -> Sequence[Reply]:
+    """Send a batch and wait for the replies, where one completion is all there is: a command, a test."""
+    came: asyncio.Future[Sequence[Reply]] = asyncio.get_running_loop().create_future()
+    completer.send(batch, lambda replies: None if came.done() else came.set_result(replies))
+    return await came
+
+
 class FunctionCompleter:
     """A completer made of a function, for tests and experiments.
 
     Args:
         complete: called with each completion; returns what Restate would reply.
-        batch_limit: how many completions one call takes.
+        batch_limit: how many completions one `send` takes.
+        send_limit: how many sends may be under way.
     """
 
-    def __init__(self, complete: Callable[[Completion], Awaitable[Reply]], *, batch_limit: int = 1) -> None:
+    def __init__(
+        self, complete: Callable[[Completion], Awaitable[Reply]], *, batch_limit: int = 1, send_limit: int = 64
+    ) -> None:
         self._complete = complete
         self._batch_limit = batch_limit
+        self._send_limit = send_limit
+        self._tasks: set[asyncio.Task[Sequence[Reply]]] = set()
 
     @property
     def batch_limit(self) -> int:
-        """How many completions one call takes."""
+        """How many completions one `send` takes."""
         return self._batch_limit
+
+    @property
+    def send_limit(self) -> int:
+        """How many sends may be under way."""
+        return self._send_limit
 
     async def start(self) -> None:
         """Nothing to get ready."""
+
+    def send(self, batch: Sequence[Completion], answered: Answered) -> None:
+        """Ask the function in a task."""
+
+        def ended(task: asyncio.Task[Sequence[Reply]]) -> None:
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if task.cancelled() or error is not None:
+                detail = f"the completer failed: {type(error).__name__}: {error}"
+                answered([Retry("defect", detail) for _ in batch])
+            else:
+                answered(task.result())
+
+        task = asyncio.get_running_loop().create_task(self.complete(batch), name="kallback-bridge-completion")
+        self._tasks.add(task)
+        task.add_done_callback(ended)
 
     async def complete(self, batch: Sequence[Completion]) -> Sequence[Reply]:
         """Ask the function, one after the other."""
         return [await self._complete(completion) for completion in batch]
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """Cancel what is under way."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -15,10 +15,17 @@ import msgspec
 from kallback.bridge.completers import Completion
 from kallback.bridge.verify import Target, Trust, Verified, verify
 from kallback.kafka import Record
-from kallback.protocol import UNUSABLE_RESULT, Failed, Problem, Token, UnusableResultError, UnverifiedError
+from kallback.protocol import (
+    UNUSABLE_RESULT,
+    Failed,
+    Problem,
+    ResultRecord,
+    Token,
+    UnusableResultError,
+    UnverifiedError,
+)
 
 UNUSABLE_STATUS: Final = 500
-LATE: Final = "late"
 
 
 class Seen(Enum):
@@ -29,34 +36,35 @@ class Seen(Enum):
     DELIVERED = auto()
 
 
-class Deliver(msgspec.Struct, frozen=True):
+class Deliver(msgspec.Struct, frozen=True, gc=False):
     """Hand it to Restate."""
 
     identity: str
     completion: Completion
 
 
-class Attach(msgspec.Struct, frozen=True):
+class Attach(msgspec.Struct, frozen=True, gc=False):
     """A copy of one in flight: it shares that one's fate."""
 
     identity: str
     target: Target
 
 
-class Duplicate(msgspec.Struct, frozen=True):
+class Duplicate(msgspec.Struct, frozen=True, gc=False):
     """A copy of one that was delivered."""
 
     target: Target
 
 
-class Late(msgspec.Struct, frozen=True):
-    """Past the deadline and the grace."""
+class Late(msgspec.Struct, frozen=True, gc=False):
+    """Past the deadline and the grace; the result is not looked at yet."""
 
-    target: Target
+    target: Token
+    result: ResultRecord
     detail: str
 
 
-class Unusable(msgspec.Struct, frozen=True):
+class Unusable(msgspec.Struct, frozen=True, gc=False):
     """The token is good, the value is no result: fail the task with `completion`, dead-letter the record."""
 
     identity: str
@@ -96,7 +104,7 @@ def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms:
         return Attach(verified.identity, verified.target)
     target = verified.target
     if isinstance(target, Token) and target.deadline_ms and now_ms > target.deadline_ms + grace_ms:
-        return Late(target, f"{(now_ms - target.deadline_ms) / 1000:.0f} s after the task's deadline")
+        return Late(target, verified.result, f"{(now_ms - target.deadline_ms) / 1000:.0f} s after the task's deadline")
     return _answer(verified)
 
 

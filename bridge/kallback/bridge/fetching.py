@@ -8,7 +8,7 @@ from typing import Final
 
 from kallback.bridge.room import Room
 from kallback.bridge.shared import Shared
-from kallback.kafka import Consumer, Record
+from kallback.kafka import Consumer, Record, Standing
 from kallback.protocol import KafkaUnavailableError
 
 PATIENCE: Final = 1.0
@@ -48,6 +48,10 @@ class Fetcher:
         self._consumer = consumer = self._make()
         await consumer.start()
         self._task = asyncio.create_task(self._run(consumer), name="kallback-bridge-fetcher")
+
+    def standing(self) -> Standing | None:
+        """How the consumer stands; None while there is none."""
+        return None if self._consumer is None else self._consumer.standing()
 
     async def pause(self) -> None:
         """Fetch no more; the partitions stay ours, so that what is in flight can become done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from enum import Enum, auto
 
 from kallback.bridge.completers import Completion
 from kallback.bridge.decide import Seen
@@ -10,17 +11,44 @@ from kallback.bridge.verify import Target
 from kallback.kafka import Consumer, Record
 
 
+class Setback(Enum):
+    """What the failure of a record says."""
+
+    FRESH = auto()
+    """Perhaps Restate is away: nothing was accepted since the record's last failure, or it is its first one."""
+    OWN = auto()
+    """Others were accepted since its last failure: the record's own trouble, that says nothing of Restate."""
+    GIVEN_UP = auto()
+    """It has had its time, and is settled."""
+
+
+class Patience:
+    """How long one record was passed over: seconds, and how often."""
+
+    __slots__ = ("accepted", "failed_at", "passed_over", "times")
+
+    def __init__(self) -> None:
+        self.passed_over = 0.0
+        self.times = 0
+        self.failed_at: float | None = None
+        self.accepted = 0
+
+
 class Arrival:
     """A record with the consumer that handed it out: only that one may be told that it is done.
 
     A consumer that broke down is replaced by another, whose epochs say nothing of the first one's records.
+
+    Attributes:
+        since: when it was fetched, on the monotonic clock.
     """
 
-    __slots__ = ("consumer", "record", "size")
+    __slots__ = ("consumer", "record", "since", "size")
 
-    def __init__(self, record: Record, consumer: Consumer) -> None:
+    def __init__(self, record: Record, consumer: Consumer, since: float = 0.0) -> None:
         self.record = record
         self.consumer = consumer
+        self.since = since
         self.size = len(record.value or b"")
 
 
@@ -32,10 +60,11 @@ class Flight:
         completion: what is posted; replaced by a failure when the result turns out to be unusable.
         copies: records with the same token that came meanwhile, and what they complete.
         failures: how often Restate did not take it.
+        patience: how long it was passed over; kept from its first failure on.
         unusable: reason and detail, if what is posted stands in for an unusable result.
     """
 
-    __slots__ = ("arrival", "completion", "copies", "failures", "identity", "unusable")
+    __slots__ = ("arrival", "completion", "copies", "failures", "identity", "patience", "unusable")
 
     def __init__(
         self, arrival: Arrival, identity: str, completion: Completion, unusable: tuple[str, str] | None = None
@@ -46,6 +75,7 @@ class Flight:
         self.unusable = unusable
         self.copies: list[tuple[Arrival, Target]] = []
         self.failures = 0
+        self.patience: Patience | None = None
 
 
 class Flights:

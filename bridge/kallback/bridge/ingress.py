@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kallback.bridge.completers import Completion
-from kallback.bridge.replies import Misconfigured, Reply, Retry, read_reply
-from kallback.bridge.restate_http import HttpTimeoutError, RestateHttp
+from kallback.bridge.completers import Answered, Completion
+from kallback.bridge.http_connection import HttpAnswer, HttpResult, HttpTimeoutError
+from kallback.bridge.replies import ACCEPTED, TAKEN, Misconfigured, Reply, Retry, read_reply
+from kallback.bridge.restate_http import RestateHttp
 from kallback.protocol import Completed, ConfigurationError, DecodeError, Failed, RestateUnavailableError, Token, seal
 from kallback.settings import RestateSettings
 
@@ -21,42 +22,57 @@ TEXT: Final = "text/plain; charset=utf-8"
 
 
 class IngressCompleter:
-    """Posts each completion to `/restate/awakeables/{id}/resolve` (or `/reject`)."""
+    """Posts each completion to `/restate/awakeables/{id}/resolve` (or `/reject`).
 
-    def __init__(self, settings: RestateSettings) -> None:
-        self._http = RestateHttp(settings)
+    Args:
+        connections: to the ingress, at most; each carries one completion at a time.
+    """
+
+    def __init__(self, settings: RestateSettings, *, connections: int = 64) -> None:
+        self._http = RestateHttp(settings, connections=connections)
+        self._connections = connections
         self._url = settings.ingress_url
-        self._awakeables = f"{settings.ingress_url}/restate/awakeables/"
 
     @property
     def batch_limit(self) -> int:
         """One request, one completion."""
         return 1
 
+    @property
+    def send_limit(self) -> int:
+        """One connection, one completion."""
+        return self._connections
+
     async def start(self) -> None:
-        """Build the connection pool."""
+        """Get the connections ready."""
         await self._http.start()
 
     async def stop(self) -> None:
         """Close the connections."""
         await self._http.stop()
 
-    async def complete(self, batch: Sequence[Completion]) -> Sequence[Reply]:
-        """Post each of a batch."""
-        return [await self._post(completion) for completion in batch]
-
-    async def _post(self, completion: Completion) -> Reply:
+    def send(self, batch: Sequence[Completion], answered: Answered) -> None:
+        """Post a completion."""
+        (completion,) = batch
         verb, body, content_type = _request(completion)
-        url = f"{self._awakeables}{completion.target.awakeable_id}/{verb}"
-        try:
-            answer = await self._http.post(url, body, content_type=content_type)
-        except HttpTimeoutError as error:
-            return Retry("timeout", str(error))
-        except RestateUnavailableError as error:
-            return Retry("unreachable", str(error))
-        except ConfigurationError as error:
-            return Misconfigured("certificate", str(error))
-        return read_reply(answer.status, body=answer.body, retry_after=answer.retry_after, url=self._url)
+        path = f"/restate/awakeables/{completion.target.awakeable_id}/{verb}"
+        self._http.post(path, body, content_type=content_type, told=lambda result: answered((self._reply(result),)))
+
+    def _reply(self, result: HttpResult) -> Reply:
+        if isinstance(result, HttpAnswer):
+            if result.status == ACCEPTED:
+                return TAKEN
+            return read_reply(result.status, body=result.body, retry_after=result.retry_after, url=self._url)
+        return failed_reply(result)
+
+
+def failed_reply(error: RestateUnavailableError | ConfigurationError) -> Retry | Misconfigured:
+    """What it means for a completion that no answer came."""
+    if isinstance(error, HttpTimeoutError):
+        return Retry("timeout", str(error), crowded=True)
+    if isinstance(error, RestateUnavailableError):
+        return Retry("unreachable", str(error))
+    return Misconfigured("certificate", str(error))
 
 
 def _request(completion: Completion) -> tuple[str, bytes, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 
+from kallback.bridge.late import LatePolicies
 from kallback.kafka import ConsumerOptions
 from kallback.protocol.errors import ConfigurationError
 
@@ -27,6 +29,24 @@ class Backoff:
         return min(self.longest, grown) * (0.5 + chance / 2)
 
 
+def member() -> ConsumerOptions:
+    """How a bridge is a member of its group, unless it is told otherwise.
+
+    Heartbeats come from librdkafka's own thread, so a short session (6 s, the least that brokers allow by default)
+    is safe, and a bridge that is killed is replaced after about 4 s. What is in flight when a partition goes gets 5 s.
+    """
+    return ConsumerOptions(session_timeout=6.0, drain_timeout=5.0)
+
+
+class CompleterName(StrEnum):
+    """How completions reach Restate."""
+
+    INGRESS = "ingress"
+    """One request to HTTP ingress for each result: no set-up."""
+    NOTIFIER = "notifier"
+    """Batches to `NotifierService`, which a Restate service must have bound: the least CPU for each result."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeOptions:
     """How one bridge behaves.
@@ -34,18 +54,28 @@ class BridgeOptions:
     Attributes:
         group: consumer group; bridges of one group share the results topic's partitions. Default: the results
             topic's name and `.bridge`, so that environments on one Kafka never rebalance each other.
-        consumer: how the consumer behaves; see `ConsumerOptions`.
-        concurrency: completions on their way to Restate at one time. Default 64: on two cores the rate no
-            longer grows beyond that.
-        max_in_flight: result records fetched and not settled. Default 2,000: a fifth of a second of work at full
-            speed, so that a pause of the broker does not show, and little to send again after a crash.
+        consumer: how the consumer behaves; see `ConsumerOptions` and `member`.
+        completer: how completions reach Restate; see `CompleterName`. Default ingress: it needs no set-up.
+        concurrency: requests under way to Restate (the notifier uses four at most). Default 64: on two cores the
+            rate no longer grows beyond that.
+        max_in_flight: result records fetched and not settled. Default 4,000: less than half a second of work at
+            full speed, so that a pause of the broker does not show, and little to send again after a crash.
         max_in_flight_bytes: the same in bytes of their values. Default 64 MiB, to stay in small containers.
+        partition_in_flight: the same of one partition. Default 1,000: enough to drain one partition at full speed,
+            and a quarter of all, so that one full of records that cannot be completed leaves room for the others.
+        partition_in_flight_bytes: the same in bytes of keys and values. Default 16 MiB, a quarter of all.
         fetch_limit: records taken from Kafka at once. Default 250: the event loop is busy with deciding on a
             batch for about 5 ms.
         delivered_window: tokens remembered as delivered, so that copies are not posted again. Default 50,000:
             a few seconds of full load at about 10 MB; after it a copy is posted again, which is harmless.
         late_grace: seconds after the deadline in which a result is still posted. Default 30, the wire's: clocks
             differ, and the handler's own timer is the authority.
+        late: what is done with late results; see `LatePolicies`. Default: dead letters.
+        stuck_after: seconds in flight after which a record counts as stuck in the stats. Default 30: longer than a
+            request may take.
+        park_after: seconds for which a record could not be completed while others could; then it is parked: a dead
+            letter that can be replayed. Default 900: longer than most troubles of a part of Restate; None: never.
+        park_crowded_after: the same where the record holds up its partition. Default 60.
         backoff: waiting between attempts; see `Backoff`.
         longest_retry_after: seconds; a longer Retry-After of Restate (or a proxy) is cut to this. Default 5.
         away_after: so many different records failing, without a success in between, mean that Restate is away.
@@ -60,13 +90,20 @@ class BridgeOptions:
     """
 
     group: str = ""
-    consumer: ConsumerOptions = field(default_factory=ConsumerOptions)
+    consumer: ConsumerOptions = field(default_factory=member)
+    completer: CompleterName = CompleterName.INGRESS
     concurrency: int = 64
-    max_in_flight: int = 2_000
+    max_in_flight: int = 4_000
     max_in_flight_bytes: int = 64 * 1024 * 1024
+    partition_in_flight: int = 1_000
+    partition_in_flight_bytes: int = 16 * 1024 * 1024
     fetch_limit: int = 250
     delivered_window: int = 50_000
     late_grace: float = 30.0
+    late: LatePolicies = field(default_factory=LatePolicies)
+    stuck_after: float = 30.0
+    park_after: float | None = 900.0
+    park_crowded_after: float = 60.0
     backoff: Backoff = field(default_factory=Backoff)
     longest_retry_after: float = 5.0
     away_after: int = 5
@@ -79,6 +116,14 @@ class BridgeOptions:
     def group_for(self, results: str) -> str:
         """The consumer group that reads this results topic."""
         return self.group or f"{results}.bridge"
+
+    def for_consumer(self) -> ConsumerOptions:
+        """The consumer's options, with the bounds of one partition."""
+        return replace(
+            self.consumer,
+            unfinished_records=self.partition_in_flight,
+            unfinished_bytes=self.partition_in_flight_bytes,
+        )
 
     def __post_init__(self) -> None:
         """Refuse numbers with which nothing would ever move."""

@@ -8,27 +8,36 @@ from dataclasses import dataclass, field
 from kallback.bridge.clocks import Clocks
 from kallback.bridge.completers import Completer
 from kallback.bridge.ingress import IngressCompleter
-from kallback.bridge.options import BridgeOptions
+from kallback.bridge.late_handlers import Handlers, IngressHandlers
+from kallback.bridge.notifier import NotifierCompleter
+from kallback.bridge.options import BridgeOptions, CompleterName
 from kallback.bridge.rare_log import RareLog
 from kallback.bridge.restate_check import RestateCheck
 from kallback.kafka import ConfluentConsumer, ConfluentProducer, Consumer, Producer, check_topics
 from kallback.settings import KafkaSettings, Settings
 
 
-def ingress_completer(settings: Settings) -> Completer:
-    """Complete over HTTP ingress, one by one."""
-    return IngressCompleter(settings.restate)
+def chosen_completer(settings: Settings, options: BridgeOptions) -> Completer:
+    """The completer that the options name."""
+    if options.completer is CompleterName.NOTIFIER:
+        return NotifierCompleter(settings.restate)
+    return IngressCompleter(settings.restate, connections=options.concurrency)
 
 
 def confluent_consumer(settings: Settings, options: BridgeOptions) -> Consumer:
     """Read results with librdkafka."""
     results = settings.topics.results
-    return ConfluentConsumer(settings.kafka, [results], options.group_for(results), options=options.consumer)
+    return ConfluentConsumer(settings.kafka, [results], options.group_for(results), options=options.for_consumer())
 
 
 def confluent_producer(settings: Settings) -> Producer:
     """Write dead letters and outcomes with librdkafka."""
     return ConfluentProducer(settings.kafka)
+
+
+def ingress_handlers(settings: Settings) -> Handlers:
+    """Hand late results over through HTTP ingress."""
+    return IngressHandlers(settings.restate)
 
 
 async def look_at_restate(settings: Settings, log: RareLog) -> None:
@@ -46,12 +55,14 @@ class Parts:
         producer: writes dead letters and outcome records.
         check_topics: raises `MissingTopicError` for a topic that does not exist.
         check_restate: raises `UnsupportedServerError` for a Restate that is too old.
+        handlers: hands late results to Restate handlers.
         clocks: time and chance.
     """
 
-    completer: Callable[[Settings], Completer] = ingress_completer
+    completer: Callable[[Settings, BridgeOptions], Completer] = chosen_completer
     consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_consumer
     producer: Callable[[Settings], Producer] = confluent_producer
     check_topics: Callable[[KafkaSettings, Sequence[str]], Awaitable[None]] = check_topics
     check_restate: Callable[[Settings, RareLog], Awaitable[None]] = look_at_restate
+    handlers: Callable[[Settings], Handlers] = ingress_handlers
     clocks: Clocks = field(default_factory=Clocks)

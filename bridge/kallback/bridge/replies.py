@@ -39,11 +39,15 @@ class Retry(msgspec.Struct, frozen=True):
         label: what happened in one word, fit for a metric: `503`, `timeout`, `unreachable`.
         detail: a sentence for the log.
         after: seconds that the other side asks to wait.
+        crowded: fewer at one time may help.
+        shared: it went for a whole batch, and may be about any other of it: no reason to give this one up.
     """
 
     label: str
     detail: str
     after: float | None = None
+    crowded: bool = False
+    shared: bool = False
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -76,6 +80,8 @@ class Misconfigured(msgspec.Struct, frozen=True):
 
 Reply = Accepted | Retry | Rejected | TooLarge | Misconfigured
 
+TAKEN: Final = Accepted()
+
 
 def read_reply(status: int, *, body: bytes, retry_after: str | None, url: str) -> Reply:
     """Judge an HTTP answer to `resolve` or `reject`.
@@ -87,10 +93,10 @@ def read_reply(status: int, *, body: bytes, retry_after: str | None, url: str) -
         url: the ingress address, for sentences.
     """
     if status == ACCEPTED:
-        return Accepted()
+        return TAKEN
     said = _excerpt(body)
     if status in PASSING or status in _SERVER_ERRORS:
-        return Retry(str(status), f"{url} answers {status}{said}", _seconds(retry_after))
+        return Retry(str(status), f"{url} answers {status}{said}", _seconds(retry_after), crowded=True)
     if status == TOO_LARGE:
         return TooLarge(f"{url} answers 413: larger than it takes{said}")
     if status == REJECTED and (message := _refusal(body)) is not None:

@@ -45,17 +45,12 @@ class RestateCheck:
             UnsupportedServerError: Restate is older than 1.7.0.
             ConfigurationError: settings that can never work.
         """
-        http = RestateHttp(self._settings)
-        await http.start()
-        try:
-            if await self._ingress(http):
-                await self._version(http)
-        finally:
-            await http.stop()
+        if await self._ingress():
+            await self._version()
 
-    async def _ingress(self, http: RestateHttp) -> bool:
+    async def _ingress(self) -> bool:
         try:
-            await _get(http, f"{self._settings.ingress_url}/restate/health")
+            await _get(RestateHttp(self._settings), "/restate/health")
         except RestateUnavailableError as error:
             self._log.warning(
                 "Restate's ingress does not answer: check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it; "
@@ -67,9 +62,9 @@ class RestateCheck:
             return False
         return True
 
-    async def _version(self, http: RestateHttp) -> None:
+    async def _version(self) -> None:
         try:
-            body = await _get(http, f"{self._settings.admin_url}/version")
+            body = await _get(RestateHttp(self._settings, self._settings.admin_url), "/version")
             text = _DECODER.decode(body).version
             found = _VERSION.match(text)
         except (RestateUnavailableError, ConfigurationError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -93,12 +88,15 @@ class RestateCheck:
         )
 
 
-async def _get(http: RestateHttp, url: str) -> bytes:
+async def _get(http: RestateHttp, path: str) -> bytes:
+    await http.start()
     try:
         async with asyncio.timeout(_PATIENCE):
-            answer = await http.get(url)
+            answer = await http.get(path)
     except TimeoutError:
         raise RestateUnavailableError(f"no answer within {_PATIENCE:.0f} s") from None
+    finally:
+        await http.stop()
     if answer.status != _OK:
-        raise RestateUnavailableError(f"{url} answers {answer.status}")
+        raise RestateUnavailableError(f"{http.address}{path} answers {answer.status}")
     return answer.body

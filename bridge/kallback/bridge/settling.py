@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.flights import Arrival
+from kallback.bridge.late import SPARED
 from kallback.bridge.room import Room
 from kallback.bridge.shared import Shared
 from kallback.bridge.stats import Settled
@@ -25,7 +26,7 @@ from kallback.kafka import DeadLetters, OutgoingRecord, Producer
 from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
 
 BURIED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERIFIED, Outcome.REJECTED})
-"""Outcomes that leave a dead letter."""
+"""Outcomes that leave a dead letter, but for some reasons of `late`."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -41,6 +42,11 @@ class Ending(msgspec.Struct, frozen=True):
     reason: str | None = None
     detail: str = ""
     then: Callable[[], None] | None = None
+
+    @property
+    def buried(self) -> bool:
+        """Whether it leaves a dead letter."""
+        return self.outcome is not Outcome.DELIVERED and self.outcome in BURIED and self.reason not in SPARED
 
 
 class Scribe(msgspec.Struct, frozen=True):
@@ -96,7 +102,7 @@ class Settler:
 
     def settle(self, ending: Ending) -> None:
         """Give a record its one outcome."""
-        if ending.outcome in BURIED:
+        if ending.buried:
             self._shared.log.warning(
                 "a result record is dead-lettered",
                 kind=f"{ending.outcome}-{ending.reason}",
@@ -114,7 +120,7 @@ class Settler:
         while True:
             ending = await self._endings.get()
             try:
-                if ending.outcome in BURIED:
+                if ending.buried:
                     await self._insist(lambda: self._bury(ending))  # noqa: B023 - called before the next round
                 if self._scribe.outcomes_topic is not None:
                     await self._insist(lambda: self._report(ending))  # noqa: B023
@@ -130,6 +136,7 @@ class Settler:
                 await write()
             except KafkaUnavailableError as error:
                 failures += 1
+                self._shared.stats.write_retries += 1
                 self._shared.log.warning("Kafka takes no records, trying again", kind="kafka", detail=str(error))
                 await asyncio.sleep(self._shared.options.backoff.delay(failures, self._shared.clocks.chance()))
             else:
@@ -138,6 +145,7 @@ class Settler:
     async def _bury(self, ending: Ending) -> None:
         reason = ending.reason or ending.outcome.value
         await self._scribe.dead_letters.publish(ending.arrival.record, reason, ending.detail)
+        self._shared.stats.dead_letters[reason] += 1
 
     async def _report(self, ending: Ending) -> None:
         if self._scribe.outcomes_topic is None:
@@ -151,13 +159,14 @@ class Settler:
         arrival.consumer.done(arrival.record)
         stats = self._shared.stats
         stats.outcomes[ending.outcome] += 1
+        stats.tallies.settle(ending.target, ending.outcome, ending.reason)
         if ending.reason is not None:
             stats.reasons[ending.reason] += 1
         if ending.then is not None:
             ending.then()
-        self._room.leave(arrival.size)
+        self._room.leave(arrival)
         if self._on_settled is not None:
-            self._on_settled(Settled(arrival.record, ending.outcome, ending.reason, ending.target))
+            self._on_settled(Settled(arrival.record, ending.outcome, ending.reason, ending.target, arrival.since))
 
 
 def _shown(target: Target | None) -> str:

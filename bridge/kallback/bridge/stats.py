@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import msgspec
 
+from kallback.bridge.tallies import Tallies
 from kallback.bridge.verify import Target
 from kallback.kafka import Record
 from kallback.protocol import Outcome
+
+
+class Phase(StrEnum):
+    """Where in its life a bridge is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    STOPPED = "stopped"
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -20,12 +31,14 @@ class Settled(msgspec.Struct, frozen=True):
         outcome: the one thing that became of it.
         reason: why, for every outcome but `delivered` and `duplicate`.
         target: what it completes; None when unverified.
+        since: when it was fetched, in seconds of `Clocks.monotonic`.
     """
 
     record: Record
     outcome: Outcome
     reason: str | None = None
     target: Target | None = None
+    since: float = 0.0
 
 
 @dataclass(slots=True)
@@ -39,6 +52,12 @@ class Stats:
         outcomes: settled records by outcome.
         reasons: settled records by reason; dead letters are these.
         replies: replies by label: `202`, `429`, `timeout`, `unreachable`, ...
+        late_replies: the same of handlers to which late results are handed.
+        concurrency: sends that may be under way, now; below the configured number while Restate is crowded.
+        tallies: outcomes by task type, and latencies.
+        dead_letters: dead letters written, by reason.
+        write_retries: dead letters and outcome records that Kafka did not take at once.
+        away: Restate takes nothing, fetching has stopped, now.
         in_flight: records fetched and not settled, now.
         in_flight_bytes: bytes of their values, now.
     """
@@ -49,6 +68,12 @@ class Stats:
     outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
     reasons: Counter[str] = field(default_factory=Counter[str])
     replies: Counter[str] = field(default_factory=Counter[str])
+    late_replies: Counter[str] = field(default_factory=Counter[str])
+    concurrency: int = 0
+    tallies: Tallies = field(default_factory=Tallies)
+    dead_letters: Counter[str] = field(default_factory=Counter[str])
+    write_retries: int = 0
+    away: bool = False
     in_flight: int = 0
     in_flight_bytes: int = 0
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, assert_never
 
+import msgspec
+
 from kallback.bridge.decide import (
-    LATE,
     Attach,
     Deliver,
     Duplicate,
@@ -22,27 +23,42 @@ from kallback.bridge.decide import (
     fail_unusable,
 )
 from kallback.bridge.dispatch import Dispatcher, Judgement
-from kallback.bridge.flights import Arrival, Flight, Flights
+from kallback.bridge.flights import Arrival, Flight, Flights, Patience, Setback
+from kallback.bridge.late import DROPPED, LATE, Drop, LateResult, ToHandler
+from kallback.bridge.late_handlers import LateArrival, LateSender
+from kallback.bridge.parking import PARKED, Parking
 from kallback.bridge.replies import Accepted, TooLarge
 from kallback.bridge.room import Room
 from kallback.bridge.settling import Ending, Settler
 from kallback.bridge.shared import Shared
 from kallback.bridge.verify import Trust
 from kallback.kafka import Consumer, Record
-from kallback.protocol import Outcome
+from kallback.protocol import Outcome, UnusableResultError
 from kallback.protocol import Unusable as UnusableReason
 
 REJECTED: Final = "rejected"
 
 
-class Triage:
-    """Takes records, tells the dispatcher and the settler what to do with each."""
+class Places(msgspec.Struct, frozen=True):
+    """Where a record goes from triage."""
 
-    def __init__(self, trust: Trust, room: Room, dispatcher: Dispatcher, settler: Settler, *, shared: Shared) -> None:
+    room: Room
+    dispatcher: Dispatcher
+    late: LateSender
+    settler: Settler
+    parking: Parking
+
+
+class Triage:
+    """Takes records, tells the dispatcher, the late sender and the settler what to do with each."""
+
+    def __init__(self, trust: Trust, places: Places, *, shared: Shared) -> None:
         self._trust = trust
-        self._room = room
-        self._dispatcher = dispatcher
-        self._settler = settler
+        self._room = places.room
+        self._dispatcher = places.dispatcher
+        self._late = places.late
+        self._settler = places.settler
+        self._parking = places.parking
         self._shared = shared
         self._flights = Flights(shared.options.delivered_window)
         self._grace_ms = shared.options.late_grace * 1000
@@ -50,16 +66,17 @@ class Triage:
     def take(self, records: Sequence[Record], consumer: Consumer) -> None:
         """Judge what a fetch brought."""
         self._shared.stats.fetched += len(records)
-        now_ms = self._shared.clocks.now() * 1000
+        now_ms, since = self._shared.clocks.now() * 1000, self._shared.clocks.monotonic()
         for record in records:
-            arrival = Arrival(record, consumer)
-            self._room.enter(arrival.size)
+            arrival = Arrival(record, consumer, since)
+            self._room.enter(arrival)
             verdict = decide(record, self._trust, seen=self._flights.seen, now_ms=now_ms, grace_ms=self._grace_ms)
             self._obey(verdict, arrival)
 
     def judged(self, flight: Flight, judgement: Judgement) -> None:
         """Restate has spoken about a flight."""
         if isinstance(judgement, Accepted):
+            self._parking.accepted()
             self._end_accepted(flight)
         elif isinstance(judgement, TooLarge) and flight.unusable is None:
             flight.unusable = (UnusableReason.TOO_LARGE, judgement.detail)
@@ -67,7 +84,18 @@ class Triage:
             self._dispatcher.submit(flight)
         else:
             self._flights.dropped(flight)
-            self._end_rejected(flight, judgement.detail)
+            self._end_rejected(flight, REJECTED, judgement.detail)
+
+    def failed(self, flight: Flight, why: str) -> Setback:
+        """A flight came back without a judgement; if it has had its time, it is parked."""
+        if flight.patience is None:
+            flight.patience = Patience()
+        setback = self._parking.failed(flight.patience, flight.arrival, why)
+        if setback is Setback.GIVEN_UP:
+            self._flights.dropped(flight)
+            over = round(flight.patience.passed_over)
+            self._end_rejected(flight, PARKED, f"not taken for {over} s while others were: {why}")
+        return setback
 
     def _obey(self, verdict: Verdict, arrival: Arrival) -> None:
         match verdict:
@@ -78,7 +106,7 @@ class Triage:
             case Duplicate():
                 self._settler.settle(Ending(arrival, Outcome.DUPLICATE, verdict.target))
             case Late():
-                self._settler.settle(Ending(arrival, Outcome.LATE, verdict.target, LATE, verdict.detail))
+                self._end_late(arrival, verdict)
             case Unusable():
                 unusable = (verdict.reason, verdict.detail)
                 self._depart(Flight(arrival, verdict.identity, verdict.completion, unusable))
@@ -105,11 +133,30 @@ class Triage:
         for copy, target in flight.copies:
             self._settler.settle(Ending(copy, Outcome.DUPLICATE, target))
 
-    def _end_rejected(self, flight: Flight, detail: str) -> None:
-        """Restate never takes it. Copies complete the same awakeable, so they share the refusal."""
-        outcome, reason = (Outcome.UNUSABLE, flight.unusable[0]) if flight.unusable else (Outcome.REJECTED, REJECTED)
+    def _end_rejected(self, flight: Flight, reason: str, detail: str) -> None:
+        """Restate does not take it. Copies complete the same awakeable, so they share the refusal."""
+        target = flight.completion.target
+        first = Ending(flight.arrival, Outcome.REJECTED, target, reason, detail)
         if flight.unusable:
-            detail = f"{flight.unusable[1]}; and the task could not be failed: {detail}"
-        self._settler.settle(Ending(flight.arrival, outcome, flight.completion.target, reason, detail))
+            why, what = flight.unusable
+            detail = f"{what}; and the task could not be failed: {detail}"
+            first = Ending(flight.arrival, Outcome.UNUSABLE, target, why, detail)
+        self._settler.settle(first)
         for copy, its_target in flight.copies:
-            self._settler.settle(Ending(copy, Outcome.REJECTED, its_target, REJECTED, detail))
+            self._settler.settle(Ending(copy, Outcome.REJECTED, its_target, reason, detail))
+
+    def _end_late(self, arrival: Arrival, verdict: Late) -> None:
+        policy = self._shared.options.late.of(verdict.target.task_type)
+        detail = verdict.detail
+        if isinstance(policy, Drop):
+            self._settler.settle(Ending(arrival, Outcome.LATE, verdict.target, DROPPED, detail))
+            return
+        if isinstance(policy, ToHandler):
+            try:
+                result = LateResult(verdict.target, verdict.result.answer(), arrival.record.timestamp_ms)
+            except UnusableResultError as error:
+                detail = f"{detail}, and no result that a handler could be given: {error.detail}"
+            else:
+                self._late.submit(LateArrival(arrival, result, policy))
+                return
+        self._settler.settle(Ending(arrival, Outcome.LATE, verdict.target, LATE, detail))

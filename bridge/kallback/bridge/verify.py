@@ -33,7 +33,7 @@ class Trust(msgspec.Struct, frozen=True):
     allow_bare: bool = False
 
 
-class Verified(msgspec.Struct, frozen=True):
+class Verified(msgspec.Struct, frozen=True, gc=False):
     """A record of proven origin; what it answers is not looked at yet.
 
     Attributes:

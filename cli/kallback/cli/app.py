@@ -16,8 +16,10 @@ from kallback.protocol.errors import ConfigurationError, KallbackError
 
 _COMMANDS: Final = {
     "bridge": ("kallback.cli.bridge:bridge", "Complete awakeables with the results that workers send."),
+    "complete": ("kallback.cli.complete:complete", "Complete a task by hand."),
     "dead-letters": ("kallback.cli.dead_letters:dead_letters", "List, show and replay records that died."),
     "dev": ("kallback.cli.dev:dev", "Start a Kafka and a Restate to try things on."),
+    "fail": ("kallback.cli.fail:fail", "Fail a task by hand."),
     "token": ("kallback.cli.token:token", "Say what a token says."),
     "topics": ("kallback.cli.topics:topics", "Create the topics that kallback needs."),
     "version": ("kallback.cli.version:version", "Show the versions of kallback and of what it runs on."),

@@ -64,7 +64,7 @@ def _summary(found: Survey, matching: int, shown: int, *, replayed: bool) -> str
     total = found.reasons.total()
     if not total:
         return "No dead letters."
-    by_reason = ", ".join(f"{count} {plain(reason)}" for reason, count in found.reasons.most_common())
+    by_reason = ", ".join(f"{count:,} {plain(reason)}" for reason, count in found.reasons.most_common())
     hidden = 0 if replayed else sum(row.id in found.replayed for row in found.rows)
     parts = [f"{matching:,} of {counted(total, 'dead letter')} ({by_reason})"]
     if shown < matching:

@@ -13,7 +13,7 @@ import structlog
 
 from kallback.settings import LogLine
 
-_NOISY: Final = ("aiokafka", "asyncio", "kafka", "pyreqwest")
+_NOISY: Final = ("aiokafka", "asyncio", "kafka", "opentelemetry", "urllib3")
 
 
 def configure_logs(*, verbose: bool = False) -> None:

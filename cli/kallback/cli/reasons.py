@@ -67,6 +67,11 @@ ADVICE: Final = {
         "Restate refused it for good (400).",
         "The detail has Restate's words. Replay only if its cause is gone.",
     ),
+    "parked": Advice(
+        "Restate did not take it, time and again, while it took others.",
+        "The detail has the last answer. Mend its cause (a proxy's rule, a part of Restate that is away), then: "
+        "kallback dead-letters replay --reason parked",
+    ),
     "not-a-task": Advice(
         "A record of a task topic lacks the headers of a task.",
         "Send tasks with kallback.sdk. Replaying changes nothing.",

@@ -84,9 +84,9 @@ def _planned(found: Survey, selection: Selection, *, again: bool) -> list[Row]:
 
 
 def _plan(rows: list[Row], to: str | None) -> str:
-    reasons = ", ".join(f"{count} {plain(each)}" for each, count in Counter(row.reason for row in rows).most_common())
+    reasons = ", ".join(f"{count:,} {plain(each)}" for each, count in Counter(row.reason for row in rows).most_common())
     targets = Counter(to or row.source.topic for row in rows)
-    where = ", ".join(f"{count} to {plain(topic)}" for topic, count in targets.most_common())
+    where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in targets.most_common())
     return f"{counted(len(rows), 'dead letter')} ({reasons}): {where}"
 
 

@@ -11,6 +11,8 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 logger = logging.getLogger(__name__)
@@ -31,13 +33,24 @@ class Service(Protocol):
         ...
 
 
-def serve(service: Service) -> None:
+def serve(service: Service, *beside: AbstractAsyncContextManager[object]) -> None:
     """Run a service until it ends or a signal asks it to.
+
+    Args:
+        service: what runs.
+        beside: entered before the service starts, left after it has stopped.
 
     Raises:
         KallbackError: what ended the service for good.
     """
-    asyncio.run(_serve(service))
+    asyncio.run(_serve_beside(service, beside))
+
+
+async def _serve_beside(service: Service, beside: Iterable[AbstractAsyncContextManager[object]]) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for each in beside:
+            await stack.enter_async_context(each)
+        await _serve(service)
 
 
 async def _serve(service: Service) -> None:

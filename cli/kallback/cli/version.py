@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-_PACKAGES: Final = ("restate-sdk", "confluent-kafka", "aiokafka", "pyreqwest")
+_PACKAGES: Final = ("restate-sdk", "confluent-kafka", "aiokafka", "httptools")
 
 
 @click.command()

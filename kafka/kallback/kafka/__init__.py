@@ -17,6 +17,7 @@ from kallback.kafka.memory_broker import MemoryBroker
 from kallback.kafka.producer import Producer
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record, TopicPartition
 from kallback.kafka.replay import Lost, Replayer, ReplayOptions, ReplayReport, recover
+from kallback.kafka.standing import PartitionStanding, Standing
 from kallback.kafka.topics import Created, Differs, Existed, TopicFinding, TopicSpec, check_topics, create_topics
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "MemoryProducer",
     "MemoryReader",
     "OutgoingRecord",
+    "PartitionStanding",
     "Position",
     "Producer",
     "Record",
@@ -69,6 +71,7 @@ __all__ = [
     "ReplayOptions",
     "ReplayReport",
     "Replayer",
+    "Standing",
     "TopicFinding",
     "TopicPartition",
     "TopicReader",

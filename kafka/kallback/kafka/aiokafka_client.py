@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from kallback.kafka.failures import error_for, missing_extra, missing_topic, unreachable
 from kallback.protocol.errors import ConfigurationError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
 T = TypeVar("T")
+
+_COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
+"""aiokafka's name for it; a test holds this against aiokafka."""
 
 
 class Startable(Protocol):
@@ -91,7 +94,9 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
     except TimeoutError:
         raise unreachable(settings) from None
     except errors.KafkaConnectionError as error:
-        raise unreachable(settings, str(error)) from None
+        from kallback.kafka.aiokafka_refusal import refusal  # noqa: PLC0415 - seldom needed
+
+        raise await refusal(settings, aiokafka_config(settings)) or unreachable(settings, str(error)) from None
     except errors.KafkaError as error:
         raise translated(error, what="connecting to Kafka") from None
 
@@ -117,6 +122,22 @@ async def within(settings: KafkaSettings, call: Awaitable[T], *, what: str) -> T
         raise unreachable(settings) from None
     except errors.KafkaError as error:
         raise translated(error, what=what) from None
+
+
+def adopt_abandoned_commits() -> None:
+    """Take the errors of commits on the wire for which nobody waits any more.
+
+    aiokafka shields a commit's request from cancellation. When the broker dies under one that we gave up, asyncio
+    would write a traceback ("exception was never retrieved") about what is covered by the next commit.
+    """
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__qualname__", "") == _COMMIT_REQUEST:
+            task.add_done_callback(_take_error)
+
+
+def _take_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:

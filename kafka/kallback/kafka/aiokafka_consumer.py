@@ -20,14 +20,17 @@ just busy, so that limit is put out of reach. A loop that is stuck stops heartbe
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final, Self
 
-from kallback.kafka.aiokafka_client import connect, require_topics, translated
+from kallback.kafka.aiokafka_client import adopt_abandoned_commits, connect, require_topics, translated
+from kallback.kafka.aiokafka_ends import Ends
 from kallback.kafka.aiokafka_member import consumer_config, record_of
 from kallback.kafka.aiokafka_stall import StallWatch
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.handover import HandOver
 from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.standing import Standing
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
 
@@ -78,6 +81,8 @@ class AiokafkaConsumer:
         self._timer: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
         self._watch = StallWatch(_STALL)
+        self._ends = Ends()
+        self._ticked = time.monotonic()
         self._stopped = False
 
     async def start(self) -> None:
@@ -135,6 +140,8 @@ class AiokafkaConsumer:
                 log.warning("commit failed, the next one covers it", detail=f"{type(error).__name__}: {error}")
             else:
                 self._hand_over.committed(positions)
+            finally:
+                adopt_abandoned_commits()
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
@@ -143,6 +150,10 @@ class AiokafkaConsumer:
     def unfinished(self) -> int:
         """How many records are handed out and not done."""
         return self._hand_over.unfinished()
+
+    def standing(self) -> Standing:
+        """How this member stands."""
+        return self._hand_over.standing(self._ends.known, self._ticked, self._ends.begins)
 
     async def stop(self) -> None:
         """Commit and leave the group."""
@@ -157,6 +168,7 @@ class AiokafkaConsumer:
             inner, self._inner = self._inner, None
             await inner.stop()
         self._hand_over.forget(list(self._next))
+        self._hand_over.joined = False
         self._next.clear()
 
     # Readings.
@@ -249,7 +261,10 @@ class AiokafkaConsumer:
         loop = asyncio.get_running_loop()
         next_commit, next_look = loop.time() + self._options.commit_interval, loop.time() + _LOOK
         while True:
-            await asyncio.sleep(max(0, min(next_commit, next_look) - loop.time()))
+            await asyncio.sleep(max(0, min(next_commit, next_look, self._ends.next_look) - loop.time()))
+            self._ticked = time.monotonic()
+            if self._inner is not None and loop.time() >= self._ends.next_look:
+                await self._ends.look(self._inner, self.assignment())
             if loop.time() >= next_commit:
                 await self.commit()
                 next_commit = loop.time() + self._options.commit_interval
@@ -281,6 +296,7 @@ class AiokafkaConsumer:
         await self._end_reading()
         old, self._inner = self._inner, None
         self._hand_over.forget(list(self._next))
+        self._hand_over.joined = False
         self._next.clear()
         try:
             if old is not None:

@@ -22,11 +22,13 @@ Cancel: `fetch` waits for an event and takes afterwards, without awaiting: a can
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Self
 
 from kallback.kafka.confluent_client import first_contact
 from kallback.kafka.confluent_owner import Owner
 from kallback.kafka.consumer import ConsumerOptions
+from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
@@ -96,6 +98,12 @@ class ConfluentConsumer:
     def unfinished(self) -> int:
         """How many records are handed out and not done."""
         return 0 if self._owner is None else self._owner.hand_over.unfinished()
+
+    def standing(self) -> Standing:
+        """How this member stands."""
+        if self._owner is None:
+            return Standing(joined=False, rebalances=0, polled=time.monotonic(), partitions={})
+        return self._owner.standing()
 
     async def stop(self) -> None:
         """Commit and leave the group."""

@@ -31,10 +31,20 @@ def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOption
     if options.group_instance_id is not None:
         own["group.instance.id"] = options.group_instance_id
     if options.group_protocol is GroupProtocol.CLASSIC:  # KIP-848 leaves these to the broker
-        own["partition.assignment.strategy"] = "cooperative-sticky"
+        own["partition.assignment.strategy"] = _strategy(options)
         own["session.timeout.ms"] = int(options.session_timeout * 1000)
         own["heartbeat.interval.ms"] = int(min(3.0, options.session_timeout / 3) * 1000)
     return confluent_config(settings, own)
+
+
+def _strategy(options: ConsumerOptions) -> str:
+    """Return how partitions are shared out: step by step without a name, all at once with one.
+
+    A member that comes back under its name gets its last assignment from the broker, without a rebalance. A cooperative
+    rebalance has assignments that are good for a moment only, between giving up and taking over; a member that crashes
+    there and comes back would make that moment last, and nobody would read what was given up.
+    """
+    return "cooperative-sticky" if options.group_instance_id is None else "roundrobin"
 
 
 def record_of(message: Message, partition: TopicPartition, offset: int, epoch: int) -> Record:

@@ -12,11 +12,13 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from kallback.kafka.confluent_client import Troubles, build, log
+from kallback.kafka.confluent_ends import Ends
 from kallback.kafka.confluent_member import client_partition, consumer_config, ours, record_of
 from kallback.kafka.consumer import ConsumerOptions
-from kallback.kafka.failures import PERMANENT_FOR_A_CLIENT, error_for
+from kallback.kafka.failures import PERMANENT_FOR_A_CLIENT, error_for, fatal_code
 from kallback.kafka.handover import HandOver
 from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KallbackError
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
@@ -58,6 +60,8 @@ class Owner(threading.Thread):
         self._paused: set[TopicPartition] = set()
         self._closing = False
         self._commits_under_way = 0
+        self._ends = Ends(self.consumer)
+        self._polled = time.monotonic()
 
     # The loop's side.
 
@@ -85,6 +89,10 @@ class Owner(threading.Thread):
             self._orders.put((what, future))
         await asyncio.shield(future)
 
+    def standing(self) -> Standing:
+        """How the member stands, from any thread."""
+        return self.hand_over.standing(self._ends.known, self._polled)
+
     def raise_failure(self) -> None:
         """Raise what went wrong; once if the consumer goes on, for ever if it cannot."""
         failure = self.failure
@@ -104,9 +112,11 @@ class Owner(threading.Thread):
                 self._obey()
                 self._flow()
                 self._poll()
-                if time.monotonic() >= next_commit and not self._commits_under_way:
+                self._polled = now = time.monotonic()
+                if now >= next_commit and not self._commits_under_way:
                     self._commit()
                     next_commit = time.monotonic() + self._options.commit_interval
+                self._ends.look(now, self._next, () if self.troubles.all_down else self._paused)
         except KafkaException as error:
             self._fail(error.args[0])
         finally:
@@ -174,16 +184,19 @@ class Owner(threading.Thread):
         return record_of(message, partition, offset, epoch)
 
     def _note(self, error: KafkaError, topic: str | None) -> None:
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code
             self._fail(error)
         elif error.code() in PERMANENT_FOR_A_CLIENT:
-            self.failure = error_for(error.code(), error.str(), what=f"reading {topic!r}", topic=topic)
+            what = f"reading {topic or ', '.join(self._topics)}"
+            self.failure = error_for(error.code(), error.str(), what=what, topic=topic)
             self.wake()
         else:
             log.warning("kafka consumer trouble", code=error.name(), detail=error.str())
 
     def _fail(self, error: KafkaError) -> None:
-        self.failure = error_for(error.code(), error.str(), what=f"reading {', '.join(self._topics)}")
+        instance = self._options.group_instance_id
+        what = f"reading {', '.join(self._topics)}" + (f" as instance {instance!r}" if instance else "")
+        self.failure = error_for(fatal_code(error.code(), error.str()), error.str(), what=what)
         self._closing = True
         self.wake()
 
@@ -211,6 +224,7 @@ class Owner(threading.Thread):
         log.warning("partitions lost", partitions=[str(each) for each in going])
         self.hand_over.stop_handing_out(going)
         self._forget(going)
+        self.hand_over.joined = False
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
         self.hand_over.forget(partitions)
@@ -219,9 +233,13 @@ class Owner(threading.Thread):
             self._paused.discard(partition)
 
     def _commit(self, among: Iterable[TopicPartition] | None = None, *, at_once: bool = False) -> None:
-        """Commit what is done: in the background, or, where polling is not possible, blocking."""
+        """Commit what is done: in the background, or, inside a callback, blocking.
+
+        Inside a callback nothing may be called that runs callbacks itself, as a look at the topics does: librdkafka's
+        next callback would find no caller and abort the process. A revocation came from a broker, so one is there.
+        """
         positions = self.hand_over.uncommitted(among)
-        if not positions or not self._is_reachable():
+        if not positions or not (at_once or self._is_reachable()):
             return
         offsets = [ClientPartition(each.topic, each.partition, at) for each, at in positions.items()]
         try:
@@ -270,6 +288,7 @@ class Owner(threading.Thread):
         except (KafkaException, RuntimeError) as error:
             log.warning("leaving the group failed, its session will run out", detail=str(error))
         self._forget(list(self._next))
+        self.hand_over.joined = False
         with self._orders_lock:
             self._gone = True
         while not self._orders.empty():

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kallback.kafka.records import Record, TopicPartition
+    from kallback.kafka.standing import Standing
 
 
 class GroupProtocol(StrEnum):
     """How members of a group agree on who reads what."""
 
     CLASSIC = "classic"
-    """Client-side assignment (cooperative-sticky with confluent-kafka, eager with aiokafka)."""
+    """Client-side assignment: eager, but cooperative-sticky with confluent-kafka for members without a name."""
     CONSUMER = "consumer"
     """KIP-848, decided by the broker; confluent-kafka only. After a crash a successor waits for the
     broker's own session time-out (45 s), so it is not the default."""
@@ -34,11 +35,16 @@ class ConsumerOptions:
     Attributes:
         group_instance_id: static membership: a restarted process that comes back under the same name within
             `session_timeout` gets its partitions back at once, without a rebalance. Unique per process.
-            Default: none, because a name that two processes share makes them throw each other out.
+            Default: none, because a name that two processes share makes them throw each other out. All members of
+            a group have names, or none has: the two kinds share partitions out in different ways.
         group_protocol: see `GroupProtocol`; default classic.
         window: records of one partition that may lie between the commit position and the newest record handed
             out. It bounds what a crash makes Kafka deliver again, and how far a partition runs ahead of its
             slowest record. Default 10,000: only offsets are kept for it, a few hundred kilobytes at most.
+        unfinished_records: records of one partition that may be handed out and not done. Default: no bound but the
+            window. Set it below what the caller can hold in all, and a partition full of slow records cannot
+            stop the others.
+        unfinished_bytes: the same in bytes of keys and values. Default: no bound.
         commit_interval: seconds between commits of what is done. Default 1: at most so much is redelivered.
         drain_timeout: seconds that a rebalance waits for the unfinished records of the partitions that are
             taken away. Default 10: well below the session time-out; the other members wait for as long.
@@ -51,6 +57,8 @@ class ConsumerOptions:
     group_instance_id: str | None = None
     group_protocol: GroupProtocol = GroupProtocol.CLASSIC
     window: int = 10_000
+    unfinished_records: int | None = None
+    unfinished_bytes: int | None = None
     commit_interval: float = 1.0
     drain_timeout: float = 10.0
     session_timeout: float = 45.0
@@ -122,6 +130,10 @@ class Consumer(Protocol):
 
     def unfinished(self) -> int:
         """How many records are handed out and not done."""
+        ...
+
+    def standing(self) -> Standing:
+        """How this member stands: lag, windows, rebalances, signs of life. For metrics and probes; cheap, no I/O."""
         ...
 
     async def stop(self) -> None:

@@ -28,6 +28,11 @@ _DENIED: Final = frozenset({29, 30, 31, 53})
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})
 _UNRELEASED_MEMBER: Final = frozenset({111})
+_SESSION: Final = frozenset({26})
+_MIXED_GROUP: Final = frozenset({23})
+
+# librdkafka hands a consumer's fatal error out under one code of its own; only the words say which it is.
+_FATAL_WORDS: Final = {"Static consumer fenced": 82, "still used by another member": 111}
 
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
     (_INVALID_TOPIC, ConfigurationError, "Kafka allows no such topic name; choose another"),
@@ -51,7 +56,26 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
     (
         _FENCED_MEMBER,
         ConfigurationError,
-        "another process uses the same group_instance_id; give each process its own",
+        (
+            "another process uses the same instance id and has taken over; give each process its own (for bridges "
+            "kallback bridge --instance-id)"
+        ),
+    ),
+    (
+        _SESSION,
+        ConfigurationError,
+        (
+            "the brokers allow no such session time-out: 6 s to 30 min unless group.min.session.timeout.ms or "
+            "group.max.session.timeout.ms is set there"
+        ),
+    ),
+    (
+        _MIXED_GROUP,
+        ConfigurationError,
+        (
+            "the members of this group share partitions out in another way: give every one of them an instance id, "
+            "or none (for bridges kallback bridge --instance-id)"
+        ),
     ),
     (
         _UNRELEASED_MEMBER,
@@ -63,7 +87,7 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
     ),
 )
 
-PERMANENT_FOR_A_CLIENT: Final = _DENIED | _BAD_CREDENTIALS | _MISSING_TOPIC | _INVALID_TOPIC
+PERMANENT_FOR_A_CLIENT: Final = _DENIED | _BAD_CREDENTIALS | _MISSING_TOPIC | _INVALID_TOPIC | _SESSION | _MIXED_GROUP
 """What a running consumer tells its caller; everything else the clients retry themselves."""
 
 
@@ -82,6 +106,11 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None) -> K
         if code in codes:
             return kind(f"{what} failed ({text}): {remedy}")
     return KafkaUnavailableError(f"{what} failed ({text}); trying again may help")
+
+
+def fatal_code(code: int, text: str) -> int:
+    """Return the number of a consumer's fatal error, looked up by its words where librdkafka hides it."""
+    return next((number for words, number in _FATAL_WORDS.items() if words in text), code)
 
 
 def missing_topic(topic: str) -> MissingTopicError:

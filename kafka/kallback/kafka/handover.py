@@ -14,24 +14,27 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kallback.kafka.load import Load
 from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.standing import PartitionStanding, Standing
 from kallback.kafka.tracker import CommitTracker, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kallback.kafka.consumer import ConsumerOptions
 
 
 class _Held:
-    """The records of one partition that wait to be handed out."""
+    """The records of one partition that wait to be handed out, and the load of those that were."""
 
-    __slots__ = ("bytes", "records", "revoking")
+    __slots__ = ("bytes", "load", "records", "revoking")
 
-    def __init__(self) -> None:
+    def __init__(self, load: Load) -> None:
         self.records: deque[Record] = deque()
         self.bytes = 0
         self.revoking = False
+        self.load = load
 
 
 class HandOver:
@@ -45,6 +48,9 @@ class HandOver:
         self._held: dict[TopicPartition, _Held] = {}
         self._turns: deque[TopicPartition] = deque()
         self._woken = False
+        self._rebalances = 0
+        self.joined = False
+        """Whether the group has given a share; who loses the whole of it sets it back."""
         self.taken = threading.Event()
         """Set by each `take` that took something: room for the feeder, which clears it."""
         self._drains: list[tuple[frozenset[TopicPartition], Callable[[], None]]] = []
@@ -54,8 +60,10 @@ class HandOver:
     def assign(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Begin new epochs; return them."""
         with self._lock:
+            self.joined = True
+            self._rebalances += 1
             for partition in partitions:
-                self._held[partition] = _Held()
+                self._held[partition] = _Held(self._no_load())
             self._turns = deque(self._held)
             return {partition: self._tracker.assign(partition) for partition in partitions}
 
@@ -65,6 +73,8 @@ class HandOver:
         What is held of the old epoch is still handed out, but no longer counts.
         """
         with self._lock:
+            if partition in self._held:
+                self._held[partition].load = self._no_load()
             return self._tracker.assign(partition)
 
     def stop_handing_out(self, partitions: Iterable[TopicPartition]) -> None:
@@ -129,7 +139,7 @@ class HandOver:
             return [
                 partition
                 for partition, held in self._held.items()
-                if not held.records and not held.revoking and self._tracker.room(partition) > 0
+                if not held.records and not held.revoking and self._room(partition) > 0
             ]
 
     def uncommitted(self, among: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
@@ -168,8 +178,10 @@ class HandOver:
         partition = TopicPartition(record.topic, record.partition)
         drained: list[Callable[[], None]] = []
         with self._lock:
-            was_full = self._tracker.room(partition) == 0
+            was_full = self._room(partition) == 0
             settlement = self._tracker.done(partition, record.epoch, record.offset)
+            if settlement is Settlement.COUNTED:
+                self._held[partition].load.remove(_size(record))
             wake = was_full and settlement is Settlement.COUNTED and self._should_wake(partition)
             if self._drains:
                 drained = self._take_drained()
@@ -189,18 +201,59 @@ class HandOver:
         with self._lock:
             return self._tracker.unfinished()
 
+    def standing(
+        self, ends: Mapping[TopicPartition, int], polled: float, begins: Mapping[TopicPartition, int] | None = None
+    ) -> Standing:
+        """Return how the member stands.
+
+        Args:
+            ends: where partitions end, as far as known.
+            polled: when the client was last seen to make progress.
+            begins: where it reads on, if it knows; otherwise, when nothing was ever handed over of a partition whose
+                end is known, it stands at that end.
+        """
+        begins = begins or {}
+        with self._lock:
+            partitions = {
+                each: self._partition_standing(each, held, ends.get(each), begins.get(each, ends.get(each)))
+                for each, held in self._held.items()
+            }
+            return Standing(self.joined, self._rebalances, polled, partitions)
+
+    def _partition_standing(
+        self, partition: TopicPartition, held: _Held, end: int | None, begin: int | None
+    ) -> PartitionStanding:
+        position = self._tracker.position(partition)
+        if held.records:
+            end = max(end or 0, held.records[-1].offset + 1)
+            begin = held.records[0].offset
+        used = self._options.window - self._tracker.room(partition)
+        return PartitionStanding(begin if position is None else position, end, used, self._options.window)
+
     def _take_from(self, partition: TopicPartition, limit: int, taken: list[Record]) -> None:
         held = self._held[partition]
         epoch = self._tracker.epoch(partition)
-        for _ in range(min(limit, len(held.records), self._tracker.room(partition))):
+        for _ in range(min(limit, len(held.records), self._room(partition))):
             record = held.records.popleft()
-            held.bytes -= _size(record)
+            size = _size(record)
+            held.bytes -= size
+            taken.append(record)
             if record.epoch == epoch:
                 self._tracker.delivered(partition, record.offset)
-            taken.append(record)
+                held.load.add(size)
+                if held.load.room == 0:
+                    return
+
+    def _room(self, partition: TopicPartition) -> int:
+        """How many more records may be handed out: the window's room, and that of the load."""
+        held = self._held.get(partition)
+        return 0 if held is None else min(self._tracker.room(partition), held.load.room)
+
+    def _no_load(self) -> Load:
+        return Load(self._options.unfinished_records, self._options.unfinished_bytes)
 
     def _should_wake(self, partition: TopicPartition) -> bool:
-        if self._woken or self._tracker.room(partition) == 0:
+        if self._woken or self._room(partition) == 0:
             return False
         self._woken = True
         return True

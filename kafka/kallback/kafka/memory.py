@@ -7,6 +7,7 @@ redelivery. There are no time-outs but the drain's, no timer commits, no retenti
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Self
 
 from kallback.kafka.consumer import ConsumerOptions
@@ -14,6 +15,7 @@ from kallback.kafka.failures import missing_topic
 from kallback.kafka.handover import HandOver
 from kallback.kafka.memory_broker import MemoryBroker
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
+from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
@@ -120,6 +122,12 @@ class MemoryConsumer:
         """How many records are handed out and not done."""
         return self._hand_over.unfinished()
 
+    def standing(self) -> Standing:
+        """How this member stands; in memory everything is known."""
+        ends = {each: self._broker.end(each) for each in self._next}
+        begins = {each: offset for each, (_epoch, offset) in self._next.items()}
+        return self._hand_over.standing(ends, time.monotonic(), begins)
+
     async def stop(self) -> None:
         """Commit and leave the group."""
         if not self._stopped:
@@ -136,6 +144,7 @@ class MemoryConsumer:
             self._broker.unlisten(self._arrived)
             self._hand_over.forget(list(self._next))
             self._next.clear()
+            self._hand_over.joined = False
             await self._group.rebalance()
 
     # The group's side.

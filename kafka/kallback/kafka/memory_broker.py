@@ -130,6 +130,10 @@ class MemoryBroker:
         """Return records from an offset on."""
         return self._logs[partition][offset : offset + limit]
 
+    def end(self, partition: TopicPartition) -> int:
+        """Return the offset after the last record."""
+        return len(self._logs[partition])
+
     def listen(self, arrived: asyncio.Event) -> None:
         """Set the event whenever a record is written."""
         self._readers.add(arrived)

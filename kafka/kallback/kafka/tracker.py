@@ -76,6 +76,11 @@ class CommitTracker:
         """Return the partitions that are assigned."""
         return frozenset(self._partitions)
 
+    def position(self, partition: TopicPartition) -> int | None:
+        """Return the commit position, or None when nothing was delivered under this epoch."""
+        state = self._partitions.get(partition)
+        return None if state is None else state.position
+
     def room(self, partition: TopicPartition) -> int:
         """Return how many more records of the partition may be delivered now."""
         state = self._partitions.get(partition)

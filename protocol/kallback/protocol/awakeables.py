@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import string
+from functools import lru_cache
 from typing import Final, NamedTuple, NewType
 
 from kallback.protocol.errors import InvalidAwakeableIdError
@@ -24,6 +25,8 @@ _BASE62: Final = string.digits + string.ascii_lowercase + string.ascii_uppercase
 _PARTITION_KEY_BYTES: Final = 8
 _PARTITION_KEY_WIDTH: Final = 11
 _UUID_WIDTH: Final = 22
+_SIGNAL_WIDTH: Final = 6
+_CANONICAL_ENDS: Final = "AQgw"
 
 
 def parse_awakeable_id(text: str) -> AwakeableId:
@@ -37,16 +40,29 @@ def parse_awakeable_id(text: str) -> AwakeableId:
         raise InvalidAwakeableIdError(
             "invalid-awakeable-id", "not an awakeable id: expected sign_1 and 38 base64url characters"
         )
-    encoded = shape[1]
-    raw = base64.urlsafe_b64decode(encoded + "==")
-    if base64.urlsafe_b64encode(raw).rstrip(b"=") != encoded.encode():
+    return check_shaped(text)
+
+
+def check_shaped(text: str) -> AwakeableId:
+    """Check what has the shape of an awakeable id already; raises as `parse_awakeable_id`.
+
+    The last of the 38 characters holds two bits of the id, so four characters are canonical there; the last six are
+    the signal index.
+    """
+    tail = text[-_SIGNAL_WIDTH:]
+    if tail[-1] not in _CANONICAL_ENDS:
         raise InvalidAwakeableIdError("invalid-awakeable-id", "not the canonical form of an awakeable id")
-    if int.from_bytes(raw[24:28], "big") < FIRST_USER_SIGNAL:
+    if _signal_index(tail) < FIRST_USER_SIGNAL:
         raise InvalidAwakeableIdError(
             "reserved-signal",
             f"the signal index is below {FIRST_USER_SIGNAL}: Restate keeps those for itself",
         )
     return AwakeableId(text)
+
+
+@lru_cache(maxsize=1024)  # handlers have few awakeables each, so the same few indices come again and again
+def _signal_index(tail: str) -> int:
+    return int.from_bytes(base64.urlsafe_b64decode(tail + "=="), "big")
 
 
 class AwakeablePlace(NamedTuple):

@@ -7,7 +7,7 @@ answer is `unusable`, and the caller is told at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -17,7 +17,7 @@ from kallback.protocol import headers as names
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
 from kallback.protocol.codecs import check_json
 from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
-from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.headers import Headers
 from kallback.protocol.outcomes import Unusable, Unverified
 from kallback.protocol.problems import Problem
 from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
@@ -34,8 +34,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True, gc=False):
     """The work is done.
 
     Attributes:
@@ -45,8 +44,7 @@ class Completed:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The work failed.
 
     Attributes:
@@ -68,8 +66,7 @@ class Failed:
 Answer = Completed | Failed
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRecord:
+class ResultRecord(msgspec.Struct, frozen=True, gc=False):
     """A result record whose token was found, not yet verified.
 
     Attributes:
@@ -116,19 +113,33 @@ def read_result(value: bytes | None, headers: Headers) -> ResultRecord:
     Raises:
         UnverifiedError: no token, one that is not text, or several different ones.
     """
-    pairs = tuple(headers)
-    own = values_of(pairs, names.TOKEN)
-    correlation = [] if own else [v for v in values_of(pairs, names.SPRING_CORRELATION_ID) if _looks_like_ours(v)]
+    own: tuple[bytes, ...] = ()
+    correlation: tuple[bytes, ...] = ()
+    statuses: tuple[bytes, ...] = ()
+    for name, content in headers:  # one pass, for this is done for each record
+        if content is None:
+            continue
+        if name == names.TOKEN:
+            own = _with(own, content)
+        elif name == names.STATUS:
+            statuses = _with(statuses, content)
+        elif name == names.SPRING_CORRELATION_ID and content.startswith(_OWN_PREFIXES):
+            correlation = _with(correlation, content)
     candidates = own or correlation
     if not candidates:
         return _read_structured(value)
     if len(candidates) > 1:
         raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "different tokens stand in the headers of one record")
     try:
-        token = candidates[0].decode("ascii")
+        token = b"".join(candidates).decode("ascii")  # the one that there is
     except UnicodeDecodeError:
         raise UnverifiedError(Unverified.MALFORMED_TOKEN, "the token is not ASCII") from None
-    return ResultRecord(token, tuple(values_of(pairs, names.STATUS)), value or b"")
+    return ResultRecord(token, statuses, value or b"")
+
+
+def _with(values: tuple[bytes, ...], another: bytes) -> tuple[bytes, ...]:
+    """The distinct values, in order."""
+    return values if another in values else (*values, another)
 
 
 def completed_headers(token: str) -> tuple[tuple[str, bytes], ...]:
@@ -186,16 +197,17 @@ _NEEDS_ECHO: Final = (
 )
 
 
-def _looks_like_ours(value: bytes) -> bool:
-    return value.startswith(_OWN_PREFIXES)
+_USUAL: Final = frozenset({(), (Status.COMPLETED.encode(),)})
 
 
-def _status(statuses: tuple[bytes, ...]) -> Status:
+def _status(statuses: Sequence[bytes]) -> Status:
+    if statuses in _USUAL:
+        return Status.COMPLETED
     if len(statuses) > 1:
         raise UnusableResultError(
             Unusable.AMBIGUOUS_STATUS, "header kallback-status stands more than once, with different values"
         )
-    text = statuses[0].decode("ascii", "replace") if statuses else Status.COMPLETED
+    text = statuses[0].decode("ascii", "replace")
     try:
         return Status(text)
     except ValueError:

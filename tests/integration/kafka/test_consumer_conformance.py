@@ -14,6 +14,8 @@ from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
 if TYPE_CHECKING:
     from tests.integration.kafka.conftest import Lab
 
+    from kallback.kafka import Consumer
+
 pytestmark = pytest.mark.integration
 
 
@@ -207,3 +209,72 @@ async def test_fetching_after_stop_is_refused(lab: Lab) -> None:
     await consumer.stop()
     with pytest.raises(KafkaUnavailableError, match="not running"):
         await consumer.fetch(1, 1)
+
+
+async def test_lag_is_what_is_not_done(lab: Lab) -> None:
+    """Records above the commit position are lag, whether they were handed out or not."""
+    topic = lab.topic()
+    await lab.send(topic, *"abcde")
+    consumer = await lab.consumer(topic)
+    records = await lab.receive(consumer, 3)
+    for record in records[:2]:
+        consumer.done(record)
+    await lab.until(lambda: lags(consumer) == [3], "a lag of 3")
+    (stands,) = consumer.standing().partitions.values()
+    assert (stands.position, stands.end, stands.window_used, stands.window) == (2, 5, 1, lab.quiet.window)
+
+
+async def test_a_successor_with_nothing_to_do_has_no_lag(lab: Lab) -> None:
+    """Before the first record, the lag follows from where the group stands."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, "a", "b")
+    consumer = await lab.consumer(topic, group)
+    for record in await lab.receive(consumer, 2):
+        consumer.done(record)
+    await consumer.stop()
+    successor = await lab.consumer(topic, group)
+    assert await successor.fetch(1, 0.5) == []
+    await lab.until(lambda: lags(successor) == [0], "a lag of 0")
+
+
+async def test_lag_grows_while_nobody_fetches(lab: Lab) -> None:
+    """What is written while the caller is busy shows, though the client holds only so much."""
+    topic = lab.topic()
+    await lab.send(topic, "first")
+    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, held_records=5))
+    await lab.receive(consumer, 1)
+    await lab.send(topic, *map(str, range(100)))
+    await lab.until(lambda: lags(consumer) == [101], "a lag of 101")
+    await asyncio.sleep(0.2)  # what the client had under way comes to rest
+    await lab.send(topic, *map(str, range(100)))
+    await lab.until(lambda: lags(consumer) == [201], "a lag of 201")
+
+
+async def test_a_member_without_partitions_has_joined(lab: Lab) -> None:
+    """More members than partitions: the spare one is a member, too; and rebalances are counted."""
+    topic, group = lab.topic(), lab.new_group()
+    members = [lab.new_consumer(topic, group, lab.quiet) for _ in range(2)]
+    assert not members[0].standing().joined
+    for member in members:
+        await lab._start(member)
+    fetching = [asyncio.create_task(member.fetch(1, 30)) for member in members]
+    await lab.until(lambda: all(member.standing().joined for member in members), "two members")
+    await lab.until(lambda: sum(len(member.assignment()) for member in members) == 1, "one owner")
+    assert all(member.standing().rebalances >= 1 for member in members)
+    for fetch in fetching:
+        fetch.cancel()
+    await members[0].stop()
+    assert not members[0].standing().joined
+
+
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)  # memory has nothing that could stop
+async def test_a_client_at_work_gives_signs_of_life(lab: Lab) -> None:
+    """Without a record and without a fetch, the client's clock goes on."""
+    consumer = await lab.consumer(lab.topic())
+    before = consumer.standing().polled
+    await lab.until(lambda: consumer.standing().polled > before, "a sign of life")
+
+
+def lags(consumer: Consumer) -> list[int | None]:
+    """The lags of the partitions that a member owns."""
+    return [each.lag for each in consumer.standing().partitions.values()]

@@ -16,6 +16,7 @@ from kallback.kafka import (
     GroupProtocol,
     OutgoingRecord,
 )
+from kallback.protocol import ConfigurationError
 from kallback.settings import KafkaSettings
 from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
@@ -48,6 +49,22 @@ async def test_a_static_member_comes_back_after_a_crash_without_waiting(lab: Lab
     await lab.crash(await lab.consumer(topic, group, options))
     successor = await lab.consumer(topic, group, options)
     assert lab.values(await lab.receive(successor, 1, patience=20)) == ["a"]
+
+
+@pytest.mark.parametrize("lab", ["confluent"], indirect=True)
+async def test_named_and_unnamed_members_do_not_mix(lab: Lab) -> None:
+    """Kafka refuses the second kind of a group; instead of joining for ever it says what to set."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, "a")
+    await lab.receive(await lab.consumer(topic, group, dataclasses.replace(lab.quiet, group_instance_id="one")), 1)
+    unnamed = await lab.consumer(topic, group)
+
+    async def refused() -> None:
+        while not await unnamed.fetch(1, 1.0):
+            pass
+
+    with pytest.raises(ConfigurationError, match="an instance id, or none"):
+        await asyncio.wait_for(refused(), 20)
 
 
 @pytest.mark.parametrize("lab", ["aiokafka"], indirect=True)

@@ -23,6 +23,7 @@ from kallback.bridge import (
     Reply,
     Settled,
 )
+from kallback.bridge.late import LateResult, ToHandler
 from kallback.kafka import MemoryBroker, MemoryConsumer, MemoryProducer, OutgoingRecord, Record
 from kallback.protocol import (
     Attempt,
@@ -102,6 +103,9 @@ class World:
     completer: Completer | None = None
     insecure: bool = False
     on_settled: Callable[[Settled], None] | None = None
+    handled: list[tuple[str, LateResult]] = field(default_factory=list[tuple[str, LateResult]])
+    handler_reply: Callable[[LateResult], Reply] = lambda _: Accepted()
+    wanted: frozenset[ToHandler] = frozenset()
     consumers: list[MemoryConsumer] = field(default_factory=list[MemoryConsumer])
 
     def __post_init__(self) -> None:
@@ -119,6 +123,12 @@ class World:
         self.checks += 1
         self.checked()
 
+    async def send(self, handler: ToHandler, result: LateResult) -> Reply:
+        """Stand in for a Restate handler that takes late results."""
+        self.handled.append((str(handler), result))
+        await asyncio.sleep(0)
+        return self.handler_reply(result)
+
     async def _topics(self, _settings: object, names: object) -> None:
         assert isinstance(names, list)
         for name in names:
@@ -126,18 +136,19 @@ class World:
                 raise MissingTopicError(f"topic {name} does not exist: run kallback topics create")
 
     def _consumer(self, settings: Settings, options: BridgeOptions) -> MemoryConsumer:
-        consumer = MemoryConsumer(self.broker, [settings.topics.results], GROUP, options=options.consumer)
+        consumer = MemoryConsumer(self.broker, [settings.topics.results], GROUP, options=options.for_consumer())
         self.consumers.append(consumer)
         return consumer
 
     def bridge(self, options: BridgeOptions | None = None, *, batch_limit: int = 1) -> Bridge:
         """A bridge of this world, not started."""
         parts = Parts(
-            completer=lambda _: self.completer or FunctionCompleter(self.complete, batch_limit=batch_limit),
+            completer=lambda *_: self.completer or FunctionCompleter(self.complete, batch_limit=batch_limit),
             consumer=self._consumer,
             producer=lambda _: MemoryProducer(self.broker),
             check_topics=self._topics,
             check_restate=self.check,
+            handlers=lambda _: _Handlers(self),
             clocks=Clocks(lambda: self.now, lambda: self.monotonic, lambda: 0.0),
         )
         settings = Settings(keys=KeySettings(keyring=KEYRING, insecure=self.insecure))
@@ -169,6 +180,22 @@ class World:
     def header(record: Record, name: str) -> str:
         """One header as text."""
         return next(value or b"" for key, value in record.headers if key == name).decode()
+
+
+@dataclass
+class _Handlers:
+    """Restate's handlers, as far as late results go."""
+
+    world: World
+
+    async def start(self, wanted: frozenset[ToHandler]) -> None:
+        self.world.wanted = wanted
+
+    async def send(self, handler: ToHandler, result: LateResult) -> Reply:
+        return await self.world.send(handler, result)
+
+    async def stop(self) -> None:
+        """Nothing to close."""
 
 
 @pytest.fixture
@@ -221,7 +248,7 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def hostile_server() -> AsyncGenerator[Hostile]:
+async def hostile_server(host: str = "127.0.0.1") -> AsyncGenerator[Hostile]:
     """Serve until the context ends; open connections are cut."""
     hostile = Hostile()
     tasks: set[asyncio.Task[None]] = set()
@@ -229,8 +256,9 @@ async def hostile_server() -> AsyncGenerator[Hostile]:
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.create_task(hostile.serve(reader, writer)))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    hostile.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(connected, host, 0)
+    shown = f"[{host}]" if ":" in host else host
+    hostile.url = f"http://{shown}:{server.sockets[0].getsockname()[1]}"
     try:
         yield hostile
     finally:
@@ -245,4 +273,11 @@ async def hostile_server() -> AsyncGenerator[Hostile]:
 async def hostile() -> AsyncGenerator[Hostile]:
     """A server that answers what the test says."""
     async with hostile_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def hostile_on_ipv6() -> AsyncGenerator[Hostile]:
+    """The same on IPv6."""
+    async with hostile_server("::1") as server:
         yield server

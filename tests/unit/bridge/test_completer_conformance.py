@@ -18,10 +18,12 @@ from kallback.bridge import (
     Completion,
     IngressCompleter,
     Misconfigured,
+    NotifierCompleter,
     Rejected,
     Reply,
     Retry,
     TooLarge,
+    complete,
 )
 from kallback.protocol import Completed
 from kallback.settings import RestateSettings
@@ -35,7 +37,11 @@ class Kind:
     accepting: bytes
 
 
-KINDS = {"ingress": Kind(IngressCompleter, b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")}
+VERDICTS = b'[{"outcome":"delivered"}]'
+KINDS = {
+    "ingress": Kind(IngressCompleter, b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"),
+    "notifier": Kind(NotifierCompleter, b"HTTP/1.1 200 OK\r\ncontent-length: 25\r\n\r\n" + VERDICTS),
+}
 
 
 @dataclass
@@ -49,14 +55,14 @@ class Subject:
 
     async def reply(self) -> Reply:
         """Complete one."""
-        (reply,) = await self.completer.complete([self.completion])
+        (reply,) = await complete(self.completer, [self.completion])
         return reply
 
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
 async def subject(request: Any, hostile: Any, mint: Any) -> AsyncGenerator[Subject]:
     """Each completer in turn, with short time-outs."""
-    completer = request.param.make(RestateSettings(hostile.url, hostile.url, connect_timeout=0.3, request_timeout=0.3))
+    completer = request.param.make(RestateSettings(hostile.url, hostile.url, connect_timeout=1.0, request_timeout=1.0))
     await completer.start()
     hostile.answers(request.param.accepting)
     token = mint.token()
@@ -80,7 +86,7 @@ class TestCompleterConformance:
     async def test_replies_are_as_many_as_completions(self, subject: Subject) -> None:
         """A reply for each, in order."""
         batch = [subject.completion] * min(2, subject.completer.batch_limit)
-        assert len(await subject.completer.complete(batch)) == len(batch)
+        assert len(await complete(subject.completer, batch)) == len(batch)
 
     async def test_connections_are_kept(self, subject: Subject) -> None:
         """One after the other needs one connection."""
@@ -190,7 +196,7 @@ class TestCompleterConformance:
         """A refused connection is a retry, not the end."""
         away = subject.kind.make(RestateSettings("http://127.0.0.1:9", "http://127.0.0.1:9"))
         await away.start()
-        (reply,) = await away.complete([subject.completion])
+        (reply,) = await complete(away, [subject.completion])
         await away.stop()
         assert isinstance(reply, Retry)
         assert reply.label == "unreachable"

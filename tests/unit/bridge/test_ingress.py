@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge import Accepted, Completion, IngressCompleter, Misconfigured
+from kallback.bridge import Accepted, Completion, IngressCompleter, Misconfigured, complete
 from kallback.protocol import BareAwakeable, Completed, ConfigurationError, Failed
 from kallback.settings import RestateSettings, Secret
 
@@ -23,7 +23,7 @@ async def sent(hostile: Any, completion: Completion, **settings: Any) -> tuple[s
     hostile.answers(ACCEPT)
     completer = IngressCompleter(RestateSettings(hostile.url, **settings))
     await completer.start()
-    await completer.complete([completion])
+    await complete(completer, [completion])
     await completer.stop()
     head, _, body = hostile.requests[-1].partition(b"\r\n\r\n")
     return head.decode(), body
@@ -94,7 +94,7 @@ async def test_a_path_of_the_ingress_address_is_kept(hostile: Any, mint: Any) ->
     hostile.answers(ACCEPT)
     completer = IngressCompleter(RestateSettings(hostile.url + "/restate-prod"))
     await completer.start()
-    await completer.complete([Completion("", mint.token(), Completed(b"1"))])
+    await complete(completer, [Completion("", mint.token(), Completed(b"1"))])
     await completer.stop()
     assert hostile.requests[-1].startswith(b"POST /restate-prod/restate/awakeables/")
 
@@ -149,7 +149,7 @@ async def tls_reply(folder: Path, mint: Any, ca_file: Path | None) -> Any:
         RestateSettings(f"https://localhost:{server.sockets[0].getsockname()[1]}", ca_file=ca_file)
     )
     await completer.start()
-    (reply,) = await completer.complete([Completion("", mint.token(), Completed(b"1"))])
+    (reply,) = await complete(completer, [Completion("", mint.token(), Completed(b"1"))])
     await completer.stop()
     server.close()
     await server.wait_closed()

@@ -105,6 +105,20 @@ async def test_stop_does_not_wait_for_ever(world: Any, mint: Any) -> None:
     assert (world.committed(), ours()) == (0, set())
 
 
+async def test_a_second_stop_does_not_drain_again(world: Any, mint: Any) -> None:
+    """A SIGTERM stops twice (the signal's stop, then the run's end): that must not take the drain's time twice."""
+    world.hold.clear()
+    world.broker.append(mint.completed())
+    bridge = world.bridge(BridgeOptions(drain_timeout=0.01))
+    await bridge.start()
+    await eventually("the post", lambda: world.posted)
+    with capture_logs() as lines:
+        await bridge.stop()
+        await bridge.stop()
+
+    assert sum(line.get("event") == "the bridge has stopped" for line in lines) == 1
+
+
 async def test_what_was_in_flight_at_a_crash_comes_again(world: Any, mint: Any) -> None:
     """A successor completes it: at least once, never lost."""
     world.hold.clear()

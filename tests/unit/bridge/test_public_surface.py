@@ -5,9 +5,10 @@ from __future__ import annotations
 import kallback.bridge
 
 SURFACE = """
-Accepted Attach Backoff Bridge BridgeOptions Clocks Completer Completion Deliver Duplicate FunctionCompleter
-IngressCompleter Late Misconfigured Parts Rejected Reply Retry Seen Settled Stats Target TooLarge Trust Unusable
-Unverified Verdict Verified decide read_reply verify
+Accepted Attach Backlog Backoff Bridge BridgeOptions Clocks Completer CompleterName Completion Deliver Duplicate
+FunctionCompleter HealthServer IngressCompleter Late Misconfigured NotifierCompleter Parts Phase Rejected Reply
+Retry Seen Settled Stats Target TooLarge Tracing Trust Unusable Unverified Verdict Verified complete decide
+otlp_tracing read_reply verify
 """
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-from kallback.bridge import BridgeOptions
+from kallback.bridge import BridgeOptions, Clocks
+from kallback.bridge.flights import Arrival
 from kallback.bridge.room import Room
 from kallback.bridge.shared import Shared
+from kallback.kafka import ConsumerOptions, Record
 
 
 def room(**options: int) -> Room:
     """A room with these bounds."""
     return Room(Shared(BridgeOptions(**options)))  # type: ignore[arg-type] # counts only
+
+
+def arrival(size: int = 0, *, partition: int = 0, offset: int = 0, since: float = 0.0) -> Arrival:
+    """A record of so many bytes."""
+    record = Record("t", partition, offset, 0, None, b"x" * size, ())
+    return Arrival(record, None, since)  # type: ignore[arg-type] # no consumer is called
 
 
 async def is_open(subject: Room) -> bool:
@@ -25,10 +33,11 @@ async def is_open(subject: Room) -> bool:
 async def test_full_of_records() -> None:
     """Full at the bound, open again at three quarters."""
     subject = room(max_in_flight=4)
-    for _ in range(4):
-        subject.enter(1)
+    inside = [arrival() for _ in range(4)]
+    for each in inside:
+        subject.enter(each)
     full = await is_open(subject)
-    subject.leave(1)
+    subject.leave(inside[0])
 
     assert (full, await is_open(subject)) == (False, True)
 
@@ -36,9 +45,10 @@ async def test_full_of_records() -> None:
 async def test_full_of_bytes() -> None:
     """A few large values fill it too."""
     subject = room(max_in_flight_bytes=100)
-    subject.enter(100)
+    large = arrival(100)
+    subject.enter(large)
     full = await is_open(subject)
-    subject.leave(100)
+    subject.leave(large)
 
     assert (full, await is_open(subject)) == (False, True)
 
@@ -48,7 +58,7 @@ async def test_it_says_how_many_may_come_in() -> None:
     subject = room(max_in_flight=10, fetch_limit=8)
     first = await subject.wait()
     for _ in range(7):
-        subject.enter(0)
+        subject.enter(arrival())
     assert (first, await subject.wait()) == (8, 3)
 
 
@@ -56,7 +66,7 @@ async def test_narrowed_it_lets_in_what_senders_can_probe_with() -> None:
     """While Restate is away, next to nothing more is fetched."""
     subject = room(max_in_flight=1000, concurrency=4)
     for _ in range(4):
-        subject.enter(0)
+        subject.enter(arrival())
     subject.narrow()
     narrow = await is_open(subject)
     subject.widen()
@@ -64,12 +74,52 @@ async def test_narrowed_it_lets_in_what_senders_can_probe_with() -> None:
     assert (narrow, await is_open(subject)) == (False, True)
 
 
+async def test_vain_probes_let_in_one_more_each() -> None:
+    """After some seconds of them; else nothing healthy could ever be tried."""
+    now = 0.0
+    subject = Room(Shared(BridgeOptions(), Clocks(monotonic=lambda: now)))
+    for _ in range(100):
+        subject.enter(arrival())
+    subject.narrow()
+    subject.trickle()
+    before = await is_open(subject)
+    now = 30.0
+    subject.trickle()
+
+    assert (before, await is_open(subject)) == (False, True)
+
+
+async def test_a_partition_is_crowded_by_records_or_by_offsets() -> None:
+    """The room of one partition, or its commit window, is used up to three quarters."""
+    subject = Room(Shared(BridgeOptions(partition_in_flight=4, consumer=ConsumerOptions(window=100))))
+    full, far, roomy = arrival(partition=0), arrival(partition=1), arrival(partition=2)
+    for each in (full, arrival(), arrival(), far, arrival(partition=1, offset=75), roomy):
+        subject.enter(each)
+
+    assert [subject.crowded(each) for each in (full, far, roomy)] == [True, True, False]
+
+
+async def test_the_backlog_says_what_is_stuck() -> None:
+    """How old the oldest record is, how many are older than they should be, and where they are."""
+    shared = Shared(BridgeOptions(stuck_after=30.0), Clocks(monotonic=lambda: 100.0))
+    subject = Room(shared)
+    old = [arrival(since=10.0), arrival(since=70.0, partition=1)]
+    for each in (*old, arrival(since=71.0)):
+        subject.enter(each)
+    before = subject.backlog()
+    subject.leave(old[0])
+
+    assert (before.oldest_age, before.stuck, before.by_partition) == (90.0, 2, {0: 2, 1: 1})
+    assert subject.backlog().oldest_age == 30.0
+
+
 async def test_emptied_waits_for_the_last_one() -> None:
     """A drain ends when nothing is in flight."""
     subject = room()
-    subject.enter(0)
+    last = arrival()
+    subject.enter(last)
     waiting = asyncio.ensure_future(subject.emptied())
     await asyncio.sleep(0)
     assert not waiting.done()
-    subject.leave(0)
+    subject.leave(last)
     await asyncio.wait_for(waiting, 1)

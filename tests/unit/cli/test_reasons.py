@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kallback.bridge.decide import LATE
+from kallback.bridge.late import LATE
+from kallback.bridge.parking import PARKED
 from kallback.bridge.triage import REJECTED
 from kallback.cli.reasons import ADVICE
 from kallback.protocol import Unusable, Unverified
@@ -17,7 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 
 def test_every_reason_has_advice() -> None:
     """Those of the bridge and those of workers."""
-    written = {LATE, REJECTED, *Unverified, *Unusable, *DeadReason}
+    written = {LATE, PARKED, REJECTED, *Unverified, *Unusable, *DeadReason}
     assert written == set(ADVICE)
 
 

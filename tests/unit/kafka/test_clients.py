@@ -91,11 +91,18 @@ def test_an_option_that_librdkafka_refuses_is_an_error_of_configuration() -> Non
         build(Producer, confluent_config(KafkaSettings(extra={"no.such.option": "1"}), {}))
 
 
-def test_a_classic_member_is_cooperative_and_static_if_named() -> None:
-    """Offsets are ours, rebalances cooperative, membership static on request."""
-    config = consumer_config(KafkaSettings(), "g", ConsumerOptions(group_instance_id="me"))
+def test_a_classic_member_is_cooperative() -> None:
+    """Offsets are ours, rebalances cooperative, membership dynamic."""
+    config = consumer_config(KafkaSettings(), "g", ConsumerOptions())
     assert config["enable.auto.commit"] is False
     assert config["partition.assignment.strategy"] == "cooperative-sticky"
+    assert "group.instance.id" not in config
+
+
+def test_a_named_member_is_static_and_eager() -> None:
+    """A named member comes back into its last assignment, which must not be a half-made cooperative one."""
+    config = consumer_config(KafkaSettings(), "g", ConsumerOptions(group_instance_id="me"))
+    assert config["partition.assignment.strategy"] == "roundrobin"
     assert (config["group.instance.id"], config["isolation.level"]) == ("me", "read_committed")
 
 

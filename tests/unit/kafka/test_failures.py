@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.kafka.failures import error_for
+from kallback.kafka.failures import error_for, fatal_code
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -26,7 +26,8 @@ from kallback.protocol.errors import (
         (30, AccessDeniedError, "ACL"),
         (58, AccessDeniedError, "KALLBACK_KAFKA_SASL"),
         (-169, AccessDeniedError, "KALLBACK_KAFKA_SASL"),
-        (82, ConfigurationError, "group_instance_id"),
+        (82, ConfigurationError, "instance id"),
+        (26, ConfigurationError, "group.min.session.timeout.ms"),
         (111, KafkaUnavailableError, "session time-out"),
         (7, KafkaUnavailableError, "trying again may help"),
         (-192, KafkaUnavailableError, "trying again may help"),
@@ -37,3 +38,16 @@ def test_each_code_has_its_error_and_remedy(code: int, kind: type[KallbackError]
     error = error_for(code, "words", what="sending to 'orders'", topic="orders")
     assert type(error) is kind
     assert remedy in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("Fatal error: Broker: Static consumer fenced by other consumer with same group.instance.id", 82),
+        ("Broker: The instance ID is still used by another member in the consumer group", 111),
+        ("Local: something else", -150),
+    ],
+)
+def test_librdkafka_tells_fatal_errors_by_words(words: str, code: int) -> None:
+    """All of them come under one code."""
+    assert fatal_code(-150, words) == code

@@ -1,10 +1,10 @@
 import base64
 import os
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kallback.protocol import (
     Attempt,

@@ -113,6 +113,33 @@ async def test_the_context_says_what_the_headers_say(bench: Bench) -> None:
     assert task.traceparent == "00-aa-bb-01"
 
 
+async def test_results_stay_in_the_trace_of_their_task(bench: Bench) -> None:
+    """Trace headers are echoed by completed and failed results, and not made up."""
+    worker = bench.worker()
+
+    @worker.task(bench.prepare)
+    async def cook(order: Any, task: TaskContext) -> Any:
+        if task.task_id == "bad":
+            raise TaskFailure("OutOfStock", "no basil")
+        return bench.prepared_type(order.dish)
+
+    bench.send("good", traceparent="00-aa-bb-01", tracestate="a=1")
+    bench.send("bad", traceparent="00-aa-cc-01")
+    bench.send("untraced")
+    async with worker:
+        await bench.until(lambda: len(bench.results()) == 3, "three results")
+
+    traces = {
+        (it.key or b"").decode(): {name: value for name, value in it.headers if name.startswith("trace")}
+        for it in bench.broker.records(bench.topics.results)
+    }
+    assert traces == {
+        "good": {"traceparent": b"00-aa-bb-01", "tracestate": b"a=1"},
+        "bad": {"traceparent": b"00-aa-cc-01"},
+        "untraced": {},
+    }
+
+
 async def test_a_task_failure_travels_as_it_is(bench: Bench) -> None:
     """Every member of a `TaskFailure` reaches the caller."""
     worker = bench.worker()

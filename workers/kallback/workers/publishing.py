@@ -21,6 +21,7 @@ from kallback.protocol.errors import (
     KallbackError,
     RecordTooLargeError,
 )
+from kallback.protocol.headers import TRACEPARENT, TRACESTATE
 from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
@@ -63,15 +64,25 @@ def reply_for(ended: Ended, headers: TaskHeaders, function: TaskFunction, *, exp
         value = function.task_type.result_codec.encode(ended.value)
     except EncodeError as error:
         return failed_reply(headers, misfit_problem(headers.task_type, function.name, str(error)))
-    record = OutgoingRecord(headers.reply_to, value, headers.task_id.encode(), completed_headers(headers.token))
+    record = OutgoingRecord(
+        headers.reply_to, value, headers.task_id.encode(), _echo(completed_headers(headers.token), headers)
+    )
     return Reply(Status.COMPLETED, record)
 
 
 def failed_reply(headers: TaskHeaders, problem: Problem) -> Reply:
     """A failed result."""
     value = encode_problem(problem)
-    record = OutgoingRecord(headers.reply_to, value, headers.task_id.encode(), failed_headers(headers.token))
+    record = OutgoingRecord(
+        headers.reply_to, value, headers.task_id.encode(), _echo(failed_headers(headers.token), headers)
+    )
     return Reply(Status.FAILED, record)
+
+
+def _echo(own: tuple[tuple[str, bytes], ...], headers: TaskHeaders) -> tuple[tuple[str, bytes], ...]:
+    """A result belongs to the trace of its task, so that the bridge's span does."""
+    trace = ((TRACEPARENT, headers.traceparent), (TRACESTATE, headers.tracestate))
+    return (*own, *((name, value.encode()) for name, value in trace if value is not None))
 
 
 class Publisher:

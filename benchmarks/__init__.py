@@ -1,0 +1,13 @@
+"""`make bench`: the bridge beside what people would use instead, on a real Kafka and a real Restate, in one run.
+
+python -m benchmarks [--full] [--rounds 3] [--only drain,roundtrip,recovery,memory]
+python -m benchmarks.report      # writes the tables of docs/performance.md anew from benchmarks/out/bench.json
+
+world      servers, topics, keys and the Restate service of a run
+marks      how it is known when an awakeable was completed, whoever completed it
+records    results: signed, written to a topic; positions that a group committed
+processes  the commands that are measured, with their CPU and memory
+drains, roundtrips, recovery, memory      the measurements
+figures    medians, ratios and targets; pure
+report, plot                              what is made of the figures
+"""

@@ -1,0 +1,105 @@
+"""Runs the measurements in alternating rounds, prints what came out, writes `bench.json` and the plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import drains, machine, memory, recovery, report, roundtrips
+from benchmarks.figures import Samples
+from benchmarks.world import World, open_world
+
+OUT: Final = Path(__file__).parent / "out"
+PARTS: Final = ("drain", "roundtrip", "recovery", "memory")
+_MEMORY: Final = 100_000
+_MEMORY_FULL: Final = 1_000_000
+
+
+def main() -> None:
+    """Run."""
+    options = _options()
+    began = time.monotonic()
+    with open_world() as world:
+        document: dict[str, Any] = {"machine": machine.describe(world.stack), "options": _told(options)}
+        surroundings = [_surroundings()]
+        samples = _measure(world, options, surroundings)
+    document |= {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "took_s": round(time.monotonic() - began),
+        "surroundings": surroundings,
+        **samples.nested(),
+        "rounds": samples.values,
+        "absent": samples.absent,
+    }
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "bench.json").write_text(json.dumps(document, indent=2) + "\n")
+    print(report.as_text(document))
+    _plot(samples, out / "bench.png")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="of each measurement, alternating (default 3)")
+    parser.add_argument("--results", type=int, default=20_000, help="in the topic that the bridge drains")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--full", action="store_true", help=f"measure memory over {_MEMORY_FULL:,} results")
+    parser.add_argument("--out", type=Path, default=OUT, help="directory of bench.json and the plot")
+    options = parser.parse_args()
+    options.memory_results = _MEMORY_FULL if options.full else _MEMORY
+    return options
+
+
+def _told(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that say what was measured."""
+    return {name: value for name, value in vars(options).items() if name != "out"}
+
+
+def _measure(world: World, options: argparse.Namespace, surroundings: list[dict[str, float]]) -> Samples:
+    samples, parts = Samples(), options.only.split(",")
+    amounts = drains.Amounts(bridge=options.results)
+    for number in range(1, options.rounds + 1):
+        print(f"round {number} of {options.rounds}, {surroundings[-1]}", flush=True)
+        before = {key: len(values) for key, values in samples.values.items()}
+        if "drain" in parts:
+            drains.measure(world, samples, amounts)
+        if "roundtrip" in parts:
+            with roundtrips.kitchen(world):
+                roundtrips.measure(world, samples)
+        if "recovery" in parts:
+            recovery.measure(world, samples, 3 * options.results)
+        surroundings.append(_surroundings())
+        _show(samples, before)
+    if "memory" in parts:
+        print(f"memory, {options.memory_results:,} results", flush=True)
+        memory.measure(world, samples, options.memory_results)
+    return samples
+
+
+def _surroundings() -> dict[str, float]:
+    """What else was going on, as far as it can be seen."""
+    return {"load_average": machine.load_average(), "yardstick_us": machine.yardstick()}
+
+
+def _show(samples: Samples, before: dict[str, int]) -> None:
+    """What a round brought: a run takes minutes, and one wants to see that it gets somewhere."""
+    for key, values in samples.values.items():
+        if len(values) > before.get(key, 0):
+            print(f"  {key} {report.number(values[-1])}", flush=True)
+
+
+def _plot(samples: Samples, path: Path) -> None:
+    try:
+        from benchmarks.plot import draw  # noqa: PLC0415 - it alone needs matplotlib
+    except ModuleNotFoundError as error:
+        print(f'no plot, for {error.name} is missing: pip install "kallback[bench]"')
+    else:
+        print(f"plot: {draw(samples, path)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Results for a run, as workers would write them, and what a consumer group has committed."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from kallback.protocol import Attempt, AwakeableId, Keyring, Token, completed_headers, task_id_of
+
+PARTITIONS: Final = 4
+VALUE: Final = b'{"shelf":"B3","minutes":12,"note":"no onions","price":"18.40"}'
+TASK_TYPE: Final = "bench.drain"
+
+Place = tuple[int, int]
+"""Partition, and how many records lie before in it."""
+
+
+def places(count: int, partitions: int = PARTITIONS) -> Iterator[Place]:
+    """Where the records of a topic go: partitions take turns."""
+    for number in range(count):
+        yield number % partitions, number // partitions
+
+
+def edges(count: int, partitions: int = PARTITIONS) -> list[Place]:
+    """The first and the last record of each partition."""
+    everywhere = list(places(count, partitions))
+    return [*everywhere[:partitions], *everywhere[-partitions:]]
+
+
+def every(step: int, count: int, partitions: int = PARTITIONS) -> list[Place]:
+    """One record in `step` of each partition, beginning with its first."""
+    return [place for place in places(count, partitions) if place[1] % step == 0]
+
+
+def unknown_awakeable() -> AwakeableId:
+    """An id of which Restate accepts completions, though nobody waits."""
+    raw = os.urandom(24) + (17).to_bytes(4, "big")
+    return AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def token_for(awakeable: AwakeableId) -> Token:
+    """A token as an sdk would make it."""
+    return Token(TASK_TYPE, task_id_of(os.urandom(12)), Attempt(1), awakeable, int((time.time() + 86_400) * 1000))
+
+
+class Writer:
+    """Writes results to a topic.
+
+    Args:
+        keyring: signs.
+        audience: what the tokens are bound to.
+    """
+
+    def __init__(self, bootstrap_servers: str, keyring: Keyring, audience: str) -> None:
+        self._keyring, self._audience = keyring, audience
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap_servers, "linger.ms": 20, "acks": "all", "log_level": 0}
+        )
+        self._failures: list[str] = []
+
+    def signed(self, topic: str, where: Iterator[Place], marked: Mapping[Place, str]) -> None:
+        """Write signed results; `marked` says which of them complete an awakeable that exists."""
+        for place in where:
+            awakeable = AwakeableId(marked[place]) if place in marked else unknown_awakeable()
+            token = self._keyring.sign(token_for(awakeable), self._audience)
+            self._produce(topic, place[0], VALUE, [*completed_headers(token)])
+        self._flush()
+
+    def plain(self, topic: str, where: Iterator[Place], marked: Mapping[Place, str]) -> None:
+        """Write what a handler behind Restate's own subscription can read: it sees no headers."""
+        for place in where:
+            awakeable = marked.get(place) or unknown_awakeable()
+            self._produce(topic, place[0], b'{"id":"%b","value":%b}' % (awakeable.encode(), VALUE), [])
+        self._flush()
+
+    def _produce(self, topic: str, partition: int, value: bytes, headers: list[tuple[str, str | bytes | None]]) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, partition=partition, headers=headers, on_delivery=self._note)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _note(self, error: object, _message: Message) -> None:
+        if error is not None:
+            self._failures.append(str(error))
+
+    def _flush(self) -> None:
+        left = self._producer.flush(60)
+        if left or self._failures:
+            raise RuntimeError(f"{left + len(self._failures)} records were not written: {self._failures[:1]}")
+
+
+class Positions:
+    """What a group has committed of a topic."""
+
+    def __init__(self, bootstrap_servers: str, group: str, topic: str, partitions: int = PARTITIONS) -> None:
+        self._client = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
+        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
+
+    def read(self) -> list[int]:
+        """The committed position of each partition; 0 where there is none."""
+        found = self._client.committed(self._partitions, timeout=10)
+        return [max(0, each.offset) for each in found]
+
+    def wait(self, total: int, patience: float) -> None:
+        """Wait until the positions add up to `total`.
+
+        Raises:
+            TimeoutError: they do not within `patience` seconds.
+        """
+        deadline = time.monotonic() + patience
+        while sum(self.read()) < total:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {patience:g} s the group has committed {self.read()}, not {total} in all")
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """Close the client; it never joined the group."""
+        self._client.close()

@@ -1,0 +1,65 @@
+"""The Restate service of a run, in a process of its own: handlers that wait, and the ways to complete them.
+
+`Waiting/wait` leaves marks. `Native/resolve` is the sink of Restate's own Kafka subscription. `Trips` has the two round
+trips: the same handler, completed by a post of this process or through task topic, worker and bridge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import timedelta
+from typing import Any, Final
+
+import restate
+from restate.serde import BytesSerde
+
+from benchmarks import marks
+from benchmarks.poster import Poster
+from benchmarks.worker import echo
+from kallback.sdk import Callbacks
+
+_BYTES: Final = BytesSerde()
+
+callbacks = Callbacks.from_env()
+poster = Poster(os.environ["KALLBACK_RESTATE_INGRESS_URL"], connections=64)
+posts: set[asyncio.Task[Any]] = set()
+
+waiting = restate.Service("Waiting", journal_retention=timedelta(0))
+native = restate.Service("Native")
+trips = restate.Service("Trips", journal_retention=timedelta(0))
+
+
+@waiting.handler()
+async def wait(ctx: restate.Context, name: str) -> None:
+    """Wait on an awakeable, and say when and for how long."""
+    awakeable, completed = ctx.awakeable(serde=_BYTES)
+    marks.leave(marks.WAITS, name, awakeable)
+    await completed
+    marks.leave(marks.DONE, name, repr(time.monotonic()))
+
+
+@native.handler()
+async def resolve(ctx: restate.Context, item: dict[str, Any]) -> None:
+    """Resolve what a Kafka record names: no token, nothing checked, the least that such a handler can do."""
+    ctx.resolve_awakeable(item["id"], item["value"])
+
+
+@trips.handler()
+async def direct(ctx: restate.Context, text: str) -> str:
+    """Wait for a value that this process posts itself, outside of the journal: nothing could be cheaper."""
+    awakeable, completed = ctx.awakeable(type_hint=str)
+    post = asyncio.create_task(poster.post(f"/restate/awakeables/{awakeable}/resolve", f'"{text}"'.encode()))
+    posts.add(post)
+    post.add_done_callback(posts.discard)
+    return await completed
+
+
+@trips.handler()
+async def kallback(ctx: restate.Context, text: str) -> str:
+    """Wait for the same value from a worker."""
+    return await callbacks.call(ctx, echo, text)
+
+
+app = restate.app([waiting, native, trips, *callbacks.services])

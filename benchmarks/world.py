@@ -1,0 +1,132 @@
+"""What all measurements of a run share: one Kafka, one Restate, the service, a key, and topics for each measurement."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import secrets
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from benchmarks import marks
+from benchmarks.records import PARTITIONS, Place, Writer
+from benchmarks.worker import echo
+from kallback.protocol import Keyring
+from kallback.settings import Topics
+from kallback.testing import KafkaServer, RestateOptions, ServiceProcess, Stack, TopicFactory, start_stack
+from kallback.testing.embedded_kafka import EmbeddedKafka
+from kallback.testing.processes import make_tree, remove_tree
+
+AUDIENCE: Final = "bench"
+ROOT: Final = Path(__file__).parents[1]
+_SERVICE: Final = "benchmarks.service:app"
+_SUSPENDS_SOON: Final = {"worker.invoker.inactivity-timeout": "1s"}
+"""Handlers that wait longer are suspended, as in real life; and Restate has nothing to resume when it comes back."""
+
+
+class World:
+    """The place where a run happens.
+
+    Args:
+        stack: a real Kafka and a real Restate of this run's own.
+        directory: for logs and marks.
+    """
+
+    def __init__(self, stack: Stack, directory: Path) -> None:
+        key = base64.b64encode(secrets.token_bytes(32)).decode()
+        self.stack = stack
+        self.directory = directory
+        self.keyring = Keyring.parse(f"k1:{key}")
+        self.marks = marks.Marks(directory / "marks")
+        self.writer = Writer(stack.bootstrap_servers, self.keyring, AUDIENCE)
+        self._topics = TopicFactory(stack.kafka)
+        self._numbers = itertools.count()
+        self.home = Topics(prefix="bench.")
+        self._env = {
+            "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
+            "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
+            "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
+            "KALLBACK_KEYS": f"k1:{key}",
+            "KALLBACK_AUDIENCE": AUDIENCE,
+            marks.VARIABLE: str(directory / "marks"),
+        }
+
+    def make_topics(self, *names: str, partitions: int = PARTITIONS) -> Topics:
+        """Kallback's topics under a new prefix, and others by their own names."""
+        topics = Topics(prefix=f"bench{next(self._numbers)}.")
+        self._topics.make([*topics.all(), *names], partitions=partitions)
+        return topics
+
+    def make_home(self) -> None:
+        """The topics of the round trips: those that the service knows."""
+        self._topics.make([*self.home.all(), echo.name], partitions=PARTITIONS)
+
+    def env(self, topics: Topics) -> dict[str, str]:
+        """Variables of processes that work on these topics."""
+        return self._env | {"KALLBACK_TOPICS_PREFIX": topics.prefix}
+
+    def log(self, name: str) -> Path:
+        """A log file of its own for each process."""
+        return self.directory / f"{name}-{next(self._numbers)}.log"
+
+    def mark(self, places: Iterable[Place]) -> Marked:
+        """Have a handler wait for each of these records."""
+        names = {place: f"m{next(self._numbers)}" for place in places}
+        with httpx.Client(base_url=self.stack.ingress_url, timeout=30) as http:
+            for name in names.values():
+                http.post("/Waiting/wait/send", json=name).raise_for_status()
+        awakeables = self.marks.awakeables(names.values())
+        return Marked(names, {place: awakeables[name] for place, name in names.items()})
+
+    @contextmanager
+    def service(self) -> Generator[ServiceProcess]:
+        """Serve the run's Restate service, the notifier included."""
+        process = ServiceProcess(_SERVICE, self.stack.restate, env=self.env(self.home), cwd=ROOT)
+        try:
+            process.start()
+            yield process
+        finally:
+            process.close()
+
+
+class Marked:
+    """Records that complete handlers which really wait.
+
+    Attributes:
+        names: of the handlers, by their record's place.
+        awakeables: their ids, likewise.
+    """
+
+    def __init__(self, names: dict[Place, str], awakeables: dict[Place, str]) -> None:
+        self.names = names
+        self.awakeables = awakeables
+
+
+@contextmanager
+def open_world() -> Generator[World]:
+    """Start everything, end it at the end.
+
+    Raises:
+        SystemExit: there is no real Kafka here.
+    """
+    with start_stack(restate=RestateOptions(configuration=_SUSPENDS_SOON)) as stack:
+        _insist_on_real(stack.kafka)
+        directory = make_tree("bench", keep="BENCH_KEEP" in os.environ)
+        try:
+            world = World(stack, directory)
+            world.make_home()
+            with world.service():
+                yield world
+        finally:
+            if "BENCH_KEEP" not in os.environ:
+                remove_tree(directory)
+
+
+def _insist_on_real(kafka: KafkaServer) -> None:
+    if isinstance(kafka, EmbeddedKafka):
+        raise SystemExit("figures of an embedded broker mean nothing: install Java and Maven for a real Kafka")

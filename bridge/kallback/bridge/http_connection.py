@@ -1,0 +1,189 @@
+"""One keep-alive HTTP/1.1 connection: a request goes out, its answer comes in, then the next. The parser is llhttp's.
+
+A callback protocol, because a coroutine and a timer for each request cost more than the request itself: see
+docs/decisions/0009-own-http-client.md. The owner holds the connections, gives each at most one request at a time, and
+sweeps for deadlines that have passed.
+
+Whoever answers may be anybody. Of one answer at most `HEAD_LIMIT` and the body's limit are read; once its head is
+there its status counts, however the rest ends; a connection that says anything unasked is dropped, for its next words
+would be taken for the answer to another request. Interim answers (1xx) are skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+import httptools
+import msgspec
+
+from kallback.protocol import ConfigurationError, RestateUnavailableError
+
+HEAD_LIMIT: Final = 65_536
+_FINAL: Final = 200
+_TOO_LARGE: Final = 413
+
+
+class HttpAnswer(msgspec.Struct, frozen=True):
+    """What came back: the status, Retry-After, and the beginning of the body."""
+
+    status: int
+    retry_after: str | None = None
+    body: bytes = b""
+
+
+class HttpTimeoutError(RestateUnavailableError):
+    """No whole answer within the time-out."""
+
+
+HttpResult = HttpAnswer | RestateUnavailableError | ConfigurationError
+Told = Callable[[HttpResult], None]
+
+
+class Owner(Protocol):
+    """Who holds connections."""
+
+    address: str
+    body_limit: int
+
+    def opened(self, connection: Connection) -> None:
+        """It can be used."""
+        ...
+
+    def freed(self, connection: Connection) -> None:
+        """It can be used again."""
+        ...
+
+    def dropped(self, connection: Connection) -> None:
+        """It must not be used any more; may be told twice."""
+        ...
+
+    def closed(self, connection: Connection) -> None:
+        """Its socket is closed."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """A connection of an owner.
+
+    Attributes:
+        deadline: the loop's time at which the owner calls `expire`: busy, the request's; idle, that of idleness.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        self.deadline = math.inf
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._told: Told | None = None
+        self._status = self._received = self._body_size = 0
+        self._retry_after: str | None = None
+        self._body: list[bytes] = []
+        self._whole = self._reusable = False
+
+    def send(self, request: bytes, told: Told, deadline: float) -> None:
+        """Send a request on an idle connection; `told` is called once, later."""
+        self._told = told
+        self.deadline = deadline
+        self._status = self._received = self._body_size = 0
+        self._retry_after = None
+        if self._body:
+            self._body = []
+        self._whole = self._reusable = False
+        if self._transport is not None:
+            self._transport.write(request)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self._end(HttpTimeoutError(f"{self._owner.address} gives no answer in time"))
+
+    def abort(self, why: str) -> None:
+        """Close at once, whatever is under way."""
+        self._end(self._unusable(why))
+
+    # What asyncio tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected, TLS included."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer, or of something that nobody asked for."""
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._end(self._unusable("that is not HTTP/1.1"))
+            return
+        if self._whole and self._reusable and self._told is not None:
+            told, self._told = self._told, None
+            answer = self._answer()  # before the connection is free: the next request makes room for its own
+            self._owner.freed(self)
+            told(answer)
+        elif self._whole or self._told is None or self._received > HEAD_LIMIT + self._owner.body_limit:
+            self._end(self._unusable("its answer's head is too large"))
+
+    def eof_received(self) -> None:
+        """The other side sends no more."""
+        self._end(self._unusable("it closed the connection"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self._end(self._unusable(f"the connection broke: {exc or 'closed'}"))
+        self._owner.closed(self)
+
+    # What the parser tells.
+
+    def on_message_begin(self) -> None:
+        """An answer begins; a second one was not asked for."""
+        if self._whole:
+            self._reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the head, or a trailer."""
+        if len(name) == 11 and not self._status and name.lower() == b"retry-after":  # noqa: PLR2004 - its length
+            self._retry_after = value.decode("ascii", "replace")
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        status = self._parser.get_status_code()
+        if status < _FINAL:
+            self._retry_after = None
+        elif not self._whole:
+            self._status = status
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        room = self._owner.body_limit - self._body_size
+        if room > 0 and not self._whole:
+            self._body.append(body[:room])
+            self._body_size += len(body)
+
+    def on_message_complete(self) -> None:
+        """The answer is there, unless it was an interim one."""
+        if self._status and not self._whole:
+            self._whole, self._reusable = True, self._parser.should_keep_alive() and self._has_sent_all()
+
+    def _has_sent_all(self) -> bool:
+        """Whether the answer was given to a whole request: what is left of one would be read as the next."""
+        return self._status != _TOO_LARGE and (
+            self._transport is not None and self._transport.get_write_buffer_size() == 0
+        )
+
+    def _answer(self) -> HttpAnswer:
+        return HttpAnswer(self._status, self._retry_after, b"".join(self._body) if self._body else b"")
+
+    def _unusable(self, why: str) -> RestateUnavailableError:
+        return RestateUnavailableError(f"{self._owner.address} gives no usable answer ({why})")
+
+    def _end(self, failure: RestateUnavailableError) -> None:
+        """The connection ends; what is known of the answer counts."""
+        self._owner.dropped(self)
+        if self._transport is not None:
+            self._transport.abort()
+        told, self._told = self._told, None
+        if told is not None:
+            told(self._answer() if self._status else failure)

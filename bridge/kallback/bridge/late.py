@@ -1,0 +1,121 @@
+"""What is done with a late result: per task type, dead letter (the default), drop, or hand it to a Restate handler."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from kallback.protocol import Answer, Completed, ConfigurationError, Token
+
+LATE: Final = "late"
+DROPPED: Final = "late-dropped"
+HANDLED: Final = "late-handled"
+SPARED: Final = frozenset({DROPPED, HANDLED})
+"""Reasons that leave no dead letter, though the outcome does."""
+
+_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HANDLER: Final = re.compile(rf"handler:({_NAME})/({_NAME})", re.ASCII)
+
+
+class ToDeadLetters(msgspec.Struct, frozen=True):
+    """Keep it where people can look at it."""
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """Forget it: nobody waits, and the work is worth nothing by itself."""
+
+
+class ToHandler(msgspec.Struct, frozen=True):
+    """Hand it to a handler of a Restate service, so that the work is not wasted."""
+
+    service: str
+    handler: str
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.handler}"
+
+
+LatePolicy = ToDeadLetters | Drop | ToHandler
+
+
+class LatePolicies(msgspec.Struct, frozen=True):
+    """One policy for each task type.
+
+    Attributes:
+        default: for types without their own.
+        by_type: by task type name.
+    """
+
+    default: LatePolicy = ToDeadLetters()
+    by_type: Mapping[str, LatePolicy] = {}
+
+    def of(self, task_type: str) -> LatePolicy:
+        """The policy of a task type."""
+        return self.by_type.get(task_type, self.default)
+
+    def handlers(self) -> frozenset[ToHandler]:
+        """The handlers that some policy names."""
+        return frozenset(it for it in (self.default, *self.by_type.values()) if isinstance(it, ToHandler))
+
+
+def read_policies(texts: Iterable[str]) -> LatePolicies:
+    """Read `POLICY` (the default) and `TYPE=POLICY`; a policy is `dead-letter`, `drop` or `handler:Service/handler`.
+
+    Raises:
+        ConfigurationError: a text that says nothing, or two that contradict each other.
+    """
+    found: dict[str, LatePolicy] = {}
+    for text in texts:
+        task_type, named, policy = text.rpartition("=")
+        if (named and not task_type) or task_type in found:
+            raise ConfigurationError(f"late policy {text!r}: name each task type once, and one default at most")
+        found[task_type] = _read(policy, text)
+    return LatePolicies(found.pop("", ToDeadLetters()), found)
+
+
+def _read(policy: str, text: str) -> LatePolicy:
+    if policy == "dead-letter":
+        return ToDeadLetters()
+    if policy == "drop":
+        return Drop()
+    if (named := _HANDLER.fullmatch(policy)) is not None:
+        return ToHandler(named[1], named[2])
+    raise ConfigurationError(
+        f"late policy {text!r} is not known: write dead-letter, drop or handler:Service/handler, and a task type and = "
+        "before it if it is for one type only"
+    )
+
+
+class LateResult(msgspec.Struct, frozen=True):
+    """A result that nobody waits for any more.
+
+    Attributes:
+        at_ms: when the worker's record came to Kafka, epoch milliseconds.
+    """
+
+    token: Token
+    answer: Answer
+    at_ms: int
+
+    @property
+    def key(self) -> str:
+        """Idempotency key: copies of one attempt's result make one invocation."""
+        return f"{self.token.task_id}-{self.token.attempt}"
+
+    def body(self) -> bytes:
+        """What the handler is given: JSON, the worker's own bytes spliced in."""
+        token, answer = self.token, self.answer
+        facts: dict[str, str | int] = {
+            "task": token.task_id,
+            "attempt": token.attempt,
+            "type": token.task_type,
+            "deadline": token.deadline_ms,
+            "at": self.at_ms,
+        }
+        head = msgspec.json.encode(facts)[:-1]
+        if isinstance(answer, Completed):
+            return b'%b,"status":"completed","value":%b}' % (head, answer.value)
+        return b'%b,"status":"failed","error":%b}' % (head, answer.error)

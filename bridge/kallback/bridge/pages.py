@@ -1,0 +1,153 @@
+"""A few read-only pages over HTTP, on the event loop of whatever is looked at: that they are answered is half the news.
+
+No library: those that only serve metrics do it in a thread, which would go on answering while the loop hangs, and a web
+framework is large for three pages. So this is the least of HTTP/1.1: GET and HEAD, one request per connection, no
+bodies. A client can hold one of few places for a few seconds and send a few kilobytes; when all places are taken, the
+oldest one is thrown out.
+
+Who owns what: one task per connection, ended by `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from kallback.protocol import ConfigurationError
+from kallback.settings import named_log
+
+TEXT: Final = "text/plain; charset=utf-8"
+_HEAD_LIMIT: Final = 8 * 1024
+_PLACES: Final = 32
+_PATIENCE: Final = 5.0
+_log: Final = named_log("kallback.bridge")
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What is answered."""
+
+    body: bytes
+    content_type: str = TEXT
+    status: HTTPStatus = HTTPStatus.OK
+
+
+Pages = Mapping[str, Callable[[str], Page]]
+"""By path: called with the request's `Accept`; must not block."""
+
+
+class PageServer:
+    """Serves pages until it is stopped.
+
+    Args:
+        host: address to listen on.
+        port: 0 takes a free one.
+        patience: seconds from a client's connect to the end of the answer.
+    """
+
+    def __init__(self, pages: Pages, host: str, port: int, *, patience: float = _PATIENCE) -> None:
+        self._pages = pages
+        self._host = host
+        self._port = port
+        self._patience = patience
+        self._server: asyncio.Server | None = None
+        self._places: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # those that were thrown out included, until they have ended
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port if self._server is None else int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigurationError: the port cannot be had.
+        """
+        try:
+            self._server = await asyncio.start_server(self._seat, self._host, self._port, limit=_HEAD_LIMIT)
+        except (OSError, OverflowError) as error:
+            raise ConfigurationError(
+                f"cannot listen on {self._host}:{self._port} ({error}): choose another --health-port or --health-host"
+            ) from None
+
+    async def stop(self) -> None:
+        """Close everything; stopping twice is fine."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await server.wait_closed()
+
+    def _seat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._places) >= _PLACES:
+            self._places.pop(next(iter(self._places))).transport.abort()
+        task = asyncio.create_task(self._serve(reader, writer), name="kallback-bridge-page")
+        self._places[task] = writer
+        self._tasks.add(task)
+        task.add_done_callback(self._leave)
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        self._places.pop(task, None)
+        self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                writer.write(await self._answer(reader))
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            pass  # a client that went away, or took too long
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return _response(_plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+        request, *lines = head.decode("latin-1").split("\r\n")
+        parts = request.split(" ")
+        if len(parts) != 3 or not parts[2].startswith("HTTP/1."):  # noqa: PLR2004 - method, target, version
+            return _response(_plain(HTTPStatus.BAD_REQUEST))
+        method, target, _ = parts
+        if method not in {"GET", "HEAD"}:
+            return _response(_plain(HTTPStatus.METHOD_NOT_ALLOWED), "Allow: GET, HEAD\r\n")
+        response = _response(self._page(target.partition("?")[0], _accept(lines)))
+        return response if method == "GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+    def _page(self, path: str, accept: str) -> Page:
+        make = self._pages.get(path)
+        if make is None:
+            return Page(f"there is {', '.join(self._pages)}\n".encode(), status=HTTPStatus.NOT_FOUND)
+        try:
+            return make(accept)
+        except Exception as error:  # noqa: BLE001 - a defect of a page is no reason to end what it tells of
+            _log.error("a page failed", path=path, detail=f"{type(error).__name__}: {error}")
+            return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _plain(status: HTTPStatus) -> Page:
+    return Page(f"{status.phrase}\n".encode(), status=status)
+
+
+def _accept(lines: list[str]) -> str:
+    named = (line.partition(":") for line in lines)
+    return ",".join(value.strip() for name, _, value in named if name.lower() == "accept")
+
+
+def _response(page: Page, more: str = "") -> bytes:
+    head = (
+        f"HTTP/1.1 {page.status.value} {page.status.phrase}\r\n"
+        f"Content-Type: {page.content_type}\r\nContent-Length: {len(page.body)}\r\n"
+        f"Cache-Control: no-store\r\nConnection: close\r\n{more}\r\n"
+    )
+    return head.encode() + page.body

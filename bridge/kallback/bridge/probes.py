@@ -1,0 +1,130 @@
+"""What `/livez` and `/readyz` say, and why. Synchronous: whoever serves them asks, and looks every second.
+
+*Live* means that a restart would not help: the loop turns (or nothing would be answered), the Kafka client polls, and
+with records in flight something happens: a reply of Restate, whichever, a settled record, a write to Kafka that
+succeeds or fails. Outages of Kafka and Restate are no reason to restart, so they never make a bridge dead.
+
+*Ready* means that results are completed now: started and not draining, a member of the group (perhaps the spare one,
+without partitions), Restate not away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from kallback.bridge.options import BridgeOptions
+from kallback.bridge.stats import Phase, Stats
+from kallback.kafka import Standing
+
+STUCK_AFTER: Final = 60.0
+"""Seconds without any progress: several times the longest request time-out and the longest wait between attempts."""
+_SPARE: Final = 20.0
+
+
+class Watched(Protocol):
+    """What is looked at: a bridge."""
+
+    @property
+    def stats(self) -> Stats:
+        """Counters."""
+        ...
+
+    @property
+    def options(self) -> BridgeOptions:
+        """How it behaves."""
+        ...
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        ...
+
+    def standing(self) -> Standing | None:
+        """How it stands in its group."""
+        ...
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a probe says.
+
+    Attributes:
+        reasons: why not; empty if `ok`.
+        in_flight: records fetched and not settled.
+        partitions: how many this bridge owns; None while it has no consumer.
+        lag: of these; None while any of them is unknown.
+        restate: `available` or `away`.
+    """
+
+    ok: bool
+    reasons: list[str]
+    phase: Phase
+    in_flight: int
+    partitions: int | None
+    lag: int | None
+    restate: str
+
+
+def readiness(bridge: Watched) -> Verdict:
+    """Whether results are completed now."""
+    standing, reasons = bridge.standing(), list[str]()
+    if bridge.phase is not Phase.RUNNING:
+        reasons.append(f"the bridge is {bridge.phase}")
+    elif standing is None:
+        reasons.append("Kafka is away: the consumer is being replaced")
+    elif not standing.joined:
+        reasons.append("the consumer group has not given this bridge its share yet")
+    if bridge.stats.away:
+        reasons.append("Restate is away: fetching has stopped")
+    return _verdict(bridge, reasons)
+
+
+class Liveness:
+    """Remembers since when nothing happens.
+
+    Args:
+        monotonic: the clock of `Standing.polled`.
+        stuck_after: seconds.
+    """
+
+    def __init__(self, bridge: Watched, monotonic: Callable[[], float], stuck_after: float = STUCK_AFTER) -> None:
+        self._bridge = bridge
+        self._monotonic = monotonic
+        self._stuck_after = stuck_after
+        self._patience = max(stuck_after, bridge.options.consumer.drain_timeout + _SPARE)  # a rebalance stops polling
+        self._moved_at = monotonic()
+        self._seen = -1
+
+    def look(self) -> None:
+        """Note whether something happened since the last look."""
+        stats = self._bridge.stats
+        happened = stats.settled + stats.replies.total() + stats.late_replies.total() + stats.write_retries
+        if happened != self._seen or not stats.in_flight:
+            self._seen, self._moved_at = happened, self._monotonic()
+
+    def verdict(self) -> Verdict:
+        """Whether the bridge makes progress, or has nothing to do."""
+        self.look()
+        now, standing, reasons = self._monotonic(), self._bridge.standing(), list[str]()
+        if standing is not None and now - standing.polled > self._patience:
+            reasons.append(f"the Kafka client has not polled for {now - standing.polled:.0f} s")
+        if now - self._moved_at > self._stuck_after:
+            reasons.append(f"records are in flight, and nothing has happened for {now - self._moved_at:.0f} s")
+        return _verdict(self._bridge, reasons)
+
+
+def _verdict(bridge: Watched, reasons: list[str]) -> Verdict:
+    standing = bridge.standing()
+    lags = [] if standing is None else [each.lag for each in standing.partitions.values()]
+    known = [lag for lag in lags if lag is not None]
+    return Verdict(
+        ok=not reasons,
+        reasons=reasons,
+        phase=bridge.phase,
+        in_flight=bridge.stats.in_flight,
+        partitions=None if standing is None else len(lags),
+        lag=sum(known) if standing is not None and len(known) == len(lags) else None,
+        restate="away" if bridge.stats.away else "available",
+    )

@@ -1,0 +1,138 @@
+"""One OpenTelemetry span for each result record that carries a `traceparent`: the last hop of a task's trace.
+
+    tracing = otlp_tracing(group)
+    async with tracing:
+        await Bridge(settings, on_settled=tracing.settled).run()
+
+The span lies between the fetch of the record and its outcome. It is made afterwards, from what `on_settled` tells, so
+that a bridge without tracing does not know of it: nothing is imported and nothing is asked per record. Records of
+unproven origin leave no span, for anybody could write into anybody's trace. Where spans go, which are sampled and under
+which name is said by OpenTelemetry's own variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from kallback.bridge.stats import Settled
+from kallback.kafka import Record
+from kallback.protocol import Outcome, Token
+from kallback.protocol.headers import TRACEPARENT, TRACESTATE
+
+SPAN: Final = "kallback.bridge complete"
+_FLUSH: Final = 5.0
+_GOOD: Final = frozenset({Outcome.DELIVERED, Outcome.DUPLICATE})
+_CONTEXT: Final = TraceContextTextMapPropagator()
+
+
+def otlp_tracing(group: str) -> Tracing:
+    """Spans to an OTLP collector over HTTP, in batches, from a thread."""
+    named = Resource({"service.name": "kallback-bridge"})
+    provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider, group)
+
+
+class Tracing:
+    """Turns settled records into spans.
+
+    Args:
+        provider: where spans go; shut down by `stop`.
+        group: consumer group of the bridge.
+        flush: seconds that stopping waits for the last spans to be sent.
+    """
+
+    def __init__(self, provider: TracerProvider, group: str, *, flush: float = _FLUSH) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("kallback.bridge")
+        self._group = group
+        self._flush = flush
+
+    def settled(self, settled: Settled) -> None:
+        """Make the span of one record, if it is part of a trace; for `Bridge(on_settled=...)`."""
+        carrier = None if settled.target is None else _carrier(settled.record)
+        if carrier is None:
+            return
+        parent = _CONTEXT.extract(carrier)
+        if not trace.get_current_span(parent).get_span_context().is_valid:
+            return
+        end = time.time_ns()
+        span = self._tracer.start_span(
+            SPAN,
+            parent,
+            SpanKind.CONSUMER,
+            self._attributes(settled),
+            start_time=end - int((time.monotonic() - settled.since) * 1e9),
+        )
+        if settled.outcome not in _GOOD:
+            span.set_status(Status(StatusCode.ERROR, settled.reason))
+        span.end(end)
+
+    async def stop(self) -> None:
+        """Send what is left, as long as `flush` allows; stopping twice is fine."""
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # the loop has not waited
+                loop.call_soon_threadsafe(over.set)
+
+        threading.Thread(target=shut_down, name="kallback-tracing-end", daemon=True).start()
+        try:
+            async with asyncio.timeout(self._flush):
+                await over.wait()
+        except TimeoutError:
+            pass  # no collector: the process does not stay for it
+
+    def _attributes(self, settled: Settled) -> dict[str, AttributeValue]:
+        record, target = settled.record, settled.target
+        attributes: dict[str, AttributeValue] = {
+            "messaging.system": "kafka",
+            "messaging.operation.name": "complete",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": record.topic,
+            "messaging.destination.partition.id": str(record.partition),
+            "messaging.kafka.offset": record.offset,
+            "messaging.consumer.group.name": self._group,
+            "kallback.outcome": settled.outcome.value,
+        }
+        if settled.reason is not None:
+            attributes["kallback.reason"] = settled.reason
+        if isinstance(target, Token):
+            attributes["kallback.task.type"] = target.task_type
+            attributes["kallback.task.id"] = target.task_id
+            attributes["kallback.task.attempt"] = target.attempt
+        return attributes
+
+    async def __aenter__(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+
+def _carrier(record: Record) -> dict[str, str] | None:
+    found = {
+        name: value.decode("ascii", "replace")
+        for name, value in record.headers
+        if value is not None and name in {TRACEPARENT, TRACESTATE}
+    }
+    return found if TRACEPARENT in found else None

@@ -1,0 +1,100 @@
+"""`python -m chaos`: plays a seed, prints what happened, answers 1 if anything is off."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from chaos.checks import check_all, doubled, lost
+from chaos.evidence import Check
+from chaos.plan import Plan, make_plan
+from chaos.run import Story, perform
+
+EXIT_WRONG: Final = 1
+EXIT_INTERRUPTED: Final = 130
+_SHOWN: Final = 20
+
+
+class _Teller:
+    """Prints lines with the time since the curtain rose."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, sentence: str) -> None:
+        print(f"{time.monotonic() - self._began:7.1f} s  {sentence}", flush=True)
+
+
+def main() -> int:
+    """Plan, perform, judge, report."""
+    logging.getLogger("kallback").setLevel(logging.ERROR)  # our own clients complain of every outage
+    plan = _plan()
+    _introduce(plan)
+    directory = Path(tempfile.mkdtemp(prefix="kallback-chaos-"))
+    kept = False
+    try:
+        story = perform(plan, directory, _Teller())
+        checks = check_all(plan, story.evidence)
+        kept = any(check.wrong for check in checks)
+        _report(plan, story, checks)
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is left running")
+        return EXIT_INTERRUPTED
+    except Exception:
+        kept = True
+        raise
+    finally:
+        if kept:
+            print(f"\nlogs:   {directory}\nreplay: {plan.command}", flush=True)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    return EXIT_WRONG if kept else 0
+
+
+def _plan() -> Plan:
+    parser = argparse.ArgumentParser(
+        prog="python -m chaos", description="Tasks at a steady rate while everything dies."
+    )
+    parser.add_argument("--seed", type=int, help="replays a run; by default a new one each time")
+    parser.add_argument("--seconds", type=float, default=180, help="how long tasks are placed (default 180)")
+    parser.add_argument("--tasks-per-second", type=float, default=20, help="default 20")
+    asked = parser.parse_args()
+    seed = secrets.randbelow(100_000) if asked.seed is None else asked.seed
+    return make_plan(seed, seconds=asked.seconds, rate=asked.tasks_per_second)
+
+
+def _introduce(plan: Plan) -> None:
+    print(
+        f"seed {plan.seed}: {len(plan.jobs)} tasks in {plan.seconds:g} s, {len(plan.faults)} faults; {plan.completer}"
+    )
+    for fault in plan.faults:
+        print(f"  {fault}")
+    print(f"replay: {plan.command}\n", flush=True)
+
+
+def _report(plan: Plan, story: Story, checks: list[Check]) -> None:
+    seen = story.evidence
+    print()
+    for check in checks:
+        print(f"{'WRONG' if check.wrong else 'ok   '}  {check.sentence}")
+        for wrong in check.wrong[:_SHOWN]:
+            print(f"         {wrong}")
+        if len(check.wrong) > _SHOWN:
+            print(f"         ... and {len(check.wrong) - _SHOWN} more")
+    twice = sum(times > 1 for times in seen.runs.values())
+    print(f"\nfaults: {', '.join(f'{count} x {label}' for label, count in sorted(story.faults.items()))}")
+    for fall in seen.falls:
+        print(f"ended by itself: {fall.name}, exit code {fall.exit_code}: {fall.last_words.splitlines()[-1][:200]}")
+    print(f"tasks {len(plan.jobs)}, work that ran more than once {twice}")
+    print(f"lost {len(lost(plan, seen))}, double {len(doubled(seen))}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

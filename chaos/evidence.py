@@ -1,0 +1,109 @@
+"""What a run left behind, as values: what `gather.py` finds and `checks.py` judges. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chaos.faults import Outage
+from chaos.load import Placed
+from chaos.stage import Fall, Memory
+from chaos.work import Kind, Report
+from kallback.kafka import DeadLetter, Foreign, Record
+from kallback.protocol import Outcome
+
+Place = tuple[int, int]
+"""Partition and offset of a result record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line of the outcomes topic."""
+
+    place: Place
+    outcome: Outcome
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One record of the results topic.
+
+    Attributes:
+        injected: which kind of injection made it; None for a worker's own.
+        number: the task that it is about; None if nothing says so.
+    """
+
+    record: Record
+    injected: Kind | None
+    number: int | None
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return self.record.partition, self.record.offset
+
+    def __str__(self) -> str:
+        what = "worker's result" if self.injected is None else f"{self.injected} record"
+        return f"{what} {self.place[0]}:{self.place[1]} of task {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a group has read one partition; `committed` is negative when nothing was committed."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """How the processes ended.
+
+    Attributes:
+        exit_codes: after they were asked to end, by name.
+        orphans: process ids that are still there.
+        complaints: lines of logs that no log should have.
+    """
+
+    exit_codes: Sequence[tuple[str, int | None]] = ()
+    orphans: Sequence[str] = ()
+    complaints: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything.
+
+    Attributes:
+        reports: what each placed task's handler returned, or a sentence about why it did not.
+        witnesses: what handlers saw, replays included.
+        runs: how often the work of each task was begun.
+        unfinished: handlers that still wait, as Restate describes them.
+    """
+
+    placed: Mapping[int, Placed] = field(default_factory=dict[int, Placed])
+    reports: Mapping[int, Report | str] = field(default_factory=dict[int, "Report | str"])
+    witnesses: Sequence[Report] = ()
+    runs: Counter[int] = field(default_factory=Counter[int])
+    results: Sequence[Result] = ()
+    verdicts: Sequence[Verdict] = ()
+    letters: Sequence[DeadLetter | Foreign] = ()
+    progress: Sequence[Progress] = ()
+    outages: Sequence[Outage] = ()
+    falls: Sequence[Fall] = ()
+    memory: Sequence[Memory] = ()
+    unfinished: Sequence[str] = ()
+    endings: Endings = field(default_factory=Endings)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `wrong` is empty when all is well."""
+
+    sentence: str
+    wrong: tuple[str, ...] = ()

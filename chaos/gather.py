@@ -1,0 +1,124 @@
+"""Gathers what a run left behind: topics read whole, committed positions, files, what Restate says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as ClientPartition
+
+from chaos.evidence import Progress, Result, Verdict
+from chaos.stage import Stage
+from chaos.work import GROUP, MARK, NUMBER, RUNS, WITNESSES, Kind, Report, work
+from kallback.kafka import ConfluentReader, DeadLetter, Foreign, Record, ReplayNote, read_entry
+from kallback.protocol import Outcome
+from kallback.settings import Settings
+
+_COMPLAINTS: Final = re.compile(
+    r"was never retrieved|was destroyed but it is pending|was never awaited|Fatal Python error|Traceback"
+)
+_LONGEST_LINE: Final = 400
+_TIMEOUT: Final = 10.0
+
+
+async def read_topic(settings: Settings, topic: str) -> list[Record]:
+    """Every record that is there now."""
+    records: list[Record] = []
+    async with ConfluentReader(settings.kafka, topic) as reader:
+        while not reader.caught_up.is_set():
+            records += await reader.fetch(timeout=1)
+    return records
+
+
+async def results(settings: Settings, reports: Mapping[int, Report | str]) -> list[Result]:
+    """The results topic; a worker's record is known by its key, the task id."""
+    numbers = {report.task_id: number for number, report in reports.items() if isinstance(report, Report)}
+    return [_result(record, numbers) for record in await read_topic(settings, settings.topics.results)]
+
+
+def _result(record: Record, numbers: Mapping[str | None, int]) -> Result:
+    headers = dict(record.headers)
+    mark, number = headers.get(MARK), headers.get(NUMBER)
+    if mark is None or number is None:
+        return Result(record, None, numbers.get((record.key or b"").decode()))
+    return Result(record, Kind(mark.decode()), int(number))
+
+
+async def verdicts(settings: Settings) -> list[Verdict]:
+    """The outcomes topic."""
+    return [_verdict(record) for record in await read_topic(settings, settings.topics.outcomes)]
+
+
+def _verdict(record: Record) -> Verdict:
+    line = msgspec.json.decode(record.value or b"")
+    place = line["source"]["partition"], line["source"]["offset"]
+    return Verdict(place, Outcome(line["outcome"]), line.get("reason"))
+
+
+async def letters(settings: Settings) -> list[DeadLetter | Foreign]:
+    """The dead-letter topic."""
+    entries = map(read_entry, await read_topic(settings, settings.topics.dead_letters))
+    return [entry for entry in entries if not isinstance(entry, ReplayNote)]
+
+
+async def progress(settings: Settings) -> list[Progress]:
+    """How far bridges and workers have committed."""
+    wanted = ((f"{settings.topics.results}.bridge", settings.topics.results), (GROUP, work.topic))
+    found = await asyncio.gather(*(asyncio.to_thread(_progress, settings, *each) for each in wanted))
+    return [each for group in found for each in group]
+
+
+def _progress(settings: Settings, group: str, topic: str) -> list[Progress]:
+    client = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": group, "log_level": 0})
+    try:
+        numbers = client.list_topics(topic, _TIMEOUT).topics[topic].partitions
+        asked = [ClientPartition(topic, number) for number in numbers]
+        return [
+            Progress(group, topic, each.partition, each.offset, client.get_watermark_offsets(each, _TIMEOUT)[1])
+            for each in client.committed(asked, _TIMEOUT)
+        ]
+    finally:
+        client.close()
+
+
+async def unfinished(stage: Stage) -> list[str]:
+    """Handlers that wait, as Restate describes them."""
+    sql = "SELECT id, target, status, retry_count, last_failure FROM sys_invocation WHERE status != 'completed'"
+    rows = await stage.admin.query(sql)
+    return [f"{row['id']} {row['target']} is {row['status']} ({row.get('last_failure')})" for row in rows]
+
+
+def witnesses(directory: Path) -> list[Report]:
+    """What handlers saw; a line that a kill cut off does not count."""
+    found: list[Report] = []
+    for line in _lines(directory / WITNESSES):
+        try:
+            found.append(msgspec.json.decode(line, type=Report))
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def runs(directory: Path) -> Counter[int]:
+    """How often the work of each task was begun."""
+    return Counter(int(line.split()[0]) for line in _lines(directory / RUNS) if line.split())
+
+
+def complaints(directory: Path) -> list[str]:
+    """What no log of bridges and workers should say, once per log and kind."""
+    found: dict[tuple[str, str], str] = {}
+    for log in sorted([*directory.glob("bridge-*.log"), *directory.glob("worker-*.log")]):
+        for line in log.read_text(errors="replace").splitlines():
+            if hit := _COMPLAINTS.search(line):
+                found.setdefault((log.name, hit[0]), f"{log.name}: {line[:_LONGEST_LINE]}")
+    return list(found.values())
+
+
+def _lines(file: Path) -> list[bytes]:
+    return file.read_bytes().splitlines() if file.exists() else []

@@ -1,0 +1,135 @@
+"""One run from start to verdict: load and faults side by side, then a drain with a deadline, then the evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from chaos import gather
+from chaos.evidence import Endings, Evidence
+from chaos.faults import Breaker
+from chaos.injector import Injector
+from chaos.load import Load
+from chaos.plan import Plan
+from chaos.stage import Stage, open_stage
+from chaos.work import IDLE
+from kallback.protocol import KallbackError
+from kallback.testing import KafkaOptions, RestateOptions, Stack, start_stack
+
+DRAIN: Final = 90.0
+"""Seconds that everything gets to end after the last task was placed."""
+_LOOK: Final = 0.5
+_SERVER_LOGS: Final = ("kafka.log", "restate.log")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What was done, besides what became of it."""
+
+    faults: Counter[str]
+    evidence: Evidence
+
+
+def perform(plan: Plan, directory: Path, say: Callable[[str], None]) -> Story:
+    """Play a plan on servers of its own; logs go to the directory."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("KALLBACK_TEST_")}
+    suspend_soon = RestateOptions(configuration={"worker.invoker.inactivity-timeout": f"{IDLE}s"})
+    with start_stack(KafkaOptions(embedded=False), suspend_soon, environ=own) as stack:
+        try:
+            return asyncio.run(_perform(plan, stack, directory, say))
+        finally:
+            _copy_server_logs(stack, directory)
+
+
+async def _perform(plan: Plan, stack: Stack, directory: Path, say: Callable[[str], None]) -> Story:
+    async with open_stage(stack, directory, completer=plan.completer) as stage:
+        load, breaker, injector = Load(stage.ingress, plan), Breaker(stage, say), Injector(stage.settings, plan)
+        await injector.start()
+        try:
+            began = asyncio.get_running_loop().time()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(load.place_all(began))
+                group.create_task(breaker.play(plan.faults, began))
+            say("every task is placed, every fault is over; draining")
+            await _drain(stage, injector)
+        finally:
+            await injector.stop()
+        return Story(breaker.done, await _gather(stage, load, breaker))
+
+
+async def _drain(stage: Stage, injector: Injector) -> None:
+    """Wait for everything to end by itself; whatever has not by the deadline is for the checks to tell."""
+    deadline = time.monotonic() + DRAIN
+
+    async def no_handler_waits() -> bool:
+        return not await gather.unfinished(stage)
+
+    async def nothing_late_to_come() -> bool:
+        return injector.waiting == 0
+
+    async def all_committed() -> bool:
+        return all(max(each.committed, 0) == each.end for each in await gather.progress(stage.settings))
+
+    for ended in (no_handler_waits, nothing_late_to_come, all_committed):
+        await _until(ended, deadline)
+
+
+async def _until(true: Callable[[], Awaitable[bool]], deadline: float) -> None:
+    while time.monotonic() < deadline:
+        with suppress(httpx.HTTPError, KallbackError):
+            if await true():
+                return
+        await asyncio.sleep(_LOOK)
+
+
+async def _gather(stage: Stage, load: Load, breaker: Breaker) -> Evidence:
+    """The positions that were committed before anybody was asked to end: a stop commits, too."""
+    settings = stage.settings
+    progress, unfinished = await gather.progress(settings), await gather.unfinished(stage)
+    reports = await load.reports()
+    memory, falls = tuple(stage.memory), tuple(stage.falls)
+    exit_codes = await stage.retire()
+    endings = Endings(exit_codes, _orphans(stage), gather.complaints(stage.directory))
+    return Evidence(
+        placed=load.placed,
+        reports=reports,
+        witnesses=gather.witnesses(stage.directory),
+        runs=gather.runs(stage.directory),
+        results=await gather.results(settings, reports),
+        verdicts=await gather.verdicts(settings),
+        letters=await gather.letters(settings),
+        progress=progress,
+        outages=breaker.outages,
+        falls=falls,
+        memory=memory,
+        unfinished=unfinished,
+        endings=endings,
+    )
+
+
+def _orphans(stage: Stage) -> list[str]:
+    """Process groups of ours that are still there, although all of them were ended."""
+    left: list[str] = []
+    for pid, name in stage.pids.items():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, 0)
+            left.append(f"{name} (process group {pid})")
+    return left
+
+
+def _copy_server_logs(stack: Stack, directory: Path) -> None:
+    for server in (stack.kafka, stack.restate):
+        tree = getattr(server, "directory", None)
+        for name in _SERVER_LOGS:
+            if isinstance(tree, Path) and (tree / name).exists():
+                shutil.copy(tree / name, directory / name)

@@ -1,0 +1,141 @@
+"""The work of a run: what handler, worker and injector share, and what each task must end with. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from kallback.protocol import UNUSABLE_RESULT, TaskType
+
+GRACE: Final = 5.0
+"""Seconds after a deadline until a result is late (`--late-grace`)."""
+NEVER: Final = 900.0
+"""Seconds; a time-out that no task of a run may reach."""
+IDLE: Final = 1
+"""Seconds after which Restate suspends a handler that waits."""
+LARGE_BYTES: Final = 2 * 1024 * 1024
+SOLD_OUT_STATUS: Final = 422
+GROUP: Final = "chaos-kitchen"
+"""The workers' group."""
+WITNESSES: Final = "witnesses.jsonl"
+"""The file of what handlers saw."""
+RUNS: Final = "runs.txt"
+"""The file of which work was begun."""
+MARK: Final = "chaos-injected"
+"""Header of every record that the injector makes; its value is the kind."""
+NUMBER: Final = "chaos-task"
+"""Header of such a record: the number of the task that it is about."""
+
+
+class Kind(StrEnum):
+    """What is special about a task."""
+
+    PLAIN = "plain"
+    FAILING = "failing"
+    """The worker says no."""
+    SLOW = "slow"
+    """The work takes longer than the caller waits."""
+    LARGE = "large"
+    """A result of 2 MB."""
+    DUPLICATED = "duplicated"
+    """The injector copies its result, byte for byte."""
+    FORGED = "forged"
+    """The injector answers first, with a token that proves nothing."""
+    MALFORMED = "malformed"
+    """The injector is the worker, and its answer is no result."""
+    LATE = "late"
+    """The injector is the worker, and answers when deadline and grace are over."""
+
+
+class How(StrEnum):
+    """How a task ends for its handler."""
+
+    VALUE = "value"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    NOT_SENT = "not-sent"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One task, as the handler is asked for it and the worker gets it.
+
+    Attributes:
+        number: counts the tasks of a run, from 0.
+        timeout: seconds that the handler waits.
+        work: seconds that the work takes.
+    """
+
+    number: int
+    kind: Kind
+    timeout: float
+    work: float
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A result; `padding` makes some of them large."""
+
+    number: int
+    answer: int
+    padding: str = ""
+
+
+class End(msgspec.Struct, frozen=True):
+    """What a handler saw.
+
+    Attributes:
+        detail: the answer, or what the error says.
+    """
+
+    how: How
+    detail: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a handler returns and its witness file says."""
+
+    number: int
+    end: End
+    task_id: str | None = None
+
+
+work: Final = TaskType("chaos.work", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
+foreign: Final = TaskType("chaos.foreign", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
+"""Tasks that no worker of ours does: the injector answers them."""
+
+
+def task_type_of(kind: Kind) -> TaskType[Job, Done]:
+    """Which topic a task goes to."""
+    return foreign if kind in {Kind.MALFORMED, Kind.LATE} else work
+
+
+def result_of(job: Job) -> Done:
+    """The right result."""
+    padding = "x" * LARGE_BYTES if job.kind is Kind.LARGE else ""
+    return Done(job.number, zlib.crc32(b"%d" % job.number), padding)
+
+
+def end_with(done: Done) -> End:
+    """What a handler makes of a result: short enough for a journal, long enough to tell results apart."""
+    return End(How.VALUE, f"{done.number}: {done.answer}, {len(done.padding)} bytes")
+
+
+def refusal_of(number: int) -> str:
+    """What the worker says when it says no."""
+    return f"nothing left for task {number}"
+
+
+def right_end(job: Job) -> End:
+    """How a task must end. The details of a time-out and of an unusable result are the product's own words."""
+    match job.kind:
+        case Kind.FAILING:
+            return End(How.FAILED, f"SoldOut {SOLD_OUT_STATUS} {refusal_of(job.number)}")
+        case Kind.MALFORMED:
+            return End(How.FAILED, UNUSABLE_RESULT)
+        case Kind.SLOW | Kind.LATE:
+            return End(How.TIMED_OUT, "")
+        case _:
+            return end_with(result_of(job))

@@ -1,0 +1,52 @@
+"""How a group member stands, for metrics and probes: a snapshot that costs nothing until somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kallback.kafka.records import TopicPartition
+
+
+class PartitionStanding(msgspec.Struct, frozen=True):
+    """One partition that the member owns.
+
+    Attributes:
+        position: commit position: the lowest offset that is not done; None before anything is known.
+        end: the offset after the last committed record, as last heard (about a second ago while records flow, a few
+            seconds while the partition is paused); None before it was heard.
+        window_used: records between the commit position and the newest one handed out.
+        window: how many of these there may be.
+    """
+
+    position: int | None
+    end: int | None
+    window_used: int
+    window: int
+
+    @property
+    def lag(self) -> int | None:
+        """Offsets between the commit position and the end; None while either is unknown.
+
+        Transaction markers and compacted records count as offsets, as they do in Kafka's own tools.
+        """
+        if self.position is None or self.end is None:
+            return None
+        return max(0, self.end - self.position)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One member of a group.
+
+    Attributes:
+        joined: the group has given this member its share, which may be empty, and has not taken it all back.
+        rebalances: how often a share was given.
+        polled: when the client was last seen to make progress, as `time.monotonic()`.
+        partitions: what the member owns now.
+    """
+
+    joined: bool
+    rebalances: int
+    polled: float
+    partitions: Mapping[TopicPartition, PartitionStanding]

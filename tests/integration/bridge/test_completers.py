@@ -1,0 +1,216 @@
+"""Both completers against a real Restate: one suite, the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import restate
+
+from kallback.bridge import (
+    Accepted,
+    BridgeOptions,
+    Completer,
+    CompleterName,
+    Completion,
+    IngressCompleter,
+    Misconfigured,
+    NotifierCompleter,
+    Rejected,
+    Reply,
+    Retry,
+    complete,
+)
+from kallback.protocol import BareAwakeable, Completed, Failed, Keyring
+from kallback.sdk import NotifierService
+from kallback.settings import RestateSettings
+from kallback.testing import RestateOptions, RestateServer, start_restate
+from kallback.testing.services import serve_endpoint
+from kallback.testing.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+KEYRING = Keyring({"k1": b"1" * 32})
+AUDIENCE = "kallback-completers"
+KINDS: dict[str, Callable[[RestateSettings], Completer]] = {"ingress": IngressCompleter, "notifier": NotifierCompleter}
+
+
+@pytest.fixture(scope="module")
+async def notifier_service(restate_server: RestateServer, waiter_service: None) -> AsyncGenerator[None]:  # noqa: ARG001 - it has to be there
+    """`NotifierService`, registered with the shared Restate; it takes bare awakeables."""
+    service = NotifierService(KEYRING, AUDIENCE, allow_bare_awakeables=True)
+    async with serve_endpoint(restate.app([service]), restate_server):
+        yield
+
+
+@dataclass
+class Subject:
+    """A started completer, and handlers that wait."""
+
+    completer: Completer
+    live: Any
+
+    async def complete(self, *batch: Completion) -> list[Reply]:
+        """Send all, in as few sends as the completer can."""
+        step = self.completer.batch_limit
+        parts = [batch[at : at + step] for at in range(0, len(batch), step)]
+        return [reply for part in parts for reply in await asyncio.wait_for(complete(self.completer, part), 60)]
+
+    def completion(self, waiting: Any, value: bytes = b"1") -> Completion:
+        """What completes a handler that waits."""
+        return Completion(KEYRING.sign(waiting.token, AUDIENCE), waiting.token, Completed(value))
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+async def subject(request: Any, live: Any, notifier_service: None) -> AsyncGenerator[Subject]:  # noqa: ARG001
+    """Each completer in turn."""
+    completer = request.param(live.settings.restate)
+    await completer.start()
+    yield Subject(completer, live)
+    await completer.stop()
+
+
+async def test_values_arrive_as_they_were_sent(subject: Subject) -> None:
+    """Long integers and trailing zeros, white space, other alphabets, `null`."""
+    values = [b'{"n": 123456789012345678901234567890, "p": 1.10}', '"ü\\u00fc"'.encode(), b" null ", b"[]"]
+    handlers = [await subject.live.waiting() for _ in values]
+    pairs = zip(handlers, values, strict=True)
+    assert await subject.complete(*(subject.completion(*pair) for pair in pairs)) == [Accepted()] * 4
+    for handler, value in zip(handlers, values, strict=True):
+        assert value.strip() in (await handler.answer).encode()
+        assert (await handler.envelope())["status"] == "completed"
+
+
+async def test_failures_arrive_typed(subject: Subject) -> None:
+    """As a resolved envelope that carries the problem."""
+    handler = await subject.live.waiting()
+    problem = b'{"type":"OutOfStock","status":422,"detail":"no basil","left":1.10}'
+    token = KEYRING.sign(handler.token, AUDIENCE)
+    assert await subject.complete(Completion(token, handler.token, Failed(problem))) == [Accepted()]
+    envelope = await handler.envelope()
+    assert envelope["status"] == "failed"
+    assert envelope["error"] == json.loads(problem)
+
+
+async def test_a_bare_awakeable_gets_the_value_itself(subject: Subject) -> None:
+    """Hand-written code knows no envelope."""
+    handler = await subject.live.waiting()
+    target = BareAwakeable(handler.token.awakeable_id)
+    assert await subject.complete(Completion(target.awakeable_id, target, Completed(b'{"a": 1.10}'))) == [Accepted()]
+    assert await handler.answer == '{"a": 1.10}'
+
+
+async def test_a_bare_failure_rejects(subject: Subject) -> None:
+    """The handler's await raises, with the problem's detail."""
+    handler = await subject.live.waiting()
+    target = BareAwakeable(handler.token.awakeable_id)
+    failed = Failed(b'{"status":422,"detail":"no basil"}')
+    assert await subject.complete(Completion(target.awakeable_id, target, failed)) == [Accepted()]
+    with pytest.raises(Exception, match="no basil"):
+        await handler.answer
+
+
+async def test_the_first_completion_wins(subject: Subject) -> None:
+    """Copies are accepted, and change nothing."""
+    handler = await subject.live.waiting()
+    await subject.complete(subject.completion(handler, b'"first"'))
+    copies = [subject.completion(handler, b'"second"') for _ in range(3)]
+    assert await subject.complete(*copies) == [Accepted()] * 3
+    assert (await handler.envelope())["value"] == "first"
+
+
+async def test_five_hundred_at_once(subject: Subject) -> None:
+    """All are accepted."""
+    batch = [
+        Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b"1"))
+        for token in (subject.live.token() for _ in range(500))
+    ]
+    assert await subject.complete(*batch) == [Accepted()] * 500
+
+
+async def test_one_bad_among_many(subject: Subject) -> None:
+    """An awakeable id that Restate refuses is rejected, its neighbours arrive."""
+    handlers = [await subject.live.waiting() for _ in range(2)]
+    reserved = "sign_1" + base64.urlsafe_b64encode(b"x" * 10).decode().rstrip("=")
+    target = BareAwakeable(reserved)  # type: ignore[arg-type] # wrong on purpose
+    bad = Completion(reserved, target, Completed(b"1"))
+    batch = [subject.completion(handlers[0]), bad, subject.completion(handlers[1])]
+    first, refused, last = await subject.complete(*batch)
+    assert (first, last) == (Accepted(), Accepted())
+    assert isinstance(refused, Rejected | Misconfigured)
+    for handler in handlers:
+        assert (await handler.envelope())["value"] == 1
+
+
+async def test_too_large(subject: Subject) -> None:
+    """Larger than Restate takes, in the midst of others: it alone is told so."""
+    handlers = [await subject.live.waiting() for _ in range(2)]
+    token = subject.live.token()
+    huge = Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b'"' + b"x" * 34_000_000 + b'"'))
+    replies = await subject.complete(subject.completion(handlers[0]), huge, subject.completion(handlers[1]))
+    assert [reply.label for reply in replies] == ["202", "413", "202"]
+    for handler in handlers:
+        assert (await handler.envelope())["value"] == 1
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
+async def test_restate_away_and_back(make: Callable[[RestateSettings], Completer], live: Any) -> None:
+    """Away is a retry; the same completer gets through when it is back."""
+    async with AsyncExitStack() as until:
+        context = start_restate(RestateOptions())
+        server = await asyncio.to_thread(context.__enter__)
+        until.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
+        await _away_and_back(make, server, live)
+
+
+async def _away_and_back(make: Callable[[RestateSettings], Completer], server: RestateServer, live: Any) -> None:
+    completer = make(RestateSettings(server.ingress_url, server.admin_url, request_timeout=5.0))
+    await completer.start()
+    token = live.token()
+    item = Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b"1"))
+    service = NotifierService(KEYRING, AUDIENCE)
+    async with serve_endpoint(restate.app([service]), server):
+        assert list(await complete(completer, [item])) == [Accepted()]
+        await asyncio.to_thread(server.kill)
+        (away,) = await complete(completer, [item])
+        assert isinstance(away, Retry)
+        await asyncio.to_thread(server.start)
+
+        async def accepted() -> bool:
+            return list(await complete(completer, [item])) == [Accepted()]
+
+        await eventually("the completion", accepted, timeout=30)
+    await completer.stop()
+
+
+async def test_a_service_with_other_keys(restate_server: RestateServer, live: Any, notifier_service: None) -> None:  # noqa: ARG001
+    """It believes nothing, so the bridge is told what to set; nothing is lost."""
+    completer = NotifierCompleter(RestateSettings(restate_server.ingress_url))
+    await completer.start()
+    token = live.token()
+    (reply,) = await complete(
+        completer, [Completion(Keyring({"k9": b"9" * 32}).sign(token, AUDIENCE), token, Completed(b"1"))]
+    )
+    await completer.stop()
+    assert isinstance(reply, Misconfigured)
+    assert "KALLBACK_KEYS" in reply.sentence
+
+
+async def test_a_bridge_with_the_notifier(live: Any, restate_server: RestateServer) -> None:
+    """From the results topic to the handler, in batches."""
+    service = NotifierService(live.settings.keys.require(), live.settings.topics.results)
+    async with serve_endpoint(restate.app([service]), restate_server):
+        handlers = [await live.waiting() for _ in range(20)]
+        for handler in handlers:
+            await live.complete(handler.token, b'{"shelf": "B3"}')
+        async with live.bridge(BridgeOptions(completer=CompleterName.NOTIFIER)):
+            await live.settle(20)
+        for handler in handlers:
+            assert (await handler.envelope())["value"] == {"shelf": "B3"}
+    assert live.outcomes() == {"delivered": 20}

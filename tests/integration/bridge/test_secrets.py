@@ -1,0 +1,112 @@
+"""Keys, tokens and passwords show nowhere: not in verbose logs, not in errors, not in a repr."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kallback.bridge import BridgeOptions
+from kallback.protocol import Keyring
+from kallback.settings import KafkaSecurity, KeySettings, SaslMechanism, Secret, SecurityProtocol
+from kallback.testing.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+KEY = base64.b64encode(b"1" * 32).decode()
+AUTH, PASSWORD = "restate-cloud-secret", "kafka-password-secret"
+
+
+async def run(live: Any, *, until: Any = None, **variables: str) -> str:
+    """Run a bridge process that logs all it can, until something holds or it ends; what it said."""
+    settings = live.settings
+    environment = {
+        **os.environ,
+        "KALLBACK_KEYS": f"k1:{KEY}",
+        "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "KALLBACK_KAFKA_CONNECT_TIMEOUT": "3",
+        "KALLBACK_RESTATE_INGRESS_URL": settings.restate.ingress_url,
+        "KALLBACK_RESTATE_ADMIN_URL": settings.restate.admin_url,
+        "KALLBACK_RESTATE_AUTH_TOKEN": AUTH,
+        "KALLBACK_TOPICS_PREFIX": settings.topics.prefix,
+        **variables,
+    }
+    command = (sys.executable, "-m", "kallback.cli", "bridge", "-v", "--outcomes", "--allow-bare-awakeables")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+    said = asyncio.create_task(process.communicate())
+    try:
+        if until is not None:
+            await eventually("the end of the test", until, timeout=40)
+            process.terminate()
+        out, err = await asyncio.wait_for(asyncio.shield(said), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await said
+    return (out + err).decode()
+
+
+async def test_verbose_logs_hold_no_secret(live: Any) -> None:
+    """Whatever becomes of the records: delivered, unverified, unusable, late, refused."""
+    bare = live.token().awakeable_id
+    tokens = [
+        live.sign(),
+        live.sign(live.token(deadline=-60)),
+        live.sign(keyring=Keyring({"k9": b"9" * 32})),
+        live.sign(),
+    ]
+    for text in tokens[:3]:
+        await live.complete(text)
+    await live.complete(tokens[3], b"oops")
+    await live.complete(bare, b"oops")
+
+    async def settled() -> bool:
+        return len(await live.read(live.settings.topics.outcomes)) == 5
+
+    said = await run(live, until=settled)
+    assert "a result record is dead-lettered" in said
+    for secret in (KEY, AUTH, bare, *(text.rpartition(":")[2] for text in tokens)):
+        assert secret not in said
+
+
+async def test_a_refused_log_in_does_not_repeat_the_password(live: Any) -> None:
+    """Neither does the librdkafka configuration show."""
+    said = await run(
+        live,
+        KALLBACK_KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+        KALLBACK_KAFKA_SASL_MECHANISM="PLAIN",
+        KALLBACK_KAFKA_SASL_USERNAME="alice",
+        KALLBACK_KAFKA_SASL_PASSWORD=PASSWORD,
+    )
+    assert said.strip()
+    assert PASSWORD not in said
+
+
+async def test_nothing_that_a_bridge_shows_of_itself_holds_a_secret(live: Any) -> None:
+    """Settings, options, stats, and what listeners are told."""
+    text = live.sign()
+    security = KafkaSecurity(
+        protocol=SecurityProtocol.SASL_SSL,
+        mechanism=SaslMechanism.PLAIN,
+        username="alice",
+        password=Secret(PASSWORD),
+    )
+    settings = replace(
+        live.settings,
+        kafka=replace(live.settings.kafka, security=security),
+        restate=replace(live.settings.restate, auth_token=Secret(AUTH)),
+        keys=KeySettings(keyring=Keyring({"k1": b"1" * 32})),
+    )
+    await live.complete(text)
+    async with live.bridge() as bridge:
+        await live.settle(1)
+        shown = repr((settings, BridgeOptions(), bridge.stats, bridge.backlog(), live.settled, bridge))
+
+    for secret in (PASSWORD, AUTH, KEY, repr(b"1" * 32), text.rpartition(":")[2]):
+        assert secret not in shown

@@ -1,0 +1,226 @@
+"""TLS and SASL on real listeners: both clients connect, and what is wrong is said in a sentence without secrets."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+from kallback.kafka import AiokafkaConsumer, AiokafkaProducer, ConfluentConsumer, ConfluentProducer, OutgoingRecord
+from kallback.protocol import AccessDeniedError, KallbackError
+from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
+from kallback.testing.ports import free_ports
+from kallback.testing.stack import KafkaOptions, start_kafka
+from kallback.testing.topics import TopicFactory
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates"),
+]
+
+PASSWORD = 'alice\'s "secret" ünd more'
+KEY_PASSWORD = "key-secret"
+CLIENTS = {"confluent": (ConfluentProducer, ConfluentConsumer), "aiokafka": (AiokafkaProducer, AiokafkaConsumer)}
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A broker with a listener for each way in, and the files that open them."""
+
+    files: Path
+    tls: str
+    login: str
+    secure: str
+    topics: TopicFactory
+
+    def mutual(self, **changes: Any) -> KafkaSettings:
+        """TLS with a client's certificate, its key under a password."""
+        security = {
+            "protocol": SecurityProtocol.SSL,
+            "ca_file": self.files / "ca.pem",
+            "cert_file": self.files / "client.pem",
+            "key_file": self.files / "client.key",
+            "key_password": Secret(KEY_PASSWORD),
+        }
+        return settings(self.tls, security | changes)
+
+    def plain(self, **changes: Any) -> KafkaSettings:
+        """A password in the clear, as inside a closed network."""
+        security = {
+            "protocol": SecurityProtocol.SASL_PLAINTEXT,
+            "mechanism": SaslMechanism.PLAIN,
+            "username": "alice",
+            "password": Secret("plain-secret"),
+        }
+        return settings(self.login, security | changes)
+
+    def scram(self, mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512, **changes: Any) -> KafkaSettings:
+        """A password over TLS, as hosted Kafkas want it."""
+        security = {
+            "protocol": SecurityProtocol.SASL_SSL,
+            "mechanism": mechanism,
+            "username": "alice",
+            "password": Secret(PASSWORD),
+            "ca_file": self.files / "ca.pem",
+        }
+        return settings(self.secure, security | changes)
+
+
+def settings(address: str, security: dict[str, Any]) -> KafkaSettings:
+    """Settings that give up soon."""
+    return KafkaSettings(address, KafkaSecurity(**security), connect_timeout=8.0)
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    """Run openssl in a folder."""
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def authority(folder: Path, name: str) -> None:
+    """A certificate authority of our own."""
+    made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "2")
+    openssl(folder, *made, "-keyout", f"{name}.key", "-out", f"{name}.pem")
+
+
+def certificate(folder: Path, name: str, *key: str) -> None:
+    """A certificate of that authority for 127.0.0.1."""
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    asked = ("req", "-newkey", "rsa:2048", *key, "-subj", f"/CN={name}")
+    openssl(folder, *asked, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    signed = ("x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-extfile", "names")
+    openssl(folder, *signed, "-in", f"{name}.csr", "-out", f"{name}.pem")
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Generator[Secured]:
+    """A Kafka with PLAINTEXT for ourselves, TLS with client certificates, SASL/PLAIN, and SASL/SCRAM over TLS."""
+    files = tmp_path_factory.mktemp("certificates")
+    authority(files, "ca")
+    authority(files, "stranger")
+    certificate(files, "broker", "-nodes")
+    certificate(files, "client", "-passout", f"pass:{KEY_PASSWORD}")
+    parts = ("broker.key", "broker.pem", "ca.pem")
+    (files / "broker.store.pem").write_text("".join((files / part).read_text() for part in parts))
+    plain, controller, tls, login, secure = free_ports(5)
+    options = KafkaOptions(port=plain, properties=properties(files, (plain, controller, tls, login, secure)))
+    with start_kafka(options) as server:
+        add_user(server.bootstrap_servers)
+        addresses = (f"127.0.0.1:{port}" for port in (tls, login, secure))
+        yield Secured(files, *addresses, TopicFactory(server))
+
+
+def properties(files: Path, ports: tuple[int, ...]) -> dict[str, str]:
+    """The broker's listeners and what each wants."""
+    names = ("PLAINTEXT", "CONTROLLER", "TLS", "LOGIN", "SECURE")
+    module = "org.apache.kafka.common.security"
+    return {
+        "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)),
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,SECURE:SASL_SSL"
+        ),
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports[1]}",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(files / "broker.store.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(files / "ca.pem"),
+        "listener.name.tls.ssl.client.auth": "required",
+        "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.login.plain.sasl.jaas.config": (
+            f'{module}.plain.PlainLoginModule required user_alice="plain-secret";'
+        ),
+        "listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+        "listener.name.secure.scram-sha-256.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+        "listener.name.secure.scram-sha-512.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+    }
+
+
+def add_user(bootstrap_servers: str) -> None:
+    """Let alice in, by both mechanisms."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+        info = ScramCredentialInfo(mechanism, 4096)
+        wanted = UserScramCredentialUpsertion("alice", info, PASSWORD.encode())
+        for future in admin.alter_user_scram_credentials([wanted]).values():
+            future.result(10)
+
+
+async def there_and_back(client: str, reached: KafkaSettings, topic: str) -> bytes | None:
+    """Send a record and read it."""
+    producer_of, consumer_of = CLIENTS[client]
+    async with AsyncExitStack() as until:
+        producer = await until.enter_async_context(producer_of(reached))
+        await producer.send(OutgoingRecord(topic, client.encode()))
+        consumer = await until.enter_async_context(consumer_of(reached, [topic], f"{topic}.{client}"))
+        (record,) = await consumer.fetch(1, 30)
+        return record.value
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("way", ["mutual", "plain", "scram", "scram-256"])
+async def test_both_clients_get_in_by_every_way(secured: Secured, client: str, way: str) -> None:
+    """Records go there and back."""
+    ways = {"mutual": secured.mutual, "plain": secured.plain, "scram": secured.scram}
+    reached = secured.scram(SaslMechanism.SCRAM_SHA_256) if way == "scram-256" else ways[way]()
+    assert await there_and_back(client, reached, secured.topics("secured")) == client.encode()
+
+
+async def refused(client: str, reached: KafkaSettings) -> KallbackError:
+    """What a producer and a consumer say that are not let in; both the same kind of error."""
+    producer_of, consumer_of = CLIENTS[client]
+    found: list[KallbackError] = []
+    for each in (producer_of(reached), consumer_of(reached, ["any"], "g")):
+        with pytest.raises(KallbackError) as caught:
+            await each.start()
+        await each.stop()
+        found.append(caught.value)
+    assert type(found[0]) is type(found[1])
+    return found[1]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_wrong_password_is_said_to_be_one(secured: Secured, client: str) -> None:
+    """At once, and without the password."""
+    for reached in (secured.plain(password=Secret("wr0ng-one")), secured.scram(password=Secret("wr0ng-one"))):
+        error = await refused(client, reached)
+        assert isinstance(error, AccessDeniedError)
+        assert "KALLBACK_KAFKA_SASL_" in str(error)
+        assert "wr0ng" not in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_an_authority_that_did_not_sign_the_brokers_certificate(secured: Secured, client: str) -> None:
+    """The sentence names the setting."""
+    error = await refused(client, secured.scram(ca_file=secured.files / "stranger.pem"))
+    assert isinstance(error, AccessDeniedError)
+    assert "KALLBACK_KAFKA_SSL_" in str(error)
+    assert "certificate" in str(error).lower()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_client_without_the_certificate_that_is_asked_for(secured: Secured, client: str) -> None:
+    """It is not let in, and says what to look at."""
+    error = await refused(client, secured.mutual(cert_file=None, key_file=None, key_password=None))
+    assert "KALLBACK_KAFKA_" in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_wrong_password_of_the_key_file(secured: Secured, client: str) -> None:
+    """Known before anything is connected, and not repeated."""
+    error = await refused(client, secured.mutual(key_password=Secret("wr0ng-one")))
+    assert "KALLBACK_KAFKA_" in str(error)
+    assert "wr0ng" not in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_plain_client_at_a_secure_listener(secured: Secured, client: str) -> None:
+    """The sentence says that the protocol may be the trouble."""
+    error = await refused(client, KafkaSettings(secured.secure, connect_timeout=3.0))
+    assert "KALLBACK_KAFKA_SECURITY_PROTOCOL" in str(error)

@@ -1,0 +1,68 @@
+"""The tables that are made of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from benchmarks.report import BEGIN, END, as_markdown, as_text, number, replace_figures
+
+MACHINE = {
+    "processor": "Abacus",
+    "cores": 2,
+    "memory_gib": 24.0,
+    "system": "Linux 6",
+    "python": "3.11",
+    "kafka": "Kafka 4.4.0",
+    "restate": "1.7.12",
+}
+
+
+def document(**members: Any) -> dict[str, Any]:
+    """A small bench.json."""
+    return {
+        "machine": MACHINE,
+        "options": {"results": 20_000, "memory_results": 100_000},
+        "at": "2026-01-01T00:00:00+00:00",
+        "took_s": 300,
+        "surroundings": [{"load_average": 0.5, "yardstick_us": 1.5}],
+        "rounds": {"drain.naive_per_s": [400.0, 500.0, 450.0]},
+        "absent": {"drain.ceiling_per_s": "wrk is not installed"},
+    } | members
+
+
+def test_only_the_figures_of_the_document_are_replaced() -> None:
+    """Its own words stay."""
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert replace_figures(text, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+
+
+def test_a_document_without_markers_is_refused() -> None:
+    """Nothing is overwritten by guess."""
+    with pytest.raises(ValueError, match="needs the lines"):
+        replace_figures("my own words", "new")
+
+
+def test_a_row_has_median_and_spread() -> None:
+    """So that a reader sees how much a figure is worth."""
+    assert "| drain.naive_per_s | 450 | 400 | 500 | 3 |" in as_markdown(document())
+
+
+def test_an_absent_figure_says_why() -> None:
+    """Never a number that was not measured."""
+    text = as_markdown(document())
+    assert "| drain.ceiling_per_s | absent |" in text
+    assert "Absent: drain.ceiling_per_s, for wrk is not installed." in text
+
+
+def test_the_tables_say_what_they_were_measured_on() -> None:
+    """How busy the machine was included."""
+    text = as_text(document())
+    assert "Abacus, 2 cores" in text
+    assert "Load average between the rounds: 0.5" in text
+
+
+@pytest.mark.parametrize(("value", "text"), [(12_345.6, "12,346"), (45.67, "45.7"), (0.634, "0.63")])
+def test_numbers_keep_the_digits_that_matter(value: float, text: str) -> None:
+    """More would pretend a precision that no run has."""
+    assert number(value) == text

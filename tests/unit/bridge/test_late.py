@@ -1,0 +1,172 @@
+"""What is done with late results: dead letter, drop, or a Restate handler that takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kallback.bridge import Accepted, Backoff, BridgeOptions, Rejected, Retry
+from kallback.bridge.late import Drop, LatePolicies, ToDeadLetters, ToHandler, read_policies
+from kallback.protocol import ConfigurationError
+from kallback.testing.waiting import eventually
+
+QUICK = BridgeOptions(backoff=Backoff(first=0.001, longest=0.002))
+ORPHANS = replace(QUICK, late=read_policies(["handler:Orphans/take"]))
+
+
+def late(mint: Any, value: bytes = b'{"n":1.10}') -> Any:
+    """A result that comes a minute after its deadline."""
+    return mint.completed(mint.sign(mint.token(deadline=-60)), value)
+
+
+def test_without_a_word_late_results_are_dead_letters() -> None:
+    """Nothing is lost by default."""
+    assert read_policies([]).of("any") == ToDeadLetters()
+
+
+def test_each_task_type_may_have_its_own_policy() -> None:
+    """The one without a type is for all others."""
+    policies = read_policies(["drop", "a.b=handler:Orphans/take", "c=dead-letter"])
+    assert [policies.of(name) for name in ("a.b", "c", "d")] == [ToHandler("Orphans", "take"), ToDeadLetters(), Drop()]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["keep"],
+        ["handler:"],
+        ["handler:Orphans"],
+        ["handler:A/b/c"],
+        ["handler:A/../x"],
+        ["=drop"],
+        ["a=drop", "a=drop"],
+    ],
+)
+def test_a_policy_that_says_nothing_is_refused_at_the_start(texts: list[str]) -> None:
+    """The sentence quotes it."""
+    with pytest.raises(ConfigurationError, match="late policy"):
+        read_policies(texts)
+
+
+async def test_a_dropped_one_leaves_no_dead_letter(world: Any, mint: Any) -> None:
+    """Its outcome is late, and its offset done."""
+    world.broker.append(late(mint))
+    async with world.bridge(replace(QUICK, late=LatePolicies(Drop()))):
+        await world.settle(1)
+
+    assert (world.settled[0].outcome, world.settled[0].reason) == ("late", "late-dropped")
+    assert (world.dead(), world.posted, world.committed()) == ([], [], 1)
+
+
+async def test_a_handler_is_given_the_result(world: Any, mint: Any) -> None:
+    """With what it needs to know of the task, the value's bytes as they were sent."""
+    token = mint.token(deadline=-60)
+    world.broker.append(mint.completed(mint.sign(token), b'{"n":1.10}'))
+    async with world.bridge(ORPHANS):
+        await world.settle(1)
+
+    ((where, result),) = world.handled
+    body = result.body()
+    assert (where, b'"value":{"n":1.10}}' in body) == ("Orphans/take", True)
+    assert json.loads(body) == {
+        "task": token.task_id,
+        "attempt": 1,
+        "type": "kitchen.prepare",
+        "deadline": token.deadline_ms,
+        "at": int(world.now * 1000),
+        "status": "completed",
+        "value": {"n": 1.1},
+    }
+    assert result.key == f"{token.task_id}-1"
+    assert (world.settled[0].reason, world.dead(), world.committed()) == ("late-handled", [], 1)
+
+
+async def test_a_late_failure_is_handed_over_too(world: Any, mint: Any) -> None:
+    """As the problem that the worker reported."""
+    world.broker.append(mint.failed(mint.sign(mint.token(deadline=-60))))
+    async with world.bridge(ORPHANS):
+        await world.settle(1)
+
+    body = json.loads(world.handled[0][1].body())
+    assert (body["status"], body["error"]) == ("failed", {"detail": "no basil"})
+
+
+async def test_the_offset_is_done_only_when_restate_has_taken_it(world: Any, mint: Any) -> None:
+    """Until then it is tried again, and nothing is committed."""
+    world.handler_reply = lambda _: Retry("503", "away")
+    world.broker.append(late(mint))
+    async with world.bridge(ORPHANS):
+        await eventually("attempts", lambda: len(world.handled) > 3, interval=0.002)
+        before = (list(world.settled), world.consumers[0].unfinished())
+        world.handler_reply = lambda _: Accepted()
+        await world.settle(1)
+
+    assert (before, world.committed(), world.dead()) == (([], 1), 1, [])
+
+
+async def test_one_that_is_not_taken_before_a_stop_comes_again(world: Any, mint: Any) -> None:
+    """It is neither done nor lost."""
+    world.handler_reply = lambda _: Retry("503", "away")
+    world.broker.append(late(mint))
+    async with world.bridge(replace(ORPHANS, drain_timeout=0.0)):
+        await eventually("attempts", lambda: len(world.handled) > 3, interval=0.002)
+
+    assert (world.settled, world.committed()) == ([], 0)
+
+
+async def test_what_a_handler_refuses_is_a_dead_letter_after_all(world: Any, mint: Any) -> None:
+    """With its words."""
+    world.handler_reply = lambda _: Rejected("the handler Orphans/take answers 400")
+    world.broker.append(late(mint))
+    async with world.bridge(ORPHANS):
+        await world.settle(1)
+
+    (dead,) = world.dead()
+    assert world.header(dead, "kallback-dead-reason") == "late"
+    assert "answers 400" in world.header(dead, "kallback-dead-detail")
+
+
+async def test_what_a_handler_never_takes_is_a_dead_letter_after_all(world: Any, mint: Any) -> None:
+    """As a completion would be parked: while others get through."""
+    world.handler_reply = lambda _: Retry("500", "it fails")
+    world.broker.append(late(mint))
+    async with world.bridge(replace(ORPHANS, park_after=0.0)):
+        while not world.dead():
+            world.broker.append(mint.completed())
+            await asyncio.sleep(0.002)
+
+    assert world.header(world.dead()[0], "kallback-dead-reason") == "late"
+
+
+async def test_no_handler_is_given_what_is_no_result(world: Any, mint: Any) -> None:
+    """It could not even be put into the body."""
+    world.broker.append(late(mint, b"oops"))
+    async with world.bridge(ORPHANS):
+        await world.settle(1)
+
+    assert world.handled == []
+    assert "no result that a handler could be given" in world.header(world.dead()[0], "kallback-dead-detail")
+
+
+async def test_handlers_that_do_not_answer_hold_nobody_up(world: Any, mint: Any) -> None:
+    """More late results than may be sent at one time, all failing: completions go on."""
+    world.handler_reply = lambda _: Retry("503", "away")
+    for _ in range(100):
+        world.broker.append(late(mint))
+    for _ in range(50):
+        world.broker.append(mint.completed())
+    async with world.bridge(replace(ORPHANS, drain_timeout=0.0)):
+        await world.settle(50)
+
+    assert world.outcomes() == {"delivered": 50}
+
+
+async def test_the_handlers_are_looked_for_at_the_start(world: Any) -> None:
+    """Those of every type."""
+    policies = read_policies(["handler:A/x", "t=handler:B/y", "u=drop"])
+    async with world.bridge(replace(QUICK, late=policies)):
+        assert world.wanted == {ToHandler("A", "x"), ToHandler("B", "y")}

@@ -1,0 +1,131 @@
+"""What a scrape shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from kallback.bridge import Bridge, BridgeOptions, Rejected, Retry
+from kallback.bridge.metrics import exposition
+from kallback.testing.waiting import eventually
+
+
+def scrape(bridge: Bridge) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Samples by name (without our prefix) and label values in the order of the labels' names."""
+    body, _ = exposition(bridge)("text/plain")
+    return {
+        (sample.name.removeprefix("kallback_bridge_"), tuple(value for _, value in sorted(sample.labels.items()))): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+async def test_what_became_of_records(world: Any, mint: Any) -> None:
+    """Counts by outcome, reason and the verified task type; dead letters by reason."""
+    world.broker.append(mint.completed())
+    world.broker.append(mint.completed(value=b"oops"))
+    world.broker.append(mint.completed("kb1:nonsense"))
+    async with world.bridge() as bridge:
+        await world.settle(3)
+        seen = scrape(bridge)
+    assert seen["records_fetched_total", ()] == 3
+    assert seen["records_settled_total", ("delivered", "", "kitchen.prepare")] == 1
+    assert seen["records_settled_total", ("unusable", "not-json", "kitchen.prepare")] == 1
+    assert seen["records_settled_total", ("unverified", "malformed-token", "(unverified)")] == 1
+    assert (seen["dead_letters_total", ("not-json",)], seen["dead_letters_total", ("wrong-tag",)]) == (1, 0)
+
+
+async def test_latency_is_from_the_records_timestamp(world: Any, mint: Any) -> None:
+    """A record that was written two seconds ago took two seconds; buckets add up."""
+    world.broker.append(mint.completed())
+    world.now += 2.0
+    async with world.bridge() as bridge:
+        await world.settle(1)
+        seen = scrape(bridge)
+    bucket = "completion_latency_seconds_bucket"
+    assert seen[bucket, ("1.0", "kitchen.prepare")] == 0
+    assert seen[bucket, ("2.5", "kitchen.prepare")] == seen[bucket, ("+Inf", "kitchen.prepare")] == 1
+    assert seen["completion_latency_seconds_sum", ("kitchen.prepare",)] == 2.0
+
+
+async def test_what_restate_does_not_take_has_no_latency(world: Any, mint: Any) -> None:
+    """Only accepted completions are measured."""
+    world.reply = lambda _: Rejected("no")
+    world.broker.append(mint.completed())
+    async with world.bridge() as bridge:
+        await world.settle(1)
+        seen = scrape(bridge)
+    assert not [name for name, _ in seen if name.startswith("completion_latency")]
+    assert seen["dead_letters_total", ("rejected",)] == 1
+
+
+async def test_replies_and_retries(world: Any, mint: Any) -> None:
+    """Each reply by its label; what was not taken is a retry."""
+    replies = [Retry("503", "busy"), Retry("timeout", "slow")]
+    accepted = world.reply
+    world.reply = lambda it: replies.pop() if replies else accepted(it)
+    world.broker.append(mint.completed())
+    async with world.bridge() as bridge:
+        await world.settle(1)
+        seen = scrape(bridge)
+    assert [seen["replies_total", (label,)] for label in ("202", "503", "timeout")] == [1, 1, 1]
+    assert (seen["completion_attempts_total", ()], seen["completion_retries_total", ()]) == (3, 2)
+
+
+async def test_what_is_in_flight(world: Any, mint: Any) -> None:
+    """Records, bytes, lag, window and the age of the oldest."""
+    world.hold.clear()
+    for _ in range(4):
+        world.broker.append(mint.completed(value=b"12345"))
+    async with world.bridge(BridgeOptions(drain_timeout=0.0)) as bridge:
+        await eventually("four in flight", lambda: len(world.posted) == 4)
+        world.monotonic += 7.0
+        seen = scrape(bridge)
+    assert (seen["in_flight_records", ()], seen["in_flight_bytes", ()]) == (4, 20)
+    assert seen["oldest_in_flight_seconds", ()] == 7.0
+    here = ("0", "kallback.results")
+    assert (seen["partition_lag_records", here], seen["partition_in_flight_records", here]) == (4, 4)
+    assert seen["partition_window_ratio", here] == 4 / bridge.options.consumer.window
+    assert (seen["assigned_partitions", ()], seen["rebalances_total", ()]) == (1, 1)
+
+
+async def test_the_breaker_shows(world: Any, mint: Any) -> None:
+    """Away, and back again."""
+    accepted = world.reply
+    world.reply = lambda _: Retry("unreachable", "refused")
+    for _ in range(20):
+        world.broker.append(mint.completed())
+    async with world.bridge() as bridge:
+        await eventually("Restate to be away", lambda: scrape(bridge)["restate_available", ()] == 0)
+        away = scrape(bridge)["ready", ()]
+        world.reply = accepted
+        await world.settle(20)
+        seen = scrape(bridge)
+    assert (away, seen["restate_available", ()], seen["ready", ()]) == (0, 1, 1)
+
+
+async def test_a_bridge_that_never_started_can_be_scraped(world: Any) -> None:
+    """The port is up before the bridge is."""
+    seen = scrape(world.bridge())
+    assert (seen["ready", ()], seen["assigned_partitions", ()]) == (0, 0)
+    assert not [name for name, _ in seen if name.startswith("partition_")]
+
+
+async def test_no_secret_is_exposed(world: Any, mint: Any) -> None:
+    """Neither token nor task id nor awakeable id stands in a metric."""
+    text = mint.sign(token := mint.token())
+    world.broker.append(mint.completed(text))
+    async with world.bridge() as bridge:
+        await world.settle(1)
+        body = exposition(bridge)("text/plain")[0].decode()
+    assert not [part for part in (text, token.task_id, token.awakeable_id, text[-22:]) if part in body]
+
+
+async def test_open_metrics_for_who_asks(world: Any) -> None:
+    """Prometheus asks for OpenMetrics."""
+    body, content_type = exposition(world.bridge())("application/openmetrics-text;version=1.0.0;q=0.8")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")

@@ -1,0 +1,54 @@
+"""Counts by task type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kallback.bridge.tallies import BARE, BOUNDS, OTHER, UNVERIFIED, Tallies
+from kallback.protocol import Attempt, BareAwakeable, Outcome, Token, task_id_of
+
+
+def token(mint: Any, task_type: str) -> Token:
+    """A token of a task type."""
+    return Token(task_type, task_id_of(b"t" * 12), Attempt(1), mint.token().awakeable_id, 0)
+
+
+def test_records_are_counted_by_type_outcome_and_reason(mint: Any) -> None:
+    """Who sent what, and what became of it."""
+    tallies = Tallies()
+    for _ in range(3):
+        tallies.settle(token(mint, "a"), Outcome.DELIVERED, None)
+    tallies.settle(token(mint, "a"), Outcome.UNUSABLE, "not-json")
+    assert tallies.settled == {("a", Outcome.DELIVERED, None): 3, ("a", Outcome.UNUSABLE, "not-json"): 1}
+
+
+def test_records_without_a_task_type(mint: Any) -> None:
+    """Their labels cannot be taken for a task type's name."""
+    tallies = Tallies()
+    tallies.settle(None, Outcome.UNVERIFIED, "no-token")
+    tallies.settle(BareAwakeable(mint.token().awakeable_id), Outcome.DELIVERED, None)
+    assert {label for label, *_ in tallies.settled} == {UNVERIFIED, BARE}
+
+
+def test_labels_are_bounded(mint: Any) -> None:
+    """Task types beyond the bound share one label, in counts and latencies; known ones keep theirs."""
+    tallies = Tallies(most_types=2)
+    for name in "abcdea":
+        tallies.settle(token(mint, name), Outcome.DELIVERED, None)
+        tallies.accept(token(mint, name), 1000, 1.0)
+    assert {label: count for (label, *_), count in tallies.settled.items()} == {"a": 2, "b": 1, OTHER: 3}
+    assert {label: sum(it.counts) for label, it in tallies.latencies.items()} == {"a": 2, "b": 1, OTHER: 3}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"), [(-5.0, 0), (0.005, 0), (0.0051, 1), (300.0, len(BOUNDS) - 1), (301.0, len(BOUNDS))]
+)
+def test_a_latency_lies_in_the_bucket_of_its_upper_bound(mint: Any, seconds: float, bucket: int) -> None:
+    """Bounds belong to the bucket below; clocks that differ give zero; there is a last bucket without a bound."""
+    tallies = Tallies()
+    tallies.accept(token(mint, "a"), 1_000_000, 1000.0 + seconds)
+    histogram = tallies.latencies["a"]
+    assert [number for number, count in enumerate(histogram.counts) if count] == [bucket]
+    assert histogram.total == pytest.approx(max(seconds, 0.0))

@@ -1,0 +1,71 @@
+"""A plan follows from its seed, and leaves nothing out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+
+import pytest
+from chaos.plan import SESSION_TIMEOUT, SHARES, Action, Plan, Target, make_plan
+from chaos.work import GRACE, Kind
+
+SEEDS = range(20)
+
+
+def a_plan(seed: int = 7) -> Plan:
+    """A minute of 20 tasks a second."""
+    return make_plan(seed, seconds=60, rate=20)
+
+
+def test_a_seed_is_a_plan() -> None:
+    """The same seed gives the same plan, another one another."""
+    assert a_plan(7) == a_plan(7)
+    assert a_plan(7).jobs != a_plan(8).jobs
+    assert a_plan(7).faults != a_plan(8).faults
+
+
+def test_kinds_have_their_shares() -> None:
+    """1 % of duplicates is 1 %, and of each kind there is one at least."""
+    kinds = Counter(job.kind for job in a_plan().jobs)
+    assert {kind: kinds[kind] for kind in SHARES} == {
+        Kind.FAILING: 60, Kind.SLOW: 24, Kind.LARGE: 1, Kind.DUPLICATED: 12, Kind.FORGED: 12, Kind.MALFORMED: 12,
+        Kind.LATE: 12,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_fault_comes_round(seed: int) -> None:
+    """A run of a minute kills every kind of process and freezes bridge and worker."""
+    done = {(fault.action, fault.target) for fault in a_plan(seed).faults}
+    assert {(Action.KILL, target) for target in Target} < done
+    assert {(Action.PAUSE, Target.BRIDGE), (Action.PAUSE, Target.WORKER), (Action.SCALE, Target.BRIDGE)} < done
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_kind_of_process_has_one_fault_at_a_time(seed: int) -> None:
+    """A process that is frozen is not killed too: two faults would undo each other."""
+    faults = [fault for fault in a_plan(seed).faults if fault.action is not Action.SCALE]
+    assert all(
+        earlier.at + earlier.seconds < later.at
+        for earlier, later in combinations(faults, 2)
+        if earlier.target is later.target
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_late_answers_come_before_the_drain_is_over(seed: int) -> None:
+    """Late tasks are placed early: the grace must not make the run longer than it is."""
+    plan = a_plan(seed)
+    late = [plan.placed_at(job.number) for job in plan.jobs if job.kind is Kind.LATE]
+    assert max(late) <= plan.seconds - GRACE
+
+
+def test_a_freeze_outlasts_the_session() -> None:
+    """Only then does the group give the frozen member's partitions away."""
+    frozen = [fault.seconds for seed in SEEDS for fault in a_plan(seed).faults if fault.action is Action.PAUSE]
+    assert min(frozen) > SESSION_TIMEOUT
+
+
+def test_the_command_plays_it_again() -> None:
+    """What a failure prints is what must be typed."""
+    assert a_plan().command == "python -m chaos --seed 7 --seconds 60 --tasks-per-second 20"

@@ -1,0 +1,56 @@
+"""What the owner thread may do inside librdkafka's callbacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import TopicPartition as ClientPartition
+
+from kallback.kafka import ConsumerOptions, Record, TopicPartition
+from kallback.kafka.confluent_owner import Owner
+from kallback.settings import KafkaSettings
+
+PARTITION = TopicPartition("results", 0)
+
+
+class Recorder:
+    """A librdkafka consumer that notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def commit(self, *, offsets: list[ClientPartition], asynchronous: bool) -> list[ClientPartition]:
+        """Accept positions."""
+        self.asked.append("background commit" if asynchronous else "commit")
+        return offsets
+
+    def list_topics(self, *_: Any) -> None:
+        """Answer, and run callbacks meanwhile."""
+        self.asked.append("list_topics")
+
+
+async def owner_with_a_record_done() -> tuple[Owner, Recorder]:
+    """An owner, its thread not started, that has something to commit after every broker was away."""
+    owner = Owner(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
+    recorder: Any = Recorder()
+    owner.consumer = recorder
+    (epoch,) = owner.hand_over.assign([PARTITION]).values()
+    owner.hand_over.put(PARTITION, [Record("results", 0, 7, 0, None, b"{}", (), epoch)])
+    owner.hand_over.done(*owner.hand_over.take(1))
+    owner.troubles.all_down = True
+    return owner, recorder
+
+
+async def test_a_revocation_commits_and_asks_nothing_else() -> None:
+    """A call that runs callbacks, made inside one, makes librdkafka's binding abort the process (exit code -6)."""
+    owner, recorder = await owner_with_a_record_done()
+    revoked: Any = owner._revoked
+    revoked(recorder, [ClientPartition("results", 0)])
+    assert recorder.asked == ["commit"]
+
+
+async def test_a_commit_by_the_clock_looks_for_a_broker_first() -> None:
+    """Where polling is possible, a broker that is away costs half a second, not a session time-out."""
+    owner, recorder = await owner_with_a_record_done()
+    owner._commit()
+    assert recorder.asked == ["list_topics", "background commit"]
