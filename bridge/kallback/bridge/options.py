@@ -17,11 +17,12 @@ class Backoff:
 
     Attributes:
         first: seconds after the first failure. Default 0.05: most hiccups of Restate are shorter.
-        longest: seconds at most. Default 1, so that completions resume within a second of Restate's return.
+        longest: seconds at most. Default 0.5: a probe that came just too early and the next one together are still
+            less than a second after Restate's return.
     """
 
     first: float = 0.05
-    longest: float = 1.0
+    longest: float = 0.5
 
     def delay(self, failures: int, chance: float) -> float:
         """Seconds to wait after so many failures in a row (at least 1), for a random number of [0, 1)."""
