@@ -217,8 +217,7 @@ class Dispatcher:
         delay = self._options.backoff.delay(flight.failures, self._clocks.chance())
         if setback is Setback.OWN:
             delay *= min(flight.failures, _LONGER)
-        if isinstance(reply, Retry) and reply.after is not None:
-            delay = max(delay, min(reply.after, self._options.longest_retry_after))
+        delay = self._options.heed(delay, reply.after if isinstance(reply, Retry) else None)
         self._sequence += 1
         heapq.heappush(self._waiting, (now + delay, self._sequence, flight))
         self._arm(self._wake_waiting, self._waiting[0][0] - now)

@@ -187,5 +187,4 @@ class LateSender:
     def _pause(self, reply: Reply, failures: int) -> float:
         options = self._shared.options
         delay = options.backoff.delay(failures, self._shared.clocks.chance())
-        asked = reply.after if isinstance(reply, Retry) and reply.after is not None else 0.0
-        return max(delay, min(asked, options.longest_retry_after))
+        return options.heed(delay, reply.after if isinstance(reply, Retry) else None)

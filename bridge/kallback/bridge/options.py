@@ -126,6 +126,10 @@ class BridgeOptions:
             unfinished_bytes=self.partition_in_flight_bytes,
         )
 
+    def heed(self, delay: float, asked: float | None) -> float:
+        """Seconds to wait: the delay, or what Restate asked for (Retry-After) if that is longer, cut to its limit."""
+        return delay if asked is None else max(delay, min(asked, self.longest_retry_after))
+
     def __post_init__(self) -> None:
         """Refuse numbers with which nothing would ever move."""
         for each in fields(self):
