@@ -6,6 +6,8 @@
 #   make test          lint, contracts, types, unit and integration tests
 #   make bench         figures of this machine: the bridge beside the alternatives (BENCH="--full": takes longer)
 #   make lint types unit integration     the parts of it
+#   make test-containers  the integration tests on Kafka and Restate in containers (ON=tests/integration/sdk: some)
+#   make test-compose     the helpers for containers, compose.yaml and compose.secured.yaml, as users run them
 #   make lock          pin the dependencies anew (after a change in pyproject.toml)
 #   make clean         remove what was built here (downloads stay in ~/.cache/kallback)
 
@@ -13,7 +15,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo bench chaos chaos-short test lint types unit integration lock clean setup servers
+.PHONY: help demo bench chaos chaos-short test lint types unit integration test-containers test-compose lock clean setup servers
 
 BIN := .venv/bin
 REPORTS := .cache/reports
@@ -61,6 +63,18 @@ integration: servers
 	@mkdir -p $(REPORTS)
 	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance --junitxml=$(REPORTS)/integration.xml
 
+# These need a Docker engine and skip without one (KALLBACK_REQUIRE_SERVERS=1: fail). Left out are tests of local processes.
+ON ?= tests/integration
+test-containers: setup
+	@mkdir -p $(REPORTS)/containers
+	KALLBACK_TEST_SERVERS=containers $(BIN)/pytest $(ON) -m "not local_servers" --junitxml=$(REPORTS)/containers/integration.xml
+	@$(BIN)/python scripts/skipped.py $(REPORTS)/containers
+
+test-compose: setup
+	@mkdir -p $(REPORTS)/containers
+	$(BIN)/pytest tests/containers --junitxml=$(REPORTS)/containers/compose.xml
+	@$(BIN)/python scripts/skipped.py $(REPORTS)/containers
+
 setup: .venv/ready
 
 .venv/ready: requirements.lock pyproject.toml scripts/make-venv
@@ -78,6 +92,9 @@ lock:
 	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
 		--generate-hashes --extra bench --python-version 3.11 --constraint requirements.lock \
 		pyproject.toml --output-file requirements-bench.lock
+	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
+		--generate-hashes --extra image --python-version 3.11 --constraint requirements.lock \
+		pyproject.toml --output-file requirements-image.lock
 
 clean:
 	rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -10,17 +10,13 @@ from typing import Any, Final
 
 DRAINS: Final = ("ceiling", "ingress", "notifier", "native", "naive")
 MODES: Final = ("ingress", "notifier")
+WAYS: Final = ("direct", "durable", "kallback")
 LOADS: Final = ("c1", "c64")
 
 KEYS: Final = (
     *(f"drain.{name}_per_s" for name in DRAINS),
     *(f"drain.{name}_cpu_us" for name in MODES),
-    *(
-        f"roundtrip.{way}.{load}.{figure}"
-        for way in ("direct", "kallback")
-        for load in LOADS
-        for figure in ("per_s", "p50_ms", "p99_ms")
-    ),
+    *(f"roundtrip.{way}.{load}.{figure}" for way in WAYS for load in LOADS for figure in ("per_s", "p50_ms", "p99_ms")),
     "recovery.resume_s",
     "recovery.resent",
     "recovery.restate_down_s",

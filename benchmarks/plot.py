@@ -14,7 +14,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from benchmarks.figures import DRAINS, LOADS, MODES, Samples
+from benchmarks.figures import DRAINS, LOADS, MODES, WAYS, Samples
 
 _OURS: Final = "#2a6f97"
 _OTHERS: Final = "#a9b4c2"
@@ -29,11 +29,7 @@ def draw(samples: Samples, path: Path) -> Path:
     _bars(
         trips,
         samples,
-        {
-            f"{way}\n{_LABELS[load]}": f"roundtrip.{way}.{load}.p50_ms"
-            for load in LOADS
-            for way in ("direct", "kallback")
-        },
+        {f"{way}\n{_LABELS[load]}": f"roundtrip.{way}.{load}.p50_ms" for load in LOADS for way in WAYS},
         "round trip p50, ms",
     )
     figure.tight_layout()

@@ -1,5 +1,8 @@
 """How long a handler waits: one whose awakeable is completed at once by its own process, one that asks a worker.
 
+A third is completed like the first and journals what the second does: with a Kafka, a worker and a bridge that cost
+nothing, asking a worker would take as long.
+
 Handlers are called over the ingress by this process, with one call or 64 calls under way. The service is one hypercorn
 process, as it is the worker's and the bridge's machine, too.
 """
@@ -13,12 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.figures import Samples, percentile
+from benchmarks.figures import WAYS, Samples, percentile
 from benchmarks.poster import Poster
 from benchmarks.processes import BRIDGE_RUNS, bridge_command, running
 from benchmarks.world import World
 
-WAYS: Final = ("direct", "kallback")
 _WARM_UP: Final = 64
 _PATIENCE: Final = 60.0
 
@@ -48,7 +50,7 @@ def kitchen(world: World) -> Generator[None]:
 
 
 def measure(world: World, samples: Samples) -> None:
-    """One round: both ways under both loads; call it in a `kitchen`."""
+    """One round: all ways under both loads; call it in a `kitchen`."""
     for load in LOADS:
         for way in WAYS:
             took, latencies = asyncio.run(_call(world.stack.ingress_url, way, load))

@@ -1,13 +1,15 @@
 """The Restate service of a run, in a process of its own: handlers that wait, and the ways to complete them.
 
-`Waiting/wait` leaves marks. `Native/resolve` is the sink of Restate's own Kafka subscription. `Trips` has the two round
-trips: the same handler, completed by a post of this process or through task topic, worker and bridge.
+`Waiting/wait` leaves marks. `Native/resolve` is the sink of Restate's own Kafka subscription. `Trips` has the round
+trips: the same handler, completed by a post of this process or through task topic, worker and bridge; and between the
+two one that journals what the latter journals and is completed like the former: a Kafka that costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from datetime import timedelta
 from typing import Any, Final
@@ -50,9 +52,24 @@ async def resolve(ctx: restate.Context, item: dict[str, Any]) -> None:
 async def direct(ctx: restate.Context, text: str) -> str:
     """Wait for a value that this process posts itself, outside of the journal: nothing could be cheaper."""
     awakeable, completed = ctx.awakeable(type_hint=str)
-    post = asyncio.create_task(poster.post(f"/restate/awakeables/{awakeable}/resolve", f'"{text}"'.encode()))
-    posts.add(post)
-    post.add_done_callback(posts.discard)
+    _post(awakeable, text)
+    return await completed
+
+
+@trips.handler()
+async def durable(ctx: restate.Context, text: str) -> str:
+    """Wait for the same with what durability needs: a time-out, what is random drawn once, a step that sends."""
+    timer = ctx.sleep(timedelta(minutes=5))
+    drawn = await ctx.run_typed("draw", _drawn)
+    awakeable, completed = ctx.awakeable(type_hint=str)
+
+    async def send() -> str:
+        _post(awakeable, text)
+        return drawn
+
+    sending = ctx.run_typed("send", send)
+    await restate.wait_completed(sending, timer)
+    await restate.wait_completed(completed, timer)
     return await completed
 
 
@@ -60,6 +77,16 @@ async def direct(ctx: restate.Context, text: str) -> str:
 async def kallback(ctx: restate.Context, text: str) -> str:
     """Wait for the same value from a worker."""
     return await callbacks.call(ctx, echo, text)
+
+
+async def _drawn() -> str:
+    return secrets.token_hex(12)
+
+
+def _post(awakeable: str, text: str) -> None:
+    post = asyncio.create_task(poster.post(f"/restate/awakeables/{awakeable}/resolve", f'"{text}"'.encode()))
+    posts.add(post)
+    post.add_done_callback(posts.discard)
 
 
 app = restate.app([waiting, native, trips, *callbacks.services])

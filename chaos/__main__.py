@@ -92,7 +92,10 @@ def _report(plan: Plan, story: Story, checks: list[Check]) -> None:
     print(f"\nfaults: {', '.join(f'{count} x {label}' for label, count in sorted(story.faults.items()))}")
     for fall in seen.falls:
         print(f"ended by itself: {fall.name}, exit code {fall.exit_code}: {fall.last_words.splitlines()[-1][:200]}")
-    print(f"tasks {len(plan.jobs)}, work that ran more than once {twice}")
+    attempts = ", ".join(f"{count} x {number}" for number, count in sorted(seen.attempts.items()) if number > 1)
+    print(
+        f"tasks {len(plan.jobs)}, work that ran more than once {twice}; attempts beyond the first: {attempts or 'none'}"
+    )
     print(f"lost {len(lost(plan, seen))}, double {len(doubled(seen))}", flush=True)
 
 

@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 import restate
 
-from chaos.work import IDLE, WITNESSES, End, How, Job, Report, end_with, task_type_of
+from chaos.work import CHANGES_MIND, IDLE, WITNESSES, End, How, Job, Kind, Report, end_with, task_type_of
 from kallback.protocol import UNUSABLE_RESULT
-from kallback.sdk import Callbacks, TaskFailed, TaskNotSent, TaskTimedOut
+from kallback.sdk import Callbacks, TaskCancelled, TaskFailed, TaskNotSent, TaskTimedOut
 
 _DIRECTORY: Final = Path(os.environ.get("CHAOS_DIRECTORY", "."))
 
@@ -42,12 +42,17 @@ async def _ask(ctx: restate.Context, job: Job) -> Report:
     try:
         handle = await callbacks.start(ctx, task_type_of(job.kind), job, timeout=timedelta(seconds=job.timeout))
         task_id = handle.task_id
+        if job.kind is Kind.CANCELLED:
+            await ctx.sleep(timedelta(seconds=CHANGES_MIND))
+            await handle.cancel()
         end = end_with(await handle.result())
     except TaskFailed as failure:
         unusable = failure.type == UNUSABLE_RESULT
         end = End(How.FAILED, failure.type if unusable else f"{failure.type} {failure.status_code} {failure.message}")
     except TaskTimedOut:
         end = End(How.TIMED_OUT, "")
+    except TaskCancelled:
+        end = End(How.CANCELLED, "")
     except TaskNotSent as failure:
         end = End(How.NOT_SENT, failure.message)
         task_id = failure.task_id

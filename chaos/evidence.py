@@ -83,6 +83,7 @@ class Evidence:
         reports: what each placed task's handler returned, or a sentence about why it did not.
         witnesses: what handlers saw, replays included.
         runs: how often the work of each task was begun.
+        attempts: tasks by their highest attempt that was begun.
         unfinished: handlers that still wait, as Restate describes them.
     """
 
@@ -90,6 +91,7 @@ class Evidence:
     reports: Mapping[int, Report | str] = field(default_factory=dict[int, "Report | str"])
     witnesses: Sequence[Report] = ()
     runs: Counter[int] = field(default_factory=Counter[int])
+    attempts: Counter[int] = field(default_factory=Counter[int])
     results: Sequence[Result] = ()
     verdicts: Sequence[Verdict] = ()
     letters: Sequence[DeadLetter | Foreign] = ()

@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from chaos.evidence import Progress, Result, Verdict
 from chaos.stage import Stage
-from chaos.work import GROUP, MARK, NUMBER, RUNS, WITNESSES, Kind, Report, work
+from chaos.work import GROUP, MARK, NUMBER, RUNS, WITNESSES, Kind, Report, long_work, work
 from kallback.kafka import ConfluentReader, DeadLetter, Foreign, Record, ReplayNote, read_entry
 from kallback.protocol import Outcome
 from kallback.settings import Settings
@@ -69,7 +69,13 @@ async def letters(settings: Settings) -> list[DeadLetter | Foreign]:
 
 async def progress(settings: Settings) -> list[Progress]:
     """How far bridges and workers have committed."""
-    wanted = ((f"{settings.topics.results}.bridge", settings.topics.results), (GROUP, work.topic))
+    bridges, topics = f"{settings.topics.results}.bridge", settings.topics
+    wanted = (
+        (bridges, topics.results),
+        (f"{bridges}.progress", topics.progress),
+        (GROUP, work.topic),
+        (GROUP, long_work.topic),
+    )
     found = await asyncio.gather(*(asyncio.to_thread(_progress, settings, *each) for each in wanted))
     return [each for group in found for each in group]
 
@@ -88,10 +94,20 @@ def _progress(settings: Settings, group: str, topic: str) -> list[Progress]:
 
 
 async def unfinished(stage: Stage) -> list[str]:
-    """Handlers that wait, as Restate describes them."""
-    sql = "SELECT id, target, status, retry_count, last_failure FROM sys_invocation WHERE status != 'completed'"
+    """Handlers that wait, as Restate describes them, and tasks that are still watched.
+
+    An alarm of a task that has ended stays scheduled, for Restate cannot withdraw it; it will find no state.
+    """
+    sql = (
+        "SELECT id, target, status, retry_count, last_failure FROM sys_invocation WHERE status != 'completed'"
+        " AND NOT (status = 'scheduled' AND target LIKE 'TaskMonitor/%/alarm')"
+    )
     rows = await stage.admin.query(sql)
-    return [f"{row['id']} {row['target']} is {row['status']} ({row.get('last_failure')})" for row in rows]
+    watched = await stage.admin.query("SELECT service_key FROM state WHERE service_name = 'TaskMonitor'")
+    return [
+        *(f"{row['id']} {row['target']} is {row['status']} ({row.get('last_failure')})" for row in rows),
+        *(f"task {row['service_key']} is still watched" for row in watched),
+    ]
 
 
 def witnesses(directory: Path) -> list[Report]:
@@ -108,6 +124,18 @@ def witnesses(directory: Path) -> list[Report]:
 def runs(directory: Path) -> Counter[int]:
     """How often the work of each task was begun."""
     return Counter(int(line.split()[0]) for line in _lines(directory / RUNS) if line.split())
+
+
+def attempts(directory: Path) -> Counter[int]:
+    """Tasks by the highest attempt that was begun."""
+    highest: dict[int, int] = {}
+    for line in _lines(directory / RUNS):
+        match line.split():
+            case [number, _, attempt]:
+                highest[int(number)] = max(int(attempt), highest.get(int(number), 0))
+            case _:  # a kill cut the line off
+                continue
+    return Counter(highest.values())
 
 
 def complaints(directory: Path) -> list[str]:

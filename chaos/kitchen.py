@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from chaos.plan import SESSION_TIMEOUT
-from chaos.work import GROUP, RUNS, SOLD_OUT_STATUS, Done, Job, Kind, refusal_of, result_of, work
+from chaos.work import (
+    GROUP,
+    HEARTBEAT,
+    RUNS,
+    SOLD_OUT_STATUS,
+    Done,
+    Job,
+    Kind,
+    long_work,
+    refusal_of,
+    result_of,
+    work,
+)
 from kallback.kafka import ConsumerOptions
 from kallback.workers import TaskContext, TaskFailure, Worker, WorkerOptions
 
@@ -21,9 +33,24 @@ worker = Worker(GROUP, options=WorkerOptions(concurrency=32, consumer=_consumer)
 @worker.task(work)
 async def do(job: Job, task: TaskContext) -> Done:
     """Do the work, and note that it was begun: work that runs twice is counted."""
-    with (_DIRECTORY / RUNS).open("ab") as file:
-        file.write(f"{job.number} {task.task_id} {task.attempt}\n".encode())
+    _note(job, task)
     await asyncio.sleep(job.work)
     if job.kind is Kind.FAILING:
         raise TaskFailure("SoldOut", refusal_of(job.number), status=SOLD_OUT_STATUS)
     return result_of(job)
+
+
+@worker.task(long_work, acknowledge="start")
+async def do_long(job: Job, task: TaskContext) -> Done:
+    """Do work that takes several limits of heartbeats, from where the attempt before came to."""
+    _note(job, task)
+    steps = round(job.work / HEARTBEAT)
+    for step in range(task.last_details or 0, steps):
+        await asyncio.sleep(HEARTBEAT)
+        task.heartbeat(step + 1)
+    return result_of(job)
+
+
+def _note(job: Job, task: TaskContext) -> None:
+    with (_DIRECTORY / RUNS).open("ab") as file:
+        file.write(f"{job.number} {task.task_id} {task.attempt}\n".encode())

@@ -20,12 +20,16 @@ SHARES: Final = {
     Kind.DUPLICATED: 0.01,
     Kind.FORGED: 0.01,
     Kind.MALFORMED: 0.01,
+    Kind.LONG: 0.02,
+    Kind.CANCELLED: 0.01,
     Kind.LATE: 0.01,
 }
 """Parts of all tasks; of each kind there is one at least."""
 SHORT_TIMEOUT: Final = 4.0
 """Seconds; long enough to publish a task on a busy machine."""
 SLOW_WORK: Final = 10.0
+LONG_WORK: Final = 6.0
+_LENGTHS: Final = {Kind.SLOW: SLOW_WORK, Kind.LONG: LONG_WORK, Kind.CANCELLED: SLOW_WORK}
 SESSION_TIMEOUT: Final = 6.0
 """Seconds: the shortest that a broker allows by default."""
 WARM_UP: Final = 3.0
@@ -125,7 +129,7 @@ def _jobs(chance: Random, *, seconds: float, rate: float) -> tuple[Job, ...]:
 
 def _job(number: int, kind: Kind, chance: Random) -> Job:
     timeout = SHORT_TIMEOUT if kind in {Kind.SLOW, Kind.LATE} else NEVER
-    work = SLOW_WORK if kind is Kind.SLOW else round(chance.uniform(0.01, 0.2), 3)
+    work = _LENGTHS.get(kind) or round(chance.uniform(0.01, 0.2), 3)
     return Job(number, kind, timeout, work)
 
 

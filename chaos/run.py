@@ -105,6 +105,7 @@ async def _gather(stage: Stage, load: Load, breaker: Breaker) -> Evidence:
         reports=reports,
         witnesses=gather.witnesses(stage.directory),
         runs=gather.runs(stage.directory),
+        attempts=gather.attempts(stage.directory),
         results=await gather.results(settings, reports),
         verdicts=await gather.verdicts(settings),
         letters=await gather.letters(settings),

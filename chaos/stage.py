@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.plan import BRIDGES, SESSION_TIMEOUT
-from chaos.work import GRACE, LARGE_BYTES, foreign, work
+from chaos.work import GRACE, LARGE_BYTES, foreign, long_work, work
 from kallback.kafka import create_topics
 from kallback.kafka.layout import Layout
 from kallback.settings import Settings
@@ -81,7 +81,7 @@ class Stage:
         self.settings = Settings.from_env(self._env)
         self.ingress = Ingress(stack.ingress_url, timeout=15)
         self.admin = Admin(stack.admin_url, timeout=15)
-        serve = (sys.executable, "-m", "kallback.testing.serve", "chaos.app:app", str(self._port))
+        serve = (sys.executable, "-m", "kallback.cli", "service", "chaos.app:app", "--port", str(self._port))
         self.service = self._process("service", *serve)
         self.bridges = tuple(self._bridge(f"bridge-{number}") for number in range(1, BRIDGES + 1))
         self.workers = tuple(
@@ -108,7 +108,9 @@ class Stage:
     async def start(self) -> None:
         """Create the topics, start service, one bridge and the workers, register the service."""
         layout = Layout(max_result_bytes=2 * LARGE_BYTES)
-        await create_topics(self.settings.kafka, layout.specs(self.settings.topics, (work.topic, foreign.topic)))
+        await create_topics(
+            self.settings.kafka, layout.specs(self.settings.topics, (work.topic, long_work.topic, foreign.topic))
+        )
         for process in (self.service, self.bridges[0], *self.workers):
             self.launch(process)
         await asyncio.to_thread(self.service.wait_ready, lambda: accepts(self._port))

@@ -9,12 +9,16 @@ from typing import Final
 
 import msgspec
 
-from kallback.protocol import UNUSABLE_RESULT, TaskType
+from kallback.protocol import UNUSABLE_RESULT, RetryPolicy, TaskType
 
 GRACE: Final = 5.0
 """Seconds after a deadline until a result is late (`--late-grace`)."""
 NEVER: Final = 900.0
 """Seconds; a time-out that no task of a run may reach."""
+HEARTBEAT: Final = 0.5
+"""Seconds between the heartbeats of long work."""
+CHANGES_MIND: Final = 1.0
+"""Seconds after which the caller of a task to be cancelled cancels it."""
 IDLE: Final = 1
 """Seconds after which Restate suspends a handler that waits."""
 LARGE_BYTES: Final = 2 * 1024 * 1024
@@ -47,6 +51,10 @@ class Kind(StrEnum):
     """The injector answers first, with a token that proves nothing."""
     MALFORMED = "malformed"
     """The injector is the worker, and its answer is no result."""
+    LONG = "long"
+    """Work with heartbeats, acknowledged at its start: only they tell that its worker is gone."""
+    CANCELLED = "cancelled"
+    """The caller changes its mind in the middle of the work."""
     LATE = "late"
     """The injector is the worker, and answers when deadline and grace are over."""
 
@@ -58,6 +66,7 @@ class How(StrEnum):
     FAILED = "failed"
     TIMED_OUT = "timed-out"
     NOT_SENT = "not-sent"
+    CANCELLED = "cancelled"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -103,12 +112,22 @@ class Report(msgspec.Struct, frozen=True):
 
 
 work: Final = TaskType("chaos.work", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
+long_work: Final = TaskType(
+    "chaos.long",
+    request=Job,
+    result=Done,
+    timeout=timedelta(seconds=NEVER),
+    heartbeat_every=timedelta(seconds=HEARTBEAT),
+    retry=RetryPolicy(attempts=None, first_delay=timedelta(seconds=0.2), longest_delay=timedelta(seconds=1)),
+)
 foreign: Final = TaskType("chaos.foreign", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
 """Tasks that no worker of ours does: the injector answers them."""
 
 
 def task_type_of(kind: Kind) -> TaskType[Job, Done]:
     """Which topic a task goes to."""
+    if kind is Kind.LONG:
+        return long_work
     return foreign if kind in {Kind.MALFORMED, Kind.LATE} else work
 
 
@@ -137,5 +156,7 @@ def right_end(job: Job) -> End:
             return End(How.FAILED, UNUSABLE_RESULT)
         case Kind.SLOW | Kind.LATE:
             return End(How.TIMED_OUT, "")
+        case Kind.CANCELLED:
+            return End(How.CANCELLED, "")
         case _:
             return end_with(result_of(job))

@@ -24,7 +24,7 @@ from tasks import Order
 from kallback.protocol import KallbackError
 from kallback.testing import KafkaOptions, Stack, start_stack
 
-TIME_LIMIT = 90  # seconds from the stack being up
+TIME_LIMIT = 120  # seconds from the stack being up
 EXIT_WRONG = 1
 EXIT_INTERRUPTED = 130
 
@@ -36,8 +36,8 @@ async def perform(stack: Stack, board: Board, logs: Path, *, stay: bool) -> list
         board.say("topics are made; Restate services, bridge, kitchen and drivers run")
         async with asyncio.timeout(TIME_LIMIT - board.seconds):
             play = Play(stage, board, orders)
-            await play.perform()
-            checks = await audit(stage, orders, expected_ends(orders), play.fates)
+            found = await play.perform()
+            checks = found + await audit(stage, orders, expected_ends(orders), play.fates)
         board.report(checks)
         if stay:
             board.say(f"everything keeps running until Ctrl-C; Restate's own view is on {stack.admin_url}/ui")

@@ -1,4 +1,4 @@
-"""The story of the demo: ordinary business first, then five scenes in which things go wrong on purpose."""
+"""The story of the demo: ordinary business first, then six scenes in which things go wrong on purpose."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from demo_board import Board
+from demo_board import Board, Check
+from demo_cake import CakeScene
 from demo_rubbish import Fate, Place, Rubbish, key_id_of, litter, place_of, source_of
 from demo_stage import NEW_KEY, Stage
 from demo_watch import Watch
@@ -32,7 +33,7 @@ def expected_ends(orders: Sequence[Order]) -> dict[str, str]:
 
 
 class Play:
-    """The demo: an act of ordinary business, then five scenes in which things go wrong.
+    """The demo: an act of ordinary business, then six scenes in which things go wrong.
 
     Attributes:
         fates: the result records that are not ordinary, by position, and what must become of each.
@@ -45,16 +46,18 @@ class Play:
         self._watch = Watch(stage, board, {order.id: order for order in orders})
         self.fates: dict[Place, Fate] = {}
 
-    async def perform(self) -> None:
-        """Play everything, in order."""
+    async def perform(self) -> list[Check]:
+        """Play everything, in order; return what the scenes themselves found."""
         await self._business()
         await self._kitchen_says_no()
         await self._customer_cancels()
         await self._everything_dies()
         await self._somebody_litters()
         await self._keys_rotate_in_the_wrong_order()
+        found = await self._a_baker_is_lost()
         watch = self._watch
         await watch.until("every order to end", lambda: watch.count(*_FINAL) == len(self._orders), patience=60)
+        return found
 
     async def _business(self) -> None:
         await self._scene(
@@ -67,7 +70,7 @@ class Play:
 
     async def _kitchen_says_no(self) -> None:
         await self._scene(
-            "Scene 1 of 5: the kitchen says no",
+            "Scene 1 of 6: the kitchen says no",
             f"Order {SOLD_OUT_ORDER} wants burrata, and there is none. The worker raises a typed failure; the workflow",
             "catches it as a typed error, one Kafka and two processes away, and gives the money back.",
         )
@@ -77,7 +80,7 @@ class Play:
 
     async def _customer_cancels(self) -> None:
         await self._scene(
-            "Scene 2 of 5: the customer changes her mind",
+            "Scene 2 of 6: the customer changes her mind",
             f"Order {CANCELLED_ORDER} is a whole Peking duck. While it roasts, the customer cancels. The workflow",
             "ends, and the kitchen must hear of it: otherwise it would go on roasting for nobody.",
         )
@@ -94,7 +97,7 @@ class Play:
     async def _everything_dies(self) -> None:
         stage, board, watch = self._stage, self._board, self._watch
         await self._scene(
-            "Scene 3 of 5: kill -9",
+            "Scene 3 of 6: kill -9",
             "Eleven more orders. The bridge is killed, then the kitchen with food on the stove: no goodbye, no",
             "cleanup. Answers wait in Kafka, workflows in Restate; once both are started again, all goes on.",
         )
@@ -118,7 +121,7 @@ class Play:
     async def _somebody_litters(self) -> None:
         order_id, watch = ORDER_BEHIND_RUBBISH, self._watch
         await self._scene(
-            "Scene 4 of 5: rubbish on the results topic",
+            "Scene 4 of 6: rubbish on the results topic",
             "Somebody sends what no worker should: a copy of an answer, a late one, a forged one, and garbage into",
             f"every partition. Order {order_id} comes right after; its answer lies behind all that.",
         )
@@ -145,7 +148,7 @@ class Play:
     async def _keys_rotate_in_the_wrong_order(self) -> None:
         order_id, watch, board = ROTATION_ORDER, self._watch, self._board
         await self._scene(
-            "Scene 5 of 5: a key rotation in the wrong order",
+            "Scene 5 of 6: a key rotation in the wrong order",
             "The services sign with a new key before the bridge has it. The bridge must not believe what it cannot",
             "verify, and must not lose it either: the answer becomes a dead letter, and the workflow waits on.",
             meanwhile=self._stage.rotate_services(),
@@ -160,6 +163,14 @@ class Play:
         await self._operate("dead-letters", "replay", "--reason", "unknown-key", "--yes")
         await watch.until(f"order {order_id}", lambda: watch.seen[order_id].stage == "DELIVERED")
         board.say(f"order {order_id} is delivered: nothing was lost", "green")
+
+    async def _a_baker_is_lost(self) -> list[Check]:
+        await self._scene(
+            "Scene 6 of 6: a long task, and a baker who does not come back",
+            "A wedding cake takes hours. The bakery tells after each layer how far it is, and anybody may ask. Then",
+            "the baker is killed. Kafka will not deliver the cake again; it is the heartbeats that are missed.",
+        )
+        return await CakeScene(self._stage, self._board, self._watch).play()
 
     async def _a_signed_answer_died(self) -> bool:
         """Whether there is an answer under the new key, and the bridge has judged it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tasks import prepare
+from tasks import bake, prepare
 
 from kallback.kafka import AiokafkaReader, Record
 from kallback.settings import Settings
@@ -39,6 +39,7 @@ class Stage:
         services: the Restate side (`services.py`).
         bridge: `kallback bridge`.
         kitchen: `kallback worker pos_worker:worker`.
+        bakers: `kallback worker bakery:worker`, twice.
         phones: the simulated drivers (`driver_phones.py`).
     """
 
@@ -53,17 +54,18 @@ class Stage:
         self.services = self._services()
         self.bridge = self._bridge()
         self.kitchen = self._process("kitchen", KALLBACK, "worker", "pos_worker:worker")
+        self.bakers = tuple(self._process(name, KALLBACK, "worker", "bakery:worker") for name in ("baker-1", "baker-2"))
         self.phones = self._process("phones", sys.executable, "driver_phones.py")
 
     @property
     def processes(self) -> tuple[ChildProcess, ...]:
         """All of them."""
-        return (self.services, self.bridge, self.kitchen, self.phones)
+        return (self.services, self.bridge, self.kitchen, *self.bakers, self.phones)
 
     async def start(self) -> None:
         """Create the topics, start the processes, tell Restate where its services and the drivers' topic are."""
-        await self.kallback("topics", "create", prepare.topic, DRIVER_UPDATES, "--partitions", "4")
-        for process in (self.services, self.bridge, self.kitchen):
+        await self.kallback("topics", "create", prepare.topic, bake.topic, DRIVER_UPDATES, "--partitions", "4")
+        for process in (self.services, self.bridge, self.kitchen, *self.bakers):
             process.start()
         await asyncio.to_thread(self.services.wait_ready, lambda: accepts(self._port))
         await self.admin.register(f"http://127.0.0.1:{self._port}")
@@ -142,8 +144,7 @@ class Stage:
         return [msgspec.json.decode(record.value or b"{}") for record in await self.read(self.settings.topics.outcomes)]
 
     def _services(self) -> ChildProcess:
-        command = (sys.executable, "-m", "kallback.testing.serve", "services:app", str(self._port))
-        return self._process("services", *command)
+        return self._process("services", KALLBACK, "service", "services:app", "--port", str(self._port))
 
     def _bridge(self) -> ChildProcess:
         return self._process("bridge", KALLBACK, "bridge", "--outcomes", "--instance-id", "bridge-1")

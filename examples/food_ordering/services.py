@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 import restate
+from cakes import workflow as cakes
 from delivery import delivery_manager
 from drivers import driver_digital_twin, driver_matcher
-from orders import workflow
+from orders import callbacks, workflow
 
 logging.basicConfig(level=logging.INFO)
 
-app = restate.app([workflow, delivery_manager, driver_matcher, driver_digital_twin])
+app = restate.app([workflow, delivery_manager, driver_matcher, driver_digital_twin, cakes, *callbacks.services])

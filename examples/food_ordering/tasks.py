@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
-from kallback.protocol import TaskType
+from kallback.protocol import RetryPolicy, TaskType
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -56,4 +56,31 @@ class Prepared(msgspec.Struct, frozen=True):
     shelf: str
 
 
+class Cake(msgspec.Struct, frozen=True):
+    """A cake with so many layers: hours of work in life, seconds in a demo."""
+
+    id: str
+    layers: int
+
+
+class Baked(msgspec.Struct, frozen=True):
+    """The bakery's answer.
+
+    Attributes:
+        resumed_at: the layer at which the last baker began: 0 for one who baked it all.
+    """
+
+    layers: int
+    resumed_at: int
+
+
 prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
+
+bake = TaskType(
+    "bakery.bake",
+    request=Cake,
+    result=Baked,
+    timeout=timedelta(days=2),
+    heartbeat_every=timedelta(seconds=0.5),
+    retry=RetryPolicy(attempts=4, first_delay=timedelta(seconds=0.2)),
+)

@@ -18,21 +18,34 @@ from kallback.protocol import (
     Completed,
     Envelope,
     Failed,
+    GiveUp,
+    Heard,
     Keyring,
+    Marks,
     Outcome,
     OutcomeRecord,
     Problem,
+    ProgressRecord,
+    Report,
     ResultRecord,
+    Retry,
+    RetryAfter,
+    RetryPolicy,
+    Signal,
     SourcePosition,
     TaskHeaders,
     TaskId,
+    TaskProgress,
     TaskType,
     Token,
     check_json,
+    checked_details,
     completed_headers,
     failed_headers,
     open_envelope,
     parse_awakeable_id,
+    progress_headers,
+    read_progress,
     read_result,
     seal,
     shorten,
@@ -70,7 +83,21 @@ prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout
 deliver = TaskType("delivery.route", Address, Route, timeout=None, topic="delivery")
 notify = TaskType("customer.notify", request=str, result=NoneType)
 split = TaskType("order.split", request=Order, result=list[Order])
+drive = TaskType(
+    "delivery.drive",
+    request=Order,
+    result=NoneType,
+    timeout=timedelta(days=2),
+    attempt_timeout=timedelta(hours=6),
+    start_timeout=timedelta(minutes=5),
+    heartbeat_every=timedelta(seconds=10),
+    retry=RetryPolicy(attempts=None, first_delay=timedelta(seconds=5), never={"NoSuchStreet", "ValueError"}),
+)
 
+assert_type(drive, TaskType[Order, None])
+assert_type(drive.monitored, bool)
+assert_type(drive.heartbeat_limit, timedelta | None)
+assert_type(drive.retry, RetryPolicy | None)
 assert_type(prepare, TaskType[Order, Prepared])
 assert_type(deliver, TaskType[Address, Route])
 assert_type(notify, TaskType[str, None])
@@ -143,3 +170,41 @@ def account(offset: int) -> tuple[bytes, bytes]:
     source = SourcePosition("kallback.results", 0, offset, 0)
     record = OutcomeRecord(Outcome.DELIVERED, source, at_ms=0)
     return assert_type(record.key(), bytes), assert_type(record.encode(), bytes)
+
+
+def beat(task: TaskHeaders, now_ms: int, done: int) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
+    """Write a heartbeat as a worker does."""
+    assert_type(task.start_by_ms, int | None)
+    assert_type(task.progress_to, str | None)
+    assert_type(task.last_details, bytes)
+    headers = progress_headers(task.token, Signal.HEARTBEAT, now_ms, task.heartbeat_every_ms)
+    progress_headers(task.token, "heartbeat", now_ms)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] # no enum
+    return checked_details(b"%d" % done), assert_type(headers, tuple[tuple[str, bytes], ...])
+
+
+def hear(ring: Keyring, value: bytes | None, headers: list[tuple[str, bytes | None]], now_ms: int) -> bytes:
+    """Read a progress record as a bridge does, and tell the monitor."""
+    record = assert_type(read_progress(value, headers), ProgressRecord)
+    ring.verify(record.token, "kallback.results")
+    report = assert_type(record.report(), Report)
+    heard = Heard(record.token, report.signal, report.at_ms, now_ms, msgspec.Raw(report.details))
+    return msgspec.json.encode(heard)
+
+
+def show(progress: TaskProgress, marks: Marks) -> tuple[TaskId, int | None, int | None]:
+    """Read how a task stands."""
+    assert_type(progress.attempt, Attempt)
+    return progress.task_id, assert_type(progress.heartbeat_ms, int | None), marks.marks.get(0)
+
+
+def retry(attempt: Attempt, problem: Problem) -> float:
+    """Decide on another attempt as a handler does."""
+    policy = drive.retry or RetryPolicy()
+    decision = assert_type(policy.after(attempt, problem), Retry)
+    match decision:
+        case RetryAfter(delay=delay):
+            return delay.total_seconds()
+        case GiveUp(reason=reason):
+            raise ValueError(reason)
+        case _:
+            assert_never(decision)

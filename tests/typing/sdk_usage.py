@@ -8,16 +8,21 @@ from typing import assert_type
 
 import restate
 
+from kallback.protocol import Attempt
 from kallback.sdk import (
     UNSET,
     Callbacks,
     Problem,
+    Progress,
+    RetryPolicy,
     TaskAwakeable,
+    TaskError,
     TaskFailed,
     TaskHandle,
     TaskNotSent,
     TaskTimedOut,
     TaskType,
+    UnknownTask,
     complete_awakeable,
     reject_awakeable,
 )
@@ -38,6 +43,16 @@ class Prepared:
 
 
 prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
+render = TaskType(
+    "menu.render",
+    request=Order,
+    result=Prepared,
+    timeout=timedelta(days=2),
+    attempt_timeout=timedelta(hours=6),
+    start_timeout=timedelta(minutes=5),
+    heartbeat_every=timedelta(seconds=10),
+    retry=RetryPolicy(attempts=5, first_delay=timedelta(seconds=2), never={"OutOfStock"}),
+)
 clean = TaskType("restaurant.clean", request=str, result=type(None))
 callbacks = Callbacks.from_env()
 orders = restate.Workflow("orders")
@@ -66,9 +81,34 @@ async def race(ctx: restate.ObjectContext, order: Order) -> str:
     except TaskFailed as error:
         assert_type(error.type, str)
         assert_type(error.problem, Problem)
+        assert_type(error.attempt, Attempt | None)
     except (TaskTimedOut, TaskNotSent):
         await handle.cancel()
     return (await handle.result()).shelf
+
+
+@tables.handler()
+async def many(ctx: restate.ObjectContext, dishes: list[Order]) -> int:
+    """Fan-out: all or nothing, what there is, the first ones."""
+    handles = await callbacks.start_many(ctx, render, dishes, keys=[dish.dish for dish in dishes])
+    assert_type(handles, list[TaskHandle[Prepared]])
+    assert_type(await callbacks.gather(handles), list[Prepared])
+    assert_type(await callbacks.gather(handles, partial=True), list[Prepared | TaskError])
+    assert_type(await callbacks.first(handles), list[Prepared])
+    return len(await callbacks.first(handles, 2))
+
+
+@tables.handler()
+async def watch(ctx: restate.ObjectContext, task_id: str) -> int:
+    """How a task stands."""
+    try:
+        progress = await callbacks.progress(ctx, task_id)
+    except UnknownTask:
+        return 0
+    assert_type(progress, Progress)
+    assert_type(progress.started, datetime | None)
+    assert_type(progress.details_as(Order), Order)
+    return progress.attempt
 
 
 @tables.handler()

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import NoneType
 from typing import Any, assert_type
 
 from kallback.protocol import TaskType
-from kallback.workers import TaskContext, TaskFailure, Worker, WorkerOptions
+from kallback.workers import Acknowledge, Client, Kind, TaskContext, TaskFailure, Worker, WorkerOptions
 
 
 @dataclass
@@ -74,6 +74,25 @@ assert_type(cook_simply, Callable[[Order], Prepared])
 async def ring(order: Order) -> None:
     """Work without a result."""
     order.dish += "!"
+
+
+render = TaskType("restaurant.render", request=Order, result=Prepared, heartbeat_every=timedelta(seconds=10))
+
+
+@worker.task(render, kind="process", concurrency=2, ordered=True, acknowledge="start")
+def render_menu(order: Order, task: TaskContext) -> Prepared:
+    """A plain function for a child process."""
+    done = task.last_details or {"pages": 0}
+    while not task.cancelled:
+        task.heartbeat(done)
+    return Prepared(order.dish)
+
+
+assert_type(render_menu, Callable[[Order, TaskContext], Prepared])
+worker.task(prepare, kind=Kind.LOOP, acknowledge=Acknowledge.RESULT)(cook)
+worker.task(prepare, kind="fiber")(cook)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - must not pass
+Worker("kitchen", client="confluent").use_client(Client.AIOKAFKA)
+Worker("kitchen", client="kafka-python")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - must not pass
 
 
 async def wrong_result(order: Order) -> str:

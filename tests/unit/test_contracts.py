@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("protocol", "settings", "kafka", "sdk", "workers", "bridge", "testing", "cli")
+ROOMS = ("protocol", "settings", "kafka", "health", "sdk", "workers", "bridge", "testing", "cli")
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:

@@ -20,8 +20,9 @@ from kallback.bridge.options import Backoff, BridgeOptions, CompleterName
 from kallback.bridge.parts import Parts
 from kallback.bridge.replies import Accepted, Misconfigured, Rejected, Reply, Retry, TooLarge, read_reply
 from kallback.bridge.room import Backlog
-from kallback.bridge.stats import Phase, Settled, Stats
+from kallback.bridge.stats import Settled, Stats
 from kallback.bridge.verify import Target, Trust, Verified, verify
+from kallback.health import Phase
 from kallback.protocol import MissingExtraError
 
 if TYPE_CHECKING:

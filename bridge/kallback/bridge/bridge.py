@@ -25,6 +25,7 @@ from kallback.bridge.dispatch import Dispatcher, Judgement, Listener
 from kallback.bridge.fetching import Fetcher
 from kallback.bridge.flights import Flight, Setback
 from kallback.bridge.late_handlers import LateSender
+from kallback.bridge.monitoring import Monitoring
 from kallback.bridge.options import BridgeOptions
 from kallback.bridge.parking import Parking
 from kallback.bridge.parts import Parts
@@ -32,9 +33,10 @@ from kallback.bridge.replies import Accepted
 from kallback.bridge.room import Backlog, Room
 from kallback.bridge.settling import Scribe, Settler
 from kallback.bridge.shared import Shared
-from kallback.bridge.stats import Phase, Settled, Stats
+from kallback.bridge.stats import Settled, Stats
 from kallback.bridge.triage import Places, Triage
 from kallback.bridge.verify import Trust
+from kallback.health import Phase
 from kallback.kafka import Consumer, DeadLetters, Standing
 from kallback.settings import Settings, named_log
 
@@ -82,6 +84,9 @@ class Bridge:
         self._triage = Triage(trust, places, shared=self._shared)
         self._fetcher = Fetcher(
             self._make_consumer, self._triage.take, self._room, self._shared, on_broken=self._broken
+        )
+        self._monitoring = Monitoring(
+            settings, parts, trust, self._shared, results=self._fetcher.standing, on_broken=self._broken
         )
         self._running = AsyncExitStack()
         self._phase = Phase.STARTING
@@ -142,6 +147,9 @@ class Bridge:
             starting.push_async_callback(self._dispatcher.stop)
             await self._dispatcher.start()
             await self._fetcher.start()
+            if self._options.progress:
+                starting.push_async_callback(self._monitoring.stop)
+                await self._monitoring.start()
             self._running = starting.pop_all()
         self._phase = Phase.RUNNING
         if self._settings.keys.insecure:
@@ -237,7 +245,9 @@ class Bridge:
 
     def _topics(self) -> list[str]:
         topics = self._settings.topics
-        return [topics.results, topics.dead_letters, *([topics.outcomes] if self._options.outcomes else [])]
+        outcomes = [topics.outcomes] if self._options.outcomes else []
+        progress = [topics.progress] if self._options.progress else []
+        return [topics.results, topics.dead_letters, *outcomes, *progress]
 
     async def __aenter__(self) -> Self:
         """Start."""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from kallback.bridge.room import Room
 from kallback.bridge.shared import Shared
 from kallback.kafka import Consumer, Record, Standing
 from kallback.protocol import KafkaUnavailableError
 
 PATIENCE: Final = 1.0
 """Seconds that one fetch waits; nothing depends on it."""
+
+
+class Bound(Protocol):
+    """What says how much may be fetched."""
+
+    async def wait(self) -> int:
+        """Wait until something may be; return how many records."""
+        ...
 
 
 class Fetcher:
@@ -30,7 +37,7 @@ class Fetcher:
         self,
         make: Callable[[], Consumer],
         take: Callable[[Sequence[Record], Consumer], None],
-        room: Room,
+        room: Bound,
         shared: Shared,
         *,
         on_broken: Callable[[Exception], None],

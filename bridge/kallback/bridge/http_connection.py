@@ -1,8 +1,9 @@
 """One keep-alive HTTP/1.1 connection: a request goes out, its answer comes in, then the next. The parser is llhttp's.
 
 A callback protocol, because a coroutine and a timer for each request cost more than the request itself: see
-docs/decisions/0009-own-http-client.md. The owner holds the connections, gives each at most one request at a time, and
-sweeps for deadlines that have passed.
+docs/decisions/0009-own-http-client.md. With a buffer of its own, because asyncio allocates 256 KiB for each read of a
+protocol without one. The owner holds the connections, gives each at most one request at a time, and sweeps for
+deadlines that have passed.
 
 Whoever answers may be anybody. Of one answer at most `HEAD_LIMIT` and the body's limit are read; once its head is
 there its status counts, however the rest ends; a connection that says anything unasked is dropped, for its next words
@@ -22,6 +23,7 @@ import msgspec
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 
 HEAD_LIMIT: Final = 65_536
+_READ: Final = 8192
 _FINAL: Final = 200
 _TOO_LARGE: Final = 413
 
@@ -65,7 +67,7 @@ class Owner(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection of an owner.
 
     Attributes:
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._told: Told | None = None
+        self._buffer = memoryview(bytearray(_READ))
         self._status = self._received = self._body_size = 0
         self._retry_after: str | None = None
         self._body: list[bytes] = []
@@ -110,11 +113,15 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._owner.opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess
+        """Where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes of an answer, or of something that nobody asked for."""
-        self._received += len(data)
+        self._received += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._end(self._unusable("that is not HTTP/1.1"))
             return

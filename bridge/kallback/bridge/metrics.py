@@ -7,28 +7,25 @@ stands here. Labels are task types of verified tokens (bounded, see `tallies.py`
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
-from itertools import accumulate
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from kallback.bridge.late import LATE
 from kallback.bridge.parking import PARKED
 from kallback.bridge.probes import Watched, readiness
+from kallback.bridge.progress import Fate
 from kallback.bridge.room import Backlog
-from kallback.bridge.tallies import BOUNDS
 from kallback.bridge.triage import REJECTED
+from kallback.health.exposition import family_of
 from kallback.kafka import PartitionStanding, TopicPartition
 from kallback.protocol import Unusable, Unverified
 
@@ -43,20 +40,6 @@ class Measured(Watched, Protocol):
     def backlog(self) -> Backlog:
         """What is in flight, by age and partition."""
         ...
-
-
-def exposition(bridge: Measured) -> Callable[[str], tuple[bytes, str]]:
-    """What `/metrics` serves: from a request's `Accept` to body and content type."""
-    registry = CollectorRegistry()
-    registry.register(BridgeCollector(bridge))
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-
-    def expose(accept: str) -> tuple[bytes, str]:
-        encode, content_type = choose_encoder(accept)
-        return encode(registry), content_type
-
-    return expose
 
 
 class BridgeCollector(Collector):
@@ -75,7 +58,12 @@ class BridgeCollector(Collector):
         yield from self._endings()
         yield from self._restate()
         yield from self._kafka()
-        yield self._latency()
+        yield family_of(
+            f"{PREFIX}completion_latency_seconds",
+            "From a record's Kafka timestamp to Restate's acceptance.",
+            "task_type",
+            self._bridge.stats.tallies.latencies,
+        )
         yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._bridge).ok))
         versions = {"version": metadata.version("kallback"), "python": platform.python_version()}
         yield InfoMetricFamily(f"{PREFIX}build", "What runs.", versions)
@@ -113,6 +101,10 @@ class BridgeCollector(Collector):
         yield _counter("completion_retries", "Completions that Restate did not take.", stats.retries)
         yield _by_reply("replies", "Replies by HTTP status, or what came in place of one.", stats.replies)
         yield _by_reply("late_handler_replies", "The same for late results that go to a handler.", stats.late_replies)
+        fates = CounterMetricFamily(f"{PREFIX}progress", "Progress records by what became of them.", labels=("fate",))
+        for fate in Fate:
+            fates.add_metric((fate.value,), stats.progress[fate])
+        yield fates
         yield _gauge("concurrency_limit", "Requests that may be under way; sinks under load.", stats.concurrency)
         yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.away))
 
@@ -135,18 +127,6 @@ class BridgeCollector(Collector):
         yield from (lags, flying, windows)
         yield _gauge("assigned_partitions", "Partitions that this bridge owns.", len(partitions))
         yield _counter("rebalances", "Assignments by the group.", 0 if standing is None else standing.rebalances)
-
-    def _latency(self) -> Metric:
-        family = HistogramMetricFamily(
-            f"{PREFIX}completion_latency_seconds",
-            "From a record's Kafka timestamp to Restate's acceptance.",
-            labels=("task_type",),
-        )
-        bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
-        for task_type, histogram in self._bridge.stats.tallies.latencies.items():
-            buckets = list(zip(bounds, map(float, accumulate(histogram.counts)), strict=True))
-            family.add_metric((task_type,), buckets, histogram.total)
-        return family
 
 
 def _by_reply(name: str, text: str, counts: Mapping[str, int]) -> Metric:

@@ -87,6 +87,8 @@ class BridgeOptions:
         writers: dead letters and outcome records on their way to Kafka at one time. Default 64.
         outcomes: write what became of each result record to the outcomes topic. Default off: a record of Kafka
             for each result is not free.
+        progress: forward heartbeats to `TaskMonitor`, and say up to when topics have been read. Default on: one
+            call a second for each topic, and nothing more until a worker reports progress.
         allow_bare_awakeables: take a bare awakeable id for a token. Default off: it proves nothing.
     """
 
@@ -112,11 +114,16 @@ class BridgeOptions:
     drain_timeout: float = 10.0
     writers: int = 64
     outcomes: bool = False
+    progress: bool = True
     allow_bare_awakeables: bool = False
 
     def group_for(self, results: str) -> str:
         """The consumer group that reads this results topic."""
         return self.group or f"{results}.bridge"
+
+    def progress_group_for(self, results: str) -> str:
+        """The consumer group that reads the progress topic."""
+        return f"{self.group_for(results)}.progress"
 
     def for_consumer(self) -> ConsumerOptions:
         """The consumer's options, with the bounds of one partition."""

@@ -13,7 +13,16 @@ from kallback.bridge.notifier import NotifierCompleter
 from kallback.bridge.options import BridgeOptions, CompleterName
 from kallback.bridge.rare_log import RareLog
 from kallback.bridge.restate_check import RestateCheck
-from kallback.kafka import ConfluentConsumer, ConfluentProducer, Consumer, Producer, check_topics
+from kallback.bridge.watchers import IngressWatchers, Watchers
+from kallback.kafka import (
+    ConfluentConsumer,
+    ConfluentEndOffsets,
+    ConfluentProducer,
+    Consumer,
+    EndOffsets,
+    Producer,
+    check_topics,
+)
 from kallback.settings import KafkaSettings, Settings
 
 
@@ -28,6 +37,22 @@ def confluent_consumer(settings: Settings, options: BridgeOptions) -> Consumer:
     """Read results with librdkafka."""
     results = settings.topics.results
     return ConfluentConsumer(settings.kafka, [results], options.group_for(results), options=options.for_consumer())
+
+
+def confluent_progress_consumer(settings: Settings, options: BridgeOptions) -> Consumer:
+    """Read progress with librdkafka."""
+    group = options.progress_group_for(settings.topics.results)
+    return ConfluentConsumer(settings.kafka, [settings.topics.progress], group, options=options.for_consumer())
+
+
+def confluent_end_offsets(settings: Settings) -> EndOffsets:
+    """Ask with librdkafka where topics end."""
+    return ConfluentEndOffsets(settings.kafka)
+
+
+def ingress_watchers(settings: Settings) -> Watchers:
+    """Tell those who watch over tasks through HTTP ingress."""
+    return IngressWatchers(settings.restate)
 
 
 def confluent_producer(settings: Settings) -> Producer:
@@ -56,6 +81,9 @@ class Parts:
         check_topics: raises `MissingTopicError` for a topic that does not exist.
         check_restate: raises `UnsupportedServerError` for a Restate that is too old.
         handlers: hands late results to Restate handlers.
+        progress_consumer: reads progress; made anew when one breaks down.
+        end_offsets: asks Kafka where topics end.
+        watchers: tells Restate's services that watch over tasks.
         clocks: time and chance.
     """
 
@@ -65,4 +93,7 @@ class Parts:
     check_topics: Callable[[KafkaSettings, Sequence[str]], Awaitable[None]] = check_topics
     check_restate: Callable[[Settings, RareLog], Awaitable[None]] = look_at_restate
     handlers: Callable[[Settings], Handlers] = ingress_handlers
+    progress_consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_progress_consumer
+    end_offsets: Callable[[Settings], EndOffsets] = confluent_end_offsets
+    watchers: Callable[[Settings], Watchers] = ingress_watchers
     clocks: Clocks = field(default_factory=Clocks)

@@ -16,7 +16,8 @@ from typing import Final, Protocol
 import msgspec
 
 from kallback.bridge.options import BridgeOptions
-from kallback.bridge.stats import Phase, Stats
+from kallback.bridge.stats import Stats
+from kallback.health import Phase
 from kallback.kafka import Standing
 
 STUCK_AFTER: Final = 60.0

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
 
+from kallback.bridge.progress import Fate
 from kallback.bridge.tallies import Tallies
 from kallback.bridge.verify import Target
 from kallback.kafka import Record
 from kallback.protocol import Outcome
-
-
-class Phase(StrEnum):
-    """Where in its life a bridge is."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    DRAINING = "draining"
-    STOPPED = "stopped"
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -56,6 +47,7 @@ class Stats:
         concurrency: sends that may be under way, now; below the configured number while Restate is crowded.
         tallies: outcomes by task type, and latencies.
         dead_letters: dead letters written, by reason.
+        progress: progress records by what became of them.
         write_retries: dead letters and outcome records that Kafka did not take at once.
         away: Restate takes nothing, fetching has stopped, now.
         in_flight: records fetched and not settled, now.
@@ -72,6 +64,7 @@ class Stats:
     concurrency: int = 0
     tallies: Tallies = field(default_factory=Tallies)
     dead_letters: Counter[str] = field(default_factory=Counter[str])
+    progress: Counter[Fate] = field(default_factory=Counter[Fate])
     write_retries: int = 0
     away: bool = False
     in_flight: int = 0

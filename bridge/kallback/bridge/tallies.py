@@ -6,10 +6,10 @@ the same. Labels in parentheses are ours: a task type cannot have such a name.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Final
 
 from kallback.bridge.verify import Target
+from kallback.health.histograms import Histogram
 from kallback.protocol import Outcome, Token
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -18,21 +18,6 @@ MOST_TYPES: Final = 100
 UNVERIFIED: Final = "(unverified)"
 BARE: Final = "(bare)"
 OTHER: Final = "(other)"
-
-
-class Histogram:
-    """Durations by bucket; not cumulative, the reader adds up."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.total += seconds
 
 
 class Tallies:
@@ -70,7 +55,7 @@ class Tallies:
         try:
             histogram = self.latencies[label]
         except KeyError:
-            histogram = self.latencies.setdefault(self._admit(label), Histogram())
+            histogram = self.latencies.setdefault(self._admit(label), Histogram(BOUNDS))
         histogram.observe(max(seconds, 0.0))
 
     def _admit(self, label: str) -> str:

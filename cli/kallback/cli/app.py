@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "dead-letters": ("kallback.cli.dead_letters:dead_letters", "List, show and replay records that died."),
     "dev": ("kallback.cli.dev:dev", "Start a Kafka and a Restate to try things on."),
     "fail": ("kallback.cli.fail:fail", "Fail a task by hand."),
+    "service": ("kallback.cli.service:service", "Serve a Restate application: MODULE:NAME of a restate.app."),
+    "tasks": ("kallback.cli.tasks:tasks", "Say how tasks stand that are under way."),
     "token": ("kallback.cli.token:token", "Say what a token says."),
     "topics": ("kallback.cli.topics:topics", "Create the topics that kallback needs."),
     "version": ("kallback.cli.version:version", "Show the versions of kallback and of what it runs on."),

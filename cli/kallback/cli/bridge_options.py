@@ -135,6 +135,12 @@ _OPTIONS: Final = (
         help="Seconds after the deadline in which a result is still delivered.",
     ),
     _results("--outcomes", is_flag=True, help="Write what became of each result to the outcomes topic."),
+    _results(
+        "--progress/--no-progress",
+        default=_DEFAULTS.progress,
+        show_default=True,
+        help="Forward heartbeats of workers, and say up to when topics were read, to the services that watch tasks.",
+    ),
     _results("--allow-bare-awakeables", is_flag=True, help="Take a bare awakeable id for a token. It proves nothing."),
 )
 _NAMES: Final = (
@@ -145,6 +151,7 @@ _NAMES: Final = (
     "park_after",
     "late_grace",
     "outcomes",
+    "progress",
     "allow_bare_awakeables",
 )
 

@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from kallback.bridge import Bridge, BridgeOptions, Parts
+from kallback.cli.health_options import health_host_option, health_port_option
 from kallback.cli.serving import serve
 from kallback.settings import Settings
 
@@ -39,19 +40,8 @@ class Observing:
 def observing_options(run: Callable[..., None]) -> Callable[..., None]:
     """Add the options; the command gets them as `observing`."""
 
-    @click.option(
-        "--health-port",
-        type=click.IntRange(0, 65535),
-        metavar="PORT",
-        help="Serve /metrics, /livez and /readyz there. Default: off.",
-    )
-    @click.option(
-        "--health-host",
-        default="127.0.0.1",
-        show_default=True,
-        metavar="ADDRESS",
-        help="Address of the health port; it has neither TLS nor a login.",
-    )
+    @health_port_option
+    @health_host_option
     @click.option("--otel", is_flag=True, help="Send OpenTelemetry spans; OTEL_EXPORTER_OTLP_ENDPOINT says where to.")
     @functools.wraps(run)
     def with_observing(*, health_port: int | None, health_host: str, otel: bool, **others: object) -> None:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from kallback.kafka.consumer import Consumer, ConsumerOptions, GroupProtocol, TopicReader
 from kallback.kafka.dead_letter_log import DeadLetter, Foreign, LetterId, ReplayNote, read_entries, read_entry
 from kallback.kafka.dead_letters import DeadLetters
-from kallback.kafka.memory import MemoryConsumer, MemoryProducer, MemoryReader
+from kallback.kafka.end_offsets import EndOffsets
+from kallback.kafka.memory import MemoryConsumer, MemoryProducer
 from kallback.kafka.memory_broker import MemoryBroker
+from kallback.kafka.memory_end_offsets import MemoryEndOffsets
+from kallback.kafka.memory_reader import MemoryReader
 from kallback.kafka.producer import Producer
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record, TopicPartition
 from kallback.kafka.replay import Lost, Replayer, ReplayOptions, ReplayReport, recover
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from kallback.kafka.aiokafka_producer import AiokafkaProducer
     from kallback.kafka.aiokafka_reader import AiokafkaReader
     from kallback.kafka.confluent_consumer import ConfluentConsumer
+    from kallback.kafka.confluent_end_offsets import ConfluentEndOffsets
     from kallback.kafka.confluent_log import find_record
     from kallback.kafka.confluent_producer import ConfluentProducer
     from kallback.kafka.confluent_reader import ConfluentReader
@@ -34,6 +38,7 @@ _LAZY: Final = {
     "AiokafkaProducer": "aiokafka_producer",
     "AiokafkaReader": "aiokafka_reader",
     "ConfluentConsumer": "confluent_consumer",
+    "ConfluentEndOffsets": "confluent_end_offsets",
     "ConfluentProducer": "confluent_producer",
     "ConfluentReader": "confluent_reader",
     "find_record": "confluent_log",
@@ -44,6 +49,7 @@ __all__ = [
     "AiokafkaProducer",
     "AiokafkaReader",
     "ConfluentConsumer",
+    "ConfluentEndOffsets",
     "ConfluentProducer",
     "ConfluentReader",
     "Consumer",
@@ -52,6 +58,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "Differs",
+    "EndOffsets",
     "Existed",
     "Foreign",
     "GroupProtocol",
@@ -60,6 +67,7 @@ __all__ = [
     "Lost",
     "MemoryBroker",
     "MemoryConsumer",
+    "MemoryEndOffsets",
     "MemoryProducer",
     "MemoryReader",
     "OutgoingRecord",

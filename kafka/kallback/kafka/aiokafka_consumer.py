@@ -7,7 +7,8 @@ set changes, the reading is cancelled and begun anew (`getmany` survives cancell
 
 Rebalance (eager: every partition goes and comes back): the reading ends first, so that no reading spans two
 assignments; nothing more is handed out; unfinished records get `drain_timeout`; what is done is committed; the
-epochs end. aiokafka rejoins when the listener returns, and heartbeats meanwhile.
+epochs end. aiokafka rejoins when the listener returns, and heartbeats meanwhile. With notes, what the group has
+committed is asked for (10 s at most) before the first record of a new assignment is handed out.
 
 aiokafka leaves the group when nobody calls `getmany` for `max_poll_interval_ms`; here whoever does not fetch is
 just busy, so that limit is put out of reach. A loop that is stuck stops heartbeats, which is the limit that counts.
@@ -26,9 +27,10 @@ from typing import TYPE_CHECKING, Final, Self
 from kallback.kafka.aiokafka_client import adopt_abandoned_commits, connect, require_topics, translated
 from kallback.kafka.aiokafka_ends import Ends
 from kallback.kafka.aiokafka_member import consumer_config, record_of
+from kallback.kafka.aiokafka_notes import client_commits, committed_notes
 from kallback.kafka.aiokafka_stall import StallWatch
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.handover import HandOver
+from kallback.kafka.noted_handover import new_hand_over
 from kallback.kafka.records import Record, TopicPartition
 from kallback.kafka.standing import Standing
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
@@ -70,7 +72,7 @@ class AiokafkaConsumer:
         self._options = options or ConsumerOptions()
         if self._options.group_protocol is not GroupProtocol.CLASSIC:
             raise ConfigurationError("aiokafka speaks the classic group protocol only: use confluent-kafka")
-        self._hand_over = HandOver(self._options, self._wake)
+        self._hand_over = new_hand_over(self._options, self._wake)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inner: AIOKafkaConsumer | None = None
         self._arrived = asyncio.Event()
@@ -122,24 +124,32 @@ class AiokafkaConsumer:
         except TimeoutError:
             return []
 
+    def started(self, record: Record) -> None:
+        """Count a record as begun."""
+        self._hand_over.started(record)
+
     def done(self, record: Record) -> None:
         """Settle a record."""
         self._hand_over.done(record)
 
     async def commit(self) -> None:
         """Commit what is done."""
+        await self._commit(leaving=False)
+
+    async def _commit(self, *, leaving: bool) -> None:
         async with self._committing:
-            positions = self._hand_over.uncommitted()
-            if not positions or self._inner is None:
+            commits = self._hand_over.commits(leaving=leaving)
+            if not commits or self._inner is None:
                 return
-            offsets = {ClientPartition(each.topic, each.partition): at for each, at in positions.items()}
             try:
                 async with asyncio.timeout(_COMMIT_PATIENCE):  # aiokafka itself tries for ever
-                    await self._inner.commit(offsets)
+                    await self._inner.commit(client_commits(commits))
+            except errors.OffsetMetadataTooLargeError:
+                self._hand_over.stop_noting()
             except (errors.KafkaError, TimeoutError) as error:
                 log.warning("commit failed, the next one covers it", detail=f"{type(error).__name__}: {error}")
             else:
-                self._hand_over.committed(positions)
+                self._hand_over.committed(commits)
             finally:
                 adopt_abandoned_commits()
 
@@ -164,7 +174,7 @@ class AiokafkaConsumer:
             self._timer = None
         await self._end_reading()
         if self._inner is not None:
-            await self.commit()
+            await self._commit(leaving=True)
             inner, self._inner = self._inner, None
             await inner.stop()
         self._hand_over.forget(list(self._next))
@@ -245,14 +255,17 @@ class AiokafkaConsumer:
                 await drained.wait()
         except TimeoutError:
             log.warning("unfinished records go to the next owner", partitions=[str(each) for each in partitions])
-        await self.commit()
+        await self._commit(leaving=True)
         self._hand_over.forget(partitions)
         for partition in partitions:
             self._next.pop(partition, None)
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+    async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions."""
-        epochs = self._hand_over.assign(list(partitions))
+        share = list(partitions)
+        if self._options.notes:
+            self._hand_over.open_books(share, await committed_notes(self._settings, self._group, share))
+        epochs = self._hand_over.assign(share)
         self._next = {partition: (epoch, 0) for partition, epoch in epochs.items()}
         log.info("partitions assigned", partitions=[str(each) for each in epochs])
         self._arrived.set()
@@ -292,7 +305,7 @@ class AiokafkaConsumer:
 
     async def join_anew(self) -> None:
         """Replace a client that has stopped reading; what is unfinished comes again."""
-        await self.commit()
+        await self._commit(leaving=True)
         await self._end_reading()
         old, self._inner = self._inner, None
         self._hand_over.forget(list(self._next))
@@ -329,7 +342,7 @@ class _Listener(ConsumerRebalanceListener):
         await self._consumer.revoke(map(_ours, revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
-        self._consumer.assign(map(_ours, assigned))
+        await self._consumer.assign(map(_ours, assigned))
 
 
 def _ours(partition: ClientPartition) -> TopicPartition:

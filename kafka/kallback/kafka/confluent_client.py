@@ -36,7 +36,8 @@ _SLICE: Final = 0.5
 _NOT_EXTRA: Final = frozenset(
     {
         "acks", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store",
-        "enable.idempotence", "group.id", "isolation.level", "request.required.acks", "transactional.id",
+        "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "request.required.acks",
+        "transactional.id",
     }
 )  # fmt: skip
 

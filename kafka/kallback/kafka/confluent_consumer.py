@@ -14,7 +14,11 @@ the hot path halved the rate.
 
 Rebalance: the callbacks run inside the owner thread's poll. Revoked: nothing more is handed out, unfinished
 records get `drain_timeout` (the loop goes on and calls `done`), what is done is committed, the epochs end. Lost:
-the epochs end, nothing is committed, for somebody else owns the partitions.
+the epochs end, nothing is committed, for somebody else owns the partitions. Assigned: with notes, what the group has
+committed is asked for by a client of its own (10 s at most) before the first record is handed out.
+
+Ends: librdkafka says when it has come to the end of a partition, behind transaction markers too. Once all before it is
+done and nothing is held back, that is the commit position; it is how the place of an idle partition is known at all.
 
 Cancel: `fetch` waits for an event and takes afterwards, without awaiting: a cancelled fetch has taken nothing.
 """
@@ -80,6 +84,11 @@ class ConfluentConsumer:
                     await owner.arrival()
         except TimeoutError:
             return []
+
+    def started(self, record: Record) -> None:
+        """Count a record as begun."""
+        if self._owner is not None:
+            self._owner.hand_over.started(record)
 
     def done(self, record: Record) -> None:
         """Settle a record."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from kallback.kafka.confluent_client import Value, confluent_config
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.records import Headers, Record, TopicPartition
+from kallback.kafka.note_book import Commit
+from kallback.kafka.records import Record, TopicPartition
 
 from confluent_kafka import Message  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
@@ -21,6 +22,7 @@ def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOption
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
+        "enable.partition.eof": True,  # the position of an idle partition, beyond transaction markers too
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
@@ -48,15 +50,15 @@ def _strategy(options: ConsumerOptions) -> str:
 
 
 def record_of(message: Message, partition: TopicPartition, offset: int, epoch: int) -> Record:
-    """Return a message as ours."""
+    """Return a message as ours; its headers are tuples already, and hold bytes (text is for producers)."""
     return Record(
         partition.topic,
         partition.partition,
         offset,
         message.timestamp()[1],
-        _bytes(message.key()),
-        _bytes(message.value()),
-        _headers(message),
+        message.key(),
+        message.value(),
+        tuple(cast("list[tuple[str, bytes | None]]", message.headers() or ())),
         epoch,
     )
 
@@ -66,16 +68,13 @@ def ours(partition: ClientPartition) -> TopicPartition:
     return TopicPartition(partition.topic, partition.partition)
 
 
+def client_commit(partition: TopicPartition, commit: Commit) -> ClientPartition:
+    """Return what is to be committed as librdkafka's."""
+    if not commit.metadata:
+        return ClientPartition(partition.topic, partition.partition, commit.position)
+    return ClientPartition(partition.topic, partition.partition, commit.position, commit.metadata)
+
+
 def client_partition(partition: TopicPartition) -> ClientPartition:
     """Return our partition as librdkafka's."""
     return ClientPartition(partition.topic, partition.partition)
-
-
-def _headers(message: Message) -> Headers:
-    return tuple(
-        (name, _bytes(value)) for name, value in cast("list[tuple[str, bytes | None]]", message.headers() or ())
-    )
-
-
-def _bytes(part: str | bytes | None) -> bytes | None:
-    return part.encode() if isinstance(part, str) else part

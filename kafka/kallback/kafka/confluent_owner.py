@@ -12,11 +12,13 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from kallback.kafka.confluent_client import Troubles, build, log
+from kallback.kafka.confluent_commits import Commits
 from kallback.kafka.confluent_ends import Ends
 from kallback.kafka.confluent_member import client_partition, consumer_config, ours, record_of
+from kallback.kafka.confluent_notes import committed_notes
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.failures import PERMANENT_FOR_A_CLIENT, error_for, fatal_code
-from kallback.kafka.handover import HandOver
+from kallback.kafka.noted_handover import new_hand_over
 from kallback.kafka.records import Record, TopicPartition
 from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KallbackError
@@ -25,7 +27,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # iso
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kallback.settings import KafkaSettings
 
@@ -34,7 +36,6 @@ Order = Literal["commit", "stop"]
 _POLL: Final = 0.05
 _BATCH: Final = 500
 _COMMIT_PATIENCE: Final = 5.0
-_PROBE: Final = 0.5
 
 
 class Owner(threading.Thread):
@@ -46,21 +47,23 @@ class Owner(threading.Thread):
         self.troubles = Troubles(settings.client_id)
         config = consumer_config(settings, group, options)
         self.consumer = build(
-            lambda it: Consumer(it | {"error_cb": self.troubles, "on_commit": self._committed}), config
+            lambda it: Consumer(it | {"error_cb": self.troubles, "on_commit": self._answered}), config
         )
         self._orders: queue.SimpleQueue[tuple[Order, asyncio.Future[None]]] = queue.SimpleQueue()
         self._orders_lock = threading.Lock()
         self._gone = False
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
-        self.hand_over = HandOver(options, self.wake)
+        self.hand_over = new_hand_over(options, self.wake)
         self._topics = list(topics)
         self._options = options
         self._next: dict[TopicPartition, tuple[int, int]] = {}
         self._paused: set[TopicPartition] = set()
         self._closing = False
-        self._commits_under_way = 0
+        self._commits = Commits(self.hand_over, self.troubles, self._topics[0])
         self._ends = Ends(self.consumer)
+        self._settings = settings
+        self._group = group
         self._polled = time.monotonic()
 
     # The loop's side.
@@ -113,8 +116,8 @@ class Owner(threading.Thread):
                 self._flow()
                 self._poll()
                 self._polled = now = time.monotonic()
-                if now >= next_commit and not self._commits_under_way:
-                    self._commit()
+                if now >= next_commit and not self._commits.under_way:
+                    self._commits.begin(self.consumer)
                     next_commit = time.monotonic() + self._options.commit_interval
                 self._ends.look(now, self._next, () if self.troubles.all_down else self._paused)
         except KafkaException as error:
@@ -156,32 +159,51 @@ class Owner(threading.Thread):
             self.consumer.resume([client_partition(each) for each in low])
 
     def _poll(self) -> None:
-        first = self.consumer.poll(_POLL)
-        if first is None:
-            return
         batch: dict[TopicPartition, list[Record]] = {}
-        for message in (first, *self.consumer.consume(_BATCH, 0)):
-            error = message.error()
-            if error is not None:
-                self._note(error, message.topic())
-            elif (record := self._admit(message)) is not None:
-                batch.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+        ended: dict[TopicPartition, tuple[int, int]] = {}
+        for messages in self._messages():
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    self._admit(message, batch)
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
+                    self._end(message, ended)
+                else:
+                    self._note(error, message.topic())
         for partition, records in batch.items():
             self.hand_over.put(partition, records)
+        if ended:
+            self.hand_over.ended(ended)
 
-    def _admit(self, message: Message) -> Record | None:
+    def _messages(self) -> Iterator[Sequence[Message]]:
+        """Read the next message, and when it was looked at, what is there already: a rebalance may come in between."""
+        first = self.consumer.poll(_POLL)
+        if first is not None:
+            yield (first,)
+            yield self.consumer.consume(_BATCH, 0)
+
+    def _admit(self, message: Message, batch: dict[TopicPartition, list[Record]]) -> None:
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
-            return None
+            return
         partition = TopicPartition(topic, number)
-        if partition not in self._next:  # taken away while this batch was read
-            return None
-        epoch, expected = self._next[partition]
+        known = self._next.get(partition)
+        if known is None:  # taken away while this batch was read
+            return
+        epoch, expected = known
         if offset < expected:
             log.warning("offsets went back: the topic was truncated or made anew", partition=str(partition))
             epoch = self.hand_over.begin_anew(partition)
         self._next[partition] = (epoch, offset + 1)
-        return record_of(message, partition, offset, epoch)
+        batch.setdefault(partition, []).append(record_of(message, partition, offset, epoch))
+
+    def _end(self, message: Message, ended: dict[TopicPartition, tuple[int, int]]) -> None:
+        """Note a partition's end, which lies beyond transaction markers."""
+        topic, number, offset = message.topic(), message.partition(), message.offset()
+        if topic is not None and number is not None and offset is not None:
+            partition = TopicPartition(topic, number)
+            if partition in self._next:
+                ended[partition] = (self._next[partition][0], offset)
 
     def _note(self, error: KafkaError, topic: str | None) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code
@@ -204,6 +226,8 @@ class Owner(threading.Thread):
 
     def _assigned(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         owned = [ours(each) for each in partitions]
+        if self._options.notes:
+            self.hand_over.open_books(owned, committed_notes(self._settings, self._group, owned))
         epochs = self.hand_over.assign(owned)
         self._next.update({partition: (epoch, 0) for partition, epoch in epochs.items()})
         log.info("partitions assigned", partitions=[str(each) for each in owned])
@@ -216,7 +240,7 @@ class Owner(threading.Thread):
             self.hand_over.when_drained(going, drained.set)
             if not drained.wait(self._options.drain_timeout):
                 log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
-            self._commit(going, at_once=True)
+            self._commits.make(self.consumer, going)
         self._forget(going)
 
     def _lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
@@ -232,58 +256,20 @@ class Owner(threading.Thread):
             self._next.pop(partition, None)
             self._paused.discard(partition)
 
-    def _commit(self, among: Iterable[TopicPartition] | None = None, *, at_once: bool = False) -> None:
-        """Commit what is done: in the background, or, inside a callback, blocking.
-
-        Inside a callback nothing may be called that runs callbacks itself, as a look at the topics does: librdkafka's
-        next callback would find no caller and abort the process. A revocation came from a broker, so one is there.
-        """
-        positions = self.hand_over.uncommitted(among)
-        if not positions or not (at_once or self._is_reachable()):
-            return
-        offsets = [ClientPartition(each.topic, each.partition, at) for each, at in positions.items()]
-        try:
-            if at_once:
-                self._book(None, self.consumer.commit(offsets=offsets, asynchronous=False))
-            else:
-                self.consumer.commit(offsets=offsets, asynchronous=True)
-                self._commits_under_way += 1
-        except KafkaException as error:
-            self._book(error.args[0], [])
-
-    def _is_reachable(self) -> bool:
-        """Whether commits make sense: without a broker each would block the leaving for a session time-out."""
-        if self.troubles.all_down:
-            try:
-                self.consumer.list_topics(self._topics[0], _PROBE)
-            except KafkaException as error:
-                log.warning("nothing is committed while Kafka is away", detail=error.args[0].str())
-                return False
-            self.troubles.all_down = False
-        return True
-
-    def _commit_and_wait(self) -> None:
+    def _commit_and_wait(self, *, leaving: bool = False) -> None:
         """Commit and poll on until it is acknowledged; not for ever, as librdkafka would without a broker."""
-        self._commit()
+        self._commits.begin(self.consumer, leaving=leaving)
         deadline = time.monotonic() + _COMMIT_PATIENCE
-        while self._commits_under_way and time.monotonic() < deadline:
+        while self._commits.under_way and time.monotonic() < deadline:
             self._poll()
 
-    def _committed(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
-        """Hear of a commit in the background (runs inside a poll)."""
-        self._commits_under_way = max(0, self._commits_under_way - 1)
-        self._book(error, partitions)
-
-    def _book(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
-        if error is not None:
-            log.warning("commit failed, the next one covers it", code=error.name(), detail=error.str())
-        good = {ours(each): each.offset for each in partitions if error is None and each.error is None}
-        self.hand_over.committed(good)
+    def _answered(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
+        self._commits.answered(error, partitions)
 
     def _leave(self) -> None:
         self._closing = True
         try:
-            self._commit_and_wait()
+            self._commit_and_wait(leaving=True)
             self.consumer.close()
         except (KafkaException, RuntimeError) as error:
             log.warning("leaving the group failed, its session will run out", detail=str(error))

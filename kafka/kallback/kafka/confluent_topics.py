@@ -32,10 +32,11 @@ async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> 
 
 async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
     """See `kallback.kafka.check_topics`."""
-    await asyncio.to_thread(_connected, settings, names)
+    await asyncio.to_thread(connected, settings, names)
 
 
-def _connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
+def connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
+    """An admin client that has reached a broker, and these topics; blocks."""
     troubles = Troubles(settings.client_id)
     admin = build(
         lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
@@ -48,7 +49,7 @@ def _connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClien
 def _create(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
     if not specs:
         return []
-    admin = _connected(settings)
+    admin = connected(settings)
     wanted = [NewTopic(each.name, each.partitions, each.replication, config=dict(each.config)) for each in specs]
     futures = admin.create_topics(wanted, request_timeout=settings.connect_timeout)
     return [_finding(admin, settings, each, futures[each.name].exception()) for each in specs]

@@ -52,6 +52,9 @@ class ConsumerOptions:
             Default 45, as Kafka's own: shorter ones throw members out when a laptop or a loop stalls.
         held_records: records of one partition held back in the process before it is paused. Default 500.
         held_bytes: the same in bytes of keys and values. Default 4 MiB.
+        notes: keep notes in the commit metadata: a record that was done out of order is not handed out again after a
+            crash, and each record says how often it was started. Default: none, for they cost a little per record and
+            commit, which pays where a record is minutes of work.
     """
 
     group_instance_id: str | None = None
@@ -64,15 +67,17 @@ class ConsumerOptions:
     session_timeout: float = 45.0
     held_records: int = 500
     held_bytes: int = 4 * 1024 * 1024
+    notes: bool = False
 
 
 @runtime_checkable
 class Consumer(Protocol):
     """Reads topics as one member of a group; records are settled in any order.
 
-    Every method is called from the event loop that ran `start`, except `done`, which any thread may call.
-    Records of one partition are handed out in order. Committed positions never pass a record that is handed
-    out and not done; so after a crash every such record comes again.
+    Every method is called from the event loop that ran `start`, except `started` and `done`, which any thread may
+    call. Records of one partition are handed out in order. Committed positions never pass a record that is handed
+    out and not done; so after a crash every such record comes again. Records above it that are done come again, too,
+    unless the consumer keeps notes (`ConsumerOptions.notes`) and these fit into 3 KiB per partition.
 
     A partition that is taken away (rebalance): nothing more of it is handed out, its unfinished records get
     `drain_timeout` to become done, what is done is committed, then it goes. A record still unfinished then is
@@ -109,6 +114,16 @@ class Consumer(Protocol):
         """
         ...
 
+    def started(self, record: Record) -> None:
+        """Say that work on the record begins: if this process dies before it is done, that counts as a delivery.
+
+        From now on until `done`, each commit says so, and the record's next owner sees it in `Record.deliveries`. A
+        start that is followed by the death of the process within `commit_interval` is missed, unless `commit` is
+        awaited in between. Giving the partition up in good order (stop, rebalance) takes the start back. From any
+        thread, cheap; ignored for a record of an earlier assignment, and without `ConsumerOptions.notes`.
+        """
+        ...
+
     def done(self, record: Record) -> None:
         """Say that the record's outcome is durable: it need not come again.
 
@@ -118,7 +133,9 @@ class Consumer(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Commit what is done, now. It also happens on a timer, when partitions are revoked and on stop.
+        """Commit what is done, and notes if they have changed, now.
+
+        It also happens on a timer, when partitions are revoked and on stop.
 
         A commit that fails is a log line, never an error: the next one covers it.
         """

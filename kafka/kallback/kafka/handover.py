@@ -14,27 +14,17 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kallback.kafka.held import Held, size_of
 from kallback.kafka.load import Load
+from kallback.kafka.note_book import Commit
 from kallback.kafka.records import Record, TopicPartition
 from kallback.kafka.standing import PartitionStanding, Standing
 from kallback.kafka.tracker import CommitTracker, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kallback.kafka.consumer import ConsumerOptions
-
-
-class _Held:
-    """The records of one partition that wait to be handed out, and the load of those that were."""
-
-    __slots__ = ("bytes", "load", "records", "revoking")
-
-    def __init__(self, load: Load) -> None:
-        self.records: deque[Record] = deque()
-        self.bytes = 0
-        self.revoking = False
-        self.load = load
 
 
 class HandOver:
@@ -45,7 +35,7 @@ class HandOver:
         self._wake = wake
         self._lock = threading.Lock()
         self._tracker = CommitTracker(options.window)
-        self._held: dict[TopicPartition, _Held] = {}
+        self._held: dict[TopicPartition, Held] = {}
         self._turns: deque[TopicPartition] = deque()
         self._woken = False
         self._rebalances = 0
@@ -63,7 +53,7 @@ class HandOver:
             self.joined = True
             self._rebalances += 1
             for partition in partitions:
-                self._held[partition] = _Held(self._no_load())
+                self._held[partition] = Held(self._no_load())
             self._turns = deque(self._held)
             return {partition: self._tracker.assign(partition) for partition in partitions}
 
@@ -75,6 +65,7 @@ class HandOver:
         with self._lock:
             if partition in self._held:
                 self._held[partition].load = self._no_load()
+                self._held[partition].end = None
             return self._tracker.assign(partition)
 
     def stop_handing_out(self, partitions: Iterable[TopicPartition]) -> None:
@@ -83,6 +74,7 @@ class HandOver:
             for partition in partitions:
                 held = self._held.get(partition)
                 if held is not None:
+                    held.end = None if held.records else held.end  # what is dropped here was not handed out
                     held.records.clear()
                     held.bytes = 0
                     held.revoking = True
@@ -112,10 +104,18 @@ class HandOver:
             if held is None or held.revoking:
                 return
             held.records.extend(records)
-            held.bytes += sum(map(_size, records))
+            held.bytes += sum(map(size_of, records))
             wake = self._should_wake(partition)
         if wake:
             self._wake()
+
+    def ended(self, ends: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Note epoch and offset of ends that the client has come to; all records before them must be put already."""
+        with self._lock:
+            for partition, (epoch, end) in ends.items():
+                held = self._held.get(partition)
+                if held is not None and not held.revoking and self._tracker.epoch(partition) == epoch:
+                    held.end = end
 
     def is_full(self, partition: TopicPartition) -> bool:
         """Whether so much is held that the client should stop delivering the partition."""
@@ -142,19 +142,26 @@ class HandOver:
                 if not held.records and not held.revoking and self._room(partition) > 0
             ]
 
-    def uncommitted(self, among: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
-        """Return the positions to commit, of some partitions or of all."""
-        with self._lock:
-            positions = self._tracker.uncommitted()
-        if among is None:
-            return positions
-        chosen = frozenset(among)
-        return {partition: at for partition, at in positions.items() if partition in chosen}
+    def open_books(self, _partitions: Iterable[TopicPartition], _found: Mapping[TopicPartition, Commit], /) -> None:
+        """Begin with what the group has committed of partitions that will be assigned: nothing to do without notes."""
 
-    def committed(self, positions: dict[TopicPartition, int]) -> None:
-        """Note positions that Kafka has acknowledged."""
+    def commits(
+        self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
+    ) -> dict[TopicPartition, Commit]:
+        """Return what is to be committed, of some partitions or of all; `leaving` them matters to notes only."""
+        del leaving
         with self._lock:
-            self._tracker.committed(positions)
+            self._step_over_ends()
+            positions = self._tracker.uncommitted()
+        return {each: Commit(at) for each, at in positions.items() if among is None or each in among}
+
+    def committed(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Note what Kafka has acknowledged."""
+        with self._lock:
+            self._tracker.committed({partition: commit.position for partition, commit in commits.items()})
+
+    def stop_noting(self) -> None:
+        """Commit bare positions from now on, as is done anyway without notes."""
 
     # The caller's side.
 
@@ -173,15 +180,18 @@ class HandOver:
             self.taken.set()
         return taken
 
+    def started(self, _record: Record, /) -> None:
+        """Count a record as begun: nothing to do without notes."""
+
     def done(self, record: Record) -> Settlement:
         """Settle one record; stale and unknown ones change nothing."""
         partition = TopicPartition(record.topic, record.partition)
         drained: list[Callable[[], None]] = []
         with self._lock:
-            was_full = self._room(partition) == 0
+            was_full = not self._woken and self._room(partition) == 0  # asked only where the answer matters
             settlement = self._tracker.done(partition, record.epoch, record.offset)
             if settlement is Settlement.COUNTED:
-                self._held[partition].load.remove(_size(record))
+                self._held[partition].load.remove(size_of(record))
             wake = was_full and settlement is Settlement.COUNTED and self._should_wake(partition)
             if self._drains:
                 drained = self._take_drained()
@@ -209,19 +219,19 @@ class HandOver:
         Args:
             ends: where partitions end, as far as known.
             polled: when the client was last seen to make progress.
-            begins: where it reads on, if it knows; otherwise, when nothing was ever handed over of a partition whose
-                end is known, it stands at that end.
+            begins: where it reads on, for partitions of which nothing was ever handed over; as far as known.
         """
         begins = begins or {}
         with self._lock:
+            self._step_over_ends()
             partitions = {
-                each: self._partition_standing(each, held, ends.get(each), begins.get(each, ends.get(each)))
+                each: self._partition_standing(each, held, ends.get(each), begins.get(each))
                 for each, held in self._held.items()
             }
             return Standing(self.joined, self._rebalances, polled, partitions)
 
     def _partition_standing(
-        self, partition: TopicPartition, held: _Held, end: int | None, begin: int | None
+        self, partition: TopicPartition, held: Held, end: int | None, begin: int | None
     ) -> PartitionStanding:
         position = self._tracker.position(partition)
         if held.records:
@@ -230,12 +240,17 @@ class HandOver:
         used = self._options.window - self._tracker.room(partition)
         return PartitionStanding(begin if position is None else position, end, used, self._options.window)
 
+    def _step_over_ends(self) -> None:
+        for partition, held in self._held.items():
+            if held.end is not None and not held.records and self._tracker.reached(partition, held.end):
+                held.end = None
+
     def _take_from(self, partition: TopicPartition, limit: int, taken: list[Record]) -> None:
         held = self._held[partition]
         epoch = self._tracker.epoch(partition)
         for _ in range(min(limit, len(held.records), self._room(partition))):
             record = held.records.popleft()
-            size = _size(record)
+            size = size_of(record)
             held.bytes -= size
             taken.append(record)
             if record.epoch == epoch:
@@ -262,7 +277,3 @@ class HandOver:
         over = [then for partitions, then in self._drains if not self._tracker.unfinished(partitions)]
         self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
         return over
-
-
-def _size(record: Record) -> int:
-    return len(record.key or b"") + len(record.value or b"")

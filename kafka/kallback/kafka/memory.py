@@ -1,4 +1,4 @@
-"""Producer, consumer and reader on a broker in memory, for tests without a server.
+"""Producer and consumer on a broker in memory, for tests without a server.
 
 They pass the conformance suite of the real clients: partitions, groups, cooperative rebalance with drain, commits,
 redelivery. There are no time-outs but the drain's, no timer commits, no retention.
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Self
 
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.failures import missing_topic
-from kallback.kafka.handover import HandOver
 from kallback.kafka.memory_broker import MemoryBroker
+from kallback.kafka.note_book import NO_COMMIT
+from kallback.kafka.noted_handover import new_hand_over
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
 from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from types import TracebackType
 
 
@@ -70,7 +71,7 @@ class MemoryConsumer:
         self._group = broker.group(group)
         self._options = options or ConsumerOptions()
         self._arrived = asyncio.Event()
-        self._hand_over = HandOver(self._options, self._arrived.set)
+        self._hand_over = new_hand_over(self._options, self._arrived.set)
         self._next: dict[TopicPartition, tuple[int, int]] = {}
         self._rebalance: asyncio.Task[None] | None = None
         self._stopped = False
@@ -97,12 +98,17 @@ class MemoryConsumer:
             async with asyncio.timeout(timeout):
                 while True:
                     self._arrived.clear()
-                    self._read(limit)
+                    found = self._read(limit)
                     if records := self._hand_over.take(limit):
                         return records
-                    await self._arrived.wait()
+                    if not found:  # otherwise all of it was done by an earlier owner: read on
+                        await self._arrived.wait()
         except TimeoutError:
             return []
+
+    def started(self, record: Record) -> None:
+        """Count a record as begun; on the broker's loop only."""
+        self._hand_over.started(record)
 
     def done(self, record: Record) -> None:
         """Settle a record; on the broker's loop only."""
@@ -110,9 +116,7 @@ class MemoryConsumer:
 
     async def commit(self) -> None:
         """Commit what is done."""
-        positions = self._hand_over.uncommitted()
-        self._group.committed.update(positions)
-        self._hand_over.committed(positions)
+        self._commit(leaving=False)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
@@ -131,7 +135,7 @@ class MemoryConsumer:
     async def stop(self) -> None:
         """Commit and leave the group."""
         if not self._stopped:
-            await self.commit()
+            self._commit(leaving=True)
         await self.crash()
 
     async def crash(self) -> None:
@@ -164,86 +168,33 @@ class MemoryConsumer:
                 await drained.wait()
         except TimeoutError:
             pass  # what is unfinished goes to the next owner
-        await self.commit()
+        self._commit(going, leaving=True)
         self._hand_over.forget(going)
         for partition in going:
             self._next.pop(partition, None)
 
     def receive(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions where the group stands."""
-        for partition, epoch in self._hand_over.assign(list(partitions)).items():
-            self._next[partition] = (epoch, self._group.committed.get(partition, 0))
+        share = list(partitions)
+        self._hand_over.open_books(share, self._group.commits)
+        for partition, epoch in self._hand_over.assign(share).items():
+            self._next[partition] = (epoch, self._group.commits.get(partition, NO_COMMIT).position)
         self._arrived.set()
 
-    def _read(self, limit: int) -> None:
+    def _commit(self, among: Collection[TopicPartition] | None = None, *, leaving: bool) -> None:
+        commits = self._hand_over.commits(among, leaving=leaving)
+        self._group.commits.update(commits)
+        self._hand_over.committed(commits)
+
+    def _read(self, limit: int) -> bool:
+        found = False
         for partition in self._hand_over.hungry():
             epoch, offset = self._next[partition]
             records = [_under(epoch, each) for each in self._broker.read(partition, offset, limit)]
             if records:
+                found = True
                 self._next[partition] = (epoch, records[-1].offset + 1)
                 self._hand_over.put(partition, records)
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
-
-class MemoryReader:
-    """A `TopicReader` that reads from a `MemoryBroker`."""
-
-    def __init__(self, broker: MemoryBroker, topic: str, *, since_ms: int | None = None) -> None:
-        self._broker = broker
-        self._topic = topic
-        self._since_ms = since_ms
-        self._caught_up = asyncio.Event()
-        self._arrived = asyncio.Event()
-        self._next: dict[TopicPartition, int] = {}
-
-    @property
-    def caught_up(self) -> asyncio.Event:
-        """Set once everything that was there at the start has been returned."""
-        return self._caught_up
-
-    async def start(self) -> None:
-        """Find the partitions."""
-        partitions = self._broker.partitions(self._topic)
-        if not partitions:
-            raise missing_topic(self._topic)
-        self._next = dict.fromkeys(partitions, 0)
-        self._broker.listen(self._arrived)
-        if not self._broker.records(self._topic):
-            self._caught_up.set()
-
-    async def fetch(self, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
-        """Return the next records."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not (records := self._read()):
-                    self._arrived.clear()
-                    await self._arrived.wait()
-        except TimeoutError:
-            records = []
-        self._caught_up.set()
-        return records
-
-    async def stop(self) -> None:
-        """Close."""
-        self._broker.unlisten(self._arrived)
-        self._next = {}
-
-    def _read(self) -> list[Record]:
-        found: list[Record] = []
-        for partition, offset in self._next.items():
-            new = self._broker.read(partition, offset, 2**31)
-            self._next[partition] = offset + len(new)
-            found += [each for each in new if self._since_ms is None or each.timestamp_ms >= self._since_ms]
         return found
 
     async def __aenter__(self) -> Self:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 from kallback.kafka.failures import missing_topic
+from kallback.kafka.note_book import Commit
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError, RecordTooLargeError
 
@@ -45,7 +46,7 @@ class MemoryGroup:
 
     def __init__(self) -> None:
         self.members: list[Member] = []
-        self.committed: dict[TopicPartition, int] = {}
+        self.commits: dict[TopicPartition, Commit] = {}
         self._rebalancing = asyncio.Lock()
 
     async def rebalance(self) -> None:
@@ -104,8 +105,13 @@ class MemoryBroker:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return a group's commit positions by partition."""
-        committed = self._groups[group].committed
-        return {each.partition: at for each, at in committed.items() if each.topic == topic}
+        commits = self._groups[group].commits
+        return {each.partition: commit.position for each, commit in commits.items() if each.topic == topic}
+
+    def metadata(self, group: str, topic: str) -> dict[int, str]:
+        """Return what a group's commits say beside their positions, by partition."""
+        commits = self._groups[group].commits
+        return {each.partition: commit.metadata for each, commit in commits.items() if each.topic == topic}
 
     def append(self, record: OutgoingRecord) -> Position:
         """Write one record, as `MemoryProducer.send` does."""

@@ -13,7 +13,8 @@ class PartitionStanding(msgspec.Struct, frozen=True):
     """One partition that the member owns.
 
     Attributes:
-        position: commit position: the lowest offset that is not done; None before anything is known.
+        position: commit position: the lowest offset that is not done; where everything is done, the end; None before
+            anything is known.
         end: the offset after the last committed record, as last heard (about a second ago while records flow, a few
             seconds while the partition is paused); None before it was heard.
         window_used: records between the commit position and the newest one handed out.

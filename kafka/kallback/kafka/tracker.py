@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from kallback.kafka.records import TopicPartition
 
@@ -28,6 +28,20 @@ class Settlement(Enum):
     """Never delivered under this epoch, or done before."""
     STALE = auto()
     """The partition is not assigned, or was assigned anew since."""
+
+
+class InHand(NamedTuple):
+    """What a partition's position rests on; to look at, not to keep or change.
+
+    Attributes:
+        offsets: the delivered ones from the commit position on, in order.
+        unfinished: those of them that are not done.
+        ahead: the offset after the last delivered one.
+    """
+
+    offsets: Collection[int]
+    unfinished: Collection[int]
+    ahead: int
 
 
 class _Partition:
@@ -99,6 +113,24 @@ class CommitTracker:
         state.unfinished.add(offset)
         state.next_offset = offset + 1
 
+    def skipped(self, partition: TopicPartition, offset: int) -> None:
+        """Note that it was a record's turn, which an earlier owner has finished."""
+        self.delivered(partition, offset)
+        self.done(partition, self._partitions[partition].epoch, offset)
+
+    def reached(self, partition: TopicPartition, end: int) -> bool:
+        """Note that nothing lies between the delivered records and `end`; return whether the position is there now.
+
+        It is not while a delivered record is unfinished.
+        """
+        state = self._partitions[partition]
+        if state.delivered:
+            return False
+        state.next_offset = end if state.next_offset is None else max(end, state.next_offset)
+        if state.committed is None:
+            state.committed = state.next_offset  # nothing was done here that a commit would tell
+        return True
+
     def done(self, partition: TopicPartition, epoch: int, offset: int) -> Settlement:
         """Note that a record's outcome is durable."""
         state = self._partitions.get(partition)
@@ -115,6 +147,11 @@ class CommitTracker:
         """Count the records that are delivered and not done, of some partitions or of all."""
         chosen = self._partitions if partitions is None else partitions
         return sum(len(self._partitions[each].unfinished) for each in chosen if each in self._partitions)
+
+    def in_hand(self, partition: TopicPartition) -> InHand:
+        """Return what lies between the position and the last delivered record of an assigned partition."""
+        state = self._partitions[partition]
+        return InHand(state.delivered, state.unfinished, state.next_offset or 0)
 
     def uncommitted(self) -> dict[TopicPartition, int]:
         """Return the commit positions that were not committed yet."""

@@ -14,6 +14,7 @@ from kallback.protocol.errors import (
     InvalidControlError,
     InvalidEnvelopeError,
     InvalidKeyError,
+    InvalidProgressError,
     InvalidTaskError,
     KafkaUnavailableError,
     KallbackError,
@@ -28,8 +29,27 @@ from kallback.protocol.errors import (
     WireError,
 )
 from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.monitoring import MARKS, MONITOR, Heard, Marks, TaskProgress
 from kallback.protocol.outcomes import Outcome, OutcomeRecord, SourcePosition, Unusable, Unverified
-from kallback.protocol.problems import UNDECODABLE_TASK, UNEXPECTED_ERROR, UNUSABLE_RESULT, Problem
+from kallback.protocol.problems import (
+    ATTEMPT_TIMED_OUT,
+    HEARTBEAT_LOST,
+    NOT_STARTED,
+    PARKED_TASK,
+    UNDECODABLE_TASK,
+    UNEXPECTED_ERROR,
+    UNUSABLE_RESULT,
+    Problem,
+)
+from kallback.protocol.progress import (
+    MAX_DETAILS_BYTES,
+    ProgressRecord,
+    Report,
+    Signal,
+    checked_details,
+    progress_headers,
+    read_progress,
+)
 from kallback.protocol.results import (
     Answer,
     Completed,
@@ -40,11 +60,20 @@ from kallback.protocol.results import (
     failed_headers,
     read_result,
 )
+from kallback.protocol.retries import EXCEPTION, GiveUp, Retry, RetryAfter, RetryPolicy
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tasktypes import TaskType
 from kallback.protocol.tokens import Attempt, BareAwakeable, Keyring, TaskId, Token, shorten, task_id_of
 
 __all__ = [
+    "ATTEMPT_TIMED_OUT",
+    "EXCEPTION",
+    "HEARTBEAT_LOST",
+    "MARKS",
+    "MAX_DETAILS_BYTES",
+    "MONITOR",
+    "NOT_STARTED",
+    "PARKED_TASK",
     "UNDECODABLE_TASK",
     "UNEXPECTED_ERROR",
     "UNUSABLE_RESULT",
@@ -64,27 +93,38 @@ __all__ = [
     "EncodeError",
     "Envelope",
     "Failed",
+    "GiveUp",
     "Headers",
+    "Heard",
     "InvalidAwakeableIdError",
     "InvalidControlError",
     "InvalidEnvelopeError",
     "InvalidKeyError",
+    "InvalidProgressError",
     "InvalidTaskError",
     "KafkaUnavailableError",
     "KallbackError",
     "Keyring",
+    "Marks",
     "MissingExtraError",
     "MissingTopicError",
     "Outcome",
     "OutcomeRecord",
     "Problem",
+    "ProgressRecord",
     "RecordTooLargeError",
+    "Report",
     "RestateUnavailableError",
     "ResultRecord",
+    "Retry",
+    "RetryAfter",
+    "RetryPolicy",
+    "Signal",
     "SourcePosition",
     "Status",
     "TaskHeaders",
     "TaskId",
+    "TaskProgress",
     "TaskType",
     "Token",
     "UnavailableError",
@@ -95,12 +135,15 @@ __all__ = [
     "UnverifiedError",
     "WireError",
     "check_json",
+    "checked_details",
     "completed_headers",
     "failed_headers",
     "locate_awakeable",
     "open_envelope",
     "parse_awakeable_id",
+    "progress_headers",
     "read_claims",
+    "read_progress",
     "read_result",
     "seal",
     "shorten",

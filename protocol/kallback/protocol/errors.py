@@ -17,6 +17,7 @@ KallbackError
     ├── UnusableResultError     proven origin, but the value is no result (carries the reason)
     ├── InvalidTaskError        a task record lacks or garbles a header
     ├── InvalidControlError     a control record is not understood
+    ├── InvalidProgressError    a progress record is not understood
     ├── InvalidEnvelopeError    an awakeable was completed with something that is no envelope
     ├── EncodeError             a value does not fit its declared type on the way out
     └── DecodeError             bytes do not fit the declared type on the way in
@@ -109,6 +110,10 @@ class InvalidTaskError(WireError):
 
 class InvalidControlError(WireError):
     """A control record is not understood."""
+
+
+class InvalidProgressError(WireError):
+    """A progress record is not understood, or heartbeat details are too large or no JSON."""
 
 
 class InvalidEnvelopeError(WireError):

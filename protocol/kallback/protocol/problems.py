@@ -20,6 +20,10 @@ DEFAULT_STATUS: Final = 500
 UNUSABLE_RESULT: Final = "urn:kallback:unusable-result"
 UNDECODABLE_TASK: Final = "urn:kallback:undecodable-task"
 UNEXPECTED_ERROR: Final = "urn:kallback:unexpected-error"
+ATTEMPT_TIMED_OUT: Final = "urn:kallback:attempt-timed-out"
+NOT_STARTED: Final = "urn:kallback:not-started"
+PARKED_TASK: Final = "urn:kallback:parked-task"
+HEARTBEAT_LOST: Final = "urn:kallback:heartbeat-lost"
 
 _MIN_STATUS: Final = 400
 _MAX_STATUS: Final = 599

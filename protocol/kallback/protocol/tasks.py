@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kallback.protocol import headers as names
-from kallback.protocol.errors import InvalidTaskError
+from kallback.protocol.errors import InvalidProgressError, InvalidTaskError
 from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.progress import checked_details
 from kallback.protocol.tokens import Attempt, TaskId
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
@@ -27,6 +28,10 @@ class TaskHeaders:
         reply_to: topic that takes the result.
         deadline_ms: epoch milliseconds, None when the caller waits for ever.
         traceparent: W3C trace context, with `tracestate`, when the caller traces.
+        start_by_ms: epoch milliseconds; who starts later is not waited for.
+        progress_to: topic that takes progress records; None when the caller wants none.
+        heartbeat_every_ms: how often the caller wants to hear of a running attempt.
+        last_details: heartbeat details of the attempt before this one: JSON, empty for none.
     """
 
     token: str
@@ -37,6 +42,10 @@ class TaskHeaders:
     deadline_ms: int | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    start_by_ms: int | None = None
+    progress_to: str | None = None
+    heartbeat_every_ms: int | None = None
+    last_details: bytes = b""
 
     def encode(self) -> tuple[tuple[str, bytes], ...]:
         """Headers for a Kafka client, always in the same order: copies of one attempt are byte-identical."""
@@ -47,14 +56,18 @@ class TaskHeaders:
             names.ATTEMPT: str(self.attempt),
             names.TYPE: self.task_type,
             names.REPLY_TO: self.reply_to,
-            names.DEADLINE: None if self.deadline_ms is None else str(self.deadline_ms),
+            names.DEADLINE: _text(self.deadline_ms),
+            names.START_BY: _text(self.start_by_ms),
+            names.PROGRESS_TO: self.progress_to,
+            names.HEARTBEAT_EVERY: _text(self.heartbeat_every_ms),
             names.CONTENT_TYPE: names.JSON,
             names.TRACEPARENT: self.traceparent,
             names.TRACESTATE: self.tracestate,
             names.SPRING_CORRELATION_ID: self.token,
             names.SPRING_REPLY_TOPIC: self.reply_to,
         }
-        return tuple((name, value.encode()) for name, value in members.items() if value is not None)
+        details = ((names.LAST_DETAILS, self.last_details),) if self.last_details else ()
+        return (*((name, value.encode()) for name, value in members.items() if value is not None), *details)
 
     @classmethod
     def decode(cls, headers: Headers) -> TaskHeaders:
@@ -76,10 +89,27 @@ class TaskHeaders:
             deadline_ms=_optional_number(pairs, names.DEADLINE),
             traceparent=_optional(pairs, names.TRACEPARENT),
             tracestate=_optional(pairs, names.TRACESTATE),
+            start_by_ms=_optional_number(pairs, names.START_BY),
+            progress_to=_optional(pairs, names.PROGRESS_TO),
+            heartbeat_every_ms=_optional_number(pairs, names.HEARTBEAT_EVERY),
+            last_details=_details(pairs),
         )
 
     def __repr__(self) -> str:
         return f"TaskHeaders({self.task_type} {self.task_id} attempt {self.attempt})"
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _details(headers: Headers) -> bytes:
+    """Only an aid to the next attempt: what cannot be read counts as absent, the work can be done without it."""
+    values = values_of(headers, names.LAST_DETAILS)
+    try:
+        return checked_details(values[0]) if len(values) == 1 else b""
+    except InvalidProgressError:
+        return b""
 
 
 def _optional(headers: Headers, name: str) -> str | None:

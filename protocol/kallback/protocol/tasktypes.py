@@ -9,12 +9,21 @@ from typing import Final, Generic, TypeVar
 
 from kallback.protocol.codecs import Codec
 from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.retries import RetryPolicy
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT: Final = timedelta(hours=1)
+INTERVALS_UNTIL_LOST: Final = 3
+"""Heartbeats in a row that must be missing: one may be late, one may be lost with a broker."""
+
+_LEAST: Final = {
+    "attempt_timeout": timedelta(milliseconds=1),
+    "start_timeout": timedelta(milliseconds=100),
+    "heartbeat_every": timedelta(milliseconds=100),
+}
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 
@@ -29,8 +38,15 @@ class TaskType(Generic[Request, Result]):
         name: letters, digits, `.`, `_`, `-`; at most 128. Workers are registered for it.
         request: the type of what the handler sends.
         result: the type of what comes back; `NoneType` for work without a result.
-        timeout: how long the caller waits, over everything that happens in between. One hour unless you say
+        timeout: how long the caller waits, over all attempts and everything in between. One hour unless you say
             otherwise; to wait for ever you must write None.
+        attempt_timeout: how long one attempt may take, from its dispatch to its result. None, the default: as long
+            as the task.
+        start_timeout: how long an attempt may lie in its topic before a worker starts it. None, the default: no
+            matter how long.
+        heartbeat_every: how often a running attempt must be heard of. Three intervals without a heartbeat, and it
+            counts as lost. None, the default: no heartbeats. Workers of this kit send them by themselves.
+        retry: what follows a failed attempt. None, the default: nothing, its failure is the task's.
         topic: where tasks of this type are published; the type's own name by default.
 
     Raises:
@@ -41,6 +57,10 @@ class TaskType(Generic[Request, Result]):
     request: type[Request]
     result: type[Result]
     timeout: timedelta | None = field(default=DEFAULT_TIMEOUT, kw_only=True)
+    attempt_timeout: timedelta | None = field(default=None, kw_only=True)
+    start_timeout: timedelta | None = field(default=None, kw_only=True)
+    heartbeat_every: timedelta | None = field(default=None, kw_only=True)
+    retry: RetryPolicy | None = field(default=None, kw_only=True)
     topic: str = field(default="", kw_only=True)
     request_codec: Codec[Request] = field(init=False, repr=False, compare=False)
     result_codec: Codec[Result] = field(init=False, repr=False, compare=False)
@@ -55,11 +75,34 @@ class TaskType(Generic[Request, Result]):
             raise ConfigurationError(
                 f"{topic!r} cannot be a Kafka topic: use 1 to 249 letters, digits, '.', '_' or '-', not '.' or '..'"
             )
-        if self.timeout is not None and self.timeout <= timedelta(0):
-            raise ConfigurationError(f"task type {self.name}: the time-out must be longer than 0, or None for no end")
+        self._check_limits()
         object.__setattr__(self, "topic", topic)
         object.__setattr__(self, "request_codec", _codec(self.request, f"task type {self.name}: the request"))
         object.__setattr__(self, "result_codec", _codec(self.result, f"task type {self.name}: the result"))
+
+    @property
+    def monitored(self) -> bool:
+        """Whether somebody must hear of its attempts while they run: for start time-outs and heartbeats."""
+        return self.start_timeout is not None or self.heartbeat_every is not None
+
+    @property
+    def heartbeat_limit(self) -> timedelta | None:
+        """After so long without a heartbeat a running attempt is lost; None without heartbeats."""
+        return None if self.heartbeat_every is None else INTERVALS_UNTIL_LOST * self.heartbeat_every
+
+    def _check_limits(self) -> None:
+        if self.timeout is not None and self.timeout <= timedelta(0):
+            raise ConfigurationError(f"task type {self.name}: the time-out must be longer than 0, or None for no end")
+        for name, least in _LEAST.items():
+            limit = getattr(self, name)
+            if limit is not None and limit < least:
+                raise ConfigurationError(
+                    f"task type {self.name}: {name} must be at least {least.total_seconds():g} s, or None"
+                )
+            if limit is not None and self.timeout is not None and limit > self.timeout:
+                raise ConfigurationError(
+                    f"task type {self.name}: {name} is longer than the time-out of the whole task, {self.timeout}"
+                )
 
 
 def _codec(declared: type[T], what: str) -> Codec[T]:

@@ -3,7 +3,7 @@
 The only room that imports `restate`.
 """
 
-from kallback.protocol import MissingExtraError, Problem, TaskType
+from kallback.protocol import MissingExtraError, Problem, RetryPolicy, TaskType
 
 try:
     import restate as _restate
@@ -22,9 +22,13 @@ from kallback.sdk.errors import (
     TaskFailed,
     TaskNotSent,
     TaskTimedOut,
+    UnknownTask,
 )
 from kallback.sdk.handles import TaskHandle
+from kallback.sdk.marks import ConsumedMarks
 from kallback.sdk.mint import UNSET, Unset
+from kallback.sdk.monitor import TaskMonitor
+from kallback.sdk.monitor_calls import Progress
 from kallback.sdk.notifier import NotifierService, Verdict
 
 del _restate
@@ -33,18 +37,23 @@ __all__ = [
     "UNSET",
     "Callbacks",
     "CompletionRefused",
+    "ConsumedMarks",
     "InvalidResult",
     "NotifierService",
     "Problem",
+    "Progress",
+    "RetryPolicy",
     "StaleResult",
     "TaskAwakeable",
     "TaskCancelled",
     "TaskError",
     "TaskFailed",
     "TaskHandle",
+    "TaskMonitor",
     "TaskNotSent",
     "TaskTimedOut",
     "TaskType",
+    "UnknownTask",
     "Unset",
     "Verdict",
     "complete_awakeable",

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,8 +15,9 @@ from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 
 from kallback.protocol import Attempt, AwakeableId, Keyring, Problem, TaskHeaders, TaskId, TaskType, Token
 from kallback.protocol.tokens import NO_DEADLINE
-from kallback.sdk.errors import GATEWAY_TIMEOUT, TIMED_OUT, TaskError, TaskFailed, TaskTimedOut
-from kallback.sdk.mint import Minted
+from kallback.sdk.endings import moment, timed_out
+from kallback.sdk.errors import TaskError, TaskFailed, TaskTimedOut
+from kallback.sdk.mint import Dispatch, Minted, milliseconds
 from kallback.sdk.serdes import EnvelopeSerde
 
 Result = TypeVar("Result")
@@ -31,7 +32,7 @@ class Settled(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """How tokens are signed, and where results go.
+    """How tokens are signed, and where results and progress go.
 
     Attributes:
         audience: what tokens are bound to; the results topic's name unless configured.
@@ -40,6 +41,7 @@ class Signing:
     keyring: Keyring
     audience: str
     reply_to: str
+    progress_to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,36 +76,46 @@ class Pending(Generic[Result]):
             raise
         except TerminalError as error:
             problem = Problem(status=error.status_code, detail=error.message)
-            raise TaskFailed(problem, task_type=self.task_type.name, task_id=self.headers.task_id) from None
+            headers = self.headers
+            raise TaskFailed(
+                problem, task_type=self.task_type.name, task_id=headers.task_id, attempt=headers.attempt
+            ) from None
 
-    def timed_out(self) -> TaskTimedOut:
-        """The error for a deadline that passed."""
-        detail = f"no result of {self.task_type.name} (task {self.headers.task_id}) before its deadline, {self._when()}"
-        problem = Problem(TIMED_OUT, GATEWAY_TIMEOUT, detail)
-        return TaskTimedOut(problem, task_type=self.task_type.name, task_id=self.headers.task_id)
-
-    def _when(self) -> str:
-        deadline = moment(self.headers.deadline_ms)
-        return "none" if deadline is None else deadline.isoformat(timespec="milliseconds")
+    def after(self, details: bytes) -> Pending[Result]:
+        """The same with the last heartbeat's details of the attempt before."""
+        return replace(self, headers=replace(self.headers, last_details=details))
 
 
 def open_attempt(
-    ctx: Context, task_type: TaskType[Any, Result], minted: Minted, attempt: Attempt, signing: Signing
+    ctx: Context,
+    task_type: TaskType[Any, Result],
+    minted: Minted,
+    attempt: Attempt,
+    signing: Signing,
+    dispatch: Dispatch | None = None,
 ) -> Pending[Result]:
-    """Create the awakeable of an attempt and sign its token. No journal entry of its own."""
+    """Create the awakeable of an attempt and sign its token. No journal entry of its own.
+
+    Without a `dispatch` the attempt lasts as long as its task.
+    """
     serde = EnvelopeSerde(task_type, minted.task_id, attempt)
     name, future = ctx.awakeable(serde)
     awakeable_id = AwakeableId(name)
-    token = Token(task_type.name, minted.task_id, attempt, awakeable_id, minted.deadline_ms or NO_DEADLINE)
+    deadline_ms = minted.deadline_ms if dispatch is None else dispatch.deadline_ms
+    watched = dispatch is not None and task_type.monitored
+    token = Token(task_type.name, minted.task_id, attempt, awakeable_id, deadline_ms or NO_DEADLINE)
     headers = TaskHeaders(
         token=signing.keyring.sign(token, signing.audience),
         task_id=minted.task_id,
         attempt=attempt,
         task_type=task_type.name,
         reply_to=signing.reply_to,
-        deadline_ms=minted.deadline_ms,
+        deadline_ms=deadline_ms,
         traceparent=minted.traceparent,
         tracestate=minted.tracestate,
+        start_by_ms=None if dispatch is None else dispatch.start_by_ms,
+        progress_to=signing.progress_to if watched else None,
+        heartbeat_every_ms=milliseconds(task_type.heartbeat_every) if watched else None,
     )
     return Pending(task_type, awakeable_id, headers, future)
 
@@ -111,11 +123,6 @@ def open_attempt(
 def start_timer(ctx: Context, task_type: str, timeout: timedelta | None) -> RestateDurableFuture[None] | None:
     """The durable timer of a deadline; none for a caller who waits for ever."""
     return None if timeout is None else ctx.sleep(timeout, f"deadline {task_type}")
-
-
-def moment(deadline_ms: int | None) -> datetime | None:
-    """A deadline as people read it."""
-    return None if deadline_ms is None else datetime.fromtimestamp(deadline_ms / 1000, UTC)
 
 
 class TaskAwakeable(Generic[Result]):
@@ -130,8 +137,9 @@ class TaskAwakeable(Generic[Result]):
     time is over: that is the handler's, as the sending was.
     """
 
-    def __init__(self, pending: Pending[Result], timer: RestateDurableFuture[None] | None) -> None:
+    def __init__(self, pending: Pending[Result], minted: Minted, timer: RestateDurableFuture[None] | None) -> None:
         self._pending: Final = pending
+        self._minted: Final = minted
         self._timer: Final = timer
         self._ended: TaskTimedOut | None = None
 
@@ -176,7 +184,7 @@ class TaskAwakeable(Generic[Result]):
         if self._ended is not None:
             raise self._ended
         if await self._pending.settled(self._timer) is Settled.TIMED_OUT:
-            self._ended = self._pending.timed_out()
+            self._ended = timed_out(self._pending.task_type.name, self._minted, self._pending.headers.attempt)
             raise self._ended
         return await self._pending.value()
 

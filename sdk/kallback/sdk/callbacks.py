@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
-from restate import Context, Service
+from restate import Context, Service, VirtualObject
 
 from kallback.kafka import Producer
-from kallback.protocol import Completed, EncodeError, Failed, Problem, TaskType, Token
+from kallback.protocol import Completed, Failed, Problem, TaskType, Token
 from kallback.sdk.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
+from kallback.sdk.collecting import Collecting
 from kallback.sdk.completion import complete_token, encoded, encoded_problem, verified
-from kallback.sdk.errors import BAD_REQUEST, UNENCODABLE_REQUEST, TaskNotSent
-from kallback.sdk.handles import FIRST_ATTEMPT, Shared, Task, TaskHandle
+from kallback.sdk.drive import launch
+from kallback.sdk.fanout import launch_many
+from kallback.sdk.handles import TaskHandle
+from kallback.sdk.marks import ConsumedMarks
 from kallback.sdk.mint import UNSET, Clock, Mint, RandomBytes, Timeout, timeout_of
+from kallback.sdk.monitor import TaskMonitor
 from kallback.sdk.notifier import NotifierService
 from kallback.sdk.publish import Publisher
+from kallback.sdk.requests import course_of, courses_of, prepared, prepared_many
+from kallback.sdk.tasks import FIRST_ATTEMPT, Shared
 from kallback.settings import Settings
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
-class Callbacks:
+class Callbacks(Collecting):
     """Has tasks done by whoever reads Kafka, and waits for their results durably.
 
         callbacks = Callbacks.from_env()
@@ -43,7 +50,7 @@ class Callbacks:
     Args:
         settings: where Kafka is, how topics are called, what signs tokens.
         producer: use this one instead of one made here; whoever gives it starts and stops it.
-        clock: seconds since the epoch, for deadlines.
+        clock: seconds since the epoch, for deadlines and alarms.
         random_bytes: unguessable bytes, for task ids.
         allow_bare_awakeables: let `NotifierService` complete plain `ctx.awakeable()` ids, without a token.
 
@@ -60,13 +67,15 @@ class Callbacks:
         random_bytes: RandomBytes = secrets.token_bytes,
         allow_bare_awakeables: bool = False,
     ) -> None:
-        keyring = settings.keys.require()
-        signing = Signing(keyring, settings.keys.audience, settings.topics.results)
+        keyring, audience, topics = settings.keys.require(), settings.keys.audience, settings.topics
+        signing = Signing(keyring, audience, topics.results, topics.progress)
         self._publisher: Final = Publisher(settings.kafka, producer)
-        self._shared: Final = Shared(self._publisher, signing, settings.topics.control, clock)
+        self._shared: Final = Shared(self._publisher, signing, topics.control, clock)
         self._mint: Final = Mint(clock, random_bytes)
-        self._notifier: Final = NotifierService(
-            keyring, settings.keys.audience, allow_bare_awakeables=allow_bare_awakeables
+        self._services: Final = (
+            NotifierService(keyring, audience, allow_bare_awakeables=allow_bare_awakeables),
+            TaskMonitor(keyring, audience, topics=(topics.progress, topics.results), clock=clock),
+            ConsumedMarks(),
         )
 
     @classmethod
@@ -79,9 +88,12 @@ class Callbacks:
         return cls(Settings.from_env())
 
     @property
-    def services(self) -> list[Service]:
-        """The Restate services to bind next to your own; so far `NotifierService`."""
-        return [self._notifier]
+    def services(self) -> list[Service | VirtualObject]:
+        """The Restate services to bind next to your own: `NotifierService`, `TaskMonitor`, `ConsumedMarks`.
+
+        Tasks of a type with `start_timeout` or `heartbeat_every` wait for ever to be sent where they are not bound.
+        """
+        return [*self._services]
 
     async def call(
         self,
@@ -102,7 +114,7 @@ class Callbacks:
             request: what the worker gets.
             key: of the Kafka record: tasks with one key reach one worker in order. By default the task id, so
                 tasks spread over all workers.
-            timeout: over everything until the result; None waits for ever. By default the task type's.
+            timeout: over all attempts and what is between them; None waits for ever. By default the task type's.
 
         Raises:
             TaskFailed: the worker reported a failure, or what came is no result (`InvalidResult`).
@@ -136,13 +148,36 @@ class Callbacks:
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        body, record_key = _encode(task_type, request), _encode_key(task_type, key)
-        timer = start_timer(ctx, task_type.name, limit)
-        minted = await self._mint.draw(ctx, task_type.name, limit)
-        own_key = minted.task_id.encode() if record_key is None else record_key
-        handle = TaskHandle(ctx, self._shared, Task(task_type, body, own_key, minted, timer))
-        await handle.publish()
-        return handle
+        course = await course_of(ctx, self._shared, self._mint, prepared(task_type, request, key), limit)
+        await launch(course)
+        return TaskHandle(course)
+
+    async def start_many(
+        self,
+        ctx: Context,
+        task_type: TaskType[Request, Result],
+        requests: Sequence[Request],
+        *,
+        keys: Sequence[str | None] | None = None,
+        timeout: Timeout = UNSET,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
+    ) -> list[TaskHandle[Result]]:
+        """Have many tasks published at once, in two journaled steps for all. They share a deadline.
+
+            handles = await callbacks.start_many(ctx, prepare, order.dishes)
+            prepared = await callbacks.gather(handles)
+
+        A task that Kafka does not take harms no other: `result()` of its handle raises `TaskNotSent`. `keys` has the
+        key of each Kafka record.
+
+        Raises:
+            TaskNotSent: a request does not fit its type; then none is sent.
+            TerminalError: the invocation was cancelled (409); the workers are told.
+        """
+        limit = timeout_of(task_type.name, task_type.timeout, timeout)
+        prepared = prepared_many(task_type, requests, keys)
+        courses = await courses_of(ctx, self._shared, self._mint, prepared, limit)
+        await launch_many(ctx, courses)
+        return [TaskHandle(course) for course in courses]
 
     async def awakeable(
         self,
@@ -159,9 +194,9 @@ class Callbacks:
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
-        minted = await self._mint.draw(ctx, task_type.name, limit)
+        minted = await self._mint.draw(ctx, task_type, limit)
         pending = open_attempt(ctx, task_type, minted, FIRST_ATTEMPT, self._shared.signing)
-        return TaskAwakeable(pending, timer)
+        return TaskAwakeable(pending, minted, timer)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service that has the keys.
@@ -201,21 +236,3 @@ class Callbacks:
 
     def _verified(self, token: str) -> Token:
         return verified(self._shared.signing.keyring, self._shared.signing.audience, token)
-
-
-def _encode(task_type: TaskType[Request, Any], request: Request) -> bytes:
-    try:
-        return task_type.request_codec.encode(request)
-    except EncodeError as error:
-        raise _unencodable(task_type, f"the request of {task_type.name} was not sent: {error}") from None
-
-
-def _encode_key(task_type: TaskType[Any, Any], key: str | None) -> bytes | None:
-    try:
-        return None if key is None else key.encode()
-    except UnicodeEncodeError:
-        raise _unencodable(task_type, "the key is no text that UTF-8 can carry: remove its lone surrogates") from None
-
-
-def _unencodable(task_type: TaskType[Any, Any], detail: str) -> TaskNotSent:
-    return TaskNotSent(Problem(UNENCODABLE_REQUEST, BAD_REQUEST, detail), task_type=task_type.name)

@@ -8,6 +8,7 @@ TerminalError (restate)
 │   ├── TaskTimedOut          no result before the deadline
 │   ├── TaskNotSent           Kafka did not take the task
 │   └── TaskCancelled         this handler cancelled the task itself
+├── UnknownTask               nobody watches over a task of this id
 └── CompletionRefused         an awakeable id, token or value that cannot complete anything
 
 Three `except` clauses cover every way in which a task ends without a value: `TaskFailed`, `TaskTimedOut`,
@@ -22,22 +23,25 @@ from typing import Any, Final, Self
 
 from restate import TerminalError
 
-from kallback.protocol import Problem, TaskId
+from kallback.protocol import Attempt, Problem, TaskId
 
 TIMED_OUT: Final = "urn:kallback:timed-out"
 CANCELLED: Final = "urn:kallback:cancelled"
 UNDECODABLE_RESULT: Final = "urn:kallback:undecodable-result"
 NOT_AN_ENVELOPE: Final = "urn:kallback:not-an-envelope"
 STALE_RESULT: Final = "urn:kallback:stale-result"
+UNDECODABLE_PROGRESS: Final = "urn:kallback:undecodable-progress"
 UNENCODABLE_REQUEST: Final = "urn:kallback:unencodable-request"
 INVALID_TIMEOUT: Final = "urn:kallback:invalid-timeout"
 KAFKA_UNAVAILABLE: Final = "urn:kallback:kafka-unavailable"
+NOT_WATCHED: Final = "urn:kallback:not-watched"
 MISSING_TOPIC: Final = "urn:kallback:missing-topic"
 ACCESS_DENIED: Final = "urn:kallback:access-denied"
 RECORD_TOO_LARGE: Final = "urn:kallback:record-too-large"
 MISCONFIGURED: Final = "urn:kallback:misconfigured"
 
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 GONE: Final = 410
 TOO_LARGE: Final = 413
 INTERNAL: Final = 500
@@ -56,9 +60,12 @@ class TaskError(TerminalError):
         problem: the whole story; `.problem.extensions` has what else the worker wrote.
         task_type: name of the task type.
         task_id: None when the task failed before it had one.
+        attempt: the one that was the last; None when none was sent.
     """
 
-    def __init__(self, problem: Problem, *, task_type: str, task_id: TaskId | None = None) -> None:
+    def __init__(
+        self, problem: Problem, *, task_type: str, task_id: TaskId | None = None, attempt: Attempt | None = None
+    ) -> None:
         metadata = {"kallback-problem": problem.type, "kallback-type": task_type}
         if task_id is not None:
             metadata["kallback-task-id"] = task_id
@@ -66,6 +73,7 @@ class TaskError(TerminalError):
         self.problem: Final = problem
         self.task_type: Final = task_type
         self.task_id: Final = task_id
+        self.attempt: Final = attempt
 
     @property
     def type(self) -> str:
@@ -74,11 +82,17 @@ class TaskError(TerminalError):
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
         """Exceptions are pickled by their text alone unless they say how they are built."""
-        return functools.partial(type(self), task_type=self.task_type, task_id=self.task_id), (self.problem,)
+        again = functools.partial(type(self), task_type=self.task_type, task_id=self.task_id, attempt=self.attempt)
+        return again, (self.problem,)
 
 
 class TaskFailed(TaskError):  # noqa: N818 - what became of a task, in the words of the wire
-    """The worker reported a failure: `status_code` and `message` are its problem's `status` and `detail`."""
+    """The worker reported a failure: `status_code` and `message` are its problem's `status` and `detail`.
+
+    With a retry policy this is the failure of the last attempt, `error.attempt`. Also how an attempt ends that took
+    too long, was not started in time, or was lost (`urn:kallback:attempt-timed-out`, `not-started`,
+    `heartbeat-lost`), when no other attempt follows it.
+    """
 
 
 class InvalidResult(TaskFailed):
@@ -107,6 +121,21 @@ class TaskNotSent(TaskError):  # noqa: N818 - see TaskFailed
 
 class TaskCancelled(TaskError):  # noqa: N818 - see TaskFailed
     """`handle.cancel()` was called before (code 410): nobody waits for a result any more."""
+
+
+class UnknownTask(TerminalError):  # noqa: N818 - see TaskFailed
+    """Nobody watches over a task of this id (code 404): it has ended, or its type asks for no heartbeats."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"no task {task_id} is watched: it has ended, or its type has neither start_timeout nor heartbeat_every",
+            NOT_FOUND,
+        )
+        self.task_id: Final = task_id
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        """See `TaskError.__reduce__`."""
+        return type(self), (self.task_id,)
 
 
 class CompletionRefused(TerminalError):  # noqa: N818 - see TaskFailed

@@ -1,4 +1,4 @@
-"""The journaled steps that send records: *publish* a task, *cancel* it.
+"""The journaled steps that send records: *publish* a task, *cancel* it; each for one or for many in one step.
 
 A step never raises because of Kafka: it returns what became of the record, and that is journaled. An error that
 Restate retries would count against the invocation's 70 attempts, after which Restate pauses it, out of reach even
@@ -14,7 +14,7 @@ timeout (1 minute): once Restate has asked a busy handler to suspend, it hears o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -64,6 +64,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 Publication = Sent | Unreachable | Refused
+
+
+class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of many records: those that Kafka does not have, by their place. The journal stays short."""
+
+    troubles: dict[int, Unreachable | Refused] = {}
 
 
 class Publisher:
@@ -125,20 +131,33 @@ def publish_step(
     return ctx.run_typed(name, publish, _OPTIONS)
 
 
-def cancel_step(
-    ctx: Context, publisher: Publisher, record: Callable[[], OutgoingRecord], *, name: str
-) -> RestateDurableFuture[Publication]:
-    """Issue the step that sends a cancel: one try of a few seconds, for somebody waits for the error behind it.
+def publish_many_step(
+    ctx: Context, publisher: Publisher, records: Sequence[OutgoingRecord], *, name: str
+) -> RestateDurableFuture[Batch]:
+    """Issue one step that sends many task records."""
 
-    The record is made inside the step, because it carries the time.
+    async def publish() -> Batch:
+        publications = await asyncio.gather(*map(publisher.send, records))
+        return Batch({place: it for place, it in enumerate(publications) if not isinstance(it, Sent)})
+
+    return ctx.run_typed(name, publish, _MANY)
+
+
+def cancel_step(
+    ctx: Context, publisher: Publisher, records: Callable[[], Sequence[OutgoingRecord]], *, name: str
+) -> RestateDurableFuture[Publication]:
+    """Issue the step that sends cancels: one try of a few seconds, for somebody waits for the error behind it.
+
+    The records are made inside the step, because they carry the time. Of what became of them, the worst is journaled.
     """
 
     async def cancel() -> Publication:
         try:
             async with asyncio.timeout(CANCEL_LIMIT):
-                return await publisher.send(record())
+                publications = await asyncio.gather(*map(publisher.send, records()))
         except TimeoutError:
             return Unreachable(f"Kafka did not acknowledge the cancel within {CANCEL_LIMIT:g} s")
+        return next((it for it in publications if not isinstance(it, Sent)), publications[0])
 
     return ctx.run_typed(name, cancel, _OPTIONS)
 
@@ -152,3 +171,4 @@ def pauses() -> Iterator[timedelta]:
 
 
 _OPTIONS: Final = RunOptions[Publication](serde=StepSerde[Publication](Publication), max_attempts=_STEP_ATTEMPTS)
+_MANY: Final = RunOptions[Batch](serde=StepSerde[Batch](Batch), max_attempts=_STEP_ATTEMPTS)

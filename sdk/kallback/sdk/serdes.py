@@ -6,7 +6,7 @@ completion cures a value that is in the journal. So each failure in here is term
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypedDict, TypeVar, cast
 
 import msgspec
 from restate import TerminalError
@@ -37,6 +37,12 @@ T = TypeVar("T")
 Result = TypeVar("Result")
 
 
+class _Whose(TypedDict):
+    task_type: str
+    task_id: TaskId
+    attempt: Attempt
+
+
 class EnvelopeSerde(Serde[Result]):
     """Opens the envelope of one attempt: checks whose it is, then hands out the typed value or raises.
 
@@ -60,7 +66,7 @@ class EnvelopeSerde(Serde[Result]):
             problem = envelope.answer.problem()
         except DecodeError as error:
             raise self._invalid(UNDECODABLE_RESULT, f"the worker's problem object is unreadable: {error}") from None
-        raise TaskFailed(problem, task_type=self._task_type.name, task_id=self._task_id)
+        raise TaskFailed(problem, **self._whose())
 
     def serialize(self, obj: Result | None) -> bytes:
         """Nobody serializes through an awaiting side."""
@@ -77,7 +83,7 @@ class EnvelopeSerde(Serde[Result]):
                 f"{envelope.task_id} attempt {envelope.attempt}: `await handle.result()` would dispatch it again"
             )
             problem = Problem(STALE_RESULT, BAD_GATEWAY, detail)
-            raise StaleResult(problem, task_type=self._task_type.name, task_id=self._task_id)
+            raise StaleResult(problem, **self._whose())
         return envelope
 
     def _decode(self, value: bytes) -> Result:
@@ -87,7 +93,10 @@ class EnvelopeSerde(Serde[Result]):
             raise self._invalid(UNDECODABLE_RESULT, f"the result of {self._task_type.name} {error}") from None
 
     def _invalid(self, kind: str, detail: str) -> InvalidResult:
-        return InvalidResult(Problem(kind, BAD_GATEWAY, detail), task_type=self._task_type.name, task_id=self._task_id)
+        return InvalidResult(Problem(kind, BAD_GATEWAY, detail), **self._whose())
+
+    def _whose(self) -> _Whose:
+        return {"task_type": self._task_type.name, "task_id": self._task_id, "attempt": self._attempt}
 
 
 class StepSerde(Serde[T]):

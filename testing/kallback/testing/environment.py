@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kallback.testing.errors import NoServerError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class ServerKind(StrEnum):
+    """How servers that are not given are run."""
+
+    LOCAL = "local"
+    CONTAINERS = "containers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,10 @@ class ServerEnvironment:
         kafka: bootstrap servers of a running Kafka (`KALLBACK_TEST_KAFKA`).
         restate_ingress: URL of a running Restate's ingress (`KALLBACK_TEST_RESTATE_INGRESS`).
         restate_admin: URL of the same Restate's admin API (`KALLBACK_TEST_RESTATE_ADMIN`).
+        services_host: the name by which that Restate reaches services of this machine
+            (`KALLBACK_TEST_SERVICES_HOST`; a Restate in a container: `host.docker.internal`).
+        servers: how servers that are not given are run (`KALLBACK_TEST_SERVERS`: `local`, the default, or
+            `containers`).
         restate_server: path of a restate-server binary (`KALLBACK_RESTATE_SERVER`).
         java_home: a Java to prefer over the one on PATH (`JAVA_HOME`).
         cache: directory of downloads (`KALLBACK_CACHE`; else `kallback` in the XDG cache directory).
@@ -28,6 +42,8 @@ class ServerEnvironment:
     kafka: str | None
     restate_ingress: str | None
     restate_admin: str | None
+    services_host: str | None
+    servers: ServerKind
     restate_server: Path | None
     java_home: Path | None
     cache: Path
@@ -42,11 +58,21 @@ class ServerEnvironment:
             kafka=source.get("KALLBACK_TEST_KAFKA") or None,
             restate_ingress=source.get("KALLBACK_TEST_RESTATE_INGRESS") or None,
             restate_admin=source.get("KALLBACK_TEST_RESTATE_ADMIN") or None,
+            services_host=source.get("KALLBACK_TEST_SERVICES_HOST") or None,
+            servers=_kind(source.get("KALLBACK_TEST_SERVERS")),
             restate_server=_path(source.get("KALLBACK_RESTATE_SERVER")),
             java_home=_path(source.get("JAVA_HOME")),
             cache=_path(source.get("KALLBACK_CACHE")) or home_cache / "kallback",
             require_servers=source.get("KALLBACK_REQUIRE_SERVERS", "") not in ("", "0"),
         )
+
+
+def _kind(text: str | None) -> ServerKind:
+    try:
+        return ServerKind(text or ServerKind.LOCAL)
+    except ValueError:
+        choices = " or ".join(ServerKind)
+        raise NoServerError(f"KALLBACK_TEST_SERVERS={text!r} is no kind of servers: {choices}.") from None
 
 
 def _path(text: str | None) -> Path | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FIRST, _LAST = 20_000, 31_999
-_TAKEN = ("address already in use", "address in use")
+_TAKEN = ("address already in use", "address in use", "port is already allocated")
 
 
 def is_free(port: int) -> bool:

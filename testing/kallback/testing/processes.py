@@ -105,6 +105,16 @@ def remove_tree(path: Path) -> None:
     _watch.remove("tree", str(path))
 
 
+def watch_container(identity: str) -> None:
+    """Have a container removed if this process ends without doing so."""
+    _watch.add("container", identity)
+
+
+def forget_container(identity: str) -> None:
+    """It is gone."""
+    _watch.remove("container", identity)
+
+
 class ChildProcess:
     """One command in its own process group, with its output in a log file.
 

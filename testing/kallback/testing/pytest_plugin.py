@@ -7,7 +7,7 @@ that need it, with one sentence; with `KALLBACK_REQUIRE_SERVERS=1` it fails them
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kallback.settings import Topics
+    from kallback.testing.containers import ApacheKafkaContainer, RestateServerContainer
     from kallback.testing.servers import KafkaServer, RestateServer
     from kallback.testing.stack import Stack
     from kallback.testing.topics import TopicFactory
@@ -45,6 +46,21 @@ def restate_server() -> Generator[RestateServer]:
 
 
 @pytest.fixture(scope="session")
+def kafka_container() -> Generator[ApacheKafkaContainer]:
+    """A Kafka in a container, shared by the session, whatever `KALLBACK_TEST_SERVERS` says."""
+    with _or_skip(_container("ApacheKafkaContainer")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def restate_container() -> Generator[RestateServerContainer]:
+    """A Restate in a container, shared by the session, which suspends idle invocations after a second."""
+    quick = {"worker.invoker.inactivity-timeout": "1s"}
+    with _or_skip(_container("RestateServerContainer", configuration=quick)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def kallback_stack(kafka_server: KafkaServer, restate_server: RestateServer) -> Stack:
     """Both servers. Tests that kill or pause one take a stack of their own: `start_stack()`."""
     from kallback.testing.stack import Stack  # noqa: PLC0415 - loaded on demand
@@ -70,6 +86,14 @@ def topic_names(topics_factory: TopicFactory) -> Topics:
     topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
     topics_factory.make(topics.all(), partitions=2)
     return topics
+
+
+@contextmanager
+def _container(kind: str, **arguments: Any) -> Generator[Any]:
+    from kallback.testing import containers  # noqa: PLC0415 - loaded on demand
+
+    with getattr(containers, kind)(**arguments) as server:
+        yield server
 
 
 @contextmanager

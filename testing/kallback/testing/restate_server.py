@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+LOOPBACK = "127.0.0.1"
 PATIENCE = 10.0  # seconds that a given server gets to answer
 Setting = str | int | bool | list[str]
 
@@ -67,6 +68,11 @@ class LocalRestate:
     def admin_url(self) -> str:
         """Where deployments are registered and SQL is answered."""
         return f"http://127.0.0.1:{self._address()[1]}"
+
+    @property
+    def services_host(self) -> str:
+        """Services on this machine are neighbours."""
+        return LOOPBACK
 
     @property
     def description(self) -> str:
@@ -136,14 +142,15 @@ class LocalRestate:
 
     def _run(self, ports: tuple[int, ...]) -> None:
         self._child.start()
-        urls = (f"http://127.0.0.1:{ports[1]}/health", f"http://127.0.0.1:{ports[0]}/restate/health")
-        self._child.wait_ready(lambda: all(_answers(url) for url in urls))
+        urls = (f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}")
+        self._child.wait_ready(lambda: restate_answers(*urls))
 
 
 class GivenRestate:
-    """A Restate that somebody else runs."""
+    """A Restate that somebody else runs, and the name by which it reaches services on this machine."""
 
-    def __init__(self, ingress_url: str, admin_url: str) -> None:
+    def __init__(self, ingress_url: str, admin_url: str, services_host: str | None = None) -> None:
+        self._services_host = services_host or LOOPBACK
         self._ingress_url = ingress_url.rstrip("/")
         self._admin_url = admin_url.rstrip("/")
 
@@ -156,6 +163,11 @@ class GivenRestate:
     def admin_url(self) -> str:
         """The admin address as it was given."""
         return self._admin_url
+
+    @property
+    def services_host(self) -> str:
+        """The name as it was given; else the loopback."""
+        return self._services_host
 
     @property
     def description(self) -> str:
@@ -189,6 +201,11 @@ class GivenRestate:
 
     def close(self) -> None:
         """Leave it alone."""
+
+
+def restate_answers(ingress_url: str, admin_url: str) -> bool:
+    """Whether both do now."""
+    return _answers(f"{admin_url}/health") and _answers(f"{ingress_url}/restate/health")
 
 
 def _answers(url: str) -> bool:

@@ -21,7 +21,7 @@ class Server(Protocol):
         """What runs, where, in one line."""
         ...
 
-    def start(self) -> None: ...  # noqa: D102 - see the class
+    def start(self) -> object: ...  # noqa: D102 - see the class; a container returns itself
 
     def stop(self) -> None: ...  # noqa: D102 - see the class
 
@@ -54,4 +54,9 @@ class RestateServer(Server, Protocol):
     @property
     def admin_url(self) -> str:
         """Where deployments are registered and SQL is answered."""
+        ...
+
+    @property
+    def services_host(self) -> str:
+        """The name by which it reaches services on this machine; `127.0.0.1` if it runs here as well."""
         ...

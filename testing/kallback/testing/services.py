@@ -1,7 +1,7 @@
 """Restate services for tests: served from the test's own event loop, or by a process that can be killed.
 
 In the process: hypercorn runs as a task of the current loop, ended by the context's end (cancelled handlers included).
-As a process: `ServiceProcess` runs `python -m kallback.testing.serve MODULE:NAME` on one port, again and again.
+As a process: `ServiceProcess` runs `kallback service MODULE:NAME` on one port, again and again.
 Either registers itself with Restate's admin API.
 """
 
@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half is untyped
-from hypercorn.config import Config
 
+from kallback.sdk.serving import LOOPBACK, serve_app
 from kallback.testing.errors import ServerStartError
 from kallback.testing.ports import accepts, free_ports, with_free_ports
 from kallback.testing.processes import ChildProcess, make_tree, remove_tree
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kallback.testing.servers import RestateServer
-
-_GRACE = 1.0  # seconds that open handlers get at the end: Restate tries them again elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +43,9 @@ class Endpoint:
     deployment_id: str
 
 
-async def run_hypercorn(app: Any, port: int, end: asyncio.Event, *, errorlog: str | None = None) -> None:
-    """Serve Restate's HTTP/2 streams on 127.0.0.1 until `end` is set."""
-    config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.errorlog = errorlog
-    config.graceful_timeout = _GRACE
-    await serve(app, config, shutdown_trigger=end.wait)
+def _bound_to(restate: RestateServer) -> str:
+    """Where a service must listen: open to others only if Restate is not its neighbour."""
+    return LOOPBACK if restate.services_host == LOOPBACK else "0.0.0.0"  # noqa: S104 - a container's only way in
 
 
 @asynccontextmanager
@@ -64,13 +57,13 @@ async def serve_endpoint(app: Any, restate: RestateServer) -> AsyncGenerator[End
     """
     port = free_ports(1)[0]
     end = asyncio.Event()
-    server = asyncio.create_task(run_hypercorn(app, port, end))
+    server = asyncio.create_task(serve_app(app, port, end, host=_bound_to(restate)))
     try:
         await eventually(f"hypercorn on port {port}", lambda: server.done() or accepts(port))
         if server.done():
             raise ServerStartError(f"hypercorn ended before it served: {server.exception()!r}")
         async with Admin(restate.admin_url) as admin:
-            uri = f"http://127.0.0.1:{port}"
+            uri = f"http://{restate.services_host}:{port}"
             yield Endpoint(uri, await admin.register(uri))
     finally:
         end.set()
@@ -107,7 +100,7 @@ class ServiceProcess:
         """
         if self._port is None:
             raise ServerStartError(f"{self._target} has no address before its first start: call start().")
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._restate.services_host}:{self._port}"
 
     @property
     def description(self) -> str:
@@ -165,7 +158,8 @@ class ServiceProcess:
         remove_tree(self._directory)
 
     def _run(self, ports: tuple[int, ...]) -> None:
-        command = [sys.executable, "-m", "kallback.testing.serve", self._target, str(ports[0])]
+        command = [sys.executable, "-m", "kallback.cli", "service", self._target, "--port", str(ports[0])]
+        command += ["--host", _bound_to(self._restate)]
         if self._process is None or self._port is None:
             self._process = ChildProcess(self._target, command, log=self.log, env=self._env, cwd=self._cwd)
         self._process.start()

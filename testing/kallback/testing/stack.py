@@ -1,4 +1,4 @@
-"""Kafka and Restate together, each from the first source that works: given, local process, embedded.
+"""Kafka and Restate together, each from the first source that works: given, container, local process, embedded.
 
     with start_stack() as stack:
         ...  # stack.bootstrap_servers, stack.ingress_url, stack.admin_url
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kallback.testing.embedded_kafka import LIMITS, EmbeddedKafka
-from kallback.testing.environment import ServerEnvironment
+from kallback.testing.environment import ServerEnvironment, ServerKind
 from kallback.testing.errors import NoServerError
 from kallback.testing.kafka_server import GivenKafka, LocalKafka
 from kallback.testing.kafka_software import find_kafka
@@ -141,6 +141,10 @@ def choose_kafka(options: KafkaOptions, environment: ServerEnvironment) -> Kafka
     address = options.bootstrap_servers or environment.kafka
     if address is not None:
         return GivenKafka(address)
+    if environment.servers is ServerKind.CONTAINERS:
+        from kallback.testing.containers import ApacheKafkaContainer  # noqa: PLC0415 - needs an extra of its own
+
+        return ApacheKafkaContainer(port=options.port, properties=options.properties, keep=options.keep)
     try:
         software = find_kafka(environment)
     except NoServerError as error:
@@ -160,10 +164,19 @@ def choose_restate(options: RestateOptions, environment: ServerEnvironment) -> R
     """
     ingress, admin = options.ingress_url or environment.restate_ingress, options.admin_url or environment.restate_admin
     if ingress is not None and admin is not None:
-        return GivenRestate(ingress, admin)
+        return GivenRestate(ingress, admin, environment.services_host)
     if ingress is not None or admin is not None:
         raise NoServerError(
             "A Restate has two addresses: set both KALLBACK_TEST_RESTATE_INGRESS and KALLBACK_TEST_RESTATE_ADMIN."
+        )
+    if environment.servers is ServerKind.CONTAINERS:
+        from kallback.testing.containers import RestateServerContainer  # noqa: PLC0415 - needs an extra of its own
+
+        return RestateServerContainer(
+            ingress_port=options.ingress_port,
+            admin_port=options.admin_port,
+            configuration=options.configuration,
+            keep=options.keep,
         )
     return LocalRestate(
         find_restate(environment, options.executable),

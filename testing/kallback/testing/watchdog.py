@@ -1,13 +1,13 @@
 """Ends what a dead process left behind: the one promise that `atexit` and signal handlers cannot keep.
 
-A process that starts servers starts one watchdog and tells it, line by line on a pipe, which process groups and
-which directories exist on its account. The pipe's end of file is the parent's death, however it died (`kill -9`
-included, and on every POSIX system; Linux's PR_SET_PDEATHSIG fires when the *thread* that spawned ends, which a
-server started from a thread pool would not survive). The watchdog then kills the groups and removes the directories.
+A process that starts servers starts one watchdog and tells it, line by line on a pipe, which process groups,
+directories and containers exist on its account. The pipe's end of file is the parent's death, however it died
+(`kill -9` included, and on every POSIX system; Linux's PR_SET_PDEATHSIG fires when the *thread* that spawned ends,
+which a server started from a thread pool would not survive). The watchdog then kills the groups and removes the rest.
 
 This file runs as a script, by path, without the package: it imports only the standard library.
 
-    +group PGID | -group PGID | +tree PATH | -tree PATH
+    +group PGID | -group PGID | +tree PATH | -tree PATH | +container ID | -container ID
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ def main() -> None:
     for kind, name in left:
         if kind == "tree":
             remove_tree(name)
+        elif kind == "container":
+            remove_container(name)
 
 
 def read_charges(lines: Iterable[str]) -> list[tuple[str, str]]:
@@ -65,6 +68,13 @@ def remove_tree(path: str) -> None:
         if not os.path.lexists(path):
             return
         time.sleep(_REMOVAL_PAUSE)
+
+
+def remove_container(name: str) -> None:
+    """Remove a container with its data; without the docker command testcontainers' Ryuk has to."""
+    command = shutil.which("docker")
+    if command is not None:
+        subprocess.run([command, "rm", "-fv", name], capture_output=True, check=False)  # noqa: S603 - our own container
 
 
 if __name__ == "__main__":

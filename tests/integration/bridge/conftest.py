@@ -226,7 +226,9 @@ async def house(
     """One bridge, one results topic that takes 4 MB."""
     topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
     large = {"max.message.bytes": str(4 * 1024 * 1024)}
-    topics_factory.make([topics.results, topics.dead_letters, topics.outcomes], partitions=2, config=large)
+    topics_factory.make(
+        [topics.results, topics.dead_letters, topics.outcomes, topics.progress], partitions=2, config=large
+    )
     async with AsyncExitStack() as until:
         live = await start_live(kallback_stack, topics, until)
         bridge = await until.enter_async_context(live.bridge(BridgeOptions(outcomes=True)))

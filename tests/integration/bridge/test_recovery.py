@@ -90,7 +90,7 @@ class Load:
 async def load(live: Any, topics_factory: TopicFactory) -> AsyncGenerator[Load]:
     """Six partitions, no bridge yet."""
     topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
-    topics_factory.make([topics.results, topics.dead_letters, topics.outcomes], partitions=6)
+    topics_factory.make([topics.results, topics.dead_letters, topics.outcomes, topics.progress], partitions=6)
     load = Load(replace(live, settings=replace(live.settings, topics=topics, keys=live.settings.keys)))
     load.live.settings = replace(load.live.settings, keys=replace(live.settings.keys, audience=topics.results))
     yield load

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Consumer as Client
+from confluent_kafka import Producer as TransactionalProducer
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.kafka import (
@@ -28,12 +30,14 @@ from kallback.kafka import (
     Position,
     Producer,
     Record,
+    TopicPartition,
     TopicReader,
 )
+from kallback.kafka.note_book import Commit
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from kallback.testing.topics import TopicFactory
 
@@ -67,7 +71,7 @@ class Lab:
 
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing, as a killed process ends."""
-        consumer.commit = _nothing
+        consumer._commit = _nothing
         await consumer.stop()
 
     quiet = QUIET
@@ -103,6 +107,14 @@ class Lab:
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return a group's commit positions, of the partitions that have one."""
+        return {number: commit.position for number, commit in (await self.commits(group, topic)).items()}
+
+    async def commits(self, group: str, topic: str) -> dict[int, Commit]:
+        """Return what a group has committed, of the partitions of which it has."""
+        raise NotImplementedError
+
+    async def commit(self, group: str, topic: str, commit: Commit) -> None:
+        """Commit for the first partition of a group without members."""
         raise NotImplementedError
 
     async def producer(self) -> Producer:
@@ -165,9 +177,14 @@ class MemoryLab(Lab):
         """End a consumer without committing."""
         await consumer.crash()
 
-    async def committed(self, group: str, topic: str) -> dict[int, int]:
+    async def commits(self, group: str, topic: str) -> dict[int, Commit]:
         """Ask the broker in memory."""
-        return self.broker.committed(group, topic)
+        texts = self.broker.metadata(group, topic)
+        return {number: Commit(at, texts[number]) for number, at in self.broker.committed(group, topic).items()}
+
+    async def commit(self, group: str, topic: str, commit: Commit) -> None:
+        """Tell the broker in memory."""
+        self.broker.group(group).commits[TopicPartition(topic, 0)] = commit
 
 
 class RealLab(Lab):
@@ -200,10 +217,11 @@ class RealLab(Lab):
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing."""
         if isinstance(consumer, ConfluentConsumer):
-            consumer._owner._commit = lambda *_, **__: None
+            consumer._owner._commits.begin = lambda *_, **__: None
+            consumer._owner._commits.make = lambda *_, **__: None
         await super().crash(consumer)
 
-    async def committed(self, group: str, topic: str) -> dict[int, int]:
+    async def commits(self, group: str, topic: str) -> dict[int, Commit]:
         """Ask Kafka, without joining the group."""
         asker = Client({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": group})
         partitions = [
@@ -211,7 +229,14 @@ class RealLab(Lab):
         ]
         found = await asyncio.to_thread(asker.committed, partitions, 10)
         asker.close()
-        return {each.partition: each.offset for each in found if each.offset >= 0}
+        return {each.partition: Commit(each.offset, each.metadata or "") for each in found if each.offset >= 0}
+
+    async def commit(self, group: str, topic: str, commit: Commit) -> None:
+        """Tell Kafka, as a group without members."""
+        client = Client({"bootstrap.servers": self.settings.bootstrap_servers, "group.id": group})
+        offsets = [ClientPartition(topic, 0, commit.position, commit.metadata)]
+        await asyncio.to_thread(client.commit, offsets=offsets, asynchronous=False)
+        client.close()
 
 
 @pytest.fixture(params=["memory", "confluent", "aiokafka"])
@@ -233,5 +258,23 @@ def kafka_settings(kafka_server: object) -> KafkaSettings:
     return KafkaSettings(kafka_server.bootstrap_servers, connect_timeout=15)
 
 
-async def _nothing() -> None:
+@contextlib.contextmanager
+def transaction(settings: KafkaSettings, topic: str, *values: str, abort: bool = False) -> Iterator[None]:
+    """Write values in a transaction that is open inside the block, and committed or aborted at its end."""
+    producer = TransactionalProducer(
+        {"bootstrap.servers": settings.bootstrap_servers, "transactional.id": uuid.uuid4().hex, "log_level": 3}
+    )
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value.encode())
+    producer.flush(30)
+    yield
+    if abort:
+        producer.abort_transaction(30)
+    else:
+        producer.commit_transaction(30)
+
+
+async def _nothing(**_: object) -> None:
     """Do nothing, in place of a commit."""

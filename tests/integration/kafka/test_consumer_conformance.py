@@ -108,7 +108,7 @@ async def test_the_timer_commits(lab: Lab) -> None:
     first, _second = await lab.receive(consumer, 2)
     consumer.done(first)
     hand_over = consumer._owner.hand_over if lab.kind == "confluent" else consumer._hand_over
-    await lab.until(lambda: not hand_over.uncommitted(), "a commit by the timer")
+    await lab.until(lambda: not hand_over.commits(), "a commit by the timer")
     await lab.crash(consumer)
     assert lab.values(await lab.receive(await lab.consumer(topic, group), 1)) == ["b"]
 

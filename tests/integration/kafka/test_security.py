@@ -22,6 +22,7 @@ from kallback.testing.topics import TopicFactory
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.local_servers,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates"),
 ]
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from kallback.testing import KafkaServer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
 
 
 @pytest.fixture(scope="module")

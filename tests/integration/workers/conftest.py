@@ -20,7 +20,7 @@ from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId
 from kallback.settings import KafkaSettings, Settings, Topics
 from kallback.testing.servers import KafkaServer
 from kallback.testing.topics import TopicFactory
-from kallback.workers import Worker, WorkerOptions
+from kallback.workers import Client, Worker, WorkerOptions
 
 _PATIENCE = 45.0
 _NO_DEADLINE = 4_000_000_000_000
@@ -38,8 +38,9 @@ class Seen:
 class KafkaBench:
     """What the tests have in common."""
 
-    def __init__(self, settings: Settings, producer: AiokafkaProducer, topics: TopicFactory) -> None:
+    def __init__(self, settings: Settings, producer: AiokafkaProducer, topics: TopicFactory, client: Client) -> None:
         self.settings = settings
+        self.client = client
         self.group = topics("kitchen", partitions=1)  # a unique name; the topic of this name serves as task topic
         self.prepare = TaskType("prepare", request=str, result=str, topic=self.group)
         self.make_topic = topics
@@ -52,7 +53,7 @@ class KafkaBench:
         """A worker of this test's group; a rebalance waits for its tasks but briefly."""
         consumer = ConsumerOptions(drain_timeout=0.2, session_timeout=6, commit_interval=0.1)
         chosen = WorkerOptions(**{"consumer": consumer, "retry_delay": 0.01, **options})
-        worker = Worker(self.group, settings=self.settings, options=chosen)
+        worker = Worker(self.group, settings=self.settings, options=chosen, client=self.client)
         self._workers.append(worker)
         return worker
 
@@ -69,11 +70,17 @@ class KafkaBench:
 
     async def send(self, task_id: str, value: bytes | None = None, **changes: Any) -> None:
         """Put a task on the task topic; its request is its id."""
-        members = {"token": f"kb1:{task_id}", "task_type": "prepare", "reply_to": self.results_topic}
+        topic, key = changes.pop("topic", self.group), changes.pop("key", task_id)
+        members: dict[str, Any] = {"token": f"kb1:{task_id}", "task_type": "prepare", "reply_to": self.results_topic}
         members |= {"deadline_ms": _NO_DEADLINE} | changes
         headers = TaskHeaders(task_id=TaskId(task_id), attempt=Attempt(1), **members).encode()
         body = orjson.dumps(task_id) if value is None else value
-        await self._producer.send(OutgoingRecord(self.group, body, task_id.encode(), headers))
+        await self._producer.send(OutgoingRecord(topic, body, key.encode(), headers))
+
+    async def send_watched(self, task_id: str, *, every: float = 60.0, **changes: Any) -> None:
+        """Put a task on the task topic whose caller wants heartbeats."""
+        progress_to = self.settings.topics.progress
+        await self.send(task_id, progress_to=progress_to, heartbeat_every_ms=int(every * 1000), **changes)
 
     async def put(self, topic: str, value: bytes | None) -> None:
         """Put a bare record on any topic."""
@@ -116,7 +123,7 @@ class KafkaBench:
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "kallback.cli", "worker", "kitchen:worker"),
+            *("-m", "kallback.cli", "worker", "kitchen:worker", "--client", self.client),
             cwd=Path(__file__).parent,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
@@ -124,14 +131,14 @@ class KafkaBench:
         self._processes.append(process)
         return process
 
-    async def line(self, process: asyncio.subprocess.Process, wanted: str) -> None:
-        """Wait until a process prints a line."""
+    async def line(self, process: asyncio.subprocess.Process, wanted: str) -> str:
+        """Wait until a process prints a line that begins so; return the rest of it."""
         assert process.stdout is not None
         try:
             async with asyncio.timeout(_PATIENCE):
                 async for line in process.stdout:
-                    if line.decode().strip() == wanted:
-                        return
+                    if line.decode().startswith(wanted):
+                        return line.decode().removeprefix(wanted).strip()
         except TimeoutError:
             pytest.fail(f"waited {_PATIENCE} s for the line {wanted!r}")
         pytest.fail(f"the process ended without the line {wanted!r}")
@@ -156,13 +163,20 @@ class KafkaBench:
             await worker.stop()
 
 
+@pytest.fixture(params=list(Client))
+def client(request: pytest.FixtureRequest) -> Client:
+    """Each client in turn: the suite is one for all."""
+    found: Client = request.param
+    return found
+
+
 @pytest.fixture
 async def bench(
-    kafka_server: KafkaServer, topic_names: Topics, topics_factory: TopicFactory
+    kafka_server: KafkaServer, topic_names: Topics, topics_factory: TopicFactory, client: Client
 ) -> AsyncIterator[KafkaBench]:
     """A bench on the session's Kafka."""
     settings = Settings(kafka=KafkaSettings(kafka_server.bootstrap_servers), topics=topic_names)
     async with AiokafkaProducer(settings.kafka) as producer:
-        made = KafkaBench(settings, producer, topics_factory)
+        made = KafkaBench(settings, producer, topics_factory, client)
         yield made
         await made.close()

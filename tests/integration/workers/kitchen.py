@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 from kallback.kafka import ConsumerOptions
 from kallback.protocol import TaskType
@@ -9,6 +10,7 @@ from kallback.workers import TaskContext, Worker, WorkerOptions
 
 group = os.environ["KITCHEN"]
 prepare = TaskType("prepare", request=str, result=str, topic=group)
+compute = TaskType("compute", request=str, result=str, topic=group)
 worker = Worker(group, options=WorkerOptions(consumer=ConsumerOptions(session_timeout=6)))
 
 
@@ -21,3 +23,11 @@ async def cook(dish: str, task: TaskContext) -> str:
     if dish.startswith("brief"):
         await asyncio.sleep(0.5)
     return f"cooked {dish}"
+
+
+@worker.task(compute, kind="process")
+def count(dish: str) -> str:
+    """Say in which process it begins; what is named `slow` takes for ever, the others a moment."""
+    print(f"computing in {os.getpid()}", flush=True)  # noqa: T201 - the test reads it
+    time.sleep(600 if dish.startswith("slow") else 0.5)
+    return f"counted {dish}"

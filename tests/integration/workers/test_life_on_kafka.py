@@ -11,7 +11,7 @@ import pytest
 
 from kallback.protocol import MissingTopicError, TaskType
 from kallback.settings import Settings, Topics
-from kallback.workers import Worker
+from kallback.workers import Client, Worker
 
 if TYPE_CHECKING:
     from tests.integration.workers.conftest import KafkaBench
@@ -93,9 +93,11 @@ async def test_sigterm_drains_a_process(bench: KafkaBench) -> None:
     assert await bench.results(1) == ["brief"]
 
 
+@pytest.mark.parametrize("client", [Client.AIOKAFKA], indirect=True)
 async def test_a_rebalance_attaches_the_copy_of_a_running_task(bench: KafkaBench) -> None:
     """A member joins, the record comes again to the same process: the work is done once and then committed.
 
+    So it is with eager rebalances; cooperative ones leave the partition where it is.
     The joining member reads another topic, so the partition surely comes back to the first.
     """
     worker, other = bench.worker(), bench.worker()

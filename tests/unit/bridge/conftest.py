@@ -24,11 +24,21 @@ from kallback.bridge import (
     Settled,
 )
 from kallback.bridge.late import LateResult, ToHandler
-from kallback.kafka import MemoryBroker, MemoryConsumer, MemoryProducer, OutgoingRecord, Record
+from kallback.bridge.progress import News
+from kallback.bridge.watchers import Answered, Hearing
+from kallback.kafka import (
+    MemoryBroker,
+    MemoryConsumer,
+    MemoryEndOffsets,
+    MemoryProducer,
+    OutgoingRecord,
+    Record,
+)
 from kallback.protocol import (
     Attempt,
     AwakeableId,
     Keyring,
+    Marks,
     MissingTopicError,
     Token,
     completed_headers,
@@ -106,6 +116,7 @@ class World:
     handled: list[tuple[str, LateResult]] = field(default_factory=list[tuple[str, LateResult]])
     handler_reply: Callable[[LateResult], Reply] = lambda _: Accepted()
     wanted: frozenset[ToHandler] = frozenset()
+    watchers: FakeWatchers = field(default_factory=lambda: FakeWatchers())  # noqa: PLW0108 - it is defined below
     consumers: list[MemoryConsumer] = field(default_factory=list[MemoryConsumer])
 
     def __post_init__(self) -> None:
@@ -140,6 +151,14 @@ class World:
         self.consumers.append(consumer)
         return consumer
 
+    def _progress_consumer(self, settings: Settings, options: BridgeOptions) -> MemoryConsumer:
+        group = options.progress_group_for(AUDIENCE)
+        return MemoryConsumer(self.broker, [settings.topics.progress], group, options=options.for_consumer())
+
+    def clocks(self) -> Clocks:
+        """Time as the test sets it."""
+        return Clocks(lambda: self.now, lambda: self.monotonic, lambda: 0.0)
+
     def bridge(self, options: BridgeOptions | None = None, *, batch_limit: int = 1) -> Bridge:
         """A bridge of this world, not started."""
         parts = Parts(
@@ -149,7 +168,10 @@ class World:
             check_topics=self._topics,
             check_restate=self.check,
             handlers=lambda _: _Handlers(self),
-            clocks=Clocks(lambda: self.now, lambda: self.monotonic, lambda: 0.0),
+            progress_consumer=self._progress_consumer,
+            end_offsets=lambda _: MemoryEndOffsets(self.broker),
+            watchers=lambda _: self.watchers,
+            clocks=self.clocks(),
         )
         settings = Settings(keys=KeySettings(keyring=KEYRING, insecure=self.insecure))
         return Bridge(
@@ -183,6 +205,35 @@ class World:
 
 
 @dataclass
+class FakeWatchers:
+    """Restate's services that watch over tasks.
+
+    Attributes:
+        answer: to whatever comes.
+    """
+
+    told: list[News] = field(default_factory=list[News])
+    reported: list[tuple[str, Marks]] = field(default_factory=list[tuple[str, Marks]])
+    answer: Hearing = Hearing.TAKEN
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    def tell(self, news: News, answered: Answered) -> None:
+        """Take news."""
+        self.told.append(news)
+        asyncio.get_running_loop().call_soon(answered, self.answer, "as told")
+
+    def report(self, topic: str, marks: Marks, answered: Answered) -> None:
+        """Take marks."""
+        self.reported.append((topic, marks))
+        asyncio.get_running_loop().call_soon(answered, self.answer, "as told")
+
+
+@dataclass
 class _Handlers:
     """Restate's handlers, as far as late results go."""
 
@@ -200,9 +251,9 @@ class _Handlers:
 
 @pytest.fixture
 async def world(mint: Mint) -> World:
-    """A broker in memory with the three topics, and everything around a bridge."""
+    """A broker in memory with the topics, and everything around a bridge."""
     broker = MemoryBroker(clock=lambda: NOW)
-    for topic in (AUDIENCE, "kallback.dead-letters", "kallback.outcomes"):
+    for topic in (AUDIENCE, "kallback.dead-letters", "kallback.outcomes", "kallback.progress"):
         broker.create_topic(topic, largest=8_000_000)
     return World(broker, mint)
 

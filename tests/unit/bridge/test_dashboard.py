@@ -12,7 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from kallback.bridge.metrics import PREFIX, BridgeCollector, exposition
+from kallback.bridge.metrics import PREFIX, BridgeCollector
+from kallback.health.exposition import exposition
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "dashboards" / "kallback-bridge.json").read_text())
@@ -35,7 +36,7 @@ def samples(families: list[Metric], world: Any) -> dict[str, str]:
         suffixes = _SAMPLES[family.type]
         shown = family.name + (suffixes[0] if family.type != "histogram" else "")
         found |= {family.name + suffix: shown for suffix in suffixes}
-    body = exposition(world.bridge())("text/plain")[0].decode()
+    body = exposition(BridgeCollector(world.bridge()))("text/plain")[0].decode()
     return found | {name: name for name in _NAME.findall(body) if not name.startswith(PREFIX)}
 
 

@@ -98,7 +98,7 @@ async def test_stopping_leaves_nothing(world: Any) -> None:
     await server.start()
     await server.stop()
     await server.stop()
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "kallback-bridge-health"]
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "kallback-health"]
 
 
 async def test_a_taken_port_ends_the_start(world: Any) -> None:

@@ -26,23 +26,26 @@ async def test_no_key_no_bridge() -> None:
         Bridge(Settings())
 
 
-@pytest.mark.parametrize("missing", ["kallback.results", "kallback.dead-letters", "kallback.outcomes"])
+TOPICS = ("kallback.results", "kallback.dead-letters", "kallback.outcomes", "kallback.progress")
+
+
+@pytest.mark.parametrize("missing", TOPICS)
 async def test_a_missing_topic(world: Any, missing: str) -> None:
     """Nothing starts without its topics; the sentence names the command that makes them."""
     world.broker = MemoryBroker()
-    for topic in {"kallback.results", "kallback.dead-letters", "kallback.outcomes"} - {missing}:
+    for topic in set(TOPICS) - {missing}:
         world.broker.create_topic(topic)
     with pytest.raises(MissingTopicError, match="topics create"):
         await world.bridge(BridgeOptions(outcomes=True)).start()
     assert ours() == set()
 
 
-async def test_the_outcomes_topic_is_not_needed_without_outcomes(world: Any) -> None:
+async def test_topics_are_not_needed_for_what_is_off(world: Any) -> None:
     """What is switched off need not exist."""
     world.broker = MemoryBroker()
     for topic in ("kallback.results", "kallback.dead-letters"):
         world.broker.create_topic(topic)
-    async with world.bridge():
+    async with world.bridge(BridgeOptions(progress=False)):
         pass
 
 

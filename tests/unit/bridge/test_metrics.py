@@ -7,13 +7,14 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from kallback.bridge import Bridge, BridgeOptions, Rejected, Retry
-from kallback.bridge.metrics import exposition
+from kallback.bridge.metrics import BridgeCollector
+from kallback.health.exposition import exposition
 from kallback.testing.waiting import eventually
 
 
 def scrape(bridge: Bridge) -> dict[tuple[str, tuple[str, ...]], float]:
     """Samples by name (without our prefix) and label values in the order of the labels' names."""
-    body, _ = exposition(bridge)("text/plain")
+    body, _ = exposition(BridgeCollector(bridge))("text/plain")
     return {
         (sample.name.removeprefix("kallback_bridge_"), tuple(value for _, value in sorted(sample.labels.items()))): (
             sample.value
@@ -120,12 +121,12 @@ async def test_no_secret_is_exposed(world: Any, mint: Any) -> None:
     world.broker.append(mint.completed(text))
     async with world.bridge() as bridge:
         await world.settle(1)
-        body = exposition(bridge)("text/plain")[0].decode()
+        body = exposition(BridgeCollector(bridge))("text/plain")[0].decode()
     assert not [part for part in (text, token.task_id, token.awakeable_id, text[-22:]) if part in body]
 
 
 async def test_open_metrics_for_who_asks(world: Any) -> None:
     """Prometheus asks for OpenMetrics."""
-    body, content_type = exposition(world.bridge())("application/openmetrics-text;version=1.0.0;q=0.8")
+    body, content_type = exposition(BridgeCollector(world.bridge()))("application/openmetrics-text;version=1.0.0;q=0.8")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")

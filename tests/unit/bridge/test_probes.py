@@ -8,7 +8,7 @@ import pytest
 
 from kallback.bridge import BridgeOptions, Stats
 from kallback.bridge.probes import Liveness, readiness
-from kallback.bridge.stats import Phase
+from kallback.health import Phase
 from kallback.kafka import PartitionStanding, Standing, TopicPartition
 from kallback.protocol import Outcome
 

@@ -176,6 +176,18 @@ async def test_a_body_is_kept_up_to_its_limit(hostile: Any) -> None:
     assert hostile.connections == 1
 
 
+async def test_an_answer_longer_than_a_read(hostile: Any) -> None:
+    """What comes in several reads is put together, and nothing of the buffer that they share is kept."""
+    body = b"".join(b"%05d" % number for number in range(6000))
+    hostile.answers(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    http = RestateHttp(RestateSettings(hostile.url), connections=1, body_limit=len(body))
+    await http.start()
+    try:
+        assert [await post(http) for _ in range(2)] == [HttpAnswer(200, None, body)] * 2
+    finally:
+        await http.stop()
+
+
 async def test_an_upgrade_is_no_answer(hostile: Any) -> None:
     """Nobody asked for another protocol."""
     hostile.answers(b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nPRI")

@@ -29,7 +29,7 @@ def test_kinds_have_their_shares() -> None:
     kinds = Counter(job.kind for job in a_plan().jobs)
     assert {kind: kinds[kind] for kind in SHARES} == {
         Kind.FAILING: 60, Kind.SLOW: 24, Kind.LARGE: 1, Kind.DUPLICATED: 12, Kind.FORGED: 12, Kind.MALFORMED: 12,
-        Kind.LATE: 12,
+        Kind.LONG: 24, Kind.CANCELLED: 12, Kind.LATE: 12,
     }  # fmt: skip
 
 

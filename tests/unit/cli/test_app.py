@@ -23,7 +23,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_with_a_sentence():
     """`kallback --help` is the map of the product."""
     text = CliRunner().invoke(command.app, ["--help"]).output
-    for name in ("bridge", "complete", "dead-letters", "dev", "fail", "token", "topics", "version", "worker"):
+    for name in ("bridge", "complete", "dead-letters", "dev", "fail", "tasks", "token", "topics", "version", "worker"):
         assert f"  {name} " in text
 
 
@@ -39,7 +39,7 @@ def test_help_imports_no_client_library():
 
 def test_every_command_has_help_of_its_own():
     """`kallback COMMAND --help` works for each command that the map names."""
-    for name in ("bridge", "complete", "dead-letters", "dev", "fail", "token", "topics", "version", "worker"):
+    for name in ("bridge", "complete", "dead-letters", "dev", "fail", "tasks", "token", "topics", "version", "worker"):
         result = CliRunner().invoke(command.app, [name, "--help"])
         assert result.exit_code == 0, result.output
         assert "Usage:" in result.output

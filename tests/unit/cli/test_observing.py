@@ -62,7 +62,7 @@ def test_patience_grows_with_the_request_timeout(served: list[Any], monkeypatch:
     monkeypatch.setenv("KALLBACK_RESTATE_REQUEST_TIMEOUT", "120")
     run("--health-port", "9464")
     ((_, (health,)),) = served
-    assert health._liveness._stuck_after == 360
+    assert health._pulse._liveness._stuck_after == 360
 
 
 def test_tracing_hears_of_every_record(served: list[Any]) -> None:

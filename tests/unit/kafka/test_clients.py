@@ -6,13 +6,15 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol
+from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol, Record, TopicPartition
 from kallback.kafka.aiokafka_client import aiokafka_config
 from kallback.kafka.confluent_client import build, confluent_config
-from kallback.kafka.confluent_member import consumer_config
+from kallback.kafka.confluent_member import consumer_config, record_of
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
 
@@ -89,6 +91,22 @@ def test_an_option_that_librdkafka_refuses_is_an_error_of_configuration() -> Non
 
     with pytest.raises(ConfigurationError, match=r"no\.such\.option.*KALLBACK_KAFKA_EXTRA"):
         build(Producer, confluent_config(KafkaSettings(extra={"no.such.option": "1"}), {}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "given", "headers"),
+    [
+        (b"k", b"v", [("a", b"1"), ("b", None), ("a", b"2")], (("a", b"1"), ("b", None), ("a", b"2"))),
+        (None, None, None, ()),
+    ],
+)
+def test_a_message_is_kept_as_kafka_holds_it(key: Any, value: Any, given: Any, headers: Any) -> None:
+    """Order, duplicates and headers without a value stay; no headers are an empty tuple, no key and value are None."""
+    message = Mock(**{"key.return_value": key, "value.return_value": value, "headers.return_value": given})
+    message.timestamp.return_value = (1, 5)
+    record = record_of(message, TopicPartition("t", 2), 7, 3)
+    assert record == Record("t", 2, 7, 5, key, value, headers, 3)
+    hash(record)
 
 
 def test_a_classic_member_is_cooperative() -> None:

@@ -52,5 +52,5 @@ async def test_a_revocation_commits_and_asks_nothing_else() -> None:
 async def test_a_commit_by_the_clock_looks_for_a_broker_first() -> None:
     """Where polling is possible, a broker that is away costs half a second, not a session time-out."""
     owner, recorder = await owner_with_a_record_done()
-    owner._commit()
+    owner._commits.begin(recorder)
     assert recorder.asked == ["list_topics", "background commit"]

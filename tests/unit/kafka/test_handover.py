@@ -6,6 +6,7 @@ import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.handover import HandOver
+from kallback.kafka.note_book import Commit
 from kallback.kafka.tracker import Settlement
 
 A = TopicPartition("t", 0)
@@ -70,6 +71,16 @@ def test_a_full_window_does_not_wake_but_its_opening_does(books: HandOver, bell:
     assert [record.offset for record in books.take(10)] == [3]
 
 
+def test_room_made_for_a_caller_that_was_woken_stays_silent(books: HandOver, bell: Bell) -> None:
+    """Between a wake-up and the next take a `done` need not ring; that take finds what it made room for."""
+    books.put(A, records(A, 0, 1, 2, 3))
+    first, *_ = books.take(10)
+    books.put(B, records(B, 0, epoch=2))
+    books.done(first)
+    assert bell.rung == 2
+    assert sorted((record.partition, record.offset) for record in books.take(10)) == [(0, 3), (1, 0)]
+
+
 def test_held_records_are_bounded_by_count_and_bytes(books: HandOver) -> None:
     """Full at either bound, low at half of both."""
     books.put(A, records(A, 0, 1, 2, 3))
@@ -102,7 +113,7 @@ def test_a_drain_ends_with_the_last_unfinished_record(books: HandOver) -> None:
     books.done(first)
     books.done(first)
     assert drained == ["B", "A"]
-    assert books.uncommitted([A]) == {A: 2}
+    assert books.commits([A]) == {A: Commit(2)}
 
 
 def test_a_stale_done_counts_for_nothing(books: HandOver) -> None:
@@ -115,7 +126,7 @@ def test_a_stale_done_counts_for_nothing(books: HandOver) -> None:
     books.put(A, records(A, 0, epoch=epoch))
     books.take(1)
     assert books.done(record) is Settlement.STALE
-    assert books.uncommitted() == {}
+    assert books.commits() == {}
 
 
 def test_offsets_that_go_back_begin_anew(books: HandOver) -> None:
@@ -126,7 +137,7 @@ def test_offsets_that_go_back_begin_anew(books: HandOver) -> None:
     old, new = books.take(10)
     assert books.done(old) is Settlement.STALE
     assert books.done(new) is Settlement.COUNTED
-    assert books.uncommitted() == {A: 1}
+    assert books.commits() == {A: Commit(1)}
 
 
 def test_records_show_no_content() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.handover import HandOver
 from kallback.kafka.load import Load
+from kallback.kafka.note_book import Commit
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -59,7 +60,7 @@ def test_a_full_partition_leaves_the_others_alone() -> None:
         for record in books.take(4):
             if record.partition == 1:
                 books.done(record)
-    assert (books.unfinished(), books.uncommitted()) == (3, {B: 10})
+    assert (books.unfinished(), books.commits()) == (3, {B: Commit(10)})
 
 
 def test_a_partition_that_is_full_wakes_nobody_until_there_is_room() -> None:

@@ -24,13 +24,19 @@ class Life(RuleBasedStateMachine):
         self.tracker = CommitTracker(WINDOW)
         self.model: dict[TopicPartition, dict[int, bool]] = {}
         self.committed: dict[TopicPartition, int] = {}
+        self.begun: dict[TopicPartition, int] = {}
+        self.ends: dict[TopicPartition, int] = {}
         self.past: list[tuple[TopicPartition, int, int]] = []
         self.seen: list[tuple[TopicPartition, int, int]] = []
 
     def position(self, partition: TopicPartition) -> int:
-        """The lowest unfinished offset, else the one after the last."""
+        """The lowest unfinished offset, else the one after the last, or the end where that is known."""
         offsets = self.model[partition]
-        return min((each for each, done in offsets.items() if not done), default=max(offsets) + 1)
+        return min((each for each, done in offsets.items() if not done), default=self.ahead(partition))
+
+    def ahead(self, partition: TopicPartition) -> int:
+        """The offset after the last one of which anything is known."""
+        return max(max(self.model[partition], default=10) + 1, self.ends.get(partition, 0))
 
     @rule(partition=PARTITIONS)
     def assign(self, partition: TopicPartition) -> None:
@@ -47,18 +53,31 @@ class Life(RuleBasedStateMachine):
         self.model.pop(partition, None)
 
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), gap=st.integers(1, 4))
-    def deliver(self, data: st.DataObject, gap: int) -> None:
-        """The next offset, with a gap before it at times."""
+    @rule(data=st.data(), gap=st.integers(0, 3), skip=st.booleans())
+    def deliver(self, data: st.DataObject, gap: int, *, skip: bool) -> None:
+        """The next offset, with a gap before it at times; at times an earlier owner has finished it."""
         partition = data.draw(st.sampled_from(sorted(self.model)))
         if self.tracker.room(partition) == 0:
             return
-        offset = max(self.model[partition], default=10) + gap
-        self.tracker.delivered(partition, offset)
-        self.model[partition][offset] = False
+        offset = self.ahead(partition) + gap
+        (self.tracker.skipped if skip else self.tracker.delivered)(partition, offset)
+        self.begun.setdefault(partition, offset)
+        self.model[partition][offset] = skip
         epoch = self.tracker.epoch(partition)
         assert epoch is not None
         self.seen.append((partition, epoch, offset))
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), gap=st.integers(0, 3))
+    def reach(self, data: st.DataObject, gap: int) -> None:
+        """Nothing lies behind the delivered records up to some end; it counts once they are done."""
+        partition = data.draw(st.sampled_from(sorted(self.model)))
+        end = self.ahead(partition) + gap
+        settled = all(self.model[partition].values())
+        assert self.tracker.reached(partition, end) is settled
+        if settled:
+            self.ends[partition] = end
+            self.begun.setdefault(partition, end)
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
@@ -91,10 +110,12 @@ class Life(RuleBasedStateMachine):
         """What would be committed now is right, and nothing that could be is missing."""
         positions = self.tracker.uncommitted()
         for partition, offsets in self.model.items():
-            if not offsets:
+            if not offsets and partition not in self.ends:
+                assert self.tracker.position(partition) is None
                 continue
             right = self.position(partition)
-            due = right > self.committed.get(partition, min(offsets))
+            assert self.tracker.position(partition) == right
+            due = right > self.committed.get(partition, self.begun[partition])
             assert positions.get(partition) == (right if due else None)
 
     @invariant()
@@ -105,10 +126,21 @@ class Life(RuleBasedStateMachine):
             assert self.tracker.room(partition) == WINDOW - len(above)
             assert self.tracker.unfinished([partition]) == sum(not done for done in offsets.values())
 
+    @invariant()
+    def what_notes_are_made_of_is_there(self) -> None:
+        """The delivered offsets from the position on, and which of them are not done."""
+        for partition, offsets in self.model.items():
+            if self.tracker.position(partition) is not None:
+                in_hand = self.tracker.in_hand(partition)
+                assert list(in_hand.offsets) == [each for each in offsets if each >= self.position(partition)]
+                assert set(in_hand.unfinished) == {each for each, done in offsets.items() if not done}
+                assert in_hand.ahead == self.ahead(partition)
+
     def _end(self, partition: TopicPartition) -> None:
         self.past += [each for each in self.seen if each[0] == partition]
         self.seen = [each for each in self.seen if each[0] != partition]
-        self.committed.pop(partition, None)
+        for known in (self.committed, self.begun, self.ends):
+            known.pop(partition, None)
 
 
 Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypedDict
 
 import msgspec
@@ -12,30 +14,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kallback.protocol import (
+    Attempt,
     Cancel,
     Codec,
     DecodeError,
     Failed,
+    Heard,
     InvalidAwakeableIdError,
     InvalidControlError,
     InvalidEnvelopeError,
     InvalidKeyError,
+    InvalidProgressError,
     InvalidTaskError,
     Keyring,
+    Marks,
     Problem,
+    RetryPolicy,
+    Signal,
     TaskHeaders,
+    TaskProgress,
     Unusable,
     UnusableResultError,
     Unverified,
     UnverifiedError,
     check_json,
+    checked_details,
     open_envelope,
     parse_awakeable_id,
+    progress_headers,
     read_claims,
+    read_progress,
     read_result,
     shorten,
 )
 
+BODY_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # msgspec's own; its reader catches them
 RING = Keyring({"k1": b"1" * 32})
 
 
@@ -93,8 +106,9 @@ def read_envelope(data: bytes) -> None:
 
 def read_task(data: bytes) -> None:
     """Put the bytes into every header of a good task, in turn."""
-    names = ["version", "token", "task-id", "attempt", "type", "reply-to", "deadline"]
-    good = {f"kallback-{name}": b"1" for name in names} | {"traceparent": b"1"}
+    names = ["version", "token", "task-id", "attempt", "type", "reply-to", "deadline", "start-by", "heartbeat-every"]
+    more = ["progress-to", "last-details"]
+    good = {f"kallback-{name}": b"1" for name in names + more} | {"traceparent": b"1"}
     failures = 0
     for name in good:
         try:
@@ -102,6 +116,23 @@ def read_task(data: bytes) -> None:
         except InvalidTaskError:
             failures += 1
     assert failures >= 1 or data.isdigit()
+
+
+def read_report(data: bytes) -> None:
+    """Put the bytes into every header of a good progress record, in turn, and into all at once; they are the value."""
+    good = dict(progress_headers("kb1:x", Signal.HEARTBEAT, 1, 1))
+    for changed in (*({name: data} for name in good), dict.fromkeys(good, data), {}):
+        with suppress(InvalidProgressError, UnverifiedError):
+            record = read_progress(data, (good | changed).items())
+            repr(record)
+            record.report()
+
+
+def decode_body(declared: type[object], data: bytes) -> None:
+    """Read what bridge and services tell each other; what was read can be shown and written again."""
+    body = msgspec.json.decode(data, type=declared)
+    repr(body)
+    msgspec.json.encode(body)
 
 
 PARSERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]] = {
@@ -123,6 +154,13 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     "envelope": (read_envelope, (InvalidEnvelopeError, DecodeError)),
     "cancel": (Cancel.decode, (InvalidControlError,)),
     "task": (read_task, ()),
+    "progress": (read_report, ()),
+    "details": (checked_details, (InvalidProgressError,)),
+    "retries": (lambda d: RetryPolicy(never={"x"}).after(Attempt(1), Problem.decode(d)), (DecodeError,)),
+    **{
+        f"body {declared.__name__}": (partial(decode_body, declared), BODY_ERRORS)
+        for declared in (Heard, Marks, TaskProgress)
+    },
     "problem": (Problem.decode, (DecodeError,)),
     "check_json": (check_json, (DecodeError,)),
     "awakeable id": (lambda d: parse_awakeable_id(text_of(d)), (InvalidAwakeableIdError,)),
@@ -145,7 +183,7 @@ def assert_own_error_only(name: str, data: bytes) -> None:
         parse(data)
     except documented as error:
         str(error).encode()
-        reason = getattr(error, "reason", None)
+        reason = error.reason if isinstance(error, UnverifiedError | UnusableResultError) else None
     assert reason in {None, *Unverified, *Unusable}
 
 
@@ -155,6 +193,10 @@ VALID = [
     b'{"kallback":1,"task":"AAECAwQFBgcICQoL","attempt":1,"status":"completed","value":{"text":"a","number":1}}',
     b'{"kallback":1,"task":"AAECAwQFBgcICQoL","attempt":1,"status":"failed","error":{"type":"x","retry_after":1}}',
     b'{"kallback":1,"action":"cancel","task":"AAECAwQFBgcICQoL","attempt":null,"reason":"cancelled","at":1}',
+    b'{"token":"%b","signal":"heartbeat","at_ms":1,"seen_ms":2,"details":{"done":70}}' % TOKEN,
+    b'{"partitions":3,"marks":{"0":1767222000000,"2":1767222000000}}',
+    b'{"task_id":"AAECAwQFBgcICQoL","task_type":"t","attempt":1,"dispatched_ms":1,"started_ms":2,"details":[1.10]}',
+    b'{"type":"x","status":503,"retryable":null,"retry_after":1e300,"exception":["x",1]}',
     b'{"text":"a","number":1,"inner":{"b":{"text":"\\ud83e\\uddc0","number":1.5}}}',
     TOKEN,
     TOKEN.split(b":")[5],
@@ -200,6 +242,9 @@ PLACES = {
     "as envelope's error": b'{"kallback":1,"task":"t","attempt":1,"status":"failed","error":%b}',
     "as problem's member": b'{"retry_after":%b,"status":1}',
     "as unknown member": b'{"x":%b,"text":"a","number":1}',
+    "as details": b'{"token":"t","signal":"started","at_ms":1,"seen_ms":1,"details":%b}',
+    "as marks": b'{"partitions":1,"marks":%b}',
+    "as exception": b'{"exception":%b}',
     "as typed member": b'{"text":%b,"number":1}',
 }
 

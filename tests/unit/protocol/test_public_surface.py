@@ -3,14 +3,17 @@ import types
 from kallback import protocol
 
 FROZEN = """
-    AccessDeniedError Answer Attempt AwakeableId AwakeablePlace BareAwakeable Cancel CancelReason Claims Codec
-    Completed ConfigurationError DecodeError EncodeError Envelope Failed Headers InvalidAwakeableIdError
-    InvalidControlError InvalidEnvelopeError InvalidKeyError InvalidTaskError KafkaUnavailableError KallbackError
-    Keyring MissingExtraError MissingTopicError Outcome OutcomeRecord Problem RecordTooLargeError
-    RestateUnavailableError ResultRecord SourcePosition Status TaskHeaders TaskId TaskType Token UnavailableError
-    UNDECODABLE_TASK UNEXPECTED_ERROR UnsupportedServerError Unusable UNUSABLE_RESULT UnusableResultError Unverified
-    UnverifiedError WireError check_json completed_headers failed_headers locate_awakeable open_envelope
-    parse_awakeable_id read_claims read_result seal shorten task_id_of values_of
+    AccessDeniedError Answer Attempt ATTEMPT_TIMED_OUT AwakeableId AwakeablePlace BareAwakeable Cancel CancelReason
+    check_json checked_details Claims Codec Completed completed_headers ConfigurationError DecodeError EncodeError
+    Envelope EXCEPTION Failed failed_headers GiveUp Headers Heard HEARTBEAT_LOST InvalidAwakeableIdError
+    InvalidControlError InvalidEnvelopeError InvalidKeyError InvalidProgressError InvalidTaskError
+    KafkaUnavailableError KallbackError Keyring locate_awakeable MARKS Marks MAX_DETAILS_BYTES MissingExtraError
+    MissingTopicError MONITOR NOT_STARTED PARKED_TASK open_envelope Outcome OutcomeRecord parse_awakeable_id Problem
+    progress_headers ProgressRecord read_claims read_progress read_result RecordTooLargeError Report
+    RestateUnavailableError ResultRecord Retry RetryAfter RetryPolicy seal shorten Signal SourcePosition Status
+    task_id_of TaskHeaders TaskId TaskProgress TaskType Token UnavailableError UNDECODABLE_TASK UNEXPECTED_ERROR
+    UnsupportedServerError Unusable UNUSABLE_RESULT UnusableResultError Unverified UnverifiedError values_of
+    WireError
 """
 
 

@@ -1,22 +1,38 @@
 """The README for authors of workers says what the code does."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kallback.protocol import (
+    ATTEMPT_TIMED_OUT,
+    HEARTBEAT_LOST,
+    MAX_DETAILS_BYTES,
+    NOT_STARTED,
+    UNDECODABLE_TASK,
+    UNUSABLE_RESULT,
     Attempt,
+    Cancel,
+    CancelReason,
     Completed,
     Failed,
     Outcome,
     Problem,
+    Report,
+    RetryAfter,
+    RetryPolicy,
+    Signal,
     TaskHeaders,
     TaskId,
     Unusable,
     Unverified,
     headers,
+    problems,
+    progress_headers,
+    read_progress,
     read_result,
 )
 
@@ -30,7 +46,7 @@ def blocks(language: str) -> list[str]:
 
 def python_worker() -> dict[str, Any]:
     """The names that the Python worker defines; its loop is not run."""
-    [source] = blocks("python")
+    [source] = [block for block in blocks("python") if "def main" in block]
     names: dict[str, Any] = {"__name__": "worker"}
     exec(compile(source, "protocol/README.md", "exec"), names)
     return names
@@ -68,12 +84,83 @@ def test_the_structured_examples_are_read() -> None:
 
 def test_the_table_of_headers_is_complete() -> None:
     """Every header that a task record may carry has its row."""
-    task = TaskHeaders("t", TaskId("t"), Attempt(1), "t", "t", 1, "t", "t")
+    task = TaskHeaders("t", TaskId("t"), Attempt(1), "t", "t", 1, "t", "t", 1, "t", 1, b"1")
+    assert None not in {getattr(task, field.name) for field in fields(task)}
     table = "".join(line for line in README.splitlines() if line.startswith("|"))
     assert [name for name, _ in task.encode() if f"`{name}`" not in table] == []
 
 
-@pytest.mark.parametrize("word", [*Outcome, *Unverified, *Unusable, headers.STATUS, headers.HEARTBEAT_EVERY])
+def test_the_python_progress_record_is_read() -> None:
+    """Copied as it stands, the snippet echoes token and interval, and is understood."""
+    [source] = [block for block in blocks("python") if "def progress" in block]
+    names: dict[str, Any] = {}
+    exec(compile(source, "protocol/README.md", "exec"), names)
+    task = {"kallback-token": b"kb1:x", "kallback-heartbeat-every": b"500", "kallback-attempt": b"1"}
+    found = read_progress(b"[1]", names["progress"](task, "heartbeat", 7))
+    assert (found.token, found.report()) == ("kb1:x", Report(Signal.HEARTBEAT, 7, b"[1]", 500))
+    del task["kallback-heartbeat-every"]
+    assert names["progress"](task, "started", 7) == list(progress_headers("kb1:x", Signal.STARTED, 7))
+
+
+def rows(first: str) -> list[list[str]]:
+    """The cells of the table whose head begins with these words."""
+    _, _, rest = README.partition(f"| {first} |")
+    lines = rest.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_table_of_progress_names_every_header() -> None:
+    """And no header of ours that is not written."""
+    section = README.partition("## Long tasks")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| header `([a-z-]+)`", section, re.MULTILINE))
+    assert named == {name for name, _ in progress_headers("t", Signal.STARTED, 1, 1)}
+
+
+def test_the_limit_of_details_is_told() -> None:
+    """Wherever it stands, it is the code's."""
+    assert README.count(f"{MAX_DETAILS_BYTES:,} bytes") == 2
+
+
+def test_the_control_examples_are_read() -> None:
+    """Both lines of the example are cancels, one of all attempts and one of those up to the first."""
+    lines = [line for line in "".join(blocks("json")).splitlines() if '"cancel"' in line]
+    [whole, one] = [Cancel.decode(line.encode()) for line in lines]
+    assert (whole.attempt, whole.reason) == (None, CancelReason.TIMED_OUT)
+    assert (one.attempt, one.reason) == (1, CancelReason.SUPERSEDED)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("has `retryable`", Problem(status=422, retryable=True)),
+        ("has `retryable`", Problem(status=503, retryable=False)),
+        ("has no `retryable`, `status` 500", Problem()),
+        ("has no `retryable`, `status` 500", Problem(status=599)),
+        ("has no `retryable`, `status` 400", Problem(status=499)),
+        ("has no `retryable`, `status` 408", Problem(status=429)),
+        ("has no `retryable`, `status` 408", Problem(status=422, retry_after=1.0)),
+        ("has a `type` that", Problem("SoldOut", retryable=True)),
+        *(("`attempt-timed-out`", Problem(kind)) for kind in (ATTEMPT_TIMED_OUT, NOT_STARTED, HEARTBEAT_LOST)),
+        *(("`unusable-result`", Problem(kind, retryable=True)) for kind in (UNUSABLE_RESULT, UNDECODABLE_TASK)),
+    ],
+)
+def test_the_table_of_retries_is_the_policy(row: str, problem: Problem) -> None:
+    """What it says of a failure is what happens."""
+    [answer] = [cells[1] for cells in rows("the failure") if cells[0].startswith(row)]
+    told = {"as it says": problem.retryable}.get(answer, answer == "yes")
+    found = RetryPolicy(never={"SoldOut"}).after(Attempt(1), problem)
+    assert isinstance(found, RetryAfter) is told
+
+
+OUR_PROBLEMS = [v for v in vars(problems).values() if isinstance(v, str) and v.startswith("urn:kallback:")]
+WORDS = [
+    *Outcome, *Unverified, *Unusable, *Signal, *CancelReason,
+    *(name for key, name in vars(headers).items() if key.isupper() and name.startswith("kallback-")),
+    *(kind.removeprefix("urn:kallback:") for kind in OUR_PROBLEMS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_every_word_of_the_wire_is_explained(word: str) -> None:
     """Whoever meets an outcome or a reason finds it there."""
     assert f"`{word}`" in README

@@ -11,11 +11,16 @@ from kallback.protocol import (
     Attempt,
     BareAwakeable,
     ConfigurationError,
+    Heard,
+    InvalidProgressError,
     Keyring,
+    Signal,
     TaskHeaders,
     TaskId,
     Token,
     UnverifiedError,
+    progress_headers,
+    read_progress,
     read_result,
 )
 
@@ -75,6 +80,25 @@ def test_a_result_record_hides_the_token_wherever_it_stands(signed: str, where: 
     }[where]()
     assert "AAECAwQFBgcICQoL" in repr(record)
     assert not leaks(shown(record), signed[-66:])
+
+
+@pytest.mark.parametrize("name", ["kallback-signal", "kallback-at", "kallback-heartbeat-every", "value"])
+def test_a_progress_record_hides_the_token_wherever_it_stands(signed: str, name: str) -> None:
+    """Neither the record nor the error shows it."""
+    headers = dict(progress_headers(signed, Signal.STARTED, 1, 1)) | {name: signed.encode()}
+    record = read_progress(headers.get("value"), headers.items())
+    assert "AAECAwQFBgcICQoL" in repr(record)
+    assert not leaks(shown(record), signed[-66:])
+    try:
+        printed = shown(record.report())
+    except InvalidProgressError as error:
+        printed = shown(error)
+    assert not leaks(printed, signed[-66:])
+
+
+def test_what_the_bridge_heard_hides_the_token(signed: str) -> None:
+    """The services that are told may log it."""
+    assert not leaks(shown(Heard(signed, Signal.STARTED, 1, 2)), signed)
 
 
 @settings(max_examples=300)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from kallback.protocol import ConfigurationError, TaskType
+from kallback.protocol import ConfigurationError, RetryPolicy, TaskType
+
+SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -73,3 +75,60 @@ def test_a_type_that_cannot_travel_is_refused_at_declaration(declared: Any, part
     """The error says which of the two types it is, and what is wrong with it."""
     with pytest.raises(ConfigurationError, match=f"task type t: the result type cannot travel as JSON: .*{part}"):
         TaskType("t", Order, declared)
+
+
+def test_a_task_type_asks_for_nothing_unless_told() -> None:
+    """No limits of attempts, no heartbeats, no retries: whoever needs none of it pays nothing."""
+    kind = TaskType("t", Order, int)
+    found = (kind.attempt_timeout, kind.start_timeout, kind.heartbeat_every, kind.retry, kind.heartbeat_limit)
+    assert found == (None, None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("limits", "monitored"),
+    [
+        ({}, False),
+        ({"attempt_timeout": 5 * SECOND, "retry": RetryPolicy()}, False),
+        ({"start_timeout": SECOND}, True),
+        ({"heartbeat_every": SECOND}, True),
+        ({"start_timeout": SECOND, "heartbeat_every": SECOND}, True),
+    ],
+)
+def test_start_timeouts_and_heartbeats_need_a_monitor(limits: dict[str, Any], monitored: bool) -> None:  # noqa: FBT001 - a table
+    """An attempt's time-out and retries do not: the handler's own timer does."""
+    assert TaskType("t", Order, int, **limits).monitored is monitored
+
+
+def test_three_missing_heartbeats_are_a_lost_attempt() -> None:
+    """One may be late, one may be lost with a broker."""
+    assert TaskType("t", Order, int, heartbeat_every=10 * SECOND).heartbeat_limit == 30 * SECOND
+
+
+LEAST = {"attempt_timeout": 1, "start_timeout": 100, "heartbeat_every": 100}
+
+
+@pytest.mark.parametrize("name", LEAST)
+@pytest.mark.parametrize("milliseconds", [-1000, 0, 0.5, None])
+def test_a_limit_has_a_least(name: str, milliseconds: float | None) -> None:
+    """What nobody can keep is a mistake; the sentence names the limit and its least."""
+    least = timedelta(milliseconds=LEAST[name])
+    short = least - timedelta(microseconds=1) if milliseconds is None else timedelta(milliseconds=milliseconds)
+    TaskType("t", Order, int, **{name: least})
+    with pytest.raises(ConfigurationError, match=f"{name} must be at least {least.total_seconds():g} s, or None"):
+        TaskType("t", Order, int, **{name: short})
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_limit_is_not_longer_than_the_task(name: str) -> None:
+    """It could never be reached; as long as the task is fine, and so is any for a task without an end."""
+    TaskType("t", Order, int, timeout=SECOND, **{name: SECOND})
+    TaskType("t", Order, int, timeout=None, **{name: timedelta(days=9)})
+    with pytest.raises(ConfigurationError, match=f"{name} is longer than the time-out of the whole task, 0:00:01"):
+        TaskType("t", Order, int, timeout=SECOND, **{name: SECOND + timedelta(microseconds=1)})
+
+
+def test_limits_and_retries_belong_to_the_contract() -> None:
+    """Task types with different ones differ, and all can be keys of a dict."""
+    kinds = [TaskType("t", Order, int), *(TaskType("t", Order, int, **{name: SECOND}) for name in LEAST)]
+    kinds += [TaskType("t", Order, int, retry=RetryPolicy()), TaskType("t", Order, int, retry=RetryPolicy(attempts=2))]
+    assert len({*kinds, *kinds}) == 6

@@ -2,28 +2,37 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kallback.protocol import (
+    MAX_DETAILS_BYTES,
     Attempt,
     Cancel,
     CancelReason,
     Completed,
     Envelope,
     Failed,
+    Heard,
     InvalidControlError,
     InvalidEnvelopeError,
     InvalidKeyError,
+    InvalidProgressError,
     InvalidTaskError,
     Keyring,
+    Marks,
     Outcome,
     OutcomeRecord,
+    Report,
+    Signal,
     SourcePosition,
     TaskHeaders,
     TaskId,
+    TaskProgress,
     Token,
     Unusable,
     UnusableResultError,
@@ -31,6 +40,8 @@ from kallback.protocol import (
     UnverifiedError,
     open_envelope,
     parse_awakeable_id,
+    progress_headers,
+    read_progress,
     read_result,
     seal,
 )
@@ -150,16 +161,22 @@ def test_bad_key_variables_are_refused(vector: Vector) -> None:
         Keyring.parse(vector["kallback_keys"])
 
 
+def task_of(vector: Vector) -> TaskHeaders:
+    """The headers that a vector describes."""
+    details = vector["task"].get("last_details")
+    return TaskHeaders(**(vector["task"] | {"last_details": b"" if details is None else must(details)}))
+
+
 @each("task_records", "written")
 def test_task_records_are_written_byte_for_byte(vector: Vector) -> None:
     """The same task gives the same headers in the same order."""
-    assert TaskHeaders(**vector["task"]).encode() == headers_of(vector["record"]["headers"])
+    assert task_of(vector).encode() == headers_of(vector["record"]["headers"])
 
 
 @each("task_records", "written", "tolerated")
 def test_task_records_are_read(vector: Vector) -> None:
     """Headers that are not ours, their order and equal doubles make no difference."""
-    assert TaskHeaders.decode(headers_of(vector["record"]["headers"])) == TaskHeaders(**vector["task"])
+    assert TaskHeaders.decode(headers_of(vector["record"]["headers"])) == task_of(vector)
 
 
 @each("task_records", "bad")
@@ -239,6 +256,79 @@ def test_bad_control_records_are_refused(vector: Vector) -> None:
         Cancel.decode(bytes_of(vector["value"]))
 
 
+def report_of(vector: Vector) -> Report:
+    """What the worker of a vector tells."""
+    return Report(Signal(vector["signal"]), vector["at_ms"], must(vector["details"]), vector["every_ms"])
+
+
+def hear(record: Vector) -> Report:
+    """Read a progress record as a bridge does: find the token, prove it, understand the rest."""
+    found = read_progress(bytes_of(record["value"]), headers_of(record["headers"]))
+    RING.verify(found.token, FILES["progress"]["audience"])
+    return found.report()
+
+
+@each("progress", "written")
+def test_progress_records_are_written_byte_for_byte(vector: Vector) -> None:
+    """The same report gives the same headers in the same order; its details are the value."""
+    found = progress_headers(vector["token"], Signal(vector["signal"]), vector["at_ms"], vector["every_ms"])
+    assert found == headers_of(vector["record"]["headers"])
+    assert must(vector["details"]) == must(vector["record"]["value"])
+
+
+@each("progress", "written", "tolerated")
+def test_progress_records_are_read(vector: Vector) -> None:
+    """Headers that are not ours, their order and equal doubles make no difference; details come as they were sent."""
+    record = vector["record"]
+    assert read_progress(bytes_of(record["value"]), headers_of(record["headers"])).token == vector["token"]
+    assert hear(record) == report_of(vector)
+
+
+@each("progress", "bad")
+def test_bad_progress_records_are_refused(vector: Vector) -> None:
+    """Unverified with the vector's reason, or not understood."""
+    with pytest.raises((UnverifiedError, InvalidProgressError), match=vector["error"]) as caught:
+        hear(vector["record"])
+    assert getattr(caught.value, "reason", None) == vector["reason"]
+
+
+def test_the_limit_of_details_is_the_published_one() -> None:
+    """Authors in other languages rely on it."""
+    assert FILES["progress"]["max_details_bytes"] == MAX_DETAILS_BYTES
+
+
+BODIES: dict[str, type[msgspec.Struct]] = {"heard": Heard, "marks": Marks, "progress": TaskProgress}
+
+
+def body_of(vector: Vector) -> msgspec.Struct:
+    """The body that a vector describes, made as a program makes it."""
+    [(kind, members)] = [(name, vector[name]) for name in BODIES if name in vector]
+    if kind == "marks":
+        return Marks(members["partitions"], {int(name): mark for name, mark in members["marks"].items()})
+    details = msgspec.Raw(bytes_of(members["details"]) or b"")
+    return BODIES[kind](**(members | {"details": details}))
+
+
+@each("monitoring", "written")
+def test_monitoring_bodies_are_written_byte_for_byte(vector: Vector) -> None:
+    """Members without a value are left out, details are spliced in."""
+    assert msgspec.json.encode(body_of(vector)) == must(vector["body"])
+
+
+@each("monitoring", "written", "tolerated")
+def test_monitoring_bodies_are_read(vector: Vector) -> None:
+    """Order, spaces and unknown members make no difference."""
+    body = body_of(vector)
+    assert msgspec.json.decode(must(vector["body"]), type=type(body)) == body
+
+
+@each("monitoring", "bad")
+def test_bad_monitoring_bodies_are_refused(vector: Vector) -> None:
+    """A body with a member that is missing or of another type is none."""
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(must(vector["body"]), type=BODIES[vector["kind"]])
+
+
 def envelope_of(vector: Vector) -> Envelope:
     """The envelope that a vector describes."""
     kind = Completed if vector["status"] == "completed" else Failed
@@ -298,5 +388,7 @@ def test_every_vector_has_a_description_of_its_own(file: str) -> None:
 
 
 def test_no_file_is_missing() -> None:
-    """The seven files that authors in other languages are told about."""
-    assert [*FILES] == ["control", "envelopes", "outcomes", "results_bad", "results_good", "task_records", "tokens"]
+    """The nine files that authors in other languages are told about."""
+    told = re.findall(r"^\| `(\w+)\.json`", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(told) == [*FILES]
+    assert len(told) == 9

@@ -6,7 +6,7 @@ import pytest
 
 import kallback.sdk
 from kallback.protocol import InvalidKeyError, Problem
-from kallback.sdk import Callbacks, CompletionRefused, NotifierService
+from kallback.sdk import Callbacks, CompletionRefused, ConsumedMarks, NotifierService, TaskMonitor
 from kallback.sdk.completion import encoded, encoded_problem
 from kallback.settings import KeySettings, Settings
 
@@ -19,18 +19,23 @@ def test_the_public_surface_is_frozen() -> None:
         "UNSET",
         "Callbacks",
         "CompletionRefused",
+        "ConsumedMarks",
         "InvalidResult",
         "NotifierService",
         "Problem",
+        "Progress",
+        "RetryPolicy",
         "StaleResult",
         "TaskAwakeable",
         "TaskCancelled",
         "TaskError",
         "TaskFailed",
         "TaskHandle",
+        "TaskMonitor",
         "TaskNotSent",
         "TaskTimedOut",
         "TaskType",
+        "UnknownTask",
         "Unset",
         "Verdict",
         "complete_awakeable",
@@ -53,9 +58,11 @@ def test_from_env_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_services_to_bind() -> None:
     """The same objects each time, so that binding them twice is seen by Restate."""
     callbacks = Callbacks(INSECURE)
-    (service,) = callbacks.services
-    assert isinstance(service, NotifierService)
-    assert callbacks.services == [service]
+    notifier, monitor, marks = services = callbacks.services
+    assert isinstance(notifier, NotifierService)
+    assert isinstance(monitor, TaskMonitor)
+    assert isinstance(marks, ConsumedMarks)
+    assert callbacks.services == services
 
 
 async def test_a_block_starts_and_stops() -> None:

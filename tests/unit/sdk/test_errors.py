@@ -7,7 +7,7 @@ import pickle
 import pytest
 from restate import TerminalError
 
-from kallback.protocol import Problem, TaskId
+from kallback.protocol import Attempt, Problem, TaskId
 from kallback.sdk import (
     CompletionRefused,
     InvalidResult,
@@ -17,6 +17,7 @@ from kallback.sdk import (
     TaskFailed,
     TaskNotSent,
     TaskTimedOut,
+    UnknownTask,
 )
 
 LEAVES = (TaskFailed, InvalidResult, StaleResult, TaskTimedOut, TaskNotSent, TaskCancelled)
@@ -58,13 +59,19 @@ def test_a_problem_without_detail_still_says_something(problem: Problem, sentenc
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_a_pickled_error_is_whole(leaf: type[TaskError]) -> None:
     """Errors cross process borders with everything they know."""
-    error = leaf(PROBLEM, task_type="prepare", task_id=TaskId("A" * 16))
+    error = leaf(PROBLEM, task_type="prepare", task_id=TaskId("A" * 16), attempt=Attempt(3))
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is leaf
-    assert (copy.problem, copy.metadata, str(copy)) == (error.problem, error.metadata, str(error))
+    assert (copy.problem, copy.metadata, str(copy), copy.attempt) == (error.problem, error.metadata, str(error), 3)
 
 
 def test_a_pickled_refusal_is_whole() -> None:
     """The same for what cannot complete anything."""
     copy = pickle.loads(pickle.dumps(CompletionRefused("wrong-tag", "forged")))
     assert (copy.reason, copy.message, copy.status_code) == ("wrong-tag", "forged", 400)
+
+
+def test_a_pickled_unknown_task_is_whole() -> None:
+    """It has an id and a code."""
+    copy = pickle.loads(pickle.dumps(UnknownTask("A" * 16)))
+    assert (copy.task_id, copy.status_code) == ("A" * 16, 404)

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from kallback.protocol import TaskId, TaskType
 from kallback.sdk import UNSET, TaskNotSent
-from kallback.sdk.mint import timeout_of, trace_context
+from kallback.sdk.mint import Minted, MintedMany, dispatch_at, limits_attempts, timeout_of, trace_context
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HOUR = timedelta(hours=1)
@@ -47,3 +48,35 @@ def test_an_unreadable_trace_context_is_dropped(bad: str) -> None:
 def test_an_unreadable_trace_state_is_dropped_alone(bad: str) -> None:
     """A bad `tracestate` does not cost the parent."""
     assert trace_context({"traceparent": TRACE, "tracestate": bad}) == (TRACE, None)
+
+
+def kind(**limits: timedelta) -> TaskType[str, str]:
+    """A task type with these limits."""
+    return TaskType("prepare", str, str, **limits)  # type: ignore[arg-type]
+
+
+def test_an_attempt_ends_with_its_task_at_the_latest() -> None:
+    """The earlier of the two deadlines."""
+    limited = kind(attempt_timeout=timedelta(seconds=10))
+    assert dispatch_at(1_000, limited, 60_000).deadline_ms == 11_000
+    assert dispatch_at(1_000, limited, 5_000).deadline_ms == 5_000
+    assert dispatch_at(1_000, limited, None).deadline_ms == 11_000
+    assert dispatch_at(1_000, kind(), None).deadline_ms is None
+
+
+def test_an_attempt_must_start_in_time() -> None:
+    """So long after its own dispatch."""
+    assert dispatch_at(1_000, kind(start_timeout=timedelta(seconds=3)), None).start_by_ms == 4_000
+
+
+@pytest.mark.parametrize("limit", ["attempt_timeout", "start_timeout", "heartbeat_every"])
+def test_only_limits_need_a_time_of_dispatch(limit: str) -> None:
+    """A plain type pays nothing."""
+    assert limits_attempts(kind(**{limit: timedelta(seconds=1)}))
+    assert not limits_attempts(kind())
+
+
+def test_many_mints_share_all_but_the_id() -> None:
+    """One deadline, one trace."""
+    many = MintedMany([TaskId("A" * 16), TaskId("B" * 16)], Minted(TaskId("A" * 16), 5, TRACE))
+    assert many.each() == [Minted(TaskId("A" * 16), 5, TRACE), Minted(TaskId("B" * 16), 5, TRACE)]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kallback.testing.environment import ServerEnvironment
+from kallback.testing.environment import ServerEnvironment, ServerKind
+from kallback.testing.errors import NoServerError
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,15 @@ def test_empty_variables_count_as_unset() -> None:
 def test_servers_can_be_required(text: str, *, required: bool) -> None:
     """KALLBACK_REQUIRE_SERVERS=1 turns skips into failures."""
     assert ServerEnvironment.read({"KALLBACK_REQUIRE_SERVERS": text}).require_servers is required
+
+
+@pytest.mark.parametrize(("text", "kind"), [("", "local"), ("local", "local"), ("containers", "containers")])
+def test_the_kind_of_servers_is_chosen(text: str, kind: str) -> None:
+    """Local processes unless containers are asked for."""
+    assert ServerEnvironment.read({"KALLBACK_TEST_SERVERS": text}).servers is ServerKind(kind)
+
+
+def test_an_unknown_kind_of_servers_is_refused() -> None:
+    """A typing error does not silently mean local ones."""
+    with pytest.raises(NoServerError, match="local or containers"):
+        ServerEnvironment.read({"KALLBACK_TEST_SERVERS": "container"})

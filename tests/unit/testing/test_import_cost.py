@@ -32,7 +32,8 @@ def test_every_public_name_can_be_loaded() -> None:
 def test_a_missing_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, the error is the command that installs it."""
     monkeypatch.setitem(sys.modules, "hypercorn.asyncio", None)
-    monkeypatch.delitem(sys.modules, "kallback.testing.services", raising=False)
+    for name in ("kallback.testing.services", "kallback.sdk.serving"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
-    with pytest.raises(ImportError, match=r'pip install "kallback\[testing\]"'):
+    with pytest.raises(ImportError, match=r'pip install "kallback\[service\]"'):
         _ = testing.serve_endpoint

@@ -20,7 +20,7 @@ from kallback.kafka import (
     Record,
 )
 from kallback.kafka.failures import missing_topic
-from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType
+from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType, read_progress
 from kallback.settings import Settings, Topics
 from kallback.workers import TaskContext, Worker, WorkerOptions
 
@@ -123,12 +123,29 @@ class Bench:
         return TaskHeaders(task_id=TaskId(task_id), attempt=attempt, **members)
 
     def send(self, task_id: str = "t1", value: bytes | None = b'{"dish":"soup"}', **changes: Any) -> None:
-        """Put a task on its topic."""
-        self.put("orders", value, self.headers(task_id, **changes).encode())
+        """Put a task on its topic, or on another one; with a record key or without."""
+        topic, key = changes.pop("topic", "orders"), changes.pop("key", None)
+        self.put(topic, value, self.headers(task_id, **changes).encode(), key)
 
-    def put(self, topic: str, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...] = ()) -> None:
+    def send_watched(self, task_id: str = "t1", *, every: float = 60.0, **changes: Any) -> None:
+        """Put a task on its topic whose caller wants heartbeats."""
+        self.send(task_id, progress_to=self.topics.progress, heartbeat_every_ms=int(every * 1000), **changes)
+
+    def put(
+        self,
+        topic: str,
+        value: bytes | None,
+        headers: tuple[tuple[str, bytes | None], ...] = (),
+        key: bytes | None = None,
+    ) -> None:
         """Put any record on any topic."""
-        self.broker.append(OutgoingRecord(topic, value, None, headers))
+        self.broker.append(OutgoingRecord(topic, value, key, headers))
+
+    def progress(self) -> list[Any]:
+        """What was told of running attempts, in order: signal and details."""
+        records = [read_progress(each.value, each.headers) for each in self.broker.records(self.topics.progress)]
+        reports = [each.report() for each in records]
+        return [(str(each.signal), orjson.loads(each.details or b"null")) for each in reports]
 
     def cancel(self, task_id: str = "t1", *, attempt: int | None = None) -> None:
         """Put a cancel on the control topic."""

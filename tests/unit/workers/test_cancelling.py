@@ -12,8 +12,9 @@ import pytest
 from kallback.kafka import MemoryReader
 from kallback.protocol import MissingTopicError
 from kallback.workers import TaskContext
+from kallback.workers.endings import Raised, Stop
 from kallback.workers.functions import inspect_function
-from kallback.workers.runner import Execution, Raised
+from kallback.workers.runner import Execution
 
 if TYPE_CHECKING:
     from tests.unit.workers.conftest import Bench
@@ -228,7 +229,7 @@ async def test_a_cancel_between_fetching_and_beginning_is_in_time(bench: Bench) 
     called: list[str] = []
     function = inspect_function(bench.prepare, called.append)
     execution = Execution(function, "soup", TaskContext("t1"))
-    execution.cancel()
+    execution.stop(Stop.CANCELLED)
 
     assert isinstance(await execution.ended(), Raised)
     assert called == []

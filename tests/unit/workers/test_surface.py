@@ -18,7 +18,10 @@ def public(kind: type) -> set[str]:
 def test_the_public_names_are_these() -> None:
     """A name is added or taken away on purpose only."""
     assert kallback.workers.__all__ == [
+        "Acknowledge",
+        "Client",
         "KafkaClients",
+        "Kind",
         "TaskContext",
         "TaskFailure",
         "Worker",
@@ -29,7 +32,9 @@ def test_the_public_names_are_these() -> None:
 
 def test_a_worker_has_these_members() -> None:
     """What users call on a worker."""
-    assert public(Worker) == {"counts", "run", "start", "stop", "task", "task_types"}
+    doing = {"run", "start", "stop", "task", "use_client", "use_instance_id"}
+    telling = {"counts", "durations", "phase", "running", "standing", "task_types"}
+    assert public(Worker) == doing | telling
     assert str(inspect.signature(Worker.run)) == "(self) -> 'None'"
 
 
@@ -40,6 +45,8 @@ def test_a_context_has_these_members() -> None:
         "cancel",
         "cancelled",
         "deadline",
+        "heartbeat",
+        "last_details",
         "log",
         "task_id",
         "task_type",
@@ -58,6 +65,7 @@ def test_counts_are_these() -> None:
         "completed",
         "dead",
         "dropped",
+        "expired",
         "failed",
         "skipped_cancelled",
         "skipped_expired",

@@ -9,7 +9,17 @@ from typing import Any
 import orjson
 import pytest
 
-from kallback.protocol import Attempt, Cancel, CancelReason, ConfigurationError, Problem, TaskId
+from kallback.protocol import (
+    Attempt,
+    Cancel,
+    CancelReason,
+    ConfigurationError,
+    GiveUp,
+    Problem,
+    RetryAfter,
+    RetryPolicy,
+    TaskId,
+)
 from kallback.workers import TaskContext, TaskFailure, WorkerOptions
 from kallback.workers.backoff import Backoff
 from kallback.workers.cancels import CancelMemory
@@ -164,3 +174,34 @@ def test_delays_double_up_to_a_limit() -> None:
     assert all(0.05 <= backoff.delay(0) <= 0.1 for _ in range(100))
     assert all(0.2 <= backoff.delay(2) <= 0.4 for _ in range(100))
     assert 0.5 <= backoff.delay(10_000) <= 1.0
+
+
+class ShelfError(LookupError):
+    """An exception with bases of its own."""
+
+
+class BasilError(ShelfError, ValueError):
+    """One with several."""
+
+
+@pytest.mark.parametrize(
+    ("error", "names"),
+    [
+        (BasilError("none"), ["BasilError", "ShelfError", "LookupError", "ValueError"]),
+        (Exception("bare"), []),
+    ],
+)
+def test_an_unexpected_error_names_its_classes(error: Exception, names: list[str]) -> None:
+    """Most special first, so that a retry policy can name any of them; retryable is left to that policy."""
+    problem = problem_of(error, expose_tracebacks=False)
+
+    assert (problem.extensions["exception"], problem.retryable) == (names, None)
+
+
+@pytest.mark.parametrize("never", ["BasilError", "ValueError"])
+def test_a_retry_policy_understands_these_names(never: str) -> None:
+    """The two sides fit together."""
+    problem = problem_of(BasilError("none"), expose_tracebacks=False)
+
+    assert isinstance(RetryPolicy(never={never}).after(Attempt(1), problem), GiveUp)
+    assert isinstance(RetryPolicy(never={"KeyError"}).after(Attempt(1), problem), RetryAfter)

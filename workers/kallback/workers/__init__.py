@@ -8,15 +8,19 @@
 Run it with `kallback worker kitchen:worker`, or with `await worker.run()`.
 """
 
-from kallback.workers.clients import KafkaClients
+from kallback.workers.clients import Client, KafkaClients
 from kallback.workers.context import TaskContext
 from kallback.workers.counts import WorkerCounts
 from kallback.workers.failures import TaskFailure
+from kallback.workers.kinds import Acknowledge, Kind
 from kallback.workers.options import WorkerOptions
 from kallback.workers.worker import Worker
 
 __all__ = [
+    "Acknowledge",
+    "Client",
     "KafkaClients",
+    "Kind",
     "TaskContext",
     "TaskFailure",
     "Worker",

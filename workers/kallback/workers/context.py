@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, final
 
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.workers.details import encode_details
 
 _log: Final = logging.getLogger("kallback.workers.task")
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9._:-]")
@@ -28,10 +29,12 @@ class TaskContext:
         task_type: the task type's name.
         deadline: when the caller stops waiting; None when it waits for ever.
         traceparent: W3C trace context of the caller, with `tracestate`, if it traces.
+        last_details: what the attempt before this one said in its last heartbeat with details: where to go on.
+            None for a first attempt, or when nothing was said.
         log: a logger whose lines name the task.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a member of its own
         self,
         task_id: str,
         *,
@@ -40,15 +43,32 @@ class TaskContext:
         deadline: datetime | None = None,
         traceparent: str | None = None,
         tracestate: str | None = None,
+        last_details: Any = None,
+        on_heartbeat: Callable[[bytes], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Describe an attempt.
+
+        Args:
+            task_id: names the task; the other members have defaults fit for a test.
+            attempt: see the attributes, as for the next ones.
+            task_type: the task type's name.
+            deadline: when the caller stops waiting.
+            traceparent: trace context.
+            tracestate: trace context.
+            last_details: details of the attempt before.
+            on_heartbeat: is given the details of each heartbeat, as JSON; empty without details.
+            clock: epoch seconds.
+        """
         self.task_id: Final = TaskId(task_id)
         self.attempt: Final = Attempt(attempt)
         self.task_type: Final = task_type
         self.deadline: Final = deadline
         self.traceparent: Final = traceparent
         self.tracestate: Final = tracestate
+        self.last_details: Final = last_details
         self.log: Final = TaskLog(task_type, self.task_id, self.attempt)
+        self._on_heartbeat = on_heartbeat
         self._clock = clock
         self._cancelled = threading.Event()
 
@@ -58,12 +78,30 @@ class TaskContext:
             return None
         return max(0.0, self.deadline.timestamp() - self._clock())
 
+    def heartbeat(self, details: Any = None) -> None:
+        """Tell how far the work is; from any thread, cheap, as often as you like.
+
+        The newest details travel, at most every half `heartbeat_every` of the task type; what is in between is
+        never sent. The next attempt finds them in `last_details`, and the caller can read them. Best effort: while
+        Kafka is away nothing waits and nothing fails. Heartbeats without details are sent by the worker itself.
+
+        Args:
+            details: a JSON value of at most 16 KiB; None keeps those that were said before.
+
+        Raises:
+            InvalidProgressError: no JSON, or too large.
+        """
+        encoded = encode_details(details)
+        if self._on_heartbeat is not None:
+            self._on_heartbeat(encoded)
+
     @property
     def cancelled(self) -> bool:
         """Whether to stop soon: nobody waits any more, or this worker stops and cannot wait any longer.
 
         Whatever the function then returns is not published. An async function need not look: it gets
-        `asyncio.CancelledError` at its next await. A plain function must look, for a thread cannot be stopped.
+        `asyncio.CancelledError` at its next await. A plain function must look, for a thread cannot be stopped; one in
+        a process should, for its process is ended `WorkerOptions.cancel_grace` seconds later.
         """
         return self._cancelled.is_set()
 
@@ -81,12 +119,12 @@ class TaskLog(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, task_type: str, task_id: TaskId, attempt: Attempt) -> None:
         super().__init__(_log, {"task_type": task_type, "task_id": task_id, "attempt": int(attempt)})
         label = f"{task_type}:{task_id}:{attempt}"  # ids come from headers: no line breaks, no format characters
-        self._label = _UNPRINTABLE.sub("?", label)
+        self.label: Final = _UNPRINTABLE.sub("?", label)
 
     def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
         """Add label and fields; what the caller gives in `extra` is kept."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
-        return f"[{self._label}] {msg}", kwargs
+        return f"[{self.label}] {msg}", kwargs
 
 
 def deadline_of(deadline_ms: int | None) -> datetime | None:

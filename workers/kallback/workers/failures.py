@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import Any, Final
 
 from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE, UNEXPECTED_ERROR, UNUSABLE_RESULT, Problem
+from kallback.protocol.retries import EXCEPTION
 
 RESULT_TOO_LARGE: Final = "urn:kallback:result-too-large"
 
 _LONGEST_DETAIL: Final = 2_000
+_LONGEST_NAME: Final = 200
 _LONGEST_TRACEBACK: Final = 20_000
 _STATUSES: Final = range(400, 600)
 
@@ -59,14 +62,64 @@ class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the ca
         )
 
 
+def failure_of(problem: Problem) -> TaskFailure:
+    """The failure that has this problem."""
+    return TaskFailure(
+        problem.type,
+        problem.detail,
+        status=problem.status,
+        title=problem.title,
+        retryable=problem.retryable,
+        retry_after=problem.retry_after,
+        **problem.extensions,
+    )
+
+
+class ChildError(Exception):
+    """What a function in a child process raised, where it was not a `TaskFailure`.
+
+    Exceptions do not travel between processes: many cannot be pickled, and more cannot be unpickled.
+
+    Attributes:
+        problem: what the caller is told.
+        traceback: for the log.
+    """
+
+    def __init__(self, problem: Problem, traceback_text: str) -> None:
+        super().__init__(f"{problem.detail}\n{traceback_text}" if traceback_text else problem.detail)
+        self.problem: Final = problem
+        self.traceback: Final = traceback_text
+
+
 def problem_of(error: Exception, *, expose_tracebacks: bool) -> Problem:
-    """What the caller is told about an exception of a task function."""
+    """What the caller is told about an exception of a task function.
+
+    Its class names travel in the extension `exception`, so that a retry policy can name them; whether it is
+    retryable is left to that policy.
+    """
     if isinstance(error, TaskFailure):
         return error.problem
+    if isinstance(error, ChildError):
+        shown = {"traceback": error.traceback} if expose_tracebacks and error.traceback else {}
+        return replace(error.problem, extensions={**error.problem.extensions, **shown})
     message = _shown(error)
     detail = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    extensions = {"traceback": _traceback_of(error)} if expose_tracebacks else {}
+    extensions: dict[str, Any] = {EXCEPTION: class_names(error)}
+    if expose_tracebacks:
+        extensions["traceback"] = traceback_of(error)
     return Problem(type=UNEXPECTED_ERROR, status=500, detail=_clean(detail, _LONGEST_DETAIL), extensions=extensions)
+
+
+def interrupted(name: str, detail: str) -> TaskFailure:
+    """The failure of a function that did not end by itself."""
+    sentence = f"{name}: {detail}" if detail else name
+    return failure_of(Problem(UNEXPECTED_ERROR, 500, sentence, extensions={EXCEPTION: [name]}))
+
+
+def class_names(error: Exception) -> list[str]:
+    """The names of an exception's classes, most special first, without `Exception` and what is above it."""
+    classes = type(error).__mro__
+    return [_clean(each.__name__, _LONGEST_NAME) for each in classes[: classes.index(Exception)]]
 
 
 def misfit_problem(task_type: str, function: str, sentence: str) -> Problem:
@@ -113,7 +166,8 @@ def _shown(error: Exception) -> str:
         return "(its text cannot be had)"
 
 
-def _traceback_of(error: Exception) -> str:
+def traceback_of(error: Exception) -> str:
+    """The traceback as text, its end if it is long."""
     text = "".join(traceback.format_exception(error))
     return _clean(text[-_LONGEST_TRACEBACK:], _LONGEST_TRACEBACK)
 

@@ -1,4 +1,4 @@
-"""The tasks in flight: how many there may be, cancelling one of them, and the end of all.
+"""The tasks in flight: stopping one of them, and the end of all.
 
 Owned by the worker's loop; nothing is awaited between looking and changing, so no lock is needed.
 """
@@ -6,11 +6,15 @@ Owned by the worker's loop; nothing is awaited between looking and changing, so 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from kallback.protocol.controls import Cancel
+from kallback.workers.endings import Stop
+from kallback.workers.probes import Running
 from kallback.workers.runner import Execution
 
 logger = logging.getLogger(__name__)
@@ -19,42 +23,56 @@ _GRACE: Final = 2.0  # seconds for interrupted functions to clean up after a dra
 
 
 class InFlight:
-    """A bounded set of lives, each a task on the loop, most of them with a function call in it."""
+    """The lives, each a task on the loop, most of them with a function call in it."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._lives: dict[asyncio.Task[None], Execution | None] = {}
-        self._freed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._lives)
 
-    async def free(self) -> int:
-        """Wait until another life may begin; return how many may."""
-        while len(self._lives) >= self._limit:
-            self._freed.clear()
-            await self._freed.wait()
-        return self._limit - len(self._lives)
-
-    def begin(self, life: Coroutine[Any, Any, None], execution: Execution | None = None) -> None:
+    def begin(
+        self, life: Coroutine[Any, Any, None], then: Callable[[], None], execution: Execution | None = None
+    ) -> None:
         """Begin a life.
 
         Args:
             life: what to do.
-            execution: the function call in it, if there is one: what can be cancelled.
+            then: is called when it is over.
+            execution: the function call in it, if there is one: what can be stopped.
         """
         task = asyncio.create_task(life, name="kallback-life")
         self._lives[task] = execution
-        task.add_done_callback(self._over)
+        task.add_done_callback(functools.partial(self._over, then))
+
+    def running(self, now: float, places: int) -> Running:
+        """What runs now; `now` is of `time.monotonic`."""
+        begun = [each for each in self._lives.values() if each is not None and each.began_at is not None]
+        oldest = max((now - each.began_at for each in begun if each.began_at is not None), default=0.0)
+        return Running(Counter(each.context.task_type for each in begun), oldest, places)
 
     def cancel(self, cancel: Cancel) -> None:
         """Stop what a cancel covers."""
-        for execution in self._lives.values():
-            if execution is None or execution.context.cancelled:
-                continue
+        for execution in self._stoppable():
             if cancel.covers(execution.context.task_id, execution.context.attempt):
                 execution.context.log.info("the caller waits no more (%s)", cancel.reason)
-                execution.cancel()
+                execution.stop(Stop.CANCELLED)
+
+    def expire(self, before: float) -> None:
+        """Stop what has a deadline before this time (epoch seconds)."""
+        for execution in self._stoppable():
+            deadline = execution.context.deadline
+            if deadline is not None and deadline.timestamp() < before:
+                execution.context.log.info("stopped: its deadline is past")
+                execution.stop(Stop.EXPIRED)
+
+    def _stoppable(self) -> list[Execution]:
+        """Those that run, or are about to; one whose result waits for Kafka has nothing to stop any more."""
+        return [
+            each
+            for each in self._lives.values()
+            if each is not None and each.stopped is None and not (each.begun is not None and each.begun.done())
+        ]
 
     async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - how long to wait is what this is about
         """Wait for all lives; interrupt what is left when the time is over.
@@ -79,7 +97,7 @@ class InFlight:
         for execution in lives.values():
             if execution is not None:
                 execution.context.log.warning("unfinished at the end of the drain: left for another worker")
-                execution.cancel()
+                execution.stop(Stop.ABANDONED)
         if lives:
             await asyncio.wait(lives)
         calls = [call for each in lives.values() if each is not None and (call := each.begun) is not None]
@@ -88,8 +106,8 @@ class InFlight:
             if stubborn:
                 logger.warning("%d task functions ignore their cancellation and are left alone", len(stubborn))
 
-    def _over(self, task: asyncio.Task[None]) -> None:
+    def _over(self, then: Callable[[], None], task: asyncio.Task[None]) -> None:
         del self._lives[task]
-        self._freed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a task was not settled, Kafka delivers it again after a restart", exc_info=error)
+        then()

@@ -26,10 +26,10 @@ from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
 from kallback.workers.backoff import Backoff
+from kallback.workers.endings import Ended, Returned
 from kallback.workers.failures import encode_problem, misfit_problem, problem_of, too_large_problem
 from kallback.workers.functions import TaskFunction
 from kallback.workers.registry import DeadReason
-from kallback.workers.runner import Ended, Returned
 
 logger = logging.getLogger(__name__)
 

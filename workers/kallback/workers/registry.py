@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from kallback.kafka import Record
 from kallback.protocol.controls import Cancel
 from kallback.protocol.errors import DecodeError, InvalidTaskError
-from kallback.protocol.problems import UNDECODABLE_TASK, Problem
+from kallback.protocol.problems import PARKED_TASK, UNDECODABLE_TASK, Problem
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
 from kallback.workers.functions import TaskFunction
@@ -34,6 +34,7 @@ class DeadReason(StrEnum):
     REFUSED_REPLY_TOPIC = "refused-reply-topic"
     UNDECODABLE_TASK = "undecodable-task"
     UNDELIVERABLE_RESULT = "undeliverable-result"
+    PARKED = "parked"
 
 
 class AttemptKey(NamedTuple):
@@ -45,12 +46,17 @@ class AttemptKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Do it."""
+    """Do it.
+
+    Attributes:
+        last_chance: all processes that started it so far have died of something: nothing else runs beside it.
+    """
 
     key: AttemptKey
     headers: TaskHeaders
     function: TaskFunction
     request: Any
+    last_chance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A copy of one whose outcome is durable: settled at once."""
+    """A copy of one whose outcome is durable, or that was acknowledged at its start: settled at once."""
 
     key: AttemptKey
 
@@ -87,9 +93,15 @@ class SkipCancelled:
 
 @dataclass(frozen=True, slots=True)
 class SkipExpired:
-    """Its deadline is past: settled at once, no result; the handler's own timer has told the caller."""
+    """A time limit is past: settled at once, no result; the caller's own timer has told the caller.
+
+    Attributes:
+        limit: which one, for the log.
+        late_ms: how long it is past.
+    """
 
     key: AttemptKey
+    limit: str
     late_ms: int
 
 
@@ -101,6 +113,7 @@ class Dead:
     detail: str
 
 
+Skip = SkipCancelled | SkipExpired
 Verdict = Run | Refuse | Attach | Drop | SkipCancelled | SkipExpired | Dead
 FindCancel = Callable[[TaskId, Attempt], Cancel | None]
 
@@ -114,13 +127,19 @@ class Registry:
         find_cancel: what is known of cancels.
         reply_topics: allowed reply topics; None allows all.
         finished_kept: how many finished attempts are remembered.
+        clock_skew: seconds by which the caller's clock may be behind this one.
+        deliveries: how often a record may be started.
     """
 
     functions: Mapping[str, TaskFunction]
     find_cancel: FindCancel
     reply_topics: frozenset[str] | None = None
     finished_kept: int = 10_000
-    _running: dict[AttemptKey, list[Record]] = field(init=False, default_factory=dict[AttemptKey, list[Record]])
+    clock_skew: float = 0.0
+    deliveries: int = 5
+    _running: dict[AttemptKey, list[Record] | None] = field(
+        init=False, default_factory=dict[AttemptKey, "list[Record] | None"]
+    )
     _finished: OrderedDict[AttemptKey, None] = field(init=False, default_factory=OrderedDict[AttemptKey, None])
 
     def judge(self, record: Record, now_ms: int) -> Verdict:
@@ -133,15 +152,20 @@ class Registry:
             )
         key = AttemptKey(headers.task_id, headers.attempt)
         if key in self._running:
-            return Attach(key)
+            return Drop(key) if self._running[key] is None else Attach(key)
         if key in self._finished:
             return Drop(key)
+        return self.skip(key, headers, now_ms) or self._judge_new(record, key, headers)
+
+    def skip(self, key: AttemptKey, headers: TaskHeaders, now_ms: int) -> Skip | None:
+        """Say whether an attempt that has not begun is worth beginning now; None if it is."""
         cancel = self.find_cancel(*key)
         if cancel is not None:
             return SkipCancelled(key, cancel)
-        if headers.deadline_ms is not None and now_ms > headers.deadline_ms:
-            return SkipExpired(key, now_ms - headers.deadline_ms)
-        return self._judge_new(record, key, headers)
+        for limit, at_ms in (("deadline", headers.deadline_ms), ("time to start by", headers.start_by_ms)):
+            if at_ms is not None and now_ms > at_ms + self.clock_skew * 1000:
+                return SkipExpired(key, limit, now_ms - at_ms)
+        return None
 
     def _judge_new(self, record: Record, key: AttemptKey, headers: TaskHeaders) -> Verdict:
         function = self.functions.get(headers.task_type)
@@ -151,16 +175,19 @@ class Registry:
                 f"no function here does task type {headers.task_type!r} (there is {', '.join(self.functions)}): "
                 "register one with @worker.task, or give the type a topic of its own, then send the record again",
             )
-        if not self._may_reply_to(headers.reply_to):
-            return Dead(
-                DeadReason.REFUSED_REPLY_TOPIC,
-                f"no result may go to {headers.reply_to!r}: if it is yours, add it to WorkerOptions.reply_topics",
-            )
+        for what, topic in (("result", headers.reply_to), ("progress", headers.progress_to)):
+            if topic is not None and not self._may_reply_to(topic):
+                return Dead(
+                    DeadReason.REFUSED_REPLY_TOPIC,
+                    f"no {what} may go to {topic!r}: if it is yours, add it to WorkerOptions.reply_topics",
+                )
         try:
             request = function.task_type.request_codec.decode(record.value or b"null")
         except DecodeError as error:
             return Refuse(key, headers, _undecodable(headers.task_type, error), DeadReason.UNDECODABLE_TASK)
-        return Run(key, headers, function, request)
+        if record.deliveries > self.deliveries:
+            return Refuse(key, headers, _parked(self.deliveries), DeadReason.PARKED)
+        return Run(key, headers, function, request, last_chance=1 < self.deliveries == record.deliveries)
 
     def _may_reply_to(self, topic: str) -> bool:
         if self.reply_topics is not None:
@@ -173,11 +200,18 @@ class Registry:
 
     def attach(self, key: AttemptKey, copy: Record) -> None:
         """A copy waits for the running attempt."""
-        self._running[key].append(copy)
+        copies = self._running[key]
+        if copies is not None:
+            copies.append(copy)
+
+    def release(self, key: AttemptKey) -> list[Record]:
+        """The attempt goes on, but its record need not come again: return it and its copies, to be settled."""
+        records, self._running[key] = self._running.get(key), None
+        return records or []
 
     def finish(self, key: AttemptKey) -> list[Record]:
         """The attempt's outcome is durable: return its record and copies, to be settled."""
-        records = self._running.pop(key)
+        records = self._running.pop(key) or []
         self._finished[key] = None
         while len(self._finished) > self.finished_kept:
             self._finished.popitem(last=False)
@@ -186,6 +220,15 @@ class Registry:
     def abandon(self, key: AttemptKey) -> None:
         """The attempt ended without a durable outcome: its records come again, here or elsewhere."""
         self._running.pop(key, None)
+
+
+def _parked(deliveries: int) -> Problem:
+    return Problem(
+        type=PARKED_TASK,
+        detail=f"the worker's process died {deliveries} times while it worked on this task, the last time on nothing "
+        "else: mend the worker, then send the dead letter again",
+        retryable=False,
+    )
 
 
 def _undecodable(task_type: str, error: DecodeError) -> Problem:

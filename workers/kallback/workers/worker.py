@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, final
 
+from kallback.health import Histogram, Phase
+from kallback.kafka import Standing
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
-from kallback.workers.clients import AiokafkaClients, KafkaClients
+from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
 from kallback.workers.counts import WorkerCounts
 from kallback.workers.functions import TaskDecorator, TaskFunction
+from kallback.workers.kinds import Acknowledge, AcknowledgeName, Kind, KindName, registration_of
 from kallback.workers.options import WorkerOptions
+from kallback.workers.probes import Running
 from kallback.workers.session import Plan, Session
 
 Request = TypeVar("Request")
@@ -41,7 +45,8 @@ class Worker:
         group: Kafka's group id. Workers of one name share the tasks; another name gets them all again.
         settings: where Kafka is and how topics are called; by default from the environment, read at the start.
         options: how it behaves.
-        kafka: where its Kafka clients come from; by default aiokafka.
+        client: the Kafka client, "aiokafka" (the default) or "confluent".
+        kafka: where its Kafka clients come from, if not from `client`.
         clock: epoch seconds; deadlines and the age of cancels are measured with it.
     """
 
@@ -51,32 +56,97 @@ class Worker:
         *,
         settings: Settings | None = None,
         options: WorkerOptions | None = None,
+        client: Client | ClientName = Client.AIOKAFKA,
         kafka: KafkaClients | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not group.strip():
             raise ConfigurationError("a worker needs a name: the group that shares the tasks, like Worker('kitchen')")
         self.group: Final = group
-        self.options: Final = options or WorkerOptions()
+        self.options = options or WorkerOptions()
+        self._client = client_of(client)
         self._settings = settings
         self._kafka = kafka
         self._clock = clock
         self._functions: dict[str, TaskFunction] = {}
         self._counts = WorkerCounts()
         self._session: Session | None = None
+        self._has_run = False
 
-    def task(self, task_type: TaskType[Request, Result]) -> TaskDecorator[Request, Result]:
+    def task(
+        self,
+        task_type: TaskType[Request, Result],
+        *,
+        kind: Kind | KindName | None = None,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        acknowledge: Acknowledge | AcknowledgeName = Acknowledge.RESULT,
+    ) -> TaskDecorator[Request, Result]:
         """Register a function for a task type: `async def` runs on the loop, `def` in a thread of its own.
 
         The function takes the request and, if it wants, a `TaskContext`; it returns the result, or raises
         `TaskFailure`. Any other exception becomes a failed result of type `urn:kallback:unexpected-error`.
+
+        Args:
+            task_type: what it does.
+            kind: "process" runs a plain function in a child process: for work that computes, or may crash.
+            concurrency: tasks of this type at a time; None for as many as the worker's, in processes one per CPU.
+            ordered: tasks of one record key run one after another, in the order of their records.
+            acknowledge: "start" settles the record when the work has begun: for very long tasks. Needs a
+                `heartbeat_every`: a lost worker is noticed by that alone.
+
+        Raises:
+            ConfigurationError: these do not go together.
         """
-        return TaskDecorator(task_type, self._register)
+        registration = registration_of(kind, concurrency, acknowledge, ordered=ordered)
+        registration.check(task_type)
+        return TaskDecorator(task_type, self._register, registration)
+
+    def use_client(self, client: Client | ClientName) -> None:
+        """Choose the Kafka client after all: `kallback worker --client` does.
+
+        Raises:
+            ConfigurationError: the worker runs, brings its own clients, or there is no such client.
+        """
+        if self._session is not None or self._kafka is not None:
+            raise ConfigurationError("a worker's client is chosen before it starts, and not beside kafka=...")
+        self._client = client_of(client)
+
+    def use_instance_id(self, name: str) -> None:
+        """Give this process a name in its group: `kallback worker --instance-id` does; see `ConsumerOptions`.
+
+        Raises:
+            ConfigurationError: the worker runs.
+        """
+        if self._session is not None:
+            raise ConfigurationError("a worker's instance id is chosen before it starts")
+        consumer = dataclasses.replace(self.options.consumer, group_instance_id=name)
+        self.options = dataclasses.replace(self.options, consumer=consumer)
 
     @property
     def task_types(self) -> tuple[TaskType[Any, Any], ...]:
         """The registered task types."""
         return tuple(function.task_type for function in self._functions.values())
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        if self._session is not None:
+            return self._session.phase
+        return Phase.STOPPED if self._has_run else Phase.STARTING
+
+    @property
+    def durations(self) -> Mapping[str, Histogram]:
+        """How long its functions took since the last start, by task type."""
+        return {} if self._session is None else self._session.durations
+
+    def standing(self) -> Standing | None:
+        """How it stands in its group; None while it does not run."""
+        return None if self._session is None else self._session.standing()
+
+    def running(self) -> Running:
+        """What runs now."""
+        return Running({}, 0.0, self.options.concurrency) if self._session is None else self._session.running()
 
     @property
     def counts(self) -> WorkerCounts:
@@ -104,7 +174,7 @@ class Worker:
 
         Raises:
             ConfigurationError: no function is registered, a topic is missing (`MissingTopicError`), access is
-                denied (`AccessDeniedError`), aiokafka is not installed (`MissingExtraError`).
+                denied (`AccessDeniedError`), the client is not installed (`MissingExtraError`).
             KafkaUnavailableError: no broker answers.
         """
         await self._start()
@@ -142,6 +212,7 @@ class Worker:
         session = self._session
         if session is None:
             self._counts = WorkerCounts()
+            self._has_run = True
             session = self._session = Session(self._plan(), self._counts)
         try:
             await session.open()
@@ -154,7 +225,7 @@ class Worker:
         if not self._functions:
             raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
         settings = self._settings or Settings.from_env()
-        clients = self._kafka or AiokafkaClients(settings.kafka)
+        clients = self._kafka or clients_of(self._client, settings.kafka)
         return Plan(self.group, dict(self._functions), settings, self.options, clients, self._clock)
 
     def _register(self, function: TaskFunction) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from kallback.bridge.pages import Page, PageServer
+from kallback.health.pages import Page, PageServer
 from kallback.protocol import ConfigurationError
 from kallback.testing.log_capture import capture_logs
 from kallback.testing.waiting import eventually
@@ -164,7 +164,7 @@ async def test_stopping_leaves_nothing() -> None:
     await server.stop()
     await server.stop()
     assert await asyncio.wait_for(reader.read(), 5) == b""
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "kallback-bridge-page"]
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "kallback-health-page"]
     writer.transport.abort()
 
 

@@ -24,7 +24,7 @@ TEXT: Final = "text/plain; charset=utf-8"
 _HEAD_LIMIT: Final = 8 * 1024
 _PLACES: Final = 32
 _PATIENCE: Final = 5.0
-_log: Final = named_log("kallback.bridge")
+_log: Final = named_log("kallback.health")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class PageServer:
     def _seat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._places) >= _PLACES:
             self._places.pop(next(iter(self._places))).transport.abort()
-        task = asyncio.create_task(self._serve(reader, writer), name="kallback-bridge-page")
+        task = asyncio.create_task(self._serve(reader, writer), name="kallback-health-page")
         self._places[task] = writer
         self._tasks.add(task)
         task.add_done_callback(self._leave)

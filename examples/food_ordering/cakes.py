@@ -1,0 +1,23 @@
+"""A cake for a wedding: a task that takes long, seen from the workflow that waits for it."""
+
+from __future__ import annotations
+
+import restate
+from orders import callbacks
+from tasks import Baked, Cake, bake
+
+workflow = restate.Workflow("CakeOrder")
+
+
+@workflow.main()
+async def create(ctx: restate.WorkflowContext, cake: Cake) -> Baked:
+    """Have a cake baked, by as many bakers as it takes; others may ask for the task meanwhile."""
+    handle = await callbacks.start(ctx, bake, cake)
+    ctx.set("task", handle.task_id)
+    return await handle.result()
+
+
+@workflow.handler()
+async def task(ctx: restate.WorkflowSharedContext) -> str | None:
+    """The task's id, for whoever wants to know how far it is: `kallback tasks progress ID`."""
+    return await ctx.get("task", type_hint=str)

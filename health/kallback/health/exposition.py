@@ -1,0 +1,38 @@
+"""Metrics in Prometheus' format, read when somebody scrapes. Needs prometheus-client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from kallback.health.histograms import Histogram
+from kallback.health.server import Metrics
+
+
+def exposition(collector: Collector) -> Metrics:
+    """What `/metrics` serves: what the collector reads, and Python's own figures of process and memory."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+
+    def expose(accept: str) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept)
+        return encode(registry), content_type
+
+    return expose
+
+
+def family_of(name: str, text: str, label: str, histograms: Mapping[str, Histogram]) -> HistogramMetricFamily:
+    """Histograms by one label, for Prometheus."""
+    family = HistogramMetricFamily(name, text, labels=(label,))
+    for value, histogram in histograms.items():
+        bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(histogram.counts)), strict=True))
+        family.add_metric((value,), buckets, histogram.total)
+    return family

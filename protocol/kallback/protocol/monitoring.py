@@ -1,0 +1,89 @@
+"""What the bridge tells the Restate services that watch over tasks, and what these tell whoever asks.
+
+    bridge ──Heard──► TaskMonitor/{task id}         an attempt started, or its heartbeat
+    bridge ──Marks──► ConsumedMarks/{topic}         up to when it has read progress and results
+    anyone ◄─TaskProgress── TaskMonitor/{task id}   how a task stands
+
+An attempt is lost when the marks of both topics have passed its last heartbeat plus the limit: only then is it certain
+that nothing of it lies unread in Kafka. All bodies are JSON; readers ignore unknown members.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kallback.protocol.progress import Signal
+from kallback.protocol.tokens import Attempt, TaskId
+
+MONITOR: Final = "TaskMonitor"
+"""Virtual object by task id: `progress` takes a `Heard`, `read` answers a `TaskProgress`, or 404."""
+
+MARKS: Final = "ConsumedMarks"
+"""Virtual object by topic name: `report` takes `Marks`."""
+
+_NO_DETAILS: Final = msgspec.Raw(b"")
+"""Left out as the default, which msgspec knows by identity: other empty bytes would be written, and are no JSON."""
+
+
+class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the bridge heard of an attempt.
+
+    Attributes:
+        token: proves which task and attempt; a secret.
+        at_ms: when, by the worker's clock.
+        seen_ms: when the bridge read it, by its own clock, which is the marks' clock, too.
+        details: JSON of the heartbeat; empty for none.
+    """
+
+    token: str
+    signal: Signal
+    at_ms: int
+    seen_ms: int
+    details: msgspec.Raw = _NO_DETAILS
+
+    def __post_init__(self) -> None:
+        if self.details == _NO_DETAILS:
+            msgspec.structs.force_setattr(self, "details", _NO_DETAILS)
+
+    def __repr__(self) -> str:
+        return f"Heard({self.signal} at {self.at_ms}, {len(bytes(self.details))} bytes)"
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """Up to when a bridge has read its share of one topic.
+
+    Attributes:
+        partitions: how many the topic has, those of other bridges included.
+        marks: epoch milliseconds by partition: all that lay in it then has been read, and its effect is in Restate.
+    """
+
+    partitions: int
+    marks: dict[int, int]
+
+
+class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a task stands whose type asks for a start time-out or for heartbeats.
+
+    Attributes:
+        task_id: whose it is.
+        task_type: its type's name.
+        attempt: the present one, from 1.
+        dispatched_ms: when it was sent, epoch milliseconds by the service's clock.
+        started_ms: when a worker began, by the worker's clock; None while nobody has.
+        heartbeat_ms: its last heartbeat, by the worker's clock.
+        details: of the last heartbeat that had some, of this attempt or an earlier one: JSON; empty for none.
+    """
+
+    task_id: TaskId
+    task_type: str
+    attempt: Attempt
+    dispatched_ms: int
+    started_ms: int | None = None
+    heartbeat_ms: int | None = None
+    details: msgspec.Raw = _NO_DETAILS
+
+    def __post_init__(self) -> None:
+        if self.details == _NO_DETAILS:
+            msgspec.structs.force_setattr(self, "details", _NO_DETAILS)

@@ -1,0 +1,89 @@
+"""`deploy/kubernetes`: what can be checked of it without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kallback.cli.app import app
+from kallback.settings import VARIABLES
+
+FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+OBJECTS = [each for name in KUSTOMIZATION["resources"] for each in yaml.safe_load_all((FOLDER / name).read_text())]
+WORKLOADS = [each for each in OBJECTS if "template" in each.get("spec", {})]
+
+
+def named(each: Any) -> str:
+    """The name of an object's test."""
+    return f"{each['kind']}-{each['metadata']['name']}"
+
+
+def containers(workload: Any) -> list[Any]:
+    """Its containers; each has one."""
+    found: list[Any] = workload["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_every_file_is_listed() -> None:
+    """What kustomize does not list it does not apply."""
+    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert files == set(KUSTOMIZATION["resources"])
+
+
+@pytest.mark.parametrize("each", OBJECTS, ids=named)
+def test_every_object_says_what_it_is(each: Any) -> None:
+    """Kind, version and name."""
+    assert {"apiVersion", "kind", "metadata"} <= set(each)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=named)
+def test_a_selector_finds_its_pods(workload: Any) -> None:
+    """Kubernetes refuses a workload whose selector does not match; a Job makes its own."""
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert workload["spec"].get("selector", {"matchLabels": labels})["matchLabels"] == labels
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=named)
+def test_the_command_takes_its_options(workload: Any) -> None:
+    """Roles and options are those of the `kallback` command."""
+    for container in containers(workload):
+        role, options = container["args"][0], [each for each in container["args"] if each.startswith("--")]
+        told = CliRunner().invoke(app, [role, *(["create"] if role == "topics" else []), "--help"])
+        assert told.exit_code == 0, told.output
+        assert [option for option in options if option not in told.output] == []
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=named)
+def test_every_variable_is_a_setting(workload: Any) -> None:
+    """From the shared map or its own; secrets come from the Secret, never from the file."""
+    known = {each.name: each for each in VARIABLES}
+    shared = [line.partition("=")[0] for line in KUSTOMIZATION["configMapGenerator"][0]["literals"]]
+    for container in containers(workload):
+        own = {each["name"]: each for each in container["env"]}
+        assert {*shared, *own} <= set(known)
+        assert [
+            name for name, each in own.items() if "(secret)" in known[name].meaning and "valueFrom" not in each
+        ] == []
+
+
+@pytest.mark.parametrize("workload", [each for each in WORKLOADS if each["kind"] != "Job"], ids=named)
+def test_what_runs_for_long_is_probed(workload: Any) -> None:
+    """On a port that the container names."""
+    for container in containers(workload):
+        ports = {each["name"] for each in container["ports"]}
+        for probe in (container["livenessProbe"], container["readinessProbe"]):
+            assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in ports
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=named)
+def test_no_container_may_more_than_it_must(workload: Any) -> None:
+    """As the namespace's policy `restricted` wants it."""
+    assert workload["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"]
+    for container in containers(workload):
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["readOnlyRootFilesystem"]

@@ -1,0 +1,39 @@
+"""Requests that are checked before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from kallback.protocol import TaskId, TaskType
+from kallback.sdk import TaskNotSent
+from kallback.sdk.mint import Minted
+from kallback.sdk.requests import prepared, prepared_many
+
+PREPARE = TaskType("prepare", str, str)
+
+
+def test_without_a_key_the_task_id_is_the_records_key() -> None:
+    """Tasks spread over all workers."""
+    minted = Minted(TaskId("A" * 16))
+    assert prepared(PREPARE, "soup", None).task(minted, None, None).key == b"A" * 16
+    assert prepared(PREPARE, "soup", "t7").task(minted, None, None).key == b"t7"
+
+
+def test_there_is_a_key_for_each_request() -> None:
+    """Or for none of them."""
+    assert [it.key for it in prepared_many(PREPARE, ["a", "b"], ["x", None])] == [b"x", None]
+    assert [it.key for it in prepared_many(PREPARE, ["a", "b"], None)] == [None, None]
+    with pytest.raises(TaskNotSent, match="2 requests, but 1 keys"):
+        prepared_many(PREPARE, ["a", "b"], ["x"])
+
+
+def test_one_bad_request_sends_none() -> None:
+    """It is found before the first is sent."""
+    with pytest.raises(TaskNotSent, match="was not sent"):
+        prepared_many(PREPARE, ["a", object()], None)  # type: ignore[list-item]
+
+
+def test_a_key_that_no_text_can_be_is_refused() -> None:
+    """Lone surrogates have no UTF-8."""
+    with pytest.raises(TaskNotSent, match="surrogates"):
+        prepared(PREPARE, "a", "\ud800")

@@ -1,0 +1,78 @@
+"""The health port of a worker, on a broker in memory."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from kallback.health import Histogram, Phase
+from kallback.kafka import PartitionStanding, Standing, TopicPartition
+from kallback.workers import WorkerCounts
+from kallback.workers.health import HealthServer
+from kallback.workers.probes import Running, liveness, readiness
+
+
+@dataclass
+class Fake:
+    """A worker that says what it is told."""
+
+    phase: Phase = Phase.RUNNING
+    joined: bool = True
+    polled: float = 100.0
+    counts: WorkerCounts = field(default_factory=WorkerCounts)
+    durations: Mapping[str, Histogram] = field(default_factory=dict[str, Histogram])
+
+    def standing(self) -> Standing:
+        """Its one partition has two records that wait."""
+        stands = PartitionStanding(position=3, end=5, window_used=0, window=10)
+        return Standing(
+            joined=self.joined, rebalances=1, polled=self.polled, partitions={TopicPartition("t", 0): stands}
+        )
+
+    def running(self) -> Running:
+        """One task runs."""
+        return Running({"kitchen.prepare": 1}, 7.0, 16)
+
+
+def test_a_worker_that_takes_tasks_is_ready() -> None:
+    """And says how much lies before it."""
+    verdict = readiness(Fake())
+    assert (verdict.ok, verdict.running, verdict.partitions, verdict.lag) == (True, 1, 1, 2)
+
+
+@pytest.mark.parametrize("fake", [Fake(phase=Phase.DRAINING), Fake(phase=Phase.STARTING), Fake(joined=False)])
+def test_a_worker_that_takes_none_is_not_ready_but_alive(fake: Fake) -> None:
+    """A restart would not help."""
+    assert not readiness(fake).ok
+    assert liveness(fake, 100.0).ok
+
+
+def test_a_client_that_has_not_polled_for_long_is_dead() -> None:
+    """That is the one thing that a restart mends."""
+    verdict = liveness(Fake(polled=100.0), 221.0)
+    assert verdict.reasons == ["the Kafka client has not polled for 121 s"]
+
+
+async def test_the_pages_of_a_worker() -> None:
+    """Metrics for Prometheus, verdicts as JSON."""
+    histogram = Histogram((1.0,))
+    histogram.observe(0.5)
+    fake = Fake(polled=time.monotonic(), counts=WorkerCounts(completed=3), durations={"kitchen.prepare": histogram})
+    async with HealthServer(fake, 0) as server:
+        metrics, live, ready = await asyncio.gather(*(get(server, path) for path in ("metrics", "livez", "readyz")))
+    assert 'kallback_worker_records_total{outcome="completed"} 3.0' in metrics.text
+    assert 'kallback_worker_running_tasks{task_type="kitchen.prepare"} 1.0' in metrics.text
+    assert 'kallback_worker_task_duration_seconds_count{task_type="kitchen.prepare"} 1.0' in metrics.text
+    assert 'kallback_worker_partition_lag_records{partition="0",topic="t"} 2.0' in metrics.text
+    assert (live.status_code, ready.status_code) == (200, 200)
+    assert json.loads(ready.text)["phase"] == "running"
+
+
+async def get(server: HealthServer, path: str) -> httpx.Response:
+    """Ask for a page."""
+    async with httpx.AsyncClient() as http:
+        return await http.get(f"http://127.0.0.1:{server.port}/{path}")

@@ -1,0 +1,131 @@
+"""Which work may begin: the total, the limits of task types, and the order within a key. Pure; owned by the loop.
+
+Work that may not begin yet is *held*, in the order of its arrival; whatever leaves makes room for the oldest held
+work that now may begin. A full type or a busy key holds back its own work only.
+
+Held work of one key waits in the *lane* of that key: the lane is taken by the one piece of work that runs or is next,
+the others stand behind it. So finding the next work looks at one piece per task type, however much is held.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+Work = TypeVar("Work")
+
+
+class Place(NamedTuple):
+    """What a piece of work needs to begin.
+
+    Attributes:
+        task_type: counts against this type's limit; None counts against the total only.
+        lane: what has the same lane runs one after another; None for no order.
+    """
+
+    task_type: str | None = None
+    lane: Hashable = None
+
+
+class _Entry(NamedTuple, Generic[Work]):
+    arrival: int
+    place: Place
+    work: Work
+
+
+class Admitted(NamedTuple, Generic[Work]):
+    """Held work that may begin now; its place is taken."""
+
+    place: Place
+    work: Work
+
+
+@dataclass(slots=True)
+class Admission(Generic[Work]):
+    """The books of what runs and what is held.
+
+    Attributes:
+        total: so many may run at a time.
+        limits: so many of a type; a type that is not in it has no limit of its own.
+    """
+
+    total: int
+    limits: Mapping[str, int]
+    _running: int = 0
+    _by_type: dict[str | None, int] = field(init=False, default_factory=dict[str | None, int])
+    _ready: dict[str | None, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
+    _lanes: dict[Hashable, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
+    _arrivals: int = 0
+    _held: int = 0
+
+    @property
+    def free(self) -> int:
+        """How many more may run; below 0 when some were let in beyond the total."""
+        return self.total - self._running
+
+    @property
+    def held(self) -> int:
+        """How much waits."""
+        return self._held
+
+    def let_in(self, place: Place) -> None:
+        """Take a place whatever the limits say: for work that must not wait."""
+        self._running += 1
+        self._by_type[place.task_type] = self._by_type.get(place.task_type, 0) + 1
+
+    def ask(self, place: Place, work: Work) -> bool:
+        """Take a place and return True, or hold the work and return False."""
+        self._arrivals += 1
+        entry = _Entry(self._arrivals, place, work)
+        if place.lane is not None:
+            if place.lane in self._lanes:
+                self._lanes[place.lane].append(entry)
+                self._held += 1
+                return False
+            self._lanes[place.lane] = deque()
+        if self._has_room(place.task_type):
+            self.let_in(place)
+            return True
+        self._ready.setdefault(place.task_type, deque()).append(entry)
+        self._held += 1
+        return False
+
+    def leave(self, place: Place) -> None:
+        """Give a place back; then ask for `next` until there is none."""
+        self._running -= 1
+        self._by_type[place.task_type] -= 1
+        if place.lane is None or place.lane not in self._lanes:
+            return
+        behind = self._lanes[place.lane]
+        if behind:
+            self._ready.setdefault(place.task_type, deque()).append(behind.popleft())
+        else:
+            del self._lanes[place.lane]
+
+    def next(self) -> Admitted[Work] | None:
+        """The oldest held work that may begin, with its place taken; None when there is none."""
+        heads = [queue[0] for name, queue in self._ready.items() if queue and self._has_room(name)]
+        if not heads:
+            return None
+        _, place, work = min(heads, key=lambda head: head.arrival)
+        self._ready[place.task_type].popleft()
+        self._held -= 1
+        self.let_in(place)
+        return Admitted(place, work)
+
+    def give_up(self) -> list[Work]:
+        """Forget and return all that is held."""
+        queues = [*self._ready.values(), *self._lanes.values()]
+        entries = sorted((entry for queue in queues for entry in queue), key=lambda entry: entry.arrival)
+        self._ready.clear()
+        self._lanes.clear()
+        self._held = 0
+        return [entry.work for entry in entries]
+
+    def _has_room(self, task_type: str | None) -> bool:
+        if self._running >= self.total:
+            return False
+        limit = None if task_type is None else self.limits.get(task_type)
+        return limit is None or self._by_type.get(task_type, 0) < limit

@@ -1,0 +1,131 @@
+"""What `/livez` and `/readyz` of a worker say, and why. Pure, but for remembering nothing.
+
+*Live* means that a restart would not help: the loop turns (or nothing would be answered), and the Kafka client polls.
+How long a task takes is its own business: a worker whose places are all taken by long tasks is healthy. An outage of
+Kafka is no reason to restart. A consumer that is stuck is replaced by the worker itself.
+
+*Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from kallback.health import Histogram, Phase
+from kallback.kafka import Standing
+from kallback.workers.counts import WorkerCounts
+
+STUCK_AFTER: Final = 120.0
+"""Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What runs now.
+
+    Attributes:
+        by_type: running tasks by task type.
+        oldest: seconds since the oldest of them began; 0 if none runs.
+        places: how many may run.
+    """
+
+    by_type: Mapping[str, int]
+    oldest: float
+    places: int
+
+
+class Watched(Protocol):
+    """What is looked at: a worker."""
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        ...
+
+    @property
+    def counts(self) -> WorkerCounts:
+        """What it has done."""
+        ...
+
+    @property
+    def durations(self) -> Mapping[str, Histogram]:
+        """How long its functions took, by task type."""
+        ...
+
+    def standing(self) -> Standing | None:
+        """How it stands in its group; None while it has no consumer."""
+        ...
+
+    def running(self) -> Running:
+        """What runs now."""
+        ...
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a probe says.
+
+    Attributes:
+        reasons: why not; empty if `ok`.
+        running: tasks that run.
+        partitions: how many this worker owns; None while it has no consumer.
+        lag: of these; None while any of them is unknown.
+    """
+
+    ok: bool
+    reasons: list[str]
+    phase: Phase
+    running: int
+    partitions: int | None
+    lag: int | None
+
+
+def readiness(worker: Watched) -> Verdict:
+    """Whether tasks are taken now."""
+    standing, reasons = worker.standing(), list[str]()
+    if worker.phase is not Phase.RUNNING:
+        reasons.append(f"the worker is {worker.phase}")
+    elif standing is None or not standing.joined:
+        reasons.append("the consumer group has not given this worker its share yet")
+    return _verdict(worker, standing, reasons)
+
+
+def liveness(worker: Watched, now: float, stuck_after: float = STUCK_AFTER) -> Verdict:
+    """Whether a restart would not help; `now` is of the clock of `Standing.polled`."""
+    standing, reasons = worker.standing(), list[str]()
+    if worker.phase is Phase.RUNNING and standing is not None and now - standing.polled > stuck_after:
+        reasons.append(f"the Kafka client has not polled for {now - standing.polled:.0f} s")
+    return _verdict(worker, standing, reasons)
+
+
+def _verdict(worker: Watched, standing: Standing | None, reasons: list[str]) -> Verdict:
+    lags = [] if standing is None else [each.lag for each in standing.partitions.values()]
+    known = [lag for lag in lags if lag is not None]
+    return Verdict(
+        ok=not reasons,
+        reasons=reasons,
+        phase=worker.phase,
+        running=sum(worker.running().by_type.values()),
+        partitions=None if standing is None else len(lags),
+        lag=sum(known) if standing is not None and len(known) == len(lags) else None,
+    )
+
+
+class Pulse:
+    """A worker's, for the health port."""
+
+    def __init__(self, worker: Watched, monotonic: Callable[[], float]) -> None:
+        self._worker = worker
+        self._monotonic = monotonic
+
+    def look(self) -> None:
+        """Nothing to remember: the client itself says when it polled."""
+
+    def live(self) -> Verdict:
+        """Whether a restart would not help."""
+        return liveness(self._worker, self._monotonic())
+
+    def ready(self) -> Verdict:
+        """Whether tasks are taken now."""
+        return readiness(self._worker)
