@@ -121,14 +121,7 @@ def label(permission: Any) -> str:
     return f"{permission.user}-{permission.operation}-{permission.kind}-{permission.name}".lower()
 
 
-DESCRIBE = "kallback.kafka: `topics create` takes what it may not look up for a topic without partitions"
-CONFIGS = "kallback.kafka: `topics create` lets Kafka's own error through when it may not read a topic's options"
-SILENT = "kallback.kafka: aiokafka retries for ever, and in silence, when the group is refused"
-GAPS = {
-    ("topics", "DESCRIBE", "TOPIC"): DESCRIBE,
-    ("topics", "DESCRIBE_CONFIGS", "TOPIC"): CONFIGS,
-    ("worker", "READ", "GROUP"): SILENT,
-}
+GAPS: dict[tuple[str, str, str], str] = {}
 """Roles that do fail without the permission, but do not say so as they should."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import signal
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from kallback.cli.logs import configure_logs
+from kallback.cli.targets import load_target
 from kallback.protocol.errors import ConfigurationError
 
 
@@ -45,20 +45,10 @@ def load_app(target: str) -> Any:
     Raises:
         ConfigurationError: the text has another shape, or there is no such module or name.
     """
-    module_name, colon, name = target.partition(":")
-    if not (module_name and colon and name):
-        raise ConfigurationError(f"{target!r} does not name an application: write MODULE:NAME, like handler:app")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise ConfigurationError(
-            f"there is no module {module_name!r} here: run the command in the folder that holds it, or install it"
-        ) from None
-    found = getattr(module, name, None)
+    found = load_target(target, what="an application", example="handler:app")
     if not callable(found):
-        raise ConfigurationError(f"{module_name} has no application named {name!r}: write app = restate.app([...])")
+        module, _, name = target.partition(":")
+        raise ConfigurationError(f"{module} has no application named {name!r}: write app = restate.app([...])")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from contextlib import AbstractAsyncContextManager
 
 import click
@@ -10,6 +9,7 @@ import click
 from kallback.cli.health_options import health_host_option, health_port_option
 from kallback.cli.logs import configure_logs
 from kallback.cli.serving import serve
+from kallback.cli.targets import load_target
 from kallback.protocol.errors import ConfigurationError
 from kallback.workers import Client, Worker
 
@@ -70,18 +70,8 @@ def load_worker(target: str) -> Worker:
     Raises:
         ConfigurationError: the text has another shape, or there is no such module, name or worker.
     """
-    module_name, colon, name = target.partition(":")
-    if not (module_name and colon and name):
-        raise ConfigurationError(f"{target!r} does not name a worker: write MODULE:NAME, like kitchen:worker")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise ConfigurationError(
-            f"there is no module {module_name!r} here: run the command in the folder that holds it, or install it"
-        ) from None
-    found = getattr(module, name, None)
+    found = load_target(target, what="a worker", example="kitchen:worker")
     if not isinstance(found, Worker):
-        raise ConfigurationError(f"{module_name} has no kallback.workers.Worker named {name!r}")
+        module, _, name = target.partition(":")
+        raise ConfigurationError(f"{module} has no kallback.workers.Worker named {name!r}")
     return found

@@ -75,10 +75,13 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     return context
 
 
-def translated(error: errors.KafkaError, *, what: str, topic: str | None = None) -> KallbackError:
+def translated(
+    error: errors.KafkaError, *, what: str, topic: str | None = None, group: str | None = None
+) -> KallbackError:
     """Return the error of our tree."""
     code: object = getattr(error, "errno", 0)
-    return error_for(code if isinstance(code, int) else 0, f"{type(error).__name__}: {error}", what=what, topic=topic)
+    number = code if isinstance(code, int) else 0
+    return error_for(number, f"{type(error).__name__}: {error}", what=what, topic=topic, group=group)
 
 
 async def connect(client: Startable, settings: KafkaSettings) -> None:

@@ -3,7 +3,9 @@
 Who owns what: a *reading* (one `getmany` of the partitions that are wanted) runs as a task beside `fetch` and
 puts its records into a `HandOver`, so that cancelling `fetch` loses nothing. `getmany` is asked for exactly the
 partitions of which nothing is held and whose window has room: others keep what aiokafka prefetched. When that
-set changes, the reading is cancelled and begun anew (`getmany` survives cancelling: it takes records last).
+set changes, the reading is cancelled and begun anew (`getmany` survives cancelling: it takes records last). While no
+partition is assigned, a reading of a partition that cannot be is under way: aiokafka tells only whoever calls
+`getmany` why it does not get into the group, and waits with the next try until it has.
 
 Rebalance (eager: every partition goes and comes back): the reading ends first, so that no reading spans two
 assignments; nothing more is handed out; unfinished records get `drain_timeout`; what is done is committed; the
@@ -56,6 +58,7 @@ _READING_MS: Final = 1000
 _COMMIT_PATIENCE: Final = 5.0
 _LOOK: Final = 10.0
 _STALL: Final = 30.0
+_NOWHERE: Final = -1
 
 ClientRecords = dict[ClientPartition, list[ConsumerRecord[bytes | None, bytes | None]]]
 
@@ -184,16 +187,17 @@ class AiokafkaConsumer:
     # Readings.
 
     async def _read(self, inner: AIOKafkaConsumer, limit: int) -> None:
-        """See to it that a reading of the wanted partitions is under way, if any is wanted."""
+        """See to it that a reading of the wanted partitions is under way, or of none while none is assigned."""
         wanted = frozenset(self._hand_over.hungry())
         if self._reading is not None:
             if wanted <= self._wanted or not wanted:
                 return
             await self._end_reading()
             wanted = frozenset(self._hand_over.hungry())
-        if wanted:
+        if wanted or not self._next:
             self._wanted = wanted
             partitions = [ClientPartition(each.topic, each.partition) for each in wanted]
+            partitions = partitions or [ClientPartition(self._topics[0], _NOWHERE)]
             self._reading = asyncio.create_task(
                 inner.getmany(*partitions, timeout_ms=_READING_MS, max_records=min(limit, self._options.held_records)),
                 name="kallback-reading",
@@ -201,10 +205,10 @@ class AiokafkaConsumer:
             self._reading.add_done_callback(self._read_over)
 
     async def _end_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
-            self._reading = None
+        reading, self._reading = self._reading, None  # while this one ends, another may begin
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
 
     def _read_over(self, reading: asyncio.Task[ClientRecords]) -> None:
         if self._reading is reading:
@@ -217,7 +221,8 @@ class AiokafkaConsumer:
             for partition, messages in reading.result().items():
                 self._admit(_ours(partition), messages)
         elif isinstance(error, errors.KafkaError):
-            self._failure = translated(error, what=f"reading {', '.join(self._topics)}", topic=self._topics[0])
+            what = f"reading {', '.join(self._topics)}"
+            self._failure = translated(error, what=what, topic=self._topics[0], group=self._group)
         elif not self._stopped:
             self._failure = KafkaUnavailableError(f"the Kafka client failed ({error!r}); start a new consumer")
 
@@ -259,6 +264,7 @@ class AiokafkaConsumer:
         self._hand_over.forget(partitions)
         for partition in partitions:
             self._next.pop(partition, None)
+        self._arrived.set()  # fetch hears from now on why the group cannot be joined again, if so
 
     async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions."""

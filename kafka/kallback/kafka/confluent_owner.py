@@ -210,7 +210,7 @@ class Owner(threading.Thread):
             self._fail(error)
         elif error.code() in PERMANENT_FOR_A_CLIENT:
             what = f"reading {topic or ', '.join(self._topics)}"
-            self.failure = error_for(error.code(), error.str(), what=what, topic=topic)
+            self.failure = error_for(error.code(), error.str(), what=what, topic=topic, group=self._group)
             self.wake()
         else:
             log.warning("kafka consumer trouble", code=error.name(), detail=error.str())
@@ -218,7 +218,8 @@ class Owner(threading.Thread):
     def _fail(self, error: KafkaError) -> None:
         instance = self._options.group_instance_id
         what = f"reading {', '.join(self._topics)}" + (f" as instance {instance!r}" if instance else "")
-        self.failure = error_for(fatal_code(error.code(), error.str()), error.str(), what=what)
+        code = fatal_code(error.code(), error.str())
+        self.failure = error_for(code, error.str(), what=what, group=self._group)
         self._closing = True
         self.wake()
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent_client import Troubles, build, confluent_config, first_contact
@@ -14,10 +15,10 @@ from kallback.kafka.topics import Created, Differs, Existed
 from kallback.protocol.errors import ConfigurationError
 
 from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # isort: skip
+from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, ResourceType  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from kallback.kafka.topics import TopicFinding, TopicSpec
     from kallback.settings import KafkaSettings
@@ -73,15 +74,36 @@ def _finding(
 
 
 def _differences(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> tuple[str, ...]:
-    patience = settings.connect_timeout
-    found = len(admin.list_topics(spec.name, patience).topics[spec.name].partitions)
+    found = _partitions(admin, settings, spec.name)
     differences = [] if found == spec.partitions else [f"partitions: {found}, wanted {spec.partitions}"]
     if spec.config:
-        resource = ConfigResource(ResourceType.TOPIC, spec.name)
-        (future,) = admin.describe_configs([resource], request_timeout=patience).values()
-        config = future.result()
+        config = _options(admin, settings, spec.name)
         for option, wanted in spec.config.items():
             actual = config[option].value if option in config else None
             if actual != wanted:
                 differences.append(f"{option}: {actual}, wanted {wanted}")
     return tuple(differences)
+
+
+def _partitions(admin: AdminClient, settings: KafkaSettings, topic: str) -> int:
+    with _described(f"looking up {topic!r} (DESCRIBE)"):
+        found = admin.list_topics(topic, settings.connect_timeout).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+    return len(found.partitions)
+
+
+def _options(admin: AdminClient, settings: KafkaSettings, topic: str) -> dict[str, ConfigEntry]:
+    with _described(f"looking up the options of {topic!r} (DESCRIBE_CONFIGS)"):
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        (future,) = admin.describe_configs([resource], request_timeout=settings.connect_timeout).values()
+        return cast("dict[str, ConfigEntry]", future.result())
+
+
+@contextmanager
+def _described(what: str) -> Generator[None]:
+    """Raise errors of our tree; a topic that exists but is unknown is not missing, the broker has yet to hear of it."""
+    try:
+        yield
+    except KafkaException as error:
+        raise error_for(error.args[0].code(), error.args[0].str(), what=what) from None

@@ -109,7 +109,7 @@ class Consumer(Protocol):
 
         Raises:
             MissingTopicError: a topic was deleted.
-            AccessDeniedError: a permission or the credentials were withdrawn.
+            AccessDeniedError: this user may not be in the group, or a permission or the credentials were withdrawn.
             KafkaUnavailableError: this consumer cannot go on; stop it and start another.
         """
         ...

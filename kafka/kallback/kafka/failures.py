@@ -25,6 +25,7 @@ _MISSING_TOPIC: Final = frozenset({3, -188, -190})
 _INVALID_TOPIC: Final = frozenset({17})
 _TOO_LARGE: Final = frozenset({10, 18})
 _DENIED: Final = frozenset({29, 30, 31, 53})
+_DENIED_GROUP: Final = frozenset({30})
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})
 _UNRELEASED_MEMBER: Final = frozenset({111})
@@ -91,7 +92,7 @@ PERMANENT_FOR_A_CLIENT: Final = _DENIED | _BAD_CREDENTIALS | _MISSING_TOPIC | _I
 """What a running consumer tells its caller; everything else the clients retry themselves."""
 
 
-def error_for(code: int, text: str, *, what: str, topic: str | None = None) -> KallbackError:
+def error_for(code: int, text: str, *, what: str, topic: str | None = None, group: str | None = None) -> KallbackError:
     """Return the error of our tree for one of Kafka's.
 
     Args:
@@ -99,9 +100,12 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None) -> K
         text: the client's words.
         what: what was tried, to begin the sentence with: `sending to 'orders'`.
         topic: the topic concerned, if one is.
+        group: the consumer group concerned, if one is.
     """
     if code in _MISSING_TOPIC and topic is not None:
         return missing_topic(topic)
+    if code in _DENIED_GROUP and group is not None:
+        return denied_group(group, what=what)
     for codes, kind, remedy in _REMEDIES:
         if code in codes:
             return kind(f"{what} failed ({text}): {remedy}")
@@ -116,6 +120,14 @@ def fatal_code(code: int, text: str) -> int:
 def missing_topic(topic: str) -> MissingTopicError:
     """Return the error for a topic that is not there."""
     return MissingTopicError(f"Kafka topic {topic!r} does not exist; create it with: kallback topics create {topic}")
+
+
+def denied_group(group: str, *, what: str) -> AccessDeniedError:
+    """Return the error for a consumer group that this user may not be in; the clients do not say which group it is."""
+    return AccessDeniedError(
+        f"{what} failed (Group authorization failed): this user has no READ on the consumer group {group!r}; "
+        "let an administrator add the missing ACL"
+    )
 
 
 def unreachable(settings: KafkaSettings, detail: str = "") -> KafkaUnavailableError:

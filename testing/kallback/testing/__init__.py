@@ -1,4 +1,4 @@
-"""For tests on real servers: Kafka and Restate that start in seconds, services served from the test, clients for both.
+"""For tests: without servers (`run_task`, `HandlerTest`), and on real ones that start in seconds.
 
 Also the pytest plugin with the fixtures (`kallback.testing.pytest_plugin`) and `kallback dev`. pytest imports this
 package wherever kallback is installed, so every name is loaded at its first use.
@@ -13,32 +13,43 @@ from kallback.protocol.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from kallback.testing.dev import run_dev
-    from kallback.testing.errors import NoServerError, NotOursError, ServerStartError
+    from kallback.testing.errors import NoServerError, NotOursError, NotPlayedError, ServerStartError, StuckHandlerError
+    from kallback.testing.handler_test import HandlerTest
     from kallback.testing.restate_clients import Admin, Ingress, RestateError
+    from kallback.testing.scripts import Script, ScriptedWorker, SentTask
     from kallback.testing.servers import KafkaServer, RestateServer, Server
     from kallback.testing.services import Endpoint, ServiceProcess, serve_endpoint
     from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_kafka, start_restate, start_stack
+    from kallback.testing.task_runs import TaskRun, run_task
     from kallback.testing.topics import TopicFactory
     from kallback.testing.waiting import eventually
 
 _HOMES: Final = {
     "Admin": "restate_clients",
     "Endpoint": "services",
+    "HandlerTest": "handler_test",
     "Ingress": "restate_clients",
     "KafkaOptions": "stack",
     "KafkaServer": "servers",
     "NoServerError": "errors",
     "NotOursError": "errors",
+    "NotPlayedError": "errors",
     "RestateError": "restate_clients",
     "RestateOptions": "stack",
     "RestateServer": "servers",
+    "Script": "scripts",
+    "ScriptedWorker": "scripts",
+    "SentTask": "scripts",
     "Server": "servers",
     "ServerStartError": "errors",
     "ServiceProcess": "services",
     "Stack": "stack",
+    "StuckHandlerError": "errors",
+    "TaskRun": "task_runs",
     "TopicFactory": "topics",
     "eventually": "waiting",
     "run_dev": "dev",
+    "run_task": "task_runs",
     "serve_endpoint": "services",
     "start_kafka": "stack",
     "start_restate": "stack",
@@ -48,21 +59,29 @@ _HOMES: Final = {
 __all__ = [
     "Admin",
     "Endpoint",
+    "HandlerTest",
     "Ingress",
     "KafkaOptions",
     "KafkaServer",
     "NoServerError",
     "NotOursError",
+    "NotPlayedError",
     "RestateError",
     "RestateOptions",
     "RestateServer",
+    "Script",
+    "ScriptedWorker",
+    "SentTask",
     "Server",
     "ServerStartError",
     "ServiceProcess",
     "Stack",
+    "StuckHandlerError",
+    "TaskRun",
     "TopicFactory",
     "eventually",
     "run_dev",
+    "run_task",
     "serve_endpoint",
     "start_kafka",
     "start_restate",

@@ -40,6 +40,14 @@ def test_each_code_has_its_error_and_remedy(code: int, kind: type[KallbackError]
     assert remedy in str(error)
 
 
+def test_a_refused_group_is_named() -> None:
+    """Neither client's words say which group it is, nor what it takes."""
+    error = error_for(30, "words", what="reading orders", group="kitchen")
+    assert type(error) is AccessDeniedError
+    assert "READ on the consumer group 'kitchen'" in str(error)
+    assert str(error).endswith("let an administrator add the missing ACL")
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -128,6 +128,17 @@ class Worker:
         """The registered task types."""
         return tuple(function.task_type for function in self._functions.values())
 
+    def function_of(self, task_type: TaskType[Any, Any]) -> TaskFunction:
+        """The function that does a task type, with how it is registered: `kallback.testing.run_task` calls it.
+
+        Raises:
+            ConfigurationError: none is registered.
+        """
+        function = self._functions.get(task_type.name)
+        if function is None:
+            raise ConfigurationError(f"worker {self.group!r} has no function for {task_type.name}: register one")
+        return function
+
     @property
     def phase(self) -> Phase:
         """Where in its life it is."""
