@@ -24,6 +24,9 @@ LOOPBACK: Final = "127.0.0.1"
 GRACE: Final = 1.0
 """Seconds that open handlers get at the end: Restate goes on with them elsewhere, so there is no reason to wait."""
 
+_PATIENCE: Final = 1.0
+"""Seconds more until hypercorn is cancelled: a stream that is opened while it ends can make it wait for ever."""
+
 
 def end_on_signals(end: asyncio.Event, *signals: signal.Signals) -> None:
     """Have these set `end`. Restate's SDK replaces a plain handler for SIGTERM by its own, at its first request."""
@@ -47,7 +50,19 @@ async def serve_app(
     config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
     config.errorlog = log
     config.graceful_timeout = GRACE
-    await serve(_Whole(app), config, shutdown_trigger=end.wait)
+    serving = asyncio.create_task(serve(_Whole(app), config, shutdown_trigger=end.wait), name="kallback-serving")
+    ending = asyncio.create_task(end.wait(), name="kallback-serving-ends")
+    try:
+        await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if end.is_set():
+            await asyncio.wait({serving}, timeout=GRACE + _PATIENCE)
+    finally:
+        ending.cancel()
+        serving.cancel()
+        await asyncio.wait({serving, ending})
+    failure = None if serving.cancelled() else serving.exception()
+    if failure is not None and not end.is_set():
+        raise failure
 
 
 class _Whole:
