@@ -15,17 +15,38 @@ from restate.server import install_shutdown_hook
 from kallback.protocol.errors import MissingExtraError
 
 try:
+    from h2.events import DataReceived, Event
+    from hypercorn import protocol
     from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half is untyped
     from hypercorn.config import Config
+    from hypercorn.protocol.h2 import H2Protocol
 except ModuleNotFoundError as error:
     raise MissingExtraError('hypercorn is not installed: pip install "kallback[service]"') from error
+
+
+class _Guarded(H2Protocol):
+    """Hypercorn's HTTP/2 without its issue 329: while it ends it resets new streams, and falls over their data.
+
+    Restate opens one whenever an invocation is due; the connection then died with every handler on it, and hypercorn
+    waited for ever for what it had forgotten.
+    """
+
+    async def _handle_events(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
+                self.connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
+            else:
+                await super()._handle_events([event])
+
+
+protocol.H2Protocol = _Guarded  # type: ignore[attr-defined] # hypercorn looks it up there; there is no other way
 
 LOOPBACK: Final = "127.0.0.1"
 GRACE: Final = 1.0
 """Seconds that open handlers get at the end: Restate goes on with them elsewhere, so there is no reason to wait."""
 
 _PATIENCE: Final = 1.0
-"""Seconds more until hypercorn is cancelled: a stream that is opened while it ends can make it wait for ever."""
+"""Seconds more until hypercorn is cancelled, whatever it waits for then."""
 
 
 def end_on_signals(end: asyncio.Event, *signals: signal.Signals) -> None:
