@@ -65,6 +65,7 @@ integration: servers
 
 # These need a Docker engine and skip without one (KALLBACK_REQUIRE_SERVERS=1: fail). Left out are tests of local processes.
 ON ?= tests/integration
+COMPOSE ?= tests/containers
 test-containers: setup
 	@mkdir -p $(REPORTS)/containers
 	KALLBACK_TEST_SERVERS=containers $(BIN)/pytest $(ON) -m "not local_servers" --junitxml=$(REPORTS)/containers/integration.xml
@@ -72,7 +73,7 @@ test-containers: setup
 
 test-compose: setup
 	@mkdir -p $(REPORTS)/containers
-	$(BIN)/pytest tests/containers --junitxml=$(REPORTS)/containers/compose.xml
+	$(BIN)/pytest $(COMPOSE) --junitxml=$(REPORTS)/containers/compose.xml
 	@$(BIN)/python scripts/skipped.py $(REPORTS)/containers
 
 setup: .venv/ready
