@@ -18,8 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from kallback.bridge.dispatch import Dispatcher, Judgement, Listener
 from kallback.bridge.fetching import Fetcher
@@ -39,11 +38,12 @@ from kallback.bridge.verify import Trust
 from kallback.health import Phase
 from kallback.kafka import Consumer, DeadLetters, Standing
 from kallback.settings import Settings, named_log
+from kallback.settings.lifecycle import StartStop
 
 _log: Final = named_log("kallback.bridge")
 
 
-class Bridge:
+class Bridge(StartStop):
     """One bridge of a group; several share the results topic's partitions.
 
         await Bridge(Settings.from_env()).run()
@@ -248,17 +248,6 @@ class Bridge:
         outcomes = [topics.outcomes] if self._options.outcomes else []
         progress = [topics.progress] if self._options.progress else []
         return [topics.results, topics.dead_letters, *outcomes, *progress]
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
 
 def _summary(stats: Stats) -> dict[str, int]:

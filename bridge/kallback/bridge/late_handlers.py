@@ -21,7 +21,7 @@ from kallback.bridge.flights import Arrival, Patience, Setback
 from kallback.bridge.http_connection import HttpAnswer, HttpResult
 from kallback.bridge.late import HANDLED, LATE, LateResult, ToHandler
 from kallback.bridge.parking import Parking
-from kallback.bridge.replies import Accepted, Rejected, Reply, Retry
+from kallback.bridge.replies import Accepted, Rejected, Reply, Retry, said_in
 from kallback.bridge.restate_http import RestateHttp
 from kallback.bridge.settling import Ending
 from kallback.bridge.shared import Shared
@@ -111,8 +111,7 @@ def _read(handler: ToHandler, result: HttpResult) -> Reply:
         return Retry("unreachable", str(result))
     if result.status in _TAKEN:
         return Accepted()
-    said = " ".join(result.body[:200].decode("utf-8", "replace").split())
-    detail = f"the handler {handler} for late results answers {result.status}: {said}"
+    detail = f"the handler {handler} for late results answers {result.status}: {said_in(result.body)}"
     return Rejected(detail) if result.status in _REFUSED else Retry(str(result.status), detail)
 
 

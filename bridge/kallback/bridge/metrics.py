@@ -6,15 +6,12 @@ stands here. Labels are task types of verified tokens (bounded, see `tallies.py`
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import metadata
 from typing import Final, Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
@@ -25,7 +22,7 @@ from kallback.bridge.probes import Watched, readiness
 from kallback.bridge.progress import Fate
 from kallback.bridge.room import Backlog
 from kallback.bridge.triage import REJECTED
-from kallback.health.exposition import family_of
+from kallback.health.exposition import build_of, family_of
 from kallback.kafka import PartitionStanding, TopicPartition
 from kallback.protocol import Unusable, Unverified
 
@@ -65,8 +62,7 @@ class BridgeCollector(Collector):
             self._bridge.stats.tallies.latencies,
         )
         yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._bridge).ok))
-        versions = {"version": metadata.version("kallback"), "python": platform.python_version()}
-        yield InfoMetricFamily(f"{PREFIX}build", "What runs.", versions)
+        yield build_of(PREFIX)
 
     def _flow(self) -> Iterator[Metric]:
         stats, backlog = self._bridge.stats, self._bridge.backlog()

@@ -118,14 +118,12 @@ class Liveness:
 
 def _verdict(bridge: Watched, reasons: list[str]) -> Verdict:
     standing = bridge.standing()
-    lags = [] if standing is None else [each.lag for each in standing.partitions.values()]
-    known = [lag for lag in lags if lag is not None]
     return Verdict(
         ok=not reasons,
         reasons=reasons,
         phase=bridge.phase,
         in_flight=bridge.stats.in_flight,
-        partitions=None if standing is None else len(lags),
-        lag=sum(known) if standing is not None and len(known) == len(lags) else None,
+        partitions=None if standing is None else len(standing.partitions),
+        lag=None if standing is None else standing.lag,
         restate="away" if bridge.stats.away else "available",
     )

@@ -133,8 +133,13 @@ def _refusal(body: bytes) -> str | None:
     return refusal.message[:_EXCERPT]
 
 
+def said_in(body: bytes) -> str:
+    """The beginning of what an answer says, on one line."""
+    return " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
+
+
 def _excerpt(body: bytes) -> str:
-    text = " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
+    text = said_in(body)
     return f" ({text})" if text.isprintable() and text else ""
 
 

@@ -15,6 +15,7 @@ import msgspec
 from kallback.bridge.http_connection import HttpAnswer, HttpResult
 from kallback.bridge.ingress import JSON
 from kallback.bridge.progress import News
+from kallback.bridge.replies import said_in
 from kallback.bridge.restate_http import RestateHttp
 from kallback.protocol import MARKS, MONITOR, Heard, Marks
 from kallback.settings import RestateSettings
@@ -96,8 +97,7 @@ def _read(result: HttpResult) -> tuple[Hearing, str]:
         return Hearing.FAILED, str(result)
     if result.status in _TAKEN:
         return Hearing.TAKEN, ""
-    said = " ".join(result.body[:200].decode("utf-8", "replace").split())
-    detail = f"Restate answers {result.status}: {said}"
+    detail = f"Restate answers {result.status}: {said_in(result.body)}"
     if result.status == _MISSING:
         return Hearing.MISSING, detail
     return (Hearing.REFUSED if result.status in _REFUSED else Hearing.FAILED), detail

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from importlib import metadata
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -26,6 +28,12 @@ def exposition(collector: Collector) -> Metrics:
         return encode(registry), content_type
 
     return expose
+
+
+def build_of(prefix: str) -> InfoMetricFamily:
+    """Which versions run."""
+    versions = {"version": metadata.version("kallback"), "python": platform.python_version()}
+    return InfoMetricFamily(f"{prefix}build", "What runs.", versions)
 
 
 def family_of(name: str, text: str, label: str, histograms: Mapping[str, Histogram]) -> HistogramMetricFamily:

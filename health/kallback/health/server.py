@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 import msgspec
 
 from kallback.health.pages import Page, PageServer
+from kallback.settings.lifecycle import StartStop
 
 LOOPBACK: Final = "127.0.0.1"
 _LOOK: Final = 1.0
@@ -48,7 +48,7 @@ class Pulse(Protocol):
         ...
 
 
-class HealthServer:
+class HealthServer(StartStop):
     """Serves the health of one process.
 
     Args:
@@ -95,17 +95,6 @@ class HealthServer:
         while True:
             self._pulse.look()
             await asyncio.sleep(_LOOK)
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
 
 def _page(verdict: Verdict) -> Page:

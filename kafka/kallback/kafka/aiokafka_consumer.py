@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka_client import adopt_abandoned_commits, connect, require_topics, translated
 from kallback.kafka.aiokafka_ends import Ends
@@ -37,6 +37,7 @@ from kallback.kafka.records import Record, TopicPartition
 from kallback.kafka.standing import Standing
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
+from kallback.settings.lifecycle import StartStop
 
 from aiokafka import (  # isort: skip - the check comes first
     AIOKafkaConsumer,
@@ -48,7 +49,6 @@ from aiokafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from kallback.settings import KafkaSettings
 
@@ -63,7 +63,7 @@ _NOWHERE: Final = -1
 ClientRecords = dict[ClientPartition, list[ConsumerRecord[bytes | None, bytes | None]]]
 
 
-class AiokafkaConsumer:
+class AiokafkaConsumer(StartStop):
     """A `Consumer` on aiokafka."""
 
     def __init__(
@@ -325,17 +325,6 @@ class AiokafkaConsumer:
         except (KallbackError, TimeoutError) as error:
             log.warning("joining anew failed: the next fetch says so", detail=str(error))
         self._arrived.set()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -12,18 +12,17 @@ record: the producer inside is then replaced, and the failed send says "try agai
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka_client import aiokafka_config, connect, translated
 from kallback.kafka.failures import missing_topic, unreachable
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
 
 from aiokafka import AIOKafkaProducer, errors  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from kallback.settings import KafkaSettings
 
 _UNKNOWN_TOPIC_PATIENCE: Final = 5.0
@@ -39,7 +38,7 @@ _BROKEN: Final = (
 )
 
 
-class AiokafkaProducer:
+class AiokafkaProducer(StartStop):
     """A `Producer` for one event loop."""
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -115,14 +114,3 @@ class AiokafkaProducer:
                 return
             self._inner = None
         await broken.stop()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()

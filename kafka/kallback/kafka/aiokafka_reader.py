@@ -12,18 +12,17 @@ the last offsets of a topic may be transaction markers or compacted away.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka_client import aiokafka_config, connect, require_topics, translated, within
 from kallback.kafka.aiokafka_member import record_of
 from kallback.kafka.failures import unreachable
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
 
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from aiokafka import TopicPartition as ClientPartition
 
     from kallback.kafka.records import Record
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _LOOK: Final = 0.02
 
 
-class AiokafkaReader:
+class AiokafkaReader(StartStop):
     """A `TopicReader`.
 
     Args:
@@ -122,17 +121,6 @@ class AiokafkaReader:
                 raise unreachable(self._settings) from None
             if reached:
                 del self._ends[partition]
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
 
 async def _assigned(inner: AIOKafkaConsumer) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kallback.kafka.failures import PERMANENT_FOR_A_CLIENT, error_for, missing_extra, missing_topic, unreachable
 from kallback.protocol.errors import ConfigurationError, KallbackError
@@ -14,6 +14,7 @@ from kallback.settings import named_log
 
 try:
     from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
 except ModuleNotFoundError as error:
     raise missing_extra("confluent-kafka", "sdk", "bridge") from error
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import Consumer, Producer
-    from confluent_kafka.admin import AdminClient, ClusterMetadata
+    from confluent_kafka.admin import ClusterMetadata
 
     from kallback.settings import KafkaSettings
 
@@ -96,6 +97,14 @@ def build(kind: Callable[[dict[str, Value]], T], config: dict[str, Value]) -> T:
         raise ConfigurationError(
             f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
         ) from None
+
+
+def admin_client(settings: KafkaSettings, troubles: Troubles) -> AdminClient:
+    """Make an admin client that tells its errors there; nothing is contacted yet."""
+    return build(
+        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
+        confluent_config(settings, {}),
+    )
 
 
 class Troubles:

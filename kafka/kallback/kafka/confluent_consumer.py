@@ -27,23 +27,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from kallback.kafka.confluent_client import first_contact
 from kallback.kafka.confluent_owner import Owner
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from kallback.kafka.records import Record, TopicPartition
     from kallback.settings import KafkaSettings
 
 
-class ConfluentConsumer:
+class ConfluentConsumer(StartStop):
     """A `Consumer` on librdkafka: cooperative rebalances, heartbeats in the background."""
 
     def __init__(
@@ -125,14 +125,3 @@ class ConfluentConsumer:
         if self._owner is None or self._stopped:
             raise KafkaUnavailableError("this consumer is not running; start one first")
         return self._owner
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent_client import Troubles, build, confluent_config, log
+from kallback.kafka.confluent_client import Troubles, admin_client, log
 from kallback.kafka.confluent_member import client_partition, ours
 from kallback.kafka.note_book import Commit
 from kallback.kafka.records import TopicPartition
@@ -40,10 +40,7 @@ def committed_notes(
         return {}
     deadline = time.monotonic() + _PATIENCE
     troubles = Troubles(settings.client_id)
-    admin = build(
-        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
-        confluent_config(settings, {}),
-    )
+    admin = admin_client(settings, troubles)
     asked = ConsumerGroupTopicPartitions(group, [client_partition(each) for each in partitions])
     while True:
         try:

@@ -19,18 +19,17 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent_client import Troubles, Value, build, confluent_config, first_contact, log
 from kallback.kafka.failures import error_for
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from kallback.settings import KafkaSettings
 
 Ack = tuple["asyncio.Future[Position]", OutgoingRecord, KafkaError | None, Message]
@@ -106,7 +105,7 @@ class _Client:
                 log.debug("acknowledgements for a closed event loop", count=len(batch))
 
 
-class ConfluentProducer:
+class ConfluentProducer(StartStop):
     """A `Producer` that several event loops may use at once; it connects at the first `send` or `start`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -177,17 +176,6 @@ class ConfluentProducer:
             if self._client is None or self._client.troubles.fatal:
                 self._client = _Client(self._settings)
             return self._client
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
 
 def _settle(batch: list[Ack]) -> None:

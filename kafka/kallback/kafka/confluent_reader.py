@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from kallback.kafka.confluent_log import ConfluentLog
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from kallback.kafka.records import Record
     from kallback.settings import KafkaSettings
 
 
-class ConfluentReader:
+class ConfluentReader(StartStop):
     """A `TopicReader`.
 
     Args:
@@ -93,14 +92,3 @@ class ConfluentReader:
     def _look_for_the_end(self, source: ConfluentLog) -> None:
         if not source.ends and self._reading is None:
             self._caught_up.set()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent_client import Troubles, build, confluent_config, first_contact
+from kallback.kafka.confluent_client import Troubles, admin_client, first_contact
 from kallback.kafka.failures import error_for
 from kallback.kafka.topics import Created, Differs, Existed
 from kallback.protocol.errors import ConfigurationError
@@ -39,10 +39,7 @@ async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
 def connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
     """An admin client that has reached a broker, and these topics; blocks."""
     troubles = Troubles(settings.client_id)
-    admin = build(
-        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
-        confluent_config(settings, {}),
-    )
+    admin = admin_client(settings, troubles)
     first_contact(admin, settings, troubles, topics=names)
     return admin
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.failures import missing_topic
@@ -18,13 +18,13 @@ from kallback.kafka.noted_handover import new_hand_over
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
 from kallback.kafka.standing import Standing
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from types import TracebackType
 
 
-class MemoryProducer:
+class MemoryProducer(StartStop):
     """A `Producer` that writes to a `MemoryBroker`."""
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -48,19 +48,8 @@ class MemoryProducer:
         await asyncio.sleep(0)
         return position
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
-
-class MemoryConsumer:
+class MemoryConsumer(StartStop):
     """A `Consumer` that reads from a `MemoryBroker`."""
 
     def __init__(
@@ -196,17 +185,6 @@ class MemoryConsumer:
                 self._next[partition] = (epoch, records[-1].offset + 1)
                 self._hand_over.put(partition, records)
         return found
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
 
 def _under(epoch: int, record: Record) -> Record:

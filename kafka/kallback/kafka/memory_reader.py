@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
 
 from kallback.kafka.failures import missing_topic
 from kallback.kafka.memory_broker import MemoryBroker
 from kallback.kafka.records import Record, TopicPartition
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from kallback.settings.lifecycle import StartStop
 
 
-class MemoryReader:
+class MemoryReader(StartStop):
     """A `TopicReader` that reads from a `MemoryBroker`."""
 
     def __init__(self, broker: MemoryBroker, topic: str, *, since_ms: int | None = None) -> None:
@@ -63,14 +60,3 @@ class MemoryReader:
             self._next[partition] = offset + len(new)
             found += [each for each in new if self._since_ms is None or each.timestamp_ms >= self._since_ms]
         return found
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()

@@ -51,3 +51,10 @@ class Standing(msgspec.Struct, frozen=True):
     rebalances: int
     polled: float
     partitions: Mapping[TopicPartition, PartitionStanding]
+
+    @property
+    def lag(self) -> int | None:
+        """Of all these partitions; None while that of any is unknown."""
+        lags = [each.lag for each in self.partitions.values()]
+        known = [lag for lag in lags if lag is not None]
+        return sum(known) if len(known) == len(lags) else None

@@ -91,7 +91,8 @@ class Callbacks(Collecting):
     def services(self) -> list[Service | VirtualObject]:
         """The Restate services to bind next to your own: `NotifierService`, `TaskMonitor`, `ConsumedMarks`.
 
-        Tasks of a type with `start_timeout` or `heartbeat_every` wait for ever to be sent where they are not bound.
+        Bind them where task types have a `start_timeout` or `heartbeat_every`: while Restate does not know them,
+        it tries the handlers that ask for them again and again.
         """
         return [*self._services]
 

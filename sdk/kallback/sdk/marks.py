@@ -13,18 +13,16 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
-from restate import ObjectContext, ObjectSharedContext, TerminalError, VirtualObject
+from restate import ObjectContext, ObjectSharedContext, VirtualObject
 from restate.serde import BytesSerde
 
 from kallback.protocol import MARKS, Marks
-from kallback.sdk.errors import BAD_REQUEST
-from kallback.sdk.serdes import StepSerde
+from kallback.sdk.serdes import StepSerde, read_body
 from kallback.sdk.watching import merged
 
 _BYTES: Final = BytesSerde()
 _STATE: Final = StepSerde[Marks](Marks)
 _KEY: Final = "marks"
-_REPORT: Final = msgspec.json.Decoder(Marks)
 
 
 class ConsumedMarks(VirtualObject):
@@ -43,7 +41,7 @@ class ConsumedMarks(VirtualObject):
         async def report(ctx: ObjectContext, body: bytes) -> None:
             """Take the marks of one bridge."""
             known = await ctx.get(_KEY, serde=_STATE)
-            ctx.set(_KEY, merged(known, _decode(body)), _STATE)
+            ctx.set(_KEY, merged(known, read_body(body, Marks, what="marks")), _STATE)
 
         async def read(ctx: ObjectSharedContext) -> bytes:
             """Tell the highest mark of each partition; of an unknown topic, none of no partitions."""
@@ -51,10 +49,3 @@ class ConsumedMarks(VirtualObject):
 
         self.handler(input_serde=_BYTES)(report)
         self.handler(kind="shared", output_serde=_BYTES)(read)
-
-
-def _decode(body: bytes) -> Marks:
-    try:
-        return _REPORT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise TerminalError(f"the body is no marks: {error}", BAD_REQUEST) from None

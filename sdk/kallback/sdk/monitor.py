@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from restate import ObjectContext, ObjectSharedContext, TerminalError, VirtualObject
@@ -44,7 +44,7 @@ from kallback.protocol import (
 )
 from kallback.sdk.errors import BAD_REQUEST, UnknownTask
 from kallback.sdk.mint import Clock
-from kallback.sdk.serdes import StepSerde
+from kallback.sdk.serdes import StepSerde, read_body
 from kallback.sdk.watching import (
     AtRest,
     Expired,
@@ -62,7 +62,6 @@ from kallback.sdk.watching import (
     weigh,
 )
 
-T = TypeVar("T")
 _BYTES: Final = BytesSerde()
 _STATE: Final = StepSerde[Watched](Watched)
 _KEY: Final = "watched"
@@ -100,14 +99,14 @@ class TaskMonitor(VirtualObject):
     async def _watch(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Watch over an attempt that is sent next; the answer is the last heartbeat's details, or empty."""
         known = await ctx.get(_KEY, serde=_STATE)
-        watched = begin(known, _decoded(body, Watch))
+        watched = begin(known, read_body(body, Watch))
         ctx.set(_KEY, watched, _STATE)
         self._arm(ctx, watched, first_look(watched))
         return bytes(watched.details)
 
     async def _progress(self, ctx: ObjectContext, body: bytes) -> None:
         """Take a sign of life; of an attempt that is not the present one, or of no known task, it says nothing."""
-        heard = _decoded(body, Heard)
+        heard = read_body(body, Heard)
         token = self._verified(heard, ctx.key())
         known = await ctx.get(_KEY, serde=_STATE)
         if known is None or token.attempt != known.watch.attempt:
@@ -120,13 +119,13 @@ class TaskMonitor(VirtualObject):
     async def _alarm(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Look whether the attempt was heard of."""
         watched = await ctx.get(_KEY, serde=_STATE)
-        if watched is not None and watched.generation == _decoded(body, _Alarm).generation:
+        if watched is not None and watched.generation == read_body(body, _Alarm).generation:
             await self._look(ctx, watched)
         return b""
 
     async def _confirm(self, ctx: ObjectContext, body: bytes) -> bytes:
         """Fail the attempt if it was not heard of meanwhile."""
-        watched, suspicion = await ctx.get(_KEY, serde=_STATE), _decoded(body, Suspicion)
+        watched, suspicion = await ctx.get(_KEY, serde=_STATE), read_body(body, Suspicion)
         if watched is None or watched.generation != suspicion.generation:
             return b""
         if confirmed(watched, suspicion):
@@ -172,7 +171,7 @@ class TaskMonitor(VirtualObject):
             ctx.generic_send(MONITOR, "alarm", alarm, key=ctx.key(), send_delay=delay)
 
     async def _marks(self, ctx: ObjectContext, topic: str) -> Marks:
-        return _decoded(await ctx.generic_call(MARKS, "read", b"", key=topic), Marks)
+        return read_body(await ctx.generic_call(MARKS, "read", b"", key=topic), Marks)
 
     async def _now_ms(self, ctx: ObjectContext) -> int:
         async def now() -> int:
@@ -189,10 +188,3 @@ class TaskMonitor(VirtualObject):
         if token.task_id != key:
             raise TerminalError("the token is another task's", BAD_REQUEST)
         return token
-
-
-def _decoded(body: bytes, declared: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=declared)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TerminalError(f"the body is no {declared.__name__}: {error}", BAD_REQUEST) from None

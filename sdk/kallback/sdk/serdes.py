@@ -25,6 +25,7 @@ from kallback.protocol import (
 )
 from kallback.sdk.errors import (
     BAD_GATEWAY,
+    BAD_REQUEST,
     NOT_AN_ENVELOPE,
     STALE_RESULT,
     UNDECODABLE_RESULT,
@@ -97,6 +98,18 @@ class EnvelopeSerde(Serde[Result]):
 
     def _whose(self) -> _Whose:
         return {"task_type": self._task_type.name, "task_id": self._task_id, "attempt": self._attempt}
+
+
+def read_body(body: bytes, declared: type[T], *, what: str = "") -> T:
+    """Read the JSON body of a call that is not trusted; `what` it is to be, for the sentence.
+
+    Raises:
+        TerminalError: it is no such thing (400); it would not be one the next time.
+    """
+    try:
+        return msgspec.json.decode(body, type=declared)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise TerminalError(f"the body is no {what or declared.__name__}: {error}", BAD_REQUEST) from None
 
 
 class StepSerde(Serde[T]):

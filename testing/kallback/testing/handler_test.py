@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from kallback.bridge import Accepted, Completion, Reply, Settled
 from kallback.kafka import MemoryBroker, MemoryProducer
 from kallback.protocol import Cancel, Keyring, Outcome, Token, seal
 from kallback.sdk import Callbacks
 from kallback.settings import KeySettings, Settings
+from kallback.settings.lifecycle import StartStop
 from kallback.testing.errors import StuckHandlerError
 from kallback.testing.memory_bridge import memory_bridge
 from kallback.testing.memory_context import Channel, MemoryContext
@@ -33,7 +33,7 @@ _PATIENCE: Final = 10.0  # real seconds that the bridge may take; it needs milli
 _LARGEST: Final = 8_000_000
 
 
-class HandlerTest:
+class HandlerTest(StartStop):
     """Runs handlers against a scripted worker.
 
         async with HandlerTest() as test:
@@ -130,17 +130,6 @@ class HandlerTest:
     async def stop(self) -> None:
         """Stop the bridge; stopping twice is fine."""
         await self._bridge.stop()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     def _now(self) -> float:
         return self._time.now

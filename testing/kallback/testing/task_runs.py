@@ -17,8 +17,8 @@ from typing import Any, Final, Generic, TypeVar
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, TaskId, TaskType
 from kallback.protocol.results import NULL, Status
-from kallback.workers import Kind, TaskContext, TaskFailure, Worker
-from kallback.workers.context import deadline_of
+from kallback.workers import Kind, TaskFailure, Worker
+from kallback.workers.context import context_of
 from kallback.workers.details import decode_details, encode_details
 from kallback.workers.endings import Raised, Stop
 from kallback.workers.failures import failure_of
@@ -117,7 +117,8 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
         return Worked(failed_reply(verdict.headers, verdict.problem))
     if not isinstance(verdict, Run):
         raise InvalidTaskError(f"{record!r} is no task for {function.name}: {verdict}")
-    execution = Execution(_without_process(function), verdict.request, _context(verdict.headers, beats))
+    context = context_of(verdict.headers, on_heartbeat=beats.append)
+    execution = Execution(_without_process(function), verdict.request, context)
     try:
         ended = await execution.ended()
     except asyncio.CancelledError:
@@ -131,19 +132,6 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
 
 def _without_process(function: TaskFunction) -> TaskFunction:
     return replace(function, kind=Kind.THREAD) if function.kind is Kind.PROCESS else function
-
-
-def _context(headers: TaskHeaders, beats: list[bytes]) -> TaskContext:
-    return TaskContext(
-        headers.task_id,
-        attempt=headers.attempt,
-        task_type=headers.task_type,
-        deadline=deadline_of(headers.deadline_ms),
-        traceparent=headers.traceparent,
-        tracestate=headers.tracestate,
-        last_details=decode_details(headers.last_details),
-        on_heartbeat=beats.append,
-    )
 
 
 def _failure(value: bytes) -> TaskFailure:

@@ -10,8 +10,9 @@ from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, final
 
+from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
-from kallback.workers.details import encode_details
+from kallback.workers.details import decode_details, encode_details
 
 _log: Final = logging.getLogger("kallback.workers.task")
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9._:-]")
@@ -135,3 +136,23 @@ def deadline_of(deadline_ms: int | None) -> datetime | None:
         return datetime.fromtimestamp(deadline_ms / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def context_of(
+    headers: TaskHeaders,
+    *,
+    on_heartbeat: Callable[[bytes], None] | None,
+    clock: Callable[[], float] = time.time,
+) -> TaskContext:
+    """What the function of a task record is told; arguments as those of `TaskContext`."""
+    return TaskContext(
+        headers.task_id,
+        attempt=headers.attempt,
+        task_type=headers.task_type,
+        deadline=deadline_of(headers.deadline_ms),
+        traceparent=headers.traceparent,
+        tracestate=headers.tracestate,
+        last_details=decode_details(headers.last_details),
+        on_heartbeat=on_heartbeat,
+        clock=clock,
+    )

@@ -26,9 +26,8 @@ from typing import Any, Final, assert_never
 from kallback.kafka import Record
 from kallback.workers.admission import Admission, Place
 from kallback.workers.attempts import Lives
-from kallback.workers.context import TaskContext, deadline_of
+from kallback.workers.context import context_of
 from kallback.workers.counts import WorkerCounts
-from kallback.workers.details import decode_details
 from kallback.workers.in_flight import InFlight
 from kallback.workers.processes import Processes
 from kallback.workers.progress import Pulse, Pulses
@@ -188,21 +187,18 @@ class Intake:
     def _begin(self, place: Place, pending: Pending, noted: asyncio.Future[None] | None = None) -> None:
         self.seat.started(pending.record)
         verdict, pulse = pending.verdict, self.pulses.of(pending.verdict.headers)
-        context = self._context(verdict, pulse)
-        beat = _unheard if pulse is None else pulse.beat
-        execution = Execution(verdict.function, verdict.request, context, self.processes, beat)
-        life = self._noted(noted, self.lives.run(pending.record, verdict, execution, pulse))
+        beat = None if pulse is None else pulse.beat
+        context = context_of(verdict.headers, on_heartbeat=beat, clock=self.clock)
+        execution = Execution(verdict.function, verdict.request, context, self.processes, beat or _unheard)
+        life = self._live(pending, execution, pulse, noted)
         self.in_flight.begin(life, partial(self._leave, place), execution)
 
-    @staticmethod
-    async def _noted(noted: asyncio.Future[None] | None, life: Coroutine[Any, Any, None]) -> None:
-        try:
-            if noted is not None:
-                await asyncio.shield(noted)
-        except BaseException:
-            life.close()
-            raise
-        await life
+    async def _live(
+        self, pending: Pending, execution: Execution, pulse: Pulse | None, noted: asyncio.Future[None] | None
+    ) -> None:
+        if noted is not None:
+            await asyncio.shield(noted)
+        await self.lives.run(pending.record, pending.verdict, execution, pulse)
 
     def _begin_bare(self, life: Coroutine[Any, Any, None]) -> None:
         self.admission.let_in(_ANY)
@@ -234,20 +230,6 @@ class Intake:
     def _give_back(self, pending: Pending) -> None:
         self.registry.abandon(pending.verdict.key)
         self.counts.abandoned += 1
-
-    def _context(self, verdict: Run, pulse: Pulse | None) -> TaskContext:
-        headers = verdict.headers
-        return TaskContext(
-            headers.task_id,
-            attempt=headers.attempt,
-            task_type=headers.task_type,
-            deadline=deadline_of(headers.deadline_ms),
-            traceparent=headers.traceparent,
-            tracestate=headers.tracestate,
-            last_details=decode_details(headers.last_details),
-            on_heartbeat=None if pulse is None else pulse.beat,
-            clock=self.clock,
-        )
 
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import metadata
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kallback.health.exposition import family_of
+from kallback.health.exposition import build_of, family_of
 from kallback.kafka import PartitionStanding, TopicPartition
 from kallback.workers.probes import Watched, readiness
 
@@ -33,8 +31,7 @@ class WorkerCollector(Collector):
         yield from self._tasks()
         yield from self._kafka()
         yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._worker).ok))
-        versions = {"version": metadata.version("kallback"), "python": platform.python_version()}
-        yield InfoMetricFamily(f"{PREFIX}build", "What runs.", versions)
+        yield build_of(PREFIX)
 
     def _tasks(self) -> Iterator[Metric]:
         worker, running = self._worker, self._worker.running()

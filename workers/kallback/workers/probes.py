@@ -100,15 +100,13 @@ def liveness(worker: Watched, now: float, stuck_after: float = STUCK_AFTER) -> V
 
 
 def _verdict(worker: Watched, standing: Standing | None, reasons: list[str]) -> Verdict:
-    lags = [] if standing is None else [each.lag for each in standing.partitions.values()]
-    known = [lag for lag in lags if lag is not None]
     return Verdict(
         ok=not reasons,
         reasons=reasons,
         phase=worker.phase,
         running=sum(worker.running().by_type.values()),
-        partitions=None if standing is None else len(lags),
-        lag=sum(known) if standing is not None and len(known) == len(lags) else None,
+        partitions=None if standing is None else len(standing.partitions),
+        lag=None if standing is None else standing.lag,
     )
 
 

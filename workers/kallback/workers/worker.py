@@ -12,14 +12,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 from kallback.health import Histogram, Phase
 from kallback.kafka import Standing
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
+from kallback.settings.lifecycle import StartStop
 from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
 from kallback.workers.counts import WorkerCounts
 from kallback.workers.functions import TaskDecorator, TaskFunction
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 @final
-class Worker:
+class Worker(StartStop):
     """Does tasks as a member of a group: each task goes to one of the workers with the same name.
 
         worker = Worker("kitchen")
@@ -204,17 +204,6 @@ class Worker:
         finally:
             if self._session is session:
                 self._session = None
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     def __repr__(self) -> str:
         return f"Worker({self.group!r}, {', '.join(self._functions) or 'no task types'})"
