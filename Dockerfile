@@ -14,15 +14,7 @@ RUN python3 -m venv /opt/kallback
 COPY requirements-image.lock ./
 RUN /opt/kallback/bin/python -m pip install --quiet --require-hashes --requirement requirements-image.lock
 COPY pyproject.toml README.md LICENSE ./
-COPY protocol protocol
-COPY settings settings
-COPY kafka kafka
-COPY health health
-COPY sdk sdk
-COPY workers workers
-COPY bridge bridge
-COPY testing testing
-COPY cli cli
+COPY src src
 # The build backend is in the lock, so nothing is looked for elsewhere; it is not needed afterwards.
 RUN /opt/kallback/bin/python -m pip install --quiet --no-deps --no-build-isolation . \
     && /opt/kallback/bin/python -m pip uninstall --quiet --yes hatchling editables pip \

@@ -57,7 +57,7 @@ unit: setup
 	@mkdir -p $(REPORTS)
 	$(BIN)/coverage run -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml
 	$(BIN)/coverage report --skip-covered
-	$(BIN)/coverage report --skip-covered --include='protocol/*' --fail-under=100
+	$(BIN)/coverage report --skip-covered --include='src/kallback/protocol/*' --fail-under=100
 
 integration: servers
 	@mkdir -p $(REPORTS)
@@ -83,7 +83,7 @@ setup: .venv/ready
 	@touch $@
 
 servers: setup
-	@$(BIN)/python -m kallback.testing.fetch
+	@$(BIN)/python -m kallback.testing.servers.fetch
 
 lock:
 	python3 -m venv .cache/lock

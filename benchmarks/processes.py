@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from kallback.testing.processes import ChildProcess
+from kallback.testing.servers.processes import ChildProcess
 
 BRIDGE_RUNS: Final = "the bridge runs"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

@@ -19,8 +19,8 @@ from benchmarks.worker import echo
 from kallback.protocol import Keyring
 from kallback.settings import Topics
 from kallback.testing import KafkaServer, RestateOptions, ServiceProcess, Stack, TopicFactory, start_stack
-from kallback.testing.embedded_kafka import EmbeddedKafka
-from kallback.testing.processes import make_tree, remove_tree
+from kallback.testing.servers.embedded_kafka import EmbeddedKafka
+from kallback.testing.servers.processes import make_tree, remove_tree
 
 AUDIENCE: Final = "bench"
 ROOT: Final = Path(__file__).parents[1]

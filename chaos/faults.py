@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from chaos.plan import Action, Fault, Target
 from chaos.stage import Stage
-from kallback.testing.processes import ChildProcess
-from kallback.testing.servers import Server
+from kallback.testing.servers.base import Server
+from kallback.testing.servers.processes import ChildProcess
 
 
 @dataclass(frozen=True, slots=True)

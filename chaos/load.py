@@ -16,7 +16,7 @@ import msgspec
 from chaos.plan import Plan
 from chaos.work import Job, Report
 from kallback.testing import RestateError
-from kallback.testing.restate_clients import Ingress
+from kallback.testing.clients.restate import Ingress
 
 _PAUSE: Final = 0.3
 _AT_ONCE: Final = 32

@@ -22,12 +22,12 @@ from typing import Final
 from chaos.plan import BRIDGES, SESSION_TIMEOUT
 from chaos.work import GRACE, LARGE_BYTES, foreign, long_work, work
 from kallback.kafka import create_topics
-from kallback.kafka.layout import Layout
+from kallback.kafka.topics import Layout
 from kallback.settings import Settings
 from kallback.testing import Stack
-from kallback.testing.ports import accepts, free_ports
-from kallback.testing.processes import ChildProcess
-from kallback.testing.restate_clients import Admin, Ingress
+from kallback.testing.clients.restate import Admin, Ingress
+from kallback.testing.servers.ports import accepts, free_ports
+from kallback.testing.servers.processes import ChildProcess
 
 ROOT: Final = Path(__file__).parent.parent
 KALLBACK: Final = str(Path(sys.executable).with_name("kallback"))

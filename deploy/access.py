@@ -26,7 +26,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from kallback.kafka.confluent_client import confluent_config
+from kallback.kafka.confluent.client import confluent_config
 from kallback.settings import Settings
 
 ITERATIONS = 8192

@@ -10,7 +10,7 @@ from demo_board import Check
 from demo_rubbish import Fate, Place, source_of
 
 from kallback.kafka import DeadLetter, Foreign, Record, ReplayNote
-from kallback.kafka.dead_letter_log import Entry
+from kallback.kafka.dead_letters.reader import Entry
 
 _ORDINARY = ("delivered", "duplicate")
 

@@ -8,7 +8,7 @@ from demo_board import Board, Check
 from demo_stage import Stage
 from demo_watch import Watch
 
-from kallback.testing.processes import ChildProcess
+from kallback.testing.servers.processes import ChildProcess
 
 CAKE = "wedding"
 LAYERS = 16

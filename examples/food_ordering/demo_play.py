@@ -14,7 +14,7 @@ from demo_stage import NEW_KEY, Stage
 from demo_watch import Watch
 from tasks import Order
 
-from kallback.testing.processes import ChildProcess
+from kallback.testing.servers.processes import ChildProcess
 
 SOLD_OUT_ORDER = "13"
 CANCELLED_ORDER = "14"

@@ -19,9 +19,9 @@ from tasks import bake, prepare
 from kallback.kafka import AiokafkaReader, Record
 from kallback.settings import Settings
 from kallback.testing import ServerStartError, Stack
-from kallback.testing.ports import accepts, free_ports
-from kallback.testing.processes import ChildProcess
-from kallback.testing.restate_clients import Admin, Ingress
+from kallback.testing.clients.restate import Admin, Ingress
+from kallback.testing.servers.ports import accepts, free_ports
+from kallback.testing.servers.processes import ChildProcess
 
 HERE = Path(__file__).parent
 KALLBACK = str(Path(sys.executable).with_name("kallback"))

@@ -13,7 +13,7 @@ from demo_stage import Stage
 from tasks import Order
 
 from kallback.testing import ServerStartError
-from kallback.testing.processes import ChildProcess
+from kallback.testing.servers.processes import ChildProcess
 
 
 class Watch:

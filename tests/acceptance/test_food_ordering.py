@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from kallback.kafka import DeadLetter, Foreign, Headers, LetterId, Position, Record, ReplayNote
-from kallback.kafka.dead_letter_log import Entry
+from kallback.kafka.dead_letters.reader import Entry
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kallback.testing import Stack
-from kallback.testing.processes import ChildProcess
-from kallback.testing.restate_clients import Ingress
-from kallback.testing.services import ServiceProcess
+from kallback.testing.clients.restate import Ingress
+from kallback.testing.clients.service_endpoint import ServiceProcess
+from kallback.testing.servers.processes import ChildProcess
 from kallback.testing.topics import TopicFactory
 
 pytestmark = pytest.mark.acceptance

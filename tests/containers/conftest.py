@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from kallback.testing import Ingress, eventually
-from kallback.testing.ports import free_ports
+from kallback.testing.servers.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 _UP = 240

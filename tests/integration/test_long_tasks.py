@@ -16,7 +16,7 @@ import pytest
 import restate
 
 from kallback.bridge import Bridge
-from kallback.bridge.progress import Fate
+from kallback.bridge.progress_outcome import Fate
 from kallback.kafka import ConfluentProducer, OutgoingRecord
 from kallback.protocol import (
     Cancel,
@@ -31,8 +31,8 @@ from kallback.protocol import (
 from kallback.sdk import Callbacks
 from kallback.settings import KafkaSettings, KeySettings, RestateSettings, Settings, Topics
 from kallback.testing import Stack, eventually
-from kallback.testing.restate_clients import Ingress, RestateError
-from kallback.testing.services import serve_endpoint
+from kallback.testing.clients.restate import Ingress, RestateError
+from kallback.testing.clients.service_endpoint import serve_endpoint
 from kallback.testing.topics import TopicFactory
 from kallback.workers import TaskContext, Worker
 

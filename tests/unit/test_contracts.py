@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("protocol", "settings", "kafka", "health", "sdk", "workers", "bridge", "testing", "cli")
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Check the contracts of a copy of the rooms."""
+    """Check the contracts of a copy of the package."""
     return subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(tree / room) for room in ROOMS)},
+        env={**os.environ, "PYTHONPATH": str(tree / "src")},
         capture_output=True,
         text=True,
         check=False,
@@ -27,15 +26,14 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of the rooms, to be spoiled."""
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy of the package, to be spoiled."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("room", "line", "contract"),
+    ("package", "line", "contract"),
     [
         ("workers", "import restate", "Only sdk imports restate"),
         ("bridge", "import confluent_kafka", "Only kafka imports a Kafka client"),
@@ -44,9 +42,9 @@ def tree(tmp_path: Path) -> Path:
         ("kafka", "import kallback.protocol.tokens", "kafka knows nothing of tasks"),
     ],
 )
-def test_a_violated_contract_fails(tree: Path, room: str, line: str, contract: str) -> None:
+def test_a_violated_contract_fails(tree: Path, package: str, line: str, contract: str) -> None:
     """One import in the wrong place breaks the contract that forbids it."""
-    (tree / room / "kallback" / room / "trespasser.py").write_text(f"{line}\n")
+    (tree / "src" / "kallback" / package / "trespasser.py").write_text(f"{line}\n")
     result = lint(tree)
     assert result.returncode != 0
     assert f"{contract} BROKEN" in result.stdout

@@ -24,10 +24,10 @@ from kallback.kafka import AiokafkaReader, ConfluentProducer, OutgoingRecord, Po
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, completed_headers, failed_headers, task_id_of
 from kallback.settings import KafkaSettings, KeySettings, RestateSettings, Settings, Topics
 from kallback.testing import RestateServer, Stack
-from kallback.testing.restate_clients import Ingress
-from kallback.testing.services import serve_endpoint
+from kallback.testing.clients.restate import Ingress
+from kallback.testing.clients.service_endpoint import serve_endpoint
+from kallback.testing.polling import eventually
 from kallback.testing.topics import TopicFactory
-from kallback.testing.waiting import eventually
 
 KEYRING = Keyring({"k1": b"1" * 32})
 

@@ -31,8 +31,8 @@ from kallback.protocol import BareAwakeable, Completed, Failed, Keyring
 from kallback.sdk import NotifierService
 from kallback.settings import RestateSettings
 from kallback.testing import RestateOptions, RestateServer, start_restate
-from kallback.testing.services import serve_endpoint
-from kallback.testing.waiting import eventually
+from kallback.testing.clients.service_endpoint import serve_endpoint
+from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 

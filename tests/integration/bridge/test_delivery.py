@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kallback.bridge import BridgeOptions
-from kallback.testing.restate_clients import RestateError
-from kallback.testing.waiting import eventually
+from kallback.testing.clients.restate import RestateError
+from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 

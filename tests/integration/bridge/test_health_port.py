@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kallback.bridge import BridgeOptions
-from kallback.bridge.health import HealthServer
-from kallback.testing.waiting import eventually
+from kallback.bridge.observability.health import HealthServer
+from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 

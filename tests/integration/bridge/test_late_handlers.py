@@ -10,11 +10,11 @@ import pytest
 import restate
 
 from kallback.bridge import BridgeOptions
-from kallback.bridge.late import read_policies
+from kallback.bridge.results.late_policy import read_policies
 from kallback.protocol import ConfigurationError
 from kallback.testing import RestateServer
-from kallback.testing.services import serve_endpoint
-from kallback.testing.waiting import eventually
+from kallback.testing.clients.service_endpoint import serve_endpoint
+from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 

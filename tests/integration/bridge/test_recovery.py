@@ -20,8 +20,8 @@ import pytest
 from kallback.bridge import Accepted, Bridge, BridgeOptions, Completion, FunctionCompleter, Parts, Reply
 from kallback.kafka import ConsumerOptions
 from kallback.settings import Topics
+from kallback.testing.polling import eventually
 from kallback.testing.topics import TopicFactory
-from kallback.testing.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

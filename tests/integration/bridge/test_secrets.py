@@ -14,7 +14,7 @@ import pytest
 from kallback.bridge import BridgeOptions
 from kallback.protocol import Keyring
 from kallback.settings import KafkaSecurity, KeySettings, SaslMechanism, Secret, SecurityProtocol
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 

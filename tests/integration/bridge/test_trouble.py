@@ -20,9 +20,9 @@ from kallback.kafka import ConsumerOptions
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError
 from kallback.settings import KafkaSettings, Topics
 from kallback.testing import KafkaServer, RestateOptions, RestateServer, Stack, start_restate
-from kallback.testing.restate_clients import Admin
-from kallback.testing.services import serve_endpoint
-from kallback.testing.waiting import eventually
+from kallback.testing.clients.restate import Admin
+from kallback.testing.clients.service_endpoint import serve_endpoint
+from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -125,7 +125,7 @@ class BridgeProcess:
 
 DAEMON = """
 from kallback.bridge import Bridge, BridgeOptions
-from kallback.cli.serving import serve
+from kallback.cli.runner import serve
 from kallback.kafka import ConsumerOptions
 from kallback.settings import Settings
 

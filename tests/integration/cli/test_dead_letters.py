@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator
 import pytest
 from click.testing import CliRunner, Result
 
-from kallback.cli.dead_letters import dead_letters
+from kallback.cli.dead_letters.commands import dead_letters
 from kallback.kafka import ConfluentProducer, DeadLetters, Headers, OutgoingRecord, Position, Record, find_record
 from kallback.protocol import MissingTopicError
 from kallback.settings import KafkaSettings, Topics
 from kallback.testing import TopicFactory
-from kallback.testing.servers import KafkaServer
+from kallback.testing.servers.base import KafkaServer
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ import restate
 from click.testing import CliRunner, Result
 
 from kallback.bridge import Bridge
-from kallback.cli.dead_letters import dead_letters
+from kallback.cli.dead_letters.commands import dead_letters
 from kallback.kafka import ConfluentProducer, ConfluentReader, OutgoingRecord, Record
 from kallback.protocol import (
     Attempt,

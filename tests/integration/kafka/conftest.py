@@ -33,7 +33,7 @@ from kallback.kafka import (
     TopicPartition,
     TopicReader,
 )
-from kallback.kafka.note_book import Commit
+from kallback.kafka.offsets.partition_notes import Commit
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:

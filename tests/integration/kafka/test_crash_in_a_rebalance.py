@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kallback.kafka import OutgoingRecord
-from kallback.testing.processes import ChildProcess
+from kallback.testing.servers.processes import ChildProcess
 
 if TYPE_CHECKING:
     from tests.integration.kafka.conftest import Lab

@@ -15,8 +15,8 @@ from aiokafka import TopicPartition as ClientPartition
 from tests.integration.kafka.conftest import RealLab
 
 from kallback.kafka import GroupProtocol
-from kallback.kafka.commit_notes import MAX_TEXT, Notes, decode, encode
-from kallback.kafka.note_book import Commit
+from kallback.kafka.offsets.commit_metadata import MAX_TEXT, Notes, decode, encode
+from kallback.kafka.offsets.partition_notes import Commit
 from kallback.settings import KafkaSettings
 from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory

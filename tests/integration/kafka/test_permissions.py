@@ -30,7 +30,7 @@ from kallback.kafka import (
 )
 from kallback.protocol import AccessDeniedError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
-from kallback.testing.ports import free_ports
+from kallback.testing.servers.ports import free_ports
 from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
 

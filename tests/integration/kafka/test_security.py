@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechani
 from kallback.kafka import AiokafkaConsumer, AiokafkaProducer, ConfluentConsumer, ConfluentProducer, OutgoingRecord
 from kallback.protocol import AccessDeniedError, KallbackError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
-from kallback.testing.ports import free_ports
+from kallback.testing.servers.ports import free_ports
 from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
 

@@ -12,7 +12,7 @@ import pytest
 import restate
 
 from kallback.protocol import Cancel, CancelReason, KafkaUnavailableError, TaskHeaders
-from kallback.sdk.publish import CANCEL_LIMIT
+from kallback.sdk.journal.publish import CANCEL_LIMIT
 from kallback.settings import KafkaSettings
 from kallback.testing import RestateError, TopicFactory, start_kafka
 

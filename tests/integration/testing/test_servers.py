@@ -26,8 +26,8 @@ from kallback.testing import (
     start_kafka,
     start_restate,
 )
-from kallback.testing.kafka_server import KafkaProbe
-from kallback.testing.ports import accepts, is_free
+from kallback.testing.servers.kafka import KafkaProbe
+from kallback.testing.servers.ports import accepts, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

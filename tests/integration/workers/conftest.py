@@ -18,7 +18,7 @@ import pytest
 from kallback.kafka import AiokafkaProducer, AiokafkaReader, ConsumerOptions, OutgoingRecord
 from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType
 from kallback.settings import KafkaSettings, Settings, Topics
-from kallback.testing.servers import KafkaServer
+from kallback.testing.servers.base import KafkaServer
 from kallback.testing.topics import TopicFactory
 from kallback.workers import Client, Worker, WorkerOptions
 

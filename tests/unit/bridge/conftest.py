@@ -23,9 +23,9 @@ from kallback.bridge import (
     Reply,
     Settled,
 )
-from kallback.bridge.late import LateResult, ToHandler
-from kallback.bridge.progress import News
-from kallback.bridge.watchers import Answered, Hearing
+from kallback.bridge.progress.decide import News
+from kallback.bridge.progress.monitor_client import Answered, Hearing
+from kallback.bridge.results.late_policy import LateResult, ToHandler
 from kallback.kafka import (
     MemoryBroker,
     MemoryConsumer,
@@ -46,7 +46,7 @@ from kallback.protocol import (
     task_id_of,
 )
 from kallback.settings import KeySettings, Settings
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 NOW = 1_800_000_000.0
 KEYRING = Keyring({"k1": b"1" * 32})

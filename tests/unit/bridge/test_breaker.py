@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kallback.bridge import Backoff
-from kallback.bridge.breaker import Breaker, Flow
+from kallback.bridge.dispatch.circuit_breaker import Breaker, Flow
 
 
 def away(backoff: Backoff | None = None) -> Breaker:

@@ -22,7 +22,7 @@ from kallback.bridge import (
 )
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import Completed, Failed, Outcome
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 OUTCOMES = BridgeOptions(outcomes=True)
 

@@ -1,5 +1,5 @@
-from kallback.bridge.coalescing import Coalescer
-from kallback.bridge.progress import News
+from kallback.bridge.progress.coalescer import Coalescer
+from kallback.bridge.progress.decide import News
 from kallback.kafka import Record
 from kallback.protocol import Report, Signal, TaskId
 

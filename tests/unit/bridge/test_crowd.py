@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Completion, FunctionCompleter, Reply, Retry
-from kallback.bridge.completers import Answered
-from kallback.testing.waiting import eventually
+from kallback.bridge.completers.base import Answered
+from kallback.testing.polling import eventually
 
 QUICK = Backoff(first=0.001, longest=0.01)
 CROWDED = Retry("429", "busy", crowded=True)

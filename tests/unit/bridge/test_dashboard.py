@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from kallback.bridge.metrics import PREFIX, BridgeCollector
+from kallback.bridge.observability.metrics import PREFIX, BridgeCollector
 from kallback.health.exposition import exposition
 
 ROOT = Path(__file__).parents[3]

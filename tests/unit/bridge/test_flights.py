@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kallback.bridge import Completion, Seen
-from kallback.bridge.flights import Arrival, Flight, Flights
+from kallback.bridge.in_flight.deliveries import Arrival, Flight, Flights
 from kallback.protocol import Completed
 
 

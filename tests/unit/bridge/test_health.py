@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kallback.bridge import BridgeOptions
-from kallback.bridge.health import HealthServer
+from kallback.bridge.observability.health import HealthServer
 from kallback.protocol import ConfigurationError
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 
 async def get(server: HealthServer, path: str) -> tuple[int, bytes]:

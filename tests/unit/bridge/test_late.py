@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Rejected, Retry
-from kallback.bridge.late import Drop, LatePolicies, ToDeadLetters, ToHandler, read_policies
+from kallback.bridge.results.late_policy import Drop, LatePolicies, ToDeadLetters, ToHandler, read_policies
 from kallback.protocol import ConfigurationError
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 QUICK = BridgeOptions(backoff=Backoff(first=0.001, longest=0.002))
 ORPHANS = replace(QUICK, late=read_policies(["handler:Orphans/take"]))

@@ -12,7 +12,7 @@ from kallback.kafka import MemoryBroker
 from kallback.protocol import InvalidKeyError, MissingTopicError, UnsupportedServerError
 from kallback.settings import Settings
 from kallback.testing.log_capture import capture_logs
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 
 def ours() -> set[str]:

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.marks import MarkKeeper, marks_of
-from kallback.bridge.shared import Shared
-from kallback.bridge.watchers import Hearing
+from kallback.bridge.context import Shared
+from kallback.bridge.progress.consumed_marks import MarkKeeper, marks_of
+from kallback.bridge.progress.monitor_client import Hearing
 from kallback.kafka import PartitionStanding, Standing, TopicPartition
 from kallback.protocol import KafkaUnavailableError
 

@@ -7,9 +7,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from kallback.bridge import Bridge, BridgeOptions, Rejected, Retry
-from kallback.bridge.metrics import BridgeCollector
+from kallback.bridge.observability.metrics import BridgeCollector
 from kallback.health.exposition import exposition
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 
 def scrape(bridge: Bridge) -> dict[tuple[str, tuple[str, ...]], float]:

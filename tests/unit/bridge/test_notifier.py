@@ -21,7 +21,7 @@ from kallback.bridge import (
     TooLarge,
     complete,
 )
-from kallback.bridge import notifier as module
+from kallback.bridge.completers import notifier as module
 from kallback.protocol import BareAwakeable, Completed, Failed
 from kallback.settings import RestateSettings
 

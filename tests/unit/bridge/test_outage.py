@@ -17,7 +17,7 @@ from kallback.protocol import (
     UnsupportedServerError,
 )
 from kallback.testing.log_capture import capture_logs
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 QUICK = Backoff(first=0.001, longest=0.01)
 DOWN = Retry("unreachable", "connection refused")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.bridge.pace import Pace
+from kallback.bridge.dispatch.concurrency import Pace
 
 
 def test_it_begins_at_the_maximum() -> None:

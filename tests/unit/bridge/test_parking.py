@@ -19,13 +19,13 @@ from kallback.bridge import (
     Reply,
     Retry,
 )
-from kallback.bridge.flights import Arrival, Patience, Setback
-from kallback.bridge.parking import Parking
-from kallback.bridge.room import Room
-from kallback.bridge.shared import Shared
+from kallback.bridge.context import Shared
+from kallback.bridge.in_flight.deliveries import Arrival, Patience, Setback
+from kallback.bridge.in_flight.limits import Room
+from kallback.bridge.in_flight.parking import Parking
 from kallback.kafka import ConsumerOptions, OutgoingRecord, Record, TopicPartition
 from kallback.protocol import Completed
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 QUICK = Backoff(first=0.001, longest=0.002)
 OPTIONS = BridgeOptions(backoff=QUICK, away_after=50)
@@ -203,7 +203,7 @@ async def test_a_partition_of_poison_does_not_stop_the_other_one(
     world: Any, mint: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More poison than may be in flight of one partition, and the other partition is drained."""
-    monkeypatch.setattr("kallback.bridge.fetching.PATIENCE", 0.01)
+    monkeypatch.setattr("kallback.bridge.pipeline.fetcher.PATIENCE", 0.01)
     world.broker._logs[TopicPartition("kallback.results", 1)] = []
     poison = [mint.completed(value=b'"poison"') for _ in range(300)]
 

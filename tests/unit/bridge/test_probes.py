@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kallback.bridge import BridgeOptions, Stats
-from kallback.bridge.probes import Liveness, readiness
+from kallback.bridge.observability.probes import Liveness, readiness
 from kallback.health import Phase
 from kallback.kafka import PartitionStanding, Standing, TopicPartition
 from kallback.protocol import Outcome

@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.bridge.progress import Fate, News, judge
-from kallback.bridge.verify import Trust
+from kallback.bridge.progress.decide import News, judge
+from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.results.verify import Trust
 from kallback.kafka import OutgoingRecord, Record
 from kallback.protocol import Report, Signal, TaskId, progress_headers
 

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.progress import Fate
-from kallback.bridge.watchers import Hearing
+from kallback.bridge.progress.monitor_client import Hearing
+from kallback.bridge.progress_outcome import Fate
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import Signal, progress_headers
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 from .conftest import NOW, Mint
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kallback.bridge.rare_log import RareLog
+from kallback.bridge.log_throttle import RareLog
 from kallback.testing.log_capture import capture_logs
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.rare_log import RareLog
-from kallback.bridge.restate_check import RestateCheck
+from kallback.bridge.log_throttle import RareLog
+from kallback.bridge.restate.compatibility import RestateCheck
 from kallback.protocol import UnsupportedServerError
 from kallback.settings import RestateSettings
 from kallback.testing.log_capture import capture_logs
@@ -70,7 +70,7 @@ async def test_an_admin_api_out_of_reach(hostile: Any) -> None:
 
 async def test_a_server_that_hangs(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look ends by itself."""
-    monkeypatch.setattr("kallback.bridge.restate_check._PATIENCE", 0.1)
+    monkeypatch.setattr("kallback.bridge.restate.compatibility._PATIENCE", 0.1)
     hostile.script = lambda *_: asyncio.sleep(60)
     (line,) = await look(RestateSettings(hostile.url, hostile.url))
     assert line["kind"] == "ingress-absent"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.http_connection import HEAD_LIMIT, HttpAnswer, HttpResult, HttpTimeoutError
-from kallback.bridge.restate_http import RestateHttp
+from kallback.bridge.restate.client import RestateHttp
+from kallback.bridge.restate.connection import HEAD_LIMIT, HttpAnswer, HttpResult, HttpTimeoutError
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings, Secret
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 ACCEPT = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from kallback.bridge import BridgeOptions, Clocks
-from kallback.bridge.flights import Arrival
-from kallback.bridge.room import Room
-from kallback.bridge.shared import Shared
+from kallback.bridge.context import Shared
+from kallback.bridge.in_flight.deliveries import Arrival
+from kallback.bridge.in_flight.limits import Room
 from kallback.kafka import ConsumerOptions, Record
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.tallies import BARE, BOUNDS, OTHER, UNVERIFIED, Tallies
+from kallback.bridge.task_type_stats import BARE, BOUNDS, OTHER, UNVERIFIED, Tallies
 from kallback.protocol import Attempt, BareAwakeable, Outcome, Token, task_id_of
 
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from kallback.bridge import Clocks
-from kallback.bridge.tracing import SPAN, Tracing, otlp_tracing
+from kallback.bridge.observability.tracing import SPAN, Tracing, otlp_tracing
 from kallback.kafka import OutgoingRecord
 
 TRACE_ID, PARENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

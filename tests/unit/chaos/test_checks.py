@@ -15,7 +15,7 @@ from chaos.stage import Fall, Memory
 from chaos.work import NEVER, End, How, Job, Kind, Report, right_end
 
 from kallback.kafka import DeadLetter, Position, Record
-from kallback.kafka.dead_letter_log import LetterId
+from kallback.kafka.dead_letters.reader import LetterId
 from kallback.protocol import Outcome
 
 KINDS = (Kind.PLAIN, Kind.FORGED, Kind.MALFORMED, Kind.LATE, Kind.DUPLICATED, Kind.SLOW)

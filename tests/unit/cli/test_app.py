@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from kallback.cli import app as command
-from kallback.cli.topics import topics
-from kallback.cli.worker import load_worker
+from kallback.cli.commands.topics import topics
+from kallback.cli.commands.worker import load_worker
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, KallbackError
 
 

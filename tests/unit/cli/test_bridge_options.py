@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from kallback.bridge import BridgeOptions
-from kallback.bridge.late import Drop, ToHandler
-from kallback.cli import bridge as command
-from kallback.cli.instance_id import instance_id_for
+from kallback.bridge.results.late_policy import Drop, ToHandler
+from kallback.cli.commands import bridge as command
+from kallback.cli.commands.instance_id import instance_id_for
 from kallback.protocol import ConfigurationError
 
 

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kallback.bridge import Accepted, Completion, FunctionCompleter, Misconfigured, Rejected, Reply, Retry, TooLarge
-from kallback.cli.complete import complete
-from kallback.cli.completing import Hands, NotCompletedError
-from kallback.cli.fail import fail
+from kallback.cli.commands.complete import complete
+from kallback.cli.commands.completing import Hands, NotCompletedError
+from kallback.cli.commands.fail import fail
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,

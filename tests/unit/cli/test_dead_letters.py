@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from kallback.cli import replay as replay_command
-from kallback.cli.dead_letters import dead_letters
-from kallback.cli.letter_clients import Clients
+from kallback.cli.dead_letters import replay as replay_command
+from kallback.cli.dead_letters.clients import Clients
+from kallback.cli.dead_letters.commands import dead_letters
 from kallback.kafka import (
     DeadLetters,
     Headers,
@@ -110,7 +110,7 @@ class Shop:
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """Without log set-up, which would outlive the test."""
-    monkeypatch.setattr("kallback.cli.dead_letters.configure_logs", lambda: None)
+    monkeypatch.setattr("kallback.cli.dead_letters.commands.configure_logs", lambda: None)
     monkeypatch.delenv("KALLBACK_TOPICS_PREFIX", raising=False)
     return Shop()
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kallback.cli import observing
-from kallback.cli.bridge import bridge
-from kallback.cli.observing import Observing, serve_observed
+from kallback.cli.commands import observing
+from kallback.cli.commands.bridge import bridge
+from kallback.cli.commands.observing import Observing, serve_observed
 from kallback.protocol import MissingExtraError
 
 
@@ -74,7 +74,7 @@ def test_tracing_hears_of_every_record(served: list[Any]) -> None:
 
 def test_a_missing_extra_is_a_command_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for every role."""
-    monkeypatch.delitem(sys.modules, "kallback.bridge.tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "kallback.bridge.observability.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     asked = Observing(health_port=None, health_host="127.0.0.1", otel=True)
     with pytest.raises(MissingExtraError, match=r"kallback\[otel\]"):
@@ -84,7 +84,7 @@ def test_a_missing_extra_is_a_command_to_type(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_not_asked_for_is_not_imported() -> None:
     """A bridge that nobody looks into pays neither memory nor start-up for it."""
     code = (
-        "import kallback.cli.bridge, sys, json;"
+        "import kallback.cli.commands.bridge, sys, json;"
         "roots = {name.partition('.')[0] for name in sys.modules};"
         "print(json.dumps(sorted(roots & {'prometheus_client', 'opentelemetry'})))"
     )

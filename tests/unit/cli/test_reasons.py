@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kallback.bridge.late import LATE
-from kallback.bridge.parking import PARKED
-from kallback.bridge.triage import REJECTED
-from kallback.cli.reasons import ADVICE
+from kallback.bridge.in_flight.parking import PARKED
+from kallback.bridge.pipeline.router import REJECTED
+from kallback.bridge.results.late_policy import LATE
+from kallback.cli.dead_letters.reasons import ADVICE
 from kallback.protocol import Unusable, Unverified
-from kallback.workers.registry import DeadReason
+from kallback.workers.attempts.registry import DeadReason
 
 PAGE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 

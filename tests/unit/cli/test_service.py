@@ -1,6 +1,6 @@
 import pytest
 
-from kallback.cli.service import load_app
+from kallback.cli.commands.service import load_app
 from kallback.protocol import ConfigurationError
 from kallback.sdk.serving import serve_app
 
@@ -10,7 +10,7 @@ from kallback.sdk.serving import serve_app
     [
         ("handler", "MODULE:NAME"),
         ("no_such_module_here:app", "no module"),
-        ("kallback.cli.service:nothing", "no application named 'nothing'"),
+        ("kallback.cli.commands.service:nothing", "no application named 'nothing'"),
     ],
 )
 def test_a_target_that_is_no_application_says_what_to_write(target: str, sentence: str) -> None:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from kallback.cli.serving import serve
+from kallback.cli.runner import serve
 from kallback.protocol import ConfigurationError
 
 

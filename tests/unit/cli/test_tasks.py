@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from kallback.bridge.http_connection import HttpAnswer
-from kallback.cli.tasks import Reach, UnknownTaskError, tasks
+from kallback.bridge.restate.connection import HttpAnswer
+from kallback.cli.commands.tasks import Reach, UnknownTaskError, tasks
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,

@@ -7,7 +7,7 @@ import base64
 import pytest
 from click.testing import CliRunner, Result
 
-from kallback.cli.token import token
+from kallback.cli.commands.token import token
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, UnverifiedError, task_id_of
 
 AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")

@@ -12,7 +12,7 @@ import pytest
 from kallback.health.pages import Page, PageServer
 from kallback.protocol import ConfigurationError
 from kallback.testing.log_capture import capture_logs
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
 
 
 def broken(_: str) -> Page:

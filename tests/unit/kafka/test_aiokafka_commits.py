@@ -10,7 +10,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import NotCoordinatorForGroupError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from kallback.kafka.aiokafka_client import adopt_abandoned_commits
+from kallback.kafka.aiokafka.client import adopt_abandoned_commits
 
 
 class CoordinatorOfADyingBroker(GroupCoordinator):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kallback.kafka import TopicPartition
-from kallback.kafka.aiokafka_stall import StallWatch
+from kallback.kafka.aiokafka.stall_detector import StallWatch
 
 A = TopicPartition("t", 0)
 

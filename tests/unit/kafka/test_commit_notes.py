@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.kafka.commit_notes import MAX_TEXT, NO_NOTES, Notes, decode, encode, merged
+from kallback.kafka.offsets.commit_metadata import MAX_TEXT, NO_NOTES, Notes, decode, encode, merged
 
 POSITIONS = st.integers(0, 2**50)
 

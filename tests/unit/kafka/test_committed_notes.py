@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
-from kallback.kafka import TopicPartition, aiokafka_notes, confluent_notes
-from kallback.kafka.note_book import Commit
+from kallback.kafka import TopicPartition
+from kallback.kafka.aiokafka import committed_offsets as aiokafka_notes
+from kallback.kafka.confluent import committed_offsets as confluent_notes
+from kallback.kafka.offsets.partition_notes import Commit
 from kallback.settings import KafkaSettings
 
 NOBODY = KafkaSettings("127.0.0.1:1")

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.confluent_owner import Owner
+from kallback.kafka.confluent.consumer_thread import Owner
 from kallback.settings import KafkaSettings
 
 PARTITION = TopicPartition("results", 0)

@@ -23,7 +23,7 @@ from kallback.kafka import (
     read_entries,
     read_entry,
 )
-from kallback.kafka.dead_letter_log import REPLAYED, replay_note
+from kallback.kafka.dead_letters.reader import REPLAYED, replay_note
 from kallback.protocol import KafkaUnavailableError
 
 TOPIC = "dead"

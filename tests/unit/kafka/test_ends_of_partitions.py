@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.handover import HandOver
-from kallback.kafka.note_book import Commit
+from kallback.kafka.offsets.buffer import HandOver
+from kallback.kafka.offsets.partition_notes import Commit
 
 A = TopicPartition("t", 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.kafka.failures import error_for, fatal_code
+from kallback.kafka.errors import error_for, fatal_code
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.handover import HandOver
-from kallback.kafka.note_book import Commit
-from kallback.kafka.tracker import Settlement
+from kallback.kafka.offsets.buffer import HandOver
+from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.tracker import Settlement
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.handover import HandOver
-from kallback.kafka.load import Load
-from kallback.kafka.note_book import Commit
+from kallback.kafka.offsets.buffer import HandOver
+from kallback.kafka.offsets.partition_limit import Load
+from kallback.kafka.offsets.partition_notes import Commit
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kallback.kafka.commit_notes import Notes, Range, decode, encode
-from kallback.kafka.note_book import Commit, NoteBook
+from kallback.kafka.offsets.commit_metadata import Notes, Range, decode, encode
+from kallback.kafka.offsets.partition_notes import Commit, NoteBook
 
 
 def found(position: int, *done: Range, **deliveries: int) -> NoteBook:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.commit_notes import Notes, decode, encode
-from kallback.kafka.note_book import Commit
-from kallback.kafka.noted_handover import NotedHandOver, new_hand_over
+from kallback.kafka.offsets.annotated_buffer import NotedHandOver, new_hand_over
+from kallback.kafka.offsets.commit_metadata import Notes, decode, encode
+from kallback.kafka.offsets.partition_notes import Commit
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.note_book import NO_COMMIT, Commit
-from kallback.kafka.noted_handover import NotedHandOver
+from kallback.kafka.offsets.annotated_buffer import NotedHandOver
+from kallback.kafka.offsets.partition_notes import NO_COMMIT, Commit
 
 A = TopicPartition("t", 0)
 LOG = [at for at in range(5, 45) if at % 7]

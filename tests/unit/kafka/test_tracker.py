@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kallback.kafka import TopicPartition
-from kallback.kafka.tracker import CommitTracker, Settlement
+from kallback.kafka.offsets.tracker import CommitTracker, Settlement
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)

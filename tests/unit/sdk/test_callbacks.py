@@ -7,7 +7,7 @@ import pytest
 import kallback.sdk
 from kallback.protocol import InvalidKeyError, Problem
 from kallback.sdk import Callbacks, CompletionRefused, ConsumedMarks, NotifierService, TaskMonitor
-from kallback.sdk.completion import encoded, encoded_problem
+from kallback.sdk.services.completion import encoded, encoded_problem
 from kallback.settings import KeySettings, Settings
 
 INSECURE = Settings(keys=KeySettings(insecure=True))

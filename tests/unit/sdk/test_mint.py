@@ -8,7 +8,7 @@ import pytest
 
 from kallback.protocol import TaskId, TaskType
 from kallback.sdk import UNSET, TaskNotSent
-from kallback.sdk.mint import Minted, MintedMany, dispatch_at, limits_attempts, timeout_of, trace_context
+from kallback.sdk.journal.mint import Minted, MintedMany, dispatch_at, limits_attempts, timeout_of, trace_context
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HOUR = timedelta(hours=1)

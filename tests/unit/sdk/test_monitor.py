@@ -24,7 +24,7 @@ from kallback.protocol import (
     open_envelope,
 )
 from kallback.sdk import ConsumedMarks, TaskMonitor, UnknownTask
-from kallback.sdk.watching import Suspicion, Watch
+from kallback.sdk.monitoring.decide import Suspicion, Watch
 
 AUDIENCE, TASK = "kallback.results", TaskId("A" * 16)
 KEYS = Keyring.insecure()

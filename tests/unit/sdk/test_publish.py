@@ -15,8 +15,8 @@ from kallback.protocol import (
     MissingTopicError,
     RecordTooLargeError,
 )
-from kallback.sdk.publish import Publication, Publisher, Refused, Sent, Unreachable, pauses, publication_of
-from kallback.sdk.serdes import StepSerde
+from kallback.sdk.journal.publish import Publication, Publisher, Refused, Sent, Unreachable, pauses, publication_of
+from kallback.sdk.journal.serdes import StepSerde
 from kallback.settings import KafkaSettings
 
 RECORD = OutgoingRecord("prepare", b"{}")

@@ -6,8 +6,8 @@ import pytest
 
 from kallback.protocol import TaskId, TaskType
 from kallback.sdk import TaskNotSent
-from kallback.sdk.mint import Minted
-from kallback.sdk.requests import prepared, prepared_many
+from kallback.sdk.journal.mint import Minted
+from kallback.sdk.tasks.requests import prepared, prepared_many
 
 PREPARE = TaskType("prepare", str, str)
 

@@ -13,8 +13,8 @@ from restate import TerminalError
 
 from kallback.protocol import Attempt, Completed, Failed, Problem, TaskId, TaskType, seal
 from kallback.sdk import InvalidResult, StaleResult, TaskFailed
-from kallback.sdk.mint import Minted
-from kallback.sdk.serdes import EnvelopeSerde, StepSerde
+from kallback.sdk.journal.mint import Minted
+from kallback.sdk.journal.serdes import EnvelopeSerde, StepSerde
 
 
 @dataclass

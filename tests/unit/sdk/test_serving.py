@@ -9,8 +9,8 @@ import h2.config
 import h2.connection
 
 from kallback.sdk.serving import serve_app
-from kallback.testing.ports import accepts, free_ports
-from kallback.testing.waiting import eventually
+from kallback.testing.polling import eventually
+from kallback.testing.servers.ports import accepts, free_ports
 
 
 async def test_a_stream_that_is_opened_while_it_ends_does_not_keep_it() -> None:

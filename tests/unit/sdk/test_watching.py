@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kallback.protocol import HEARTBEAT_LOST, NOT_STARTED, Attempt, AwakeableId, Heard, Marks, Signal, TaskId
-from kallback.sdk.watching import (
+from kallback.sdk.monitoring.decide import (
     EXPIRY_GRACE_MS,
     AtRest,
     Expired,

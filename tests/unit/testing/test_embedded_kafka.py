@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kallback.testing import NotOursError, TopicFactory
-from kallback.testing.embedded_kafka import EmbeddedKafka
+from kallback.testing.servers.embedded_kafka import EmbeddedKafka
 
 
 def test_topics_can_be_made_on_it() -> None:

@@ -32,7 +32,7 @@ def test_every_public_name_can_be_loaded() -> None:
 def test_a_missing_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, the error is the command that installs it."""
     monkeypatch.setitem(sys.modules, "hypercorn.asyncio", None)
-    for name in ("kallback.testing.services", "kallback.sdk.serving"):
+    for name in ("kallback.testing.clients.service_endpoint", "kallback.sdk.serving"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     with pytest.raises(ImportError, match=r'pip install "kallback\[service\]"'):

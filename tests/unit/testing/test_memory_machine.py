@@ -16,8 +16,8 @@ from restate.vm import (
     SingleUnresolvedFuture,
 )
 
-from kallback.testing.memory_machine import MemoryMachine, Resources
-from kallback.testing.virtual_time import VirtualTime
+from kallback.testing.in_memory.clock import VirtualTime
+from kallback.testing.in_memory.restate_vm import MemoryMachine, Resources
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from kallback.testing.errors import NoServerError, ServerStartError
-from kallback.testing.ports import accepts, free_ports, is_free, with_free_ports
+from kallback.testing.servers.ports import accepts, free_ports, is_free, with_free_ports
 
 
 def test_free_ports_are_distinct_and_below_the_ephemeral_range() -> None:

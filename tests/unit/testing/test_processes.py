@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kallback.testing import watchdog
 from kallback.testing.errors import ServerStartError
-from kallback.testing.processes import ChildProcess, make_tree, remove_tree
+from kallback.testing.servers import watchdog
+from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PARENT = """
 import sys, time
 from pathlib import Path
-from kallback.testing.processes import ChildProcess, make_tree
+from kallback.testing.servers.processes import ChildProcess, make_tree
 
 tree = make_tree("test")
 child = ChildProcess("sleeper", ["sh", "-c", "trap '' TERM; sleep 300 & wait; sleep 300"], log=tree / "log")
@@ -90,7 +90,7 @@ def test_nothing_is_left_when_the_parent_has_ended() -> None:
 def test_a_watchdog_that_was_killed_is_replaced() -> None:
     """The next charge starts a new watchdog, which knows the old charges."""
     end = """
-from kallback.testing import processes
+from kallback.testing.servers import processes
 processes._watch._process.kill()
 processes._watch._process.wait()
 make_tree("another")

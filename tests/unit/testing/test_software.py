@@ -9,8 +9,8 @@ import pytest
 from kallback.protocol.errors import UnsupportedServerError
 from kallback.testing.environment import ServerEnvironment
 from kallback.testing.errors import NoServerError
-from kallback.testing.kafka_software import find_java, find_kafka
-from kallback.testing.restate_software import check_version, find_restate
+from kallback.testing.servers.kafka_download import find_java, find_kafka
+from kallback.testing.servers.restate_download import check_version, find_restate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

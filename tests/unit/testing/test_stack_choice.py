@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kallback.testing import KafkaOptions, NoServerError, NotOursError, RestateOptions
-from kallback.testing.embedded_kafka import EmbeddedKafka
 from kallback.testing.environment import ServerEnvironment
-from kallback.testing.kafka_server import GivenKafka
-from kallback.testing.restate_server import GivenRestate
+from kallback.testing.servers.embedded_kafka import EmbeddedKafka
+from kallback.testing.servers.kafka import GivenKafka
+from kallback.testing.servers.restate import GivenRestate
 from kallback.testing.stack import choose_kafka, choose_restate
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from kallback.kafka import (
     OutgoingRecord,
     Record,
 )
-from kallback.kafka.failures import missing_topic
+from kallback.kafka.errors import missing_topic
 from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType, read_progress
 from kallback.settings import Settings, Topics
 from kallback.workers import TaskContext, Worker, WorkerOptions

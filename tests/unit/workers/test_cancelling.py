@@ -12,9 +12,9 @@ import pytest
 from kallback.kafka import MemoryReader
 from kallback.protocol import MissingTopicError
 from kallback.workers import TaskContext
-from kallback.workers.endings import Raised, Stop
-from kallback.workers.functions import inspect_function
-from kallback.workers.runner import Execution
+from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.outcomes import Raised, Stop
+from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
     from tests.unit.workers.conftest import Bench

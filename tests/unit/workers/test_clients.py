@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from kallback.cli import worker as command
+from kallback.cli.commands import worker as command
 from kallback.kafka import AiokafkaConsumer, AiokafkaReader, ConfluentConsumer, ConfluentReader, ConsumerOptions
 from kallback.protocol import ConfigurationError
 from kallback.settings import KafkaSettings

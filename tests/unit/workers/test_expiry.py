@@ -11,8 +11,8 @@ import pytest
 from kallback.kafka import MemoryProducer
 from kallback.protocol import KafkaUnavailableError, TaskHeaders
 from kallback.workers import TaskContext, Worker
-from kallback.workers.functions import inspect_function
-from kallback.workers.registry import Registry, Run, SkipExpired
+from kallback.workers.attempts.registry import Registry, Run, SkipExpired
+from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
     from tests.unit.workers.conftest import Bench

@@ -12,8 +12,8 @@ import pytest
 from kallback.health import Histogram, Phase
 from kallback.kafka import PartitionStanding, Standing, TopicPartition
 from kallback.workers import WorkerCounts
-from kallback.workers.health import HealthServer
-from kallback.workers.probes import Running, liveness, readiness
+from kallback.workers.observability.health import HealthServer
+from kallback.workers.observability.probes import Running, liveness, readiness
 
 
 @dataclass

@@ -258,7 +258,7 @@ async def test_sigterm_to_the_whole_service_leaves_children_to_the_worker(bench:
 
 async def test_a_stop_leaves_no_child(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even one that looks at nothing and refuses SIGTERM; its task is left to another worker."""
-    monkeypatch.setattr("kallback.workers.in_flight._GRACE", 0.1)
+    monkeypatch.setattr("kallback.workers.intake.in_flight._GRACE", 0.1)
     worker = made(bench, cpu.ignore_everything, drain_timeout=0, cancel_grace=60)
     send(bench, tmp_path)
     await worker.start()
@@ -280,9 +280,9 @@ async def test_a_function_hidden_by_another_object_is_refused_at_the_start(bench
 _ORPHANS = """
 import asyncio, sys
 from kallback.workers.context import TaskContext
-from kallback.workers.functions import inspect_function
-from kallback.workers.kinds import Kind, Registration
-from kallback.workers.processes import Processes
+from kallback.workers.registration.functions import inspect_function
+from kallback.workers.registration.kinds import Kind, Registration
+from kallback.workers.execution.process_pool import Processes
 from kallback.protocol import TaskType
 from tests.unit.workers import cpu
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType
-from kallback.workers.functions import inspect_function
-from kallback.workers.registry import (
+from kallback.workers.attempts.registry import (
     Attach,
     AttemptKey,
     Dead,
@@ -23,6 +22,7 @@ from kallback.workers.registry import (
     SkipCancelled,
     SkipExpired,
 )
+from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
     from tests.unit.workers.conftest import Bench

@@ -22,9 +22,9 @@ from kallback.protocol import (
 )
 from kallback.workers import TaskContext, TaskFailure, WorkerOptions
 from kallback.workers.backoff import Backoff
-from kallback.workers.cancels import CancelMemory
+from kallback.workers.cancellation import CancelMemory
 from kallback.workers.context import deadline_of
-from kallback.workers.failures import encode_problem, problem_of
+from kallback.workers.errors import encode_problem, problem_of
 
 NOW = 1_000_000.0
 

@@ -12,7 +12,7 @@ import pytest
 import restate
 from click.testing import CliRunner
 
-from kallback.cli.tasks import UnknownTaskError, tasks
+from kallback.cli.commands.tasks import UnknownTaskError, tasks
 from kallback.protocol import Attempt, Heard, Keyring, Signal, TaskHeaders, TaskId, Token
 from kallback.testing import RestateError, eventually
 

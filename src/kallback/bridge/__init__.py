@@ -1,0 +1,94 @@
+"""The bridge: a daemon that turns result records into completions of awakeables.
+
+await Bridge(Settings.from_env()).run()
+
+Health port and tracing are imported at first use, so that a bridge without them does not carry their libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from kallback.bridge.bridge import Bridge
+from kallback.bridge.clock import Clocks
+from kallback.bridge.completers.base import Completer, FunctionCompleter, complete
+from kallback.bridge.completers.ingress import IngressCompleter
+from kallback.bridge.completers.notifier import NotifierCompleter
+from kallback.bridge.completers.replies import Accepted, Misconfigured, Rejected, Reply, Retry, TooLarge, read_reply
+from kallback.bridge.dependencies import Parts
+from kallback.bridge.in_flight.limits import Backlog
+from kallback.bridge.options import Backoff, BridgeOptions, CompleterName
+from kallback.bridge.results.completion import Completion
+from kallback.bridge.results.decide import Attach, Deliver, Duplicate, Late, Seen, Unusable, Unverified, Verdict, decide
+from kallback.bridge.results.verify import Target, Trust, Verified, verify
+from kallback.bridge.stats import Settled, Stats
+from kallback.health import Phase
+from kallback.protocol import MissingExtraError
+
+if TYPE_CHECKING:
+    from kallback.bridge.observability.health import HealthServer
+    from kallback.bridge.observability.tracing import Tracing, otlp_tracing
+
+_LAZY: Final = {  # module and extra
+    "HealthServer": ("observability.health", "bridge"),
+    "Tracing": ("observability.tracing", "otel"),
+    "otlp_tracing": ("observability.tracing", "otel"),
+}
+
+__all__ = [
+    "Accepted",
+    "Attach",
+    "Backlog",
+    "Backoff",
+    "Bridge",
+    "BridgeOptions",
+    "Clocks",
+    "Completer",
+    "CompleterName",
+    "Completion",
+    "Deliver",
+    "Duplicate",
+    "FunctionCompleter",
+    "HealthServer",
+    "IngressCompleter",
+    "Late",
+    "Misconfigured",
+    "NotifierCompleter",
+    "Parts",
+    "Phase",
+    "Rejected",
+    "Reply",
+    "Retry",
+    "Seen",
+    "Settled",
+    "Stats",
+    "Target",
+    "TooLarge",
+    "Tracing",
+    "Trust",
+    "Unusable",
+    "Unverified",
+    "Verdict",
+    "Verified",
+    "complete",
+    "decide",
+    "otlp_tracing",
+    "read_reply",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module when one of its names is asked for; say which extra is missing if it cannot be."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, extra = _LAZY[name]
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("kallback"):
+            raise
+        raise MissingExtraError(
+            f'kallback.bridge.{name} needs {error.name}: pip install "kallback[{extra}]"', name=error.name
+        ) from error

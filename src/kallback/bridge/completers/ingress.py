@@ -1,0 +1,93 @@
+"""Completes awakeables one by one over Restate's HTTP ingress: no set-up, so it is the default.
+
+A verified token's answer travels as a *resolved* envelope, failures too, because HTTP reject keeps a text only. A bare
+awakeable gets the value itself, or is rejected with the failure's text. Bodies are put together here, right before
+they are sent, so that a queued completion holds no second copy of its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kallback.bridge.completers.base import Answered
+from kallback.bridge.completers.replies import ACCEPTED, TAKEN, Misconfigured, Reply, Retry, read_reply
+from kallback.bridge.restate.client import RestateHttp
+from kallback.bridge.restate.connection import HttpAnswer, HttpResult, HttpTimeoutError
+from kallback.bridge.results.completion import Completion
+from kallback.protocol import Completed, ConfigurationError, DecodeError, Failed, RestateUnavailableError, Token, seal
+from kallback.settings import RestateSettings
+
+JSON: Final = "application/json"
+TEXT: Final = "text/plain; charset=utf-8"
+
+
+class IngressCompleter:
+    """Posts each completion to `/restate/awakeables/{id}/resolve` (or `/reject`).
+
+    Args:
+        connections: to the ingress, at most; each carries one completion at a time.
+    """
+
+    def __init__(self, settings: RestateSettings, *, connections: int = 64) -> None:
+        self._http = RestateHttp(settings, connections=connections)
+        self._connections = connections
+        self._url = settings.ingress_url
+
+    @property
+    def batch_limit(self) -> int:
+        """One request, one completion."""
+        return 1
+
+    @property
+    def send_limit(self) -> int:
+        """One connection, one completion."""
+        return self._connections
+
+    async def start(self) -> None:
+        """Get the connections ready."""
+        await self._http.start()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._http.stop()
+
+    def send(self, batch: Sequence[Completion], answered: Answered) -> None:
+        """Post a completion."""
+        (completion,) = batch
+        verb, body, content_type = _request(completion)
+        path = f"/restate/awakeables/{completion.target.awakeable_id}/{verb}"
+        self._http.post(path, body, content_type=content_type, told=lambda result: answered((self._reply(result),)))
+
+    def _reply(self, result: HttpResult) -> Reply:
+        if isinstance(result, HttpAnswer):
+            if result.status == ACCEPTED:
+                return TAKEN
+            return read_reply(result.status, body=result.body, retry_after=result.retry_after, url=self._url)
+        return failed_reply(result)
+
+
+def failed_reply(error: RestateUnavailableError | ConfigurationError) -> Retry | Misconfigured:
+    """What it means for a completion that no answer came."""
+    if isinstance(error, HttpTimeoutError):
+        return Retry("timeout", str(error), crowded=True)
+    if isinstance(error, RestateUnavailableError):
+        return Retry("unreachable", str(error))
+    return Misconfigured("certificate", str(error))
+
+
+def _request(completion: Completion) -> tuple[str, bytes, str]:
+    target, answer = completion.target, completion.answer
+    if isinstance(target, Token):
+        return "resolve", seal(target.task_id, target.attempt, answer), JSON
+    if isinstance(answer, Completed):
+        return "resolve", answer.value, JSON
+    return "reject", _sentence(answer).encode(), TEXT
+
+
+def _sentence(failed: Failed) -> str:
+    try:
+        problem = failed.problem()
+    except DecodeError:  # nested too deeply to be read, though it is JSON
+        return "the worker reported a failure that cannot be read"
+    return problem.detail or problem.title or problem.type

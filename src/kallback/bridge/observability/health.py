@@ -1,0 +1,56 @@
+"""`/metrics`, `/livez` and `/readyz` of one bridge.
+
+bridge = Bridge(settings)
+async with HealthServer(bridge, port=9464):
+await bridge.run()
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kallback import health
+from kallback.bridge.bridge import Bridge
+from kallback.bridge.observability.metrics import BridgeCollector
+from kallback.bridge.observability.probes import STUCK_AFTER, Liveness, Verdict, readiness
+from kallback.health.exposition import exposition
+
+
+class HealthServer(health.HealthServer):
+    """Serves the health of a bridge.
+
+    Args:
+        bridge: what is looked at; need not be started.
+        port: 0 takes a free one, see `port`.
+        host: address to listen on. Default loopback: there is neither TLS nor a login here.
+        monotonic: the process's clock.
+        stuck_after: seconds without progress after which `/livez` fails. Default 60.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        port: int,
+        host: str = health.LOOPBACK,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        stuck_after: float = STUCK_AFTER,
+    ) -> None:
+        pulse = _Pulse(bridge, Liveness(bridge, monotonic, stuck_after))
+        super().__init__(pulse, exposition(BridgeCollector(bridge)), port, host)
+
+
+class _Pulse:
+    """A bridge's."""
+
+    def __init__(self, bridge: Bridge, liveness: Liveness) -> None:
+        self._bridge = bridge
+        self._liveness = liveness
+        self.look = liveness.look
+
+    def live(self) -> Verdict:
+        return self._liveness.verdict()
+
+    def ready(self) -> Verdict:
+        return readiness(self._bridge)

@@ -1,0 +1,140 @@
+"""A bridge's numbers in Prometheus' format, read when somebody scrapes: per record, nothing of this runs.
+
+`docs/observability.md` explains each metric and `dashboards/kallback-bridge.json` draws them; tests hold both to what
+stands here. Labels are task types of verified tokens (bounded, see `tallies.py`), partitions, and words of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Protocol
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from kallback.bridge.in_flight.limits import Backlog
+from kallback.bridge.in_flight.parking import PARKED
+from kallback.bridge.observability.probes import Watched, readiness
+from kallback.bridge.pipeline.router import REJECTED
+from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.results.late_policy import LATE
+from kallback.health.exposition import build_of, family_of
+from kallback.kafka import PartitionStanding, TopicPartition
+from kallback.protocol import Unusable, Unverified
+
+PREFIX: Final = "kallback_bridge_"
+REASONS: Final = (*(it.value for it in Unverified), *(it.value for it in Unusable), LATE, REJECTED, PARKED)
+"""Of dead letters; each stands in the metrics from the start, so that a rate sees the first one."""
+
+
+class Measured(Watched, Protocol):
+    """What is measured: a bridge."""
+
+    def backlog(self) -> Backlog:
+        """What is in flight, by age and partition."""
+        ...
+
+
+class BridgeCollector(Collector):
+    """Reads one bridge."""
+
+    def __init__(self, bridge: Measured) -> None:
+        self._bridge = bridge
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is known before a bridge is there to be read."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield from self._flow()
+        yield from self._endings()
+        yield from self._restate()
+        yield from self._kafka()
+        yield family_of(
+            f"{PREFIX}completion_latency_seconds",
+            "From a record's Kafka timestamp to Restate's acceptance.",
+            "task_type",
+            self._bridge.stats.tallies.latencies,
+        )
+        yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._bridge).ok))
+        yield build_of(PREFIX)
+
+    def _flow(self) -> Iterator[Metric]:
+        stats, backlog = self._bridge.stats, self._bridge.backlog()
+        yield _counter("records_fetched", "Result records taken from Kafka, copies included.", stats.fetched)
+        yield _gauge("in_flight_records", "Records fetched and not settled.", stats.in_flight)
+        yield _gauge("in_flight_bytes", "Bytes of their values.", stats.in_flight_bytes)
+        yield _gauge("in_flight_limit", "Records that may be in flight.", self._bridge.options.max_in_flight)
+        yield _gauge("oldest_in_flight_seconds", "Since the oldest record in flight was fetched.", backlog.oldest_age)
+        yield _gauge("stuck_records", "Records in flight for longer than they should be.", backlog.stuck)
+
+    def _endings(self) -> Iterator[Metric]:
+        stats = self._bridge.stats
+        settled = CounterMetricFamily(
+            f"{PREFIX}records_settled",
+            "Records with an outcome. task_type is from verified tokens only.",
+            labels=("task_type", "outcome", "reason"),
+        )
+        for (task_type, outcome, reason), count in stats.tallies.settled.items():
+            settled.add_metric((task_type, outcome.value, reason or ""), count)
+        yield settled
+        letters = CounterMetricFamily(f"{PREFIX}dead_letters", "Dead letters written.", labels=("reason",))
+        for reason, count in (dict.fromkeys(REASONS, 0) | stats.dead_letters).items():
+            letters.add_metric((reason,), count)
+        yield letters
+        yield _counter(
+            "write_retries", "Dead letters and outcome records that Kafka did not take at once.", stats.write_retries
+        )
+
+    def _restate(self) -> Iterator[Metric]:
+        stats = self._bridge.stats
+        yield _counter("completion_attempts", "Completions sent to Restate, retries included.", stats.attempts)
+        yield _counter("completion_retries", "Completions that Restate did not take.", stats.retries)
+        yield _by_reply("replies", "Replies by HTTP status, or what came in place of one.", stats.replies)
+        yield _by_reply("late_handler_replies", "The same for late results that go to a handler.", stats.late_replies)
+        fates = CounterMetricFamily(f"{PREFIX}progress", "Progress records by what became of them.", labels=("fate",))
+        for fate in Fate:
+            fates.add_metric((fate.value,), stats.progress[fate])
+        yield fates
+        yield _gauge("concurrency_limit", "Requests that may be under way; sinks under load.", stats.concurrency)
+        yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.away))
+
+    def _kafka(self) -> Iterator[Metric]:
+        standing, in_flight = self._bridge.standing(), self._bridge.backlog().by_partition
+        where = ("topic", "partition")
+        lags = GaugeMetricFamily(f"{PREFIX}partition_lag_records", "Offsets up to the end, not settled.", labels=where)
+        flying = GaugeMetricFamily(f"{PREFIX}partition_in_flight_records", "Records in flight.", labels=where)
+        windows = GaugeMetricFamily(
+            f"{PREFIX}partition_window_ratio", "How much of the commit window is used; at 1 it stops.", labels=where
+        )
+        partitions: Mapping[TopicPartition, PartitionStanding] = {} if standing is None else standing.partitions
+        for partition in sorted(partitions):
+            stands = partitions[partition]
+            labels = (partition.topic, str(partition.partition))
+            if stands.lag is not None:
+                lags.add_metric(labels, stands.lag)
+            flying.add_metric(labels, in_flight.get(partition.partition, 0))
+            windows.add_metric(labels, stands.window_used / stands.window)
+        yield from (lags, flying, windows)
+        yield _gauge("assigned_partitions", "Partitions that this bridge owns.", len(partitions))
+        yield _counter("rebalances", "Assignments by the group.", 0 if standing is None else standing.rebalances)
+
+
+def _by_reply(name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, text, labels=("reply",))
+    for label, count in counts.items():
+        family.add_metric((label,), count)
+    return family
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, text, value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, text, value)

@@ -1,0 +1,108 @@
+"""Which heartbeats go to Restate, and when: at most one call per task and half interval. Pure but for its memory.
+
+Each task has at most one record that waits and one that is on its way. A newer one takes the place of the one that
+waits, which may be settled at once: both lie in one partition as far as one worker wrote them, so a crash brings the
+newer one again. Its details are kept if the newer one has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from kallback.bridge.progress.decide import News
+from kallback.kafka import Record
+from kallback.protocol import Signal, TaskId
+
+USUAL_INTERVAL: Final = 2.0
+"""Seconds; of a worker that does not say how often it will be heard of."""
+_SHORTEST: Final = 0.1
+_LONGEST: Final = 60.0
+_REMEMBERED: Final = 120.0
+"""Seconds after which a silent task is forgotten; its next heartbeat goes out at once, which is harmless."""
+
+
+@dataclass(slots=True)
+class _Task:
+    waiting: tuple[News, Record] | None = None
+    under_way: bool = False
+    not_before: float = 0.0
+
+
+@dataclass(slots=True)
+class Coalescer:
+    """The tasks that were heard of lately. Times are seconds of one monotonic clock."""
+
+    _tasks: dict[TaskId, _Task] = field(default_factory=dict[TaskId, _Task])
+    _next_sweep: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def add(self, news: News, record: Record) -> Record | None:
+        """Keep a record until it is its turn; return the one that need not go any more, which may be this one."""
+        task = self._tasks.setdefault(news.task_id, _Task())
+        if task.waiting is None:
+            task.waiting = (news, record)
+            return None
+        waiting, earlier = task.waiting
+        if news.attempt < waiting.attempt:
+            return record
+        task.waiting = (_merged(waiting, news), record)
+        return earlier
+
+    def due(self, now: float) -> Iterator[tuple[News, Record]]:
+        """Take those whose turn it is; each must be told `sent` or `failed`."""
+        self._sweep(now)
+        for task in self._tasks.values():
+            if task.waiting is not None and not task.under_way and task.not_before <= now:
+                news, record = task.waiting
+                task.waiting, task.under_way = None, True
+                yield news, record
+
+    def sent(self, news: News, now: float) -> None:
+        """It arrived, or never will: the task's next one may go after half an interval."""
+        task = self._tasks[news.task_id]
+        task.under_way = False
+        task.not_before = now + _half(news)
+
+    def failed(self, news: News, record: Record, again_at: float) -> Record | None:
+        """It did not arrive: try again then, with a newer one if there is one; return what may be settled."""
+        task = self._tasks[news.task_id]
+        task.under_way, task.not_before = False, again_at
+        if task.waiting is None:
+            task.waiting = (news, record)
+            return None
+        newer, its_record = task.waiting
+        if newer.attempt == news.attempt:
+            task.waiting = (_merged(news, newer), its_record)
+        return record
+
+    def _sweep(self, now: float) -> None:
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + _REMEMBERED
+        silent = [key for key, each in self._tasks.items() if _is_silent(each, now)]
+        for key in silent:
+            del self._tasks[key]
+
+
+def _is_silent(task: _Task, now: float) -> bool:
+    return task.waiting is None and not task.under_way and task.not_before + _REMEMBERED < now
+
+
+def _half(news: News) -> float:
+    every_ms = news.report.every_ms
+    interval = USUAL_INTERVAL if every_ms is None else every_ms / 1000
+    return min(max(interval, _SHORTEST), _LONGEST) / 2
+
+
+def _merged(earlier: News, later: News) -> News:
+    """The later one, with the details that only the earlier one has; a start is told by any heartbeat after it."""
+    if earlier.attempt != later.attempt or later.report.details or not earlier.report.details:
+        return later
+    report = msgspec.structs.replace(later.report, details=earlier.report.details, signal=Signal.HEARTBEAT)
+    return msgspec.structs.replace(later, report=report)

@@ -1,0 +1,48 @@
+"""What a progress record means. Pure.
+
+Progress is best effort: what is forged, late or not understood is dropped and counted, never dead-lettered. A result
+is another matter; see `decide.py`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.results.verify import Trust
+from kallback.kafka import Record
+from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedError, read_progress
+
+
+class News(msgspec.Struct, frozen=True):
+    """What a worker told about an attempt, of proven origin.
+
+    Attributes:
+        token: the record's; a secret.
+        seen_ms: when it was read here, epoch milliseconds.
+    """
+
+    task_id: TaskId
+    attempt: int
+    token: str
+    report: Report
+    seen_ms: int
+
+    def __repr__(self) -> str:
+        return f"News({self.task_id} attempt {self.attempt}: {self.report.signal})"
+
+
+def judge(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> News | Fate:
+    """Say what a record means; never raises, whatever the bytes are."""
+    try:
+        found = read_progress(record.value, record.headers)
+        token = trust.keyring.verify(found.token, trust.audience)
+    except UnverifiedError:
+        return Fate.UNVERIFIED
+    if token.deadline_ms and now_ms > token.deadline_ms + grace_ms:
+        return Fate.LATE
+    try:
+        report = found.report()
+    except InvalidProgressError:
+        return Fate.INVALID
+    return News(token.task_id, token.attempt, found.token, report, now_ms)

@@ -1,0 +1,103 @@
+"""The Restate services that watch over tasks, as the bridge sees them: two paths of HTTP ingress.
+
+`/send` is accepted (202) when it is durable; what the service does then is not waited for. A Restate without these
+services is a deployment that does not use them: that is no trouble, and nothing is lost that anybody wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, Protocol
+
+import msgspec
+
+from kallback.bridge.completers.ingress import JSON
+from kallback.bridge.completers.replies import said_in
+from kallback.bridge.progress.decide import News
+from kallback.bridge.restate.client import RestateHttp
+from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.protocol import MARKS, MONITOR, Heard, Marks
+from kallback.settings import RestateSettings
+
+_CONNECTIONS: Final = 8
+_TAKEN: Final = frozenset({200, 202})
+_REFUSED: Final = frozenset({400, 413})
+_MISSING: Final = 404
+
+
+class Hearing(Enum):
+    """What became of a message to a watcher."""
+
+    TAKEN = "taken"
+    MISSING = "missing"
+    """Restate has no such service."""
+    REFUSED = "refused"
+    """Restate never takes this one."""
+    FAILED = "failed"
+    """Try again."""
+
+
+Answered = Callable[[Hearing, str], None]
+"""Called once, later: what became of it, and a sentence about why."""
+
+
+class Watchers(Protocol):
+    """`TaskMonitor` and `ConsumedMarks`."""
+
+    async def start(self) -> None:
+        """Get ready."""
+        ...
+
+    async def stop(self) -> None:
+        """Close connections; stopping twice is fine."""
+        ...
+
+    def tell(self, news: News, answered: Answered) -> None:
+        """Tell the monitor of a task what was heard."""
+        ...
+
+    def report(self, topic: str, marks: Marks, answered: Answered) -> None:
+        """Report up to when a topic has been read."""
+        ...
+
+
+class IngressWatchers:
+    """Both over HTTP ingress."""
+
+    def __init__(self, settings: RestateSettings) -> None:
+        self._http = RestateHttp(settings, connections=_CONNECTIONS)
+
+    async def start(self) -> None:
+        """Get the connections ready."""
+        await self._http.start()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._http.stop()
+
+    def tell(self, news: News, answered: Answered) -> None:
+        """`POST /TaskMonitor/{task id}/progress/send`."""
+        report = news.report
+        heard = Heard(news.token, report.signal, report.at_ms, news.seen_ms)
+        if report.details:
+            heard = msgspec.structs.replace(heard, details=msgspec.Raw(report.details))
+        self._post(f"/{MONITOR}/{news.task_id}/progress/send", msgspec.json.encode(heard), answered)
+
+    def report(self, topic: str, marks: Marks, answered: Answered) -> None:
+        """`POST /ConsumedMarks/{topic}/report/send`."""
+        self._post(f"/{MARKS}/{topic}/report/send", msgspec.json.encode(marks), answered)
+
+    def _post(self, path: str, body: bytes, answered: Answered) -> None:
+        self._http.post(path, body, content_type=JSON, told=lambda result: answered(*_read(result)))
+
+
+def _read(result: HttpResult) -> tuple[Hearing, str]:
+    if not isinstance(result, HttpAnswer):
+        return Hearing.FAILED, str(result)
+    if result.status in _TAKEN:
+        return Hearing.TAKEN, ""
+    detail = f"Restate answers {result.status}: {said_in(result.body)}"
+    if result.status == _MISSING:
+        return Hearing.MISSING, detail
+    return (Hearing.REFUSED if result.status in _REFUSED else Hearing.FAILED), detail

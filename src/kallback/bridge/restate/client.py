@@ -1,0 +1,265 @@
+"""HTTP to one address of Restate: a bounded pool of keep-alive connections, and what goes wrong as two of our errors.
+
+HTTP/1.1; no redirects, no decompression, no proxy from the environment (that is read in one place only), no
+pipelining: Restate answers the requests of one connection one after the other, so it was slower.
+
+Who owns what: the pool owns its connections, a task for each that is being opened, the requests that wait for one, and
+one timer that sweeps for passed deadlines. Requests are values with a callback, called exactly once, never from within
+`post`. All of it runs on one loop. A request that fails is not sent again here: whoever sends it knows whether to.
+
+Stop: what is under way is told that it failed; it may have got through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from kallback.bridge.restate.connection import Connection, HttpAnswer, HttpResult, HttpTimeoutError, Told
+from kallback.protocol import ConfigurationError, RestateUnavailableError
+from kallback.settings import RestateSettings
+
+BODY_LIMIT: Final = 2048
+_IDLE: Final = 30.0
+_SWEEPS: Final = 20
+"""Looks per time-out: a request times out at most this part of its time late."""
+_LONGEST_SWEEP: Final = 1.0
+_SECOND_FAMILY: Final = 0.25
+_PATH: Final = "/%:@!$&'()*+,;=-._~"
+
+
+class _Request(NamedTuple):
+    data: bytes
+    told: Told
+    deadline: float
+
+
+class RestateHttp:
+    """A pool of connections to one address.
+
+    Args:
+        url: where; default the ingress.
+        connections: at most so many at one time; further requests wait.
+        body_limit: bytes of an answer's body that are kept.
+    """
+
+    def __init__(
+        self, settings: RestateSettings, url: str = "", *, connections: int = 64, body_limit: int = BODY_LIMIT
+    ) -> None:
+        self.body_limit = body_limit
+        self._settings = settings
+        self._url = url or settings.ingress_url
+        self.address = "/".join(self._url.split("/", 3)[:3]).rpartition("@")[2]
+        self._limit = connections
+        self._place = _Place("", 0, "", "", None)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._open: set[Connection] = set()
+        self._idle: list[Connection] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Request] = deque()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Get ready; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: an address, an authorities file or a token that cannot be used.
+        """
+        self._place = _place(self._url, self._settings)
+        self._loop = asyncio.get_running_loop()
+
+    async def stop(self) -> None:
+        """Close the connections; stopping twice is fine."""
+        self._loop = None
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        while self._waiting:
+            self._waiting.popleft().told(self._stopped())
+        while self._open:
+            for connection in tuple(self._open):
+                connection.abort("it is being closed")
+            await asyncio.sleep(0)
+
+    def post(self, path: str, body: bytes, *, content_type: str, told: Told, idempotency_key: str = "") -> None:
+        """Post bytes to a path under the address; `told` is called once, later, with the answer or what went wrong."""
+        place = self._place
+        head = f"POST {place.path}{path} HTTP/1.1\r\n{place.headers}content-type: {content_type}\r\n"
+        if idempotency_key:
+            head += f"idempotency-key: {idempotency_key}\r\n"
+        self._send(b"%bcontent-length: %d\r\n\r\n%b" % (head.encode(), len(body), body), told)
+
+    async def get(self, path: str) -> HttpAnswer:
+        """Get a small document.
+
+        Raises:
+            RestateUnavailableError: no usable answer; trying again may help.
+            ConfigurationError: the certificate is not one that we trust.
+        """
+        came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
+        place = self._place
+        head = f"GET {place.path}{path} HTTP/1.1\r\n{place.headers}\r\n"
+        self._send(head.encode(), lambda result: None if came.done() else came.set_result(result))
+        result = await came
+        if isinstance(result, HttpAnswer):
+            return result
+        raise result
+
+    def _send(self, data: bytes, told: Told) -> None:
+        loop = self._loop
+        if loop is None:
+            asyncio.get_running_loop().call_soon(told, self._stopped())
+            return
+        deadline = loop.time() + self._settings.request_timeout
+        if self._idle:
+            self._idle.pop().send(data, told, deadline)
+        else:
+            self._waiting.append(_Request(data, told, deadline))
+            self._connect()
+        if self._sweeper is None:
+            self._arm(loop)
+
+    def _connect(self) -> None:
+        opening, held = self._opening, self._open
+        while self._loop is not None and len(opening) < len(self._waiting) and len(held) + len(opening) < self._limit:
+            task = self._loop.create_task(self._connect_one(), name="kallback-bridge-connect")
+            opening.add(task)
+            task.add_done_callback(self._connected)
+
+    async def _connect_one(self) -> None:
+        place = self._place
+        loop = asyncio.get_running_loop()
+        failure: RestateUnavailableError | ConfigurationError
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                await loop.create_connection(
+                    lambda: Connection(self),
+                    place.host,
+                    place.port,
+                    ssl=place.tls,
+                    happy_eyeballs_delay=_SECOND_FAMILY,
+                )
+        except TimeoutError:
+            failure = HttpTimeoutError(f"{self.address} does not accept the connection in time")
+        except ssl.SSLCertVerificationError as error:
+            failure = _untrusted(self.address, error.verify_message or str(error))
+        except OSError as error:
+            failure = RestateUnavailableError(f"{self.address} cannot be reached ({error.strerror or error})")
+        else:
+            return
+        if self._waiting:
+            self._waiting.popleft().told(failure)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self._connect()
+
+    # What connections tell.
+
+    def opened(self, connection: Connection) -> None:
+        """Use it."""
+        self._open.add(connection)
+        self.freed(connection)
+
+    def freed(self, connection: Connection) -> None:
+        """Give it the next request."""
+        if self._waiting:
+            connection.send(*self._waiting.popleft())
+        elif self._loop is not None:
+            connection.deadline = self._loop.time() + _IDLE
+            self._idle.append(connection)
+
+    def dropped(self, connection: Connection) -> None:
+        """Do not use it any more."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Forget it."""
+        self._open.discard(connection)
+        self._connect()
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        pause = min(_LONGEST_SWEEP, self._settings.request_timeout / _SWEEPS)
+        self._sweeper = loop.call_later(pause, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in [each for each in self._open if each.deadline <= now]:
+            connection.expire()
+        while self._waiting and self._waiting[0].deadline <= now:
+            self._waiting.popleft().told(HttpTimeoutError(f"{self.address} has no connection free in time"))
+        self._sweeper = None
+        if self._open or self._waiting:
+            self._arm(loop)
+
+    def _stopped(self) -> RestateUnavailableError:
+        return RestateUnavailableError(f"the connections to {self.address} are closed: start them first")
+
+
+class _Place(NamedTuple):
+    host: str
+    port: int
+    path: str
+    headers: str
+    tls: ssl.SSLContext | None
+
+    def __repr__(self) -> str:  # the headers hold the token
+        return f"_Place({self.host}:{self.port})"
+
+
+def _place(url: str, settings: RestateSettings) -> _Place:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    try:
+        host = (parts.hostname or "").encode("ascii" if ":" in (parts.hostname or "") else "idna").decode()
+        port = parts.port or (443 if secure else 80)
+    except ValueError:  # UnicodeError is one
+        host, port = "", 0
+    if not host or parts.username is not None:
+        raise ConfigurationError(
+            f"the address of Restate at {parts.netloc.rpartition('@')[2]!r} cannot be used: set "
+            "KALLBACK_RESTATE_INGRESS_URL to something like http://localhost:8080, with no user or password in it "
+            "(a token belongs into KALLBACK_RESTATE_AUTH_TOKEN)"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    headers = f"host: {shown if parts.port is None else f'{shown}:{port}'}\r\nuser-agent: kallback-bridge\r\n"
+    tls = _tls(settings) if secure or settings.ca_file is not None else None
+    path = quote(parts.path, safe=_PATH).rstrip("/")
+    return _Place(host, port, path, headers + _authorization(settings), tls if secure else None)
+
+
+def _authorization(settings: RestateSettings) -> str:
+    if settings.auth_token is None:
+        return ""
+    token = settings.auth_token.reveal()
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigurationError(
+            "KALLBACK_RESTATE_AUTH_TOKEN holds characters that no HTTP header may have (a line break?): set it anew"
+        )
+    return f"authorization: Bearer {token}\r\n"
+
+
+def _tls(settings: RestateSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"{settings.ca_file} holds no certificates ({error.strerror or error}): set KALLBACK_RESTATE_CA_FILE to a "
+            "PEM file"
+        ) from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _untrusted(address: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the certificate of {address} is not trusted ({why}): set KALLBACK_RESTATE_CA_FILE to the PEM file of the "
+        "authority that signed it"
+    )

@@ -1,0 +1,129 @@
+"""What to do with a result record: one named verdict, from values alone. Loops only obey. Pure.
+
+The order of the questions matters. A copy of what was delivered, or is on its way, needs nothing more, late or not;
+a late result is not worth judging; only then is the value looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from kallback.bridge.results.completion import Completion
+from kallback.bridge.results.verify import Target, Trust, Verified, verify
+from kallback.kafka import Record
+from kallback.protocol import (
+    UNUSABLE_RESULT,
+    Failed,
+    Problem,
+    ResultRecord,
+    Token,
+    UnusableResultError,
+    UnverifiedError,
+)
+
+UNUSABLE_STATUS: Final = 500
+
+
+class Seen(Enum):
+    """What this bridge knows of a token."""
+
+    NEW = auto()
+    IN_FLIGHT = auto()
+    DELIVERED = auto()
+
+
+class Deliver(msgspec.Struct, frozen=True, gc=False):
+    """Hand it to Restate."""
+
+    identity: str
+    completion: Completion
+
+
+class Attach(msgspec.Struct, frozen=True, gc=False):
+    """A copy of one in flight: it shares that one's fate."""
+
+    identity: str
+    target: Target
+
+
+class Duplicate(msgspec.Struct, frozen=True, gc=False):
+    """A copy of one that was delivered."""
+
+    target: Target
+
+
+class Late(msgspec.Struct, frozen=True, gc=False):
+    """Past the deadline and the grace; the result is not looked at yet."""
+
+    target: Token
+    result: ResultRecord
+    detail: str
+
+
+class Unusable(msgspec.Struct, frozen=True, gc=False):
+    """The token is good, the value is no result: fail the task with `completion`, dead-letter the record."""
+
+    identity: str
+    completion: Completion
+    reason: str
+    detail: str
+
+
+class Unverified(msgspec.Struct, frozen=True):
+    """Nothing proves where it came from: dead-letter it."""
+
+    reason: str
+    detail: str
+
+
+Verdict = Deliver | Attach | Duplicate | Late | Unusable | Unverified
+
+
+def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms: float, grace_ms: float) -> Verdict:
+    """Judge a result record.
+
+    Args:
+        record: as it came from Kafka.
+        trust: what proves a record.
+        seen: what is known of a token, by its identity.
+        now_ms: epoch milliseconds.
+        grace_ms: milliseconds after the deadline in which a result is not late.
+    """
+    try:
+        verified = verify(record.value, record.headers, trust)
+    except UnverifiedError as error:
+        return Unverified(str(error.reason), error.detail)
+    known = seen(verified.identity)
+    if known is Seen.DELIVERED:
+        return Duplicate(verified.target)
+    if known is Seen.IN_FLIGHT:
+        return Attach(verified.identity, verified.target)
+    target = verified.target
+    if isinstance(target, Token) and target.deadline_ms and now_ms > target.deadline_ms + grace_ms:
+        return Late(target, verified.result, f"{(now_ms - target.deadline_ms) / 1000:.0f} s after the task's deadline")
+    return _answer(verified)
+
+
+def _answer(verified: Verified) -> Deliver | Unusable:
+    try:
+        answer = verified.result.answer()
+    except UnusableResultError as error:
+        completion = fail_unusable(verified.result.token, verified.target, error.detail)
+        return Unusable(verified.identity, completion, str(error.reason), error.detail)
+    return Deliver(verified.identity, Completion(verified.result.token, verified.target, answer))
+
+
+def fail_unusable(token: str, target: Target, detail: str) -> Completion:
+    """The failure that a caller is given in place of a result that cannot be handed over."""
+    problem = Problem(
+        type=UNUSABLE_RESULT,
+        title="The worker's result cannot be used",
+        status=UNUSABLE_STATUS,
+        detail=f"the worker's result cannot be used: {detail}",
+        retryable=False,
+    )
+    return Completion(token, target, Failed(problem.encode()))

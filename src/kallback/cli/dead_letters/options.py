@@ -1,0 +1,86 @@
+"""The options with which people say which dead letters they mean."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import click
+
+from kallback.cli.dead_letters.rows import Selection
+from kallback.kafka import LetterId
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_SPAN: Final = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_RATE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(?:/([sm]))?", re.ASCII)
+
+
+def read_moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Read `2h` (ago) or an ISO time (UTC unless it names an offset) as epoch milliseconds."""
+    if value is None:
+        return None
+    shape = _SPAN.fullmatch(value.strip())
+    if shape is not None:
+        ago = timedelta(seconds=int(shape[1]) * _SECONDS[shape[2]])
+        return int((time.time() - ago.total_seconds()) * 1000)
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no time: write 30m, 2h or 3d (ago), or 2026-01-31T12:00 (UTC)", ctx, param
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def read_rate(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Read `50`, `50/s` or `30/m` as so many a second."""
+    if value is None:
+        return None
+    shape = _RATE.fullmatch(value.strip())
+    if shape is None or float(shape[1]) == 0:
+        raise click.BadParameter(f"{value!r} is no rate: write 50/s or 30/m", ctx, param)
+    return float(shape[1]) / _SECONDS[shape[2] or "s"]
+
+
+def read_id(text: str) -> LetterId:
+    """Read `PARTITION:OFFSET`.
+
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    found = LetterId.parse(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} names no dead letter: write PARTITION:OFFSET, as list shows them")
+    return found
+
+
+def selecting(command: Command) -> Command:
+    """Add the options that `selection_of` reads."""
+    options = (
+        click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Of this reason; may be repeated."),
+        click.option("--type", "types", multiple=True, metavar="TYPE", help="Of this task type (as the record says)."),
+        click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="That came from this topic."),
+        click.option("--since", callback=read_moment, metavar="TIME", help="That died since: 2h, or 2026-01-31T12:00."),
+        click.option("--until", callback=read_moment, metavar="TIME", help="That died before: as --since."),
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="So many at most, the oldest first."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def selection_of(options: dict[str, Any], ids: tuple[str, ...] = ()) -> Selection:
+    """Return what the options mean."""
+    return Selection(
+        ids=frozenset(map(read_id, ids)),
+        reasons=frozenset(options["reasons"]),
+        types=frozenset(options["types"]),
+        topics=frozenset(options["topics"]),
+        since_ms=options["since"],
+        until_ms=options["until"],
+    )

@@ -1,0 +1,167 @@
+"""Which dead letters are meant, and one line for each.
+
+The task type is what the record says: header `kallback-type` (tasks have it), else the type inside the token, which
+nobody verifies here: a forged record can claim any type. It filters and informs, nothing is decided on it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kallback.cli.dead_letters.clients import Clients
+from kallback.cli.formatting import moment, plain, redact, size
+from kallback.kafka import DeadLetter, Foreign, LetterId, Position, read_entries
+from kallback.protocol import UnverifiedError, read_claims, read_result, values_of
+from kallback.protocol.headers import TYPE
+
+_SKEW_MS: Final = 300_000
+"""Clocks of buriers and brokers differ: read so much earlier than what is asked for, and look at each letter."""
+_LONGEST: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters are meant; an empty set means any. Times are epoch milliseconds of the death."""
+
+    ids: frozenset[LetterId] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def admits(self, row: Row) -> bool:
+        """Whether a letter is meant."""
+        return (
+            (not self.ids or row.id in self.ids)
+            and (not self.reasons or row.reason in self.reasons)
+            and (not self.types or row.task_type in self.types)
+            and (not self.topics or row.source.topic in self.topics)
+            and (self.since_ms is None or row.at_ms >= self.since_ms)
+            and (self.until_ms is None or row.at_ms < self.until_ms)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is kept of a letter while many are looked at: no value, no headers."""
+
+    id: LetterId
+    reason: str
+    detail: str
+    at_ms: int
+    written_ms: int
+    source: Position
+    source_ms: int
+    group: str
+    task_type: str | None
+    size: int
+    is_stub: bool
+
+    def line(self) -> tuple[str, ...]:
+        """The cells of a line for people."""
+        kept = f"{size(self.size)} (stub)" if self.is_stub else size(self.size)
+        source = f"{self.source.topic}/{self.source.partition}@{self.source.offset}"
+        cells = (str(self.id), moment(self.at_ms), self.reason, source, self.task_type or "-", kept)
+        return tuple(plain(cell) for cell in cells)
+
+    def members(self, replayed_ms: int | None) -> dict[str, Any]:
+        """The members of a line for programs."""
+        return {
+            "id": str(self.id),
+            "at": self.at_ms,
+            "reason": redact(self.reason),
+            "detail": redact(self.detail),
+            "source": {
+                "topic": redact(self.source.topic),
+                "partition": self.source.partition,
+                "offset": self.source.offset,
+                "timestamp": self.source_ms,
+            },
+            "group": redact(self.group),
+            "type": self.task_type,
+            "size": self.size,
+            "stub": self.is_stub,
+            "replayed_at": replayed_ms,
+        }
+
+
+@dataclass(slots=True)
+class Survey:
+    """What lies in the dead-letter topic.
+
+    Attributes:
+        rows: the letters that are meant, oldest first.
+        replayed: when a letter was replayed, epoch milliseconds.
+        reasons: all letters that were seen, counted by reason.
+        foreign: how many records there are none of kallback's.
+    """
+
+    rows: list[Row] = field(default_factory=list[Row])
+    replayed: dict[LetterId, int] = field(default_factory=dict[LetterId, int])
+    reasons: Counter[str] = field(default_factory=Counter[str])
+    foreign: int = 0
+
+
+async def survey(clients: Clients, topic: str, selection: Selection) -> Survey:
+    """Look at every letter once."""
+    found = Survey()
+    since_ms = None if selection.since_ms is None else max(0, selection.since_ms - _SKEW_MS)
+    async with aclosing(read_entries(clients.reader(topic, since_ms))) as entries:
+        async for entry in entries:
+            if isinstance(entry, DeadLetter):
+                row = row_of(entry)
+                found.reasons[row.reason] += 1
+                if selection.admits(row):
+                    found.rows.append(row)
+            elif isinstance(entry, Foreign):
+                found.foreign += 1
+            else:
+                found.replayed |= dict.fromkeys(entry.letters, entry.at_ms)
+    found.rows.sort(key=lambda row: (row.at_ms, row.id))
+    return found
+
+
+async def letters_of(clients: Clients, topic: str, rows: list[Row]) -> AsyncGenerator[DeadLetter]:
+    """Read the letters of some rows, whole this time."""
+    wanted = {row.id for row in rows}
+    since_ms = min(row.written_ms for row in rows)
+    async with aclosing(read_entries(clients.reader(topic, since_ms))) as entries:
+        async for entry in entries:
+            if isinstance(entry, DeadLetter) and entry.id in wanted:
+                wanted.remove(entry.id)
+                yield entry
+                if not wanted:
+                    return
+
+
+def row_of(letter: DeadLetter) -> Row:
+    """Return the letter without its weight."""
+    return Row(
+        letter.id,
+        letter.reason,
+        letter.detail,
+        letter.at_ms,
+        letter.written_ms,
+        letter.source,
+        letter.source_ms,
+        letter.group,
+        task_type_of(letter),
+        len(letter.value or b"") if letter.stub_bytes is None else letter.stub_bytes,
+        letter.stub_bytes is not None,
+    )
+
+
+def task_type_of(letter: DeadLetter) -> str | None:
+    """Return the task type that the record claims; None if it claims none, or none that could be one."""
+    types = values_of(letter.headers, TYPE)
+    if len(types) == 1 and len(types[0]) <= _LONGEST and types[0].isascii():
+        return types[0].decode()
+    try:
+        return read_claims(read_result(letter.value, letter.headers).token).token.task_type
+    except UnverifiedError:
+        return None

@@ -1,0 +1,153 @@
+"""What every aiokafka client needs: the import, its configuration, and errors of our tree."""
+
+# aiokafka is annotated in part only and ships no py.typed:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from kallback.kafka.errors import error_for, missing_extra, missing_topic, unreachable
+from kallback.protocol.errors import ConfigurationError
+
+try:
+    from aiokafka import AIOKafkaConsumer, errors
+except ModuleNotFoundError as error:
+    raise missing_extra("aiokafka", "workers") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Sequence
+
+    from kallback.protocol.errors import KallbackError
+    from kallback.settings import KafkaSettings
+
+T = TypeVar("T")
+
+_COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
+"""aiokafka's name for it; a test holds this against aiokafka."""
+
+
+class Startable(Protocol):
+    """aiokafka's consumer or producer."""
+
+    async def start(self) -> Any:
+        """Connect."""
+        ...
+
+
+def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the arguments that consumer and producer share: connection and security.
+
+    `settings.extra` holds librdkafka's options, which aiokafka does not know: they are left out.
+    """
+    security = settings.security
+    config: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.client_id,
+        "security_protocol": security.protocol.value,
+    }
+    if security.protocol.uses_tls:
+        config["ssl_context"] = _ssl_context(settings)
+    if security.protocol.uses_sasl and security.password is not None:
+        config |= {
+            "sasl_mechanism": security.mechanism.value,
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": security.password.reveal(),
+        }
+    return config
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    security = settings.security
+    password = security.key_password.reveal() if security.key_password is not None else None
+    try:
+        context = ssl.create_default_context(cafile=security.ca_file)
+        if security.cert_file is not None:
+            context.load_cert_chain(security.cert_file, security.key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"a TLS file cannot be read ({error}): check KALLBACK_KAFKA_SSL_CA_FILE, _CERT_FILE, _KEY_FILE and "
+            "_KEY_PASSWORD"
+        ) from None
+    return context
+
+
+def translated(
+    error: errors.KafkaError, *, what: str, topic: str | None = None, group: str | None = None
+) -> KallbackError:
+    """Return the error of our tree."""
+    code: object = getattr(error, "errno", 0)
+    number = code if isinstance(code, int) else 0
+    return error_for(number, f"{type(error).__name__}: {error}", what=what, topic=topic, group=group)
+
+
+async def connect(client: Startable, settings: KafkaSettings) -> None:
+    """Start a client; tries until the connect time-out.
+
+    Raises:
+        KafkaUnavailableError: nobody answered in time.
+        AccessDeniedError: the cluster refuses the credentials or the certificate.
+    """
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            await client.start()
+    except TimeoutError:
+        raise unreachable(settings) from None
+    except errors.KafkaConnectionError as error:
+        from kallback.kafka.aiokafka.connect_errors import refusal  # noqa: PLC0415 - seldom needed
+
+        raise await refusal(settings, aiokafka_config(settings)) or unreachable(settings, str(error)) from None
+    except errors.KafkaError as error:
+        raise translated(error, what="connecting to Kafka") from None
+
+
+async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topics: Iterable[str]) -> None:
+    """Check that topics exist.
+
+    Raises:
+        MissingTopicError: one does not exist, or this client may not even see it.
+    """
+    existing = await within(settings, client.topics(), what="looking up topics")
+    for topic in topics:
+        if topic not in existing:
+            raise missing_topic(topic)
+
+
+async def within(settings: KafkaSettings, call: Awaitable[T], *, what: str) -> T:
+    """Await a call to the cluster, no longer than the connect time-out, with errors of our tree."""
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            return await call
+    except TimeoutError:
+        raise unreachable(settings) from None
+    except errors.KafkaError as error:
+        raise translated(error, what=what) from None
+
+
+def adopt_abandoned_commits() -> None:
+    """Take the errors of commits on the wire for which nobody waits any more.
+
+    aiokafka shields a commit's request from cancellation. When the broker dies under one that we gave up, asyncio
+    would write a traceback ("exception was never retrieved") about what is covered by the next commit.
+    """
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__qualname__", "") == _COMMIT_REQUEST:
+            task.add_done_callback(_take_error)
+
+
+def _take_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
+    """See `kallback.kafka.check_topics`."""
+    client = AIOKafkaConsumer(**aiokafka_config(settings), enable_auto_commit=False)
+    try:
+        await connect(client, settings)
+        await require_topics(client, settings, names)
+    finally:
+        await client.stop()

@@ -1,0 +1,116 @@
+"""A producer on aiokafka, bound to the event loop that starts it.
+
+Order: aiokafka appends records to its batches in the order in which `send` is called. Cancel: only the waiting
+ends; the record may still be written. When the idempotent sequence is broken, aiokafka refuses every further
+record: the producer inside is then replaced, and the failed send says "try again".
+"""
+
+# aiokafka is annotated in part only and ships no py.typed:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.aiokafka.client import aiokafka_config, connect, translated
+from kallback.kafka.errors import missing_topic, unreachable
+from kallback.kafka.records import OutgoingRecord, Position
+from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
+
+from aiokafka import AIOKafkaProducer, errors  # isort: skip - the check comes first
+
+if TYPE_CHECKING:
+    from kallback.settings import KafkaSettings
+
+_UNKNOWN_TOPIC_PATIENCE: Final = 5.0
+"""Seconds for a fresh topic to show up in a broker's metadata."""
+
+_BROKEN: Final = (
+    errors.DuplicateSequenceNumber,
+    errors.InvalidProducerEpoch,
+    errors.InvalidProducerIdMapping,
+    errors.OutOfOrderSequenceNumber,
+    errors.ProducerClosed,
+    errors.ProducerFenced,
+)
+
+
+class AiokafkaProducer(StartStop):
+    """A `Producer` for one event loop."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._inner: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._current()
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        self._stopped = True
+        async with self._starting:
+            inner, self._inner = self._inner, None
+        if inner is not None:
+            await inner.stop()
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Send one record and wait for its acknowledgement."""
+        inner = await self._current()
+        try:
+            await self._require_topic(inner, record.topic)
+            value = b"" if record.value is None and record.key is None else record.value  # aiokafka refuses two nulls
+            acknowledged = await inner.send(record.topic, value, record.key, headers=list(record.headers))
+            metadata = await acknowledged
+        except errors.KafkaError as error:
+            if isinstance(error, _BROKEN):
+                await self._discard(inner)
+            raise translated(error, what=f"sending to {record.topic!r}", topic=record.topic) from None
+        return Position(metadata.topic, metadata.partition, metadata.offset)
+
+    async def _current(self) -> AIOKafkaProducer:
+        """Return the producer, made and connected where there is none."""
+        if self._inner is not None:
+            return self._inner
+        async with self._starting:
+            if self._stopped:
+                raise KafkaUnavailableError("this producer is stopped; make a new one")
+            if self._inner is None:
+                inner = AIOKafkaProducer(
+                    **aiokafka_config(self._settings),
+                    acks="all",
+                    enable_idempotence=True,
+                    max_request_size=self._settings.max_request_bytes,
+                    request_timeout_ms=int(self._settings.delivery_timeout * 1000),
+                )
+                try:
+                    await connect(inner, self._settings)
+                except BaseException:
+                    await inner.stop()
+                    raise
+                self._inner = inner
+            return self._inner
+
+    async def _require_topic(self, inner: AIOKafkaProducer, topic: str) -> None:
+        if inner.client.cluster.partitions_for_topic(topic) is not None:
+            return
+        try:
+            async with asyncio.timeout(_UNKNOWN_TOPIC_PATIENCE):
+                await inner.partitions_for(topic)
+        except TimeoutError:
+            cluster = await inner.client.fetch_all_metadata()  # raises when it is Kafka that is away
+            if cluster.partitions_for_topic(topic) is None:
+                raise missing_topic(topic) from None
+            raise unreachable(self._settings) from None
+
+    async def _discard(self, broken: AIOKafkaProducer) -> None:
+        async with self._starting:
+            if self._inner is not broken:
+                return
+            self._inner = None
+        await broken.stop()

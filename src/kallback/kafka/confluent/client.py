@@ -1,0 +1,179 @@
+"""What every confluent-kafka client needs: the import, its configuration, and the first contact with a cluster."""
+
+# confluent_kafka.admin re-exports without saying so:
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, missing_extra, missing_topic, unreachable
+from kallback.protocol.errors import ConfigurationError, KallbackError
+from kallback.settings import named_log
+
+try:
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+except ModuleNotFoundError as error:
+    raise missing_extra("confluent-kafka", "sdk", "bridge") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from confluent_kafka import Consumer, Producer
+    from confluent_kafka.admin import ClusterMetadata
+
+    from kallback.settings import KafkaSettings
+
+Value = str | int | float | bool | None
+T = TypeVar("T")
+
+log: Final = named_log("kallback.kafka")
+
+_SLICE: Final = 0.5
+"""Seconds of one try to reach a broker; between tries the client's own errors are looked at."""
+
+_NOT_EXTRA: Final = frozenset(
+    {
+        "acks", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store",
+        "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "request.required.acks",
+        "transactional.id",
+    }
+)  # fmt: skip
+
+
+def confluent_config(settings: KafkaSettings, own: Mapping[str, Value]) -> dict[str, Value]:
+    """Return librdkafka's configuration: connection and security, what `own` adds, and the user's `extra`.
+
+    Raises:
+        ConfigurationError: `extra` holds an option on which kallback's guarantees rest.
+    """
+    for option in settings.extra:
+        if option in _NOT_EXTRA:
+            raise ConfigurationError(
+                f"KALLBACK_KAFKA_EXTRA may not set {option}: kallback's guarantees rest on it; remove it"
+            )
+    config: dict[str, Value] = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": settings.client_id,
+        "log_level": 0,  # librdkafka writes to stderr by itself; what matters comes through error_cb
+        "reconnect.backoff.max.ms": 2000,  # 10 s by default: too long after a broker's restart
+    }
+    return config | _security(settings) | dict(own) | dict(settings.extra)
+
+
+def _security(settings: KafkaSettings) -> dict[str, Value]:
+    security = settings.security
+    config: dict[str, Value] = {"security.protocol": security.protocol.value}
+    if security.protocol.uses_sasl and security.password is not None:
+        config |= {
+            "sasl.mechanism": security.mechanism.value,
+            "sasl.username": security.username,
+            "sasl.password": security.password.reveal(),
+        }
+    if security.protocol.uses_tls:
+        files = {
+            "ssl.ca.location": security.ca_file,
+            "ssl.certificate.location": security.cert_file,
+            "ssl.key.location": security.key_file,
+        }
+        config |= {option: str(path) for option, path in files.items() if path is not None}
+        if security.key_password is not None:
+            config["ssl.key.password"] = security.key_password.reveal()
+    return config
+
+
+def build(kind: Callable[[dict[str, Value]], T], config: dict[str, Value]) -> T:
+    """Make a client.
+
+    Raises:
+        ConfigurationError: librdkafka refuses an option, or cannot read a file.
+    """
+    try:
+        return kind(config)
+    except (KafkaException, ValueError, TypeError) as error:
+        reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise ConfigurationError(
+            f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
+        ) from None
+
+
+def admin_client(settings: KafkaSettings, troubles: Troubles) -> AdminClient:
+    """Make an admin client that tells its errors there; nothing is contacted yet."""
+    return build(
+        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
+        confluent_config(settings, {}),
+    )
+
+
+class Troubles:
+    """Collects the errors that a client reports by itself (`error_cb`), and logs them without flooding.
+
+    The callback runs in whichever thread polls the client.
+    """
+
+    def __init__(self, client: str) -> None:
+        self._client = client
+        self._logged: dict[int, float] = {}
+        self.refused: KallbackError | None = None
+        self.fatal = False
+        self.all_down = False
+        self.last = ""
+
+    def __call__(self, error: KafkaError) -> None:
+        """Note one error; a refused log-in is remembered, for no retry cures it."""
+        self.last = error.str()
+        self.fatal = self.fatal or error.fatal()
+        self.all_down = self.all_down or error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - as below
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):  # noqa: SLF001 - librdkafka's own codes
+            self.refused = error_for(error.code(), error.str(), what="connecting to Kafka")
+        now = time.monotonic()
+        if now - self._logged.get(error.code(), float("-inf")) > 10:  # noqa: PLR2004 - seconds between equal lines
+            self._logged[error.code()] = now
+            log.warning("kafka client trouble", client=self._client, code=error.name(), detail=error.str())
+
+
+def first_contact(
+    client: Producer | Consumer | AdminClient,
+    settings: KafkaSettings,
+    troubles: Troubles,
+    *,
+    topics: Iterable[str] = (),
+) -> None:
+    """Wait until a broker answers, and check that topics exist. Blocks for the connect time-out at most.
+
+    Raises:
+        KafkaUnavailableError: nobody answered in time.
+        AccessDeniedError: the cluster refuses the credentials, the certificate, or the topic.
+        MissingTopicError: a topic does not exist.
+    """
+    deadline = time.monotonic() + settings.connect_timeout
+    for topic in topics:
+        found = _metadata(client, settings, troubles, topic=topic, deadline=deadline).topics.get(topic)
+        if found is None:
+            raise missing_topic(topic)
+        if found.error is not None and found.error.code() in PERMANENT_FOR_A_CLIENT:
+            raise error_for(found.error.code(), found.error.str(), what=f"looking up {topic!r}", topic=topic)
+    if not topics:
+        _metadata(client, settings, troubles, topic="__consumer_offsets", deadline=deadline)
+
+
+def _metadata(
+    client: Producer | Consumer | AdminClient,
+    settings: KafkaSettings,
+    troubles: Troubles,
+    *,
+    topic: str,
+    deadline: float,
+) -> ClusterMetadata:
+    while True:
+        patience = max(0.05, min(_SLICE, deadline - time.monotonic()))
+        try:
+            return client.list_topics(topic, patience)
+        except KafkaException as error:
+            client.poll(0)  # lets error_cb speak
+            if troubles.refused is not None:
+                raise troubles.refused from None
+            if time.monotonic() >= deadline:
+                raise unreachable(settings, troubles.last or error.args[0].str()) from None

@@ -1,0 +1,80 @@
+"""A group member on librdkafka: its configuration, and its types as ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from kallback.kafka.confluent.client import Value, confluent_config
+from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
+from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.records import Record, TopicPartition
+
+from confluent_kafka import Message  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+
+if TYPE_CHECKING:
+    from kallback.settings import KafkaSettings
+
+
+def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOptions) -> dict[str, Value]:
+    """Return librdkafka's configuration of a group member."""
+    own: dict[str, Value] = {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,  # the position of an idle partition, beyond transaction markers too
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "queued.max.messages.kbytes": 16_384,  # 64 MiB by default
+        "fetch.queue.backoff.ms": 10,  # 1 s by default: with a small queue it would halt fetching for so long
+        "group.protocol": options.group_protocol.value,
+    }
+    if options.group_instance_id is not None:
+        own["group.instance.id"] = options.group_instance_id
+    if options.group_protocol is GroupProtocol.CLASSIC:  # KIP-848 leaves these to the broker
+        own["partition.assignment.strategy"] = _strategy(options)
+        own["session.timeout.ms"] = int(options.session_timeout * 1000)
+        own["heartbeat.interval.ms"] = int(min(3.0, options.session_timeout / 3) * 1000)
+    return confluent_config(settings, own)
+
+
+def _strategy(options: ConsumerOptions) -> str:
+    """Return how partitions are shared out: step by step without a name, all at once with one.
+
+    A member that comes back under its name gets its last assignment from the broker, without a rebalance. A cooperative
+    rebalance has assignments that are good for a moment only, between giving up and taking over; a member that crashes
+    there and comes back would make that moment last, and nobody would read what was given up.
+    """
+    return "cooperative-sticky" if options.group_instance_id is None else "roundrobin"
+
+
+def record_of(message: Message, partition: TopicPartition, offset: int, epoch: int) -> Record:
+    """Return a message as ours; its headers are tuples already, and hold bytes (text is for producers)."""
+    return Record(
+        partition.topic,
+        partition.partition,
+        offset,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        tuple(cast("list[tuple[str, bytes | None]]", message.headers() or ())),
+        epoch,
+    )
+
+
+def ours(partition: ClientPartition) -> TopicPartition:
+    """Return librdkafka's partition as ours."""
+    return TopicPartition(partition.topic, partition.partition)
+
+
+def client_commit(partition: TopicPartition, commit: Commit) -> ClientPartition:
+    """Return what is to be committed as librdkafka's."""
+    if not commit.metadata:
+        return ClientPartition(partition.topic, partition.partition, commit.position)
+    return ClientPartition(partition.topic, partition.partition, commit.position, commit.metadata)
+
+
+def client_partition(partition: TopicPartition) -> ClientPartition:
+    """Return our partition as librdkafka's."""
+    return ClientPartition(partition.topic, partition.partition)

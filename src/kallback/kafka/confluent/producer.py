@@ -1,0 +1,199 @@
+"""A producer on librdkafka: one client and one polling thread for any number of event loops.
+
+Who owns what: `send` runs on the caller's loop and puts records into librdkafka's queue; the polling thread is
+the only one that polls, so every acknowledgement arrives there. Per poll it hands each loop its acknowledgements
+with one `call_soon_threadsafe`: that, and not the sending, is what costs.
+
+Order: records reach librdkafka in the order in which `send` was called on a loop. When its queue is full the
+senders of a loop wait in line, so nobody overtakes.
+
+Cancel: only the waiting ends; the record may still be written.
+
+After an error from which librdkafka does not recover ("fatal": the idempotent sequence is broken), what is in
+flight fails with `KafkaUnavailableError`, and the next `send` makes a new client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.confluent.client import Troubles, Value, build, confluent_config, first_contact, log
+from kallback.kafka.errors import error_for
+from kallback.kafka.records import OutgoingRecord, Position
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer  # isort: skip - the check comes first
+
+if TYPE_CHECKING:
+    from kallback.settings import KafkaSettings
+
+Ack = tuple["asyncio.Future[Position]", OutgoingRecord, KafkaError | None, Message]
+
+_POLL: Final = 0.1
+_QUEUE_FULL_PAUSE: Final = 0.005
+_QUEUE_KBYTES: Final = 65_536
+"""64 MiB instead of librdkafka's 1 GiB: senders are slowed down before the process is out of memory."""
+
+
+class _Client:
+    """One librdkafka producer, its polling thread, and the acknowledgements on their way to the loops."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self.troubles = Troubles(settings.client_id)
+        own: dict[str, Value] = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "message.max.bytes": settings.max_request_bytes,
+            "message.timeout.ms": int(settings.delivery_timeout * 1000),
+            "queue.buffering.max.kbytes": max(_QUEUE_KBYTES, 2 * settings.max_request_bytes // 1024),
+            "topic.metadata.propagation.max.ms": 5000,  # how long a send to an unknown topic takes to fail
+        }
+        config = confluent_config(settings, own)
+        self.producer = build(lambda it: Producer(it | {"error_cb": self.troubles}), config)
+        self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="kallback-producer", daemon=True)
+        self._thread.start()
+
+    def enqueue(self, record: OutgoingRecord, future: asyncio.Future[Position]) -> None:
+        """Put a record into the queue; raises BufferError when it is full."""
+        loop = future.get_loop()
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._acks[loop].append((future, record, error, message))
+
+        self.producer.produce(
+            record.topic,
+            record.value,
+            record.key,
+            headers=list(record.headers) if record.headers else None,
+            on_delivery=on_delivery,
+        )
+
+    def close(self) -> None:
+        """Flush and end the thread; blocks."""
+        self._stopping = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping and not self.troubles.fatal:
+            self.producer.poll(_POLL)
+            self._deliver()
+        deadline = time.monotonic() + (0 if self.troubles.fatal else self._settings.delivery_timeout)
+        while len(self.producer) and time.monotonic() < deadline:
+            self.producer.flush(_POLL)
+            self._deliver()
+        self.producer.purge()
+        self.producer.flush(1.0)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if not self._acks:
+            return
+        acks, self._acks = self._acks, defaultdict(list)
+        for loop, batch in acks.items():
+            try:
+                loop.call_soon_threadsafe(_settle, batch)
+            except RuntimeError:  # the loop was closed: nobody waits any more
+                log.debug("acknowledgements for a closed event loop", count=len(batch))
+
+
+class ConfluentProducer(StartStop):
+    """A `Producer` that several event loops may use at once; it connects at the first `send` or `start`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: _Client | None = None
+        self._stopped = False
+        self._waiting: defaultdict[asyncio.AbstractEventLoop, int] = defaultdict(int)
+        self._gates: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+
+    async def start(self) -> None:
+        """Connect."""
+        client = self._current()
+        try:
+            await asyncio.to_thread(first_contact, client.producer, self._settings, client.troubles)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        with self._lock:
+            self._stopped = True
+            client, self._client = self._client, None
+        if client is not None:
+            await asyncio.to_thread(client.close)
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Send one record and wait for its acknowledgement."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Position] = loop.create_future()
+        try:
+            if self._waiting[loop] or not self._enqueued(record, future):
+                await self._wait_in_line(loop, record, future)
+        except KafkaException as error:
+            raise _failure(error.args[0], record) from None
+        return await future
+
+    async def _wait_in_line(
+        self, loop: asyncio.AbstractEventLoop, record: OutgoingRecord, future: asyncio.Future[Position]
+    ) -> None:
+        self._waiting[loop] += 1
+        try:
+            async with self._gates.setdefault(loop, asyncio.Lock()):
+                while not self._enqueued(record, future):  # noqa: ASYNC110 - librdkafka has no event for it
+                    await asyncio.sleep(_QUEUE_FULL_PAUSE)
+        finally:
+            self._waiting[loop] -= 1
+            if not self._waiting[loop]:
+                self._gates.pop(loop, None)
+                del self._waiting[loop]
+
+    def _enqueued(self, record: OutgoingRecord, future: asyncio.Future[Position]) -> bool:
+        try:
+            self._current().enqueue(record, future)
+        except BufferError:
+            return False
+        return True
+
+    def _current(self) -> _Client:
+        """Return the client, making it where there is none or where it failed for good."""
+        client = self._client
+        if client is not None and not client.troubles.fatal:
+            return client
+        with self._lock:
+            if self._stopped:
+                raise KafkaUnavailableError("this producer is stopped; make a new one")
+            if self._client is None or self._client.troubles.fatal:
+                self._client = _Client(self._settings)
+            return self._client
+
+
+def _settle(batch: list[Ack]) -> None:
+    for future, record, error, message in batch:
+        if future.done():  # cancelled: nobody waits
+            continue
+        if error is not None:
+            future.set_exception(_failure(error, record))
+            continue
+        partition, offset = message.partition(), message.offset()
+        if partition is None or offset is None:
+            future.set_exception(KafkaUnavailableError(f"no position came back for {record!r}; try again"))
+        else:
+            future.set_result(Position(record.topic, partition, offset))
+
+
+def _failure(error: KafkaError, record: OutgoingRecord) -> Exception:
+    what = f"sending to {record.topic!r}"
+    if error.code() == KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's own codes
+        return ConfigurationError(f"{what} failed: Kafka allows no such topic name or header ({error.str()})")
+    return error_for(error.code(), error.str(), what=what, topic=record.topic)

@@ -1,0 +1,169 @@
+"""A topic read on librdkafka without a group: the blocking calls, and one record looked up by its position.
+
+The end: each partition reports when it is read to its end ("EOF"), past transaction markers and compacted offsets. On
+a topic where writers never pause that may not happen, so the last offset that was there at the start counts too.
+
+librdkafka wants a group id from every consumer. Partitions are assigned by hand and nothing is committed, so no group
+comes to be; a cluster that forbids the name only makes the client grumble, which is ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.confluent.client import Troubles, Value, build, confluent_config, first_contact, log
+from kallback.kafka.confluent.group_member import record_of
+from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, unreachable
+from kallback.kafka.records import TopicPartition
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from kallback.kafka.records import Position, Record
+    from kallback.settings import KafkaSettings
+
+_POLL: Final = 0.1
+_BATCH: Final = 500
+
+
+def _reader_config(settings: KafkaSettings) -> dict[str, Value]:
+    own: dict[str, Value] = {
+        "group.id": "kallback-reader",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "queued.max.messages.kbytes": 16_384,  # as group members have it
+        "fetch.queue.backoff.ms": 10,
+    }
+    return confluent_config(settings, own)
+
+
+class ConfluentLog:
+    """One topic. Every method blocks; one thread at a time.
+
+    Attributes:
+        ends: partitions with records that were there at the start and are not read yet, and where those end.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._troubles = Troubles(settings.client_id)
+        self._consumer = build(lambda it: Consumer(it | {"error_cb": self._troubles}), _reader_config(settings))
+        self.ends: dict[int, int] = {}
+
+    def assign_all(self, since_ms: int | None) -> None:
+        """Begin every partition at its first record, or its first of that time (epoch milliseconds)."""
+        with self._translated():
+            ranges = {number: self._range(number) for number in self._partitions()}
+            begins = {number: begin for number, (begin, _) in ranges.items()}
+            ends = {number: end for number, (_, end) in ranges.items()}
+            if since_ms is not None:
+                begins = self._offsets_at(since_ms, ends)
+            self._assign(begins)
+        self.ends = {number: end for number, end in ends.items() if begins[number] < end}
+
+    def assign_one(self, partition: int, offset: int) -> bool:
+        """Begin one partition at one offset; False if there is no such partition or nothing at that offset."""
+        with self._translated():
+            if partition not in self._partitions():
+                return False
+            begin, end = self._range(partition)
+            if not begin <= offset < end:
+                return False
+            self._assign({partition: offset})
+        self.ends = {partition: end}
+        return True
+
+    def poll(self) -> list[Record]:
+        """Return what is there, the first record as soon as it is; nothing after a short while."""
+        with self._translated():
+            first = self._consumer.poll(_POLL)
+            if first is None:
+                return []
+            return list(self._admitted((first, *self._consumer.consume(_BATCH, 0))))
+
+    def close(self) -> None:
+        """Close."""
+        self._consumer.close()
+
+    def _admitted(self, messages: Iterable[Message]) -> Iterator[Record]:
+        for message in messages:
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            if error is not None:
+                self._note(error, partition)
+            elif partition is not None and offset is not None:
+                if offset + 1 >= self.ends.get(partition, float("inf")):
+                    del self.ends[partition]
+                yield record_of(message, TopicPartition(self._topic, partition), offset, 0)
+
+    def _note(self, error: KafkaError, partition: int | None) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes
+            if partition is not None:
+                self.ends.pop(partition, None)
+        elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT - {KafkaError.GROUP_AUTHORIZATION_FAILED}:
+            raise KafkaException(error)
+        else:
+            log.warning("kafka reader trouble", code=error.name(), detail=error.str())
+
+    def _partitions(self) -> list[int]:
+        first_contact(self._consumer, self._settings, self._troubles, topics=[self._topic])
+        return list(
+            self._consumer.list_topics(self._topic, self._settings.connect_timeout).topics[self._topic].partitions
+        )
+
+    def _range(self, partition: int) -> tuple[int, int]:
+        at = ClientPartition(self._topic, partition)
+        return self._consumer.get_watermark_offsets(at, self._settings.connect_timeout)
+
+    def _offsets_at(self, since_ms: int, ends: dict[int, int]) -> dict[int, int]:
+        times = [ClientPartition(self._topic, number, since_ms) for number in ends]
+        found = self._consumer.offsets_for_times(times, self._settings.connect_timeout)
+        return {each.partition: each.offset if each.offset >= 0 else ends[each.partition] for each in found}
+
+    def _assign(self, begins: dict[int, int]) -> None:
+        self._consumer.assign([ClientPartition(self._topic, number, offset) for number, offset in begins.items()])
+
+    @contextlib.contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            kafka = error.args[0]
+            raise error_for(kafka.code(), kafka.str(), what=f"reading {self._topic!r}", topic=self._topic) from None
+
+
+async def find_record(settings: KafkaSettings, position: Position) -> Record | None:
+    """Return the record at a position; None if it is not there any more, or never was.
+
+    Raises:
+        MissingTopicError: the topic does not exist.
+        AccessDeniedError: reading it is not allowed.
+        KafkaUnavailableError: no broker answered in time.
+    """
+    return await asyncio.to_thread(_find, settings, position)
+
+
+def _find(settings: KafkaSettings, position: Position) -> Record | None:
+    source = ConfluentLog(settings, position.topic)
+    deadline = time.monotonic() + 2 * settings.connect_timeout
+    try:
+        if not source.assign_one(position.partition, position.offset):
+            return None
+        while source.ends:
+            if records := source.poll():
+                return records[0] if records[0].offset == position.offset else None
+            if time.monotonic() > deadline:
+                raise unreachable(settings)
+        return None
+    finally:
+        source.close()

@@ -1,0 +1,106 @@
+"""Making and checking topics with librdkafka's admin client; its calls block, so they run in a thread."""
+
+# confluent_kafka.admin re-exports without saying so, and its futures say not of what:
+# pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, cast
+
+from kallback.kafka.confluent.client import Troubles, admin_client, first_contact
+from kallback.kafka.errors import error_for
+from kallback.kafka.topic_spec import Created, Differs, Existed
+from kallback.protocol.errors import ConfigurationError
+
+from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
+from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, ResourceType  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from kallback.kafka.topic_spec import TopicFinding, TopicSpec
+    from kallback.settings import KafkaSettings
+
+_INVALID: Final = frozenset({37, 38, 40, 42, 44})  # partitions, replication, config, request, policy
+
+
+async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
+    """See `kallback.kafka.create_topics`."""
+    return await asyncio.to_thread(_create, settings, specs)
+
+
+async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
+    """See `kallback.kafka.check_topics`."""
+    await asyncio.to_thread(connected, settings, names)
+
+
+def connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
+    """An admin client that has reached a broker, and these topics; blocks."""
+    troubles = Troubles(settings.client_id)
+    admin = admin_client(settings, troubles)
+    first_contact(admin, settings, troubles, topics=names)
+    return admin
+
+
+def _create(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
+    if not specs:
+        return []
+    admin = connected(settings)
+    wanted = [NewTopic(each.name, each.partitions, each.replication, config=dict(each.config)) for each in specs]
+    futures = admin.create_topics(wanted, request_timeout=settings.connect_timeout)
+    return [_finding(admin, settings, each, futures[each.name].exception()) for each in specs]
+
+
+def _finding(
+    admin: AdminClient, settings: KafkaSettings, spec: TopicSpec, failure: BaseException | None
+) -> TopicFinding:
+    if failure is None:
+        return Created(spec.name)
+    if not isinstance(failure, KafkaException):
+        raise failure
+    error: KafkaError = failure.args[0]
+    if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        differences = _differences(admin, settings, spec)
+        return Differs(spec.name, differences) if differences else Existed(spec.name)
+    what = f"creating {spec.name!r}"
+    if error.code() in _INVALID:
+        raise ConfigurationError(f"{what} was refused: {error.str()}; change what was asked for")
+    raise error_for(error.code(), error.str(), what=what, topic=spec.name)
+
+
+def _differences(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> tuple[str, ...]:
+    found = _partitions(admin, settings, spec.name)
+    differences = [] if found == spec.partitions else [f"partitions: {found}, wanted {spec.partitions}"]
+    if spec.config:
+        config = _options(admin, settings, spec.name)
+        for option, wanted in spec.config.items():
+            actual = config[option].value if option in config else None
+            if actual != wanted:
+                differences.append(f"{option}: {actual}, wanted {wanted}")
+    return tuple(differences)
+
+
+def _partitions(admin: AdminClient, settings: KafkaSettings, topic: str) -> int:
+    with _described(f"looking up {topic!r} (DESCRIBE)"):
+        found = admin.list_topics(topic, settings.connect_timeout).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+    return len(found.partitions)
+
+
+def _options(admin: AdminClient, settings: KafkaSettings, topic: str) -> dict[str, ConfigEntry]:
+    with _described(f"looking up the options of {topic!r} (DESCRIBE_CONFIGS)"):
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        (future,) = admin.describe_configs([resource], request_timeout=settings.connect_timeout).values()
+        return cast("dict[str, ConfigEntry]", future.result())
+
+
+@contextmanager
+def _described(what: str) -> Generator[None]:
+    """Raise errors of our tree; a topic that exists but is unknown is not missing, the broker has yet to hear of it."""
+    try:
+        yield
+    except KafkaException as error:
+        raise error_for(error.args[0].code(), error.args[0].str(), what=what) from None

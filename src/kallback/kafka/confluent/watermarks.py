@@ -1,0 +1,63 @@
+"""Where partitions end, as librdkafka knows it. Called by the owner thread only.
+
+Every fetch response tells librdkafka the end of its partition, so looking it up costs nothing. A paused partition is
+not fetched, and its end would stand still exactly when lag grows: those are asked for, all in one bounded request,
+every few seconds and not while all brokers are down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from kallback.kafka.confluent.client import log
+from kallback.kafka.confluent.group_member import client_partition, ours
+from kallback.kafka.records import TopicPartition
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaException  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+
+LOOK: Final = 1.0
+"""Seconds between looks at what librdkafka knows."""
+ASK: Final = 5.0
+"""Seconds between questions to Kafka."""
+_PATIENCE: Final = 1.0
+
+
+class Ends:
+    """End offsets by partition; `known` is replaced as a whole, so any thread may read it."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self._next_look = 0.0
+        self._next_question = 0.0
+        self.known: dict[TopicPartition, int] = {}
+
+    def look(self, now: float, owned: Iterable[TopicPartition], paused: Collection[TopicPartition]) -> None:
+        """Bring `known` up to date, if it is time."""
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK
+        found = {each: end for each in owned if (end := self._cached(each)) is not None}
+        if paused and now >= self._next_question:
+            self._next_question = now + ASK
+            found |= self._asked(paused)
+        for each in paused:
+            found[each] = max(found.get(each, 0), self.known.get(each, 0))
+        self.known = found
+
+    def _cached(self, partition: TopicPartition) -> int | None:
+        try:
+            _, end = self._consumer.get_watermark_offsets(client_partition(partition), cached=True)
+        except KafkaException:  # not fetched yet
+            return None
+        return end if end >= 0 else None
+
+    def _asked(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        asked = [ClientPartition(each.topic, each.partition, OFFSET_END) for each in partitions]
+        try:
+            answers = self._consumer.offsets_for_times(asked, timeout=_PATIENCE)
+        except KafkaException as error:
+            log.debug("Kafka does not say where partitions end", detail=error.args[0].str())
+            return {}
+        return {ours(each): each.offset for each in answers if each.error is None and each.offset >= 0}

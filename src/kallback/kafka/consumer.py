@@ -1,0 +1,214 @@
+"""The seams through which records arrive: a group's consumer and a groupless reader of a whole topic.
+
+Flow control is the caller's: who does not call `fetch` gets nothing and loses nothing. The client goes on
+heartbeating, keeps its partitions and holds a bounded number of records back. No pause or resume is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+
+    from kallback.kafka.group_status import Standing
+    from kallback.kafka.records import Record, TopicPartition
+
+
+class GroupProtocol(StrEnum):
+    """How members of a group agree on who reads what."""
+
+    CLASSIC = "classic"
+    """Client-side assignment: eager, but cooperative-sticky with confluent-kafka for members without a name."""
+    CONSUMER = "consumer"
+    """KIP-848, decided by the broker; confluent-kafka only. After a crash a successor waits for the
+    broker's own session time-out (45 s), so it is not the default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerOptions:
+    """How a consumer behaves; the same for every client.
+
+    Attributes:
+        group_instance_id: static membership: a restarted process that comes back under the same name within
+            `session_timeout` gets its partitions back at once, without a rebalance. Unique per process.
+            Default: none, because a name that two processes share makes them throw each other out. All members of
+            a group have names, or none has: the two kinds share partitions out in different ways.
+        group_protocol: see `GroupProtocol`; default classic.
+        window: records of one partition that may lie between the commit position and the newest record handed
+            out. It bounds what a crash makes Kafka deliver again, and how far a partition runs ahead of its
+            slowest record. Default 10,000: only offsets are kept for it, a few hundred kilobytes at most.
+        unfinished_records: records of one partition that may be handed out and not done. Default: no bound but the
+            window. Set it below what the caller can hold in all, and a partition full of slow records cannot
+            stop the others.
+        unfinished_bytes: the same in bytes of keys and values. Default: no bound.
+        commit_interval: seconds between commits of what is done. Default 1: at most so much is redelivered.
+        drain_timeout: seconds that a rebalance waits for the unfinished records of the partitions that are
+            taken away. Default 10: well below the session time-out; the other members wait for as long.
+        session_timeout: seconds without heartbeat after which the group gives this member's partitions away.
+            Default 45, as Kafka's own: shorter ones throw members out when a laptop or a loop stalls.
+        held_records: records of one partition held back in the process before it is paused. Default 500.
+        held_bytes: the same in bytes of keys and values. Default 4 MiB.
+        notes: keep notes in the commit metadata: a record that was done out of order is not handed out again after a
+            crash, and each record says how often it was started. Default: none, for they cost a little per record and
+            commit, which pays where a record is minutes of work.
+    """
+
+    group_instance_id: str | None = None
+    group_protocol: GroupProtocol = GroupProtocol.CLASSIC
+    window: int = 10_000
+    unfinished_records: int | None = None
+    unfinished_bytes: int | None = None
+    commit_interval: float = 1.0
+    drain_timeout: float = 10.0
+    session_timeout: float = 45.0
+    held_records: int = 500
+    held_bytes: int = 4 * 1024 * 1024
+    notes: bool = False
+
+
+@runtime_checkable
+class Consumer(Protocol):
+    """Reads topics as one member of a group; records are settled in any order.
+
+    Every method is called from the event loop that ran `start`, except `started` and `done`, which any thread may
+    call. Records of one partition are handed out in order. Committed positions never pass a record that is handed
+    out and not done; so after a crash every such record comes again. Records above it that are done come again, too,
+    unless the consumer keeps notes (`ConsumerOptions.notes`) and these fit into 3 KiB per partition.
+
+    A partition that is taken away (rebalance): nothing more of it is handed out, its unfinished records get
+    `drain_timeout` to become done, what is done is committed, then it goes. A record still unfinished then is
+    delivered to the next owner, and its later `done` has no effect.
+    """
+
+    async def start(self) -> None:
+        """Connect, check the topics, join the group (without waiting for the first assignment).
+
+        Raises:
+            MissingTopicError: a topic does not exist; the sentence names the command that creates it.
+            AccessDeniedError: the cluster refuses the credentials, or reading a topic.
+            KafkaUnavailableError: no broker answered within the connect time-out.
+        """
+        ...
+
+    async def fetch(self, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience, not a deadline on work
+        """Hand out the next records.
+
+        The first record is handed out as soon as it is there, together with what is there already; nothing
+        waits for a batch to fill. Cancelling loses no record: the next call hands it out. One call at a time.
+
+        Args:
+            limit: at most so many records, at least 1.
+            timeout: seconds to wait for the first one.
+
+        Returns:
+            The records, oldest first per partition; empty when the time is over.
+
+        Raises:
+            MissingTopicError: a topic was deleted.
+            AccessDeniedError: this user may not be in the group, or a permission or the credentials were withdrawn.
+            KafkaUnavailableError: this consumer cannot go on; stop it and start another.
+        """
+        ...
+
+    def started(self, record: Record) -> None:
+        """Say that work on the record begins: if this process dies before it is done, that counts as a delivery.
+
+        From now on until `done`, each commit says so, and the record's next owner sees it in `Record.deliveries`. A
+        start that is followed by the death of the process within `commit_interval` is missed, unless `commit` is
+        awaited in between. Giving the partition up in good order (stop, rebalance) takes the start back. From any
+        thread, cheap; ignored for a record of an earlier assignment, and without `ConsumerOptions.notes`.
+        """
+        ...
+
+    def done(self, record: Record) -> None:
+        """Say that the record's outcome is durable: it need not come again.
+
+        In any order, from any thread, cheap. A record of an earlier assignment, an unknown one and a second
+        call are ignored.
+        """
+        ...
+
+    async def commit(self) -> None:
+        """Commit what is done, and notes if they have changed, now.
+
+        It also happens on a timer, when partitions are revoked and on stop.
+
+        A commit that fails is a log line, never an error: the next one covers it.
+        """
+        ...
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that this member owns now."""
+        ...
+
+    def unfinished(self) -> int:
+        """How many records are handed out and not done."""
+        ...
+
+    def standing(self) -> Standing:
+        """How this member stands: lag, windows, rebalances, signs of life. For metrics and probes; cheap, no I/O."""
+        ...
+
+    async def stop(self) -> None:
+        """Commit what is done and leave the group. Waiting for unfinished records is the caller's.
+
+        Stopping twice is fine; nothing is left running. A stopped consumer is not started again.
+        """
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        ...
+
+
+@runtime_checkable
+class TopicReader(Protocol):
+    """Reads all partitions of one topic without a group: every process sees every record.
+
+    Nothing is committed; each start reads from the beginning (or from a time). Partitions that are added
+    after the start are not read until the next start.
+    """
+
+    @property
+    def caught_up(self) -> asyncio.Event:
+        """Set once `fetch` has returned every record that the topic held when the reader started.
+
+        It is set as that `fetch` returns. So whoever handles a batch without awaiting in between has handled
+        it before anybody who waits for the event runs.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Connect and find the partitions; errors as those of `Consumer.start`."""
+        ...
+
+    async def fetch(self, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience, not a deadline on work
+        """Return the next records, the first as soon as it is there; empty when the time is over.
+
+        Cancelling loses no record.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Close; stopping twice is fine."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        ...

@@ -1,0 +1,189 @@
+"""Sends dead letters again, byte for byte, and writes down which ones.
+
+In batches: the letters of a batch are sent at once, in order; when all are acknowledged, a replay note names them. So
+what a crash (or Ctrl-C) leaves is at most one batch that was sent and is not noted: it is sent again by the next run.
+At-least-once, as everything else; the bridge drops copies.
+
+A letter that cannot be sent does not stop the others; a Kafka that cannot be reached, or a permission that is missing,
+does. Then the report says what was sent, and the same replay started again goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.dead_letters.reader import DeadLetter, LetterId, original_headers, replay_note
+from kallback.kafka.records import OutgoingRecord, Position
+from kallback.protocol.errors import KallbackError, RecordTooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from kallback.kafka.producer import Producer
+    from kallback.kafka.records import Record
+
+    FindRecord = Callable[[Position], Awaitable[Record | None]]
+
+_BATCH: Final = 100
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BATCHES_PER_SECOND: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The record is not to be had any more; says why."""
+
+    why: str
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """What has been done so far; it grows while the replay runs, so that it is true after an interruption as well.
+
+    Attributes:
+        sent: letters that were sent and acknowledged.
+        failed: letters that were passed over, and why.
+        unnoted: of those sent, how many no replay note names yet: a further run sends them again.
+    """
+
+    sent: list[LetterId] = field(default_factory=list[LetterId])
+    failed: dict[LetterId, str] = field(default_factory=dict[LetterId, str])
+    unnoted: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """How letters are replayed.
+
+    Attributes:
+        to: the topic to send to; default: each letter to the topic where it came from.
+        per_second: so many letters a second at most; default: as fast as Kafka takes them.
+    """
+
+    to: str | None = None
+    per_second: float | None = None
+
+
+async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | Lost:
+    """Return the letter with its record whole: a stub's record is looked up where it lay.
+
+    A topic may have been made anew since: a record of another time or size is not the one.
+    """
+    if letter.stub_bytes is None:
+        return letter
+    place = f"{letter.source.topic}/{letter.source.partition}@{letter.source.offset}"
+    try:
+        record = await find(letter.source)
+    except KallbackError as error:
+        return Lost(f"its value was too large to be kept, and {place} cannot be read: {error}")
+    if record is None:
+        return Lost(f"its value was too large to be kept, and {place} is gone (retention)")
+    if record.timestamp_ms != letter.source_ms or len(record.value or b"") != letter.stub_bytes:
+        return Lost(f"its value was too large to be kept, and another record lies at {place} now")
+    return replace(
+        letter, key=record.key, value=record.value, headers=original_headers(record.headers), stub_bytes=None
+    )
+
+
+class Replayer:
+    """Replays letters of one dead-letter topic.
+
+    Args:
+        topic: the dead-letter topic, for the notes.
+        find: returns the record at a position, for stubs.
+        clock: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        topic: str,
+        *,
+        find: FindRecord,
+        options: ReplayOptions | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._find = find
+        self._options = options or ReplayOptions()
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self.report = ReplayReport()
+
+    async def replay(self, letters: AsyncIterator[DeadLetter]) -> ReplayReport:
+        """Send the letters, in their order.
+
+        Raises:
+            MissingTopicError, AccessDeniedError, KafkaUnavailableError: sending cannot go on; `report` says what was
+                sent before.
+        """
+        began = self._monotonic()
+        limit = self._batch_size()
+        batch: list[DeadLetter] = []
+        async for letter in letters:
+            batch.append(letter)
+            if len(batch) == limit or sum(len(each.value or b"") for each in batch) > _BATCH_BYTES:
+                await self._send(batch)
+                await self._pace(began)
+                batch = []
+        await self._send(batch)
+        return self.report
+
+    def _batch_size(self) -> int:
+        rate = self._options.per_second
+        return _BATCH if rate is None else max(1, min(_BATCH, int(rate / _BATCHES_PER_SECOND)))
+
+    async def _pace(self, began: float) -> None:
+        if self._options.per_second is not None:
+            due = began + len(self.report.sent) / self._options.per_second
+            if (wait := due - self._monotonic()) > 0:
+                await self._sleep(wait)
+
+    async def _send(self, batch: list[DeadLetter]) -> None:
+        """Send a batch; note what was acknowledged, also when something of it was not."""
+        whole: list[DeadLetter] = []
+        for letter in batch:
+            found = await recover(letter, self._find)
+            if isinstance(found, Lost):
+                self.report.failed[letter.id] = found.why
+            else:
+                whole.append(found)
+        sends = (self._producer.send(self._outgoing(letter)) for letter in whole)
+        answers = await asyncio.gather(*sends, return_exceptions=True)
+        sent = [letter.id for letter, answer in zip(whole, answers, strict=True) if isinstance(answer, Position)]
+        self.report.sent += sent
+        self.report.unnoted += len(sent)
+        failure = self._sort_out(whole, answers)
+        if sent:
+            await self._note(sent, failure)
+        if failure is not None:
+            raise failure
+
+    async def _note(self, sent: list[LetterId], failure: BaseException | None) -> None:
+        try:
+            await self._producer.send(replay_note(self._topic, sent, int(self._clock() * 1000)))
+        except KallbackError:
+            if failure is None:  # else that one is told, it came first
+                raise
+        else:
+            self.report.unnoted -= len(sent)
+
+    def _sort_out(self, letters: list[DeadLetter], answers: list[Position | BaseException]) -> BaseException | None:
+        """Keep what concerns one letter; return the first failure that concerns all."""
+        first: BaseException | None = None
+        for letter, answer in zip(letters, answers, strict=True):
+            if isinstance(answer, RecordTooLargeError):
+                self.report.failed[letter.id] = str(answer)
+            elif isinstance(answer, BaseException):
+                first = first or answer
+        return first
+
+    def _outgoing(self, letter: DeadLetter) -> OutgoingRecord:
+        return OutgoingRecord(self._options.to or letter.source.topic, letter.value, letter.key, letter.headers)

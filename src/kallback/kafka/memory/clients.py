@@ -1,0 +1,200 @@
+"""Producer and consumer on a broker in memory, for tests without a server.
+
+They pass the conformance suite of the real clients: partitions, groups, cooperative rebalance with drain, commits,
+redelivery. There are no time-outs but the drain's, no timer commits, no retention.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from kallback.kafka.consumer import ConsumerOptions
+from kallback.kafka.errors import missing_topic
+from kallback.kafka.group_status import Standing
+from kallback.kafka.memory.broker import MemoryBroker
+from kallback.kafka.offsets.annotated_buffer import new_hand_over
+from kallback.kafka.offsets.partition_notes import NO_COMMIT
+from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
+from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings.lifecycle import StartStop
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+
+class MemoryProducer(StartStop):
+    """A `Producer` that writes to a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Do nothing: the broker is here."""
+        if not self._broker.available:
+            raise KafkaUnavailableError("the broker in memory is switched off")
+
+    async def stop(self) -> None:
+        """Refuse further sends."""
+        self._stopped = True
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Write one record."""
+        if self._stopped:
+            raise KafkaUnavailableError("this producer is stopped; make a new one")
+        position = self._broker.append(record)
+        await asyncio.sleep(0)
+        return position
+
+
+class MemoryConsumer(StartStop):
+    """A `Consumer` that reads from a `MemoryBroker`."""
+
+    def __init__(
+        self, broker: MemoryBroker, topics: Sequence[str], group: str, *, options: ConsumerOptions | None = None
+    ) -> None:
+        self._broker = broker
+        self._topics = tuple(topics)
+        self._group = broker.group(group)
+        self._options = options or ConsumerOptions()
+        self._arrived = asyncio.Event()
+        self._hand_over = new_hand_over(self._options, self._arrived.set)
+        self._next: dict[TopicPartition, tuple[int, int]] = {}
+        self._rebalance: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Check the topics, join the group."""
+        if self._stopped:
+            raise KafkaUnavailableError("this consumer is stopped; make a new one")
+        if not self._broker.available:
+            raise KafkaUnavailableError("the broker in memory is switched off")
+        for topic in self._topics:
+            if not self._broker.partitions(topic):
+                raise missing_topic(topic)
+        if self not in self._group.members:
+            self._group.members.append(self)
+            self._broker.listen(self._arrived)
+            self._rebalance = asyncio.create_task(self._group.rebalance())
+
+    async def fetch(self, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
+        """Hand out the next records."""
+        if self not in self._group.members:
+            raise KafkaUnavailableError("this consumer is not running; start one first")
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    self._arrived.clear()
+                    found = self._read(limit)
+                    if records := self._hand_over.take(limit):
+                        return records
+                    if not found:  # otherwise all of it was done by an earlier owner: read on
+                        await self._arrived.wait()
+        except TimeoutError:
+            return []
+
+    def started(self, record: Record) -> None:
+        """Count a record as begun; on the broker's loop only."""
+        self._hand_over.started(record)
+
+    def done(self, record: Record) -> None:
+        """Settle a record; on the broker's loop only."""
+        self._hand_over.done(record)
+
+    async def commit(self) -> None:
+        """Commit what is done."""
+        self._commit(leaving=False)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that this member owns now."""
+        return self._hand_over.assignment()
+
+    def unfinished(self) -> int:
+        """How many records are handed out and not done."""
+        return self._hand_over.unfinished()
+
+    def standing(self) -> Standing:
+        """How this member stands; in memory everything is known."""
+        ends = {each: self._broker.end(each) for each in self._next}
+        begins = {each: offset for each, (_epoch, offset) in self._next.items()}
+        return self._hand_over.standing(ends, time.monotonic(), begins)
+
+    async def stop(self) -> None:
+        """Commit and leave the group."""
+        if not self._stopped:
+            self._commit(leaving=True)
+        await self.crash()
+
+    async def crash(self) -> None:
+        """Leave the group without committing, as a process does that is killed."""
+        self._stopped = True
+        if self._rebalance is not None:
+            await self._rebalance
+        if self in self._group.members:
+            self._group.members.remove(self)
+            self._broker.unlisten(self._arrived)
+            self._hand_over.forget(list(self._next))
+            self._next.clear()
+            self._hand_over.joined = False
+            await self._group.rebalance()
+
+    # The group's side.
+
+    def wanted(self) -> list[TopicPartition]:
+        """Return the partitions of the subscribed topics."""
+        return [partition for topic in self._topics for partition in self._broker.partitions(topic)]
+
+    async def give_up(self, partitions: Iterable[TopicPartition]) -> None:
+        """Drain, commit and forget partitions."""
+        going = list(partitions)
+        self._hand_over.stop_handing_out(going)
+        drained = asyncio.Event()
+        self._hand_over.when_drained(going, drained.set)
+        try:
+            async with asyncio.timeout(self._options.drain_timeout):
+                await drained.wait()
+        except TimeoutError:
+            pass  # what is unfinished goes to the next owner
+        self._commit(going, leaving=True)
+        self._hand_over.forget(going)
+        for partition in going:
+            self._next.pop(partition, None)
+
+    def receive(self, partitions: Iterable[TopicPartition]) -> None:
+        """Begin to read partitions where the group stands."""
+        share = list(partitions)
+        self._hand_over.open_books(share, self._group.commits)
+        for partition, epoch in self._hand_over.assign(share).items():
+            self._next[partition] = (epoch, self._group.commits.get(partition, NO_COMMIT).position)
+        self._arrived.set()
+
+    def _commit(self, among: Collection[TopicPartition] | None = None, *, leaving: bool) -> None:
+        commits = self._hand_over.commits(among, leaving=leaving)
+        self._group.commits.update(commits)
+        self._hand_over.committed(commits)
+
+    def _read(self, limit: int) -> bool:
+        found = False
+        for partition in self._hand_over.hungry():
+            epoch, offset = self._next[partition]
+            records = [_under(epoch, each) for each in self._broker.read(partition, offset, limit)]
+            if records:
+                found = True
+                self._next[partition] = (epoch, records[-1].offset + 1)
+                self._hand_over.put(partition, records)
+        return found
+
+
+def _under(epoch: int, record: Record) -> Record:
+    return Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        record.key,
+        record.value,
+        record.headers,
+        epoch,
+    )

@@ -1,0 +1,125 @@
+"""A hand-over that keeps notes in the commit metadata: see `commit_notes.py` for what they say and why.
+
+Apart from `HandOver`, so that who keeps no notes pays nothing for them. The feeder opens the books of partitions with
+what the group has committed, before it assigns them. Then records that a predecessor has finished count as handed out
+and done as soon as their turn comes, and every other record says how often it was started. All of it happens under
+`HandOver`'s lock; the metadata is composed when a commit is, not before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kallback.kafka.offsets.buffer import HandOver
+from kallback.kafka.offsets.partition_notes import NO_COMMIT, Commit, NoteBook
+from kallback.kafka.offsets.partition_queue import size_of
+from kallback.kafka.records import Record, TopicPartition
+from kallback.settings import named_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from kallback.kafka.consumer import ConsumerOptions
+
+log: Final = named_log("kallback.kafka")
+
+
+class NotedHandOver(HandOver):
+    """The buffer and the books of one consumer, notes included."""
+
+    def __init__(self, options: ConsumerOptions, wake: Callable[[], None]) -> None:
+        super().__init__(options, wake)
+        self._books: dict[TopicPartition, NoteBook] = {}
+        self._silent = False
+
+    def open_books(self, partitions: Iterable[TopicPartition], found: Mapping[TopicPartition, Commit], /) -> None:
+        """Begin with what the group has committed of partitions that will be assigned."""
+        with self._lock:
+            self._books.update({each: NoteBook(found.get(each, NO_COMMIT)) for each in partitions})
+
+    def begin_anew(self, partition: TopicPartition) -> int:
+        """Begin a new epoch within an assignment, in which old notes do not hold."""
+        with self._lock:
+            if partition in self._books:
+                self._books[partition].begin_anew()
+        return super().begin_anew(partition)
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """End the epochs of partitions that are gone, and close their books."""
+        gone = list(partitions)
+        super().forget(gone)
+        with self._lock:
+            for partition in gone:
+                self._books.pop(partition, None)
+
+    def started(self, record: Record, /) -> None:
+        """Count a record as begun in what is committed from now on, until it is done."""
+        partition = TopicPartition(record.topic, record.partition)
+        with self._lock:
+            book = self._books.get(partition)
+            if book is not None and self._tracker.epoch(partition) == record.epoch:
+                book.started(record.offset)
+
+    def commits(
+        self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
+    ) -> dict[TopicPartition, Commit]:
+        """Return what is to be committed, because a position or its notes have changed."""
+        due = super().commits(among)
+        with self._lock:
+            for partition in self._books if among is None else among:
+                commit = self._noted(partition, leaving=leaving)
+                if commit is not None and (partition in due or commit.metadata != self._books[partition].metadata):
+                    due[partition] = commit
+        return due
+
+    def committed(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Note what Kafka has acknowledged."""
+        super().committed(commits)
+        with self._lock:
+            for partition, commit in commits.items():
+                if partition in self._books:
+                    self._books[partition].metadata = commit.metadata
+
+    def stop_noting(self) -> None:
+        """Commit bare positions from now on: the brokers allow no metadata of this size."""
+        log.warning("Kafka allows no notes of this size (offset.metadata.max.bytes): they are left out from now on")
+        self._silent = True
+
+    def _noted(self, partition: TopicPartition, *, leaving: bool) -> Commit | None:
+        book, position = self._books.get(partition), self._tracker.position(partition)
+        if book is None or position is None:
+            return None
+        if self._silent:
+            return Commit(position)
+        in_hand = self._tracker.in_hand(partition)
+        return Commit(position, book.text(in_hand.offsets, in_hand.unfinished, ahead=in_hand.ahead, leaving=leaving))
+
+    def _take_from(self, partition: TopicPartition, limit: int, taken: list[Record]) -> None:
+        book = self._books.get(partition)
+        if book is None:
+            super()._take_from(partition, limit, taken)
+            return
+        held, full = self._held[partition], len(taken) + limit
+        while held.records and len(taken) < full and self._room(partition) > 0:
+            record = held.records.popleft()
+            held.bytes -= size_of(record)
+            if record.epoch != self._tracker.epoch(partition):
+                taken.append(record)
+            elif book.is_done(record.offset):
+                self._tracker.skipped(partition, record.offset)
+                self.taken.set()
+            else:
+                self._tracker.delivered(partition, record.offset)
+                held.load.add(size_of(record))
+                taken.append(_counted(record, book.deliveries(record.offset)))
+
+
+def _counted(record: Record, deliveries: int) -> Record:
+    return record if deliveries == 1 else msgspec.structs.replace(record, deliveries=deliveries)
+
+
+def new_hand_over(options: ConsumerOptions, wake: Callable[[], None]) -> HandOver:
+    """Return a hand-over that keeps notes, if the options say so."""
+    return NotedHandOver(options, wake) if options.notes else HandOver(options, wake)

@@ -1,0 +1,61 @@
+"""How the topics want to be made: retention against time-outs, and dead letters that hold what results can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from kallback.kafka.topic_spec import TopicSpec
+from kallback.settings import Topics
+
+_SLACK: Final = timedelta(days=1)
+_HEADER_ROOM: Final = 64 * 1024
+"""Bytes that the `kallback-dead-*` headers may add to a dead letter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What decides how the topics are made.
+
+    Attributes:
+        partitions: of each topic that is read by a group. Default 4: as many bridges, and as many worker
+            processes of one group, can share the load.
+        replication: copies; default -1, the cluster's own `default.replication.factor`.
+        longest_timeout: the longest time-out of any task type. Default 7 days. Records are kept a day longer: a
+            cancel that is gone before its task cancels nothing.
+        dead_letter_retention: default 30 days: people read them, after holidays too.
+        max_result_bytes: largest result record. Default 1 MiB, as Kafka's own.
+    """
+
+    partitions: int = 4
+    replication: int = -1
+    longest_timeout: timedelta = timedelta(days=7)
+    dead_letter_retention: timedelta = timedelta(days=30)
+    max_result_bytes: int = 1024 * 1024
+
+    def specs(self, topics: Topics, task_topics: Iterable[str] = ()) -> list[TopicSpec]:
+        """Our own topics, then those of task types."""
+        kept = {"cleanup.policy": "delete", "retention.ms": _milliseconds(self.longest_timeout + _SLACK)}
+        results = kept | {"max.message.bytes": str(self.max_result_bytes)}
+        letters = {
+            "cleanup.policy": "delete",
+            "retention.ms": _milliseconds(self.dead_letter_retention),
+            "max.message.bytes": str(self.max_result_bytes + _HEADER_ROOM),
+        }
+        return [
+            self._spec(topics.results, results),
+            self._spec(topics.progress, kept),
+            TopicSpec(topics.control, partitions=1, replication=self.replication, config=kept),
+            self._spec(topics.outcomes, kept),
+            self._spec(topics.dead_letters, letters),
+            *(self._spec(name, kept) for name in task_topics),
+        ]
+
+    def _spec(self, name: str, config: dict[str, str]) -> TopicSpec:
+        return TopicSpec(name, partitions=self.partitions, replication=self.replication, config=config)
+
+
+def _milliseconds(span: timedelta) -> str:
+    return str(int(span.total_seconds() * 1000))

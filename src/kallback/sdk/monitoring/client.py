@@ -1,0 +1,109 @@
+"""What handlers ask of `TaskMonitor`: to watch over an attempt, to forget a task, to tell how one stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from restate import Context, RestateDurableFuture, TerminalError
+
+from kallback.protocol import MONITOR, Attempt, Codec, DecodeError, TaskId, TaskProgress
+from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, UnknownTask
+from kallback.sdk.journal.awakeables import Pending
+from kallback.sdk.journal.mint import Dispatch, milliseconds
+from kallback.sdk.journal.outcomes import moment
+from kallback.sdk.monitoring.decide import Watch
+
+Details = TypeVar("Details")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a task stands whose type asks for a start time-out or for heartbeats.
+
+    Attributes:
+        attempt: the present one, from 1.
+        dispatched: when it was sent.
+        started: when a worker began with it, by the worker's clock; None while nobody has.
+        heartbeat: its last heartbeat, by the worker's clock.
+        raw_details: of the last heartbeat that had some, of this attempt or an earlier one: JSON, empty for none.
+    """
+
+    task_id: TaskId
+    task_type: str
+    attempt: Attempt
+    dispatched: datetime
+    started: datetime | None
+    heartbeat: datetime | None
+    raw_details: bytes
+
+    @property
+    def details(self) -> Any:
+        """What the worker said last, as plain values; None when it said nothing."""
+        return msgspec.json.decode(self.raw_details) if self.raw_details else None
+
+    def details_as(self, declared: type[Details]) -> Details:
+        """What the worker said last, as this type.
+
+        Raises:
+            TerminalError: it does not fit (code 502).
+        """
+        try:
+            return Codec(declared).decode(self.raw_details or b"null")
+        except DecodeError as error:
+            metadata = {"kallback-problem": UNDECODABLE_PROGRESS}
+            raise TerminalError(f"the heartbeat details {error}", BAD_GATEWAY, metadata) from None
+
+
+def watch(
+    ctx: Context, pending: Pending[Any], dispatch: Dispatch, deadline_ms: int | None
+) -> RestateDurableFuture[bytes]:
+    """Have an attempt watched, from before it is sent on; the answer is the last heartbeat's details so far."""
+    request = Watch(
+        task_type=pending.task_type.name,
+        attempt=pending.headers.attempt,
+        awakeable_id=pending.awakeable_id,
+        dispatched_ms=dispatch.at_ms,
+        start_by_ms=dispatch.start_by_ms,
+        limit_ms=milliseconds(pending.task_type.heartbeat_limit),
+        deadline_ms=deadline_ms,
+    )
+    return ctx.generic_call(MONITOR, "watch", msgspec.json.encode(request), key=pending.headers.task_id)
+
+
+def forget(ctx: Context, task_id: TaskId) -> None:
+    """Have the task's state cleared, one way: nobody waits for that."""
+    ctx.generic_send(MONITOR, "finish", b"", key=task_id)
+
+
+async def read_progress(ctx: Context, task_id: str) -> Progress:
+    """Ask how a task stands.
+
+    Raises:
+        UnknownTask: nobody watches over it.
+    """
+    try:
+        answer = await ctx.generic_call(MONITOR, "read", b"", key=task_id)
+    except TerminalError as error:
+        if error.status_code == NOT_FOUND:
+            raise UnknownTask(task_id) from None
+        raise
+    return progress_of(msgspec.json.decode(answer, type=TaskProgress))
+
+
+def progress_of(told: TaskProgress) -> Progress:
+    """The same, with times as people use them."""
+    dispatched = moment(told.dispatched_ms)
+    if dispatched is None:
+        raise AssertionError("a time is a time")
+    return Progress(
+        told.task_id,
+        told.task_type,
+        told.attempt,
+        dispatched,
+        moment(told.started_ms),
+        moment(told.heartbeat_ms),
+        bytes(told.details),
+    )

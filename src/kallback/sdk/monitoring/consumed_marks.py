@@ -1,0 +1,51 @@
+"""`ConsumedMarks`: up to when bridges have read a topic. A Restate virtual object, keyed by the topic's name.
+
+    POST /ConsumedMarks/kallback.progress/report
+    {"partitions": 4, "marks": {"0": 1700000000000, "1": 1700000000000}}
+
+Each bridge reports its share about once a second; the object keeps the highest mark of each partition. `TaskMonitor`
+reads it (`/read`) before it calls an attempt lost. One small state per topic; nothing is kept of the invocations.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from restate import ObjectContext, ObjectSharedContext, VirtualObject
+from restate.serde import BytesSerde
+
+from kallback.protocol import MARKS, Marks
+from kallback.sdk.journal.serdes import StepSerde, read_body
+from kallback.sdk.monitoring.decide import merged
+
+_BYTES: Final = BytesSerde()
+_STATE: Final = StepSerde[Marks](Marks)
+_KEY: Final = "marks"
+
+
+class ConsumedMarks(VirtualObject):
+    """The virtual object `ConsumedMarks`, ready to be bound; `callbacks.services` has it."""
+
+    def __init__(self) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - the name has no annotation in restate
+            MARKS,
+            description="Up to when kallback's bridges have read a topic; its key is the topic's name.",
+            journal_retention=timedelta(0),
+            idempotency_retention=timedelta(0),
+        )
+        self._bind()
+
+    def _bind(self) -> None:
+        async def report(ctx: ObjectContext, body: bytes) -> None:
+            """Take the marks of one bridge."""
+            known = await ctx.get(_KEY, serde=_STATE)
+            ctx.set(_KEY, merged(known, read_body(body, Marks, what="marks")), _STATE)
+
+        async def read(ctx: ObjectSharedContext) -> bytes:
+            """Tell the highest mark of each partition; of an unknown topic, none of no partitions."""
+            return msgspec.json.encode(await ctx.get(_KEY, serde=_STATE) or Marks(0, {}))
+
+        self.handler(input_serde=_BYTES)(report)
+        self.handler(kind="shared", output_serde=_BYTES)(read)

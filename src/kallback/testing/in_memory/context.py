@@ -1,0 +1,61 @@
+"""The SDK's own context on the machine in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+from restate.server_context import ServerInvocationContext
+from restate.vm import Invocation, VMWrapper
+
+from kallback.testing.in_memory.restate_vm import MemoryMachine
+
+
+class Channel:
+    """Stands where the SDK hears from a server: hearing something is letting one more thing happen."""
+
+    def __init__(self, step: Callable[[], Awaitable[None]], changed: Callable[[], None]) -> None:
+        self._step: Final = step
+        self._changed: Final = changed
+
+    async def __call__(self) -> dict[str, Any]:
+        """The next message: something happened."""
+        await self._step()
+        return {"type": "restate.run_completed", "data": None}
+
+    async def enqueue_restate_event(self, _event: object) -> None:
+        """A step is over."""
+        self._changed()
+
+
+class MemoryContext(ServerInvocationContext):
+    """The SDK's context, with a step's repetition in place and the test's time."""
+
+    def __init__(self, machine: MemoryMachine, key: str, now: Callable[[], float], channel: Channel) -> None:
+        invocation = Invocation("inv_test", 0, [], b"", key)
+        super().__init__(
+            cast("VMWrapper", machine), cast("Any", None), invocation, {}, _nothing_sent, cast("Any", channel)
+        )
+        self._machine: Final = machine
+        self._now: Final = now
+
+    def end(self) -> None:
+        """The handler ended: so does what it began."""
+        self.on_attempt_finished()  # type: ignore[no-untyped-call]  # it has no annotation
+
+    def time(self) -> Any:
+        """The test's time."""
+        return self.run_typed("timestamp", lambda: self._now())  # noqa: PLW0108 - run_typed reads its signature
+
+    async def create_run_coroutine(self, handle: int, *arguments: Any, **options: Any) -> None:
+        """Run a step until it is completed."""
+        try:
+            await super().create_run_coroutine(handle, *arguments, **options)
+            while self._machine.again(handle):
+                await super().create_run_coroutine(handle, *arguments, **options)
+        finally:
+            self._machine.running -= 1
+
+
+async def _nothing_sent(_event: object) -> None:
+    """There is no server."""

@@ -1,0 +1,178 @@
+"""A handler, tested without any server: Restate, Kafka and the clock are played in memory, the rest is the real code.
+
+    handler ── the SDK's contexts and futures ── `MemoryMachine` ◄── the real bridge ◄── results ── scripted worker
+       └── the real `Callbacks` ── broker in memory ── task topics ─────────────────────────────────────┘
+
+One thing happens at a time, driven by the handler's waiting: its steps, then what is sent, then what is answered; when
+nothing else can happen, time jumps to the next timer. So a time-out of a week takes no time, and each run is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from kallback.bridge import Accepted, Completion, Reply, Settled
+from kallback.kafka import MemoryBroker, MemoryProducer
+from kallback.protocol import Cancel, Keyring, Outcome, Token, seal
+from kallback.sdk import Callbacks
+from kallback.settings import KeySettings, Settings
+from kallback.settings.lifecycle import StartStop
+from kallback.testing.errors import StuckHandlerError
+from kallback.testing.in_memory.bridge import memory_bridge
+from kallback.testing.in_memory.clock import START, VirtualTime
+from kallback.testing.in_memory.context import Channel, MemoryContext
+from kallback.testing.in_memory.restate_vm import MemoryMachine, Resources
+from kallback.testing.in_memory.scripted_worker import ScriptedWorker
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 10.0  # real seconds that the bridge may take; it needs milliseconds
+_LARGEST: Final = 8_000_000
+
+
+class HandlerTest(StartStop):
+    """Runs handlers against a scripted worker.
+
+        async with HandlerTest() as test:
+            test.worker.on(prepare).completes(Prepared("B3"), after=timedelta(hours=1))
+            assert await test.run(handler, order) == "B3"
+
+    Attributes:
+        callbacks: what the handler must use: put it in the place of yours.
+        worker: has the scripts.
+        broker: the topics, to look at; with `available` False Kafka is away.
+        state: of the virtual object or workflow: JSON by name.
+        sent: one-way calls of other handlers: service, handler, argument.
+        outcomes: what the bridge did with each result record.
+    """
+
+    def __init__(self) -> None:
+        self._time: Final = VirtualTime()
+        self.broker: Final = MemoryBroker(clock=self._now)
+        self.worker: Final = ScriptedWorker(self.broker, self._time)
+        self.state: Final[dict[str, bytes]] = {}
+        self.sent: Final[list[tuple[str, str, bytes]]] = []
+        self.outcomes: Final[list[Outcome]] = []
+        self._settings: Final = Settings(keys=KeySettings(keyring=Keyring({"test": b"0" * 32})))
+        for topic in self._settings.topics.all():
+            self.broker.create_topic(topic, largest=_LARGEST)
+        self.callbacks: Final = Callbacks(self._settings, producer=MemoryProducer(self.broker), clock=self._now)
+        self._calls: Final[dict[tuple[str, str], Callable[[bytes], bytes]]] = {}
+        self._machine: MemoryMachine | None = None
+        self._trouble: Exception | None = None
+        self._changed = asyncio.Event()
+        self._bridge: Final = memory_bridge(
+            self._settings, self.broker, now=self._now, complete=self._complete, settled=self._settled
+        )
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How much of the test's time has passed."""
+        return timedelta(seconds=self._time.now - START)
+
+    @property
+    def cancels(self) -> list[Cancel]:
+        """What the workers were told not to do."""
+        return [Cancel.decode(each.value or b"") for each in self.broker.records(self._settings.topics.control)]
+
+    def on_call(self, service: str, handler: str, answer: Callable[[bytes], bytes]) -> None:
+        """Say what another Restate handler answers: a function of bytes, as they travel."""
+        self._calls[service, handler] = answer
+
+    def after(self, length: timedelta, action: Callable[[], None]) -> None:
+        """Have something happen so much later, as Kafka's return."""
+        self._time.after(length.total_seconds(), action)
+
+    async def run(
+        self,
+        handler: Callable[..., Awaitable[T]],
+        *arguments: Any,
+        key: str = "",
+        cancel_after: timedelta | None = None,
+    ) -> T:
+        """Call a handler with a context and these arguments; its value or its error is yours.
+
+        Args:
+            handler: decorated or not.
+            arguments: what the handler takes after its context.
+            key: of the virtual object or workflow.
+            cancel_after: cancel the invocation after so long a time.
+
+        Raises:
+            TerminalError: the handler's own, those of tasks among them.
+            StuckHandlerError: the handler waits for what can never happen.
+            NotPlayedError: the handler uses what is not played here.
+        """
+        self._trouble = None
+        machine = self._machine = MemoryMachine(Resources(self._time, self._calls, self.state, self.sent))
+        if cancel_after is not None:
+            self._time.after(cancel_after.total_seconds(), machine.cancel)
+        context = MemoryContext(machine, key, self._now, Channel(self._step, self._changed.set))
+        try:
+            return await handler(context, *arguments)
+        finally:
+            context.end()
+            if self._trouble is not None:  # also if the handler caught it
+                raise self._trouble
+
+    async def play_on(self) -> None:
+        """Let everything happen that is still to come: answers that are late for their handler."""
+        while await self._one():
+            pass
+
+    async def start(self) -> None:
+        """Start the bridge."""
+        await self._bridge.start()
+
+    async def stop(self) -> None:
+        """Stop the bridge; stopping twice is fine."""
+        await self._bridge.stop()
+
+    def _now(self) -> float:
+        return self._time.now
+
+    async def _step(self) -> None:
+        try:
+            await self._happen()
+        except Exception as error:
+            self._trouble = error
+            raise
+
+    async def _happen(self) -> None:
+        if self._machine is not None and self._machine.running:
+            self._changed.clear()
+            await self._changed.wait()
+        elif not await self._one():
+            raise StuckHandlerError(
+                "the handler waits, and nothing can happen any more: script an answer, or give the task a timeout"
+            )
+
+    async def _one(self) -> bool:
+        return await self.worker.step() or await self._bridge_works() or self._time.jump()
+
+    async def _bridge_works(self) -> bool:
+        behind = len(self.broker.records(self._settings.topics.results)) > len(self.outcomes)
+        if behind:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await self._changed.wait()
+            except TimeoutError:
+                raise StuckHandlerError(
+                    f"the bridge did not settle a result within {_PATIENCE:g} s: start the test with `async with`"
+                ) from None
+        return behind
+
+    def _settled(self, settled: Settled) -> None:
+        self.outcomes.append(settled.outcome)
+        self._changed.set()
+
+    async def _complete(self, completion: Completion) -> Reply:
+        target, machine = completion.target, self._machine
+        handle = None if machine is None else machine.awakeables.get(target.awakeable_id)
+        if machine is not None and handle is not None and isinstance(target, Token):
+            machine.complete(handle, seal(target.task_id, target.attempt, completion.answer))
+        return Accepted()

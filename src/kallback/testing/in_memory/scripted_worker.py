@@ -1,0 +1,149 @@
+"""A worker that does what a test says: answers at once, late, twice, with a failure, or never.
+
+It reads task records from a broker in memory and writes result records, encoded as real workers do. It reads no
+cancels: a late answer comes also when nobody waits for it any more, as from a worker that did not hear.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Generic, Self, TypeVar
+
+from kallback.kafka import MemoryBroker, OutgoingRecord, Record, TopicPartition
+from kallback.protocol import ConfigurationError, TaskHeaders, TaskType
+from kallback.testing.in_memory.clock import VirtualTime
+from kallback.testing.in_memory.run_task import work_on
+from kallback.workers import Kind, TaskFailure, Worker
+from kallback.workers.registration.functions import TaskFunction
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+_NOW: Final = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class SentTask(Generic[Request]):
+    """A task record as the scripted worker got it.
+
+    Attributes:
+        request: decoded.
+        key: of the record; the task id unless the handler gave one.
+        headers: everything that the sdk says beside the request.
+    """
+
+    request: Request
+    key: str
+    headers: TaskHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One entry of a script; without a function, silence."""
+
+    function: TaskFunction | None = None
+    after: timedelta = _NOW
+    times: int = 1
+
+
+class Script(Generic[Request, Result]):
+    """What becomes of the tasks of one type: each call adds the answer to one task, the last one holds for the rest.
+
+    worker.on(prepare).fails(TaskFailure("OvenCold", retryable=True)).completes(Prepared("B3"))
+    """
+
+    def __init__(self, task_type: TaskType[Request, Result]) -> None:
+        self._task_type: Final = task_type
+        self._answers: Final[list[_Answer]] = []
+        self._next = 0
+        self.tasks: Final[list[SentTask[Request]]] = []
+
+    def completes(self, result: Result, *, after: timedelta = _NOW, times: int = 1) -> Self:
+        """Answer with a result; `after` so long a time, and `times` 2 for a duplicate."""
+        return self.does(lambda _: result, after=after, times=times)
+
+    def fails(self, failure: TaskFailure, *, after: timedelta = _NOW, times: int = 1) -> Self:
+        """Answer with a failure."""
+
+        def fail(_: Request) -> Result:
+            raise failure
+
+        return self.does(fail, after=after, times=times)
+
+    def does(self, work: Callable[[Request], Result], *, after: timedelta = _NOW, times: int = 1) -> Self:
+        """Answer with what a function of the request returns or raises; it is called once for each task."""
+        return self._add(TaskFunction(self._task_type, work, Kind.THREAD, takes_context=False), after, times)
+
+    def runs(self, worker: Worker, *, after: timedelta = _NOW, times: int = 1) -> Self:
+        """Answer with what the registered function of a real worker comes to, as `run_task` runs it."""
+        return self._add(worker.function_of(self._task_type), after, times)
+
+    def stays_silent(self) -> Self:
+        """Take the task and never answer."""
+        self._answers.append(_Answer())
+        return self
+
+    def take(self, record: Record, headers: TaskHeaders) -> _Answer:
+        """Note a task, and say what becomes of it.
+
+        Raises:
+            ConfigurationError: the script is empty.
+        """
+        key = (record.key or b"").decode()
+        self.tasks.append(SentTask(self._task_type.request_codec.decode(record.value or b"null"), key, headers))
+        if not self._answers:
+            raise ConfigurationError(f"worker.on({self._task_type.name}) says nothing: add .completes(...) or the like")
+        answer = self._answers[min(self._next, len(self._answers) - 1)]
+        self._next += 1
+        return answer
+
+    def _add(self, function: TaskFunction, after: timedelta, times: int) -> Self:
+        self._answers.append(_Answer(function, after, times))
+        return self
+
+
+class ScriptedWorker:
+    """Does the tasks of all types that have a script; what is sent to the others' topics finds no topic."""
+
+    def __init__(self, broker: MemoryBroker, time: VirtualTime) -> None:
+        self._broker: Final = broker
+        self._time: Final = time
+        self._scripts: Final[dict[str, Script[Any, Any]]] = {}
+        self._read: Final[dict[TopicPartition, int]] = {}
+        self._unsent: Final[deque[OutgoingRecord]] = deque()
+
+    def on(self, task_type: TaskType[Request, Result]) -> Script[Request, Result]:
+        """The script of a task type; its topic exists from now on."""
+        if not self._broker.partitions(task_type.topic):
+            self._broker.create_topic(task_type.topic)
+        self._read.update({each: self._read.get(each, 0) for each in self._broker.partitions(task_type.topic)})
+        return self._scripts.setdefault(task_type.name, Script(task_type))
+
+    async def step(self) -> bool:
+        """Send one answer or take one task, if there is one."""
+        if self._unsent and self._broker.available:
+            self._broker.append(self._unsent.popleft())
+            return True
+        for partition, offset in self._read.items():
+            for record in self._broker.read(partition, offset, 1):
+                self._read[partition] = offset + 1
+                await self._take(record)
+                return True
+        return False
+
+    async def _take(self, record: Record) -> None:
+        headers = TaskHeaders.decode(record.headers)
+        script = self._scripts.get(headers.task_type)
+        if script is None:
+            raise ConfigurationError(
+                f"no script for {headers.task_type}: say worker.on({headers.task_type}).completes(...)"
+            )
+        answer = script.take(record, headers)
+        if answer.function is None:
+            return
+        worked = await work_on(answer.function, record, [])
+        records = [worked.reply.record] * answer.times
+        self._time.after(answer.after.total_seconds(), lambda: self._unsent.extend(records))

@@ -1,0 +1,227 @@
+"""Apache Kafka as a local process: one node that is broker and controller (KRaft)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from kallback.testing.errors import NotOursError, ServerStartError
+from kallback.testing.servers.kafka_download import KAFKA_VERSION
+from kallback.testing.servers.ports import with_free_ports
+from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kallback.testing.servers.kafka_download import KafkaSoftware
+
+PATIENCE = 10.0  # seconds that a given server gets to answer
+_CLUSTER_ID = "a2FsbGJhY2stdGVzdGluZw"  # 22 characters of base64: all that `format` asks for
+
+
+class LocalKafka:
+    """A broker of our own, on 127.0.0.1, with its own data directory.
+
+    Args:
+        software: Java and jars.
+        port: where it listens; by default a free port.
+        properties: server properties on top of ours.
+        keep: leave the data directory behind.
+        options: JVM options in place of the class archive's.
+    """
+
+    def __init__(
+        self,
+        software: KafkaSoftware,
+        *,
+        port: int | None = None,
+        properties: Mapping[str, str] | None = None,
+        keep: bool = False,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._software = software
+        self._wanted = (port, None)
+        self._ports: tuple[int, ...] | None = None
+        self._properties = dict(properties or {})
+        self._keep = keep
+        self._options = options
+        self._tree: Path | None = None
+        self._process: ChildProcess | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Data, `server.properties` and `kafka.log`."""
+        if self._tree is None:
+            self._tree = make_tree("kafka", keep=self._keep)
+        return self._tree
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The broker's address.
+
+        Raises:
+            ServerStartError: it was never started, so it has no port yet.
+        """
+        if self._ports is None:
+            raise ServerStartError("Kafka has no address before its first start: call start().")
+        return f"127.0.0.1:{self._ports[0]}"
+
+    @property
+    def description(self) -> str:
+        """What runs, where."""
+        return f"Apache Kafka {KAFKA_VERSION} on {self.bootstrap_servers} (process {self._child.pid}, {self.directory})"
+
+    @property
+    def _child(self) -> ChildProcess:
+        if self._process is None:
+            command = self._software.command("kafka.Kafka", str(self._config), options=self._options)
+            self._process = ChildProcess("Kafka", command, log=self.directory / "kafka.log")
+        return self._process
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "server.properties"
+
+    def start(self) -> None:
+        """Start it, or start it again with its ports and data; return when it answers a client.
+
+        Raises:
+            ServerStartError: it does not come up.
+        """
+        if self._ports is None:
+            self._ports = with_free_ports(self._wanted, self._first_start)
+        else:
+            self._run(self._ports[0])
+
+    def stop(self) -> None:
+        """Ask it to shut down and wait for that."""
+        self._child.stop(grace=30)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self._child.kill()
+
+    def pause(self) -> None:
+        """Freeze it."""
+        self._child.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._child.resume()
+
+    def close(self) -> None:
+        """End it and remove its data (its data is not worth a clean shutdown unless it is kept)."""
+        if self._process is not None:
+            if self._keep:
+                self.stop()
+            self.kill()
+        if self._tree is not None and not self._keep:
+            remove_tree(self._tree)
+            self._tree = self._process = self._ports = None
+
+    def _first_start(self, ports: tuple[int, ...]) -> None:
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
+        lines = (_server_properties(ports[0], ports[1], self.directory / "data") | self._properties).items()
+        self._config.write_text("".join(f"{name}={value}\n" for name, value in lines))
+        self._format()
+        try:
+            self._run(ports[0])
+        except ServerStartError:
+            self._child.kill()
+            raise
+
+    def _format(self) -> None:
+        arguments = ("format", "--standalone", "-t", _CLUSTER_ID, "-c", str(self._config))
+        command = self._software.command("kafka.tools.StorageTool", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+        if done.returncode:
+            raise ServerStartError(f"Kafka's data directory could not be formatted:\n{done.stdout}{done.stderr}")
+
+    def _run(self, port: int) -> None:
+        self._child.start()
+        probe = KafkaProbe(f"127.0.0.1:{port}")
+        self._child.wait_ready(probe.answers)
+
+
+class GivenKafka:
+    """A Kafka that somebody else runs."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address as it was given."""
+        return self._bootstrap_servers
+
+    @property
+    def description(self) -> str:
+        """What is used, where."""
+        return f"Kafka as given, on {self._bootstrap_servers}"
+
+    def start(self) -> None:
+        """Check that it answers.
+
+        Raises:
+            ServerStartError: it does not within `PATIENCE`.
+        """
+        probe = KafkaProbe(self._bootstrap_servers)
+        deadline = time.monotonic() + PATIENCE
+        while not probe.answers():
+            if time.monotonic() > deadline:
+                raise ServerStartError(
+                    f"No Kafka answers on {self._bootstrap_servers}: start it, or unset KALLBACK_TEST_KAFKA."
+                )
+
+    def stop(self) -> None:
+        """Refuse: it is not ours."""
+        raise NotOursError(f"Kafka on {self._bootstrap_servers} was given by its address: stop it where it runs.")
+
+    kill = pause = resume = stop
+
+    def close(self) -> None:
+        """Leave it alone."""
+
+
+class KafkaProbe:
+    """Asks for the cluster's brokers with a real client."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._client = AdminClient(
+            {"bootstrap.servers": bootstrap_servers, "reconnect.backoff.max.ms": 100, "log_level": 0}
+        )
+
+    def answers(self) -> bool:
+        """Return whether a broker answers within half a second."""
+        try:
+            return bool(self._client.list_topics(timeout=0.5).brokers)
+        except KafkaException:
+            return False
+
+
+def _server_properties(port: int, controller: int, data: Path) -> dict[str, str]:
+    single = {
+        f"{topic}.{name}": "1"
+        for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        for name in ("replication.factor", "min.isr", "num.partitions")
+        if (topic, name) != ("offsets.topic", "min.isr")  # there is no such property
+    }
+    return single | {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(data),
+        "broker.heartbeat.interval.ms": "400",
+        "broker.session.timeout.ms": "2000",  # a killed broker may register again only after it: 9 s by default
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+    }

@@ -1,0 +1,228 @@
+"""Child processes and temporary directories with a clean end.
+
+Every child has its own process group, so that Ctrl-C in a terminal reaches only us and we decide the order of the end.
+Whoever starts a child owns it: `stop` and `kill` return when it is gone. What is still there when this process ends,
+in any way, is ended by the watchdog (see `watchdog.py`). All calls block; they are short, except `stop`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kallback.testing.errors import ServerStartError
+from kallback.testing.servers import watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_WATCHDOG_END = 10.0  # seconds for the watchdog to clean up when this process ends in good order
+
+
+class _Watch:
+    """The pipe to this process's watchdog; started with the first charge."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
+        self._charges: dict[str, None] = {}
+
+    def add(self, kind: str, name: str) -> None:
+        with self._lock:
+            self._charges[f"{kind} {name}"] = None
+            self._tell(f"+{kind} {name}")
+
+    def remove(self, kind: str, name: str) -> None:
+        with self._lock:
+            self._charges.pop(f"{kind} {name}", None)
+            self._tell(f"-{kind} {name}")
+
+    def _tell(self, line: str) -> None:
+        if self._owner != os.getpid():
+            self._charges = {line[1:]: None}  # a fork: the parent's charges stay the parent's
+            self._start()
+        try:
+            self._write(line)
+        except BrokenPipeError:  # somebody killed the watchdog: a new one takes over all charges
+            self._start()
+            for charge in self._charges:
+                self._write(f"+{charge}")
+
+    def _write(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def _start(self) -> None:
+        if self._owner != os.getpid():
+            atexit.register(self.close)
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-I", "-S", watchdog.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """End the pipe and wait until everything that was left is gone."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is None or self._owner != os.getpid():
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
+                process.communicate(timeout=_WATCHDOG_END)
+            self._owner = 0
+
+
+_watch = _Watch()
+
+
+def make_tree(prefix: str, *, keep: bool = False) -> Path:
+    """Make a temporary directory that goes away with this process at the latest, unless it is to be kept."""
+    path = Path(tempfile.mkdtemp(prefix=f"kallback-{prefix}-"))
+    if not keep:
+        _watch.add("tree", str(path))
+    return path
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of `make_tree` now."""
+    shutil.rmtree(path, ignore_errors=True)
+    _watch.remove("tree", str(path))
+
+
+def watch_container(identity: str) -> None:
+    """Have a container removed if this process ends without doing so."""
+    _watch.add("container", identity)
+
+
+def forget_container(identity: str) -> None:
+    """It is gone."""
+    _watch.remove("container", identity)
+
+
+class ChildProcess:
+    """One command in its own process group, with its output in a log file.
+
+    Attributes:
+        name: what error messages call it.
+        log: the file that gets its standard output and error; a restart appends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._env = None if env is None else dict(env)
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id (also its group's), or None before the first start."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs or before the first start."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process exists (a paused one does)."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the command; nothing happens if it runs."""
+        if self.running:
+            return
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the command is built by this package
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._cwd,
+                env=self._env,
+                start_new_session=True,
+            )
+        _watch.add("group", str(self._process.pid))
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the whole group, if it is there."""
+        if self._process is not None and self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): its connections stay open, nothing answers."""
+        self.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen process go on."""
+        self.send_signal(signal.SIGCONT)
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Ask it to end (SIGTERM), kill it after `grace` seconds, return when it is gone."""
+        if self._process is not None and self.running:
+            self.send_signal(signal.SIGTERM)
+            self.resume()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the group (SIGKILL) and return when the process is gone."""
+        if self._process is None:
+            return
+        self.send_signal(signal.SIGKILL)
+        self._process.wait()
+        _watch.remove("group", str(self._process.pid))
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines it wrote."""
+        if not self.log.exists():
+            return "(no output)"
+        text = self.log.read_bytes()[-20_000:].decode(errors="replace")
+        return "\n".join(text.splitlines()[-lines:]) or "(no output)"
+
+    def wait_ready(self, probe: Callable[[], bool], *, timeout: float = 60.0) -> None:
+        """Return when the probe says yes.
+
+        Raises:
+            ServerStartError: the process ended or did not answer in time; carries its last log lines.
+        """
+        deadline = time.monotonic() + timeout
+        while not probe():
+            if not self.running:
+                raise ServerStartError(
+                    f"{self.name} ended with exit code {self.exit_code} before it was ready. "
+                    f"Last lines of {self.log}:\n{self.log_tail()}"
+                )
+            if time.monotonic() > deadline:
+                raise ServerStartError(
+                    f"{self.name} did not answer within {timeout:g} s. Last lines of {self.log}:\n{self.log_tail()}"
+                )
+            time.sleep(0.03)

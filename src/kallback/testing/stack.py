@@ -1,0 +1,196 @@
+"""Kafka and Restate together, each from the first source that works: given, container, local process, embedded.
+
+    with start_stack() as stack:
+        ...  # stack.bootstrap_servers, stack.ingress_url, stack.admin_url
+
+Everything blocks. In a coroutine, wrap calls in `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kallback.testing.environment import ServerEnvironment, ServerKind
+from kallback.testing.errors import NoServerError
+from kallback.testing.servers.embedded_kafka import LIMITS, EmbeddedKafka
+from kallback.testing.servers.kafka import GivenKafka, LocalKafka
+from kallback.testing.servers.kafka_download import find_kafka
+from kallback.testing.servers.restate import GivenRestate, LocalRestate, Setting
+from kallback.testing.servers.restate_download import find_restate
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+    from kallback.testing.servers.base import KafkaServer, RestateServer, Server
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """How Kafka is to be had.
+
+    Attributes:
+        bootstrap_servers: use this Kafka (over `KALLBACK_TEST_KAFKA`).
+        port: where a local one listens; by default a free port.
+        properties: server properties of a local one, on top of ours.
+        embedded: fall back on librdkafka's embedded broker where Java or Maven is missing.
+        keep: leave a local one's data directory behind.
+    """
+
+    bootstrap_servers: str | None = None
+    port: int | None = None
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    embedded: bool = True
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestateOptions:
+    """How Restate is to be had.
+
+    Attributes:
+        ingress_url: use this Restate (over `KALLBACK_TEST_RESTATE_INGRESS`); needs `admin_url` too.
+        admin_url: its admin API (over `KALLBACK_TEST_RESTATE_ADMIN`).
+        executable: a restate-server binary (over `KALLBACK_RESTATE_SERVER`, PATH and npm).
+        ingress_port: where a local one's ingress listens; by default a free port.
+        admin_port: where a local one's admin API listens; by default a free port.
+        configuration: settings of a local one by dotted name, on top of ours.
+        keep: leave a local one's data directory behind.
+    """
+
+    ingress_url: str | None = None
+    admin_url: str | None = None
+    executable: Path | None = None
+    ingress_port: int | None = None
+    admin_port: int | None = None
+    configuration: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running Kafka and a running Restate."""
+
+    kafka: KafkaServer
+    restate: RestateServer
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Kafka's address."""
+        return self.kafka.bootstrap_servers
+
+    @property
+    def ingress_url(self) -> str:
+        """Restate's ingress."""
+        return self.restate.ingress_url
+
+    @property
+    def admin_url(self) -> str:
+        """Restate's admin API."""
+        return self.restate.admin_url
+
+
+@contextmanager
+def start_stack(
+    kafka: KafkaOptions | None = None,
+    restate: RestateOptions | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Generator[Stack]:
+    """Start both servers (or check those given), end what was started.
+
+    Raises:
+        NoServerError: a server cannot be had here; the sentence names what to install.
+        ServerStartError: a server does not answer; carries its last log lines.
+    """
+    with start_kafka(kafka, environ=environ) as first, start_restate(restate, environ=environ) as second:
+        yield Stack(first, second)
+
+
+@contextmanager
+def start_kafka(
+    options: KafkaOptions | None = None, *, environ: Mapping[str, str] | None = None
+) -> Generator[KafkaServer]:
+    """Start a Kafka (or check the given one), end it at the end."""
+    server = choose_kafka(options or KafkaOptions(), ServerEnvironment.read(environ))
+    with _running(server):
+        yield server
+
+
+@contextmanager
+def start_restate(
+    options: RestateOptions | None = None, *, environ: Mapping[str, str] | None = None
+) -> Generator[RestateServer]:
+    """Start a Restate (or check the given one), end it at the end."""
+    server = choose_restate(options or RestateOptions(), ServerEnvironment.read(environ))
+    with _running(server):
+        yield server
+
+
+def choose_kafka(options: KafkaOptions, environment: ServerEnvironment) -> KafkaServer:
+    """Return the first Kafka that can be had, not yet started.
+
+    Raises:
+        NoServerError: there is none.
+    """
+    address = options.bootstrap_servers or environment.kafka
+    if address is not None:
+        return GivenKafka(address)
+    if environment.servers is ServerKind.CONTAINERS:
+        from kallback.testing.containers import ApacheKafkaContainer  # noqa: PLC0415 - needs an extra of its own
+
+        return ApacheKafkaContainer(port=options.port, properties=options.properties, keep=options.keep)
+    try:
+        software = find_kafka(environment)
+    except NoServerError as error:
+        if not options.embedded or options.port is not None or options.properties:
+            raise
+        _log.warning("%s Until then: %s", error, LIMITS)
+        return EmbeddedKafka()
+    return LocalKafka(software, port=options.port, properties=options.properties, keep=options.keep)
+
+
+def choose_restate(options: RestateOptions, environment: ServerEnvironment) -> RestateServer:
+    """Return the first Restate that can be had, not yet started.
+
+    Raises:
+        NoServerError: there is none.
+        UnsupportedServerError: the one that was found is older than 1.7.0.
+    """
+    ingress, admin = options.ingress_url or environment.restate_ingress, options.admin_url or environment.restate_admin
+    if ingress is not None and admin is not None:
+        return GivenRestate(ingress, admin, environment.services_host)
+    if ingress is not None or admin is not None:
+        raise NoServerError(
+            "A Restate has two addresses: set both KALLBACK_TEST_RESTATE_INGRESS and KALLBACK_TEST_RESTATE_ADMIN."
+        )
+    if environment.servers is ServerKind.CONTAINERS:
+        from kallback.testing.containers import RestateServerContainer  # noqa: PLC0415 - needs an extra of its own
+
+        return RestateServerContainer(
+            ingress_port=options.ingress_port,
+            admin_port=options.admin_port,
+            configuration=options.configuration,
+            keep=options.keep,
+        )
+    return LocalRestate(
+        find_restate(environment, options.executable),
+        ingress_port=options.ingress_port,
+        admin_port=options.admin_port,
+        configuration=options.configuration,
+        keep=options.keep,
+    )
+
+
+@contextmanager
+def _running(server: Server) -> Generator[None]:
+    try:
+        server.start()
+        yield
+    finally:
+        server.close()

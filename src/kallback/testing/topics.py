@@ -1,0 +1,69 @@
+"""Topics for tests: made on a real broker, touched on the embedded one, which makes them by itself."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, cast
+from uuid import uuid4
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from kallback.testing.errors import ServerStartError
+from kallback.testing.servers.embedded_kafka import EmbeddedKafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
+
+    from kallback.testing.servers.base import KafkaServer
+
+
+_PATIENCE: Final = 20.0
+_BETWEEN_LOOKS: Final = 0.05
+
+
+class TopicFactory:
+    """Names that nobody has used, as topics that exist.
+
+    Args:
+        server: where they are made.
+    """
+
+    def __init__(self, server: KafkaServer) -> None:
+        self._server = server
+        self._admin = AdminClient({"bootstrap.servers": server.bootstrap_servers, "log_level": 0})
+
+    def __call__(self, name: str = "topic", *, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
+        """Make a topic called `name` with a unique end and return its full name."""
+        unique = f"{name}.{uuid4().hex[:8]}"
+        self.make([unique], partitions=partitions, config=config)
+        return unique
+
+    def make(self, names: Iterable[str], *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Make topics of exactly these names, and wait until clients see them; those that exist stay as they are."""
+        if isinstance(self._server, EmbeddedKafka):
+            for name in names:
+                self._admin.list_topics(name, timeout=10)
+            return
+        wanted = list(names)
+        new = [NewTopic(name, partitions, 1, config=dict(config or {})) for name in wanted]
+        create = cast("Callable[..., dict[str, Future[None]]]", self._admin.create_topics)  # pyright: ignore[reportUnknownMemberType] - a bare Future
+        futures = create(new, operation_timeout=20)
+        for future in futures.values():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+        self._wait_for(wanted)
+
+    def _wait_for(self, names: Iterable[str]) -> None:
+        """A broker acknowledges a topic before it shows it."""
+        deadline = time.monotonic() + _PATIENCE
+        for name in names:
+            while self._admin.list_topics(name, timeout=10).topics[name].error is not None:
+                if time.monotonic() > deadline:
+                    raise ServerStartError(f"topic {name} was made but does not show within {_PATIENCE:g} s")
+                time.sleep(_BETWEEN_LOOKS)

@@ -1,0 +1,29 @@
+"""The kit for workers: functions that do the tasks of Restate handlers, anywhere Kafka reaches, without Restate.
+
+    worker = Worker("kitchen")
+
+    @worker.task(prepare)
+    async def cook(order: Order, task: TaskContext) -> Prepared: ...
+
+Run it with `kallback worker kitchen:worker`, or with `await worker.run()`.
+"""
+
+from kallback.workers.clients import Client, KafkaClients
+from kallback.workers.context import TaskContext
+from kallback.workers.counts import WorkerCounts
+from kallback.workers.errors import TaskFailure
+from kallback.workers.options import WorkerOptions
+from kallback.workers.registration.kinds import Acknowledge, Kind
+from kallback.workers.worker import Worker
+
+__all__ = [
+    "Acknowledge",
+    "Client",
+    "KafkaClients",
+    "Kind",
+    "TaskContext",
+    "TaskFailure",
+    "Worker",
+    "WorkerCounts",
+    "WorkerOptions",
+]

@@ -1,0 +1,146 @@
+"""Publishing: what the caller is told, and sending it until Kafka has it.
+
+`reply_for` is pure: from how a function ended to the result record. The `Publisher` sends. While Kafka is away it
+tries again for as long as the worker runs, and the task counts as in flight: so a long outage stops the fetching
+and loses nothing. Cancelling (at the end of a drain) stops the waiting; the record may still be written, which is
+the at-least-once of this hop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record
+from kallback.protocol.errors import (
+    ConfigurationError,
+    EncodeError,
+    KafkaUnavailableError,
+    KallbackError,
+    RecordTooLargeError,
+)
+from kallback.protocol.headers import TRACEPARENT, TRACESTATE
+from kallback.protocol.problems import Problem
+from kallback.protocol.results import Status, completed_headers, failed_headers
+from kallback.protocol.tasks import TaskHeaders
+from kallback.workers.attempts.registry import DeadReason
+from kallback.workers.backoff import Backoff
+from kallback.workers.errors import encode_problem, misfit_problem, problem_of, too_large_problem
+from kallback.workers.execution.outcomes import Ended, Returned
+from kallback.workers.registration.functions import TaskFunction
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A result record to be sent, and what it says."""
+
+    status: Status
+    record: OutgoingRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Kafka has the result."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """The reply topic of this task can never take the result; the sentence says why."""
+
+    detail: str
+
+
+def reply_for(ended: Ended, headers: TaskHeaders, function: TaskFunction, *, expose_tracebacks: bool) -> Reply:
+    """Say what the caller is told."""
+    if not isinstance(ended, Returned):
+        return failed_reply(headers, problem_of(ended.error, expose_tracebacks=expose_tracebacks))
+    try:
+        value = function.task_type.result_codec.encode(ended.value)
+    except EncodeError as error:
+        return failed_reply(headers, misfit_problem(headers.task_type, function.name, str(error)))
+    record = OutgoingRecord(
+        headers.reply_to, value, headers.task_id.encode(), _echo(completed_headers(headers.token), headers)
+    )
+    return Reply(Status.COMPLETED, record)
+
+
+def failed_reply(headers: TaskHeaders, problem: Problem) -> Reply:
+    """A failed result."""
+    value = encode_problem(problem)
+    record = OutgoingRecord(
+        headers.reply_to, value, headers.task_id.encode(), _echo(failed_headers(headers.token), headers)
+    )
+    return Reply(Status.FAILED, record)
+
+
+def _echo(own: tuple[tuple[str, bytes], ...], headers: TaskHeaders) -> tuple[tuple[str, bytes], ...]:
+    """A result belongs to the trace of its task, so that the bridge's span does."""
+    trace = ((TRACEPARENT, headers.traceparent), (TRACESTATE, headers.tracestate))
+    return (*own, *((name, value.encode()) for name, value in trace if value is not None))
+
+
+class Publisher:
+    """Sends results and dead letters.
+
+    Args:
+        own_topics: topics of this installation. What is wrong with one of them is an operator's to mend, so sending
+            goes on; what is wrong with any other topic is that one task's trouble.
+    """
+
+    def __init__(
+        self, producer: Producer, dead_letters: DeadLetters, own_topics: frozenset[str], backoff: Backoff
+    ) -> None:
+        self._producer: Final = producer
+        self._dead_letters: Final = dead_letters
+        self._own_topics: Final = own_topics
+        self._backoff: Final = backoff
+
+    async def publish(self, headers: TaskHeaders, reply: Reply) -> Published | Undeliverable:
+        """Send a result; one that is too large becomes a failed result that says so."""
+        try:
+            return await self._send(reply)
+        except RecordTooLargeError:
+            size = len(reply.record.value or b"")
+        smaller = failed_reply(headers, too_large_problem(size, headers.reply_to))
+        try:
+            return await self._send(smaller)
+        except RecordTooLargeError as error:
+            return Undeliverable(str(error))
+
+    async def bury(self, record: Record, reason: DeadReason, detail: str) -> None:
+        """Dead-letter a record; return when Kafka has it."""
+        failures = 0
+        while True:
+            try:
+                await self._dead_letters.publish(record, reason, detail)
+            except (KafkaUnavailableError, ConfigurationError) as error:
+                await self._pause(failures, error)
+                failures += 1
+            else:
+                return
+
+    async def _send(self, reply: Reply) -> Published | Undeliverable:
+        failures = 0
+        while True:
+            try:
+                await self._producer.send(reply.record)
+            except KafkaUnavailableError as error:
+                await self._pause(failures, error)
+            except ConfigurationError as error:
+                if reply.record.topic not in self._own_topics:
+                    return Undeliverable(str(error))
+                await self._pause(failures, error)
+            else:
+                return Published(reply.status)
+            failures += 1
+
+    async def _pause(self, failures: int, error: KallbackError) -> None:
+        delay = self._backoff.delay(failures)
+        logger.warning("not published, the next try is in %.1f s: %s", delay, error)
+        await asyncio.sleep(delay)

@@ -1,0 +1,111 @@
+"""What a worker and its child processes say to each other, through pipes, pickled.
+
+    worker ──Job──► child ──Line*, Beat*, Finished──► worker        one pipe, one job at a time
+    worker ──number of a job──► child                               another pipe: that job is cancelled
+
+Users' objects travel as bytes inside a message: one that cannot be unpickled spoils its job, not the conversation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kallback.protocol.problems import Problem
+from kallback.workers.pickling import pickled
+
+
+@dataclass(frozen=True, slots=True)
+class ContextParts:
+    """What a `TaskContext` is made of in the child."""
+
+    task_id: str
+    attempt: int
+    task_type: str
+    deadline: datetime | None
+    traceparent: str | None
+    tracestate: str | None
+    last_details: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Call this.
+
+    Attributes:
+        number: counts the jobs of a worker's process; what a cancel names.
+        call: function, request and whether it takes a context, pickled.
+    """
+
+    number: int
+    call: bytes
+    context: ContextParts
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A log record, pickled."""
+
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Heartbeat details, JSON."""
+
+    details: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The function returned this, pickled."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The function raised a `TaskFailure`."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The function raised something else."""
+
+    problem: Problem
+    traceback: str
+
+
+Finished = Value | Failure | Error
+Said = Line | Beat | Finished
+
+
+class LineSender(logging.Handler):
+    """Hands log records to the worker, which has the user's log configuration; a child has none."""
+
+    def __init__(self, say: Callable[[Line], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record, with its message and traceback made into text."""
+        try:
+            self._say(Line(_frozen(record)))
+        except OSError:
+            self.handleError(record)
+
+
+def _frozen(record: logging.LogRecord) -> bytes:
+    members = dict(record.__dict__)
+    text = logging.Formatter().format(record)  # message, traceback and stack
+    members |= {"msg": text, "message": text, "args": None, "exc_info": None, "exc_text": None, "stack_info": None}
+    try:
+        return pickled(logging.makeLogRecord(members))
+    except Exception:  # noqa: BLE001 - what users put into `extra` need not be picklable
+        known = logging.makeLogRecord({}).__dict__
+        return pickled(logging.makeLogRecord({name: value for name, value in members.items() if name in known}))

@@ -1,0 +1,74 @@
+"""Notices a loop that stands still, and names who holds it: user code that blocks in an `async def`.
+
+A blocked loop answers no heartbeats of the group, sees no cancels and does no other task; aiokafka's membership ends
+after the session time-out. A thread asks the loop for an answer again and again. When none comes in time it logs one
+line: the task, how long, and where in the code the loop's thread is now. It then waits until the loop answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+import time
+from typing import Final
+
+from kallback.workers.execution.execution import NAME
+
+logger = logging.getLogger(__name__)
+
+
+class StallWatch:
+    """Watches the loop that starts it.
+
+    Args:
+        limit: seconds without an answer that count as a stall.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit: Final = limit
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    async def start(self) -> None:
+        """Begin to watch the running loop."""
+        loop, ident = asyncio.get_running_loop(), threading.get_ident()
+        self._thread = threading.Thread(
+            target=self._watch, args=(loop, ident), name="kallback-stall-watch", daemon=True
+        )
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Return when the thread has ended; twice is fine."""
+        self._ending.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
+        answered = threading.Event()
+        with contextlib.suppress(RuntimeError):  # the loop is closed without a stop: there is nothing to watch
+            while not self._ending.is_set():
+                answered.clear()
+                asked = time.monotonic()
+                loop.call_soon_threadsafe(answered.set)
+                if not answered.wait(self._limit):
+                    _report(loop, ident, time.monotonic() - asked)
+                    while not (answered.wait(self._limit) or loop.is_closed()):
+                        pass
+                self._ending.wait(self._limit / 2)
+
+
+def _report(loop: asyncio.AbstractEventLoop, ident: int, seconds: float) -> None:
+    task = asyncio.current_task(loop)
+    who = "callback" if task is None else task.get_name().removeprefix(NAME)
+    frame = sys._current_frames().get(ident)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way
+    where = "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_qualname})"
+    logger.warning(
+        "[%s] blocks the event loop for %.1f s now, at %s: meanwhile no other task goes on, and the consumer may lose "
+        "its partitions. Register a plain `def` (a thread), or kind='process'",
+        who,
+        seconds,
+        where,
+    )

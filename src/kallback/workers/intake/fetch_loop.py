@@ -1,0 +1,245 @@
+"""The fetch loop: take records while there is room, judge each, obey the verdict.
+
+No more is fetched than can run now, so no fetched record waits while another worker is idle, and a rebalance waits for
+running work only. Between the judging of one record and the obeying nothing is awaited: two copies in one batch are a
+run and a copy attached to it.
+
+The exception are types with a limit or an order: a record of a full type or a busy key is *held back* here while
+records of others are fetched. How many, the consumer bounds per partition (`ConsumerOptions.unfinished_records`): so a
+full type stops the fetching of the partitions that are full of it, and of no others. Held work counts as running for
+copies; when its turn comes it is judged again, and given back if its partition has gone meanwhile.
+
+A record that processes died of comes again with the number of its starts. At its last chance it waits until nothing
+else runs, and nothing else begins beside it: so nobody is parked for another one's fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, assert_never
+
+from kallback.kafka import Record
+from kallback.workers.attempts.attempt import Lives
+from kallback.workers.attempts.heartbeats import Pulse, Pulses
+from kallback.workers.attempts.registry import (
+    Attach,
+    Dead,
+    Drop,
+    Refuse,
+    Registry,
+    Run,
+    Skip,
+    SkipCancelled,
+    SkipExpired,
+    Verdict,
+)
+from kallback.workers.context import context_of
+from kallback.workers.counts import WorkerCounts
+from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.process_pool import Processes
+from kallback.workers.intake.admission import Admission, Place
+from kallback.workers.intake.consumer import ConsumerSeat
+from kallback.workers.intake.in_flight import InFlight
+
+logger = logging.getLogger(__name__)
+
+_ANY: Final = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A task that is to be done."""
+
+    record: Record
+    verdict: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Turns records into lives."""
+
+    seat: ConsumerSeat
+    registry: Registry
+    lives: Lives
+    in_flight: InFlight
+    admission: Admission[Pending]
+    pulses: Pulses
+    processes: Processes
+    counts: WorkerCounts
+    clock: Callable[[], float] = field(repr=False)
+    _last_chances: deque[Pending] = field(init=False, repr=False, default_factory=deque[Pending])
+    _epochs: dict[tuple[str, int], int] = field(init=False, repr=False, default_factory=dict[tuple[str, int], int])
+    _room: asyncio.Event = field(init=False, repr=False, default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Go on until cancelled.
+
+        Raises:
+            MissingTopicError: a task topic was deleted.
+            AccessDeniedError: a permission was withdrawn.
+        """
+        while True:
+            while self.admission.free < 1:
+                self._room.clear()
+                await self._room.wait()
+            await self._obey_all(await self.seat.fetch(self.admission.free))
+            await self._run_alone()
+
+    async def _obey_all(self, records: Sequence[Record]) -> None:
+        """Obey the verdicts; what begins waits for its start to be noted, where that matters.
+
+        The notes are committed on a timer, so a record that kills its process at once is not in them. But it is the
+        first that comes after the next start: so the first records of an assignment wait for a commit.
+        """
+        noted = asyncio.get_running_loop().create_future() if self._are_first(records) else None
+        for record in records:
+            self.obey(record, self.registry.judge(record, self._now_ms()), noted)
+        if noted is not None:
+            await self._note(noted)
+
+    async def _note(self, noted: asyncio.Future[None]) -> None:
+        try:
+            await self.seat.commit()
+        finally:
+            noted.set_result(None)  # also at the end of fetching: what waits for it is to be drained
+
+    def _are_first(self, records: Sequence[Record]) -> bool:
+        epochs = {(record.topic, record.partition): record.epoch for record in records}
+        fresh = any(self._epochs.get(partition) != epoch for partition, epoch in epochs.items())
+        self._epochs.update(epochs)
+        return fresh
+
+    async def _run_alone(self) -> None:
+        """Run those that have their last chance, one after the other, with nothing else in this process."""
+        while self._last_chances:
+            await self._idle()
+            if not self._last_chances:  # given back meanwhile
+                return
+            pending = self._last_chances.popleft()
+            if self._is_still_due(pending):
+                logger.warning(
+                    "%r was started %d times in vain: it runs alone", pending.record, pending.record.deliveries - 1
+                )
+                self.admission.let_in(_ANY)
+                noted = asyncio.get_running_loop().create_future()
+                self._begin(_ANY, pending, noted)
+                await self._note(noted)
+                await self._idle()
+
+    async def _idle(self) -> None:
+        while self.in_flight:
+            self._room.clear()
+            await self._room.wait()
+
+    def give_back(self) -> None:
+        """Leave what is held to another worker."""
+        for pending in (*self.admission.give_up(), *self._last_chances):
+            self._give_back(pending)
+        self._last_chances.clear()
+
+    def obey(self, record: Record, verdict: Verdict, noted: asyncio.Future[None] | None = None) -> None:
+        """Do what the verdict says; what runs waits for `noted`."""
+        match verdict:
+            case Run():
+                self._take(Pending(record, verdict), noted)
+            case Refuse(key):
+                self.registry.begin(key, record)
+                self._begin_bare(self.lives.refuse(record, verdict))
+            case Dead():
+                self._begin_bare(self.lives.bury(record, verdict))
+            case Attach(key):
+                logger.info("%r is a copy of running task %r attempt %d, settled with it", record, *key)
+                self.counts.attached += 1
+                self.registry.attach(key, record)
+            case Drop(key):
+                logger.info("%r is a copy of finished task %r attempt %d, dropped", record, *key)
+                self.counts.dropped += 1
+                self.seat.settle(record)
+            case SkipCancelled() | SkipExpired():
+                self._skip(verdict)
+                self.seat.settle(record)
+            case _:
+                assert_never(verdict)
+
+    def _skip(self, verdict: Skip) -> None:
+        match verdict:
+            case SkipCancelled(key, cancel):
+                logger.info("task %r attempt %d skipped: the caller waits no more (%s)", *key, cancel.reason)
+                self.counts.skipped_cancelled += 1
+            case SkipExpired(key, limit, late_ms):
+                logger.info("task %r attempt %d skipped: %d ms past its %s", *key, late_ms, limit)
+                self.counts.skipped_expired += 1
+
+    def _take(self, pending: Pending, noted: asyncio.Future[None] | None) -> None:
+        self.registry.begin(pending.verdict.key, pending.record)
+        if pending.verdict.last_chance:
+            self._last_chances.append(pending)
+            return
+        place = _place_of(pending)
+        if self.admission.ask(place, pending):
+            self._begin(place, pending, noted)
+
+    def _begin(self, place: Place, pending: Pending, noted: asyncio.Future[None] | None = None) -> None:
+        self.seat.started(pending.record)
+        verdict, pulse = pending.verdict, self.pulses.of(pending.verdict.headers)
+        beat = None if pulse is None else pulse.beat
+        context = context_of(verdict.headers, on_heartbeat=beat, clock=self.clock)
+        execution = Execution(verdict.function, verdict.request, context, self.processes, beat or _unheard)
+        life = self._live(pending, execution, pulse, noted)
+        self.in_flight.begin(life, partial(self._leave, place), execution)
+
+    async def _live(
+        self, pending: Pending, execution: Execution, pulse: Pulse | None, noted: asyncio.Future[None] | None
+    ) -> None:
+        if noted is not None:
+            await asyncio.shield(noted)
+        await self.lives.run(pending.record, pending.verdict, execution, pulse)
+
+    def _begin_bare(self, life: Coroutine[Any, Any, None]) -> None:
+        self.admission.let_in(_ANY)
+        self.in_flight.begin(life, partial(self._leave, _ANY))
+
+    def _leave(self, place: Place) -> None:
+        self.admission.leave(place)
+        self._room.set()
+        while (admitted := self.admission.next()) is not None:
+            if self._is_still_due(admitted.work):
+                self._begin(admitted.place, admitted.work)
+            else:
+                self.admission.leave(admitted.place)
+
+    def _is_still_due(self, pending: Pending) -> bool:
+        key = pending.verdict.key
+        if not self.seat.owns(pending.record):
+            logger.info("task %r attempt %d is given back: its partition went to another worker", *key)
+            self._give_back(pending)
+            return False
+        skip = self.registry.skip(key, pending.verdict.headers, self._now_ms())
+        if skip is None:
+            return True
+        self._skip(skip)
+        for record in self.registry.finish(key):
+            self.seat.settle(record)
+        return False
+
+    def _give_back(self, pending: Pending) -> None:
+        self.registry.abandon(pending.verdict.key)
+        self.counts.abandoned += 1
+
+    def _now_ms(self) -> int:
+        return int(self.clock() * 1000)
+
+
+def _place_of(pending: Pending) -> Place:
+    function, key = pending.verdict.function, pending.record.key
+    lane = (function.task_type.name, key) if function.ordered and key is not None else None
+    return Place(function.task_type.name, lane)
+
+
+def _unheard(_details: bytes) -> None:
+    pass

@@ -1,0 +1,113 @@
+"""The tasks in flight: stopping one of them, and the end of all.
+
+Owned by the worker's loop; nothing is awaited between looking and changing, so no lock is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from kallback.protocol.controls import Cancel
+from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.outcomes import Stop
+from kallback.workers.observability.probes import Running
+
+logger = logging.getLogger(__name__)
+
+_GRACE: Final = 2.0  # seconds for interrupted functions to clean up after a drain that was too short
+
+
+class InFlight:
+    """The lives, each a task on the loop, most of them with a function call in it."""
+
+    def __init__(self) -> None:
+        self._lives: dict[asyncio.Task[None], Execution | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def begin(
+        self, life: Coroutine[Any, Any, None], then: Callable[[], None], execution: Execution | None = None
+    ) -> None:
+        """Begin a life.
+
+        Args:
+            life: what to do.
+            then: is called when it is over.
+            execution: the function call in it, if there is one: what can be stopped.
+        """
+        task = asyncio.create_task(life, name="kallback-life")
+        self._lives[task] = execution
+        task.add_done_callback(functools.partial(self._over, then))
+
+    def running(self, now: float, places: int) -> Running:
+        """What runs now; `now` is of `time.monotonic`."""
+        begun = [each for each in self._lives.values() if each is not None and each.began_at is not None]
+        oldest = max((now - each.began_at for each in begun if each.began_at is not None), default=0.0)
+        return Running(Counter(each.context.task_type for each in begun), oldest, places)
+
+    def cancel(self, cancel: Cancel) -> None:
+        """Stop what a cancel covers."""
+        for execution in self._stoppable():
+            if cancel.covers(execution.context.task_id, execution.context.attempt):
+                execution.context.log.info("the caller waits no more (%s)", cancel.reason)
+                execution.stop(Stop.CANCELLED)
+
+    def expire(self, before: float) -> None:
+        """Stop what has a deadline before this time (epoch seconds)."""
+        for execution in self._stoppable():
+            deadline = execution.context.deadline
+            if deadline is not None and deadline.timestamp() < before:
+                execution.context.log.info("stopped: its deadline is past")
+                execution.stop(Stop.EXPIRED)
+
+    def _stoppable(self) -> list[Execution]:
+        """Those that run, or are about to; one whose result waits for Kafka has nothing to stop any more."""
+        return [
+            each
+            for each in self._lives.values()
+            if each is not None and each.stopped is None and not (each.begun is not None and each.begun.done())
+        ]
+
+    async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - how long to wait is what this is about
+        """Wait for all lives; interrupt what is left when the time is over.
+
+        Returns:
+            How many were abandoned.
+        """
+        abandoned = 0
+        try:
+            if self._lives:
+                await asyncio.wait(self._lives, timeout=timeout)
+        finally:
+            abandoned = len(self._lives)
+            await self._abandon()
+        return abandoned
+
+    async def _abandon(self) -> None:
+        """End the lives first, so that none settles its record; then give the functions a moment."""
+        lives = dict(self._lives)
+        for life in lives:
+            life.cancel()
+        for execution in lives.values():
+            if execution is not None:
+                execution.context.log.warning("unfinished at the end of the drain: left for another worker")
+                execution.stop(Stop.ABANDONED)
+        if lives:
+            await asyncio.wait(lives)
+        calls = [call for each in lives.values() if each is not None and (call := each.begun) is not None]
+        if calls:
+            _, stubborn = await asyncio.wait(calls, timeout=_GRACE)
+            if stubborn:
+                logger.warning("%d task functions ignore their cancellation and are left alone", len(stubborn))
+
+    def _over(self, then: Callable[[], None], task: asyncio.Task[None]) -> None:
+        del self._lives[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task was not settled, Kafka delivers it again after a restart", exc_info=error)
+        then()

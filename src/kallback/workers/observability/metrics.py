@@ -1,0 +1,68 @@
+"""A worker's numbers in Prometheus' format, read when somebody scrapes. `docs/observability.md` explains each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kallback.health.exposition import build_of, family_of
+from kallback.kafka import PartitionStanding, TopicPartition
+from kallback.workers.observability.probes import Watched, readiness
+
+PREFIX: Final = "kallback_worker_"
+
+
+class WorkerCollector(Collector):
+    """Reads one worker."""
+
+    def __init__(self, worker: Watched) -> None:
+        self._worker = worker
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is known before a worker is there to be read."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield from self._tasks()
+        yield from self._kafka()
+        yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._worker).ok))
+        yield build_of(PREFIX)
+
+    def _tasks(self) -> Iterator[Metric]:
+        worker, running = self._worker, self._worker.running()
+        records = CounterMetricFamily(f"{PREFIX}records", "Task records by what became of them.", labels=("outcome",))
+        for each in dataclasses.fields(worker.counts):
+            records.add_metric((each.name,), getattr(worker.counts, each.name))
+        yield records
+        now = GaugeMetricFamily(f"{PREFIX}running_tasks", "Tasks that run.", labels=("task_type",))
+        for task_type, count in running.by_type.items():
+            now.add_metric((task_type,), count)
+        yield now
+        yield _gauge("places", "Tasks that may run at once.", running.places)
+        yield _gauge("oldest_running_seconds", "Since the oldest running task began.", running.oldest)
+        text = "From the begin of a function to its end."
+        yield family_of(f"{PREFIX}task_duration_seconds", text, "task_type", worker.durations)
+
+    def _kafka(self) -> Iterator[Metric]:
+        standing = self._worker.standing()
+        partitions: Mapping[TopicPartition, PartitionStanding] = {} if standing is None else standing.partitions
+        lags = GaugeMetricFamily(
+            f"{PREFIX}partition_lag_records", "Offsets up to the end, not settled.", labels=("topic", "partition")
+        )
+        for each in sorted(partitions):
+            lag = partitions[each].lag
+            if lag is not None:
+                lags.add_metric((each.topic, str(each.partition)), lag)
+        yield lags
+        yield _gauge("assigned_partitions", "Partitions that this worker owns.", len(partitions))
+        rebalances = 0 if standing is None else standing.rebalances
+        yield CounterMetricFamily(f"{PREFIX}rebalances", "Assignments by the group.", rebalances)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, text, value)

@@ -1,0 +1,255 @@
+"""One start-to-stop of a worker: makes the parts, starts them in order, ends them in the opposite order.
+
+Order of the start: topics are checked, the producer connects, the cancels are read to the end of the control topic,
+the consumer joins the group, fetching begins. Order of the end: fetching ends, what is held back is given back, what
+runs is drained, child processes end, the consumer commits and leaves, then cancels (they matter during the drain) and
+producer stop.
+
+Cancel: `open` unwinds what it has started, also when `close` is called meanwhile. A cancelled `close` cuts the drain
+short and still closes everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kallback.health import Histogram, Phase
+from kallback.kafka import ConsumerOptions, DeadLetters, Standing, TopicReader
+from kallback.settings import Settings
+from kallback.workers.attempts.attempt import Lives
+from kallback.workers.attempts.heartbeats import Pulses
+from kallback.workers.attempts.registry import Registry
+from kallback.workers.attempts.results import Publisher
+from kallback.workers.backoff import Backoff
+from kallback.workers.cancellation import CancelFollower, CancelMemory
+from kallback.workers.clients import KafkaClients
+from kallback.workers.counts import WorkerCounts
+from kallback.workers.execution.process_pool import Processes, check_importable
+from kallback.workers.execution.stall_detector import StallWatch
+from kallback.workers.intake.admission import Admission
+from kallback.workers.intake.consumer import ConsumerSeat
+from kallback.workers.intake.fetch_loop import Intake
+from kallback.workers.intake.in_flight import InFlight
+from kallback.workers.observability.probes import Running
+from kallback.workers.options import WorkerOptions
+from kallback.workers.registration.functions import TaskFunction
+from kallback.workers.registration.kinds import Kind
+
+logger = logging.getLogger(__name__)
+
+_DEADLINES_EVERY: Final = 0.25  # seconds; how late a deadline may be noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session is made of."""
+
+    group: str
+    functions: Mapping[str, TaskFunction]
+    settings: Settings
+    options: WorkerOptions
+    clients: KafkaClients
+    clock: Callable[[], float]
+
+    @property
+    def task_topics(self) -> list[str]:
+        """The topics that the registered types live on, each once."""
+        return sorted({function.task_type.topic for function in self.functions.values()})
+
+    @property
+    def needed_topics(self) -> list[str]:
+        """All topics that must exist."""
+        ours = self.settings.topics
+        monitored = any(function.task_type.monitored for function in self.functions.values())
+        progress = [ours.progress] if monitored else []
+        return [*self.task_topics, ours.control, ours.results, ours.dead_letters, *progress]
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits of those types that have one."""
+        return {name: function.limit for name, function in self.functions.items() if function.limit is not None}
+
+    @property
+    def consumer(self) -> ConsumerOptions:
+        """The consumer's options: what is held back is bounded per partition, so that no full type stops the others."""
+        options = dataclasses.replace(self.options.consumer, notes=True)
+        holds_back = self.limits or any(function.ordered for function in self.functions.values())
+        if not holds_back or options.unfinished_records is not None:
+            return options
+        return dataclasses.replace(options, unfinished_records=self.options.concurrency + self.options.held_back)
+
+
+class Session:
+    """Everything that runs while a worker runs."""
+
+    def __init__(self, plan: Plan, counts: WorkerCounts) -> None:
+        options, clients = plan.options, plan.clients
+        self._plan: Final = plan
+        self._counts: Final = counts
+        self._closing = contextlib.AsyncExitStack()
+        self._fetching: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._asked_to_close = asyncio.Event()
+        self._turn = asyncio.Lock()  # one opening or closing at a time
+        backoff = Backoff(options.retry_delay, options.retry_delay_limit)
+        memory = CancelMemory(options.cancels_kept, options.cancels_age, plan.clock)
+        self._in_flight = InFlight()
+        self.durations: Final = dict[str, Histogram]()
+        self._stalls = StallWatch(options.loop_stall)
+        self._processes = Processes(options.cancel_grace)
+        self._producer = clients.producer()
+        self._seat = ConsumerSeat(lambda: clients.consumer(plan.task_topics, plan.group, plan.consumer), backoff)
+        self._follower = CancelFollower(self._open_reader, memory, self._in_flight.cancel, backoff)
+        self._intake = self._make_intake(memory, backoff)
+
+    def _make_intake(self, memory: CancelMemory, backoff: Backoff) -> Intake:
+        plan, options, topics = self._plan, self._plan.options, self._plan.settings.topics
+        registry = Registry(
+            plan.functions,
+            memory.find,
+            options.reply_topics,
+            options.finished_kept,
+            options.clock_skew,
+            options.deliveries,
+        )
+        dead_letters = DeadLetters(self._producer, topics.dead_letters, group=plan.group, clock=plan.clock)
+        publisher = Publisher(self._producer, dead_letters, frozenset({topics.results, topics.dead_letters}), backoff)
+        return Intake(
+            self._seat,
+            registry,
+            Lives(
+                registry,
+                publisher,
+                self._counts,
+                self.durations,
+                self._seat.settle,
+                expose_tracebacks=options.expose_tracebacks,
+            ),
+            self._in_flight,
+            Admission(options.concurrency, plan.limits),
+            Pulses(self._producer, plan.clock, backoff),
+            self._processes,
+            self._counts,
+            plan.clock,
+        )
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        if self._asked_to_close.is_set():
+            return Phase.DRAINING
+        return Phase.RUNNING if self.is_open else Phase.STARTING
+
+    def standing(self) -> Standing | None:
+        """How it stands in its group; None before it has joined."""
+        return self._seat.standing() if self.is_open else None
+
+    def running(self) -> Running:
+        """What runs now."""
+        return self._in_flight.running(time.monotonic(), self._plan.options.concurrency)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether tasks are taken, or were until fetching ended by itself."""
+        return self._fetching is not None
+
+    async def open(self) -> None:
+        """Start everything; return when it runs, or when `close` was called meanwhile. Twice is fine.
+
+        Raises:
+            KallbackError: what is missing; whatever was started is stopped again.
+        """
+        async with self._turn:
+            if self.is_open or self._asked_to_close.is_set():
+                return
+            opening = asyncio.create_task(self._open(), name="kallback-start")
+            asked = asyncio.create_task(self._asked_to_close.wait(), name="kallback-stop-asked")
+            try:
+                await asyncio.wait({opening, asked}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                asked.cancel()
+                opening.cancel()
+                await asyncio.wait({opening, asked})
+            if not opening.cancelled():
+                opening.result()
+
+    async def ended(self) -> None:
+        """Wait until fetching ends by itself or by `close`.
+
+        Raises:
+            KallbackError: what ended it.
+        """
+        await self._ended.wait()
+        if self._fetching is not None and self._fetching.done() and not self._fetching.cancelled():
+            self._fetching.result()
+
+    def ask_to_close(self) -> None:
+        """Make `ended` return; whoever waits for it closes."""
+        self._asked_to_close.set()
+        self._ended.set()
+
+    async def close(self) -> None:
+        """Drain, commit, stop everything; twice is fine."""
+        self.ask_to_close()
+        async with self._turn:
+            await self._closing.aclose()
+
+    async def _open(self) -> None:
+        plan = self._plan
+        async with contextlib.AsyncExitStack() as stack:
+            for function in plan.functions.values():
+                if function.kind is Kind.PROCESS:
+                    check_importable(function)
+            await plan.clients.check_topics(plan.needed_topics)
+            stack.push_async_callback(self._stalls.stop)
+            await self._stalls.start()
+            stack.push_async_callback(self._producer.stop)
+            await self._producer.start()
+            stack.push_async_callback(self._follower.stop)
+            await self._follower.start()
+            stack.push_async_callback(self._seat.stop)
+            await self._seat.start()
+            stack.push_async_callback(self._processes.stop)
+            watching = asyncio.create_task(self._watch_deadlines(), name="kallback-deadlines")
+            stack.push_async_callback(_end, watching)
+            stack.push_async_callback(self._drain)
+            self._fetching = asyncio.create_task(self._intake.run(), name="kallback-intake")
+            self._fetching.add_done_callback(self._fetching_ended)
+            self._closing = stack.pop_all()
+        logger.info("worker %s takes tasks of: %s", plan.group, ", ".join(plan.functions))
+
+    async def _drain(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching})
+        self._intake.give_back()
+        if self._in_flight:
+            logger.info("worker %s waits for %d tasks in flight", self._plan.group, len(self._in_flight))
+        self._counts.abandoned += await self._in_flight.drain(self._plan.options.drain_timeout)
+
+    async def _watch_deadlines(self) -> None:
+        """Look again and again instead of waiting until then: the clock may be set, and a laptop may sleep."""
+        while True:
+            await asyncio.sleep(_DEADLINES_EVERY)
+            self._in_flight.expire(self._plan.clock() - self._plan.options.clock_skew)
+
+    def _open_reader(self) -> TopicReader:
+        since = self._plan.clock() - self._plan.options.cancels_age
+        return self._plan.clients.reader(self._plan.settings.topics.control, max(0, int(since * 1000)))
+
+    def _fetching_ended(self, fetching: asyncio.Task[None]) -> None:
+        self._ended.set()
+        if not fetching.cancelled() and (error := fetching.exception()) is not None:
+            logger.error("worker %s fetches no more: %s", self._plan.group, error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

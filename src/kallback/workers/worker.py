@@ -1,0 +1,240 @@
+"""The worker: functions registered for task types, and its start and stop.
+
+A worker is made where its functions are, usually a module's top level, so making one touches neither Kafka nor the
+environment; `start` does. After `stop` it may be started again, on any event loop.
+
+`stop` may come at any time and from any task of the loop, also while `start` is under way, which then gives up and
+returns. `run` and every `stop` return when everything is stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, final
+
+from kallback.health import Histogram, Phase
+from kallback.kafka import Standing
+from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.tasktypes import TaskType
+from kallback.settings import Settings
+from kallback.settings.lifecycle import StartStop
+from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
+from kallback.workers.counts import WorkerCounts
+from kallback.workers.observability.probes import Running
+from kallback.workers.options import WorkerOptions
+from kallback.workers.registration.functions import TaskDecorator, TaskFunction
+from kallback.workers.registration.kinds import Acknowledge, AcknowledgeName, Kind, KindName, registration_of
+from kallback.workers.runtime import Plan, Session
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+@final
+class Worker(StartStop):
+    """Does tasks as a member of a group: each task goes to one of the workers with the same name.
+
+        worker = Worker("kitchen")
+
+        @worker.task(prepare)
+        async def cook(order: Order, task: TaskContext) -> Prepared: ...
+
+    Args:
+        group: Kafka's group id. Workers of one name share the tasks; another name gets them all again.
+        settings: where Kafka is and how topics are called; by default from the environment, read at the start.
+        options: how it behaves.
+        client: the Kafka client, "aiokafka" (the default) or "confluent".
+        kafka: where its Kafka clients come from, if not from `client`.
+        clock: epoch seconds; deadlines and the age of cancels are measured with it.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        settings: Settings | None = None,
+        options: WorkerOptions | None = None,
+        client: Client | ClientName = Client.AIOKAFKA,
+        kafka: KafkaClients | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not group.strip():
+            raise ConfigurationError("a worker needs a name: the group that shares the tasks, like Worker('kitchen')")
+        self.group: Final = group
+        self.options = options or WorkerOptions()
+        self._client = client_of(client)
+        self._settings = settings
+        self._kafka = kafka
+        self._clock = clock
+        self._functions: dict[str, TaskFunction] = {}
+        self._counts = WorkerCounts()
+        self._session: Session | None = None
+        self._has_run = False
+
+    def task(
+        self,
+        task_type: TaskType[Request, Result],
+        *,
+        kind: Kind | KindName | None = None,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        acknowledge: Acknowledge | AcknowledgeName = Acknowledge.RESULT,
+    ) -> TaskDecorator[Request, Result]:
+        """Register a function for a task type: `async def` runs on the loop, `def` in a thread of its own.
+
+        The function takes the request and, if it wants, a `TaskContext`; it returns the result, or raises
+        `TaskFailure`. Any other exception becomes a failed result of type `urn:kallback:unexpected-error`.
+
+        Args:
+            task_type: what it does.
+            kind: "process" runs a plain function in a child process: for work that computes, or may crash.
+            concurrency: tasks of this type at a time; None for as many as the worker's, in processes one per CPU.
+            ordered: tasks of one record key run one after another, in the order of their records.
+            acknowledge: "start" settles the record when the work has begun: for very long tasks. Needs a
+                `heartbeat_every`: a lost worker is noticed by that alone.
+
+        Raises:
+            ConfigurationError: these do not go together.
+        """
+        registration = registration_of(kind, concurrency, acknowledge, ordered=ordered)
+        registration.check(task_type)
+        return TaskDecorator(task_type, self._register, registration)
+
+    def use_client(self, client: Client | ClientName) -> None:
+        """Choose the Kafka client after all: `kallback worker --client` does.
+
+        Raises:
+            ConfigurationError: the worker runs, brings its own clients, or there is no such client.
+        """
+        if self._session is not None or self._kafka is not None:
+            raise ConfigurationError("a worker's client is chosen before it starts, and not beside kafka=...")
+        self._client = client_of(client)
+
+    def use_instance_id(self, name: str) -> None:
+        """Give this process a name in its group: `kallback worker --instance-id` does; see `ConsumerOptions`.
+
+        Raises:
+            ConfigurationError: the worker runs.
+        """
+        if self._session is not None:
+            raise ConfigurationError("a worker's instance id is chosen before it starts")
+        consumer = dataclasses.replace(self.options.consumer, group_instance_id=name)
+        self.options = dataclasses.replace(self.options, consumer=consumer)
+
+    @property
+    def task_types(self) -> tuple[TaskType[Any, Any], ...]:
+        """The registered task types."""
+        return tuple(function.task_type for function in self._functions.values())
+
+    def function_of(self, task_type: TaskType[Any, Any]) -> TaskFunction:
+        """The function that does a task type, with how it is registered: `kallback.testing.run_task` calls it.
+
+        Raises:
+            ConfigurationError: none is registered.
+        """
+        function = self._functions.get(task_type.name)
+        if function is None:
+            raise ConfigurationError(f"worker {self.group!r} has no function for {task_type.name}: register one")
+        return function
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        if self._session is not None:
+            return self._session.phase
+        return Phase.STOPPED if self._has_run else Phase.STARTING
+
+    @property
+    def durations(self) -> Mapping[str, Histogram]:
+        """How long its functions took since the last start, by task type."""
+        return {} if self._session is None else self._session.durations
+
+    def standing(self) -> Standing | None:
+        """How it stands in its group; None while it does not run."""
+        return None if self._session is None else self._session.standing()
+
+    def running(self) -> Running:
+        """What runs now."""
+        return Running({}, 0.0, self.options.concurrency) if self._session is None else self._session.running()
+
+    @property
+    def counts(self) -> WorkerCounts:
+        """What was done since the last start; a copy."""
+        return dataclasses.replace(self._counts)
+
+    async def run(self) -> None:
+        """Start, and return when stopped. Cancelling it (Ctrl-C under `asyncio.run`) drains, too.
+
+        `kallback worker MODULE:NAME` runs a worker as a process that minds SIGTERM and SIGINT.
+
+        Raises:
+            KallbackError: what keeps it from starting or from going on, with the remedy.
+        """
+        try:
+            session = await self._start()
+            await session.ended()
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Return when tasks are taken (or `stop` was called meanwhile); starting twice is fine.
+
+        What ends the fetching later (a topic is deleted, a permission withdrawn) is a log line; `run` raises it.
+
+        Raises:
+            ConfigurationError: no function is registered, a topic is missing (`MissingTopicError`), access is
+                denied (`AccessDeniedError`), the client is not installed (`MissingExtraError`).
+            KafkaUnavailableError: no broker answers.
+        """
+        await self._start()
+
+    async def stop(self) -> None:
+        """Drain, commit, leave the group; return when nothing runs any more. Stopping twice is fine.
+
+        Fetching ends at once. Tasks in flight get `WorkerOptions.drain_timeout` to finish and to publish; then they
+        are interrupted and left uncommitted: Kafka gives them to another worker.
+        """
+        session = self._session
+        if session is None:
+            return
+        try:
+            await session.close()
+        finally:
+            if self._session is session:
+                self._session = None
+
+    def __repr__(self) -> str:
+        return f"Worker({self.group!r}, {', '.join(self._functions) or 'no task types'})"
+
+    async def _start(self) -> Session:
+        session = self._session
+        if session is None:
+            self._counts = WorkerCounts()
+            self._has_run = True
+            session = self._session = Session(self._plan(), self._counts)
+        try:
+            await session.open()
+        finally:
+            if not session.is_open and self._session is session:
+                self._session = None
+        return session
+
+    def _plan(self) -> Plan:
+        if not self._functions:
+            raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
+        settings = self._settings or Settings.from_env()
+        clients = self._kafka or clients_of(self._client, settings.kafka)
+        return Plan(self.group, dict(self._functions), settings, self.options, clients, self._clock)
+
+    def _register(self, function: TaskFunction) -> None:
+        name = function.task_type.name
+        if self._session is not None:
+            raise ConfigurationError(f"{function.name}: register task functions before the worker starts")
+        if name in self._functions:
+            raise ConfigurationError(
+                f"task type {name} is done by {self._functions[name].name} already: one function per type, or another "
+                "worker with a name of its own"
+            )
+        self._functions[name] = function
