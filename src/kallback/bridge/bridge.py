@@ -37,8 +37,8 @@ from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
 from kallback.kafka import Consumer, DeadLetters, Standing
+from kallback.lifecycle import StartStop
 from kallback.settings import Settings, named_log
-from kallback.settings.lifecycle import StartStop
 
 _log: Final = named_log("kallback.bridge")
 

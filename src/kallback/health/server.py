@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from kallback.health.pages import Page, PageServer
-from kallback.settings.lifecycle import StartStop
+from kallback.lifecycle import StartStop
 
 LOOPBACK: Final = "127.0.0.1"
 _LOOK: Final = 1.0

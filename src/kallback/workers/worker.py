@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar, final
 
 from kallback.health import Histogram, Phase
 from kallback.kafka import Standing
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
-from kallback.settings.lifecycle import StartStop
 from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
 from kallback.workers.counts import WorkerCounts
 from kallback.workers.observability.probes import Running

@@ -35,9 +35,9 @@ from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.group_status import Standing
 from kallback.kafka.offsets.annotated_buffer import new_hand_over
 from kallback.kafka.records import Record, TopicPartition
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
-from kallback.settings.lifecycle import StartStop
 
 from aiokafka import (  # isort: skip - the check comes first
     AIOKafkaConsumer,

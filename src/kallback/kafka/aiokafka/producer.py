@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.aiokafka.client import aiokafka_config, connect, translated
 from kallback.kafka.errors import missing_topic, unreachable
 from kallback.kafka.records import OutgoingRecord, Position
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
-from kallback.settings.lifecycle import StartStop
 
 from aiokafka import AIOKafkaProducer, errors  # isort: skip - the check comes first
 

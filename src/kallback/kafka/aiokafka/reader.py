@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.aiokafka.client import aiokafka_config, connect, require_topics, translated, within
 from kallback.kafka.aiokafka.group_member import record_of
 from kallback.kafka.errors import unreachable
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
-from kallback.settings.lifecycle import StartStop
 
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 

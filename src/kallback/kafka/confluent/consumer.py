@@ -33,8 +33,8 @@ from kallback.kafka.confluent.client import first_contact
 from kallback.kafka.confluent.consumer_thread import Owner
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.group_status import Standing
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
-from kallback.settings.lifecycle import StartStop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.confluent.client import Troubles, Value, build, confluent_config, first_contact, log
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import OutgoingRecord, Position
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
-from kallback.settings.lifecycle import StartStop
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer  # isort: skip - the check comes first
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from kallback.kafka.confluent.scan import ConfluentLog
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
-from kallback.settings.lifecycle import StartStop
 
 if TYPE_CHECKING:
     from kallback.kafka.records import Record

@@ -17,8 +17,8 @@ from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.offsets.annotated_buffer import new_hand_over
 from kallback.kafka.offsets.partition_notes import NO_COMMIT
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
-from kallback.settings.lifecycle import StartStop
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

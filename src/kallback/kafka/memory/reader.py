@@ -7,7 +7,7 @@ import asyncio
 from kallback.kafka.errors import missing_topic
 from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.records import Record, TopicPartition
-from kallback.settings.lifecycle import StartStop
+from kallback.lifecycle import StartStop
 
 
 class MemoryReader(StartStop):

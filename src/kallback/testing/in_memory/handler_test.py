@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar
 
 from kallback.bridge import Accepted, Completion, Reply, Settled
 from kallback.kafka import MemoryBroker, MemoryProducer
+from kallback.lifecycle import StartStop
 from kallback.protocol import Cancel, Keyring, Outcome, Token, seal
 from kallback.sdk import Callbacks
 from kallback.settings import KeySettings, Settings
-from kallback.settings.lifecycle import StartStop
 from kallback.testing.errors import StuckHandlerError
 from kallback.testing.in_memory.bridge import memory_bridge
 from kallback.testing.in_memory.clock import START, VirtualTime

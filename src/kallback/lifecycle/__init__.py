@@ -1,0 +1,15 @@
+"""How long-running parts start, run and stop: supervised work, retries with backoff, throttled log lines.
+
+Every process of kallback (bridge, worker, service, command) is made of such parts. The rules are here once: a part
+that ends unexpectedly is reported, a retry waits with jitter, a repeated event is logged once per interval.
+"""
+
+from __future__ import annotations
+
+from kallback.lifecycle.backoff import Backoff, retry
+from kallback.lifecycle.log_throttle import LogThrottle
+from kallback.lifecycle.recent_keys import RecentKeys
+from kallback.lifecycle.start_stop import StartStop
+from kallback.lifecycle.supervisor import Supervisor, UnexpectedEndError
+
+__all__ = ["Backoff", "LogThrottle", "RecentKeys", "StartStop", "Supervisor", "UnexpectedEndError", "retry"]

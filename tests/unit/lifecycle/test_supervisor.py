@@ -1,0 +1,197 @@
+"""Supervised tasks, threads, timers and callbacks: no end goes unnoticed, and `stop` always ends."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kallback.lifecycle import Supervisor, UnexpectedEndError
+from kallback.settings import named_log
+
+
+class Owner:
+    """The owner of a supervisor: remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.failures: list[Exception] = []
+        self.told = asyncio.Event()
+        self.supervisor = Supervisor("owner", self.on_failure, named_log("kallback.test"))
+
+    def on_failure(self, error: Exception) -> None:
+        """Remember the failure."""
+        self.failures.append(error)
+        self.told.set()
+
+    async def failure(self) -> Exception:
+        """Wait for the first failure."""
+        async with asyncio.timeout(10):
+            await self.told.wait()
+        return self.failures[0]
+
+
+class PanicError(BaseException):
+    """What extensions in Rust raise: no Exception."""
+
+
+@pytest.fixture
+async def owner() -> AsyncIterator[Owner]:
+    """An owner whose supervisor is stopped at the end."""
+    each = Owner()
+    yield each
+    await each.supervisor.stop(5)
+
+
+async def test_a_task_that_raises_is_a_failure(owner: Owner) -> None:
+    """The owner gets the error itself, because its sentence names the remedy."""
+
+    async def work() -> None:
+        raise ValueError("broken")
+
+    owner.supervisor.run("reader", work())
+    assert isinstance(await owner.failure(), ValueError)
+    assert isinstance(owner.supervisor.failure, ValueError)
+
+
+async def test_a_task_that_returns_is_a_failure(owner: Owner) -> None:
+    """Work that goes on until it is stopped must not just end."""
+
+    async def work() -> None:
+        return
+
+    owner.supervisor.run("reader", work())
+    failure = await owner.failure()
+    assert isinstance(failure, UnexpectedEndError)
+    assert "reader ended unexpectedly" in str(failure)
+
+
+async def test_work_that_comes_to_an_end_is_no_failure(owner: Owner) -> None:
+    """`run_once` reports errors only."""
+
+    async def work() -> None:
+        return
+
+    await owner.supervisor.run_once("check", work())
+    await asyncio.sleep(0)
+    assert owner.failures == []
+
+
+async def test_a_panic_is_wrapped(owner: Owner) -> None:
+    """A BaseException reaches the owner as an error that it can handle, with its cause."""
+
+    async def work() -> None:
+        raise PanicError("rust")
+
+    owner.supervisor.run("reader", work())
+    failure = await owner.failure()
+    assert isinstance(failure, UnexpectedEndError)
+    assert isinstance(failure.__cause__, PanicError)
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), PanicError("rust"), SystemExit(3)])
+async def test_a_thread_that_raises_is_a_failure(owner: Owner, error: BaseException) -> None:
+    """SystemExit, too: the interpreter ends a thread with it in silence."""
+
+    def work() -> None:
+        raise error
+
+    owner.supervisor.run_thread("poll", work)
+    failure = await owner.failure()
+    assert failure is error or failure.__cause__ is error
+
+
+async def test_a_thread_that_returns_is_a_failure(owner: Owner) -> None:
+    """A thread that should poll for ever must not just end."""
+    owner.supervisor.run_thread("poll", lambda: None)
+    assert isinstance(await owner.failure(), UnexpectedEndError)
+
+
+async def test_a_timer_that_raises_is_a_failure(owner: Owner) -> None:
+    """The event loop would only log it."""
+
+    def fire() -> None:
+        raise ValueError("broken")
+
+    owner.supervisor.call_later(0, "sweep", fire)
+    assert isinstance(await owner.failure(), ValueError)
+
+
+async def test_a_guarded_callback_does_not_raise(owner: Owner) -> None:
+    """The caller of a callback, a client's thread or loop, is not disturbed."""
+
+    def callback(number: int) -> None:
+        raise ValueError(number)
+
+    owner.supervisor.guard("on delivery", callback)(7)
+    assert [str(each) for each in owner.failures] == ["7"]
+
+
+async def test_only_the_first_failure_is_reported(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
+    """Later failures are consequences; they are in the log."""
+    with caplog.at_level(logging.ERROR, "kallback.test"):
+        owner.supervisor.fail("reader", ValueError("first"))
+        owner.supervisor.fail("writer", ValueError("second"))
+    assert [str(each) for each in owner.failures] == ["first"]
+    assert "second" in caplog.text
+
+
+async def test_an_owner_that_raises_is_contained(caplog: pytest.LogCaptureFixture) -> None:
+    """An error in `on_failure` is logged and does not hide the failure."""
+
+    def on_failure(_: Exception) -> None:
+        raise RuntimeError("no")
+
+    supervisor = Supervisor("owner", on_failure, named_log("kallback.test"))
+    supervisor.fail("reader", ValueError("broken"))
+    assert "could not be reported" in caplog.text
+    assert isinstance(supervisor.failure, ValueError)
+
+
+async def test_stop_cancels_tasks_and_timers(owner: Owner) -> None:
+    """What is cancelled by `stop` is no failure, and nothing fires later."""
+    fired = list[int]()
+
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    task = owner.supervisor.run("reader", work())
+    owner.supervisor.call_later(0.01, "sweep", lambda: fired.append(1))
+    await asyncio.sleep(0)
+    assert await owner.supervisor.stop(5) == []
+    await asyncio.sleep(0.02)
+    assert (task.cancelled(), fired, owner.failures) == (True, [], [])
+
+
+async def test_stop_waits_for_threads(owner: Owner) -> None:
+    """A thread that was asked to end is waited for, and its end is no failure."""
+    asked = threading.Event()
+    thread = owner.supervisor.run_thread("poll", lambda: asked.wait(10) and None)
+    asked.set()
+    assert await owner.supervisor.stop(5) == []
+    await asyncio.sleep(0)
+    assert not thread.is_alive()
+
+
+async def test_stop_names_what_does_not_end(caplog: pytest.LogCaptureFixture) -> None:
+    """`stop` always ends: within its bound, and it says what it left behind."""
+    release = threading.Event()
+    asyncio_release = asyncio.Event()
+    supervisor = Supervisor("owner", lambda _: None, named_log("kallback.test"))
+
+    async def stubborn() -> None:
+        while not asyncio_release.is_set():
+            try:
+                await asyncio_release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    task = supervisor.run_once("stubborn", stubborn())
+    supervisor.run_thread("poll", lambda: release.wait(20) and None)
+    await asyncio.sleep(0)
+    assert sorted(await supervisor.stop(0.05)) == ["owner-poll", "owner-stubborn"]
+    assert "parts did not end in time" in caplog.text
+    release.set()
+    asyncio_release.set()
+    await task
+    assert await supervisor.stop(5) == []
