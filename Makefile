@@ -85,17 +85,16 @@ setup: .venv/ready
 servers: setup
 	@$(BIN)/python -m kallback.testing.servers.fetch
 
+COMPILE := .cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
+	--generate-hashes --python-version 3.11
+
 lock:
 	python3 -m venv .cache/lock
 	.cache/lock/bin/pip install --quiet uv
-	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
-		--generate-hashes --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
-	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
-		--generate-hashes --extra bench --python-version 3.11 --constraint requirements.lock \
-		pyproject.toml --output-file requirements-bench.lock
-	.cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
-		--generate-hashes --extra image --python-version 3.11 --constraint requirements.lock \
-		pyproject.toml --output-file requirements-image.lock
+	$(COMPILE) pyproject.toml --extra dev --extra containers --extra otel --group contributors --output-file requirements.lock
+	$(COMPILE) pyproject.toml --group bench --constraint requirements.lock --output-file requirements-bench.lock
+	$(COMPILE) pyproject.toml --extra all --extra service --extra otel --group image \
+		--constraint requirements.lock --output-file requirements-image.lock
 
 clean:
 	rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

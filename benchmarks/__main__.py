@@ -96,7 +96,7 @@ def _plot(samples: Samples, path: Path) -> None:
     try:
         from benchmarks.plot import draw  # noqa: PLC0415 - it alone needs matplotlib
     except ModuleNotFoundError as error:
-        print(f'no plot, for {error.name} is missing: pip install "kallback[bench]"')
+        print(f"no plot: {error.name} is not installed; `make bench` installs it")
     else:
         print(f"plot: {draw(samples, path)}")
 

@@ -17,7 +17,7 @@ def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | N
     Prints the addresses and what to export, then waits for Ctrl-C, which stops both and removes their data.
     Kafka needs Java 17 and Maven, Restate needs npm; both are downloaded once.
     """
-    with needs_extra("testing"):
+    with needs_extra("dev"):
         from kallback.testing.dev import run_dev  # noqa: PLC0415 - loaded only where the extra is there
         from kallback.testing.stack import KafkaOptions, RestateOptions  # noqa: PLC0415
     run_dev(KafkaOptions(port=kafka_port), RestateOptions(ingress_port=ingress_port, admin_port=admin_port))
