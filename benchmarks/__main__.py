@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import drains, machine, memory, recovery, report, roundtrips
+from benchmarks import comparison, drains, machine, memory, recovery, report, roundtrips
+from benchmarks.environment import BenchmarkEnvironment, open_environment
 from benchmarks.figures import Samples
-from benchmarks.world import World, open_world
+from benchmarks.processes import Checkout
 
 OUT: Final = Path(__file__).parent / "out"
 PARTS: Final = ("drain", "roundtrip", "recovery", "memory")
@@ -22,11 +23,29 @@ _MEMORY_FULL: Final = 1_000_000
 def main() -> None:
     """Run."""
     options = _options()
+    if options.against is None:
+        _benchmark(options)
+    else:
+        _compare(options, options.against.resolve())
+
+
+def _compare(options: argparse.Namespace, other: Path) -> None:
+    Checkout(other).require_own_package()
+    with open_environment() as environment:
+        print(f"{machine.describe(environment.stack)}, {_surroundings()}", flush=True)
+        found = comparison.compare(environment, other, rounds=options.rounds, count=options.results)
+        print(f"{_surroundings()}\n\n{comparison.as_text(found, other)}")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
     began = time.monotonic()
-    with open_world() as world:
-        document: dict[str, Any] = {"machine": machine.describe(world.stack), "options": _told(options)}
+    with open_environment() as environment:
+        document: dict[str, Any] = {
+            "machine": machine.describe(environment.stack),
+            "options": _measured_options(options),
+        }
         surroundings = [_surroundings()]
-        samples = _measure(world, options, surroundings)
+        samples = _measure(environment, options, surroundings)
     document |= {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "took_s": round(time.monotonic() - began),
@@ -48,35 +67,38 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--results", type=int, default=20_000, help="in the topic that the bridge drains")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--full", action="store_true", help=f"measure memory over {_MEMORY_FULL:,} results")
+    parser.add_argument("--against", type=Path, metavar="PATH", help="only drain: this checkout and the one at PATH")
     parser.add_argument("--out", type=Path, default=OUT, help="directory of bench.json and the plot")
     options = parser.parse_args()
     options.memory_results = _MEMORY_FULL if options.full else _MEMORY
     return options
 
 
-def _told(options: argparse.Namespace) -> dict[str, Any]:
+def _measured_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options that say what was measured."""
-    return {name: value for name, value in vars(options).items() if name != "out"}
+    return {name: value for name, value in vars(options).items() if name not in {"out", "against"}}
 
 
-def _measure(world: World, options: argparse.Namespace, surroundings: list[dict[str, float]]) -> Samples:
+def _measure(
+    environment: BenchmarkEnvironment, options: argparse.Namespace, surroundings: list[dict[str, float]]
+) -> Samples:
     samples, parts = Samples(), options.only.split(",")
-    amounts = drains.Amounts(bridge=options.results)
+    sizes = drains.DrainSizes(bridge=options.results)
     for number in range(1, options.rounds + 1):
         print(f"round {number} of {options.rounds}, {surroundings[-1]}", flush=True)
         before = {key: len(values) for key, values in samples.values.items()}
         if "drain" in parts:
-            drains.measure(world, samples, amounts)
+            drains.measure(environment, samples, sizes, number)
         if "roundtrip" in parts:
-            with roundtrips.kitchen(world):
-                roundtrips.measure(world, samples)
+            with roundtrips.worker_and_bridge(environment):
+                roundtrips.measure(environment, samples, number)
         if "recovery" in parts:
-            recovery.measure(world, samples, 3 * options.results)
+            recovery.measure(environment, samples, 3 * options.results)
         surroundings.append(_surroundings())
         _show(samples, before)
     if "memory" in parts:
         print(f"memory, {options.memory_results:,} results", flush=True)
-        memory.measure(world, samples, options.memory_results)
+        memory.measure(environment, samples, options.memory_results)
     return samples
 
 

@@ -17,15 +17,16 @@ from typing import Final
 
 import httpx
 
+from benchmarks.environment import BenchmarkEnvironment, Marked
 from benchmarks.figures import Samples
-from benchmarks.processes import BRIDGE_RUNS, bridge_command, cpu_seconds, has_completers, insist, running
-from benchmarks.records import VALUE, Positions, edges, every, places, token_for, unknown_awakeable
-from benchmarks.world import Marked, World
+from benchmarks.processes import THIS, BridgeProcess, Checkout, cpu_seconds, has_completers, require_running, running
+from benchmarks.records import VALUE, CommittedPositions, edges, every, record_positions, token_for, unknown_awakeable
+from benchmarks.rounds import rotated
 from kallback.protocol import Completed, seal
 from kallback.settings import Topics
 
 CONNECTIONS: Final = 64
-_PATIENCE: Final = 300.0
+_TIMEOUT_S: Final = 300.0
 _WRK_SECONDS: Final = 3
 _WRK_REQUESTS: Final = 2_000
 _REST: Final = 1.0
@@ -34,7 +35,7 @@ _NO_NOTIFIER: Final = "this bridge has one way to complete only: `kallback bridg
 
 
 @dataclass(frozen=True)
-class Amounts:
+class DrainSizes:
     """How many results each way works off; the slow ones get fewer."""
 
     bridge: int = 20_000
@@ -50,59 +51,59 @@ class Drain:
     cpu_us: float
 
 
-def measure(world: World, samples: Samples, amounts: Amounts) -> None:
-    """One round: each way once, in turn."""
+def measure(environment: BenchmarkEnvironment, samples: Samples, sizes: DrainSizes, number: int) -> None:
+    """Round `number`: each way once, beginning with another one than the round before."""
     ways: dict[str, Callable[[], None]] = {
-        "ceiling": lambda: _ceiling(world, samples),
-        "ingress": lambda: _bridge(world, samples, "ingress", amounts.bridge),
-        "notifier": lambda: _bridge(world, samples, "notifier", amounts.bridge),
-        "native": lambda: samples.add("drain.native_per_s", native(world, amounts.native)),
-        "naive": lambda: samples.add("drain.naive_per_s", naive(world, amounts.naive)),
+        "ceiling": lambda: _ceiling(environment, samples),
+        "ingress": lambda: _bridge(environment, samples, "ingress", sizes.bridge),
+        "notifier": lambda: _bridge(environment, samples, "notifier", sizes.bridge),
+        "native": lambda: samples.add("drain.native_per_s", native(environment, sizes.native)),
+        "naive": lambda: samples.add("drain.naive_per_s", naive(environment, sizes.naive)),
     }
-    for way in ways.values():
+    for name in rotated(list(ways), number):
         time.sleep(_REST)
-        way()
+        ways[name]()
 
 
-def _bridge(world: World, samples: Samples, mode: str, count: int) -> None:
+def _bridge(environment: BenchmarkEnvironment, samples: Samples, mode: str, count: int) -> None:
     if mode == "notifier" and not has_completers():
         samples.absent[f"drain.{mode}_per_s"] = samples.absent[f"drain.{mode}_cpu_us"] = _NO_NOTIFIER
         return
-    drain = bridge(world, mode, count)
+    drain = bridge(environment, mode, count)
     samples.add(f"drain.{mode}_per_s", drain.per_s)
     samples.add(f"drain.{mode}_cpu_us", drain.cpu_us)
 
 
-def bridge(world: World, mode: str, count: int) -> Drain:
-    """Drain a full topic with `kallback bridge`."""
-    topics, marked = filled(world, count)
-    positions = Positions(world.stack.bootstrap_servers, f"{topics.results}.bridge", topics.results)
-    log = world.log(f"bridge-{mode}")
-    with running("bridge", bridge_command(mode), env=world.env(topics), log=log, ready=BRIDGE_RUNS) as process:
+def bridge(environment: BenchmarkEnvironment, mode: str, count: int, checkout: Checkout = THIS) -> Drain:
+    """Drain a full topic with a checkout's `kallback bridge`."""
+    topics, marked = filled(environment, count)
+    positions = CommittedPositions(environment.stack.bootstrap_servers, f"{topics.results}.bridge", topics.results)
+    log = environment.log(f"bridge-{mode}")
+    with BridgeProcess(mode, env=environment.variables(topics), log=log, checkout=checkout) as process:
         before = cpu_seconds(process.pid)
-        per_s = _rate(world, marked, count, lambda: insist(process))
-        positions.wait(count, _PATIENCE)
+        per_s = _rate(environment, marked, count, lambda: require_running(process.child))
+        positions.wait(count, _TIMEOUT_S)
         cpu = cpu_seconds(process.pid) - before
     positions.close()
     return Drain(per_s, cpu / count * 1e6)
 
 
-def filled(world: World, count: int) -> tuple[Topics, Marked]:
+def filled(environment: BenchmarkEnvironment, count: int) -> tuple[Topics, Marked]:
     """A topic with so many signed results, the first and last ones marked."""
-    topics = world.make_topics()
-    marked = world.mark(edges(count))
-    world.writer.signed(topics.results, places(count), marked.awakeables)
+    topics = environment.make_topics()
+    marked = environment.mark(edges(count))
+    environment.writer.signed(topics.results, record_positions(count), marked.awakeables)
     return topics, marked
 
 
-def native(world: World, count: int) -> float:
+def native(environment: BenchmarkEnvironment, count: int) -> float:
     """Have Restate's own subscription feed a handler that resolves."""
-    topic = world.make_topics().prefix + "native"
-    world.make_topics(topic)
-    marked = world.mark(every(_NATIVE_STEP, count))  # its handlers run in any order: the edges alone would not do
-    world.writer.plain(topic, places(count), marked.awakeables)
-    with httpx.Client(base_url=world.stack.admin_url, timeout=30) as admin:
-        cluster = {"name": "bench", "properties": {"bootstrap.servers": world.stack.bootstrap_servers}}
+    topic = environment.make_topics().prefix + "native"
+    environment.make_topics(topic)
+    marked = environment.mark(every(_NATIVE_STEP, count))  # its handlers run in any order: the edges alone would not do
+    environment.writer.plain(topic, record_positions(count), marked.awakeables)
+    with httpx.Client(base_url=environment.stack.admin_url, timeout=30) as admin:
+        cluster = {"name": "bench", "properties": {"bootstrap.servers": environment.stack.bootstrap_servers}}
         admin.post("/kafka-clusters", json=cluster)  # refused from the second time on
         subscription = admin.post(
             "/subscriptions",
@@ -114,37 +115,39 @@ def native(world: World, count: int) -> float:
         )
         subscription.raise_for_status()
         try:
-            return _rate(world, marked, count)
+            return _rate(environment, marked, count)
         finally:
             admin.delete(f"/subscriptions/{subscription.json()['id']}").raise_for_status()
 
 
-def naive(world: World, count: int) -> float:
+def naive(environment: BenchmarkEnvironment, count: int) -> float:
     """Poll, post, commit: `naive.py`."""
-    topics, marked = filled(world, count)
+    topics, marked = filled(environment, count)
     command = ["benchmarks.naive", topics.results]
-    log = world.log("naive")
-    with running("naive loop", command, env=world.env(topics), log=log, ready="reading") as process:
-        return _rate(world, marked, count, lambda: insist(process))
+    log = environment.log("naive")
+    with running("naive loop", command, env=environment.variables(topics), log=log, ready="reading") as process:
+        return _rate(environment, marked, count, lambda: require_running(process))
 
 
-def _rate(world: World, marked: Marked, count: int, check: Callable[[], None] = lambda: None) -> float:
-    first, last = world.marks.span(marked.names.values(), _PATIENCE, check)
+def _rate(
+    environment: BenchmarkEnvironment, marked: Marked, count: int, check: Callable[[], None] = lambda: None
+) -> float:
+    first, last = environment.marks.span(marked.names.values(), _TIMEOUT_S, check)
     return (count - 1) / (last - first)
 
 
-def _ceiling(world: World, samples: Samples) -> None:
+def _ceiling(environment: BenchmarkEnvironment, samples: Samples) -> None:
     try:
-        samples.add("drain.ceiling_per_s", ceiling(world))
+        samples.add("drain.ceiling_per_s", ceiling(environment))
     except FileNotFoundError:
         samples.absent["drain.ceiling_per_s"] = "wrk is not installed"
 
 
-def ceiling(world: World) -> float:
+def ceiling(environment: BenchmarkEnvironment) -> float:
     """How many such posts Restate answers, whoever sends them: wrk with as many connections as the bridge has."""
-    script = world.directory / "resolve.lua"
+    script = environment.directory / "resolve.lua"
     script.write_text(_lua())
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{_WRK_SECONDS}s", "-s", str(script), world.stack.ingress_url]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{_WRK_SECONDS}s", "-s", str(script), environment.stack.ingress_url]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise RuntimeError(f"wrk was refused: {out}")

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from benchmarks import marks
-from benchmarks.records import PARTITIONS, Place, Writer
+from benchmarks.records import PARTITIONS, RecordPosition, Writer
 from benchmarks.worker import echo
 from kallback.protocol import Keyring
 from kallback.settings import Topics
@@ -29,8 +29,8 @@ _SUSPENDS_SOON: Final = {"worker.invoker.inactivity-timeout": "1s"}
 """Handlers that wait longer are suspended, as in real life; and Restate has nothing to resume when it comes back."""
 
 
-class World:
-    """The place where a run happens.
+class BenchmarkEnvironment:
+    """The servers, topics and keys of a run.
 
     Args:
         stack: a real Kafka and a real Restate of this run's own.
@@ -47,7 +47,7 @@ class World:
         self._topics = TopicFactory(stack.kafka)
         self._numbers = itertools.count()
         self.home = Topics(prefix="bench.")
-        self._env = {
+        self._variables = {
             "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
             "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
             "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
@@ -66,27 +66,27 @@ class World:
         """The topics of the round trips: those that the service knows."""
         self._topics.make([*self.home.all(), echo.name], partitions=PARTITIONS)
 
-    def env(self, topics: Topics) -> dict[str, str]:
+    def variables(self, topics: Topics) -> dict[str, str]:
         """Variables of processes that work on these topics."""
-        return self._env | {"KALLBACK_TOPICS_PREFIX": topics.prefix}
+        return self._variables | {"KALLBACK_TOPICS_PREFIX": topics.prefix}
 
     def log(self, name: str) -> Path:
         """A log file of its own for each process."""
         return self.directory / f"{name}-{next(self._numbers)}.log"
 
-    def mark(self, places: Iterable[Place]) -> Marked:
+    def mark(self, record_positions: Iterable[RecordPosition]) -> Marked:
         """Have a handler wait for each of these records."""
-        names = {place: f"m{next(self._numbers)}" for place in places}
+        names = {position: f"m{next(self._numbers)}" for position in record_positions}
         with httpx.Client(base_url=self.stack.ingress_url, timeout=30) as http:
             for name in names.values():
                 http.post("/Waiting/wait/send", json=name).raise_for_status()
         awakeables = self.marks.awakeables(names.values())
-        return Marked(names, {place: awakeables[name] for place, name in names.items()})
+        return Marked(names, {position: awakeables[name] for position, name in names.items()})
 
     @contextmanager
     def service(self) -> Generator[ServiceProcess]:
         """Serve the run's Restate service, the notifier included."""
-        process = ServiceProcess(_SERVICE, self.stack.restate, env=self.env(self.home), cwd=ROOT)
+        process = ServiceProcess(_SERVICE, self.stack.restate, env=self.variables(self.home), cwd=ROOT)
         try:
             process.start()
             yield process
@@ -98,35 +98,35 @@ class Marked:
     """Records that complete handlers which really wait.
 
     Attributes:
-        names: of the handlers, by their record's place.
+        names: of the handlers, by their record's position.
         awakeables: their ids, likewise.
     """
 
-    def __init__(self, names: dict[Place, str], awakeables: dict[Place, str]) -> None:
+    def __init__(self, names: dict[RecordPosition, str], awakeables: dict[RecordPosition, str]) -> None:
         self.names = names
         self.awakeables = awakeables
 
 
 @contextmanager
-def open_world() -> Generator[World]:
+def open_environment() -> Generator[BenchmarkEnvironment]:
     """Start everything, end it at the end.
 
     Raises:
         SystemExit: there is no real Kafka here.
     """
     with start_stack(restate=RestateOptions(configuration=_SUSPENDS_SOON)) as stack:
-        _insist_on_real(stack.kafka)
+        _require_real_kafka(stack.kafka)
         directory = make_tree("bench", keep="BENCH_KEEP" in os.environ)
         try:
-            world = World(stack, directory)
-            world.make_home()
-            with world.service():
-                yield world
+            environment = BenchmarkEnvironment(stack, directory)
+            environment.make_home()
+            with environment.service():
+                yield environment
         finally:
             if "BENCH_KEEP" not in os.environ:
                 remove_tree(directory)
 
 
-def _insist_on_real(kafka: KafkaServer) -> None:
+def _require_real_kafka(kafka: KafkaServer) -> None:
     if isinstance(kafka, EmbeddedKafka):
         raise SystemExit("figures of an embedded broker mean nothing: install Java and Maven for a real Kafka")

@@ -12,11 +12,13 @@ DRAINS: Final = ("ceiling", "ingress", "notifier", "native", "naive")
 MODES: Final = ("ingress", "notifier")
 WAYS: Final = ("direct", "durable", "kallback")
 LOADS: Final = ("c1", "c64")
+TRIP_FIGURES: Final = ("per_s", "p50_ms", "p99_ms", "p999_ms", "max_ms", "repeated")
+"""`repeated` counts handlers that Restate started more than once."""
 
 KEYS: Final = (
     *(f"drain.{name}_per_s" for name in DRAINS),
     *(f"drain.{name}_cpu_us" for name in MODES),
-    *(f"roundtrip.{way}.{load}.{figure}" for way in WAYS for load in LOADS for figure in ("per_s", "p50_ms", "p99_ms")),
+    *(f"roundtrip.{way}.{load}.{figure}" for way in WAYS for load in LOADS for figure in TRIP_FIGURES),
     "recovery.resume_s",
     "recovery.resent",
     "recovery.restate_down_s",
@@ -73,7 +75,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Standing:
+class TargetResult:
     """How a run stands to one target: the median over its rounds, or None."""
 
     target: Target
@@ -142,13 +144,13 @@ TARGETS: Final = (
 )
 
 
-def standings(samples: Samples) -> list[Standing]:
+def target_results(samples: Samples) -> list[TargetResult]:
     """Compare with every target: values of one round with each other, then the median of the rounds."""
-    found: list[Standing] = []
+    found: list[TargetResult] = []
     for target in TARGETS:
         columns = [samples.values.get(key, []) for key in target.needs]
         rounds = [target.of(*row) for row in zip(*columns, strict=False)]
-        found.append(Standing(target, statistics.median(rounds) if rounds else None))
+        found.append(TargetResult(target, statistics.median(rounds) if rounds else None))
     return found
 
 

@@ -51,7 +51,7 @@ class Marks:
         return {name: float(at) for name, at in self._found[DONE].items()}
 
     def span(
-        self, names: Iterable[str], patience: float, check: Callable[[], None] = lambda: None
+        self, names: Iterable[str], timeout_s: float, check: Callable[[], None] = lambda: None
     ) -> tuple[float, float]:
         """Wait until all were completed; when the first was, and when the last was. `check` may raise meanwhile."""
         wanted = list(names)
@@ -60,23 +60,23 @@ class Marks:
             check()
             return all(each in self._found[DONE] for each in wanted)
 
-        self.until("the marked records to be completed", holds, patience)
+        self.until("the marked records to be completed", holds, timeout_s)
         times = [float(self._found[DONE][name]) for name in wanted]
         return min(times), max(times)
 
-    def until(self, what: str, holds: Callable[[], bool], patience: float) -> None:
+    def until(self, what: str, holds: Callable[[], bool], timeout_s: float) -> None:
         """Read on until something holds.
 
         Raises:
-            TimeoutError: it does not within `patience` seconds.
+            TimeoutError: it does not within `timeout_s` seconds.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         while True:
             self._read()
             if holds():
                 return
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {patience:g} s for {what}")
+                raise TimeoutError(f"waited {timeout_s:g} s for {what}")
             time.sleep(_BETWEEN_LOOKS)
 
     def _read(self) -> None:

@@ -16,25 +16,25 @@ PARTITIONS: Final = 4
 VALUE: Final = b'{"shelf":"B3","minutes":12,"note":"no onions","price":"18.40"}'
 TASK_TYPE: Final = "bench.drain"
 
-Place = tuple[int, int]
+RecordPosition = tuple[int, int]
 """Partition, and how many records lie before in it."""
 
 
-def places(count: int, partitions: int = PARTITIONS) -> Iterator[Place]:
+def record_positions(count: int, partitions: int = PARTITIONS) -> Iterator[RecordPosition]:
     """Where the records of a topic go: partitions take turns."""
     for number in range(count):
         yield number % partitions, number // partitions
 
 
-def edges(count: int, partitions: int = PARTITIONS) -> list[Place]:
+def edges(count: int, partitions: int = PARTITIONS) -> list[RecordPosition]:
     """The first and the last record of each partition."""
-    everywhere = list(places(count, partitions))
+    everywhere = list(record_positions(count, partitions))
     return [*everywhere[:partitions], *everywhere[-partitions:]]
 
 
-def every(step: int, count: int, partitions: int = PARTITIONS) -> list[Place]:
+def every(step: int, count: int, partitions: int = PARTITIONS) -> list[RecordPosition]:
     """One record in `step` of each partition, beginning with its first."""
-    return [place for place in places(count, partitions) if place[1] % step == 0]
+    return [position for position in record_positions(count, partitions) if position[1] % step == 0]
 
 
 def unknown_awakeable() -> AwakeableId:
@@ -63,19 +63,19 @@ class Writer:
         )
         self._failures: list[str] = []
 
-    def signed(self, topic: str, where: Iterator[Place], marked: Mapping[Place, str]) -> None:
+    def signed(self, topic: str, where: Iterator[RecordPosition], marked: Mapping[RecordPosition, str]) -> None:
         """Write signed results; `marked` says which of them complete an awakeable that exists."""
-        for place in where:
-            awakeable = AwakeableId(marked[place]) if place in marked else unknown_awakeable()
+        for position in where:
+            awakeable = AwakeableId(marked[position]) if position in marked else unknown_awakeable()
             token = self._keyring.sign(token_for(awakeable), self._audience)
-            self._produce(topic, place[0], VALUE, [*completed_headers(token)])
+            self._produce(topic, position[0], VALUE, [*completed_headers(token)])
         self._flush()
 
-    def plain(self, topic: str, where: Iterator[Place], marked: Mapping[Place, str]) -> None:
+    def plain(self, topic: str, where: Iterator[RecordPosition], marked: Mapping[RecordPosition, str]) -> None:
         """Write what a handler behind Restate's own subscription can read: it sees no headers."""
-        for place in where:
-            awakeable = marked.get(place) or unknown_awakeable()
-            self._produce(topic, place[0], b'{"id":"%b","value":%b}' % (awakeable.encode(), VALUE), [])
+        for position in where:
+            awakeable = marked.get(position) or unknown_awakeable()
+            self._produce(topic, position[0], b'{"id":"%b","value":%b}' % (awakeable.encode(), VALUE), [])
         self._flush()
 
     def _produce(self, topic: str, partition: int, value: bytes, headers: list[tuple[str, str | bytes | None]]) -> None:
@@ -97,7 +97,7 @@ class Writer:
             raise RuntimeError(f"{left + len(self._failures)} records were not written: {self._failures[:1]}")
 
 
-class Positions:
+class CommittedPositions:
     """What a group has committed of a topic."""
 
     def __init__(self, bootstrap_servers: str, group: str, topic: str, partitions: int = PARTITIONS) -> None:
@@ -109,16 +109,16 @@ class Positions:
         found = self._client.committed(self._partitions, timeout=10)
         return [max(0, each.offset) for each in found]
 
-    def wait(self, total: int, patience: float) -> None:
+    def wait(self, total: int, timeout_s: float) -> None:
         """Wait until the positions add up to `total`.
 
         Raises:
-            TimeoutError: they do not within `patience` seconds.
+            TimeoutError: they do not within `timeout_s` seconds.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         while sum(self.read()) < total:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"after {patience:g} s the group has committed {self.read()}, not {total} in all")
+                raise TimeoutError(f"after {timeout_s:g} s the group has committed {self.read()}, not {total} in all")
             time.sleep(0.2)
 
     def close(self) -> None:

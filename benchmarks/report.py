@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.figures import KEYS, Samples, from_json, standings
+from benchmarks.figures import KEYS, Samples, from_json, target_results
 
 ROOT: Final = Path(__file__).parents[1]
 BENCH: Final = ROOT / "benchmarks" / "out" / "bench.json"
@@ -92,11 +92,11 @@ def _absences(samples: Samples) -> Iterable[str]:
 
 
 def _verdicts(samples: Samples) -> Iterable[tuple[str, ...]]:
-    for standing in standings(samples):
-        target = standing.target
+    for result in target_results(samples):
+        target = result.target
         sign = ">=" if target.at_least else "<="
-        got = "" if standing.value is None else f"{number(standing.value)} {target.unit}"
-        yield target.name, f"{sign} {target.limit:g} {target.unit}", got, standing.verdict
+        got = "" if result.value is None else f"{number(result.value)} {target.unit}"
+        yield target.name, f"{sign} {target.limit:g} {target.unit}", got, result.verdict
 
 
 def number(value: float) -> str:

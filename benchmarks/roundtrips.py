@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.figures import WAYS, Samples, percentile
 from benchmarks.poster import Poster
-from benchmarks.processes import BRIDGE_RUNS, bridge_command, running
-from benchmarks.world import World
+from benchmarks.processes import BridgeProcess, running
+from benchmarks.rounds import rotated
 
 _WARM_UP: Final = 64
-_PATIENCE: Final = 60.0
+_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -38,37 +39,65 @@ LOADS: Final = (Load("c1", 250, 1), Load("c64", 2_500, 64))
 
 
 @contextmanager
-def kitchen(world: World) -> Generator[None]:
+def worker_and_bridge(environment: BenchmarkEnvironment) -> Generator[None]:
     """A worker and a bridge on the topics that the service knows."""
-    env = world.env(world.home)
+    env = environment.variables(environment.home)
     worker = ["kallback.cli", "worker", "benchmarks.worker:worker"]
     with (
-        running("worker", worker, env=env, log=world.log("worker"), ready=None),
-        running("bridge", bridge_command("ingress"), env=env, log=world.log("bridge"), ready=BRIDGE_RUNS),
+        running("worker", worker, env=env, log=environment.log("worker"), ready=None),
+        BridgeProcess("ingress", env=env, log=environment.log("bridge")),
     ):
         yield
 
 
-def measure(world: World, samples: Samples) -> None:
-    """One round: all ways under both loads; call it in a `kitchen`."""
+@dataclass(frozen=True)
+class Calls:
+    """What the calls of one way under one load took.
+
+    Attributes:
+        took_s: from the first call to the last answer.
+        latencies_s: of each call.
+        repeated: handlers that were started more than once.
+    """
+
+    took_s: float
+    latencies_s: Sequence[float]
+    repeated: int
+
+
+def measure(environment: BenchmarkEnvironment, samples: Samples, number: int) -> None:
+    """Round `number`: all ways under both loads, beginning with another way than the round before.
+
+    Call it in a `worker_and_bridge`.
+    """
     for load in LOADS:
-        for way in WAYS:
-            took, latencies = asyncio.run(_call(world.stack.ingress_url, way, load))
-            key = f"roundtrip.{way}.{load.name}"
-            samples.add(f"{key}.per_s", load.calls / took)
-            samples.add(f"{key}.p50_ms", percentile(latencies, 0.5) * 1000)
-            samples.add(f"{key}.p99_ms", percentile(latencies, 0.99) * 1000)
+        for way in rotated(WAYS, number):
+            calls = asyncio.run(_call(environment.stack.ingress_url, way, load))
+            for figure, value in trip_figures(calls).items():
+                samples.add(f"roundtrip.{way}.{load.name}.{figure}", value)
 
 
-async def _call(url: str, way: str, load: Load) -> tuple[float, list[float]]:
+def trip_figures(calls: Calls) -> dict[str, float]:
+    """The figures of some calls, by the last part of their key."""
+    shares = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
+    latencies = {name: percentile(calls.latencies_s, share) * 1000 for name, share in shares.items()}
+    return {"per_s": len(calls.latencies_s) / calls.took_s, **latencies, "repeated": calls.repeated}
+
+
+async def _call(url: str, way: str, load: Load) -> Calls:
     poster = Poster(url, connections=load.at_once)
     try:
         await _calls(poster, way, _WARM_UP, load.at_once)
+        await _repeated(poster)  # those of the warm-up do not count
         began = time.monotonic()
         latencies = await _calls(poster, way, load.calls, load.at_once)
-        return time.monotonic() - began, latencies
+        return Calls(time.monotonic() - began, latencies, await _repeated(poster))
     finally:
         await poster.close()
+
+
+async def _repeated(poster: Poster) -> int:
+    return int(await poster.post("/Trips/repeated", b'""'))
 
 
 async def _calls(poster: Poster, way: str, calls: int, at_once: int) -> list[float]:
@@ -79,7 +108,7 @@ async def _calls(poster: Poster, way: str, calls: int, at_once: int) -> list[flo
         for number in left:
             began = time.monotonic()
             text = f'"order {number}"'.encode()
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_S):
                 answer = await poster.post(f"/Trips/{way}", text)
             latencies.append(time.monotonic() - began)
             if answer != text:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import secrets
 import time
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ _BYTES: Final = BytesSerde()
 callbacks = Callbacks.from_env()
 poster = Poster(os.environ["KALLBACK_RESTATE_INGRESS_URL"], connections=64)
 posts: set[asyncio.Task[Any]] = set()
+starts: Counter[str] = Counter()
+"""How often the handler of each round trip was started, by invocation; a suspended handler is started again, too."""
 
 waiting = restate.Service("Waiting", journal_retention=timedelta(0))
 native = restate.Service("Native")
@@ -51,6 +54,7 @@ async def resolve(ctx: restate.Context, item: dict[str, Any]) -> None:
 @trips.handler()
 async def direct(ctx: restate.Context, text: str) -> str:
     """Wait for a value that this process posts itself, outside of the journal: nothing could be cheaper."""
+    starts[ctx.request().id] += 1
     awakeable, completed = ctx.awakeable(type_hint=str)
     _post(awakeable, text)
     return await completed
@@ -59,6 +63,7 @@ async def direct(ctx: restate.Context, text: str) -> str:
 @trips.handler()
 async def durable(ctx: restate.Context, text: str) -> str:
     """Wait for the same with what durability needs: a time-out, what is random drawn once, a step that sends."""
+    starts[ctx.request().id] += 1
     timer = ctx.sleep(timedelta(minutes=5))
     drawn = await ctx.run_typed("draw", _drawn)
     awakeable, completed = ctx.awakeable(type_hint=str)
@@ -76,7 +81,17 @@ async def durable(ctx: restate.Context, text: str) -> str:
 @trips.handler()
 async def kallback(ctx: restate.Context, text: str) -> str:
     """Wait for the same value from a worker."""
+    starts[ctx.request().id] += 1
     return await callbacks.call(ctx, echo, text)
+
+
+@trips.handler()
+async def repeated(ctx: restate.Context, _: str) -> int:
+    """How many of the handlers above were started more than once since this was asked last."""
+    del ctx
+    found = sum(times > 1 for times in starts.values())
+    starts.clear()
+    return found
 
 
 async def _drawn() -> str:

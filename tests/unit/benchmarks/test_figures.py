@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.figures import KEYS, TARGETS, Samples, from_json, percentile, standings
+from benchmarks.figures import KEYS, TARGETS, Samples, from_json, percentile, target_results
 
 
 def samples(**rounds: list[float]) -> Samples:
@@ -11,9 +11,9 @@ def samples(**rounds: list[float]) -> Samples:
     return Samples({key.replace("__", "."): values for key, values in rounds.items()})
 
 
-def standing(found: Samples, name: str) -> object:
+def result(found: Samples, name: str) -> object:
     """How a run stands to one target: value and verdict."""
-    return next((each.value, each.verdict) for each in standings(found) if each.target.name == name)
+    return next((each.value, each.verdict) for each in target_results(found) if each.target.name == name)
 
 
 def test_a_figure_is_the_median_of_its_rounds() -> None:
@@ -40,23 +40,23 @@ def test_the_tree_has_every_key() -> None:
 def test_ratios_are_those_of_one_round() -> None:
     """What disturbs a whole round disturbs both sides of its ratio: 8/10, 3/10, 7/10."""
     found = samples(drain__ingress_per_s=[80.0, 3.0, 700.0], drain__ceiling_per_s=[100.0, 10.0, 1000.0])
-    assert standing(found, "ingress / wrk ceiling") == (pytest.approx(0.7), "reached")
+    assert result(found, "ingress / wrk ceiling") == (pytest.approx(0.7), "reached")
 
 
 def test_a_target_below_its_limit_is_missed() -> None:
     """At least means at least."""
     found = samples(drain__ingress_per_s=[64.0], drain__ceiling_per_s=[100.0])
-    assert standing(found, "ingress / wrk ceiling") == (0.64, "MISSED")
+    assert result(found, "ingress / wrk ceiling") == (0.64, "MISSED")
 
 
 def test_a_target_above_its_limit_is_missed() -> None:
     """At most means at most."""
-    assert standing(samples(drain__ingress_cpu_us=[50.5]), "bridge CPU per record, ingress") == (50.5, "MISSED")
+    assert result(samples(drain__ingress_cpu_us=[50.5]), "bridge CPU per record, ingress") == (50.5, "MISSED")
 
 
 def test_a_target_without_its_figures_is_not_judged() -> None:
     """Half of a ratio is nothing."""
-    assert standing(samples(drain__ingress_per_s=[64.0]), "ingress / wrk ceiling") == (None, "not measured")
+    assert result(samples(drain__ingress_per_s=[64.0]), "ingress / wrk ceiling") == (None, "not measured")
 
 
 def test_targets_ask_for_keys_that_exist() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.records import edges, every, places, token_for, unknown_awakeable
+from benchmarks.records import edges, every, record_positions, token_for, unknown_awakeable
 
 from kallback.protocol import Keyring, parse_awakeable_id
 
 
 def test_partitions_take_turns() -> None:
     """So that all of them are drained at the same time."""
-    assert list(places(5, 2)) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]
+    assert list(record_positions(5, 2)) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]
 
 
 def test_edges_are_the_first_and_last_of_each_partition() -> None:
