@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from kallback.protocol.tokens import Keyring
 from kallback.settings.environment import Environment
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
+from kallback.settings.key_strength import refuse_weak_keys
 from kallback.settings.keys import KeySettings
 from kallback.settings.restate import RestateSettings
 from kallback.settings.topics import Topics
@@ -98,8 +99,11 @@ def _topics(env: Environment) -> Topics:
 def _keys(env: Environment) -> KeySettings:
     insecure = env.flag("KALLBACK_INSECURE")
     text = env.optional("KALLBACK_KEYS")
+    keyring = Keyring.parse(text, insecure=insecure) if text else None
+    if text:
+        refuse_weak_keys(text)
     return KeySettings(
-        keyring=Keyring.parse(text, insecure=insecure) if text else None,
+        keyring=keyring,
         audience=env.text("KALLBACK_AUDIENCE", ""),
         insecure=insecure,
     )

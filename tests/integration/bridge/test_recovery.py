@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 import sys
@@ -59,7 +60,7 @@ class Load:
         settings = self.live.settings
         environment = {
             **os.environ,
-            "KALLBACK_KEYS": "k1:" + base64.b64encode(b"1" * 32).decode(),
+            "KALLBACK_KEYS": "k1:" + base64.b64encode(hashlib.sha256(b"one").digest()).decode(),
             "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
             "KALLBACK_RESTATE_INGRESS_URL": settings.restate.ingress_url,
             "KALLBACK_RESTATE_ADMIN_URL": settings.restate.admin_url,

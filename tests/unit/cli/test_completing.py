@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import time
 from collections.abc import Generator
@@ -31,7 +32,7 @@ from kallback.protocol import (
 )
 
 AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")
-KEY = b"1" * 32
+KEY = hashlib.sha256(b"one").digest()
 ENV = {"KALLBACK_KEYS": "k1:" + base64.b64encode(KEY).decode()}
 TASK = task_id_of(b"1" * 12)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import logging
 import subprocess
@@ -36,7 +38,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, tuple[Any, ...]]]
 
 def run(*arguments: str) -> None:
     """`kallback bridge` with a key of the test's."""
-    key = "k1:" + "MTEx" * 12
+    key = "k1:" + base64.b64encode(hashlib.sha256(b"one").digest()).decode()
     result = CliRunner().invoke(bridge, arguments, env={"KALLBACK_KEYS": key}, catch_exceptions=False)
     assert result.exit_code == 0, result.output
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,7 +12,7 @@ from kallback.cli.commands.token import token
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, UnverifiedError, task_id_of
 
 AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")
-KEY = b"1" * 32
+KEY = hashlib.sha256(b"one").digest()
 KEYS = "k1:" + base64.b64encode(KEY).decode()
 CLAIMS = Token("shop.pack", task_id_of(b"1" * 12), Attempt(3), AWAKEABLE, 1_700_000_000_000)
 TEXT = Keyring({"k1": KEY}).sign(CLAIMS, "kallback.results")
@@ -50,7 +51,7 @@ def test_with_keys_it_says_whether_the_token_is_good() -> None:
 
 def test_a_tag_that_does_not_fit_is_said_and_is_an_error() -> None:
     """Scripts see the exit code."""
-    result = inspect(TEXT, keys="k1:" + base64.b64encode(b"2" * 32).decode())
+    result = inspect(TEXT, keys="k1:" + base64.b64encode(hashlib.sha256(b"two").digest()).decode())
     assert "NOT GOOD for kallback.results: wrong-tag" in result.stdout
     assert isinstance(result.exception, UnverifiedError)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from kallback.settings.environment import Environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KEY = "k1:" + base64.b64encode(b"k" * 32).decode()
+KEY = "k1:" + base64.b64encode(hashlib.sha256(b"key").digest()).decode()
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
