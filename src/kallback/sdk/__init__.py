@@ -24,7 +24,7 @@ from kallback.sdk.errors import (
 )
 from kallback.sdk.handle import TaskHandle
 from kallback.sdk.journal.awakeables import TaskAwakeable
-from kallback.sdk.journal.mint import UNSET, Unset
+from kallback.sdk.journal.identity import UNSET, Unset
 from kallback.sdk.monitoring.client import Progress
 from kallback.sdk.monitoring.consumed_marks import ConsumedMarks
 from kallback.sdk.monitoring.service import TaskMonitor

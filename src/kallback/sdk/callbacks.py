@@ -15,8 +15,8 @@ from kallback.protocol import Completed, Failed, Problem, TaskType, Token
 from kallback.sdk.collecting import Collecting
 from kallback.sdk.handle import TaskHandle
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
-from kallback.sdk.journal.mint import UNSET, Clock, Mint, RandomBytes, Timeout, timeout_of
-from kallback.sdk.journal.publish import Publisher
+from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
+from kallback.sdk.journal.publish import TaskPublisher
 from kallback.sdk.monitoring.consumed_marks import ConsumedMarks
 from kallback.sdk.monitoring.service import TaskMonitor
 from kallback.sdk.services.completion import complete_token, encoded, encoded_problem, verified
@@ -69,9 +69,9 @@ class Callbacks(Collecting):
     ) -> None:
         keyring, audience, topics = settings.keys.require(), settings.keys.audience, settings.topics
         signing = Signing(keyring, audience, topics.results, topics.progress)
-        self._publisher: Final = Publisher(settings.kafka, producer)
+        self._publisher: Final = TaskPublisher(settings.kafka, producer)
         self._shared: Final = Shared(self._publisher, signing, topics.control, clock)
-        self._mint: Final = Mint(clock, random_bytes)
+        self._identities: Final = IdentitySource(clock, random_bytes)
         self._services: Final = (
             NotifierService(keyring, audience, allow_bare_awakeables=allow_bare_awakeables),
             TaskMonitor(keyring, audience, topics=(topics.progress, topics.results), clock=clock),
@@ -135,7 +135,7 @@ class Callbacks(Collecting):
         key: str | None = None,
         timeout: Timeout = UNSET,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
     ) -> TaskHandle[Result]:
-        """Have a task published, and go on. The time-out runs from here.
+        """Have a task published, and go on. The timeout runs from here.
 
             kitchen = await callbacks.start(ctx, prepare, order)
             courier = await callbacks.start(ctx, find_courier, order)
@@ -149,7 +149,7 @@ class Callbacks(Collecting):
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        course = await course_of(ctx, self._shared, self._mint, prepared(task_type, request, key), limit)
+        course = await course_of(ctx, self._shared, self._identities, prepared(task_type, request, key), limit)
         await launch(course)
         return TaskHandle(course)
 
@@ -176,7 +176,7 @@ class Callbacks(Collecting):
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         prepared = prepared_many(task_type, requests, keys)
-        courses = await courses_of(ctx, self._shared, self._mint, prepared, limit)
+        courses = await courses_of(ctx, self._shared, self._identities, prepared, limit)
         await launch_many(ctx, courses)
         return [TaskHandle(course) for course in courses]
 
@@ -195,9 +195,9 @@ class Callbacks(Collecting):
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
-        minted = await self._mint.draw(ctx, task_type, limit)
-        pending = open_attempt(ctx, task_type, minted, FIRST_ATTEMPT, self._shared.signing)
-        return TaskAwakeable(pending, minted, timer)
+        identity = await self._identities.create(ctx, task_type, limit)
+        pending = open_attempt(ctx, task_type, identity, FIRST_ATTEMPT, self._shared.signing)
+        return TaskAwakeable(pending, identity, timer)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service that has the keys.

@@ -52,7 +52,7 @@ class TaskHandle(Generic[Result]):
     @property
     def deadline(self) -> datetime | None:
         """Until when `result` waits, over all attempts; None for ever."""
-        return moment(self.course.task.minted.deadline_ms)
+        return moment(self.course.task.identity.deadline_ms)
 
     @property
     def future(self) -> RestateDurableFuture[Result]:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from kallback.testing.clients.restate import Admin, Ingress, RestateError
     from kallback.testing.clients.service_endpoint import Endpoint, ServiceProcess, serve_endpoint
     from kallback.testing.dev import run_dev
-    from kallback.testing.errors import NoServerError, NotOursError, NotPlayedError, ServerStartError, StuckHandlerError
+    from kallback.testing.errors import (
+        NoServerError,
+        NotOursError,
+        NotSimulatedError,
+        ServerStartError,
+        StuckHandlerError,
+    )
     from kallback.testing.in_memory.handler_test import HandlerTest
     from kallback.testing.in_memory.run_task import TaskRun, run_task
     from kallback.testing.in_memory.scripted_worker import Script, ScriptedWorker, SentTask
@@ -33,7 +39,7 @@ _HOMES: Final = {
     "KafkaServer": "servers.base",
     "NoServerError": "errors",
     "NotOursError": "errors",
-    "NotPlayedError": "errors",
+    "NotSimulatedError": "errors",
     "RestateError": "clients.restate",
     "RestateOptions": "stack",
     "RestateServer": "servers.base",
@@ -65,7 +71,7 @@ __all__ = [
     "KafkaServer",
     "NoServerError",
     "NotOursError",
-    "NotPlayedError",
+    "NotSimulatedError",
     "RestateError",
     "RestateOptions",
     "RestateServer",

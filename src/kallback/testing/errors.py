@@ -1,9 +1,9 @@
 """What can go wrong with a server for tests, or with a test that has none.
 
 ConfigurationError
-├── NoServerError         nothing here can play this server: install what the sentence names
+├── NoServerError         this server cannot be started here: install what the sentence names
 ├── NotOursError          a server given by its address: it is its owner's to kill
-├── NotPlayedError        a test without servers does not have this
+├── NotSimulatedError        a test without servers does not simulate this
 └── StuckHandlerError     a handler waits for what can never happen
 UnavailableError
 └── ServerStartError      the server was found but did not come up: its last log lines are in the sentence
@@ -26,8 +26,8 @@ class NotOursError(ConfigurationError):
     """A server that was given by its address cannot be killed or restarted from here."""
 
 
-class NotPlayedError(ConfigurationError):
-    """A test without servers does not play this; the sentence says what to do instead."""
+class NotSimulatedError(ConfigurationError):
+    """A test without servers does not simulate this; the sentence says what to do instead."""
 
 
 class StuckHandlerError(ConfigurationError):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 SOON = timedelta(seconds=0.5)
 
 
-async def test_no_answer_is_a_time_out_and_the_workers_are_told(world: Any) -> None:
+async def test_no_answer_is_a_timeout_and_the_workers_are_told(world: Any) -> None:
     """When the time is over the handler gets `TaskTimedOut`, and a cancel is published."""
 
     async def run(ctx: restate.Context) -> dict[str, Any]:
@@ -34,7 +34,7 @@ async def test_no_answer_is_a_time_out_and_the_workers_are_told(world: Any) -> N
     assert (cancel.task_id, cancel.reason, cancel.attempt) == (task_id, CancelReason.TIMED_OUT, None)
 
 
-async def test_asking_again_after_a_time_out_is_the_same_error(world: Any) -> None:
+async def test_asking_again_after_a_timeout_is_the_same_error(world: Any) -> None:
     """A handle that timed out stays so, and tells the workers once."""
 
     async def run(ctx: restate.Context) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ async def test_asking_again_after_a_time_out_is_the_same_error(world: Any) -> No
         assert await world.tells_nothing()
 
 
-async def test_a_result_after_the_time_out_is_dropped(world: Any) -> None:
+async def test_a_result_after_the_timeout_is_dropped(world: Any) -> None:
     """The timer is the authority: a result that comes later changes nothing."""
 
     async def run(ctx: restate.Context) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ async def test_the_handle_knows_its_deadline(world: Any) -> None:
     assert int(deadline.timestamp() * 1000) == TaskHeaders.decode(task.headers).deadline_ms
 
 
-async def test_a_time_out_is_raised_although_kafka_hangs(make_world: Any) -> None:
+async def test_a_timeout_is_raised_although_kafka_hangs(make_world: Any) -> None:
     """Telling the workers is bounded: a broker that takes nothing delays the error by seconds, never more."""
 
     async def hang_on_cancel(record: OutgoingRecord, send: Any) -> Position:

@@ -56,8 +56,8 @@ async def test_a_key_that_utf8_cannot_carry_is_terminal(world: Any) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
-async def test_a_time_out_in_the_past_is_terminal(world: Any, seconds: int) -> None:
-    """A time-out that is not longer than 0 is a mistake, and is said at once."""
+async def test_a_timeout_in_the_past_is_terminal(world: Any, seconds: int) -> None:
+    """A timeout that is not longer than 0 is a mistake, and is said at once."""
     got = await sent(world, timeout=timedelta(seconds=seconds))
     assert (got["kind"], got["code"], got["type"]) == ("TaskNotSent", 400, "urn:kallback:invalid-timeout")
 

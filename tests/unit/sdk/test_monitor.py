@@ -24,13 +24,13 @@ from kallback.protocol import (
     open_envelope,
 )
 from kallback.sdk import ConsumedMarks, TaskMonitor, UnknownTask
-from kallback.sdk.monitoring.decide import Suspicion, Watch
+from kallback.sdk.monitoring.decide import SuspectedLost, WatchRequest
 
 AUDIENCE, TASK = "kallback.results", TaskId("A" * 16)
 KEYS = Keyring.insecure()
 AWAKEABLE = AwakeableId("sign_1" + base64.urlsafe_b64encode(bytes(24) + (17).to_bytes(4, "big")).decode().rstrip("="))
 NOW = 1_700_000_000_000
-WATCH = Watch("prepare", Attempt(1), AWAKEABLE, NOW, limit_ms=300, deadline_ms=NOW + 60_000)
+WATCH = WatchRequest("prepare", Attempt(1), AWAKEABLE, NOW, limit_ms=300, deadline_ms=NOW + 60_000)
 
 
 class Context:
@@ -149,7 +149,7 @@ async def test_marks_that_are_behind_set_the_alarm_again() -> None:
 async def test_a_confirmed_suspicion_fails_the_attempt() -> None:
     """With a failure that may be tried again, once; what stays are the details."""
     ctx = await running()
-    suspicion = Suspicion(2, NOW)
+    suspicion = SuspectedLost(2, NOW)
     for _ in range(2):
         await call(monitor(NOW + 400), "confirm", ctx, suspicion)
     ((name, envelope),) = ctx.resolved
@@ -163,7 +163,7 @@ async def test_a_heartbeat_in_front_of_it_makes_a_suspicion_void() -> None:
     """It lay in the inbox; the alarm is set again."""
     ctx = await running()
     await call(monitor(), "progress", ctx, heard(NOW + 350))
-    await call(monitor(NOW + 400), "confirm", ctx, Suspicion(2, NOW))
+    await call(monitor(NOW + 400), "confirm", ctx, SuspectedLost(2, NOW))
     assert ctx.resolved == []
     assert [(handler, delay) for handler, _, delay in ctx.sent] == [("alarm", 0.25)]
 
@@ -172,7 +172,7 @@ async def test_a_suspicion_of_an_ended_task_does_nothing() -> None:
     """Its result came in front of it."""
     ctx = await running()
     await call(monitor(), "finish", ctx, b"")
-    await call(monitor(), "confirm", ctx, Suspicion(2, NOW))
+    await call(monitor(), "confirm", ctx, SuspectedLost(2, NOW))
     assert (ctx.resolved, ctx.state, ctx.sent) == ([], {}, [])
 
 
@@ -186,7 +186,7 @@ async def test_what_a_killed_handler_left_is_cleared_after_its_deadline() -> Non
 async def test_a_given_up_attempt_leaves_an_alarm_for_what_is_left() -> None:
     """Otherwise its state would stay for ever when no next attempt comes."""
     ctx = await running()
-    await call(monitor(NOW + 400), "confirm", ctx, Suspicion(2, NOW))
+    await call(monitor(NOW + 400), "confirm", ctx, SuspectedLost(2, NOW))
     assert [(handler, delay) for handler, _, delay in ctx.sent] == [("alarm", 119.6)]
 
 

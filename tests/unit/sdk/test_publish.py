@@ -15,7 +15,7 @@ from kallback.protocol import (
     MissingTopicError,
     RecordTooLargeError,
 )
-from kallback.sdk.journal.publish import Publication, Publisher, Refused, Sent, Unreachable, pauses, publication_of
+from kallback.sdk.journal.publish import Publication, Refused, Sent, TaskPublisher, Unreachable, pauses, publication_of
 from kallback.sdk.journal.serdes import StepSerde
 from kallback.settings import KafkaSettings
 
@@ -46,7 +46,7 @@ async def test_an_acknowledged_record_has_a_position() -> None:
     broker = MemoryBroker()
     broker.create_topic("prepare")
     async with MemoryProducer(broker) as producer:
-        assert await Publisher(KafkaSettings(), producer).send(RECORD) == Sent("prepare", 0, 0)
+        assert await TaskPublisher(KafkaSettings(), producer).send(RECORD) == Sent("prepare", 0, 0)
 
 
 async def test_a_broker_that_is_away_raises_nothing() -> None:
@@ -55,7 +55,7 @@ async def test_a_broker_that_is_away_raises_nothing() -> None:
     broker.create_topic("prepare")
     async with MemoryProducer(broker) as producer:
         broker.available = False
-        assert isinstance(await Publisher(KafkaSettings(), producer).send(RECORD), Unreachable)
+        assert isinstance(await TaskPublisher(KafkaSettings(), producer).send(RECORD), Unreachable)
 
 
 async def test_a_given_producer_is_not_stopped() -> None:
@@ -63,14 +63,14 @@ async def test_a_given_producer_is_not_stopped() -> None:
     broker = MemoryBroker()
     broker.create_topic("prepare")
     async with MemoryProducer(broker) as producer:
-        publisher = Publisher(KafkaSettings(), producer)
+        publisher = TaskPublisher(KafkaSettings(), producer)
         await publisher.stop()
         assert isinstance(await publisher.send(RECORD), Sent)
 
 
 async def test_stopping_what_never_started_is_fine() -> None:
     """No task, no connection; and twice is as good as once."""
-    publisher = Publisher(KafkaSettings())
+    publisher = TaskPublisher(KafkaSettings())
     await publisher.stop()
     await publisher.stop()
 

@@ -6,7 +6,7 @@ import pytest
 
 from kallback.protocol import TaskId, TaskType
 from kallback.sdk import TaskNotSent
-from kallback.sdk.journal.mint import Minted
+from kallback.sdk.journal.identity import TaskIdentity
 from kallback.sdk.tasks.requests import prepared, prepared_many
 
 PREPARE = TaskType("prepare", str, str)
@@ -14,9 +14,9 @@ PREPARE = TaskType("prepare", str, str)
 
 def test_without_a_key_the_task_id_is_the_records_key() -> None:
     """Tasks spread over all workers."""
-    minted = Minted(TaskId("A" * 16))
-    assert prepared(PREPARE, "soup", None).task(minted, None, None).key == b"A" * 16
-    assert prepared(PREPARE, "soup", "t7").task(minted, None, None).key == b"t7"
+    identity = TaskIdentity(TaskId("A" * 16))
+    assert prepared(PREPARE, "soup", None).task(identity, None, None).key == b"A" * 16
+    assert prepared(PREPARE, "soup", "t7").task(identity, None, None).key == b"t7"
 
 
 def test_there_is_a_key_for_each_request() -> None:

@@ -13,7 +13,7 @@ from restate import TerminalError
 
 from kallback.protocol import Attempt, Completed, Failed, Problem, TaskId, TaskType, seal
 from kallback.sdk import InvalidResult, StaleResult, TaskFailed
-from kallback.sdk.journal.mint import Minted
+from kallback.sdk.journal.identity import TaskIdentity
 from kallback.sdk.journal.serdes import EnvelopeSerde, StepSerde
 
 
@@ -78,17 +78,17 @@ def test_nobody_serializes_a_result() -> None:
 
 def test_a_step_comes_back_as_it_was() -> None:
     """What a step returned is what a replay reads."""
-    serde = StepSerde[Minted](Minted)
-    minted = Minted(TASK, 1_700_000_000_000, "00-0-0-0")
-    assert serde.deserialize(serde.serialize(minted)) == minted
+    serde = StepSerde[TaskIdentity](TaskIdentity)
+    identity = TaskIdentity(TASK, 1_700_000_000_000, "00-0-0-0")
+    assert serde.deserialize(serde.serialize(identity)) == identity
 
 
 def test_the_journal_of_a_mint_is_short() -> None:
     """What is not known is not written."""
-    assert StepSerde[Minted](Minted).serialize(Minted(TASK)) == msgspec.json.encode({"task_id": TASK})
+    assert StepSerde[TaskIdentity](TaskIdentity).serialize(TaskIdentity(TASK)) == msgspec.json.encode({"task_id": TASK})
 
 
 def test_a_step_of_another_version_is_terminal() -> None:
     """A journal that cannot be read must not be tried for ever."""
     with pytest.raises(TerminalError, match="version that differs"):
-        StepSerde[Minted](Minted).deserialize(b'{"other": 1}')
+        StepSerde[TaskIdentity](TaskIdentity).deserialize(b'{"other": 1}')

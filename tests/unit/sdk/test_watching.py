@@ -10,31 +10,31 @@ import pytest
 from kallback.protocol import HEARTBEAT_LOST, NOT_STARTED, Attempt, AwakeableId, Heard, Marks, Signal, TaskId
 from kallback.sdk.monitoring.decide import (
     EXPIRY_GRACE_MS,
-    AtRest,
+    CheckAgain,
     Expired,
-    LookAgain,
+    Idle,
     Overdue,
-    Suspicion,
-    Watch,
-    Watched,
+    SuspectedLost,
+    WatchedTask,
+    WatchRequest,
     begin,
-    confirmed,
-    first_look,
-    hear,
-    look,
+    check,
+    confirm_lost,
+    first_check,
     lowest,
     merged,
     problem_of,
-    weigh,
+    record_heartbeat,
+    still_lost,
 )
 
 SENT, START_BY, LIMIT, DEADLINE = 1_000_000, 1_060_000, 30_000, 4_600_000
 
 
-def watch(attempt: int = 1, **members: Any) -> Watch:
+def watch(attempt: int = 1, **members: Any) -> WatchRequest:
     """An attempt of a type with all limits."""
     limits = {"start_by_ms": START_BY, "limit_ms": LIMIT, "deadline_ms": DEADLINE} | members
-    return Watch("restaurant.prepare", Attempt(attempt), AwakeableId("sign_1x"), SENT, **limits)
+    return WatchRequest("restaurant.prepare", Attempt(attempt), AwakeableId("sign_1x"), SENT, **limits)
 
 
 def heard(seen_ms: int, details: bytes = b"", at_ms: int | None = None) -> Heard:
@@ -48,46 +48,46 @@ def marks(*times: int) -> list[Marks]:
 
 
 NEW = begin(None, watch())
-RUNNING = hear(NEW, heard(SENT + 5_000, b"[1]"))
+RUNNING = record_heartbeat(NEW, heard(SENT + 5_000, b"[1]"))
 
 
 def test_the_first_look_is_when_it_must_have_started() -> None:
     """One alarm, for the start."""
-    assert first_look(NEW) == LookAgain(60_000)
+    assert first_check(NEW) == CheckAgain(60_000)
 
 
-def test_without_a_start_time_out_the_first_look_is_for_what_was_forgotten() -> None:
+def test_without_a_start_timeout_the_first_look_is_for_what_was_forgotten() -> None:
     """Nobody waits for its start, but a state must not stay for ever."""
-    assert first_look(begin(None, watch(start_by_ms=None))) == LookAgain(DEADLINE + EXPIRY_GRACE_MS - SENT)
+    assert first_check(begin(None, watch(start_by_ms=None))) == CheckAgain(DEADLINE + EXPIRY_GRACE_MS - SENT)
 
 
 def test_nothing_to_wait_for_needs_no_alarm() -> None:
-    """No start time-out, no deadline: the first sign of life sets the first alarm."""
-    assert first_look(begin(None, watch(start_by_ms=None, deadline_ms=None))) == AtRest()
+    """No start timeout, no deadline: the first sign of life sets the first alarm."""
+    assert first_check(begin(None, watch(start_by_ms=None, deadline_ms=None))) == Idle()
 
 
 def test_the_first_sign_of_life_makes_a_new_generation() -> None:
     """It sets the alarm for heartbeats; later ones only write state."""
-    again = hear(RUNNING, heard(SENT + 6_000))
+    again = record_heartbeat(RUNNING, heard(SENT + 6_000))
     assert (NEW.generation, RUNNING.generation, again.generation) == (1, 2, 2)
 
 
 def test_without_heartbeats_no_sign_of_life_sets_an_alarm() -> None:
     """Only the start is waited for."""
     known = begin(None, watch(limit_ms=None))
-    assert hear(known, heard(SENT + 5_000)).generation == known.generation
+    assert record_heartbeat(known, heard(SENT + 5_000)).generation == known.generation
 
 
 def test_signs_of_life_never_go_back() -> None:
     """Records of different workers' clocks may come in any order."""
-    early = hear(RUNNING, heard(SENT + 1_000, at_ms=SENT + 900))
+    early = record_heartbeat(RUNNING, heard(SENT + 1_000, at_ms=SENT + 900))
     assert (early.seen_ms, early.heartbeat_ms, early.started_ms) == (RUNNING.seen_ms, RUNNING.heartbeat_ms, SENT + 900)
 
 
 def test_details_stay_until_there_are_others() -> None:
     """A heartbeat without details says nothing about them."""
-    assert bytes(hear(RUNNING, heard(SENT + 6_000)).details) == b"[1]"
-    assert bytes(hear(RUNNING, heard(SENT + 6_000, b"[2]")).details) == b"[2]"
+    assert bytes(record_heartbeat(RUNNING, heard(SENT + 6_000)).details) == b"[1]"
+    assert bytes(record_heartbeat(RUNNING, heard(SENT + 6_000, b"[2]")).details) == b"[2]"
 
 
 def test_the_next_attempt_has_the_details_and_nothing_else() -> None:
@@ -100,25 +100,25 @@ def test_the_next_attempt_has_the_details_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("watched", "now", "meaning"),
     [
-        (NEW, START_BY - 1_000, LookAgain(1_000)),
-        (NEW, START_BY - 1, LookAgain(100)),
+        (NEW, START_BY - 1_000, CheckAgain(1_000)),
+        (NEW, START_BY - 1, CheckAgain(100)),
         (NEW, START_BY, Overdue(START_BY)),
-        (RUNNING, SENT + 20_000, LookAgain(15_000)),
+        (RUNNING, SENT + 20_000, CheckAgain(15_000)),
         (RUNNING, SENT + 35_000, Overdue(SENT + 35_000)),
         (RUNNING, DEADLINE + EXPIRY_GRACE_MS, Expired()),
-        (RUNNING.given_up_now(), SENT + 35_000, LookAgain(DEADLINE + EXPIRY_GRACE_MS - SENT - 35_000)),
-        (hear(begin(None, watch(limit_ms=None, deadline_ms=None)), heard(SENT)), START_BY, AtRest()),
+        (RUNNING.given_up_now(), SENT + 35_000, CheckAgain(DEADLINE + EXPIRY_GRACE_MS - SENT - 35_000)),
+        (record_heartbeat(begin(None, watch(limit_ms=None, deadline_ms=None)), heard(SENT)), START_BY, Idle()),
     ],
 )
-def test_what_an_alarm_means(watched: Watched, now: int, meaning: object) -> None:
+def test_what_an_alarm_means(watched: WatchedTask, now: int, meaning: object) -> None:
     """By the service's clock, which only decides when to look."""
-    assert look(watched, now) == meaning
+    assert check(watched, now) == meaning
 
 
 def test_marks_past_the_limit_raise_a_suspicion() -> None:
     """Of both topics."""
     due = SENT + 35_000
-    assert weigh(RUNNING, Overdue(due), due, marks(due, due)) == Suspicion(2, SENT + 5_000)
+    assert confirm_lost(RUNNING, Overdue(due), due, marks(due, due)) == SuspectedLost(2, SENT + 5_000)
 
 
 @pytest.mark.parametrize(
@@ -128,29 +128,29 @@ def test_marks_past_the_limit_raise_a_suspicion() -> None:
 def test_one_mark_that_is_behind_is_enough_to_look_again(told: list[Marks]) -> None:
     """The heartbeat may lie there."""
     due = SENT + 35_000
-    assert weigh(RUNNING, Overdue(due), due, told) == LookAgain(1_000)
+    assert confirm_lost(RUNNING, Overdue(due), due, told) == CheckAgain(1_000)
 
 
 @pytest.mark.parametrize(("behind", "pause"), [(0, 1_000), (10_000, 5_000), (10**7, 60_000)])
 def test_while_a_bridge_is_away_looks_become_rare(behind: int, pause: int) -> None:
     """Ten thousand tasks must not ask once a second for a whole night."""
     due = SENT + 35_000
-    assert weigh(RUNNING, Overdue(due), due + behind, marks(0, 0)) == LookAgain(pause)
+    assert confirm_lost(RUNNING, Overdue(due), due + behind, marks(0, 0)) == CheckAgain(pause)
 
 
 def test_short_limits_are_looked_at_sooner() -> None:
     """A limit below a second is its own pause."""
-    short = hear(begin(None, watch(limit_ms=300)), heard(SENT))
-    assert weigh(short, Overdue(SENT + 300), SENT + 300, marks(0, 0)) == LookAgain(300)
+    short = record_heartbeat(begin(None, watch(limit_ms=300)), heard(SENT))
+    assert confirm_lost(short, Overdue(SENT + 300), SENT + 300, marks(0, 0)) == CheckAgain(300)
 
 
 def test_a_suspicion_is_confirmed_by_silence_only() -> None:
     """A heartbeat, or the next attempt, makes it void."""
-    suspicion = Suspicion(RUNNING.generation, RUNNING.seen_ms)
-    assert confirmed(RUNNING, suspicion)
-    assert not confirmed(hear(RUNNING, heard(SENT + 6_000)), suspicion)
-    assert not confirmed(begin(RUNNING, watch(attempt=2)), suspicion)
-    assert not confirmed(RUNNING, Suspicion(NEW.generation, NEW.seen_ms))
+    suspicion = SuspectedLost(RUNNING.generation, RUNNING.seen_ms)
+    assert still_lost(RUNNING, suspicion)
+    assert not still_lost(record_heartbeat(RUNNING, heard(SENT + 6_000)), suspicion)
+    assert not still_lost(begin(RUNNING, watch(attempt=2)), suspicion)
+    assert not still_lost(RUNNING, SuspectedLost(NEW.generation, NEW.seen_ms))
 
 
 def test_what_is_lost_may_be_tried_again() -> None:
@@ -174,7 +174,7 @@ def test_progress_is_what_the_state_says() -> None:
 
 def test_the_state_survives_restate() -> None:
     """What is written is what is read."""
-    again = msgspec.json.decode(msgspec.json.encode(RUNNING), type=Watched)
+    again = msgspec.json.decode(msgspec.json.encode(RUNNING), type=WatchedTask)
     assert (again.watch, again.seen_ms, bytes(again.details)) == (RUNNING.watch, RUNNING.seen_ms, b"[1]")
 
 

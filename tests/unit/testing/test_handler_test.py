@@ -1,4 +1,4 @@
-"""`HandlerTest`: handlers on a scripted worker, a real bridge, and a Restate that is played."""
+"""`HandlerTest`: handlers on a scripted worker, a real bridge, and a simulated Restate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from restate import TerminalError
 
 from kallback.protocol import ConfigurationError, Outcome, RetryPolicy, TaskType
 from kallback.sdk import TaskFailed, TaskNotSent, TaskTimedOut
-from kallback.testing import HandlerTest, NotPlayedError, StuckHandlerError
+from kallback.testing import HandlerTest, NotSimulatedError, StuckHandlerError
 from kallback.workers import TaskContext, TaskFailure, Worker
 
 MINUTE, HOUR, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(weeks=1)
@@ -70,7 +70,7 @@ async def test_an_answer_after_the_deadline_changes_nothing(test: HandlerTest) -
 
     with pytest.raises(TaskTimedOut):
         await test.run(calling(test), "soup")
-    await test.play_on()
+    await test.run_pending()
 
     assert test.outcomes == [Outcome.LATE]
 
@@ -79,7 +79,7 @@ async def test_a_second_answer_is_a_duplicate(test: HandlerTest) -> None:
     """One completion counts."""
     test.worker.on(PREPARE).completes("B3", times=2)
     await test.run(calling(test), "soup")
-    await test.play_on()
+    await test.run_pending()
 
     assert sorted(test.outcomes) == [Outcome.DELIVERED, Outcome.DUPLICATE]
 
@@ -94,9 +94,9 @@ async def test_a_failure_arrives_with_its_problem(test: HandlerTest) -> None:
     assert (caught.value.status_code, caught.value.problem.extensions) == (422, {"ingredient": "basil"})
 
 
-async def test_a_silent_worker_lets_the_task_time_out(test: HandlerTest) -> None:
+async def test_a_silent_worker_lets_the_task_timeout(test: HandlerTest) -> None:
     """At the deadline, and the workers are told."""
-    test.worker.on(PREPARE).stays_silent()
+    test.worker.on(PREPARE).never_answers()
 
     with pytest.raises(TaskTimedOut):
         await test.run(calling(test), "soup")
@@ -128,7 +128,7 @@ async def test_the_function_of_a_real_worker_may_answer(test: HandlerTest) -> No
 
 async def test_many_tasks_are_gathered(test: HandlerTest) -> None:
     """Each with an answer of its own."""
-    test.worker.on(PREPARE).does(lambda order: order.dish.upper(), after=MINUTE)
+    test.worker.on(PREPARE).answers(lambda order: order.dish.upper(), after=MINUTE)
 
     async def handler(ctx: restate.Context) -> list[str]:
         handles = await test.callbacks.start_many(ctx, PREPARE, [Order("a"), Order("b"), Order("c")])
@@ -167,7 +167,7 @@ async def test_the_sdks_gather_works_on_the_futures(test: HandlerTest) -> None:
 
 async def test_a_cancelled_invocation_tells_the_workers(test: HandlerTest) -> None:
     """The 409 comes at the time that was asked for."""
-    test.worker.on(PREPARE).stays_silent()
+    test.worker.on(PREPARE).never_answers()
 
     with pytest.raises(TerminalError) as caught:
         await test.run(calling(test), "soup", cancel_after=MINUTE)
@@ -221,7 +221,7 @@ async def test_a_handler_cannot_hide_a_stuck_test(test: HandlerTest) -> None:
 
 
 async def test_a_watched_type_is_answered(test: HandlerTest) -> None:
-    """`TaskMonitor` is played: it hears."""
+    """The simulated `TaskMonitor` answers."""
     test.worker.on(WATCHED).completes("B3")
 
     assert await test.run(calling(test, WATCHED), "soup") == "B3"
@@ -243,7 +243,7 @@ async def test_an_empty_script_is_a_mistake(test: HandlerTest) -> None:
 
 async def test_a_handler_that_waits_for_nothing_does_not_hang_the_test(test: HandlerTest) -> None:
     """No answer, no deadline: nothing can happen."""
-    test.worker.on(FOREVER).stays_silent()
+    test.worker.on(FOREVER).never_answers()
 
     with pytest.raises(StuckHandlerError, match="script an answer"):
         await test.run(calling(test, FOREVER), "soup")
@@ -303,13 +303,13 @@ async def test_other_handlers_answer_what_the_test_says(test: HandlerTest) -> No
     assert test.sent == [("Guest", "tell", b"soon")]
 
 
-async def test_what_is_not_played_says_so(test: HandlerTest) -> None:
+async def test_what_is_not_simulated_says_so(test: HandlerTest) -> None:
     """By its name."""
 
     async def handler(ctx: restate.WorkflowContext) -> None:
         await ctx.promise("done").value()
 
-    with pytest.raises(NotPlayedError, match="get_promise"):
+    with pytest.raises(NotSimulatedError, match="get_promise"):
         await test.run(handler)
 
 

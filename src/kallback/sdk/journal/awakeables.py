@@ -16,7 +16,7 @@ from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 from kallback.protocol import Attempt, AwakeableId, Keyring, Problem, TaskHeaders, TaskId, TaskType, Token
 from kallback.protocol.tokens import NO_DEADLINE
 from kallback.sdk.errors import TaskError, TaskFailed, TaskTimedOut
-from kallback.sdk.journal.mint import Dispatch, Minted, milliseconds
+from kallback.sdk.journal.identity import AttemptTimes, TaskIdentity, milliseconds
 from kallback.sdk.journal.outcomes import moment, timed_out
 from kallback.sdk.journal.serdes import EnvelopeSerde
 
@@ -45,7 +45,7 @@ class Signing:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending(Generic[Result]):
+class PendingAttempt(Generic[Result]):
     """One attempt that waits for its completion."""
 
     task_type: TaskType[Any, Result]
@@ -81,7 +81,7 @@ class Pending(Generic[Result]):
                 problem, task_type=self.task_type.name, task_id=headers.task_id, attempt=headers.attempt
             ) from None
 
-    def after(self, details: bytes) -> Pending[Result]:
+    def after(self, details: bytes) -> PendingAttempt[Result]:
         """The same with the last heartbeat's details of the attempt before."""
         return replace(self, headers=replace(self.headers, last_details=details))
 
@@ -89,35 +89,35 @@ class Pending(Generic[Result]):
 def open_attempt(
     ctx: Context,
     task_type: TaskType[Any, Result],
-    minted: Minted,
+    identity: TaskIdentity,
     attempt: Attempt,
     signing: Signing,
-    dispatch: Dispatch | None = None,
-) -> Pending[Result]:
+    dispatch: AttemptTimes | None = None,
+) -> PendingAttempt[Result]:
     """Create the awakeable of an attempt and sign its token. No journal entry of its own.
 
     Without a `dispatch` the attempt lasts as long as its task.
     """
-    serde = EnvelopeSerde(task_type, minted.task_id, attempt)
+    serde = EnvelopeSerde(task_type, identity.task_id, attempt)
     name, future = ctx.awakeable(serde)
     awakeable_id = AwakeableId(name)
-    deadline_ms = minted.deadline_ms if dispatch is None else dispatch.deadline_ms
+    deadline_ms = identity.deadline_ms if dispatch is None else dispatch.deadline_ms
     watched = dispatch is not None and task_type.monitored
-    token = Token(task_type.name, minted.task_id, attempt, awakeable_id, deadline_ms or NO_DEADLINE)
+    token = Token(task_type.name, identity.task_id, attempt, awakeable_id, deadline_ms or NO_DEADLINE)
     headers = TaskHeaders(
         token=signing.keyring.sign(token, signing.audience),
-        task_id=minted.task_id,
+        task_id=identity.task_id,
         attempt=attempt,
         task_type=task_type.name,
         reply_to=signing.reply_to,
         deadline_ms=deadline_ms,
-        traceparent=minted.traceparent,
-        tracestate=minted.tracestate,
+        traceparent=identity.traceparent,
+        tracestate=identity.tracestate,
         start_by_ms=None if dispatch is None else dispatch.start_by_ms,
         progress_to=signing.progress_to if watched else None,
         heartbeat_every_ms=milliseconds(task_type.heartbeat_every) if watched else None,
     )
-    return Pending(task_type, awakeable_id, headers, future)
+    return PendingAttempt(task_type, awakeable_id, headers, future)
 
 
 def start_timer(ctx: Context, task_type: str, timeout: timedelta | None) -> RestateDurableFuture[None] | None:
@@ -137,9 +137,11 @@ class TaskAwakeable(Generic[Result]):
     time is over: that is the handler's, as the sending was.
     """
 
-    def __init__(self, pending: Pending[Result], minted: Minted, timer: RestateDurableFuture[None] | None) -> None:
+    def __init__(
+        self, pending: PendingAttempt[Result], identity: TaskIdentity, timer: RestateDurableFuture[None] | None
+    ) -> None:
         self._pending: Final = pending
-        self._minted: Final = minted
+        self._identity: Final = identity
         self._timer: Final = timer
         self._ended: TaskTimedOut | None = None
 
@@ -184,7 +186,7 @@ class TaskAwakeable(Generic[Result]):
         if self._ended is not None:
             raise self._ended
         if await self._pending.settled(self._timer) is Settled.TIMED_OUT:
-            self._ended = timed_out(self._pending.task_type.name, self._minted, self._pending.headers.attempt)
+            self._ended = timed_out(self._pending.task_type.name, self._identity, self._pending.headers.attempt)
             raise self._ended
         return await self._pending.value()
 

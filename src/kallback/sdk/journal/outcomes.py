@@ -16,22 +16,22 @@ from kallback.sdk.errors import (
     TaskNotSent,
     TaskTimedOut,
 )
-from kallback.sdk.journal.mint import Minted
+from kallback.sdk.journal.identity import TaskIdentity
 
 
-def timed_out(name: str, minted: Minted, attempt: Attempt, last: TaskError | None = None) -> TaskTimedOut:
+def timed_out(name: str, identity: TaskIdentity, attempt: Attempt, last: TaskError | None = None) -> TaskTimedOut:
     """The deadline passed; `last` is the failure of the last attempt, if one failed."""
-    deadline = moment(minted.deadline_ms)
+    deadline = moment(identity.deadline_ms)
     when = "none" if deadline is None else deadline.isoformat(timespec="milliseconds")
-    detail = f"no result of {name} (task {minted.task_id}) before its deadline, {when}"
+    detail = f"no result of {name} (task {identity.task_id}) before its deadline, {when}"
     if last is not None:
         detail = f"{detail}; attempt {last.attempt} failed: {last.message}"
     problem = Problem(TIMED_OUT, GATEWAY_TIMEOUT, detail)
-    return TaskTimedOut(problem, task_type=name, task_id=minted.task_id, attempt=attempt)
+    return TaskTimedOut(problem, task_type=name, task_id=identity.task_id, attempt=attempt)
 
 
 def too_slow(name: str, task_id: TaskId, attempt: Attempt, limit: timedelta | None) -> TaskFailed:
-    """An attempt's own time-out passed."""
+    """An attempt's own timeout passed."""
     detail = f"attempt {attempt} of {name} (task {task_id}) brought no result within {limit}"
     problem = Problem(ATTEMPT_TIMED_OUT, GATEWAY_TIMEOUT, detail, retryable=True)
     return TaskFailed(problem, task_type=name, task_id=task_id, attempt=attempt)

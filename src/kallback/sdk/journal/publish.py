@@ -7,7 +7,7 @@ deadline and its cancellation are heard at once, and Kafka may be away for days.
 
 Both are at least once: a process that dies between Kafka's acknowledgement and the journal's sends again.
 
-A step lasts as long as the producer's delivery time-out (30 s) at most. That should stay below Restate's inactivity
+A step lasts as long as the producer's delivery timeout (30 s) at most. That should stay below Restate's inactivity
 timeout (1 minute): once Restate has asked a busy handler to suspend, it hears of nothing until its step is over.
 """
 
@@ -66,13 +66,13 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 Publication = Sent | Unreachable | Refused
 
 
-class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+class BatchPublication(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of many records: those that Kafka does not have, by their place. The journal stays short."""
 
     troubles: dict[int, Unreachable | Refused] = {}
 
 
-class Publisher:
+class TaskPublisher:
     """Sends records through one producer, made at the first send: Restate's app has no start-up hook.
 
     Args:
@@ -121,7 +121,7 @@ def publication_of(error: KallbackError) -> Unreachable | Refused:
 
 
 def publish_step(
-    ctx: Context, publisher: Publisher, record: OutgoingRecord, *, name: str
+    ctx: Context, publisher: TaskPublisher, record: OutgoingRecord, *, name: str
 ) -> RestateDurableFuture[Publication]:
     """Issue the step that sends a task record."""
 
@@ -132,19 +132,19 @@ def publish_step(
 
 
 def publish_many_step(
-    ctx: Context, publisher: Publisher, records: Sequence[OutgoingRecord], *, name: str
-) -> RestateDurableFuture[Batch]:
+    ctx: Context, publisher: TaskPublisher, records: Sequence[OutgoingRecord], *, name: str
+) -> RestateDurableFuture[BatchPublication]:
     """Issue one step that sends many task records."""
 
-    async def publish() -> Batch:
+    async def publish() -> BatchPublication:
         publications = await asyncio.gather(*map(publisher.send, records))
-        return Batch({place: it for place, it in enumerate(publications) if not isinstance(it, Sent)})
+        return BatchPublication({place: it for place, it in enumerate(publications) if not isinstance(it, Sent)})
 
     return ctx.run_typed(name, publish, _MANY)
 
 
 def cancel_step(
-    ctx: Context, publisher: Publisher, records: Callable[[], Sequence[OutgoingRecord]], *, name: str
+    ctx: Context, publisher: TaskPublisher, records: Callable[[], Sequence[OutgoingRecord]], *, name: str
 ) -> RestateDurableFuture[Publication]:
     """Issue the step that sends cancels: one try of a few seconds, for somebody waits for the error behind it.
 
@@ -171,4 +171,6 @@ def pauses() -> Iterator[timedelta]:
 
 
 _OPTIONS: Final = RunOptions[Publication](serde=StepSerde[Publication](Publication), max_attempts=_STEP_ATTEMPTS)
-_MANY: Final = RunOptions[Batch](serde=StepSerde[Batch](Batch), max_attempts=_STEP_ATTEMPTS)
+_MANY: Final = RunOptions[BatchPublication](
+    serde=StepSerde[BatchPublication](BatchPublication), max_attempts=_STEP_ATTEMPTS
+)

@@ -1,4 +1,4 @@
-"""What handlers ask of `TaskMonitor`: to watch over an attempt, to forget a task, to tell how one stands."""
+"""A handler's calls of `TaskMonitor`: watch an attempt, forget a task, read the status of a task."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from restate import Context, RestateDurableFuture, TerminalError
 
 from kallback.protocol import MONITOR, Attempt, Codec, DecodeError, TaskId, TaskProgress
 from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, UnknownTask
-from kallback.sdk.journal.awakeables import Pending
-from kallback.sdk.journal.mint import Dispatch, milliseconds
+from kallback.sdk.journal.awakeables import PendingAttempt
+from kallback.sdk.journal.identity import AttemptTimes, milliseconds
 from kallback.sdk.journal.outcomes import moment
-from kallback.sdk.monitoring.decide import Watch
+from kallback.sdk.monitoring.decide import WatchRequest
 
 Details = TypeVar("Details")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a task stands whose type asks for a start time-out or for heartbeats.
+    """The status of a running task whose type has a start timeout or heartbeats.
 
     Attributes:
-        attempt: the present one, from 1.
+        attempt: the current one, from 1.
         dispatched: when it was sent.
-        started: when a worker began with it, by the worker's clock; None while nobody has.
+        started: when a worker started it, by the worker's clock; None before that.
         heartbeat: its last heartbeat, by the worker's clock.
-        raw_details: of the last heartbeat that had some, of this attempt or an earlier one: JSON, empty for none.
+        raw_details: of the last heartbeat with details, of this attempt or an earlier one: JSON, empty for none.
     """
 
     task_id: TaskId
@@ -41,14 +41,14 @@ class Progress:
 
     @property
     def details(self) -> Any:
-        """What the worker said last, as plain values; None when it said nothing."""
+        """The worker's last details as plain values; None without details."""
         return msgspec.json.decode(self.raw_details) if self.raw_details else None
 
     def details_as(self, declared: type[Details]) -> Details:
-        """What the worker said last, as this type.
+        """The worker's last details as this type.
 
         Raises:
-            TerminalError: it does not fit (code 502).
+            TerminalError: the details do not fit the type (code 502).
         """
         try:
             return Codec(declared).decode(self.raw_details or b"null")
@@ -58,10 +58,10 @@ class Progress:
 
 
 def watch(
-    ctx: Context, pending: Pending[Any], dispatch: Dispatch, deadline_ms: int | None
+    ctx: Context, pending: PendingAttempt[Any], dispatch: AttemptTimes, deadline_ms: int | None
 ) -> RestateDurableFuture[bytes]:
-    """Have an attempt watched, from before it is sent on; the answer is the last heartbeat's details so far."""
-    request = Watch(
+    """Have an attempt watched from before it is sent; the answer is the last heartbeat's details so far."""
+    request = WatchRequest(
         task_type=pending.task_type.name,
         attempt=pending.headers.attempt,
         awakeable_id=pending.awakeable_id,
@@ -74,15 +74,15 @@ def watch(
 
 
 def forget(ctx: Context, task_id: TaskId) -> None:
-    """Have the task's state cleared, one way: nobody waits for that."""
+    """Have the task's state cleared, with a one-way call."""
     ctx.generic_send(MONITOR, "finish", b"", key=task_id)
 
 
 async def read_progress(ctx: Context, task_id: str) -> Progress:
-    """Ask how a task stands.
+    """Read the status of a task.
 
     Raises:
-        UnknownTask: nobody watches over it.
+        UnknownTask: the task is not watched.
     """
     try:
         answer = await ctx.generic_call(MONITOR, "read", b"", key=task_id)
@@ -94,10 +94,10 @@ async def read_progress(ctx: Context, task_id: str) -> Progress:
 
 
 def progress_of(told: TaskProgress) -> Progress:
-    """The same, with times as people use them."""
+    """The status with times as `datetime`."""
     dispatched = moment(told.dispatched_ms)
     if dispatched is None:
-        raise AssertionError("a time is a time")
+        raise AssertionError("dispatched_ms is never None")
     return Progress(
         told.task_id,
         told.task_type,

@@ -1,10 +1,10 @@
-"""`ConsumedMarks`: up to when bridges have read a topic. A Restate virtual object, keyed by the topic's name.
+"""`ConsumedMarks`: the time up to which bridges have read a topic. A Restate virtual object by topic name.
 
     POST /ConsumedMarks/kallback.progress/report
     {"partitions": 4, "marks": {"0": 1700000000000, "1": 1700000000000}}
 
 Each bridge reports its share about once a second; the object keeps the highest mark of each partition. `TaskMonitor`
-reads it (`/read`) before it calls an attempt lost. One small state per topic; nothing is kept of the invocations.
+reads it (`/read`) before it calls an attempt lost. One small state per topic; Restate keeps nothing of the invocations.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ConsumedMarks(VirtualObject):
     def __init__(self) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - the name has no annotation in restate
             MARKS,
-            description="Up to when kallback's bridges have read a topic; its key is the topic's name.",
+            description="The time up to which kallback's bridges have read a topic; its key is the topic's name.",
             journal_retention=timedelta(0),
             idempotency_retention=timedelta(0),
         )
@@ -39,12 +39,12 @@ class ConsumedMarks(VirtualObject):
 
     def _bind(self) -> None:
         async def report(ctx: ObjectContext, body: bytes) -> None:
-            """Take the marks of one bridge."""
+            """Record the marks of one bridge."""
             known = await ctx.get(_KEY, serde=_STATE)
             ctx.set(_KEY, merged(known, read_body(body, Marks, what="marks")), _STATE)
 
         async def read(ctx: ObjectSharedContext) -> bytes:
-            """Tell the highest mark of each partition; of an unknown topic, none of no partitions."""
+            """Return the highest mark of each partition; no marks and no partitions for an unknown topic."""
             return msgspec.json.encode(await ctx.get(_KEY, serde=_STATE) or Marks(0, {}))
 
         self.handler(input_serde=_BYTES)(report)

@@ -1,10 +1,11 @@
-"""What is known of a task that somebody watches, and what follows from it. Pure: values in, verdicts out.
+"""The state of a watched task and the decisions on it. Pure: values in, verdicts out.
 
-Two clocks meet here, and only like is compared with like. Whether an attempt is lost is decided by the bridge's clock
-alone: it stamps what it hears (`seen_ms`) and up to when it has read everything (the marks). The service's own clock
-only says when to look next, so a wrong one makes a look come early or late, never a verdict wrong.
+Two clocks meet here, and times of one clock are never compared with times of the other. The bridge's clock alone
+decides whether an attempt is lost: the bridge stamps each heartbeat that it reads (`seen_ms`) and the time up to which
+it has read its topics (the marks). The service's own clock decides only when to check next: a wrong clock makes a check
+early or late, and never makes a verdict wrong.
 
-`start_by_ms` is the exception: the handler's service draws it, the bridge's marks must pass it.
+`start_by_ms` is the exception: the handler's service sets it, and the bridge's marks must pass it.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from kallback.protocol import (
 )
 
 EXPIRY_GRACE_MS: Final = 60_000
-"""After its task's deadline a state is of no use to anybody; it is only still there if its handler was killed."""
+"""State is cleared this long after the task's deadline. It still exists then only if its handler was killed."""
 
 _GATEWAY_TIMEOUT: Final = 504
-_SOONEST_MS: Final = 100
+_SHORTEST_DELAY_MS: Final = 100
 _SECOND_MS: Final = 1_000
 """Bridges report about once a second."""
 _MINUTE_MS: Final = 60_000
@@ -40,12 +41,12 @@ _LONGEST_DELAY_MS: Final = 24 * 3_600_000
 _NOTHING: Final = msgspec.Raw(b"")
 
 
-class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a handler asks for, when it sends an attempt.
+class WatchRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a handler asks for when it sends an attempt.
 
     Attributes:
-        awakeable_id: what is resolved with a failure when the attempt is lost.
-        limit_ms: after so long without a heartbeat it is lost; None without heartbeats.
+        awakeable_id: is resolved with a failure when the attempt is lost.
+        limit_ms: without a heartbeat for this long, the attempt is lost; None for a type without heartbeats.
         deadline_ms: the task's.
     """
 
@@ -58,20 +59,20 @@ class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int | None = None
 
 
-class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a task that is watched.
+class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of a watched task.
 
     Attributes:
-        watch: of the present attempt.
-        generation: of the alarm that counts; others are ignored.
-        started_ms: by the worker's clock; None while nobody has.
+        watch: of the current attempt.
+        generation: of the valid alarm; alarms of other generations are ignored.
+        started_ms: by the worker's clock; None before a worker starts the attempt.
         heartbeat_ms: by the worker's clock.
-        seen_ms: when the bridge last heard of this attempt, by its clock.
+        seen_ms: when the bridge last read a heartbeat of this attempt, by the bridge's clock.
         details: the last ones, of this attempt or an earlier one.
-        given_up: it was failed already; what is kept are the details, for the next attempt.
+        given_up: the attempt was failed; the state keeps the details for the next attempt.
     """
 
-    watch: Watch
+    watch: WatchRequest
     generation: int = 1
     started_ms: int | None = None
     heartbeat_ms: int | None = None
@@ -80,7 +81,7 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
     given_up: bool = False
 
     def progress(self, task_id: TaskId) -> TaskProgress:
-        """What whoever asks is told."""
+        """The state as `read` returns it."""
         watch = self.watch
         return TaskProgress(
             task_id,
@@ -93,7 +94,7 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def due_ms(self) -> int | None:
-        """When it must have been heard of; None when there is nothing to wait for."""
+        """When the next heartbeat is due; None when none is expected."""
         if self.given_up:
             return None
         if self.seen_ms is None:
@@ -101,28 +102,28 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
         return None if self.watch.limit_ms is None else self.seen_ms + self.watch.limit_ms
 
     def expires_ms(self) -> int | None:
-        """When the state is of no use any more."""
+        """When the state can be cleared."""
         deadline = self.watch.deadline_ms
         return None if deadline is None else deadline + EXPIRY_GRACE_MS
 
-    def given_up_now(self) -> Watched:
-        """The same after its failure was told."""
+    def given_up_now(self) -> WatchedTask:
+        """The state after the attempt was failed."""
         return replace(self, given_up=True, generation=self.generation + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
-    """Nothing is wrong that can be known now: look again after so many milliseconds."""
+class CheckAgain:
+    """Nothing is known to be wrong: check again after this many milliseconds."""
 
     in_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """It was not heard of in time; whether it is lost, the marks say.
+    """No heartbeat came in time; the marks decide whether the attempt is lost.
 
     Attributes:
-        since_ms: when it was due.
+        since_ms: when the heartbeat was due.
     """
 
     since_ms: int
@@ -134,28 +135,28 @@ class Expired:
 
 
 @dataclass(frozen=True, slots=True)
-class AtRest:
+class Idle:
     """No alarm is needed."""
 
 
-class Suspicion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that bridges have read says that an attempt is lost; true unless something changes until it is confirmed."""
+class SuspectedLost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything that the bridges have read says that the attempt is lost. Void if a heartbeat comes meanwhile."""
 
     generation: int
     seen_ms: int | None = None
 
 
-def begin(known: Watched | None, watch: Watch) -> Watched:
-    """The state after an attempt was sent; the last details go over to it."""
+def begin(known: WatchedTask | None, watch: WatchRequest) -> WatchedTask:
+    """The state after an attempt was sent; it keeps the last details."""
     if known is None:
-        return Watched(watch)
-    return Watched(watch, generation=known.generation + 1, details=known.details)
+        return WatchedTask(watch)
+    return WatchedTask(watch, generation=known.generation + 1, details=known.details)
 
 
-def hear(known: Watched, heard: Heard) -> Watched:
-    """The state after the present attempt was heard of.
+def record_heartbeat(known: WatchedTask, heard: Heard) -> WatchedTask:
+    """The state after a heartbeat of the current attempt.
 
-    A new generation means that an alarm must be set: only the first sign of life does that.
+    A new generation means that an alarm must be set: only the first heartbeat does that.
     """
     first = known.seen_ms is None and known.watch.limit_ms is not None and not known.given_up
     return replace(
@@ -168,12 +169,12 @@ def hear(known: Watched, heard: Heard) -> Watched:
     )
 
 
-def first_look(watched: Watched) -> LookAgain | AtRest:
-    """When to look for the first time at an attempt that is sent now."""
+def first_check(watched: WatchedTask) -> CheckAgain | Idle:
+    """When to check an attempt that is sent now for the first time."""
     return _until(_earliest(watched.due_ms(), watched.expires_ms()), watched.watch.dispatched_ms)
 
 
-def look(watched: Watched, now_ms: int) -> LookAgain | Overdue | Expired | AtRest:
+def check(watched: WatchedTask, now_ms: int) -> CheckAgain | Overdue | Expired | Idle:
     """What an alarm means."""
     due, expiry = watched.due_ms(), watched.expires_ms()
     if expiry is not None and now_ms >= expiry:
@@ -183,38 +184,40 @@ def look(watched: Watched, now_ms: int) -> LookAgain | Overdue | Expired | AtRes
     return _until(_earliest(due, expiry), now_ms)
 
 
-def weigh(watched: Watched, overdue: Overdue, now_ms: int, marks: Iterable[Marks]) -> LookAgain | Suspicion:
-    """Whether an attempt that was not heard of is suspected of being lost: all marks must have passed its due time.
+def confirm_lost(
+    watched: WatchedTask, overdue: Overdue, now_ms: int, marks: Iterable[Marks]
+) -> CheckAgain | SuspectedLost:
+    """Whether an overdue attempt is suspected lost: all marks must have passed the time when its heartbeat was due.
 
-    As long as they have not, a bridge is away or behind, and the sign of life may lie unread in Kafka. The longer that
-    lasts, the rarer are the looks: once a second at first, once a minute at last.
+    Until then a bridge is down or behind, and the heartbeat may be unread in Kafka. The longer that lasts, the rarer
+    the checks: once a second at first, once a minute in the end.
     """
     if all((lowest(each) or 0) >= overdue.since_ms for each in marks):
-        return Suspicion(watched.generation, watched.seen_ms)
+        return SuspectedLost(watched.generation, watched.seen_ms)
     behind = (now_ms - overdue.since_ms) // 2
     least = min(_SECOND_MS, watched.watch.limit_ms or _SECOND_MS)
-    return LookAgain(min(_MINUTE_MS, max(least, behind)))
+    return CheckAgain(min(_MINUTE_MS, max(least, behind)))
 
 
-def confirmed(watched: Watched, suspicion: Suspicion) -> bool:
-    """Whether nothing has been heard since the suspicion."""
-    return (watched.generation, watched.seen_ms) == (suspicion.generation, suspicion.seen_ms)
+def still_lost(watched: WatchedTask, suspected: SuspectedLost) -> bool:
+    """Whether no heartbeat came since the suspicion."""
+    return (watched.generation, watched.seen_ms) == (suspected.generation, suspected.seen_ms)
 
 
-def problem_of(watched: Watched) -> Problem:
-    """Why an attempt is given up."""
+def problem_of(watched: WatchedTask) -> Problem:
+    """The failure of a lost attempt."""
     watch = watched.watch
     attempt = f"attempt {watch.attempt} of {watch.task_type}"
     if watched.seen_ms is None:
-        detail = f"no worker started {attempt} in time: start more of them, or give it a longer start_timeout"
+        detail = f"no worker started {attempt} in time: start more workers, or use a longer start_timeout"
         return Problem(NOT_STARTED, _GATEWAY_TIMEOUT, detail, retryable=True)
     seconds = (watch.limit_ms or 0) / 1000
-    detail = f"no heartbeat of {attempt} for {seconds:g} s: its worker died, or does not reach Kafka"
+    detail = f"no heartbeat of {attempt} for {seconds:g} s: its worker died or cannot reach Kafka"
     return Problem(HEARTBEAT_LOST, _GATEWAY_TIMEOUT, detail, retryable=True)
 
 
 def merged(known: Marks | None, new: Marks) -> Marks:
-    """Marks never go back, and a topic never gets fewer partitions."""
+    """Known and new marks together. A mark never decreases, and neither does a topic's number of partitions."""
     if known is None:
         return new
     partitions = max(known.partitions, new.partitions)
@@ -223,7 +226,7 @@ def merged(known: Marks | None, new: Marks) -> Marks:
 
 
 def lowest(marks: Marks) -> int | None:
-    """Up to when all partitions were read; None while one was never reported."""
+    """The time up to which all partitions were read; None while one was never reported."""
     if marks.partitions < 1 or not marks.marks.keys() >= set(range(marks.partitions)):
         return None
     return min(marks.marks[partition] for partition in range(marks.partitions))
@@ -233,7 +236,7 @@ def _earliest(*times: int | None) -> int | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _until(time_ms: int | None, now_ms: int) -> LookAgain | AtRest:
+def _until(time_ms: int | None, now_ms: int) -> CheckAgain | Idle:
     if time_ms is None:
-        return AtRest()
-    return LookAgain(min(_LONGEST_DELAY_MS, max(_SOONEST_MS, time_ms - now_ms)))
+        return Idle()
+    return CheckAgain(min(_LONGEST_DELAY_MS, max(_SHORTEST_DELAY_MS, time_ms - now_ms)))

@@ -1,21 +1,21 @@
-"""`TaskMonitor`: hears of attempts while they run, and fails those that are lost. A virtual object by task id.
+"""`TaskMonitor`: records heartbeats of running attempts and fails lost attempts. A virtual object by task id.
 
     handler ──watch──► TaskMonitor ◄──progress── bridge ◄── Kafka ◄── worker
             ◄─resolve──     │ ▲
                             ▼ │ alarm, confirm (to itself)
                        ConsumedMarks ◄──report── bridge
 
-One alarm per task, which sets itself again. Signs of life only write state; the first one sets a new alarm, for then
-the limit changes from the start's to the heartbeats'. An alarm has the generation that it was set for, and one of an
-older generation does nothing.
+One alarm per task, which sets itself again. Heartbeats only write state; the first one sets a new alarm, because the
+limit changes from the start timeout to the heartbeat limit. An alarm carries the generation that it was set for, and an
+alarm of an older generation does nothing.
 
-Lost is what is still lost after everything that can be known was taken into account: the marks of the progress and of
-the results topic have passed the time when it was due, so every sign of life of before is in this object's inbox or in
-the awakeable. A message to itself, `confirm`, then goes through the same inbox: what is in front of it, counts.
+An attempt is lost when the marks of the progress topic and of the results topic have passed the time when its heartbeat
+was due: every earlier heartbeat is then in this object's inbox, or the result is in the awakeable. The object sends
+itself `confirm` through the same inbox, so a heartbeat in front of it still counts.
 
-State is cleared by `finish`, which the handler sends at the task's end, and, if the handler was killed, by an alarm
-after the task's deadline. Restate keeps nothing of the invocations. A replay decides alike: the clock is a journaled
-step.
+`finish`, which the handler sends at the task's end, clears the state. If the handler was killed, an alarm after the
+task's deadline clears it. Restate keeps nothing of the invocations. A replay decides the same way: the clock is read in
+a journaled step.
 """
 
 from __future__ import annotations
@@ -43,27 +43,27 @@ from kallback.protocol import (
     seal,
 )
 from kallback.sdk.errors import BAD_REQUEST, UnknownTask
-from kallback.sdk.journal.mint import Clock
+from kallback.sdk.journal.identity import Clock
 from kallback.sdk.journal.serdes import StepSerde, read_body
 from kallback.sdk.monitoring.decide import (
-    AtRest,
+    CheckAgain,
     Expired,
-    LookAgain,
+    Idle,
     Overdue,
-    Suspicion,
-    Watch,
-    Watched,
+    SuspectedLost,
+    WatchedTask,
+    WatchRequest,
     begin,
-    confirmed,
-    first_look,
-    hear,
-    look,
+    check,
+    confirm_lost,
+    first_check,
     problem_of,
-    weigh,
+    record_heartbeat,
+    still_lost,
 )
 
 _BYTES: Final = BytesSerde()
-_STATE: Final = StepSerde[Watched](Watched)
+_STATE: Final = StepSerde[WatchedTask](WatchedTask)
 _KEY: Final = "watched"
 
 
@@ -75,14 +75,14 @@ class TaskMonitor(VirtualObject):
     """The virtual object `TaskMonitor`, ready to be bound; `callbacks.services` has it.
 
     Args:
-        topics: names of the topics in which signs of life travel: progress and results.
+        topics: names of the topics that carry heartbeats and results.
         clock: seconds since the epoch.
     """
 
     def __init__(self, keyring: Keyring, audience: str, *, topics: Sequence[str], clock: Clock) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - the name has no annotation in restate
             MONITOR,
-            description="Hears of kallback's tasks while they run, and fails attempts that are lost; by task id.",
+            description="Records heartbeats of running kallback tasks and fails lost attempts; its key is the task id.",
             journal_retention=timedelta(0),
             idempotency_retention=timedelta(0),
         )
@@ -97,75 +97,75 @@ class TaskMonitor(VirtualObject):
         self.handler("read", kind="shared", output_serde=_BYTES)(self._read)
 
     async def _watch(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Watch over an attempt that is sent next; the answer is the last heartbeat's details, or empty."""
+        """Watch an attempt that is sent next; the answer is the last heartbeat's details, or empty."""
         known = await ctx.get(_KEY, serde=_STATE)
-        watched = begin(known, read_body(body, Watch))
+        watched = begin(known, read_body(body, WatchRequest))
         ctx.set(_KEY, watched, _STATE)
-        self._arm(ctx, watched, first_look(watched))
+        self._set_alarm(ctx, watched, first_check(watched))
         return bytes(watched.details)
 
     async def _progress(self, ctx: ObjectContext, body: bytes) -> None:
-        """Take a sign of life; of an attempt that is not the present one, or of no known task, it says nothing."""
+        """Record a heartbeat; one of another attempt or of an unknown task changes nothing."""
         heard = read_body(body, Heard)
         token = self._verified(heard, ctx.key())
         known = await ctx.get(_KEY, serde=_STATE)
         if known is None or token.attempt != known.watch.attempt:
             return
-        watched = hear(known, heard)
+        watched = record_heartbeat(known, heard)
         ctx.set(_KEY, watched, _STATE)
         if watched.generation != known.generation:
-            self._arm(ctx, watched, LookAgain(watched.watch.limit_ms or 0))
+            self._set_alarm(ctx, watched, CheckAgain(watched.watch.limit_ms or 0))
 
     async def _alarm(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Look whether the attempt was heard of."""
+        """Check whether the attempt is overdue."""
         watched = await ctx.get(_KEY, serde=_STATE)
         if watched is not None and watched.generation == read_body(body, _Alarm).generation:
-            await self._look(ctx, watched)
+            await self._check(ctx, watched)
         return b""
 
     async def _confirm(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Fail the attempt if it was not heard of meanwhile."""
-        watched, suspicion = await ctx.get(_KEY, serde=_STATE), read_body(body, Suspicion)
-        if watched is None or watched.generation != suspicion.generation:
+        """Fail the attempt if no heartbeat came meanwhile."""
+        watched, suspected = await ctx.get(_KEY, serde=_STATE), read_body(body, SuspectedLost)
+        if watched is None or watched.generation != suspected.generation:
             return b""
-        if confirmed(watched, suspicion):
+        if still_lost(watched, suspected):
             failure = Failed(problem_of(watched).encode())
             envelope = seal(TaskId(ctx.key()), watched.watch.attempt, failure)
             ctx.resolve_awakeable(watched.watch.awakeable_id, envelope, _BYTES)
             watched = watched.given_up_now()
             ctx.set(_KEY, watched, _STATE)
-        await self._look(ctx, watched)
+        await self._check(ctx, watched)
         return b""
 
     async def _finish(self, ctx: ObjectContext, body: bytes) -> bytes:
-        """Forget the task."""
+        """Clear the task's state."""
         del body
         ctx.clear_all()
         return b""
 
     async def _read(self, ctx: ObjectSharedContext) -> bytes:
-        """Tell how the task stands."""
+        """Return the status of the task."""
         watched = await ctx.get(_KEY, serde=_STATE)
         if watched is None:
             raise UnknownTask(ctx.key())
         return msgspec.json.encode(watched.progress(TaskId(ctx.key())))
 
-    async def _look(self, ctx: ObjectContext, watched: Watched) -> None:
+    async def _check(self, ctx: ObjectContext, watched: WatchedTask) -> None:
         now_ms = await self._now_ms(ctx)
-        view = look(watched, now_ms)
-        if isinstance(view, Expired):
+        verdict = check(watched, now_ms)
+        if isinstance(verdict, Expired):
             ctx.clear_all()
-        elif isinstance(view, Overdue):
-            further = weigh(watched, view, now_ms, [await self._marks(ctx, topic) for topic in self._topics])
-            if isinstance(further, Suspicion):
+        elif isinstance(verdict, Overdue):
+            further = confirm_lost(watched, verdict, now_ms, [await self._marks(ctx, topic) for topic in self._topics])
+            if isinstance(further, SuspectedLost):
                 ctx.generic_send(MONITOR, "confirm", msgspec.json.encode(further), key=ctx.key())
             else:
-                self._arm(ctx, watched, further)
+                self._set_alarm(ctx, watched, further)
         else:
-            self._arm(ctx, watched, view)
+            self._set_alarm(ctx, watched, verdict)
 
-    def _arm(self, ctx: ObjectContext, watched: Watched, when: LookAgain | AtRest) -> None:
-        if isinstance(when, LookAgain):
+    def _set_alarm(self, ctx: ObjectContext, watched: WatchedTask, when: CheckAgain | Idle) -> None:
+        if isinstance(when, CheckAgain):
             alarm = msgspec.json.encode(_Alarm(watched.generation))
             delay = timedelta(milliseconds=when.in_ms)
             ctx.generic_send(MONITOR, "alarm", alarm, key=ctx.key(), send_delay=delay)
@@ -186,5 +186,5 @@ class TaskMonitor(VirtualObject):
         except (UnverifiedError, InvalidProgressError) as error:
             raise TerminalError(str(error), BAD_REQUEST) from None
         if token.task_id != key:
-            raise TerminalError("the token is another task's", BAD_REQUEST)
+            raise TerminalError("the token belongs to another task", BAD_REQUEST)
         return token

@@ -1,7 +1,7 @@
 """Many tasks of one handler: started in two journaled steps, collected in one wait.
 
 How a collecting handler waits decides how often Restate replays it. While it is connected (until the inactivity
-time-out, 1 minute by default) a result replays nothing. Once it is suspended, any future that it waits for resumes it:
+timeout, 1 minute by default) a result replays nothing. Once it is suspended, any future that it waits for resumes it:
 
 - `gather` must hear of each failure (to cancel the rest, or to try again), so it waits for all tasks at once: a
   suspended handler is resumed by each result, then stays connected for the next ones.
@@ -21,7 +21,7 @@ from restate import gather as all_of
 
 from kallback.protocol import UNEXPECTED_ERROR
 from kallback.sdk.errors import BAD_REQUEST, TaskError
-from kallback.sdk.journal.publish import Batch, Refused, pauses, publish_many_step
+from kallback.sdk.journal.publish import BatchPublication, Refused, pauses, publish_many_step
 from kallback.sdk.monitoring.client import watch
 from kallback.sdk.tasks.publishing import any_of, out_of_time, publish, tell, told_if_cancelled, unsent
 from kallback.sdk.tasks.state import Course
@@ -42,9 +42,9 @@ async def launch_many(ctx: Context, courses: Courses) -> None:
         if courses and courses[0].task.task_type.monitored:
             await all_of(
                 *[
-                    watch(ctx, course.pending, course.task.minted.first, course.task.minted.deadline_ms)
+                    watch(ctx, course.pending, course.task.identity.first, course.task.identity.deadline_ms)
                     for course in courses
-                    if course.task.minted.first is not None
+                    if course.task.identity.first is not None
                 ]
             )
         await _publish_many(ctx, courses)
@@ -70,7 +70,7 @@ async def _publish_many(ctx: Context, courses: Courses) -> None:
         course.end(unsent(course, trouble))
 
 
-async def _published(ctx: Context, courses: Courses) -> Batch | None:
+async def _published(ctx: Context, courses: Courses) -> BatchPublication | None:
     """What became of the records; None if the deadline passed before that was known."""
     records = [course.record() for course in courses]
     first, timer = courses[0], courses[0].task.timer
@@ -81,7 +81,9 @@ async def _published(ctx: Context, courses: Courses) -> Batch | None:
     try:
         return await outgoing
     except TerminalError as error:  # a defect, repeated as often as a step is repeated
-        return Batch(dict.fromkeys(range(len(courses)), Refused(UNEXPECTED_ERROR, error.status_code, error.message)))
+        return BatchPublication(
+            dict.fromkeys(range(len(courses)), Refused(UNEXPECTED_ERROR, error.status_code, error.message))
+        )
 
 
 async def _paused(ctx: Context, courses: Courses, pause: timedelta) -> bool:
@@ -96,7 +98,7 @@ async def _paused(ctx: Context, courses: Courses, pause: timedelta) -> bool:
     return True
 
 
-def _left(courses: Courses, batch: Batch) -> tuple[list[Course[Any]], str]:
+def _left(courses: Courses, batch: BatchPublication) -> tuple[list[Course[Any]], str]:
     """Those that Kafka may take later, and why it has not; those that it never takes have ended."""
     left, trouble = list[Course[Any]](), ""
     for place, publication in batch.troubles.items():

@@ -57,9 +57,9 @@ async def launch(course: Course[Any]) -> None:
 async def _is_watched(course: Course[Any]) -> bool:
     """Have somebody watch over the first attempt, if its type wants that; whether that worked before the deadline."""
     task = course.task
-    if task.minted.first is None or not task.task_type.monitored:
+    if task.identity.first is None or not task.task_type.monitored:
         return True
-    return await _in_time(course, watch(course.ctx, course.pending, task.minted.first, task.minted.deadline_ms))
+    return await _in_time(course, watch(course.ctx, course.pending, task.identity.first, task.identity.deadline_ms))
 
 
 async def publish(course: Course[Any]) -> None:

@@ -12,7 +12,7 @@ from restate import Context
 from kallback.protocol import EncodeError, Problem, TaskType
 from kallback.sdk.errors import BAD_REQUEST, UNENCODABLE_REQUEST, TaskNotSent
 from kallback.sdk.journal.awakeables import start_timer
-from kallback.sdk.journal.mint import Mint, Minted
+from kallback.sdk.journal.identity import IdentitySource, TaskIdentity
 from kallback.sdk.tasks.state import Course
 from kallback.sdk.tasks.task import Shared, Task, Timer
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[Result]):
+class EncodedRequest(Generic[Result]):
     """A request that can be sent.
 
     Attributes:
@@ -32,24 +32,24 @@ class Prepared(Generic[Result]):
     body: bytes
     key: bytes | None
 
-    def task(self, minted: Minted, timer: Timer, limit: Timer) -> Task[Result]:
+    def task(self, identity: TaskIdentity, timer: Timer, limit: Timer) -> Task[Result]:
         """The task that it becomes."""
-        own_key = minted.task_id.encode() if self.key is None else self.key
-        return Task(self.task_type, self.body, own_key, minted, timer, limit)
+        own_key = identity.task_id.encode() if self.key is None else self.key
+        return Task(self.task_type, self.body, own_key, identity, timer, limit)
 
 
-def prepared(task_type: TaskType[Request, Result], request: Request, key: str | None) -> Prepared[Result]:
+def prepared(task_type: TaskType[Request, Result], request: Request, key: str | None) -> EncodedRequest[Result]:
     """Encode a request.
 
     Raises:
         TaskNotSent: it does not fit its type, or the key is no text.
     """
-    return Prepared(task_type, _encode(task_type, request), _encode_key(task_type, key))
+    return EncodedRequest(task_type, _encode(task_type, request), _encode_key(task_type, key))
 
 
 def prepared_many(
     task_type: TaskType[Request, Result], requests: Sequence[Request], keys: Sequence[str | None] | None
-) -> list[Prepared[Result]]:
+) -> list[EncodedRequest[Result]]:
     """Encode many.
 
     Raises:
@@ -62,31 +62,35 @@ def prepared_many(
 
 
 async def course_of(
-    ctx: Context, shared: Shared, mint: Mint, request: Prepared[Result], limit: timedelta | None
+    ctx: Context, shared: Shared, identities: IdentitySource, request: EncodedRequest[Result], limit: timedelta | None
 ) -> Course[Result]:
-    """Start the clock, mint, and open the first attempt; `limit` is the time-out of the whole task."""
+    """Start the timer, create the identity, and open the first attempt; `limit` is the timeout of the whole task."""
     timer = start_timer(ctx, request.task_type.name, limit)
-    minted = await mint.draw(ctx, request.task_type, limit)
+    identity = await identities.create(ctx, request.task_type, limit)
     first = start_limit(ctx, request.task_type, limit)
-    return Course(ctx, shared, request.task(minted, timer, first))
+    return Course(ctx, shared, request.task(identity, timer, first))
 
 
 async def courses_of(
-    ctx: Context, shared: Shared, mint: Mint, requests: Sequence[Prepared[Result]], limit: timedelta | None
+    ctx: Context,
+    shared: Shared,
+    identities: IdentitySource,
+    requests: Sequence[EncodedRequest[Result]],
+    limit: timedelta | None,
 ) -> list[Course[Result]]:
     """The same for many tasks of one type: one clock, one step."""
     if not requests:
         return []
     task_type = requests[0].task_type
     timer = start_timer(ctx, task_type.name, limit)
-    minted = await mint.draw_many(ctx, task_type, limit, len(requests))
+    identity = await identities.create_many(ctx, task_type, limit, len(requests))
     first = start_limit(ctx, task_type, limit)
-    tasks = [it.task(each, timer, first) for it, each in zip(requests, minted.each(), strict=True)]
+    tasks = [it.task(each, timer, first) for it, each in zip(requests, identity.each(), strict=True)]
     return [Course(ctx, shared, task) for task in tasks]
 
 
 def start_limit(ctx: Context, task_type: TaskType[Any, Any], limit: timedelta | None) -> Timer:
-    """The durable timer of a first attempt's own time-out; none where the task's ends it anyway."""
+    """The durable timer of a first attempt's own timeout; none where the task's ends it anyway."""
     own = task_type.attempt_timeout
     if own is None or (limit is not None and limit <= own):
         return None

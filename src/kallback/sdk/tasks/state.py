@@ -33,8 +33,8 @@ from kallback.protocol import (
     TaskId,
 )
 from kallback.sdk.errors import InvalidResult, StaleResult, TaskError, TaskFailed, TaskNotSent
-from kallback.sdk.journal.awakeables import Pending, open_attempt
-from kallback.sdk.journal.mint import Dispatch, dispatch_step, limits_attempts
+from kallback.sdk.journal.awakeables import PendingAttempt, open_attempt
+from kallback.sdk.journal.identity import AttemptTimes, attempt_times_step, limits_attempts
 from kallback.sdk.journal.outcomes import cancelled, not_sent, timed_out, too_slow
 from kallback.sdk.monitoring.client import forget, watch
 from kallback.sdk.tasks.task import FIRST_ATTEMPT, Shared, Task, Timer, Value
@@ -48,7 +48,7 @@ _UNTOLD: Final = frozenset({ATTEMPT_TIMED_OUT, HEARTBEAT_LOST, NOT_STARTED})
 
 
 class Course(Generic[Result]):
-    """One task on its way; made when its first attempt is minted.
+    """One task on its way; made when its first attempt is identity.
 
     Attributes:
         ended: how it ended, for good; None while it has not.
@@ -59,20 +59,20 @@ class Course(Generic[Result]):
         self.ctx: Final = ctx
         self.shared: Final = shared
         self.task: Final = task
-        self.pending = self._open(FIRST_ATTEMPT, task.minted.first)
+        self.pending = self._open(FIRST_ATTEMPT, task.identity.first)
         self.limit = task.first_limit
         self.ended: Value[Result] | TaskError | None = None
         self.ready = False
         self._pause: Timer = None
         self._last: TaskFailed | None = None
         self._uncounted = 0
-        self._given_up: list[Pending[Result]] = []
+        self._given_up: list[PendingAttempt[Result]] = []
         self._notices: list[tuple[CancelReason, Attempt | None]] = []
 
     @property
     def task_id(self) -> TaskId:
         """Of all its attempts."""
-        return self.task.minted.task_id
+        return self.task.identity.task_id
 
     @property
     def attempt(self) -> Attempt:
@@ -106,7 +106,7 @@ class Course(Generic[Result]):
             await self._settle()
         elif self.task.timer is not None and id(self.task.timer) in completed:
             self.notice(CancelReason.TIMED_OUT)
-            self.end(timed_out(self.task.task_type.name, self.task.minted, self.attempt, self._last))
+            self.end(timed_out(self.task.task_type.name, self.task.identity, self.attempt, self._last))
         elif self._pause is not None and id(self._pause) in completed:
             self._pause, self.ready = None, True
         elif self.limit is not None and id(self.limit) in completed:
@@ -126,12 +126,12 @@ class Course(Generic[Result]):
         self.ready, self.limit = False, None
         dispatch = None
         if limits_attempts(task_type):
-            dispatch = await dispatch_step(self.ctx, self.shared.clock, task_type, self.task.minted, attempt)
+            dispatch = await attempt_times_step(self.ctx, self.shared.clock, task_type, self.task.identity, attempt)
         self.pending = self._open(attempt, dispatch)
         if task_type.attempt_timeout is not None:
             self.limit = self.ctx.sleep(task_type.attempt_timeout, self.name("attempt deadline"))
         if dispatch is not None and task_type.monitored:
-            details = await watch(self.ctx, self.pending, dispatch, self.task.minted.deadline_ms)
+            details = await watch(self.ctx, self.pending, dispatch, self.task.identity.deadline_ms)
             self.pending = self.pending.after(details)
 
     def unsent(self) -> None:
@@ -203,9 +203,9 @@ class Course(Generic[Result]):
         if self.task.task_type.monitored:
             forget(self.ctx, self.task_id)
 
-    def _open(self, attempt: Attempt, dispatch: Dispatch | None) -> Pending[Result]:
+    def _open(self, attempt: Attempt, dispatch: AttemptTimes | None) -> PendingAttempt[Result]:
         task = self.task
-        return open_attempt(self.ctx, task.task_type, task.minted, attempt, self.shared.signing, dispatch)
+        return open_attempt(self.ctx, task.task_type, task.identity, attempt, self.shared.signing, dispatch)
 
     async def _report_late(self) -> None:
         """Say in the log which attempts answered after they were given up; no journal entry, nothing to wait for."""

@@ -9,8 +9,8 @@ from restate import RestateDurableFuture
 
 from kallback.protocol import Attempt, TaskType
 from kallback.sdk.journal.awakeables import Signing
-from kallback.sdk.journal.mint import Clock, Minted
-from kallback.sdk.journal.publish import Publisher
+from kallback.sdk.journal.identity import Clock, TaskIdentity
+from kallback.sdk.journal.publish import TaskPublisher
 
 Result = TypeVar("Result")
 Timer = RestateDurableFuture[None] | None
@@ -21,7 +21,7 @@ FIRST_ATTEMPT: Final = Attempt(1)
 class Shared:
     """What every task of one `Callbacks` shares."""
 
-    publisher: Publisher
+    publisher: TaskPublisher
     signing: Signing
     control_topic: str
     clock: Clock
@@ -41,7 +41,7 @@ class Task(Generic[Result]):
     task_type: TaskType[Any, Result]
     request: bytes
     key: bytes
-    minted: Minted
+    identity: TaskIdentity
     timer: Timer
     first_limit: Timer = None
 

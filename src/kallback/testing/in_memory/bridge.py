@@ -1,4 +1,4 @@
-"""The real bridge on a broker in memory, with a function in the place of Restate."""
+"""The real bridge on an in-memory broker; a function replaces Restate."""
 
 from __future__ import annotations
 
@@ -89,4 +89,4 @@ class _NoWatchers:
 
 
 async def _checked(*_: object) -> None:
-    """All topics are there, and Restate is played."""
+    """Nothing to check: the topics exist, and Restate is simulated."""

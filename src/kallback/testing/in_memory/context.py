@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from restate.server_context import ServerInvocationContext
 from restate.vm import Invocation, VMWrapper
 
-from kallback.testing.in_memory.restate_vm import MemoryMachine
+from kallback.testing.in_memory.restate import InMemoryRestate
 
 
 class Channel:
@@ -31,7 +31,7 @@ class Channel:
 class MemoryContext(ServerInvocationContext):
     """The SDK's context, with a step's repetition in place and the test's time."""
 
-    def __init__(self, machine: MemoryMachine, key: str, now: Callable[[], float], channel: Channel) -> None:
+    def __init__(self, machine: InMemoryRestate, key: str, now: Callable[[], float], channel: Channel) -> None:
         invocation = Invocation("inv_test", 0, [], b"", key)
         super().__init__(
             cast("VMWrapper", machine), cast("Any", None), invocation, {}, _nothing_sent, cast("Any", channel)

@@ -1,10 +1,10 @@
-"""A handler, tested without any server: Restate, Kafka and the clock are played in memory, the rest is the real code.
+"""Tests a handler without servers: Restate, Kafka and the clock are simulated in memory, the rest is the real code.
 
-    handler ── the SDK's contexts and futures ── `MemoryMachine` ◄── the real bridge ◄── results ── scripted worker
+    handler ── the SDK's contexts and futures ── `InMemoryRestate` ◄── the real bridge ◄── results ── scripted worker
        └── the real `Callbacks` ── broker in memory ── task topics ─────────────────────────────────────┘
 
 One thing happens at a time, driven by the handler's waiting: its steps, then what is sent, then what is answered; when
-nothing else can happen, time jumps to the next timer. So a time-out of a week takes no time, and each run is the same.
+nothing else can happen, time jumps to the next timer. So a timeout of a week takes no time, and each run is the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kallback.testing.errors import StuckHandlerError
 from kallback.testing.in_memory.bridge import memory_bridge
 from kallback.testing.in_memory.clock import START, VirtualTime
 from kallback.testing.in_memory.context import Channel, MemoryContext
-from kallback.testing.in_memory.restate_vm import MemoryMachine, Resources
+from kallback.testing.in_memory.restate import InMemoryRestate, Resources
 from kallback.testing.in_memory.scripted_worker import ScriptedWorker
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class HandlerTest(StartStop):
             self.broker.create_topic(topic, largest=_LARGEST)
         self.callbacks: Final = Callbacks(self._settings, producer=MemoryProducer(self.broker), clock=self._now)
         self._calls: Final[dict[tuple[str, str], Callable[[bytes], bytes]]] = {}
-        self._machine: MemoryMachine | None = None
+        self._machine: InMemoryRestate | None = None
         self._trouble: Exception | None = None
         self._changed = asyncio.Event()
         self._bridge: Final = memory_bridge(
@@ -104,10 +104,10 @@ class HandlerTest(StartStop):
         Raises:
             TerminalError: the handler's own, those of tasks among them.
             StuckHandlerError: the handler waits for what can never happen.
-            NotPlayedError: the handler uses what is not played here.
+            NotSimulatedError: the handler uses something that is not simulated here.
         """
         self._trouble = None
-        machine = self._machine = MemoryMachine(Resources(self._time, self._calls, self.state, self.sent))
+        machine = self._machine = InMemoryRestate(Resources(self._time, self._calls, self.state, self.sent))
         if cancel_after is not None:
             self._time.after(cancel_after.total_seconds(), machine.cancel)
         context = MemoryContext(machine, key, self._now, Channel(self._step, self._changed.set))
@@ -118,7 +118,7 @@ class HandlerTest(StartStop):
             if self._trouble is not None:  # also if the handler caught it
                 raise self._trouble
 
-    async def play_on(self) -> None:
+    async def run_pending(self) -> None:
         """Let everything happen that is still to come: answers that are late for their handler."""
         while await self._one():
             pass

@@ -63,7 +63,7 @@ class Script(Generic[Request, Result]):
 
     def completes(self, result: Result, *, after: timedelta = _NOW, times: int = 1) -> Self:
         """Answer with a result; `after` so long a time, and `times` 2 for a duplicate."""
-        return self.does(lambda _: result, after=after, times=times)
+        return self.answers(lambda _: result, after=after, times=times)
 
     def fails(self, failure: TaskFailure, *, after: timedelta = _NOW, times: int = 1) -> Self:
         """Answer with a failure."""
@@ -71,9 +71,9 @@ class Script(Generic[Request, Result]):
         def fail(_: Request) -> Result:
             raise failure
 
-        return self.does(fail, after=after, times=times)
+        return self.answers(fail, after=after, times=times)
 
-    def does(self, work: Callable[[Request], Result], *, after: timedelta = _NOW, times: int = 1) -> Self:
+    def answers(self, work: Callable[[Request], Result], *, after: timedelta = _NOW, times: int = 1) -> Self:
         """Answer with what a function of the request returns or raises; it is called once for each task."""
         return self._add(TaskFunction(self._task_type, work, Kind.THREAD, takes_context=False), after, times)
 
@@ -81,7 +81,7 @@ class Script(Generic[Request, Result]):
         """Answer with what the registered function of a real worker comes to, as `run_task` runs it."""
         return self._add(worker.function_of(self._task_type), after, times)
 
-    def stays_silent(self) -> Self:
+    def never_answers(self) -> Self:
         """Take the task and never answer."""
         self._answers.append(_Answer())
         return self

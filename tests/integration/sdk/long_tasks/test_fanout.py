@@ -82,7 +82,7 @@ def first(callbacks: Any, handles: Any) -> Any:
 
 
 async def test_many_tasks_are_two_steps_and_one_timer(world: Any) -> None:
-    """However many: one mint, one publish; their ids and awakeables differ, their deadline is one."""
+    """However many: one step creates, one publishes; their ids and awakeables differ, their deadline is one."""
     async with world.invoked(cooking(world, gather)) as invocation:
         tasks = await all_tasks(world)
         for dish, task in tasks.items():

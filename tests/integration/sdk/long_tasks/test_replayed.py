@@ -46,7 +46,7 @@ async def suspended(world: Any, invocation: str) -> None:
 
 
 async def test_attempts_are_replayed_as_they_were(world: Any, bridge: Any) -> None:
-    """A failure, a time-out, a result: three attempts, each of them replayed several times."""
+    """A failure, a timeout, a result: three attempts, each of them replayed several times."""
     kind, entries = (
         world.kind(retry=SOON, heartbeat_every=timedelta(seconds=30), attempt_timeout=timedelta(seconds=1)),
         [],

@@ -188,11 +188,11 @@ async def test_an_attempt_that_kafka_never_took_does_not_count(make_world: Any, 
 
 
 async def test_a_type_without_limits_journals_what_it_always_did(world: Any) -> None:
-    """Input, timer, mint, publish, output: nobody pays for what he does not ask for."""
+    """Input, timer, create task, publish, output: a task type without limits costs nothing more."""
     async with world.invoked(calling(world)) as invocation:
         await world.complete(await world.task(), b'{"shelf": "B3"}')
         await invocation.result()
-        assert await commands(world, invocation) == ["Input", "Sleep", "Run mint", "Run publish", "Output"]
+        assert await commands(world, invocation) == ["Input", "Sleep", "Run create", "Run publish", "Output"]
 
 
 async def test_a_failure_without_a_policy_journals_what_it_always_did(world: Any) -> None:
@@ -200,7 +200,7 @@ async def test_a_failure_without_a_policy_journals_what_it_always_did(world: Any
     async with world.invoked(calling(world)) as invocation:
         await world.fail(await world.task(), BROKEN)
         await invocation.result()
-        assert await commands(world, invocation) == ["Input", "Sleep", "Run mint", "Run publish", "Output"]
+        assert await commands(world, invocation) == ["Input", "Sleep", "Run create", "Run publish", "Output"]
 
 
 async def commands(world: Any, invocation: Any) -> list[str]:

@@ -17,7 +17,7 @@ from restate.vm import (
 )
 
 from kallback.testing.in_memory.clock import VirtualTime
-from kallback.testing.in_memory.restate_vm import MemoryMachine, Resources
+from kallback.testing.in_memory.restate import InMemoryRestate, Resources
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def time() -> VirtualTime:
 
 
 @pytest.fixture
-def machine(time: VirtualTime) -> MemoryMachine:
+def machine(time: VirtualTime) -> InMemoryRestate:
     """Of one invocation."""
-    return MemoryMachine(Resources(time, {}, {}, []))
+    return InMemoryRestate(Resources(time, {}, {}, []))
 
 
-def test_the_first_completion_counts(machine: MemoryMachine) -> None:
+def test_the_first_completion_counts(machine: InMemoryRestate) -> None:
     """Before it is taken and after."""
     _, handle = machine.sys_awakeable()
     machine.complete(handle, b"1")
@@ -43,7 +43,7 @@ def test_the_first_completion_counts(machine: MemoryMachine) -> None:
     assert (machine.is_completed(handle), machine.take_notification(handle)) == (False, NOT_READY)
 
 
-def test_first_and_all_are_told_apart(machine: MemoryMachine) -> None:
+def test_first_and_all_are_told_apart(machine: InMemoryRestate) -> None:
     """One of two is enough for the first, not for all."""
     (_, one), (_, two) = machine.sys_awakeable(), machine.sys_awakeable()
     both = [SingleUnresolvedFuture(one), SingleUnresolvedFuture(two)]
@@ -53,7 +53,7 @@ def test_first_and_all_are_told_apart(machine: MemoryMachine) -> None:
     assert machine.do_progress(AllCompletedUnresolvedFuture(list(both))) is DO_PROGRESS_WAIT_EXTERNAL_PROGRESS
 
 
-def test_a_cancellation_is_heard_once_and_before_all_else(machine: MemoryMachine) -> None:
+def test_a_cancellation_is_heard_once_and_before_all_else(machine: InMemoryRestate) -> None:
     """What is awaited next works again."""
     _, handle = machine.sys_awakeable()
     machine.complete(handle, b"")
@@ -64,7 +64,7 @@ def test_a_cancellation_is_heard_once_and_before_all_else(machine: MemoryMachine
     assert heard == [DO_PROGRESS_CANCEL_SIGNAL_RECEIVED, DO_PROGRESS_ANY_COMPLETED]
 
 
-def test_a_step_is_begun_once_and_when_it_is_awaited(machine: MemoryMachine) -> None:
+def test_a_step_is_begun_once_and_when_it_is_awaited(machine: InMemoryRestate) -> None:
     """Not because something else is waited for."""
     step, other = machine.sys_run("step").handle, machine.sys_run("other").handle
 
@@ -75,7 +75,7 @@ def test_a_step_is_begun_once_and_when_it_is_awaited(machine: MemoryMachine) -> 
     assert not machine.is_completed(other)
 
 
-def test_timers_are_due_in_their_order(machine: MemoryMachine, time: VirtualTime) -> None:
+def test_timers_are_due_in_their_order(machine: InMemoryRestate, time: VirtualTime) -> None:
     """Time jumps from one to the next."""
     late, soon = machine.sys_sleep(60_000), machine.sys_sleep(1_000)
 
@@ -83,7 +83,7 @@ def test_timers_are_due_in_their_order(machine: MemoryMachine, time: VirtualTime
     assert (time.jump(), machine.is_completed(late), time.jump()) == (True, True, False)
 
 
-def test_awakeable_ids_look_like_restates(machine: MemoryMachine) -> None:
+def test_awakeable_ids_look_like_restates(machine: InMemoryRestate) -> None:
     """And no two are alike, in this test or the next."""
     names = {machine.sys_awakeable()[0] for _ in range(20)}
 

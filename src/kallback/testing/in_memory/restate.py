@@ -1,10 +1,10 @@
-"""Restate's state machine, played in memory: it stands where the SDK has its native one.
+"""An in-memory Restate: it replaces the native state machine of the SDK.
 
-Everything above it is the SDK's own code: contexts, durable futures, `select`, `gather`, `wait_completed`. The machine
-keeps what each handle came to. There is no journal and no replay: a handler runs once, from its start to its end, so a
-handler that is not deterministic is not found out here.
+Everything above it is the SDK's own code: contexts, durable futures, `select`, `gather`, `wait_completed`. The state
+machine keeps the result of each handle. There is no journal and no replay: a handler runs once, from its start to its
+end, so a handler that is not deterministic is not detected here.
 
-What is not played raises `NotPlayedError`, by the name of the machine's call.
+A call that is not simulated raises `NotSimulatedError` with the name of the call.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from restate.vm import (
 )
 
 from kallback.protocol import MONITOR
-from kallback.testing.errors import NotPlayedError
+from kallback.testing.errors import NotSimulatedError
 from kallback.testing.in_memory.clock import VirtualTime
 
 Calls = dict[tuple[str, str], Callable[[bytes], bytes]]
@@ -63,7 +63,7 @@ class CallHandles(NamedTuple):
     invocation_id_handle: int
 
 
-class MemoryMachine:
+class InMemoryRestate:
     """The machine of one invocation; the names of its methods are the SDK's (`restate.vm.VMWrapper`)."""
 
     def __init__(self, resources: Resources) -> None:
@@ -80,7 +80,9 @@ class MemoryMachine:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise NotPlayedError(f"the handler test does not play {name.removeprefix('sys_')}: test it on a real Restate")
+        raise NotSimulatedError(
+            f"the handler test does not simulate {name.removeprefix('sys_')}: test it on a real Restate"
+        )
 
     # What the test does.
 
@@ -190,7 +192,9 @@ class MemoryMachine:
             return handles
         answer = self._resources.calls.get((service, handler))
         if answer is None:
-            raise NotPlayedError(f"the handler calls {service}/{handler}: say what that answers with test.on_call(...)")
+            raise NotSimulatedError(
+                f"the handler calls {service}/{handler}: say what that answers with test.on_call(...)"
+            )
         self.complete(handles.result_handle, answer(parameter))
         return handles
 
@@ -218,7 +222,9 @@ class MemoryMachine:
 
     def _awakeable(self, name: str) -> int:
         if name not in self.awakeables:
-            raise NotPlayedError("the handler completes an awakeable of another invocation: test it on a real Restate")
+            raise NotSimulatedError(
+                "the handler completes an awakeable of another invocation: test it on a real Restate"
+            )
         return self.awakeables[name]
 
     def _try_again(self, handle: int, failure: Failure, most: int | None) -> None:

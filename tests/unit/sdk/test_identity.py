@@ -8,25 +8,32 @@ import pytest
 
 from kallback.protocol import TaskId, TaskType
 from kallback.sdk import UNSET, TaskNotSent
-from kallback.sdk.journal.mint import Minted, MintedMany, dispatch_at, limits_attempts, timeout_of, trace_context
+from kallback.sdk.journal.identity import (
+    TaskIdentities,
+    TaskIdentity,
+    attempt_times_at,
+    limits_attempts,
+    timeout_of,
+    trace_context,
+)
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HOUR = timedelta(hours=1)
 
 
-def test_the_task_types_time_out_is_the_default() -> None:
+def test_the_task_types_timeout_is_the_default() -> None:
     """`UNSET` takes what the task type says."""
     assert timeout_of("prepare", HOUR, UNSET) == HOUR
 
 
 @pytest.mark.parametrize("given", [None, timedelta(seconds=1)])
-def test_the_callers_time_out_wins(given: timedelta | None) -> None:
+def test_the_callers_timeout_wins(given: timedelta | None) -> None:
     """None, once written, means for ever."""
     assert timeout_of("prepare", HOUR, given) == given
 
 
 @pytest.mark.parametrize("given", [timedelta(0), timedelta(seconds=-1)])
-def test_a_time_out_must_be_longer_than_nothing(given: timedelta) -> None:
+def test_a_timeout_must_be_longer_than_nothing(given: timedelta) -> None:
     """The sentence says what to give instead."""
     with pytest.raises(TaskNotSent, match="longer than 0, or None"):
         timeout_of("prepare", HOUR, given)
@@ -58,15 +65,15 @@ def kind(**limits: timedelta) -> TaskType[str, str]:
 def test_an_attempt_ends_with_its_task_at_the_latest() -> None:
     """The earlier of the two deadlines."""
     limited = kind(attempt_timeout=timedelta(seconds=10))
-    assert dispatch_at(1_000, limited, 60_000).deadline_ms == 11_000
-    assert dispatch_at(1_000, limited, 5_000).deadline_ms == 5_000
-    assert dispatch_at(1_000, limited, None).deadline_ms == 11_000
-    assert dispatch_at(1_000, kind(), None).deadline_ms is None
+    assert attempt_times_at(1_000, limited, 60_000).deadline_ms == 11_000
+    assert attempt_times_at(1_000, limited, 5_000).deadline_ms == 5_000
+    assert attempt_times_at(1_000, limited, None).deadline_ms == 11_000
+    assert attempt_times_at(1_000, kind(), None).deadline_ms is None
 
 
 def test_an_attempt_must_start_in_time() -> None:
     """So long after its own dispatch."""
-    assert dispatch_at(1_000, kind(start_timeout=timedelta(seconds=3)), None).start_by_ms == 4_000
+    assert attempt_times_at(1_000, kind(start_timeout=timedelta(seconds=3)), None).start_by_ms == 4_000
 
 
 @pytest.mark.parametrize("limit", ["attempt_timeout", "start_timeout", "heartbeat_every"])
@@ -78,5 +85,5 @@ def test_only_limits_need_a_time_of_dispatch(limit: str) -> None:
 
 def test_many_mints_share_all_but_the_id() -> None:
     """One deadline, one trace."""
-    many = MintedMany([TaskId("A" * 16), TaskId("B" * 16)], Minted(TaskId("A" * 16), 5, TRACE))
-    assert many.each() == [Minted(TaskId("A" * 16), 5, TRACE), Minted(TaskId("B" * 16), 5, TRACE)]
+    many = TaskIdentities([TaskId("A" * 16), TaskId("B" * 16)], TaskIdentity(TaskId("A" * 16), 5, TRACE))
+    assert many.each() == [TaskIdentity(TaskId("A" * 16), 5, TRACE), TaskIdentity(TaskId("B" * 16), 5, TRACE)]

@@ -1,7 +1,7 @@
-"""The journaled step *mint*: what of a task is random or read from a clock, drawn once.
+"""The journaled step *create task*: draws the task id, the deadline and the trace context once.
 
-It is a step of its own, before the one that publishes: that one can run twice when the process dies between
-Kafka's acknowledgement and the journal's, and both copies must be byte-identical.
+It is a step of its own, before the step that publishes. The publishing step runs twice when the process dies between
+Kafka's acknowledgement and the journal's, and both records must be byte-identical.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""As a time-out: the one of the task type. (None means: wait for ever.)"""
+"""As a timeout: use the one of the task type. (None means: wait without a deadline.)"""
 
 Timeout = timedelta | None | Unset
 
 
-class Dispatch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When one attempt was sent, and what follows from that. Only for task types that limit their attempts.
+class AttemptTimes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When one attempt was sent, and the limits that follow from it. Only for task types that limit their attempts.
 
     Attributes:
-        at_ms: epoch milliseconds, as the others.
-        deadline_ms: of this attempt, never after the task's; None when it may last for ever.
-        start_by_ms: until when a worker must have started it; None for no matter when.
+        at_ms: epoch milliseconds, as all times here.
+        deadline_ms: of this attempt, never after the task's; None for no deadline.
+        start_by_ms: a worker must start the attempt before this time; None for no limit.
     """
 
     at_ms: int
@@ -54,11 +54,11 @@ class Dispatch(msgspec.Struct, frozen=True, omit_defaults=True):
     start_by_ms: int | None = None
 
 
-class Minted(msgspec.Struct, frozen=True, omit_defaults=True):
+class TaskIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     """What all attempts of one task share, and when the first one was sent.
 
     Attributes:
-        deadline_ms: epoch milliseconds; None when the caller waits for ever.
+        deadline_ms: epoch milliseconds; None when the caller waits without a deadline.
         traceparent: W3C trace context, with `tracestate`, if the invocation carries one.
         first: of attempt 1, for task types that limit their attempts.
     """
@@ -67,100 +67,104 @@ class Minted(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int | None = None
     traceparent: str | None = None
     tracestate: str | None = None
-    first: Dispatch | None = None
+    first: AttemptTimes | None = None
 
 
-class MintedMany(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What many tasks share that start together, and the id of each."""
+class TaskIdentities(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The task ids of tasks that start together, and what these tasks share."""
 
     task_ids: list[TaskId]
-    shared: Minted
+    shared: TaskIdentity
 
-    def each(self) -> list[Minted]:
-        """One for each task."""
+    def each(self) -> list[TaskIdentity]:
+        """One identity for each task."""
         return [msgspec.structs.replace(self.shared, task_id=task_id) for task_id in self.task_ids]
 
 
 @dataclass(frozen=True, slots=True)
-class Mint:
-    """Draws what a task needs; the sources are given, so that tests decide them.
+class IdentitySource:
+    """Creates task identities in journaled steps. Clock and randomness are injected for tests.
 
     Attributes:
         clock: seconds since the epoch.
-        random_bytes: as many unguessable bytes as asked for.
+        random_bytes: returns the requested number of unguessable bytes.
     """
 
     clock: Clock
     random_bytes: RandomBytes
 
-    def draw(
+    def create(
         self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None
-    ) -> RestateDurableFuture[Minted]:
+    ) -> RestateDurableFuture[TaskIdentity]:
         """Issue the step for one task."""
 
-        async def mint() -> Minted:  # Restate runs a plain function in a thread, which costs more than this
-            return self._minted(ctx, task_type, timeout)
+        async def create() -> (
+            TaskIdentity
+        ):  # a coroutine function: Restate runs a plain function in a thread, which costs more
+            return self._identity(ctx, task_type, timeout)
 
-        return ctx.run_typed(f"mint {task_type.name}", mint, RunOptions(serde=StepSerde[Minted](Minted)))
+        options = RunOptions(serde=StepSerde[TaskIdentity](TaskIdentity))
+        return ctx.run_typed(f"create task {task_type.name}", create, options)
 
-    def draw_many(
+    def create_many(
         self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None, count: int
-    ) -> RestateDurableFuture[MintedMany]:
+    ) -> RestateDurableFuture[TaskIdentities]:
         """Issue one step for many tasks."""
 
-        async def mint() -> MintedMany:
-            shared = self._minted(ctx, task_type, timeout)
+        async def create() -> TaskIdentities:
+            shared = self._identity(ctx, task_type, timeout)
             others = [task_id_of(self.random_bytes(_RANDOM_BYTES)) for _ in range(count - 1)]
-            return MintedMany([shared.task_id, *others], shared)
+            return TaskIdentities([shared.task_id, *others], shared)
 
-        return ctx.run_typed(
-            f"mint {count} {task_type.name}", mint, RunOptions(serde=StepSerde[MintedMany](MintedMany))
-        )
+        options = RunOptions(serde=StepSerde[TaskIdentities](TaskIdentities))
+        return ctx.run_typed(f"create {count} tasks {task_type.name}", create, options)
 
-    def _minted(self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None) -> Minted:
+    def _identity(self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None) -> TaskIdentity:
         request = ctx.request()
         traceparent, tracestate = trace_context(request.attempt_headers, request.headers)
         now = self.clock()
         deadline_ms = None if timeout is None else int((now + timeout.total_seconds()) * 1000)
-        return Minted(
+        return TaskIdentity(
             task_id=task_id_of(self.random_bytes(_RANDOM_BYTES)),
             deadline_ms=deadline_ms,
             traceparent=traceparent,
             tracestate=tracestate,
-            first=dispatch_at(int(now * 1000), task_type, deadline_ms) if limits_attempts(task_type) else None,
+            first=attempt_times_at(int(now * 1000), task_type, deadline_ms) if limits_attempts(task_type) else None,
         )
 
 
 def limits_attempts(task_type: TaskType[Any, Any]) -> bool:
-    """Whether something must be known of the time at which each attempt is sent."""
+    """Whether the limits of an attempt depend on the time at which it is sent."""
     return task_type.monitored or task_type.attempt_timeout is not None
 
 
-def dispatch_at(at_ms: int, task_type: TaskType[Any, Any], task_deadline_ms: int | None) -> Dispatch:
-    """An attempt that is sent now."""
+def attempt_times_at(at_ms: int, task_type: TaskType[Any, Any], task_deadline_ms: int | None) -> AttemptTimes:
+    """The limits of an attempt that is sent at this time."""
     ends = [task_deadline_ms, _after(at_ms, task_type.attempt_timeout)]
-    return Dispatch(
+    return AttemptTimes(
         at_ms,
         deadline_ms=min((end for end in ends if end is not None), default=None),
         start_by_ms=_after(at_ms, task_type.start_timeout),
     )
 
 
-def dispatch_step(
-    ctx: Context, clock: Clock, task_type: TaskType[Any, Any], minted: Minted, attempt: Attempt
-) -> RestateDurableFuture[Dispatch]:
+def attempt_times_step(
+    ctx: Context, clock: Clock, task_type: TaskType[Any, Any], identity: TaskIdentity, attempt: Attempt
+) -> RestateDurableFuture[AttemptTimes]:
     """Issue the step that draws the times of a later attempt."""
 
-    async def mint() -> Dispatch:
-        return dispatch_at(int(clock() * 1000), task_type, minted.deadline_ms)
+    async def create() -> AttemptTimes:
+        return attempt_times_at(int(clock() * 1000), task_type, identity.deadline_ms)
 
     return ctx.run_typed(
-        f"mint {task_type.name} attempt {attempt}", mint, RunOptions(serde=StepSerde[Dispatch](Dispatch))
+        f"create task {task_type.name} attempt {attempt}",
+        create,
+        RunOptions(serde=StepSerde[AttemptTimes](AttemptTimes)),
     )
 
 
 def milliseconds(length: timedelta | None) -> int | None:
-    """A length of time as it travels."""
+    """A duration as it travels."""
     return None if length is None else int(length.total_seconds() * 1000)
 
 
@@ -170,20 +174,20 @@ def _after(at_ms: int, limit: timedelta | None) -> int | None:
 
 
 def timeout_of(task_type: str, default: timedelta | None, given: Timeout) -> timedelta | None:
-    """The time-out that holds for one task.
+    """The timeout of one task.
 
     Raises:
-        TaskNotSent: it is not longer than 0.
+        TaskNotSent: the timeout is not longer than 0.
     """
     timeout = default if isinstance(given, Unset) else given
     if timeout is not None and timeout <= timedelta(0):
-        detail = f"the time-out of {task_type} is {timeout}: give one longer than 0, or None to wait for ever"
+        detail = f"the timeout of {task_type} is {timeout}: give one longer than 0, or None to wait without a deadline"
         raise TaskNotSent(Problem(INVALID_TIMEOUT, BAD_REQUEST, detail), task_type=task_type)
     return timeout
 
 
 def trace_context(*sources: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """`traceparent` and `tracestate` of the first source that has a readable `traceparent`."""
+    """`traceparent` and `tracestate` of the first source with a valid `traceparent`."""
     for headers in sources:
         traceparent = headers.get("traceparent", "")
         if _TRACEPARENT.fullmatch(traceparent):
