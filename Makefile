@@ -7,6 +7,8 @@
 #   make bench         figures of this machine: the bridge beside the alternatives (BENCH="--full": takes longer)
 #   make lint types unit integration     the parts of it
 #   make test-containers  the integration tests on Kafka and Restate in containers (ON=tests/integration/sdk: some)
+#   make docs          the tests that hold README and docs to the code
+#   make dist          sdist and wheel, in dist/
 #   make test-compose     the helpers for containers, compose.yaml and compose.secured.yaml, as users run them
 #   make lock          pin the dependencies anew (after a change in pyproject.toml)
 #   make clean         remove what was built here (downloads stay in ~/.cache/kallback)
@@ -15,7 +17,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo bench chaos chaos-short test lint types unit integration test-containers test-compose lock clean setup servers
+.PHONY: help demo bench chaos chaos-short test lint types unit integration test-containers test-compose docs dist lock clean setup servers
 
 BIN := .venv/bin
 REPORTS := .cache/reports
@@ -48,6 +50,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	scripts/check-workflows
 
 types: setup
 	$(BIN)/mypy
@@ -75,6 +78,16 @@ test-compose: setup
 	@mkdir -p $(REPORTS)/containers
 	$(BIN)/pytest $(COMPOSE) --junitxml=$(REPORTS)/containers/compose.xml
 	@$(BIN)/python scripts/skipped.py $(REPORTS)/containers
+
+DOCS := tests/unit/test_docs.py tests/unit/protocol/test_readme.py tests/unit/settings/test_from_env.py \
+	tests/unit/testing/test_docs_testing.py tests/unit/cli/test_reasons.py tests/unit/deploy/test_access.py \
+	tests/unit/bridge/test_dashboard.py
+docs: setup
+	$(BIN)/pytest $(DOCS)
+
+dist: setup
+	rm -rf dist
+	$(BIN)/hatchling build
 
 setup: .venv/ready
 

@@ -1,0 +1,109 @@
+"""What README and the pages in docs/ name exists: files, links, metrics, variables, commands of make."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("benchmarks", "chaos", "dashboards", "deploy", "docs", "examples", "protocol", "scripts", "src", "tests")
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("protocol/**/*.md")]
+)
+CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which names what there was
+MADE = ("benchmarks/out/",)  # folders that exist after a run
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Source"]
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*[\w/]")
+METRIC = re.compile(r"\bkallback_(?:bridge|worker|sdk)_[a-z0-9_]+\b")
+VARIABLE = re.compile(r"\bKALLBACK_[A-Z0-9_]*[A-Z0-9]\b")
+MAKE = re.compile(r"(?:^|`|run: )make ((?:[a-z][a-z-]*(?: |$|`))+)", re.MULTILINE)
+
+
+def name_of(page: Path) -> str:
+    """A page as a reader of the failure knows it."""
+    return str(page.relative_to(ROOT))
+
+
+@cache
+def code() -> str:
+    """Everything that is run or deployed, as one text."""
+    files = [
+        path
+        for folder in ("src", "deploy", "dashboards", "scripts", "examples", "tests/integration", "tests/containers")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".json", ".yml", ".yaml", ""} and path.is_file()
+    ]
+    return "\n".join(path.read_text("utf-8") for path in [*files, *ROOT.glob("compose*.yaml"), ROOT / "Dockerfile"])
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings make, as code hosts derive them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def target_of(link: str, page: Path) -> tuple[Path, str] | None:
+    """The file and the anchor that a link leads to; None if it leads out of the repository."""
+    address, _, anchor = link.partition("#")
+    inside = re.fullmatch(rf"{re.escape(REPOSITORY)}/(?:blob|tree)/main/(.+)", address)
+    if inside:
+        return ROOT / inside[1], anchor
+    if "://" in address or address.startswith("mailto:"):
+        return None
+    return (page.parent / address if address else page), anchor
+
+
+def is_there(path: str) -> bool:
+    """Whether the repository has the file or folder; a glob needs one match."""
+    return path.startswith(MADE) or bool(list(ROOT.glob(path.rstrip("/"))))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link within the repository leads to a file, and its anchor to a heading."""
+    targets = [target for link in LINK.findall(page.read_text("utf-8")) if (target := target_of(link, page))]
+    missing = [str(path) for path, _ in targets if not path.exists()]
+    without = [f"{path}#{anchor}" for path, anchor in targets if anchor and anchor not in anchors(path)]
+    assert missing + without == []
+
+
+def test_links_of_the_readme_work_on_a_package_index() -> None:
+    """The README is shown elsewhere, too: none of its links is relative."""
+    links = LINK.findall((ROOT / "README.md").read_text("utf-8"))
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_files_that_are_named_exist(page: Path) -> None:
+    """Each path below a folder of the repository is a file or a folder there."""
+    text = re.sub(r"https?://\S+", "", page.read_text("utf-8"))
+    assert [path for path in PATH.findall(text) if not is_there(path)] == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_metrics_that_are_named_exist(page: Path) -> None:
+    """Each metric is in the code, whole or behind the prefix of its role; counters have a suffix more."""
+    named = {re.sub(r"_(total|bucket|sum|count|info)$", "", name) for name in METRIC.findall(page.read_text("utf-8"))}
+    unprefixed = {name: name.split("_", 2)[2] for name in named}
+    assert sorted(name for name in named if not re.search(rf"\b{unprefixed[name]}\b", code())) == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_variables_that_are_named_exist(page: Path) -> None:
+    """Each environment variable is read somewhere."""
+    assert sorted(name for name in set(VARIABLE.findall(page.read_text("utf-8"))) if name not in code()) == []
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted((ROOT / ".github").rglob("*.yml"))], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_targets_of_make_exist(page: Path) -> None:
+    """Each `make TARGET` is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    known = {word for line in targets for word in line.split()}
+    named = {word for words in MAKE.findall(page.read_text("utf-8")) for word in words.strip("` ").split()}
+    assert sorted(named - known) == []
