@@ -10,7 +10,7 @@ from chaos.faults import Outage
 from chaos.load import Placed
 from chaos.stage import Fall, Memory
 from chaos.work import Kind, Report
-from kallback.kafka import DeadLetter, Foreign, Record
+from kallback.kafka import DeadLetter, Record, UnknownEntry
 from kallback.protocol import Outcome
 
 Place = tuple[int, int]
@@ -94,7 +94,7 @@ class Evidence:
     attempts: Counter[int] = field(default_factory=Counter[int])
     results: Sequence[Result] = ()
     verdicts: Sequence[Verdict] = ()
-    letters: Sequence[DeadLetter | Foreign] = ()
+    letters: Sequence[DeadLetter | UnknownEntry] = ()
     progress: Sequence[Progress] = ()
     outages: Sequence[Outage] = ()
     falls: Sequence[Fall] = ()

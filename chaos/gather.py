@@ -16,7 +16,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from chaos.evidence import Progress, Result, Verdict
 from chaos.stage import Stage
 from chaos.work import GROUP, MARK, NUMBER, RUNS, WITNESSES, Kind, Report, long_work, work
-from kallback.kafka import ConfluentReader, DeadLetter, Foreign, Record, ReplayNote, read_entry
+from kallback.kafka import ConfluentReader, DeadLetter, Record, ReplayMarker, UnknownEntry, read_entry
 from kallback.protocol import Outcome
 from kallback.settings import Settings
 
@@ -61,10 +61,10 @@ def _verdict(record: Record) -> Verdict:
     return Verdict(place, Outcome(line["outcome"]), line.get("reason"))
 
 
-async def letters(settings: Settings) -> list[DeadLetter | Foreign]:
+async def letters(settings: Settings) -> list[DeadLetter | UnknownEntry]:
     """The dead-letter topic."""
     entries = map(read_entry, await read_topic(settings, settings.topics.dead_letters))
-    return [entry for entry in entries if not isinstance(entry, ReplayNote)]
+    return [entry for entry in entries if not isinstance(entry, ReplayMarker)]
 
 
 async def progress(settings: Settings) -> list[Progress]:

@@ -22,7 +22,7 @@ from typing import Final
 from chaos.plan import BRIDGES, SESSION_TIMEOUT
 from chaos.work import GRACE, LARGE_BYTES, foreign, long_work, work
 from kallback.kafka import create_topics
-from kallback.kafka.topics import Layout
+from kallback.kafka.topics import TopicLayout
 from kallback.settings import Settings
 from kallback.testing import Stack
 from kallback.testing.clients.restate import Admin, Ingress
@@ -107,7 +107,7 @@ class Stage:
 
     async def start(self) -> None:
         """Create the topics, start service, one bridge and the workers, register the service."""
-        layout = Layout(max_result_bytes=2 * LARGE_BYTES)
+        layout = TopicLayout(max_result_bytes=2 * LARGE_BYTES)
         await create_topics(
             self.settings.kafka, layout.specs(self.settings.topics, (work.topic, long_work.topic, foreign.topic))
         )

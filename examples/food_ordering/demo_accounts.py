@@ -9,7 +9,7 @@ from typing import Any
 from demo_board import Check
 from demo_rubbish import Fate, Place, source_of
 
-from kallback.kafka import DeadLetter, Foreign, Record, ReplayNote
+from kallback.kafka import DeadLetter, Record, ReplayMarker, UnknownEntry
 from kallback.kafka.dead_letters.reader import Entry
 
 _ORDINARY = ("delivered", "duplicate")
@@ -38,11 +38,11 @@ def account(results: Results, outcomes: Sequence[Mapping[str, Any]], fates: Mapp
 def bury(entries: Sequence[Entry], results: Results, fates: Mapping[Place, Fate]) -> Check:
     """Hold the dead-letter topic against what was to die: each once, for the right reason, whole, and none besides."""
     letters = [entry for entry in entries if isinstance(entry, DeadLetter)]
-    replayed = {letter for entry in entries if isinstance(entry, ReplayNote) for letter in entry.letters}
+    replayed = {letter for entry in entries if isinstance(entry, ReplayMarker) for letter in entry.letters}
     found = Counter((_source(letter), _death(letter.reason, replayed=letter.id in replayed)) for letter in letters)
     to_die = [(place, fate) for place, fate in fates.items() if fate.reason]
     expected = Counter((place, _death(fate.reason, replayed=fate.replayed)) for place, fate in to_die)
-    wrong = [f"not a dead letter: {entry.id}" for entry in entries if isinstance(entry, Foreign)]
+    wrong = [f"not a dead letter: {entry.id}" for entry in entries if isinstance(entry, UnknownEntry)]
     wrong += [f"not expected: {place} as {death}" for place, death in sorted((found - expected).elements())]
     wrong += [f"missing: {place} as {death}" for place, death in sorted((expected - found).elements())]
     for letter in letters:

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 
-from kallback.kafka import DeadLetter, Foreign, Headers, LetterId, Position, Record, ReplayNote
+from kallback.kafka import DeadLetter, DeadLetterId, Headers, Position, Record, ReplayMarker, UnknownEntry
 from kallback.kafka.dead_letters.reader import Entry
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
@@ -143,10 +143,10 @@ RESULTS = {(0, 0): result(0, b"a"), (0, 1): result(1, b"b"), (0, 2): result(2, b
 def letter(offset: int, reason: str = "unknown-key", value: bytes = b"b") -> DeadLetter:
     """The dead letter of a record of partition 0; it lies at the same offset."""
     source = Position("kallback.results", 0, offset)
-    return DeadLetter(LetterId(0, offset), reason, "", 0, 0, source, 0, "bridge", b"k", value, ())
+    return DeadLetter(DeadLetterId(0, offset), reason, "", 0, 0, source, 0, "bridge", b"k", value, ())
 
 
-NOTE = ReplayNote(frozenset({LetterId(0, 1)}), 0)
+NOTE = ReplayMarker(frozenset({DeadLetterId(0, 1)}), 0)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ NOTE = ReplayNote(frozenset({LetterId(0, 1)}), 0)
     [
         ([letter(1), NOTE], 0),
         ([letter(1), letter(1), NOTE], 1),
-        ([letter(1), NOTE, Foreign(LetterId(0, 9))], 1),
+        ([letter(1), NOTE, UnknownEntry(DeadLetterId(0, 9))], 1),
         ([letter(1, "wrong-tag"), NOTE], 2),
         ([letter(1, value=b"c"), NOTE], 2),
         ([letter(1), letter(0, "late", b"a"), NOTE], 1),

@@ -36,7 +36,7 @@ from kallback.bridge.pipeline.settler import Scribe, Settler
 from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
-from kallback.kafka import Consumer, DeadLetters, Standing
+from kallback.kafka import Consumer, DeadLetters, GroupStatus
 from kallback.lifecycle import StartStop
 from kallback.settings import Settings, named_log
 
@@ -86,7 +86,7 @@ class Bridge(StartStop):
             self._make_consumer, self._triage.take, self._room, self._shared, on_broken=self._broken
         )
         self._monitoring = Monitoring(
-            settings, parts, trust, self._shared, results=self._fetcher.standing, on_broken=self._broken
+            settings, parts, trust, self._shared, results=self._fetcher.group_status, on_broken=self._broken
         )
         self._running = AsyncExitStack()
         self._phase = Phase.STARTING
@@ -110,9 +110,9 @@ class Bridge(StartStop):
         """Where in its life it is."""
         return self._phase
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How it stands in its group; None while it has no consumer."""
-        return self._fetcher.standing()
+        return self._fetcher.group_status()
 
     def backlog(self) -> Backlog:
         """What is in flight, by age and partition."""

@@ -14,7 +14,7 @@ from kallback.bridge.dependencies import Parts
 from kallback.bridge.progress.consumed_marks import MarkKeeper
 from kallback.bridge.progress.forwarder import ProgressFeed
 from kallback.bridge.results.verify import Trust
-from kallback.kafka import Consumer, Standing
+from kallback.kafka import Consumer, GroupStatus
 from kallback.settings import Settings
 
 
@@ -33,7 +33,7 @@ class Monitoring:
         trust: Trust,
         shared: Shared,
         *,
-        results: Callable[[], Standing | None],
+        results: Callable[[], GroupStatus | None],
         on_broken: Callable[[Exception], None],
     ) -> None:
         topics = settings.topics
@@ -44,8 +44,8 @@ class Monitoring:
             return parts.progress_consumer(settings, shared.options)
 
         self._feed: Final = ProgressFeed(consumer, trust, self._watchers, shared, on_broken=on_broken)
-        standings = {topics.results: results, topics.progress: self._feed.standing}
-        self._marks: Final = MarkKeeper(standings, self._ends, self._watchers, shared)
+        statuses = {topics.results: results, topics.progress: self._feed.group_status}
+        self._marks: Final = MarkKeeper(statuses, self._ends, self._watchers, shared)
         self._running = AsyncExitStack()
 
     async def start(self) -> None:

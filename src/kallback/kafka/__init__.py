@@ -10,11 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.consumer import Consumer, ConsumerOptions, GroupProtocol, TopicReader
-from kallback.kafka.dead_letters.reader import DeadLetter, Foreign, LetterId, ReplayNote, read_entries, read_entry
-from kallback.kafka.dead_letters.replay import Lost, Replayer, ReplayOptions, ReplayReport, recover
+from kallback.kafka.dead_letters.reader import (
+    DeadLetter,
+    DeadLetterId,
+    ReplayMarker,
+    UnknownEntry,
+    read_entries,
+    read_entry,
+)
+from kallback.kafka.dead_letters.replay import MissingValue, Replayer, ReplayOptions, ReplayReport, recover
 from kallback.kafka.dead_letters.writer import DeadLetters
 from kallback.kafka.end_offsets import EndOffsets
-from kallback.kafka.group_status import PartitionStanding, Standing
+from kallback.kafka.group_status import GroupStatus, PartitionStatus
 from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
 from kallback.kafka.memory.end_offsets import MemoryEndOffsets
@@ -22,7 +29,7 @@ from kallback.kafka.memory.reader import MemoryReader
 from kallback.kafka.producer import Producer
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record, TopicPartition
 from kallback.kafka.topic_admin import check_topics, create_topics
-from kallback.kafka.topic_spec import Created, Differs, Existed, TopicFinding, TopicSpec
+from kallback.kafka.topics import Created, Differs, Existed, TopicFinding, TopicSpec
 
 if TYPE_CHECKING:
     from kallback.kafka.aiokafka.consumer import AiokafkaConsumer
@@ -57,34 +64,34 @@ __all__ = [
     "ConsumerOptions",
     "Created",
     "DeadLetter",
+    "DeadLetterId",
     "DeadLetters",
     "Differs",
     "EndOffsets",
     "Existed",
-    "Foreign",
     "GroupProtocol",
+    "GroupStatus",
     "Headers",
-    "LetterId",
-    "Lost",
     "MemoryBroker",
     "MemoryConsumer",
     "MemoryEndOffsets",
     "MemoryProducer",
     "MemoryReader",
+    "MissingValue",
     "OutgoingRecord",
-    "PartitionStanding",
+    "PartitionStatus",
     "Position",
     "Producer",
     "Record",
-    "ReplayNote",
+    "ReplayMarker",
     "ReplayOptions",
     "ReplayReport",
     "Replayer",
-    "Standing",
     "TopicFinding",
     "TopicPartition",
     "TopicReader",
     "TopicSpec",
+    "UnknownEntry",
     "check_topics",
     "create_topics",
     "find_record",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from types import TracebackType
 
-    from kallback.kafka.group_status import Standing
+    from kallback.kafka.group_status import GroupStatus
     from kallback.kafka.records import Record, TopicPartition
 
 
@@ -50,11 +50,12 @@ class ConsumerOptions:
             taken away. Default 10: well below the session time-out; the other members wait for as long.
         session_timeout: seconds without heartbeat after which the group gives this member's partitions away.
             Default 45, as Kafka's own: shorter ones throw members out when a laptop or a loop stalls.
-        held_records: records of one partition held back in the process before it is paused. Default 500.
-        held_bytes: the same in bytes of keys and values. Default 4 MiB.
-        notes: keep notes in the commit metadata: a record that was done out of order is not handed out again after a
-            crash, and each record says how often it was started. Default: none, for they cost a little per record and
-            commit, which pays where a record is minutes of work.
+        buffer_records: records of one partition held back in the process before it is paused. Default 500.
+        buffer_bytes: the same in bytes of keys and values. Default 4 MiB.
+        commit_metadata: write into the commit metadata which records above the commit position are done and how often
+            records were started. After a crash, a record that was done out of order is not handed out again, and
+            `Record.deliveries` counts. Default: off; it costs a little per record and commit, which pays where a
+            record is minutes of work.
     """
 
     group_instance_id: str | None = None
@@ -65,9 +66,9 @@ class ConsumerOptions:
     commit_interval: float = 1.0
     drain_timeout: float = 10.0
     session_timeout: float = 45.0
-    held_records: int = 500
-    held_bytes: int = 4 * 1024 * 1024
-    notes: bool = False
+    buffer_records: int = 500
+    buffer_bytes: int = 4 * 1024 * 1024
+    commit_metadata: bool = False
 
 
 @runtime_checkable
@@ -77,7 +78,7 @@ class Consumer(Protocol):
     Every method is called from the event loop that ran `start`, except `started` and `done`, which any thread may
     call. Records of one partition are handed out in order. Committed positions never pass a record that is handed
     out and not done; so after a crash every such record comes again. Records above it that are done come again, too,
-    unless the consumer keeps notes (`ConsumerOptions.notes`) and these fit into 3 KiB per partition.
+    unless the consumer keeps notes (`ConsumerOptions.commit_metadata`) and these fit into 3 KiB per partition.
 
     A partition that is taken away (rebalance): nothing more of it is handed out, its unfinished records get
     `drain_timeout` to become done, what is done is committed, then it goes. A record still unfinished then is
@@ -120,7 +121,7 @@ class Consumer(Protocol):
         From now on until `done`, each commit says so, and the record's next owner sees it in `Record.deliveries`. A
         start that is followed by the death of the process within `commit_interval` is missed, unless `commit` is
         awaited in between. Giving the partition up in good order (stop, rebalance) takes the start back. From any
-        thread, cheap; ignored for a record of an earlier assignment, and without `ConsumerOptions.notes`.
+        thread, cheap; ignored for a record of an earlier assignment, and without `ConsumerOptions.commit_metadata`.
         """
         ...
 
@@ -149,7 +150,7 @@ class Consumer(Protocol):
         """How many records are handed out and not done."""
         ...
 
-    def standing(self) -> Standing:
+    def group_status(self) -> GroupStatus:
         """How this member stands: lag, windows, rebalances, signs of life. For metrics and probes; cheap, no I/O."""
         ...
 

@@ -1,4 +1,4 @@
-"""Where topics end, asked of Kafka: the seam. Unlike the ends in `Standing`, these are of this very moment."""
+"""Where topics end, asked of Kafka: the seam. Unlike the ends in `GroupStatus`, these are of this very moment."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import msgspec
 from kallback.kafka.records import TopicPartition
 
 
-class PartitionStanding(msgspec.Struct, frozen=True):
+class PartitionStatus(msgspec.Struct, frozen=True):
     """One partition that the member owns.
 
     Attributes:
@@ -37,20 +37,20 @@ class PartitionStanding(msgspec.Struct, frozen=True):
         return max(0, self.end - self.position)
 
 
-class Standing(msgspec.Struct, frozen=True):
+class GroupStatus(msgspec.Struct, frozen=True):
     """One member of a group.
 
     Attributes:
         joined: the group has given this member its share, which may be empty, and has not taken it all back.
         rebalances: how often a share was given.
-        polled: when the client was last seen to make progress, as `time.monotonic()`.
+        last_poll: when the client was last seen to make progress, as `time.monotonic()`.
         partitions: what the member owns now.
     """
 
     joined: bool
     rebalances: int
-    polled: float
-    partitions: Mapping[TopicPartition, PartitionStanding]
+    last_poll: float
+    partitions: Mapping[TopicPartition, PartitionStatus]
 
     @property
     def lag(self) -> int | None:

@@ -19,7 +19,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         epoch: names the assignment of its partition under which it was handed out.
         deliveries: how often the record is started, this time included; more than once if processes that started it
-            died. Always 1 without `ConsumerOptions.notes`.
+            died. Always 1 without `ConsumerOptions.commit_metadata`.
     """
 
     topic: str

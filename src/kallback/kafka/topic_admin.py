@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.topic_spec import TopicFinding, TopicSpec
+from kallback.kafka.topics import TopicFinding, TopicSpec
 from kallback.protocol.errors import MissingExtraError, MissingTopicError
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
-"""How the topics want to be made: retention against time-outs, and dead letters that hold what results can hold."""
+"""How topics should be created: retention that outlives timeouts, and dead letters large enough for results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
-from kallback.kafka.topic_spec import TopicSpec
 from kallback.settings import Topics
 
 _SLACK: Final = timedelta(days=1)
@@ -15,8 +15,50 @@ _HEADER_ROOM: Final = 64 * 1024
 """Bytes that the `kallback-dead-*` headers may add to a dead letter."""
 
 
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it is wanted.
+
+    Attributes:
+        partitions: how many; default 3. It bounds how many members of a group work side by side.
+        replication: copies; -1, the default, means the cluster's own `default.replication.factor`.
+        config: topic options such as `retention.ms`, as texts; default none.
+    """
+
+    name: str
+    partitions: int = 3
+    replication: int = -1
+    config: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The topic was made as wanted."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Existed:
+    """The topic was there, as wanted."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """The topic was there, but not as wanted; nothing was changed."""
+
+    name: str
+    differences: tuple[str, ...]
+
+
+TopicFinding = Created | Existed | Differs
+"""What `create_topics` found or did, topic by topic."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class TopicLayout:
     """What decides how the topics are made.
 
     Attributes:

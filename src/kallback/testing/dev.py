@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from kallback.kafka import create_topics
-from kallback.kafka.topics import Layout
+from kallback.kafka.topics import TopicLayout
 from kallback.settings import KafkaSettings, Topics
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
 from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_stack
@@ -72,7 +72,7 @@ def _make_topics(stack: Stack, topics: Topics) -> None:
     if isinstance(stack.kafka, EmbeddedKafka):
         TopicFactory(stack.kafka).make(topics.all())
         return
-    asyncio.run(create_topics(KafkaSettings(stack.bootstrap_servers), Layout().specs(topics)))
+    asyncio.run(create_topics(KafkaSettings(stack.bootstrap_servers), TopicLayout().specs(topics)))
 
 
 def environment_lines(stack: Stack, topics: Topics) -> dict[str, str]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import ConsumerOptions, DeadLetters, Standing, TopicReader
+from kallback.kafka import ConsumerOptions, DeadLetters, GroupStatus, TopicReader
 from kallback.settings import Settings
 from kallback.workers.attempts.attempt import Lives
 from kallback.workers.attempts.heartbeats import Pulses
@@ -79,7 +79,7 @@ class Plan:
     @property
     def consumer(self) -> ConsumerOptions:
         """The consumer's options: what is held back is bounded per partition, so that no full type stops the others."""
-        options = dataclasses.replace(self.options.consumer, notes=True)
+        options = dataclasses.replace(self.options.consumer, commit_metadata=True)
         holds_back = self.limits or any(function.ordered for function in self.functions.values())
         if not holds_back or options.unfinished_records is not None:
             return options
@@ -147,9 +147,9 @@ class Session:
             return Phase.DRAINING
         return Phase.RUNNING if self.is_open else Phase.STARTING
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How it stands in its group; None before it has joined."""
-        return self._seat.standing() if self.is_open else None
+        return self._seat.group_status() if self.is_open else None
 
     def running(self) -> Running:
         """What runs now."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import Standing
+from kallback.kafka import GroupStatus
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
@@ -151,9 +151,9 @@ class Worker(StartStop):
         """How long its functions took since the last start, by task type."""
         return {} if self._session is None else self._session.durations
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How it stands in its group; None while it does not run."""
-        return None if self._session is None else self._session.standing()
+        return None if self._session is None else self._session.group_status()
 
     def running(self) -> Running:
         """What runs now."""

@@ -33,7 +33,7 @@ from kallback.kafka import (
     TopicPartition,
     TopicReader,
 )
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -217,8 +217,8 @@ class RealLab(Lab):
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing."""
         if isinstance(consumer, ConfluentConsumer):
-            consumer._owner._commits.begin = lambda *_, **__: None
-            consumer._owner._commits.make = lambda *_, **__: None
+            consumer._thread._commits.begin = lambda *_, **__: None
+            consumer._thread._commits.make = lambda *_, **__: None
         await super().crash(consumer)
 
     async def commits(self, group: str, topic: str) -> dict[int, Commit]:

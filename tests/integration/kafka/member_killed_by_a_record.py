@@ -18,7 +18,7 @@ async def main() -> None:
     """Take the first record, and die of it."""
     client, bootstrap, topic, group, instance_id = sys.argv[1:]
     kind = ConfluentConsumer if client == "confluent" else AiokafkaConsumer
-    options = ConsumerOptions(group_instance_id=instance_id, commit_interval=1000, notes=True)
+    options = ConsumerOptions(group_instance_id=instance_id, commit_interval=1000, commit_metadata=True)
     consumer = kind(KafkaSettings(bootstrap), [topic], group, options=options)
     await consumer.start()
     (record,) = await consumer.fetch(1, 60)

@@ -28,7 +28,7 @@ async def main() -> None:
             for record in await consumer.fetch(10, 0.1):
                 taken.add(record.partition)
                 say(f"taken {len(taken)}")
-            if any(held.revoking for held in list(consumer._owner.hand_over._held.values())):
+            if any(held.revoking for held in list(consumer._thread.buffer._partitions.values())):
                 say("giving away")
 
 

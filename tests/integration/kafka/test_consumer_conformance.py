@@ -107,8 +107,8 @@ async def test_the_timer_commits(lab: Lab) -> None:
     consumer = await lab.consumer(topic, group, dataclasses.replace(lab.quiet, commit_interval=0.05))
     first, _second = await lab.receive(consumer, 2)
     consumer.done(first)
-    hand_over = consumer._owner.hand_over if lab.kind == "confluent" else consumer._hand_over
-    await lab.until(lambda: not hand_over.commits(), "a commit by the timer")
+    buffer = consumer._thread.buffer if lab.kind == "confluent" else consumer._buffer
+    await lab.until(lambda: not buffer.commits(), "a commit by the timer")
     await lab.crash(consumer)
     assert lab.values(await lab.receive(await lab.consumer(topic, group), 1)) == ["b"]
 
@@ -159,7 +159,7 @@ async def test_a_full_window_stops_its_partition_only(lab: Lab) -> None:
         key = str(number).encode()
         by_partition.setdefault((await producer.send(OutgoingRecord(topic, b"probe", key))).partition, key)
     stuck, flowing = by_partition
-    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, window=60, held_records=8))
+    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, window=60, buffer_records=8))
     for record in await lab.receive(consumer, 50):
         consumer.done(record)
     for number in range(100):
@@ -187,7 +187,7 @@ async def test_records_that_nobody_takes_are_all_there_later(lab: Lab) -> None:
     topic = lab.topic(partitions=2)
     for key in ("x", "y"):
         await lab.send(topic, *(f"{key}{number}" for number in range(2000)), key=key)
-    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, held_records=50))
+    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, buffer_records=50))
     got = lab.values(await lab.receive(consumer, 1))
     await asyncio.sleep(0.5)  # time for the client to run into its limits
     got += lab.values(await lab.receive(consumer, 3999))
@@ -220,7 +220,7 @@ async def test_lag_is_what_is_not_done(lab: Lab) -> None:
     for record in records[:2]:
         consumer.done(record)
     await lab.until(lambda: lags(consumer) == [3], "a lag of 3")
-    (stands,) = consumer.standing().partitions.values()
+    (stands,) = consumer.group_status().partitions.values()
     assert (stands.position, stands.end, stands.window_used, stands.window) == (2, 5, 1, lab.quiet.window)
 
 
@@ -241,7 +241,7 @@ async def test_lag_grows_while_nobody_fetches(lab: Lab) -> None:
     """What is written while the caller is busy shows, though the client holds only so much."""
     topic = lab.topic()
     await lab.send(topic, "first")
-    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, held_records=5))
+    consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, buffer_records=5))
     await lab.receive(consumer, 1)
     await lab.send(topic, *map(str, range(100)))
     await lab.until(lambda: lags(consumer) == [101], "a lag of 101")
@@ -254,27 +254,27 @@ async def test_a_member_without_partitions_has_joined(lab: Lab) -> None:
     """More members than partitions: the spare one is a member, too; and rebalances are counted."""
     topic, group = lab.topic(), lab.new_group()
     members = [lab.new_consumer(topic, group, lab.quiet) for _ in range(2)]
-    assert not members[0].standing().joined
+    assert not members[0].group_status().joined
     for member in members:
         await lab._start(member)
     fetching = [asyncio.create_task(member.fetch(1, 30)) for member in members]
-    await lab.until(lambda: all(member.standing().joined for member in members), "two members")
+    await lab.until(lambda: all(member.group_status().joined for member in members), "two members")
     await lab.until(lambda: sum(len(member.assignment()) for member in members) == 1, "one owner")
-    assert all(member.standing().rebalances >= 1 for member in members)
+    assert all(member.group_status().rebalances >= 1 for member in members)
     for fetch in fetching:
         fetch.cancel()
     await members[0].stop()
-    assert not members[0].standing().joined
+    assert not members[0].group_status().joined
 
 
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)  # memory has nothing that could stop
 async def test_a_client_at_work_gives_signs_of_life(lab: Lab) -> None:
     """Without a record and without a fetch, the client's clock goes on."""
     consumer = await lab.consumer(lab.topic())
-    before = consumer.standing().polled
-    await lab.until(lambda: consumer.standing().polled > before, "a sign of life")
+    before = consumer.group_status().last_poll
+    await lab.until(lambda: consumer.group_status().last_poll > before, "a sign of life")
 
 
 def lags(consumer: Consumer) -> list[int | None]:
     """The lags of the partitions that a member owns."""
-    return [each.lag for each in consumer.standing().partitions.values()]
+    return [each.lag for each in consumer.group_status().partitions.values()]

@@ -15,8 +15,8 @@ from aiokafka import TopicPartition as ClientPartition
 from tests.integration.kafka.conftest import RealLab
 
 from kallback.kafka import GroupProtocol
-from kallback.kafka.offsets.commit_metadata import MAX_TEXT, Notes, decode, encode
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.commit_metadata import MAX_TEXT, CommitMetadata, decode, encode
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.settings import KafkaSettings
 from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
@@ -33,7 +33,7 @@ MEMBER = Path(__file__).with_name("member_killed_by_a_record.py")
 
 def noting(lab: Lab) -> ConsumerOptions:
     """Options with notes."""
-    return dataclasses.replace(lab.quiet, notes=True)
+    return dataclasses.replace(lab.quiet, commit_metadata=True)
 
 
 async def taken(lab: Lab, topic: str, group: str, count: int) -> tuple[Consumer, list[Record]]:
@@ -229,7 +229,7 @@ async def test_without_the_option_metadata_stays_empty(lab: Lab) -> None:
     """Nothing is written, and what others wrote is not read."""
     topic, group = lab.topic(), lab.new_group()
     await lab.send(topic, *"abc")
-    await lab.commit(group, topic, Commit(0, encode(0, Notes(((1, 2),), {0: 5}))))
+    await lab.commit(group, topic, Commit(0, encode(0, CommitMetadata(((1, 2),), {0: 5}))))
     consumer = await lab.consumer(topic, group)
     records = await lab.receive(consumer, 3)
     assert [record.deliveries for record in records] == [1, 1, 1]
@@ -248,9 +248,9 @@ async def test_the_timer_commits_notes_and_then_rests(lab: Lab) -> None:
     consumer = await lab.consumer(topic, group, dataclasses.replace(noting(lab), commit_interval=0.05))
     (record,) = await lab.receive(consumer, 1)
     consumer.started(record)
-    hand_over = consumer._owner.hand_over if lab.kind == "confluent" else consumer._hand_over
-    await lab.until(lambda: not hand_over.commits(), "a commit by the timer")
-    assert decode(0, (await lab.commits(group, topic))[0].metadata) == Notes((), {0: 1})
+    buffer = consumer._thread.buffer if lab.kind == "confluent" else consumer._buffer
+    await lab.until(lambda: not buffer.commits(), "a commit by the timer")
+    assert decode(0, (await lab.commits(group, topic))[0].metadata) == CommitMetadata((), {0: 1})
 
 
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)

@@ -22,7 +22,7 @@ pytestmark = [
 
 def positions(consumer: Consumer) -> list[int | None]:
     """Where the member stands, partition by partition."""
-    return [each.position for _, each in sorted(consumer.standing().partitions.items())]
+    return [each.position for _, each in sorted(consumer.group_status().partitions.items())]
 
 
 async def stands_at_the_end(lab: RealLab, consumer: Consumer, topic: str) -> list[int]:
@@ -73,7 +73,9 @@ async def test_what_nobody_has_fetched_is_not_passed(lab: RealLab) -> None:
     topic = lab.topic()
     await lab.send(topic, *"abc")
     consumer = await lab.consumer(topic)
-    await lab.until(lambda: 3 in [each.end for each in consumer.standing().partitions.values()], "the end to be known")
+    await lab.until(
+        lambda: 3 in [each.end for each in consumer.group_status().partitions.values()], "the end to be known"
+    )
     assert positions(consumer) == [0]
     (record,) = await lab.receive(consumer, 1)
     assert positions(consumer) == [0]

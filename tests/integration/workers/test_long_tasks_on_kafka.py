@@ -20,22 +20,22 @@ from kallback.workers import TaskContext, Worker
 if TYPE_CHECKING:
     from tests.integration.workers.conftest import KafkaBench
 
-    from kallback.kafka import Standing
+    from kallback.kafka import GroupStatus
 
 pytestmark = pytest.mark.integration
 
 _SESSION = 6  # seconds, as of the bench's workers: the shortest that a broker allows
 
 
-def standing(worker: Worker) -> Standing:
+def group_status(worker: Worker) -> GroupStatus:
     """How the worker's consumer stands in its group."""
     assert worker._session is not None
-    return worker._session._seat.standing()
+    return worker._session._seat.group_status()
 
 
 def committed(worker: Worker) -> int:
     """How many records of its partitions the worker's group has settled."""
-    return sum(each.position or 0 for each in standing(worker).partitions.values())
+    return sum(each.position or 0 for each in group_status(worker).partitions.values())
 
 
 def alive(pid: int) -> bool:
@@ -63,7 +63,7 @@ async def test_blocking_for_longer_than_a_session_costs_no_rebalance(bench: Kafk
     await bench.send("next", b'"0"')
     async with worker:
         assert await bench.results(3) == ["asleep", "busy", "next"]
-        assert standing(worker).rebalances == 1
+        assert group_status(worker).rebalances == 1
         assert worker.counts.attached == 0
 
 
@@ -87,7 +87,7 @@ async def test_long_tasks_outlive_rebalances(bench: KafkaBench) -> None:
     async with workers[0]:
         await bench.until(lambda: len(runs) == 12, "all tasks to run")
         async with workers[1]:
-            await bench.until(lambda: standing(workers[1]).partitions, "the second worker to have a share")
+            await bench.until(lambda: group_status(workers[1]).partitions, "the second worker to have a share")
             gate.set()
             await bench.until(lambda: sum(each.counts.completed for each in workers) >= 12, "the results")
         await bench.until(lambda: committed(workers[0]) == 12, "all to be settled")

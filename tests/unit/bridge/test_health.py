@@ -35,7 +35,7 @@ async def test_the_life_of_a_bridge(world: Any) -> None:
 
         await look()
         async with bridge:
-            await eventually("the group", lambda: bridge.standing().joined)
+            await eventually("the group", lambda: bridge.group_status().joined)
             await look()
         await look()
     assert seen == [(200, 503, "starting"), (200, 200, "running"), (200, 503, "stopped")]

@@ -9,7 +9,7 @@ import pytest
 from kallback.bridge import BridgeOptions, Stats
 from kallback.bridge.observability.probes import Liveness, readiness
 from kallback.health import Phase
-from kallback.kafka import PartitionStanding, Standing, TopicPartition
+from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
 from kallback.protocol import Outcome
 
 
@@ -25,14 +25,14 @@ class Fake:
     lags: tuple[int | None, ...] = (3,)
     now: float = 0.0
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """One partition per lag; no consumer when nothing polls."""
         if self.polled is None:
             return None
         partitions = {
-            TopicPartition("results", number): PartitionStanding(0, lag, 0, 10) for number, lag in enumerate(self.lags)
+            TopicPartition("results", number): PartitionStatus(0, lag, 0, 10) for number, lag in enumerate(self.lags)
         }
-        return Standing(self.joined, 1, self.polled, partitions)
+        return GroupStatus(self.joined, 1, self.polled, partitions)
 
     def pass_time(self, seconds: float, liveness: Liveness, *, polling: bool = True) -> None:
         """Let time pass with a look every second."""

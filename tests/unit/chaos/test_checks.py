@@ -15,7 +15,7 @@ from chaos.stage import Fall, Memory
 from chaos.work import NEVER, End, How, Job, Kind, Report, right_end
 
 from kallback.kafka import DeadLetter, Position, Record
-from kallback.kafka.dead_letters.reader import LetterId
+from kallback.kafka.dead_letters.reader import DeadLetterId
 from kallback.protocol import Outcome
 
 KINDS = (Kind.PLAIN, Kind.FORGED, Kind.MALFORMED, Kind.LATE, Kind.DUPLICATED, Kind.SLOW)
@@ -45,7 +45,7 @@ def a_letter(result: Result, reason: str = "late") -> DeadLetter:
     """The dead letter of a record."""
     record = result.record
     source = Position(record.topic, record.partition, record.offset)
-    place = LetterId(0, record.offset)
+    place = DeadLetterId(0, record.offset)
     return DeadLetter(place, reason, "", 0, 0, source, 0, "bridges", record.key, record.value, record.headers)
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.kafka.offsets.commit_metadata import MAX_TEXT, NO_NOTES, Notes, decode, encode, merged
+from kallback.kafka.offsets.commit_metadata import MAX_TEXT, NO_METADATA, CommitMetadata, decode, encode, merged
 
 POSITIONS = st.integers(0, 2**50)
 
 
 @st.composite
-def noted(draw: st.DrawFn, size: int = 60, step: int = 2**20) -> tuple[int, Notes]:
+def noted(draw: st.DrawFn, size: int = 60, step: int = 2**20) -> tuple[int, CommitMetadata]:
     """A position and notes of what lies above it."""
     position = draw(POSITIONS)
     at, done = position, []
@@ -24,18 +24,18 @@ def noted(draw: st.DrawFn, size: int = 60, step: int = 2**20) -> tuple[int, Note
         at += first + length
     offsets = st.integers(position, position + step)
     deliveries = draw(st.dictionaries(offsets, st.integers(1, 50), max_size=size))
-    return position, Notes(tuple(done), deliveries)
+    return position, CommitMetadata(tuple(done), deliveries)
 
 
 @given(noted())
-def test_what_was_written_is_read(case: tuple[int, Notes]) -> None:
-    """Notes of an ordinary size come back as they were."""
+def test_what_was_written_is_read(case: tuple[int, CommitMetadata]) -> None:
+    """CommitMetadata of an ordinary size come back as they were."""
     position, notes = case
     assert decode(position, encode(position, notes)) == notes
 
 
 @given(noted(size=2000, step=300))
-def test_too_much_is_cut_cleanly(case: tuple[int, Notes]) -> None:
+def test_too_much_is_cut_cleanly(case: tuple[int, CommitMetadata]) -> None:
     """A text is never too long, and what it says is true: ranges from the lowest up, none in part."""
     position, notes = case
     text = encode(position, notes)
@@ -48,7 +48,7 @@ def test_too_much_is_cut_cleanly(case: tuple[int, Notes]) -> None:
 
 def test_a_text_is_filled_before_anything_is_left_out() -> None:
     """Every second offset done: two bytes each, until it is full."""
-    notes = Notes(tuple((at, at + 1) for at in range(1, 10_000, 2)))
+    notes = CommitMetadata(tuple((at, at + 1) for at in range(1, 10_000, 2)))
     text = encode(0, notes)
     assert MAX_TEXT - 4 < len(text) <= MAX_TEXT
     assert len(decode(0, text).done) == 1150
@@ -57,13 +57,13 @@ def test_a_text_is_filled_before_anything_is_left_out() -> None:
 def test_the_records_that_kill_most_often_are_kept() -> None:
     """Of more started records than fit, those with the most deliveries stay; so one is parked in the end."""
     deliveries = dict.fromkeys(range(3000), 1) | {2999: 4, 2500: 2}
-    read = decode(0, encode(0, Notes((), deliveries)))
+    read = decode(0, encode(0, CommitMetadata((), deliveries)))
     assert (read.deliveries[2999], read.deliveries[2500], read.deliveries[0]) == (4, 2, 1)
     assert 1000 < len(read.deliveries) < 3000
 
 
 @given(noted(), st.integers(0, 2**21))
-def test_what_the_position_has_passed_is_left_out(case: tuple[int, Notes], ahead: int) -> None:
+def test_what_the_position_has_passed_is_left_out(case: tuple[int, CommitMetadata], ahead: int) -> None:
     """Below the position everything is done anyway."""
     position, notes = case
     later = position + ahead
@@ -84,7 +84,7 @@ def test_no_text_raises(position: int, text: str | None) -> None:
 
 
 @given(noted(size=8), st.data())
-def test_a_cut_text_is_nothing_or_true(case: tuple[int, Notes], data: st.DataObject) -> None:
+def test_a_cut_text_is_nothing_or_true(case: tuple[int, CommitMetadata], data: st.DataObject) -> None:
     """Whoever shortens a text cannot make it say that an unfinished record is done."""
     position, notes = case
     text = encode(position, notes)
@@ -118,22 +118,22 @@ def test_a_cut_text_is_nothing_or_true(case: tuple[int, Notes], data: st.DataObj
 )
 def test_nonsense_is_no_notes(text: str | None, why: str) -> None:
     """Unknown, broken or hostile: as if nothing were written."""
-    assert decode(5, text) == NO_NOTES, why
+    assert decode(5, text) == NO_METADATA, why
 
 
 def test_a_bare_version_is_no_notes() -> None:
     """Not even the number of deliveries."""
-    assert decode(0, "1:") == NO_NOTES
+    assert decode(0, "1:") == NO_METADATA
 
 
 def test_nothing_to_say_is_no_text() -> None:
     """A partition in order leaves the metadata empty."""
-    assert encode(7, Notes(((1, 5),), {6: 2, 9: 0})) == ""
+    assert encode(7, CommitMetadata(((1, 5),), {6: 2, 9: 0})) == ""
 
 
 def test_the_format_is_what_version_1_says() -> None:
     """Golden: a successor of another release reads exactly this."""
-    notes = Notes(((102, 103), (105, 405)), {100: 1, 104: 300})
+    notes = CommitMetadata(((102, 103), (105, 405)), {100: 1, 104: 300})
     text = encode(100, notes)
     assert text == "1:AgABBKwCAgABqwI"
     assert decode(100, text) == notes
@@ -141,7 +141,7 @@ def test_the_format_is_what_version_1_says() -> None:
 
 def test_a_position_that_is_done_stays_done() -> None:
     """The record at the position may be done already: its predecessor was settled before it was handed out again."""
-    notes = Notes(((10, 12),))
+    notes = CommitMetadata(((10, 12),))
     assert decode(10, encode(10, notes)) == notes
 
 

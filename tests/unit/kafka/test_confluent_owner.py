@@ -1,4 +1,4 @@
-"""What the owner thread may do inside librdkafka's callbacks."""
+"""What the consumer thread may do inside librdkafka's callbacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.confluent.consumer_thread import Owner
+from kallback.kafka.confluent.consumer_thread import ConsumerThread
 from kallback.settings import KafkaSettings
 
 PARTITION = TopicPartition("results", 0)
@@ -29,22 +29,22 @@ class Recorder:
         self.asked.append("list_topics")
 
 
-async def owner_with_a_record_done() -> tuple[Owner, Recorder]:
+async def owner_with_a_record_done() -> tuple[ConsumerThread, Recorder]:
     """An owner, its thread not started, that has something to commit after every broker was away."""
-    owner = Owner(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
+    owner = ConsumerThread(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
     recorder: Any = Recorder()
     owner.consumer = recorder
-    (epoch,) = owner.hand_over.assign([PARTITION]).values()
-    owner.hand_over.put(PARTITION, [Record("results", 0, 7, 0, None, b"{}", (), epoch)])
-    owner.hand_over.done(*owner.hand_over.take(1))
-    owner.troubles.all_down = True
+    (epoch,) = owner.buffer.assign([PARTITION]).values()
+    owner.buffer.put(PARTITION, [Record("results", 0, 7, 0, None, b"{}", (), epoch)])
+    owner.buffer.done(*owner.buffer.take(1))
+    owner.errors.all_down = True
     return owner, recorder
 
 
 async def test_a_revocation_commits_and_asks_nothing_else() -> None:
     """A call that runs callbacks, made inside one, makes librdkafka's binding abort the process (exit code -6)."""
     owner, recorder = await owner_with_a_record_done()
-    revoked: Any = owner._revoked
+    revoked: Any = owner._partitions_revoked
     revoked(recorder, [ClientPartition("results", 0)])
     assert recorder.asked == ["commit"]
 

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from kallback.kafka import (
     DeadLetter,
+    DeadLetterId,
     DeadLetters,
-    Foreign,
-    LetterId,
     MemoryBroker,
     MemoryProducer,
     MemoryReader,
     OutgoingRecord,
     Position,
     Record,
-    ReplayNote,
+    ReplayMarker,
+    UnknownEntry,
     read_entries,
     read_entry,
 )
-from kallback.kafka.dead_letters.reader import REPLAYED, replay_note
+from kallback.kafka.dead_letters.reader import REPLAYED, replay_marker
 from kallback.protocol import KafkaUnavailableError
 
 TOPIC = "dead"
@@ -54,7 +54,7 @@ async def test_a_letter_is_read_back_as_it_was(broker: MemoryBroker) -> None:
     at = await bury(broker)
     (letter,) = await entries(broker)
     assert letter == DeadLetter(
-        LetterId(at.partition, 0), "late", "too late", 12_500, 20_000, Position("results", 3, 42), 1700, "bridge",
+        DeadLetterId(at.partition, 0), "late", "too late", 12_500, 20_000, Position("results", 3, 42), 1700, "bridge",
         b"\xff", b"v", HEADERS,
     )  # fmt: skip
 
@@ -69,8 +69,8 @@ async def test_a_letter_hides_what_it_carries(broker: MemoryBroker) -> None:
 
 async def test_a_replay_note_names_letters(broker: MemoryBroker) -> None:
     """What was replayed can be read back from the same topic."""
-    broker.append(replay_note(TOPIC, [LetterId(0, 1), LetterId(1, 7)], 99))
-    assert await entries(broker) == [ReplayNote(frozenset({LetterId(0, 1), LetterId(1, 7)}), 99)]
+    broker.append(replay_marker(TOPIC, [DeadLetterId(0, 1), DeadLetterId(1, 7)], 99))
+    assert await entries(broker) == [ReplayMarker(frozenset({DeadLetterId(0, 1), DeadLetterId(1, 7)}), 99)]
 
 
 async def test_an_empty_topic_has_no_entries(broker: MemoryBroker) -> None:
@@ -97,7 +97,7 @@ async def test_a_kafka_that_falls_silent_ends_the_reading(broker: MemoryBroker) 
 def test_a_garbled_note_is_foreign(body: bytes) -> None:
     """Anybody may write to a topic."""
     record = Record(TOPIC, 0, 5, 1, None, body, ((REPLAYED, b"1"),))
-    assert read_entry(record) == Foreign(LetterId(0, 5))
+    assert read_entry(record) == UnknownEntry(DeadLetterId(0, 5))
 
 
 @given(
@@ -115,25 +115,25 @@ def test_no_record_makes_reading_raise(facts: list[tuple[str, bytes | None]], va
     """Whatever the headers say, it is a letter, a note or foreign; numbers fit what Kafka's clients take."""
     headers = tuple((f"kallback-dead-{name}", text) for name, text in facts)
     entry = read_entry(Record(TOPIC, 0, 5, 1, None, value, headers))
-    assert isinstance(entry, DeadLetter | ReplayNote | Foreign)
+    assert isinstance(entry, DeadLetter | ReplayMarker | UnknownEntry)
     assert not isinstance(entry, DeadLetter) or entry.source.offset < 2**63
 
 
 def test_a_record_without_reason_is_foreign() -> None:
     """What kallback did not bury is not replayed."""
-    assert read_entry(Record(TOPIC, 0, 5, 1, None, b"v", ())) == Foreign(LetterId(0, 5))
+    assert read_entry(Record(TOPIC, 0, 5, 1, None, b"v", ())) == UnknownEntry(DeadLetterId(0, 5))
 
 
 @pytest.mark.parametrize("text", ["0:57", "12:0"])
 def test_an_id_is_read_as_it_is_shown(text: str) -> None:
     """What list shows, show and replay take."""
-    assert str(LetterId.parse(text)) == text
+    assert str(DeadLetterId.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "57", "0:", ":1", "0:-1", "0:1 ", "a:b", "٣:1", "0:" + "9" * 19])
 def test_another_text_is_no_id(text: str) -> None:
     """Partition, colon, offset; nothing around them."""
-    assert LetterId.parse(text) is None
+    assert DeadLetterId.parse(text) is None
 
 
 async def test_a_record_that_dies_again_does_not_grow(broker: MemoryBroker) -> None:

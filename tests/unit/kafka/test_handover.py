@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.offsets.buffer import HandOver
-from kallback.kafka.offsets.partition_notes import Commit
-from kallback.kafka.offsets.tracker import Settlement
+from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.record_buffer import RecordBuffer
+from kallback.kafka.offsets.tracker import DoneResult
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
@@ -31,9 +31,9 @@ def bell() -> Bell:
 
 
 @pytest.fixture
-def books(bell: Bell) -> HandOver:
-    """A hand-over that owns partitions A and B, with a window of 3."""
-    books = HandOver(ConsumerOptions(window=3, held_records=4, held_bytes=100), bell)
+def books(bell: Bell) -> RecordBuffer:
+    """A record buffer that owns partitions A and B, with a window of 3."""
+    books = RecordBuffer(ConsumerOptions(window=3, buffer_records=4, buffer_bytes=100), bell)
     books.assign([A, B])
     return books
 
@@ -43,14 +43,14 @@ def records(partition: TopicPartition, *offsets: int, epoch: int = 1, value: byt
     return [Record("t", partition.partition, each, 0, None, value, (), epoch) for each in offsets]
 
 
-def test_partitions_take_turns(books: HandOver) -> None:
+def test_partitions_take_turns(books: RecordBuffer) -> None:
     """A partition with much to give does not starve the other one."""
     books.put(A, records(A, 0, 1, 2))
     books.put(B, records(B, 0, 1, epoch=2))
     assert [record.partition for record in books.take(1) + books.take(1)] == [0, 1]
 
 
-def test_one_wake_up_per_batch(books: HandOver, bell: Bell) -> None:
+def test_one_wake_up_per_batch(books: RecordBuffer, bell: Bell) -> None:
     """Several puts before the caller looks ring once; after it looked, again."""
     books.put(A, records(A, 0))
     books.put(A, records(A, 1))
@@ -60,7 +60,7 @@ def test_one_wake_up_per_batch(books: HandOver, bell: Bell) -> None:
     assert bell.rung == 2
 
 
-def test_a_full_window_does_not_wake_but_its_opening_does(books: HandOver, bell: Bell) -> None:
+def test_a_full_window_does_not_wake_but_its_opening_does(books: RecordBuffer, bell: Bell) -> None:
     """A put into a full window stays silent; the `done` that makes room wakes the caller."""
     books.put(A, records(A, 0, 1, 2))
     first, *_ = books.take(10)
@@ -71,7 +71,7 @@ def test_a_full_window_does_not_wake_but_its_opening_does(books: HandOver, bell:
     assert [record.offset for record in books.take(10)] == [3]
 
 
-def test_room_made_for_a_caller_that_was_woken_stays_silent(books: HandOver, bell: Bell) -> None:
+def test_room_made_for_a_caller_that_was_woken_stays_silent(books: RecordBuffer, bell: Bell) -> None:
     """Between a wake-up and the next take a `done` need not ring; that take finds what it made room for."""
     books.put(A, records(A, 0, 1, 2, 3))
     first, *_ = books.take(10)
@@ -81,7 +81,7 @@ def test_room_made_for_a_caller_that_was_woken_stays_silent(books: HandOver, bel
     assert sorted((record.partition, record.offset) for record in books.take(10)) == [(0, 3), (1, 0)]
 
 
-def test_held_records_are_bounded_by_count_and_bytes(books: HandOver) -> None:
+def test_held_records_are_bounded_by_count_and_bytes(books: RecordBuffer) -> None:
     """Full at either bound, low at half of both."""
     books.put(A, records(A, 0, 1, 2, 3))
     books.put(B, records(B, 0, epoch=2, value=b"x" * 100))
@@ -92,16 +92,16 @@ def test_held_records_are_bounded_by_count_and_bytes(books: HandOver) -> None:
     assert books.is_low(A) or books.is_low(B)
 
 
-def test_what_is_going_is_neither_held_nor_handed_out(books: HandOver) -> None:
+def test_what_is_going_is_neither_held_nor_handed_out(books: RecordBuffer) -> None:
     """A partition that is taken away gives nothing more, also of what comes late."""
     books.put(A, records(A, 0, 1))
     books.stop_handing_out([A])
     books.put(A, records(A, 2))
     assert books.take(10) == []
-    assert books.hungry() == [B]
+    assert books.needing_records() == [B]
 
 
-def test_a_drain_ends_with_the_last_unfinished_record(books: HandOver) -> None:
+def test_a_drain_ends_with_the_last_unfinished_record(books: RecordBuffer) -> None:
     """The feeder is told when nothing of the going partitions is unfinished, once, and at once if so already."""
     drained: list[str] = []
     books.put(A, records(A, 0, 1))
@@ -116,27 +116,27 @@ def test_a_drain_ends_with_the_last_unfinished_record(books: HandOver) -> None:
     assert books.commits([A]) == {A: Commit(2)}
 
 
-def test_a_stale_done_counts_for_nothing(books: HandOver) -> None:
+def test_a_stale_done_counts_for_nothing(books: RecordBuffer) -> None:
     """A record of an earlier assignment settles nothing, though the partition is ours again."""
     books.put(A, records(A, 0))
     (record,) = books.take(1)
     books.forget([A])
-    assert books.done(record) is Settlement.STALE
+    assert books.done(record) is DoneResult.STALE
     epoch = books.assign([A])[A]
     books.put(A, records(A, 0, epoch=epoch))
     books.take(1)
-    assert books.done(record) is Settlement.STALE
+    assert books.done(record) is DoneResult.STALE
     assert books.commits() == {}
 
 
-def test_offsets_that_go_back_begin_anew(books: HandOver) -> None:
+def test_offsets_that_go_back_begin_anew(books: RecordBuffer) -> None:
     """After a topic was made anew, held records are handed out, but only the new ones count."""
     books.put(A, records(A, 100))
-    epoch = books.begin_anew(A)
+    epoch = books.restart(A)
     books.put(A, records(A, 0, epoch=epoch))
     old, new = books.take(10)
-    assert books.done(old) is Settlement.STALE
-    assert books.done(new) is Settlement.COUNTED
+    assert books.done(old) is DoneResult.STALE
+    assert books.done(new) is DoneResult.COUNTED
     assert books.commits() == {A: Commit(1)}
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.offsets.buffer import HandOver
-from kallback.kafka.offsets.partition_limit import Load
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_buffer import UnfinishedLimit
+from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.record_buffer import RecordBuffer
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
-def hand_over(**options: int) -> HandOver:
-    """A hand-over with these bounds, that owns partitions A (epoch 1) and B (epoch 2)."""
-    books = HandOver(ConsumerOptions(**options), lambda: None)  # type: ignore[arg-type] # counts only
+def buffer(**options: int) -> RecordBuffer:
+    """A record buffer with these bounds, that owns partitions A (epoch 1) and B (epoch 2)."""
+    books = RecordBuffer(ConsumerOptions(**options), lambda: None)  # type: ignore[arg-type] # counts only
     books.assign([A, B])
     return books
 
@@ -24,14 +24,14 @@ def records(partition: TopicPartition, count: int, *, epoch: int, value: bytes =
 
 def test_without_bounds_there_is_always_room() -> None:
     """The window alone bounds it then."""
-    load = Load(None, None)
+    load = UnfinishedLimit(None, None)
     load.add(10**12)
     assert load.room > 10**6
 
 
 def test_full_it_opens_again_at_three_quarters() -> None:
     """So that fetches stay batches."""
-    load = Load(8, None)
+    load = UnfinishedLimit(8, None)
     for _ in range(8):
         load.add(1)
     rooms = [load.room]
@@ -43,7 +43,7 @@ def test_full_it_opens_again_at_three_quarters() -> None:
 
 def test_a_record_larger_than_the_bound_is_handed_out_alone() -> None:
     """No bound stops a partition for ever."""
-    books = hand_over(unfinished_bytes=10)
+    books = buffer(unfinished_bytes=10)
     books.put(A, records(A, 2, epoch=1, value=b"x" * 100))
     (first,) = books.take(10)
     assert books.take(10) == []
@@ -53,7 +53,7 @@ def test_a_record_larger_than_the_bound_is_handed_out_alone() -> None:
 
 def test_a_full_partition_leaves_the_others_alone() -> None:
     """None of A's records becomes done, all of B's are handed out."""
-    books = hand_over(unfinished_records=3)
+    books = buffer(unfinished_records=3)
     books.put(A, records(A, 10, epoch=1))
     books.put(B, records(B, 10, epoch=2))
     for _ in range(10):
@@ -66,7 +66,7 @@ def test_a_full_partition_leaves_the_others_alone() -> None:
 def test_a_partition_that_is_full_wakes_nobody_until_there_is_room() -> None:
     """One wake-up when it opens, not one for each record."""
     rung: list[int] = []
-    books = HandOver(ConsumerOptions(unfinished_records=4), lambda: rung.append(1))
+    books = RecordBuffer(ConsumerOptions(unfinished_records=4), lambda: rung.append(1))
     books.assign([A])
     books.put(A, records(A, 8, epoch=1))
     taken = books.take(8)
@@ -78,10 +78,10 @@ def test_a_partition_that_is_full_wakes_nobody_until_there_is_room() -> None:
 
 def test_a_new_epoch_begins_with_all_its_room() -> None:
     """What was handed out under the old one does not count, nor does its end."""
-    books = hand_over(unfinished_records=2)
+    books = buffer(unfinished_records=2)
     books.put(A, records(A, 2, epoch=1))
     old = books.take(2)
-    epoch = books.begin_anew(A)
+    epoch = books.restart(A)
     books.put(A, records(A, 4, epoch=epoch))
     for record in old:
         books.done(record)

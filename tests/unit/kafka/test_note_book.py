@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from kallback.kafka.offsets.commit_metadata import Notes, Range, decode, encode
-from kallback.kafka.offsets.partition_notes import Commit, NoteBook
+from kallback.kafka.offsets.commit_metadata import CommitMetadata, OffsetRange, decode, encode
+from kallback.kafka.offsets.partition_metadata import Commit, PartitionMetadata
 
 
-def found(position: int, *done: Range, **deliveries: int) -> NoteBook:
+def found(position: int, *done: OffsetRange, **deliveries: int) -> PartitionMetadata:
     """A book that begins with a predecessor's notes; offsets of deliveries are written `at7=2`."""
     counts = {int(at.removeprefix("at")): count for at, count in deliveries.items()}
-    return NoteBook(Commit(position, encode(position, Notes(done, counts))))
+    return PartitionMetadata(Commit(position, encode(position, CommitMetadata(done, counts))))
 
 
-def read(book: NoteBook, delivered: list[int], unfinished: set[int], *, ahead: int, leaving: bool = False) -> Notes:
+def read(
+    book: PartitionMetadata, delivered: list[int], unfinished: set[int], *, ahead: int, leaving: bool = False
+) -> CommitMetadata:
     """What the next commit would say."""
     return decode(min(delivered, default=ahead), book.text(delivered, unfinished, ahead=ahead, leaving=leaving))
 
 
 def test_what_is_done_above_the_position_is_noted() -> None:
     """Ranges of delivered offsets that are done."""
-    assert read(NoteBook(), [0, 1, 2, 3, 4], {0, 3}, ahead=5).done == ((1, 3), (4, 5))
+    assert read(PartitionMetadata(), [0, 1, 2, 3, 4], {0, 3}, ahead=5).done == ((1, 3), (4, 5))
 
 
 def test_a_range_spans_what_kafka_does_not_deliver() -> None:
     """Offsets of transaction markers, every other one, do not cut a range in two."""
-    assert read(NoteBook(), [0, 2, 4, 6], {0}, ahead=7).done == ((2, 7),)
+    assert read(PartitionMetadata(), [0, 2, 4, 6], {0}, ahead=7).done == ((2, 7),)
 
 
 def test_an_orderly_partition_says_nothing() -> None:
     """With all done, or nothing started, the metadata stays empty."""
-    assert NoteBook().text([], set(), ahead=7, leaving=False) == ""
-    assert NoteBook().text([5, 6], {5, 6}, ahead=7, leaving=False) == ""
+    assert PartitionMetadata().text([], set(), ahead=7, leaving=False) == ""
+    assert PartitionMetadata().text([5, 6], {5, 6}, ahead=7, leaving=False) == ""
 
 
 def test_a_start_counts_until_it_is_done() -> None:
     """A started record's count travels with each commit while it is unfinished."""
-    book = NoteBook()
+    book = PartitionMetadata()
     book.started(1)
     assert read(book, [0, 1], {0, 1}, ahead=2).deliveries == {1: 1}
-    assert read(book, [0, 1], {0}, ahead=2) == Notes(((1, 2),), {})
+    assert read(book, [0, 1], {0}, ahead=2) == CommitMetadata(((1, 2),), {})
 
 
 def test_a_start_adds_to_what_others_did() -> None:
@@ -85,5 +87,5 @@ def test_offsets_that_went_back_are_other_records() -> None:
     """After a truncation nothing of the old notes applies; Kafka still holds their text, which must be replaced."""
     book = found(0, (1, 9), at0=2)
     old = book.metadata
-    book.begin_anew()
+    book.restart()
     assert (book.is_done(1), book.deliveries(0), book.metadata) == (False, 1, old)

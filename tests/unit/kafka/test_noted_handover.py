@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.offsets.annotated_buffer import NotedHandOver, new_hand_over
-from kallback.kafka.offsets.commit_metadata import Notes, decode, encode
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.commit_metadata import CommitMetadata, decode, encode
+from kallback.kafka.offsets.metadata_buffer import MetadataBuffer, new_record_buffer
+from kallback.kafka.offsets.partition_metadata import Commit
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
 
 
-def hand_over(notes: Notes | None = None, *, window: int = 100) -> NotedHandOver:
-    """A hand-over that owns A, with what a predecessor noted at position 0."""
-    books = NotedHandOver(ConsumerOptions(window=window, notes=True), lambda: None)
-    books.open_books([A], {A: Commit(0, encode(0, notes or Notes()))})
+def buffer(notes: CommitMetadata | None = None, *, window: int = 100) -> MetadataBuffer:
+    """A record buffer that owns A, with what a predecessor noted at position 0."""
+    books = MetadataBuffer(ConsumerOptions(window=window, commit_metadata=True), lambda: None)
+    books.restore_metadata([A], {A: Commit(0, encode(0, notes or CommitMetadata()))})
     books.assign([A])
     return books
 
@@ -26,7 +26,7 @@ def records(*offsets: int, epoch: int = 1) -> list[Record]:
     return [Record("t", 0, each, 0, None, b"v", (), epoch) for each in offsets]
 
 
-def noted(books: NotedHandOver, *, leaving: bool = False) -> tuple[int, Notes]:
+def noted(books: MetadataBuffer, *, leaving: bool = False) -> tuple[int, CommitMetadata]:
     """The position and notes that would be committed of A."""
     commit = books.commits([A], leaving=leaving)[A]
     return commit.position, decode(commit.position, commit.metadata)
@@ -34,7 +34,7 @@ def noted(books: NotedHandOver, *, leaving: bool = False) -> tuple[int, Notes]:
 
 def test_what_was_done_is_not_handed_out_again() -> None:
     """Its turn comes and goes; the position passes it with the records around it."""
-    books = hand_over(Notes(((1, 3), (4, 5))))
+    books = buffer(CommitMetadata(((1, 3), (4, 5))))
     books.put(A, records(0, 1, 2, 3, 4, 5))
     taken = books.take(10)
     assert [record.offset for record in taken] == [0, 3, 5]
@@ -45,14 +45,14 @@ def test_what_was_done_is_not_handed_out_again() -> None:
 
 def test_a_limit_counts_what_is_handed_out() -> None:
     """Records that are skipped leave their place to others."""
-    books = hand_over(Notes(((0, 5),)))
+    books = buffer(CommitMetadata(((0, 5),)))
     books.put(A, records(*range(10)))
     assert [record.offset for record in books.take(3)] == [5, 6, 7]
 
 
 def test_skipped_records_make_room_for_the_client() -> None:
     """The feeder hears of them, though the caller gets nothing."""
-    books = hand_over(Notes(((0, 5),)))
+    books = buffer(CommitMetadata(((0, 5),)))
     books.put(A, records(*range(5)))
     assert books.take(3) == []
     assert books.taken.is_set()
@@ -61,7 +61,7 @@ def test_skipped_records_make_room_for_the_client() -> None:
 
 def test_a_done_record_before_a_full_window_waits_like_any_other() -> None:
     """A window counts records between position and newest, whoever has done them."""
-    books = hand_over(Notes(((1, 3),)), window=3)
+    books = buffer(CommitMetadata(((1, 3),)), window=3)
     books.put(A, records(0, 1, 2, 3))
     (first,) = books.take(10)
     books.done(first)
@@ -70,42 +70,42 @@ def test_a_done_record_before_a_full_window_waits_like_any_other() -> None:
 
 def test_a_record_says_how_often_it_was_started() -> None:
     """Others' starts and this one; those never started say once."""
-    books = hand_over(Notes((), {1: 2}))
+    books = buffer(CommitMetadata((), {1: 2}))
     books.put(A, records(0, 1))
     assert [record.deliveries for record in books.take(10)] == [1, 2 + 1]
 
 
 def test_a_start_is_committed_once() -> None:
-    """Notes alone make a commit due, until Kafka has them."""
-    books = hand_over()
+    """CommitMetadata alone make a commit due, until Kafka has them."""
+    books = buffer()
     books.put(A, records(0, 1))
     first, _second = books.take(10)
     assert books.commits() == {}
     books.started(first)
     commits = books.commits()
-    assert noted(books) == (0, Notes((), {0: 1}))
+    assert noted(books) == (0, CommitMetadata((), {0: 1}))
     books.committed(commits)
     assert books.commits() == {}
 
 
 def test_leaving_takes_starts_back() -> None:
     """A commit is due for it, though nothing else has changed."""
-    books = hand_over(Notes((), {1: 2}))
+    books = buffer(CommitMetadata((), {1: 2}))
     books.put(A, records(0, 1))
     for record in books.take(10):
         books.started(record)
     books.committed(books.commits())
-    assert noted(books, leaving=True) == (0, Notes((), {1: 2}))
+    assert noted(books, leaving=True) == (0, CommitMetadata((), {1: 2}))
 
 
 def test_a_stale_start_counts_for_nothing() -> None:
     """A record of an earlier assignment, or of a partition that is gone."""
-    books = hand_over()
+    books = buffer()
     books.put(A, records(0))
     (old,) = books.take(1)
     books.forget([A])
     books.started(old)
-    books.open_books([A], {})
+    books.restore_metadata([A], {})
     epoch = books.assign([A])[A]
     books.put(A, records(0, epoch=epoch))
     books.take(1)
@@ -115,8 +115,8 @@ def test_a_stale_start_counts_for_nothing() -> None:
 
 def test_notes_of_records_that_are_no_more_are_replaced() -> None:
     """Offsets went back: nothing of the new records is skipped, and the old text goes with the next commit."""
-    books = hand_over(Notes(((1, 3),), {0: 4}))
-    epoch = books.begin_anew(A)
+    books = buffer(CommitMetadata(((1, 3),), {0: 4}))
+    epoch = books.restart(A)
     books.put(A, records(0, 1, epoch=epoch))
     assert [(record.offset, record.deliveries) for record in books.take(10)] == [(0, 1), (1, 1)]
     assert books.commits() == {A: Commit(0)}
@@ -124,16 +124,16 @@ def test_notes_of_records_that_are_no_more_are_replaced() -> None:
 
 def test_records_of_an_ended_epoch_are_handed_out_as_they_are() -> None:
     """What was held when offsets went back is neither skipped nor counted."""
-    books = hand_over(Notes(((0, 2),)))
+    books = buffer(CommitMetadata(((0, 2),)))
     books.put(A, records(0))
-    books.begin_anew(A)
+    books.restart(A)
     (record,) = books.take(10)
     assert (record.offset, record.deliveries, books.unfinished()) == (0, 1, 0)
 
 
 def test_nothing_is_noted_of_partitions_without_a_position() -> None:
     """Before the first record there is nothing to say; and a partition without a book has bare positions."""
-    books = hand_over(Notes(((1, 3),)))
+    books = buffer(CommitMetadata(((1, 3),)))
     epoch = books.assign([B])[B]
     assert books.commits() == {}
     books.put(B, [Record("t", 1, 7, 0, None, b"v", (), epoch)])
@@ -146,21 +146,21 @@ def test_nothing_is_noted_of_partitions_without_a_position() -> None:
 
 def test_brokers_that_allow_no_notes_get_positions() -> None:
     """After a refusal, commits go on without them."""
-    books = hand_over()
+    books = buffer()
     books.put(A, records(0, 1, 2))
     first, _second, third = books.take(10)
     books.done(first)
     books.done(third)
-    assert noted(books) == (1, Notes(((2, 3),)))
-    books.stop_noting()
+    assert noted(books) == (1, CommitMetadata(((2, 3),)))
+    books.stop_metadata()
     assert books.commits() == {A: Commit(1)}
 
 
 @pytest.mark.parametrize("notes", [False, True])
 def test_notes_are_an_option(notes: bool) -> None:  # noqa: FBT001 - the parameter of the test
     """Without them a start is nothing, and metadata stays empty."""
-    books = new_hand_over(ConsumerOptions(notes=notes), lambda: None)
-    books.open_books([A], {A: Commit(0, encode(0, Notes(((1, 2),))))})
+    books = new_record_buffer(ConsumerOptions(commit_metadata=notes), lambda: None)
+    books.restore_metadata([A], {A: Commit(0, encode(0, CommitMetadata(((1, 2),))))})
     books.assign([A])
     books.put(A, records(0, 1, 2))
     taken = books.take(10)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
-from kallback.kafka.offsets.annotated_buffer import NotedHandOver
-from kallback.kafka.offsets.partition_notes import NO_COMMIT, Commit
+from kallback.kafka.offsets.metadata_buffer import MetadataBuffer
+from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit
 
 A = TopicPartition("t", 0)
 LOG = [at for at in range(5, 45) if at % 7]
@@ -28,8 +28,8 @@ class Lives(RuleBasedStateMachine):
 
     def begin_life(self) -> None:
         """Own the partition, as whoever comes after the last owner."""
-        self.books = NotedHandOver(ConsumerOptions(window=12, notes=True), lambda: None)
-        self.books.open_books([A], {A: self.commit})
+        self.books = MetadataBuffer(ConsumerOptions(window=12, commit_metadata=True), lambda: None)
+        self.books.restore_metadata([A], {A: self.commit})
         self.epoch = self.books.assign([A])[A]
         self.rest = [at for at in LOG if at >= self.commit.position]
         self.open: dict[int, Record] = {}

@@ -9,15 +9,15 @@ import pytest
 
 from kallback.kafka import (
     DeadLetter,
-    LetterId,
-    Lost,
+    DeadLetterId,
     MemoryBroker,
     MemoryProducer,
+    MissingValue,
     OutgoingRecord,
     Position,
     Record,
     Replayer,
-    ReplayNote,
+    ReplayMarker,
     ReplayOptions,
     read_entry,
     recover,
@@ -30,7 +30,7 @@ HEADERS = (("a", None), ("a", b"\x00"))
 def letter(offset: int = 0, *, topic: str = "results", value: bytes | None = b"v") -> DeadLetter:
     """A dead letter of the topic `dead`."""
     return DeadLetter(
-        LetterId(0, offset), "late", "", 1, 2, Position(topic, 0, offset), 3, "bridge", b"\xff", value, HEADERS
+        DeadLetterId(0, offset), "late", "", 1, 2, Position(topic, 0, offset), 3, "bridge", b"\xff", value, HEADERS
     )
 
 
@@ -77,7 +77,7 @@ def replayer(broker: MemoryBroker, **changes: object) -> Replayer:
 
 def noted(broker: MemoryBroker) -> set[int]:
     """Offsets of the letters that the topic says were replayed."""
-    notes = [entry for entry in map(read_entry, broker.records("dead")) if isinstance(entry, ReplayNote)]
+    notes = [entry for entry in map(read_entry, broker.records("dead")) if isinstance(entry, ReplayMarker)]
     return {each.offset for note in notes for each in note.letters}
 
 
@@ -97,7 +97,7 @@ async def test_a_tombstone_stays_one(broker: MemoryBroker) -> None:
 async def test_what_was_sent_is_noted(broker: MemoryBroker) -> None:
     """So that a further run knows."""
     report = await replayer(broker).replay(these(*(letter(n) for n in range(250))))
-    assert (len(report.sent), report.unnoted, noted(broker)) == (250, 0, set(range(250)))
+    assert (len(report.sent), report.unmarked, noted(broker)) == (250, 0, set(range(250)))
 
 
 async def test_another_topic_can_be_named(broker: MemoryBroker) -> None:
@@ -112,7 +112,7 @@ async def test_a_letter_that_no_topic_takes_does_not_stop_the_others(broker: Mem
     big = letter(1, topic="small", value=b"x" * 100)
     report = await replayer(broker).replay(these(letter(0), big, letter(2)))
     assert [each.offset for each in report.sent] == [0, 2]
-    assert "larger" in report.failed[LetterId(0, 1)]
+    assert "larger" in report.failed[DeadLetterId(0, 1)]
     assert noted(broker) == {0, 2}
 
 
@@ -129,7 +129,7 @@ async def test_what_could_not_be_noted_is_counted(broker: MemoryBroker) -> None:
     work = replayer(broker, producer=Failing(broker, at=3))
     with pytest.raises(KafkaUnavailableError):
         await work.replay(these(letter(0), letter(1)))
-    assert (len(work.report.sent), work.report.unnoted) == (2, 2)
+    assert (len(work.report.sent), work.report.unmarked) == (2, 2)
 
 
 async def test_a_missing_topic_stops_the_replay(broker: MemoryBroker) -> None:
@@ -185,5 +185,5 @@ async def test_a_stub_whose_record_is_gone_is_lost(found: Record | Exception | N
         return found
 
     lost = await recover(STUB, find)
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, MissingValue)
     assert why in lost.why

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kallback.kafka import TopicPartition
-from kallback.kafka.offsets.tracker import CommitTracker, Settlement
+from kallback.kafka.offsets.tracker import CommitTracker, DoneResult
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
@@ -84,7 +84,7 @@ class Life(RuleBasedStateMachine):
     def settle(self, data: st.DataObject) -> None:
         """Any delivered record becomes done, also twice."""
         partition, epoch, offset = data.draw(st.sampled_from(self.seen))
-        expected = Settlement.UNKNOWN if self.model[partition][offset] else Settlement.COUNTED
+        expected = DoneResult.UNKNOWN if self.model[partition][offset] else DoneResult.COUNTED
         assert self.tracker.done(partition, epoch, offset) is expected
         self.model[partition][offset] = True
 
@@ -92,7 +92,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def settle_stale(self, data: st.DataObject) -> None:
         """A record of an earlier epoch becomes done: ignored, whatever that offset is now."""
-        assert self.tracker.done(*data.draw(st.sampled_from(self.past))) is Settlement.STALE
+        assert self.tracker.done(*data.draw(st.sampled_from(self.past))) is DoneResult.STALE
 
     @rule()
     def commit(self) -> None:

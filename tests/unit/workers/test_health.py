@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import PartitionStanding, Standing, TopicPartition
+from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
 from kallback.workers import WorkerCounts
 from kallback.workers.observability.health import HealthServer
 from kallback.workers.observability.probes import Running, liveness, readiness
@@ -26,11 +26,11 @@ class Fake:
     counts: WorkerCounts = field(default_factory=WorkerCounts)
     durations: Mapping[str, Histogram] = field(default_factory=dict[str, Histogram])
 
-    def standing(self) -> Standing:
+    def group_status(self) -> GroupStatus:
         """Its one partition has two records that wait."""
-        stands = PartitionStanding(position=3, end=5, window_used=0, window=10)
-        return Standing(
-            joined=self.joined, rebalances=1, polled=self.polled, partitions={TopicPartition("t", 0): stands}
+        stands = PartitionStatus(position=3, end=5, window_used=0, window=10)
+        return GroupStatus(
+            joined=self.joined, rebalances=1, last_poll=self.polled, partitions={TopicPartition("t", 0): stands}
         )
 
     def running(self) -> Running:

@@ -135,7 +135,7 @@ async def test_what_is_held_of_a_lost_partition_is_not_begun(bench: Bench) -> No
     bench.send("t2")
     async with worker:
         await bench.until(lambda: bench.clients.consumers[0].unfinished() == 2, "both to be fetched")
-        bench.clients.consumers[0]._hand_over.forget([TopicPartition("orders", 0)])
+        bench.clients.consumers[0]._buffer.forget([TopicPartition("orders", 0)])
         gates["t1"].set()
         await bench.until(lambda: worker.counts.abandoned == 1, "the held one to be given back")
 

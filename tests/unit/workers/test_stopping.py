@@ -335,8 +335,8 @@ async def test_a_rebalance_hands_the_running_record_back_and_its_copy_attaches(b
 
 
 async def _take_and_give_back(consumer: Any, partitions: list[Any]) -> None:
-    consumer._hand_over.stop_handing_out(partitions)
-    consumer._hand_over.forget(partitions)
+    consumer._buffer.stop_handing_out(partitions)
+    consumer._buffer.forget(partitions)
     consumer.receive(partitions)
 
 

@@ -33,7 +33,7 @@ def test_the_public_names_are_these() -> None:
 def test_a_worker_has_these_members() -> None:
     """What users call on a worker."""
     doing = {"run", "start", "stop", "task", "use_client", "use_instance_id"}
-    telling = {"counts", "durations", "function_of", "phase", "running", "standing", "task_types"}
+    telling = {"counts", "durations", "function_of", "group_status", "phase", "running", "task_types"}
     assert public(Worker) == doing | telling
     assert str(inspect.signature(Worker.run)) == "(self) -> 'None'"
 

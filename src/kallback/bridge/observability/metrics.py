@@ -23,7 +23,7 @@ from kallback.bridge.pipeline.router import REJECTED
 from kallback.bridge.progress_outcome import Fate
 from kallback.bridge.results.late_policy import LATE
 from kallback.health.exposition import build_of, family_of
-from kallback.kafka import PartitionStanding, TopicPartition
+from kallback.kafka import PartitionStatus, TopicPartition
 from kallback.protocol import Unusable, Unverified
 
 PREFIX: Final = "kallback_bridge_"
@@ -105,14 +105,14 @@ class BridgeCollector(Collector):
         yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.away))
 
     def _kafka(self) -> Iterator[Metric]:
-        standing, in_flight = self._bridge.standing(), self._bridge.backlog().by_partition
+        status, in_flight = self._bridge.group_status(), self._bridge.backlog().by_partition
         where = ("topic", "partition")
         lags = GaugeMetricFamily(f"{PREFIX}partition_lag_records", "Offsets up to the end, not settled.", labels=where)
         flying = GaugeMetricFamily(f"{PREFIX}partition_in_flight_records", "Records in flight.", labels=where)
         windows = GaugeMetricFamily(
             f"{PREFIX}partition_window_ratio", "How much of the commit window is used; at 1 it stops.", labels=where
         )
-        partitions: Mapping[TopicPartition, PartitionStanding] = {} if standing is None else standing.partitions
+        partitions: Mapping[TopicPartition, PartitionStatus] = {} if status is None else status.partitions
         for partition in sorted(partitions):
             stands = partitions[partition]
             labels = (partition.topic, str(partition.partition))
@@ -122,7 +122,7 @@ class BridgeCollector(Collector):
             windows.add_metric(labels, stands.window_used / stands.window)
         yield from (lags, flying, windows)
         yield _gauge("assigned_partitions", "Partitions that this bridge owns.", len(partitions))
-        yield _counter("rebalances", "Assignments by the group.", 0 if standing is None else standing.rebalances)
+        yield _counter("rebalances", "Assignments by the group.", 0 if status is None else status.rebalances)
 
 
 def _by_reply(name: str, text: str, counts: Mapping[str, int]) -> Metric:

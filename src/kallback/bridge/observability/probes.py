@@ -18,7 +18,7 @@ import msgspec
 from kallback.bridge.options import BridgeOptions
 from kallback.bridge.stats import Stats
 from kallback.health import Phase
-from kallback.kafka import Standing
+from kallback.kafka import GroupStatus
 
 STUCK_AFTER: Final = 60.0
 """Seconds without any progress: several times the longest request time-out and the longest wait between attempts."""
@@ -43,7 +43,7 @@ class Watched(Protocol):
         """Where in its life it is."""
         ...
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How it stands in its group."""
         ...
 
@@ -70,12 +70,12 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def readiness(bridge: Watched) -> Verdict:
     """Whether results are completed now."""
-    standing, reasons = bridge.standing(), list[str]()
+    status, reasons = bridge.group_status(), list[str]()
     if bridge.phase is not Phase.RUNNING:
         reasons.append(f"the bridge is {bridge.phase}")
-    elif standing is None:
+    elif status is None:
         reasons.append("Kafka is away: the consumer is being replaced")
-    elif not standing.joined:
+    elif not status.joined:
         reasons.append("the consumer group has not given this bridge its share yet")
     if bridge.stats.away:
         reasons.append("Restate is away: fetching has stopped")
@@ -86,7 +86,7 @@ class Liveness:
     """Remembers since when nothing happens.
 
     Args:
-        monotonic: the clock of `Standing.polled`.
+        monotonic: the clock of `GroupStatus.last_poll`.
         stuck_after: seconds.
     """
 
@@ -108,22 +108,22 @@ class Liveness:
     def verdict(self) -> Verdict:
         """Whether the bridge makes progress, or has nothing to do."""
         self.look()
-        now, standing, reasons = self._monotonic(), self._bridge.standing(), list[str]()
-        if standing is not None and now - standing.polled > self._patience:
-            reasons.append(f"the Kafka client has not polled for {now - standing.polled:.0f} s")
+        now, status, reasons = self._monotonic(), self._bridge.group_status(), list[str]()
+        if status is not None and now - status.last_poll > self._patience:
+            reasons.append(f"the Kafka client has not polled for {now - status.last_poll:.0f} s")
         if now - self._moved_at > self._stuck_after:
             reasons.append(f"records are in flight, and nothing has happened for {now - self._moved_at:.0f} s")
         return _verdict(self._bridge, reasons)
 
 
 def _verdict(bridge: Watched, reasons: list[str]) -> Verdict:
-    standing = bridge.standing()
+    status = bridge.group_status()
     return Verdict(
         ok=not reasons,
         reasons=reasons,
         phase=bridge.phase,
         in_flight=bridge.stats.in_flight,
-        partitions=None if standing is None else len(standing.partitions),
-        lag=None if standing is None else standing.lag,
+        partitions=None if status is None else len(status.partitions),
+        lag=None if status is None else status.lag,
         restate="away" if bridge.stats.away else "available",
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from kallback.bridge.context import Shared
-from kallback.kafka import Consumer, Record, Standing
+from kallback.kafka import Consumer, GroupStatus, Record
 from kallback.protocol import KafkaUnavailableError
 
 PATIENCE: Final = 1.0
@@ -56,9 +56,9 @@ class Fetcher:
         await consumer.start()
         self._task = asyncio.create_task(self._run(consumer), name="kallback-bridge-fetcher")
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How the consumer stands; None while there is none."""
-        return None if self._consumer is None else self._consumer.standing()
+        return None if self._consumer is None else self._consumer.group_status()
 
     async def pause(self) -> None:
         """Fetch no more; the partitions stay ours, so that what is in flight can become done."""

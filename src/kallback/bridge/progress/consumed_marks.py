@@ -17,7 +17,7 @@ from typing import Final
 
 from kallback.bridge.context import Shared
 from kallback.bridge.progress.monitor_client import Hearing, Watchers
-from kallback.kafka import EndOffsets, Standing, TopicPartition
+from kallback.kafka import EndOffsets, GroupStatus, TopicPartition
 from kallback.protocol import KallbackError, Marks
 
 _LOOK: Final = 1.0
@@ -27,12 +27,12 @@ _UNWATCHED: Final = 30.0
 
 
 def marks_of(
-    topic: str, ends: Mapping[TopicPartition, int], standing: Standing | None, asked_ms: int
+    topic: str, ends: Mapping[TopicPartition, int], status: GroupStatus | None, asked_ms: int
 ) -> dict[int, int]:
     """The partitions of a topic that were read to the ends that Kafka named at `asked_ms`. Pure."""
-    if standing is None:
+    if status is None:
         return {}
-    owned = standing.partitions
+    owned = status.partitions
     return {
         each.partition: asked_ms
         for each, end in ends.items()
@@ -46,19 +46,19 @@ class MarkKeeper:
     """Reports the marks of some topics.
 
     Args:
-        standings: by topic, how its consumer stands.
+        statuses: by topic, how its consumer stands.
         ends: asks Kafka; started and stopped by whoever gives it.
         watchers: are told.
     """
 
     def __init__(
         self,
-        standings: Mapping[str, Callable[[], Standing | None]],
+        statuses: Mapping[str, Callable[[], GroupStatus | None]],
         ends: EndOffsets,
         watchers: Watchers,
         shared: Shared,
     ) -> None:
-        self._standings = standings
+        self._statuses = statuses
         self._ends = ends
         self._watchers = watchers
         self._shared = shared
@@ -98,13 +98,13 @@ class MarkKeeper:
         if clocks.monotonic() < self._wanted_from:
             return
         asked_ms = int(clocks.now() * 1000)
-        ends = await self._ends.of(list(self._standings))
+        ends = await self._ends.of(list(self._statuses))
         await asyncio.sleep(_LOOK / 2)  # what lay before the ends is being read
         if clocks.monotonic() < self._steady_from:
             return
-        for topic, standing in self._standings.items():
+        for topic, status_of in self._statuses.items():
             partitions = sum(each.topic == topic for each in ends)
-            marks = marks_of(topic, ends, standing(), asked_ms)
+            marks = marks_of(topic, ends, status_of(), asked_ms)
             if marks:
                 self._watchers.report(topic, Marks(partitions, marks), self._answered)
 

@@ -26,7 +26,7 @@ from kallback.bridge.progress.decide import News, judge
 from kallback.bridge.progress.monitor_client import Hearing, Watchers
 from kallback.bridge.progress_outcome import Fate
 from kallback.bridge.results.verify import Trust
-from kallback.kafka import Consumer, Record, Standing
+from kallback.kafka import Consumer, GroupStatus, Record
 
 _FETCH: Final = 500
 _TICK: Final = 0.05
@@ -74,9 +74,9 @@ class ProgressFeed:
             await asyncio.gather(ticking, return_exceptions=True)
         await self._fetcher.stop()
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How the consumer stands; None while there is none."""
-        return self._fetcher.standing()
+        return self._fetcher.group_status()
 
     def _take(self, records: Sequence[Record], consumer: Consumer) -> None:
         self._settle = consumer.done

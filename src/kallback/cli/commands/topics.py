@@ -10,10 +10,10 @@ from typing import Final
 import click
 
 from kallback.kafka import Created, Differs, TopicFinding, TopicSpec, create_topics
-from kallback.kafka.topics import Layout
+from kallback.kafka.topics import TopicLayout
 from kallback.settings import Settings
 
-_DEFAULTS: Final = Layout()
+_DEFAULTS: Final = TopicLayout()
 _SPAN: Final = re.compile(r"(\d+)\s*([smhd])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -65,7 +65,7 @@ def create(
 
         kallback topics create restaurant.prepare
     """
-    layout = Layout(
+    layout = TopicLayout(
         partitions=partitions,
         replication=replication,
         longest_timeout=longest_timeout,

@@ -16,7 +16,7 @@ from kallback.cli.dead_letters.rows import Selection, Survey, survey
 from kallback.cli.dead_letters.table import print_rows
 from kallback.cli.formatting import counted, plain
 from kallback.cli.logs import configure_logs
-from kallback.kafka import DeadLetter, LetterId, Lost, Position, ReplayNote, read_entry, recover
+from kallback.kafka import DeadLetter, DeadLetterId, MissingValue, Position, ReplayMarker, read_entry, recover
 from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
@@ -98,7 +98,9 @@ def show(letter_id: str, *, raw_value: Path | None) -> None:
         _write(raw_value, whole)
 
 
-async def _look(clients: Clients, topic: str, wanted: LetterId) -> tuple[DeadLetter, DeadLetter | Lost, int | None]:
+async def _look(
+    clients: Clients, topic: str, wanted: DeadLetterId
+) -> tuple[DeadLetter, DeadLetter | MissingValue, int | None]:
     record = await clients.find(Position(topic, wanted.partition, wanted.offset))
     if record is None:
         raise NoSuchLetterError(f"nothing lies at {wanted} of {topic}: it never did, or its retention is over")
@@ -110,11 +112,11 @@ async def _look(clients: Clients, topic: str, wanted: LetterId) -> tuple[DeadLet
 
 
 def _kind(entry: object) -> str:
-    return "a note of a replay" if isinstance(entry, ReplayNote) else "a record that kallback did not write"
+    return "a note of a replay" if isinstance(entry, ReplayMarker) else "a record that kallback did not write"
 
 
-def _write(file: Path, whole: DeadLetter | Lost) -> None:
-    if isinstance(whole, Lost):
+def _write(file: Path, whole: DeadLetter | MissingValue) -> None:
+    if isinstance(whole, MissingValue):
         raise NoSuchLetterError(f"there is no value to write: {whole.why}")
     file.write_bytes(whole.value or b"")
     click.echo(f"{len(whole.value or b'')} bytes written to {file}", err=True)

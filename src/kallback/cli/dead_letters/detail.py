@@ -10,7 +10,7 @@ import click
 from kallback.cli.dead_letters.reasons import ADVICE, UNKNOWN
 from kallback.cli.dead_letters.rows import row_of
 from kallback.cli.formatting import moment, plain, readable, size, span
-from kallback.kafka import DeadLetter, Lost
+from kallback.kafka import DeadLetter, MissingValue
 from kallback.protocol import shorten
 from kallback.protocol.headers import SPRING_CORRELATION_ID, TOKEN
 
@@ -20,7 +20,9 @@ _LONGEST_VALUE: Final = 2000
 _WIDTH: Final = 100
 
 
-def view(letter: DeadLetter, whole: DeadLetter | Lost, *, replayed_ms: int | None, now_ms: int) -> Iterator[str]:
+def view(
+    letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed_ms: int | None, now_ms: int
+) -> Iterator[str]:
     """The lines of a letter; `whole` is the same letter with its record, where that could be had."""
     row = row_of(letter)
     advice = ADVICE.get(letter.reason, UNKNOWN)
@@ -37,7 +39,7 @@ def view(letter: DeadLetter, whole: DeadLetter | Lost, *, replayed_ms: int | Non
     yield _paragraph("meaning   ", advice.meaning)
     yield _paragraph("what now  ", advice.remedy)
     yield ""
-    if isinstance(whole, Lost):
+    if isinstance(whole, MissingValue):
         yield _paragraph("", f"The record cannot be replayed: {plain(whole.why)}.")
     else:
         yield from _record(whole, from_source=letter.stub_bytes is not None)

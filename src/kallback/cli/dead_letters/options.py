@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from kallback.cli.dead_letters.rows import Selection
-from kallback.kafka import LetterId
+from kallback.kafka import DeadLetterId
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,13 +47,13 @@ def read_rate(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return float(shape[1]) / _SECONDS[shape[2] or "s"]
 
 
-def read_id(text: str) -> LetterId:
+def read_id(text: str) -> DeadLetterId:
     """Read `PARTITION:OFFSET`.
 
     Raises:
         click.BadParameter: it is something else.
     """
-    found = LetterId.parse(text)
+    found = DeadLetterId.parse(text)
     if found is None:
         raise click.BadParameter(f"{text!r} names no dead letter: write PARTITION:OFFSET, as list shows them")
     return found

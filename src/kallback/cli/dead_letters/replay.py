@@ -125,8 +125,8 @@ async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncItera
 def _tell(report: ReplayReport, rows: list[Row]) -> None:
     sent, total = len(report.sent), len(rows)
     click.echo(f"Replayed {sent:,} of {counted(total, 'dead letter')}.")
-    if report.unnoted:
-        click.echo(f"{report.unnoted} of them could not be noted: the next run sends them again.", err=True)
+    if report.unmarked:
+        click.echo(f"{report.unmarked} of them could not be noted: the next run sends them again.", err=True)
     if sent + len(report.failed) < total:
         click.echo("The same command, started again, goes on with the rest.", err=True)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kallback.cli.dead_letters.clients import Clients
 from kallback.cli.formatting import moment, plain, redact, size
-from kallback.kafka import DeadLetter, Foreign, LetterId, Position, read_entries
+from kallback.kafka import DeadLetter, DeadLetterId, Position, UnknownEntry, read_entries
 from kallback.protocol import UnverifiedError, read_claims, read_result, values_of
 from kallback.protocol.headers import TYPE
 
@@ -27,7 +27,7 @@ _LONGEST: Final = 128
 class Selection:
     """Which dead letters are meant; an empty set means any. Times are epoch milliseconds of the death."""
 
-    ids: frozenset[LetterId] = frozenset()
+    ids: frozenset[DeadLetterId] = frozenset()
     reasons: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class Selection:
 class Row:
     """What is kept of a letter while many are looked at: no value, no headers."""
 
-    id: LetterId
+    id: DeadLetterId
     reason: str
     detail: str
     at_ms: int
@@ -102,7 +102,7 @@ class Survey:
     """
 
     rows: list[Row] = field(default_factory=list[Row])
-    replayed: dict[LetterId, int] = field(default_factory=dict[LetterId, int])
+    replayed: dict[DeadLetterId, int] = field(default_factory=dict[DeadLetterId, int])
     reasons: Counter[str] = field(default_factory=Counter[str])
     foreign: int = 0
 
@@ -118,7 +118,7 @@ async def survey(clients: Clients, topic: str, selection: Selection) -> Survey:
                 found.reasons[row.reason] += 1
                 if selection.admits(row):
                     found.rows.append(row)
-            elif isinstance(entry, Foreign):
+            elif isinstance(entry, UnknownEntry):
                 found.foreign += 1
             else:
                 found.replayed |= dict.fromkeys(entry.letters, entry.at_ms)

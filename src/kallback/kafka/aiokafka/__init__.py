@@ -1,1 +1,1 @@
-"""aiokafka."""
+"""The clients on aiokafka."""

@@ -17,7 +17,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.client import aiokafka_config
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import TopicPartition
 from kallback.settings import named_log
 
@@ -45,7 +45,7 @@ def client_commits(commits: Mapping[TopicPartition, Commit]) -> dict[ClientParti
     }
 
 
-async def committed_notes(
+async def committed_metadata(
     settings: KafkaSettings, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, Commit]:
     """Return what is committed. Without an answer in time nothing is: work may run twice, none is lost."""

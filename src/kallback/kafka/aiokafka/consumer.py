@@ -1,7 +1,7 @@
 """A consumer on aiokafka: everything on one event loop.
 
 Who owns what: a *reading* (one `getmany` of the partitions that are wanted) runs as a task beside `fetch` and
-puts its records into a `HandOver`, so that cancelling `fetch` loses nothing. `getmany` is asked for exactly the
+puts its records into a `RecordBuffer`, so that cancelling `fetch` loses nothing. `getmany` is asked for exactly the
 partitions of which nothing is held and whose window has room: others keep what aiokafka prefetched. When that
 set changes, the reading is cancelled and begun anew (`getmany` survives cancelling: it takes records last). While no
 partition is assigned, a reading of a partition that cannot be is under way: aiokafka tells only whoever calls
@@ -27,13 +27,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.client import adopt_abandoned_commits, connect, require_topics, translated
-from kallback.kafka.aiokafka.committed_offsets import client_commits, committed_notes
+from kallback.kafka.aiokafka.committed_offsets import client_commits, committed_metadata
 from kallback.kafka.aiokafka.group_member import consumer_config, record_of
-from kallback.kafka.aiokafka.stall_detector import StallWatch
-from kallback.kafka.aiokafka.watermarks import Ends
+from kallback.kafka.aiokafka.stall_detector import FetchStallDetector
+from kallback.kafka.aiokafka.watermarks import AiokafkaWatermarks
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.group_status import Standing
-from kallback.kafka.offsets.annotated_buffer import new_hand_over
+from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import Record, TopicPartition
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
@@ -75,7 +75,7 @@ class AiokafkaConsumer(StartStop):
         self._options = options or ConsumerOptions()
         if self._options.group_protocol is not GroupProtocol.CLASSIC:
             raise ConfigurationError("aiokafka speaks the classic group protocol only: use confluent-kafka")
-        self._hand_over = new_hand_over(self._options, self._wake)
+        self._buffer = new_record_buffer(self._options, self._wake)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inner: AIOKafkaConsumer | None = None
         self._arrived = asyncio.Event()
@@ -85,8 +85,8 @@ class AiokafkaConsumer(StartStop):
         self._next: dict[TopicPartition, tuple[int, int]] = {}
         self._timer: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
-        self._watch = StallWatch(_STALL)
-        self._ends = Ends()
+        self._stall_detector = FetchStallDetector(_STALL)
+        self._watermarks = AiokafkaWatermarks()
         self._ticked = time.monotonic()
         self._stopped = False
 
@@ -119,7 +119,7 @@ class AiokafkaConsumer(StartStop):
                     if self._inner is None or self._stopped:
                         raise KafkaUnavailableError("this consumer is not running; start one first")
                     self._arrived.clear()
-                    if records := self._hand_over.take(limit):
+                    if records := self._buffer.take(limit):
                         return records
                     self._raise_failure()
                     await self._read(self._inner, limit)
@@ -129,11 +129,11 @@ class AiokafkaConsumer(StartStop):
 
     def started(self, record: Record) -> None:
         """Count a record as begun."""
-        self._hand_over.started(record)
+        self._buffer.started(record)
 
     def done(self, record: Record) -> None:
         """Settle a record."""
-        self._hand_over.done(record)
+        self._buffer.done(record)
 
     async def commit(self) -> None:
         """Commit what is done."""
@@ -141,32 +141,32 @@ class AiokafkaConsumer(StartStop):
 
     async def _commit(self, *, leaving: bool) -> None:
         async with self._committing:
-            commits = self._hand_over.commits(leaving=leaving)
+            commits = self._buffer.commits(leaving=leaving)
             if not commits or self._inner is None:
                 return
             try:
                 async with asyncio.timeout(_COMMIT_PATIENCE):  # aiokafka itself tries for ever
                     await self._inner.commit(client_commits(commits))
             except errors.OffsetMetadataTooLargeError:
-                self._hand_over.stop_noting()
+                self._buffer.stop_metadata()
             except (errors.KafkaError, TimeoutError) as error:
                 log.warning("commit failed, the next one covers it", detail=f"{type(error).__name__}: {error}")
             else:
-                self._hand_over.committed(commits)
+                self._buffer.committed(commits)
             finally:
                 adopt_abandoned_commits()
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
-        return self._hand_over.assignment()
+        return self._buffer.assignment()
 
     def unfinished(self) -> int:
         """How many records are handed out and not done."""
-        return self._hand_over.unfinished()
+        return self._buffer.unfinished()
 
-    def standing(self) -> Standing:
+    def group_status(self) -> GroupStatus:
         """How this member stands."""
-        return self._hand_over.standing(self._ends.known, self._ticked, self._ends.begins)
+        return self._buffer.group_status(self._watermarks.known, self._ticked, self._watermarks.begins)
 
     async def stop(self) -> None:
         """Commit and leave the group."""
@@ -180,26 +180,27 @@ class AiokafkaConsumer(StartStop):
             await self._commit(leaving=True)
             inner, self._inner = self._inner, None
             await inner.stop()
-        self._hand_over.forget(list(self._next))
-        self._hand_over.joined = False
+        self._buffer.forget(list(self._next))
+        self._buffer.joined = False
         self._next.clear()
 
     # Readings.
 
     async def _read(self, inner: AIOKafkaConsumer, limit: int) -> None:
         """See to it that a reading of the wanted partitions is under way, or of none while none is assigned."""
-        wanted = frozenset(self._hand_over.hungry())
+        wanted = frozenset(self._buffer.needing_records())
         if self._reading is not None:
             if wanted <= self._wanted or not wanted:
                 return
             await self._end_reading()
-            wanted = frozenset(self._hand_over.hungry())
+            wanted = frozenset(self._buffer.needing_records())
         if wanted or not self._next:
             self._wanted = wanted
             partitions = [ClientPartition(each.topic, each.partition) for each in wanted]
             partitions = partitions or [ClientPartition(self._topics[0], _NOWHERE)]
+            limit = min(limit, self._options.buffer_records)
             self._reading = asyncio.create_task(
-                inner.getmany(*partitions, timeout_ms=_READING_MS, max_records=min(limit, self._options.held_records)),
+                inner.getmany(*partitions, timeout_ms=_READING_MS, max_records=limit),
                 name="kallback-reading",
             )
             self._reading.add_done_callback(self._read_over)
@@ -232,9 +233,9 @@ class AiokafkaConsumer(StartStop):
         epoch, expected = self._next[partition]
         if messages[0].offset < expected:
             log.warning("offsets went back: the topic was truncated or made anew", partition=str(partition))
-            epoch = self._hand_over.begin_anew(partition)
+            epoch = self._buffer.restart(partition)
         self._next[partition] = (epoch, messages[-1].offset + 1)
-        self._hand_over.put(partition, [record_of(message, epoch) for message in messages])
+        self._buffer.put(partition, [record_of(message, epoch) for message in messages])
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None
@@ -250,18 +251,18 @@ class AiokafkaConsumer(StartStop):
     async def revoke(self, going: Iterable[TopicPartition]) -> None:
         """Drain and give away partitions; the group's rebalance waits for it."""
         partitions = list(going)
-        self._hand_over.stop_handing_out(partitions)
+        self._buffer.stop_handing_out(partitions)
         await self._end_reading()
         drained = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._hand_over.when_drained(partitions, lambda: _from_any_thread(loop, drained))
+        self._buffer.when_drained(partitions, lambda: _from_any_thread(loop, drained))
         try:
             async with asyncio.timeout(self._options.drain_timeout):
                 await drained.wait()
         except TimeoutError:
             log.warning("unfinished records go to the next owner", partitions=[str(each) for each in partitions])
         await self._commit(leaving=True)
-        self._hand_over.forget(partitions)
+        self._buffer.forget(partitions)
         for partition in partitions:
             self._next.pop(partition, None)
         self._arrived.set()  # fetch hears from now on why the group cannot be joined again, if so
@@ -269,9 +270,9 @@ class AiokafkaConsumer(StartStop):
     async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions."""
         share = list(partitions)
-        if self._options.notes:
-            self._hand_over.open_books(share, await committed_notes(self._settings, self._group, share))
-        epochs = self._hand_over.assign(share)
+        if self._options.commit_metadata:
+            self._buffer.restore_metadata(share, await committed_metadata(self._settings, self._group, share))
+        epochs = self._buffer.assign(share)
         self._next = {partition: (epoch, 0) for partition, epoch in epochs.items()}
         log.info("partitions assigned", partitions=[str(each) for each in epochs])
         self._arrived.set()
@@ -280,10 +281,10 @@ class AiokafkaConsumer(StartStop):
         loop = asyncio.get_running_loop()
         next_commit, next_look = loop.time() + self._options.commit_interval, loop.time() + _LOOK
         while True:
-            await asyncio.sleep(max(0, min(next_commit, next_look, self._ends.next_look) - loop.time()))
+            await asyncio.sleep(max(0, min(next_commit, next_look, self._watermarks.next_look) - loop.time()))
             self._ticked = time.monotonic()
-            if self._inner is not None and loop.time() >= self._ends.next_look:
-                await self._ends.look(self._inner, self.assignment())
+            if self._inner is not None and loop.time() >= self._watermarks.next_look:
+                await self._watermarks.look(self._inner, self.assignment())
             if loop.time() >= next_commit:
                 await self.commit()
                 next_commit = loop.time() + self._options.commit_interval
@@ -292,17 +293,17 @@ class AiokafkaConsumer(StartStop):
                 next_look = loop.time() + _LOOK
 
     async def _look_for_a_stall(self, now: float) -> None:
-        inner, wanted = self._inner, self._hand_over.hungry()
+        inner, wanted = self._inner, self._buffer.needing_records()
         if inner is None or self._reading is None or not wanted:
-            return  # nobody fetches, or everything wanted is held: silence is expected
+            return  # nobody fetches, or everything wanted is buffered: silence is expected
         partitions = [ClientPartition(each.topic, each.partition) for each in wanted]
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
-                ends = {_ours(each): end for each, end in (await inner.end_offsets(partitions)).items()}
+                end_offsets = {_ours(each): end for each, end in (await inner.end_offsets(partitions)).items()}
                 positions = {_ours(each): await inner.position(each) for each in partitions}
         except (errors.KafkaError, TimeoutError):
             return  # Kafka is away, or a rebalance came between: no sign of a stall
-        stalled = self._watch.stalled(positions, ends, now)
+        stalled = self._stall_detector.stalled(positions, end_offsets, now)
         if stalled:
             log.warning(
                 "nothing arrives though there is more: joining anew", partitions=[str(each) for each in stalled]
@@ -314,8 +315,8 @@ class AiokafkaConsumer(StartStop):
         await self._commit(leaving=True)
         await self._end_reading()
         old, self._inner = self._inner, None
-        self._hand_over.forget(list(self._next))
-        self._hand_over.joined = False
+        self._buffer.forget(list(self._next))
+        self._buffer.joined = False
         self._next.clear()
         try:
             if old is not None:

@@ -43,7 +43,7 @@ class AiokafkaReader(StartStop):
         self._topic = topic
         self._since_ms = since_ms
         self._inner: AIOKafkaConsumer | None = None
-        self._ends: dict[ClientPartition, int] = {}
+        self._end_offsets: dict[ClientPartition, int] = {}
         self._ready: list[Record] = []
         self._caught_up = asyncio.Event()
         self._stopped = False
@@ -84,7 +84,7 @@ class AiokafkaReader(StartStop):
         except errors.KafkaError as error:
             raise translated(error, what=f"reading {self._topic!r}", topic=self._topic) from None
         records, self._ready = self._ready, []
-        if not self._ends:
+        if not self._end_offsets:
             self._caught_up.set()
         return records
 
@@ -100,27 +100,27 @@ class AiokafkaReader(StartStop):
         inner.subscribe([self._topic])
         await within(self._settings, _assigned(inner), what=f"reading {self._topic!r}")
         partitions = list(inner.assignment())
-        ends = await within(self._settings, inner.end_offsets(partitions), what=f"reading {self._topic!r}")
+        end_offsets = await within(self._settings, inner.end_offsets(partitions), what=f"reading {self._topic!r}")
         begins = await within(self._settings, inner.beginning_offsets(partitions), what=f"reading {self._topic!r}")
         if self._since_ms is not None:
             times = dict.fromkeys(partitions, self._since_ms)
             found = await within(self._settings, inner.offsets_for_times(times), what=f"reading {self._topic!r}")
-            begins = {each: at.offset if (at := found.get(each)) else ends[each] for each in partitions}
+            begins = {each: at.offset if (at := found.get(each)) else end_offsets[each] for each in partitions}
         for partition, offset in begins.items():
             inner.seek(partition, offset)
-        self._ends = {each: end for each, end in ends.items() if begins[each] < end}
-        if not self._ends:
+        self._end_offsets = {each: end for each, end in end_offsets.items() if begins[each] < end}
+        if not self._end_offsets:
             self._caught_up.set()
 
     async def _look_for_the_end(self, inner: AIOKafkaConsumer) -> None:
-        for partition, end in list(self._ends.items()):
+        for partition, end in list(self._end_offsets.items()):
             try:
                 async with asyncio.timeout(self._settings.connect_timeout):
                     reached = await inner.position(partition) >= end
             except TimeoutError:
                 raise unreachable(self._settings) from None
             if reached:
-                del self._ends[partition]
+                del self._end_offsets[partition]
 
 
 async def _assigned(inner: AIOKafkaConsumer) -> None:

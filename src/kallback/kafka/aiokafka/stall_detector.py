@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kallback.kafka.records import TopicPartition
 
 
-class StallWatch:
+class FetchStallDetector:
     """Remembers since when each partition has stood still though there is something to read.
 
     Args:
@@ -23,22 +23,22 @@ class StallWatch:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._standing: dict[TopicPartition, tuple[int, float]] = {}
+        self._unchanged: dict[TopicPartition, tuple[int, float]] = {}
 
     def stalled(
-        self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], now: float
+        self, positions: Mapping[TopicPartition, int], end_offsets: Mapping[TopicPartition, int], now: float
     ) -> frozenset[TopicPartition]:
         """Return the partitions that stand still for too long.
 
         Args:
             positions: where reading stands, of the partitions that are wanted now.
-            ends: where their logs end.
+            end_offsets: where their logs end.
             now: monotonic seconds.
         """
-        standing: dict[TopicPartition, tuple[int, float]] = {}
+        unchanged: dict[TopicPartition, tuple[int, float]] = {}
         for partition, position in positions.items():
-            if position < ends.get(partition, position):
-                before, since = self._standing.get(partition, (position, now))
-                standing[partition] = (position, since if before == position else now)
-        self._standing = standing
-        return frozenset(each for each, (_, since) in standing.items() if now - since >= self._patience)
+            if position < end_offsets.get(partition, position):
+                before, since = self._unchanged.get(partition, (position, now))
+                unchanged[partition] = (position, since if before == position else now)
+        self._unchanged = unchanged
+        return frozenset(each for each, (_, since) in unchanged.items() if now - since >= self._patience)

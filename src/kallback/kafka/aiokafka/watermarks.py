@@ -18,8 +18,8 @@ _LOOK: Final = 2.0
 _PATIENCE: Final = 2.0  # commits wait for as long
 
 
-class Ends:
-    """Ends, and beginnings of what is still to be read, by partition."""
+class AiokafkaWatermarks:
+    """AiokafkaWatermarks, and beginnings of what is still to be read, by partition."""
 
     def __init__(self) -> None:
         self.next_look = 0.0
@@ -33,10 +33,10 @@ class Ends:
         try:
             async with asyncio.timeout(_PATIENCE):
                 begins = {ours: await inner.position(each) for each, ours in partitions.items()}
-                ends = await inner.end_offsets(list(partitions)) if partitions else {}
+                end_offsets = await inner.end_offsets(list(partitions)) if partitions else {}
         except (errors.KafkaError, TimeoutError):
             pass  # Kafka is away, or a rebalance came between
         else:
             self.begins = begins
-            self.known = {partitions[each]: end for each, end in ends.items()}
+            self.known = {partitions[each]: end for each, end in end_offsets.items()}
         self.next_look = asyncio.get_running_loop().time() + _LOOK

@@ -1,1 +1,1 @@
-"""confluent."""
+"""The clients on confluent-kafka (librdkafka)."""

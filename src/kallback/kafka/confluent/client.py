@@ -99,15 +99,15 @@ def build(kind: Callable[[dict[str, Value]], T], config: dict[str, Value]) -> T:
         ) from None
 
 
-def admin_client(settings: KafkaSettings, troubles: Troubles) -> AdminClient:
+def admin_client(settings: KafkaSettings, errors: ClientErrors) -> AdminClient:
     """Make an admin client that tells its errors there; nothing is contacted yet."""
     return build(
-        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", troubles)}),
+        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", errors)}),
         confluent_config(settings, {}),
     )
 
 
-class Troubles:
+class ClientErrors:
     """Collects the errors that a client reports by itself (`error_cb`), and logs them without flooding.
 
     The callback runs in whichever thread polls the client.
@@ -137,7 +137,7 @@ class Troubles:
 def first_contact(
     client: Producer | Consumer | AdminClient,
     settings: KafkaSettings,
-    troubles: Troubles,
+    errors: ClientErrors,
     *,
     topics: Iterable[str] = (),
 ) -> None:
@@ -150,19 +150,19 @@ def first_contact(
     """
     deadline = time.monotonic() + settings.connect_timeout
     for topic in topics:
-        found = _metadata(client, settings, troubles, topic=topic, deadline=deadline).topics.get(topic)
+        found = _metadata(client, settings, errors, topic=topic, deadline=deadline).topics.get(topic)
         if found is None:
             raise missing_topic(topic)
         if found.error is not None and found.error.code() in PERMANENT_FOR_A_CLIENT:
             raise error_for(found.error.code(), found.error.str(), what=f"looking up {topic!r}", topic=topic)
     if not topics:
-        _metadata(client, settings, troubles, topic="__consumer_offsets", deadline=deadline)
+        _metadata(client, settings, errors, topic="__consumer_offsets", deadline=deadline)
 
 
 def _metadata(
     client: Producer | Consumer | AdminClient,
     settings: KafkaSettings,
-    troubles: Troubles,
+    errors: ClientErrors,
     *,
     topic: str,
     deadline: float,
@@ -173,7 +173,7 @@ def _metadata(
             return client.list_topics(topic, patience)
         except KafkaException as error:
             client.poll(0)  # lets error_cb speak
-            if troubles.refused is not None:
-                raise troubles.refused from None
+            if errors.refused is not None:
+                raise errors.refused from None
             if time.monotonic() >= deadline:
-                raise unreachable(settings, troubles.last or error.args[0].str()) from None
+                raise unreachable(settings, errors.last or error.args[0].str()) from None

@@ -1,16 +1,16 @@
 """Commits of a librdkafka consumer: in the background between polls, or blocking inside a rebalance callback.
 
-Called by the owner thread only; what Kafka answers to a background commit is heard inside a poll of the same thread.
+Called by the consumer thread only; Kafka's answer to a background commit arrives inside a poll of the same thread.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import Troubles, log
+from kallback.kafka.confluent.client import ClientErrors, log
 from kallback.kafka.confluent.group_member import client_commit, ours
-from kallback.kafka.offsets.buffer import HandOver
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.record_buffer import RecordBuffer
 from kallback.kafka.records import TopicPartition
 
 from confluent_kafka import Consumer, KafkaError, KafkaException  # isort: skip - the check comes first
@@ -23,21 +23,21 @@ _PROBE: Final = 0.5
 
 
 class Commits:
-    """Commits what the hand-over says is due.
+    """Commits what the record buffer says is due.
 
     Attributes:
         under_way: how many commits Kafka has not answered yet.
     """
 
-    def __init__(self, hand_over: HandOver, troubles: Troubles, topic: str) -> None:
+    def __init__(self, buffer: RecordBuffer, errors: ClientErrors, topic: str) -> None:
         self.under_way = 0
-        self._hand_over = hand_over
-        self._troubles = troubles
+        self._buffer = buffer
+        self._errors = errors
         self._topic = topic
 
     def begin(self, consumer: Consumer, *, leaving: bool = False) -> None:
         """Commit in the background; `leaving` all partitions takes starts back."""
-        commits = self._hand_over.commits(leaving=leaving)
+        commits = self._buffer.commits(leaving=leaving)
         if not commits or not self._is_reachable(consumer):
             return
         try:
@@ -52,7 +52,7 @@ class Commits:
         Nothing may be called there that runs callbacks itself, as a look at the topics does: librdkafka's next callback
         would find no caller and abort the process. A revocation came from a broker, so one is there.
         """
-        commits = self._hand_over.commits(going, leaving=True)
+        commits = self._buffer.commits(going, leaving=True)
         if not commits:
             return
         try:
@@ -68,13 +68,13 @@ class Commits:
 
     def _is_reachable(self, consumer: Consumer) -> bool:
         """Whether commits make sense: without a broker each would block the leaving for a session time-out."""
-        if self._troubles.all_down:
+        if self._errors.all_down:
             try:
                 consumer.list_topics(self._topic, _PROBE)
             except KafkaException as error:
                 log.warning("nothing is committed while Kafka is away", detail=error.args[0].str())
                 return False
-            self._troubles.all_down = False
+            self._errors.all_down = False
         return True
 
     def _book(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
@@ -82,6 +82,6 @@ class Commits:
             log.warning("commit failed, the next one covers it", code=error.name(), detail=error.str())
         refused = [error, *(each.error for each in partitions)]
         if any(each is not None and each.code() == KafkaError.OFFSET_METADATA_TOO_LARGE for each in refused):
-            self._hand_over.stop_noting()
+            self._buffer.stop_metadata()
         good = [each for each in partitions if error is None and each.error is None]
-        self._hand_over.committed({ours(each): Commit(each.offset, each.metadata or "") for each in good})
+        self._buffer.committed({ours(each): Commit(each.offset, each.metadata or "") for each in good})

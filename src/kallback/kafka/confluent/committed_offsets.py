@@ -14,9 +14,9 @@ import concurrent.futures
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent.client import Troubles, admin_client, log
+from kallback.kafka.confluent.client import ClientErrors, admin_client, log
 from kallback.kafka.confluent.group_member import client_partition, ours
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import TopicPartition
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException  # isort: skip - the check comes first
@@ -32,15 +32,15 @@ _PATIENCE: Final = 10.0
 _PAUSE: Final = 0.2
 
 
-def committed_notes(
+def committed_metadata(
     settings: KafkaSettings, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, Commit]:
     """Return what is committed; blocks. Without an answer in time nothing is: work may run twice, none is lost."""
     if not partitions:
         return {}
     deadline = time.monotonic() + _PATIENCE
-    troubles = Troubles(settings.client_id)
-    admin = admin_client(settings, troubles)
+    errors = ClientErrors(settings.client_id)
+    admin = admin_client(settings, errors)
     asked = ConsumerGroupTopicPartitions(group, [client_partition(each) for each in partitions])
     while True:
         try:

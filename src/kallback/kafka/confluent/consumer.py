@@ -1,26 +1,27 @@
-"""A consumer on librdkafka: one owner thread makes every call, the event loop only takes what it holds.
+"""A consumer on librdkafka: one consumer thread makes every call, the event loop only takes what is buffered.
 
-Who owns what: librdkafka's consumer belongs to the owner thread, because any other call would block while a poll
-runs. Commands (commit, stop) go through a queue that the thread looks at between its short polls; records go into
-a `HandOver`, with one wake-up of the loop per batch.
+Ownership: librdkafka's consumer belongs to the consumer thread, because any other call would block while a poll runs.
+Commands (commit, stop) go through a queue that the thread reads between its short polls; records go into a
+`RecordBuffer`, with one wake-up of the loop per batch.
 
-Latency: `poll` returns the first record at once, `consume(n, 0)` adds what is there already. (`consume(n, t)`
-alone would wait for n records or the whole t.)
+Latency: `poll` returns the first record at once, `consume(n, 0)` adds what is there already. (`consume(n, t)` alone
+would wait for n records or the whole t.)
 
-Back-pressure: records that nobody takes, or whose window is full, are held back here. The thread goes on polling,
-so `max.poll.interval.ms` never passes. Where much is held it waits a moment for the caller; only a partition that
-is still full then is paused, until half of it is taken: pausing throws away what librdkafka prefetched, which in
-the hot path halved the rate.
+Back-pressure: records that the caller does not take, or whose window is full, stay in the buffer. The thread goes on
+polling, so `max.poll.interval.ms` never passes. When a partition's buffer is full, the thread waits a moment for the
+caller and pauses the partition only if it is still full then, until half of it is taken: pausing discards what
+librdkafka prefetched, which in the hot path halved the rate.
 
-Rebalance: the callbacks run inside the owner thread's poll. Revoked: nothing more is handed out, unfinished
-records get `drain_timeout` (the loop goes on and calls `done`), what is done is committed, the epochs end. Lost:
-the epochs end, nothing is committed, for somebody else owns the partitions. Assigned: with notes, what the group has
-committed is asked for by a client of its own (10 s at most) before the first record is handed out.
+Rebalance: the callbacks run inside the thread's poll. Revoked: nothing more is handed out, unfinished records get
+`drain_timeout` (the loop goes on and calls `done`), what is done is committed, the epochs end. Lost: the epochs end and
+nothing is committed, because another member owns the partitions. Assigned: with commit metadata, a separate client
+reads what the group has committed (10 s at most) before the first record is handed out.
 
-Ends: librdkafka says when it has come to the end of a partition, behind transaction markers too. Once all before it is
-done and nothing is held back, that is the commit position; it is how the place of an idle partition is known at all.
+End of partition: librdkafka reports when it has read to the end of a partition, transaction markers included. When all
+records before it are done and none is buffered, that end is the commit position; it is the only way to know the
+position of an idle partition.
 
-Cancel: `fetch` waits for an event and takes afterwards, without awaiting: a cancelled fetch has taken nothing.
+Cancellation: `fetch` waits for an event and takes afterwards without awaiting: a cancelled fetch has taken nothing.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ import time
 from typing import TYPE_CHECKING
 
 from kallback.kafka.confluent.client import first_contact
-from kallback.kafka.confluent.consumer_thread import Owner
+from kallback.kafka.confluent.consumer_thread import ConsumerThread
 from kallback.kafka.consumer import ConsumerOptions
-from kallback.kafka.group_status import Standing
+from kallback.kafka.group_status import GroupStatus
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
 
@@ -53,75 +54,75 @@ class ConfluentConsumer(StartStop):
         self._topics = tuple(topics)
         self._group = group
         self._options = options or ConsumerOptions()
-        self._owner: Owner | None = None
+        self._thread: ConsumerThread | None = None
         self._stopped = False
 
     async def start(self) -> None:
         """Connect, check the topics, join the group."""
         if self._stopped:
             raise KafkaUnavailableError("this consumer is stopped; make a new one")
-        if self._owner is not None:
+        if self._thread is not None:
             return
-        owner = Owner(self._settings, self._topics, self._group, self._options)
+        thread = ConsumerThread(self._settings, self._topics, self._group, self._options)
         try:
-            await asyncio.to_thread(first_contact, owner.consumer, self._settings, owner.troubles, topics=self._topics)
+            await asyncio.to_thread(first_contact, thread.consumer, self._settings, thread.errors, topics=self._topics)
         except BaseException:
-            await asyncio.to_thread(owner.consumer.close)
+            await asyncio.to_thread(thread.consumer.close)
             raise
-        self._owner = owner
-        owner.start()
+        self._thread = thread
+        thread.start()
 
     async def fetch(self, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
         """Hand out the next records."""
-        owner = self._running()
+        thread = self._running()
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    owner.look()
-                    owner.raise_failure()
-                    if records := owner.hand_over.take(limit):
+                    thread.look()
+                    thread.raise_failure()
+                    if records := thread.buffer.take(limit):
                         return records
-                    await owner.arrival()
+                    await thread.arrival()
         except TimeoutError:
             return []
 
     def started(self, record: Record) -> None:
         """Count a record as begun."""
-        if self._owner is not None:
-            self._owner.hand_over.started(record)
+        if self._thread is not None:
+            self._thread.buffer.started(record)
 
     def done(self, record: Record) -> None:
         """Settle a record."""
-        if self._owner is not None:
-            self._owner.hand_over.done(record)
+        if self._thread is not None:
+            self._thread.buffer.done(record)
 
     async def commit(self) -> None:
         """Commit what is done."""
-        if self._owner is not None:
-            await self._owner.order("commit")
+        if self._thread is not None:
+            await self._thread.command("commit")
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
-        return frozenset() if self._owner is None else self._owner.hand_over.assignment()
+        return frozenset() if self._thread is None else self._thread.buffer.assignment()
 
     def unfinished(self) -> int:
         """How many records are handed out and not done."""
-        return 0 if self._owner is None else self._owner.hand_over.unfinished()
+        return 0 if self._thread is None else self._thread.buffer.unfinished()
 
-    def standing(self) -> Standing:
+    def group_status(self) -> GroupStatus:
         """How this member stands."""
-        if self._owner is None:
-            return Standing(joined=False, rebalances=0, polled=time.monotonic(), partitions={})
-        return self._owner.standing()
+        if self._thread is None:
+            return GroupStatus(joined=False, rebalances=0, last_poll=time.monotonic(), partitions={})
+        return self._thread.group_status()
 
     async def stop(self) -> None:
         """Commit and leave the group."""
         self._stopped = True
-        if self._owner is not None:
-            await self._owner.order("stop")
-            await asyncio.to_thread(self._owner.join)
+        if self._thread is not None:
+            await self._thread.command("stop")
+            await asyncio.to_thread(self._thread.join)
 
-    def _running(self) -> Owner:
-        if self._owner is None or self._stopped:
+    def _running(self) -> ConsumerThread:
+        if self._thread is None or self._stopped:
             raise KafkaUnavailableError("this consumer is not running; start one first")
-        return self._owner
+        return self._thread

@@ -66,12 +66,12 @@ class ConfluentEndOffsets:
                 request_timeout=_PATIENCE,
             ),
         )
-        ends = {
+        end_offsets = {
             TopicPartition(each.topic, each.partition): future.result(_PATIENCE) for each, future in futures.items()
         }
-        if len(ends) < len(partitions):
+        if len(end_offsets) < len(partitions):
             raise KafkaUnavailableError(f"Kafka does not say where all partitions of {', '.join(topics)} end")
-        return {each: end.offset for each, end in ends.items()}
+        return {each: end.offset for each, end in end_offsets.items()}
 
     def _partitions(self, admin: AdminClient, topic: str) -> list[TopicPartition]:
         found = admin.list_topics(topic, _PATIENCE).topics[topic]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from kallback.kafka.confluent.client import Value, confluent_config
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import Record, TopicPartition
 
 from confluent_kafka import Message  # isort: skip - the check comes first

@@ -21,7 +21,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import Troubles, Value, build, confluent_config, first_contact, log
+from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, log
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.lifecycle import StartStop
@@ -45,7 +45,7 @@ class _Client:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self.troubles = Troubles(settings.client_id)
+        self.errors = ClientErrors(settings.client_id)
         own: dict[str, Value] = {
             "acks": "all",
             "enable.idempotence": True,
@@ -56,7 +56,7 @@ class _Client:
             "topic.metadata.propagation.max.ms": 5000,  # how long a send to an unknown topic takes to fail
         }
         config = confluent_config(settings, own)
-        self.producer = build(lambda it: Producer(it | {"error_cb": self.troubles}), config)
+        self.producer = build(lambda it: Producer(it | {"error_cb": self.errors}), config)
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="kallback-producer", daemon=True)
@@ -83,10 +83,10 @@ class _Client:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping and not self.troubles.fatal:
+        while not self._stopping and not self.errors.fatal:
             self.producer.poll(_POLL)
             self._deliver()
-        deadline = time.monotonic() + (0 if self.troubles.fatal else self._settings.delivery_timeout)
+        deadline = time.monotonic() + (0 if self.errors.fatal else self._settings.delivery_timeout)
         while len(self.producer) and time.monotonic() < deadline:
             self.producer.flush(_POLL)
             self._deliver()
@@ -120,7 +120,7 @@ class ConfluentProducer(StartStop):
         """Connect."""
         client = self._current()
         try:
-            await asyncio.to_thread(first_contact, client.producer, self._settings, client.troubles)
+            await asyncio.to_thread(first_contact, client.producer, self._settings, client.errors)
         except BaseException:
             await self.stop()
             raise
@@ -168,12 +168,12 @@ class ConfluentProducer(StartStop):
     def _current(self) -> _Client:
         """Return the client, making it where there is none or where it failed for good."""
         client = self._client
-        if client is not None and not client.troubles.fatal:
+        if client is not None and not client.errors.fatal:
             return client
         with self._lock:
             if self._stopped:
                 raise KafkaUnavailableError("this producer is stopped; make a new one")
-            if self._client is None or self._client.troubles.fatal:
+            if self._client is None or self._client.errors.fatal:
                 self._client = _Client(self._settings)
             return self._client
 

@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from kallback.kafka.confluent.scan import ConfluentLog
+from kallback.kafka.confluent.scan import TopicScan
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
 
@@ -32,7 +32,7 @@ class ConfluentReader(StartStop):
         self._topic = topic
         self._since_ms = since_ms
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kallback-reader")
-        self._source: ConfluentLog | None = None
+        self._source: TopicScan | None = None
         self._reading: asyncio.Future[list[Record]] | None = None
         self._ready: list[Record] = []
         self._caught_up = asyncio.Event()
@@ -49,7 +49,7 @@ class ConfluentReader(StartStop):
             raise KafkaUnavailableError("this reader is stopped; make a new one")
         if self._source is not None:
             return
-        self._source = ConfluentLog(self._settings, self._topic)
+        self._source = TopicScan(self._settings, self._topic)
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._source.assign_all, self._since_ms)
         except BaseException:
@@ -64,7 +64,7 @@ class ConfluentReader(StartStop):
             raise KafkaUnavailableError("this reader is not running; start it first")
         try:
             async with asyncio.timeout(timeout):
-                while not self._ready and (source.ends or self._caught_up.is_set()):
+                while not self._ready and (source.end_offsets or self._caught_up.is_set()):
                     await self._read(source)
         except TimeoutError:
             pass  # the reading goes on; the next fetch has what it finds
@@ -82,13 +82,13 @@ class ConfluentReader(StartStop):
             await asyncio.get_running_loop().run_in_executor(self._thread, source.close)
         self._thread.shutdown(wait=False)
 
-    async def _read(self, source: ConfluentLog) -> None:
+    async def _read(self, source: TopicScan) -> None:
         if self._reading is None:
             self._reading = asyncio.get_running_loop().run_in_executor(self._thread, source.poll)
         await asyncio.wait([self._reading])
         reading, self._reading = self._reading, None
         self._ready += reading.result()
 
-    def _look_for_the_end(self, source: ConfluentLog) -> None:
-        if not source.ends and self._reading is None:
+    def _look_for_the_end(self, source: TopicScan) -> None:
+        if not source.end_offsets and self._reading is None:
             self._caught_up.set()

@@ -14,7 +14,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import Troubles, Value, build, confluent_config, first_contact, log
+from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, log
 from kallback.kafka.confluent.group_member import record_of
 from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, unreachable
 from kallback.kafka.records import TopicPartition
@@ -47,30 +47,30 @@ def _reader_config(settings: KafkaSettings) -> dict[str, Value]:
     return confluent_config(settings, own)
 
 
-class ConfluentLog:
+class TopicScan:
     """One topic. Every method blocks; one thread at a time.
 
     Attributes:
-        ends: partitions with records that were there at the start and are not read yet, and where those end.
+        end_offsets: partitions with records that were there at the start and are not read yet, and where those end.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self._troubles = Troubles(settings.client_id)
-        self._consumer = build(lambda it: Consumer(it | {"error_cb": self._troubles}), _reader_config(settings))
-        self.ends: dict[int, int] = {}
+        self._errors = ClientErrors(settings.client_id)
+        self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), _reader_config(settings))
+        self.end_offsets: dict[int, int] = {}
 
     def assign_all(self, since_ms: int | None) -> None:
         """Begin every partition at its first record, or its first of that time (epoch milliseconds)."""
         with self._translated():
             ranges = {number: self._range(number) for number in self._partitions()}
             begins = {number: begin for number, (begin, _) in ranges.items()}
-            ends = {number: end for number, (_, end) in ranges.items()}
+            end_offsets = {number: end for number, (_, end) in ranges.items()}
             if since_ms is not None:
-                begins = self._offsets_at(since_ms, ends)
+                begins = self._offsets_at(since_ms, end_offsets)
             self._assign(begins)
-        self.ends = {number: end for number, end in ends.items() if begins[number] < end}
+        self.end_offsets = {number: end for number, end in end_offsets.items() if begins[number] < end}
 
     def assign_one(self, partition: int, offset: int) -> bool:
         """Begin one partition at one offset; False if there is no such partition or nothing at that offset."""
@@ -81,7 +81,7 @@ class ConfluentLog:
             if not begin <= offset < end:
                 return False
             self._assign({partition: offset})
-        self.ends = {partition: end}
+        self.end_offsets = {partition: end}
         return True
 
     def poll(self) -> list[Record]:
@@ -100,23 +100,23 @@ class ConfluentLog:
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None:
-                self._note(error, partition)
+                self._report(error, partition)
             elif partition is not None and offset is not None:
-                if offset + 1 >= self.ends.get(partition, float("inf")):
-                    del self.ends[partition]
+                if offset + 1 >= self.end_offsets.get(partition, float("inf")):
+                    del self.end_offsets[partition]
                 yield record_of(message, TopicPartition(self._topic, partition), offset, 0)
 
-    def _note(self, error: KafkaError, partition: int | None) -> None:
+    def _report(self, error: KafkaError, partition: int | None) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes
             if partition is not None:
-                self.ends.pop(partition, None)
+                self.end_offsets.pop(partition, None)
         elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT - {KafkaError.GROUP_AUTHORIZATION_FAILED}:
             raise KafkaException(error)
         else:
             log.warning("kafka reader trouble", code=error.name(), detail=error.str())
 
     def _partitions(self) -> list[int]:
-        first_contact(self._consumer, self._settings, self._troubles, topics=[self._topic])
+        first_contact(self._consumer, self._settings, self._errors, topics=[self._topic])
         return list(
             self._consumer.list_topics(self._topic, self._settings.connect_timeout).topics[self._topic].partitions
         )
@@ -125,10 +125,10 @@ class ConfluentLog:
         at = ClientPartition(self._topic, partition)
         return self._consumer.get_watermark_offsets(at, self._settings.connect_timeout)
 
-    def _offsets_at(self, since_ms: int, ends: dict[int, int]) -> dict[int, int]:
-        times = [ClientPartition(self._topic, number, since_ms) for number in ends]
+    def _offsets_at(self, since_ms: int, end_offsets: dict[int, int]) -> dict[int, int]:
+        times = [ClientPartition(self._topic, number, since_ms) for number in end_offsets]
         found = self._consumer.offsets_for_times(times, self._settings.connect_timeout)
-        return {each.partition: each.offset if each.offset >= 0 else ends[each.partition] for each in found}
+        return {each.partition: each.offset if each.offset >= 0 else end_offsets[each.partition] for each in found}
 
     def _assign(self, begins: dict[int, int]) -> None:
         self._consumer.assign([ClientPartition(self._topic, number, offset) for number, offset in begins.items()])
@@ -154,12 +154,12 @@ async def find_record(settings: KafkaSettings, position: Position) -> Record | N
 
 
 def _find(settings: KafkaSettings, position: Position) -> Record | None:
-    source = ConfluentLog(settings, position.topic)
+    source = TopicScan(settings, position.topic)
     deadline = time.monotonic() + 2 * settings.connect_timeout
     try:
         if not source.assign_one(position.partition, position.offset):
             return None
-        while source.ends:
+        while source.end_offsets:
             if records := source.poll():
                 return records[0] if records[0].offset == position.offset else None
             if time.monotonic() > deadline:

@@ -9,9 +9,9 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent.client import Troubles, admin_client, first_contact
+from kallback.kafka.confluent.client import ClientErrors, admin_client, first_contact
 from kallback.kafka.errors import error_for
-from kallback.kafka.topic_spec import Created, Differs, Existed
+from kallback.kafka.topics import Created, Differs, Existed
 from kallback.protocol.errors import ConfigurationError
 
 from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewT
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from kallback.kafka.topic_spec import TopicFinding, TopicSpec
+    from kallback.kafka.topics import TopicFinding, TopicSpec
     from kallback.settings import KafkaSettings
 
 _INVALID: Final = frozenset({37, 38, 40, 42, 44})  # partitions, replication, config, request, policy
@@ -38,9 +38,9 @@ async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
 
 def connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
     """An admin client that has reached a broker, and these topics; blocks."""
-    troubles = Troubles(settings.client_id)
-    admin = admin_client(settings, troubles)
-    first_contact(admin, settings, troubles, topics=names)
+    errors = ClientErrors(settings.client_id)
+    admin = admin_client(settings, errors)
+    first_contact(admin, settings, errors, topics=names)
     return admin
 
 

@@ -1,7 +1,7 @@
-"""Where partitions end, as librdkafka knows it. Called by the owner thread only.
+"""Where partitions end, as librdkafka knows it. Called by the consumer thread only.
 
 Every fetch response tells librdkafka the end of its partition, so looking it up costs nothing. A paused partition is
-not fetched, and its end would stand still exactly when lag grows: those are asked for, all in one bounded request,
+not fetched, and its end would not move exactly when lag grows: these ends are requested, all in one bounded request,
 every few seconds and not while all brokers are down.
 """
 
@@ -24,7 +24,7 @@ ASK: Final = 5.0
 _PATIENCE: Final = 1.0
 
 
-class Ends:
+class ConfluentWatermarks:
     """End offsets by partition; `known` is replaced as a whole, so any thread may read it."""
 
     def __init__(self, consumer: Consumer) -> None:

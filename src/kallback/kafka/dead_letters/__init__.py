@@ -1,1 +1,1 @@
-"""dead_letters."""
+"""Writing, reading and replaying dead letters."""

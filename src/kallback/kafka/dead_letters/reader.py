@@ -31,7 +31,7 @@ _ID: Final = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
 _NUMBER: Final = re.compile(rb"-?\d{1,18}")
 
 
-class LetterId(NamedTuple):
+class DeadLetterId(NamedTuple):
     """Where a letter lies in the dead-letter topic."""
 
     partition: int
@@ -41,7 +41,7 @@ class LetterId(NamedTuple):
         return f"{self.partition}:{self.offset}"
 
     @classmethod
-    def parse(cls, text: str) -> LetterId | None:
+    def parse(cls, text: str) -> DeadLetterId | None:
         """Read `PARTITION:OFFSET`; None for anything else."""
         shape = _ID.fullmatch(text)
         return None if shape is None else cls(int(shape[1]), int(shape[2]))
@@ -62,7 +62,7 @@ class DeadLetter:
         stub_bytes: the size of a value that was too large to be kept; None: the record is whole.
     """
 
-    id: LetterId
+    id: DeadLetterId
     reason: str
     detail: str
     at_ms: int
@@ -77,32 +77,32 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayNote:
+class ReplayMarker:
     """Says that letters were replayed."""
 
-    letters: frozenset[LetterId]
+    letters: frozenset[DeadLetterId]
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class UnknownEntry:
     """A record that kallback did not write there."""
 
-    id: LetterId
+    id: DeadLetterId
 
 
-Entry = DeadLetter | ReplayNote | Foreign
+Entry = DeadLetter | ReplayMarker | UnknownEntry
 
 
 def read_entry(record: Record) -> Entry:
     """Say what a record of the dead-letter topic is."""
-    place = LetterId(record.partition, record.offset)
+    place = DeadLetterId(record.partition, record.offset)
     facts = {name.removeprefix(PREFIX): value for name, value in record.headers if name.startswith(PREFIX) and value}
     if "replayed" in facts:
-        return _note(record) or Foreign(place)
+        return _replay_marker(record) or UnknownEntry(place)
     numbers = {name: _number(facts.get(name)) for name in ("partition", "offset", "timestamp", "at")}
     if "reason" not in facts or "topic" not in facts or None in numbers.values():
-        return Foreign(place)
+        return UnknownEntry(place)
     found = {name: number or 0 for name, number in numbers.items()}
     stub = dict(record.headers).get(STUB)
     return DeadLetter(
@@ -126,7 +126,7 @@ def original_headers(headers: Headers) -> Headers:
     return tuple(header for header in headers if not header[0].startswith(PREFIX))
 
 
-def replay_note(topic: str, letters: Iterable[LetterId], at_ms: int) -> OutgoingRecord:
+def replay_marker(topic: str, letters: Iterable[DeadLetterId], at_ms: int) -> OutgoingRecord:
     """Return the record that says that letters were replayed."""
     body = {"kallback": 1, "replayed": [str(letter) for letter in letters], "at": at_ms}
     return OutgoingRecord(topic, msgspec.json.encode(body), None, ((REPLAYED, b"1"),))
@@ -159,21 +159,21 @@ async def read_entries(
             await asyncio.sleep(0)
 
 
-class _Note(msgspec.Struct):
+class _MarkerBody(msgspec.Struct):
     replayed: list[str]
     at: int
 
 
-_NOTE: Final = msgspec.json.Decoder(_Note)
+_MARKER_BODY: Final = msgspec.json.Decoder(_MarkerBody)
 
 
-def _note(record: Record) -> ReplayNote | None:
+def _replay_marker(record: Record) -> ReplayMarker | None:
     try:
-        found = _NOTE.decode(record.value or b"")
+        found = _MARKER_BODY.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    letters = (LetterId.parse(text) for text in found.replayed)
-    return ReplayNote(frozenset(letter for letter in letters if letter is not None), found.at)
+    letters = (DeadLetterId.parse(text) for text in found.replayed)
+    return ReplayMarker(frozenset(letter for letter in letters if letter is not None), found.at)
 
 
 def _number(data: bytes | None) -> int | None:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.dead_letters.reader import DeadLetter, LetterId, original_headers, replay_note
+from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, original_headers, replay_marker
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.protocol.errors import KallbackError, RecordTooLargeError
 
@@ -33,7 +33,7 @@ _BATCHES_PER_SECOND: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class MissingValue:
     """The record is not to be had any more; says why."""
 
     why: str
@@ -46,12 +46,12 @@ class ReplayReport:
     Attributes:
         sent: letters that were sent and acknowledged.
         failed: letters that were passed over, and why.
-        unnoted: of those sent, how many no replay note names yet: a further run sends them again.
+        unmarked: of those sent, how many no replay note names yet: a further run sends them again.
     """
 
-    sent: list[LetterId] = field(default_factory=list[LetterId])
-    failed: dict[LetterId, str] = field(default_factory=dict[LetterId, str])
-    unnoted: int = 0
+    sent: list[DeadLetterId] = field(default_factory=list[DeadLetterId])
+    failed: dict[DeadLetterId, str] = field(default_factory=dict[DeadLetterId, str])
+    unmarked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class ReplayOptions:
     per_second: float | None = None
 
 
-async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | Lost:
+async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingValue:
     """Return the letter with its record whole: a stub's record is looked up where it lay.
 
     A topic may have been made anew since: a record of another time or size is not the one.
@@ -78,11 +78,11 @@ async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | Lost:
     try:
         record = await find(letter.source)
     except KallbackError as error:
-        return Lost(f"its value was too large to be kept, and {place} cannot be read: {error}")
+        return MissingValue(f"its value was too large to be kept, and {place} cannot be read: {error}")
     if record is None:
-        return Lost(f"its value was too large to be kept, and {place} is gone (retention)")
+        return MissingValue(f"its value was too large to be kept, and {place} is gone (retention)")
     if record.timestamp_ms != letter.source_ms or len(record.value or b"") != letter.stub_bytes:
-        return Lost(f"its value was too large to be kept, and another record lies at {place} now")
+        return MissingValue(f"its value was too large to be kept, and another record lies at {place} now")
     return replace(
         letter, key=record.key, value=record.value, headers=original_headers(record.headers), stub_bytes=None
     )
@@ -151,7 +151,7 @@ class Replayer:
         whole: list[DeadLetter] = []
         for letter in batch:
             found = await recover(letter, self._find)
-            if isinstance(found, Lost):
+            if isinstance(found, MissingValue):
                 self.report.failed[letter.id] = found.why
             else:
                 whole.append(found)
@@ -159,21 +159,21 @@ class Replayer:
         answers = await asyncio.gather(*sends, return_exceptions=True)
         sent = [letter.id for letter, answer in zip(whole, answers, strict=True) if isinstance(answer, Position)]
         self.report.sent += sent
-        self.report.unnoted += len(sent)
+        self.report.unmarked += len(sent)
         failure = self._sort_out(whole, answers)
         if sent:
-            await self._note(sent, failure)
+            await self._write_marker(sent, failure)
         if failure is not None:
             raise failure
 
-    async def _note(self, sent: list[LetterId], failure: BaseException | None) -> None:
+    async def _write_marker(self, sent: list[DeadLetterId], failure: BaseException | None) -> None:
         try:
-            await self._producer.send(replay_note(self._topic, sent, int(self._clock() * 1000)))
+            await self._producer.send(replay_marker(self._topic, sent, int(self._clock() * 1000)))
         except KallbackError:
             if failure is None:  # else that one is told, it came first
                 raise
         else:
-            self.report.unnoted -= len(sent)
+            self.report.unmarked -= len(sent)
 
     def _sort_out(self, letters: list[DeadLetter], answers: list[Position | BaseException]) -> BaseException | None:
         """Keep what concerns one letter; return the first failure that concerns all."""

@@ -1,6 +1,6 @@
 """The broker in memory: logs of partitions, groups of members, commit positions.
 
-Everything lives on one event loop; `memory.py` has the clients.
+Everything lives on one event loop; `clients.py` has the clients.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 from kallback.kafka.errors import missing_topic
-from kallback.kafka.offsets.partition_notes import Commit
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError, RecordTooLargeError
 

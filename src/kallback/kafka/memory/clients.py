@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import missing_topic
-from kallback.kafka.group_status import Standing
+from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.memory.broker import MemoryBroker
-from kallback.kafka.offsets.annotated_buffer import new_hand_over
-from kallback.kafka.offsets.partition_notes import NO_COMMIT
+from kallback.kafka.offsets.metadata_buffer import new_record_buffer
+from kallback.kafka.offsets.partition_metadata import NO_COMMIT
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
@@ -60,7 +60,7 @@ class MemoryConsumer(StartStop):
         self._group = broker.group(group)
         self._options = options or ConsumerOptions()
         self._arrived = asyncio.Event()
-        self._hand_over = new_hand_over(self._options, self._arrived.set)
+        self._buffer = new_record_buffer(self._options, self._arrived.set)
         self._next: dict[TopicPartition, tuple[int, int]] = {}
         self._rebalance: asyncio.Task[None] | None = None
         self._stopped = False
@@ -88,7 +88,7 @@ class MemoryConsumer(StartStop):
                 while True:
                     self._arrived.clear()
                     found = self._read(limit)
-                    if records := self._hand_over.take(limit):
+                    if records := self._buffer.take(limit):
                         return records
                     if not found:  # otherwise all of it was done by an earlier owner: read on
                         await self._arrived.wait()
@@ -97,11 +97,11 @@ class MemoryConsumer(StartStop):
 
     def started(self, record: Record) -> None:
         """Count a record as begun; on the broker's loop only."""
-        self._hand_over.started(record)
+        self._buffer.started(record)
 
     def done(self, record: Record) -> None:
         """Settle a record; on the broker's loop only."""
-        self._hand_over.done(record)
+        self._buffer.done(record)
 
     async def commit(self) -> None:
         """Commit what is done."""
@@ -109,17 +109,17 @@ class MemoryConsumer(StartStop):
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
-        return self._hand_over.assignment()
+        return self._buffer.assignment()
 
     def unfinished(self) -> int:
         """How many records are handed out and not done."""
-        return self._hand_over.unfinished()
+        return self._buffer.unfinished()
 
-    def standing(self) -> Standing:
+    def group_status(self) -> GroupStatus:
         """How this member stands; in memory everything is known."""
-        ends = {each: self._broker.end(each) for each in self._next}
+        end_offsets = {each: self._broker.end(each) for each in self._next}
         begins = {each: offset for each, (_epoch, offset) in self._next.items()}
-        return self._hand_over.standing(ends, time.monotonic(), begins)
+        return self._buffer.group_status(end_offsets, time.monotonic(), begins)
 
     async def stop(self) -> None:
         """Commit and leave the group."""
@@ -135,9 +135,9 @@ class MemoryConsumer(StartStop):
         if self in self._group.members:
             self._group.members.remove(self)
             self._broker.unlisten(self._arrived)
-            self._hand_over.forget(list(self._next))
+            self._buffer.forget(list(self._next))
             self._next.clear()
-            self._hand_over.joined = False
+            self._buffer.joined = False
             await self._group.rebalance()
 
     # The group's side.
@@ -149,41 +149,41 @@ class MemoryConsumer(StartStop):
     async def give_up(self, partitions: Iterable[TopicPartition]) -> None:
         """Drain, commit and forget partitions."""
         going = list(partitions)
-        self._hand_over.stop_handing_out(going)
+        self._buffer.stop_handing_out(going)
         drained = asyncio.Event()
-        self._hand_over.when_drained(going, drained.set)
+        self._buffer.when_drained(going, drained.set)
         try:
             async with asyncio.timeout(self._options.drain_timeout):
                 await drained.wait()
         except TimeoutError:
             pass  # what is unfinished goes to the next owner
         self._commit(going, leaving=True)
-        self._hand_over.forget(going)
+        self._buffer.forget(going)
         for partition in going:
             self._next.pop(partition, None)
 
     def receive(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions where the group stands."""
         share = list(partitions)
-        self._hand_over.open_books(share, self._group.commits)
-        for partition, epoch in self._hand_over.assign(share).items():
+        self._buffer.restore_metadata(share, self._group.commits)
+        for partition, epoch in self._buffer.assign(share).items():
             self._next[partition] = (epoch, self._group.commits.get(partition, NO_COMMIT).position)
         self._arrived.set()
 
     def _commit(self, among: Collection[TopicPartition] | None = None, *, leaving: bool) -> None:
-        commits = self._hand_over.commits(among, leaving=leaving)
+        commits = self._buffer.commits(among, leaving=leaving)
         self._group.commits.update(commits)
-        self._hand_over.committed(commits)
+        self._buffer.committed(commits)
 
     def _read(self, limit: int) -> bool:
         found = False
-        for partition in self._hand_over.hungry():
+        for partition in self._buffer.needing_records():
             epoch, offset = self._next[partition]
             records = [_under(epoch, each) for each in self._broker.read(partition, offset, limit)]
             if records:
                 found = True
                 self._next[partition] = (epoch, records[-1].offset + 1)
-                self._hand_over.put(partition, records)
+                self._buffer.put(partition, records)
         return found
 
 

@@ -1,10 +1,10 @@
 """What a commit says beside its position, as text: offsets done out of order, and how often records were started.
 
-A commit position stops at the lowest unfinished record. Records above it that are done would run again after a crash,
-and a record on which the process dies would kill its successor in the same way, for ever. Kafka keeps a string beside
-each position, the commit metadata (4 KiB unless the broker's `offset.metadata.max.bytes` says otherwise; a longer one
-makes the commit fail). These notes travel there. They are a hint: without them everything is delivered at least once,
-as before. So what does not fit is left out, and what cannot be read counts as nothing.
+A commit position stops at the lowest unfinished record. Without metadata, records above it that are done would run
+again after a crash, and a record that kills its process would kill each successor in the same way. Kafka keeps a string
+beside each position, the commit metadata (at most 4 KiB unless the broker's `offset.metadata.max.bytes` differs; a
+longer one fails the commit). The metadata is a hint: without it everything is delivered at least once. So what does not
+fit is left out, and what cannot be read counts as nothing.
 
 Version 1: `1:` and unpadded base64url of unsigned LEB128 numbers: how many deliveries; each of them as offset (the
 first one less the commit position, then less the one before) and count; then each range of done offsets as gap (the
@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-Range = tuple[int, int]
+OffsetRange = tuple[int, int]
 """Offsets from the first number up to the one before the second."""
 
 MAX_TEXT: Final = 3071
@@ -36,7 +36,7 @@ _MAX_VARINT: Final = 9
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 
-class Notes(msgspec.Struct, frozen=True):
+class CommitMetadata(msgspec.Struct, frozen=True):
     """What is known of the records above a commit position.
 
     Attributes:
@@ -44,7 +44,7 @@ class Notes(msgspec.Struct, frozen=True):
         deliveries: how often a record was started by processes that did not finish it, by offset; at least once.
     """
 
-    done: Sequence[Range] = ()
+    done: Sequence[OffsetRange] = ()
     deliveries: Mapping[int, int] = msgspec.field(default_factory=dict[int, int])
 
     def is_done(self, offset: int) -> bool:
@@ -53,17 +53,17 @@ class Notes(msgspec.Struct, frozen=True):
         return at >= 0 and offset < self.done[at][1]
 
 
-NO_NOTES: Final = Notes()
+NO_METADATA: Final = CommitMetadata()
 
 
-def encode(position: int, notes: Notes) -> str:
+def encode(position: int, metadata: CommitMetadata) -> str:
     """Return the notes of a commit position as text of at most `MAX_TEXT` characters; empty if there are none.
 
     What lies below the position is over and left out. If the rest is too much, deliveries go first, the most frequent
     of them before all; then the done ranges from the lowest up.
     """
-    deliveries = {at: count for at, count in notes.deliveries.items() if at >= position and count > 0}
-    done = [(max(first, position), end) for first, end in notes.done if end > position]
+    deliveries = {at: count for at, count in metadata.deliveries.items() if at >= position and count > 0}
+    done = [(max(first, position), end) for first, end in metadata.done if end > position]
     if not deliveries and not done:
         return ""
     packed = _packed_deliveries(position, deliveries)
@@ -79,20 +79,20 @@ def encode(position: int, notes: Notes) -> str:
     return _PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
-def decode(position: int, text: str | None) -> Notes:
+def decode(position: int, text: str | None) -> CommitMetadata:
     """Return the notes of a commit position; none for a text of another version, another program, or nobody's."""
     if not text or len(text) > MAX_TEXT or not text.startswith(_PREFIX) or position < 0:
-        return NO_NOTES
+        return NO_METADATA
     body = text[len(_PREFIX) :]
     if _BASE64URL.fullmatch(body) is None:
-        return NO_NOTES
+        return NO_METADATA
     try:
         return _unpacked(position, _numbers(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
     except (ValueError, binascii.Error, StopIteration):
-        return NO_NOTES
+        return NO_METADATA
 
 
-def _first(each: Range) -> int:
+def _first(each: OffsetRange) -> int:
     return each[0]
 
 
@@ -145,7 +145,7 @@ def _numbers(packed: bytes) -> list[int]:
     return numbers
 
 
-def _unpacked(position: int, numbers: Iterable[int]) -> Notes:
+def _unpacked(position: int, numbers: Iterable[int]) -> CommitMetadata:
     rest = iter(numbers)
     deliveries: dict[int, int] = {}
     offset = position
@@ -155,7 +155,7 @@ def _unpacked(position: int, numbers: Iterable[int]) -> Notes:
         if count == 0 or (step == 0 and nth > 0):
             raise ValueError("no start, or twice the same offset")
         deliveries[offset] = count
-    done: list[Range] = []
+    done: list[OffsetRange] = []
     at = position - 1
     for gap in rest:
         first = at + 1 + gap
@@ -163,12 +163,12 @@ def _unpacked(position: int, numbers: Iterable[int]) -> Notes:
         done.append((first, at))
     if max(offset, at) > _MAX_OFFSET:
         raise ValueError("beyond the last offset")
-    return Notes(tuple(done), deliveries)
+    return CommitMetadata(tuple(done), deliveries)
 
 
-def merged(ranges: Iterable[Range]) -> tuple[Range, ...]:
+def merged(ranges: Iterable[OffsetRange]) -> tuple[OffsetRange, ...]:
     """Return ranges in order, with those that touch or overlap made one."""
-    joined: list[Range] = []
+    joined: list[OffsetRange] = []
     for first, end in sorted(ranges):
         if joined and first <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kallback.kafka.records import TopicPartition
 
 
-class Settlement(Enum):
+class DoneResult(Enum):
     """What a `done` came to."""
 
     COUNTED = auto()
@@ -131,17 +131,17 @@ class CommitTracker:
             state.committed = state.next_offset  # nothing was done here that a commit would tell
         return True
 
-    def done(self, partition: TopicPartition, epoch: int, offset: int) -> Settlement:
+    def done(self, partition: TopicPartition, epoch: int, offset: int) -> DoneResult:
         """Note that a record's outcome is durable."""
         state = self._partitions.get(partition)
         if state is None or state.epoch != epoch:
-            return Settlement.STALE
+            return DoneResult.STALE
         if offset not in state.unfinished:
-            return Settlement.UNKNOWN
+            return DoneResult.UNKNOWN
         state.unfinished.remove(offset)
         while state.delivered and state.delivered[0] not in state.unfinished:
             state.delivered.popleft()
-        return Settlement.COUNTED
+        return DoneResult.COUNTED
 
     def unfinished(self, partitions: Iterable[TopicPartition] | None = None) -> int:
         """Count the records that are delivered and not done, of some partitions or of all."""

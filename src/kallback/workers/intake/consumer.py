@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from kallback.kafka import Consumer, Record, Standing, TopicPartition
+from kallback.kafka import Consumer, GroupStatus, Record, TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.workers.backoff import Backoff
 
@@ -57,9 +57,9 @@ class ConsumerSeat:
         """Whether the record's partition is this member's now; if not, somebody else gets the record."""
         return TopicPartition(record.topic, record.partition) in self._consumer.assignment()
 
-    def standing(self) -> Standing:
+    def group_status(self) -> GroupStatus:
         """How the present consumer stands in its group."""
-        return self._consumer.standing()
+        return self._consumer.group_status()
 
     async def stop(self) -> None:
         """Commit what is settled, leave the group; twice is fine."""

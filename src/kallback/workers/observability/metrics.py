@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from kallback.health.exposition import build_of, family_of
-from kallback.kafka import PartitionStanding, TopicPartition
+from kallback.kafka import PartitionStatus, TopicPartition
 from kallback.workers.observability.probes import Watched, readiness
 
 PREFIX: Final = "kallback_worker_"
@@ -49,8 +49,8 @@ class WorkerCollector(Collector):
         yield family_of(f"{PREFIX}task_duration_seconds", text, "task_type", worker.durations)
 
     def _kafka(self) -> Iterator[Metric]:
-        standing = self._worker.standing()
-        partitions: Mapping[TopicPartition, PartitionStanding] = {} if standing is None else standing.partitions
+        status = self._worker.group_status()
+        partitions: Mapping[TopicPartition, PartitionStatus] = {} if status is None else status.partitions
         lags = GaugeMetricFamily(
             f"{PREFIX}partition_lag_records", "Offsets up to the end, not settled.", labels=("topic", "partition")
         )
@@ -60,7 +60,7 @@ class WorkerCollector(Collector):
                 lags.add_metric((each.topic, str(each.partition)), lag)
         yield lags
         yield _gauge("assigned_partitions", "Partitions that this worker owns.", len(partitions))
-        rebalances = 0 if standing is None else standing.rebalances
+        rebalances = 0 if status is None else status.rebalances
         yield CounterMetricFamily(f"{PREFIX}rebalances", "Assignments by the group.", rebalances)
 
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import Standing
+from kallback.kafka import GroupStatus
 from kallback.workers.counts import WorkerCounts
 
 STUCK_AFTER: Final = 120.0
@@ -54,7 +54,7 @@ class Watched(Protocol):
         """How long its functions took, by task type."""
         ...
 
-    def standing(self) -> Standing | None:
+    def group_status(self) -> GroupStatus | None:
         """How it stands in its group; None while it has no consumer."""
         ...
 
@@ -83,30 +83,30 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def readiness(worker: Watched) -> Verdict:
     """Whether tasks are taken now."""
-    standing, reasons = worker.standing(), list[str]()
+    status, reasons = worker.group_status(), list[str]()
     if worker.phase is not Phase.RUNNING:
         reasons.append(f"the worker is {worker.phase}")
-    elif standing is None or not standing.joined:
+    elif status is None or not status.joined:
         reasons.append("the consumer group has not given this worker its share yet")
-    return _verdict(worker, standing, reasons)
+    return _verdict(worker, status, reasons)
 
 
 def liveness(worker: Watched, now: float, stuck_after: float = STUCK_AFTER) -> Verdict:
-    """Whether a restart would not help; `now` is of the clock of `Standing.polled`."""
-    standing, reasons = worker.standing(), list[str]()
-    if worker.phase is Phase.RUNNING and standing is not None and now - standing.polled > stuck_after:
-        reasons.append(f"the Kafka client has not polled for {now - standing.polled:.0f} s")
-    return _verdict(worker, standing, reasons)
+    """Whether a restart would not help; `now` is of the clock of `GroupStatus.last_poll`."""
+    status, reasons = worker.group_status(), list[str]()
+    if worker.phase is Phase.RUNNING and status is not None and now - status.last_poll > stuck_after:
+        reasons.append(f"the Kafka client has not polled for {now - status.last_poll:.0f} s")
+    return _verdict(worker, status, reasons)
 
 
-def _verdict(worker: Watched, standing: Standing | None, reasons: list[str]) -> Verdict:
+def _verdict(worker: Watched, status: GroupStatus | None, reasons: list[str]) -> Verdict:
     return Verdict(
         ok=not reasons,
         reasons=reasons,
         phase=worker.phase,
         running=sum(worker.running().by_type.values()),
-        partitions=None if standing is None else len(standing.partitions),
-        lag=None if standing is None else standing.lag,
+        partitions=None if status is None else len(status.partitions),
+        lag=None if status is None else status.lag,
     )
 
 

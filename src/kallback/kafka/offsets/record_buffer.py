@@ -1,11 +1,11 @@
-"""Records on their way from a client to the caller of `fetch`: held back per partition, handed out, settled.
+"""Records between a client and the caller of `fetch`: buffered per partition, handed out, done.
 
-One lock guards held records, tracker and positions; it is never held across a wait or a call into a client.
-The *feeder* (the client's owner thread, or the loop) assigns, revokes and puts. The event loop takes. Any thread
-may call `done`. `wake` is called, outside the lock, when a waiting `take` would find something; at most once
+One lock guards the buffered records, the tracker and the positions; it is never held across a wait or a call into a
+client. The *feeder* (the client's consumer thread, or the event loop) assigns, revokes and puts. The event loop takes.
+Any thread may call `done`. `wake` is called outside the lock when a waiting `take` would find something, at most once
 until the next `take`.
 
-Revoking happens in two steps, so that the feeder can wait in between: `stop_handing_out`, then `forget`.
+Revoking has two steps, so that the feeder can wait in between: `stop_handing_out`, then `forget`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from kallback.kafka.group_status import PartitionStanding, Standing
-from kallback.kafka.offsets.partition_limit import Load
-from kallback.kafka.offsets.partition_notes import Commit
-from kallback.kafka.offsets.partition_queue import Held, size_of
-from kallback.kafka.offsets.tracker import CommitTracker, Settlement
+from kallback.kafka.group_status import GroupStatus, PartitionStatus
+from kallback.kafka.offsets.partition_buffer import PartitionBuffer, UnfinishedLimit, size_of
+from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.tracker import CommitTracker, DoneResult
 from kallback.kafka.records import Record, TopicPartition
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from kallback.kafka.consumer import ConsumerOptions
 
 
-class HandOver:
+class RecordBuffer:
     """The buffer and the books of one consumer."""
 
     def __init__(self, options: ConsumerOptions, wake: Callable[[], None]) -> None:
@@ -35,7 +34,7 @@ class HandOver:
         self._wake = wake
         self._lock = threading.Lock()
         self._tracker = CommitTracker(options.window)
-        self._held: dict[TopicPartition, Held] = {}
+        self._partitions: dict[TopicPartition, PartitionBuffer] = {}
         self._turns: deque[TopicPartition] = deque()
         self._woken = False
         self._rebalances = 0
@@ -53,31 +52,31 @@ class HandOver:
             self.joined = True
             self._rebalances += 1
             for partition in partitions:
-                self._held[partition] = Held(self._no_load())
-            self._turns = deque(self._held)
+                self._partitions[partition] = PartitionBuffer(self._new_limit())
+            self._turns = deque(self._partitions)
             return {partition: self._tracker.assign(partition) for partition in partitions}
 
-    def begin_anew(self, partition: TopicPartition) -> int:
+    def restart(self, partition: TopicPartition) -> int:
         """Begin a new epoch within an assignment: offsets went back, the topic was truncated or made anew.
 
         What is held of the old epoch is still handed out, but no longer counts.
         """
         with self._lock:
-            if partition in self._held:
-                self._held[partition].load = self._no_load()
-                self._held[partition].end = None
+            if partition in self._partitions:
+                self._partitions[partition].limit = self._new_limit()
+                self._partitions[partition].end = None
             return self._tracker.assign(partition)
 
     def stop_handing_out(self, partitions: Iterable[TopicPartition]) -> None:
         """Drop what is held of partitions that will be revoked; the next owner reads it again."""
         with self._lock:
             for partition in partitions:
-                held = self._held.get(partition)
-                if held is not None:
-                    held.end = None if held.records else held.end  # what is dropped here was not handed out
-                    held.records.clear()
-                    held.bytes = 0
-                    held.revoking = True
+                buffer = self._partitions.get(partition)
+                if buffer is not None:
+                    buffer.end = None if buffer.records else buffer.end  # what is dropped here was not handed out
+                    buffer.records.clear()
+                    buffer.bytes = 0
+                    buffer.revoking = True
 
     def when_drained(self, partitions: Iterable[TopicPartition], then: Callable[[], None]) -> None:
         """Call `then` once, when the partitions have no unfinished record; at once if they have none."""
@@ -92,57 +91,59 @@ class HandOver:
         """End the epochs of partitions that are gone."""
         with self._lock:
             for partition in partitions:
-                self._held.pop(partition, None)
+                self._partitions.pop(partition, None)
                 self._tracker.revoke(partition)
-            self._turns = deque(self._held)
+            self._turns = deque(self._partitions)
             self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
 
     def put(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         """Hold records, in order, until they are taken; those of a partition that is going are dropped."""
         with self._lock:
-            held = self._held.get(partition)
-            if held is None or held.revoking:
+            buffer = self._partitions.get(partition)
+            if buffer is None or buffer.revoking:
                 return
-            held.records.extend(records)
-            held.bytes += sum(map(size_of, records))
+            buffer.records.extend(records)
+            buffer.bytes += sum(map(size_of, records))
             wake = self._should_wake(partition)
         if wake:
             self._wake()
 
-    def ended(self, ends: Mapping[TopicPartition, tuple[int, int]]) -> None:
+    def ended(self, end_offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """Note epoch and offset of ends that the client has come to; all records before them must be put already."""
         with self._lock:
-            for partition, (epoch, end) in ends.items():
-                held = self._held.get(partition)
-                if held is not None and not held.revoking and self._tracker.epoch(partition) == epoch:
-                    held.end = end
+            for partition, (epoch, end) in end_offsets.items():
+                buffer = self._partitions.get(partition)
+                if buffer is not None and not buffer.revoking and self._tracker.epoch(partition) == epoch:
+                    buffer.end = end
 
     def is_full(self, partition: TopicPartition) -> bool:
         """Whether so much is held that the client should stop delivering the partition."""
-        held = self._held.get(partition)
-        return held is not None and (
-            len(held.records) >= self._options.held_records or held.bytes >= self._options.held_bytes
+        buffer = self._partitions.get(partition)
+        return buffer is not None and (
+            len(buffer.records) >= self._options.buffer_records or buffer.bytes >= self._options.buffer_bytes
         )
 
     def is_low(self, partition: TopicPartition) -> bool:
         """Whether so little is held that the client should deliver the partition again."""
-        held = self._held.get(partition)
+        buffer = self._partitions.get(partition)
         return (
-            held is not None
-            and len(held.records) <= self._options.held_records // 2
-            and held.bytes <= self._options.held_bytes // 2
+            buffer is not None
+            and len(buffer.records) <= self._options.buffer_records // 2
+            and buffer.bytes <= self._options.buffer_bytes // 2
         )
 
-    def hungry(self) -> list[TopicPartition]:
+    def needing_records(self) -> list[TopicPartition]:
         """Return the partitions of which nothing is held and of which records may be handed out."""
         with self._lock:
             return [
                 partition
-                for partition, held in self._held.items()
-                if not held.records and not held.revoking and self._room(partition) > 0
+                for partition, buffer in self._partitions.items()
+                if not buffer.records and not buffer.revoking and self._room(partition) > 0
             ]
 
-    def open_books(self, _partitions: Iterable[TopicPartition], _found: Mapping[TopicPartition, Commit], /) -> None:
+    def restore_metadata(
+        self, _partitions: Iterable[TopicPartition], _found: Mapping[TopicPartition, Commit], /
+    ) -> None:
         """Begin with what the group has committed of partitions that will be assigned: nothing to do without notes."""
 
     def commits(
@@ -151,7 +152,7 @@ class HandOver:
         """Return what is to be committed, of some partitions or of all; `leaving` them matters to notes only."""
         del leaving
         with self._lock:
-            self._step_over_ends()
+            self._advance_to_end()
             positions = self._tracker.uncommitted()
         return {each: Commit(at) for each, at in positions.items() if among is None or each in among}
 
@@ -160,7 +161,7 @@ class HandOver:
         with self._lock:
             self._tracker.committed({partition: commit.position for partition, commit in commits.items()})
 
-    def stop_noting(self) -> None:
+    def stop_metadata(self) -> None:
         """Commit bare positions from now on, as is done anyway without notes."""
 
     # The caller's side.
@@ -183,23 +184,23 @@ class HandOver:
     def started(self, _record: Record, /) -> None:
         """Count a record as begun: nothing to do without notes."""
 
-    def done(self, record: Record) -> Settlement:
+    def done(self, record: Record) -> DoneResult:
         """Settle one record; stale and unknown ones change nothing."""
         partition = TopicPartition(record.topic, record.partition)
         drained: list[Callable[[], None]] = []
         with self._lock:
             was_full = not self._woken and self._room(partition) == 0  # asked only where the answer matters
-            settlement = self._tracker.done(partition, record.epoch, record.offset)
-            if settlement is Settlement.COUNTED:
-                self._held[partition].load.remove(size_of(record))
-            wake = was_full and settlement is Settlement.COUNTED and self._should_wake(partition)
+            result = self._tracker.done(partition, record.epoch, record.offset)
+            if result is DoneResult.COUNTED:
+                self._partitions[partition].limit.remove(size_of(record))
+            wake = was_full and result is DoneResult.COUNTED and self._should_wake(partition)
             if self._drains:
                 drained = self._take_drained()
         if wake:
             self._wake()
         for then in drained:
             then()
-        return settlement
+        return result
 
     def assignment(self) -> frozenset[TopicPartition]:
         """Return the partitions that are assigned."""
@@ -211,61 +212,64 @@ class HandOver:
         with self._lock:
             return self._tracker.unfinished()
 
-    def standing(
-        self, ends: Mapping[TopicPartition, int], polled: float, begins: Mapping[TopicPartition, int] | None = None
-    ) -> Standing:
+    def group_status(
+        self,
+        end_offsets: Mapping[TopicPartition, int],
+        last_poll: float,
+        begins: Mapping[TopicPartition, int] | None = None,
+    ) -> GroupStatus:
         """Return how the member stands.
 
         Args:
-            ends: where partitions end, as far as known.
-            polled: when the client was last seen to make progress.
+            end_offsets: where partitions end, as far as known.
+            last_poll: when the client was last seen to make progress.
             begins: where it reads on, for partitions of which nothing was ever handed over; as far as known.
         """
         begins = begins or {}
         with self._lock:
-            self._step_over_ends()
+            self._advance_to_end()
             partitions = {
-                each: self._partition_standing(each, held, ends.get(each), begins.get(each))
-                for each, held in self._held.items()
+                each: self._partition_status(each, buffer, end_offsets.get(each), begins.get(each))
+                for each, buffer in self._partitions.items()
             }
-            return Standing(self.joined, self._rebalances, polled, partitions)
+            return GroupStatus(self.joined, self._rebalances, last_poll, partitions)
 
-    def _partition_standing(
-        self, partition: TopicPartition, held: Held, end: int | None, begin: int | None
-    ) -> PartitionStanding:
+    def _partition_status(
+        self, partition: TopicPartition, buffer: PartitionBuffer, end: int | None, begin: int | None
+    ) -> PartitionStatus:
         position = self._tracker.position(partition)
-        if held.records:
-            end = max(end or 0, held.records[-1].offset + 1)
-            begin = held.records[0].offset
+        if buffer.records:
+            end = max(end or 0, buffer.records[-1].offset + 1)
+            begin = buffer.records[0].offset
         used = self._options.window - self._tracker.room(partition)
-        return PartitionStanding(begin if position is None else position, end, used, self._options.window)
+        return PartitionStatus(begin if position is None else position, end, used, self._options.window)
 
-    def _step_over_ends(self) -> None:
-        for partition, held in self._held.items():
-            if held.end is not None and not held.records and self._tracker.reached(partition, held.end):
-                held.end = None
+    def _advance_to_end(self) -> None:
+        for partition, buffer in self._partitions.items():
+            if buffer.end is not None and not buffer.records and self._tracker.reached(partition, buffer.end):
+                buffer.end = None
 
     def _take_from(self, partition: TopicPartition, limit: int, taken: list[Record]) -> None:
-        held = self._held[partition]
+        buffer = self._partitions[partition]
         epoch = self._tracker.epoch(partition)
-        for _ in range(min(limit, len(held.records), self._room(partition))):
-            record = held.records.popleft()
+        for _ in range(min(limit, len(buffer.records), self._room(partition))):
+            record = buffer.records.popleft()
             size = size_of(record)
-            held.bytes -= size
+            buffer.bytes -= size
             taken.append(record)
             if record.epoch == epoch:
                 self._tracker.delivered(partition, record.offset)
-                held.load.add(size)
-                if held.load.room == 0:
+                buffer.limit.add(size)
+                if buffer.limit.room == 0:
                     return
 
     def _room(self, partition: TopicPartition) -> int:
         """How many more records may be handed out: the window's room, and that of the load."""
-        held = self._held.get(partition)
-        return 0 if held is None else min(self._tracker.room(partition), held.load.room)
+        buffer = self._partitions.get(partition)
+        return 0 if buffer is None else min(self._tracker.room(partition), buffer.limit.room)
 
-    def _no_load(self) -> Load:
-        return Load(self._options.unfinished_records, self._options.unfinished_bytes)
+    def _new_limit(self) -> UnfinishedLimit:
+        return UnfinishedLimit(self._options.unfinished_records, self._options.unfinished_bytes)
 
     def _should_wake(self, partition: TopicPartition) -> bool:
         if self._woken or self._room(partition) == 0:

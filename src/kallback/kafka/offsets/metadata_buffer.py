@@ -1,9 +1,9 @@
-"""A hand-over that keeps notes in the commit metadata: see `commit_notes.py` for what they say and why.
+"""A record buffer that also reads and writes commit metadata; `commit_metadata.py` defines what the metadata says.
 
-Apart from `HandOver`, so that who keeps no notes pays nothing for them. The feeder opens the books of partitions with
-what the group has committed, before it assigns them. Then records that a predecessor has finished count as handed out
-and done as soon as their turn comes, and every other record says how often it was started. All of it happens under
-`HandOver`'s lock; the metadata is composed when a commit is, not before.
+It is a class apart from `RecordBuffer`, so that consumers without commit metadata pay nothing for it. Before the feeder
+assigns partitions, it loads what the group has committed for them. Records that an earlier owner has finished then
+count as handed out and done as soon as it is their turn; every other record says how often it was started. All of this
+happens under the lock of `RecordBuffer`. The metadata text is composed when a commit is due, not before.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kallback.kafka.offsets.buffer import HandOver
-from kallback.kafka.offsets.partition_notes import NO_COMMIT, Commit, NoteBook
-from kallback.kafka.offsets.partition_queue import size_of
+from kallback.kafka.offsets.partition_buffer import size_of
+from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit, PartitionMetadata
+from kallback.kafka.offsets.record_buffer import RecordBuffer
 from kallback.kafka.records import Record, TopicPartition
 from kallback.settings import named_log
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 log: Final = named_log("kallback.kafka")
 
 
-class NotedHandOver(HandOver):
+class MetadataBuffer(RecordBuffer):
     """The buffer and the books of one consumer, notes included."""
 
     def __init__(self, options: ConsumerOptions, wake: Callable[[], None]) -> None:
         super().__init__(options, wake)
-        self._books: dict[TopicPartition, NoteBook] = {}
+        self._metadata: dict[TopicPartition, PartitionMetadata] = {}
         self._silent = False
 
-    def open_books(self, partitions: Iterable[TopicPartition], found: Mapping[TopicPartition, Commit], /) -> None:
+    def restore_metadata(self, partitions: Iterable[TopicPartition], found: Mapping[TopicPartition, Commit], /) -> None:
         """Begin with what the group has committed of partitions that will be assigned."""
         with self._lock:
-            self._books.update({each: NoteBook(found.get(each, NO_COMMIT)) for each in partitions})
+            self._metadata.update({each: PartitionMetadata(found.get(each, NO_COMMIT)) for each in partitions})
 
-    def begin_anew(self, partition: TopicPartition) -> int:
+    def restart(self, partition: TopicPartition) -> int:
         """Begin a new epoch within an assignment, in which old notes do not hold."""
         with self._lock:
-            if partition in self._books:
-                self._books[partition].begin_anew()
-        return super().begin_anew(partition)
+            if partition in self._metadata:
+                self._metadata[partition].restart()
+        return super().restart(partition)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """End the epochs of partitions that are gone, and close their books."""
@@ -52,13 +52,13 @@ class NotedHandOver(HandOver):
         super().forget(gone)
         with self._lock:
             for partition in gone:
-                self._books.pop(partition, None)
+                self._metadata.pop(partition, None)
 
     def started(self, record: Record, /) -> None:
         """Count a record as begun in what is committed from now on, until it is done."""
         partition = TopicPartition(record.topic, record.partition)
         with self._lock:
-            book = self._books.get(partition)
+            book = self._metadata.get(partition)
             if book is not None and self._tracker.epoch(partition) == record.epoch:
                 book.started(record.offset)
 
@@ -68,9 +68,9 @@ class NotedHandOver(HandOver):
         """Return what is to be committed, because a position or its notes have changed."""
         due = super().commits(among)
         with self._lock:
-            for partition in self._books if among is None else among:
-                commit = self._noted(partition, leaving=leaving)
-                if commit is not None and (partition in due or commit.metadata != self._books[partition].metadata):
+            for partition in self._metadata if among is None else among:
+                commit = self._commit_of(partition, leaving=leaving)
+                if commit is not None and (partition in due or commit.metadata != self._metadata[partition].metadata):
                     due[partition] = commit
         return due
 
@@ -79,16 +79,16 @@ class NotedHandOver(HandOver):
         super().committed(commits)
         with self._lock:
             for partition, commit in commits.items():
-                if partition in self._books:
-                    self._books[partition].metadata = commit.metadata
+                if partition in self._metadata:
+                    self._metadata[partition].metadata = commit.metadata
 
-    def stop_noting(self) -> None:
+    def stop_metadata(self) -> None:
         """Commit bare positions from now on: the brokers allow no metadata of this size."""
         log.warning("Kafka allows no notes of this size (offset.metadata.max.bytes): they are left out from now on")
         self._silent = True
 
-    def _noted(self, partition: TopicPartition, *, leaving: bool) -> Commit | None:
-        book, position = self._books.get(partition), self._tracker.position(partition)
+    def _commit_of(self, partition: TopicPartition, *, leaving: bool) -> Commit | None:
+        book, position = self._metadata.get(partition), self._tracker.position(partition)
         if book is None or position is None:
             return None
         if self._silent:
@@ -97,14 +97,14 @@ class NotedHandOver(HandOver):
         return Commit(position, book.text(in_hand.offsets, in_hand.unfinished, ahead=in_hand.ahead, leaving=leaving))
 
     def _take_from(self, partition: TopicPartition, limit: int, taken: list[Record]) -> None:
-        book = self._books.get(partition)
+        book = self._metadata.get(partition)
         if book is None:
             super()._take_from(partition, limit, taken)
             return
-        held, full = self._held[partition], len(taken) + limit
-        while held.records and len(taken) < full and self._room(partition) > 0:
-            record = held.records.popleft()
-            held.bytes -= size_of(record)
+        buffer, full = self._partitions[partition], len(taken) + limit
+        while buffer.records and len(taken) < full and self._room(partition) > 0:
+            record = buffer.records.popleft()
+            buffer.bytes -= size_of(record)
             if record.epoch != self._tracker.epoch(partition):
                 taken.append(record)
             elif book.is_done(record.offset):
@@ -112,7 +112,7 @@ class NotedHandOver(HandOver):
                 self.taken.set()
             else:
                 self._tracker.delivered(partition, record.offset)
-                held.load.add(size_of(record))
+                buffer.limit.add(size_of(record))
                 taken.append(_counted(record, book.deliveries(record.offset)))
 
 
@@ -120,6 +120,6 @@ def _counted(record: Record, deliveries: int) -> Record:
     return record if deliveries == 1 else msgspec.structs.replace(record, deliveries=deliveries)
 
 
-def new_hand_over(options: ConsumerOptions, wake: Callable[[], None]) -> HandOver:
-    """Return a hand-over that keeps notes, if the options say so."""
-    return NotedHandOver(options, wake) if options.notes else HandOver(options, wake)
+def new_record_buffer(options: ConsumerOptions, wake: Callable[[], None]) -> RecordBuffer:
+    """Return a record buffer, with commit metadata if the options say so."""
+    return MetadataBuffer(options, wake) if options.commit_metadata else RecordBuffer(options, wake)

@@ -1,17 +1,21 @@
-"""How much of one partition is handed out and not done: the bound that keeps one partition from taking all the room.
+"""The buffer of one partition in a `RecordBuffer`, whose lock guards it, and the limit of its unfinished records.
 
-Full, it shuts; it opens again at three quarters, or each record that becomes done would be fetched for by itself.
+The limit keeps one partition from taking all the capacity of the caller. Full, it closes; it opens again at three
+quarters, because otherwise each finished record would be replaced by a fetch of its own.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import Final
+
+from kallback.kafka.records import Record
 
 _REFILL: Final = 0.75
 
 
-class Load:
+class UnfinishedLimit:
     """Counts records and bytes. Not thread-safe: whoever owns it guards it.
 
     Args:
@@ -45,3 +49,21 @@ class Load:
         self._bytes -= size
         if self._shut:
             self._shut = self._records > self._most_records * _REFILL or self._bytes > self._most_bytes * _REFILL
+
+
+class PartitionBuffer:
+    """The records of one partition that wait to be handed out, and the load of those that were."""
+
+    __slots__ = ("bytes", "end", "limit", "records", "revoking")
+
+    def __init__(self, limit: UnfinishedLimit) -> None:
+        self.records: deque[Record] = deque()
+        self.bytes = 0
+        self.revoking = False
+        self.limit = limit
+        self.end: int | None = None  # with the records held, and those before them, everything up to here was read
+
+
+def size_of(record: Record) -> int:
+    """Return what counts of a record where bytes are bounded: its key and its value."""
+    return len(record.key or b"") + len(record.value or b"")

@@ -1,8 +1,9 @@
-"""The notes of one partition under one assignment: what predecessors left, and what this process adds. Pure.
+"""The commit metadata of one partition under one assignment: what earlier owners wrote, what this process adds. Pure.
 
-Two counts meet here. *Found*: how often others started a record and did not finish it. *Started*: this process has
-begun it. A commit in between says found + 1, so that a process which dies leaves its start behind. A commit on leaving
-says found alone: who goes in order takes its start back, and a long task survives any number of deployments.
+There are two counts. *Found*: how often other processes started a record without finishing it. *Started*: this process
+has started it. A commit during the assignment writes found + 1, so that a process that dies leaves its start behind. A
+commit on leaving writes found only: a process that leaves in good order takes its start back, so that a long task
+survives any number of deployments.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
-from kallback.kafka.offsets.commit_metadata import NO_NOTES, Notes, Range, decode, encode, merged
+from kallback.kafka.offsets.commit_metadata import NO_METADATA, CommitMetadata, OffsetRange, decode, encode, merged
 
 
 class Commit(NamedTuple):
@@ -24,7 +25,7 @@ NO_COMMIT: Final = Commit(0)
 """Of a group that has committed nothing, or nothing that could be read."""
 
 
-class NoteBook:
+class PartitionMetadata:
     """One partition's notes. Not thread-safe: whoever owns it guards it.
 
     Attributes:
@@ -39,9 +40,9 @@ class NoteBook:
         self._found = decode(found.position, found.metadata)
         self._started: set[int] = set()
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Forget what was noted: its offsets belong to other records now."""
-        self._found = NO_NOTES
+        self._found = NO_METADATA
         self._started.clear()
 
     def is_done(self, offset: int) -> bool:
@@ -51,7 +52,7 @@ class NoteBook:
         """
         if offset < self._position:
             self._position = 0
-            self.begin_anew()
+            self.restart()
         return self._found.is_done(offset)
 
     def deliveries(self, offset: int) -> int:
@@ -77,12 +78,12 @@ class NoteBook:
             deliveries.update((at, self.deliveries(at)) for at in self._started)
         still = (each for each in self._found.done if each[1] > ahead)
         position = min(delivered, default=ahead)
-        return encode(position, Notes(merged([*_runs(delivered, unfinished), *still]), deliveries))
+        return encode(position, CommitMetadata(merged([*_runs(delivered, unfinished), *still]), deliveries))
 
 
-def _runs(delivered: Iterable[int], unfinished: Collection[int]) -> list[Range]:
+def _runs(delivered: Iterable[int], unfinished: Collection[int]) -> list[OffsetRange]:
     """Return the done offsets as ranges; one also spans what Kafka never delivers, such as transaction markers."""
-    runs: list[Range] = []
+    runs: list[OffsetRange] = []
     goes_on = False
     for offset in delivered:
         if offset in unfinished:
