@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,19 @@ def names_in(tree: ast.AST) -> Iterator[str]:
                 pass
 
 
-def modules(package: str) -> list[Path]:
-    """All modules of one package of kallback."""
-    return sorted((PACKAGE / package).rglob("*.py"))
+@cache
+def modules(package: str) -> dict[Path, ast.Module]:
+    """All modules of one package of kallback, below `src/kallback`."""
+    paths = sorted((PACKAGE / package).rglob("*.py"))
+    return {path.relative_to(PACKAGE): ast.parse(path.read_text("utf-8")) for path in paths}
 
 
+@cache
 def names_of(package: str) -> dict[str, set[str]]:
     """Each identifier of a package, module and folder names included, with the modules that it is in."""
     names: dict[str, set[str]] = defaultdict(set)
-    for module in modules(package):
-        where = module.relative_to(PACKAGE)
-        for name in (*where.with_suffix("").parts[1:], *names_in(ast.parse(module.read_text("utf-8")))):
+    for where, module in modules(package).items():
+        for name in (*where.with_suffix("").parts[1:], *names_in(module)):
             names[name].add(str(where))
     return names
 
@@ -73,13 +76,14 @@ def words_used(package: str) -> dict[str, list[str]]:
     return used
 
 
+@cache
 def classes_of(package: str) -> dict[str, list[str]]:
     """Each class of a package, with the modules that define it."""
     classes: dict[str, list[str]] = defaultdict(list)
-    for module in modules(package):
-        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+    for where, module in modules(package).items():
+        for node in ast.walk(module):
             if isinstance(node, ast.ClassDef):
-                classes[node.name].append(str(module.relative_to(PACKAGE)))
+                classes[node.name].append(str(where))
     return classes
 
 
