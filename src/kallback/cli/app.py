@@ -1,81 +1,120 @@
 """The command and its subcommands.
 
 A subcommand's module is imported when that subcommand is asked for, so that `kallback worker` runs where only the
-workers' extra is installed, and a missing extra ends in the command to type instead of a traceback.
+workers' extra is installed, and a missing extra ends in the command to type instead of a traceback. This module itself
+imports nothing but click, so that help is fast.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from typing import Final, cast
+from contextlib import nullcontext
+from typing import Final, NamedTuple, cast
 
 import click
 
-from kallback.protocol.errors import ConfigurationError, KallbackError
+from kallback.cli.help import TextGroup
 
-_COMMANDS: Final = {
-    "bridge": ("kallback.cli.commands.bridge:bridge", "Complete awakeables with the results that workers send."),
-    "complete": ("kallback.cli.commands.complete:complete", "Complete a task by hand."),
-    "dead-letters": ("kallback.cli.dead_letters.commands:dead_letters", "List, show and replay records that died."),
-    "dev": ("kallback.cli.commands.dev:dev", "Start a Kafka and a Restate to try things on."),
-    "fail": ("kallback.cli.commands.fail:fail", "Fail a task by hand."),
-    "service": ("kallback.cli.commands.service:service", "Serve a Restate application: MODULE:NAME of a restate.app."),
-    "tasks": ("kallback.cli.commands.tasks:tasks", "Say how tasks stand that are under way."),
-    "token": ("kallback.cli.commands.token:token", "Say what a token says."),
-    "topics": ("kallback.cli.commands.topics:topics", "Create the topics that kallback needs."),
-    "version": ("kallback.cli.commands.version:version", "Show the versions of kallback and of what it runs on."),
-    "worker": ("kallback.cli.commands.worker:worker", "Run a worker: MODULE:NAME of a kallback.workers.Worker."),
+
+class _Entry(NamedTuple):
+    """One subcommand.
+
+    Attributes:
+        target: module and name, below `kallback.cli`.
+        extra: what it cannot run without; empty if any installation will do.
+        summary: one line of help.
+    """
+
+    target: str
+    extra: str
+    summary: str
+
+
+_SECTIONS: Final = {
+    "Run": {
+        "bridge": _Entry("commands.bridge:bridge", "bridge", "Run a bridge: complete awakeables with task results."),
+        "worker": _Entry("commands.worker:worker", "workers", "Run a worker process."),
+        "service": _Entry("commands.service:service", "service", "Serve a Restate application."),
+        "dev": _Entry("commands.dev:dev", "", "Start a local Kafka and Restate for development."),
+    },
+    "Operate": {
+        "topics": _Entry("commands.topics:topics", "", "Create and check Kafka topics."),
+        "tasks": _Entry("commands.tasks:tasks", "bridge", "Show the status of running tasks."),
+        "complete": _Entry("commands.by_hand:complete", "bridge", "Complete a task by hand."),
+        "fail": _Entry("commands.by_hand:fail", "bridge", "Fail a task by hand."),
+        "dead-letters": _Entry("dead_letters.commands:dead_letters", "", "List, inspect and replay dead letters."),
+        "token": _Entry("commands.token:token", "", "Decode and verify tokens."),
+    },
+    "About": {
+        "version": _Entry("commands.version:version", "", "Show the installed versions."),
+    },
 }
+_COMMANDS: Final = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
 EXIT_CONFIGURATION: Final = 2
 EXIT_FAILURE: Final = 1
 
 
-class _LazyGroup(click.Group):
-    """Knows the subcommands' names and sentences without importing them."""
+class _LazyGroup(TextGroup):
+    """Knows the subcommands' names and summaries without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the subcommands."""
         del ctx
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        return cast("click.Command", getattr(importlib.import_module(module), name))
+        return load_command(_COMMANDS[cmd_name])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the subcommands in sections."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS)])
+        width = max(map(len, _COMMANDS))
+        for section, entries in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{name:<{width}}", entry.summary) for name, entry in entries.items()])
+
+
+def load_command(entry: _Entry) -> click.Command:
+    """Import a subcommand.
+
+    Raises:
+        MissingExtraError: a package that it needs is not installed.
+    """
+    from kallback.cli.imports import needs_extra  # noqa: PLC0415 - the list of commands needs no error tree
+
+    module, _, name = entry.target.partition(":")
+    with needs_extra(entry.extra) if entry.extra else nullcontext():
+        return cast("click.Command", getattr(importlib.import_module(f"kallback.cli.{module}"), name))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def app() -> None:
     """Durable request/reply over Kafka for Restate handlers.
 
-    A Restate handler asks for work with one line; any Kafka consumer does it; the bridge turns the results topic
-    into completed awakeables; the handler resumes with a typed result or a typed error.
+    A Restate handler sends a task to Kafka. A worker does it and sends the result back. The bridge reads the result
+    and completes the awakeable that the handler waits on.
 
-    To try it: `kallback dev` in one terminal, then follow what it prints.
-    Settings come from environment variables KALLBACK_*; docs/settings.md lists them.
+    To try it, run `kallback dev` in one terminal and follow what it prints.
+
+    Settings are environment variables that begin with KALLBACK_. docs/settings.md lists them.
     """
 
 
 def main() -> None:
-    """Run the command; an error of ours is one sentence on stderr, never a traceback."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # MODULE:NAME is looked for where the user stands, as `python -m` does
+    """Run the command; an error of kallback's is one sentence on stderr, never a traceback."""
     try:
         app()
-    except ConfigurationError as error:
-        _end(error, EXIT_CONFIGURATION)
-    except KallbackError as error:
-        _end(error, EXIT_FAILURE)
+    except Exception as error:
+        from kallback.cli.formatting import plain  # noqa: PLC0415 - help without errors is faster
+        from kallback.protocol.errors import ConfigurationError, KallbackError  # noqa: PLC0415
 
-
-def _end(error: KallbackError, code: int) -> None:
-    click.echo(f"kallback: {error}", err=True)
-    sys.exit(code)
+        if not isinstance(error, KallbackError):
+            raise
+        click.echo(f"kallback: {plain(str(error))}", err=True)
+        sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE)

@@ -1,4 +1,4 @@
-"""What came from outside, made fit for a terminal: no control characters, no whole tokens; times and sizes."""
+"""Text for people: no control characters and no whole tokens from outside; times, durations and sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from kallback.protocol import shorten
 
-# A token or an awakeable id wherever it stands: either completes a task in the hands of whoever reads it.
+# A token or an awakeable id anywhere in a text: with either, a reader could complete the task.
 _SECRET: Final = re.compile(r"kb1:[^\s\"'<>,]+|sign_1[A-Za-z0-9_-]{8,}")
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _STEP: Final = 1024
@@ -19,12 +19,13 @@ def redact(text: str) -> str:
     return _SECRET.sub(lambda found: shorten(found[0]) if found[0].startswith("kb1:") else "sign_1…", text)
 
 
-def plain(text: str) -> str:
-    """A text of one line for a terminal: without secrets, and without what a terminal would act upon."""
-    return _escape(redact(text))
+def plain(text: str, *, lines: bool = False) -> str:
+    """A text for a terminal: secrets are shortened, control characters escaped (but for line breaks, if wanted)."""
+    return escape(redact(text), lines=lines)
 
 
-def _escape(text: str, *, lines: bool = False) -> str:
+def escape(text: str, *, lines: bool = False) -> str:
+    """Show control characters in place of sending them to the terminal."""
     kept = "\n\t" if lines else ""
     return "".join(
         char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in text
@@ -32,17 +33,17 @@ def _escape(text: str, *, lines: bool = False) -> str:
 
 
 def readable(data: bytes, *, longest: int, lines: bool = False) -> str:
-    """Bytes as text without secrets, cut to so many characters; what is not UTF-8 in hexadecimal."""
+    """Bytes as text: secrets are shortened, the text is cut to `longest` characters; hexadecimal if it is not UTF-8."""
     try:
-        text = redact(data.decode())  # before it is cut: half a token would not be seen as one
+        text = redact(data.decode())  # before the cut: half a token is not recognized
     except UnicodeDecodeError:
         text = f"0x{data[:longest].hex()}"
-    shown = _escape(text[:longest], lines=lines)
+    shown = escape(text[:longest], lines=lines)
     return shown if len(text) <= longest else f"{shown} … (cut)"
 
 
 def moment(epoch_ms: int) -> str:
-    """A time in UTC, to the second; a number that is no time stays a number."""
+    """A time in UTC, to the second; a number that is not a time stays a number."""
     try:
         return datetime.fromtimestamp(epoch_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
@@ -50,7 +51,7 @@ def moment(epoch_ms: int) -> str:
 
 
 def span(milliseconds: int) -> str:
-    """A length of time in its two largest units: `2 h 5 min`."""
+    """A duration in its two largest units: `2 h 5 min`."""
     left, words = abs(milliseconds), list[str]()
     for name, size in _UNITS:
         count, left = divmod(left, size)
@@ -60,7 +61,7 @@ def span(milliseconds: int) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """A number and its noun, in the plural where it is one."""
+    """A number and its noun, plural unless the number is 1."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 

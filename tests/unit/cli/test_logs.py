@@ -1,7 +1,10 @@
 """Log lines for people and for machines."""
 
+from __future__ import annotations
+
 import json
 import logging
+from collections.abc import Generator
 
 import pytest
 
@@ -10,14 +13,14 @@ from kallback.settings import named_log
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before():
+def _logging_as_before() -> Generator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
 
 
-def test_lines_are_json_when_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]):
+def test_lines_are_json_when_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Machines read one JSON object a line, with the extra members of the call."""
     configure_logs()
     logging.getLogger("kallback.test").info("result %s", "late", extra={"task": "abc"})
@@ -27,7 +30,7 @@ def test_lines_are_json_when_stderr_is_no_terminal(capsys: pytest.CaptureFixture
     assert line["level"] == "info"
 
 
-def test_lines_are_text_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_lines_are_text_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """People read a line, not an object."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     configure_logs()

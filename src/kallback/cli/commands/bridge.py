@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 import click
 
-from kallback.bridge import BridgeOptions
+from kallback.bridge import Bridge, BridgeOptions, Parts
 from kallback.cli.commands.bridge_options import bridge_options
-from kallback.cli.commands.observing import Observing, observing_options, serve_observed
-from kallback.cli.help_sections import SectionedCommand
+from kallback.cli.help import TextCommand
+from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
+from kallback.cli.observing import Observing, observing_options, verbose_option
+from kallback.cli.runner import serve
 from kallback.settings import Settings
 
+_LEAST_STUCK_AFTER_S: Final = 60.0
+_REQUEST_TIMEOUTS: Final = 3
+"""A bridge counts as stuck after three request timeouts without progress: one slow request is not a stuck process."""
 
-@click.command(cls=SectionedCommand)
+
+@click.command(cls=TextCommand)
 @bridge_options
-@click.option("--insecure", is_flag=True, help="Accept the published development key. Anyone can forge results.")
 @observing_options
-@click.option("-v", "--verbose", is_flag=True, help="Log more, the Kafka client included.")
+@insecure_option
+@verbose_option
 def bridge(*, options: BridgeOptions, insecure: bool, verbose: bool, observing: Observing) -> None:
-    """Complete awakeables with the results that workers send.
+    """Run a bridge: read task results from Kafka and complete the awakeables that wait for them.
 
-    Settings: KALLBACK_KEYS (or --insecure), KALLBACK_KAFKA_BOOTSTRAP_SERVERS, KALLBACK_RESTATE_INGRESS_URL and the
-    others that docs/settings.md lists; docs/bridge.md explains the options. SIGTERM or Ctrl-C drains and commits.
+    Run as many bridges as you need; they share the partitions of the results topic. SIGTERM or Ctrl-C lets the bridge
+    finish what is in flight and commit; a second one ends it at once.
+
+    Settings: KALLBACK_KEYS (or --insecure), KALLBACK_KAFKA_BOOTSTRAP_SERVERS, KALLBACK_RESTATE_INGRESS_URL and others;
+    docs/settings.md lists them. docs/bridge.md explains the options.
+
+    For example:
+
+        kallback bridge --health-port 9464
     """
     configure_logs(verbose=verbose)
-    serve_observed(_settings(insecure=insecure), options, observing)
+    serve_observed(settings_from_env(insecure=insecure), options, observing)
 
 
-def _settings(*, insecure: bool) -> Settings:
-    """The environment's settings; `--insecure` is another way to say KALLBACK_INSECURE=1."""
-    return Settings.from_env({**os.environ, "KALLBACK_INSECURE": "1"} if insecure else os.environ)
+def serve_observed(
+    settings: Settings, options: BridgeOptions, observing: Observing, *, parts: Parts | None = None
+) -> None:
+    """Run a bridge until it ends or a signal stops it, as `serve`.
+
+    The modules of health and tracing are imported only when they are asked for: they cost memory and start-up time.
+    """
+    beside: list[AbstractAsyncContextManager[object]] = []
+    on_settled = None
+    if observing.otel:
+        from kallback.bridge import otlp_tracing  # noqa: PLC0415 - see above
+
+        tracing = otlp_tracing(options.group_for(settings.topics.results))
+        beside.append(tracing)
+        on_settled = tracing.settled
+    bridge = Bridge(settings, options, parts=parts, on_settled=on_settled)
+    if observing.health_port is not None:
+        from kallback.bridge import HealthServer  # noqa: PLC0415
+
+        stuck_after = max(_LEAST_STUCK_AFTER_S, _REQUEST_TIMEOUTS * settings.restate.request_timeout)
+        beside.append(HealthServer(bridge, observing.health_port, observing.health_host, stuck_after=stuck_after))
+    serve(bridge, *beside)

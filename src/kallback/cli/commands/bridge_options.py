@@ -15,7 +15,7 @@ import click
 from kallback.bridge import BridgeOptions, CompleterName
 from kallback.bridge.results.late_policy import read_policies
 from kallback.cli.commands.instance_id import AUTO, instance_id_for
-from kallback.cli.help_sections import option_of
+from kallback.cli.help import option_of
 
 _DEFAULTS: Final = BridgeOptions()
 _MEMBER: Final = _DEFAULTS.consumer
@@ -36,18 +36,24 @@ def _park_after(ctx: click.Context, param: click.Parameter, value: str) -> float
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise click.BadParameter(f"{value!r} is no number of seconds, and not {_NEVER!r}", ctx, param)
+        raise click.BadParameter(f"{value!r} is neither a number of seconds nor {_NEVER!r}", ctx, param)
     return seconds
 
 
 _OPTIONS: Final = (
-    _replica("--group", default=_DEFAULTS.group, help="Consumer group that bridges share.  [default: RESULTS.bridge]"),
+    _replica(
+        "--group",
+        default=_DEFAULTS.group,
+        metavar="NAME",
+        help="Consumer group that the bridges share. Default: the name of the results topic with '.bridge' added.",
+    ),
     _replica(
         "--instance-id",
         default=AUTO,
         show_default=True,
         metavar="NAME|auto|none",
-        help="Name of this replica: after a crash it has its partitions back at once. auto: a StatefulSet's pod name.",
+        help="Stable name of this replica: after a crash it gets its partitions back at once. 'auto' takes the pod "
+        "name of a Kubernetes StatefulSet, otherwise none.",
     ),
     _replica(
         "--session-timeout",
@@ -55,7 +61,7 @@ _OPTIONS: Final = (
         show_default=True,
         type=click.FloatRange(1),
         metavar="SECONDS",
-        help="Seconds after which the others take over from a bridge that was killed.",
+        help="Time after which the other bridges take over from one that was killed.",
     ),
     _replica(
         "--commit-interval",
@@ -63,21 +69,22 @@ _OPTIONS: Final = (
         show_default=True,
         type=click.FloatRange(0.05),
         metavar="SECONDS",
-        help="Seconds between commits: so much is sent again after a crash.",
+        help="Time between offset commits. After a crash, results of at most this time are processed again.",
     ),
     _replica(
         "--drain-timeout",
         type=_SECONDS,
         metavar="SECONDS",
-        help=f"Seconds that a stop ({_DEFAULTS.drain_timeout:g}) or a rebalance ({_MEMBER.drain_timeout:g}) waits for "
-        "what is in flight.",
+        help="Time to finish results in flight. "
+        f"Default: {_DEFAULTS.drain_timeout:g} at a stop, {_MEMBER.drain_timeout:g} at a rebalance.",
     ),
     _flow(
         "--completer",
         default=_DEFAULTS.completer.value,
         show_default=True,
         type=click.Choice([each.value for each in CompleterName]),
-        help="One request per result, or batches to NotifierService, which a Restate service must have bound.",
+        help="How awakeables are completed. 'ingress' sends one request for each result. 'notifier' sends batches to "
+        "NotifierService, which a Restate service must bind.",
     ),
     _flow(
         "--concurrency",
@@ -85,7 +92,7 @@ _OPTIONS: Final = (
         show_default=True,
         type=_COUNT,
         metavar="N",
-        help="Completions on their way to Restate at one time.",
+        help="Maximum number of concurrent requests to Restate.",
     ),
     _flow(
         "--max-in-flight",
@@ -93,7 +100,7 @@ _OPTIONS: Final = (
         show_default=True,
         type=_COUNT,
         metavar="N",
-        help="Results fetched and not settled.",
+        help="Maximum number of results that are fetched and not yet settled.",
     ),
     _flow(
         "--partition-in-flight",
@@ -101,7 +108,8 @@ _OPTIONS: Final = (
         show_default=True,
         type=_COUNT,
         metavar="N",
-        help="The same of one partition; keep it well below, so that one leaves room for the others.",
+        help="The same limit for one partition. Keep it well below --max-in-flight, so that one partition cannot block "
+        "the others.",
     ),
     _flow(
         "--window",
@@ -109,7 +117,7 @@ _OPTIONS: Final = (
         show_default=True,
         type=_COUNT,
         metavar="N",
-        help="How far a partition runs ahead of its oldest unfinished result.",
+        help="Maximum distance, in records, between a partition's oldest unfinished result and its newest fetched one.",
     ),
     _flow(
         "--park-after",
@@ -117,14 +125,14 @@ _OPTIONS: Final = (
         show_default=True,
         callback=_park_after,
         metavar=f"SECONDS|{_NEVER}",
-        help="A result that fails for so long while others get through becomes a dead letter.",
+        help="Time after which a result becomes a dead letter if it keeps failing while other results succeed.",
     ),
     _results(
         "--late",
         multiple=True,
         metavar="[TYPE=]POLICY",
-        help="What to do with late results, of one task type or of all others: dead-letter (the default), drop, or "
-        "handler:Service/handler. May be repeated.",
+        help="What to do with late results, for one task type or for all others: 'dead-letter' (the default), 'drop' "
+        "or 'handler:Service/handler'. Can be repeated.",
     ),
     _results(
         "--late-grace",
@@ -132,16 +140,20 @@ _OPTIONS: Final = (
         show_default=True,
         type=_SECONDS,
         metavar="SECONDS",
-        help="Seconds after the deadline in which a result is still delivered.",
+        help="Time after the deadline during which a result is still delivered.",
     ),
-    _results("--outcomes", is_flag=True, help="Write what became of each result to the outcomes topic."),
+    _results("--outcomes", is_flag=True, help="Write the outcome of each result to the outcomes topic."),
     _results(
         "--progress/--no-progress",
         default=_DEFAULTS.progress,
         show_default=True,
-        help="Forward heartbeats of workers, and say up to when topics were read, to the services that watch tasks.",
+        help="Forward heartbeats from workers to the Restate services that monitor tasks.",
     ),
-    _results("--allow-bare-awakeables", is_flag=True, help="Take a bare awakeable id for a token. It proves nothing."),
+    _results(
+        "--allow-bare-awakeables",
+        is_flag=True,
+        help="Accept unsigned awakeable ids in place of tokens. They are not authenticated.",
+    ),
 )
 _NAMES: Final = (
     "group",
@@ -164,8 +176,8 @@ def bridge_options(run: Callable[..., None]) -> Callable[..., None]:
         own = {each: given.pop(each) for each in _ALL}
         run(options=_read(own), **given)
 
-    for option in reversed(_OPTIONS):
-        with_options = option(with_options)
+    for each in reversed(_OPTIONS):
+        with_options = each(with_options)
     return with_options
 
 

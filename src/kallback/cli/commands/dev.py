@@ -1,20 +1,25 @@
-"""`kallback dev`: a Kafka and a Restate to try things on."""
+"""`kallback dev`: a local Kafka and Restate for development."""
 
 from __future__ import annotations
 
 import click
 
-from kallback.cli.missing_extras import needs_extra
+from kallback.cli.help import TextCommand, option
+from kallback.cli.imports import needs_extra
+
+_PORT = click.IntRange(1, 65535)
 
 
-@click.command()
-@click.option("--kafka-port", type=click.IntRange(1, 65535), help="Where Kafka listens.  [default: a free port]")
-@click.option("--ingress-port", type=click.IntRange(1, 65535), help="Restate's ingress.  [default: a free port]")
-@click.option("--admin-port", type=click.IntRange(1, 65535), help="Restate's admin API.  [default: a free port]")
+@click.command(cls=TextCommand)
+@option("--kafka-port", type=_PORT, metavar="PORT", help="Port of Kafka. Default: a free port.")
+@option("--ingress-port", type=_PORT, metavar="PORT", help="Port of Restate's ingress. Default: a free port.")
+@option("--admin-port", type=_PORT, metavar="PORT", help="Port of Restate's admin API. Default: a free port.")
 def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | None) -> None:
-    """Start a Kafka and a Restate to try things on.
+    """Start a local Kafka and Restate for development.
 
-    Prints the addresses and what to export, then waits for Ctrl-C, which stops both and removes their data.
+    Prints the addresses and the variables to export, and creates kallback's topics. Ctrl-C stops both servers and
+    removes their data.
+
     Kafka needs Java 17 and Maven, Restate needs npm; both are downloaded once.
     """
     with needs_extra("dev"):

@@ -1,11 +1,11 @@
-"""Which name a bridge has in its group. Pure.
+"""The name of a bridge in its consumer group. Pure.
 
-A name that outlives the process lets a crashed bridge take its partitions back at once. A name that does not is worse
-than none: its owner cannot say goodbye (members with a name never leave, they are waited for), so each roll-out would
-halt its partitions for a session time-out. And one name for two bridges makes the younger throw out the older.
+With a name that survives a restart, a crashed bridge gets its partitions back at once. A name that does not survive is
+worse than none: members with a name never leave the group, so each rollout would block their partitions for a session
+timeout. If two bridges have one name, Kafka removes the older one.
 
-So `auto` takes the host name only where Kubernetes promises that it is unique and comes back: a StatefulSet's pods end
-in an ordinal (`bridge-0`), a Deployment's in five random characters.
+`auto` takes the host name only where Kubernetes guarantees that it is unique and stable: the pods of a StatefulSet end
+in an ordinal (`bridge-0`), those of a Deployment in five random characters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def instance_id_for(choice: str, *, hostname: str, in_kubernetes: bool) -> str |
     """Return the instance id, or None for a member without one.
 
     Raises:
-        ConfigurationError: Kafka takes no such name.
+        ConfigurationError: Kafka does not accept the name.
     """
     if choice == NONE:
         return None
@@ -33,6 +33,7 @@ def instance_id_for(choice: str, *, hostname: str, in_kubernetes: bool) -> str |
         return hostname if in_kubernetes and _STATEFUL.fullmatch(hostname) else None
     if _LEGAL.fullmatch(choice) is None or choice in (".", ".."):
         raise ConfigurationError(
-            f"--instance-id {choice!r} is no name that Kafka takes: use letters, digits, dots, dashes and underscores"
+            f"Kafka does not accept --instance-id {choice!r}: use at most 249 letters, digits, dots, dashes and "
+            "underscores"
         )
     return choice

@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.imports import is_factory, load_target
 from kallback.cli.logs import configure_logs
-from kallback.cli.targets import load_target
+from kallback.cli.observing import verbose_option
 from kallback.protocol.errors import ConfigurationError
 
+_CANNOT_LISTEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
-@click.command()
-@click.argument("target", metavar="MODULE:NAME")
-@click.option("--port", default=9080, show_default=True, type=click.IntRange(1, 65535))
-@click.option(
+
+@click.command(cls=TextCommand)
+@argument("target", metavar="MODULE:NAME", help="Module and name of an application, which restate.app([...]) returns.")
+@option(
+    "--port",
+    default=9080,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Port to listen on.",
+)
+@option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="Address to listen on; who reaches it can call every handler.",
+    help="Address to listen on. Anyone who can reach it can call every handler.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log more, the Kafka client included.")
+@verbose_option
 def service(target: str, *, port: int, host: str, verbose: bool) -> None:
-    """Serve the Restate application NAME that is defined in MODULE, over HTTP/2.
+    """Serve a Restate application over HTTP/2.
 
-    The module is looked for in the current directory first. With handler.py holding `app = restate.app([orders])`:
+    Python looks for MODULE in the current directory first. If handler.py contains `app = restate.app([orders])`, write
+    handler:app.
+
+    Then register the service with Restate, once: POST {"uri": "http://127.0.0.1:9080"} to its admin API, by default at
+    http://localhost:9070/deployments.
+
+    SIGTERM or Ctrl-C ends the process. Restate continues its invocations when a process serves them again.
+
+    For example:
 
         kallback service handler:app
-
-    Then tell Restate where it is: POST {admin}/deployments {"uri": "http://127.0.0.1:9080"}. SIGTERM or Ctrl-C ends it;
-    Restate goes on with its invocations once a process is back.
     """
     configure_logs(verbose=verbose)
-    asyncio.run(_serve(load_app(target), port, host))
+    app = load_app(target)
+    try:
+        asyncio.run(_serve(app, port, host))
+    except OSError as error:
+        if error.errno not in _CANNOT_LISTEN:
+            raise
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"
+        ) from None
 
 
 def load_app(target: str) -> Any:
@@ -45,11 +70,12 @@ def load_app(target: str) -> Any:
     Raises:
         ConfigurationError: the text has another shape, or there is no such module or name.
     """
-    found = load_target(target, what="an application", example="handler:app")
-    if not callable(found):
-        module, _, name = target.partition(":")
-        raise ConfigurationError(f"{module} has no application named {name!r}: write app = restate.app([...])")
-    return found
+    return load_target(
+        target,
+        lambda each: callable(each) and not is_factory(each),
+        what="an application, which restate.app([...]) returns",
+        example="handler:app",
+    )
 
 
 async def _serve(app: Any, port: int, host: str) -> None:

@@ -1,13 +1,13 @@
-"""`kallback tasks`: how tasks stand that are under way. So far `progress`.
+"""`kallback tasks`: the status of running tasks. So far `progress`.
 
-Asks `TaskMonitor`, a service of the sdk, through Restate's ingress; nothing is kept here, and no key is needed.
+It asks `TaskMonitor`, a service of the sdk, through Restate's ingress; no key is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
@@ -18,6 +18,8 @@ import msgspec
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HttpAnswer
 from kallback.cli.formatting import moment, plain, readable, span
+from kallback.cli.help import TextGroup, argument, option
+from kallback.cli.tables import print_facts
 from kallback.protocol import (
     MONITOR,
     AccessDeniedError,
@@ -35,22 +37,22 @@ _NOT_FOUND: Final = 404
 _BODY_LIMIT: Final = 65_536
 _SHOWN: Final = 4_096
 _UNKNOWN: Final = "no task "
-"""How `TaskMonitor` begins; Restate itself begins otherwise when it does not know the service."""
+"""How an answer of `TaskMonitor` begins; Restate's own answer, when it does not know the service, begins otherwise."""
 
 
 class UnknownTaskError(KallbackError):
-    """Nobody watches over a task of this id."""
+    """No task with this id is monitored."""
 
 
-class _Refusal(msgspec.Struct):
+class _RestateError(msgspec.Struct):
     message: str = ""
 
 
 async def ask(settings: RestateSettings, path: str) -> HttpAnswer:
-    """Call a handler that takes nothing; Restate takes GET for that as well as POST.
+    """Call a handler without input; Restate accepts GET for that as well as POST.
 
     Raises:
-        RestateUnavailableError: no usable answer; trying again may help.
+        RestateUnavailableError: no usable answer; a retry may help.
         ConfigurationError: an address, a certificate or a token that cannot be used.
     """
     http = RestateHttp(settings, connections=1, body_limit=_BODY_LIMIT)
@@ -62,39 +64,44 @@ async def ask(settings: RestateSettings, path: str) -> HttpAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """What the command touches Restate with: the real thing, or what a test puts into click's context object."""
+class MonitorQuery:
+    """Asks Restate; a test puts another one into click's context object."""
 
     ask: Ask = ask
 
 
-@click.group()
+@click.group(cls=TextGroup)
 def tasks() -> None:
-    """Say how tasks stand that are under way."""
+    """Show the status of running tasks."""
 
 
 @tasks.command()
-@click.argument("task_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, on one line, times in epoch milliseconds.")
+@argument("task_id", metavar="ID", help="Task id: 16 characters.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
 def progress(task_id: str, *, as_json: bool) -> None:
-    """Say how the task ID stands: attempt, start, last heartbeat and its details.
+    """Show the status of a running task: its attempt, its start, the last heartbeat and its details.
 
-    For task types with heartbeat_every or start_timeout; their service must have bound callbacks.services.
+    Only tasks whose type has heartbeat_every or start_timeout are monitored, and their service must bind
+    callbacks.services.
+
     Settings: KALLBACK_RESTATE_*.
-    Exit code 0: it is under way; 1: nobody watches over it, or Restate does not answer; 2: a setting must change.
+
+    Exit codes: 0 if the task runs, 1 if it is not monitored or Restate does not answer, 2 if a setting must change.
+
+    For example:
 
         kallback tasks progress q8Tzl0b2R6m1cV9x --json
     """
     settings = Settings.from_env().restate
-    reach = click.get_current_context().find_object(Reach) or Reach()
-    answer = asyncio.run(reach.ask(settings, f"/{MONITOR}/{quote(task_id, safe='')}/read"))
+    query = click.get_current_context().find_object(MonitorQuery) or MonitorQuery()
+    answer = asyncio.run(query.ask(settings, f"/{MONITOR}/{quote(task_id, safe='')}/read"))
     if answer.status != _OK:
         _refuse(answer, task_id, settings)
-    told = _decoded(answer, settings)
+    found = _decoded(answer, settings)
     if as_json:
-        click.echo(msgspec.json.encode(told).decode())
+        click.echo(msgspec.json.encode(found).decode())
     else:
-        _show(told, int(time.time() * 1000))
+        print_facts(_facts(found, int(time.time() * 1000)))
 
 
 def _decoded(answer: HttpAnswer, settings: RestateSettings) -> TaskProgress:
@@ -102,7 +109,7 @@ def _decoded(answer: HttpAnswer, settings: RestateSettings) -> TaskProgress:
         return msgspec.json.decode(answer.body, type=TaskProgress)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{settings.ingress_url} does not answer as Restate's ingress does ({error}): set "
+            f"{settings.ingress_url} does not answer like Restate's ingress ({error}): correct "
             "KALLBACK_RESTATE_INGRESS_URL"
         ) from None
 
@@ -111,40 +118,38 @@ def _refuse(answer: HttpAnswer, task_id: str, settings: RestateSettings) -> NoRe
     message, url = _message(answer.body), settings.ingress_url
     if answer.status == _NOT_FOUND and message.startswith(_UNKNOWN):
         raise UnknownTaskError(
-            f"no task {plain(task_id)} is watched: it has ended, its id is another one, or its type has neither "
+            f"task {plain(task_id)} is not monitored: it has ended, the id is wrong, or its type has neither "
             "start_timeout nor heartbeat_every"
         )
     if answer.status == _NOT_FOUND:
         raise ConfigurationError(
-            f"{url} knows no {MONITOR} ({plain(message)}): bind callbacks.services in the service that starts the "
-            "tasks, and register it again; or set KALLBACK_RESTATE_INGRESS_URL to another address"
+            f"Restate at {url} has no service {MONITOR} ({plain(message)}): bind callbacks.services in the service "
+            "that starts the tasks and register it again, or correct KALLBACK_RESTATE_INGRESS_URL"
         )
     if answer.status in _DENIED:
-        raise AccessDeniedError(f"{url} answers {answer.status}: set KALLBACK_RESTATE_AUTH_TOKEN to a key that may")
-    raise RestateUnavailableError(f"{url} answers {answer.status} ({plain(message)}): try again")
+        raise AccessDeniedError(
+            f"{url} answers {answer.status}: set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access"
+        )
+    raise RestateUnavailableError(f"{url} answers {answer.status} ({plain(message)}): try again later")
 
 
 def _message(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=_Refusal).message
+        return msgspec.json.decode(body, type=_RestateError).message
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
 
-def _show(told: TaskProgress, now_ms: int) -> None:
-    _line("task", told.task_id)
-    _line("type", told.task_type)
-    _line("attempt", str(told.attempt))
-    _line("dispatched", _ago(told.dispatched_ms, now_ms))
-    _line("started", "not yet" if told.started_ms is None else _ago(told.started_ms, now_ms))
-    _line("heartbeat", "none yet" if told.heartbeat_ms is None else _ago(told.heartbeat_ms, now_ms))
-    details = bytes(told.details)
-    _line("details", readable(details, longest=_SHOWN) if details else "none")
+def _facts(found: TaskProgress, now_ms: int) -> Iterator[tuple[str, str]]:
+    details = bytes(found.details)
+    yield "task", plain(found.task_id)
+    yield "type", plain(found.task_type)
+    yield "attempt", str(found.attempt)
+    yield "dispatched", _ago(found.dispatched_ms, now_ms)
+    yield "started", "not yet" if found.started_ms is None else _ago(found.started_ms, now_ms)
+    yield "heartbeat", "none yet" if found.heartbeat_ms is None else _ago(found.heartbeat_ms, now_ms)
+    yield "details", readable(details, longest=_SHOWN) if details else "none"
 
 
 def _ago(at_ms: int, now_ms: int) -> str:
     return f"{moment(at_ms)} ({span(max(0, now_ms - at_ms))} ago)"
-
-
-def _line(name: str, value: str) -> None:
-    click.echo(f"{name:<11}{value if name == 'details' else plain(value)}")

@@ -1,15 +1,20 @@
-"""`kallback topics create`: topics are made on purpose, never by auto-creation, which can lose the first record."""
+"""`kallback topics`: topics are created explicitly; auto-creation can lose the first record."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import click
+import orjson
 
-from kallback.kafka import Created, Differs, TopicFinding, TopicSpec, create_topics
+from kallback.cli.help import TextCommand, TextGroup, argument, option
+from kallback.cli.tables import print_table
+from kallback.kafka import Created, Differs, Existed, TopicFinding, TopicSpec, create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import Settings
 
@@ -19,82 +24,121 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def read_span(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
-    """Read a length of time such as 90s, 30m, 36h or 14d."""
+    """Read a duration such as 90s, 30m, 36h or 14d."""
     shape = _SPAN.fullmatch(value.strip())
     if shape is None:
-        raise click.BadParameter(f"{value!r} is no length of time: write 90s, 30m, 36h or 14d", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a duration: write 90s, 30m, 36h or 14d", ctx, param)
     return timedelta(**{_UNITS[shape[2]]: int(shape[1])})
 
 
-@click.group()
+@click.group(cls=TextGroup)
 def topics() -> None:
-    """Create the topics that kallback needs."""
+    """Create and check Kafka topics.
+
+    Settings: KALLBACK_KAFKA_* and KALLBACK_TOPICS_*.
+    """
 
 
-@topics.command()
-@click.argument("task_topics", nargs=-1, metavar="[TASK_TOPIC]...")
-@click.option("--partitions", default=_DEFAULTS.partitions, show_default=True, type=click.IntRange(1))
-@click.option("--replication", default=_DEFAULTS.replication, show_default="the cluster's", type=click.IntRange(-1))
-@click.option(
-    "--longest-timeout",
-    default=f"{_DEFAULTS.longest_timeout.days}d",
-    show_default=True,
-    callback=read_span,
-    help="The longest time-out of any task type; records are kept a day longer.",
-)
-@click.option(
-    "--max-result-bytes",
-    default=_DEFAULTS.max_result_bytes,
-    show_default=True,
-    type=click.IntRange(1024),
-    help="Largest result record; dead letters get room for their headers on top.",
-)
-@click.option("--dry-run", is_flag=True, help="Show what would be created, ask no broker.")
-def create(
-    task_topics: tuple[str, ...],
-    *,
-    partitions: int,
-    replication: int,
-    longest_timeout: timedelta,
-    max_result_bytes: int,
-    dry_run: bool,
-) -> None:
-    """Create kallback's own topics, and TASK_TOPICs: the topics of your task types, by default their names.
+def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
+    """Add the argument and the options that say which topics are wanted; the command gets `specs` and `settings`."""
 
-    Topics that exist are left as they are; where one differs from what is wanted, the difference is shown.
+    @argument(
+        "task_topics",
+        nargs=-1,
+        metavar="[TASK_TOPIC]...",
+        help="Topics of your task types. The default topic of a type has its name.",
+    )
+    @option(
+        "--partitions",
+        default=_DEFAULTS.partitions,
+        show_default=True,
+        type=click.IntRange(1),
+        metavar="N",
+        help="Partitions of each topic. They limit how many bridges, or workers of one group, share the load.",
+    )
+    @option(
+        "--replication",
+        default=_DEFAULTS.replication,
+        show_default="the cluster's",
+        type=click.IntRange(-1),
+        metavar="N",
+        help="Replicas of each partition.",
+    )
+    @option(
+        "--longest-timeout",
+        default=f"{_DEFAULTS.longest_timeout.days}d",
+        show_default=True,
+        callback=read_span,
+        metavar="DURATION",
+        help="The longest timeout of your task types, for example 36h or 14d. Records are kept one day longer.",
+    )
+    @option(
+        "--max-result-bytes",
+        default=_DEFAULTS.max_result_bytes,
+        show_default=True,
+        type=click.IntRange(1024),
+        metavar="BYTES",
+        help="Maximum size of a result record. Dead letters may be larger by the size of their headers.",
+    )
+    @option("--json", "as_json", is_flag=True, help="Print one JSON object for each topic.")
+    @functools.wraps(run)
+    def with_layout(*, task_topics: tuple[str, ...], as_json: bool, **options: Any) -> None:
+        names = ("partitions", "replication", "longest_timeout", "max_result_bytes")
+        layout = TopicLayout(**{name: options.pop(name) for name in names})
+        settings = Settings.from_env()
+        run(settings, layout.specs(settings.topics, task_topics), as_json=as_json, **options)
+
+    return with_layout
+
+
+@topics.command(cls=TextCommand)
+@_layout_options
+@option("--dry-run", is_flag=True, help="Show the topics that would be created, without asking a broker.")
+def create(settings: Settings, specs: list[TopicSpec], *, as_json: bool, dry_run: bool) -> None:
+    """Create kallback's own topics and the topics of your task types.
+
+    A topic that exists is not changed. If it differs from what is wanted, the difference is shown.
+
+    For example:
 
         kallback topics create restaurant.prepare
     """
-    layout = TopicLayout(
-        partitions=partitions,
-        replication=replication,
-        longest_timeout=longest_timeout,
-        max_result_bytes=max_result_bytes,
-    )
-    settings = Settings.from_env()
-    specs = layout.specs(settings.topics, task_topics)
     if dry_run:
-        for spec in specs:
-            click.echo(_wanted(spec))
+        _print([_wanted(spec) for spec in specs], as_json=as_json)
         return
-    for finding in _create(settings, specs):
-        click.echo(_found(finding))
+    _print([_found(finding) for finding in asyncio.run(create_topics(settings.kafka, specs))], as_json=as_json)
 
 
-def _create(settings: Settings, specs: list[TopicSpec]) -> list[TopicFinding]:
-    return asyncio.run(create_topics(settings.kafka, specs))
+def _print(topics: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        for topic in topics:
+            click.echo(orjson.dumps(topic))
+        return
+    print_table(("STATUS", "TOPIC", "DETAILS"), [(each["status"], each["topic"], _details(each)) for each in topics])
 
 
-def _wanted(spec: TopicSpec) -> str:
-    config = " ".join(f"{name}={value}" for name, value in spec.config.items())
-    return f"would create {spec.name} partitions={spec.partitions} {config}"
+def _details(topic: dict[str, Any]) -> str:
+    if "partitions" in topic:
+        config = " ".join(f"{name}={value}" for name, value in topic["config"].items())
+        return f"partitions={topic['partitions']} {config}"
+    return "; ".join(topic["differences"])
 
 
-def _found(finding: TopicFinding) -> str:
+def _wanted(spec: TopicSpec) -> dict[str, Any]:
+    return {
+        "topic": spec.name,
+        "status": "planned",
+        "partitions": spec.partitions,
+        "replication": spec.replication,
+        "config": dict(spec.config),
+    }
+
+
+def _found(finding: TopicFinding) -> dict[str, Any]:
     match finding:
         case Created(name):
-            return f"created {name}"
+            return {"topic": name, "status": "created", "differences": []}
+        case Existed(name):
+            return {"topic": name, "status": "exists", "differences": []}
         case Differs(name, differences):
-            return f"exists  {name}, differs and was left as it is: {'; '.join(differences)}"
-        case _:
-            return f"exists  {finding.name}"
+            return {"topic": name, "status": "differs", "differences": list(differences)}

@@ -6,29 +6,31 @@ from contextlib import AbstractAsyncContextManager
 
 import click
 
-from kallback.cli.health_options import health_host_option, health_port_option
+from kallback.cli.help import TextCommand, argument, option_of
+from kallback.cli.imports import load_target, needs_extra
 from kallback.cli.logs import configure_logs
+from kallback.cli.observing import health_host_option, health_port_option, verbose_option
 from kallback.cli.runner import serve
-from kallback.cli.targets import load_target
-from kallback.protocol.errors import ConfigurationError
 from kallback.workers import Client, Worker
 
+_kafka = option_of("Kafka")
 
-@click.command()
-@click.argument("target", metavar="MODULE:NAME")
-@click.option(
+
+@click.command(cls=TextCommand)
+@argument("target", metavar="MODULE:NAME", help="Module and name of a kallback.workers.Worker.")
+@_kafka(
     "--client",
     type=click.Choice([each.value for each in Client]),
-    help="The Kafka client, whatever the worker itself says.",
+    help="Kafka client library. Default: the client that the worker was created with.",
 )
-@click.option(
+@_kafka(
     "--instance-id",
     metavar="NAME",
-    help="A name that this process alone has and keeps over restarts; all workers of a group have one, or none.",
+    help="Stable, unique name of this process in its consumer group. Give one to all workers of a group or to none.",
 )
 @health_port_option
 @health_host_option
-@click.option("-v", "--verbose", is_flag=True, help="Log more, the Kafka client included.")
+@verbose_option
 def worker(
     target: str,
     *,
@@ -38,14 +40,19 @@ def worker(
     health_host: str,
     verbose: bool,
 ) -> None:
-    """Run the worker NAME that is defined in MODULE.
+    """Run a worker process.
 
-    The module is looked for in the current directory first. With kitchen.py holding `worker = Worker("kitchen")`:
+    Python looks for MODULE in the current directory first. If kitchen.py contains `worker = Worker("kitchen")`, write
+    kitchen:worker.
 
-        kallback worker kitchen:worker
+    SIGTERM or Ctrl-C drains: running tasks get time to finish, and Kafka redelivers the others to another worker. A
+    second signal ends the process at once.
 
     Settings: KALLBACK_KAFKA_BOOTSTRAP_SERVERS and the other KALLBACK_KAFKA_* and KALLBACK_TOPICS_* variables.
-    SIGTERM or Ctrl-C drains: running tasks get time to finish, what is not finished is left for another worker.
+
+    For example:
+
+        kallback worker kitchen:worker
     """
     configure_logs(verbose=verbose)
     found = load_worker(target)
@@ -59,7 +66,8 @@ def worker(
 def _health(worker: Worker, port: int | None, host: str) -> list[AbstractAsyncContextManager[object]]:
     if port is None:
         return []
-    from kallback.workers.observability.health import HealthServer  # noqa: PLC0415 - a worker that nobody looks into does not pay
+    with needs_extra("workers"):
+        from kallback.workers.observability.health import HealthServer  # noqa: PLC0415 - costs memory, and is optional
 
     return [HealthServer(worker, port, host)]
 
@@ -70,8 +78,10 @@ def load_worker(target: str) -> Worker:
     Raises:
         ConfigurationError: the text has another shape, or there is no such module, name or worker.
     """
-    found = load_target(target, what="a worker", example="kitchen:worker")
-    if not isinstance(found, Worker):
-        module, _, name = target.partition(":")
-        raise ConfigurationError(f"{module} has no kallback.workers.Worker named {name!r}")
+    found: Worker = load_target(
+        target,
+        lambda each: isinstance(each, Worker),
+        what="a kallback.workers.Worker",
+        example="kitchen:worker",
+    )
     return found

@@ -1,1 +1,1 @@
-"""dead_letters."""
+"""`kallback dead-letters`: list, inspect and replay dead letters."""

@@ -1,4 +1,4 @@
-"""`kallback dead-letters list | show | replay`: look at records that died; send them again when the cause is gone."""
+"""`kallback dead-letters list | show | replay`: inspect dead letters, and send them again when the cause is removed."""
 
 import asyncio
 import time
@@ -8,29 +8,32 @@ from typing import Any
 import click
 import orjson
 
-from kallback.cli.dead_letters.clients import Clients, clients_for
-from kallback.cli.dead_letters.detail import view
+from kallback.cli.dead_letters.detail import members_of, print_letter
+from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
+from kallback.cli.dead_letters.listing import HEADINGS, Listing, Selection, read_listing
 from kallback.cli.dead_letters.options import read_id, selecting, selection_of
 from kallback.cli.dead_letters.replay import replay
-from kallback.cli.dead_letters.rows import Selection, Survey, survey
-from kallback.cli.dead_letters.table import print_rows
 from kallback.cli.formatting import counted, plain
+from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.logs import configure_logs
+from kallback.cli.tables import print_table
 from kallback.kafka import DeadLetter, DeadLetterId, MissingValue, Position, ReplayMarker, read_entry, recover
 from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
 
 class NoSuchLetterError(KallbackError):
-    """No dead letter lies there."""
+    """There is no dead letter with this id."""
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", cls=TextGroup)
 def dead_letters() -> None:
-    """List, show and replay records that died.
+    """List, inspect and replay dead letters.
 
-    A record that can never succeed goes to the dead-letter topic, byte for byte, with the reason; docs/dead-letters.md
-    lists the reasons and what to do. Settings: KALLBACK_KAFKA_* and KALLBACK_TOPICS_*.
+    A record that can never succeed is written to the dead-letter topic, byte for byte, with the reason.
+    docs/dead-letters.md lists the reasons and what to do.
+
+    Settings: KALLBACK_KAFKA_* and KALLBACK_TOPICS_*.
     """
     configure_logs()
 
@@ -38,29 +41,33 @@ def dead_letters() -> None:
 dead_letters.add_command(replay)
 
 
-@dead_letters.command("list")
+@dead_letters.command("list", cls=TextCommand)
 @selecting
-@click.option("--replayed", is_flag=True, help="Show those too that were replayed already.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; times in epoch milliseconds.")
+@option("--replayed", is_flag=True, help="Include dead letters that were already replayed.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object per line; times in epoch milliseconds.")
 def list_letters(*, replayed: bool, as_json: bool, limit: int | None, **options: Any) -> None:
-    """Show one line for each dead letter, the oldest first.
+    """List dead letters, oldest first.
 
-    kallback dead-letters list --reason unknown-key --since 2h
+    For example:
+
+        kallback dead-letters list --reason unknown-key --since 2h
     """
     settings = Settings.from_env()
-    found = asyncio.run(survey(clients_for(settings.kafka), settings.topics.dead_letters, selection_of(options)))
+    found = asyncio.run(
+        read_listing(factories_for(settings.kafka), settings.topics.dead_letters, selection_of(options))
+    )
     rows = [row for row in found.rows if replayed or row.id not in found.replayed]
     shown = rows[:limit]
     if as_json:
         for row in shown:
             click.echo(orjson.dumps(row.members(found.replayed.get(row.id))))
     else:
-        print_rows(shown)
+        print_table(HEADINGS, [row.line() for row in shown])
     click.echo(_summary(found, len(rows), len(shown), replayed=replayed), err=True)
 
 
-def _summary(found: Survey, matching: int, shown: int, *, replayed: bool) -> str:
-    """What lies there, in one sentence or two; goes to stderr, so that stdout is rows only."""
+def _summary(found: Listing, matching: int, shown: int, *, replayed: bool) -> str:
+    """Return what the topic contains, in one sentence; it goes to stderr, so that stdout has rows only."""
     total = found.reasons.total()
     if not total:
         return "No dead letters."
@@ -70,53 +77,62 @@ def _summary(found: Survey, matching: int, shown: int, *, replayed: bool) -> str
     if shown < matching:
         parts.append(f"{shown:,} shown")
     if hidden:
-        parts.append(f"{hidden:,} more replayed already (--replayed shows them)")
-    if found.foreign:
-        parts.append(f"{counted(found.foreign, 'record')} of another kind")
+        parts.append(f"{hidden:,} more already replayed (--replayed shows them)")
+    if found.unknown:
+        parts.append(f"{counted(found.unknown, 'record')} not written by kallback")
     return "; ".join(parts) + "."
 
 
-@dead_letters.command()
-@click.argument("letter_id", metavar="PARTITION:OFFSET")
-@click.option(
+@dead_letters.command(cls=TextCommand)
+@argument("letter_id", metavar="PARTITION:OFFSET", help="Id of the dead letter, as list shows it.")
+@option(
     "--raw-value",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     metavar="FILE",
-    help="Write the value's bytes to a file. They may hold a token.",
+    help="Write the bytes of the value to this file. They may contain a token.",
 )
-def show(letter_id: str, *, raw_value: Path | None) -> None:
-    """Show one dead letter, what its reason means and what can be done.
+@option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
+def show(letter_id: str, *, raw_value: Path | None, as_json: bool) -> None:
+    """Show one dead letter, what its reason means and what to do.
 
-    Tokens are shortened: neither the awakeable id nor the tag is shown.
+    Tokens are shortened: neither the awakeable id nor the signature is shown.
+
+    For example:
+
+        kallback dead-letters show 1:126
     """
     settings = Settings.from_env()
-    clients = clients_for(settings.kafka)
-    letter, whole, replayed_ms = asyncio.run(_look(clients, settings.topics.dead_letters, read_id(letter_id)))
-    for line in view(letter, whole, replayed_ms=replayed_ms, now_ms=int(time.time() * 1000)):
-        click.echo(line)
+    clients = factories_for(settings.kafka)
+    letter, whole, replayed_ms = asyncio.run(_look_up(clients, settings.topics.dead_letters, read_id(letter_id)))
+    if as_json:
+        click.echo(orjson.dumps(members_of(letter, whole, replayed_ms=replayed_ms)))
+    else:
+        print_letter(letter, whole, replayed_ms=replayed_ms, now_ms=int(time.time() * 1000))
     if raw_value is not None:
         _write(raw_value, whole)
 
 
-async def _look(
-    clients: Clients, topic: str, wanted: DeadLetterId
+async def _look_up(
+    clients: KafkaFactories, topic: str, wanted: DeadLetterId
 ) -> tuple[DeadLetter, DeadLetter | MissingValue, int | None]:
     record = await clients.find(Position(topic, wanted.partition, wanted.offset))
     if record is None:
-        raise NoSuchLetterError(f"nothing lies at {wanted} of {topic}: it never did, or its retention is over")
+        raise NoSuchLetterError(
+            f"there is no dead letter {wanted} in {topic}: it never existed, or the topic's retention removed it"
+        )
     letter = read_entry(record)
     if not isinstance(letter, DeadLetter):
-        raise NoSuchLetterError(f"{wanted} of {topic} is no dead letter, but {_kind(letter)}")
-    found = await survey(clients, topic, Selection(ids=frozenset({wanted}), since_ms=letter.at_ms))
+        raise NoSuchLetterError(f"{wanted} in {topic} is not a dead letter but {_kind(letter)}")
+    found = await read_listing(clients, topic, Selection(ids=frozenset({wanted}), since_ms=letter.at_ms))
     return letter, await recover(letter, clients.find), found.replayed.get(wanted)
 
 
 def _kind(entry: object) -> str:
-    return "a note of a replay" if isinstance(entry, ReplayMarker) else "a record that kallback did not write"
+    return "a replay marker" if isinstance(entry, ReplayMarker) else "a record that kallback did not write"
 
 
 def _write(file: Path, whole: DeadLetter | MissingValue) -> None:
     if isinstance(whole, MissingValue):
-        raise NoSuchLetterError(f"there is no value to write: {whole.why}")
+        raise NoSuchLetterError(f"the value cannot be written: {whole.why}")
     file.write_bytes(whole.value or b"")
     click.echo(f"{len(whole.value or b'')} bytes written to {file}", err=True)

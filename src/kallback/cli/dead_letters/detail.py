@@ -1,15 +1,16 @@
-"""One dead letter in full, for people: what it is, why it died, what can be done. Tokens are shortened."""
+"""One dead letter in full: what it is, what its reason means, what to do. Tokens are shortened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from kallback.cli.dead_letters.reasons import ADVICE, UNKNOWN
-from kallback.cli.dead_letters.rows import row_of
+from kallback.cli.dead_letters.listing import row_of
+from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON
 from kallback.cli.formatting import moment, plain, readable, size, span
+from kallback.cli.tables import print_facts
 from kallback.kafka import DeadLetter, MissingValue
 from kallback.protocol import shorten
 from kallback.protocol.headers import SPRING_CORRELATION_ID, TOKEN
@@ -17,68 +18,68 @@ from kallback.protocol.headers import SPRING_CORRELATION_ID, TOKEN
 _TOKEN_HEADERS: Final = frozenset({TOKEN, SPRING_CORRELATION_ID})
 _LONGEST_LINE: Final = 400
 _LONGEST_VALUE: Final = 2000
-_WIDTH: Final = 100
+"""Characters that are shown; longer texts are cut."""
+_WHOLE: Final = 1 << 30
 
 
-def view(
-    letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed_ms: int | None, now_ms: int
-) -> Iterator[str]:
-    """The lines of a letter; `whole` is the same letter with its record, where that could be had."""
-    row = row_of(letter)
-    advice = ADVICE.get(letter.reason, UNKNOWN)
-    yield f"dead letter {letter.id}"
-    yield from _facts(
-        died=f"{moment(letter.at_ms)}, {span(now_ms - letter.at_ms)} ago, buried by {letter.group or 'nobody known'}",
-        reason=letter.reason,
-        detail=letter.detail or "-",
-        source=f"{letter.source.topic}/{letter.source.partition}@{letter.source.offset}, {moment(letter.source_ms)}",
-        type=f"{row.task_type} (so the record says)" if row.task_type else "unknown",
-        replayed="not yet" if replayed_ms is None else moment(replayed_ms),
-    )
-    yield ""
-    yield _paragraph("meaning   ", advice.meaning)
-    yield _paragraph("what now  ", advice.remedy)
-    yield ""
+def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed_ms: int | None, now_ms: int) -> None:
+    """Print a letter; `whole` is the same letter with its record, if the record still exists."""
+    click.echo(f"dead letter {letter.id}")
+    print_facts(_facts(letter, replayed_ms, now_ms))
+    click.echo()
     if isinstance(whole, MissingValue):
-        yield _paragraph("", f"The record cannot be replayed: {plain(whole.why)}.")
-    else:
-        yield from _record(whole, from_source=letter.stub_bytes is not None)
+        click.echo(f"The record cannot be replayed: {plain(whole.why)}.")
+        return
+    if letter.stub_bytes is not None:
+        click.echo("The value was too large for the dead-letter topic. The source topic still has the record:")
+    print_facts(_record(whole))
 
 
-def _paragraph(head: str, text: str) -> str:
-    return click.wrap_text(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed_ms: int | None) -> dict[str, Any]:
+    """Return a letter as an object for programs; tokens are shortened, bytes that are not UTF-8 are hexadecimal."""
+    reason = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
+    members = row_of(letter).members(replayed_ms) | {"meaning": reason.meaning, "remedy": reason.remedy}
+    if isinstance(whole, MissingValue):
+        return members | {"missing": plain(whole.why)}
+    return members | {
+        "key": None if whole.key is None else readable(whole.key, longest=_WHOLE, lines=True),
+        "headers": [[plain(name), None if value is None else _header(name, value)] for name, value in whole.headers],
+        "value": None if whole.value is None else readable(whole.value, longest=_WHOLE, lines=True),
+    }
 
 
-def _facts(**facts: str) -> Iterator[str]:
-    for name, text in facts.items():
-        yield f"  {name:<8}  {plain(text)}"
+def _facts(letter: DeadLetter, replayed_ms: int | None, now_ms: int) -> Iterator[tuple[str, str]]:
+    row = row_of(letter)
+    help_text = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
+    source = f"{letter.source.topic}/{letter.source.partition}@{letter.source.offset}"
+    group = f"by {letter.group}" if letter.group else "by an unknown group"
+    yield "reason", plain(letter.reason)
+    yield "detail", plain(letter.detail or "-")
+    yield "meaning", help_text.meaning
+    yield "remedy", help_text.remedy
+    yield "written", plain(f"{moment(letter.at_ms)}, {span(now_ms - letter.at_ms)} ago, {group}")
+    yield "source", plain(f"{source}, {moment(letter.source_ms)}")
+    yield "type", plain(f"{row.task_type} (claimed by the record, not verified)") if row.task_type else "unknown"
+    yield "replayed", "not yet" if replayed_ms is None else moment(replayed_ms)
 
 
-def _record(letter: DeadLetter, *, from_source: bool) -> Iterator[str]:
-    if from_source:
-        yield "The value was too large to be kept; the record still lies where it came from, and this is that one."
-    yield f"key       {'none' if letter.key is None else readable(letter.key, longest=_LONGEST_LINE)}"
-    yield "headers" if letter.headers else "headers   none"
-    width = max((len(name) for name, _ in letter.headers), default=0)
-    for name, value in letter.headers:
-        yield f"  {plain(name):<{width}}  {_header(name, value)}"
+def _record(letter: DeadLetter) -> Iterator[tuple[str, str]]:
+    yield "key", "none" if letter.key is None else readable(letter.key, longest=_LONGEST_LINE)
+    width = max((len(plain(name)) for name, _ in letter.headers), default=0)
+    lines = (
+        f"{plain(name):<{width}}  {'(null)' if value is None else _header(name, value)}"
+        for name, value in letter.headers
+    )
+    yield "headers", "\n".join(lines) or "none"
     if letter.value is None:
-        yield "value     none (a tombstone)"
+        yield "value", "none (a tombstone)"
         return
     cut = "; --raw-value FILE writes all of it" if len(letter.value) > _LONGEST_VALUE else ""
-    yield f"value     {size(len(letter.value))}{cut}"
-    yield from _value(letter.value)
+    yield "value", f"{size(len(letter.value))}{cut}"
+    yield "", readable(letter.value, longest=_LONGEST_VALUE, lines=True)
 
 
-def _header(name: str, value: bytes | None) -> str:
-    if value is None:
-        return "(null)"
-    return (
-        shorten(value.decode("utf-8", "replace")) if name in _TOKEN_HEADERS else readable(value, longest=_LONGEST_LINE)
-    )
-
-
-def _value(value: bytes) -> Iterator[str]:
-    text = readable(value, longest=_LONGEST_VALUE, lines=True)
-    for line in text.splitlines():
-        yield f"  {line}"
+def _header(name: str, value: bytes) -> str:
+    if name in _TOKEN_HEADERS:
+        return plain(shorten(value.decode("utf-8", "replace")))
+    return readable(value, longest=_LONGEST_LINE)

@@ -1,4 +1,4 @@
-"""The options with which people say which dead letters they mean."""
+"""The options that select dead letters."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from kallback.cli.dead_letters.rows import Selection
+from kallback.cli.dead_letters.listing import Selection
+from kallback.cli.help import option_of
 from kallback.kafka import DeadLetterId
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _SPAN: Final = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -32,18 +33,18 @@ def read_moment(ctx: click.Context, param: click.Parameter, value: str | None) -
         moment = datetime.fromisoformat(value.strip())
     except ValueError:
         raise click.BadParameter(
-            f"{value!r} is no time: write 30m, 2h or 3d (ago), or 2026-01-31T12:00 (UTC)", ctx, param
+            f"{value!r} is not a time: write 30m, 2h or 3d (ago), or 2026-01-31T12:00 (UTC)", ctx, param
         ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def read_rate(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Read `50`, `50/s` or `30/m` as so many a second."""
+    """Read `50`, `50/s` or `30/m` as a number for each second."""
     if value is None:
         return None
     shape = _RATE.fullmatch(value.strip())
     if shape is None or float(shape[1]) == 0:
-        raise click.BadParameter(f"{value!r} is no rate: write 50/s or 30/m", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a rate: write 50/s or 30/m", ctx, param)
     return float(shape[1]) / _SECONDS[shape[2] or "s"]
 
 
@@ -55,27 +56,43 @@ def read_id(text: str) -> DeadLetterId:
     """
     found = DeadLetterId.parse(text)
     if found is None:
-        raise click.BadParameter(f"{text!r} names no dead letter: write PARTITION:OFFSET, as list shows them")
+        raise click.BadParameter(
+            f"{text!r} is not the id of a dead letter: write PARTITION:OFFSET, as `kallback dead-letters list` shows it"
+        )
     return found
 
 
-def selecting(command: Command) -> Command:
+def selecting(command: Decorated) -> Decorated:
     """Add the options that `selection_of` reads."""
+    select = option_of("Filters")
     options = (
-        click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Of this reason; may be repeated."),
-        click.option("--type", "types", multiple=True, metavar="TYPE", help="Of this task type (as the record says)."),
-        click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="That came from this topic."),
-        click.option("--since", callback=read_moment, metavar="TIME", help="That died since: 2h, or 2026-01-31T12:00."),
-        click.option("--until", callback=read_moment, metavar="TIME", help="That died before: as --since."),
-        click.option("--limit", type=click.IntRange(1), metavar="N", help="So many at most, the oldest first."),
+        select("--reason", "reasons", multiple=True, metavar="REASON", help="Only this reason. Can be repeated."),
+        select(
+            "--type",
+            "types",
+            multiple=True,
+            metavar="TYPE",
+            help="Only this task type, as the record claims it. Can be repeated.",
+        ),
+        select(
+            "--topic", "topics", multiple=True, metavar="TOPIC", help="Only records from this topic. Can be repeated."
+        ),
+        select(
+            "--since",
+            callback=read_moment,
+            metavar="TIME",
+            help="Only dead letters written at or after this time: 2h (ago), or 2026-01-31T12:00 (UTC).",
+        ),
+        select("--until", callback=read_moment, metavar="TIME", help="Only dead letters written before this time."),
+        select("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of dead letters, oldest first."),
     )
-    for option in reversed(options):
-        command = option(command)
+    for each in reversed(options):
+        command = each(command)
     return command
 
 
 def selection_of(options: dict[str, Any], ids: tuple[str, ...] = ()) -> Selection:
-    """Return what the options mean."""
+    """Return the selection that the options describe."""
     return Selection(
         ids=frozenset(map(read_id, ids)),
         reasons=frozenset(options["reasons"]),

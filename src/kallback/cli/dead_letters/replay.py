@@ -1,7 +1,7 @@
-"""`kallback dead-letters replay`: plan, ask, send, say what was done.
+"""`kallback dead-letters replay`: plan, confirm, send, report.
 
-The topic is read twice: once to know which letters are meant and which were replayed already (their notes may lie
-anywhere behind them), once to send. Only ids are kept in between, so the topic may be larger than the memory.
+The topic is read twice: first to find the selected letters and the ones that were already replayed (their replay
+markers come later in the topic), then to send. Only rows are kept in between: the topic can be larger than the memory.
 """
 
 import asyncio
@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import click
 
-from kallback.cli.dead_letters.clients import Clients, clients_for
+from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
+from kallback.cli.dead_letters.listing import HEADINGS, Listing, Row, Selection, letters_of, read_listing
 from kallback.cli.dead_letters.options import read_rate, selecting, selection_of
-from kallback.cli.dead_letters.rows import Row, Selection, Survey, letters_of, survey
-from kallback.cli.dead_letters.table import print_rows
 from kallback.cli.formatting import counted, plain
+from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.tables import print_table
 from kallback.kafka import DeadLetter, Replayer, ReplayOptions, ReplayReport
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
@@ -26,40 +27,42 @@ _PROGRESS: Final = 100
 
 
 class NotAllReplayedError(KallbackError):
-    """Some letters were passed over."""
+    """Some dead letters could not be replayed."""
 
 
-@click.command()
-@click.argument("ids", nargs=-1, metavar="[PARTITION:OFFSET]...")
+@click.command(cls=TextCommand)
+@argument("ids", nargs=-1, metavar="[PARTITION:OFFSET]...", help="Ids of dead letters, as list shows them.")
 @selecting
-@click.option("--all", "everything", is_flag=True, help="All dead letters; needed where nothing else says which.")
-@click.option("--again", is_flag=True, help="Those too that were replayed already.")
-@click.option("--to", metavar="TOPIC", help="Send to this topic.  [default: where each came from]")
-@click.option("--rate", callback=read_rate, metavar="N/s", help="So many a second at most.  [default: no limit]")
-@click.option("--dry-run", is_flag=True, help="Show what would be sent, send nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@option("--all", "everything", is_flag=True, help="Replay all dead letters. Required if there is no id and no filter.")
+@option("--again", is_flag=True, help="Include dead letters that were already replayed.")
+@option("--to", metavar="TOPIC", help="Send to this topic. Default: the source topic of each record.")
+@option("--rate", callback=read_rate, metavar="N/s", help="Maximum rate, for example 50/s or 30/m. Default: no limit.")
+@option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def replay(ids: tuple[str, ...], **options: Any) -> None:
-    """Send dead letters again, byte for byte: key, value and headers as they were.
+    """Send dead letters again, byte for byte: the same key, value and headers.
 
-    Name them (PARTITION:OFFSET, as list shows them), or say which by --reason, --type, --topic and time. The topic
-    notes what was replayed, so the same command started again goes on with the rest.
+    Select them by id or with filters. Replay markers in the dead-letter topic record what was sent, so an interrupted
+    replay continues with the same command.
+
+    For example:
 
         kallback dead-letters replay --reason unknown-key --dry-run
     """
     settings = Settings.from_env()
-    clients, topic = clients_for(settings.kafka), settings.topics.dead_letters
+    clients, topic = factories_for(settings.kafka), settings.topics.dead_letters
     selection = selection_of(options, ids)
     if selection == Selection() and not (options["everything"] or options["limit"]):
         raise ConfigurationError(
-            "say which dead letters: name them, or use --reason, --type, --topic, --since; or --all"
+            "no dead letters selected: give ids or filters (--reason, --type, --topic, --since, --until), or --all"
         )
-    found = asyncio.run(survey(clients, topic, selection))
+    found = asyncio.run(read_listing(clients, topic, selection))
     rows = _planned(found, selection, again=options["again"])[: options["limit"]]
     if not rows:
         click.echo("Nothing to replay.")
         return
     if options["dry_run"]:
-        print_rows(rows)
+        print_table(HEADINGS, [row.line() for row in rows])
     click.echo(_plan(rows, options["to"]) + (" would be sent." if options["dry_run"] else "."), err=True)
     if not options["dry_run"]:
         _confirm(yes=options["yes"])
@@ -68,16 +71,16 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
             raise NotAllReplayedError(_failures(report))
 
 
-def _planned(found: Survey, selection: Selection, *, again: bool) -> list[Row]:
-    """Leave out what was replayed, and say so; name the ids that are not there."""
+def _planned(found: Listing, selection: Selection, *, again: bool) -> list[Row]:
+    """Leave out what was already replayed and say so; name the ids that were not found."""
     missing = selection.ids - {row.id for row in found.rows}
     if missing:
         names = ", ".join(map(str, sorted(missing)))
-        click.echo(f"Not there, or not matching the filters: {names}", err=True)
+        click.echo(f"Not found, or excluded by the filters: {names}", err=True)
     rows = [row for row in found.rows if again or row.id not in found.replayed]
     if len(rows) < len(found.rows):
         click.echo(
-            f"{counted(len(found.rows) - len(rows), 'letter')} replayed already; --again sends them once more.",
+            f"{counted(len(found.rows) - len(rows), 'dead letter')} already replayed; --again sends them once more.",
             err=True,
         )
     return rows
@@ -94,12 +97,12 @@ def _confirm(*, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigurationError("nobody can be asked here, so nothing was sent: look with --dry-run, then add --yes")
+        raise ConfigurationError("not a terminal, nothing sent: check with --dry-run, then rerun with --yes")
     click.confirm("Replay them?", abort=True, err=True)
 
 
-async def _replay(clients: Clients, topic: str, rows: list[Row], options: ReplayOptions) -> ReplayReport:
-    """Send the letters; whatever happens, say what was sent."""
+async def _replay(clients: KafkaFactories, topic: str, rows: list[Row], options: ReplayOptions) -> ReplayReport:
+    """Send the letters; report what was sent, also after a failure."""
     await clients.check_topics({options.to or row.source.topic for row in rows})
     async with clients.producer() as producer:
         replayer = Replayer(producer, topic, find=clients.find, options=options)
@@ -107,7 +110,7 @@ async def _replay(clients: Clients, topic: str, rows: list[Row], options: Replay
             async with aclosing(letters_of(clients, topic, rows)) as letters:
                 await replayer.replay(_counted(letters, len(rows)))
         finally:
-            _tell(replayer.report, rows)
+            _report(replayer.report, rows)
     return replayer.report
 
 
@@ -122,18 +125,18 @@ async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncItera
             click.echo(f"\r{count}/{total}", nl=count == total, err=True)
 
 
-def _tell(report: ReplayReport, rows: list[Row]) -> None:
+def _report(report: ReplayReport, rows: list[Row]) -> None:
     sent, total = len(report.sent), len(rows)
     click.echo(f"Replayed {sent:,} of {counted(total, 'dead letter')}.")
     if report.unmarked:
-        click.echo(f"{report.unmarked} of them could not be noted: the next run sends them again.", err=True)
+        click.echo(f"{report.unmarked} of them have no replay marker: the next run sends them again.", err=True)
     if sent + len(report.failed) < total:
-        click.echo("The same command, started again, goes on with the rest.", err=True)
+        click.echo("Run the same command again to continue with the rest.", err=True)
 
 
 def _failures(report: ReplayReport) -> str:
     """One sentence per cause, with the first id as an example."""
     first = {why: letter for letter, why in reversed(report.failed.items())}
     counts = Counter(report.failed.values())
-    causes = (f"{count} such as {first[why]}: {plain(why)}" for why, count in counts.most_common())
+    causes = (f"{count} (for example {first[why]}): {plain(why)}" for why, count in counts.most_common())
     return f"{counted(len(report.failed), 'dead letter')} not replayed. " + "; ".join(causes)

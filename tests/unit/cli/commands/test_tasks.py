@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kallback.bridge.restate.connection import HttpAnswer
-from kallback.cli.commands.tasks import Reach, UnknownTaskError, tasks
+from kallback.cli.commands.tasks import MonitorQuery, UnknownTaskError, tasks
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,
@@ -32,7 +32,7 @@ def run(*arguments: str, status: int = 200, body: bytes = b"") -> tuple[Result, 
         asked.append(path)
         return HttpAnswer(status, body=body)
 
-    return CliRunner().invoke(tasks, ["progress", *arguments], obj=Reach(answer)), asked
+    return CliRunner().invoke(tasks, ["progress", *arguments], obj=MonitorQuery(answer)), asked
 
 
 def told(**members: object) -> bytes:
@@ -57,9 +57,9 @@ def test_a_task_under_way_is_shown() -> None:
 def test_a_task_that_nobody_started_says_so() -> None:
     """Nothing is left blank."""
     output = run(ID, body=told())[0].stdout
-    assert "started    not yet" in output
-    assert "heartbeat  none yet" in output
-    assert "details    none" in output
+    assert "started     not yet" in output
+    assert "heartbeat   none yet" in output
+    assert "details     none" in output
 
 
 def test_json_is_what_the_monitor_told() -> None:

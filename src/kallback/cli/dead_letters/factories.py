@@ -1,4 +1,4 @@
-"""What the dead-letter commands touch Kafka with: real clients, or what a test puts into click's context object."""
+"""Where the dead-letter commands get their Kafka clients: real ones, or those in click's context object (tests)."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from kallback.settings import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
-    """Makers of clients.
+class KafkaFactories:
+    """Makes Kafka clients.
 
     Attributes:
-        reader: reads a topic since a time (epoch milliseconds), or from its beginning.
-        find: returns the record at a position, None if it is gone.
+        reader: reads a topic from a time on (epoch milliseconds), or from its beginning.
+        find: returns the record at a position; None if it no longer exists.
         check_topics: raises `MissingTopicError`.
     """
 
@@ -26,10 +26,10 @@ class Clients:
     check_topics: Callable[[Iterable[str]], Awaitable[None]]
 
 
-def clients_for(settings: KafkaSettings) -> Clients:
-    """The context's clients, else confluent-kafka's: the bridge's extra is all that an operator needs."""
-    given = click.get_current_context().find_object(Clients)
-    return given or Clients(
+def factories_for(settings: KafkaSettings) -> KafkaFactories:
+    """Return the context's factories, else those of confluent-kafka, which the bridge extra installs."""
+    given = click.get_current_context().find_object(KafkaFactories)
+    return given or KafkaFactories(
         reader=lambda topic, since_ms: kafka.ConfluentReader(settings, topic, since_ms=since_ms),
         find=lambda position: kafka.find_record(settings, position),
         producer=lambda: kafka.ConfluentProducer(settings),

@@ -46,13 +46,13 @@ def test_it_reads_standard_input() -> None:
 
 def test_with_keys_it_says_whether_the_token_is_good() -> None:
     """For this audience."""
-    assert "good for kallback.results, signed with key k1" in inspect(TEXT, keys=KEYS).stdout
+    assert "valid for kallback.results, signed with key k1" in inspect(TEXT, keys=KEYS).stdout
 
 
 def test_a_tag_that_does_not_fit_is_said_and_is_an_error() -> None:
     """Scripts see the exit code."""
     result = inspect(TEXT, keys="k1:" + base64.b64encode(hashlib.sha256(b"two").digest()).decode())
-    assert "NOT GOOD for kallback.results: wrong-tag" in result.stdout
+    assert "NOT VALID for kallback.results: wrong-tag" in result.stdout
     assert isinstance(result.exception, UnverifiedError)
 
 
@@ -64,7 +64,7 @@ def test_without_keys_it_says_that_nothing_was_checked() -> None:
 def test_no_deadline_is_said() -> None:
     """The caller waits for ever."""
     text = Keyring({"k1": KEY}).sign(Token("t", CLAIMS.task_id, Attempt(1), AWAKEABLE), "a")
-    assert "none: the caller waits for ever" in inspect(text).stdout
+    assert "none: the caller waits without a limit" in inspect(text).stdout
 
 
 def test_a_malformed_token_is_an_error_that_names_the_part() -> None:
@@ -77,4 +77,4 @@ def test_a_malformed_token_is_an_error_that_names_the_part() -> None:
 def test_a_bare_awakeable_is_explained() -> None:
     """It is no token, but it is what some workers echo."""
     output = inspect(AWAKEABLE).stdout
-    assert ("proves nothing" in output, "signal 17 of invocation inv_1" in output) == (True, True)
+    assert ("not authenticated" in output, "signal 17 of invocation inv_1" in output) == (True, True)

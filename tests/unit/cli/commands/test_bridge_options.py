@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Protocol
 
 import pytest
 from click.testing import CliRunner
@@ -15,9 +15,17 @@ from kallback.cli.commands.instance_id import instance_id_for
 from kallback.protocol import ConfigurationError
 
 
+class ReadOptions(Protocol):
+    """Runs the command with these arguments; what would be served."""
+
+    def __call__(self, *arguments: str) -> BridgeOptions:
+        """Run it."""
+        ...
+
+
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the command; what would be served."""
+def read(monkeypatch: pytest.MonkeyPatch) -> ReadOptions:
+    """The command, which serves nothing."""
     served: list[BridgeOptions] = []
     monkeypatch.setattr(command, "configure_logs", lambda **_: None)
     monkeypatch.setattr(command, "serve_observed", lambda _settings, options, _observing: served.append(options))
@@ -31,18 +39,18 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_without_options_the_defaults_hold(read: Any) -> None:
+def test_without_options_the_defaults_hold(read: ReadOptions) -> None:
     """The command has none of its own."""
     assert read() == BridgeOptions()
 
 
-def test_one_drain_timeout_for_stop_and_rebalance(read: Any) -> None:
+def test_one_drain_timeout_for_stop_and_rebalance(read: ReadOptions) -> None:
     """Who sets it means both."""
     options = read("--drain-timeout", "3")
     assert (options.drain_timeout, options.consumer.drain_timeout) == (3.0, 3.0)
 
 
-def test_membership(read: Any) -> None:
+def test_membership(read: ReadOptions) -> None:
     """What the consumer is told."""
     consumer = read(
         "--instance-id", "b-7", "--session-timeout", "9", "--commit-interval", "0.5", "--window", "7"
@@ -51,24 +59,24 @@ def test_membership(read: Any) -> None:
     assert found == ("b-7", 9.0, 0.5, 7)
 
 
-def test_the_bounds_of_one_partition_reach_the_consumer(read: Any) -> None:
+def test_the_bounds_of_one_partition_reach_the_consumer(read: ReadOptions) -> None:
     """It alone can pass a partition over."""
     assert read("--partition-in-flight", "10").for_consumer().unfinished_records == 10
 
 
-def test_late_policies(read: Any) -> None:
+def test_late_policies(read: ReadOptions) -> None:
     """One for all, and one for a type."""
     late = read("--late", "drop", "--late", "shop.pack=handler:Orphans/take").late
     assert (late.of("other"), late.of("shop.pack")) == (Drop(), ToHandler("Orphans", "take"))
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("never", None), ("60", 60.0)])
-def test_parking_may_be_switched_off(read: Any, text: str, seconds: float | None) -> None:
+def test_parking_may_be_switched_off(read: ReadOptions, text: str, seconds: float | None) -> None:
     """Who wants to wait for a repair may."""
     assert read("--park-after", text).park_after == seconds
 
 
-def test_a_stateful_set_names_its_replicas(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stateful_set_names_its_replicas(read: ReadOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pod's name comes back after a crash, and no other pod has it."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setattr(socket, "gethostname", lambda: "bridge-0")

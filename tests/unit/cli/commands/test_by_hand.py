@@ -14,9 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kallback.bridge import Accepted, Completion, FunctionCompleter, Misconfigured, Rejected, Reply, Retry, TooLarge
-from kallback.cli.commands.complete import complete
-from kallback.cli.commands.completing import Hands, NotCompletedError
-from kallback.cli.commands.fail import fail
+from kallback.cli.commands.by_hand import CompleterFactory, NotCompletedError, complete, fail
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,
@@ -66,7 +64,7 @@ class Restate:
     def run(self, command: Any, *arguments: str, stdin: str | None = None) -> Result:
         """Run a command against it."""
         return CliRunner(env=ENV).invoke(
-            command, arguments, input=stdin, obj=Hands(lambda _: FunctionCompleter(self.take))
+            command, arguments, input=stdin, obj=CompleterFactory(lambda _: FunctionCompleter(self.take))
         )
 
 
@@ -76,7 +74,7 @@ def test_a_result_is_handed_over() -> None:
     result = restate.run(complete, token(), "--json", '{"n": 1.10}')
     assert (result.exit_code, restate.posted[0].answer) == (0, Completed(b'{"n": 1.10}'))
     assert f"shop.pack, task {TASK}, attempt 1" in result.stdout
-    assert "does not say whether anybody still waits" in result.stdout
+    assert "does not say whether a handler still waits" in result.stdout
 
 
 def test_a_file_is_handed_over_byte_for_byte(tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_a_failure_is_handed_over() -> None:
     ("reply", "error", "said"),
     [
         (Retry("503", "answers 503"), RestateUnavailableError, "may succeed later"),
-        (Rejected("bad id"), NotCompletedError, "for good: bad id"),
+        (Rejected("bad id"), NotCompletedError, "a retry changes nothing: bad id"),
         (TooLarge("413"), NotCompletedError, "too large"),
         (Misconfigured("404", "set the url"), ConfigurationError, "set the url"),
         (Misconfigured("401", "set the key", denied=True), AccessDeniedError, "set the key"),
@@ -148,7 +146,7 @@ def test_a_late_one_needs_force() -> None:
 
 def test_what_is_no_json_is_not_sent() -> None:
     """And nothing is failed in its place: a person can type it again."""
-    assert "no result" in str(refused(Restate(), token(), "--json", "oops"))
+    assert "not a result" in str(refused(Restate(), token(), "--json", "oops"))
 
 
 def test_a_bare_awakeable_must_be_asked_for() -> None:
@@ -168,6 +166,6 @@ def test_without_keys_nothing_is_sent() -> None:
     """The token could not be verified."""
     restate = Restate()
     result = CliRunner(env={"KALLBACK_KEYS": ""}).invoke(
-        complete, [token()], obj=Hands(lambda _: FunctionCompleter(restate.take))
+        complete, [token()], obj=CompleterFactory(lambda _: FunctionCompleter(restate.take))
     )
     assert (restate.posted, isinstance(result.exception, ConfigurationError)) == ([], True)

@@ -10,7 +10,7 @@ from kallback.sdk.serving import serve_app
     [
         ("handler", "MODULE:NAME"),
         ("no_such_module_here:app", "no module"),
-        ("kallback.cli.commands.service:nothing", "no application named 'nothing'"),
+        ("kallback.cli.commands.service:nothing", "has no 'nothing'"),
     ],
 )
 def test_a_target_that_is_no_application_says_what_to_write(target: str, sentence: str) -> None:

@@ -6,15 +6,15 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from kallback.cli.dead_letters import replay as replay_command
-from kallback.cli.dead_letters.clients import Clients
 from kallback.cli.dead_letters.commands import dead_letters
+from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.kafka import (
     DeadLetters,
     Headers,
@@ -53,7 +53,7 @@ class Shop:
         self.broker = MemoryBroker()
         for topic in (DEAD, RESULTS):
             self.broker.create_topic(topic)
-        self.clients = Clients(
+        self.clients = KafkaFactories(
             reader=lambda topic, since_ms: MemoryReader(self.broker, topic, since_ms=since_ms),
             find=self.find,
             producer=lambda: MemoryProducer(self.broker),
@@ -108,7 +108,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Without log set-up, which would outlive the test."""
     monkeypatch.setattr("kallback.cli.dead_letters.commands.configure_logs", lambda: None)
     monkeypatch.delenv("KALLBACK_TOPICS_PREFIX", raising=False)
@@ -200,7 +200,7 @@ def test_show_writes_the_value_as_it_is(shop: Shop, tmp_path: Path) -> None:
 
 def test_show_of_nothing_says_so(shop: Shop) -> None:
     """Perhaps its retention is over."""
-    with pytest.raises(KallbackError, match="nothing lies at 0:7"):
+    with pytest.raises(KallbackError, match="there is no dead letter 0:7"):
         shop.run("show", "0:7")
 
 
@@ -249,9 +249,9 @@ def test_a_dry_run_sends_nothing(shop: Shop) -> None:
 def test_nothing_is_replayed_by_accident(shop: Shop) -> None:
     """Without a filter it wants --all; where nobody can be asked it wants --yes."""
     shop.bury()
-    with pytest.raises(ConfigurationError, match="say which dead letters"):
+    with pytest.raises(ConfigurationError, match="no dead letters selected"):
         shop.run("replay", "--yes")
-    with pytest.raises(ConfigurationError, match="add --yes"):
+    with pytest.raises(ConfigurationError, match="rerun with --yes"):
         shop.run("replay", "--all")
     assert shop.sent() == []
 
@@ -284,11 +284,11 @@ def test_an_interrupted_replay_says_how_to_go_on(shop: Shop) -> None:
     """What was sent is told and noted; the error is told too."""
     for _ in range(2):
         shop.bury()
-    shop.clients = Clients(shop.clients.reader, shop.clients.find, lambda: FailsOnce(shop.broker), shop.check)
+    shop.clients = KafkaFactories(shop.clients.reader, shop.clients.find, lambda: FailsOnce(shop.broker), shop.check)
     result = CliRunner().invoke(dead_letters, ["replay", "--all", "--yes"], obj=shop.clients)
     assert isinstance(result.exception, KafkaUnavailableError)
     assert "Replayed 1 of 2 dead letters.\n" in result.stdout
-    assert "started again, goes on with the rest" in result.stderr
+    assert "Run the same command again to continue with the rest" in result.stderr
     assert len(shop.rows()) == 1
 
 
@@ -309,7 +309,7 @@ def test_a_stub_whose_record_is_gone_is_told(shop: Shop) -> None:
     """It cannot be replayed, and the sentence says why."""
     shop.bury("not-json", value=b"x" * 2_000_000)
     assert "cannot be replayed" in shop.run("show", "0:0").stdout
-    with pytest.raises(KallbackError, match=r"1 such as 0:0: .* is gone"):
+    with pytest.raises(KallbackError, match=r"1 \(for example 0:0\): .* is gone"):
         shop.run("replay", "--all", "--yes")
 
 

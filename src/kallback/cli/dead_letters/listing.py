@@ -1,7 +1,7 @@
-"""Which dead letters are meant, and one line for each.
+"""Selects dead letters and keeps one row for each.
 
-The task type is what the record says: header `kallback-type` (tasks have it), else the type inside the token, which
-nobody verifies here: a forged record can claim any type. It filters and informs, nothing is decided on it.
+The task type is what the record claims: the header `kallback-type` of a task, else the type inside the token. It is not
+verified, a forged record can claim any type. It serves for filters and for display only.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kallback.cli.dead_letters.clients import Clients
+from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.formatting import moment, plain, redact, size
 from kallback.kafka import DeadLetter, DeadLetterId, Position, UnknownEntry, read_entries
 from kallback.protocol import UnverifiedError, read_claims, read_result, values_of
 from kallback.protocol.headers import TYPE
 
 _SKEW_MS: Final = 300_000
-"""Clocks of buriers and brokers differ: read so much earlier than what is asked for, and look at each letter."""
-_LONGEST: Final = 128
+"""The clocks of brokers and processes differ: reading begins this much before the wanted time."""
+HEADINGS: Final = ("ID", "WRITTEN", "REASON", "SOURCE", "TYPE", "SIZE")
+"""Names of the cells of `Row.line`."""
+_LONGEST_TYPE: Final = 128
+"""Characters; a longer header is not a task type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters are meant; an empty set means any. Times are epoch milliseconds of the death."""
+    """The wanted dead letters; an empty set means any. Times are when a letter was written, in epoch milliseconds."""
 
     ids: frozenset[DeadLetterId] = frozenset()
     reasons: frozenset[str] = frozenset()
@@ -35,7 +38,7 @@ class Selection:
     until_ms: int | None = None
 
     def admits(self, row: Row) -> bool:
-        """Whether a letter is meant."""
+        """Whether a letter is wanted."""
         return (
             (not self.ids or row.id in self.ids)
             and (not self.reasons or row.reason in self.reasons)
@@ -48,7 +51,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is kept of a letter while many are looked at: no value, no headers."""
+    """What is kept of a dead letter in a long list: neither its value nor its headers."""
 
     id: DeadLetterId
     reason: str
@@ -64,9 +67,9 @@ class Row:
 
     def line(self) -> tuple[str, ...]:
         """The cells of a line for people."""
-        kept = f"{size(self.size)} (stub)" if self.is_stub else size(self.size)
+        shown_size = f"{size(self.size)} (stub)" if self.is_stub else size(self.size)
         source = f"{self.source.topic}/{self.source.partition}@{self.source.offset}"
-        cells = (str(self.id), moment(self.at_ms), self.reason, source, self.task_type or "-", kept)
+        cells = (str(self.id), moment(self.at_ms), self.reason, source, self.task_type or "-", shown_size)
         return tuple(plain(cell) for cell in cells)
 
     def members(self, replayed_ms: int | None) -> dict[str, Any]:
@@ -91,25 +94,25 @@ class Row:
 
 
 @dataclass(slots=True)
-class Survey:
-    """What lies in the dead-letter topic.
+class Listing:
+    """The contents of the dead-letter topic.
 
     Attributes:
-        rows: the letters that are meant, oldest first.
-        replayed: when a letter was replayed, epoch milliseconds.
-        reasons: all letters that were seen, counted by reason.
-        foreign: how many records there are none of kallback's.
+        rows: the selected letters, oldest first.
+        replayed: when a letter was replayed, in epoch milliseconds.
+        reasons: number of all letters that were read, by reason.
+        unknown: number of records that kallback did not write.
     """
 
     rows: list[Row] = field(default_factory=list[Row])
     replayed: dict[DeadLetterId, int] = field(default_factory=dict[DeadLetterId, int])
     reasons: Counter[str] = field(default_factory=Counter[str])
-    foreign: int = 0
+    unknown: int = 0
 
 
-async def survey(clients: Clients, topic: str, selection: Selection) -> Survey:
-    """Look at every letter once."""
-    found = Survey()
+async def read_listing(clients: KafkaFactories, topic: str, selection: Selection) -> Listing:
+    """Read every dead letter once."""
+    found = Listing()
     since_ms = None if selection.since_ms is None else max(0, selection.since_ms - _SKEW_MS)
     async with aclosing(read_entries(clients.reader(topic, since_ms))) as entries:
         async for entry in entries:
@@ -119,15 +122,15 @@ async def survey(clients: Clients, topic: str, selection: Selection) -> Survey:
                 if selection.admits(row):
                     found.rows.append(row)
             elif isinstance(entry, UnknownEntry):
-                found.foreign += 1
+                found.unknown += 1
             else:
                 found.replayed |= dict.fromkeys(entry.letters, entry.at_ms)
     found.rows.sort(key=lambda row: (row.at_ms, row.id))
     return found
 
 
-async def letters_of(clients: Clients, topic: str, rows: list[Row]) -> AsyncGenerator[DeadLetter]:
-    """Read the letters of some rows, whole this time."""
+async def letters_of(clients: KafkaFactories, topic: str, rows: list[Row]) -> AsyncGenerator[DeadLetter]:
+    """Read the letters of some rows again, with their values and headers."""
     wanted = {row.id for row in rows}
     since_ms = min(row.written_ms for row in rows)
     async with aclosing(read_entries(clients.reader(topic, since_ms))) as entries:
@@ -140,7 +143,7 @@ async def letters_of(clients: Clients, topic: str, rows: list[Row]) -> AsyncGene
 
 
 def row_of(letter: DeadLetter) -> Row:
-    """Return the letter without its weight."""
+    """Return the letter without value and headers."""
     return Row(
         letter.id,
         letter.reason,
@@ -157,9 +160,9 @@ def row_of(letter: DeadLetter) -> Row:
 
 
 def task_type_of(letter: DeadLetter) -> str | None:
-    """Return the task type that the record claims; None if it claims none, or none that could be one."""
+    """Return the task type that the record claims; None if it claims none, or something that cannot be one."""
     types = values_of(letter.headers, TYPE)
-    if len(types) == 1 and len(types[0]) <= _LONGEST and types[0].isascii():
+    if len(types) == 1 and len(types[0]) <= _LONGEST_TYPE and types[0].isascii():
         return types[0].decode()
     try:
         return read_claims(read_result(letter.value, letter.headers).token).token.task_type

@@ -36,14 +36,14 @@ class Recorder:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_drains_the_service(number: int):
+def test_a_signal_drains_the_service(number: int) -> None:
     """SIGTERM and Ctrl-C mean: stop cleanly, and the process waits for it."""
     service = Recorder(number)
     serve(service)
     assert service.events == ["running", "asked to stop", "drained"]
 
 
-def test_what_ends_the_service_for_good_is_raised():
+def test_what_ends_the_service_for_good_is_raised() -> None:
     """A service that cannot go on ends the command with its own error."""
     with pytest.raises(ConfigurationError, match="wrong key"):
         serve(Recorder(failure=ConfigurationError("wrong key")))

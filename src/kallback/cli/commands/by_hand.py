@@ -1,0 +1,261 @@
+"""`kallback complete` and `kallback fail`: the result of a task by hand, checked as a bridge checks it.
+
+The result goes straight to Restate's ingress, past Kafka: for repairs, and for scripts. The checks are the bridge's:
+the same keys, the same audience, the same rules for late and unusable results. One attempt is made; the exit code says
+how it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, TypeVar, assert_never
+
+import click
+
+from kallback.bridge import (
+    Accepted,
+    Attach,
+    Completer,
+    Completion,
+    Deliver,
+    Duplicate,
+    IngressCompleter,
+    Late,
+    Misconfigured,
+    Rejected,
+    Reply,
+    Retry,
+    Seen,
+    TooLarge,
+    Trust,
+    Unusable,
+    Unverified,
+    decide,
+)
+from kallback.bridge import complete as complete_batch
+from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.insecure import insecure_option, settings_from_env
+from kallback.kafka import Headers, Record
+from kallback.protocol import (
+    AccessDeniedError,
+    ConfigurationError,
+    KallbackError,
+    Problem,
+    RestateUnavailableError,
+    Token,
+    UnverifiedError,
+    completed_headers,
+    failed_headers,
+)
+from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE
+from kallback.settings import RestateSettings
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+_STDIN: Final = "-"
+
+
+class NotCompletedError(KallbackError):
+    """The result was not sent, or Restate rejects it; a retry changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHandOptions:
+    """The options that `complete` and `fail` share.
+
+    Attributes:
+        force: complete the task although its deadline has passed.
+        allow_bare_awakeables: accept an awakeable id in place of a token.
+        insecure: accept tokens that are signed with the published key.
+    """
+
+    force: bool = False
+    allow_bare_awakeables: bool = False
+    insecure: bool = False
+
+
+def _ingress(settings: RestateSettings) -> Completer:
+    return IngressCompleter(settings, connections=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CompleterFactory:
+    """Makes the client of Restate; a test puts another one into click's context object."""
+
+    make: Callable[[RestateSettings], Completer] = _ingress
+
+
+def _token_and_options(run: Decorated) -> Decorated:
+    """Add the argument and the options that both commands have."""
+    options: tuple[Callable[[Decorated], Decorated], ...] = (
+        argument("token", metavar="TOKEN|-", callback=_read_token, help="Token of the task; - reads it from stdin."),
+        option("--force", is_flag=True, help="Send the result even if it is late. The handler's own timer decides."),
+        option(
+            "--allow-bare-awakeables",
+            is_flag=True,
+            help="Accept an unsigned awakeable id in place of a token. It is not authenticated.",
+        ),
+        insecure_option,
+    )
+    for each in reversed(options):
+        run = each(run)
+    return run
+
+
+def _read_token(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    token = (sys.stdin.readline() if value == _STDIN else value).strip()
+    if not token:
+        raise click.BadParameter("it is empty", ctx, param)
+    return token
+
+
+@click.command(cls=TextCommand)
+@_token_and_options
+@option("--json", "text", metavar="JSON", help="The result, as JSON. Default: null.")
+@option("--file", "file", type=click.File("rb"), metavar="FILE", help="File with the result, as JSON.")
+def complete(token: str, *, text: str | None, file: BinaryIO | None, **options: bool) -> None:
+    """Complete a task by hand.
+
+    Sends the result straight to Restate's ingress; the handler resumes.
+
+    Prefer - to a token on the command line: other users can see arguments, and the shell records them.
+
+    Settings: KALLBACK_KEYS (to verify the token), KALLBACK_AUDIENCE or KALLBACK_TOPICS_*, KALLBACK_RESTATE_*.
+
+    Exit codes: 0 if Restate accepted the result, 1 if not, 2 if a setting or an argument must change.
+
+    For example:
+
+        kallback complete - --json '{"minutes": 12}' < token.txt
+    """
+    if text is not None and file is not None:
+        raise click.UsageError("Give one result, with --json or --file.")
+    value = file.read() if file is not None else (text or "null").encode()
+    _send_result(completed_headers(token), value, ByHandOptions(**options))
+
+
+@click.command(cls=TextCommand)
+@_token_and_options
+@option(
+    "--type",
+    "kind",
+    default=DEFAULT_TYPE,
+    show_default=True,
+    metavar="NAME",
+    help="Type of the error. Callers decide by it.",
+)
+@option(
+    "--status",
+    default=DEFAULT_STATUS,
+    show_default=True,
+    type=click.IntRange(400, 599),
+    metavar="CODE",
+    help="Code of the terminal error that the handler gets.",
+)
+@option("--detail", default="failed by hand", show_default=True, metavar="TEXT", help="One sentence for people.")
+@option("--retryable/--not-retryable", default=None, help="Whether another attempt can succeed.")
+@option(
+    "--retry-after", type=click.FloatRange(0), metavar="SECONDS", help="Time before the next attempt, if there is one."
+)
+def fail(
+    token: str,
+    *,
+    kind: str,
+    status: int,
+    detail: str,
+    retryable: bool | None,
+    retry_after: float | None,
+    **options: bool,
+) -> None:
+    """Fail a task by hand.
+
+    Sends the failure straight to Restate's ingress. The handler gets a TaskFailed error with this type, code and
+    detail.
+
+    The token, the settings and the exit codes are those of `kallback complete`.
+
+    For example:
+
+        kallback fail - --type OutOfStock --status 422 --detail "no basil" < token.txt
+    """
+    problem = Problem(kind, status, detail, retryable=retryable, retry_after=retry_after)
+    _send_result(failed_headers(token), problem.encode(), ByHandOptions(**options))
+
+
+def _send_result(headers: Headers, value: bytes, options: ByHandOptions) -> None:
+    """Check a result, send it to Restate, say what came of it.
+
+    Args:
+        headers: as a worker would set them, with the token.
+        value: the result, or the problem.
+        options: what is accepted.
+
+    Raises:
+        UnverifiedError: the token is not valid here.
+        NotCompletedError: the result is late, not a result, or rejected.
+        RestateUnavailableError: Restate did not accept it now; the same command may succeed later.
+        ConfigurationError: a setting must change first.
+    """
+    settings = settings_from_env(insecure=options.insecure)
+    trust = Trust(settings.keys.require(), settings.keys.audience, options.allow_bare_awakeables)
+    completion = _checked(Record("", 0, 0, 0, None, value, headers), trust, force=options.force)
+    factory = click.get_current_context().find_object(CompleterFactory) or CompleterFactory()
+    reply = asyncio.run(_send(factory.make(settings.restate), completion))
+    _report(reply, completion)
+
+
+def _checked(record: Record, trust: Trust, *, force: bool) -> Completion:
+    """Decide as a bridge that sees the token for the first time."""
+    now_ms = 0.0 if force else time.time() * 1000
+    verdict = decide(record, trust, seen=lambda _: Seen.NEW, now_ms=now_ms, grace_ms=0)
+    match verdict:
+        case Deliver():
+            return verdict.completion
+        case Late():
+            raise NotCompletedError(
+                f"too late ({verdict.detail}): the handler no longer waits; --force sends the result anyway"
+            )
+        case Unusable():
+            raise NotCompletedError(f"this is not a result, nothing was sent: {verdict.detail}")
+        case Unverified():
+            raise UnverifiedError(verdict.reason, f"the token is not valid here ({verdict.reason}): {verdict.detail}")
+        case Attach() | Duplicate():
+            raise AssertionError("a new token has no duplicates")
+        case _:
+            assert_never(verdict)
+
+
+async def _send(completer: Completer, completion: Completion) -> Reply:
+    await completer.start()
+    try:
+        return (await complete_batch(completer, [completion]))[0]
+    finally:
+        await completer.stop()
+
+
+def _report(reply: Reply, completion: Completion) -> None:
+    match reply:
+        case Accepted():
+            click.echo(
+                f"Restate accepted it: {_described(completion)}. Restate does not say whether a handler still waits."
+            )
+        case Retry():
+            raise RestateUnavailableError(f"not completed: {reply.detail}; the same command may succeed later")
+        case Rejected():
+            raise NotCompletedError(f"Restate rejects the result, a retry changes nothing: {reply.detail}")
+        case TooLarge():
+            raise NotCompletedError(f"the result is too large: {reply.detail}")
+        case Misconfigured():
+            raise (AccessDeniedError if reply.denied else ConfigurationError)(f"not completed: {reply.sentence}")
+        case _:
+            assert_never(reply)
+
+
+def _described(completion: Completion) -> str:
+    target = completion.target
+    if isinstance(target, Token):
+        return f"{target.task_type}, task {target.task_id}, attempt {target.attempt}"
+    return "a bare awakeable"

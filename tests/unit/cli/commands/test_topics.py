@@ -1,0 +1,76 @@
+"""`kallback topics`: which topics are wanted, and what was found."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kallback.cli.commands import topics as command
+from kallback.kafka import Created, Differs, Existed, TopicFinding, TopicSpec
+from kallback.settings import KafkaSettings
+
+
+@pytest.fixture(autouse=True)
+def _prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALLBACK_TOPICS_PREFIX", "shop.")
+
+
+def run(*arguments: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(command.topics, list(arguments))
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that has the results topic, and the outcomes topic with too few partitions."""
+
+    async def create(_settings: KafkaSettings, specs: list[TopicSpec]) -> list[TopicFinding]:
+        there: dict[str, TopicFinding] = {
+            "shop.results": Existed("shop.results"),
+            "shop.outcomes": Differs("shop.outcomes", ("partitions: 1, wanted 4",)),
+        }
+        return [there.get(spec.name, Created(spec.name)) for spec in specs]
+
+    monkeypatch.setattr(command, "create_topics", create)
+
+
+def test_a_dry_run_shows_what_would_be_created() -> None:
+    """It asks no broker, and dead letters get more room than results."""
+    result = run("create", "restaurant.prepare", "--dry-run", "--longest-timeout", "36h")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "planned restaurant.prepare partitions=4 cleanup.policy=delete retention.ms=216000000" in lines
+    assert any(line.startswith("planned shop.results partitions=4") for line in lines)
+    assert any("shop.dead-letters" in line and "max.message.bytes=1114112" in line for line in lines)
+
+
+def test_a_dry_run_as_json_has_the_whole_topic() -> None:
+    """One object for each topic."""
+    objects = [json.loads(line) for line in run("create", "--dry-run", "--json").stdout.splitlines()]
+    (results,) = [each for each in objects if each["topic"] == "shop.results"]
+    assert (results["status"], results["partitions"], results["replication"]) == ("planned", 4, -1)
+    assert results["config"]["max.message.bytes"] == "1048576"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_each_finding_is_one_line() -> None:
+    """Created, existing, different: the difference is shown."""
+    lines = [" ".join(line.split()) for line in run("create").stdout.splitlines()]
+    assert "exists shop.results" in lines
+    assert "created shop.progress" in lines
+    assert "differs shop.outcomes partitions: 1, wanted 4" in lines
+
+
+@pytest.mark.usefixtures("cluster")
+def test_each_finding_is_one_object() -> None:
+    """For scripts."""
+    objects = [json.loads(line) for line in run("create", "--json").stdout.splitlines()]
+    assert {"topic": "shop.outcomes", "status": "differs", "differences": ["partitions: 1, wanted 4"]} in objects
+
+
+def test_a_duration_without_a_unit_is_refused() -> None:
+    """The sentence shows how to write one."""
+    result = run("create", "--longest-timeout", "36")
+    assert (result.exit_code, "30m, 36h or 14d" in result.output) == (2, True)

@@ -1,0 +1,112 @@
+"""MODULE:NAME on a command line, and packages that are not installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from kallback.cli.commands.service import load_app
+from kallback.cli.commands.worker import load_worker
+from kallback.cli.imports import needs_extra
+from kallback.protocol import ConfigurationError, MissingExtraError
+
+WORKER = """
+from kallback.protocol import TaskType
+from kallback.workers import Worker
+
+worker = Worker("kitchen")
+
+def make_worker():
+    return Worker("kitchen")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """The current directory of the command."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kitchen_module.py").write_text(WORKER)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def complaint_about(target: str) -> str:
+    """The sentence that refuses a worker."""
+    with pytest.raises(ConfigurationError) as refused:
+        load_worker(target)
+    return str(refused.value)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_worker_is_found_by_module_and_name() -> None:
+    """The module lies in the current directory."""
+    assert load_worker("kitchen_module:worker").group == "kitchen"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        ("kitchen_module", "write MODULE:NAME"),
+        ("no_such_module_anywhere:worker", "there is no module 'no_such_module_anywhere'"),
+        ("json:loads", "json:loads is a function, not a kallback.workers.Worker"),
+        ("kitchen_module:cook", "has no 'cook'; it has worker"),
+        ("./kitchen_module.py:worker", "for example kitchen_module:worker"),
+        ("kitchen_module.py:worker", "for example kitchen_module:worker"),
+        ("src/kitchen/work.py:worker", "for example src.kitchen.work:worker"),
+        ("..kitchen_module:worker", "for example kitchen_module:worker"),
+        ("kitchen_module:make_worker", "add a line such as `made = make_worker()`"),
+    ],
+)
+def test_a_target_that_is_no_worker_is_explained(target: str, complaint: str) -> None:
+    """The sentence says which part of MODULE:NAME is wrong, and how to write it."""
+    assert complaint in complaint_about(target)
+
+
+def test_a_missing_import_inside_the_module_is_named(folder: Path) -> None:
+    """A module that imports something missing is not called missing, even if the names begin alike."""
+    (folder / "orders_worker.py").write_text("import json\nimport orders\n")
+    complaint = complaint_about("orders_worker:worker")
+    assert "orders_worker.py, line 2, imports 'orders', which is not installed" in complaint
+    assert "there is no module" not in complaint
+
+
+def test_a_missing_part_of_a_package_is_named(folder: Path) -> None:
+    """The package is there, the module in it is not."""
+    (folder / "shop_package").mkdir()
+    (folder / "shop_package" / "__init__.py").write_text("")
+    assert "there is no module 'shop_package.worker'" in complaint_about("shop_package.worker:worker")
+
+
+def test_an_error_of_the_module_itself_keeps_its_traceback(folder: Path) -> None:
+    """It is the user's code that must be corrected."""
+    (folder / "broken_kitchen.py").write_text("1 / 0\n")
+    with pytest.raises(ZeroDivisionError):
+        load_worker("broken_kitchen:worker")
+
+
+def test_a_factory_of_an_application_is_explained(folder: Path) -> None:
+    """Each request would call it with three arguments."""
+    (folder / "handlers_module.py").write_text("def make():\n    pass\n")
+    with pytest.raises(ConfigurationError, match=r"made = make\(\)"):
+        load_app("handlers_module:make")
+
+
+def test_a_missing_package_is_the_command_to_type() -> None:
+    """The extra, not the package."""
+    sentence = r'no_such_package is not installed: pip install "kallback\[bridge\]"'
+    with pytest.raises(MissingExtraError, match=sentence), needs_extra("bridge"):
+        importlib.import_module("no_such_package")
+
+
+def test_a_missing_module_of_kallback_keeps_its_traceback() -> None:
+    """That is a defect of kallback, no command helps."""
+    with pytest.raises(ModuleNotFoundError, match=r"kallback\.nothing"), needs_extra("bridge"):
+        importlib.import_module("kallback.nothing")
