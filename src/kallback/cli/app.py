@@ -17,7 +17,7 @@ import click
 from kallback.cli.help import TextGroup
 
 
-class _Entry(NamedTuple):
+class _CommandEntry(NamedTuple):
     """One subcommand.
 
     Attributes:
@@ -33,21 +33,25 @@ class _Entry(NamedTuple):
 
 _SECTIONS: Final = {
     "Run": {
-        "bridge": _Entry("commands.bridge:bridge", "bridge", "Run a bridge: complete awakeables with task results."),
-        "worker": _Entry("commands.worker:worker", "workers", "Run a worker process."),
-        "service": _Entry("commands.service:service", "service", "Serve a Restate application."),
-        "dev": _Entry("commands.dev:dev", "", "Start a local Kafka and Restate for development."),
+        "bridge": _CommandEntry(
+            "commands.bridge:bridge", "bridge", "Run a bridge: complete awakeables with task results."
+        ),
+        "worker": _CommandEntry("commands.worker:worker", "workers", "Run a worker process."),
+        "service": _CommandEntry("commands.service:service", "service", "Serve a Restate application."),
+        "dev": _CommandEntry("commands.dev:dev", "", "Start a local Kafka and Restate for development."),
     },
     "Operate": {
-        "topics": _Entry("commands.topics:topics", "", "Create and check Kafka topics."),
-        "tasks": _Entry("commands.tasks:tasks", "bridge", "Show the status of running tasks."),
-        "complete": _Entry("commands.by_hand:complete", "bridge", "Complete a task by hand."),
-        "fail": _Entry("commands.by_hand:fail", "bridge", "Fail a task by hand."),
-        "dead-letters": _Entry("dead_letters.commands:dead_letters", "", "List, inspect and replay dead letters."),
-        "token": _Entry("commands.token:token", "", "Decode and verify tokens."),
+        "topics": _CommandEntry("commands.topics:topics", "", "Create and check Kafka topics."),
+        "tasks": _CommandEntry("commands.tasks:tasks", "bridge", "Show the status of running tasks."),
+        "complete": _CommandEntry("commands.by_hand:complete", "bridge", "Complete a task by hand."),
+        "fail": _CommandEntry("commands.by_hand:fail", "bridge", "Fail a task by hand."),
+        "dead-letters": _CommandEntry(
+            "dead_letters.commands:dead_letters", "", "List, inspect and replay dead letters."
+        ),
+        "token": _CommandEntry("commands.token:token", "", "Decode and verify tokens."),
     },
     "About": {
-        "version": _Entry("commands.version:version", "", "Show the installed versions."),
+        "version": _CommandEntry("commands.version:version", "", "Show the installed versions."),
     },
 }
 _COMMANDS: Final = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
@@ -80,7 +84,7 @@ class _LazyGroup(TextGroup):
                 formatter.write_dl([(f"{name:<{width}}", entry.summary) for name, entry in entries.items()])
 
 
-def load_command(entry: _Entry) -> click.Command:
+def load_command(entry: _CommandEntry) -> click.Command:
     """Import a subcommand.
 
     Raises:
