@@ -15,14 +15,14 @@ from typing import Final
 from chaos.checks import check_all, doubled, lost
 from chaos.evidence import Check
 from chaos.plan import Plan, make_plan
-from chaos.run import Story, perform
+from chaos.run import RunReport, perform
 
 EXIT_WRONG: Final = 1
 EXIT_INTERRUPTED: Final = 130
 _SHOWN: Final = 20
 
 
-class _Teller:
+class _Timestamps:
     """Prints lines with the time since the curtain rose."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="kallback-chaos-"))
     kept = False
     try:
-        story = perform(plan, directory, _Teller())
-        checks = check_all(plan, story.evidence)
+        report = perform(plan, directory, _Timestamps())
+        checks = check_all(plan, report.evidence)
         kept = any(check.wrong for check in checks)
-        _report(plan, story, checks)
+        _report(plan, report, checks)
     except KeyboardInterrupt:
         print("\nstopped; nothing is left running")
         return EXIT_INTERRUPTED
@@ -71,16 +71,18 @@ def _plan() -> Plan:
 
 
 def _introduce(plan: Plan) -> None:
+    members = "named" if plan.named else "not named"
     print(
-        f"seed {plan.seed}: {len(plan.jobs)} tasks in {plan.seconds:g} s, {len(plan.faults)} faults; {plan.completer}"
+        f"seed {plan.seed}: {len(plan.jobs)} tasks in {plan.seconds:g} s, {len(plan.faults)} faults; "
+        f"completer {plan.completer}, bridges {members}"
     )
-    for fault in plan.faults:
-        print(f"  {fault}")
+    for line in sorted(map(str, [*plan.faults, plan.backlog])):
+        print(f"  {line}")
     print(f"replay: {plan.command}\n", flush=True)
 
 
-def _report(plan: Plan, story: Story, checks: list[Check]) -> None:
-    seen = story.evidence
+def _report(plan: Plan, report: RunReport, checks: list[Check]) -> None:
+    seen = report.evidence
     print()
     for check in checks:
         print(f"{'WRONG' if check.wrong else 'ok   '}  {check.sentence}")
@@ -89,9 +91,9 @@ def _report(plan: Plan, story: Story, checks: list[Check]) -> None:
         if len(check.wrong) > _SHOWN:
             print(f"         ... and {len(check.wrong) - _SHOWN} more")
     twice = sum(times > 1 for times in seen.runs.values())
-    print(f"\nfaults: {', '.join(f'{count} x {label}' for label, count in sorted(story.faults.items()))}")
-    for fall in seen.falls:
-        print(f"ended by itself: {fall.name}, exit code {fall.exit_code}: {fall.last_words.splitlines()[-1][:200]}")
+    print(f"\nfaults: {', '.join(f'{count} x {label}' for label, count in sorted(report.faults.items()))}")
+    for crash in seen.crashes:
+        print(f"ended by itself: {crash.name}, exit code {crash.exit_code}: {crash.last_words.splitlines()[-1][:200]}")
     attempts = ", ".join(f"{count} x {number}" for number, count in sorted(seen.attempts.items()) if number > 1)
     print(
         f"tasks {len(plan.jobs)}, work that ran more than once {twice}; attempts beyond the first: {attempts or 'none'}"

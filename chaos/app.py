@@ -2,13 +2,18 @@
 
 What the handler saw is also appended to a file, outside the journal. Then it sleeps for longer than Restate keeps an
 idle handler (`IDLE`), so it is replayed and looks again: two lines of one task that differ would show a handler that
-saw two results.
+saw two results. Each start of a handler and how it ended is noted as well: a handler that is started again without
+having been suspended was lost with a process or a connection.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import secrets
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -16,7 +21,7 @@ from typing import Final
 import msgspec
 import restate
 
-from chaos.work import CHANGES_MIND, IDLE, WITNESSES, End, How, Job, Kind, Report, end_with, task_type_of
+from chaos.work import CANCEL_AFTER, IDLE, OBSERVATIONS, STARTS, End, How, Job, Kind, Report, end_with, task_type_of
 from kallback.protocol import UNUSABLE_RESULT
 from kallback.sdk import Callbacks, TaskCancelled, TaskFailed, TaskNotSent, TaskTimedOut
 
@@ -28,13 +33,34 @@ service = restate.Service("Chaos")
 
 
 @service.handler()
-async def place(ctx: restate.Context, job: Job) -> Report:
+async def run_task(ctx: restate.Context, job: Job) -> Report:
     """Have the task done."""
-    report = await _ask(ctx, job)
-    with (_DIRECTORY / WITNESSES).open("ab") as file:
-        file.write(msgspec.json.encode(report) + b"\n")
-    await ctx.sleep(timedelta(seconds=IDLE + 0.5))
-    return report
+    with _noted_start(ctx.request().id):
+        report = await _ask(ctx, job)
+        with (_DIRECTORY / OBSERVATIONS).open("ab") as file:
+            file.write(msgspec.json.encode(report) + b"\n")
+        await ctx.sleep(timedelta(seconds=IDLE + 0.5))
+        return report
+
+
+@contextmanager
+def _noted_start(invocation: str) -> Generator[None]:
+    """Note when this attempt of a handler begins, and when and with which signal or error it ends."""
+    attempt = secrets.token_hex(4)
+    _note(f"begin {attempt} {invocation}")
+    end = "returned"
+    try:
+        yield
+    except BaseException as error:
+        end = type(error).__name__
+        raise
+    finally:
+        _note(f"end {attempt} {end}")
+
+
+def _note(line: str) -> None:
+    with (_DIRECTORY / STARTS).open("a") as file:
+        file.write(f"{time.time():.3f} {line}\n")
 
 
 async def _ask(ctx: restate.Context, job: Job) -> Report:
@@ -42,8 +68,8 @@ async def _ask(ctx: restate.Context, job: Job) -> Report:
     try:
         handle = await callbacks.start(ctx, task_type_of(job.kind), job, timeout=timedelta(seconds=job.timeout))
         task_id = handle.task_id
-        if job.kind is Kind.CANCELLED:
-            await ctx.sleep(timedelta(seconds=CHANGES_MIND))
+        if job.kind in {Kind.CANCELLED, Kind.PROCESS_CANCELLED}:
+            await ctx.sleep(timedelta(seconds=CANCEL_AFTER))
             await handle.cancel()
         end = end_with(await handle.result())
     except TaskFailed as failure:

@@ -1,7 +1,8 @@
 """Was anything lost, doubled, or left over? Each check is a sentence and what is wrong with it. Pure.
 
-What faults excuse, and nothing else: a task with a short time-out may not be sent while the broker is away, and a slow
-one may get its value after all when Restate or the service comes back to find result and time-out both there.
+What faults excuse, and nothing else: a task with a short timeout may not be sent while the broker is away or Restate
+hangs, and a slow one may get its value after all when Restate or the service comes back to find result and timeout both
+there.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from chaos import record_checks
+from chaos import record_checks, start_checks
 from chaos.evidence import Check, Evidence
 from chaos.plan import Plan, Target
-from chaos.stage import Memory
+from chaos.stage import MemorySample
 from chaos.work import End, How, Job, Kind, Report, end_with, result_of, right_end
 
 LARGEST_MIB: Final = 200.0
@@ -22,7 +23,7 @@ _SETTLED_AGE: Final = 5.0
 _SLACK: Final = 15.0
 """Seconds after an outage in which its effects are still felt: reconnects, a backlog, retries with back-off."""
 _START: Final = 30.0
-"""Seconds before its fall in which a process may have met an outage at its start."""
+"""Seconds before its crash in which a process may have met an outage at its start."""
 
 
 def check_all(plan: Plan, seen: Evidence) -> list[Check]:
@@ -33,7 +34,7 @@ def check_all(plan: Plan, seen: Evidence) -> list[Check]:
 def doubled(seen: Evidence) -> dict[int, set[End]]:
     """Tasks whose handler saw two different ends, over all its replays and in its output."""
     ends: dict[int, set[End]] = defaultdict(set)
-    for report in (*seen.witnesses, *seen.reports.values()):
+    for report in (*seen.observations, *seen.reports.values()):
         if isinstance(report, Report):
             ends[report.number].add(report.end)
     return {number: different for number, different in ends.items() if len(different) > 1}
@@ -71,7 +72,7 @@ def _allowed_ends(job: Job, seen: Evidence) -> Sequence[End]:
     report = seen.reports.get(job.number)
     if job.kind not in {Kind.SLOW, Kind.LATE} or not isinstance(report, Report):
         return ends
-    if report.end.how is How.NOT_SENT and _met(job, seen, {Target.BROKER, Target.SERVICE}):
+    if report.end.how is How.NOT_SENT and _met(job, seen, {Target.BROKER, Target.RESTATE, Target.SERVICE}):
         ends.append(report.end)
     if job.kind is Kind.SLOW and _met(job, seen, {Target.RESTATE, Target.SERVICE}):
         ends.append(end_with(result_of(job)))
@@ -96,42 +97,44 @@ def _seen_once(plan: Plan, seen: Evidence) -> Check:
         + " and ".join(sorted(f"{end.how} {end.detail!r}" for end in ends))
         for number, ends in sorted(doubled(seen).items())
     )
-    return Check(f"no handler saw two results, in {len(seen.witnesses)} looks", wrong)
+    return Check(f"no handler saw two results, in {len(seen.observations)} observations", wrong)
 
 
-def _nobody_waits(plan: Plan, seen: Evidence) -> Check:
+def _nothing_waits(plan: Plan, seen: Evidence) -> Check:
     del plan
-    return Check("no handler waits for anything any more", tuple(seen.unfinished))
+    return Check("no handler waits any more", tuple(seen.unfinished))
 
 
 def _processes(plan: Plan, seen: Evidence) -> Check:
     """Nothing ends by itself, unless a server was away; nothing stays; nobody is killed for not ending."""
     del plan
     wrong = [
-        f"{fall.name} ended by itself with exit code {fall.exit_code}: {fall.last_words}"
-        for fall in seen.falls
+        f"{crash.name} ended by itself with exit code {crash.exit_code}: {crash.last_words}"
+        for crash in seen.crashes
         if not any(
-            outage.target in {Target.BROKER, Target.RESTATE} and outage.began <= fall.at <= outage.ended + _START
+            outage.target in {Target.BROKER, Target.RESTATE} and outage.began <= crash.at <= outage.ended + _START
             for outage in seen.outages
         )
     ]
-    wrong += [f"{name} ended with exit code {code} when asked to" for name, code in seen.endings.exit_codes if code]
-    wrong += [f"{orphan} is still there" for orphan in seen.endings.orphans]
-    wrong += seen.endings.complaints
-    return Check(f"processes end when asked to and leave nothing; {len(seen.falls)} ended by themselves", tuple(wrong))
+    wrong += [f"{name} ended with exit code {code} when asked to" for name, code in seen.shutdown.exit_codes if code]
+    wrong += [f"{orphan} is still there" for orphan in seen.shutdown.orphans]
+    wrong += seen.shutdown.complaints
+    return Check(
+        f"processes end when asked to and leave nothing; {len(seen.crashes)} ended by themselves", tuple(wrong)
+    )
 
 
 def _bridge_memory(plan: Plan, seen: Evidence) -> Check:
     del plan
-    lives: dict[int, list[Memory]] = defaultdict(list)
-    for look in seen.memory:
-        lives[look.pid].append(look)
+    lives: dict[int, list[MemorySample]] = defaultdict(list)
+    for sample in seen.memory:
+        lives[sample.pid].append(sample)
     wrong: list[str] = []
-    for pid, looks in lives.items():
-        settled = [look.mib for look in looks if look.age > _SETTLED_AGE]
+    for pid, samples in lives.items():
+        settled = [sample.mib for sample in samples if sample.age > _SETTLED_AGE]
         if settled and (growth := settled[-1] - settled[0]) > GROWTH_MIB:
-            wrong.append(f"{looks[0].name} (process {pid}) grew by {growth:.0f} MiB in {looks[-1].age:.0f} s")
-    most = max((look.mib for look in seen.memory), default=0.0)
+            wrong.append(f"{samples[0].name} (process {pid}) grew by {growth:.0f} MiB in {samples[-1].age:.0f} s")
+    most = max((sample.mib for sample in seen.memory), default=0.0)
     if most > LARGEST_MIB:
         wrong.append(f"a bridge took {most:.0f} MiB, more than {LARGEST_MIB:.0f}")
     return Check(f"bridges took {most:.0f} MiB at most, over {len(lives)} lives", tuple(wrong))
@@ -152,7 +155,8 @@ _CHECKS: Final[tuple[Callable[[Plan, Evidence], Check], ...]] = (
     record_checks.injected,
     record_checks.dead_letters,
     record_checks.committed,
-    _nobody_waits,
+    start_checks.started_again_with_cause,
+    _nothing_waits,
     _processes,
     _bridge_memory,
 )

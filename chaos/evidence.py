@@ -1,4 +1,4 @@
-"""What a run left behind, as values: what `gather.py` finds and `checks.py` judges. Pure."""
+"""What a run left behind, as values: what `collect.py` finds and `checks.py` judges. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 
 from chaos.faults import Outage
 from chaos.load import Placed
-from chaos.stage import Fall, Memory
+from chaos.stage import Crash, MemorySample
 from chaos.work import Kind, Report
 from kallback.kafka import DeadLetter, Record, UnknownEntry
 from kallback.protocol import Outcome
 
-Place = tuple[int, int]
+RecordPosition = tuple[int, int]
 """Partition and offset of a result record."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OutcomeRecord:
     """One line of the outcomes topic."""
 
-    place: Place
+    position: RecordPosition
     outcome: Outcome
     reason: str | None = None
 
@@ -40,17 +40,17 @@ class Result:
     number: int | None
 
     @property
-    def place(self) -> Place:
+    def position(self) -> RecordPosition:
         """Where it lies."""
         return self.record.partition, self.record.offset
 
     def __str__(self) -> str:
         what = "worker's result" if self.injected is None else f"{self.injected} record"
-        return f"{what} {self.place[0]}:{self.place[1]} of task {self.number}"
+        return f"{what} {self.position[0]}:{self.position[1]} of task {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class GroupProgress:
     """How far a group has read one partition; `committed` is negative when nothing was committed."""
 
     group: str
@@ -61,7 +61,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Endings:
+class HandlerStart:
+    """One attempt of a handler.
+
+    Attributes:
+        began: epoch seconds.
+        ended: likewise; None if it was lost with its process.
+        how: `returned`, or the name of what was raised in it.
+    """
+
+    invocation_id: str
+    began: float
+    ended: float | None = None
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
     """How the processes ended.
 
     Attributes:
@@ -81,7 +97,8 @@ class Evidence:
 
     Attributes:
         reports: what each placed task's handler returned, or a sentence about why it did not.
-        witnesses: what handlers saw, replays included.
+        observations: what handlers saw, replays included.
+        starts: of handlers, replays included.
         runs: how often the work of each task was begun.
         attempts: tasks by their highest attempt that was begun.
         unfinished: handlers that still wait, as Restate describes them.
@@ -89,18 +106,19 @@ class Evidence:
 
     placed: Mapping[int, Placed] = field(default_factory=dict[int, Placed])
     reports: Mapping[int, Report | str] = field(default_factory=dict[int, "Report | str"])
-    witnesses: Sequence[Report] = ()
+    observations: Sequence[Report] = ()
+    starts: Sequence[HandlerStart] = ()
     runs: Counter[int] = field(default_factory=Counter[int])
     attempts: Counter[int] = field(default_factory=Counter[int])
     results: Sequence[Result] = ()
-    verdicts: Sequence[Verdict] = ()
-    letters: Sequence[DeadLetter | UnknownEntry] = ()
-    progress: Sequence[Progress] = ()
+    outcomes: Sequence[OutcomeRecord] = ()
+    dead_letters: Sequence[DeadLetter | UnknownEntry] = ()
+    progress: Sequence[GroupProgress] = ()
     outages: Sequence[Outage] = ()
-    falls: Sequence[Fall] = ()
-    memory: Sequence[Memory] = ()
+    crashes: Sequence[Crash] = ()
+    memory: Sequence[MemorySample] = ()
     unfinished: Sequence[str] = ()
-    endings: Endings = field(default_factory=Endings)
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
 
 @dataclass(frozen=True, slots=True)

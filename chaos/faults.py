@@ -28,7 +28,7 @@ class Outage:
     ended: float
 
 
-class Breaker:
+class FaultRunner:
     """Breaks a stage by a plan.
 
     Attributes:
@@ -62,6 +62,8 @@ class Breaker:
             case Target.BRIDGE if fault.action is Action.SCALE:
                 self._note(fault, f"scale to {fault.pick} bridges")
                 await stage.scale(fault.pick)
+            case Target.RESTATE if fault.action is Action.PAUSE:
+                await self._freeze_server(fault, stage.stack.restate)
             case Target.RESTATE:
                 await self._kill_server(fault, stage.stack.restate)
             case Target.BROKER:
@@ -81,10 +83,19 @@ class Breaker:
         await asyncio.to_thread(server.start)
         self._say(f"{fault.target} answers again, {time.monotonic() - began:.1f} s after its start")
 
+    async def _freeze_server(self, fault: Fault, server: Server) -> None:
+        """Let requests hang instead of failing: connections stay open, nothing is answered."""
+        self._note(fault, f"{fault.action} {fault.target} for {fault.seconds:g} s")
+        server.pause()
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            server.resume()
+
     async def _hit(self, fault: Fault, candidates: list[ChildProcess]) -> None:
         process = candidates[fault.pick % len(candidates)]
         self._note(fault, f"{fault.action} {process.name} for {fault.seconds:g} s")
-        with self._stage.in_hand(process) as restore:
+        with self._stage.taken_over(process) as restore:
             if fault.action is Action.PAUSE:
                 process.pause()
             else:

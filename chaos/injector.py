@@ -1,4 +1,4 @@
-"""Puts bad records between the good ones: copies, forgeries, nonsense, answers that come too late.
+"""Puts bad records between the good ones: copies, forgeries, nonsense, answers that come too late; and a backlog.
 
 Who owns what: one task follows each topic from its beginning; records that it answers late wait in tasks of a group.
 A reader that gives up is replaced by a new one, and positions seen before are passed over. Every record made here has
@@ -8,6 +8,7 @@ the headers `MARK` and `NUMBER`, so that whoever audits the topics knows what it
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import secrets
 import time
@@ -17,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-from chaos.plan import Plan
-from chaos.work import GRACE, MARK, NUMBER, Done, Job, Kind, foreign, result_of, work
+from chaos.plan import Backlog, Plan
+from chaos.work import GRACE, MARK, NEVER, NUMBER, Done, Job, Kind, foreign, result_of, work
 from kallback.kafka import ConfluentProducer, ConfluentReader, OutgoingRecord, Record
-from kallback.protocol import KafkaUnavailableError, Keyring, TaskHeaders
+from kallback.protocol import Attempt, AwakeableId, KafkaUnavailableError, Keyring, TaskHeaders, Token, task_id_of
 from kallback.protocol.headers import STATUS, TOKEN
 from kallback.settings import Settings
 
@@ -65,6 +66,17 @@ class Injector:
         """Follow no more; twice is fine."""
         await self._tasks.aclose()
 
+    async def write_backlog(self, backlog: Backlog, began: float) -> None:
+        """Write results of awakeables without a waiter, at their time; `began` is second 0 on the loop's clock."""
+        await asyncio.sleep(began + backlog.at - asyncio.get_running_loop().time())
+        value = msgspec.json.encode("x" * backlog.value_bytes)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(backlog.records):
+                token = self._keyring.sign(_token_without_waiter(), self._settings.keys.audience)
+                headers = ((TOKEN, token.encode()), (MARK, Kind.BACKLOG.encode()))
+                record = OutgoingRecord(self._settings.topics.results, value, secrets.token_bytes(8), headers)
+                group.create_task(self._deliver(record, Kind.BACKLOG))
+
     def _background(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(work, name=f"chaos-injector-{name}")
 
@@ -82,9 +94,9 @@ class Injector:
                 async with ConfluentReader(self._settings.kafka, topic) as reader:
                     while True:
                         for record in await reader.fetch(timeout=1):
-                            place = (record.partition, record.offset)
-                            if place not in seen:
-                                seen.add(place)
+                            position = (record.partition, record.offset)
+                            if position not in seen:
+                                seen.add(position)
                                 await answer(record)
             except KafkaUnavailableError:
                 await asyncio.sleep(_PAUSE)
@@ -142,12 +154,22 @@ class Injector:
         self, job: Job, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...], key: bytes | None
     ) -> None:
         marked = (*headers, (MARK, job.kind.encode()), (NUMBER, str(job.number).encode()))
-        record = OutgoingRecord(self._settings.topics.results, value, key, marked)
+        await self._deliver(OutgoingRecord(self._settings.topics.results, value, key, marked), job.kind)
+
+    async def _deliver(self, record: OutgoingRecord, kind: Kind) -> None:
         while True:
             try:
                 await self._producer.send(record)
             except KafkaUnavailableError:
                 await asyncio.sleep(_PAUSE)
             else:
-                self.made[job.kind] += 1
+                self.made[kind] += 1
                 return
+
+
+def _token_without_waiter() -> Token:
+    """A token as an sdk makes it, for an awakeable whose completion Restate accepts although no handler waits."""
+    raw = secrets.token_bytes(24) + (17).to_bytes(4, "big")
+    awakeable = AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+    deadline_ms = int((time.time() + NEVER) * 1000)
+    return Token(work.name, task_id_of(secrets.token_bytes(12)), Attempt(1), awakeable, deadline_ms)

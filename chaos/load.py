@@ -62,7 +62,7 @@ class Load:
         while True:
             try:
                 async with self._gate:
-                    invocation_id = await self._ingress.send("Chaos/place", body, idempotency_key=key)
+                    invocation_id = await self._ingress.send("Chaos/run_task", body, idempotency_key=key)
             except RestateError as error:
                 if error.status in _CLIENT_FAULT:
                     raise

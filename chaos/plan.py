@@ -5,7 +5,7 @@ What is planned is repeated exactly; how the processes interleave is up to the m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -22,6 +22,8 @@ SHARES: Final = {
     Kind.MALFORMED: 0.01,
     Kind.LONG: 0.02,
     Kind.CANCELLED: 0.01,
+    Kind.PROCESS: 0.02,
+    Kind.PROCESS_CANCELLED: 0.01,
     Kind.LATE: 0.01,
 }
 """Parts of all tasks; of each kind there is one at least."""
@@ -29,9 +31,23 @@ SHORT_TIMEOUT: Final = 4.0
 """Seconds; long enough to publish a task on a busy machine."""
 SLOW_WORK: Final = 10.0
 LONG_WORK: Final = 6.0
-_LENGTHS: Final = {Kind.SLOW: SLOW_WORK, Kind.LONG: LONG_WORK, Kind.CANCELLED: SLOW_WORK}
+CANCELLED_WORK: Final = 30.0
+"""Seconds; longer than an outage that delays the cancel."""
+_LENGTHS: Final = {
+    Kind.SLOW: SLOW_WORK,
+    Kind.LONG: LONG_WORK,
+    Kind.CANCELLED: CANCELLED_WORK,
+    Kind.PROCESS_CANCELLED: CANCELLED_WORK,
+}
 SESSION_TIMEOUT: Final = 6.0
 """Seconds: the shortest that a broker allows by default."""
+REQUEST_TIMEOUT: Final = 3.0
+"""Seconds after which a bridge gives up a request to Restate: a completion that hangs times out within a run."""
+HANG: Final = 8.0
+"""Seconds for which Restate hangs while a backlog is written and bridges scale."""
+BACKLOG_RECORDS: Final = 2_800
+"""More than a bridge holds of four partitions: it pauses each at 500 records."""
+BACKLOG_BYTES: Final = 1_000
 WARM_UP: Final = 3.0
 BRIDGES: Final = 3
 _GAP: Final = (2.0, 4.0)
@@ -80,12 +96,31 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """Results that are written at once while Restate hangs and bridges scale from one to two and back.
+
+    Attributes:
+        at: seconds after the first task.
+        records: how many, over all partitions.
+        value_bytes: of each.
+    """
+
+    at: float
+    records: int = BACKLOG_RECORDS
+    value_bytes: int = BACKLOG_BYTES
+
+    def __str__(self) -> str:
+        return f"{self.at:6.1f} s  a backlog of {self.records} results of {self.value_bytes} bytes"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole run.
 
     Attributes:
         seconds: how long tasks are placed.
         jobs: the tasks, in the order in which they are placed, evenly over those seconds.
+        backlog: what is written besides.
     """
 
     seed: int
@@ -93,6 +128,7 @@ class Plan:
     rate: float
     jobs: tuple[Job, ...]
     faults: tuple[Fault, ...]
+    backlog: Backlog
 
     def placed_at(self, number: int) -> float:
         """When a task is placed, in seconds after the first."""
@@ -100,8 +136,13 @@ class Plan:
 
     @property
     def completer(self) -> str:
-        """How bridges reach Restate: one way or the other, turn about."""
+        """How bridges reach Restate: NotifierService with odd seeds."""
         return "notifier" if self.seed % 2 else "ingress"
+
+    @property
+    def named(self) -> bool:
+        """Whether bridges have instance ids: with two seeds of four, so that both completers meet both."""
+        return self.seed // 2 % 2 == 1
 
     @property
     def command(self) -> str:
@@ -111,80 +152,100 @@ class Plan:
 
 def make_plan(seed: int, *, seconds: float, rate: float) -> Plan:
     """Draw a plan."""
-    jobs = _jobs(Random(f"jobs {seed}"), seconds=seconds, rate=rate)  # noqa: S311 - chance that can be repeated
-    faults = _faults(Random(f"faults {seed}"), seconds)  # noqa: S311
-    return Plan(seed, seconds, rate, jobs, faults)
+    jobs = _jobs(Random(f"jobs {seed}"), seconds=seconds, rate=rate)  # noqa: S311 - a seed makes it repeatable
+    random = Random(f"faults {seed}")  # noqa: S311
+    hang = round(max(WARM_UP, seconds * random.uniform(0.05, 0.2)), 1)
+    return Plan(seed, seconds, rate, jobs, _faults(random, seconds, hang), Backlog(round(hang + 0.5, 1)))
 
 
-def _jobs(chance: Random, *, seconds: float, rate: float) -> tuple[Job, ...]:
+def _jobs(random: Random, *, seconds: float, rate: float) -> tuple[Job, ...]:
     count = max(int(seconds * rate), 10 * len(SHARES))
     early = int(count * max(seconds - _LATE_TAIL, seconds / 3) / seconds)
     kinds: dict[int, Kind] = {}
     for kind in (Kind.LATE, *SHARES):
         wanted = max(1, round(SHARES[kind] * count)) - sum(each is kind for each in kinds.values())
         numbers = [number for number in range(early if kind is Kind.LATE else count) if number not in kinds]
-        kinds |= dict.fromkeys(chance.sample(numbers, min(wanted, len(numbers))), kind)
-    return tuple(_job(number, kinds.get(number, Kind.PLAIN), chance) for number in range(count))
+        kinds |= dict.fromkeys(random.sample(numbers, min(wanted, len(numbers))), kind)
+    return tuple(_job(number, kinds.get(number, Kind.PLAIN), random) for number in range(count))
 
 
-def _job(number: int, kind: Kind, chance: Random) -> Job:
+def _job(number: int, kind: Kind, random: Random) -> Job:
     timeout = SHORT_TIMEOUT if kind in {Kind.SLOW, Kind.LATE} else NEVER
-    work = _LENGTHS.get(kind) or round(chance.uniform(0.01, 0.2), 3)
+    work = _LENGTHS.get(kind) or round(random.uniform(0.01, 0.2), 3)
     return Job(number, kind, timeout, work)
 
 
-Card = tuple[Action, Target, tuple[float, float]]
-_COMPANIONS: Final[tuple[Card, ...]] = (
+FaultKind = tuple[Action, Target, tuple[float, float]]
+_COMPANIONS: Final[tuple[FaultKind, ...]] = (
     (Action.KILL, Target.BRIDGE, (0.2, 2.0)),
     (Action.KILL, Target.WORKER, (0.2, 2.0)),
     (Action.KILL, Target.SERVICE, (0.2, 2.0)),
 )
-_SERVERS: Final[tuple[Card, ...]] = (
+_SERVERS: Final[tuple[FaultKind, ...]] = (
     (Action.KILL, Target.RESTATE, (2.0, 5.0)),
     (Action.KILL, Target.BROKER, (1.0, 3.0)),
 )
-_FREEZES: Final[tuple[Card, ...]] = (
+_FREEZES: Final[tuple[FaultKind, ...]] = (
+    (Action.PAUSE, Target.RESTATE, (REQUEST_TIMEOUT + 1, REQUEST_TIMEOUT + 3)),
     (Action.PAUSE, Target.BRIDGE, (SESSION_TIMEOUT + 2, SESSION_TIMEOUT + 4)),
     (Action.PAUSE, Target.WORKER, (SESSION_TIMEOUT + 2, SESSION_TIMEOUT + 4)),
 )
-_DECK: Final = (*_COMPANIONS, *_SERVERS, *_FREEZES)
+_FAULT_KINDS: Final = (*_COMPANIONS, *_SERVERS, *_FREEZES)
+_SCALE_OUT: Final = 3.0
+"""Seconds after Restate began to hang: the first bridge holds all it can by then."""
+_SCALE_IN: Final = 7.0
+"""Seconds after that beginning: the second bridge has its share by then, and Restate still hangs."""
 _RECOVERY: Final = {Target.BROKER: 8.0, Target.RESTATE: 3.0}
 """Seconds until a target may be hit again; 2 for the others."""
 
 
-def _faults(chance: Random, seconds: float) -> tuple[Fault, ...]:
-    """Deal faults from a shuffled deck, so that each comes round; a dying server has company."""
-    dealer = _Dealer(chance)
-    deck: list[Card] = []
-    now = WARM_UP + chance.uniform(0, 1)
+def _faults(random: Random, seconds: float, hang: float) -> tuple[Fault, ...]:
+    """Draw faults in random order, each kind once before any comes again; a killed server is not killed alone.
+
+    Those of Restate, broker and bridges come after the backlog is over.
+    """
+    scaled = hang + _SCALE_IN + SESSION_TIMEOUT  # named members are missed only then
+    scheduler = _FaultScheduler(
+        random, {Target.RESTATE: hang + HANG, Target.BROKER: hang + HANG, Target.BRIDGE: scaled + 2}
+    )
+    kinds_left: list[FaultKind] = []
+    now = WARM_UP + random.uniform(0, 1)
     while now < seconds - _QUIET_END:
-        deck = deck or chance.sample(_DECK, len(_DECK))
-        if (card := dealer.deal(deck, now)) is not None:
-            deck.remove(card)
-        if card in _SERVERS:
-            dealer.deal(chance.sample(_COMPANIONS, len(_COMPANIONS)), now + chance.uniform(0.5, 1.5))
-        now += chance.uniform(*_GAP)
-    scaling = [
-        Fault(round(seconds * chance.uniform(0.15, 0.3), 1), Action.SCALE, Target.BRIDGE, pick=BRIDGES),
-        Fault(round(seconds * chance.uniform(0.65, 0.8), 1), Action.SCALE, Target.BRIDGE, pick=2),
+        kinds_left = kinds_left or random.sample(_FAULT_KINDS, len(_FAULT_KINDS))
+        if (kind := scheduler.schedule(kinds_left, now)) is not None:
+            kinds_left.remove(kind)
+        if kind in _SERVERS:
+            scheduler.schedule(random.sample(_COMPANIONS, len(_COMPANIONS)), now + random.uniform(0.5, 1.5))
+        now += random.uniform(*_GAP)
+    out = round(max(scaled + 1, seconds * random.uniform(0.5, 0.7)), 1)
+    planned = [
+        Fault(hang, Action.PAUSE, Target.RESTATE, HANG),
+        Fault(round(hang + _SCALE_OUT, 1), Action.SCALE, Target.BRIDGE, pick=2),
+        Fault(round(hang + _SCALE_IN, 1), Action.SCALE, Target.BRIDGE, pick=1),
+        Fault(out, Action.SCALE, Target.BRIDGE, pick=BRIDGES),
+        Fault(round(max(out + 2, seconds * random.uniform(0.75, 0.9)), 1), Action.SCALE, Target.BRIDGE, pick=2),
     ]
-    return tuple(sorted([*dealer.faults, *scaling], key=lambda fault: fault.at))
+    return tuple(sorted([*scheduler.faults, *planned], key=lambda fault: fault.at))
 
 
-class _Dealer:
-    """Turns cards into faults, never two on one kind of process at a time."""
+class _FaultScheduler:
+    """Turns kinds into faults, never two on one kind of process at a time.
 
-    def __init__(self, chance: Random) -> None:
-        self._chance = chance
-        self._free: dict[Target, float] = dict.fromkeys(Target, 0.0)
+    Args:
+        free: when the first fault of a target may come; at once if it is not in there.
+    """
+
+    def __init__(self, random: Random, free: Mapping[Target, float]) -> None:
+        self._random = random
+        self._free = {target: free.get(target, 0.0) for target in Target}
         self.faults: list[Fault] = []
 
-    def deal(self, cards: Sequence[Card], at: float) -> Card | None:
-        """Play the first card whose target is free then; None if there is none."""
-        card = next((card for card in cards if self._free[card[1]] <= at), None)
-        if card is not None:
-            action, target, (least, most) = card
-            lasting = round(self._chance.uniform(least, most), 1)
-            self.faults.append(Fault(round(at, 1), action, target, lasting, self._chance.randrange(BRIDGES)))
+    def schedule(self, kinds: Sequence[FaultKind], at: float) -> FaultKind | None:
+        """Add a fault of the first kind whose target is free then; return None if there is none."""
+        kind = next((kind for kind in kinds if self._free[kind[1]] <= at), None)
+        if kind is not None:
+            action, target, (least, most) = kind
+            lasting = round(self._random.uniform(least, most), 1)
+            self.faults.append(Fault(round(at, 1), action, target, lasting, self._random.randrange(BRIDGES)))
             self._free[target] = at + lasting + _RECOVERY.get(target, 2.0)
-        return card
+        return kind

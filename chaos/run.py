@@ -15,9 +15,9 @@ from typing import Final
 
 import httpx
 
-from chaos import gather
-from chaos.evidence import Endings, Evidence
-from chaos.faults import Breaker
+from chaos import collect
+from chaos.evidence import Evidence, Shutdown
+from chaos.faults import FaultRunner
 from chaos.injector import Injector
 from chaos.load import Load
 from chaos.plan import Plan
@@ -28,19 +28,21 @@ from kallback.testing import KafkaOptions, RestateOptions, Stack, start_stack
 
 DRAIN: Final = 90.0
 """Seconds that everything gets to end after the last task was placed."""
-_LOOK: Final = 0.5
+_POLL_S: Final = 0.5
+_LAST_CHILDREN: Final = 5.0
+"""Seconds in which what a process started for itself ends after it, such as Python's resource tracker."""
 _SERVER_LOGS: Final = ("kafka.log", "restate.log")
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class RunReport:
     """What was done, besides what became of it."""
 
     faults: Counter[str]
     evidence: Evidence
 
 
-def perform(plan: Plan, directory: Path, say: Callable[[str], None]) -> Story:
+def perform(plan: Plan, directory: Path, say: Callable[[str], None]) -> RunReport:
     """Play a plan on servers of its own; logs go to the directory."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("KALLBACK_TEST_")}
     suspend_soon = RestateOptions(configuration={"worker.invoker.inactivity-timeout": f"{IDLE}s"})
@@ -51,20 +53,21 @@ def perform(plan: Plan, directory: Path, say: Callable[[str], None]) -> Story:
             _copy_server_logs(stack, directory)
 
 
-async def _perform(plan: Plan, stack: Stack, directory: Path, say: Callable[[str], None]) -> Story:
-    async with open_stage(stack, directory, completer=plan.completer) as stage:
-        load, breaker, injector = Load(stage.ingress, plan), Breaker(stage, say), Injector(stage.settings, plan)
+async def _perform(plan: Plan, stack: Stack, directory: Path, say: Callable[[str], None]) -> RunReport:
+    async with open_stage(stack, directory, completer=plan.completer, named=plan.named) as stage:
+        load, faults, injector = Load(stage.ingress, plan), FaultRunner(stage, say), Injector(stage.settings, plan)
         await injector.start()
         try:
             began = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.place_all(began))
-                group.create_task(breaker.play(plan.faults, began))
+                group.create_task(faults.play(plan.faults, began))
+                group.create_task(injector.write_backlog(plan.backlog, began))
             say("every task is placed, every fault is over; draining")
             await _drain(stage, injector)
         finally:
             await injector.stop()
-        return Story(breaker.done, await _gather(stage, load, breaker))
+        return RunReport(faults.done, await _collect(stage, load, faults))
 
 
 async def _drain(stage: Stage, injector: Injector) -> None:
@@ -72,13 +75,13 @@ async def _drain(stage: Stage, injector: Injector) -> None:
     deadline = time.monotonic() + DRAIN
 
     async def no_handler_waits() -> bool:
-        return not await gather.unfinished(stage)
+        return not await collect.unfinished(stage)
 
     async def nothing_late_to_come() -> bool:
         return injector.waiting == 0
 
     async def all_committed() -> bool:
-        return all(max(each.committed, 0) == each.end for each in await gather.progress(stage.settings))
+        return all(max(each.committed, 0) == each.end for each in await collect.progress(stage.settings))
 
     for ended in (no_handler_waits, nothing_late_to_come, all_committed):
         await _until(ended, deadline)
@@ -89,37 +92,47 @@ async def _until(true: Callable[[], Awaitable[bool]], deadline: float) -> None:
         with suppress(httpx.HTTPError, KallbackError):
             if await true():
                 return
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_POLL_S)
 
 
-async def _gather(stage: Stage, load: Load, breaker: Breaker) -> Evidence:
+async def _collect(stage: Stage, load: Load, faults: FaultRunner) -> Evidence:
     """The positions that were committed before anybody was asked to end: a stop commits, too."""
     settings = stage.settings
-    progress, unfinished = await gather.progress(settings), await gather.unfinished(stage)
+    progress, unfinished = await collect.progress(settings), await collect.unfinished(stage)
     reports = await load.reports()
-    memory, falls = tuple(stage.memory), tuple(stage.falls)
+    memory, crashes = tuple(stage.memory), tuple(stage.crashes)
     exit_codes = await stage.retire()
-    endings = Endings(exit_codes, _orphans(stage), gather.complaints(stage.directory))
+    shutdown = Shutdown(exit_codes, await _orphans(stage), collect.complaints(stage.directory))
     return Evidence(
         placed=load.placed,
         reports=reports,
-        witnesses=gather.witnesses(stage.directory),
-        runs=gather.runs(stage.directory),
-        attempts=gather.attempts(stage.directory),
-        results=await gather.results(settings, reports),
-        verdicts=await gather.verdicts(settings),
-        letters=await gather.letters(settings),
+        observations=collect.observations(stage.directory),
+        starts=collect.starts(stage.directory),
+        runs=collect.runs(stage.directory),
+        attempts=collect.attempts(stage.directory),
+        results=await collect.results(settings, reports),
+        outcomes=await collect.outcomes(settings),
+        dead_letters=await collect.dead_letters(settings),
         progress=progress,
-        outages=breaker.outages,
-        falls=falls,
+        outages=faults.outages,
+        crashes=crashes,
         memory=memory,
         unfinished=unfinished,
-        endings=endings,
+        shutdown=shutdown,
     )
 
 
-def _orphans(stage: Stage) -> list[str]:
-    """Process groups of ours that are still there, although all of them were ended."""
+async def _orphans(stage: Stage) -> list[str]:
+    """Process groups of ours that are still there some seconds after all of them were ended."""
+
+    async def none_left() -> bool:
+        return not _groups_left(stage)
+
+    await _until(none_left, time.monotonic() + _LAST_CHILDREN)
+    return _groups_left(stage)
+
+
+def _groups_left(stage: Stage) -> list[str]:
     left: list[str] = []
     for pid, name in stage.pids.items():
         with suppress(ProcessLookupError, PermissionError):

@@ -1,7 +1,7 @@
 """The processes of a run: started as a user starts them, each with its own log, kept alive as an orchestrator would.
 
 Who owns what: the stage starts and ends processes; `faults.py` takes one *in hand* while it breaks it, and only then is
-it not restarted by the keeper. A process that ends by itself is started again and noted as a `Fall`.
+it not restarted by the keeper. A process that ends by itself is started again and noted as a `Crash`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chaos.plan import BRIDGES, SESSION_TIMEOUT
-from chaos.work import GRACE, LARGE_BYTES, foreign, long_work, work
+from chaos.plan import BRIDGES, REQUEST_TIMEOUT, SESSION_TIMEOUT
+from chaos.work import GRACE, LARGE_BYTES, foreign, long_work, process_work, work
 from kallback.kafka import create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import Settings
@@ -32,12 +32,12 @@ from kallback.testing.servers.processes import ChildProcess
 ROOT: Final = Path(__file__).parent.parent
 KALLBACK: Final = str(Path(sys.executable).with_name("kallback"))
 WORKERS: Final = 2
-_LOOK: Final = 0.5
+_POLL_S: Final = 0.5
 _KIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
+class Crash:
     """A process that ended by itself.
 
     Attributes:
@@ -51,7 +51,7 @@ class Fall:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemorySample:
     """One look at a bridge's resident memory.
 
     Attributes:
@@ -72,9 +72,10 @@ class Stage:
         pids: of every process that was ever started.
     """
 
-    def __init__(self, stack: Stack, directory: Path, *, completer: str) -> None:
+    def __init__(self, stack: Stack, directory: Path, *, completer: str, named: bool) -> None:
         self.stack = stack
         self._completer = completer
+        self._named = named
         self.directory = directory
         self._env = _environment(stack, directory)
         self._port = free_ports(1)[0]
@@ -85,15 +86,15 @@ class Stage:
         self.service = self._process("service", *serve)
         self.bridges = tuple(self._bridge(f"bridge-{number}") for number in range(1, BRIDGES + 1))
         self.workers = tuple(
-            self._process(f"worker-{number}", KALLBACK, "worker", "chaos.kitchen:worker")
+            self._process(f"worker-{number}", KALLBACK, "worker", "chaos.worker:worker")
             for number in range(1, WORKERS + 1)
         )
-        self.falls: list[Fall] = []
-        self.memory: list[Memory] = []
+        self.crashes: list[Crash] = []
+        self.memory: list[MemorySample] = []
         self.pids: dict[int, str] = {}
         self._born: dict[int, float] = {}
         self._wanted: set[str] = set()
-        self._in_hand: set[str] = set()
+        self._taken_over: set[str] = set()
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -109,7 +110,8 @@ class Stage:
         """Create the topics, start service, one bridge and the workers, register the service."""
         layout = TopicLayout(max_result_bytes=2 * LARGE_BYTES)
         await create_topics(
-            self.settings.kafka, layout.specs(self.settings.topics, (work.topic, long_work.topic, foreign.topic))
+            self.settings.kafka,
+            layout.specs(self.settings.topics, (work.topic, long_work.topic, process_work.topic, foreign.topic)),
         )
         for process in (self.service, self.bridges[0], *self.workers):
             self.launch(process)
@@ -151,35 +153,35 @@ class Stage:
         await asyncio.gather(*(asyncio.to_thread(process.stop, 30) for process in going))
 
     @contextmanager
-    def in_hand(self, process: ChildProcess) -> Generator[Callable[[], None]]:
+    def taken_over(self, process: ChildProcess) -> Generator[Callable[[], None]]:
         """Break a process without the keeper's help; the value starts it again, if it is still to run."""
 
         def restore() -> None:
             if process.name in self._wanted:
                 self.launch(process)
 
-        self._in_hand.add(process.name)
+        self._taken_over.add(process.name)
         try:
             yield restore
         finally:
-            self._in_hand.discard(process.name)
+            self._taken_over.discard(process.name)
 
     async def _keep(self) -> None:
         while True:
             for process in self.processes:
-                if process.name not in self._wanted or process.name in self._in_hand:
+                if process.name not in self._wanted or process.name in self._taken_over:
                     continue
                 if not process.running:
-                    self.falls.append(Fall(process.name, process.exit_code, time.time(), process.log_tail(3)))
+                    self.crashes.append(Crash(process.name, process.exit_code, time.time(), process.log_tail(3)))
                     self.launch(process)
-                elif process in self.bridges and (look := self._look_at(process)) is not None:
-                    self.memory.append(look)
-            await asyncio.sleep(_LOOK)
+                elif process in self.bridges and (sample := self._memory_of(process)) is not None:
+                    self.memory.append(sample)
+            await asyncio.sleep(_POLL_S)
 
-    def _look_at(self, process: ChildProcess) -> Memory | None:
+    def _memory_of(self, process: ChildProcess) -> MemorySample | None:
         if process.pid is None or (kib := resident_kib(process.pid)) is None:
             return None
-        return Memory(process.name, process.pid, time.time() - self._born[process.pid], kib / _KIB)
+        return MemorySample(process.name, process.pid, time.time() - self._born[process.pid], kib / _KIB)
 
     async def _end_keeper(self) -> None:
         keeper, self._keeper = self._keeper, None
@@ -189,8 +191,9 @@ class Stage:
 
     def _bridge(self, name: str) -> ChildProcess:
         session = ("--session-timeout", f"{SESSION_TIMEOUT:g}", "--late-grace", f"{GRACE:g}")
+        instance = ("--instance-id", name if self._named else "none")
         return self._process(
-            name, KALLBACK, "bridge", "--outcomes", "--instance-id", name, "--completer", self._completer, *session
+            name, KALLBACK, "bridge", "--outcomes", *instance, "--completer", self._completer, *session
         )
 
     def _process(self, name: str, *command: str) -> ChildProcess:
@@ -199,9 +202,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(stack: Stack, directory: Path, *, completer: str) -> AsyncGenerator[Stage]:
-    """Start everything, end everything."""
-    stage = Stage(stack, directory, completer=completer)
+async def open_stage(stack: Stack, directory: Path, *, completer: str, named: bool) -> AsyncGenerator[Stage]:
+    """Start everything, end everything; bridges that are not named join their group as dynamic members."""
+    stage = Stage(stack, directory, completer=completer, named=named)
     try:
         await stage.start()
         yield stage
@@ -226,6 +229,7 @@ def _environment(stack: Stack, directory: Path) -> dict[str, str]:
         "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
         "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
         "KALLBACK_KEYS": f"chaos:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "KALLBACK_RESTATE_REQUEST_TIMEOUT": f"{REQUEST_TIMEOUT:g}",
         "CHAOS_DIRECTORY": str(directory),
         "PYTHONUNBUFFERED": "1",
     }

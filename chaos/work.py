@@ -14,21 +14,25 @@ from kallback.protocol import UNUSABLE_RESULT, RetryPolicy, TaskType
 GRACE: Final = 5.0
 """Seconds after a deadline until a result is late (`--late-grace`)."""
 NEVER: Final = 900.0
-"""Seconds; a time-out that no task of a run may reach."""
+"""Seconds; a timeout that no task of a run may reach."""
 HEARTBEAT: Final = 0.5
 """Seconds between the heartbeats of long work."""
-CHANGES_MIND: Final = 1.0
+CANCEL_AFTER: Final = 1.0
 """Seconds after which the caller of a task to be cancelled cancels it."""
 IDLE: Final = 1
 """Seconds after which Restate suspends a handler that waits."""
 LARGE_BYTES: Final = 2 * 1024 * 1024
 SOLD_OUT_STATUS: Final = 422
-GROUP: Final = "chaos-kitchen"
+GROUP: Final = "chaos-workers"
 """The workers' group."""
-WITNESSES: Final = "witnesses.jsonl"
+OBSERVATIONS: Final = "observations.jsonl"
 """The file of what handlers saw."""
 RUNS: Final = "runs.txt"
 """The file of which work was begun."""
+STARTS: Final = "starts.txt"
+"""The file of when handlers were started, and how each of these attempts ended."""
+SUSPENDED: Final = "SuspendedException"
+"""What the SDK raises in a handler that is suspended; it is started again when it can go on."""
 MARK: Final = "chaos-injected"
 """Header of every record that the injector makes; its value is the kind."""
 NUMBER: Final = "chaos-task"
@@ -54,9 +58,15 @@ class Kind(StrEnum):
     LONG = "long"
     """Work with heartbeats, acknowledged at its start: only they tell that its worker is gone."""
     CANCELLED = "cancelled"
-    """The caller changes its mind in the middle of the work."""
+    """The caller cancels the task in the middle of the work."""
+    PROCESS = "process"
+    """The work is done in a child process of the worker."""
+    PROCESS_CANCELLED = "process-cancelled"
+    """The caller cancels such a task in the middle of the work: its process ends, and the next task needs another."""
     LATE = "late"
     """The injector is the worker, and answers when deadline and grace are over."""
+    BACKLOG = "backlog"
+    """No task: results that are written at once, more than bridges hold; they complete awakeables without a waiter."""
 
 
 class How(StrEnum):
@@ -120,6 +130,7 @@ long_work: Final = TaskType(
     heartbeat_every=timedelta(seconds=HEARTBEAT),
     retry=RetryPolicy(attempts=None, first_delay=timedelta(seconds=0.2), longest_delay=timedelta(seconds=1)),
 )
+process_work: Final = TaskType("chaos.process", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
 foreign: Final = TaskType("chaos.foreign", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
 """Tasks that no worker of ours does: the injector answers them."""
 
@@ -128,6 +139,8 @@ def task_type_of(kind: Kind) -> TaskType[Job, Done]:
     """Which topic a task goes to."""
     if kind is Kind.LONG:
         return long_work
+    if kind in {Kind.PROCESS, Kind.PROCESS_CANCELLED}:
+        return process_work
     return foreign if kind in {Kind.MALFORMED, Kind.LATE} else work
 
 
@@ -148,7 +161,7 @@ def refusal_of(number: int) -> str:
 
 
 def right_end(job: Job) -> End:
-    """How a task must end. The details of a time-out and of an unusable result are the product's own words."""
+    """How a task must end. The details of a timeout and of an unusable result are the product's own words."""
     match job.kind:
         case Kind.FAILING:
             return End(How.FAILED, f"SoldOut {SOLD_OUT_STATUS} {refusal_of(job.number)}")
@@ -156,7 +169,7 @@ def right_end(job: Job) -> End:
             return End(How.FAILED, UNUSABLE_RESULT)
         case Kind.SLOW | Kind.LATE:
             return End(How.TIMED_OUT, "")
-        case Kind.CANCELLED:
+        case Kind.CANCELLED | Kind.PROCESS_CANCELLED:
             return End(How.CANCELLED, "")
         case _:
             return end_with(result_of(job))

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from chaos.checks import check_all, doubled, lost
-from chaos.evidence import Endings, Evidence, Progress, Result, Verdict
+from chaos.evidence import Evidence, GroupProgress, HandlerStart, OutcomeRecord, Result, Shutdown
 from chaos.faults import Outage
 from chaos.load import Placed
-from chaos.plan import Plan, Target
-from chaos.stage import Fall, Memory
-from chaos.work import NEVER, End, How, Job, Kind, Report, right_end
+from chaos.plan import Backlog, Plan, Target
+from chaos.stage import Crash, MemorySample
+from chaos.work import NEVER, SUSPENDED, End, How, Job, Kind, Report, right_end
 
 from kallback.kafka import DeadLetter, Position, Record
 from kallback.kafka.dead_letters.reader import DeadLetterId
@@ -25,6 +25,7 @@ BECAME = {
     Kind.MALFORMED: Outcome.UNUSABLE,
     Kind.LATE: Outcome.LATE,
     Kind.DUPLICATED: Outcome.DUPLICATE,
+    Kind.BACKLOG: Outcome.DELIVERED,
 }
 
 
@@ -32,21 +33,22 @@ def the_plan() -> Plan:
     """One task of each kind that matters."""
     short = {Kind.LATE, Kind.SLOW}
     jobs = tuple(Job(number, kind, 2.0 if kind in short else NEVER, 0.1) for number, kind in enumerate(KINDS))
-    return Plan(seed=1, seconds=10, rate=1, jobs=jobs, faults=())
+    return Plan(seed=1, seconds=10, rate=1, jobs=jobs, faults=(), backlog=Backlog(1.0, records=2))
 
 
-def a_result(number: int, injected: Kind | None, offset: int) -> Result:
+def a_result(number: int | None, injected: Kind | None, offset: int) -> Result:
     """A record about a task."""
-    record = Record("results", 0, offset, 0, f"task-{number}".encode(), b"{}", (("chaos-task", b"%d" % number),))
+    about = b"" if number is None else b"%d" % number
+    record = Record("results", 0, offset, 0, f"task-{number}".encode(), b"{}", (("chaos-task", about),))
     return Result(record, injected, number)
 
 
-def a_letter(result: Result, reason: str = "late") -> DeadLetter:
+def a_dead_letter(result: Result, reason: str = "late") -> DeadLetter:
     """The dead letter of a record."""
     record = result.record
     source = Position(record.topic, record.partition, record.offset)
-    place = DeadLetterId(0, record.offset)
-    return DeadLetter(place, reason, "", 0, 0, source, 0, "bridges", record.key, record.value, record.headers)
+    position = DeadLetterId(0, record.offset)
+    return DeadLetter(position, reason, "", 0, 0, source, 0, "bridges", record.key, record.value, record.headers)
 
 
 def all_well() -> Evidence:
@@ -56,17 +58,18 @@ def all_well() -> Evidence:
         a_result(job.number, None, job.number) for job in jobs if job.kind in {Kind.PLAIN, Kind.FORGED, Kind.DUPLICATED}
     ]
     injected = [a_result(job.number, job.kind, 10 + job.number) for job in jobs if job.kind in BECAME]
-    became = [Verdict(result.place, Outcome.DELIVERED) for result in own]
-    became += [Verdict(result.place, BECAME[KINDS[result.number or 0]]) for result in injected]
+    injected += [a_result(None, Kind.BACKLOG, offset) for offset in (20, 21)]
+    became = [OutcomeRecord(result.position, Outcome.DELIVERED) for result in own]
+    became += [OutcomeRecord(result.position, BECAME[result.injected]) for result in injected if result.injected]
     reports = {job.number: Report(job.number, right_end(job), f"task-{job.number}") for job in jobs}
     return Evidence(
         placed={job.number: Placed(job.number, f"inv_{job.number}", 100.0, 100.1) for job in jobs},
         reports=reports,
-        witnesses=list(reports.values()),
+        observations=list(reports.values()),
         results=own + injected,
-        verdicts=became,
-        letters=[a_letter(result) for result in injected if result.injected is not Kind.DUPLICATED],
-        progress=[Progress("bridges", "results", 0, 20, 20)],
+        outcomes=became,
+        dead_letters=[a_dead_letter(each) for each in injected if each.injected not in {Kind.DUPLICATED, Kind.BACKLOG}],
+        progress=[GroupProgress("bridges", "results", 0, 20, 20)],
     )
 
 
@@ -82,7 +85,7 @@ def test_a_good_run_passes() -> None:
 
 def without(offset: int) -> Callable[[Evidence], Evidence]:
     """Lose the outcome of a record."""
-    return lambda seen: replace(seen, verdicts=[each for each in seen.verdicts if each.place != (0, offset)])
+    return lambda seen: replace(seen, outcomes=[each for each in seen.outcomes if each.position != (0, offset)])
 
 
 def with_end(number: int, how: How, detail: str = "") -> Callable[[Evidence], Evidence]:
@@ -90,15 +93,15 @@ def with_end(number: int, how: How, detail: str = "") -> Callable[[Evidence], Ev
 
     def change(seen: Evidence) -> Evidence:
         report = Report(number, End(how, detail), f"task-{number}")
-        others = [each for each in seen.witnesses if each.number != number]
-        return replace(seen, reports={**seen.reports, number: report}, witnesses=[*others, report])
+        others = [each for each in seen.observations if each.number != number]
+        return replace(seen, reports={**seen.reports, number: report}, observations=[*others, report])
 
     return change
 
 
-def with_verdict(offset: int, outcome: Outcome) -> Callable[[Evidence], Evidence]:
+def with_outcome_record(offset: int, outcome: Outcome) -> Callable[[Evidence], Evidence]:
     """Add an outcome of a record."""
-    return lambda seen: replace(seen, verdicts=[*seen.verdicts, Verdict((0, offset), outcome)])
+    return lambda seen: replace(seen, outcomes=[*seen.outcomes, OutcomeRecord((0, offset), outcome)])
 
 
 @pytest.mark.parametrize(
@@ -110,28 +113,28 @@ def with_verdict(offset: int, outcome: Outcome) -> Callable[[Evidence], Evidence
         (with_end(FORGED, How.VALUE, "1: -1, 0 bytes"), "task 1 (forged"),
         (with_end(LATE, How.NOT_SENT), "task 3 (late"),
         (without(0), "worker's result 0:0 of task 0 has no outcome"),
-        (with_verdict(11, Outcome.DELIVERED), "forged record 0:11 of task 1 became delivered"),
-        (with_verdict(99, Outcome.DELIVERED), "an outcome for (0, 99), where no record is"),
-        (with_verdict(0, Outcome.REJECTED), "worker's result 0:0 of task 0 became rejected"),
-        (lambda it: replace(it, letters=[]), "no dead letter of forged record 0:11 of task 1"),
+        (with_outcome_record(11, Outcome.DELIVERED), "forged record 0:11 of task 1 became delivered"),
+        (with_outcome_record(99, Outcome.DELIVERED), "an outcome for (0, 99), where no record is"),
+        (with_outcome_record(0, Outcome.REJECTED), "worker's result 0:0 of task 0 became rejected"),
+        (lambda it: replace(it, dead_letters=[]), "no dead letter of forged record 0:11 of task 1"),
         (
-            lambda it: replace(it, letters=[*it.letters, a_letter(a_result(PLAIN, None, PLAIN), "rejected")]),
+            lambda it: replace(it, dead_letters=[*it.dead_letters, a_dead_letter(it.results[0], "rejected")]),
             "worker's result 0:0 of task 0 was dead-lettered as 0:0: rejected",
         ),
         (
-            lambda it: replace(it, letters=[*it.letters, replace(it.letters[0], value=b"{ }")]),
+            lambda it: replace(it, dead_letters=[*it.dead_letters, replace(it.dead_letters[0], value=b"{ }")]),
             "dead letter 0:11 is not, byte for byte, the forged record 0:11",
         ),
         (
-            lambda it: replace(it, progress=[Progress("bridges", "results", 0, -1001, 20)]),
+            lambda it: replace(it, progress=[GroupProgress("bridges", "results", 0, -1001, 20)]),
             "group bridges has committed 0 of 20 in results[0]",
         ),
-        (lambda it: replace(it, unfinished=["inv_9 Chaos/place is running"]), "inv_9 Chaos/place is running"),
-        (lambda it: replace(it, endings=Endings(orphans=["bridge-1"])), "bridge-1 is still there"),
-        (lambda it: replace(it, endings=Endings([("bridge-1", -9)])), "bridge-1 ended with exit code -9 when asked to"),
-        (lambda it: replace(it, falls=[Fall("bridge-1", 1, 0.0, "why")]), "bridge-1 ended by itself with exit code 1"),
+        (lambda it: replace(it, unfinished=["inv_9 Chaos/run_task is running"]), "inv_9 Chaos/run_task is running"),
+        (lambda it: replace(it, shutdown=Shutdown(orphans=["bridge-1"])), "bridge-1 is still there"),
+        (lambda it: replace(it, shutdown=Shutdown([("bridge-1", -9)])), "bridge-1 ended with exit code -9 when asked"),
+        (lambda it: replace(it, crashes=[Crash("bridge-1", 1, 0.0, "why")]), "bridge-1 ended by itself with exit code"),
         (
-            lambda it: replace(it, memory=[Memory("bridge-1", 5, 6.0, 50.0), Memory("bridge-1", 5, 60.0, 150.0)]),
+            lambda it: replace(it, memory=[MemorySample("bridge-1", 5, age, 2.0 * age) for age in (10.0, 60.0)]),
             "bridge-1 (process 5) grew by 100 MiB in 60 s",
         ),
     ],
@@ -148,11 +151,18 @@ def test_a_missing_injection_is_found() -> None:
     assert "no forged record about task 1" in wrong(seen)
 
 
+def test_a_backlog_that_is_too_small_is_found() -> None:
+    """A backlog that bridges can hold whole would prove nothing."""
+    seen = all_well()
+    seen = replace(seen, results=[each for each in seen.results if each.position != (0, 21)])
+    assert "a backlog of 1 results, not of 2" in wrong(seen)
+
+
 def test_two_looks_that_differ_are_a_double() -> None:
     """A replay of a handler that saw another result than before is the one thing that must never be."""
     seen = all_well()
     other = Report(PLAIN, End(How.TIMED_OUT, ""), "task-0")
-    seen = replace(seen, witnesses=[*seen.witnesses, other])
+    seen = replace(seen, observations=[*seen.observations, other])
     assert list(doubled(seen)) == [PLAIN]
     assert lost(the_plan(), seen) == []
 
@@ -171,3 +181,46 @@ def test_an_outage_excuses_a_short_timeout_only_while_it_lasts(number: int, end:
     about = f"task {number} ("
     assert not any(each.startswith(about) for each in wrong(replace(seen, outages=[during])))
     assert any(each.startswith(about) for each in wrong(replace(seen, outages=[after])))
+
+
+def started_again(first: HandlerStart, *, after: float = 1.0) -> Evidence:
+    """A run in which a handler was started, and again some seconds later."""
+    return replace(all_well(), starts=[first, HandlerStart("inv_0", first.began + after, first.began + after + 1)])
+
+
+LOST = HandlerStart("inv_0", 100.0, 100.5, "DisconnectedException")
+
+
+def test_a_suspended_handler_may_be_started_again() -> None:
+    """Restate suspends handlers that wait, and replays them: nothing was lost."""
+    assert wrong(started_again(replace(LOST, how=SUSPENDED))) == []
+
+
+def test_a_handler_that_is_started_again_without_a_cause_is_found() -> None:
+    """A server that closes a connection with open handlers makes them run twice, though nothing was broken."""
+    (found,) = wrong(started_again(LOST))
+    assert found.startswith("inv_0 was started again 1.0 s after an attempt that ended with DisconnectedException")
+
+
+@pytest.mark.parametrize(
+    ("outage", "excused"),
+    [
+        (Outage(Target.SERVICE, 100.4, 101.0), True),
+        (Outage(Target.RESTATE, 97.0, 99.0), True),
+        (Outage(Target.BROKER, 100.4, 101.0), False),
+        (Outage(Target.SERVICE, 80.0, 81.0), False),
+        (Outage(Target.SERVICE, 100.9, 102.0), False),
+    ],
+    ids=["then", "just-before", "of-something-else", "long-before", "afterwards"],
+)
+def test_only_an_outage_of_service_or_restate_explains_a_lost_attempt(outage: Outage, *, excused: bool) -> None:
+    """The outage has to come before the loss, and not long before it."""
+    assert (wrong(replace(started_again(LOST), outages=[outage])) == []) is excused
+
+
+def test_an_attempt_that_never_ended_was_lost_with_its_process() -> None:
+    """Its next start must follow a kill."""
+    endless = replace(LOST, ended=None, how="")
+    kill = Outage(Target.SERVICE, 105.0, 106.0)
+    assert wrong(replace(started_again(endless, after=7.0), outages=[kill])) == []
+    assert len(wrong(started_again(endless, after=7.0))) == 1

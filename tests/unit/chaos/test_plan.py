@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
-from chaos.plan import SESSION_TIMEOUT, SHARES, Action, Plan, Target, make_plan
+from chaos.plan import REQUEST_TIMEOUT, SESSION_TIMEOUT, SHARES, Action, Plan, Target, make_plan
 from chaos.work import GRACE, Kind
 
 SEEDS = range(20)
@@ -29,7 +29,7 @@ def test_kinds_have_their_shares() -> None:
     kinds = Counter(job.kind for job in a_plan().jobs)
     assert {kind: kinds[kind] for kind in SHARES} == {
         Kind.FAILING: 60, Kind.SLOW: 24, Kind.LARGE: 1, Kind.DUPLICATED: 12, Kind.FORGED: 12, Kind.MALFORMED: 12,
-        Kind.LONG: 24, Kind.CANCELLED: 12, Kind.LATE: 12,
+        Kind.LONG: 24, Kind.CANCELLED: 12, Kind.PROCESS: 24, Kind.PROCESS_CANCELLED: 12, Kind.LATE: 12,
     }  # fmt: skip
 
 
@@ -38,7 +38,41 @@ def test_every_fault_comes_round(seed: int) -> None:
     """A run of a minute kills every kind of process and freezes bridge and worker."""
     done = {(fault.action, fault.target) for fault in a_plan(seed).faults}
     assert {(Action.KILL, target) for target in Target} < done
-    assert {(Action.PAUSE, Target.BRIDGE), (Action.PAUSE, Target.WORKER), (Action.SCALE, Target.BRIDGE)} < done
+    frozen = {(Action.PAUSE, target) for target in (Target.BRIDGE, Target.WORKER, Target.RESTATE)}
+    assert {*frozen, (Action.SCALE, Target.BRIDGE)} < done
+
+
+@pytest.mark.parametrize("seconds", [30, 60, 180])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bridges_scale_from_one_to_two_and_back_while_a_backlog_hangs(seed: int, seconds: float) -> None:
+    """Both rebalances meet partitions that are held full, because Restate answers nothing meanwhile."""
+    plan = make_plan(seed, seconds=seconds, rate=20)
+    scalings = [fault for fault in plan.faults if fault.action is Action.SCALE]
+    hang = next(fault for fault in plan.faults if (fault.action, fault.target) == (Action.PAUSE, Target.RESTATE))
+    assert [fault.pick for fault in scalings] == [2, 1, 3, 2]
+    assert hang.at < plan.backlog.at < scalings[0].at < scalings[1].at < hang.at + hang.seconds
+    assert hang.seconds > 2 * REQUEST_TIMEOUT
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_else_hits_bridges_until_the_backlog_is_drained(seed: int) -> None:
+    """A bridge that is killed would forget what it has paused, and hide that a living one does."""
+    plan = make_plan(seed, seconds=180, rate=20)
+    back = next(fault.at for fault in plan.faults if fault.action is Action.SCALE and fault.pick == 1)
+    hits = [fault.at for fault in plan.faults if fault.target is Target.BRIDGE and fault.action is not Action.SCALE]
+    assert min(hits) > back + SESSION_TIMEOUT
+
+
+def test_a_backlog_is_more_than_a_bridge_holds() -> None:
+    """In each of four partitions: the first bridge pauses all of them."""
+    assert a_plan().backlog.records / 4 > 500
+
+
+def test_four_seeds_try_each_completer_with_each_kind_of_member() -> None:
+    """Named bridges share partitions by another protocol than those without a name."""
+    assert {(a_plan(seed).completer, a_plan(seed).named) for seed in range(4)} == {
+        ("ingress", False), ("notifier", False), ("ingress", True), ("notifier", True)
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -62,7 +96,9 @@ def test_late_answers_come_before_the_drain_is_over(seed: int) -> None:
 
 def test_a_freeze_outlasts_the_session() -> None:
     """Only then does the group give the frozen member's partitions away."""
-    frozen = [fault.seconds for seed in SEEDS for fault in a_plan(seed).faults if fault.action is Action.PAUSE]
+    members = {Target.BRIDGE, Target.WORKER}
+    faults = [fault for seed in SEEDS for fault in a_plan(seed).faults if fault.target in members]
+    frozen = [fault.seconds for fault in faults if fault.action is Action.PAUSE]
     assert min(frozen) > SESSION_TIMEOUT
 
 

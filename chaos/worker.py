@@ -1,9 +1,10 @@
-"""The worker of a run: `kallback worker chaos.kitchen:worker`."""
+"""The worker of a run: `kallback worker chaos.worker:worker`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from chaos.work import (
     Job,
     Kind,
     long_work,
+    process_work,
     refusal_of,
     result_of,
     work,
@@ -48,6 +50,13 @@ async def do_long(job: Job, task: TaskContext) -> Done:
     for step in range(task.last_details or 0, steps):
         await asyncio.sleep(HEARTBEAT)
         task.heartbeat(step + 1)
+    return result_of(job)
+
+
+@worker.task(process_work, kind="process")
+def do_in_process(job: Job) -> Done:
+    """Do the work in a child process; it does not look whether it is cancelled."""
+    time.sleep(job.work)
     return result_of(job)
 
 

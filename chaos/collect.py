@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +14,9 @@ import msgspec
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from chaos.evidence import Progress, Result, Verdict
+from chaos.evidence import GroupProgress, HandlerStart, OutcomeRecord, Result
 from chaos.stage import Stage
-from chaos.work import GROUP, MARK, NUMBER, RUNS, WITNESSES, Kind, Report, long_work, work
+from chaos.work import GROUP, MARK, NUMBER, OBSERVATIONS, RUNS, STARTS, Kind, Report, long_work, process_work, work
 from kallback.kafka import ConfluentReader, DeadLetter, Record, ReplayMarker, UnknownEntry, read_entry
 from kallback.protocol import Outcome
 from kallback.settings import Settings
@@ -45,29 +46,29 @@ async def results(settings: Settings, reports: Mapping[int, Report | str]) -> li
 def _result(record: Record, numbers: Mapping[str | None, int]) -> Result:
     headers = dict(record.headers)
     mark, number = headers.get(MARK), headers.get(NUMBER)
-    if mark is None or number is None:
+    if mark is None:
         return Result(record, None, numbers.get((record.key or b"").decode()))
-    return Result(record, Kind(mark.decode()), int(number))
+    return Result(record, Kind(mark.decode()), None if number is None else int(number))
 
 
-async def verdicts(settings: Settings) -> list[Verdict]:
+async def outcomes(settings: Settings) -> list[OutcomeRecord]:
     """The outcomes topic."""
-    return [_verdict(record) for record in await read_topic(settings, settings.topics.outcomes)]
+    return [_outcome_record(record) for record in await read_topic(settings, settings.topics.outcomes)]
 
 
-def _verdict(record: Record) -> Verdict:
+def _outcome_record(record: Record) -> OutcomeRecord:
     line = msgspec.json.decode(record.value or b"")
-    place = line["source"]["partition"], line["source"]["offset"]
-    return Verdict(place, Outcome(line["outcome"]), line.get("reason"))
+    position = line["source"]["partition"], line["source"]["offset"]
+    return OutcomeRecord(position, Outcome(line["outcome"]), line.get("reason"))
 
 
-async def letters(settings: Settings) -> list[DeadLetter | UnknownEntry]:
+async def dead_letters(settings: Settings) -> list[DeadLetter | UnknownEntry]:
     """The dead-letter topic."""
     entries = map(read_entry, await read_topic(settings, settings.topics.dead_letters))
     return [entry for entry in entries if not isinstance(entry, ReplayMarker)]
 
 
-async def progress(settings: Settings) -> list[Progress]:
+async def progress(settings: Settings) -> list[GroupProgress]:
     """How far bridges and workers have committed."""
     bridges, topics = f"{settings.topics.results}.bridge", settings.topics
     wanted = (
@@ -75,18 +76,19 @@ async def progress(settings: Settings) -> list[Progress]:
         (f"{bridges}.progress", topics.progress),
         (GROUP, work.topic),
         (GROUP, long_work.topic),
+        (GROUP, process_work.topic),
     )
     found = await asyncio.gather(*(asyncio.to_thread(_progress, settings, *each) for each in wanted))
     return [each for group in found for each in group]
 
 
-def _progress(settings: Settings, group: str, topic: str) -> list[Progress]:
+def _progress(settings: Settings, group: str, topic: str) -> list[GroupProgress]:
     client = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": group, "log_level": 0})
     try:
         numbers = client.list_topics(topic, _TIMEOUT).topics[topic].partitions
         asked = [ClientPartition(topic, number) for number in numbers]
         return [
-            Progress(group, topic, each.partition, each.offset, client.get_watermark_offsets(each, _TIMEOUT)[1])
+            GroupProgress(group, topic, each.partition, each.offset, client.get_watermark_offsets(each, _TIMEOUT)[1])
             for each in client.committed(asked, _TIMEOUT)
         ]
     finally:
@@ -110,15 +112,29 @@ async def unfinished(stage: Stage) -> list[str]:
     ]
 
 
-def witnesses(directory: Path) -> list[Report]:
+def observations(directory: Path) -> list[Report]:
     """What handlers saw; a line that a kill cut off does not count."""
     found: list[Report] = []
-    for line in _lines(directory / WITNESSES):
+    for line in _lines(directory / OBSERVATIONS):
         try:
             found.append(msgspec.json.decode(line, type=Report))
         except msgspec.DecodeError:
             continue
     return found
+
+
+def starts(directory: Path) -> list[HandlerStart]:
+    """The attempts of handlers; a line that a kill cut off does not count."""
+    found: dict[str, HandlerStart] = {}
+    for line in _lines(directory / STARTS):
+        match line.decode().split():
+            case [at, "begin", attempt, invocation_id]:
+                found[attempt] = HandlerStart(invocation_id, float(at))
+            case [at, "end", attempt, how] if attempt in found:
+                found[attempt] = replace(found[attempt], ended=float(at), how=how)
+            case _:
+                continue
+    return list(found.values())
 
 
 def runs(directory: Path) -> Counter[int]:
