@@ -54,7 +54,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
-	$(BIN)/pyright
+	node=$$($(BIN)/python -m kallback.testing.software.node); PYTHONPATH="$$node" $(BIN)/pyright
 
 unit: setup
 	@mkdir -p $(REPORTS)
@@ -96,7 +96,7 @@ setup: .venv/ready
 	@touch $@
 
 servers: setup
-	@$(BIN)/python -m kallback.testing.servers.fetch
+	@$(BIN)/python -m kallback.testing.prepare
 
 COMPILE := .cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
 	--generate-hashes --python-version 3.11

@@ -34,8 +34,9 @@ class ServerEnvironment:
         servers: how servers that are not given are run (`KALLBACK_TEST_SERVERS`: `local`, the default, or
             `containers`).
         restate_server: path of a restate-server binary (`KALLBACK_RESTATE_SERVER`).
-        java_home: a Java to prefer over the one on PATH (`JAVA_HOME`).
+        java_home: a Java that is preferred to the one on PATH (`JAVA_HOME`).
         cache: directory of downloads (`KALLBACK_CACHE`; else `kallback` in the XDG cache directory).
+        downloads: whether what this machine lacks may be downloaded (`KALLBACK_TEST_DOWNLOADS=0`: no).
         require_servers: what cannot be had fails tests, does not skip them (`KALLBACK_REQUIRE_SERVERS=1`).
     """
 
@@ -47,6 +48,7 @@ class ServerEnvironment:
     restate_server: Path | None
     java_home: Path | None
     cache: Path
+    downloads: bool
     require_servers: bool
 
     @classmethod
@@ -63,8 +65,18 @@ class ServerEnvironment:
             restate_server=_path(source.get("KALLBACK_RESTATE_SERVER")),
             java_home=_path(source.get("JAVA_HOME")),
             cache=_path(source.get("KALLBACK_CACHE")) or home_cache / "kallback",
+            downloads=source.get("KALLBACK_TEST_DOWNLOADS", "1") != "0",
             require_servers=source.get("KALLBACK_REQUIRE_SERVERS", "") not in ("", "0"),
         )
+
+    def require_downloads(self, what: str) -> None:
+        """Do nothing where downloads are allowed.
+
+        Raises:
+            NoServerError: they are not; names what would have been downloaded.
+        """
+        if not self.downloads:
+            raise NoServerError(f"{what} is not downloaded, because KALLBACK_TEST_DOWNLOADS=0.")
 
 
 def _kind(text: str | None) -> ServerKind:

@@ -17,9 +17,10 @@ from kallback.testing.environment import ServerEnvironment, ServerKind
 from kallback.testing.errors import NoServerError
 from kallback.testing.servers.embedded_kafka import LIMITS, EmbeddedKafka
 from kallback.testing.servers.kafka import GivenKafka, LocalKafka
-from kallback.testing.servers.kafka_download import find_kafka
 from kallback.testing.servers.restate import GivenRestate, LocalRestate, Setting
-from kallback.testing.servers.restate_download import find_restate
+from kallback.testing.software.kafka import find_kafka
+from kallback.testing.software.progress import DownloadProgress
+from kallback.testing.software.restate import find_restate
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -38,7 +39,7 @@ class KafkaOptions:
         bootstrap_servers: use this Kafka (over `KALLBACK_TEST_KAFKA`).
         port: where a local one listens; by default a free port.
         properties: server properties of a local one, on top of ours.
-        embedded: fall back on librdkafka's embedded broker where Java or Maven is missing.
+        embedded: fall back on librdkafka's embedded broker where a real Kafka cannot be had.
         keep: leave a local one's data directory behind.
     """
 
@@ -101,6 +102,7 @@ def start_stack(
     restate: RestateOptions | None = None,
     *,
     environ: Mapping[str, str] | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Generator[Stack]:
     """Start both servers (or check those given), end what was started.
 
@@ -108,31 +110,42 @@ def start_stack(
         NoServerError: a server cannot be had here; the sentence names what to install.
         ServerStartError: a server does not answer; carries its last log lines.
     """
-    with start_kafka(kafka, environ=environ) as first, start_restate(restate, environ=environ) as second:
+    with (
+        start_kafka(kafka, environ=environ, progress=progress) as first,
+        start_restate(restate, environ=environ, progress=progress) as second,
+    ):
         yield Stack(first, second)
 
 
 @contextmanager
 def start_kafka(
-    options: KafkaOptions | None = None, *, environ: Mapping[str, str] | None = None
+    options: KafkaOptions | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Generator[KafkaServer]:
     """Start a Kafka (or check the given one), end it at the end."""
-    server = choose_kafka(options or KafkaOptions(), ServerEnvironment.read(environ))
+    server = choose_kafka(options or KafkaOptions(), ServerEnvironment.read(environ), progress)
     with _running(server):
         yield server
 
 
 @contextmanager
 def start_restate(
-    options: RestateOptions | None = None, *, environ: Mapping[str, str] | None = None
+    options: RestateOptions | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Generator[RestateServer]:
     """Start a Restate (or check the given one), end it at the end."""
-    server = choose_restate(options or RestateOptions(), ServerEnvironment.read(environ))
+    server = choose_restate(options or RestateOptions(), ServerEnvironment.read(environ), progress)
     with _running(server):
         yield server
 
 
-def choose_kafka(options: KafkaOptions, environment: ServerEnvironment) -> KafkaServer:
+def choose_kafka(
+    options: KafkaOptions, environment: ServerEnvironment, progress: DownloadProgress | None = None
+) -> KafkaServer:
     """Return the first Kafka that can be had, not yet started.
 
     Raises:
@@ -146,7 +159,7 @@ def choose_kafka(options: KafkaOptions, environment: ServerEnvironment) -> Kafka
 
         return ApacheKafkaContainer(port=options.port, properties=options.properties, keep=options.keep)
     try:
-        software = find_kafka(environment)
+        software = find_kafka(environment, progress or DownloadProgress())
     except NoServerError as error:
         if not options.embedded or options.port is not None or options.properties:
             raise
@@ -155,7 +168,9 @@ def choose_kafka(options: KafkaOptions, environment: ServerEnvironment) -> Kafka
     return LocalKafka(software, port=options.port, properties=options.properties, keep=options.keep)
 
 
-def choose_restate(options: RestateOptions, environment: ServerEnvironment) -> RestateServer:
+def choose_restate(
+    options: RestateOptions, environment: ServerEnvironment, progress: DownloadProgress | None = None
+) -> RestateServer:
     """Return the first Restate that can be had, not yet started.
 
     Raises:
@@ -179,7 +194,7 @@ def choose_restate(options: RestateOptions, environment: ServerEnvironment) -> R
             keep=options.keep,
         )
     return LocalRestate(
-        find_restate(environment, options.executable),
+        find_restate(environment, progress or DownloadProgress(), executable=options.executable),
         ingress_port=options.ingress_port,
         admin_port=options.admin_port,
         configuration=options.configuration,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kallback.testing.containers.server import ContainerServer
 from kallback.testing.servers.kafka import KafkaProbe
-from kallback.testing.servers.kafka_download import KAFKA_VERSION
+from kallback.testing.software.kafka import KAFKA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

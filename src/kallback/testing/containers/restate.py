@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kallback.testing.containers.server import ContainerServer
 from kallback.testing.servers.restate import Setting, restate_answers
-from kallback.testing.servers.restate_download import RESTATE_VERSION
+from kallback.testing.software.restate import RESTATE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""librdkafka's mock cluster: a broker inside this process, for machines without Java.
+"""librdkafka's mock cluster: a broker inside this process, for machines that can have no Java.
 
 It speaks the protocol, also to other processes and other clients, but is no Kafka. Its limits are in `LIMITS`.
 """
@@ -44,13 +44,11 @@ class EmbeddedKafka:
         for broker in self._owner.list_topics(timeout=5).brokers.values():
             self._bootstrap_servers = f"{broker.host}:{broker.port}"
             return
-        raise ServerStartError(
-            "librdkafka's embedded broker did not come up: use a real Kafka (install Java and Maven)."
-        )
+        raise ServerStartError("librdkafka's embedded broker did not come up: use a real Kafka (install Java).")
 
     def stop(self) -> None:
         """Refuse: it is a part of this process."""
-        raise NotOursError("The embedded broker cannot be stopped alone: use a real Kafka (install Java and Maven).")
+        raise NotOursError("The embedded broker cannot be stopped alone: use a real Kafka (install Java).")
 
     kill = pause = resume = stop
 

@@ -11,15 +11,15 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from kallback.testing.errors import NotOursError, ServerStartError
-from kallback.testing.servers.kafka_download import KAFKA_VERSION
 from kallback.testing.servers.ports import with_free_ports
 from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
+from kallback.testing.software.kafka import KAFKA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from kallback.testing.servers.kafka_download import KafkaSoftware
+    from kallback.testing.software.kafka import KafkaSoftware
 
 PATIENCE = 10.0  # seconds that a given server gets to answer
 _CLUSTER_ID = "a2FsbGJhY2stdGVzdGluZw"  # 22 characters of base64: all that `format` asks for

@@ -12,7 +12,7 @@ from kallback.protocol.errors import UnsupportedServerError
 from kallback.testing.errors import NotOursError, ServerStartError
 from kallback.testing.servers.ports import with_free_ports
 from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
-from kallback.testing.servers.restate_download import LEAST_RESTATE
+from kallback.testing.software.restate import LEAST_RESTATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

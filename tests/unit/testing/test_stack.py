@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerEnvironment:
-    """A machine with nothing installed."""
+    """A machine with nothing installed, where nothing may be downloaded."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    return ServerEnvironment.read({"KALLBACK_CACHE": str(tmp_path / "cache")})
+    return ServerEnvironment.read({"KALLBACK_CACHE": str(tmp_path / "cache"), "KALLBACK_TEST_DOWNLOADS": "0"})
 
 
 def test_a_given_kafka_is_taken_as_it_is() -> None:

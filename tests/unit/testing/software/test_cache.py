@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kallback.testing.servers.cache import cached
+from kallback.testing.software.cache import cached
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _RACER = """
 import sys, time
 from pathlib import Path
-from kallback.testing.servers.cache import cached
+from kallback.testing.software.cache import cached
 
 root = Path(sys.argv[1])
 

@@ -1,4 +1,4 @@
-"""`python -m kallback.testing.servers.fetch`: get what local servers need, so that tests do not wait for downloads.
+"""`python -m kallback.testing.prepare`: download what local servers need, so that tests do not wait for it.
 
 Also makes the class archive that halves Kafka's start: a broker runs once and writes it at its end.
 """
@@ -9,44 +9,46 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.errors import KallbackError
 from kallback.testing.environment import ServerEnvironment
 from kallback.testing.servers.kafka import LocalKafka
-from kallback.testing.servers.kafka_download import find_kafka
-from kallback.testing.servers.restate_download import find_restate
+from kallback.testing.software.kafka import find_kafka
+from kallback.testing.software.progress import DownloadProgress
+from kallback.testing.software.restate import find_restate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kallback.testing.servers.kafka_download import KafkaSoftware
+    from kallback.testing.software.kafka import KafkaSoftware
 
 
 def main() -> int:
-    """Fetch both; return 1 and say why if one cannot be had."""
-    environment = ServerEnvironment.read()
-    return fetch(environment, sys.stdout)
+    """Prepare both servers; return 1 and say why if one cannot be had."""
+    return prepare(ServerEnvironment.read(), sys.stdout)
 
 
-def fetch(environment: ServerEnvironment, out: TextIO) -> int:
-    """Fetch Restate's binary, Kafka's jars and its class archive; one line each."""
+def prepare(environment: ServerEnvironment, out: TextIO) -> int:
+    """Get Restate's binary, Kafka's jars and its class archive; say where each is."""
+    progress = DownloadProgress(out)
     steps: dict[str, Callable[[], Path]] = {
-        "Restate": lambda: find_restate(environment),
-        "Kafka": lambda: archive_classes(find_kafka(environment)),
+        "Restate": lambda: find_restate(environment, progress),
+        "Kafka": lambda: make_class_archive(find_kafka(environment, progress), progress),
     }
     failures = 0
     for name, step in steps.items():
         try:
-            print(f"{name}: {step()}", file=out, flush=True)
-        except ConfigurationError as error:
+            progress.say(f"{name}: {step()}")
+        except KallbackError as error:
             failures += 1
-            print(f"{name}: {error}", file=out, flush=True)
+            progress.say(f"{name}: {error}")
     return 1 if failures else 0
 
 
-def archive_classes(software: KafkaSoftware) -> Path:
+def make_class_archive(software: KafkaSoftware, progress: DownloadProgress) -> Path:
     """Run a broker once so that it writes its class archive; return the jars' directory."""
     if not software.archive.exists():
+        progress.say("Starting Kafka once, which makes later starts faster ...")
         unfinished = software.archive.with_suffix(f".{os.getpid()}")
         server = LocalKafka(software, options=(f"-XX:ArchiveClassesAtExit={unfinished}",))
         try:
