@@ -20,7 +20,7 @@ def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | N
     Prints the addresses and the variables to export, and creates kallback's topics. Ctrl-C stops both servers and
     removes their data.
 
-    Kafka needs Java 17 and Maven, Restate needs npm; both are downloaded once.
+    What this machine lacks for them (Java, Node.js, the servers) is downloaded once.
     """
     with needs_extra("dev"):
         from kallback.testing.dev import run_dev  # noqa: PLC0415 - loaded only where the extra is there
