@@ -16,7 +16,7 @@ import pytest
 import restate
 
 from kallback.bridge import Bridge
-from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import ConfluentProducer, OutgoingRecord
 from kallback.protocol import (
     Cancel,
@@ -168,7 +168,7 @@ async def test_a_task_whose_worker_works_is_never_lost(
     ):
         answer = pipe.call()
         # 5 s after its start a bridge reports marks; three limits more, and a lost attempt would have been noticed
-        await eventually("some heartbeats", lambda: bridge.stats.progress[Fate.FORWARDED] >= 30, timeout=60)
+        await eventually("some heartbeats", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 30, timeout=60)
         pipe.until.set()
         assert await answer == "cake by attempt 1"
 
@@ -210,11 +210,13 @@ async def test_nothing_is_lost_while_the_bridge_is_away(
     ):
         answer = pipe.call()
         async with Bridge(pipe.settings) as bridge:
-            await eventually("marks", lambda: bridge.stats.progress[Fate.FORWARDED] >= 20, timeout=60)
+            await eventually("marks", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 20, timeout=60)
         away = time.monotonic() + 5 * LIMIT
         await eventually("five limits without a bridge", lambda: time.monotonic() > away, timeout=10)
         async with Bridge(pipe.settings) as bridge:
-            await eventually("its first heartbeats", lambda: bridge.stats.progress[Fate.FORWARDED] >= 20, timeout=60)
+            await eventually(
+                "its first heartbeats", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 20, timeout=60
+            )
             pipe.until.set()
             assert await answer == "cake by attempt 1"
     assert [attempt for attempt, _ in pipe.began] == [1]

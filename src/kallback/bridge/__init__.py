@@ -11,16 +11,26 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.bridge.bridge import Bridge
-from kallback.bridge.clock import Clocks
 from kallback.bridge.completers.base import Completer, FunctionCompleter, complete
 from kallback.bridge.completers.ingress import IngressCompleter
 from kallback.bridge.completers.notifier import NotifierCompleter
 from kallback.bridge.completers.replies import Accepted, Misconfigured, Rejected, Reply, Retry, TooLarge, read_reply
-from kallback.bridge.dependencies import Parts
+from kallback.bridge.context import Clocks
+from kallback.bridge.dependencies import Dependencies
 from kallback.bridge.in_flight.limits import Backlog
 from kallback.bridge.options import Backoff, BridgeOptions, CompleterName
 from kallback.bridge.results.completion import Completion
-from kallback.bridge.results.decide import Attach, Deliver, Duplicate, Late, Seen, Unusable, Unverified, Verdict, decide
+from kallback.bridge.results.decide import (
+    AttachDuplicate,
+    Deliver,
+    Duplicate,
+    Late,
+    Seen,
+    UnusableResult,
+    UnverifiedResult,
+    Verdict,
+    decide,
+)
 from kallback.bridge.results.verify import Target, Trust, Verified, verify
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
@@ -38,7 +48,7 @@ _LAZY: Final = {  # module and extra
 
 __all__ = [
     "Accepted",
-    "Attach",
+    "AttachDuplicate",
     "Backlog",
     "Backoff",
     "Bridge",
@@ -48,6 +58,7 @@ __all__ = [
     "CompleterName",
     "Completion",
     "Deliver",
+    "Dependencies",
     "Duplicate",
     "FunctionCompleter",
     "HealthServer",
@@ -55,7 +66,6 @@ __all__ = [
     "Late",
     "Misconfigured",
     "NotifierCompleter",
-    "Parts",
     "Phase",
     "Rejected",
     "Reply",
@@ -67,8 +77,8 @@ __all__ = [
     "TooLarge",
     "Tracing",
     "Trust",
-    "Unusable",
-    "Unverified",
+    "UnusableResult",
+    "UnverifiedResult",
     "Verdict",
     "Verified",
     "complete",

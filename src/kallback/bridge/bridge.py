@@ -1,12 +1,12 @@
 """The bridge: turns result records into completions of awakeables, each record into exactly one outcome.
 
-    fetcher ──records──► triage ──flights──► dispatcher ──► completer ──► Restate
+    fetcher ──records──► router ──deliveries──► dispatcher ──► completer ──► Restate
                             │                    │
                             ▼                    ▼ judgements
                          settler ◄───────────────┘   dead letter, outcome record, then done
 
-Who owns what: the bridge starts and stops the parts; `Room` bounds what is between fetch and done; all parts run on one
-event loop and share no lock. Nothing is durable here: what is not done comes again from Kafka.
+Ownership: the bridge starts and stops the parts; `InFlightLimit` bounds what is between fetch and done; all parts run
+on one event loop and share no lock. Nothing is durable here: Kafka redelivers what is not done.
 
 Start: keys, Restate, topics are looked at before anything is fetched. Stop: fetching ends, what is in flight gets
 `drain_timeout`, then the positions are committed and the group is left. A fatal error stops without draining: nothing
@@ -21,17 +21,17 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from kallback.bridge.completers.replies import Accepted
-from kallback.bridge.context import Shared
-from kallback.bridge.dependencies import Parts
-from kallback.bridge.dispatch.dispatcher import Dispatcher, Judgement, Listener
-from kallback.bridge.in_flight.deliveries import Flight, Setback
-from kallback.bridge.in_flight.limits import Backlog, Room
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.dependencies import Dependencies
+from kallback.bridge.dispatch.dispatcher import Dispatcher, FinalReply, Listener
+from kallback.bridge.in_flight.deliveries import Delivery, FailureKind
+from kallback.bridge.in_flight.limits import Backlog, InFlightLimit
 from kallback.bridge.in_flight.parking import Parking
 from kallback.bridge.monitoring import Monitoring
 from kallback.bridge.options import BridgeOptions
 from kallback.bridge.pipeline.fetcher import Fetcher
 from kallback.bridge.pipeline.late_sender import LateSender
-from kallback.bridge.pipeline.router import Places, Triage
+from kallback.bridge.pipeline.router import Places, ResultRouter
 from kallback.bridge.pipeline.settler import Scribe, Settler
 from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import Settled, Stats
@@ -51,7 +51,7 @@ class Bridge(StartStop):
     Args:
         settings: Kafka, Restate, topics and keys.
         options: how it behaves.
-        parts: what it is put together from; the defaults are the real ones.
+        dependencies: what it is put together from; the defaults are the real ones.
         on_settled: told of every record after its outcome is durable; must not block.
 
     Raises:
@@ -63,30 +63,34 @@ class Bridge(StartStop):
         settings: Settings,
         options: BridgeOptions | None = None,
         *,
-        parts: Parts | None = None,
+        dependencies: Dependencies | None = None,
         on_settled: Callable[[Settled], None] | None = None,
     ) -> None:
         self._settings = settings
         keyring = settings.keys.require()
-        self._parts = parts = parts or Parts()
-        self._shared = Shared(options or BridgeOptions(), parts.clocks)
-        self._options = self._shared.options
+        self._dependencies = dependencies = dependencies or Dependencies()
+        self._context = BridgeContext(options or BridgeOptions(), dependencies.clocks)
+        self._options = self._context.options
         self._group = self._options.group_for(settings.topics.results)
-        self._completer = parts.completer(settings, self._shared.options)
-        self._producer = parts.producer(settings)
-        self._room = Room(self._shared)
-        self._settler = Settler(self._scribe(), self._room, self._shared, on_settled=on_settled, on_broken=self._broken)
-        self._dispatcher = Dispatcher(self._completer, self._listener(), self._shared)
+        self._completer = dependencies.completer(settings, self._context.options)
+        self._producer = dependencies.producer(settings)
+        self._in_flight = InFlightLimit(self._context)
+        self._settler = Settler(
+            self._scribe(), self._in_flight, self._context, on_settled=on_settled, on_fatal=self._on_fatal
+        )
+        self._dispatcher = Dispatcher(self._completer, self._listener(), self._context)
         trust = Trust(keyring, settings.keys.audience, self._options.allow_bare_awakeables)
-        self._parking = Parking(self._room, self._shared)
-        self._late = LateSender(parts.handlers(settings), self._parking, self._settler.settle, shared=self._shared)
-        places = Places(self._room, self._dispatcher, self._late, self._settler, self._parking)
-        self._triage = Triage(trust, places, shared=self._shared)
+        self._parking = Parking(self._in_flight, self._context)
+        self._late = LateSender(
+            dependencies.handlers(settings), self._parking, self._settler.settle, context=self._context
+        )
+        places = Places(self._in_flight, self._dispatcher, self._late, self._settler, self._parking)
+        self._router = ResultRouter(trust, places, context=self._context)
         self._fetcher = Fetcher(
-            self._make_consumer, self._triage.take, self._room, self._shared, on_broken=self._broken
+            self._make_consumer, self._router.take, self._in_flight, self._context, on_fatal=self._on_fatal
         )
         self._monitoring = Monitoring(
-            settings, parts, trust, self._shared, results=self._fetcher.group_status, on_broken=self._broken
+            settings, dependencies, trust, self._context, results=self._fetcher.group_status, on_fatal=self._on_fatal
         )
         self._running = AsyncExitStack()
         self._phase = Phase.STARTING
@@ -98,7 +102,7 @@ class Bridge(StartStop):
     @property
     def stats(self) -> Stats:
         """What was done so far."""
-        return self._shared.stats
+        return self._context.stats
 
     @property
     def options(self) -> BridgeOptions:
@@ -116,7 +120,7 @@ class Bridge(StartStop):
 
     def backlog(self) -> Backlog:
         """What is in flight, by age and partition."""
-        return self._room.backlog()
+        return self._in_flight.backlog()
 
     async def run(self) -> None:
         """Start, and go on until `stop`. Cancelling it (Ctrl-C under `asyncio.run`) drains and commits, too.
@@ -133,10 +137,10 @@ class Bridge(StartStop):
     async def start(self) -> None:
         """Look at everything, then begin to fetch; raises as `run`."""
         async with AsyncExitStack() as starting:
-            await self._parts.check_restate(self._settings, self._shared.log)
+            await self._dependencies.check_restate(self._settings, self._context.log)
             await self._producer.start()
             starting.push_async_callback(self._producer.stop)
-            await self._parts.check_topics(self._settings.kafka, self._topics())
+            await self._dependencies.check_topics(self._settings.kafka, self._topics())
             starting.push_async_callback(self._completer.stop)
             await self._completer.start()
             starting.push_async_callback(self._fetcher.stop)
@@ -154,7 +158,7 @@ class Bridge(StartStop):
         self._phase = Phase.RUNNING
         if self._settings.keys.insecure:
             _log.warning("insecure mode: anybody can forge tokens with the published key")
-        _log.info("the bridge runs", results=self._settings.topics.results, group=self._group)
+        _log.info("bridge started", results=self._settings.topics.results, group=self._group)
 
     async def wait(self) -> None:
         """Wait until the bridge is asked to end, or cannot go on; raises why it cannot."""
@@ -176,47 +180,47 @@ class Bridge(StartStop):
                 if self._error is None:
                     await self._drain()
             self._phase = Phase.STOPPED
-        _log.info("the bridge has stopped", **_summary(self.stats))
+        _log.info("bridge stopped", **_summary(self.stats))
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
-                await self._room.emptied()
+                await self._in_flight.drained()
         if self.stats.in_flight:
             _log.warning("not everything in flight could be settled, it comes again", records=self.stats.in_flight)
 
     def _listener(self) -> Listener:
         return Listener(
-            judged=self._judged,
-            failed=self._failed,
-            away=self._away,
-            returned=self._returned,
-            broken=self._broken,
+            judged=self._on_reply,
+            failed=self._on_failure,
+            away=self._on_unavailable,
+            returned=self._on_recovered,
+            broken=self._on_fatal,
         )
 
-    def _judged(self, flight: Flight, judgement: Judgement) -> None:
-        if isinstance(judgement, Accepted):
-            written_ms = flight.arrival.record.timestamp_ms
-            self._shared.stats.tallies.accept(flight.completion.target, written_ms, self._shared.clocks.now())
-        self._triage.judged(flight, judgement)
+    def _on_reply(self, delivery: Delivery, reply: FinalReply) -> None:
+        if isinstance(reply, Accepted):
+            written_ms = delivery.fetched.record.timestamp_ms
+            self._context.stats.by_task_type.accept(delivery.completion.target, written_ms, self._context.clocks.now())
+        self._router.judged(delivery, reply)
 
-    def _failed(self, flight: Flight, why: str) -> Setback:
-        self._room.trickle()
-        return self._triage.failed(flight, why)
+    def _on_failure(self, delivery: Delivery, why: str) -> FailureKind:
+        self._in_flight.allow_probe()
+        return self._router.failed(delivery, why)
 
-    def _away(self) -> None:
-        self._shared.stats.away = True
-        self._room.narrow()
+    def _on_unavailable(self) -> None:
+        self._context.stats.unavailable = True
+        self._in_flight.throttle()
 
-    def _returned(self) -> None:
+    def _on_recovered(self) -> None:
         """Restate is back; perhaps it is another one."""
-        self._shared.stats.away = False
-        _log.info("Restate is back, fetching goes on")
-        self._room.widen()
+        self._context.stats.unavailable = False
+        _log.info("Restate available again: fetching resumed")
+        self._in_flight.restore()
         if self._check is None or self._check.done():
             self._check = asyncio.create_task(self._look_again(), name="kallback-bridge-check")
 
-    def _broken(self, error: Exception) -> None:
+    def _on_fatal(self, error: Exception) -> None:
         """The bridge cannot go on; `wait` raises the first such error."""
         if self._error is None:
             self._error = error
@@ -225,9 +229,9 @@ class Bridge(StartStop):
 
     async def _look_again(self) -> None:
         try:
-            await self._parts.check_restate(self._settings, self._shared.log)
+            await self._dependencies.check_restate(self._settings, self._context.log)
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the bridge
-            self._broken(error)
+            self._on_fatal(error)
 
     async def _end_check(self) -> None:
         check, self._check = self._check, None
@@ -236,11 +240,13 @@ class Bridge(StartStop):
             await asyncio.gather(check, return_exceptions=True)
 
     def _make_consumer(self) -> Consumer:
-        return self._parts.consumer(self._settings, self._options)
+        return self._dependencies.consumer(self._settings, self._options)
 
     def _scribe(self) -> Scribe:
         topics = self._settings.topics
-        letters = DeadLetters(self._producer, topics.dead_letters, group=self._group, clock=self._parts.clocks.now)
+        letters = DeadLetters(
+            self._producer, topics.dead_letters, group=self._group, clock=self._dependencies.clocks.now
+        )
         return Scribe(self._producer, letters, topics.outcomes if self._options.outcomes else None)
 
     def _topics(self) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from kallback.bridge.clock import Clocks
 from kallback.bridge.completers.base import Completer
 from kallback.bridge.completers.ingress import IngressCompleter
 from kallback.bridge.completers.notifier import NotifierCompleter
-from kallback.bridge.log_throttle import RareLog
+from kallback.bridge.context import Clocks
+from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.options import BridgeOptions, CompleterName
-from kallback.bridge.pipeline.late_sender import Handlers, IngressHandlers
-from kallback.bridge.progress.monitor_client import IngressWatchers, Watchers
+from kallback.bridge.pipeline.late_sender import HandlerClient, IngressHandlerClient
+from kallback.bridge.progress.monitor_client import IngressMonitorClient, MonitorClient
 from kallback.bridge.restate.compatibility import RestateCheck
 from kallback.kafka import (
     ConfluentConsumer,
@@ -50,9 +50,9 @@ def confluent_end_offsets(settings: Settings) -> EndOffsets:
     return ConfluentEndOffsets(settings.kafka)
 
 
-def ingress_watchers(settings: Settings) -> Watchers:
+def ingress_monitor_client(settings: Settings) -> MonitorClient:
     """Tell those who watch over tasks through HTTP ingress."""
-    return IngressWatchers(settings.restate)
+    return IngressMonitorClient(settings.restate)
 
 
 def confluent_producer(settings: Settings) -> Producer:
@@ -60,18 +60,18 @@ def confluent_producer(settings: Settings) -> Producer:
     return ConfluentProducer(settings.kafka)
 
 
-def ingress_handlers(settings: Settings) -> Handlers:
+def ingress_handler_client(settings: Settings) -> HandlerClient:
     """Hand late results over through HTTP ingress."""
-    return IngressHandlers(settings.restate)
+    return IngressHandlerClient(settings.restate)
 
 
-async def look_at_restate(settings: Settings, log: RareLog) -> None:
+async def look_at_restate(settings: Settings, log: LogThrottle) -> None:
     """See `RestateCheck`."""
     await RestateCheck(settings.restate, log).look()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Dependencies:
     """Makers of what touches the world.
 
     Attributes:
@@ -83,7 +83,7 @@ class Parts:
         handlers: hands late results to Restate handlers.
         progress_consumer: reads progress; made anew when one breaks down.
         end_offsets: asks Kafka where topics end.
-        watchers: tells Restate's services that watch over tasks.
+        monitor_client: tells Restate's services that watch over tasks.
         clocks: time and chance.
     """
 
@@ -91,9 +91,9 @@ class Parts:
     consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_consumer
     producer: Callable[[Settings], Producer] = confluent_producer
     check_topics: Callable[[KafkaSettings, Sequence[str]], Awaitable[None]] = check_topics
-    check_restate: Callable[[Settings, RareLog], Awaitable[None]] = look_at_restate
-    handlers: Callable[[Settings], Handlers] = ingress_handlers
+    check_restate: Callable[[Settings, LogThrottle], Awaitable[None]] = look_at_restate
+    handlers: Callable[[Settings], HandlerClient] = ingress_handler_client
     progress_consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_progress_consumer
     end_offsets: Callable[[Settings], EndOffsets] = confluent_end_offsets
-    watchers: Callable[[Settings], Watchers] = ingress_watchers
+    monitor_client: Callable[[Settings], MonitorClient] = ingress_monitor_client
     clocks: Clocks = field(default_factory=Clocks)

@@ -11,7 +11,7 @@ INTERVAL: Final = 10.0
 _log: Final = named_log("kallback.bridge")
 
 
-class RareLog:
+class LogThrottle:
     """Warns at most once per kind and interval; the next line of that kind says how many were left out.
 
     Args:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
-from kallback.bridge.context import Shared
-from kallback.bridge.dependencies import Parts
-from kallback.bridge.progress.consumed_marks import MarkKeeper
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.dependencies import Dependencies
+from kallback.bridge.progress.consumed_marks import WatermarkReporter
 from kallback.bridge.progress.forwarder import ProgressFeed
 from kallback.bridge.results.verify import Trust
 from kallback.kafka import Consumer, GroupStatus
@@ -23,36 +23,36 @@ class Monitoring:
 
     Args:
         results: how the consumer of the results stands.
-        on_broken: told when Kafka refuses for good.
+        on_fatal: told when Kafka refuses for good.
     """
 
     def __init__(
         self,
         settings: Settings,
-        parts: Parts,
+        dependencies: Dependencies,
         trust: Trust,
-        shared: Shared,
+        context: BridgeContext,
         *,
         results: Callable[[], GroupStatus | None],
-        on_broken: Callable[[Exception], None],
+        on_fatal: Callable[[Exception], None],
     ) -> None:
         topics = settings.topics
-        self._watchers: Final = parts.watchers(settings)
-        self._ends: Final = parts.end_offsets(settings)
+        self._monitor_client: Final = dependencies.monitor_client(settings)
+        self._ends: Final = dependencies.end_offsets(settings)
 
         def consumer() -> Consumer:
-            return parts.progress_consumer(settings, shared.options)
+            return dependencies.progress_consumer(settings, context.options)
 
-        self._feed: Final = ProgressFeed(consumer, trust, self._watchers, shared, on_broken=on_broken)
+        self._feed: Final = ProgressFeed(consumer, trust, self._monitor_client, context, on_fatal=on_fatal)
         statuses = {topics.results: results, topics.progress: self._feed.group_status}
-        self._marks: Final = MarkKeeper(statuses, self._ends, self._watchers, shared)
+        self._marks: Final = WatermarkReporter(statuses, self._ends, self._monitor_client, context)
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """Begin; raises what `Consumer.start` raises."""
         async with AsyncExitStack() as starting:
-            starting.push_async_callback(self._watchers.stop)
-            await self._watchers.start()
+            starting.push_async_callback(self._monitor_client.stop)
+            await self._monitor_client.start()
             starting.push_async_callback(self._feed.stop)
             await self._feed.start()
             starting.push_async_callback(self._ends.stop)

@@ -30,7 +30,7 @@ class Backoff:
         return min(self.longest, grown) * (0.5 + chance / 2)
 
 
-def member() -> ConsumerOptions:
+def bridge_member() -> ConsumerOptions:
     """How a bridge is a member of its group, unless it is told otherwise.
 
     Heartbeats come from librdkafka's own thread, so a short session (6 s, the least that brokers allow by default)
@@ -55,7 +55,7 @@ class BridgeOptions:
     Attributes:
         group: consumer group; bridges of one group share the results topic's partitions. Default: the results
             topic's name and `.bridge`, so that environments on one Kafka never rebalance each other.
-        consumer: how the consumer behaves; see `ConsumerOptions` and `member`.
+        consumer: how the consumer behaves; see `ConsumerOptions` and `bridge_member`.
         completer: how completions reach Restate; see `CompleterName`. Default ingress: it needs no set-up.
         concurrency: requests under way to Restate (the notifier uses four at most). Default 64: on two cores the
             rate no longer grows beyond that.
@@ -67,8 +67,8 @@ class BridgeOptions:
         partition_in_flight_bytes: the same in bytes of keys and values. Default 16 MiB, a quarter of all.
         fetch_limit: records taken from Kafka at once. Default 250: the event loop is busy with deciding on a
             batch for about 5 ms.
-        delivered_window: tokens remembered as delivered, so that copies are not posted again. Default 50,000:
-            a few seconds of full load at about 10 MB; after it a copy is posted again, which is harmless.
+        delivered_window: tokens remembered as delivered, so that duplicates are not posted again. Default 50,000:
+            a few seconds of full load at about 10 MB; after it a duplicate is posted again, which is harmless.
         late_grace: seconds after the deadline in which a result is still posted. Default 30, the wire's: clocks
             differ, and the handler's own timer is the authority.
         late: what is done with late results; see `LatePolicies`. Default: dead letters.
@@ -76,10 +76,10 @@ class BridgeOptions:
             request may take.
         park_after: seconds for which a record could not be completed while others could; then it is parked: a dead
             letter that can be replayed. Default 900: longer than most troubles of a part of Restate; None: never.
-        park_crowded_after: the same where the record holds up its partition. Default 60.
+        park_blocking_after: the same where the record holds up its partition. Default 60.
         backoff: waiting between attempts; see `Backoff`.
         longest_retry_after: seconds; a longer Retry-After of Restate (or a proxy) is cut to this. Default 5.
-        away_after: so many different records failing, without a success in between, mean that Restate is away.
+        unavailable_after: so many different records failing, without a success in between, mean that Restate is away.
             Default 5: one poison record is not an outage.
         misconfigured_after: seconds for which nothing but refusals (401, 403, 404, ...) arrives before the bridge
             stops with a sentence. Default 30: longer than a proxy's restart.
@@ -93,7 +93,7 @@ class BridgeOptions:
     """
 
     group: str = ""
-    consumer: ConsumerOptions = field(default_factory=member)
+    consumer: ConsumerOptions = field(default_factory=bridge_member)
     completer: CompleterName = CompleterName.INGRESS
     concurrency: int = 64
     max_in_flight: int = 4_000
@@ -106,10 +106,10 @@ class BridgeOptions:
     late: LatePolicies = field(default_factory=LatePolicies)
     stuck_after: float = 30.0
     park_after: float | None = 900.0
-    park_crowded_after: float = 60.0
+    park_blocking_after: float = 60.0
     backoff: Backoff = field(default_factory=Backoff)
     longest_retry_after: float = 5.0
-    away_after: int = 5
+    unavailable_after: int = 5
     misconfigured_after: float = 30.0
     drain_timeout: float = 10.0
     writers: int = 64

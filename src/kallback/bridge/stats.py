@@ -1,17 +1,30 @@
-"""What a bridge has done, as plain numbers: read them at any time, export them as you like."""
+"""What a bridge has done, as plain numbers: read them at any time, export them as you like.
+
+Per record, counting costs well under a microsecond: plain dicts and lists. Task types come from verified tokens only,
+so only a holder of a key can add labels; their number is bounded all the same. Labels in parentheses are reserved:
+a task type cannot have such a name.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 import msgspec
 
-from kallback.bridge.progress_outcome import Fate
 from kallback.bridge.results.verify import Target
-from kallback.bridge.task_type_stats import Tallies
+from kallback.health.histograms import Histogram
 from kallback.kafka import Record
-from kallback.protocol import Outcome
+from kallback.protocol import Outcome, Token
+
+BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds of the buckets, seconds: from the few milliseconds of an idle bridge to a long outage."""
+MOST_TYPES: Final = 100
+UNVERIFIED: Final = "(unverified)"
+BARE: Final = "(bare)"
+OTHER: Final = "(other)"
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -32,24 +45,95 @@ class Settled(msgspec.Struct, frozen=True):
     since: float = 0.0
 
 
+class ProgressOutcome(StrEnum):
+    """What became of a progress record; labels of a metric."""
+
+    FORWARDED = "forwarded"
+    """Restate has accepted it."""
+    COALESCED = "coalesced"
+    """A newer one of the same task was there before it was its turn."""
+    UNVERIFIED = "unverified"
+    """Nothing proves where it came from."""
+    INVALID = "invalid"
+    """The token is good, the rest is not understood."""
+    LATE = "late"
+    """Its attempt's deadline has passed."""
+    REFUSED = "refused"
+    """Restate refuses it for good."""
+    UNWATCHED = "unwatched"
+    """Restate has no `TaskMonitor`: nobody wants to know."""
+
+
+class TaskTypeStats:
+    """Outcomes and latencies by task type.
+
+    Args:
+        most_types: task types that get a label of their own; the rest share `(other)`.
+
+    Attributes:
+        settled: records by task type, outcome and reason.
+        latencies: seconds from a record's timestamp to the accepted completion, by task type.
+    """
+
+    __slots__ = ("_most_types", "_types", "latencies", "settled")
+
+    def __init__(self, most_types: int = MOST_TYPES) -> None:
+        self._most_types = most_types
+        self._types: set[str] = set()
+        self.settled: dict[tuple[str, Outcome, str | None], int] = {}
+        self.latencies: dict[str, Histogram] = {}
+
+    def settle(self, target: Target | None, outcome: Outcome, reason: str | None) -> None:
+        """A record has its outcome."""
+        key = (target.task_type if type(target) is Token else _label(target), outcome, reason)
+        try:
+            self.settled[key] += 1
+        except KeyError:
+            key = (self._admit(key[0]), outcome, reason)
+            self.settled[key] = self.settled.get(key, 0) + 1
+
+    def accept(self, target: Target, written_ms: int, now: float) -> None:
+        """Restate has taken a completion whose record was written at `written_ms`; clocks that differ give zero."""
+        seconds = now - written_ms / 1000
+        label = target.task_type if type(target) is Token else _label(target)
+        try:
+            histogram = self.latencies[label]
+        except KeyError:
+            histogram = self.latencies.setdefault(self._admit(label), Histogram(BOUNDS))
+        histogram.observe(max(seconds, 0.0))
+
+    def _admit(self, label: str) -> str:
+        if label.startswith("(") or label in self._types:
+            return label
+        if len(self._types) >= self._most_types:
+            return OTHER
+        self._types.add(label)
+        return label
+
+
+def _label(target: Target | None) -> str:
+    """Of what has no task type."""
+    return UNVERIFIED if target is None else BARE
+
+
 @dataclass(slots=True)
 class Stats:
     """Counts since the start.
 
     Attributes:
-        fetched: records taken from Kafka, copies included.
+        fetched: records taken from Kafka, duplicates included.
         attempts: completions handed to the completer, retries included.
         retries: attempts that Restate did not take.
         outcomes: settled records by outcome.
         reasons: settled records by reason; dead letters are these.
         replies: replies by label: `202`, `429`, `timeout`, `unreachable`, ...
         late_replies: the same of handlers to which late results are handed.
-        concurrency: sends that may be under way, now; below the configured number while Restate is crowded.
-        tallies: outcomes by task type, and latencies.
+        concurrency: sends that may be under way, now; below the configured number while Restate is overloaded.
+        by_task_type: outcomes by task type, and latencies.
         dead_letters: dead letters written, by reason.
         progress: progress records by what became of them.
         write_retries: dead letters and outcome records that Kafka did not take at once.
-        away: Restate takes nothing, fetching has stopped, now.
+        unavailable: Restate takes nothing, fetching has stopped, now.
         in_flight: records fetched and not settled, now.
         in_flight_bytes: bytes of their values, now.
     """
@@ -62,11 +146,11 @@ class Stats:
     replies: Counter[str] = field(default_factory=Counter[str])
     late_replies: Counter[str] = field(default_factory=Counter[str])
     concurrency: int = 0
-    tallies: Tallies = field(default_factory=Tallies)
+    by_task_type: TaskTypeStats = field(default_factory=TaskTypeStats)
     dead_letters: Counter[str] = field(default_factory=Counter[str])
-    progress: Counter[Fate] = field(default_factory=Counter[Fate])
+    progress: Counter[ProgressOutcome] = field(default_factory=Counter[ProgressOutcome])
     write_retries: int = 0
-    away: bool = False
+    unavailable: bool = False
     in_flight: int = 0
     in_flight_bytes: int = 0
 

@@ -26,7 +26,7 @@ def capture_logs(name: str = "kallback") -> Generator[list[dict[str, Any]]]:
 
     with capture_logs() as lines:
         ...
-    assert lines[0]["event"] == "the bridge runs"
+    assert lines[0]["event"] == "bridge started"
     """
     logger, collector = logging.getLogger(name), _Collector()
     level = logger.level

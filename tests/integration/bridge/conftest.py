@@ -19,7 +19,7 @@ import pytest
 import restate
 from restate.serde import BytesSerde
 
-from kallback.bridge import Bridge, BridgeOptions, Clocks, Parts, Settled
+from kallback.bridge import Bridge, BridgeOptions, Clocks, Dependencies, Settled
 from kallback.kafka import AiokafkaReader, ConfluentProducer, OutgoingRecord, Position, Record
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, completed_headers, failed_headers, task_id_of
 from kallback.settings import KafkaSettings, KeySettings, RestateSettings, Settings, Topics
@@ -110,8 +110,8 @@ class Live:
 
     def bridge(self, options: BridgeOptions | None = None, *, clocks: Clocks | None = None) -> Bridge:
         """A bridge of this topic, not started."""
-        parts = Parts(clocks=clocks or Clocks())
-        return Bridge(self.settings, options, parts=parts, on_settled=self.settled.append)
+        dependencies = Dependencies(clocks=clocks or Clocks())
+        return Bridge(self.settings, options, dependencies=dependencies, on_settled=self.settled.append)
 
     async def settle(self, count: int, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - eventually's own
         """Wait until so many records have an outcome."""

@@ -117,11 +117,11 @@ async def test_a_bare_failure_rejects(subject: Subject) -> None:
 
 
 async def test_the_first_completion_wins(subject: Subject) -> None:
-    """Copies are accepted, and change nothing."""
+    """Duplicates are accepted, and change nothing."""
     handler = await subject.live.waiting()
     await subject.complete(subject.completion(handler, b'"first"'))
-    copies = [subject.completion(handler, b'"second"') for _ in range(3)]
-    assert await subject.complete(*copies) == [Accepted()] * 3
+    duplicates = [subject.completion(handler, b'"second"') for _ in range(3)]
+    assert await subject.complete(*duplicates) == [Accepted()] * 3
     assert (await handler.envelope())["value"] == "first"
 
 

@@ -57,7 +57,7 @@ async def test_lag_grows_while_restate_is_away(live: Any, bridge_lab: Any) -> No
     bridge = lost.bridge(BridgeOptions(drain_timeout=0.0))
     await live.fill(100)
     async with HealthServer(bridge, 0) as server, bridge:
-        await eventually("Restate to be away", lambda: bridge.stats.away)
+        await eventually("Restate to be away", lambda: bridge.stats.unavailable)
         await live.fill(2000)
 
         async def verdict() -> dict[str, Any] | None:
@@ -68,7 +68,7 @@ async def test_lag_grows_while_restate_is_away(live: Any, bridge_lab: Any) -> No
         said = await eventually("a lag of 2100", verdict, timeout=30)
         live_status, _ = await get(server, "/livez")
     assert (said["restate"], said["reasons"], live_status) == (
-        "away",
-        ["Restate is away: fetching has stopped"],
+        "unavailable",
+        ["Restate is unavailable: fetching is paused"],
         200,
     )

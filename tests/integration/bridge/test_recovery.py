@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from kallback.bridge import Accepted, Bridge, BridgeOptions, Completion, FunctionCompleter, Parts, Reply
+from kallback.bridge import Accepted, Bridge, BridgeOptions, Completion, Dependencies, FunctionCompleter, Reply
 from kallback.kafka import ConsumerOptions
 from kallback.settings import Topics
 from kallback.testing.polling import eventually
@@ -179,9 +179,9 @@ async def test_what_is_in_flight_is_settled_before_a_partition_goes(load: Load) 
         return Accepted()
 
     def bridge() -> Bridge:
-        parts = Parts(completer=lambda _settings, _options: FunctionCompleter(slow))
+        dependencies = Dependencies(completer=lambda _settings, _options: FunctionCompleter(slow))
         options = BridgeOptions(consumer=FIXED, max_in_flight=200)
-        return Bridge(load.live.settings, options, parts=parts, on_settled=load.live.settled.append)
+        return Bridge(load.live.settings, options, dependencies=dependencies, on_settled=load.live.settled.append)
 
     await load.live.fill(8000)
     async with bridge() as first:

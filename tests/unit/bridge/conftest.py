@@ -18,13 +18,13 @@ from kallback.bridge import (
     Clocks,
     Completer,
     Completion,
+    Dependencies,
     FunctionCompleter,
-    Parts,
     Reply,
     Settled,
 )
-from kallback.bridge.progress.decide import News
-from kallback.bridge.progress.monitor_client import Answered, Hearing
+from kallback.bridge.progress.decide import ProgressUpdate
+from kallback.bridge.progress.monitor_client import Answered, SendResult
 from kallback.bridge.results.late_policy import LateResult, ToHandler
 from kallback.kafka import (
     MemoryBroker,
@@ -116,7 +116,7 @@ class World:
     handled: list[tuple[str, LateResult]] = field(default_factory=list[tuple[str, LateResult]])
     handler_reply: Callable[[LateResult], Reply] = lambda _: Accepted()
     wanted: frozenset[ToHandler] = frozenset()
-    watchers: FakeWatchers = field(default_factory=lambda: FakeWatchers())  # noqa: PLW0108 - it is defined below
+    monitor_client: FakeMonitorClient = field(default_factory=lambda: FakeMonitorClient())  # noqa: PLW0108 - it is defined below
     consumers: list[MemoryConsumer] = field(default_factory=list[MemoryConsumer])
 
     def __post_init__(self) -> None:
@@ -161,7 +161,7 @@ class World:
 
     def bridge(self, options: BridgeOptions | None = None, *, batch_limit: int = 1) -> Bridge:
         """A bridge of this world, not started."""
-        parts = Parts(
+        dependencies = Dependencies(
             completer=lambda *_: self.completer or FunctionCompleter(self.complete, batch_limit=batch_limit),
             consumer=self._consumer,
             producer=lambda _: MemoryProducer(self.broker),
@@ -170,12 +170,15 @@ class World:
             handlers=lambda _: _Handlers(self),
             progress_consumer=self._progress_consumer,
             end_offsets=lambda _: MemoryEndOffsets(self.broker),
-            watchers=lambda _: self.watchers,
+            monitor_client=lambda _: self.monitor_client,
             clocks=self.clocks(),
         )
         settings = Settings(keys=KeySettings(keyring=KEYRING, insecure=self.insecure))
         return Bridge(
-            settings, options or BridgeOptions(), parts=parts, on_settled=self.on_settled or self.settled.append
+            settings,
+            options or BridgeOptions(),
+            dependencies=dependencies,
+            on_settled=self.on_settled or self.settled.append,
         )
 
     async def settle(self, count: int) -> list[Settled]:
@@ -205,16 +208,16 @@ class World:
 
 
 @dataclass
-class FakeWatchers:
+class FakeMonitorClient:
     """Restate's services that watch over tasks.
 
     Attributes:
         answer: to whatever comes.
     """
 
-    told: list[News] = field(default_factory=list[News])
+    told: list[ProgressUpdate] = field(default_factory=list[ProgressUpdate])
     reported: list[tuple[str, Marks]] = field(default_factory=list[tuple[str, Marks]])
-    answer: Hearing = Hearing.TAKEN
+    answer: SendResult = SendResult.TAKEN
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -222,9 +225,9 @@ class FakeWatchers:
     async def stop(self) -> None:
         """Nothing to close."""
 
-    def tell(self, news: News, answered: Answered) -> None:
-        """Take news."""
-        self.told.append(news)
+    def tell(self, update: ProgressUpdate, answered: Answered) -> None:
+        """Take update."""
+        self.told.append(update)
         asyncio.get_running_loop().call_soon(answered, self.answer, "as told")
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kallback.bridge import Backoff
-from kallback.bridge.dispatch.circuit_breaker import Breaker, Flow
+from kallback.bridge.dispatch.circuit_breaker import CircuitBreaker, CircuitState
 
 
-def away(backoff: Backoff | None = None) -> Breaker:
+def away(backoff: Backoff | None = None) -> CircuitBreaker:
     """A breaker that has just decided that Restate is away, at time 0."""
-    breaker = Breaker(backoff or Backoff(first=1.0, longest=8.0), away_after=2)
+    breaker = CircuitBreaker(backoff or Backoff(first=1.0, longest=8.0), unavailable_after=2)
     breaker.failed("a", 0.0, 1.0, probe=False)
     breaker.failed("b", 0.0, 1.0, probe=False)
     return breaker
@@ -16,20 +16,20 @@ def away(backoff: Backoff | None = None) -> Breaker:
 
 def test_one_poison_record_is_no_outage() -> None:
     """The same record may fail as often as it likes."""
-    breaker = Breaker(Backoff(), away_after=2)
+    breaker = CircuitBreaker(Backoff(), unavailable_after=2)
     assert not any(breaker.failed("a", 0.0, 0.0, probe=False) for _ in range(100))
-    assert breaker.flow is Flow.FLOWING
+    assert breaker.state is CircuitState.CLOSED
 
 
 def test_different_records_failing_in_a_row_are_an_outage() -> None:
     """The change is told once."""
-    breaker = Breaker(Backoff(), away_after=2)
+    breaker = CircuitBreaker(Backoff(), unavailable_after=2)
     assert [breaker.failed(each, 0.0, 0.0, probe=False) for each in "abc"] == [False, True, False]
 
 
 def test_a_success_in_between_is_no_outage() -> None:
     """The count begins anew."""
-    breaker = Breaker(Backoff(), away_after=2)
+    breaker = CircuitBreaker(Backoff(), unavailable_after=2)
     breaker.failed("a", 0.0, 0.0, probe=False)
     breaker.succeeded()
     assert not breaker.failed("b", 0.0, 0.0, probe=False)
@@ -62,7 +62,7 @@ def test_a_success_ends_the_outage() -> None:
     """It is told once, and the wait begins small the next time."""
     breaker = away()
     assert [breaker.succeeded(), breaker.succeeded()] == [True, False]
-    assert breaker.flow is Flow.FLOWING
+    assert breaker.state is CircuitState.CLOSED
     breaker.failed("a", 0.0, 1.0, probe=False)
     breaker.failed("b", 0.0, 1.0, probe=False)
     assert breaker.until_probe(0.0) == 1.0

@@ -107,7 +107,7 @@ async def test_a_copy_of_an_unusable_one_waits_for_its_dead_letter(world: Any, m
         world.broker.available = True
         world.broker.append(record)
         world.broker.available = False
-        await eventually("the copy", lambda: bridge.stats.fetched == 2)
+        await eventually("the duplicate", lambda: bridge.stats.fetched == 2)
         before = world.settled.copy()
         world.broker.available = True
         await world.settle(2)

@@ -1,5 +1,5 @@
 from kallback.bridge.progress.coalescer import Coalescer
-from kallback.bridge.progress.decide import News
+from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.kafka import Record
 from kallback.protocol import Report, Signal, TaskId
 
@@ -9,8 +9,8 @@ NOW_MS = int(NOW * 1000)
 TASK = TaskId("AAECAwQFBgcICQoL")
 
 
-def _news(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000, task: TaskId = TASK) -> News:
-    return News(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
+def _news(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000, task: TaskId = TASK) -> ProgressUpdate:
+    return ProgressUpdate(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
 
 
 def _record(offset: int) -> Record:
@@ -18,7 +18,7 @@ def _record(offset: int) -> Record:
 
 
 def test_the_first_one_goes_at_once() -> None:
-    """Progress is news the first time."""
+    """Progress is update the first time."""
     coalescer = Coalescer()
     coalescer.add(_news(), _record(0))
     assert [each for _, each in coalescer.due(0.0)] == [_record(0)]

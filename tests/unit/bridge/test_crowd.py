@@ -12,7 +12,7 @@ from kallback.bridge.completers.base import Answered
 from kallback.testing.polling import eventually
 
 QUICK = Backoff(first=0.001, longest=0.01)
-CROWDED = Retry("429", "busy", crowded=True)
+CROWDED = Retry("429", "busy", overloaded=True)
 
 
 async def test_a_crowd_lowers_the_concurrency_and_successes_raise_it(world: Any, mint: Any) -> None:
@@ -47,8 +47,8 @@ async def test_no_more_are_under_way_than_the_crowd_allows(world: Any, mint: Any
     world.reply = lambda _: CROWDED
     world.broker.append(mint.completed())
     async with world.bridge(BridgeOptions(backoff=QUICK, concurrency=16, drain_timeout=0.0)) as bridge:
-        await eventually("the floor", lambda: bridge._dispatcher._pace.limit <= 4, interval=0.001)
-        bridge._dispatcher._pace.limit = 1
+        await eventually("the floor", lambda: bridge._dispatcher._limiter.limit <= 4, interval=0.001)
+        bridge._dispatcher._limiter.limit = 1
         world.posted.clear()
         world.hold.clear()
         for _ in range(10):
@@ -86,7 +86,7 @@ async def test_a_fetch_becomes_one_batch(world: Any, mint: Any) -> None:
 
 
 async def test_a_completer_that_raises_loses_nothing(world: Any, mint: Any) -> None:
-    """A defect is a retry, like any other reply that is no judgement."""
+    """A defect is a retry, like any other reply that is no reply."""
     attempts: list[int] = []
 
     class Raising(FunctionCompleter):

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge import Attach, Deliver, Duplicate, Late, Seen, Trust, Unusable, Unverified, Verdict, decide
+from kallback.bridge import (
+    AttachDuplicate,
+    Deliver,
+    Duplicate,
+    Late,
+    Seen,
+    Trust,
+    UnusableResult,
+    UnverifiedResult,
+    Verdict,
+    decide,
+)
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import Completed, Failed, Keyring
 
@@ -52,8 +63,8 @@ def test_a_copy_of_a_delivered_one_is_a_duplicate(mint: Any) -> None:
 
 
 def test_a_copy_of_one_in_flight_attaches(mint: Any) -> None:
-    """A copy waits for the one before it."""
-    assert isinstance(verdict(mint, mint.completed(), Seen.IN_FLIGHT), Attach)
+    """A duplicate waits for the one before it."""
+    assert isinstance(verdict(mint, mint.completed(), Seen.IN_FLIGHT), AttachDuplicate)
 
 
 def test_late_is_after_deadline_and_grace(mint: Any) -> None:
@@ -70,7 +81,7 @@ def test_without_deadline_nothing_is_late(mint: Any) -> None:
 
 
 def test_a_late_copy_of_a_delivered_one_is_a_duplicate(mint: Any) -> None:
-    """A copy is judged by what became of the first, not by its own time."""
+    """A duplicate is judged by what became of the first, not by its own time."""
     record = mint.completed(mint.sign(mint.token(deadline=10)))
     assert isinstance(verdict(mint, record, Seen.DELIVERED, later=1000), Duplicate)
 
@@ -83,7 +94,7 @@ def test_a_value_that_is_no_json_is_unusable(mint: Any, value: bytes, reason: st
     """The task is failed in its place, with a problem of our own type."""
     found = verdict(mint, mint.completed(value=value))
 
-    assert isinstance(found, Unusable)
+    assert isinstance(found, UnusableResult)
     assert found.reason == reason
     assert isinstance(found.completion.answer, Failed)
     problem = found.completion.answer.problem()
@@ -94,7 +105,7 @@ def test_a_value_that_is_no_json_is_unusable(mint: Any, value: bytes, reason: st
 def test_a_failure_that_is_no_problem_is_unusable(mint: Any) -> None:
     """A failed result must be a problem object."""
     found = verdict(mint, mint.failed(value=b'"no basil"'))
-    assert isinstance(found, Unusable)
+    assert isinstance(found, UnusableResult)
     assert found.reason == "not-a-problem"
 
 
@@ -105,7 +116,7 @@ def test_a_status_that_says_nothing_is_unusable(mint: Any, statuses: list[bytes]
     """Unknown or contradicting statuses behind a good token."""
     headers = (("kallback-token", mint.sign().encode()), *(("kallback-status", status) for status in statuses))
     found = verdict(mint, OutgoingRecord("kallback.results", b"1", None, headers))
-    assert isinstance(found, Unusable)
+    assert isinstance(found, UnusableResult)
     assert found.reason == reason
 
 
@@ -118,7 +129,7 @@ def test_a_late_unusable_one_is_late(mint: Any) -> None:
 def test_without_proof_it_is_unverified(mint: Any) -> None:
     """The reason is the one of verification."""
     found = verdict(mint, OutgoingRecord("kallback.results", b"1"))
-    assert isinstance(found, Unverified)
+    assert isinstance(found, UnverifiedResult)
     assert found.reason == "no-token"
 
 

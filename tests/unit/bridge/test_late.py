@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Rejected, Retry
-from kallback.bridge.results.late_policy import Drop, LatePolicies, ToDeadLetters, ToHandler, read_policies
+from kallback.bridge.results.late_policy import DropLate, LatePolicies, ToDeadLetters, ToHandler, read_policies
 from kallback.protocol import ConfigurationError
 from kallback.testing.polling import eventually
 
@@ -31,7 +31,11 @@ def test_without_a_word_late_results_are_dead_letters() -> None:
 def test_each_task_type_may_have_its_own_policy() -> None:
     """The one without a type is for all others."""
     policies = read_policies(["drop", "a.b=handler:Orphans/take", "c=dead-letter"])
-    assert [policies.of(name) for name in ("a.b", "c", "d")] == [ToHandler("Orphans", "take"), ToDeadLetters(), Drop()]
+    assert [policies.of(name) for name in ("a.b", "c", "d")] == [
+        ToHandler("Orphans", "take"),
+        ToDeadLetters(),
+        DropLate(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_a_policy_that_says_nothing_is_refused_at_the_start(texts: list[str]) ->
 async def test_a_dropped_one_leaves_no_dead_letter(world: Any, mint: Any) -> None:
     """Its outcome is late, and its offset done."""
     world.broker.append(late(mint))
-    async with world.bridge(replace(QUICK, late=LatePolicies(Drop()))):
+    async with world.bridge(replace(QUICK, late=LatePolicies(DropLate()))):
         await world.settle(1)
 
     assert (world.settled[0].outcome, world.settled[0].reason) == ("late", "late-dropped")

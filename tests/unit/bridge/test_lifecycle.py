@@ -119,7 +119,7 @@ async def test_a_second_stop_does_not_drain_again(world: Any, mint: Any) -> None
         await bridge.stop()
         await bridge.stop()
 
-    assert sum(line.get("event") == "the bridge has stopped" for line in lines) == 1
+    assert sum(line.get("event") == "bridge stopped" for line in lines) == 1
 
 
 async def test_what_was_in_flight_at_a_crash_comes_again(world: Any, mint: Any) -> None:
@@ -167,7 +167,7 @@ async def test_the_stop_says_what_was_done(world: Any, mint: Any) -> None:
     with capture_logs() as lines:
         async with world.bridge():
             await world.settle(1)
-    (line,) = [line for line in lines if line["event"] == "the bridge has stopped"]
+    (line,) = [line for line in lines if line["event"] == "bridge stopped"]
     assert (line["settled"], line["delivered"], line["retries"]) == (1, 1, 0)
 
 

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.context import Shared
-from kallback.bridge.progress.consumed_marks import MarkKeeper, marks_of
-from kallback.bridge.progress.monitor_client import Hearing
-from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.progress.consumed_marks import WatermarkReporter, marks_of
+from kallback.bridge.progress.monitor_client import SendResult
+from kallback.kafka import PartitionStatus, GroupStatus, TopicPartition
 from kallback.protocol import KafkaUnavailableError
 
 from .conftest import NOW
@@ -17,21 +17,21 @@ NOW_MS = int(NOW * 1000)
 PARTITION = TopicPartition("kallback.results", 0)
 
 
-def _status(position: int | None) -> GroupStatus:
+def _standing(position: int | None) -> GroupStatus:
     stands = PartitionStatus(position=position, end=9, window_used=0, window=10)
-    return GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={PARTITION: stands})
+    return GroupStatus(joined=True, rebalances=1, polled=0.0, partitions={PARTITION: stands})
 
 
 @pytest.mark.parametrize(("position", "marks"), [(9, {0: 5}), (10, {0: 5}), (8, {}), (None, {})])
 def test_a_mark_needs_the_whole_partition(position: int | None, marks: dict[int, int]) -> None:
     """One record without an outcome, and the time is not claimed."""
-    assert marks_of(PARTITION.topic, {PARTITION: 9}, _status(position), 5) == marks
+    assert marks_of(PARTITION.topic, {PARTITION: 9}, _standing(position), 5) == marks
 
 
 def test_partitions_of_others_are_theirs() -> None:
     """Each bridge speaks for what it owns."""
     other = TopicPartition("kallback.results", 1)
-    assert marks_of(PARTITION.topic, {PARTITION: 9, other: 0}, _status(9), 5) == {0: 5}
+    assert marks_of(PARTITION.topic, {PARTITION: 9, other: 0}, _standing(9), 5) == {0: 5}
 
 
 def test_no_consumer_no_marks() -> None:
@@ -44,7 +44,7 @@ async def test_marks_are_reported_with_all_partitions(world: Any) -> None:
     keeper = _keeper_of(world, {PARTITION: 9, TopicPartition("kallback.results", 1): 0})
     world.monotonic = 100.0
     await keeper.look()
-    ((topic, marks),) = world.watchers.reported
+    ((topic, marks),) = world.monitor_client.reported
     assert (topic, marks.partitions, marks.marks) == ("kallback.results", 2, {0: NOW_MS})
 
 
@@ -54,7 +54,7 @@ async def test_nothing_is_claimed_right_after_a_silence_of_kafka(world: Any) -> 
     await keeper.start()
     world.monotonic = 4.9
     await keeper.look()
-    assert world.watchers.reported == []
+    assert world.monitor_client.reported == []
     await keeper.stop()
 
 
@@ -67,13 +67,13 @@ async def test_kafka_that_does_not_answer_is_no_mark(world: Any) -> None:
 
 async def test_without_a_watcher_it_asks_less_often(world: Any) -> None:
     """A Restate without the service costs one question in half a minute."""
-    world.watchers.answer = Hearing.MISSING
+    world.monitor_client.answer = SendResult.MISSING
     keeper = _keeper_of(world, {PARTITION: 9})
     world.monotonic = 100.0
     await keeper.look()
     await asyncio.sleep(0)
     await keeper.look()
-    assert len(world.watchers.reported) == 1
+    assert len(world.monitor_client.reported) == 1
 
 
 class _Ends:
@@ -89,6 +89,6 @@ class _Ends:
         pass
 
 
-def _keeper_of(world: Any, ends: dict[TopicPartition, int] | None) -> MarkKeeper:
-    shared = Shared(world.bridge().options, world.clocks())
-    return MarkKeeper({"kallback.results": lambda: _status(9)}, _Ends(ends), world.watchers, shared)
+def _keeper_of(world: Any, ends: dict[TopicPartition, int] | None) -> WatermarkReporter:
+    shared = BridgeContext(world.bridge().options, world.clocks())
+    return WatermarkReporter({"kallback.results": lambda: _standing(9)}, _Ends(ends), world.monitor_client, shared)

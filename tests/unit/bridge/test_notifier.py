@@ -178,7 +178,7 @@ async def test_a_batch_that_times_out_goes_in_smaller_company(service: Service) 
     service.answer = refuses(b'"bad"', 0)
     batch = [service.item() for _ in range(40)]
     batch[20] = service.item(b'"bad"')
-    assert all(isinstance(reply, Retry) and reply.crowded for reply in await service.complete(*batch))
+    assert all(isinstance(reply, Retry) and reply.overloaded for reply in await service.complete(*batch))
 
     for _ in range(20):
         replies = await service.complete(*batch)

@@ -104,8 +104,8 @@ async def test_an_outage_is_two_log_lines(world: Any, mint: Any) -> None:
             await world.settle(200)
 
     events = [line["event"] for line in lines]
-    assert sum("Restate is away" in event for event in events) == 1
-    assert sum("Restate is back" in event for event in events) == 1
+    assert sum("Restate unavailable" in event for event in events) == 1
+    assert sum("Restate available again" in event for event in events) == 1
     assert len(events) < 10
 
 

@@ -19,16 +19,16 @@ from kallback.bridge import (
     Reply,
     Retry,
 )
-from kallback.bridge.context import Shared
-from kallback.bridge.in_flight.deliveries import Arrival, Patience, Setback
-from kallback.bridge.in_flight.limits import Room
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.in_flight.deliveries import FailureKind, FetchedRecord, RetryBudget
+from kallback.bridge.in_flight.limits import InFlightLimit
 from kallback.bridge.in_flight.parking import Parking
 from kallback.kafka import ConsumerOptions, OutgoingRecord, Record, TopicPartition
 from kallback.protocol import Completed
 from kallback.testing.polling import eventually
 
 QUICK = Backoff(first=0.001, longest=0.002)
-OPTIONS = BridgeOptions(backoff=QUICK, away_after=50)
+OPTIONS = BridgeOptions(backoff=QUICK, unavailable_after=50)
 
 
 class Bench:
@@ -36,42 +36,42 @@ class Bench:
 
     def __init__(self, **options: Any) -> None:
         self.now = 0.0
-        shared = Shared(BridgeOptions(**options), Clocks(monotonic=lambda: self.now))
-        self.room = Room(shared)
+        shared = BridgeContext(BridgeOptions(**options), Clocks(monotonic=lambda: self.now))
+        self.room = InFlightLimit(shared)
         self.parking = Parking(self.room, shared)
-        self.patience = Patience()
-        self.arrival = self.enter(0)
+        self.patience = RetryBudget()
+        self.fetched = self.acquire(0)
 
-    def enter(self, offset: int) -> Arrival:
+    def acquire(self, offset: int) -> FetchedRecord:
         """A record in flight."""
-        arrival = Arrival(Record("t", 0, offset, 0, None, b"", ()), None)  # type: ignore[arg-type] # nobody is told
-        self.room.enter(arrival)
-        return arrival
+        fetched = FetchedRecord(Record("t", 0, offset, 0, None, b"", ()), None)  # type: ignore[arg-type] # nobody is told
+        self.room.acquire(fetched)
+        return fetched
 
-    def fail(self, *, at: float, accepted: int = 0) -> Setback:
+    def fail(self, *, at: float, accepted: int = 0) -> FailureKind:
         """The record fails once more, after others were accepted."""
         for _ in range(accepted):
             self.parking.accepted()
         self.now = at
-        return self.parking.failed(self.patience, self.arrival, "500")
+        return self.parking.failed(self.patience, self.fetched, "500")
 
 
 def test_age_alone_parks_nothing() -> None:
     """A day's outage is no fault of the record."""
     bench = Bench()
-    assert {bench.fail(at=float(hour) * 3600) for hour in range(24)} == {Setback.FRESH}
+    assert {bench.fail(at=float(hour) * 3600) for hour in range(24)} == {FailureKind.UNKNOWN}
 
 
 def test_the_first_failure_says_nothing_of_the_record() -> None:
     """Others were accepted before it, and then Restate may have died."""
-    assert Bench().fail(at=0.0, accepted=5) is Setback.FRESH
+    assert Bench().fail(at=0.0, accepted=5) is FailureKind.UNKNOWN
 
 
 def test_a_record_that_others_overtake_for_long_is_given_up() -> None:
     """After fifteen minutes of it."""
     bench = Bench()
     found = [bench.fail(at=minute * 60.0, accepted=1) for minute in range(16)]
-    assert found == [Setback.FRESH, *[Setback.OWN] * 14, Setback.GIVEN_UP]
+    assert found == [FailureKind.UNKNOWN, *[FailureKind.RECORD] * 14, FailureKind.EXHAUSTED]
 
 
 def test_only_the_time_counts_in_which_others_got_through() -> None:
@@ -80,7 +80,10 @@ def test_only_the_time_counts_in_which_others_got_through() -> None:
     bench.fail(at=0.0)
     bench.fail(at=600.0, accepted=1)
     bench.fail(at=4200.0)
-    assert (bench.fail(at=4499.0, accepted=1), bench.fail(at=4501.0, accepted=1)) == (Setback.OWN, Setback.GIVEN_UP)
+    assert (bench.fail(at=4499.0, accepted=1), bench.fail(at=4501.0, accepted=1)) == (
+        FailureKind.RECORD,
+        FailureKind.EXHAUSTED,
+    )
 
 
 def test_where_its_partition_waits_for_it_a_minute_suffices() -> None:
@@ -88,15 +91,15 @@ def test_where_its_partition_waits_for_it_a_minute_suffices() -> None:
     bench = Bench(consumer=ConsumerOptions(window=100))
     bench.fail(at=0.0)
     roomy = bench.fail(at=61.0, accepted=1)
-    bench.enter(80)
-    assert (roomy, bench.fail(at=62.0, accepted=1)) == (Setback.OWN, Setback.GIVEN_UP)
+    bench.acquire(80)
+    assert (roomy, bench.fail(at=62.0, accepted=1)) == (FailureKind.RECORD, FailureKind.EXHAUSTED)
 
 
 def test_never_means_never() -> None:
     """Who wants to wait for a repair may."""
     bench = Bench(park_after=None)
     bench.fail(at=0.0)
-    assert bench.fail(at=1e9, accepted=1) is Setback.OWN
+    assert bench.fail(at=1e9, accepted=1) is FailureKind.RECORD
 
 
 def poisoned(world: Any, poison: set[str], reply: Reply) -> None:
@@ -209,18 +212,18 @@ async def test_a_partition_of_poison_does_not_stop_the_other_one(
 
     def answer(completion: Completion) -> Reply:
         bad = completion.answer == Completed(b'"poison"')
-        return Retry("500", "poison", crowded=True) if bad else Accepted()
+        return Retry("500", "poison", overloaded=True) if bad else Accepted()
 
     world.reply = answer
     bad, good = keys_of_two_partitions(world)
     for each in poison:
         world.broker.append(replace_key(each, bad))
     options = replace(
-        OPTIONS, away_after=5, max_in_flight=200, partition_in_flight=100, concurrency=8, drain_timeout=0.0
+        OPTIONS, unavailable_after=5, max_in_flight=200, partition_in_flight=100, concurrency=8, drain_timeout=0.0
     )
     async with world.bridge(options) as bridge:
         await eventually("a partition full of poison", lambda: bridge.stats.in_flight >= 100, interval=0.002)
-        await eventually("a shut valve", lambda: bridge.stats.away and not bridge._room._open.is_set())
+        await eventually("a shut valve", lambda: bridge.stats.unavailable and not bridge._in_flight._open.is_set())
         seen = bridge.stats.retries
         await eventually("vain probes", lambda: bridge.stats.retries > seen + 50, interval=0.002)
         world.monotonic += 30.0
@@ -263,12 +266,12 @@ async def test_records_in_trouble_of_their_own_are_no_outage(world: Any, mint: A
     for text in poison:
         world.broker.append(mint.completed(text))
     away: list[int] = []
-    slow = replace(OPTIONS, away_after=40, backoff=Backoff(first=0.05, longest=0.05), drain_timeout=0.0)
+    slow = replace(OPTIONS, unavailable_after=40, backoff=Backoff(first=0.05, longest=0.05), drain_timeout=0.0)
     async with world.bridge(slow) as bridge:
         await eventually("a failure of each", lambda: bridge.stats.retries >= 30, interval=0.002)
         world.broker.append(mint.completed())
         await world.settle(1)
-        bridge._dispatcher._breaker._away_after = 5
+        bridge._dispatcher._breaker._unavailable_after = 5
         bridge._dispatcher._listener = replace(bridge._dispatcher._listener, away=lambda: away.append(1))
         await eventually("another failure of each", lambda: bridge.stats.retries >= 60, interval=0.002)
 

@@ -93,9 +93,9 @@ def test_not_ready_without_a_consumer(fake: Fake) -> None:
 
 def test_not_ready_while_restate_is_away(fake: Fake) -> None:
     """Results wait in Kafka."""
-    fake.stats.away = True
+    fake.stats.unavailable = True
     verdict = readiness(fake)
-    assert (verdict.restate, len(verdict.reasons)) == ("away", 1)
+    assert (verdict.restate, len(verdict.reasons)) == ("unavailable", 1)
 
 
 def test_one_unknown_lag_makes_the_sum_unknown(fake: Fake) -> None:

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.bridge.progress.decide import News, judge
-from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.progress.decide import ProgressUpdate, judge
 from kallback.bridge.results.verify import Trust
+from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import OutgoingRecord, Record
 from kallback.protocol import Report, Signal, TaskId, progress_headers
 
@@ -19,44 +19,44 @@ def _heartbeat(mint: Mint, text: str | None = None, value: bytes = b"", every_ms
     return OutgoingRecord("kallback.progress", value, b"key", headers)
 
 
-def _news(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000, task: TaskId = TASK) -> News:
-    return News(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
+def _news(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000, task: TaskId = TASK) -> ProgressUpdate:
+    return ProgressUpdate(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
 
 
-def _verdict(mint: Mint, outgoing: OutgoingRecord) -> News | Fate:
+def _verdict(mint: Mint, outgoing: OutgoingRecord) -> ProgressUpdate | ProgressOutcome:
     return judge(mint.received(outgoing), TRUST, now_ms=NOW_MS, grace_ms=30_000)
 
 
 def test_a_heartbeat_is_news(mint: Mint) -> None:
     """A signed one says which task it is about, and what the worker wrote."""
     found = _verdict(mint, _heartbeat(mint, value=b'{"done":3}'))
-    assert isinstance(found, News)
+    assert isinstance(found, ProgressUpdate)
     assert (found.report.details, found.seen_ms, found.attempt) == (b'{"done":3}', NOW_MS, 1)
 
 
 def test_a_forged_one_is_unverified(mint: Mint) -> None:
     """One changed letter, and nobody believes it."""
     text = mint.sign()
-    assert _verdict(mint, _heartbeat(mint, text[:-1] + ("A" if text[-1] != "A" else "B"))) is Fate.UNVERIFIED
+    assert _verdict(mint, _heartbeat(mint, text[:-1] + ("A" if text[-1] != "A" else "B"))) is ProgressOutcome.UNVERIFIED
 
 
 def test_one_after_the_deadline_is_late(mint: Mint) -> None:
     """The handler's own timer has decided."""
-    assert _verdict(mint, _heartbeat(mint, mint.sign(mint.token(deadline=-31)))) is Fate.LATE
+    assert _verdict(mint, _heartbeat(mint, mint.sign(mint.token(deadline=-31)))) is ProgressOutcome.LATE
 
 
 def test_details_that_are_no_json_are_invalid(mint: Mint) -> None:
     """They would stand in Restate's state."""
-    assert _verdict(mint, _heartbeat(mint, value=b"{")) is Fate.INVALID
+    assert _verdict(mint, _heartbeat(mint, value=b"{")) is ProgressOutcome.INVALID
 
 
 @given(st.lists(st.tuples(st.sampled_from(["kallback-token", "kallback-signal", "kallback-at"]), st.binary())))
 def test_nothing_of_it_raises(headers: list[tuple[str, bytes]]) -> None:
     """Everything from Kafka is hostile."""
     hostile = Record("kallback.progress", 0, 0, 0, None, b"\xff", tuple(headers))
-    assert judge(hostile, TRUST, now_ms=0, grace_ms=0) is Fate.UNVERIFIED
+    assert judge(hostile, TRUST, now_ms=0, grace_ms=0) is ProgressOutcome.UNVERIFIED
 
 
 def test_the_token_is_not_shown() -> None:
-    """News are logged."""
+    """ProgressUpdate are logged."""
     assert "secret" not in repr(_news())

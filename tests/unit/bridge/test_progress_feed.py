@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.progress.monitor_client import Hearing
-from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.progress.monitor_client import SendResult
+from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import Signal, progress_headers
 from kallback.testing.polling import eventually
@@ -22,36 +22,47 @@ async def test_a_heartbeat_is_told_and_done(world: Any, mint: Mint) -> None:
     """From the progress topic to the task's monitor; then its offset need not come again."""
     async with world.bridge() as bridge:
         world.broker.append(_heartbeat(mint, value=b"7"))
-        await eventually("the heartbeat", lambda: world.watchers.told, timeout=5, interval=0.002)
-        await eventually("its fate", lambda: bridge.stats.progress[Fate.FORWARDED] == 1, timeout=5, interval=0.002)
-    assert world.watchers.told[0].report.details == b"7"
+        await eventually("the heartbeat", lambda: world.monitor_client.told, timeout=5, interval=0.002)
+        await eventually(
+            "its outcome", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] == 1, timeout=5, interval=0.002
+        )
+    assert world.monitor_client.told[0].report.details == b"7"
     assert world.broker.committed("kallback.results.bridge.progress", "kallback.progress") == {0: 1}
 
 
-@pytest.mark.parametrize(("answer", "fate"), [(Hearing.MISSING, Fate.UNWATCHED), (Hearing.REFUSED, Fate.REFUSED)])
-async def test_what_nobody_wants_is_dropped(world: Any, mint: Mint, answer: Hearing, fate: Fate) -> None:
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(SendResult.MISSING, ProgressOutcome.UNWATCHED), (SendResult.REFUSED, ProgressOutcome.REFUSED)],
+)
+async def test_what_nobody_wants_is_dropped(
+    world: Any, mint: Mint, answer: SendResult, outcome: ProgressOutcome
+) -> None:
     """Progress is best effort: it never stops its partition."""
-    world.watchers.answer = answer
+    world.monitor_client.answer = answer
     async with world.bridge() as bridge:
         world.broker.append(_heartbeat(mint))
-        await eventually(f"{fate}", lambda: bridge.stats.progress[fate] == 1, timeout=5, interval=0.002)
+        await eventually(f"{outcome}", lambda: bridge.stats.progress[outcome] == 1, timeout=5, interval=0.002)
 
 
 async def test_it_is_told_again_until_restate_has_it(world: Any, mint: Mint) -> None:
     """Restate is away for a while: the heartbeat is not done, and arrives later."""
-    world.watchers.answer = Hearing.FAILED
+    world.monitor_client.answer = SendResult.FAILED
     async with world.bridge() as bridge:
         world.broker.append(_heartbeat(mint))
-        await eventually("the first try", lambda: world.watchers.told, timeout=5, interval=0.002)
+        await eventually("the first try", lambda: world.monitor_client.told, timeout=5, interval=0.002)
         assert bridge.stats.progress.total() == 0
-        world.watchers.answer = Hearing.TAKEN
+        world.monitor_client.answer = SendResult.TAKEN
         world.monotonic += 10
-        await eventually("the second", lambda: bridge.stats.progress[Fate.FORWARDED], timeout=5, interval=0.002)
+        await eventually(
+            "the second", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED], timeout=5, interval=0.002
+        )
 
 
 async def test_forged_progress_is_dropped(world: Any, mint: Mint) -> None:
     """No monitor hears of it."""
     async with world.bridge() as bridge:
         world.broker.append(_heartbeat(mint, "kb1:nonsense"))
-        await eventually("its fate", lambda: bridge.stats.progress[Fate.UNVERIFIED], timeout=5, interval=0.002)
-    assert world.watchers.told == []
+        await eventually(
+            "its outcome", lambda: bridge.stats.progress[ProgressOutcome.UNVERIFIED], timeout=5, interval=0.002
+        )
+    assert world.monitor_client.told == []

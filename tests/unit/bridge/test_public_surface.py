@@ -5,10 +5,10 @@ from __future__ import annotations
 import kallback.bridge
 
 SURFACE = """
-Accepted Attach Backlog Backoff Bridge BridgeOptions Clocks Completer CompleterName Completion Deliver Duplicate
-FunctionCompleter HealthServer IngressCompleter Late Misconfigured NotifierCompleter Parts Phase Rejected Reply
-Retry Seen Settled Stats Target TooLarge Tracing Trust Unusable Unverified Verdict Verified complete decide
-otlp_tracing read_reply verify
+Accepted AttachDuplicate Backlog Backoff Bridge BridgeOptions Clocks Completer CompleterName Completion Deliver
+Dependencies Duplicate FunctionCompleter HealthServer IngressCompleter Late Misconfigured NotifierCompleter
+Phase Rejected Reply Retry Seen Settled Stats Target TooLarge Tracing Trust UnusableResult UnverifiedResult Verdict Verified
+complete decide otlp_tracing read_reply verify
 """
 
 

@@ -36,8 +36,8 @@ async def test_a_thousand_good_records(world: Any, mint: Any, capsys: pytest.Cap
     """A start, an end, nothing in between."""
     lines = await lines_of(world, [mint.completed() for _ in range(1000)], capsys)
     assert [line["event"] for line in lines if line["logger"] == "kallback.bridge"] == [
-        "the bridge runs",
-        "the bridge has stopped",
+        "bridge started",
+        "bridge stopped",
     ]
     assert len(lines) < 10
 

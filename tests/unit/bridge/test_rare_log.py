@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from kallback.bridge.log_throttle import RareLog
+from kallback.bridge.log_throttle import LogThrottle
 from kallback.testing.log_capture import capture_logs
 
 
 def test_one_line_per_kind_and_interval() -> None:
     """What is left out is counted on the next line."""
     now = 0.0
-    log = RareLog(lambda: now, interval=10)
+    log = LogThrottle(lambda: now, interval=10)
     with capture_logs() as lines:
         for _ in range(5):
             log.warning("oops", kind="a")

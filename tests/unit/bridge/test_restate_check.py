@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.log_throttle import RareLog
+from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.restate.compatibility import RestateCheck
 from kallback.protocol import UnsupportedServerError
 from kallback.settings import RestateSettings
@@ -17,7 +17,7 @@ from kallback.testing.log_capture import capture_logs
 async def look(settings: RestateSettings) -> list[Any]:
     """Look, and return the log lines."""
     with capture_logs() as lines:
-        await RestateCheck(settings, RareLog(lambda: 0.0)).look()
+        await RestateCheck(settings, LogThrottle(lambda: 0.0)).look()
     return lines
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 
 from kallback.bridge import BridgeOptions, Clocks
-from kallback.bridge.context import Shared
-from kallback.bridge.in_flight.deliveries import Arrival
-from kallback.bridge.in_flight.limits import Room
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.in_flight.deliveries import FetchedRecord
+from kallback.bridge.in_flight.limits import InFlightLimit
 from kallback.kafka import ConsumerOptions, Record
 
 
-def room(**options: int) -> Room:
+def room(**options: int) -> InFlightLimit:
     """A room with these bounds."""
-    return Room(Shared(BridgeOptions(**options)))  # type: ignore[arg-type] # counts only
+    return InFlightLimit(BridgeContext(BridgeOptions(**options)))  # type: ignore[arg-type] # counts only
 
 
-def arrival(size: int = 0, *, partition: int = 0, offset: int = 0, since: float = 0.0) -> Arrival:
+def fetched(size: int = 0, *, partition: int = 0, offset: int = 0, since: float = 0.0) -> FetchedRecord:
     """A record of so many bytes."""
     record = Record("t", partition, offset, 0, None, b"x" * size, ())
-    return Arrival(record, None, since)  # type: ignore[arg-type] # no consumer is called
+    return FetchedRecord(record, None, since)  # type: ignore[arg-type] # no consumer is called
 
 
-async def is_open(subject: Room) -> bool:
+async def is_open(subject: InFlightLimit) -> bool:
     """Whether one could come in now."""
     waiting = asyncio.ensure_future(subject.wait())
     await asyncio.sleep(0)
@@ -33,11 +33,11 @@ async def is_open(subject: Room) -> bool:
 async def test_full_of_records() -> None:
     """Full at the bound, open again at three quarters."""
     subject = room(max_in_flight=4)
-    inside = [arrival() for _ in range(4)]
+    inside = [fetched() for _ in range(4)]
     for each in inside:
-        subject.enter(each)
+        subject.acquire(each)
     full = await is_open(subject)
-    subject.leave(inside[0])
+    subject.release(inside[0])
 
     assert (full, await is_open(subject)) == (False, True)
 
@@ -45,10 +45,10 @@ async def test_full_of_records() -> None:
 async def test_full_of_bytes() -> None:
     """A few large values fill it too."""
     subject = room(max_in_flight_bytes=100)
-    large = arrival(100)
-    subject.enter(large)
+    large = fetched(100)
+    subject.acquire(large)
     full = await is_open(subject)
-    subject.leave(large)
+    subject.release(large)
 
     assert (full, await is_open(subject)) == (False, True)
 
@@ -58,7 +58,7 @@ async def test_it_says_how_many_may_come_in() -> None:
     subject = room(max_in_flight=10, fetch_limit=8)
     first = await subject.wait()
     for _ in range(7):
-        subject.enter(arrival())
+        subject.acquire(fetched())
     assert (first, await subject.wait()) == (8, 3)
 
 
@@ -66,10 +66,10 @@ async def test_narrowed_it_lets_in_what_senders_can_probe_with() -> None:
     """While Restate is away, next to nothing more is fetched."""
     subject = room(max_in_flight=1000, concurrency=4)
     for _ in range(4):
-        subject.enter(arrival())
-    subject.narrow()
+        subject.acquire(fetched())
+    subject.throttle()
     narrow = await is_open(subject)
-    subject.widen()
+    subject.restore()
 
     assert (narrow, await is_open(subject)) == (False, True)
 
@@ -77,37 +77,37 @@ async def test_narrowed_it_lets_in_what_senders_can_probe_with() -> None:
 async def test_vain_probes_let_in_one_more_each() -> None:
     """After some seconds of them; else nothing healthy could ever be tried."""
     now = 0.0
-    subject = Room(Shared(BridgeOptions(), Clocks(monotonic=lambda: now)))
+    subject = InFlightLimit(BridgeContext(BridgeOptions(), Clocks(monotonic=lambda: now)))
     for _ in range(100):
-        subject.enter(arrival())
-    subject.narrow()
-    subject.trickle()
+        subject.acquire(fetched())
+    subject.throttle()
+    subject.allow_probe()
     before = await is_open(subject)
     now = 30.0
-    subject.trickle()
+    subject.allow_probe()
 
     assert (before, await is_open(subject)) == (False, True)
 
 
 async def test_a_partition_is_crowded_by_records_or_by_offsets() -> None:
     """The room of one partition, or its commit window, is used up to three quarters."""
-    subject = Room(Shared(BridgeOptions(partition_in_flight=4, consumer=ConsumerOptions(window=100))))
-    full, far, roomy = arrival(partition=0), arrival(partition=1), arrival(partition=2)
-    for each in (full, arrival(), arrival(), far, arrival(partition=1, offset=75), roomy):
-        subject.enter(each)
+    subject = InFlightLimit(BridgeContext(BridgeOptions(partition_in_flight=4, consumer=ConsumerOptions(window=100))))
+    full, far, roomy = fetched(partition=0), fetched(partition=1), fetched(partition=2)
+    for each in (full, fetched(), fetched(), far, fetched(partition=1, offset=75), roomy):
+        subject.acquire(each)
 
-    assert [subject.crowded(each) for each in (full, far, roomy)] == [True, True, False]
+    assert [subject.overloaded(each) for each in (full, far, roomy)] == [True, True, False]
 
 
 async def test_the_backlog_says_what_is_stuck() -> None:
     """How old the oldest record is, how many are older than they should be, and where they are."""
-    shared = Shared(BridgeOptions(stuck_after=30.0), Clocks(monotonic=lambda: 100.0))
-    subject = Room(shared)
-    old = [arrival(since=10.0), arrival(since=70.0, partition=1)]
-    for each in (*old, arrival(since=71.0)):
-        subject.enter(each)
+    shared = BridgeContext(BridgeOptions(stuck_after=30.0), Clocks(monotonic=lambda: 100.0))
+    subject = InFlightLimit(shared)
+    old = [fetched(since=10.0), fetched(since=70.0, partition=1)]
+    for each in (*old, fetched(since=71.0)):
+        subject.acquire(each)
     before = subject.backlog()
-    subject.leave(old[0])
+    subject.release(old[0])
 
     assert (before.oldest_age, before.stuck, before.by_partition) == (90.0, 2, {0: 2, 1: 1})
     assert subject.backlog().oldest_age == 30.0
@@ -116,10 +116,10 @@ async def test_the_backlog_says_what_is_stuck() -> None:
 async def test_emptied_waits_for_the_last_one() -> None:
     """A drain ends when nothing is in flight."""
     subject = room()
-    last = arrival()
-    subject.enter(last)
-    waiting = asyncio.ensure_future(subject.emptied())
+    last = fetched()
+    subject.acquire(last)
+    waiting = asyncio.ensure_future(subject.drained())
     await asyncio.sleep(0)
     assert not waiting.done()
-    subject.leave(last)
+    subject.release(last)
     await asyncio.wait_for(waiting, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.task_type_stats import BARE, BOUNDS, OTHER, UNVERIFIED, Tallies
+from kallback.bridge.stats import BARE, BOUNDS, OTHER, UNVERIFIED, TaskTypeStats
 from kallback.protocol import Attempt, BareAwakeable, Outcome, Token, task_id_of
 
 
@@ -17,29 +17,29 @@ def token(mint: Any, task_type: str) -> Token:
 
 def test_records_are_counted_by_type_outcome_and_reason(mint: Any) -> None:
     """Who sent what, and what became of it."""
-    tallies = Tallies()
+    by_task_type = TaskTypeStats()
     for _ in range(3):
-        tallies.settle(token(mint, "a"), Outcome.DELIVERED, None)
-    tallies.settle(token(mint, "a"), Outcome.UNUSABLE, "not-json")
-    assert tallies.settled == {("a", Outcome.DELIVERED, None): 3, ("a", Outcome.UNUSABLE, "not-json"): 1}
+        by_task_type.settle(token(mint, "a"), Outcome.DELIVERED, None)
+    by_task_type.settle(token(mint, "a"), Outcome.UNUSABLE, "not-json")
+    assert by_task_type.settled == {("a", Outcome.DELIVERED, None): 3, ("a", Outcome.UNUSABLE, "not-json"): 1}
 
 
 def test_records_without_a_task_type(mint: Any) -> None:
     """Their labels cannot be taken for a task type's name."""
-    tallies = Tallies()
-    tallies.settle(None, Outcome.UNVERIFIED, "no-token")
-    tallies.settle(BareAwakeable(mint.token().awakeable_id), Outcome.DELIVERED, None)
-    assert {label for label, *_ in tallies.settled} == {UNVERIFIED, BARE}
+    by_task_type = TaskTypeStats()
+    by_task_type.settle(None, Outcome.UNVERIFIED, "no-token")
+    by_task_type.settle(BareAwakeable(mint.token().awakeable_id), Outcome.DELIVERED, None)
+    assert {label for label, *_ in by_task_type.settled} == {UNVERIFIED, BARE}
 
 
 def test_labels_are_bounded(mint: Any) -> None:
     """Task types beyond the bound share one label, in counts and latencies; known ones keep theirs."""
-    tallies = Tallies(most_types=2)
+    by_task_type = TaskTypeStats(most_types=2)
     for name in "abcdea":
-        tallies.settle(token(mint, name), Outcome.DELIVERED, None)
-        tallies.accept(token(mint, name), 1000, 1.0)
-    assert {label: count for (label, *_), count in tallies.settled.items()} == {"a": 2, "b": 1, OTHER: 3}
-    assert {label: sum(it.counts) for label, it in tallies.latencies.items()} == {"a": 2, "b": 1, OTHER: 3}
+        by_task_type.settle(token(mint, name), Outcome.DELIVERED, None)
+        by_task_type.accept(token(mint, name), 1000, 1.0)
+    assert {label: count for (label, *_), count in by_task_type.settled.items()} == {"a": 2, "b": 1, OTHER: 3}
+    assert {label: sum(it.counts) for label, it in by_task_type.latencies.items()} == {"a": 2, "b": 1, OTHER: 3}
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_labels_are_bounded(mint: Any) -> None:
 )
 def test_a_latency_lies_in_the_bucket_of_its_upper_bound(mint: Any, seconds: float, bucket: int) -> None:
     """Bounds belong to the bucket below; clocks that differ give zero; there is a last bucket without a bound."""
-    tallies = Tallies()
-    tallies.accept(token(mint, "a"), 1_000_000, 1000.0 + seconds)
-    histogram = tallies.latencies["a"]
+    by_task_type = TaskTypeStats()
+    by_task_type.accept(token(mint, "a"), 1_000_000, 1000.0 + seconds)
+    histogram = by_task_type.latencies["a"]
     assert [number for number, count in enumerate(histogram.counts) if count] == [bucket]
     assert histogram.total == pytest.approx(max(seconds, 0.0))

@@ -2,7 +2,7 @@
 
 A verified token's answer travels as a *resolved* envelope, failures too, because HTTP reject keeps a text only. A bare
 awakeable gets the value itself, or is rejected with the failure's text. Bodies are put together here, right before
-they are sent, so that a queued completion holds no second copy of its value.
+they are sent, so that a queued completion holds no second duplicate of its value.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class IngressCompleter:
 def failed_reply(error: RestateUnavailableError | ConfigurationError) -> Retry | Misconfigured:
     """What it means for a completion that no answer came."""
     if isinstance(error, HttpTimeoutError):
-        return Retry("timeout", str(error), crowded=True)
+        return Retry("timeout", str(error), overloaded=True)
     if isinstance(error, RestateUnavailableError):
         return Retry("unreachable", str(error))
     return Misconfigured("certificate", str(error))

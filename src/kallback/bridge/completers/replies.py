@@ -39,14 +39,14 @@ class Retry(msgspec.Struct, frozen=True):
         label: what happened in one word, fit for a metric: `503`, `timeout`, `unreachable`.
         detail: a sentence for the log.
         after: seconds that the other side asks to wait.
-        crowded: fewer at one time may help.
+        overloaded: fewer at one time may help.
         shared: it went for a whole batch, and may be about any other of it: no reason to give this one up.
     """
 
     label: str
     detail: str
     after: float | None = None
-    crowded: bool = False
+    overloaded: bool = False
     shared: bool = False
 
 
@@ -96,7 +96,7 @@ def read_reply(status: int, *, body: bytes, retry_after: str | None, url: str) -
         return TAKEN
     said = _excerpt(body)
     if status in PASSING or status in _SERVER_ERRORS:
-        return Retry(str(status), f"{url} answers {status}{said}", _seconds(retry_after), crowded=True)
+        return Retry(str(status), f"{url} answers {status}{said}", _seconds(retry_after), overloaded=True)
     if status == TOO_LARGE:
         return TooLarge(f"{url} answers 413: larger than it takes{said}")
     if status == REJECTED and (message := _refusal(body)) is not None:

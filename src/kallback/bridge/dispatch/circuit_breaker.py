@@ -12,35 +12,35 @@ from enum import Enum, auto
 from kallback.bridge.options import Backoff
 
 
-class Flow(Enum):
+class CircuitState(Enum):
     """How things stand."""
 
-    FLOWING = auto()
-    AWAY = auto()
+    CLOSED = auto()
+    OPEN = auto()
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts replies.
 
     Args:
         backoff: waits between probes.
-        away_after: so many different records failing in a row mean away.
+        unavailable_after: so many different records failing in a row mean away.
     """
 
-    __slots__ = ("_away_after", "_backoff", "_failing", "_failures", "_probe_at", "_probing", "flow")
+    __slots__ = ("_backoff", "_failing", "_failures", "_probe_at", "_probing", "_unavailable_after", "state")
 
-    def __init__(self, backoff: Backoff, away_after: int) -> None:
+    def __init__(self, backoff: Backoff, unavailable_after: int) -> None:
         self._backoff = backoff
-        self._away_after = away_after
+        self._unavailable_after = unavailable_after
         self._failing: set[str] = set()
         self._failures = 0
         self._probe_at = 0.0
         self._probing = False
-        self.flow = Flow.FLOWING
+        self.state = CircuitState.CLOSED
 
     def admits(self, now: float) -> bool:
         """Whether something may be sent now; while away, a yes is given once and makes it the probe."""
-        if self.flow is Flow.FLOWING:
+        if self.state is CircuitState.CLOSED:
             return True
         if self._probing or now < self._probe_at:
             return False
@@ -51,21 +51,21 @@ class Breaker:
         """Restate took or judged a record; True if it was away before."""
         if self._failing:
             self._failing.clear()
-        if self.flow is Flow.FLOWING:
+        if self.state is CircuitState.CLOSED:
             return False
-        self.flow, self._probing, self._failures = Flow.FLOWING, False, 0
+        self.state, self._probing, self._failures = CircuitState.CLOSED, False, 0
         return True
 
     def failed(self, identity: str, now: float, chance: float, *, probe: bool) -> bool:
-        """A record came back without a judgement; True if Restate is away from now on."""
-        if self.flow is Flow.AWAY:
+        """A record came back without a reply; True if Restate is away from now on."""
+        if self.state is CircuitState.OPEN:
             if probe:
                 self._wait(now, chance)
             return False
         self._failing.add(identity)
-        if len(self._failing) < self._away_after:
+        if len(self._failing) < self._unavailable_after:
             return False
-        self.flow = Flow.AWAY
+        self.state = CircuitState.OPEN
         self._wait(now, chance)
         return True
 

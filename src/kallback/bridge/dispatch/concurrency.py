@@ -1,4 +1,4 @@
-"""How many completions may be under way: fewer when Restate is crowded, more again when it is not. Pure.
+"""How many completions may be under way: fewer when Restate is overloaded, more again when it is not. Pure.
 
 Additive increase, multiplicative decrease, as TCP's congestion control does it (RFC 5681): one more after each full
 round of successes, half after a 429, a 5xx or a time-out. What was sent before a decrease says nothing of its effect,
@@ -10,21 +10,21 @@ from __future__ import annotations
 _DECREASE = 0.5
 
 
-class Pace:
+class ConcurrencyLimiter:
     """A limit between 1 and a maximum.
 
     Attributes:
         limit: so many may be under way now.
-        era: counts decreases; what is sent carries it.
+        generation: counts decreases; what is sent carries it.
     """
 
-    __slots__ = ("_exact", "_maximum", "era", "limit")
+    __slots__ = ("_exact", "_maximum", "generation", "limit")
 
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
         self._exact = float(maximum)
         self.limit = maximum
-        self.era = 0
+        self.generation = 0
 
     def succeeded(self) -> None:
         """Something that was sent got through."""
@@ -32,9 +32,9 @@ class Pace:
             self._exact += 1 / self._exact
             self.limit = int(self._exact)
 
-    def crowded(self, era: int) -> None:
-        """Something that was sent in `era` met a crowd."""
-        if era == self.era:
-            self.era += 1
+    def overloaded(self, generation: int) -> None:
+        """Something that was sent in `generation` met a crowd."""
+        if generation == self.generation:
+            self.generation += 1
             self._exact = max(1.0, self.limit * _DECREASE)
             self.limit = int(self._exact)

@@ -1,4 +1,4 @@
-"""The tokens that this bridge knows: in flight, with the copies that attached to them, and lately delivered."""
+"""The tokens that this bridge knows: in flight, with the duplicates that attached to them, and lately delivered."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from kallback.bridge.results.verify import Target
 from kallback.kafka import Consumer, Record
 
 
-class Setback(Enum):
+class FailureKind(Enum):
     """What the failure of a record says."""
 
-    FRESH = auto()
+    UNKNOWN = auto()
     """Perhaps Restate is away: nothing was accepted since the record's last failure, or it is its first one."""
-    OWN = auto()
+    RECORD = auto()
     """Others were accepted since its last failure: the record's own trouble, that says nothing of Restate."""
-    GIVEN_UP = auto()
+    EXHAUSTED = auto()
     """It has had its time, and is settled."""
 
 
-class Patience:
+class RetryBudget:
     """How long one record was passed over: seconds, and how often."""
 
     __slots__ = ("accepted", "failed_at", "passed_over", "times")
@@ -34,7 +34,7 @@ class Patience:
         self.accepted = 0
 
 
-class Arrival:
+class FetchedRecord:
     """A record with the consumer that handed it out: only that one may be told that it is done.
 
     A consumer that broke down is replaced by another, whose epochs say nothing of the first one's records.
@@ -52,34 +52,34 @@ class Arrival:
         self.size = len(record.value or b"")
 
 
-class Flight:
+class Delivery:
     """One token on its way to Restate.
 
     Attributes:
-        arrival: the record that opened it.
+        fetched: the record that opened it.
         completion: what is posted; replaced by a failure when the result turns out to be unusable.
-        copies: records with the same token that came meanwhile, and what they complete.
+        duplicates: records with the same token that came meanwhile, and what they complete.
         failures: how often Restate did not take it.
         patience: how long it was passed over; kept from its first failure on.
         unusable: reason and detail, if what is posted stands in for an unusable result.
     """
 
-    __slots__ = ("arrival", "completion", "copies", "failures", "identity", "patience", "unusable")
+    __slots__ = ("completion", "duplicates", "failures", "fetched", "identity", "patience", "unusable")
 
     def __init__(
-        self, arrival: Arrival, identity: str, completion: Completion, unusable: tuple[str, str] | None = None
+        self, fetched: FetchedRecord, identity: str, completion: Completion, unusable: tuple[str, str] | None = None
     ) -> None:
-        self.arrival = arrival
+        self.fetched = fetched
         self.identity = identity
         self.completion = completion
         self.unusable = unusable
-        self.copies: list[tuple[Arrival, Target]] = []
+        self.duplicates: list[tuple[FetchedRecord, Target]] = []
         self.failures = 0
-        self.patience: Patience | None = None
+        self.patience: RetryBudget | None = None
 
 
-class Flights:
-    """Flights by token identity, and a bounded window of what was delivered: oldest entries go first.
+class InFlightDeliveries:
+    """InFlightDeliveries by token identity, and a bounded window of what was delivered: oldest entries go first.
 
     Args:
         window: how many delivered tokens are remembered.
@@ -91,7 +91,7 @@ class Flights:
         self._window = window
         self._delivered: set[str] = set()
         self._order: deque[str] = deque()
-        self._in_flight: dict[str, Flight] = {}
+        self._in_flight: dict[str, Delivery] = {}
 
     def __len__(self) -> int:
         return len(self._in_flight)
@@ -102,22 +102,22 @@ class Flights:
             return Seen.IN_FLIGHT
         return Seen.DELIVERED if identity in self._delivered else Seen.NEW
 
-    def open(self, flight: Flight) -> None:
+    def open(self, delivery: Delivery) -> None:
         """A token takes off."""
-        self._in_flight[flight.identity] = flight
+        self._in_flight[delivery.identity] = delivery
 
-    def attach(self, identity: str, copy: Arrival, target: Target) -> None:
-        """A copy shares the fate of the one in flight."""
-        self._in_flight[identity].copies.append((copy, target))
+    def attach(self, identity: str, duplicate: FetchedRecord, target: Target) -> None:
+        """A duplicate shares the outcome of the one in flight."""
+        self._in_flight[identity].duplicates.append((duplicate, target))
 
-    def delivered(self, flight: Flight) -> None:
-        """Restate accepted it: later copies are duplicates."""
-        del self._in_flight[flight.identity]
-        self._delivered.add(flight.identity)
-        self._order.append(flight.identity)
+    def delivered(self, delivery: Delivery) -> None:
+        """Restate accepted it: later duplicates are duplicates."""
+        del self._in_flight[delivery.identity]
+        self._delivered.add(delivery.identity)
+        self._order.append(delivery.identity)
         if len(self._order) > self._window:
             self._delivered.discard(self._order.popleft())
 
-    def dropped(self, flight: Flight) -> None:
-        """It ended without a delivery: later copies are judged anew."""
-        del self._in_flight[flight.identity]
+    def dropped(self, delivery: Delivery) -> None:
+        """It ended without a delivery: later duplicates are judged anew."""
+        del self._in_flight[delivery.identity]

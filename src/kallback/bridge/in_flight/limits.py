@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from kallback.bridge.context import Shared
-from kallback.bridge.in_flight.deliveries import Arrival
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.in_flight.deliveries import FetchedRecord
 
 _REFILL: Final = 0.75
-_CROWDED: Final = 0.75
+_NEARLY_FULL: Final = 0.75
 _VAIN: Final = 30.0
 """Seconds of vain probing after which the records at hand may be the trouble, and not Restate."""
 
@@ -45,7 +45,7 @@ class _Place:
         self.newest = 0
 
 
-class Room:
+class InFlightLimit:
     """Counts records and bytes in flight.
 
     Full, it opens again at three quarters, so that fetches stay batches. Narrowed (Restate is away), it lets in as
@@ -53,99 +53,99 @@ class Room:
     hand be poison, fresh ones will show that Restate is there.
     """
 
-    def __init__(self, shared: Shared) -> None:
-        self._options = shared.options
-        self._stats = shared.stats
-        self._monotonic = shared.clocks.monotonic
-        self._limit = shared.options.max_in_flight
-        self._narrow_since: float | None = None
-        self._arrivals: dict[Arrival, None] = {}  # the oldest first
+    def __init__(self, context: BridgeContext) -> None:
+        self._options = context.options
+        self._stats = context.stats
+        self._monotonic = context.clocks.monotonic
+        self._limit = context.options.max_in_flight
+        self._throttled_since: float | None = None
+        self._records: dict[FetchedRecord, None] = {}  # the oldest first
         self._places: dict[int, _Place] = {}
         self._open = asyncio.Event()
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def enter(self, arrival: Arrival) -> None:
+    def acquire(self, fetched: FetchedRecord) -> None:
         """One record more."""
-        self._arrivals[arrival] = None
-        place = self._places.get(arrival.record.partition)
+        self._records[fetched] = None
+        place = self._places.get(fetched.record.partition)
         if place is None:
-            place = self._places[arrival.record.partition] = _Place()
+            place = self._places[fetched.record.partition] = _Place()
         place.records += 1
-        place.bytes += arrival.size
-        place.newest = arrival.record.offset
+        place.bytes += fetched.size
+        place.newest = fetched.record.offset
         stats = self._stats
         stats.in_flight += 1
-        stats.in_flight_bytes += arrival.size
+        stats.in_flight_bytes += fetched.size
         self._empty.clear()
         if stats.in_flight >= self._limit or stats.in_flight_bytes >= self._options.max_in_flight_bytes:
             self._open.clear()
 
-    def leave(self, arrival: Arrival) -> None:
+    def release(self, fetched: FetchedRecord) -> None:
         """One record less."""
-        del self._arrivals[arrival]
-        place = self._places[arrival.record.partition]
+        del self._records[fetched]
+        place = self._places[fetched.record.partition]
         place.records -= 1
-        place.bytes -= arrival.size
+        place.bytes -= fetched.size
         stats = self._stats
         stats.in_flight -= 1
-        stats.in_flight_bytes -= arrival.size
+        stats.in_flight_bytes -= fetched.size
         if not self._open.is_set():
-            self._reconsider()
+            self._update()
         if stats.in_flight == 0:
             self._empty.set()
 
-    def narrow(self) -> None:
+    def throttle(self) -> None:
         """Let in next to nothing."""
-        self._narrow_since = self._monotonic()
+        self._throttled_since = self._monotonic()
         self._limit = min(self._options.concurrency, self._options.max_in_flight)
-        self._reconsider()
+        self._update()
 
-    def trickle(self) -> None:
+    def allow_probe(self) -> None:
         """A completion failed: if that was one more vain probe, let in one record more."""
-        if self._narrow_since is not None and self._monotonic() - self._narrow_since >= _VAIN:
+        if self._throttled_since is not None and self._monotonic() - self._throttled_since >= _VAIN:
             self._limit = min(max(self._limit, self._stats.in_flight) + 1, self._options.max_in_flight)
-            self._reconsider()
+            self._update()
 
-    def widen(self) -> None:
+    def restore(self) -> None:
         """Let in as much as the options say."""
-        self._narrow_since = None
+        self._throttled_since = None
         self._limit = self._options.max_in_flight
-        self._reconsider()
+        self._update()
 
     async def wait(self) -> int:
         """Wait until there is room; how many records may come in."""
         await self._open.wait()
         return max(1, min(self._options.fetch_limit, self._limit - self._stats.in_flight))
 
-    async def emptied(self) -> None:
+    async def drained(self) -> None:
         """Wait until nothing is in flight."""
         await self._empty.wait()
 
-    def crowded(self, arrival: Arrival) -> bool:
+    def overloaded(self, fetched: FetchedRecord) -> bool:
         """Whether an old record's partition has nearly used up its room, or its window of offsets."""
-        place = self._places[arrival.record.partition]
-        ahead = place.newest - arrival.record.offset
+        place = self._places[fetched.record.partition]
+        ahead = place.newest - fetched.record.offset
         return (
-            place.records >= self._options.partition_in_flight * _CROWDED
-            or place.bytes >= self._options.partition_in_flight_bytes * _CROWDED
-            or ahead >= self._options.consumer.window * _CROWDED
+            place.records >= self._options.partition_in_flight * _NEARLY_FULL
+            or place.bytes >= self._options.partition_in_flight_bytes * _NEARLY_FULL
+            or ahead >= self._options.consumer.window * _NEARLY_FULL
         )
 
     def backlog(self) -> Backlog:
         """What is in flight, by age; costs as much as there are stuck records."""
         now, stuck, oldest = self._monotonic(), 0, 0.0
-        for arrival in self._arrivals:
-            age = now - arrival.since
+        for fetched in self._records:
+            age = now - fetched.since
             oldest = max(oldest, age)
             if age < self._options.stuck_after:
                 break
             stuck += 1
         return Backlog(oldest, stuck, {number: place.records for number, place in self._places.items()})
 
-    def _reconsider(self) -> None:
-        records = self._stats.in_flight <= (self._limit * _REFILL if self._narrow_since is None else self._limit - 1)
+    def _update(self) -> None:
+        records = self._stats.in_flight <= (self._limit * _REFILL if self._throttled_since is None else self._limit - 1)
         if records and self._stats.in_flight_bytes <= self._options.max_in_flight_bytes * _REFILL:
             self._open.set()
         elif self._stats.in_flight >= self._limit:

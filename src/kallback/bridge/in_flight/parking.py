@@ -4,8 +4,8 @@ Age alone says nothing: while Restate is away every record grows old, and none m
 in which a record was *passed over*: it failed again, and since its last failure others were accepted. Long outages add
 nothing to it; a Restate of which a part is away adds only while the other parts work.
 
-A record that was passed over for `park_after` is parked. Where its partition is crowded, because the room for records
-in flight is nearly used up or because the newest record is so far ahead that the commit window is, `park_crowded_after`
+A record that was passed over for `park_after` is parked. Where it blocks its partition, because the limit of records in
+flight or the commit window is nearly used up, `park_blocking_after`
 suffices: the records behind it wait for it. Parked means a dead letter that can be replayed.
 """
 
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kallback.bridge.context import Shared
-from kallback.bridge.in_flight.deliveries import Arrival, Patience, Setback
-from kallback.bridge.in_flight.limits import Room
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.in_flight.deliveries import FailureKind, FetchedRecord, RetryBudget
+from kallback.bridge.in_flight.limits import InFlightLimit
 
 PARKED: Final = "parked"
 
@@ -23,18 +23,18 @@ PARKED: Final = "parked"
 class Parking:
     """Counts what is accepted, and says when a failing record has had its time."""
 
-    def __init__(self, room: Room, shared: Shared) -> None:
-        self._room = room
-        self._options = shared.options
-        self._log = shared.log
-        self._monotonic = shared.clocks.monotonic
+    def __init__(self, room: InFlightLimit, context: BridgeContext) -> None:
+        self._in_flight = room
+        self._options = context.options
+        self._log = context.log
+        self._monotonic = context.clocks.monotonic
         self._accepted = 0
 
     def accepted(self) -> None:
         """Restate took a record."""
         self._accepted += 1
 
-    def failed(self, patience: Patience, arrival: Arrival, why: str) -> Setback:
+    def failed(self, patience: RetryBudget, fetched: FetchedRecord, why: str) -> FailureKind:
         """Note that a record failed once more, and say what that means."""
         now = self._monotonic()
         passed = patience.failed_at is not None and patience.accepted != self._accepted
@@ -43,23 +43,23 @@ class Parking:
             patience.times += 1
         patience.failed_at, patience.accepted = now, self._accepted
         if patience.times and patience.passed_over >= self._options.stuck_after:
-            self._tell(patience, arrival, why)
-        limit = self._limit(arrival)
+            self._tell(patience, fetched, why)
+        limit = self._limit(fetched)
         if patience.times and limit is not None and patience.passed_over >= limit:
-            return Setback.GIVEN_UP
-        return Setback.OWN if passed else Setback.FRESH
+            return FailureKind.EXHAUSTED
+        return FailureKind.RECORD if passed else FailureKind.UNKNOWN
 
-    def _limit(self, arrival: Arrival) -> float | None:
+    def _limit(self, fetched: FetchedRecord) -> float | None:
         limit = self._options.park_after
-        if limit is None or not self._room.crowded(arrival):
+        if limit is None or not self._in_flight.overloaded(fetched):
             return limit
-        return min(limit, self._options.park_crowded_after)
+        return min(limit, self._options.park_blocking_after)
 
-    def _tell(self, patience: Patience, arrival: Arrival, why: str) -> None:
+    def _tell(self, patience: RetryBudget, fetched: FetchedRecord, why: str) -> None:
         self._log.warning(
             "a record cannot be completed while others can",
             kind="stuck",
-            record=repr(arrival.record),
+            record=repr(fetched.record),
             passed_over=round(patience.passed_over),
             detail=why,
         )

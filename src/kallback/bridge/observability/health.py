@@ -13,7 +13,7 @@ from collections.abc import Callable
 from kallback import health
 from kallback.bridge.bridge import Bridge
 from kallback.bridge.observability.metrics import BridgeCollector
-from kallback.bridge.observability.probes import STUCK_AFTER, Liveness, Verdict, readiness
+from kallback.bridge.observability.probes import STUCK_AFTER, Liveness, ProbeResult, readiness
 from kallback.health.exposition import exposition
 
 
@@ -49,8 +49,8 @@ class _Pulse:
         self._liveness = liveness
         self.look = liveness.look
 
-    def live(self) -> Verdict:
+    def live(self) -> ProbeResult:
         return self._liveness.verdict()
 
-    def ready(self) -> Verdict:
+    def ready(self) -> ProbeResult:
         return readiness(self._bridge)

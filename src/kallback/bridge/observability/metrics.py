@@ -1,7 +1,7 @@
 """A bridge's numbers in Prometheus' format, read when somebody scrapes: per record, nothing of this runs.
 
 `docs/observability.md` explains each metric and `dashboards/kallback-bridge.json` draws them; tests hold both to what
-stands here. Labels are task types of verified tokens (bounded, see `tallies.py`), partitions, and words of ours.
+stands here. Labels are task types of verified tokens (bounded, see `stats.py`), partitions, and words of ours.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from prometheus_client.registry import Collector
 
 from kallback.bridge.in_flight.limits import Backlog
 from kallback.bridge.in_flight.parking import PARKED
-from kallback.bridge.observability.probes import Watched, readiness
+from kallback.bridge.observability.probes import ObservedBridge, readiness
 from kallback.bridge.pipeline.router import REJECTED
-from kallback.bridge.progress_outcome import Fate
 from kallback.bridge.results.late_policy import LATE
+from kallback.bridge.stats import ProgressOutcome
 from kallback.health.exposition import build_of, family_of
 from kallback.kafka import PartitionStatus, TopicPartition
 from kallback.protocol import Unusable, Unverified
@@ -31,7 +31,7 @@ REASONS: Final = (*(it.value for it in Unverified), *(it.value for it in Unusabl
 """Of dead letters; each stands in the metrics from the start, so that a rate sees the first one."""
 
 
-class Measured(Watched, Protocol):
+class Measured(ObservedBridge, Protocol):
     """What is measured: a bridge."""
 
     def backlog(self) -> Backlog:
@@ -52,35 +52,35 @@ class BridgeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families."""
         yield from self._flow()
-        yield from self._endings()
+        yield from self._settlements()
         yield from self._restate()
         yield from self._kafka()
         yield family_of(
             f"{PREFIX}completion_latency_seconds",
             "From a record's Kafka timestamp to Restate's acceptance.",
             "task_type",
-            self._bridge.stats.tallies.latencies,
+            self._bridge.stats.by_task_type.latencies,
         )
         yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._bridge).ok))
         yield build_of(PREFIX)
 
     def _flow(self) -> Iterator[Metric]:
         stats, backlog = self._bridge.stats, self._bridge.backlog()
-        yield _counter("records_fetched", "Result records taken from Kafka, copies included.", stats.fetched)
+        yield _counter("records_fetched", "Result records taken from Kafka, duplicates included.", stats.fetched)
         yield _gauge("in_flight_records", "Records fetched and not settled.", stats.in_flight)
         yield _gauge("in_flight_bytes", "Bytes of their values.", stats.in_flight_bytes)
         yield _gauge("in_flight_limit", "Records that may be in flight.", self._bridge.options.max_in_flight)
         yield _gauge("oldest_in_flight_seconds", "Since the oldest record in flight was fetched.", backlog.oldest_age)
         yield _gauge("stuck_records", "Records in flight for longer than they should be.", backlog.stuck)
 
-    def _endings(self) -> Iterator[Metric]:
+    def _settlements(self) -> Iterator[Metric]:
         stats = self._bridge.stats
         settled = CounterMetricFamily(
             f"{PREFIX}records_settled",
             "Records with an outcome. task_type is from verified tokens only.",
             labels=("task_type", "outcome", "reason"),
         )
-        for (task_type, outcome, reason), count in stats.tallies.settled.items():
+        for (task_type, outcome, reason), count in stats.by_task_type.settled.items():
             settled.add_metric((task_type, outcome.value, reason or ""), count)
         yield settled
         letters = CounterMetricFamily(f"{PREFIX}dead_letters", "Dead letters written.", labels=("reason",))
@@ -97,12 +97,14 @@ class BridgeCollector(Collector):
         yield _counter("completion_retries", "Completions that Restate did not take.", stats.retries)
         yield _by_reply("replies", "Replies by HTTP status, or what came in place of one.", stats.replies)
         yield _by_reply("late_handler_replies", "The same for late results that go to a handler.", stats.late_replies)
-        fates = CounterMetricFamily(f"{PREFIX}progress", "Progress records by what became of them.", labels=("fate",))
-        for fate in Fate:
-            fates.add_metric((fate.value,), stats.progress[fate])
-        yield fates
+        family = CounterMetricFamily(
+            f"{PREFIX}progress", "Progress records by what became of them.", labels=("outcome",)
+        )
+        for outcome in ProgressOutcome:
+            family.add_metric((outcome.value,), stats.progress[outcome])
+        yield family
         yield _gauge("concurrency_limit", "Requests that may be under way; sinks under load.", stats.concurrency)
-        yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.away))
+        yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.unavailable))
 
     def _kafka(self) -> Iterator[Metric]:
         status, in_flight = self._bridge.group_status(), self._bridge.backlog().by_partition

@@ -25,7 +25,7 @@ STUCK_AFTER: Final = 60.0
 _SPARE: Final = 20.0
 
 
-class Watched(Protocol):
+class ObservedBridge(Protocol):
     """What is looked at: a bridge."""
 
     @property
@@ -48,7 +48,7 @@ class Watched(Protocol):
         ...
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ProbeResult(msgspec.Struct, frozen=True):
     """What a probe says.
 
     Attributes:
@@ -56,7 +56,7 @@ class Verdict(msgspec.Struct, frozen=True):
         in_flight: records fetched and not settled.
         partitions: how many this bridge owns; None while it has no consumer.
         lag: of these; None while any of them is unknown.
-        restate: `available` or `away`.
+        restate: `available` or `unavailable`.
     """
 
     ok: bool
@@ -68,18 +68,18 @@ class Verdict(msgspec.Struct, frozen=True):
     restate: str
 
 
-def readiness(bridge: Watched) -> Verdict:
+def readiness(bridge: ObservedBridge) -> ProbeResult:
     """Whether results are completed now."""
     status, reasons = bridge.group_status(), list[str]()
     if bridge.phase is not Phase.RUNNING:
         reasons.append(f"the bridge is {bridge.phase}")
     elif status is None:
-        reasons.append("Kafka is away: the consumer is being replaced")
+        reasons.append("Kafka is unavailable: the consumer is being replaced")
     elif not status.joined:
         reasons.append("the consumer group has not given this bridge its share yet")
-    if bridge.stats.away:
-        reasons.append("Restate is away: fetching has stopped")
-    return _verdict(bridge, reasons)
+    if bridge.stats.unavailable:
+        reasons.append("Restate is unavailable: fetching is paused")
+    return _result(bridge, reasons)
 
 
 class Liveness:
@@ -90,7 +90,9 @@ class Liveness:
         stuck_after: seconds.
     """
 
-    def __init__(self, bridge: Watched, monotonic: Callable[[], float], stuck_after: float = STUCK_AFTER) -> None:
+    def __init__(
+        self, bridge: ObservedBridge, monotonic: Callable[[], float], stuck_after: float = STUCK_AFTER
+    ) -> None:
         self._bridge = bridge
         self._monotonic = monotonic
         self._stuck_after = stuck_after
@@ -105,7 +107,7 @@ class Liveness:
         if happened != self._seen or not stats.in_flight:
             self._seen, self._moved_at = happened, self._monotonic()
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ProbeResult:
         """Whether the bridge makes progress, or has nothing to do."""
         self.look()
         now, status, reasons = self._monotonic(), self._bridge.group_status(), list[str]()
@@ -113,17 +115,17 @@ class Liveness:
             reasons.append(f"the Kafka client has not polled for {now - status.last_poll:.0f} s")
         if now - self._moved_at > self._stuck_after:
             reasons.append(f"records are in flight, and nothing has happened for {now - self._moved_at:.0f} s")
-        return _verdict(self._bridge, reasons)
+        return _result(self._bridge, reasons)
 
 
-def _verdict(bridge: Watched, reasons: list[str]) -> Verdict:
+def _result(bridge: ObservedBridge, reasons: list[str]) -> ProbeResult:
     status = bridge.group_status()
-    return Verdict(
+    return ProbeResult(
         ok=not reasons,
         reasons=reasons,
         phase=bridge.phase,
         in_flight=bridge.stats.in_flight,
         partitions=None if status is None else len(status.partitions),
         lag=None if status is None else status.lag,
-        restate="away" if bridge.stats.away else "available",
+        restate="unavailable" if bridge.stats.unavailable else "available",
     )

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from kallback.bridge.context import Shared
-from kallback.kafka import Consumer, GroupStatus, Record
+from kallback.bridge.context import BridgeContext
+from kallback.kafka import Consumer, Record, GroupStatus
 from kallback.protocol import KafkaUnavailableError
 
 PATIENCE: Final = 1.0
@@ -30,7 +30,7 @@ class Fetcher:
     Args:
         make: a new consumer, not started.
         take: called with what a fetch brought, and from which consumer.
-        on_broken: told when Kafka refuses for good.
+        on_fatal: told when Kafka refuses for good.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class Fetcher:
         make: Callable[[], Consumer],
         take: Callable[[Sequence[Record], Consumer], None],
         room: Bound,
-        shared: Shared,
+        context: BridgeContext,
         *,
-        on_broken: Callable[[Exception], None],
+        on_fatal: Callable[[Exception], None],
     ) -> None:
         self._make = make
         self._take = take
-        self._room = room
-        self._shared = shared
-        self._on_broken = on_broken
+        self._in_flight = room
+        self._context = context
+        self._on_fatal = on_fatal
         self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -80,14 +80,14 @@ class Fetcher:
                 try:
                     await self._fetch(consumer)
                 except KafkaUnavailableError as error:
-                    self._shared.log.warning("the consumer is replaced", kind="consumer", detail=str(error))
+                    self._context.log.warning("the consumer is replaced", kind="consumer", detail=str(error))
                     consumer = await self._replace(consumer)
         except Exception as error:  # noqa: BLE001 - a fetcher that ends in silence would look like an empty topic
-            self._on_broken(error)
+            self._on_fatal(error)
 
     async def _fetch(self, consumer: Consumer) -> None:
         while True:
-            limit = await self._room.wait()
+            limit = await self._in_flight.wait()
             records = await consumer.fetch(limit, PATIENCE)
             if records:
                 self._take(records, consumer)
@@ -103,9 +103,9 @@ class Fetcher:
                 await consumer.start()
             except KafkaUnavailableError as error:
                 failures += 1
-                self._shared.log.warning("Kafka does not answer, trying again", kind="consumer", detail=str(error))
+                self._context.log.warning("Kafka does not answer, trying again", kind="consumer", detail=str(error))
                 self._consumer = None
                 await consumer.stop()
-                await asyncio.sleep(self._shared.options.backoff.delay(failures, self._shared.clocks.chance()))
+                await asyncio.sleep(self._context.options.backoff.delay(failures, self._context.clocks.random()))
             else:
                 return consumer

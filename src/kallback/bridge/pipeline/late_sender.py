@@ -3,7 +3,7 @@
 Who owns what: each late result is a task, from its submission until Restate has taken it or it is given up; at most
 `_CALLS` of them are in a call at one time, the others wait for their next attempt without holding anybody up.
 
-Sent with an idempotency key of task id and attempt, so copies and retries make one invocation. What is refused for
+Sent with an idempotency key of task id and attempt, so duplicates and retries make one invocation. What is refused for
 good, or passed over for so long that a completion would be parked, becomes a dead letter after all.
 
 Cancel: stopping cancels the tasks. Their records are not done and come again.
@@ -18,10 +18,10 @@ from typing import Final, Protocol
 import msgspec
 
 from kallback.bridge.completers.replies import Accepted, Rejected, Reply, Retry, said_in
-from kallback.bridge.context import Shared
-from kallback.bridge.in_flight.deliveries import Arrival, Patience, Setback
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.in_flight.deliveries import FailureKind, FetchedRecord, RetryBudget
 from kallback.bridge.in_flight.parking import Parking
-from kallback.bridge.pipeline.settler import Ending
+from kallback.bridge.pipeline.settler import Settlement
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HttpAnswer, HttpResult
 from kallback.bridge.results.late_policy import HANDLED, LATE, LateResult, ToHandler
@@ -36,7 +36,7 @@ _UNKNOWN: Final = 404
 _LOOK: Final = 5.0
 
 
-class Handlers(Protocol):
+class HandlerClient(Protocol):
     """The handlers of a Restate, as far as late results go."""
 
     async def start(self, wanted: frozenset[ToHandler]) -> None:
@@ -56,7 +56,7 @@ class Handlers(Protocol):
         ...
 
 
-class IngressHandlers:
+class IngressHandlerClient:
     """`POST {ingress}/{service}/{handler}/send`."""
 
     def __init__(self, settings: RestateSettings) -> None:
@@ -115,10 +115,10 @@ def _read(handler: ToHandler, result: HttpResult) -> Reply:
     return Rejected(detail) if result.status in _REFUSED else Retry(str(result.status), detail)
 
 
-class LateArrival(msgspec.Struct, frozen=True):
+class LateDelivery(msgspec.Struct, frozen=True):
     """A late record, its result, and where that goes."""
 
-    arrival: Arrival
+    fetched: FetchedRecord
     result: LateResult
     handler: ToHandler
 
@@ -131,18 +131,18 @@ class LateSender:
     """
 
     def __init__(
-        self, handlers: Handlers, parking: Parking, settle: Callable[[Ending], None], *, shared: Shared
+        self, handlers: HandlerClient, parking: Parking, settle: Callable[[Settlement], None], *, context: BridgeContext
     ) -> None:
         self._handlers = handlers
         self._parking = parking
         self._settle = settle
-        self._shared = shared
+        self._context = context
         self._calls = asyncio.Semaphore(_CALLS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Look for the handlers that the policies name."""
-        await self._handlers.start(self._shared.options.late.handlers())
+        await self._handlers.start(self._context.options.late.handlers())
 
     async def stop(self) -> None:
         """Cancel what was not taken; stopping twice is fine."""
@@ -151,30 +151,30 @@ class LateSender:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._handlers.stop()
 
-    def submit(self, late: LateArrival) -> None:
+    def submit(self, late: LateDelivery) -> None:
         """Hand this one over as soon as possible."""
         task = asyncio.get_running_loop().create_task(self._insist(late), name="kallback-bridge-late")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _insist(self, late: LateArrival) -> None:
-        patience, failures = Patience(), 0
+    async def _insist(self, late: LateDelivery) -> None:
+        patience, failures = RetryBudget(), 0
         while True:
             reply = await self._ask(lambda: self._handlers.send(late.handler, late.result))
-            self._shared.stats.late_replies[reply.label] += 1
+            self._context.stats.late_replies[reply.label] += 1
             if isinstance(reply, Accepted):
-                self._settle(Ending(late.arrival, Outcome.LATE, late.result.token, HANDLED))
+                self._settle(Settlement(late.fetched, Outcome.LATE, late.result.token, HANDLED))
                 return
             detail = reply.detail if isinstance(reply, Retry | Rejected) else f"not taken: {reply.label}"
-            if isinstance(reply, Rejected) or self._gives_up(patience, late.arrival, detail):
-                self._settle(Ending(late.arrival, Outcome.LATE, late.result.token, LATE, detail))
+            if isinstance(reply, Rejected) or self._is_exhausted(patience, late.fetched, detail):
+                self._settle(Settlement(late.fetched, Outcome.LATE, late.result.token, LATE, detail))
                 return
             failures += 1
-            self._shared.log.warning("a late result was not taken, trying again", kind="late", detail=detail)
+            self._context.log.warning("a late result was not taken, trying again", kind="late", detail=detail)
             await asyncio.sleep(self._pause(reply, failures))
 
-    def _gives_up(self, patience: Patience, arrival: Arrival, detail: str) -> bool:
-        return self._parking.failed(patience, arrival, detail) is Setback.GIVEN_UP
+    def _is_exhausted(self, patience: RetryBudget, fetched: FetchedRecord, detail: str) -> bool:
+        return self._parking.failed(patience, fetched, detail) is FailureKind.EXHAUSTED
 
     async def _ask(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
         async with self._calls:
@@ -184,6 +184,6 @@ class LateSender:
                 return Retry("defect", f"handing over failed: {type(error).__name__}: {error}")
 
     def _pause(self, reply: Reply, failures: int) -> float:
-        options = self._shared.options
-        delay = options.backoff.delay(failures, self._shared.clocks.chance())
+        options = self._context.options
+        delay = options.backoff.delay(failures, self._context.clocks.random())
         return options.heed(delay, reply.after if isinstance(reply, Retry) else None)

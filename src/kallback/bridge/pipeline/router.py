@@ -1,7 +1,7 @@
-"""Between Kafka and Restate: each record gets a verdict, each verdict is obeyed, each judgement ends a record.
+"""Between Kafka and Restate: each record gets a verdict, each verdict is obeyed, each reply ends a record.
 
-Everything here is synchronous and runs on the bridge's loop, so a token's state changes in one step: no two flights of
-one token exist at a time.
+Everything here is synchronous and runs on the bridge's loop, so a token's state changes in one step: no two
+deliveries of one token exist at a time.
 """
 
 from __future__ import annotations
@@ -12,151 +12,152 @@ from typing import Final, assert_never
 import msgspec
 
 from kallback.bridge.completers.replies import Accepted, TooLarge
-from kallback.bridge.context import Shared
-from kallback.bridge.dispatch.dispatcher import Dispatcher, Judgement
-from kallback.bridge.in_flight.deliveries import Arrival, Flight, Flights, Patience, Setback
-from kallback.bridge.in_flight.limits import Room
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.dispatch.dispatcher import Dispatcher, FinalReply
+from kallback.bridge.in_flight.deliveries import Delivery, FailureKind, FetchedRecord, InFlightDeliveries, RetryBudget
+from kallback.bridge.in_flight.limits import InFlightLimit
 from kallback.bridge.in_flight.parking import PARKED, Parking
-from kallback.bridge.pipeline.late_sender import LateArrival, LateSender
-from kallback.bridge.pipeline.settler import Ending, Settler
+from kallback.bridge.pipeline.late_sender import LateDelivery, LateSender
+from kallback.bridge.pipeline.settler import Settlement, Settler
 from kallback.bridge.results.decide import (
-    Attach,
+    AttachDuplicate,
     Deliver,
     Duplicate,
     Late,
-    Unusable,
-    Unverified,
+    UnusableResult,
+    UnverifiedResult,
     Verdict,
     decide,
     fail_unusable,
 )
-from kallback.bridge.results.late_policy import DROPPED, LATE, Drop, LateResult, ToHandler
+from kallback.bridge.results.late_policy import DROPPED, LATE, DropLate, LateResult, ToHandler
 from kallback.bridge.results.verify import Trust
 from kallback.kafka import Consumer, Record
-from kallback.protocol import Outcome, UnusableResultError
-from kallback.protocol import Unusable as UnusableReason
+from kallback.protocol import Outcome, Unusable, UnusableResultError
 
 REJECTED: Final = "rejected"
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where a record goes from triage."""
+    """Where a record goes from router."""
 
-    room: Room
+    room: InFlightLimit
     dispatcher: Dispatcher
     late: LateSender
     settler: Settler
     parking: Parking
 
 
-class Triage:
+class ResultRouter:
     """Takes records, tells the dispatcher, the late sender and the settler what to do with each."""
 
-    def __init__(self, trust: Trust, places: Places, *, shared: Shared) -> None:
+    def __init__(self, trust: Trust, places: Places, *, context: BridgeContext) -> None:
         self._trust = trust
-        self._room = places.room
+        self._in_flight = places.room
         self._dispatcher = places.dispatcher
         self._late = places.late
         self._settler = places.settler
         self._parking = places.parking
-        self._shared = shared
-        self._flights = Flights(shared.options.delivered_window)
-        self._grace_ms = shared.options.late_grace * 1000
+        self._context = context
+        self._deliveries = InFlightDeliveries(context.options.delivered_window)
+        self._grace_ms = context.options.late_grace * 1000
 
     def take(self, records: Sequence[Record], consumer: Consumer) -> None:
         """Judge what a fetch brought."""
-        self._shared.stats.fetched += len(records)
-        now_ms, since = self._shared.clocks.now() * 1000, self._shared.clocks.monotonic()
+        self._context.stats.fetched += len(records)
+        now_ms, since = self._context.clocks.now() * 1000, self._context.clocks.monotonic()
         for record in records:
-            arrival = Arrival(record, consumer, since)
-            self._room.enter(arrival)
-            verdict = decide(record, self._trust, seen=self._flights.seen, now_ms=now_ms, grace_ms=self._grace_ms)
-            self._obey(verdict, arrival)
+            fetched = FetchedRecord(record, consumer, since)
+            self._in_flight.acquire(fetched)
+            verdict = decide(record, self._trust, seen=self._deliveries.seen, now_ms=now_ms, grace_ms=self._grace_ms)
+            self._apply(verdict, fetched)
 
-    def judged(self, flight: Flight, judgement: Judgement) -> None:
-        """Restate has spoken about a flight."""
-        if isinstance(judgement, Accepted):
+    def judged(self, delivery: Delivery, reply: FinalReply) -> None:
+        """Restate has spoken about a delivery."""
+        if isinstance(reply, Accepted):
             self._parking.accepted()
-            self._end_accepted(flight)
-        elif isinstance(judgement, TooLarge) and flight.unusable is None:
-            flight.unusable = (UnusableReason.TOO_LARGE, judgement.detail)
-            flight.completion = fail_unusable(flight.completion.token, flight.completion.target, judgement.detail)
-            self._dispatcher.submit(flight)
+            self._end_accepted(delivery)
+        elif isinstance(reply, TooLarge) and delivery.unusable is None:
+            delivery.unusable = (Unusable.TOO_LARGE, reply.detail)
+            delivery.completion = fail_unusable(delivery.completion.token, delivery.completion.target, reply.detail)
+            self._dispatcher.submit(delivery)
         else:
-            self._flights.dropped(flight)
-            self._end_rejected(flight, REJECTED, judgement.detail)
+            self._deliveries.dropped(delivery)
+            self._end_rejected(delivery, REJECTED, reply.detail)
 
-    def failed(self, flight: Flight, why: str) -> Setback:
-        """A flight came back without a judgement; if it has had its time, it is parked."""
-        if flight.patience is None:
-            flight.patience = Patience()
-        setback = self._parking.failed(flight.patience, flight.arrival, why)
-        if setback is Setback.GIVEN_UP:
-            self._flights.dropped(flight)
-            over = round(flight.patience.passed_over)
-            self._end_rejected(flight, PARKED, f"not taken for {over} s while others were: {why}")
-        return setback
+    def failed(self, delivery: Delivery, why: str) -> FailureKind:
+        """A delivery came back without a reply; if it has had its time, it is parked."""
+        if delivery.patience is None:
+            delivery.patience = RetryBudget()
+        kind = self._parking.failed(delivery.patience, delivery.fetched, why)
+        if kind is FailureKind.EXHAUSTED:
+            self._deliveries.dropped(delivery)
+            over = round(delivery.patience.passed_over)
+            self._end_rejected(delivery, PARKED, f"not taken for {over} s while others were: {why}")
+        return kind
 
-    def _obey(self, verdict: Verdict, arrival: Arrival) -> None:
+    def _apply(self, verdict: Verdict, fetched: FetchedRecord) -> None:
         match verdict:
             case Deliver():
-                self._depart(Flight(arrival, verdict.identity, verdict.completion))
-            case Attach():
-                self._flights.attach(verdict.identity, arrival, verdict.target)
+                self._submit(Delivery(fetched, verdict.identity, verdict.completion))
+            case AttachDuplicate():
+                self._deliveries.attach(verdict.identity, fetched, verdict.target)
             case Duplicate():
-                self._settler.settle(Ending(arrival, Outcome.DUPLICATE, verdict.target))
+                self._settler.settle(Settlement(fetched, Outcome.DUPLICATE, verdict.target))
             case Late():
-                self._end_late(arrival, verdict)
-            case Unusable():
+                self._end_late(fetched, verdict)
+            case UnusableResult():
                 unusable = (verdict.reason, verdict.detail)
-                self._depart(Flight(arrival, verdict.identity, verdict.completion, unusable))
-            case Unverified():
-                self._settler.settle(Ending(arrival, Outcome.UNVERIFIED, None, verdict.reason, verdict.detail))
+                self._submit(Delivery(fetched, verdict.identity, verdict.completion, unusable))
+            case UnverifiedResult():
+                self._settler.settle(Settlement(fetched, Outcome.UNVERIFIED, None, verdict.reason, verdict.detail))
             case _:
                 assert_never(verdict)
 
-    def _depart(self, flight: Flight) -> None:
-        self._flights.open(flight)
-        self._dispatcher.submit(flight)
+    def _submit(self, delivery: Delivery) -> None:
+        self._deliveries.open(delivery)
+        self._dispatcher.submit(delivery)
 
-    def _end_accepted(self, flight: Flight) -> None:
-        target = flight.completion.target
-        if flight.unusable is None:
-            self._settler.settle(Ending(flight.arrival, Outcome.DELIVERED, target))
-            self._land(flight)
+    def _end_accepted(self, delivery: Delivery) -> None:
+        target = delivery.completion.target
+        if delivery.unusable is None:
+            self._settler.settle(Settlement(delivery.fetched, Outcome.DELIVERED, target))
+            self._complete(delivery)
         else:  # in flight until its dead letter is durable: the same record, handed out again, must not be done before
-            ending = Ending(flight.arrival, Outcome.UNUSABLE, target, *flight.unusable, then=lambda: self._land(flight))
-            self._settler.settle(ending)
+            settlement = Settlement(
+                delivery.fetched, Outcome.UNUSABLE, target, *delivery.unusable, then=lambda: self._complete(delivery)
+            )
+            self._settler.settle(settlement)
 
-    def _land(self, flight: Flight) -> None:
-        self._flights.delivered(flight)
-        for copy, target in flight.copies:
-            self._settler.settle(Ending(copy, Outcome.DUPLICATE, target))
+    def _complete(self, delivery: Delivery) -> None:
+        self._deliveries.delivered(delivery)
+        for duplicate, target in delivery.duplicates:
+            self._settler.settle(Settlement(duplicate, Outcome.DUPLICATE, target))
 
-    def _end_rejected(self, flight: Flight, reason: str, detail: str) -> None:
-        """Restate does not take it. Copies complete the same awakeable, so they share the refusal."""
-        target = flight.completion.target
-        first = Ending(flight.arrival, Outcome.REJECTED, target, reason, detail)
-        if flight.unusable:
-            why, what = flight.unusable
+    def _end_rejected(self, delivery: Delivery, reason: str, detail: str) -> None:
+        """Restate does not take it. Duplicates complete the same awakeable, so they share the refusal."""
+        target = delivery.completion.target
+        first = Settlement(delivery.fetched, Outcome.REJECTED, target, reason, detail)
+        if delivery.unusable:
+            why, what = delivery.unusable
             detail = f"{what}; and the task could not be failed: {detail}"
-            first = Ending(flight.arrival, Outcome.UNUSABLE, target, why, detail)
+            first = Settlement(delivery.fetched, Outcome.UNUSABLE, target, why, detail)
         self._settler.settle(first)
-        for copy, its_target in flight.copies:
-            self._settler.settle(Ending(copy, Outcome.REJECTED, its_target, reason, detail))
+        for duplicate, its_target in delivery.duplicates:
+            self._settler.settle(Settlement(duplicate, Outcome.REJECTED, its_target, reason, detail))
 
-    def _end_late(self, arrival: Arrival, verdict: Late) -> None:
-        policy = self._shared.options.late.of(verdict.target.task_type)
+    def _end_late(self, fetched: FetchedRecord, verdict: Late) -> None:
+        policy = self._context.options.late.of(verdict.target.task_type)
         detail = verdict.detail
-        if isinstance(policy, Drop):
-            self._settler.settle(Ending(arrival, Outcome.LATE, verdict.target, DROPPED, detail))
+        if isinstance(policy, DropLate):
+            self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, DROPPED, detail))
             return
         if isinstance(policy, ToHandler):
             try:
-                result = LateResult(verdict.target, verdict.result.answer(), arrival.record.timestamp_ms)
+                result = LateResult(verdict.target, verdict.result.answer(), fetched.record.timestamp_ms)
             except UnusableResultError as error:
                 detail = f"{detail}, and no result that a handler could be given: {error.detail}"
             else:
-                self._late.submit(LateArrival(arrival, result, policy))
+                self._late.submit(LateDelivery(fetched, result, policy))
                 return
-        self._settler.settle(Ending(arrival, Outcome.LATE, verdict.target, LATE, detail))
+        self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, LATE, detail))

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from kallback.bridge.progress.decide import News
+from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.kafka import Record
 from kallback.protocol import Signal, TaskId
 
@@ -27,7 +27,7 @@ _REMEMBERED: Final = 120.0
 
 @dataclass(slots=True)
 class _Task:
-    waiting: tuple[News, Record] | None = None
+    waiting: tuple[ProgressUpdate, Record] | None = None
     under_way: bool = False
     not_before: float = 0.0
 
@@ -42,43 +42,43 @@ class Coalescer:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def add(self, news: News, record: Record) -> Record | None:
+    def add(self, update: ProgressUpdate, record: Record) -> Record | None:
         """Keep a record until it is its turn; return the one that need not go any more, which may be this one."""
-        task = self._tasks.setdefault(news.task_id, _Task())
+        task = self._tasks.setdefault(update.task_id, _Task())
         if task.waiting is None:
-            task.waiting = (news, record)
+            task.waiting = (update, record)
             return None
         waiting, earlier = task.waiting
-        if news.attempt < waiting.attempt:
+        if update.attempt < waiting.attempt:
             return record
-        task.waiting = (_merged(waiting, news), record)
+        task.waiting = (_merged(waiting, update), record)
         return earlier
 
-    def due(self, now: float) -> Iterator[tuple[News, Record]]:
+    def due(self, now: float) -> Iterator[tuple[ProgressUpdate, Record]]:
         """Take those whose turn it is; each must be told `sent` or `failed`."""
         self._sweep(now)
         for task in self._tasks.values():
             if task.waiting is not None and not task.under_way and task.not_before <= now:
-                news, record = task.waiting
+                update, record = task.waiting
                 task.waiting, task.under_way = None, True
-                yield news, record
+                yield update, record
 
-    def sent(self, news: News, now: float) -> None:
+    def sent(self, update: ProgressUpdate, now: float) -> None:
         """It arrived, or never will: the task's next one may go after half an interval."""
-        task = self._tasks[news.task_id]
+        task = self._tasks[update.task_id]
         task.under_way = False
-        task.not_before = now + _half(news)
+        task.not_before = now + _half(update)
 
-    def failed(self, news: News, record: Record, again_at: float) -> Record | None:
+    def failed(self, update: ProgressUpdate, record: Record, again_at: float) -> Record | None:
         """It did not arrive: try again then, with a newer one if there is one; return what may be settled."""
-        task = self._tasks[news.task_id]
+        task = self._tasks[update.task_id]
         task.under_way, task.not_before = False, again_at
         if task.waiting is None:
-            task.waiting = (news, record)
+            task.waiting = (update, record)
             return None
         newer, its_record = task.waiting
-        if newer.attempt == news.attempt:
-            task.waiting = (_merged(news, newer), its_record)
+        if newer.attempt == update.attempt:
+            task.waiting = (_merged(update, newer), its_record)
         return record
 
     def _sweep(self, now: float) -> None:
@@ -94,13 +94,13 @@ def _is_silent(task: _Task, now: float) -> bool:
     return task.waiting is None and not task.under_way and task.not_before + _REMEMBERED < now
 
 
-def _half(news: News) -> float:
-    every_ms = news.report.every_ms
+def _half(update: ProgressUpdate) -> float:
+    every_ms = update.report.every_ms
     interval = USUAL_INTERVAL if every_ms is None else every_ms / 1000
     return min(max(interval, _SHORTEST), _LONGEST) / 2
 
 
-def _merged(earlier: News, later: News) -> News:
+def _merged(earlier: ProgressUpdate, later: ProgressUpdate) -> ProgressUpdate:
     """The later one, with the details that only the earlier one has; a start is told by any heartbeat after it."""
     if earlier.attempt != later.attempt or later.report.details or not earlier.report.details:
         return later

@@ -15,8 +15,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from kallback.bridge.context import Shared
-from kallback.bridge.progress.monitor_client import Hearing, Watchers
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.progress.monitor_client import MonitorClient, SendResult
 from kallback.kafka import EndOffsets, GroupStatus, TopicPartition
 from kallback.protocol import KallbackError, Marks
 
@@ -42,26 +42,26 @@ def marks_of(
     }
 
 
-class MarkKeeper:
+class WatermarkReporter:
     """Reports the marks of some topics.
 
     Args:
         statuses: by topic, how its consumer stands.
         ends: asks Kafka; started and stopped by whoever gives it.
-        watchers: are told.
+        monitor_client: are told.
     """
 
     def __init__(
         self,
         statuses: Mapping[str, Callable[[], GroupStatus | None]],
         ends: EndOffsets,
-        watchers: Watchers,
-        shared: Shared,
+        monitor_client: MonitorClient,
+        context: BridgeContext,
     ) -> None:
         self._statuses = statuses
         self._ends = ends
-        self._watchers = watchers
-        self._shared = shared
+        self._monitor_client = monitor_client
+        self._context = context
         self._task: asyncio.Task[None] | None = None
         self._steady_from = 0.0
         self._wanted_from = 0.0
@@ -86,7 +86,7 @@ class MarkKeeper:
                     await self.look()
             except (KallbackError, TimeoutError) as error:
                 self._interrupted()
-                self._shared.log.warning("Kafka does not say where topics end", kind="marks", detail=str(error))
+                self._context.log.warning("Kafka does not say where topics end", kind="marks", detail=str(error))
 
     async def look(self) -> None:
         """Ask once, and report what was read.
@@ -94,7 +94,7 @@ class MarkKeeper:
         Raises:
             KallbackError: Kafka does not say where the topics end.
         """
-        clocks = self._shared.clocks
+        clocks = self._context.clocks
         if clocks.monotonic() < self._wanted_from:
             return
         asked_ms = int(clocks.now() * 1000)
@@ -102,15 +102,15 @@ class MarkKeeper:
         await asyncio.sleep(_LOOK / 2)  # what lay before the ends is being read
         if clocks.monotonic() < self._steady_from:
             return
-        for topic, status_of in self._statuses.items():
+        for topic, status in self._statuses.items():
             partitions = sum(each.topic == topic for each in ends)
-            marks = marks_of(topic, ends, status_of(), asked_ms)
+            marks = marks_of(topic, ends, group_status(), asked_ms)
             if marks:
-                self._watchers.report(topic, Marks(partitions, marks), self._answered)
+                self._monitor_client.report(topic, Marks(partitions, marks), self._answered)
 
     def _interrupted(self) -> None:
-        self._steady_from = self._shared.clocks.monotonic() + _SETTLING
+        self._steady_from = self._context.clocks.monotonic() + _SETTLING
 
-    def _answered(self, hearing: Hearing, _detail: str) -> None:
-        if hearing is Hearing.MISSING:  # nobody watches here: ask again later, it may be deployed
-            self._wanted_from = self._shared.clocks.monotonic() + _UNWATCHED
+    def _answered(self, result: SendResult, _detail: str) -> None:
+        if result is SendResult.MISSING:  # nobody watches here: ask again later, it may be deployed
+            self._wanted_from = self._context.clocks.monotonic() + _UNWATCHED

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
-from kallback.bridge.progress_outcome import Fate
 from kallback.bridge.results.verify import Trust
+from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import Record
 from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedError, read_progress
 
 
-class News(msgspec.Struct, frozen=True):
+class ProgressUpdate(msgspec.Struct, frozen=True):
     """What a worker told about an attempt, of proven origin.
 
     Attributes:
@@ -29,20 +29,20 @@ class News(msgspec.Struct, frozen=True):
     seen_ms: int
 
     def __repr__(self) -> str:
-        return f"News({self.task_id} attempt {self.attempt}: {self.report.signal})"
+        return f"ProgressUpdate({self.task_id} attempt {self.attempt}: {self.report.signal})"
 
 
-def judge(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> News | Fate:
+def judge(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> ProgressUpdate | ProgressOutcome:
     """Say what a record means; never raises, whatever the bytes are."""
     try:
         found = read_progress(record.value, record.headers)
         token = trust.keyring.verify(found.token, trust.audience)
     except UnverifiedError:
-        return Fate.UNVERIFIED
+        return ProgressOutcome.UNVERIFIED
     if token.deadline_ms and now_ms > token.deadline_ms + grace_ms:
-        return Fate.LATE
+        return ProgressOutcome.LATE
     try:
         report = found.report()
     except InvalidProgressError:
-        return Fate.INVALID
-    return News(token.task_id, token.attempt, found.token, report, now_ms)
+        return ProgressOutcome.INVALID
+    return ProgressUpdate(token.task_id, token.attempt, found.token, report, now_ms)

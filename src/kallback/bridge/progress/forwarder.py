@@ -1,6 +1,6 @@
 """Forwards progress: from the progress topic to `TaskMonitor`, coalesced.
 
-    fetcher ──records──► judge ──news──► coalescer ──due──► watchers ──► Restate
+    fetcher ──records──► judge ──update──► coalescer ──due──► monitor_client ──► Restate
                            │                 │                  │
                            └───── done ◄─────┴────── done ◄─────┘
 
@@ -19,14 +19,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from kallback.bridge.context import Shared
+from kallback.bridge.context import BridgeContext
 from kallback.bridge.pipeline.fetcher import Fetcher
 from kallback.bridge.progress.coalescer import Coalescer
-from kallback.bridge.progress.decide import News, judge
-from kallback.bridge.progress.monitor_client import Hearing, Watchers
-from kallback.bridge.progress_outcome import Fate
+from kallback.bridge.progress.decide import ProgressUpdate, judge
+from kallback.bridge.progress.monitor_client import MonitorClient, SendResult
 from kallback.bridge.results.verify import Trust
-from kallback.kafka import Consumer, GroupStatus, Record
+from kallback.bridge.stats import ProgressOutcome
+from kallback.kafka import Consumer, Record, GroupStatus
 
 _FETCH: Final = 500
 _TICK: Final = 0.05
@@ -39,26 +39,26 @@ class ProgressFeed:
     Args:
         make: a new consumer of the progress topic, not started.
         trust: what proves a record.
-        watchers: who is told; started and stopped by whoever gives them.
-        on_broken: told when Kafka refuses for good.
+        monitor_client: who is told; started and stopped by whoever gives them.
+        on_fatal: told when Kafka refuses for good.
     """
 
     def __init__(
         self,
         make: Callable[[], Consumer],
         trust: Trust,
-        watchers: Watchers,
-        shared: Shared,
+        monitor_client: MonitorClient,
+        context: BridgeContext,
         *,
-        on_broken: Callable[[Exception], None],
+        on_fatal: Callable[[Exception], None],
     ) -> None:
         self._trust = trust
-        self._watchers = watchers
-        self._shared = shared
+        self._monitor_client = monitor_client
+        self._context = context
         self._coalescer = Coalescer()
         self._failures = 0
         self._settle: Callable[[Record], None] = _nobody
-        self._fetcher = Fetcher(make, self._take, _Unbounded(), shared, on_broken=on_broken)
+        self._fetcher = Fetcher(make, self._take, _Unbounded(), context, on_fatal=on_fatal)
         self._ticking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,11 +80,11 @@ class ProgressFeed:
 
     def _take(self, records: Sequence[Record], consumer: Consumer) -> None:
         self._settle = consumer.done
-        now_ms, grace_ms = int(self._shared.clocks.now() * 1000), int(self._shared.options.late_grace * 1000)
+        now_ms, grace_ms = int(self._context.clocks.now() * 1000), int(self._context.options.late_grace * 1000)
         for record in records:
             verdict = judge(record, self._trust, now_ms=now_ms, grace_ms=grace_ms)
-            if isinstance(verdict, News):
-                self._done(self._coalescer.add(verdict, record), Fate.COALESCED)
+            if isinstance(verdict, ProgressUpdate):
+                self._done(self._coalescer.add(verdict, record), ProgressOutcome.COALESCED)
             else:
                 self._done(record, verdict)
         self._send_due()
@@ -96,34 +96,34 @@ class ProgressFeed:
                 self._send_due()
 
     def _send_due(self) -> None:
-        for news, record in list(self._coalescer.due(self._shared.clocks.monotonic())):
-            self._watchers.tell(news, partial(self._answered, news, record))
+        for update, record in list(self._coalescer.due(self._context.clocks.monotonic())):
+            self._monitor_client.tell(update, partial(self._answered, update, record))
 
-    def _answered(self, news: News, record: Record, hearing: Hearing, detail: str) -> None:
-        if hearing is Hearing.FAILED:
-            self._again(news, record, detail)
+    def _answered(self, update: ProgressUpdate, record: Record, result: SendResult, detail: str) -> None:
+        if result is SendResult.FAILED:
+            self._again(update, record, detail)
             return
         self._failures = 0
-        if hearing is not Hearing.TAKEN:
-            self._shared.log.warning(_SENTENCES[hearing], kind=f"progress-{hearing.value}", detail=detail)
-        self._coalescer.sent(news, self._shared.clocks.monotonic())
-        self._done(record, _FATES[hearing])
+        if result is not SendResult.TAKEN:
+            self._context.log.warning(_SENTENCES[result], kind=f"progress-{result.value}", detail=detail)
+        self._coalescer.sent(update, self._context.clocks.monotonic())
+        self._done(record, _OUTCOMES[result])
 
-    def _again(self, news: News, record: Record, detail: str) -> None:
+    def _again(self, update: ProgressUpdate, record: Record, detail: str) -> None:
         self._failures += 1
-        options, clocks = self._shared.options, self._shared.clocks
-        self._shared.log.warning("progress was not taken, trying again", kind="progress", detail=detail)
-        pause = options.backoff.delay(self._failures, clocks.chance())
-        self._done(self._coalescer.failed(news, record, clocks.monotonic() + pause), Fate.COALESCED)
+        options, clocks = self._context.options, self._context.clocks
+        self._context.log.warning("progress was not taken, trying again", kind="progress", detail=detail)
+        pause = options.backoff.delay(self._failures, clocks.random())
+        self._done(self._coalescer.failed(update, record, clocks.monotonic() + pause), ProgressOutcome.COALESCED)
 
-    def _done(self, record: Record | None, fate: Fate) -> None:
+    def _done(self, record: Record | None, outcome: ProgressOutcome) -> None:
         if record is not None:
-            self._shared.stats.progress[fate] += 1
+            self._context.stats.progress[outcome] += 1
             self._settle(record)
 
 
 class _Unbounded:
-    """Room for progress: the consumer's own window bounds it."""
+    """InFlightLimit for progress: the consumer's own window bounds it."""
 
     async def wait(self) -> int:
         return _FETCH
@@ -133,12 +133,12 @@ def _nobody(_record: Record) -> None:
     """Nothing was fetched yet, so nothing is settled."""
 
 
-_FATES: Final = {
-    Hearing.TAKEN: Fate.FORWARDED,
-    Hearing.MISSING: Fate.UNWATCHED,
-    Hearing.REFUSED: Fate.REFUSED,
+_OUTCOMES: Final = {
+    SendResult.TAKEN: ProgressOutcome.FORWARDED,
+    SendResult.MISSING: ProgressOutcome.UNWATCHED,
+    SendResult.REFUSED: ProgressOutcome.REFUSED,
 }
 _SENTENCES: Final = {
-    Hearing.MISSING: "Restate has no TaskMonitor, progress is dropped: bind callbacks.services and register them",
-    Hearing.REFUSED: "Restate refuses a progress report, it is dropped",
+    SendResult.MISSING: "Restate has no TaskMonitor, progress is dropped: bind callbacks.services and register them",
+    SendResult.REFUSED: "Restate refuses a progress report, it is dropped",
 }

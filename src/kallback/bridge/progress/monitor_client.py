@@ -14,7 +14,7 @@ import msgspec
 
 from kallback.bridge.completers.ingress import JSON
 from kallback.bridge.completers.replies import said_in
-from kallback.bridge.progress.decide import News
+from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HttpAnswer, HttpResult
 from kallback.protocol import MARKS, MONITOR, Heard, Marks
@@ -26,7 +26,7 @@ _REFUSED: Final = frozenset({400, 413})
 _MISSING: Final = 404
 
 
-class Hearing(Enum):
+class SendResult(Enum):
     """What became of a message to a watcher."""
 
     TAKEN = "taken"
@@ -38,11 +38,11 @@ class Hearing(Enum):
     """Try again."""
 
 
-Answered = Callable[[Hearing, str], None]
+Answered = Callable[[SendResult, str], None]
 """Called once, later: what became of it, and a sentence about why."""
 
 
-class Watchers(Protocol):
+class MonitorClient(Protocol):
     """`TaskMonitor` and `ConsumedMarks`."""
 
     async def start(self) -> None:
@@ -53,7 +53,7 @@ class Watchers(Protocol):
         """Close connections; stopping twice is fine."""
         ...
 
-    def tell(self, news: News, answered: Answered) -> None:
+    def tell(self, update: ProgressUpdate, answered: Answered) -> None:
         """Tell the monitor of a task what was heard."""
         ...
 
@@ -62,7 +62,7 @@ class Watchers(Protocol):
         ...
 
 
-class IngressWatchers:
+class IngressMonitorClient:
     """Both over HTTP ingress."""
 
     def __init__(self, settings: RestateSettings) -> None:
@@ -76,13 +76,13 @@ class IngressWatchers:
         """Close the connections."""
         await self._http.stop()
 
-    def tell(self, news: News, answered: Answered) -> None:
+    def tell(self, update: ProgressUpdate, answered: Answered) -> None:
         """`POST /TaskMonitor/{task id}/progress/send`."""
-        report = news.report
-        heard = Heard(news.token, report.signal, report.at_ms, news.seen_ms)
+        report = update.report
+        heard = Heard(update.token, report.signal, report.at_ms, update.seen_ms)
         if report.details:
             heard = msgspec.structs.replace(heard, details=msgspec.Raw(report.details))
-        self._post(f"/{MONITOR}/{news.task_id}/progress/send", msgspec.json.encode(heard), answered)
+        self._post(f"/{MONITOR}/{update.task_id}/progress/send", msgspec.json.encode(heard), answered)
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
         """`POST /ConsumedMarks/{topic}/report/send`."""
@@ -92,12 +92,12 @@ class IngressWatchers:
         self._http.post(path, body, content_type=JSON, told=lambda result: answered(*_read(result)))
 
 
-def _read(result: HttpResult) -> tuple[Hearing, str]:
+def _read(result: HttpResult) -> tuple[SendResult, str]:
     if not isinstance(result, HttpAnswer):
-        return Hearing.FAILED, str(result)
+        return SendResult.FAILED, str(result)
     if result.status in _TAKEN:
-        return Hearing.TAKEN, ""
+        return SendResult.TAKEN, ""
     detail = f"Restate answers {result.status}: {said_in(result.body)}"
     if result.status == _MISSING:
-        return Hearing.MISSING, detail
-    return (Hearing.REFUSED if result.status in _REFUSED else Hearing.FAILED), detail
+        return SendResult.MISSING, detail
+    return (SendResult.REFUSED if result.status in _REFUSED else SendResult.FAILED), detail

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from kallback.bridge.log_throttle import RareLog
+from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.restate.client import RestateHttp
 from kallback.protocol import ConfigurationError, RestateUnavailableError, UnsupportedServerError
 from kallback.settings import RestateSettings
@@ -34,7 +34,7 @@ _DECODER: Final = msgspec.json.Decoder(_Version)
 class RestateCheck:
     """Asks Restate how it is."""
 
-    def __init__(self, settings: RestateSettings, log: RareLog) -> None:
+    def __init__(self, settings: RestateSettings, log: LogThrottle) -> None:
         self._settings = settings
         self._log = log
 

@@ -44,7 +44,7 @@ HttpResult = HttpAnswer | RestateUnavailableError | ConfigurationError
 Told = Callable[[HttpResult], None]
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """Who holds connections."""
 
     address: str
@@ -74,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
         deadline: the loop's time at which the owner calls `expire`: busy, the request's; idle, that of idleness.
     """
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: ConnectionOwner) -> None:
         self.deadline = math.inf
         self._owner = owner
         self._transport: asyncio.Transport | None = None

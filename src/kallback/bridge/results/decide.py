@@ -1,7 +1,7 @@
 """What to do with a result record: one named verdict, from values alone. Loops only obey. Pure.
 
-The order of the questions matters. A copy of what was delivered, or is on its way, needs nothing more, late or not;
-a late result is not worth judging; only then is the value looked at.
+The order of the questions matters. A duplicate of what was delivered, or is on its way, needs nothing more, late
+or not; a late result is not worth judging; only then is the value looked at.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Deliver(msgspec.Struct, frozen=True, gc=False):
     completion: Completion
 
 
-class Attach(msgspec.Struct, frozen=True, gc=False):
-    """A copy of one in flight: it shares that one's fate."""
+class AttachDuplicate(msgspec.Struct, frozen=True, gc=False):
+    """A duplicate of one in flight: it shares that one's outcome."""
 
     identity: str
     target: Target
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
-    """A copy of one that was delivered."""
+    """A duplicate of one that was delivered."""
 
     target: Target
 
@@ -64,7 +64,7 @@ class Late(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-class Unusable(msgspec.Struct, frozen=True, gc=False):
+class UnusableResult(msgspec.Struct, frozen=True, gc=False):
     """The token is good, the value is no result: fail the task with `completion`, dead-letter the record."""
 
     identity: str
@@ -73,14 +73,14 @@ class Unusable(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-class Unverified(msgspec.Struct, frozen=True):
+class UnverifiedResult(msgspec.Struct, frozen=True):
     """Nothing proves where it came from: dead-letter it."""
 
     reason: str
     detail: str
 
 
-Verdict = Deliver | Attach | Duplicate | Late | Unusable | Unverified
+Verdict = Deliver | AttachDuplicate | Duplicate | Late | UnusableResult | UnverifiedResult
 
 
 def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms: float, grace_ms: float) -> Verdict:
@@ -96,24 +96,24 @@ def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms:
     try:
         verified = verify(record.value, record.headers, trust)
     except UnverifiedError as error:
-        return Unverified(str(error.reason), error.detail)
+        return UnverifiedResult(str(error.reason), error.detail)
     known = seen(verified.identity)
     if known is Seen.DELIVERED:
         return Duplicate(verified.target)
     if known is Seen.IN_FLIGHT:
-        return Attach(verified.identity, verified.target)
+        return AttachDuplicate(verified.identity, verified.target)
     target = verified.target
     if isinstance(target, Token) and target.deadline_ms and now_ms > target.deadline_ms + grace_ms:
         return Late(target, verified.result, f"{(now_ms - target.deadline_ms) / 1000:.0f} s after the task's deadline")
     return _answer(verified)
 
 
-def _answer(verified: Verified) -> Deliver | Unusable:
+def _answer(verified: Verified) -> Deliver | UnusableResult:
     try:
         answer = verified.result.answer()
     except UnusableResultError as error:
         completion = fail_unusable(verified.result.token, verified.target, error.detail)
-        return Unusable(verified.identity, completion, str(error.reason), error.detail)
+        return UnusableResult(verified.identity, completion, str(error.reason), error.detail)
     return Deliver(verified.identity, Completion(verified.result.token, verified.target, answer))
 
 

@@ -13,7 +13,7 @@ from kallback.protocol import Answer, Completed, ConfigurationError, Token
 LATE: Final = "late"
 DROPPED: Final = "late-dropped"
 HANDLED: Final = "late-handled"
-SPARED: Final = frozenset({DROPPED, HANDLED})
+NOT_DEAD_LETTERED: Final = frozenset({DROPPED, HANDLED})
 """Reasons that leave no dead letter, though the outcome does."""
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -24,7 +24,7 @@ class ToDeadLetters(msgspec.Struct, frozen=True):
     """Keep it where people can look at it."""
 
 
-class Drop(msgspec.Struct, frozen=True):
+class DropLate(msgspec.Struct, frozen=True):
     """Forget it: nobody waits, and the work is worth nothing by itself."""
 
 
@@ -38,7 +38,7 @@ class ToHandler(msgspec.Struct, frozen=True):
         return f"{self.service}/{self.handler}"
 
 
-LatePolicy = ToDeadLetters | Drop | ToHandler
+LatePolicy = ToDeadLetters | DropLate | ToHandler
 
 
 class LatePolicies(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def _read(policy: str, text: str) -> LatePolicy:
     if policy == "dead-letter":
         return ToDeadLetters()
     if policy == "drop":
-        return Drop()
+        return DropLate()
     if (named := _HANDLER.fullmatch(policy)) is not None:
         return ToHandler(named[1], named[2])
     raise ConfigurationError(
@@ -102,7 +102,7 @@ class LateResult(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Idempotency key: copies of one attempt's result make one invocation."""
+        """Idempotency key: duplicates of one attempt's result make one invocation."""
         return f"{self.token.task_id}-{self.token.attempt}"
 
     def body(self) -> bytes:

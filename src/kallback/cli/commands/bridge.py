@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from kallback.bridge import Bridge, BridgeOptions, Parts
+from kallback.bridge import Bridge, BridgeOptions, Dependencies
 from kallback.cli.commands.bridge_options import bridge_options
 from kallback.cli.help import TextCommand
 from kallback.cli.insecure import insecure_option, settings_from_env
@@ -44,7 +44,7 @@ def bridge(*, options: BridgeOptions, insecure: bool, verbose: bool, observing: 
 
 
 def serve_observed(
-    settings: Settings, options: BridgeOptions, observing: Observing, *, parts: Parts | None = None
+    settings: Settings, options: BridgeOptions, observing: Observing, *, dependencies: Dependencies | None = None
 ) -> None:
     """Run a bridge until it ends or a signal stops it, as `serve`.
 
@@ -58,7 +58,7 @@ def serve_observed(
         tracing = otlp_tracing(options.group_for(settings.topics.results))
         beside.append(tracing)
         on_settled = tracing.settled
-    bridge = Bridge(settings, options, parts=parts, on_settled=on_settled)
+    bridge = Bridge(settings, options, dependencies=dependencies, on_settled=on_settled)
     if observing.health_port is not None:
         from kallback.bridge import HealthServer  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ import click
 
 from kallback.bridge import (
     Accepted,
-    Attach,
+    AttachDuplicate,
     Completer,
     Completion,
     Deliver,
@@ -32,8 +32,8 @@ from kallback.bridge import (
     Seen,
     TooLarge,
     Trust,
-    Unusable,
-    Unverified,
+    UnusableResult,
+    UnverifiedResult,
     decide,
 )
 from kallback.bridge import complete as complete_batch
@@ -218,11 +218,11 @@ def _checked(record: Record, trust: Trust, *, force: bool) -> Completion:
             raise NotCompletedError(
                 f"too late ({verdict.detail}): the handler no longer waits; --force sends the result anyway"
             )
-        case Unusable():
+        case UnusableResult():
             raise NotCompletedError(f"this is not a result, nothing was sent: {verdict.detail}")
-        case Unverified():
+        case UnverifiedResult():
             raise UnverifiedError(verdict.reason, f"the token is not valid here ({verdict.reason}): {verdict.detail}")
-        case Attach() | Duplicate():
+        case AttachDuplicate() | Duplicate():
             raise AssertionError("a new token has no duplicates")
         case _:
             assert_never(verdict)

@@ -11,13 +11,13 @@ from kallback.bridge import (
     BridgeOptions,
     Clocks,
     Completion,
+    Dependencies,
     FunctionCompleter,
-    Parts,
     Reply,
     Settled,
 )
-from kallback.bridge.progress.decide import News
-from kallback.bridge.progress.monitor_client import Answered, Hearing
+from kallback.bridge.progress.decide import ProgressUpdate
+from kallback.bridge.progress.monitor_client import Answered, SendResult
 from kallback.bridge.results.late_policy import LateResult, ToHandler
 from kallback.kafka import MemoryBroker, MemoryConsumer, MemoryEndOffsets, MemoryProducer
 from kallback.protocol import Marks
@@ -36,7 +36,7 @@ def memory_bridge(
     topics, options = settings.topics, BridgeOptions()
     results, progress = options.group_for(topics.results), options.progress_group_for(topics.results)
     reading = options.for_consumer()
-    parts = Parts(
+    dependencies = Dependencies(
         completer=lambda _settings, _options: FunctionCompleter(complete),
         consumer=lambda _settings, _options: MemoryConsumer(broker, [topics.results], results, options=reading),
         producer=lambda _: MemoryProducer(broker),
@@ -47,10 +47,10 @@ def memory_bridge(
             broker, [topics.progress], progress, options=reading
         ),
         end_offsets=lambda _: MemoryEndOffsets(broker),
-        watchers=lambda _: _NoWatchers(),
+        monitor_client=lambda _: _NoMonitorClient(),
         clocks=Clocks(now=now),
     )
-    return Bridge(settings, options, parts=parts, on_settled=settled)
+    return Bridge(settings, options, dependencies=dependencies, on_settled=settled)
 
 
 class _NoHandlers:
@@ -68,7 +68,7 @@ class _NoHandlers:
         """Nothing to close."""
 
 
-class _NoWatchers:
+class _NoMonitorClient:
     """Nobody watches over tasks."""
 
     async def start(self) -> None:
@@ -77,15 +77,15 @@ class _NoWatchers:
     async def stop(self) -> None:
         """Nothing to close."""
 
-    def tell(self, news: News, answered: Answered) -> None:
+    def tell(self, news: ProgressUpdate, answered: Answered) -> None:
         """Take news."""
         del news
-        asyncio.get_running_loop().call_soon(answered, Hearing.TAKEN, "")
+        asyncio.get_running_loop().call_soon(answered, SendResult.TAKEN, "")
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
         """Take marks."""
         del topic, marks
-        asyncio.get_running_loop().call_soon(answered, Hearing.TAKEN, "")
+        asyncio.get_running_loop().call_soon(answered, SendResult.TAKEN, "")
 
 
 async def _checked(*_: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kallback.bridge import BridgeOptions
-from kallback.bridge.results.late_policy import Drop, ToHandler
+from kallback.bridge.results.late_policy import DropLate, ToHandler
 from kallback.cli.commands import bridge as command
 from kallback.cli.commands.instance_id import instance_id_for
 from kallback.protocol import ConfigurationError
@@ -67,7 +67,7 @@ def test_the_bounds_of_one_partition_reach_the_consumer(read: ReadOptions) -> No
 def test_late_policies(read: ReadOptions) -> None:
     """One for all, and one for a type."""
     late = read("--late", "drop", "--late", "shop.pack=handler:Orphans/take").late
-    assert (late.of("other"), late.of("shop.pack")) == (Drop(), ToHandler("Orphans", "take"))
+    assert (late.of("other"), late.of("shop.pack")) == (DropLate(), ToHandler("Orphans", "take"))
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("never", None), ("60", 60.0)])
