@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.options import BridgeOptions
 from kallback.bridge.stats import Stats
+from kallback.lifecycle import LogThrottle
+from kallback.settings import named_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +39,4 @@ class BridgeContext:
 
     def __post_init__(self) -> None:
         """Give the log the clock."""
-        object.__setattr__(self, "log", LogThrottle(self.clocks.monotonic))
+        object.__setattr__(self, "log", LogThrottle(named_log("kallback.bridge"), self.clocks.monotonic))

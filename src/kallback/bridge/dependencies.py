@@ -9,7 +9,6 @@ from kallback.bridge.completers.base import Completer
 from kallback.bridge.completers.ingress import IngressCompleter
 from kallback.bridge.completers.notifier import NotifierCompleter
 from kallback.bridge.context import Clocks
-from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.options import BridgeOptions, CompleterName
 from kallback.bridge.pipeline.late_sender import HandlerClient, IngressHandlerClient
 from kallback.bridge.progress.monitor_client import IngressMonitorClient, MonitorClient
@@ -23,6 +22,7 @@ from kallback.kafka import (
     Producer,
     check_topics,
 )
+from kallback.lifecycle import LogThrottle
 from kallback.settings import KafkaSettings, Settings
 
 

@@ -225,7 +225,7 @@ class FakeMonitorClient:
     async def stop(self) -> None:
         """Nothing to close."""
 
-    def tell(self, update: ProgressUpdate, answered: Answered) -> None:
+    def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
         """Take update."""
         self.told.append(update)
         asyncio.get_running_loop().call_soon(answered, self.answer, "as told")

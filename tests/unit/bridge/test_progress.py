@@ -19,7 +19,7 @@ def _heartbeat(mint: Mint, text: str | None = None, value: bytes = b"", every_ms
     return OutgoingRecord("kallback.progress", value, b"key", headers)
 
 
-def _news(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000, task: TaskId = TASK) -> ProgressUpdate:
+def _update(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000, task: TaskId = TASK) -> ProgressUpdate:
     return ProgressUpdate(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
 
 
@@ -27,7 +27,7 @@ def _verdict(mint: Mint, outgoing: OutgoingRecord) -> ProgressUpdate | ProgressO
     return judge(mint.received(outgoing), TRUST, now_ms=NOW_MS, grace_ms=30_000)
 
 
-def test_a_heartbeat_is_news(mint: Mint) -> None:
+def test_a_heartbeat_is_an_update(mint: Mint) -> None:
     """A signed one says which task it is about, and what the worker wrote."""
     found = _verdict(mint, _heartbeat(mint, value=b'{"done":3}'))
     assert isinstance(found, ProgressUpdate)
@@ -59,4 +59,4 @@ def test_nothing_of_it_raises(headers: list[tuple[str, bytes]]) -> None:
 
 def test_the_token_is_not_shown() -> None:
     """ProgressUpdate are logged."""
-    assert "secret" not in repr(_news())
+    assert "secret" not in repr(_update())

@@ -7,8 +7,8 @@ import kallback.bridge
 SURFACE = """
 Accepted AttachDuplicate Backlog Backoff Bridge BridgeOptions Clocks Completer CompleterName Completion Deliver
 Dependencies Duplicate FunctionCompleter HealthServer IngressCompleter Late Misconfigured NotifierCompleter
-Phase Rejected Reply Retry Seen Settled Stats Target TooLarge Tracing Trust UnusableResult UnverifiedResult Verdict Verified
-complete decide otlp_tracing read_reply verify
+Phase Rejected Reply Retry Seen Settled Stats Target TooLarge Tracing Trust UnusableResult UnverifiedResult Verdict
+Verified complete decide otlp_tracing read_reply verify
 """
 
 

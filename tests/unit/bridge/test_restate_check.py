@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.restate.compatibility import RestateCheck
+from kallback.lifecycle import LogThrottle
 from kallback.protocol import UnsupportedServerError
-from kallback.settings import RestateSettings
+from kallback.settings import RestateSettings, named_log
 from kallback.testing.log_capture import capture_logs
 
 
 async def look(settings: RestateSettings) -> list[Any]:
     """Look, and return the log lines."""
     with capture_logs() as lines:
-        await RestateCheck(settings, LogThrottle(lambda: 0.0)).look()
+        await RestateCheck(settings, LogThrottle(named_log("kallback.bridge"), lambda: 0.0)).look()
     return lines
 
 

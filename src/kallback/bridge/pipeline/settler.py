@@ -2,8 +2,8 @@
 
 Delivered results and their duplicates need nothing written, unless outcome records are switched on: they are done at
 once, on the hot path. Everything else goes through a queue to a fixed pool of writers: dead letter first, outcome
-record second, each acknowledged by Kafka, then done. A Kafka that does not answer is tried again until it does; a refusal (no
-such topic, no permission) stops the bridge, with the record not done.
+record second, each acknowledged by Kafka, then done. A Kafka that does not answer is tried again until it does; a
+refusal (no such topic, no permission) stops the bridge, with the record not done.
 
 Cancel: stopping cancels the writers. Their records are not done and come again, so a dead letter can stand twice.
 """

@@ -97,7 +97,7 @@ class ProgressFeed:
 
     def _send_due(self) -> None:
         for update, record in list(self._coalescer.due(self._context.clocks.monotonic())):
-            self._monitor_client.tell(update, partial(self._answered, update, record))
+            self._monitor_client.send_update(update, partial(self._answered, update, record))
 
     def _answered(self, update: ProgressUpdate, record: Record, result: SendResult, detail: str) -> None:
         if result is SendResult.FAILED:

@@ -53,7 +53,7 @@ class MonitorClient(Protocol):
         """Close connections; stopping twice is fine."""
         ...
 
-    def tell(self, update: ProgressUpdate, answered: Answered) -> None:
+    def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
         """Tell the monitor of a task what was heard."""
         ...
 
@@ -76,7 +76,7 @@ class IngressMonitorClient:
         """Close the connections."""
         await self._http.stop()
 
-    def tell(self, update: ProgressUpdate, answered: Answered) -> None:
+    def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
         """`POST /TaskMonitor/{task id}/progress/send`."""
         report = update.report
         heard = Heard(update.token, report.signal, report.at_ms, update.seen_ms)

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from kallback.bridge.log_throttle import LogThrottle
 from kallback.bridge.restate.client import RestateHttp
+from kallback.lifecycle import LogThrottle
 from kallback.protocol import ConfigurationError, RestateUnavailableError, UnsupportedServerError
 from kallback.settings import RestateSettings
 

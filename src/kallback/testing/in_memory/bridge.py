@@ -77,9 +77,9 @@ class _NoMonitorClient:
     async def stop(self) -> None:
         """Nothing to close."""
 
-    def tell(self, news: ProgressUpdate, answered: Answered) -> None:
-        """Take news."""
-        del news
+    def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
+        """Take an update."""
+        del update
         asyncio.get_running_loop().call_soon(answered, SendResult.TAKEN, "")
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
