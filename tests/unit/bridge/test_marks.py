@@ -6,7 +6,7 @@ import pytest
 from kallback.bridge.context import BridgeContext
 from kallback.bridge.progress.consumed_marks import WatermarkReporter, marks_of
 from kallback.bridge.progress.monitor_client import SendResult
-from kallback.kafka import PartitionStatus, GroupStatus, TopicPartition
+from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
 from kallback.protocol import KafkaUnavailableError
 
 from .conftest import NOW
@@ -17,21 +17,21 @@ NOW_MS = int(NOW * 1000)
 PARTITION = TopicPartition("kallback.results", 0)
 
 
-def _standing(position: int | None) -> GroupStatus:
+def _status(position: int | None) -> GroupStatus:
     stands = PartitionStatus(position=position, end=9, window_used=0, window=10)
-    return GroupStatus(joined=True, rebalances=1, polled=0.0, partitions={PARTITION: stands})
+    return GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={PARTITION: stands})
 
 
 @pytest.mark.parametrize(("position", "marks"), [(9, {0: 5}), (10, {0: 5}), (8, {}), (None, {})])
 def test_a_mark_needs_the_whole_partition(position: int | None, marks: dict[int, int]) -> None:
     """One record without an outcome, and the time is not claimed."""
-    assert marks_of(PARTITION.topic, {PARTITION: 9}, _standing(position), 5) == marks
+    assert marks_of(PARTITION.topic, {PARTITION: 9}, _status(position), 5) == marks
 
 
 def test_partitions_of_others_are_theirs() -> None:
     """Each bridge speaks for what it owns."""
     other = TopicPartition("kallback.results", 1)
-    assert marks_of(PARTITION.topic, {PARTITION: 9, other: 0}, _standing(9), 5) == {0: 5}
+    assert marks_of(PARTITION.topic, {PARTITION: 9, other: 0}, _status(9), 5) == {0: 5}
 
 
 def test_no_consumer_no_marks() -> None:
@@ -91,4 +91,4 @@ class _Ends:
 
 def _keeper_of(world: Any, ends: dict[TopicPartition, int] | None) -> WatermarkReporter:
     shared = BridgeContext(world.bridge().options, world.clocks())
-    return WatermarkReporter({"kallback.results": lambda: _standing(9)}, _Ends(ends), world.monitor_client, shared)
+    return WatermarkReporter({"kallback.results": lambda: _status(9)}, _Ends(ends), world.monitor_client, shared)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from kallback.bridge.context import BridgeContext
-from kallback.kafka import Consumer, Record, GroupStatus
+from kallback.kafka import Consumer, GroupStatus, Record
 from kallback.protocol import KafkaUnavailableError
 
 PATIENCE: Final = 1.0

@@ -102,9 +102,9 @@ class WatermarkReporter:
         await asyncio.sleep(_LOOK / 2)  # what lay before the ends is being read
         if clocks.monotonic() < self._steady_from:
             return
-        for topic, status in self._statuses.items():
+        for topic, status_of in self._statuses.items():
             partitions = sum(each.topic == topic for each in ends)
-            marks = marks_of(topic, ends, group_status(), asked_ms)
+            marks = marks_of(topic, ends, status_of(), asked_ms)
             if marks:
                 self._monitor_client.report(topic, Marks(partitions, marks), self._answered)
 

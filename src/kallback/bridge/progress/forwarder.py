@@ -26,7 +26,7 @@ from kallback.bridge.progress.decide import ProgressUpdate, judge
 from kallback.bridge.progress.monitor_client import MonitorClient, SendResult
 from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
-from kallback.kafka import Consumer, Record, GroupStatus
+from kallback.kafka import Consumer, GroupStatus, Record
 
 _FETCH: Final = 500
 _TICK: Final = 0.05
