@@ -32,8 +32,8 @@ def _logging_as_before() -> Generator[None]:
 class MadeBridge:
     """Takes what a bridge is made of."""
 
-    def __init__(self, settings: Settings, options: BridgeOptions, *, parts: object, on_settled: object) -> None:
-        del settings, options, parts
+    def __init__(self, settings: Settings, options: BridgeOptions, *, dependencies: object, on_settled: object) -> None:
+        del settings, options, dependencies
         self.on_settled = on_settled
 
 
