@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from types import NoneType
-from typing import TypedDict, assert_never, assert_type
+from typing import Literal, TypedDict, assert_never, assert_type
 
 import msgspec
 import pydantic
@@ -94,6 +94,13 @@ drive = TaskType(
     retry=RetryPolicy(attempts=None, first_delay=timedelta(seconds=5), never={"NoSuchStreet", "ValueError"}),
 )
 
+find: TaskType[Order, Prepared | None] = TaskType("restaurant.find", request=Order, result=Prepared | None)
+choose: TaskType[Order, Literal["hot", "cold"]] = TaskType("restaurant.choose", Order, Literal["hot", "cold"])
+clean: TaskType[None, None] = TaskType("restaurant.clean", request=None, result=None, timeout=None)
+
+assert_type(find.result_codec.decode(b"null"), Prepared | None)
+assert_type(choose.result_codec.decode(b'"hot"'), Literal["hot", "cold"])
+assert_type(clean, TaskType[None, None])
 assert_type(drive, TaskType[Order, None])
 assert_type(drive.monitored, bool)
 assert_type(drive.heartbeat_limit, timedelta | None)

@@ -8,14 +8,16 @@ are JSON, because msgspec lets broken UTF-8 through where it does not look (`msg
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import NoneType
-from typing import Any, Final, Generic, Protocol, TypeVar, cast, is_typeddict, runtime_checkable
+from typing import Any, Final, Generic, TypeVar, cast, is_typeddict
 
 import msgspec
 import orjson
 
+from kallback.protocol.declared_types import PydanticModel, model_of, name_of, refuse_unreadable
 from kallback.protocol.errors import DecodeError, EncodeError
+from kallback.protocol.not_finite import find_not_finite
 
 T = TypeVar("T")
 
@@ -24,14 +26,8 @@ MAX_NESTING: Final = 500
 handler could not read what the bridge let through."""
 
 
-@runtime_checkable
-class _PydanticModel(Protocol):
-    """What we use of `pydantic.BaseModel`, without importing pydantic."""
-
-    @classmethod
-    def model_validate_json(cls, json_data: bytes | str) -> Any: ...
-
-    def model_dump_json(self, *, by_alias: bool) -> str: ...
+_EXACT: Final[dict[type, Callable[[Any], object]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+"""From a value of a subclass to one of the class itself, past methods that the subclass overrides."""
 
 
 def check_json(data: bytes) -> bytes:
@@ -88,28 +84,48 @@ class Codec(Generic[T]):
 
     def __init__(self, declared: type[T]) -> None:
         self._type: Final = declared
-        self._model: Final = _model_of(declared)
+        self._model: Final = model_of(declared)
         # Whoever declares `object` means any JSON, as with `Any`; msgspec would ask for a hook.
         known: Any = Any if declared is object else declared
-        _refuse_unknown(msgspec.inspect.type_info(known), set())
+        refuse_unreadable(known)
         self._decoder: Final = msgspec.json.Decoder[T](known, dec_hook=_to_custom)
 
     def encode(self, value: T) -> bytes:
-        """JSON bytes of a value; NaN and infinities, which JSON has not, become `null`.
+        """JSON bytes of a value, which the other side can read as the same type.
+
+        Subclasses of `str`, `int` and `float`, such as the safe strings of template engines, travel as what they are.
 
         Raises:
-            EncodeError: the value is not of the declared type, or has a part that JSON cannot carry.
+            EncodeError: the value, or a member of it, is not of the declared type, or JSON cannot carry it (NaN,
+                infinities, numbers beyond a double, nesting beyond `MAX_NESTING`); names the member.
         """
         if not _fits(value, self._type):
             raise EncodeError(
-                f"expected {_name_of(self._type)}, got {type(value).__name__}: pass a value of the declared type"
+                f"expected {name_of(self._type)}, got {type(value).__name__}: pass a value of the declared type"
             )
         try:
-            if isinstance(value, _PydanticModel):
-                return value.model_dump_json(by_alias=True).encode()
-            return msgspec.json.encode(value, enc_hook=_from_custom)
+            data = self._serialize(value)
         except Exception as error:  # the value's own code runs here and may raise anything
-            raise EncodeError(f"cannot encode {_name_of(self._type)} as JSON: {_sentence(error)}") from error
+            raise EncodeError(f"cannot encode {name_of(self._type)} as JSON: {_sentence(error)}") from error
+        self._check_readable(value, data)
+        return data
+
+    def _serialize(self, value: T) -> bytes:
+        if isinstance(value, PydanticModel):
+            return value.model_dump_json(by_alias=True).encode()
+        return msgspec.json.encode(value, enc_hook=_from_custom)
+
+    def _check_readable(self, value: T, data: bytes) -> None:
+        """Find at the side that made a value what would only fail at the side that waits for it."""
+        try:
+            check_json(data)
+            not_finite = find_not_finite(value, _from_custom) if b"null" in data else None
+            if not_finite is None:
+                self.decode(data)
+        except DecodeError as error:
+            raise EncodeError(f"the value cannot be read back: {error}") from error
+        if not_finite is not None:
+            raise EncodeError(f"NaN and infinity have no JSON form: send None or a text - at `{not_finite}`")
 
     def decode(self, data: bytes) -> T:
         """The value in JSON bytes.
@@ -122,7 +138,7 @@ class Codec(Generic[T]):
                 return cast("T", self._model.model_validate_json(data))
             decoded: T = self._decoder.decode(data)
         except Exception as error:  # validators and __post_init__ of the user's types may raise anything
-            raise DecodeError(f"does not fit {_name_of(self._type)}: {_sentence(error)}") from error
+            raise DecodeError(f"does not fit {name_of(self._type)}: {_sentence(error)}") from error
         return decoded
 
 
@@ -137,40 +153,21 @@ def _fits(value: object, declared: Any) -> bool:
     return isinstance(value, (int, float) if declared is float else declared)
 
 
-def _model_of(declared: Any) -> type[_PydanticModel] | None:
-    return declared if isinstance(declared, type) and issubclass(declared, _PydanticModel) else None
-
-
-def _refuse_unknown(info: object, seen: set[object]) -> None:
-    """Look through a type for parts that neither msgspec nor pydantic can read: better now than at the first result."""
-    if isinstance(info, msgspec.inspect.CustomType):
-        if _model_of(info.cls) is None:
-            raise TypeError(f"{_name_of(info.cls)} has no JSON form that msgspec or pydantic knows")
-    elif isinstance(info, (tuple, list)):
-        for part in cast("tuple[object, ...]", info):
-            _refuse_unknown(part, seen)
-    elif isinstance(info, (msgspec.inspect.Type, msgspec.inspect.Field)):
-        named = getattr(info, "cls", None)  # only a type with a name can hold itself
-        if named is None or named not in seen:
-            seen.add(named)
-            _refuse_unknown([getattr(info, name) for name in info.__struct_fields__], seen)
-
-
 def _to_custom(declared: type, parsed: Any) -> Any:
     """A type that msgspec does not know: a pydantic model inside another type."""
-    if issubclass(declared, _PydanticModel):
+    if issubclass(declared, PydanticModel):
         return declared.model_validate_json(json.dumps(parsed))
-    raise NotImplementedError(f"{_name_of(declared)} has no JSON form that msgspec or pydantic knows")
+    raise NotImplementedError(f"{name_of(declared)} has no JSON form that msgspec or pydantic knows")
 
 
 def _from_custom(value: Any) -> Any:
-    if isinstance(value, _PydanticModel):
+    """What msgspec does not know: a pydantic model inside another type, and subclasses of scalar types."""
+    if isinstance(value, PydanticModel):
         return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
+    for scalar, exact in _EXACT.items():
+        if isinstance(value, scalar):
+            return exact(value)
     raise NotImplementedError(f"{type(value).__name__} has no JSON form that msgspec or pydantic knows")
-
-
-def _name_of(declared: Any) -> str:
-    return getattr(declared, "__qualname__", None) or str(declared)
 
 
 def _sentence(error: Exception) -> str:

@@ -5,14 +5,27 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Generic, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from kallback.protocol.codecs import Codec
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.retries import RetryPolicy
 
-Request = TypeVar("Request")
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from typing import _SpecialForm  # pyright: ignore[reportPrivateUsage] - the type of Literal[...] has no public name
+
+    from typing_extensions import TypeVar  # part of every type checker; defaults of type variables need Python 3.13
+
+    Request = TypeVar("Request", default=Any)
+    Result = TypeVar("Result", default=Any)
+    TypeExpression = UnionType | _SpecialForm | None
+    """What is a type at run time, but no class to a type checker: `A | None`, `Literal["a"]`, None."""
+else:
+    from typing import TypeVar
+
+    Request = TypeVar("Request")
+    Result = TypeVar("Result")
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT: Final = timedelta(hours=1)
@@ -34,6 +47,10 @@ class TaskType(Generic[Request, Result]):
 
         prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
 
+    Where a type is no class (`A | None`, `Literal["a"]`), type checkers cannot infer it, so annotate the task type:
+
+        find: TaskType[Order, Prepared | None] = TaskType("restaurant.find", request=Order, result=Prepared | None)
+
     Attributes:
         name: letters, digits, `.`, `_`, `-`; at most 128. Workers are registered for it.
         request: the type of what the handler sends.
@@ -54,8 +71,8 @@ class TaskType(Generic[Request, Result]):
     """
 
     name: str
-    request: type[Request]
-    result: type[Result]
+    request: type[Request] | TypeExpression
+    result: type[Result] | TypeExpression
     timeout: timedelta | None = field(default=DEFAULT_TIMEOUT, kw_only=True)
     attempt_timeout: timedelta | None = field(default=None, kw_only=True)
     start_timeout: timedelta | None = field(default=None, kw_only=True)
@@ -105,8 +122,8 @@ class TaskType(Generic[Request, Result]):
                 )
 
 
-def _codec(declared: type[T], what: str) -> Codec[T]:
+def _codec(declared: type[T] | TypeExpression, what: str) -> Codec[T]:
     try:
-        return Codec(declared)
+        return Codec(cast("type[T]", declared))
     except (TypeError, NameError) as error:  # a NameError: an annotation that cannot be resolved
         raise ConfigurationError(f"{what} type cannot travel as JSON: {error}") from None

@@ -1,16 +1,19 @@
 import datetime as dt
+import json
 import math
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kallback.protocol import Codec, DecodeError, EncodeError, check_json
+from kallback.protocol.codecs import MAX_NESTING
 
 
 @dataclass
@@ -40,6 +43,38 @@ class Prepared(pydantic.BaseModel):
 
     minutes: int = pydantic.Field(alias="mins", ge=0)
     at: dt.datetime | None = None
+
+
+@dataclass
+class Reading:
+    """A dataclass with numbers that may be missing."""
+
+    room: str | None
+    degrees: float | None
+
+
+class Measured(pydantic.BaseModel):
+    """The same in pydantic."""
+
+    degrees: float | None
+
+
+class Safe(str):
+    """What template engines return."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Escape."""
+        return "escaped"
+
+
+class Number(int):
+    """A number of an application's own."""
+
+
+class Ratio(float):
+    """A fraction of an application's own."""
 
 
 @dataclass
@@ -189,9 +224,28 @@ def test_a_value_that_contains_itself_is_an_encode_error() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_numbers_that_json_has_not_become_null(value: float) -> None:
-    """What is sent is JSON in any case."""
-    assert encode(value, float) == b"null"
+@pytest.mark.parametrize(
+    ("declared", "wrap", "place"),
+    [
+        (float, lambda value: value, "$"),
+        (float | None, lambda value: value, "$"),
+        (Any, lambda value: {"a": [1.0, value], "b": None}, "$.a[1]"),
+        (Reading, lambda value: Reading(None, value), "$.degrees"),
+        (list[Reading], lambda value: [Reading(None, 1.0), Reading(None, value)], "$[1].degrees"),
+        (Measured, lambda value: Measured(degrees=value), "$.degrees"),
+        (list[Measured], lambda value: [Measured(degrees=value)], "$[0].degrees"),
+    ],
+)
+def test_numbers_that_json_has_not_are_refused(value: float, declared: Any, wrap: Any, place: str) -> None:
+    """They would arrive as null, which the reader takes for an answer; the error names the place."""
+    with pytest.raises(EncodeError) as refused:
+        encode(wrap(value), declared)
+    assert f"`{place}`" in str(refused.value)
+
+
+def test_null_is_no_nan() -> None:
+    """A value with null members is looked through and sent."""
+    assert encode(Reading(None, 1.5), Reading) == b'{"room":null,"degrees":1.5}'
 
 
 @pytest.mark.parametrize(
@@ -224,3 +278,102 @@ def test_what_is_no_json_is_refused(data: bytes) -> None:
     """The error says where."""
     with pytest.raises(DecodeError, match=r"not JSON: .* at character"):
         check_json(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "sent"),
+    [
+        (Safe("<b>"), str, b'"<b>"'),
+        (Number(7), int, b"7"),
+        (Ratio(0.5), float, b"0.5"),
+        ([Safe("a")], list[str], b'["a"]'),
+        ({"a": Number(7)}, dict[str, int], b'{"a":7}'),
+        ({Safe("k"): 1}, dict[str, int], b'{"k":1}'),
+        (Item(Safe("tea"), Number(2)), Item, b'{"name":"tea","quantity":2}'),
+    ],
+)
+def test_subclasses_of_scalars_travel_as_what_they_are(value: Any, declared: Any, sent: bytes) -> None:
+    """Safe strings of template engines, numbers of units libraries: the plain value is sent."""
+    assert encode(value, declared) == sent
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "member"),
+    [
+        (Item(5), Item, "$.name"),  # type: ignore[arg-type]
+        (Order("1", [Item("tea", "two")]), Order, "$.items[0].quantity"),  # type: ignore[arg-type]
+        ({"street": 5}, Address, "$.street"),
+        ([1, "2"], list[int], "$[1]"),
+        (Batch([Prepared.model_construct(minutes=-1)]), Batch, "greater than or equal to 0"),
+        (Prepared.model_construct(minutes="soon"), Prepared, "minutes"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_member_of_the_wrong_type_is_refused_before_it_is_sent(value: Any, declared: Any, member: str) -> None:
+    """The side that made the value learns of it, not the handler that waits for it."""
+    with pytest.raises(EncodeError) as refused:
+        encode(value, declared)
+    assert member in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(10**400, id="beyond a double"),
+        pytest.param(json.loads("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1)), id="too deep"),
+    ],
+)
+def test_what_the_bridge_refuses_is_not_sent(value: Any) -> None:
+    """A result that can be written but not verified would only end as a dead letter."""
+    with pytest.raises(EncodeError):
+        encode(value, Any)
+
+
+class Login(pydantic.BaseModel):
+    """A model with a secret, which pydantic writes as asterisks."""
+
+    password: pydantic.SecretStr
+
+
+class Logins(pydantic.BaseModel):
+    """A model with a secret further down."""
+
+    by_name: dict[str, Login | None]
+
+
+@pytest.mark.parametrize("declared", [Login, Logins, list[Login], Login | None])
+def test_a_model_whose_secrets_would_be_lost_is_refused(declared: Any) -> None:
+    """The worker would get asterisks; the sentence names the member."""
+    with pytest.raises(TypeError, match=r"Login\.password as asterisks"):
+        Codec(declared)
+
+
+class Revealed(pydantic.BaseModel):
+    """A model that says how its secret travels."""
+
+    password: pydantic.SecretStr
+
+    @pydantic.field_serializer("password")
+    def reveal(self, value: pydantic.SecretStr) -> str:
+        """Send it as it is."""
+        return value.get_secret_value()
+
+
+def test_a_secret_with_a_serializer_travels() -> None:
+    """Whoever writes a serializer has decided that the secret is sent."""
+    codec = Codec(Revealed)
+    sent = codec.encode(Revealed(password=pydantic.SecretStr("sesame")))
+    assert codec.decode(sent).password.get_secret_value() == "sesame"
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    """A pydantic dataclass."""
+
+    size: Annotated[int, pydantic.Field(ge=0)]
+
+
+@pytest.mark.parametrize("declared", [Checked, list[Checked], dict[str, Checked | None]])
+def test_a_pydantic_dataclass_is_refused(declared: Any) -> None:
+    """Its validators would not run; the sentence says what to use."""
+    with pytest.raises(TypeError, match="BaseModel"):
+        Codec(declared)

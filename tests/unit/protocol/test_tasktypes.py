@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from types import NoneType
-from typing import Any
+from typing import Any, Literal, Optional
 
 import pytest
 
@@ -132,3 +132,19 @@ def test_limits_and_retries_belong_to_the_contract() -> None:
     kinds = [TaskType("t", Order, int), *(TaskType("t", Order, int, **{name: SECOND}) for name in LEAST)]
     kinds += [TaskType("t", Order, int, retry=RetryPolicy()), TaskType("t", Order, int, retry=RetryPolicy(attempts=2))]
     assert len({*kinds, *kinds}) == 6
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "sent"),
+    [
+        (int | None, None, b"null"),
+        (Optional[int], 3, b"3"),  # noqa: UP045 - as older code writes it
+        (Literal["hot", "cold"], "hot", b'"hot"'),
+        (None, None, b"null"),
+    ],
+)
+def test_a_type_need_be_no_class(declared: Any, value: object, sent: bytes) -> None:
+    """Unions, literals and None are types of requests and results, too."""
+    task_type: TaskType[Any, Any] = TaskType("t", request=declared, result=declared)
+    assert task_type.request_codec.encode(value) == sent
+    assert task_type.result_codec.decode(sent) == value
