@@ -1,4 +1,4 @@
-"""`Callbacks`: what a Restate service uses to have work done over Kafka."""
+"""`Callbacks`: how a Restate service has work done over Kafka."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ import secrets
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar, overload
 
 from restate import Context, Service, VirtualObject
 
 from kallback.kafka import Producer
 from kallback.protocol import Completed, Failed, Problem, TaskType, Token
-from kallback.sdk.collecting import Collecting
-from kallback.sdk.handle import TaskHandle
+from kallback.sdk.errors import TaskError
+from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.publish import TaskPublisher
+from kallback.sdk.monitoring.client import Progress, read_progress
 from kallback.sdk.monitoring.consumed_marks import ConsumedMarks
 from kallback.sdk.monitoring.service import TaskMonitor
 from kallback.sdk.services.completion import complete_token, encoded, encoded_problem, verified
 from kallback.sdk.services.notifier import NotifierService
-from kallback.sdk.tasks.fanout import launch_many
-from kallback.sdk.tasks.publishing import launch
-from kallback.sdk.tasks.requests import course_of, courses_of, prepared, prepared_many
-from kallback.sdk.tasks.task import FIRST_ATTEMPT, Shared
+from kallback.sdk.tasks.fan_out import collect_all, collect_each, collect_first
+from kallback.sdk.tasks.publishing import start_tasks
+from kallback.sdk.tasks.running_task import RunningTask
+from kallback.sdk.tasks.task import (
+    FIRST_ATTEMPT,
+    TaskDependencies,
+    create_task,
+    create_tasks,
+    encode_request,
+    encode_requests,
+)
 from kallback.settings import Settings
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
-class Callbacks(Collecting):
-    """Has tasks done by whoever reads Kafka, and waits for their results durably.
+class Callbacks:
+    """Publishes tasks to Kafka workers and waits for their results durably.
 
         callbacks = Callbacks.from_env()
         orders = restate.Workflow("orders")
@@ -44,18 +52,18 @@ class Callbacks(Collecting):
 
         app = restate.app([orders, *callbacks.services])
 
-    One per process, made at import. Kafka is contacted by the first task; nothing needs to be started, and
-    `stop()` (or `async with`) is for tests and for processes that go on without it.
+    One per process, made at import. The first task connects to Kafka; nothing needs to be started. `stop()` (or
+    `async with`) is for tests and for processes that go on without it.
 
     Args:
-        settings: where Kafka is, how topics are called, what signs tokens.
-        producer: use this one instead of one made here; whoever gives it starts and stops it.
+        settings: Kafka's address, the topics' names, the signing keys.
+        producer: use this one instead of one made here; its owner starts and stops it.
         clock: seconds since the epoch, for deadlines and alarms.
         random_bytes: unguessable bytes, for task ids.
         allow_bare_awakeables: let `NotifierService` complete plain `ctx.awakeable()` ids, without a token.
 
     Raises:
-        InvalidKeyError: no signing key, and insecure mode was not asked for.
+        InvalidKeyError: there is no signing key, and insecure mode is off.
     """
 
     def __init__(
@@ -70,7 +78,7 @@ class Callbacks(Collecting):
         keyring, audience, topics = settings.keys.require(), settings.keys.audience, settings.topics
         signing = Signing(keyring, audience, topics.results, topics.progress)
         self._publisher: Final = TaskPublisher(settings.kafka, producer)
-        self._shared: Final = Shared(self._publisher, signing, topics.control, clock)
+        self._dependencies: Final = TaskDependencies(self._publisher, signing, topics.control, clock)
         self._identities: Final = IdentitySource(clock, random_bytes)
         self._services: Final = (
             NotifierService(keyring, audience, allow_bare_awakeables=allow_bare_awakeables),
@@ -91,8 +99,8 @@ class Callbacks(Collecting):
     def services(self) -> list[Service | VirtualObject]:
         """The Restate services to bind next to your own: `NotifierService`, `TaskMonitor`, `ConsumedMarks`.
 
-        Bind them where task types have a `start_timeout` or `heartbeat_every`: while Restate does not know them,
-        it tries the handlers that ask for them again and again.
+        Bind them if task types have a `start_timeout` or `heartbeat_every`: without them, Restate retries the
+        handlers that call them.
         """
         return [*self._services]
 
@@ -111,16 +119,17 @@ class Callbacks(Collecting):
 
         Args:
             ctx: the handler's context, of a service, an object or a workflow.
-            task_type: which work.
-            request: what the worker gets.
-            key: of the Kafka record: tasks with one key reach one worker in order. By default the task id, so
-                tasks spread over all workers.
-            timeout: over all attempts and what is between them; None waits for ever. By default the task type's.
+            task_type: the type of work.
+            request: the worker's input.
+            key: of the Kafka record: tasks with the same key reach one worker in order. By default the task id, so
+                that tasks spread over all workers.
+            timeout: over all attempts and the delays between them; None waits without a deadline. By default the
+                task type's.
 
         Raises:
-            TaskFailed: the worker reported a failure, or what came is no result (`InvalidResult`).
+            TaskFailed: the worker reported a failure, or the result does not fit its type (`InvalidResult`).
             TaskTimedOut: no result before the deadline; the workers are told.
-            TaskNotSent: Kafka did not take the task.
+            TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         handle = await self.start(ctx, task_type, request, key=key, timeout=timeout)
@@ -135,7 +144,7 @@ class Callbacks(Collecting):
         key: str | None = None,
         timeout: Timeout = UNSET,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
     ) -> TaskHandle[Result]:
-        """Have a task published, and go on. The timeout runs from here.
+        """Publish a task and go on. The timeout starts here.
 
             kitchen = await callbacks.start(ctx, prepare, order)
             courier = await callbacks.start(ctx, find_courier, order)
@@ -145,13 +154,16 @@ class Callbacks(Collecting):
         `except TerminalError: await kitchen.cancel(); raise`.
 
         Raises:
-            TaskNotSent: Kafka did not take the task.
+            TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        course = await course_of(ctx, self._shared, self._identities, prepared(task_type, request, key), limit)
-        await launch(course)
-        return TaskHandle(course)
+        spec = await create_task(ctx, self._identities, encode_request(task_type, request, key), limit)
+        task = RunningTask(ctx, self._dependencies, spec)
+        await start_tasks([task])
+        if isinstance(task.ended, TaskError):
+            raise task.ended
+        return TaskHandle(task)
 
     async def start_many(
         self,
@@ -162,23 +174,69 @@ class Callbacks(Collecting):
         keys: Sequence[str | None] | None = None,
         timeout: Timeout = UNSET,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
     ) -> list[TaskHandle[Result]]:
-        """Have many tasks published at once, in two journaled steps for all. They share a deadline.
+        """Publish many tasks at once, in two journaled steps for all. They share a deadline.
 
             handles = await callbacks.start_many(ctx, prepare, order.dishes)
             prepared = await callbacks.gather(handles)
 
-        A task that Kafka does not take harms no other: `result()` of its handle raises `TaskNotSent`. `keys` has the
-        key of each Kafka record.
+        A task that is not published does not affect the others: `result()` of its handle raises `TaskNotSent`. `keys`
+        has the key of each Kafka record.
 
         Raises:
-            TaskNotSent: a request does not fit its type; then none is sent.
+            TaskNotSent: a request does not fit its type; then no task is published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        prepared = prepared_many(task_type, requests, keys)
-        courses = await courses_of(ctx, self._shared, self._identities, prepared, limit)
-        await launch_many(ctx, courses)
-        return [TaskHandle(course) for course in courses]
+        specs = await create_tasks(ctx, self._identities, encode_requests(task_type, requests, keys), limit)
+        tasks = [RunningTask(ctx, self._dependencies, spec) for spec in specs]
+        await start_tasks(tasks)
+        return [TaskHandle(task) for task in tasks]
+
+    @overload
+    async def gather(self, handles: Sequence[TaskHandle[Result]], *, partial: Literal[False] = ...) -> list[Result]: ...
+    @overload
+    async def gather(
+        self, handles: Sequence[TaskHandle[Result]], *, partial: Literal[True]
+    ) -> list[Result | TaskError]: ...
+    async def gather(
+        self, handles: Sequence[TaskHandle[Result]], *, partial: bool = False
+    ) -> list[Result] | list[Result | TaskError]:
+        """Wait for the results of many tasks, retries included; they are in the order of the handles.
+
+            results = await callbacks.gather(handles, partial=True)
+            good = [it for it in results if not isinstance(it, TaskError)]
+
+        With `partial`, wait until each task has ended, at the latest at its deadline, and return errors in their
+        places. Otherwise the first error cancels the rest and is raised.
+
+        Raises:
+            TaskError: without `partial`.
+            TerminalError: the invocation was cancelled (409); the workers are told.
+        """
+        tasks = tasks_of(handles)
+        return await (collect_each(tasks) if partial else collect_all(tasks))
+
+    async def first(self, handles: Sequence[TaskHandle[Result]], n: int = 1) -> list[Result]:
+        """Wait for the first n results, in the order in which they come; the rest is cancelled.
+
+            (quote,) = await callbacks.first(quotes)
+
+        Raises:
+            TaskError: too many tasks failed to reach n results; the last failure. The rest is cancelled.
+            TerminalError: the invocation was cancelled (409); the workers are told. Or n is not possible (400).
+        """
+        return await collect_first(tasks_of(handles), n)
+
+    async def progress(self, ctx: Context, task_id: str) -> Progress:
+        """The status of a running task whose type has `heartbeat_every` or `start_timeout`.
+
+            progress = await callbacks.progress(ctx, task_id)
+            return progress.details_as(Percent).percent
+
+        Raises:
+            UnknownTask: the task has ended, or it is not watched (404).
+        """
+        return await read_progress(ctx, task_id)
 
     async def awakeable(
         self,
@@ -187,7 +245,7 @@ class Callbacks(Collecting):
         *,
         timeout: Timeout = UNSET,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
     ) -> TaskAwakeable[Result]:
-        """An awakeable with a token, which the handler sends itself, in any way. Nothing goes to Kafka.
+        """An awakeable with a token, which the handler sends itself, over any transport. Nothing goes to Kafka.
 
         waiting = await callbacks.awakeable(ctx, prepare)
         await ctx.run_typed("ask the kitchen", post, url, headers=waiting.headers)
@@ -196,18 +254,18 @@ class Callbacks(Collecting):
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
         identity = await self._identities.create(ctx, task_type, limit)
-        pending = open_attempt(ctx, task_type, identity, FIRST_ATTEMPT, self._shared.signing)
-        return TaskAwakeable(pending, identity, timer)
+        pending = open_attempt(ctx, task_type, identity, FIRST_ATTEMPT, self._dependencies.signing)
+        return TaskAwakeable(pending, timer)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
-        """Complete the task of a token, from any handler of any service that has the keys.
+        """Complete the task of a token, from any handler of any service with the signing keys.
 
             callbacks.complete(ctx, request.token, Prepared(shelf="B3"))
 
-        The value is anything with a JSON form: plain values, dataclasses, `msgspec.Struct`, pydantic models.
+        The value is anything that JSON can carry: plain values, dataclasses, `msgspec.Struct`, pydantic models.
 
         Raises:
-            CompletionRefused: the token cannot be verified, or the value has no JSON form. Terminal.
+            CompletionRefused: the token cannot be verified, or JSON cannot carry the value.
         """
         complete_token(ctx, self._verified(token), Completed(encoded(value)))
 
@@ -217,12 +275,12 @@ class Callbacks(Collecting):
             callbacks.fail(ctx, request.token, Problem("OutOfStock", 422, "no basil"))
 
         Raises:
-            CompletionRefused: the token cannot be verified. Terminal.
+            CompletionRefused: the token cannot be verified.
         """
         complete_token(ctx, self._verified(token), Failed(encoded_problem(problem)))
 
     async def stop(self) -> None:
-        """Flush and close the producer made here; stopping twice is fine, and the next task makes a new one."""
+        """Flush and close the producer made here. May be called twice; the next task makes a new producer."""
         await self._publisher.stop()
 
     async def __aenter__(self) -> Self:
@@ -236,4 +294,4 @@ class Callbacks(Collecting):
         await self.stop()
 
     def _verified(self, token: str) -> Token:
-        return verified(self._shared.signing.keyring, self._shared.signing.audience, token)
+        return verified(self._dependencies.signing.keyring, self._dependencies.signing.audience, token)

@@ -1,29 +1,30 @@
-"""What a handler sees when a task brings no result. Every one is terminal: trying the handler again cures none.
+"""The errors of tasks without a result. Each is terminal: running the handler again would not help.
 
 TerminalError (restate)
-├── TaskError                 one task brought no result
-│   ├── TaskFailed            the worker says so; `.problem` has its words
-│   │   └── InvalidResult     what came back is no result of the declared type: repair the worker or the type
-│   │       └── StaleResult   what came back belongs to another attempt (only `handle.future` raises it)
+├── TaskError                 a task has no result
+│   ├── TaskFailed            the worker reported a failure; `.problem` describes it
+│   │   └── InvalidResult     the result does not have the declared type: repair the worker or the type
+│   │       └── StaleResult   the result belongs to another attempt (only `handle.future` raises it)
 │   ├── TaskTimedOut          no result before the deadline
-│   ├── TaskNotSent           Kafka did not take the task
+│   ├── TaskNotSent           the task was not published
 │   └── TaskCancelled         this handler cancelled the task itself
-├── UnknownTask               nobody watches over a task of this id
-└── CompletionRefused         an awakeable id, token or value that cannot complete anything
+├── UnknownTask               no task with this id is watched
+└── CompletionRefused         an awakeable id, token or value that cannot complete an awakeable
 
-Three `except` clauses cover every way in which a task ends without a value: `TaskFailed`, `TaskTimedOut`,
-`TaskNotSent`. The *invocation's* cancellation is none of these: it stays Restate's own `TerminalError` 409.
+Three `except` clauses cover every task without a value: `TaskFailed`, `TaskTimedOut`, `TaskNotSent`. The *invocation's*
+cancellation is none of these: it stays Restate's own `TerminalError` 409.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from restate import TerminalError
 
-from kallback.protocol import Attempt, Problem, TaskId
+from kallback.protocol import ATTEMPT_TIMED_OUT, Attempt, Problem, TaskId
 
 TIMED_OUT: Final = "urn:kallback:timed-out"
 CANCELLED: Final = "urn:kallback:cancelled"
@@ -51,16 +52,16 @@ GATEWAY_TIMEOUT: Final = 504
 
 
 class TaskError(TerminalError):
-    """A task brought no result.
+    """A task has no result.
 
     A caller in another service gets Restate's plain `TerminalError` with the same code and message, and with
     `metadata` `kallback-problem` (the problem's type), `kallback-type` (the task type) and `kallback-task-id`.
 
     Attributes:
-        problem: the whole story; `.problem.extensions` has what else the worker wrote.
+        problem: the complete problem object; `.problem.extensions` has the worker's other members.
         task_type: name of the task type.
-        task_id: None when the task failed before it had one.
-        attempt: the one that was the last; None when none was sent.
+        task_id: None if the task failed before it had one.
+        attempt: the last one; None if none was sent.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class TaskError(TerminalError):
 
     @property
     def type(self) -> str:
-        """The kind of failure, to branch on: the worker's own, or `urn:kallback:*`."""
+        """The type of failure, to branch on: the worker's own, or `urn:kallback:*`."""
         return self.problem.type
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
@@ -86,45 +87,46 @@ class TaskError(TerminalError):
         return again, (self.problem,)
 
 
-class TaskFailed(TaskError):  # noqa: N818 - what became of a task, in the words of the wire
+class TaskFailed(TaskError):  # noqa: N818 - the outcome of a task, in the terms of the wire
     """The worker reported a failure: `status_code` and `message` are its problem's `status` and `detail`.
 
-    With a retry policy this is the failure of the last attempt, `error.attempt`. Also how an attempt ends that took
-    too long, was not started in time, or was lost (`urn:kallback:attempt-timed-out`, `not-started`,
-    `heartbeat-lost`), when no other attempt follows it.
+    With a retry policy this is the failure of the last attempt, `error.attempt`. An attempt that took too long, was not
+    started in time, or was lost (`urn:kallback:attempt-timed-out`, `not-started`, `heartbeat-lost`) also ends with
+    this error when no other attempt follows.
     """
 
 
 class InvalidResult(TaskFailed):
-    """Something came back that is no result of the declared type (code 502)."""
+    """The result does not have the declared type (code 502)."""
 
 
 class StaleResult(InvalidResult):
-    """The awakeable was used up by a result of another attempt or of an earlier run (code 502).
+    """A result of another attempt or of an earlier run completed the awakeable (code 502).
 
-    `handle.result()` never raises it: it dispatches the task again.
+    `handle.result()` never raises it: it publishes the next attempt.
     """
 
 
 class TaskTimedOut(TaskError):  # noqa: N818 - see TaskFailed
-    """No result came before the deadline (code 504); the workers were told to stop, as far as Kafka let us."""
+    """No result came before the deadline (code 504); the workers were told to stop, if Kafka was available."""
 
 
 class TaskNotSent(TaskError):  # noqa: N818 - see TaskFailed
-    """Kafka did not take the task; the sentence says what to do.
+    """The task was not published; the sentence says what to do.
 
-    Code 503: no broker acknowledged it before the deadline (the record may have been written all the same, and
-    workers skip it, as its deadline has passed). 413: the record is too large. 400: the request does not fit its
-    declared type. 500: a topic, a permission or a setting is missing.
+    Code 503: no broker acknowledged it before the deadline (the record may have been written nevertheless; workers
+    skip it, because its deadline has passed). 504: `TaskMonitor` did not answer before the deadline. 413: the record is
+    too large. 400: an argument has the wrong type, or the request does not fit its declared type. 500: a topic, a
+    permission or a setting is missing.
     """
 
 
 class TaskCancelled(TaskError):  # noqa: N818 - see TaskFailed
-    """`handle.cancel()` was called before (code 410): nobody waits for a result any more."""
+    """`handle.cancel()` was called before (code 410)."""
 
 
 class UnknownTask(TerminalError):  # noqa: N818 - see TaskFailed
-    """Nobody watches over a task of this id (code 404): it has ended, or its type asks for no heartbeats."""
+    """No task with this id is watched (code 404): it has ended, or its type has no start timeout and no heartbeats."""
 
     def __init__(self, task_id: str) -> None:
         super().__init__(
@@ -139,7 +141,7 @@ class UnknownTask(TerminalError):  # noqa: N818 - see TaskFailed
 
 
 class CompletionRefused(TerminalError):  # noqa: N818 - see TaskFailed
-    """This cannot complete an awakeable (code 400): the id, the token or the value is no good.
+    """This cannot complete an awakeable (code 400): the id, the token or the value is invalid.
 
     Attributes:
         reason: a word for metrics: a member of `kallback.protocol.Unverified`, or `unencodable-value`.
@@ -152,3 +154,28 @@ class CompletionRefused(TerminalError):  # noqa: N818 - see TaskFailed
     def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         """See `TaskError.__reduce__`."""
         return type(self), (self.reason, self.message)
+
+
+def timed_out(
+    name: str, task_id: TaskId, attempt: Attempt, deadline: datetime | None, last: TaskError | None = None
+) -> TaskTimedOut:
+    """The error of a task whose deadline passed; `last` is the failure of the last failed attempt."""
+    when = "none" if deadline is None else deadline.isoformat(timespec="milliseconds")
+    detail = f"no result of {name} (task {task_id}) before its deadline, {when}"
+    if last is not None:
+        detail = f"{detail}; attempt {last.attempt} failed: {last.message}"
+    problem = Problem(TIMED_OUT, GATEWAY_TIMEOUT, detail)
+    return TaskTimedOut(problem, task_type=name, task_id=task_id, attempt=attempt)
+
+
+def attempt_timed_out(name: str, task_id: TaskId, attempt: Attempt, limit: timedelta | None) -> TaskFailed:
+    """The error of an attempt whose own timeout passed."""
+    detail = f"attempt {attempt} of {name} (task {task_id}) brought no result within {limit}"
+    problem = Problem(ATTEMPT_TIMED_OUT, GATEWAY_TIMEOUT, detail, retryable=True)
+    return TaskFailed(problem, task_type=name, task_id=task_id, attempt=attempt)
+
+
+def cancelled_by_handler(name: str, task_id: TaskId, attempt: Attempt) -> TaskCancelled:
+    """The error of a task that its own handler cancelled."""
+    problem = Problem(CANCELLED, GONE, f"task {task_id} of {name} was cancelled by its own handler")
+    return TaskCancelled(problem, task_type=name, task_id=task_id, attempt=attempt)

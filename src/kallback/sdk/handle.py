@@ -1,98 +1,101 @@
-"""A task under way, as handlers hold it: its result, its future, its cancellation.
+"""A running task as handlers hold it: its result, its future, its cancellation.
 
-On cancel (Restate's 409, at any await from the publication on): a `cancel` record is published, bounded in time,
-and the 409 is raised again. A second cancellation ends that step, too.
+On cancellation of the invocation (Restate's 409, at any await after the publication): a `cancel` record is published,
+bounded in time, and the 409 is raised again. A second cancellation ends that step, too.
 
-On a failure that the task type's retry policy takes for passing, and on an attempt that took too long or was lost:
-after a durable pause the task is dispatched again as the next attempt, with the same task id and deadline. On a stale
-completion (an earlier run of the same workflow or idempotency key had the same awakeable ids, and a result of that run
-came now) at once. The work can run twice.
+When an attempt fails and the task type's retry policy allows another one, or when an attempt takes too long or is lost:
+after a durable delay the next attempt is published, with the same task id and deadline. After a stale completion (an
+earlier run of the same workflow or idempotency key had the same awakeable ids, and its result came now) there is no
+delay. The work can run twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from restate import RestateDurableFuture
 
 from kallback.protocol import Attempt, TaskId
-from kallback.sdk.journal.outcomes import moment
-from kallback.sdk.tasks.publishing import tell, told_if_cancelled
-from kallback.sdk.tasks.state import Course
-from kallback.sdk.tasks.task import Value
-from kallback.sdk.tasks.wait_loop import Lookout
+from kallback.sdk.tasks.cancellation import cancel_workers, cancels_workers_with_invocation
+from kallback.sdk.tasks.running_task import RunningTask
+from kallback.sdk.tasks.task import TaskValue
+from kallback.sdk.tasks.wait_loop import WaitLoop
 
 Result = TypeVar("Result")
 
 
 class TaskHandle(Generic[Result]):
-    """A task that Kafka has.
+    """A published task.
 
-    `callbacks.start` makes it:
+    `callbacks.start` returns it:
 
         handle = await callbacks.start(ctx, prepare, order)
         ...
         prepared = await handle.result()
     """
 
-    def __init__(self, course: Course[Result]) -> None:
-        self.course: Final = course
+    def __init__(self, task: RunningTask[Result]) -> None:
+        self._task: Final = task
 
     @property
     def task_id(self) -> TaskId:
         """Stable over attempts and replays, different for every run."""
-        return self.course.task_id
+        return self._task.task_id
 
     @property
     def attempt(self) -> Attempt:
-        """Which dispatch of the task this is, from 1."""
-        return self.course.attempt
+        """Number of the current attempt, from 1."""
+        return self._task.attempt
 
     @property
     def deadline(self) -> datetime | None:
-        """Until when `result` waits, over all attempts; None for ever."""
-        return moment(self.course.task.identity.deadline_ms)
+        """The end of the wait in `result`, over all attempts; None without a deadline."""
+        return self._task.spec.identity.deadline
 
     @property
     def future(self) -> RestateDurableFuture[Result]:
-        """The typed future of the present attempt, fit for `restate.select`, `gather` and `wait_completed`.
+        """The typed future of the current attempt, for `restate.select`, `gather` and `wait_completed`.
 
             first, prepared = await restate.select(near=one.future, far=other.future)
 
-        Awaiting it raises `TaskFailed` and its kind itself. It knows no deadline and no retries, tells no worker when
-        the invocation is cancelled, and a stale completion is an error: `result()` does these.
+        Awaiting it raises `TaskFailed` and its subclasses directly. It has no deadline and no retries, tells no worker
+        when the invocation is cancelled, and a stale completion is an error: use `result()` for these.
         """
-        return self.course.pending.future
+        return self._task.pending.future
 
     async def result(self) -> Result:
         """Wait for the result, over all attempts, until the deadline.
 
         Raises:
-            TaskFailed: the last attempt failed (`error.attempt` says which), or what came is no result
+            TaskFailed: the last attempt failed (`error.attempt` says which), or its result does not fit the type
                 (`InvalidResult`).
             TaskTimedOut: no result before the deadline; the workers are told.
-            TaskNotSent: another attempt was necessary, and Kafka did not take it.
+            TaskNotSent: another attempt was necessary, and it was not published.
             TaskCancelled: `cancel()` was called before.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        async with told_if_cancelled([self.course]):
-            lookout = Lookout([self.course])
-            while lookout:
-                await lookout.step()
-        if isinstance(self.course.ended, Value):
-            return self.course.ended.value
-        if self.course.ended is None:
-            raise AssertionError("a settled course has ended")
-        raise self.course.ended
+        async with cancels_workers_with_invocation([self._task]):
+            await WaitLoop([self._task]).run()
+        if isinstance(self._task.ended, TaskValue):
+            return self._task.ended.value
+        if self._task.ended is None:
+            raise AssertionError("the loop runs until the task has ended")
+        raise self._task.ended
 
     async def cancel(self) -> None:
-        """Tell the workers, best effort and within seconds, that nobody waits any more; `result()` raises from now on.
+        """Tell the workers, best effort and within seconds, to stop; `result()` raises `TaskCancelled` from now on.
 
         Work that is already running may go on, and its result is dropped.
         """
-        self.course.cancel()
-        await tell([self.course])
+        self._task.cancel()
+        await cancel_workers([self._task])
 
     def __repr__(self) -> str:
-        return f"TaskHandle({self.course.pending.headers!r})"
+        return f"TaskHandle({self._task.pending.headers!r})"
+
+
+def tasks_of(handles: Iterable[TaskHandle[Result]]) -> list[RunningTask[Result]]:
+    """The running tasks of handles, for `Callbacks`."""
+    return [handle._task for handle in handles]  # noqa: SLF001 - handles keep it from users, not from this package

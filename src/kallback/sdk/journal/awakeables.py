@@ -1,6 +1,6 @@
-"""One attempt of one task as Restate sees it: an awakeable, the token that completes it, and the wait for it.
+"""One attempt of one task: an awakeable, the token that completes it, and the wait for it.
 
-`TaskAwakeable` is the low-level path: the handler sends the token itself, in any way it likes.
+`TaskAwakeable` is the low-level path: the handler sends the token itself, over any transport.
 """
 
 from __future__ import annotations
@@ -8,34 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
 from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 
 from kallback.protocol import Attempt, AwakeableId, Keyring, Problem, TaskHeaders, TaskId, TaskType, Token
 from kallback.protocol.tokens import NO_DEADLINE
-from kallback.sdk.errors import TaskError, TaskFailed, TaskTimedOut
-from kallback.sdk.journal.identity import AttemptTimes, TaskIdentity, milliseconds
-from kallback.sdk.journal.outcomes import moment, timed_out
+from kallback.sdk.errors import TaskError, TaskFailed, TaskTimedOut, timed_out
+from kallback.sdk.journal.identity import AttemptTimes, TaskIdentity, datetime_of, milliseconds
 from kallback.sdk.journal.serdes import EnvelopeSerde
 
 Result = TypeVar("Result")
 
 
-class Settled(Enum):
-    """Which of the two came first."""
-
-    COMPLETED = "completed"
-    TIMED_OUT = "timed out"
-
-
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """How tokens are signed, and where results and progress go.
+    """How tokens are signed, and the topics for results and progress.
 
     Attributes:
-        audience: what tokens are bound to; the results topic's name unless configured.
+        audience: tokens are bound to it; the results topic's name unless configured.
     """
 
     keyring: Keyring
@@ -53,22 +44,11 @@ class PendingAttempt(Generic[Result]):
     headers: TaskHeaders
     future: RestateDurableFuture[Result]
 
-    async def settled(self, timer: RestateDurableFuture[None] | None) -> Settled:
-        """Wait for the awakeable or the timer; the awakeable wins if both are there.
-
-        Raises:
-            TerminalError: the invocation was cancelled (409). Nothing else raises here: failures stay in the
-                future, so that a 409 of a worker is never taken for a cancellation, nor the other way round.
-        """
-        waited: list[RestateDurableFuture[Any]] = [self.future] if timer is None else [self.future, timer]
-        completed, _ = await wait_completed(*waited)
-        return Settled.COMPLETED if any(it is self.future for it in completed) else Settled.TIMED_OUT
-
     async def value(self) -> Result:
-        """The value of a settled attempt.
+        """The value of a completed attempt.
 
         Raises:
-            TaskFailed: also for an awakeable that was rejected with nothing but a text.
+            TaskFailed: also for an awakeable that was rejected with a plain text.
         """
         try:
             return await self.future
@@ -82,7 +62,7 @@ class PendingAttempt(Generic[Result]):
             ) from None
 
     def after(self, details: bytes) -> PendingAttempt[Result]:
-        """The same with the last heartbeat's details of the attempt before."""
+        """The same attempt with the last heartbeat's details of the attempt before it."""
         return replace(self, headers=replace(self.headers, last_details=details))
 
 
@@ -92,17 +72,17 @@ def open_attempt(
     identity: TaskIdentity,
     attempt: Attempt,
     signing: Signing,
-    dispatch: AttemptTimes | None = None,
+    times: AttemptTimes | None = None,
 ) -> PendingAttempt[Result]:
     """Create the awakeable of an attempt and sign its token. No journal entry of its own.
 
-    Without a `dispatch` the attempt lasts as long as its task.
+    Without `times` the attempt has only the task's limits.
     """
     serde = EnvelopeSerde(task_type, identity.task_id, attempt)
     name, future = ctx.awakeable(serde)
     awakeable_id = AwakeableId(name)
-    deadline_ms = identity.deadline_ms if dispatch is None else dispatch.deadline_ms
-    watched = dispatch is not None and task_type.monitored
+    deadline_ms = identity.deadline_ms if times is None else times.deadline_ms
+    watched = times is not None and task_type.monitored
     token = Token(task_type.name, identity.task_id, attempt, awakeable_id, deadline_ms or NO_DEADLINE)
     headers = TaskHeaders(
         token=signing.keyring.sign(token, signing.audience),
@@ -113,7 +93,7 @@ def open_attempt(
         deadline_ms=deadline_ms,
         traceparent=identity.traceparent,
         tracestate=identity.tracestate,
-        start_by_ms=None if dispatch is None else dispatch.start_by_ms,
+        start_by_ms=None if times is None else times.start_by_ms,
         progress_to=signing.progress_to if watched else None,
         heartbeat_every_ms=milliseconds(task_type.heartbeat_every) if watched else None,
     )
@@ -121,38 +101,35 @@ def open_attempt(
 
 
 def start_timer(ctx: Context, task_type: str, timeout: timedelta | None) -> RestateDurableFuture[None] | None:
-    """The durable timer of a deadline; none for a caller who waits for ever."""
+    """The durable timer of a deadline; None without a deadline."""
     return None if timeout is None else ctx.sleep(timeout, f"deadline {task_type}")
 
 
 class TaskAwakeable(Generic[Result]):
-    """An awakeable with a token, to be sent in any way: Kafka, HTTP, a file, a person.
+    """An awakeable with a token, which the handler sends over any transport: Kafka, HTTP, a file, a person.
 
         waiting = await callbacks.awakeable(ctx, prepare)
         await ctx.run_typed("ask the kitchen", post, url, headers=waiting.headers)
         prepared = await waiting.result()
 
-    Whoever does the work completes it with the token: with a result record that the bridge reads, through
-    `NotifierService`, or with `callbacks.complete(ctx, token, value)` in another service. Nobody is told when the
-    time is over: that is the handler's, as the sending was.
+    The receiver completes it with the token: with a result record for the bridge, through `NotifierService`, or with
+    `callbacks.complete(ctx, token, value)` in another service. kallback tells no worker when the deadline passes: the
+    handler sent the token, so the handler withdraws it.
     """
 
-    def __init__(
-        self, pending: PendingAttempt[Result], identity: TaskIdentity, timer: RestateDurableFuture[None] | None
-    ) -> None:
+    def __init__(self, pending: PendingAttempt[Result], timer: RestateDurableFuture[None] | None) -> None:
         self._pending: Final = pending
-        self._identity: Final = identity
         self._timer: Final = timer
         self._ended: TaskTimedOut | None = None
 
     @property
     def id(self) -> AwakeableId:
-        """The awakeable's id, as Restate shows it. Only a bridge that allows bare awakeables takes it for a token."""
+        """The awakeable's id in Restate. Only a bridge that allows bare awakeables accepts it in place of a token."""
         return self._pending.awakeable_id
 
     @property
     def token(self) -> str:
-        """What completes the awakeable: a bearer credential, do not log it."""
+        """Completes the awakeable: a bearer credential, do not log it."""
         return self._pending.headers.token
 
     @property
@@ -162,33 +139,35 @@ class TaskAwakeable(Generic[Result]):
 
     @property
     def deadline(self) -> datetime | None:
-        """Until when `result` waits."""
-        return moment(self._pending.headers.deadline_ms)
+        """The end of the wait in `result`; None without a deadline."""
+        return datetime_of(self._pending.headers.deadline_ms)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Everything that a worker of kallback expects in a task's headers; `kallback-token` is enough for others."""
+        """All headers that a kallback worker expects with a task; `kallback-token` is enough for others."""
         return {name: value.decode() for name, value in self._pending.headers.encode()}
 
     @property
     def future(self) -> RestateDurableFuture[Result]:
-        """The typed future, fit for `restate.select`, `gather` and `wait_completed`. It knows no deadline."""
+        """The typed future for `restate.select`, `gather` and `wait_completed`. It has no deadline."""
         return self._pending.future
 
     async def result(self) -> Result:
         """Wait for the result.
 
         Raises:
-            TaskFailed: the worker reported a failure, or what came is no result (`InvalidResult`).
+            TaskFailed: the worker reported a failure, or the result does not fit its type (`InvalidResult`).
             TaskTimedOut: no result before the deadline.
             TerminalError: the invocation was cancelled (409).
         """
         if self._ended is not None:
             raise self._ended
-        if await self._pending.settled(self._timer) is Settled.TIMED_OUT:
-            self._ended = timed_out(self._pending.task_type.name, self._identity, self._pending.headers.attempt)
+        pending = self._pending
+        completed, _ = await wait_completed(*[pending.future] if self._timer is None else [pending.future, self._timer])
+        if pending.future not in completed:
+            self._ended = timed_out(pending.task_type.name, self.task_id, pending.headers.attempt, self.deadline)
             raise self._ended
-        return await self._pending.value()
+        return await pending.value()
 
     def __repr__(self) -> str:
         return f"TaskAwakeable({self._pending.headers!r})"

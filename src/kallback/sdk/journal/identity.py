@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
@@ -68,6 +68,11 @@ class TaskIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     traceparent: str | None = None
     tracestate: str | None = None
     first: AttemptTimes | None = None
+
+    @property
+    def deadline(self) -> datetime | None:
+        """The task's deadline; None without one."""
+        return datetime_of(self.deadline_ms)
 
 
 class TaskIdentities(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -161,6 +166,11 @@ def attempt_times_step(
         create,
         RunOptions(serde=StepSerde[AttemptTimes](AttemptTimes)),
     )
+
+
+def datetime_of(time_ms: int | None) -> datetime | None:
+    """Epoch milliseconds as a time in UTC."""
+    return None if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 def milliseconds(length: timedelta | None) -> int | None:

@@ -1,14 +1,14 @@
-"""The journaled steps that send records: *publish* a task, *cancel* it; each for one or for many in one step.
+"""The journaled steps that send records: *publish* tasks and *cancel* tasks, for one task or many in one step.
 
-A step never raises because of Kafka: it returns what became of the record, and that is journaled. An error that
-Restate retries would count against the invocation's 70 attempts, after which Restate pauses it, out of reach even
-of a completion. So the handler waits itself, between two steps, on a durable timer: it suspends meanwhile, its
-deadline and its cancellation are heard at once, and Kafka may be away for days.
+A step never raises because of Kafka: it returns the outcome of each record, and the outcome is journaled. An error that
+Restate retries would count against the invocation's 70 attempts, after which Restate pauses it, and not even a
+completion resumes it. So the handler waits between two steps on a durable timer: it suspends meanwhile, its deadline
+and its cancellation take effect at once, and Kafka may be unavailable for days.
 
 Both are at least once: a process that dies between Kafka's acknowledgement and the journal's sends again.
 
-A step lasts as long as the producer's delivery timeout (30 s) at most. That should stay below Restate's inactivity
-timeout (1 minute): once Restate has asked a busy handler to suspend, it hears of nothing until its step is over.
+A step takes at most the producer's delivery timeout (30 s). Keep that below Restate's inactivity timeout (1 minute):
+once Restate has asked a busy handler to suspend, the handler receives nothing until its step is over.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from kallback.sdk.journal.serdes import StepSerde
 from kallback.settings import KafkaSettings
 
 CANCEL_LIMIT: Final = 5.0
-"""Seconds that a handler spends on telling workers, before it raises what it has to raise."""
+"""Seconds that a handler spends on a cancel before it raises its error."""
 
-_LONGEST_PAUSE: Final = 60
+_LONGEST_DELAY_S: Final = 60
 _STEP_ATTEMPTS: Final = 5
-"""How often Restate repeats a step that failed because of a defect, before the error is terminal."""
+"""How often Restate runs a step that fails because of a defect, before the error is terminal."""
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
-    """Kafka has it on all in-sync replicas."""
+    """All in-sync replicas have the record."""
 
     topic: str
     partition: int
@@ -50,13 +50,13 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
 
 
 class Unreachable(msgspec.Struct, frozen=True, tag="unreachable"):
-    """No acknowledgement; the next step may bring it. The record may have been written all the same."""
+    """No acknowledgement: the next try may bring one. The record may have been written nevertheless."""
 
     detail: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """Kafka never takes this record; the detail says what to do."""
+    """Kafka never accepts this record; the detail says what to do."""
 
     kind: str
     status: int
@@ -66,17 +66,23 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 Publication = Sent | Unreachable | Refused
 
 
-class BatchPublication(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of many records: those that Kafka does not have, by their place. The journal stays short."""
+class PublishOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The outcome of one publishing step. The journal stays short.
 
-    troubles: dict[int, Unreachable | Refused] = {}
+    Attributes:
+        sent: where the record is, if it was the only one.
+        failures: the records that Kafka does not have, by their index.
+    """
+
+    sent: Sent | None = None
+    failures: dict[int, Unreachable | Refused] = {}
 
 
 class TaskPublisher:
-    """Sends records through one producer, made at the first send: Restate's app has no start-up hook.
+    """Sends records through one producer, made at the first send: Restate's application has no start-up hook.
 
     Args:
-        producer: use this one, which somebody else starts and stops.
+        producer: use this one; its owner starts and stops it.
     """
 
     def __init__(self, settings: KafkaSettings, producer: Producer | None = None) -> None:
@@ -85,7 +91,7 @@ class TaskPublisher:
         self._own: Producer | None = None
 
     async def send(self, record: OutgoingRecord) -> Publication:
-        """Send one record; what Kafka says is the value."""
+        """Send one record and return its outcome."""
         try:
             position = await self._producer().send(record)
         except KallbackError as error:
@@ -107,7 +113,7 @@ class TaskPublisher:
 
 
 def publication_of(error: KallbackError) -> Unreachable | Refused:
-    """What an error of the producer means for the task."""
+    """The outcome of a record that the producer raised for."""
     sentence = str(error)
     if isinstance(error, RecordTooLargeError):
         return Refused(RECORD_TOO_LARGE, TOO_LARGE, sentence)
@@ -121,34 +127,29 @@ def publication_of(error: KallbackError) -> Unreachable | Refused:
 
 
 def publish_step(
-    ctx: Context, publisher: TaskPublisher, record: OutgoingRecord, *, name: str
-) -> RestateDurableFuture[Publication]:
-    """Issue the step that sends a task record."""
-
-    async def publish() -> Publication:
-        return await publisher.send(record)
-
-    return ctx.run_typed(name, publish, _OPTIONS)
-
-
-def publish_many_step(
     ctx: Context, publisher: TaskPublisher, records: Sequence[OutgoingRecord], *, name: str
-) -> RestateDurableFuture[BatchPublication]:
-    """Issue one step that sends many task records."""
+) -> RestateDurableFuture[PublishOutcome]:
+    """Issue one step that sends task records."""
 
-    async def publish() -> BatchPublication:
-        publications = await asyncio.gather(*map(publisher.send, records))
-        return BatchPublication({place: it for place, it in enumerate(publications) if not isinstance(it, Sent)})
+    async def publish() -> PublishOutcome:
+        return publish_outcome(await asyncio.gather(*map(publisher.send, records)))
 
-    return ctx.run_typed(name, publish, _MANY)
+    return ctx.run_typed(name, publish, _PUBLISH_OPTIONS)
+
+
+def publish_outcome(publications: Sequence[Publication]) -> PublishOutcome:
+    """The outcome of a step from those of its records."""
+    failures = {index: it for index, it in enumerate(publications) if not isinstance(it, Sent)}
+    only = publications[0] if len(publications) == 1 else None
+    return PublishOutcome(only if isinstance(only, Sent) else None, failures)
 
 
 def cancel_step(
     ctx: Context, publisher: TaskPublisher, records: Callable[[], Sequence[OutgoingRecord]], *, name: str
 ) -> RestateDurableFuture[Publication]:
-    """Issue the step that sends cancels: one try of a few seconds, for somebody waits for the error behind it.
+    """Issue the step that sends cancels: one try of a few seconds, because the handler has an error to raise.
 
-    The records are made inside the step, because they carry the time. Of what became of them, the worst is journaled.
+    The records are made inside the step, because they carry the time. The worst of their outcomes is journaled.
     """
 
     async def cancel() -> Publication:
@@ -159,18 +160,18 @@ def cancel_step(
             return Unreachable(f"Kafka did not acknowledge the cancel within {CANCEL_LIMIT:g} s")
         return next((it for it in publications if not isinstance(it, Sent)), publications[0])
 
-    return ctx.run_typed(name, cancel, _OPTIONS)
+    return ctx.run_typed(name, cancel, _CANCEL_OPTIONS)
 
 
-def pauses() -> Iterator[timedelta]:
-    """Between two tries to publish: 1 s, doubled up to one minute."""
+def retry_delays() -> Iterator[timedelta]:
+    """The delays between tries to publish: 1 s, doubled up to one minute. No jitter: a replay needs the same delays."""
     seconds = 1
     while True:
         yield timedelta(seconds=seconds)
-        seconds = min(2 * seconds, _LONGEST_PAUSE)
+        seconds = min(2 * seconds, _LONGEST_DELAY_S)
 
 
-_OPTIONS: Final = RunOptions[Publication](serde=StepSerde[Publication](Publication), max_attempts=_STEP_ATTEMPTS)
-_MANY: Final = RunOptions[BatchPublication](
-    serde=StepSerde[BatchPublication](BatchPublication), max_attempts=_STEP_ATTEMPTS
+_CANCEL_OPTIONS: Final = RunOptions[Publication](serde=StepSerde[Publication](Publication), max_attempts=_STEP_ATTEMPTS)
+_PUBLISH_OPTIONS: Final = RunOptions[PublishOutcome](
+    serde=StepSerde[PublishOutcome](PublishOutcome), max_attempts=_STEP_ATTEMPTS
 )

@@ -1,7 +1,7 @@
-"""Serdes for what crosses Restate's journal.
+"""Serdes for values in Restate's journal.
 
-Restate tries a handler again, for ever, when a serde raises anything but a `TerminalError`; and no later
-completion cures a value that is in the journal. So each failure in here is terminal.
+Restate retries a handler without end when a serde raises anything but a `TerminalError`, and no later completion
+replaces a value that is in the journal. So each failure here is terminal.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ T = TypeVar("T")
 Result = TypeVar("Result")
 
 
-class _Whose(TypedDict):
+class _TaskIdentity(TypedDict):
     task_type: str
     task_id: TaskId
     attempt: Attempt
 
 
 class EnvelopeSerde(Serde[Result]):
-    """Opens the envelope of one attempt: checks whose it is, then hands out the typed value or raises.
+    """Opens the envelope of one attempt: checks task id and attempt, then returns the typed value or raises.
 
     Raises (from `deserialize`, so from awaiting the future):
         TaskFailed: the worker reported a failure.
         InvalidResult: not an envelope, or a value that does not fit the declared type.
-        StaleResult: an envelope of another attempt, or of an earlier run that had the same awakeable id.
+        StaleResult: an envelope of another attempt, or of an earlier run with the same awakeable id.
     """
 
     def __init__(self, task_type: TaskType[Any, Result], task_id: TaskId, attempt: Attempt) -> None:
@@ -67,11 +67,11 @@ class EnvelopeSerde(Serde[Result]):
             problem = envelope.answer.problem()
         except DecodeError as error:
             raise self._invalid(UNDECODABLE_RESULT, f"the worker's problem object is unreadable: {error}") from None
-        raise TaskFailed(problem, **self._whose())
+        raise TaskFailed(problem, **self._identity())
 
     def serialize(self, obj: Result | None) -> bytes:
-        """Nobody serializes through an awaiting side."""
-        raise TerminalError(f"an awakeable of kallback is completed with an envelope, not with {type(obj).__name__}")
+        """Never valid: the waiting side only reads results."""
+        raise TerminalError(f"a kallback awakeable is completed with an envelope, not with {type(obj).__name__}")
 
     def _open(self, buf: bytes) -> Envelope:
         try:
@@ -81,10 +81,10 @@ class EnvelopeSerde(Serde[Result]):
         if (envelope.task_id, envelope.attempt) != (self._task_id, self._attempt):
             detail = (
                 f"the awakeable of task {self._task_id} attempt {self._attempt} was completed for task "
-                f"{envelope.task_id} attempt {envelope.attempt}: `await handle.result()` would dispatch it again"
+                f"{envelope.task_id} attempt {envelope.attempt}: `await handle.result()` would publish the next attempt"
             )
             problem = Problem(STALE_RESULT, BAD_GATEWAY, detail)
-            raise StaleResult(problem, **self._whose())
+            raise StaleResult(problem, **self._identity())
         return envelope
 
     def _decode(self, value: bytes) -> Result:
@@ -94,17 +94,17 @@ class EnvelopeSerde(Serde[Result]):
             raise self._invalid(UNDECODABLE_RESULT, f"the result of {self._task_type.name} {error}") from None
 
     def _invalid(self, kind: str, detail: str) -> InvalidResult:
-        return InvalidResult(Problem(kind, BAD_GATEWAY, detail), **self._whose())
+        return InvalidResult(Problem(kind, BAD_GATEWAY, detail), **self._identity())
 
-    def _whose(self) -> _Whose:
+    def _identity(self) -> _TaskIdentity:
         return {"task_type": self._task_type.name, "task_id": self._task_id, "attempt": self._attempt}
 
 
 def read_body(body: bytes, declared: type[T], *, what: str = "") -> T:
-    """Read the JSON body of a call that is not trusted; `what` it is to be, for the sentence.
+    """Read the JSON body of an untrusted call; `what` names it in the error.
 
     Raises:
-        TerminalError: it is no such thing (400); it would not be one the next time.
+        TerminalError: the body does not fit (400).
     """
     try:
         return msgspec.json.decode(body, type=declared)
@@ -113,7 +113,7 @@ def read_body(body: bytes, declared: type[T], *, what: str = "") -> T:
 
 
 class StepSerde(Serde[T]):
-    """JSON of a journaled step's own value: `msgspec` structs, read strictly."""
+    """JSON of a journaled step's value: `msgspec` structs, read strictly."""
 
     def __init__(self, declared: Any) -> None:
         self._decoder: Final = msgspec.json.Decoder(declared)
@@ -123,9 +123,7 @@ class StepSerde(Serde[T]):
         try:
             return cast("T", self._decoder.decode(buf))
         except msgspec.DecodeError as error:
-            raise TerminalError(
-                f"a journaled step of kallback was written by a version that differs: {error}"
-            ) from None
+            raise TerminalError(f"a journaled step was written by another version of kallback: {error}") from None
 
     def serialize(self, obj: T | None) -> bytes:
         """The value of a step, for the journal."""

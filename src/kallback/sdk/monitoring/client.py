@@ -12,8 +12,7 @@ from restate import Context, RestateDurableFuture, TerminalError
 from kallback.protocol import MONITOR, Attempt, Codec, DecodeError, TaskId, TaskProgress
 from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, UnknownTask
 from kallback.sdk.journal.awakeables import PendingAttempt
-from kallback.sdk.journal.identity import AttemptTimes, milliseconds
-from kallback.sdk.journal.outcomes import moment
+from kallback.sdk.journal.identity import AttemptTimes, datetime_of, milliseconds
 from kallback.sdk.monitoring.decide import WatchRequest
 
 Details = TypeVar("Details")
@@ -58,15 +57,15 @@ class Progress:
 
 
 def watch(
-    ctx: Context, pending: PendingAttempt[Any], dispatch: AttemptTimes, deadline_ms: int | None
+    ctx: Context, pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms: int | None
 ) -> RestateDurableFuture[bytes]:
     """Have an attempt watched from before it is sent; the answer is the last heartbeat's details so far."""
     request = WatchRequest(
         task_type=pending.task_type.name,
         attempt=pending.headers.attempt,
         awakeable_id=pending.awakeable_id,
-        dispatched_ms=dispatch.at_ms,
-        start_by_ms=dispatch.start_by_ms,
+        dispatched_ms=times.at_ms,
+        start_by_ms=times.start_by_ms,
         limit_ms=milliseconds(pending.task_type.heartbeat_limit),
         deadline_ms=deadline_ms,
     )
@@ -95,7 +94,7 @@ async def read_progress(ctx: Context, task_id: str) -> Progress:
 
 def progress_of(told: TaskProgress) -> Progress:
     """The status with times as `datetime`."""
-    dispatched = moment(told.dispatched_ms)
+    dispatched = datetime_of(told.dispatched_ms)
     if dispatched is None:
         raise AssertionError("dispatched_ms is never None")
     return Progress(
@@ -103,7 +102,7 @@ def progress_of(told: TaskProgress) -> Progress:
         told.task_type,
         told.attempt,
         dispatched,
-        moment(told.started_ms),
-        moment(told.heartbeat_ms),
+        datetime_of(told.started_ms),
+        datetime_of(told.heartbeat_ms),
         bytes(told.details),
     )

@@ -1,165 +1,153 @@
-"""Publishing courses, and telling the workers when nobody waits for them any more.
+"""Publishes attempts: one loop for one task and for many tasks that start together.
 
-All of it inside one invocation: one coroutine at a time, because Restate's journal is one line of entries. What must
-be told to workers after one wait (see `lookout.py`) is told in one step.
-
-On cancel (Restate's 409, at any await): one `cancel` for each course that has not ended is published, all in one step,
-bounded in time, and the 409 is raised again. A second cancellation ends that step, too.
+A publishing step never raises because of Kafka, and its result is journaled. While Kafka is unavailable, the loop waits
+on durable timers between the steps, until Kafka has each record or the deadline passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
 
 from restate import RestateDurableFuture, TerminalError, wait_completed
+from restate import gather as wait_for_all
 
-from kallback.kafka import OutgoingRecord
-from kallback.protocol import UNEXPECTED_ERROR, Cancel
-from kallback.sdk.errors import (
-    GATEWAY_TIMEOUT,
-    KAFKA_UNAVAILABLE,
-    NOT_WATCHED,
-    UNAVAILABLE,
-    TaskError,
-    TaskNotSent,
-)
-from kallback.sdk.journal.publish import Publication, Refused, Sent, cancel_step, pauses, publish_step
+from kallback.protocol import UNEXPECTED_ERROR
+from kallback.sdk.errors import GATEWAY_TIMEOUT, KAFKA_UNAVAILABLE, NOT_WATCHED, UNAVAILABLE
+from kallback.sdk.journal.publish import PublishOutcome, Refused, publish_step, retry_delays
 from kallback.sdk.monitoring.client import watch
-from kallback.sdk.tasks.state import Course
+from kallback.sdk.tasks.cancellation import cancels_workers_with_invocation
+from kallback.sdk.tasks.running_task import Future, RunningTask
 
-T = TypeVar("T")
-_NOBODY_WATCHES: Final = (
+Tasks = Sequence[RunningTask[Any]]
+
+_NO_ACKNOWLEDGEMENT: Final = "no acknowledgement yet"
+_NOT_WATCHED: Final = (
     "TaskMonitor did not answer before the deadline: bind callbacks.services in a Restate service and register it, or "
     "declare the task type without start_timeout and heartbeat_every"
 )
-Courses = Sequence[Course[Any]]
 
 
-async def launch(course: Course[Any]) -> None:
-    """Have Kafka take the first attempt.
+async def start_tasks(tasks: Tasks) -> None:
+    """Have the first attempts of tasks watched and published. They share a task type and a deadline.
+
+    A task that is not published ends with `TaskNotSent`.
 
     Raises:
-        TaskNotSent: Kafka refused it, or did not answer before the deadline.
         TerminalError: the invocation was cancelled (409); the workers are told.
     """
-    async with told_if_cancelled([course]):
-        if await _is_watched(course):
-            await publish(course)
+    async with cancels_workers_with_invocation(tasks):
+        if await _watch_first_attempts(tasks):
+            await publish(tasks)
         else:
-            course.end(course.not_sent(NOT_WATCHED, GATEWAY_TIMEOUT, _NOBODY_WATCHES))
-    if isinstance(course.ended, TaskNotSent):
-        raise course.ended
+            for task in tasks:
+                task.end_unpublished(NOT_WATCHED, GATEWAY_TIMEOUT, _NOT_WATCHED)
 
 
-async def _is_watched(course: Course[Any]) -> bool:
-    """Have somebody watch over the first attempt, if its type wants that; whether that worked before the deadline."""
-    task = course.task
-    if task.identity.first is None or not task.task_type.monitored:
-        return True
-    return await _in_time(course, watch(course.ctx, course.pending, task.identity.first, task.identity.deadline_ms))
+async def publish(tasks: Tasks) -> None:
+    """Publish the current attempts of tasks that share a deadline; the next attempt of a task that is ready for one.
 
-
-async def publish(course: Course[Any]) -> None:
-    """Have Kafka take the present attempt, or a later one; a course that Kafka does not take, ends.
+    A task that is not published ends with `TaskNotSent`.
 
     Raises:
         TerminalError: the invocation was cancelled (409).
     """
-    trouble = "no acknowledgement yet"
-    for pause in pauses():
-        if course.ready:
-            await course.renew()
-        outgoing = publish_step(course.ctx, course.shared.publisher, course.record(), name=course.name("publish"))
-        if not await _in_time(course, outgoing):
-            break
-        publication = await _outcome(outgoing)
-        if isinstance(publication, Sent):
+    unpublished, detail = list(tasks), _NO_ACKNOWLEDGEMENT
+    for delay in retry_delays():
+        if len(unpublished) > 1 and unpublished[0].ready:  # their next attempts differ in their times
+            for task in unpublished:
+                await publish([task])
             return
-        if isinstance(publication, Refused):
-            course.end(course.not_sent(publication.kind, publication.status, publication.detail))
-            return
-        trouble = publication.detail
-        paused = course.ctx.sleep(pause, course.name("wait for Kafka, then publish"))
-        if not await _in_time(course, paused):
+        if unpublished and unpublished[0].ready:
+            await unpublished[0].renew()
+        outcome = await _publish_once(unpublished) if unpublished else PublishOutcome()
+        if outcome is None:
             break
-        if await out_of_time(course, paused):
-            course.unsent()
-    course.end(unsent(course, trouble))
+        unpublished, detail = _end_refused(unpublished, outcome)
+        if not unpublished:
+            return
+        if not await _wait_for_kafka(unpublished, delay):
+            break
+    for task in unpublished:
+        task.end_unpublished(KAFKA_UNAVAILABLE, UNAVAILABLE, _unacknowledged(detail))
 
 
-def unsent(course: Course[Any], trouble: str) -> TaskNotSent:
-    """The error for a broker that does not answer before the deadline."""
-    detail = f"Kafka did not acknowledge the task before its deadline: start it or check its address ({trouble})"
-    return course.not_sent(KAFKA_UNAVAILABLE, UNAVAILABLE, detail)
-
-
-async def _outcome(outgoing: RestateDurableFuture[Publication]) -> Publication:
-    try:
-        return await outgoing
-    except TerminalError as error:  # a defect, repeated as often as a step is repeated
-        return Refused(UNEXPECTED_ERROR, error.status_code, error.message)
-
-
-async def _in_time(course: Course[Any], future: RestateDurableFuture[Any]) -> bool:
-    """Whether a future is completed before the task's deadline."""
-    timer = course.task.timer
-    return id(future) in await any_of([future] if timer is None else [future, timer])
-
-
-async def out_of_time(course: Course[Any], completed: RestateDurableFuture[Any]) -> bool:
-    """Whether an attempt that Kafka has not taken yet must be a new one: its own times would have passed.
-
-    The one until which it must start, may have; so such an attempt is always a new one.
-    """
-    if course.task.task_type.start_timeout is not None:
+async def _watch_first_attempts(tasks: Tasks) -> bool:
+    """Have `TaskMonitor` watch the first attempts, if their type needs it; whether it answered before the deadline."""
+    if not tasks or not tasks[0].spec.task_type.monitored:
         return True
-    return course.limit is not None and id(course.limit) in await any_of([completed, course.limit])
+    watches = [
+        watch(task.ctx, task.pending, task.spec.identity.first, task.spec.identity.deadline_ms)
+        for task in tasks
+        if task.spec.identity.first is not None
+    ]
+    if len(watches) == 1:
+        return await completed_in_time(tasks[0], watches[0])
+    await wait_for_all(*watches)
+    return True
 
 
-async def any_of(futures: Iterable[RestateDurableFuture[Any]]) -> frozenset[int]:
-    """Wait until at least one is completed; the `id()` of each that is.
+async def _publish_once(tasks: Tasks) -> PublishOutcome | None:
+    """One try; None if the deadline passed before its outcome was known."""
+    first = tasks[0]
+    name = first.name("publish") if len(tasks) == 1 else f"publish {len(tasks)} {first.spec.task_type.name}"
+    records = [task.record() for task in tasks]
+    publishing = publish_step(first.ctx, first.dependencies.publisher, records, name=name)
+    if not await completed_in_time(first, publishing):
+        return None
+    try:
+        return await publishing
+    except TerminalError as error:  # a defect; Restate has repeated the step as often as it may
+        refused = Refused(UNEXPECTED_ERROR, error.status_code, error.message)
+        return PublishOutcome(failures=dict.fromkeys(range(len(tasks)), refused))
+
+
+def _end_refused(tasks: Tasks, outcome: PublishOutcome) -> tuple[list[RunningTask[Any]], str]:
+    """The tasks that Kafka may take later, and why it has not; the tasks that it never takes end."""
+    unpublished, detail = list[RunningTask[Any]](), _NO_ACKNOWLEDGEMENT
+    for index, failure in outcome.failures.items():
+        if isinstance(failure, Refused):
+            tasks[index].end_unpublished(failure.kind, failure.status, failure.detail)
+        else:
+            unpublished.append(tasks[index])
+            detail = failure.detail
+    return unpublished, detail
+
+
+async def _wait_for_kafka(tasks: Tasks, delay: timedelta) -> bool:
+    """Wait before the next try; False if the deadline passed. Attempts whose own times have passed are given up."""
+    first = tasks[0]
+    paused = first.ctx.sleep(delay, first.name("wait for Kafka, then publish"))
+    if not await completed_in_time(first, paused):
+        return False
+    if await _times_have_passed(first, paused):
+        for task in tasks:
+            task.give_up_unpublished()
+    return True
+
+
+async def _times_have_passed(task: RunningTask[Any], completed: Future) -> bool:
+    """Whether an unpublished attempt needs new times.
+
+    With a start timeout always, because nothing tells whether the time to start has passed.
+    """
+    if task.spec.task_type.start_timeout is not None:
+        return True
+    return task.limit is not None and task.limit in (await wait_completed(completed, task.limit))[0]
+
+
+async def completed_in_time(task: RunningTask[Any], future: RestateDurableFuture[Any]) -> bool:
+    """Wait for a future until the task's deadline; whether the future is completed.
 
     Raises:
-        TerminalError: the invocation was cancelled (409). Nothing else raises here: failures stay in the futures, so
-            that a 409 of a worker is never taken for a cancellation, nor the other way round.
+        TerminalError: the invocation was cancelled (409). Nothing else raises here: failures stay in the future, so
+            that a 409 of a worker is never mistaken for a cancellation, nor the reverse.
     """
-    completed, _ = await wait_completed(*{id(future): future for future in futures}.values())
-    return frozenset(map(id, completed))
+    timer = task.spec.timer
+    completed, _ = await wait_completed(*([future] if timer is None else [future, timer]))
+    return future in completed
 
 
-async def tell(courses: Courses) -> None:
-    """Publish what workers must know, best effort, in one step; only a cancellation ends it early, and raises."""
-    noticed = [(course, cancel) for course in courses for cancel in course.take_notices()]
-    if not noticed:
-        return
-    first, cancels, shared = noticed[0][0], [cancel for _, cancel in noticed], courses[0].shared
-
-    def records() -> list[OutgoingRecord]:
-        at_ms = int(shared.clock() * 1000)
-        return [_control_record(shared.control_topic, replace(cancel, at_ms=at_ms)) for cancel in cancels]
-
-    reasons = ", ".join(dict.fromkeys(cancel.reason.value for cancel in cancels))
-    name = first.name(f"cancel ({reasons})") if len(cancels) == 1 else f"cancel {len(cancels)} ({reasons})"
-    await wait_completed(cancel_step(first.ctx, shared.publisher, records, name=name))
-
-
-@asynccontextmanager
-async def told_if_cancelled(courses: Courses) -> AsyncGenerator[None]:
-    """Whatever is cancelled inside, the workers of all courses that have not ended are told."""
-    try:
-        yield
-    except TaskError:
-        raise
-    except TerminalError:
-        for course in courses:
-            if course.ended is None:
-                course.abandon()
-        await tell(courses)
-        raise
-
-
-def _control_record(topic: str, cancel: Cancel) -> OutgoingRecord:
-    return OutgoingRecord(topic, cancel.encode(), cancel.task_id.encode())
+def _unacknowledged(detail: str) -> str:
+    return f"Kafka did not acknowledge the task before its deadline: start Kafka or check its address ({detail})"

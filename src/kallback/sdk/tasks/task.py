@@ -1,25 +1,32 @@
-"""What a task is made of, over all its attempts."""
+"""The parts of a task that all its attempts share: the encoded request, the identity, the deadline's timer.
+
+Everything is checked and encoded before the first entry is in the journal.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from restate import RestateDurableFuture
+from restate import Context, RestateDurableFuture
 
-from kallback.protocol import Attempt, TaskType
-from kallback.sdk.journal.awakeables import Signing
-from kallback.sdk.journal.identity import Clock, TaskIdentity
+from kallback.protocol import Attempt, EncodeError, Problem, TaskType
+from kallback.sdk.errors import BAD_REQUEST, UNENCODABLE_REQUEST, TaskNotSent
+from kallback.sdk.journal.awakeables import Signing, start_timer
+from kallback.sdk.journal.identity import Clock, IdentitySource, TaskIdentity
 from kallback.sdk.journal.publish import TaskPublisher
 
+Request = TypeVar("Request")
 Result = TypeVar("Result")
 Timer = RestateDurableFuture[None] | None
 FIRST_ATTEMPT: Final = Attempt(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What every task of one `Callbacks` shares."""
+class TaskDependencies:
+    """What every task of one `Callbacks` uses."""
 
     publisher: TaskPublisher
     signing: Signing
@@ -28,14 +35,14 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Task(Generic[Result]):
+class TaskSpec(Generic[Result]):
     """What all attempts of one task share.
 
     Attributes:
-        request: encoded, so that copies are byte-identical.
-        key: of the record, which decides its partition.
+        request: encoded, so that duplicates are byte-identical.
+        key: of the record; it decides the partition.
         timer: of the deadline.
-        first_limit: of the first attempt's own deadline.
+        first_limit: timer of the first attempt's own timeout.
     """
 
     task_type: TaskType[Any, Result]
@@ -47,7 +54,96 @@ class Task(Generic[Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class Value(Generic[Result]):
-    """A task ended well."""
+class TaskValue(Generic[Result]):
+    """A task ended with this value."""
 
     value: Result
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRequest(Generic[Result]):
+    """A request that can be sent.
+
+    Attributes:
+        key: of the record; None for the task id.
+    """
+
+    task_type: TaskType[Any, Result]
+    body: bytes
+    key: bytes | None
+
+    def spec(self, identity: TaskIdentity, timer: Timer, limit: Timer) -> TaskSpec[Result]:
+        """The task of this request."""
+        own_key = identity.task_id.encode() if self.key is None else self.key
+        return TaskSpec(self.task_type, self.body, own_key, identity, timer, limit)
+
+
+def encode_request(task_type: TaskType[Request, Result], request: Request, key: str | None) -> EncodedRequest[Result]:
+    """Encode a request.
+
+    Raises:
+        TaskNotSent: the request does not fit its type, or the key has no UTF-8.
+    """
+    return EncodedRequest(task_type, _encode_body(task_type, request), _encode_key(task_type, key))
+
+
+def encode_requests(
+    task_type: TaskType[Request, Result], requests: Sequence[Request], keys: Sequence[str | None] | None
+) -> list[EncodedRequest[Result]]:
+    """Encode many requests.
+
+    Raises:
+        TaskNotSent: a request does not fit its type, or the number of keys is not the number of requests.
+    """
+    if keys is not None and len(keys) != len(requests):
+        raise _unencodable(task_type, f"there are {len(requests)} requests, but {len(keys)} keys: give one for each")
+    texts = keys if keys is not None else [None] * len(requests)
+    return [encode_request(task_type, request, key) for request, key in zip(requests, texts, strict=True)]
+
+
+async def create_task(
+    ctx: Context, identities: IdentitySource, request: EncodedRequest[Result], limit: timedelta | None
+) -> TaskSpec[Result]:
+    """Start the deadline's timer and create the task's identity; `limit` is the timeout of the whole task."""
+    timer = start_timer(ctx, request.task_type.name, limit)
+    identity = await identities.create(ctx, request.task_type, limit)
+    return request.spec(identity, timer, _start_attempt_timer(ctx, request.task_type, limit))
+
+
+async def create_tasks(
+    ctx: Context, identities: IdentitySource, requests: Sequence[EncodedRequest[Result]], limit: timedelta | None
+) -> list[TaskSpec[Result]]:
+    """The same for many tasks of one type: one timer and one step for all."""
+    if not requests:
+        return []
+    task_type = requests[0].task_type
+    timer = start_timer(ctx, task_type.name, limit)
+    created = await identities.create_many(ctx, task_type, limit, len(requests))
+    attempt_timer = _start_attempt_timer(ctx, task_type, limit)
+    return [it.spec(identity, timer, attempt_timer) for it, identity in zip(requests, created.each(), strict=True)]
+
+
+def _start_attempt_timer(ctx: Context, task_type: TaskType[Any, Any], limit: timedelta | None) -> Timer:
+    """The timer of a first attempt's own timeout; none where the task's deadline comes first."""
+    own = task_type.attempt_timeout
+    if own is None or (limit is not None and limit <= own):
+        return None
+    return ctx.sleep(own, f"attempt deadline {task_type.name}")
+
+
+def _encode_body(task_type: TaskType[Request, Any], request: Request) -> bytes:
+    try:
+        return task_type.request_codec.encode(request)
+    except EncodeError as error:
+        raise _unencodable(task_type, f"the request of {task_type.name} was not sent: {error}") from None
+
+
+def _encode_key(task_type: TaskType[Any, Any], key: str | None) -> bytes | None:
+    try:
+        return None if key is None else key.encode()
+    except UnicodeEncodeError:
+        raise _unencodable(task_type, "the key cannot be encoded as UTF-8: remove its lone surrogates") from None
+
+
+def _unencodable(task_type: TaskType[Any, Any], detail: str) -> TaskNotSent:
+    return TaskNotSent(Problem(UNENCODABLE_REQUEST, BAD_REQUEST, detail), task_type=task_type.name)

@@ -1,99 +1,96 @@
-"""Waiting for many courses at once: which of them waits for which future, kept up to date from one wait to the next.
+"""Waits for one task or for many: which task waits for which future, kept up to date from one wait to the next.
 
-A thousand tasks mean a thousand waits for up to a thousand futures each. So what is waited for is put together once,
-and after a wait only the courses that it concerned are asked again.
+A thousand tasks may wait for a thousand futures each. So the set of futures is built once, and after a wait only the
+tasks that the completed futures concern are asked again.
 
-Everything is ordered (dictionaries keep the order of insertion, and what they hold follows from the journal), so that a
+Everything is ordered (dictionaries keep the order of insertion, and their content follows from the journal), so that a
 replay takes the same steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from restate import RestateDurableFuture, wait_completed
+from restate import wait_completed
 
-from kallback.sdk.tasks.publishing import publish, tell
-from kallback.sdk.tasks.state import Course
+from kallback.sdk.tasks.cancellation import cancel_workers
+from kallback.sdk.tasks.publishing import publish
+from kallback.sdk.tasks.running_task import Future, RunningTask
 
 Result = TypeVar("Result")
 
 
-class Lookout(Generic[Result]):
-    """Drives courses until they end; those that have ended already are left alone."""
+class WaitLoop(Generic[Result]):
+    """Runs tasks until they end; tasks that have ended already are left out."""
 
-    def __init__(self, courses: Iterable[Course[Result]]) -> None:
-        self._under_way: Final = dict[int, Course[Result]]()
-        self._ready: Final = list[Course[Result]]()
-        self._futures: Final = dict[int, RestateDurableFuture[Any]]()
-        self._waiting: Final = dict[int, dict[int, Course[Result]]]()
-        self._waits: Final = dict[int, list[int]]()
-        for course in courses:
-            if course.ended is None:
-                self._under_way[id(course)] = course
-                self._enter(course)
+    def __init__(self, tasks: Iterable[RunningTask[Result]]) -> None:
+        self._running: Final = dict[RunningTask[Result], list[Future]]()
+        self._ready: Final = list[RunningTask[Result]]()
+        self._waiting: Final = dict[Future, dict[RunningTask[Result], None]]()
+        for task in tasks:
+            if task.ended is None and task not in self._running:
+                self._add(task)
 
     @property
-    def under_way(self) -> list[Course[Result]]:
-        """Those that have not ended."""
-        return list(self._under_way.values())
+    def running(self) -> list[RunningTask[Result]]:
+        """The tasks that have not ended."""
+        return list(self._running)
 
     def __len__(self) -> int:
-        """How many have not ended."""
-        return len(self._under_way)
+        """The number of tasks that have not ended."""
+        return len(self._running)
 
-    async def step(self) -> list[Course[Result]]:
-        """Wait for the next thing that happens, and act on it; the courses that ended with it.
+    async def run(self) -> None:
+        """Run until all tasks have ended.
+
+        Raises:
+            TerminalError: the invocation was cancelled (409).
+        """
+        while self:
+            await self.step()
+
+    async def step(self) -> list[RunningTask[Result]]:
+        """Wait for the next event and act on it; returns the tasks that ended with it.
 
         Raises:
             TerminalError: the invocation was cancelled (409).
         """
         if self._ready:
-            concerned = list(self._ready)
+            tasks = list(self._ready)
             self._ready.clear()
-            for course in concerned:
-                await course.renew()
-                await publish(course)
+            for task in tasks:
+                await publish([task])
         else:
-            completed, _ = await wait_completed(*self._futures.values())
-            ids = frozenset(map(id, completed))
-            concerned = self._concerned(completed)
-            for course in concerned:
-                self._leave(course)
-                await course.advance(ids)
-        await tell(concerned)
-        return self._sorted(concerned)
+            completed, _ = await wait_completed(*self._waiting)
+            tasks = self._waiting_for(completed)
+            for task in tasks:
+                self._remove(task)
+                await task.advance(set(completed))
+        await cancel_workers(tasks)
+        for task in tasks:
+            if task.ended is None:
+                self._add(task)
+            else:
+                del self._running[task]
+        return [task for task in tasks if task.ended is not None]
 
-    def _concerned(self, completed: list[RestateDurableFuture[Any]]) -> list[Course[Result]]:
-        """Whom it concerns, each once, in a fixed order."""
-        found = dict[int, Course[Result]]()
-        for future in completed:
-            found |= self._waiting[id(future)]
-        return list(found.values())
+    def _waiting_for(self, completed: Iterable[Future]) -> list[RunningTask[Result]]:
+        """The tasks that wait for one of these futures, each once."""
+        return list(dict.fromkeys(task for future in completed for task in self._waiting[future]))
 
-    def _sorted(self, concerned: list[Course[Result]]) -> list[Course[Result]]:
-        ended = [course for course in concerned if course.ended is not None]
-        for course in ended:
-            del self._under_way[id(course)]
-        for course in concerned:
-            if course.ended is None:
-                self._enter(course)
-        return ended
-
-    def _enter(self, course: Course[Result]) -> None:
-        if course.ready:
-            self._ready.append(course)
+    def _add(self, task: RunningTask[Result]) -> None:
+        if task.ready:
+            self._running[task] = []
+            self._ready.append(task)
             return
-        futures = course.waits()
-        self._waits[id(course)] = [id(future) for future in futures]
-        for future in futures:
-            self._futures[id(future)] = future
-            self._waiting.setdefault(id(future), {})[id(course)] = course
+        self._running[task] = task.futures()
+        for future in self._running[task]:
+            self._waiting.setdefault(future, {})[task] = None
 
-    def _leave(self, course: Course[Result]) -> None:
-        for future in self._waits.pop(id(course)):
+    def _remove(self, task: RunningTask[Result]) -> None:
+        for future in self._running[task]:
             others = self._waiting[future]
-            del others[id(course)]
+            del others[task]
             if not others:
-                del self._waiting[future], self._futures[future]
+                del self._waiting[future]

@@ -76,7 +76,7 @@ async def test_without_a_policy_it_is_the_tasks_failure(world: Any, bridge: Any)
         await world.task()
         got = await invocation.result()
     assert (got["type"], got["code"]) == ("urn:kallback:not-started", 504)
-    assert "start more of them" in got["message"]
+    assert "start more workers" in got["message"]
 
 
 async def test_a_lost_attempts_details_reach_the_next_one(world: Any, bridge: Any) -> None:

@@ -15,7 +15,15 @@ from kallback.protocol import (
     MissingTopicError,
     RecordTooLargeError,
 )
-from kallback.sdk.journal.publish import Publication, Refused, Sent, TaskPublisher, Unreachable, pauses, publication_of
+from kallback.sdk.journal.publish import (
+    Publication,
+    Refused,
+    Sent,
+    TaskPublisher,
+    Unreachable,
+    publication_of,
+    retry_delays,
+)
 from kallback.sdk.journal.serdes import StepSerde
 from kallback.settings import KafkaSettings
 
@@ -77,7 +85,7 @@ async def test_stopping_what_never_started_is_fine() -> None:
 
 def test_pauses_grow_to_a_minute() -> None:
     """Kafka is asked soon at first, then once a minute."""
-    seconds = [pause.total_seconds() for pause in itertools.islice(pauses(), 9)]
+    seconds = [delay.total_seconds() for delay in itertools.islice(retry_delays(), 9)]
     assert seconds == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 

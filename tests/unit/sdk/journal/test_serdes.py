@@ -90,5 +90,5 @@ def test_the_journal_of_a_mint_is_short() -> None:
 
 def test_a_step_of_another_version_is_terminal() -> None:
     """A journal that cannot be read must not be tried for ever."""
-    with pytest.raises(TerminalError, match="version that differs"):
+    with pytest.raises(TerminalError, match="another version of kallback"):
         StepSerde[TaskIdentity](TaskIdentity).deserialize(b'{"other": 1}')
