@@ -97,5 +97,5 @@ class TaskHandle(Generic[Result]):
 
 
 def tasks_of(handles: Iterable[TaskHandle[Result]]) -> list[RunningTask[Result]]:
-    """The running tasks of handles, for `Callbacks`."""
-    return [handle._task for handle in handles]  # noqa: SLF001 - handles keep it from users, not from this package
+    """The running tasks of handles, for `Callbacks`. Private to users of handles, not to this package."""
+    return [handle._task for handle in handles]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
