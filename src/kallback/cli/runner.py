@@ -1,7 +1,10 @@
-"""Runs a service until a signal or its own end: the one start/stop contract, seen from the command line.
+"""Runs a service until a signal or its own end: the start/stop contract, seen from the command line.
 
-The first SIGTERM or SIGINT asks the service to stop: it drains and commits. A second one ends the process at once,
-as people expect of Ctrl-C pressed twice; whatever was unfinished is delivered again by Kafka.
+The first SIGTERM or SIGINT stops the service: it drains and commits. If the service is still starting, its start is
+cancelled, so that a server that does not answer cannot delay the end. A second signal ends the process at once; Kafka
+redelivers what was unfinished.
+
+Ownership: this module owns the task that runs the service, and nothing else. Cancelling the command drains, too.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
+from kallback.health import Phase
+
 logger = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -24,17 +29,22 @@ EXIT_INTERRUPTED: Final = 130
 class Service(Protocol):
     """What the bridge and a worker have in common."""
 
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        ...
+
     async def run(self) -> None:
-        """Start and go on until `stop` is called; raise what ends the service for good."""
+        """Start, and run until `stop` is called; raise what ends the service for good."""
         ...
 
     async def stop(self) -> None:
-        """Drain, commit, return when stopped; twice is fine."""
+        """Drain, commit, return when stopped; a second call is allowed."""
         ...
 
 
 def serve(service: Service, *beside: AbstractAsyncContextManager[object]) -> None:
-    """Run a service until it ends or a signal asks it to.
+    """Run a service until it ends or a signal stops it.
 
     Args:
         service: what runs.
@@ -62,9 +72,23 @@ async def _serve(service: Service) -> None:
     asking.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asking
-    if not running.done():
+    if running.done():
+        await running
+    elif service.phase is Phase.STARTING:
+        await _cancel_start(service, running)
+    else:
         await service.stop()
-    await running
+        await running
+
+
+async def _cancel_start(service: Service, running: asyncio.Task[None]) -> None:
+    running.cancel()
+    try:
+        await running
+    except asyncio.CancelledError:
+        logger.info("stopped before the start was complete")
+    finally:
+        await service.stop()
 
 
 def _handle_signals(asked: asyncio.Event) -> None:
@@ -73,7 +97,7 @@ def _handle_signals(asked: asyncio.Event) -> None:
     def on_signal(number: signal.Signals) -> None:
         if asked.is_set():
             os._exit(EXIT_INTERRUPTED)
-        logger.info("%s: draining; once more ends at once", number.name)
+        logger.info("%s: draining; a second signal ends the process at once", number.name)
         asked.set()
 
     for number in _SIGNALS:

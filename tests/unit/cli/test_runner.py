@@ -3,18 +3,26 @@
 import asyncio
 import os
 import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from kallback.cli.runner import serve
+from kallback.health import Phase
 from kallback.protocol import ConfigurationError
 
 
 class Recorder:
     """A service that runs until it is stopped, and asks for a signal once it runs."""
 
-    def __init__(self, number: int | None = None, failure: Exception | None = None) -> None:
+    def __init__(
+        self, number: int | None = None, failure: Exception | None = None, phase: Phase = Phase.RUNNING
+    ) -> None:
         self.events: list[str] = []
+        self.phase = phase
         self._number = number
         self._failure = failure
         self._stopped = asyncio.Event()
@@ -26,7 +34,11 @@ class Recorder:
             raise self._failure
         if self._number is not None:
             os.kill(os.getpid(), self._number)
-        await self._stopped.wait()
+        try:
+            await self._stopped.wait()
+        except asyncio.CancelledError:
+            self.events.append("cancelled")
+            raise
         self.events.append("drained")
 
     async def stop(self) -> None:
@@ -43,7 +55,49 @@ def test_a_signal_drains_the_service(number: int) -> None:
     assert service.events == ["running", "asked to stop", "drained"]
 
 
+def test_a_signal_during_the_start_cancels_it() -> None:
+    """A server that does not answer cannot delay the end; what was started is stopped."""
+    service = Recorder(signal.SIGTERM, phase=Phase.STARTING)
+    serve(service)
+    assert service.events == ["running", "cancelled", "asked to stop"]
+
+
 def test_what_ends_the_service_for_good_is_raised() -> None:
     """A service that cannot go on ends the command with its own error."""
     with pytest.raises(ConfigurationError, match="wrong key"):
         serve(Recorder(failure=ConfigurationError("wrong key")))
+
+
+WORKER = """
+from kallback.protocol import TaskType
+from kallback.workers import Worker
+
+worker = Worker("kitchen")
+
+
+@worker.task(TaskType("shop.pack", request=str, result=str))
+async def pack(order: str) -> str:
+    return order
+"""
+
+
+def test_a_worker_whose_kafka_does_not_answer_ends_at_sigterm(tmp_path: Path) -> None:
+    """It may take five minutes to connect; the signal does not wait for that."""
+    (tmp_path / "kitchen_module.py").write_text(WORKER)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        frozen.settimeout(60)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kallback.cli", "worker", "kitchen_module:worker"],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{frozen.getsockname()[1]}",
+                "KALLBACK_KAFKA_CONNECT_TIMEOUT": "300",
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process, frozen.accept()[0]:
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=60)
+    assert (process.returncode, "stopped before the start was complete" in log) == (0, True)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, missing_extra, missing_topic, unreachable
 from kallback.protocol.errors import ConfigurationError, KallbackError
@@ -134,46 +136,74 @@ class ClientErrors:
             log.warning("kafka client trouble", client=self._client, code=error.name(), detail=error.str())
 
 
+async def in_thread(blocking: Callable[[threading.Event], T]) -> T:
+    """Run in a thread what blocks for long; it gives up when the event is set.
+
+    Cancelling sets the event and waits for the thread: a thread that is left behind would use a closed client, and
+    delay the end of the process.
+    """
+    abandoned = threading.Event()
+    work = asyncio.ensure_future(asyncio.to_thread(blocking, abandoned))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        abandoned.set()
+        await asyncio.gather(work, return_exceptions=True)
+        raise
+
+
 def first_contact(
     client: Producer | Consumer | AdminClient,
     settings: KafkaSettings,
     errors: ClientErrors,
     *,
     topics: Iterable[str] = (),
+    abandoned: threading.Event | None = None,
 ) -> None:
-    """Wait until a broker answers, and check that topics exist. Blocks for the connect time-out at most.
+    """Wait until a broker answers, and check that topics exist. Blocks for the connect timeout at most.
+
+    Args:
+        client: what asks.
+        settings: the connect timeout.
+        errors: what the client reports meanwhile.
+        topics: what must exist.
+        abandoned: set it, and this gives up within half a second.
 
     Raises:
         KafkaUnavailableError: nobody answered in time.
         AccessDeniedError: the cluster refuses the credentials, the certificate, or the topic.
         MissingTopicError: a topic does not exist.
     """
-    deadline = time.monotonic() + settings.connect_timeout
+    attempt = _ContactAttempt(
+        settings, errors, time.monotonic() + settings.connect_timeout, abandoned or threading.Event()
+    )
     for topic in topics:
-        found = _metadata(client, settings, errors, topic=topic, deadline=deadline).topics.get(topic)
+        found = attempt.metadata(client, topic).topics.get(topic)
         if found is None:
             raise missing_topic(topic)
         if found.error is not None and found.error.code() in PERMANENT_FOR_A_CLIENT:
             raise error_for(found.error.code(), found.error.str(), what=f"looking up {topic!r}", topic=topic)
     if not topics:
-        _metadata(client, settings, errors, topic="__consumer_offsets", deadline=deadline)
+        attempt.metadata(client, "__consumer_offsets")
 
 
-def _metadata(
-    client: Producer | Consumer | AdminClient,
-    settings: KafkaSettings,
-    errors: ClientErrors,
-    *,
-    topic: str,
-    deadline: float,
-) -> ClusterMetadata:
-    while True:
-        patience = max(0.05, min(_SLICE, deadline - time.monotonic()))
-        try:
-            return client.list_topics(topic, patience)
-        except KafkaException as error:
-            client.poll(0)  # lets error_cb speak
-            if errors.refused is not None:
-                raise errors.refused from None
-            if time.monotonic() >= deadline:
-                raise unreachable(settings, errors.last or error.args[0].str()) from None
+class _ContactAttempt(NamedTuple):
+    """One attempt to reach a broker, up to a deadline of the monotonic clock."""
+
+    settings: KafkaSettings
+    errors: ClientErrors
+    deadline: float
+    abandoned: threading.Event
+
+    def metadata(self, client: Producer | Consumer | AdminClient, topic: str) -> ClusterMetadata:
+        """Ask in slices, as between them the client reports errors and the attempt can be abandoned."""
+        while True:
+            slice_s = max(0.05, min(_SLICE, self.deadline - time.monotonic()))
+            try:
+                return client.list_topics(topic, slice_s)
+            except KafkaException as error:
+                client.poll(0)  # lets error_cb speak
+                if self.errors.refused is not None:
+                    raise self.errors.refused from None
+                if self.abandoned.is_set() or time.monotonic() >= self.deadline:
+                    raise unreachable(self.settings, self.errors.last or error.args[0].str()) from None

@@ -30,7 +30,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from kallback.kafka.confluent.client import first_contact
+from kallback.kafka.confluent.client import first_contact, in_thread
 from kallback.kafka.confluent.consumer_thread import ConsumerThread
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.group_status import GroupStatus
@@ -65,7 +65,11 @@ class ConfluentConsumer(StartStop):
             return
         thread = ConsumerThread(self._settings, self._topics, self._group, self._options)
         try:
-            await asyncio.to_thread(first_contact, thread.consumer, self._settings, thread.errors, topics=self._topics)
+            await in_thread(
+                lambda abandoned: first_contact(
+                    thread.consumer, self._settings, thread.errors, topics=self._topics, abandoned=abandoned
+                )
+            )
         except BaseException:
             await asyncio.to_thread(thread.consumer.close)
             raise

@@ -21,7 +21,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, log
+from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, in_thread, log
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.lifecycle import StartStop
@@ -120,7 +120,9 @@ class ConfluentProducer(StartStop):
         """Connect."""
         client = self._current()
         try:
-            await asyncio.to_thread(first_contact, client.producer, self._settings, client.errors)
+            await in_thread(
+                lambda abandoned: first_contact(client.producer, self._settings, client.errors, abandoned=abandoned)
+            )
         except BaseException:
             await self.stop()
             raise

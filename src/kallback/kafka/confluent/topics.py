@@ -9,7 +9,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent.client import ClientErrors, admin_client, first_contact
+from kallback.kafka.confluent.client import ClientErrors, admin_client, first_contact, in_thread
 from kallback.kafka.errors import error_for
 from kallback.kafka.topics import Created, Differs, Existed
 from kallback.protocol.errors import ConfigurationError
@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException  # isort: skip - the chec
 from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, ResourceType  # isort: skip
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Generator, Sequence
 
     from kallback.kafka.topics import TopicFinding, TopicSpec
@@ -33,14 +34,16 @@ async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> 
 
 async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
     """See `kallback.kafka.check_topics`."""
-    await asyncio.to_thread(connected, settings, names)
+    await in_thread(lambda abandoned: connected(settings, names, abandoned))
 
 
-def connected(settings: KafkaSettings, names: Sequence[str] = ()) -> AdminClient:
-    """An admin client that has reached a broker, and these topics; blocks."""
+def connected(
+    settings: KafkaSettings, names: Sequence[str] = (), abandoned: threading.Event | None = None
+) -> AdminClient:
+    """An admin client that has reached a broker, and these topics; blocks, see `first_contact`."""
     errors = ClientErrors(settings.client_id)
     admin = admin_client(settings, errors)
-    first_contact(admin, settings, errors, topics=names)
+    first_contact(admin, settings, errors, topics=names, abandoned=abandoned)
     return admin
 
 

@@ -1,0 +1,61 @@
+"""The first contact with a cluster can be abandoned."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Generator
+
+import pytest
+
+from kallback.kafka import ConfluentConsumer, ConfluentProducer
+from kallback.kafka.confluent.client import in_thread
+from kallback.kafka.confluent.topics import check_topics
+from kallback.settings import KafkaSettings
+
+
+@pytest.fixture
+def frozen() -> Generator[KafkaSettings]:
+    """A broker that accepts connections and never answers; it may take five minutes to answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
+        yield KafkaSettings(f"127.0.0.1:{server.getsockname()[1]}", connect_timeout=300)
+
+
+async def test_cancelling_waits_until_the_thread_has_given_up() -> None:
+    """A thread that is left behind would delay the end of the process."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def blocking(abandoned: threading.Event) -> None:
+        begun.set()
+        abandoned.wait()
+        ended.set()
+
+    waiting = asyncio.create_task(in_thread(blocking))
+    await asyncio.to_thread(begun.wait)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda settings: ConfluentProducer(settings).start(),
+        lambda settings: ConfluentConsumer(settings, ["topic"], "group").start(),
+        lambda settings: check_topics(settings, ["topic"]),
+    ],
+    ids=["producer", "consumer", "topics"],
+)
+async def test_a_start_against_a_frozen_broker_can_be_cancelled(
+    frozen: KafkaSettings, start: Callable[[KafkaSettings], asyncio.Future[None]]
+) -> None:
+    """It ends long before the connect timeout, and no thread is left."""
+    starting = asyncio.ensure_future(start(frozen))
+    await asyncio.sleep(0)  # begins
+    starting.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
