@@ -10,10 +10,10 @@ Run it with `kallback worker kitchen:worker`, or with `await worker.run()`.
 
 from kallback.workers.clients import Client, KafkaClients
 from kallback.workers.context import TaskContext
-from kallback.workers.counts import WorkerCounts
 from kallback.workers.errors import TaskFailure
+from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
-from kallback.workers.registration.kinds import Acknowledge, Kind
+from kallback.workers.registration.options import Acknowledge, Kind
 from kallback.workers.worker import Worker
 
 __all__ = [

@@ -23,24 +23,24 @@ from typing import Final
 from kallback.health import Histogram, Phase
 from kallback.kafka import ConsumerOptions, DeadLetters, GroupStatus, TopicReader
 from kallback.settings import Settings
-from kallback.workers.attempts.attempt import Lives
+from kallback.workers.attempts.decide import Registry
 from kallback.workers.attempts.heartbeats import Pulses
-from kallback.workers.attempts.registry import Registry
 from kallback.workers.attempts.results import Publisher
+from kallback.workers.attempts.runner import Lives
 from kallback.workers.backoff import Backoff
 from kallback.workers.cancellation import CancelFollower, CancelMemory
 from kallback.workers.clients import KafkaClients
-from kallback.workers.counts import WorkerCounts
+from kallback.workers.execution.blocked_loop_detector import StallWatch
 from kallback.workers.execution.process_pool import Processes, check_importable
-from kallback.workers.execution.stall_detector import StallWatch
-from kallback.workers.intake.admission import Admission
-from kallback.workers.intake.consumer import ConsumerSeat
+from kallback.workers.intake.consumer_supervisor import ConsumerSeat
 from kallback.workers.intake.fetch_loop import Intake
 from kallback.workers.intake.in_flight import InFlight
+from kallback.workers.intake.scheduler import Admission
 from kallback.workers.observability.probes import Running
+from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskFunction
-from kallback.workers.registration.kinds import Kind
+from kallback.workers.registration.options import Kind
 
 logger = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
 from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
-from kallback.workers.counts import WorkerCounts
 from kallback.workers.observability.probes import Running
+from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
-from kallback.workers.registration.kinds import Acknowledge, AcknowledgeName, Kind, KindName, registration_of
+from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Kind, KindName, registration_of
 from kallback.workers.runtime import Plan, Session
 
 Request = TypeVar("Request")

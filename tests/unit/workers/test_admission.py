@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.workers.intake.admission import Admission, Place
+from kallback.workers.intake.scheduler import Admission, Place
 
 A, B = Place("a"), Place("b")
 

@@ -12,7 +12,7 @@ import pytest
 from kallback.kafka import MemoryReader
 from kallback.protocol import MissingTopicError
 from kallback.workers import TaskContext
-from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.function_call import Execution
 from kallback.workers.execution.outcomes import Raised, Stop
 from kallback.workers.registration.functions import inspect_function
 

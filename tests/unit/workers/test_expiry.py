@@ -11,7 +11,7 @@ import pytest
 from kallback.kafka import MemoryProducer
 from kallback.protocol import KafkaUnavailableError, TaskHeaders
 from kallback.workers import TaskContext, Worker
-from kallback.workers.attempts.registry import Registry, Run, SkipExpired
+from kallback.workers.attempts.decide import Registry, Run, SkipExpired
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:

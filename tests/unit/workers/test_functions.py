@@ -11,7 +11,7 @@ import pytest
 from kallback.protocol import ConfigurationError, TaskType
 from kallback.workers import Kind, TaskContext, Worker
 from kallback.workers.registration.functions import inspect_function
-from kallback.workers.registration.kinds import Registration
+from kallback.workers.registration.options import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -281,7 +281,7 @@ _ORPHANS = """
 import asyncio, sys
 from kallback.workers.context import TaskContext
 from kallback.workers.registration.functions import inspect_function
-from kallback.workers.registration.kinds import Kind, Registration
+from kallback.workers.registration.options import Kind, Registration
 from kallback.workers.execution.process_pool import Processes
 from kallback.protocol import TaskType
 from tests.unit.workers import cpu

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType
-from kallback.workers.attempts.registry import (
+from kallback.workers.attempts.decide import (
     Attach,
     AttemptKey,
     Dead,

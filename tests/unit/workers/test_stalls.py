@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kallback.workers.execution.stall_detector import StallWatch
+from kallback.workers.execution.blocked_loop_detector import StallWatch
 
 if TYPE_CHECKING:
     from tests.unit.workers.conftest import Bench
@@ -28,7 +28,9 @@ async def test_a_function_that_blocks_the_loop_is_named(bench: Bench, caplog: py
     async with worker:
         await bench.settled(1)
 
-    (line,) = [each.getMessage() for each in caplog.records if each.name == "kallback.workers.execution.stall_detector"]
+    (line,) = [
+        each.getMessage() for each in caplog.records if each.name == "kallback.workers.execution.blocked_loop_detector"
+    ]
     assert line.startswith("[prepare:t7:1] blocks the event loop for 0.")
     assert f"at {__file__}:" in line
     assert "cook)" in line

@@ -18,11 +18,11 @@ from kallback.kafka import Record
 from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, TaskId, TaskType
 from kallback.protocol.results import NULL, Status
 from kallback.workers import Kind, TaskFailure, Worker
-from kallback.workers.attempts.registry import Refuse, Registry, Run
+from kallback.workers.attempts.decide import Refuse, Registry, Run
 from kallback.workers.attempts.results import Reply, failed_reply, reply_for
 from kallback.workers.context import context_of
 from kallback.workers.errors import failure_of
-from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.function_call import Execution
 from kallback.workers.execution.outcomes import Raised, Stop
 from kallback.workers.heartbeat_details import decode_details, encode_details
 from kallback.workers.registration.functions import TaskFunction

@@ -25,7 +25,7 @@ from kallback.protocol.headers import TRACEPARENT, TRACESTATE
 from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
-from kallback.workers.attempts.registry import DeadReason
+from kallback.workers.attempts.decide import DeadReason
 from kallback.workers.backoff import Backoff
 from kallback.workers.errors import encode_problem, misfit_problem, problem_of, too_large_problem
 from kallback.workers.execution.outcomes import Ended, Returned

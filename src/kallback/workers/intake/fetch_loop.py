@@ -24,9 +24,7 @@ from functools import partial
 from typing import Any, Final, assert_never
 
 from kallback.kafka import Record
-from kallback.workers.attempts.attempt import Lives
-from kallback.workers.attempts.heartbeats import Pulse, Pulses
-from kallback.workers.attempts.registry import (
+from kallback.workers.attempts.decide import (
     Attach,
     Dead,
     Drop,
@@ -38,13 +36,15 @@ from kallback.workers.attempts.registry import (
     SkipExpired,
     Verdict,
 )
+from kallback.workers.attempts.heartbeats import Pulse, Pulses
+from kallback.workers.attempts.runner import Lives
 from kallback.workers.context import context_of
-from kallback.workers.counts import WorkerCounts
-from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.function_call import Execution
 from kallback.workers.execution.process_pool import Processes
-from kallback.workers.intake.admission import Admission, Place
-from kallback.workers.intake.consumer import ConsumerSeat
+from kallback.workers.intake.consumer_supervisor import ConsumerSeat
 from kallback.workers.intake.in_flight import InFlight
+from kallback.workers.intake.scheduler import Admission, Place
+from kallback.workers.observability.stats import WorkerCounts
 
 logger = logging.getLogger(__name__)
 

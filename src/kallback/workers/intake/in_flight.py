@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from kallback.protocol.controls import Cancel
-from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.function_call import Execution
 from kallback.workers.execution.outcomes import Stop
 from kallback.workers.observability.probes import Running
 

@@ -16,7 +16,7 @@ import msgspec
 
 from kallback.health import Histogram, Phase
 from kallback.kafka import GroupStatus
-from kallback.workers.counts import WorkerCounts
+from kallback.workers.observability.stats import WorkerCounts
 
 STUCK_AFTER: Final = 120.0
 """Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""

@@ -11,7 +11,7 @@ from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.workers.context import TaskContext
 from kallback.workers.pickling import pickled
-from kallback.workers.registration.kinds import Acknowledge, Kind, Registration
+from kallback.workers.registration.options import Acknowledge, Kind, Registration
 from kallback.workers.registration.signatures import check_annotations, name_of, takes_context
 
 Request = TypeVar("Request")

@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Final
 
-from kallback.workers.execution.execution import NAME
+from kallback.workers.execution.function_call import NAME
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from kallback.workers.errors import interrupted
 from kallback.workers.execution.outcomes import Ended, Raised, Returned, Stop
 from kallback.workers.execution.process_pool import Processes
 from kallback.workers.registration.functions import TaskFunction
-from kallback.workers.registration.kinds import Kind
+from kallback.workers.registration.options import Kind
 
 NAME: Final = "kallback-task-"
 """Begins the name of the asyncio task or thread of a call; the task's label follows."""

@@ -23,14 +23,14 @@ from typing import Final
 from kallback.health import Histogram
 from kallback.kafka import Record
 from kallback.protocol.results import Status
+from kallback.workers.attempts.decide import AttemptKey, Dead, DeadReason, Refuse, Registry, Run
 from kallback.workers.attempts.heartbeats import Pulse
-from kallback.workers.attempts.registry import AttemptKey, Dead, DeadReason, Refuse, Registry, Run
 from kallback.workers.attempts.results import Published, Publisher, Undeliverable, failed_reply, reply_for
-from kallback.workers.counts import WorkerCounts
 from kallback.workers.errors import TaskFailure
-from kallback.workers.execution.execution import Execution
+from kallback.workers.execution.function_call import Execution
 from kallback.workers.execution.outcomes import Ended, Raised, Returned, Stop
-from kallback.workers.registration.kinds import Acknowledge
+from kallback.workers.observability.stats import WorkerCounts
+from kallback.workers.registration.options import Acknowledge
 
 logger = logging.getLogger(__name__)
 
