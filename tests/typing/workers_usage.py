@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Any, assert_type
 
 from kallback.protocol import TaskType
-from kallback.workers import Acknowledge, Client, Kind, TaskContext, TaskFailure, Worker, WorkerOptions
+from kallback.workers import Acknowledge, Client, Executor, TaskContext, TaskFailure, Worker, WorkerOptions
 
 
 @dataclass
@@ -79,7 +79,7 @@ async def ring(order: Order) -> None:
 render = TaskType("restaurant.render", request=Order, result=Prepared, heartbeat_every=timedelta(seconds=10))
 
 
-@worker.task(render, kind="process", concurrency=2, ordered=True, acknowledge="start")
+@worker.task(render, executor="process", concurrency=2, ordered=True, acknowledge="start")
 def render_menu(order: Order, task: TaskContext) -> Prepared:
     """A plain function for a child process."""
     done = task.last_details or {"pages": 0}
@@ -89,8 +89,8 @@ def render_menu(order: Order, task: TaskContext) -> Prepared:
 
 
 assert_type(render_menu, Callable[[Order, TaskContext], Prepared])
-worker.task(prepare, kind=Kind.LOOP, acknowledge=Acknowledge.RESULT)(cook)
-worker.task(prepare, kind="fiber")(cook)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - must not pass
+worker.task(prepare, executor=Executor.LOOP, acknowledge=Acknowledge.RESULT)(cook)
+worker.task(prepare, executor="fiber")(cook)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - must not pass
 Worker("kitchen", client="confluent").use_client(Client.AIOKAFKA)
 Worker("kitchen", client="kafka-python")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - must not pass
 

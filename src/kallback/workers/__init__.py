@@ -13,14 +13,14 @@ from kallback.workers.context import TaskContext
 from kallback.workers.errors import TaskFailure
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
-from kallback.workers.registration.options import Acknowledge, Kind
+from kallback.workers.registration.options import Acknowledge, Executor
 from kallback.workers.worker import Worker
 
 __all__ = [
     "Acknowledge",
     "Client",
+    "Executor",
     "KafkaClients",
-    "Kind",
     "TaskContext",
     "TaskFailure",
     "Worker",

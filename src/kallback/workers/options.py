@@ -63,7 +63,7 @@ class WorkerOptions:
     consumer: ConsumerOptions = field(default_factory=ConsumerOptions)
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot work."""
+        """Reject numbers that cannot work."""
         for name in ("concurrency", "deliveries", "finished_kept", "cancels_kept"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"WorkerOptions: {name} must be at least 1")

@@ -23,24 +23,24 @@ from typing import Final
 from kallback.health import Histogram, Phase
 from kallback.kafka import ConsumerOptions, DeadLetters, GroupStatus, TopicReader
 from kallback.settings import Settings
-from kallback.workers.attempts.decide import Registry
-from kallback.workers.attempts.heartbeats import Pulses
-from kallback.workers.attempts.results import Publisher
-from kallback.workers.attempts.runner import Lives
+from kallback.workers.attempts.decide import AttemptTable
+from kallback.workers.attempts.heartbeats import HeartbeatSenders
+from kallback.workers.attempts.results import ResultPublisher
+from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.backoff import Backoff
 from kallback.workers.cancellation import CancelFollower, CancelMemory
 from kallback.workers.clients import KafkaClients
-from kallback.workers.execution.blocked_loop_detector import StallWatch
-from kallback.workers.execution.process_pool import Processes, check_importable
-from kallback.workers.intake.consumer_supervisor import ConsumerSeat
-from kallback.workers.intake.fetch_loop import Intake
+from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
+from kallback.workers.execution.process_pool import ProcessPool, check_importable
+from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
+from kallback.workers.intake.fetch_loop import FetchLoop
 from kallback.workers.intake.in_flight import InFlight
-from kallback.workers.intake.scheduler import Admission
-from kallback.workers.observability.probes import Running
+from kallback.workers.intake.scheduler import Scheduler
+from kallback.workers.observability.probes import RunningTasks
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskFunction
-from kallback.workers.registration.options import Kind
+from kallback.workers.registration.options import Executor
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _DEADLINES_EVERY: Final = 0.25  # seconds; how late a deadline may be noticed
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RuntimeConfig:
     """What a session is made of."""
 
     group: str
@@ -86,10 +86,10 @@ class Plan:
         return dataclasses.replace(options, unfinished_records=self.options.concurrency + self.options.held_back)
 
 
-class Session:
+class WorkerRuntime:
     """Everything that runs while a worker runs."""
 
-    def __init__(self, plan: Plan, counts: WorkerCounts) -> None:
+    def __init__(self, plan: RuntimeConfig, counts: WorkerCounts) -> None:
         options, clients = plan.options, plan.clients
         self._plan: Final = plan
         self._counts: Final = counts
@@ -102,16 +102,16 @@ class Session:
         memory = CancelMemory(options.cancels_kept, options.cancels_age, plan.clock)
         self._in_flight = InFlight()
         self.durations: Final = dict[str, Histogram]()
-        self._stalls = StallWatch(options.loop_stall)
-        self._processes = Processes(options.cancel_grace)
+        self._stalls = BlockedLoopDetector(options.loop_stall)
+        self._process_pool = ProcessPool(options.cancel_grace)
         self._producer = clients.producer()
-        self._seat = ConsumerSeat(lambda: clients.consumer(plan.task_topics, plan.group, plan.consumer), backoff)
+        self._seat = ConsumerSupervisor(lambda: clients.consumer(plan.task_topics, plan.group, plan.consumer), backoff)
         self._follower = CancelFollower(self._open_reader, memory, self._in_flight.cancel, backoff)
-        self._intake = self._make_intake(memory, backoff)
+        self._fetch_loop = self._make_intake(memory, backoff)
 
-    def _make_intake(self, memory: CancelMemory, backoff: Backoff) -> Intake:
+    def _make_intake(self, memory: CancelMemory, backoff: Backoff) -> FetchLoop:
         plan, options, topics = self._plan, self._plan.options, self._plan.settings.topics
-        registry = Registry(
+        attempts = AttemptTable(
             plan.functions,
             memory.find,
             options.reply_topics,
@@ -120,12 +120,14 @@ class Session:
             options.deliveries,
         )
         dead_letters = DeadLetters(self._producer, topics.dead_letters, group=plan.group, clock=plan.clock)
-        publisher = Publisher(self._producer, dead_letters, frozenset({topics.results, topics.dead_letters}), backoff)
-        return Intake(
+        publisher = ResultPublisher(
+            self._producer, dead_letters, frozenset({topics.results, topics.dead_letters}), backoff
+        )
+        return FetchLoop(
             self._seat,
-            registry,
-            Lives(
-                registry,
+            attempts,
+            AttemptRunner(
+                attempts,
                 publisher,
                 self._counts,
                 self.durations,
@@ -133,9 +135,9 @@ class Session:
                 expose_tracebacks=options.expose_tracebacks,
             ),
             self._in_flight,
-            Admission(options.concurrency, plan.limits),
-            Pulses(self._producer, plan.clock, backoff),
-            self._processes,
+            Scheduler(options.concurrency, plan.limits),
+            HeartbeatSenders(self._producer, plan.clock, backoff),
+            self._process_pool,
             self._counts,
             plan.clock,
         )
@@ -151,7 +153,7 @@ class Session:
         """How it stands in its group; None before it has joined."""
         return self._seat.group_status() if self.is_open else None
 
-    def running(self) -> Running:
+    def running(self) -> RunningTasks:
         """What runs now."""
         return self._in_flight.running(time.monotonic(), self._plan.options.concurrency)
 
@@ -205,7 +207,7 @@ class Session:
         plan = self._plan
         async with contextlib.AsyncExitStack() as stack:
             for function in plan.functions.values():
-                if function.kind is Kind.PROCESS:
+                if function.executor is Executor.PROCESS:
                     check_importable(function)
             await plan.clients.check_topics(plan.needed_topics)
             stack.push_async_callback(self._stalls.stop)
@@ -216,11 +218,11 @@ class Session:
             await self._follower.start()
             stack.push_async_callback(self._seat.stop)
             await self._seat.start()
-            stack.push_async_callback(self._processes.stop)
+            stack.push_async_callback(self._process_pool.stop)
             watching = asyncio.create_task(self._watch_deadlines(), name="kallback-deadlines")
             stack.push_async_callback(_end, watching)
             stack.push_async_callback(self._drain)
-            self._fetching = asyncio.create_task(self._intake.run(), name="kallback-intake")
+            self._fetching = asyncio.create_task(self._fetch_loop.run(), name="kallback-intake")
             self._fetching.add_done_callback(self._fetching_ended)
             self._closing = stack.pop_all()
         logger.info("worker %s takes tasks of: %s", plan.group, ", ".join(plan.functions))
@@ -229,7 +231,7 @@ class Session:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait({self._fetching})
-        self._intake.give_back()
+        self._fetch_loop.give_back()
         if self._in_flight:
             logger.info("worker %s waits for %d tasks in flight", self._plan.group, len(self._in_flight))
         self._counts.abandoned += await self._in_flight.drain(self._plan.options.drain_timeout)

@@ -21,12 +21,12 @@ from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
 from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
-from kallback.workers.observability.probes import Running
+from kallback.workers.observability.probes import RunningTasks
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
-from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Kind, KindName, registration_of
-from kallback.workers.runtime import Plan, Session
+from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Executor, ExecutorName, registration_of
+from kallback.workers.runtime import RuntimeConfig, WorkerRuntime
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -70,17 +70,18 @@ class Worker(StartStop):
         self._clock = clock
         self._functions: dict[str, TaskFunction] = {}
         self._counts = WorkerCounts()
-        self._session: Session | None = None
+        self._runtime: WorkerRuntime | None = None
         self._has_run = False
 
     def task(
         self,
         task_type: TaskType[Request, Result],
         *,
-        kind: Kind | KindName | None = None,
+        executor: Executor | ExecutorName | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
         acknowledge: Acknowledge | AcknowledgeName = Acknowledge.RESULT,
+        kind: ExecutorName | None = None,
     ) -> TaskDecorator[Request, Result]:
         """Register a function for a task type: `async def` runs on the loop, `def` in a thread of its own.
 
@@ -89,16 +90,17 @@ class Worker(StartStop):
 
         Args:
             task_type: what it does.
-            kind: "process" runs a plain function in a child process: for work that computes, or may crash.
+            executor: "process" runs a plain function in a child process: for work that computes, or may crash.
             concurrency: tasks of this type at a time; None for as many as the worker's, in processes one per CPU.
             ordered: tasks of one record key run one after another, in the order of their records.
             acknowledge: "start" settles the record when the work has begun: for very long tasks. Needs a
                 `heartbeat_every`: a lost worker is noticed by that alone.
+            kind: the former name of `executor`, accepted until 1.0.
 
         Raises:
             ConfigurationError: these do not go together.
         """
-        registration = registration_of(kind, concurrency, acknowledge, ordered=ordered)
+        registration = registration_of(executor or kind, concurrency, acknowledge, ordered=ordered)
         registration.check(task_type)
         return TaskDecorator(task_type, self._register, registration)
 
@@ -108,7 +110,7 @@ class Worker(StartStop):
         Raises:
             ConfigurationError: the worker runs, brings its own clients, or there is no such client.
         """
-        if self._session is not None or self._kafka is not None:
+        if self._runtime is not None or self._kafka is not None:
             raise ConfigurationError("a worker's client is chosen before it starts, and not beside kafka=...")
         self._client = client_of(client)
 
@@ -118,7 +120,7 @@ class Worker(StartStop):
         Raises:
             ConfigurationError: the worker runs.
         """
-        if self._session is not None:
+        if self._runtime is not None:
             raise ConfigurationError("a worker's instance id is chosen before it starts")
         consumer = dataclasses.replace(self.options.consumer, group_instance_id=name)
         self.options = dataclasses.replace(self.options, consumer=consumer)
@@ -142,22 +144,22 @@ class Worker(StartStop):
     @property
     def phase(self) -> Phase:
         """Where in its life it is."""
-        if self._session is not None:
-            return self._session.phase
+        if self._runtime is not None:
+            return self._runtime.phase
         return Phase.STOPPED if self._has_run else Phase.STARTING
 
     @property
     def durations(self) -> Mapping[str, Histogram]:
         """How long its functions took since the last start, by task type."""
-        return {} if self._session is None else self._session.durations
+        return {} if self._runtime is None else self._runtime.durations
 
     def group_status(self) -> GroupStatus | None:
         """How it stands in its group; None while it does not run."""
-        return None if self._session is None else self._session.group_status()
+        return None if self._runtime is None else self._runtime.group_status()
 
-    def running(self) -> Running:
+    def running(self) -> RunningTasks:
         """What runs now."""
-        return Running({}, 0.0, self.options.concurrency) if self._session is None else self._session.running()
+        return RunningTasks({}, 0.0, self.options.concurrency) if self._runtime is None else self._runtime.running()
 
     @property
     def counts(self) -> WorkerCounts:
@@ -173,8 +175,8 @@ class Worker(StartStop):
             KallbackError: what keeps it from starting or from going on, with the remedy.
         """
         try:
-            session = await self._start()
-            await session.ended()
+            runtime = await self._start()
+            await runtime.ended()
         finally:
             await self.stop()
 
@@ -196,41 +198,41 @@ class Worker(StartStop):
         Fetching ends at once. Tasks in flight get `WorkerOptions.drain_timeout` to finish and to publish; then they
         are interrupted and left uncommitted: Kafka gives them to another worker.
         """
-        session = self._session
-        if session is None:
+        runtime = self._runtime
+        if runtime is None:
             return
         try:
-            await session.close()
+            await runtime.close()
         finally:
-            if self._session is session:
-                self._session = None
+            if self._runtime is runtime:
+                self._runtime = None
 
     def __repr__(self) -> str:
         return f"Worker({self.group!r}, {', '.join(self._functions) or 'no task types'})"
 
-    async def _start(self) -> Session:
-        session = self._session
-        if session is None:
+    async def _start(self) -> WorkerRuntime:
+        runtime = self._runtime
+        if runtime is None:
             self._counts = WorkerCounts()
             self._has_run = True
-            session = self._session = Session(self._plan(), self._counts)
+            runtime = self._runtime = WorkerRuntime(self._plan(), self._counts)
         try:
-            await session.open()
+            await runtime.open()
         finally:
-            if not session.is_open and self._session is session:
-                self._session = None
-        return session
+            if not runtime.is_open and self._runtime is runtime:
+                self._runtime = None
+        return runtime
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> RuntimeConfig:
         if not self._functions:
             raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
         settings = self._settings or Settings.from_env()
         clients = self._kafka or clients_of(self._client, settings.kafka)
-        return Plan(self.group, dict(self._functions), settings, self.options, clients, self._clock)
+        return RuntimeConfig(self.group, dict(self._functions), settings, self.options, clients, self._clock)
 
     def _register(self, function: TaskFunction) -> None:
         name = function.task_type.name
-        if self._session is not None:
+        if self._runtime is not None:
             raise ConfigurationError(f"{function.name}: register task functions before the worker starts")
         if name in self._functions:
             raise ConfigurationError(

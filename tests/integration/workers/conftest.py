@@ -1,4 +1,4 @@
-"""A bench for workers on a real Kafka: topics of its own, tasks put on them as the sdk would, results read back."""
+"""A env for workers on a real Kafka: topics of its own, tasks put on them as the sdk would, results read back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Seen:
     value: bytes | None
 
 
-class KafkaBench:
+class KafkaWorkerEnv:
     """What the tests have in common."""
 
     def __init__(self, settings: Settings, producer: AiokafkaProducer, topics: TopicFactory, client: Client) -> None:
@@ -47,7 +47,7 @@ class KafkaBench:
         self.results_topic = settings.topics.results
         self._producer = producer
         self._workers: list[Worker] = []
-        self._processes: list[asyncio.subprocess.Process] = []
+        self._process_pool: list[asyncio.subprocess.Process] = []
 
     def worker(self, **options: Any) -> Worker:
         """A worker of this test's group; a rebalance waits for its tasks but briefly."""
@@ -128,7 +128,7 @@ class KafkaBench:
             env=environment,
             stdout=asyncio.subprocess.PIPE,
         )
-        self._processes.append(process)
+        self._process_pool.append(process)
         return process
 
     async def line(self, process: asyncio.subprocess.Process, wanted: str) -> str:
@@ -155,7 +155,7 @@ class KafkaBench:
 
     async def close(self) -> None:
         """End what the test has left running."""
-        for process in self._processes:
+        for process in self._process_pool:
             if process.returncode is None:
                 process.send_signal(signal.SIGKILL)
             await process.communicate()
@@ -171,12 +171,12 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 
 @pytest.fixture
-async def bench(
+async def env(
     kafka_server: KafkaServer, topic_names: Topics, topics_factory: TopicFactory, client: Client
-) -> AsyncIterator[KafkaBench]:
-    """A bench on the session's Kafka."""
+) -> AsyncIterator[KafkaWorkerEnv]:
+    """A env on the session's Kafka."""
     settings = Settings(kafka=KafkaSettings(kafka_server.bootstrap_servers), topics=topic_names)
     async with AiokafkaProducer(settings.kafka) as producer:
-        made = KafkaBench(settings, producer, topics_factory, client)
+        made = KafkaWorkerEnv(settings, producer, topics_factory, client)
         yield made
         await made.close()

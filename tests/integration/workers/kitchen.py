@@ -25,7 +25,7 @@ async def cook(dish: str, task: TaskContext) -> str:
     return f"cooked {dish}"
 
 
-@worker.task(compute, kind="process")
+@worker.task(compute, executor="process")
 def count(dish: str) -> str:
     """Say in which process it begins; what is named `slow` takes for ever, the others a moment."""
     print(f"computing in {os.getpid()}", flush=True)  # noqa: T201 - the test reads it

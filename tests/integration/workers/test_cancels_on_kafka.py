@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.workers.conftest import KafkaBench
+    from tests.integration.workers.conftest import KafkaWorkerEnv
 
 pytestmark = pytest.mark.integration
 
 
-async def test_a_cancel_reaches_the_running_task(bench: KafkaBench) -> None:
+async def test_a_cancel_reaches_the_running_task(env: KafkaWorkerEnv) -> None:
     """The coroutine is interrupted, nothing is published, and the next task is done."""
-    worker = bench.worker(concurrency=1)
+    worker = env.worker(concurrency=1)
     begun, interrupted = asyncio.Event(), asyncio.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(dish: str) -> str:
         if dish == "t1":
             begun.set()
@@ -29,50 +29,50 @@ async def test_a_cancel_reaches_the_running_task(bench: KafkaBench) -> None:
                 raise
         return dish
 
-    await bench.send("t1")
-    await bench.send("t2")
+    await env.send("t1")
+    await env.send("t2")
     async with worker:
         await asyncio.wait_for(begun.wait(), 30)
-        await bench.cancel("t1")
-        assert await bench.results(1) == ["t2"]
+        await env.cancel("t1")
+        assert await env.results(1) == ["t2"]
 
     assert interrupted.is_set()
 
 
-async def test_a_cancel_may_overtake_its_task(bench: KafkaBench) -> None:
+async def test_a_cancel_may_overtake_its_task(env: KafkaWorkerEnv) -> None:
     """A cancel that came while the worker was running is remembered until the task comes."""
-    worker = bench.worker(concurrency=1)
+    worker = env.worker(concurrency=1)
     begun = asyncio.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(dish: str) -> str:
         if dish == "marker":
             begun.set()
             await asyncio.Event().wait()
         return dish
 
-    await bench.send("marker")
+    await env.send("marker")
     async with worker:
         await asyncio.wait_for(begun.wait(), 30)
-        await bench.send("t1")
-        await bench.send("t2")
-        await bench.cancel("t1")
-        await bench.cancel("marker")  # ends the running one, so the cancel of t1 is known before t1 is looked at
-        assert await bench.results(1) == ["t2"]
+        await env.send("t1")
+        await env.send("t2")
+        await env.cancel("t1")
+        await env.cancel("marker")  # ends the running one, so the cancel of t1 is known before t1 is looked at
+        assert await env.results(1) == ["t2"]
 
     assert (worker.counts.cancelled, worker.counts.skipped_cancelled) == (1, 1)
 
 
-async def test_a_worker_that_joins_later_skips_what_was_cancelled(bench: KafkaBench) -> None:
+async def test_a_worker_that_joins_later_skips_what_was_cancelled(env: KafkaWorkerEnv) -> None:
     """All partitions of the control topic are read to their ends before the first task is looked at."""
     for number in range(20):
-        await bench.send(f"t{number:02}")
-        await bench.cancel(f"t{number:02}")
-    await bench.send("good")
-    worker = bench.worker()
-    done = bench.cook(worker)
+        await env.send(f"t{number:02}")
+        await env.cancel(f"t{number:02}")
+    await env.send("good")
+    worker = env.worker()
+    done = env.cook(worker)
 
     async with worker:
-        assert await bench.results(1) == ["good"]
+        assert await env.results(1) == ["good"]
 
     assert done == ["good"]

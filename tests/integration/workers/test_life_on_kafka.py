@@ -14,146 +14,146 @@ from kallback.settings import Settings, Topics
 from kallback.workers import Client, Worker
 
 if TYPE_CHECKING:
-    from tests.integration.workers.conftest import KafkaBench
+    from tests.integration.workers.conftest import KafkaWorkerEnv
 
 pytestmark = pytest.mark.integration
 
 
-async def test_tasks_become_results(bench: KafkaBench) -> None:
+async def test_tasks_become_results(env: KafkaWorkerEnv) -> None:
     """A hundred tasks, a hundred results with their tokens."""
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
     async with worker:
-        await asyncio.gather(*(bench.send(f"t{number}") for number in range(100)))
-        results = await bench.read(bench.results_topic, 100)
+        await asyncio.gather(*(env.send(f"t{number}") for number in range(100)))
+        results = await env.read(env.results_topic, 100)
 
     assert {seen.headers["kallback-token"] for seen in results} == {f"kb1:t{number}" for number in range(100)}
     assert {seen.value for seen in results if seen.task_id == "t7"} == {b'"hot t7"'}
 
 
-async def test_a_task_without_acknowledged_result_comes_again(bench: KafkaBench) -> None:
+async def test_a_task_without_acknowledged_result_comes_again(env: KafkaWorkerEnv) -> None:
     """A worker that gives up before its result is published commits nothing: the next one does the task."""
-    worker = bench.worker(drain_timeout=0)
+    worker = env.worker(drain_timeout=0)
     begun = asyncio.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def stuck(_dish: str) -> str:
         begun.set()
         await asyncio.Event().wait()
         return ""
 
-    await bench.send("t1")
+    await env.send("t1")
     async with worker:
         await asyncio.wait_for(begun.wait(), 30)
-    successor = bench.worker()
-    done = bench.cook(successor)
+    successor = env.worker()
+    done = env.cook(successor)
     async with successor:
-        assert await bench.results(1) == ["t1"]
+        assert await env.results(1) == ["t1"]
     assert done == ["t1"]
 
 
-async def test_what_is_committed_does_not_come_again(bench: KafkaBench) -> None:
+async def test_what_is_committed_does_not_come_again(env: KafkaWorkerEnv) -> None:
     """After a stop the next worker begins where the former ended."""
-    first, second = bench.worker(), bench.worker()
-    bench.cook(first)
-    done = bench.cook(second)
-    await bench.send("t1")
+    first, second = env.worker(), env.worker()
+    env.cook(first)
+    done = env.cook(second)
+    await env.send("t1")
     async with first:
-        await bench.results(1)
-    await bench.send("t2")
+        await env.results(1)
+    await env.send("t2")
     async with second:
-        assert await bench.results(2) == ["t1", "t2"]
+        assert await env.results(2) == ["t1", "t2"]
 
     assert done == ["t2"]
 
 
-async def test_kill_9_in_the_middle_of_a_task(bench: KafkaBench) -> None:
+async def test_kill_9_in_the_middle_of_a_task(env: KafkaWorkerEnv) -> None:
     """The process is gone, its task is done by another worker."""
-    process = await bench.process()
-    await bench.send("slow")
-    await bench.line(process, "begun slow")
+    process = await env.process()
+    await env.send("slow")
+    await env.line(process, "begun slow")
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    successor = bench.worker()
-    done = bench.cook(successor)
+    successor = env.worker()
+    done = env.cook(successor)
 
     async with successor:
-        assert await bench.results(1) == ["slow"]
+        assert await env.results(1) == ["slow"]
     assert done == ["slow"]
 
 
-async def test_sigterm_drains_a_process(bench: KafkaBench) -> None:
+async def test_sigterm_drains_a_process(env: KafkaWorkerEnv) -> None:
     """The task that runs is finished and published, then the process ends with code 0."""
-    process = await bench.process()
-    await bench.send("brief")
-    await bench.line(process, "begun brief")
+    process = await env.process()
+    await env.send("brief")
+    await env.line(process, "begun brief")
     process.send_signal(signal.SIGTERM)
 
     assert await asyncio.wait_for(process.wait(), 30) == 0
-    assert await bench.results(1) == ["brief"]
+    assert await env.results(1) == ["brief"]
 
 
 @pytest.mark.parametrize("client", [Client.AIOKAFKA], indirect=True)
-async def test_a_rebalance_attaches_the_copy_of_a_running_task(bench: KafkaBench) -> None:
+async def test_a_rebalance_attaches_the_copy_of_a_running_task(env: KafkaWorkerEnv) -> None:
     """A member joins, the record comes again to the same process: the work is done once and then committed.
 
     So it is with eager rebalances; cooperative ones leave the partition where it is.
     The joining member reads another topic, so the partition surely comes back to the first.
     """
-    worker, other = bench.worker(), bench.worker()
+    worker, other = env.worker(), env.worker()
     gate = asyncio.Event()
     runs: list[str] = []
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(dish: str) -> str:
         runs.append(dish)
         await gate.wait()
         return dish
 
-    @other.task(TaskType("wash", request=str, result=str, topic=bench.make_topic("wash")))
+    @other.task(TaskType("wash", request=str, result=str, topic=env.make_topic("wash")))
     async def wash(dish: str) -> str:
         return dish
 
-    await bench.send("t1")
+    await env.send("t1")
     async with worker:
-        await bench.until(lambda: runs, "the task to run")
+        await env.until(lambda: runs, "the task to run")
         async with other:
-            await bench.until(lambda: worker.counts.attached, "the copy to attach")
+            await env.until(lambda: worker.counts.attached, "the copy to attach")
             gate.set()
-            assert await bench.results(1) == ["t1"]
+            assert await env.results(1) == ["t1"]
     assert runs == ["t1"]
 
-    successor = bench.worker()
-    again = bench.cook(successor)
-    await bench.send("t2")
+    successor = env.worker()
+    again = env.cook(successor)
+    await env.send("t2")
     async with successor:
-        await bench.results(2)
+        await env.results(2)
     assert again == ["t2"]
 
 
-async def test_two_workers_share_and_lose_nothing(bench: KafkaBench) -> None:
+async def test_two_workers_share_and_lose_nothing(env: KafkaWorkerEnv) -> None:
     """While members come and go, every task gets its result."""
-    workers = [bench.worker(), bench.worker()]
+    workers = [env.worker(), env.worker()]
     for worker in workers:
-        bench.cook(worker)
+        env.cook(worker)
     for number in range(50):
-        await bench.send(f"a{number:02}")
+        await env.send(f"a{number:02}")
     async with workers[0]:
         async with workers[1]:
             for number in range(50):
-                await bench.send(f"b{number:02}")
-        results = await bench.results(100)
+                await env.send(f"b{number:02}")
+        results = await env.results(100)
 
     assert len(set(results)) == 100
 
 
-async def test_no_more_tasks_run_than_allowed(bench: KafkaBench) -> None:
+async def test_no_more_tasks_run_than_allowed(env: KafkaWorkerEnv) -> None:
     """With a concurrency of 2, two of twenty run at a time, and all are done."""
-    worker = bench.worker(concurrency=2)
+    worker = env.worker(concurrency=2)
     running: set[str] = set()
     most: list[int] = []
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(dish: str) -> str:
         running.add(dish)
         most.append(len(running))
@@ -162,27 +162,27 @@ async def test_no_more_tasks_run_than_allowed(bench: KafkaBench) -> None:
         return dish
 
     for number in range(20):
-        await bench.send(f"t{number}")
+        await env.send(f"t{number}")
     async with worker:
-        assert len(await bench.results(20)) == 20
+        assert len(await env.results(20)) == 20
 
     assert max(most) == 2
 
 
-async def test_poison_does_not_stop_the_good(bench: KafkaBench) -> None:
+async def test_poison_does_not_stop_the_good(env: KafkaWorkerEnv) -> None:
     """Records that can never succeed are dead-lettered around the good one."""
-    worker = bench.worker(concurrency=1)
-    bench.cook(worker)
-    await bench.put(bench.group, b"no headers")
-    await bench.put(bench.group, None)
-    await bench.send("wash", task_type="wash")
-    await bench.send("broken", b"{")
-    await bench.send("nowhere", reply_to="no topic")
-    await bench.send("good")
+    worker = env.worker(concurrency=1)
+    env.cook(worker)
+    await env.put(env.group, b"no headers")
+    await env.put(env.group, None)
+    await env.send("wash", task_type="wash")
+    await env.send("broken", b"{")
+    await env.send("nowhere", reply_to="no topic")
+    await env.send("good")
 
     async with worker:
-        assert await bench.results(2) == ["broken", "good"]
-        assert await bench.dead(5) == [
+        assert await env.results(2) == ["broken", "good"]
+        assert await env.dead(5) == [
             "not-a-task",
             "not-a-task",
             "refused-reply-topic",
@@ -191,42 +191,42 @@ async def test_poison_does_not_stop_the_good(bench: KafkaBench) -> None:
         ]
 
 
-async def test_a_reply_topic_that_does_not_exist_costs_one_task(bench: KafkaBench) -> None:
+async def test_a_reply_topic_that_does_not_exist_costs_one_task(env: KafkaWorkerEnv) -> None:
     """The work was done but its result can go nowhere: dead letter, and the next task goes on."""
-    worker = bench.worker(concurrency=1)
-    bench.cook(worker)
-    await bench.send("lost", reply_to="no-such-topic")
-    await bench.send("good")
+    worker = env.worker(concurrency=1)
+    env.cook(worker)
+    await env.send("lost", reply_to="no-such-topic")
+    await env.send("good")
 
     async with worker:
-        assert await bench.results(1) == ["good"]
-        assert await bench.dead(1) == ["undeliverable-result"]
+        assert await env.results(1) == ["good"]
+        assert await env.dead(1) == ["undeliverable-result"]
 
 
-async def test_a_result_larger_than_its_topic(bench: KafkaBench) -> None:
+async def test_a_result_larger_than_its_topic(env: KafkaWorkerEnv) -> None:
     """The broker refuses it; the caller gets a failed result instead."""
-    narrow = bench.make_topic("narrow", config={"max.message.bytes": "10000"})
-    worker = bench.worker()
+    narrow = env.make_topic("narrow", config={"max.message.bytes": "10000"})
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(_dish: str) -> str:
         return "x" * 20_000
 
-    await bench.send("big", reply_to=narrow)
+    await env.send("big", reply_to=narrow)
     async with worker:
-        (result,) = await bench.read(narrow, 1)
+        (result,) = await env.read(narrow, 1)
 
     assert result.headers["kallback-status"] == "failed"
     assert b"urn:kallback:result-too-large" in (result.value or b"")
 
 
-async def test_cpu_bound_threads_do_not_stop_the_others(bench: KafkaBench) -> None:
+async def test_cpu_bound_threads_do_not_stop_the_others(env: KafkaWorkerEnv) -> None:
     """While a plain function computes, coroutines are fetched, done and published."""
-    quick = TaskType("quick", request=str, result=str, topic=bench.make_topic("quick"))
-    worker = bench.worker()
+    quick = TaskType("quick", request=str, result=str, topic=env.make_topic("quick"))
+    worker = env.worker()
     enough, busy = threading.Event(), threading.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     def compute(dish: str) -> str:
         busy.set()
         while not enough.is_set():
@@ -237,34 +237,34 @@ async def test_cpu_bound_threads_do_not_stop_the_others(bench: KafkaBench) -> No
     async def answer(dish: str) -> str:
         return dish
 
-    await bench.send("heavy")
+    await env.send("heavy")
     async with worker:
         try:
-            await bench.until(busy.is_set, "the computing")
-            bench.group, tasks = quick.topic, bench.group
-            await bench.send("light", task_type="quick")
-            bench.group = tasks
-            assert await bench.results(1) == ["light"]
+            await env.until(busy.is_set, "the computing")
+            env.group, tasks = quick.topic, env.group
+            await env.send("light", task_type="quick")
+            env.group = tasks
+            assert await env.results(1) == ["light"]
         finally:
             enough.set()
-        assert await bench.results(2) == ["heavy", "light"]
+        assert await env.results(2) == ["heavy", "light"]
 
 
 @pytest.mark.parametrize("missing", ["results", "control", "dead_letters"])
-async def test_a_missing_topic_names_its_command(bench: KafkaBench, missing: str) -> None:
+async def test_a_missing_topic_names_its_command(env: KafkaWorkerEnv, missing: str) -> None:
     """A start without one of the topics says which, and what creates it."""
-    names: Any = {name: getattr(bench.settings.topics, name) for name in ("results", "control", "dead_letters")}
-    settings = Settings(kafka=bench.settings.kafka, topics=Topics(**names | {missing: "not-there"}))
-    worker = Worker(bench.group, settings=settings)
-    bench.cook(worker)
+    names: Any = {name: getattr(env.settings.topics, name) for name in ("results", "control", "dead_letters")}
+    settings = Settings(kafka=env.settings.kafka, topics=Topics(**names | {missing: "not-there"}))
+    worker = Worker(env.group, settings=settings)
+    env.cook(worker)
 
     with pytest.raises(MissingTopicError, match=r"'not-there'.*kallback topics create"):
         await worker.start()
 
 
-async def test_a_missing_task_topic_names_its_command(bench: KafkaBench) -> None:
+async def test_a_missing_task_topic_names_its_command(env: KafkaWorkerEnv) -> None:
     """The task topic is looked for as well."""
-    worker = bench.worker()
+    worker = env.worker()
     worker.task(TaskType("nobody.made.this", request=str, result=str))(lambda text: text)
 
     with pytest.raises(MissingTopicError, match=r"'nobody\.made\.this'.*kallback topics create"):

@@ -18,19 +18,19 @@ from kallback.protocol import TaskType, read_progress
 from kallback.workers import TaskContext, Worker
 
 if TYPE_CHECKING:
-    from tests.integration.workers.conftest import KafkaBench
+    from tests.integration.workers.conftest import KafkaWorkerEnv
 
     from kallback.kafka import GroupStatus
 
 pytestmark = pytest.mark.integration
 
-_SESSION = 6  # seconds, as of the bench's workers: the shortest that a broker allows
+_SESSION = 6  # seconds, as of the env's workers: the shortest that a broker allows
 
 
 def group_status(worker: Worker) -> GroupStatus:
     """How the worker's consumer stands in its group."""
-    assert worker._session is not None
-    return worker._session._seat.group_status()
+    assert worker._runtime is not None
+    return worker._runtime._seat.group_status()
 
 
 def committed(worker: Worker) -> int:
@@ -46,32 +46,32 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def test_blocking_for_longer_than_a_session_costs_no_rebalance(bench: KafkaBench) -> None:
+async def test_blocking_for_longer_than_a_session_costs_no_rebalance(env: KafkaWorkerEnv) -> None:
     """A thread that sleeps and a process that holds its interpreter take every place: no fetch, but membership."""
-    worker = bench.worker(concurrency=2)
-    compute = TaskType("compute", request=str, result=str, topic=bench.group)
+    worker = env.worker(concurrency=2)
+    compute = TaskType("compute", request=str, result=str, topic=env.group)
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     def sleep(seconds: str) -> str:
         time.sleep(int(seconds))
         return seconds
 
-    worker.task(compute, kind="process")(cpu.hold_the_gil_for)
+    worker.task(compute, executor="process")(cpu.hold_the_gil_for)
     seconds = f'"{_SESSION + 3}"'.encode()
-    await bench.send("asleep", seconds)
-    await bench.send("busy", seconds, task_type="compute")
-    await bench.send("next", b'"0"')
+    await env.send("asleep", seconds)
+    await env.send("busy", seconds, task_type="compute")
+    await env.send("next", b'"0"')
     async with worker:
-        assert await bench.results(3) == ["asleep", "busy", "next"]
+        assert await env.results(3) == ["asleep", "busy", "next"]
         assert group_status(worker).rebalances == 1
         assert worker.counts.attached == 0
 
 
-async def test_long_tasks_outlive_rebalances(bench: KafkaBench) -> None:
+async def test_long_tasks_outlive_rebalances(env: KafkaWorkerEnv) -> None:
     """Workers come and go while tasks run: each task gets its result, and none is left to do afterwards."""
-    topic = bench.make_topic("long", partitions=4)
+    topic = env.make_topic("long", partitions=4)
     long = TaskType("long", request=str, result=str, topic=topic)
-    workers = [bench.worker(), bench.worker()]
+    workers = [env.worker(), env.worker()]
     gate = asyncio.Event()
     runs: collections.Counter[str] = collections.Counter()
 
@@ -83,17 +83,17 @@ async def test_long_tasks_outlive_rebalances(bench: KafkaBench) -> None:
     for worker in workers:
         worker.task(long)(cook)
     for number in range(12):
-        await bench.send(f"t{number:02}", task_type="long", topic=topic)
+        await env.send(f"t{number:02}", task_type="long", topic=topic)
     async with workers[0]:
-        await bench.until(lambda: len(runs) == 12, "all tasks to run")
+        await env.until(lambda: len(runs) == 12, "all tasks to run")
         async with workers[1]:
-            await bench.until(lambda: group_status(workers[1]).partitions, "the second worker to have a share")
+            await env.until(lambda: group_status(workers[1]).partitions, "the second worker to have a share")
             gate.set()
-            await bench.until(lambda: sum(each.counts.completed for each in workers) >= 12, "the results")
-        await bench.until(lambda: committed(workers[0]) == 12, "all to be settled")
-    assert set(await bench.results(12)) == {f"t{number:02}" for number in range(12)}
+            await env.until(lambda: sum(each.counts.completed for each in workers) >= 12, "the results")
+        await env.until(lambda: committed(workers[0]) == 12, "all to be settled")
+    assert set(await env.results(12)) == {f"t{number:02}" for number in range(12)}
 
-    successor = bench.worker()
+    successor = env.worker()
     done: list[str] = []
 
     @successor.task(long)
@@ -101,19 +101,19 @@ async def test_long_tasks_outlive_rebalances(bench: KafkaBench) -> None:
         done.append(dish)
         return dish
 
-    await bench.send("last", task_type="long", topic=topic)
+    await env.send("last", task_type="long", topic=topic)
     async with successor:
-        await bench.until(lambda: done, "the last task")
+        await env.until(lambda: done, "the last task")
     assert done == ["last"]
 
 
-async def test_a_full_type_leaves_other_topics_alone(bench: KafkaBench) -> None:
+async def test_a_full_type_leaves_other_topics_alone(env: KafkaWorkerEnv) -> None:
     """Hundreds of tasks of a full type lie in their topic; one of another type is done at once."""
-    worker = bench.worker(concurrency=4, held_back=10)
-    quick = TaskType("quick", request=str, result=str, topic=bench.make_topic("quick"))
+    worker = env.worker(concurrency=4, held_back=10)
+    quick = TaskType("quick", request=str, result=str, topic=env.make_topic("quick"))
     gate = asyncio.Event()
 
-    @worker.task(bench.prepare, concurrency=1)
+    @worker.task(env.prepare, concurrency=1)
     async def cook(dish: str) -> str:
         await gate.wait()
         return dish
@@ -122,21 +122,21 @@ async def test_a_full_type_leaves_other_topics_alone(bench: KafkaBench) -> None:
     async def answer(dish: str) -> str:
         return dish
 
-    await asyncio.gather(*(bench.send(f"t{number}") for number in range(300)))
+    await asyncio.gather(*(env.send(f"t{number}") for number in range(300)))
     async with worker:
-        await bench.send("light", task_type="quick", topic=quick.topic)
-        assert await bench.results(1) == ["light"]
+        await env.send("light", task_type="quick", topic=quick.topic)
+        assert await env.results(1) == ["light"]
         gate.set()
-        assert len(await bench.results(301)) == 301
+        assert len(await env.results(301)) == 301
 
 
-async def test_tasks_of_one_key_run_in_order(bench: KafkaBench) -> None:
+async def test_tasks_of_one_key_run_in_order(env: KafkaWorkerEnv) -> None:
     """Fifty tasks of five keys, many at a time: within each key one after another."""
-    worker = bench.worker()
+    worker = env.worker()
     busy: set[str] = set()
     done: list[str] = []
 
-    @worker.task(bench.prepare, ordered=True)
+    @worker.task(env.prepare, ordered=True)
     async def cook(dish: str) -> str:
         assert dish[0] not in busy
         busy.add(dish[0])
@@ -147,26 +147,26 @@ async def test_tasks_of_one_key_run_in_order(bench: KafkaBench) -> None:
 
     for number in range(10):
         for key in "abcde":
-            await bench.send(f"{key}{number}", key=key)
+            await env.send(f"{key}{number}", key=key)
     async with worker:
-        await bench.results(50)
+        await env.results(50)
 
     assert worker.counts.completed == 50
     for key in "abcde":
         assert [dish for dish in done if dish[0] == key] == [f"{key}{number}" for number in range(10)]
 
 
-async def test_heartbeats_of_a_process_reach_the_progress_topic(bench: KafkaBench, tmp_path: Path) -> None:
+async def test_heartbeats_of_a_process_reach_the_progress_topic(env: KafkaWorkerEnv, tmp_path: Path) -> None:
     """Started first, then its own details, the newest ones, a few times a second."""
-    worker = bench.worker()
-    worker.task(bench.prepare, kind="process")(cpu.beat_and_wait)
-    await bench.send_watched("t1", every=0.2, value=f'"{tmp_path}"'.encode())
+    worker = env.worker()
+    worker.task(env.prepare, executor="process")(cpu.beat_and_wait)
+    await env.send_watched("t1", every=0.2, value=f'"{tmp_path}"'.encode())
     async with worker:
-        seen = await bench.read(bench.settings.topics.progress, 2)
+        seen = await env.read(env.settings.topics.progress, 2)
         while seen[-1].value is None:
-            seen = await bench.read(bench.settings.topics.progress, len(seen) + 1)
+            seen = await env.read(env.settings.topics.progress, len(seen) + 1)
         (tmp_path / "enough").touch()
-        assert await bench.results(1) == ["t1"]
+        assert await env.results(1) == ["t1"]
 
     headers = [[(name, text.encode()) for name, text in each.headers.items()] for each in seen]
     reports = [read_progress(each.value, heads).report() for each, heads in zip(seen, headers, strict=True)]
@@ -174,10 +174,10 @@ async def test_heartbeats_of_a_process_reach_the_progress_topic(bench: KafkaBenc
     assert reports[-1].details.startswith(b'{"done":')
 
 
-async def test_a_task_acknowledged_at_its_start_does_not_come_again(bench: KafkaBench) -> None:
+async def test_a_task_acknowledged_at_its_start_does_not_come_again(env: KafkaWorkerEnv) -> None:
     """A worker that gives it up has settled it: its missing heartbeats tell the caller."""
-    watched = dataclasses.replace(bench.prepare, heartbeat_every=timedelta(seconds=1))
-    worker, successor = bench.worker(drain_timeout=0), bench.worker()
+    watched = dataclasses.replace(env.prepare, heartbeat_every=timedelta(seconds=1))
+    worker, successor = env.worker(drain_timeout=0), env.worker()
     begun = asyncio.Event()
 
     @worker.task(watched, acknowledge="start")
@@ -186,62 +186,62 @@ async def test_a_task_acknowledged_at_its_start_does_not_come_again(bench: Kafka
         await asyncio.Event().wait()
         return ""
 
-    done = bench.cook(successor)
-    await bench.send_watched("t1", every=1)
+    done = env.cook(successor)
+    await env.send_watched("t1", every=1)
     async with worker:
         await asyncio.wait_for(begun.wait(), 30)
-        await bench.read(bench.settings.topics.progress, 2)
-    await bench.send("t2")
+        await env.read(env.settings.topics.progress, 2)
+    await env.send("t2")
     async with successor:
-        assert await bench.results(1) == ["t2"]
+        assert await env.results(1) == ["t2"]
 
     assert (done, worker.counts.abandoned) == (["t2"], 1)
 
 
-async def test_kill_9_of_a_worker_takes_its_children_along(bench: KafkaBench) -> None:
+async def test_kill_9_of_a_worker_takes_its_children_along(env: KafkaWorkerEnv) -> None:
     """No orphan goes on computing, and another worker does the task."""
-    process = await bench.process()
-    await bench.send("slow", task_type="compute")
-    child = int(await bench.line(process, "computing in "))
+    process = await env.process()
+    await env.send("slow", task_type="compute")
+    child = int(await env.line(process, "computing in "))
     assert alive(child)
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    await bench.until(lambda: not alive(child), "the child to be gone")
+    await env.until(lambda: not alive(child), "the child to be gone")
 
-    successor = bench.worker()
-    successor.task(TaskType("compute", request=str, result=str, topic=bench.group))(lambda dish: dish)
+    successor = env.worker()
+    successor.task(TaskType("compute", request=str, result=str, topic=env.group))(lambda dish: dish)
     async with successor:
-        assert await bench.results(1) == ["slow"]
+        assert await env.results(1) == ["slow"]
 
 
-async def test_sigterm_drains_child_processes(bench: KafkaBench) -> None:
+async def test_sigterm_drains_child_processes(env: KafkaWorkerEnv) -> None:
     """What a child computes is finished and published, then worker and child end."""
-    process = await bench.process()
-    await bench.send("brief", task_type="compute")
-    child = int(await bench.line(process, "computing in "))
+    process = await env.process()
+    await env.send("brief", task_type="compute")
+    child = int(await env.line(process, "computing in "))
     process.send_signal(signal.SIGTERM)
 
     assert await asyncio.wait_for(process.wait(), 30) == 0
     assert not alive(child)
-    assert await bench.results(1) == ["brief"]
+    assert await env.results(1) == ["brief"]
 
 
-async def test_a_cancel_ends_a_process_that_does_not_look(bench: KafkaBench, tmp_path: Path) -> None:
+async def test_a_cancel_ends_a_process_that_does_not_look(env: KafkaWorkerEnv, tmp_path: Path) -> None:
     """Asked, then ended; the next task is done by another process."""
-    worker = bench.worker(cancel_grace=0.2)
-    worker.task(bench.prepare, kind="process", concurrency=1)(cpu.ignore_cancel)
-    quick = TaskType("quick", request=str, result=str, topic=bench.make_topic("quick"))
+    worker = env.worker(cancel_grace=0.2)
+    worker.task(env.prepare, executor="process", concurrency=1)(cpu.ignore_cancel)
+    quick = TaskType("quick", request=str, result=str, topic=env.make_topic("quick"))
 
     @worker.task(quick)
     async def answer(dish: str, task: TaskContext) -> str:
         return f"{dish} {task.attempt}"
 
-    await bench.send("t1", value=f'"{tmp_path}"'.encode())
+    await env.send("t1", value=f'"{tmp_path}"'.encode())
     async with worker:
-        await bench.until((tmp_path / "begun").exists, "the process to begin")
-        await bench.cancel("t1")
-        await bench.until(lambda: worker.counts.cancelled == 1, "the end of the process")
-        await bench.send("light", task_type="quick", topic=quick.topic)
-        assert await bench.results(1) == ["light"]
+        await env.until((tmp_path / "begun").exists, "the process to begin")
+        await env.cancel("t1")
+        await env.until(lambda: worker.counts.cancelled == 1, "the end of the process")
+        await env.send("light", task_type="quick", topic=quick.topic)
+        assert await env.results(1) == ["light"]
 
     assert (tmp_path / "clean").exists()

@@ -1,4 +1,4 @@
-"""A bench for workers: a broker in memory, a clock that stands still, and tasks put on it as the sdk would."""
+"""A env for workers: a broker in memory, a clock that stands still, and tasks put on it as the sdk would."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Seen:
     value: Any
 
 
-class Bench:
+class WorkerEnv:
     """What the tests of workers have in common."""
 
     order_type = Order
@@ -199,9 +199,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    """A bench; its workers are stopped at the end, and nothing of theirs may be left on the loop."""
-    made = Bench()
+async def env() -> AsyncIterator[WorkerEnv]:
+    """A env; its workers are stopped at the end, and nothing of theirs may be left on the loop."""
+    made = WorkerEnv()
     yield made
     for worker in made.workers:
         await worker.stop()

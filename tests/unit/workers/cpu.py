@@ -84,7 +84,7 @@ def ignore_cancel(folder: str) -> str:
 
 
 def ignore_everything(folder: str) -> str:
-    """Never look, and refuse SIGTERM."""
+    """Never look, and reject SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (Path(folder) / "begun").write_text(str(os.getpid()))
     time.sleep(600)

@@ -12,20 +12,20 @@ import pytest
 from kallback.kafka import MemoryReader
 from kallback.protocol import MissingTopicError
 from kallback.workers import TaskContext
-from kallback.workers.execution.function_call import Execution
-from kallback.workers.execution.outcomes import Raised, Stop
+from kallback.workers.execution.function_call import FunctionCall
+from kallback.workers.execution.outcomes import Raised, StopReason
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import Bench
+    from tests.unit.workers.conftest import WorkerEnv
 
 
-async def test_a_running_coroutine_is_cancelled_and_publishes_nothing(bench: Bench) -> None:
+async def test_a_running_coroutine_is_cancelled_and_publishes_nothing(env: WorkerEnv) -> None:
     """User code sees `CancelledError`; the offset is done without a result."""
-    worker = bench.worker()
+    worker = env.worker()
     events: list[str] = []
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(_order: Any) -> Any:
         events.append("begun")
         try:
@@ -34,96 +34,96 @@ async def test_a_running_coroutine_is_cancelled_and_publishes_nothing(bench: Ben
             events.append("cancelled")
             raise
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.until(lambda: events, "the task to run")
-        bench.cancel()
-        await bench.settled(1)
+        await env.until(lambda: events, "the task to run")
+        env.cancel()
+        await env.settled(1)
 
     assert events == ["begun", "cancelled"]
-    assert (bench.results(), worker.counts.cancelled) == ([], 1)
+    assert (env.results(), worker.counts.cancelled) == ([], 1)
 
 
-async def test_swallowing_the_cancel_publishes_nothing_either(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_swallowing_the_cancel_publishes_nothing_either(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """A value returned in spite of a cancel is logged and forgotten."""
-    worker = bench.worker()
+    worker = env.worker()
     begun = asyncio.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(_order: Any) -> Any:
         begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            return bench.prepared_type("anyway")
+            return env.prepared_type("anyway")
 
-    bench.send()
+    env.send()
     async with worker:
         await begun.wait()
-        bench.cancel()
-        await bench.settled(1)
+        env.cancel()
+        await env.settled(1)
 
-    assert bench.results() == []
+    assert env.results() == []
     assert "its value is not published" in caplog.text
 
 
-async def test_a_thread_sees_that_it_is_cancelled(bench: Bench) -> None:
+async def test_a_thread_sees_that_it_is_cancelled(env: WorkerEnv) -> None:
     """A plain function cannot be interrupted; it looks at `cancelled`."""
-    worker = bench.worker()
+    worker = env.worker()
     begun = threading.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     def cook(_order: Any, task: TaskContext) -> Any:
         begun.set()
         while not task.cancelled:
             threading.Event().wait(0.001)
-        return bench.prepared_type("late")
+        return env.prepared_type("late")
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.until(begun.is_set, "the thread to run")
-        bench.cancel()
-        await bench.settled(1)
+        await env.until(begun.is_set, "the thread to run")
+        env.cancel()
+        await env.settled(1)
 
-    assert bench.results() == []
+    assert env.results() == []
 
 
-async def test_a_cancel_before_its_task_is_remembered(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_cancel_before_its_task_is_remembered(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """A cancel that overtakes its task is known when the task comes."""
     caplog.set_level(logging.INFO)
-    worker = bench.worker()
-    done = bench.cook(worker)
-    bench.cancel("t1")
+    worker = env.worker()
+    done = env.cook(worker)
+    env.cancel("t1")
     async with worker:
-        bench.send("t1")
-        bench.send("t2")
-        await bench.settled(2)
+        env.send("t1")
+        env.send("t2")
+        await env.settled(2)
 
     assert (done, worker.counts.skipped_cancelled) == (["t2"], 1)
     assert "the caller waits no more (cancelled)" in caplog.text
 
 
-async def test_a_worker_that_joins_later_skips_what_was_cancelled(bench: Bench) -> None:
+async def test_a_worker_that_joins_later_skips_what_was_cancelled(env: WorkerEnv) -> None:
     """The control topic is read to its end before the first task is looked at."""
-    bench.send("t1")
+    env.send("t1")
     for number in range(500):
-        bench.cancel(f"other{number}")
-    bench.cancel("t1")
-    worker = bench.worker()
-    done = bench.cook(worker)
+        env.cancel(f"other{number}")
+    env.cancel("t1")
+    worker = env.worker()
+    done = env.cook(worker)
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
     assert done == []
 
 
 async def test_no_task_is_looked_at_before_the_control_topic_was_read(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long reading takes, the start waits for it."""
-    worker = bench.worker()
-    done = bench.cook(worker)
+    worker = env.worker()
+    done = env.cook(worker)
     asked, gate = asyncio.Event(), asyncio.Event()
     fetch = MemoryReader.fetch
 
@@ -133,8 +133,8 @@ async def test_no_task_is_looked_at_before_the_control_topic_was_read(
         return await fetch(self, timeout)
 
     monkeypatch.setattr(MemoryReader, "fetch", slow)
-    bench.send("t1")
-    bench.cancel("t1")
+    env.send("t1")
+    env.cancel("t1")
     starting = asyncio.create_task(worker.start())
     await asked.wait()
     for _ in range(20):
@@ -142,63 +142,63 @@ async def test_no_task_is_looked_at_before_the_control_topic_was_read(
     assert (done, starting.done()) == ([], False)
     gate.set()
     await starting
-    await bench.settled(1)
+    await env.settled(1)
 
     assert (done, worker.counts.skipped_cancelled) == ([], 1)
 
 
-async def test_only_the_cancelled_attempts_are_skipped(bench: Bench) -> None:
+async def test_only_the_cancelled_attempts_are_skipped(env: WorkerEnv) -> None:
     """A cancel of attempt 1 leaves attempt 2 alone."""
-    worker = bench.worker()
-    bench.cook(worker)
-    bench.cancel("t1", attempt=1)
-    bench.send("t1", attempt=1, token="kb1:first")
-    bench.send("t1", attempt=2, token="kb1:second")
+    worker = env.worker()
+    env.cook(worker)
+    env.cancel("t1", attempt=1)
+    env.send("t1", attempt=1, token="kb1:first")
+    env.send("t1", attempt=2, token="kb1:second")
 
     async with worker:
-        await bench.settled(2)
+        await env.settled(2)
 
-    assert [each.token for each in bench.results()] == ["kb1:second"]
+    assert [each.token for each in env.results()] == ["kb1:second"]
 
 
-async def test_an_old_cancel_is_not_read(bench: Bench) -> None:
+async def test_an_old_cancel_is_not_read(env: WorkerEnv) -> None:
     """What is older than `cancels_age` is left in the topic."""
-    worker = bench.worker(cancels_age=60)
-    done = bench.cook(worker)
-    bench.cancel("t1")
-    bench.now += 61
-    bench.send("t1")
+    worker = env.worker(cancels_age=60)
+    done = env.cook(worker)
+    env.cancel("t1")
+    env.now += 61
+    env.send("t1")
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
     assert done == ["t1"]
 
 
-async def test_an_unknown_control_record_is_skipped(bench: Bench) -> None:
+async def test_an_unknown_control_record_is_skipped(env: WorkerEnv) -> None:
     """A record of a newer sdk, or rubbish, stops nothing."""
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
     for value in (b"\xff", None, b'{"kallback": 2}', b"[" * 100_000):
-        bench.put(bench.topics.control, value)
-    bench.cancel("t1")
-    bench.send("t1")
+        env.put(env.topics.control, value)
+    env.cancel("t1")
+    env.send("t1")
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
     assert worker.counts.skipped_cancelled == 1
 
 
 @pytest.mark.parametrize("error", [MissingTopicError("gone"), AssertionError("a bug of the client")])
 async def test_losing_the_control_topic_stops_no_work(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """The follower opens another reader; tasks go on, and cancels are seen again."""
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
     opened: list[str] = []
-    reader = bench.clients.reader
+    reader = env.clients.reader
 
     def failing(topic: str, since_ms: int) -> Any:
         made = reader(topic, since_ms)
@@ -212,24 +212,24 @@ async def test_losing_the_control_topic_stops_no_work(
             monkeypatch.setattr(made, "fetch", fetch)
         return made
 
-    monkeypatch.setattr(bench.clients, "reader", failing)
+    monkeypatch.setattr(env.clients, "reader", failing)
     async with worker:
-        await bench.until(lambda: len(opened) == 2, "another reader")
-        bench.cancel("t1")
-        bench.send("t2")
-        await bench.settled(1)
-        bench.send("t1")
-        await bench.settled(2)
+        await env.until(lambda: len(opened) == 2, "another reader")
+        env.cancel("t1")
+        env.send("t2")
+        await env.settled(1)
+        env.send("t1")
+        await env.settled(2)
 
     assert worker.counts.skipped_cancelled == 1
 
 
-async def test_a_cancel_between_fetching_and_beginning_is_in_time(bench: Bench) -> None:
+async def test_a_cancel_between_fetching_and_beginning_is_in_time(env: WorkerEnv) -> None:
     """A call that has not begun when its cancel comes never begins."""
     called: list[str] = []
-    function = inspect_function(bench.prepare, called.append)
-    execution = Execution(function, "soup", TaskContext("t1"))
-    execution.stop(Stop.CANCELLED)
+    function = inspect_function(env.prepare, called.append)
+    call = FunctionCall(function, "soup", TaskContext("t1"))
+    call.stop(StopReason.CANCELLED)
 
-    assert isinstance(await execution.ended(), Raised)
+    assert isinstance(await call.ended(), Raised)
     assert called == []

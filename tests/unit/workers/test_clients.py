@@ -18,7 +18,7 @@ from kallback.workers import Client, Worker
 from kallback.workers.clients import clients_of
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import Bench
+    from tests.unit.workers.conftest import WorkerEnv
 
 
 async def test_aiokafka_makes_its_own() -> None:
@@ -45,10 +45,10 @@ def test_an_unknown_client_is_refused() -> None:
         Worker("kitchen", client="kafka-python")  # type: ignore[arg-type]
 
 
-async def test_a_client_is_chosen_before_the_start(bench: Bench) -> None:
+async def test_a_client_is_chosen_before_the_start(env: WorkerEnv) -> None:
     """And not where the worker brings its own clients."""
     with pytest.raises(ConfigurationError, match="before it starts, and not beside kafka="):
-        bench.worker().use_client("confluent")
+        env.worker().use_client("confluent")
 
 
 def test_the_command_chooses_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

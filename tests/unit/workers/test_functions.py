@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kallback.protocol import ConfigurationError, TaskType
-from kallback.workers import Kind, TaskContext, Worker
+from kallback.workers import Executor, TaskContext, Worker
 from kallback.workers.registration.functions import inspect_function
 from kallback.workers.registration.options import Registration
 
@@ -56,26 +56,26 @@ class Kitchen:
 
 
 @pytest.mark.parametrize(
-    ("function", "kind", "takes_context"),
+    ("function", "executor", "takes_context"),
     [
-        pytest.param(with_context, Kind.LOOP, True, id="both"),
-        pytest.param(without_context, Kind.LOOP, False, id="request only"),
-        pytest.param(with_default, Kind.THREAD, True, id="context by default"),
-        pytest.param(with_other_default, Kind.THREAD, False, id="another default"),
-        pytest.param(Callable(), Kind.LOOP, True, id="object"),
-        pytest.param(Kitchen().cook, Kind.LOOP, True, id="method"),
-        pytest.param(functools.partial(with_context), Kind.LOOP, True, id="partial"),
-        pytest.param(lambda text: text, Kind.THREAD, False, id="lambda"),
-        pytest.param(lambda text, task: text + task.task_id, Kind.THREAD, True, id="lambda of two"),
-        pytest.param(lambda *everything: everything[0], Kind.THREAD, False, id="any number"),
-        pytest.param(str.upper, Kind.THREAD, False, id="method of a built-in"),
+        pytest.param(with_context, Executor.LOOP, True, id="both"),
+        pytest.param(without_context, Executor.LOOP, False, id="request only"),
+        pytest.param(with_default, Executor.THREAD, True, id="context by default"),
+        pytest.param(with_other_default, Executor.THREAD, False, id="another default"),
+        pytest.param(Callable(), Executor.LOOP, True, id="object"),
+        pytest.param(Kitchen().cook, Executor.LOOP, True, id="method"),
+        pytest.param(functools.partial(with_context), Executor.LOOP, True, id="partial"),
+        pytest.param(lambda text: text, Executor.THREAD, False, id="lambda"),
+        pytest.param(lambda text, task: text + task.task_id, Executor.THREAD, True, id="lambda of two"),
+        pytest.param(lambda *everything: everything[0], Executor.THREAD, False, id="any number"),
+        pytest.param(str.upper, Executor.THREAD, False, id="method of a built-in"),
     ],
 )
-def test_shapes_that_work(function: Any, kind: Kind, *, takes_context: bool) -> None:
+def test_shapes_that_work(function: Any, executor: Executor, *, takes_context: bool) -> None:
     """Coroutine functions run on the loop; the second parameter is for the context."""
     found = inspect_function(ECHO, function)
 
-    assert (found.kind, found.takes_context) == (kind, takes_context)
+    assert (found.executor, found.takes_context) == (executor, takes_context)
 
 
 def no_parameters() -> str:
@@ -144,30 +144,30 @@ def local() -> Any:
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (local(), r"local\.<locals>\.inner cannot be of kind 'process'.*not at the top level.*Move it"),
-        (lambda text: text, "cannot be of kind 'process'"),
-        (Kitchen().cook, "is an async def and cannot be of kind 'process'"),
-        (with_context, "is an async def and cannot be of kind 'process'"),
-        (functools.partial(local()), "cannot be of kind 'process'"),
+        (local(), r"local\.<locals>\.inner cannot have executor='process'.*not at the top level.*Move it"),
+        (lambda text: text, "cannot have executor='process'"),
+        (Kitchen().cook, "is an async def and cannot have executor='process'"),
+        (with_context, "is an async def and cannot have executor='process'"),
+        (functools.partial(local()), "cannot have executor='process'"),
     ],
 )
 def test_functions_that_no_child_could_import(function: Any, sentence: str) -> None:
     """What a child process cannot import by its name is refused at registration."""
     with pytest.raises(ConfigurationError, match=sentence):
-        Worker("kitchen").task(ECHO, kind="process")(function)
+        Worker("kitchen").task(ECHO, executor="process")(function)
 
 
-@pytest.mark.parametrize(("kind", "function"), [(Kind.LOOP, with_default), (Kind.THREAD, with_context)])
-def test_a_kind_that_contradicts_the_function(kind: Kind, function: Any) -> None:
+@pytest.mark.parametrize(("executor", "function"), [(Executor.LOOP, with_default), (Executor.THREAD, with_context)])
+def test_a_kind_that_contradicts_the_function(executor: Executor, function: Any) -> None:
     """A coroutine runs on the loop, a plain function does not."""
-    with pytest.raises(ConfigurationError, match="cannot be of kind"):
-        Worker("kitchen").task(ECHO, kind=kind)(function)
+    with pytest.raises(ConfigurationError, match="cannot have executor"):
+        Worker("kitchen").task(ECHO, executor=executor)(function)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"kind": "fiber"}, "kind='fiber' is not known: write 'loop' or 'thread' or 'process'"),
+        ({"executor": "fiber"}, "executor='fiber' is not known: write 'loop' or 'thread' or 'process'"),
         ({"acknowledge": "never"}, "write 'result' or 'start'"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"acknowledge": "start"}, "needs heartbeats.*give the task type a heartbeat_every"),
@@ -181,10 +181,10 @@ def test_registrations_that_cannot_work(options: Any, sentence: str) -> None:
 
 def test_processes_are_as_many_as_cpus_unless_said_otherwise() -> None:
     """Sixteen processes that compute on two cores help nobody; threads are bounded by the worker alone."""
-    found = inspect_function(ECHO, with_default, Registration(kind=Kind.PROCESS))
+    found = inspect_function(ECHO, with_default, Registration(executor=Executor.PROCESS))
 
     assert found.limit in range(1, (os.cpu_count() or 1) + 1)
-    assert inspect_function(ECHO, with_default, Registration(kind=Kind.PROCESS, concurrency=9)).limit == 9
+    assert inspect_function(ECHO, with_default, Registration(executor=Executor.PROCESS, concurrency=9)).limit == 9
     assert inspect_function(ECHO, with_default).limit is None
 
 

@@ -12,8 +12,8 @@ import pytest
 from kallback.health import Histogram, Phase
 from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
 from kallback.workers import WorkerCounts
-from kallback.workers.observability.health import HealthServer
-from kallback.workers.observability.probes import Running, liveness, readiness
+from kallback.workers.observability.health import WorkerHealthServer
+from kallback.workers.observability.probes import RunningTasks, liveness, readiness
 
 
 @dataclass
@@ -33,15 +33,15 @@ class Fake:
             joined=self.joined, rebalances=1, last_poll=self.polled, partitions={TopicPartition("t", 0): stands}
         )
 
-    def running(self) -> Running:
+    def running(self) -> RunningTasks:
         """One task runs."""
-        return Running({"kitchen.prepare": 1}, 7.0, 16)
+        return RunningTasks({"kitchen.prepare": 1}, 7.0, 16)
 
 
 def test_a_worker_that_takes_tasks_is_ready() -> None:
     """And says how much lies before it."""
-    verdict = readiness(Fake())
-    assert (verdict.ok, verdict.running, verdict.partitions, verdict.lag) == (True, 1, 1, 2)
+    result = readiness(Fake())
+    assert (result.ok, result.running, result.partitions, result.lag) == (True, 1, 1, 2)
 
 
 @pytest.mark.parametrize("fake", [Fake(phase=Phase.DRAINING), Fake(phase=Phase.STARTING), Fake(joined=False)])
@@ -53,8 +53,8 @@ def test_a_worker_that_takes_none_is_not_ready_but_alive(fake: Fake) -> None:
 
 def test_a_client_that_has_not_polled_for_long_is_dead() -> None:
     """That is the one thing that a restart mends."""
-    verdict = liveness(Fake(polled=100.0), 221.0)
-    assert verdict.reasons == ["the Kafka client has not polled for 121 s"]
+    result = liveness(Fake(polled=100.0), 221.0)
+    assert result.reasons == ["the Kafka client has not polled for 121 s"]
 
 
 async def test_the_pages_of_a_worker() -> None:
@@ -62,7 +62,7 @@ async def test_the_pages_of_a_worker() -> None:
     histogram = Histogram((1.0,))
     histogram.observe(0.5)
     fake = Fake(polled=time.monotonic(), counts=WorkerCounts(completed=3), durations={"kitchen.prepare": histogram})
-    async with HealthServer(fake, 0) as server:
+    async with WorkerHealthServer(fake, 0) as server:
         metrics, live, ready = await asyncio.gather(*(get(server, path) for path in ("metrics", "livez", "readyz")))
     assert 'kallback_worker_records_total{outcome="completed"} 3.0' in metrics.text
     assert 'kallback_worker_running_tasks{task_type="kitchen.prepare"} 1.0' in metrics.text
@@ -72,7 +72,7 @@ async def test_the_pages_of_a_worker() -> None:
     assert json.loads(ready.text)["phase"] == "running"
 
 
-async def get(server: HealthServer, path: str) -> httpx.Response:
+async def get(server: WorkerHealthServer, path: str) -> httpx.Response:
     """Ask for a page."""
     async with httpx.AsyncClient() as http:
         return await http.get(f"http://127.0.0.1:{server.port}/{path}")

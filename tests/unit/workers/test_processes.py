@@ -18,21 +18,21 @@ from kallback.protocol import ConfigurationError, TaskType
 from kallback.workers import Worker
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import Bench
+    from tests.unit.workers.conftest import WorkerEnv
 
 ECHO = TaskType("prepare", request=str, result=str, topic="orders")
 
 
-def made(bench: Bench, function: Callable[..., str], **options: Any) -> Worker:
+def made(env: WorkerEnv, function: Callable[..., str], **options: Any) -> Worker:
     """A worker whose one function runs in processes."""
-    worker = bench.worker(**options)
-    worker.task(ECHO, kind="process", concurrency=2)(function)
+    worker = env.worker(**options)
+    worker.task(ECHO, executor="process", concurrency=2)(function)
     return worker
 
 
-def send(bench: Bench, text: object = "soup", task_id: str = "t1", **changes: Any) -> None:
+def send(env: WorkerEnv, text: object = "soup", task_id: str = "t1", **changes: Any) -> None:
     """Put a task on its topic."""
-    bench.send(task_id, orjson.dumps(str(text)), **changes)
+    env.send(task_id, orjson.dumps(str(text)), **changes)
 
 
 def alive(pid: int) -> bool:
@@ -43,95 +43,95 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def begun(bench: Bench, folder: Path) -> int:
+async def begun(env: WorkerEnv, folder: Path) -> int:
     """Wait until the function has begun; return its process id."""
     file = folder / "begun"
-    await bench.until(lambda: file.exists() and file.read_text(), "the function to begin")
+    await env.until(lambda: file.exists() and file.read_text(), "the function to begin")
     return int(file.read_text())
 
 
-async def test_a_function_runs_in_another_process_that_is_kept(bench: Bench) -> None:
+async def test_a_function_runs_in_another_process_that_is_kept(env: WorkerEnv) -> None:
     """The second task finds the process of the first."""
-    worker = made(bench, cpu.who)
+    worker = made(env, cpu.who)
     async with worker:
         for number in (1, 2):
-            send(bench, task_id=f"t{number}")
-            await bench.settled(number)
+            send(env, task_id=f"t{number}")
+            await env.settled(number)
 
-    first, second = (int(each.value) for each in bench.results())
+    first, second = (int(each.value) for each in env.results())
     assert first == second != os.getpid()
     assert not alive(first)
 
 
-async def test_the_context_works_in_a_child(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_context_works_in_a_child(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """What it holds arrives, its log lines and heartbeats come back."""
-    worker = made(bench, cpu.tell)
-    send(bench, attempt=2, last_details=b"[7]", traceparent="00-aa", progress_to=bench.topics.progress)
+    worker = made(env, cpu.tell)
+    send(env, attempt=2, last_details=b"[7]", traceparent="00-aa", progress_to=env.topics.progress)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value == "t1 2 [7] 00-aa"
+    assert env.results()[0].value == "t1 2 [7] 00-aa"
     messages = [record.getMessage() for record in caplog.records]
     assert "[prepare:t1:2] soup in a child" in messages
     assert "hot" in messages
 
 
-async def test_heartbeats_of_a_child_reach_kafka(bench: Bench, tmp_path: Path) -> None:
+async def test_heartbeats_of_a_child_reach_kafka(env: WorkerEnv, tmp_path: Path) -> None:
     """The user's own details, throttled, while the function computes."""
-    worker = made(bench, cpu.beat_and_wait)
-    send(bench, tmp_path, progress_to=bench.topics.progress, heartbeat_every_ms=100)
+    worker = made(env, cpu.beat_and_wait)
+    send(env, tmp_path, progress_to=env.topics.progress, heartbeat_every_ms=100)
     async with worker:
-        await bench.until(lambda: len([it for it in bench.progress() if it[1]]) >= 3, "details of three heartbeats")
+        await env.until(lambda: len([it for it in env.progress() if it[1]]) >= 3, "details of three heartbeats")
         (tmp_path / "enough").touch()
-        await bench.settled(1)
+        await env.settled(1)
 
-    done = [details["done"] for _, details in bench.progress() if details]
+    done = [details["done"] for _, details in env.progress() if details]
     assert done == sorted(done)
     assert len(done) < done[-1]
 
 
-async def test_details_that_follow_others_at_once_do_not_wait_for_more(bench: Bench, tmp_path: Path) -> None:
+async def test_details_that_follow_others_at_once_do_not_wait_for_more(env: WorkerEnv, tmp_path: Path) -> None:
     """The child sends them by itself when it may."""
-    worker = made(bench, cpu.beat_twice_and_wait)
-    send(bench, tmp_path, progress_to=bench.topics.progress, heartbeat_every_ms=10)
+    worker = made(env, cpu.beat_twice_and_wait)
+    send(env, tmp_path, progress_to=env.topics.progress, heartbeat_every_ms=10)
     async with worker:
-        await bench.until(lambda: ("heartbeat", "second") in bench.progress(), "the second details")
+        await env.until(lambda: ("heartbeat", "second") in env.progress(), "the second details")
         (tmp_path / "enough").touch()
-        await bench.settled(1)
+        await env.settled(1)
 
 
-async def test_the_last_details_of_a_failed_process_are_told(bench: Bench) -> None:
+async def test_the_last_details_of_a_failed_process_are_told(env: WorkerEnv) -> None:
     """The newest ones, although others had just been sent."""
-    worker = made(bench, cpu.beat_and_fail)
-    send(bench, progress_to=bench.topics.progress, heartbeat_every_ms=3_600_000)
+    worker = made(env, cpu.beat_and_fail)
+    send(env, progress_to=env.topics.progress, heartbeat_every_ms=3_600_000)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.progress()[-1] == ("heartbeat", {"done": 99})
+    assert env.progress()[-1] == ("heartbeat", {"done": 99})
 
 
-async def test_a_task_failure_travels_as_it_is(bench: Bench) -> None:
+async def test_a_task_failure_travels_as_it_is(env: WorkerEnv) -> None:
     """With all its members, from process to process."""
-    worker = made(bench, cpu.fail)
-    send(bench)
+    worker = made(env, cpu.fail)
+    send(env)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
     expected = {"type": "OutOfStock", "status": 422, "detail": "soup", "retryable": True, "shelf": {"row": 4}}
-    assert bench.results()[0].value == expected
+    assert env.results()[0].value == expected
 
 
 @pytest.mark.parametrize("exposed", [True, False])
 async def test_an_exception_that_cannot_be_pickled_is_told_all_the_same(
-    bench: Bench, caplog: pytest.LogCaptureFixture, *, exposed: bool
+    env: WorkerEnv, caplog: pytest.LogCaptureFixture, *, exposed: bool
 ) -> None:
     """Class names and message reach the caller; the traceback is in the log, and shown only if asked for."""
-    worker = made(bench, cpu.break_down, expose_tracebacks=exposed)
-    send(bench)
+    worker = made(env, cpu.break_down, expose_tracebacks=exposed)
+    send(env)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    problem = bench.results()[0].value
+    problem = env.results()[0].value
     assert problem["detail"] == "TooPickyError: soup"
     assert problem["exception"] == ["TooPickyError", "PickyError", "ValueError"]
     assert ("traceback" in problem) is exposed
@@ -146,15 +146,15 @@ async def test_an_exception_that_cannot_be_pickled_is_told_all_the_same(
     ],
 )
 async def test_a_process_that_dies_fails_the_attempt_and_not_the_worker(
-    bench: Bench, function: Callable[..., str], how: str
+    env: WorkerEnv, function: Callable[..., str], how: str
 ) -> None:
     """The failure says how it died; nothing says that it must not be tried again."""
-    worker = made(bench, function)
-    send(bench)
+    worker = made(env, function)
+    send(env)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value == {
+    assert env.results()[0].value == {
         "type": "urn:kallback:unexpected-error",
         "status": 500,
         "detail": f"ProcessDied: the process of the task function {how}",
@@ -162,116 +162,116 @@ async def test_a_process_that_dies_fails_the_attempt_and_not_the_worker(
     }
 
 
-async def test_a_slot_whose_process_was_killed_has_another_one(bench: Bench, tmp_path: Path) -> None:
+async def test_a_slot_whose_process_was_killed_has_another_one(env: WorkerEnv, tmp_path: Path) -> None:
     """The next task is done."""
-    worker = made(bench, cpu.kill_once)
+    worker = made(env, cpu.kill_once)
     async with worker:
         for number in (1, 2):
-            send(bench, tmp_path, f"t{number}")
-            await bench.settled(number)
+            send(env, tmp_path, f"t{number}")
+            await env.settled(number)
 
-    first, second = bench.results()
+    first, second = env.results()
     assert "SIGKILL" in first.value["detail"]
     assert second.value == "survived"
 
 
-async def test_a_process_killed_while_it_is_idle_costs_nothing(bench: Bench) -> None:
+async def test_a_process_killed_while_it_is_idle_costs_nothing(env: WorkerEnv) -> None:
     """The next task gets another process at once."""
-    worker = made(bench, cpu.who)
+    worker = made(env, cpu.who)
     async with worker:
-        send(bench)
-        await bench.settled(1)
-        first = int(bench.results()[0].value)
+        send(env)
+        await env.settled(1)
+        first = int(env.results()[0].value)
         os.kill(first, signal.SIGKILL)
-        await bench.until(lambda: first not in _children(), "the process to be gone")
-        send(bench, task_id="t2")
-        await bench.settled(2)
+        await env.until(lambda: first not in _children(), "the process to be gone")
+        send(env, task_id="t2")
+        await env.settled(2)
 
-    assert [each.status for each in bench.results()] == ["completed", "completed"]
+    assert [each.status for each in env.results()] == ["completed", "completed"]
 
 
-async def test_sys_exit_in_a_process_fails_the_task(bench: Bench) -> None:
+async def test_sys_exit_in_a_process_fails_the_task(env: WorkerEnv) -> None:
     """As in a thread."""
-    worker = made(bench, cpu.ask_to_leave)
-    send(bench)
+    worker = made(env, cpu.ask_to_leave)
+    send(env)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value["detail"] == "SystemExit: 4"
+    assert env.results()[0].value["detail"] == "SystemExit: 4"
 
 
-async def test_a_value_that_cannot_travel_is_a_failure(bench: Bench) -> None:
+async def test_a_value_that_cannot_travel_is_a_failure(env: WorkerEnv) -> None:
     """Said by the child, which lives on."""
-    worker = made(bench, cpu.lock)
-    send(bench)
+    worker = made(env, cpu.lock)
+    send(env)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert "cannot pickle" in bench.results()[0].value["detail"]
+    assert "cannot pickle" in env.results()[0].value["detail"]
 
 
-async def test_a_process_sees_its_cancel(bench: Bench, tmp_path: Path) -> None:
+async def test_a_process_sees_its_cancel(env: WorkerEnv, tmp_path: Path) -> None:
     """It ends by itself within the grace, is kept, and publishes nothing."""
-    worker = made(bench, cpu.wait_for_cancel, cancel_grace=60)
-    send(bench, tmp_path)
+    worker = made(env, cpu.wait_for_cancel, cancel_grace=60)
+    send(env, tmp_path)
     async with worker:
-        child = await begun(bench, tmp_path)
-        bench.cancel("t1")
-        await bench.settled(1)
+        child = await begun(env, tmp_path)
+        env.cancel("t1")
+        await env.settled(1)
         assert alive(child)
 
     assert (tmp_path / "seen").exists()
-    assert (bench.results(), worker.counts.cancelled) == ([], 1)
+    assert (env.results(), worker.counts.cancelled) == ([], 1)
 
 
 @pytest.mark.parametrize("function", [cpu.ignore_cancel, cpu.ignore_everything, cpu.hold_the_gil])
 async def test_a_process_that_does_not_look_is_ended(
-    bench: Bench, tmp_path: Path, function: Callable[..., str]
+    env: WorkerEnv, tmp_path: Path, function: Callable[..., str]
 ) -> None:
     """After the grace by SIGTERM, so that it can clean up, then by SIGKILL; the slot goes on with another one."""
-    worker = made(bench, function, cancel_grace=0.1)
-    send(bench, tmp_path)
+    worker = made(env, function, cancel_grace=0.1)
+    send(env, tmp_path)
     async with worker:
-        child = await begun(bench, tmp_path)
-        bench.cancel("t1")
-        await bench.settled(1)
-        await bench.until(lambda: not alive(child), "the child to be gone")
+        child = await begun(env, tmp_path)
+        env.cancel("t1")
+        await env.settled(1)
+        await env.until(lambda: not alive(child), "the child to be gone")
 
     assert (tmp_path / "clean").exists() is (function is cpu.ignore_cancel)
-    assert (bench.results(), worker.counts.cancelled) == ([], 1)
+    assert (env.results(), worker.counts.cancelled) == ([], 1)
 
 
-async def test_sigterm_to_the_whole_service_leaves_children_to_the_worker(bench: Bench, tmp_path: Path) -> None:
+async def test_sigterm_to_the_whole_service_leaves_children_to_the_worker(env: WorkerEnv, tmp_path: Path) -> None:
     """A supervisor signals every process; the worker drains, so the child must finish its task."""
-    worker = made(bench, cpu.beat_and_wait)
-    send(bench, tmp_path, progress_to=bench.topics.progress, heartbeat_every_ms=100)
+    worker = made(env, cpu.beat_and_wait)
+    send(env, tmp_path, progress_to=env.topics.progress, heartbeat_every_ms=100)
     async with worker:
-        await bench.until(lambda: [it for it in bench.progress() if it[1]], "a heartbeat")
+        await env.until(lambda: [it for it in env.progress() if it[1]], "a heartbeat")
         for child in _children():
             os.kill(child, signal.SIGTERM)
             os.kill(child, signal.SIGINT)
         (tmp_path / "enough").touch()
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value == "done"
+    assert env.results()[0].value == "done"
 
 
-async def test_a_stop_leaves_no_child(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_leaves_no_child(env: WorkerEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even one that looks at nothing and refuses SIGTERM; its task is left to another worker."""
     monkeypatch.setattr("kallback.workers.intake.in_flight._GRACE", 0.1)
-    worker = made(bench, cpu.ignore_everything, drain_timeout=0, cancel_grace=60)
-    send(bench, tmp_path)
+    worker = made(env, cpu.ignore_everything, drain_timeout=0, cancel_grace=60)
+    send(env, tmp_path)
     await worker.start()
-    child = await begun(bench, tmp_path)
+    child = await begun(env, tmp_path)
     await asyncio.wait_for(worker.stop(), 20)
 
     assert not alive(child)
-    assert (bench.committed(), worker.counts.abandoned) == (0, 1)
+    assert (env.committed(), worker.counts.abandoned) == (0, 1)
 
 
-async def test_a_function_hidden_by_another_object_is_refused_at_the_start(bench: Bench) -> None:
+async def test_a_function_hidden_by_another_object_is_refused_at_the_start(env: WorkerEnv) -> None:
     """A decorator above `@worker.task` leaves another object under the name that the child would import."""
-    worker = made(bench, cpu.hidden)
+    worker = made(env, cpu.hidden)
 
     with pytest.raises(ConfigurationError, match=r"decorated cannot be called in a process.*outermost decorator"):
         await worker.start()
@@ -281,33 +281,33 @@ _ORPHANS = """
 import asyncio, sys
 from kallback.workers.context import TaskContext
 from kallback.workers.registration.functions import inspect_function
-from kallback.workers.registration.options import Kind, Registration
-from kallback.workers.execution.process_pool import Processes
+from kallback.workers.registration.options import Executor, Registration
+from kallback.workers.execution.process_pool import ProcessPool
 from kallback.protocol import TaskType
 from tests.unit.workers import cpu
 
 async def main():
     echo = TaskType("echo", request=str, result=str)
-    function = inspect_function(echo, getattr(cpu, sys.argv[1]), Registration(kind=Kind.PROCESS))
-    await Processes(5).begin(function, sys.argv[2], TaskContext("t1"), print).future
+    function = inspect_function(echo, getattr(cpu, sys.argv[1]), Registration(executor=Executor.PROCESS))
+    await ProcessPool(5).begin(function, sys.argv[2], TaskContext("t1"), print).future
 
 asyncio.run(main())
 """
 
 
 @pytest.mark.parametrize("function", ["wait_for_cancel", "hold_the_gil"])
-async def test_kill_9_of_the_worker_leaves_no_child(bench: Bench, tmp_path: Path, function: str) -> None:
+async def test_kill_9_of_the_worker_leaves_no_child(env: WorkerEnv, tmp_path: Path, function: str) -> None:
     """Whatever the child is doing then."""
     root = Path(__file__).parents[3]
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", _ORPHANS, function, str(tmp_path), cwd=root)
     try:
-        child = await begun(bench, tmp_path)
+        child = await begun(env, tmp_path)
         assert alive(child)
     finally:
         worker.kill()
         await worker.wait()
 
-    await bench.until(lambda: not alive(child), "the child to be gone")
+    await env.until(lambda: not alive(child), "the child to be gone")
 
 
 def _children() -> list[int]:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kallback.workers.execution.blocked_loop_detector import StallWatch
+from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import Bench
+    from tests.unit.workers.conftest import WorkerEnv
 
 
-async def test_a_function_that_blocks_the_loop_is_named(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_function_that_blocks_the_loop_is_named(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """One line for one occurrence, with the task, the time and the place in the code."""
-    worker = bench.worker(loop_stall=0.05)
+    worker = env.worker(loop_stall=0.05)
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any) -> Any:
         time.sleep(0.5)  # noqa: ASYNC251 - what the test is about
-        return bench.prepared_type(order.dish)
+        return env.prepared_type(order.dish)
 
-    bench.send("t7")
+    env.send("t7")
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
     (line,) = [
         each.getMessage() for each in caplog.records if each.name == "kallback.workers.execution.blocked_loop_detector"
@@ -38,7 +38,7 @@ async def test_a_function_that_blocks_the_loop_is_named(bench: Bench, caplog: py
 
 async def test_each_occurrence_has_its_line(caplog: pytest.LogCaptureFixture) -> None:
     """Two blocks, two lines; between them the loop has answered."""
-    watch = StallWatch(0.05)
+    watch = BlockedLoopDetector(0.05)
     await watch.start()
     for _ in range(2):
         time.sleep(0.3)  # noqa: ASYNC251 - what the test is about
@@ -50,7 +50,7 @@ async def test_each_occurrence_has_its_line(caplog: pytest.LogCaptureFixture) ->
 
 async def test_a_loop_that_answers_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     """Threads may block as long as they like."""
-    watch = StallWatch(0.2)
+    watch = BlockedLoopDetector(0.2)
     await watch.start()
     blocked = threading.Thread(target=time.sleep, args=(0.5,))
     blocked.start()
@@ -60,11 +60,11 @@ async def test_a_loop_that_answers_is_left_alone(caplog: pytest.LogCaptureFixtur
     assert "blocks" not in caplog.text
 
 
-async def test_stopping_ends_the_thread(bench: Bench) -> None:
+async def test_stopping_ends_the_thread(env: WorkerEnv) -> None:
     """Nothing watches a worker that is stopped."""
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
     async with worker:
-        assert [each.name for each in threading.enumerate()].count("kallback-stall-watch") == 1
+        assert [each.name for each in threading.enumerate()].count("kallback-blocked-loop") == 1
 
-    assert "kallback-stall-watch" not in [each.name for each in threading.enumerate()]
+    assert "kallback-blocked-loop" not in [each.name for each in threading.enumerate()]

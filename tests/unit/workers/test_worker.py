@@ -14,98 +14,98 @@ from kallback.protocol import KafkaUnavailableError, MissingTopicError, TaskType
 from kallback.workers import TaskContext, TaskFailure
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import Bench
+    from tests.unit.workers.conftest import WorkerEnv
 
 
-async def test_a_task_becomes_a_result_and_its_offset_is_done(bench: Bench) -> None:
+async def test_a_task_becomes_a_result_and_its_offset_is_done(env: WorkerEnv) -> None:
     """The typed value goes to the reply topic with the token, then the offset is committed."""
-    worker = bench.worker()
-    bench.cook(worker)
-    bench.send()
+    worker = env.worker()
+    env.cook(worker)
+    env.send()
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    (result,) = bench.results()
+    (result,) = env.results()
     assert (result.token, result.status, result.value) == ("kb1:t1", "completed", {"dish": "soup"})
     assert worker.counts.completed == 1
 
 
-async def test_the_result_is_keyed_by_the_task_id(bench: Bench) -> None:
+async def test_the_result_is_keyed_by_the_task_id(env: WorkerEnv) -> None:
     """Results of one task stay in one partition."""
-    worker = bench.worker()
-    bench.cook(worker)
-    bench.send("t7")
+    worker = env.worker()
+    env.cook(worker)
+    env.send("t7")
 
     async with worker:
-        await bench.until(bench.results, "the result")
+        await env.until(env.results, "the result")
 
-    assert bench.broker.records(bench.topics.results)[0].key == b"t7"
+    assert env.broker.records(env.topics.results)[0].key == b"t7"
 
 
-async def test_the_result_goes_where_the_task_says(bench: Bench) -> None:
+async def test_the_result_goes_where_the_task_says(env: WorkerEnv) -> None:
     """The reply topic is the task's, not the worker's."""
-    worker = bench.worker()
-    bench.cook(worker)
-    bench.send(reply_to="elsewhere")
+    worker = env.worker()
+    env.cook(worker)
+    env.send(reply_to="elsewhere")
 
     async with worker:
-        await bench.until(lambda: bench.results("elsewhere"), "the result elsewhere")
+        await env.until(lambda: env.results("elsewhere"), "the result elsewhere")
 
-    assert not bench.results()
+    assert not env.results()
 
 
-async def test_a_plain_function_runs_in_a_thread(bench: Bench) -> None:
+async def test_a_plain_function_runs_in_a_thread(env: WorkerEnv) -> None:
     """A function without `async` does not run on the loop's thread."""
-    worker = bench.worker()
+    worker = env.worker()
     threads: list[threading.Thread] = []
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     def cook(order: Any) -> Any:
         threads.append(threading.current_thread())
-        return bench.prepared_type(order.dish)
+        return env.prepared_type(order.dish)
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.until(bench.results, "the result")
+        await env.until(env.results, "the result")
 
     assert threads != [threading.main_thread()]
-    assert bench.results()[0].status == "completed"
+    assert env.results()[0].status == "completed"
 
 
-async def test_a_blocking_function_does_not_stop_others(bench: Bench) -> None:
+async def test_a_blocking_function_does_not_stop_others(env: WorkerEnv) -> None:
     """While one thread blocks, other tasks are fetched and done."""
-    worker = bench.worker()
+    worker = env.worker()
     others_done = threading.Event()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     def cook(order: Any, task: TaskContext) -> Any:
         if task.task_id == "slow":
             assert others_done.wait(5)
-        return bench.prepared_type(order.dish)
+        return env.prepared_type(order.dish)
 
-    bench.send("slow")
-    bench.send("quick")
+    env.send("slow")
+    env.send("quick")
     async with worker:
-        await bench.until(bench.results, "the result of the quick one")
-        assert bench.results()[0].token == "kb1:quick"
+        await env.until(env.results, "the result of the quick one")
+        assert env.results()[0].token == "kb1:quick"
         others_done.set()
-        await bench.settled(2)
+        await env.settled(2)
 
 
-async def test_the_context_says_what_the_headers_say(bench: Bench) -> None:
+async def test_the_context_says_what_the_headers_say(env: WorkerEnv) -> None:
     """Ids, deadline and trace context reach the function."""
-    worker = bench.worker()
+    worker = env.worker()
     seen: list[TaskContext] = []
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any, task: TaskContext) -> Any:
         seen.append(task)
-        return bench.prepared_type(order.dish)
+        return env.prepared_type(order.dish)
 
-    bench.send("t9", attempt=3, deadline_ms=int(bench.now * 1000) + 60_000, traceparent="00-aa-bb-01")
+    env.send("t9", attempt=3, deadline_ms=int(env.now * 1000) + 60_000, traceparent="00-aa-bb-01")
     async with worker:
-        await bench.until(bench.results, "the result")
+        await env.until(env.results, "the result")
 
     (task,) = seen
     assert (task.task_id, task.attempt, task.task_type) == ("t9", 3, "prepare")
@@ -113,25 +113,25 @@ async def test_the_context_says_what_the_headers_say(bench: Bench) -> None:
     assert task.traceparent == "00-aa-bb-01"
 
 
-async def test_results_stay_in_the_trace_of_their_task(bench: Bench) -> None:
+async def test_results_stay_in_the_trace_of_their_task(env: WorkerEnv) -> None:
     """Trace headers are echoed by completed and failed results, and not made up."""
-    worker = bench.worker()
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any, task: TaskContext) -> Any:
         if task.task_id == "bad":
             raise TaskFailure("OutOfStock", "no basil")
-        return bench.prepared_type(order.dish)
+        return env.prepared_type(order.dish)
 
-    bench.send("good", traceparent="00-aa-bb-01", tracestate="a=1")
-    bench.send("bad", traceparent="00-aa-cc-01")
-    bench.send("untraced")
+    env.send("good", traceparent="00-aa-bb-01", tracestate="a=1")
+    env.send("bad", traceparent="00-aa-cc-01")
+    env.send("untraced")
     async with worker:
-        await bench.until(lambda: len(bench.results()) == 3, "three results")
+        await env.until(lambda: len(env.results()) == 3, "three results")
 
     traces = {
         (it.key or b"").decode(): {name: value for name, value in it.headers if name.startswith("trace")}
-        for it in bench.broker.records(bench.topics.results)
+        for it in env.broker.records(env.topics.results)
     }
     assert traces == {
         "good": {"traceparent": b"00-aa-bb-01", "tracestate": b"a=1"},
@@ -140,21 +140,21 @@ async def test_results_stay_in_the_trace_of_their_task(bench: Bench) -> None:
     }
 
 
-async def test_a_task_failure_travels_as_it_is(bench: Bench) -> None:
+async def test_a_task_failure_travels_as_it_is(env: WorkerEnv) -> None:
     """Every member of a `TaskFailure` reaches the caller."""
-    worker = bench.worker()
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any) -> Any:
         raise TaskFailure(
             "OutOfStock", f"no {order.dish}", status=422, retryable=True, retry_after=1.5, shelf={"row": 4}
         )
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    (result,) = bench.results()
+    (result,) = env.results()
     assert result.status == "failed"
     assert result.value == {
         "type": "OutOfStock",
@@ -166,19 +166,19 @@ async def test_a_task_failure_travels_as_it_is(bench: Bench) -> None:
     }
 
 
-async def test_an_exception_shows_class_and_message_only(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_shows_class_and_message_only(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """The caller gets one line; the traceback is for the log."""
-    worker = bench.worker()
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any) -> Any:
         raise KeyError(order.dish)
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    (result,) = bench.results()
+    (result,) = env.results()
     assert result.value == {
         "type": "urn:kallback:unexpected-error",
         "status": 500,
@@ -188,42 +188,42 @@ async def test_an_exception_shows_class_and_message_only(bench: Bench, caplog: p
     assert "Traceback" in caplog.text
 
 
-async def test_a_traceback_is_shown_if_asked_for(bench: Bench) -> None:
+async def test_a_traceback_is_shown_if_asked_for(env: WorkerEnv) -> None:
     """`expose_tracebacks` puts it into the failed result."""
-    worker = bench.worker(expose_tracebacks=True)
+    worker = env.worker(expose_tracebacks=True)
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any) -> Any:
         raise KeyError(order.dish)
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.until(bench.results, "the failed result")
+        await env.until(env.results, "the failed result")
 
-    assert "in cook" in bench.results()[0].value["traceback"]
+    assert "in cook" in env.results()[0].value["traceback"]
 
 
-async def test_a_value_of_another_type_is_a_failed_result_with_a_remedy(bench: Bench) -> None:
+async def test_a_value_of_another_type_is_a_failed_result_with_a_remedy(env: WorkerEnv) -> None:
     """What does not fit the declared result type is never published as a result."""
-    worker = bench.worker()
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(_order: Any) -> Any:
         return "soup"
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    (result,) = bench.results()
+    (result,) = env.results()
     assert result.value["type"] == "urn:kallback:unusable-result"
     assert "expected Prepared, got str" in result.value["detail"]
 
 
 @pytest.mark.parametrize("in_loop", [True, False])
-async def test_sys_exit_fails_the_task_and_not_the_worker(bench: Bench, *, in_loop: bool) -> None:
+async def test_sys_exit_fails_the_task_and_not_the_worker(env: WorkerEnv, *, in_loop: bool) -> None:
     """A function that wants to end the process would end every worker that gets the task."""
-    worker = bench.worker()
+    worker = env.worker()
 
     async def cook(_order: Any) -> Any:
         raise SystemExit(3)
@@ -231,60 +231,60 @@ async def test_sys_exit_fails_the_task_and_not_the_worker(bench: Bench, *, in_lo
     def cook_in_thread(_order: Any) -> Any:
         raise SystemExit(3)
 
-    worker.task(bench.prepare)(cook if in_loop else cook_in_thread)
-    bench.send()
+    worker.task(env.prepare)(cook if in_loop else cook_in_thread)
+    env.send()
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value["detail"] == "SystemExit: 3"
+    assert env.results()[0].value["detail"] == "SystemExit: 3"
 
 
-async def test_a_function_that_cancels_itself_fails(bench: Bench) -> None:
+async def test_a_function_that_cancels_itself_fails(env: WorkerEnv) -> None:
     """A `CancelledError` that the caller did not ask for is an unexpected error."""
-    worker = bench.worker()
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(_order: Any) -> Any:
         raise asyncio.CancelledError
 
-    bench.send()
+    env.send()
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value["type"] == "urn:kallback:unexpected-error"
+    assert env.results()[0].value["type"] == "urn:kallback:unexpected-error"
 
 
-async def test_an_undecodable_task_fails_and_is_dead(bench: Bench) -> None:
+async def test_an_undecodable_task_fails_and_is_dead(env: WorkerEnv) -> None:
     """The caller learns it at once, people find the record whole."""
-    worker = bench.worker()
-    bench.cook(worker)
-    bench.send(value=b"{broken")
+    worker = env.worker()
+    env.cook(worker)
+    env.send(value=b"{broken")
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.results()[0].value["type"] == "urn:kallback:undecodable-task"
-    assert bench.dead() == ["undecodable-task"]
-    assert bench.broker.records(bench.topics.dead_letters)[0].value == b"{broken"
+    assert env.results()[0].value["type"] == "urn:kallback:undecodable-task"
+    assert env.dead() == ["undecodable-task"]
+    assert env.broker.records(env.topics.dead_letters)[0].value == b"{broken"
 
 
-async def test_poison_does_not_stop_the_good(bench: Bench) -> None:
+async def test_poison_does_not_stop_the_good(env: WorkerEnv) -> None:
     """Whatever lies between good tasks, the good ones are done and every offset is."""
-    worker = bench.worker(concurrency=1)
-    bench.cook(worker)
-    bench.put("orders", b"no headers")
-    bench.put("orders", None, (("kallback-version", b"\xff"),))
-    bench.send("t1", task_type="wash")
-    bench.send("t2", value=b"\xff\xfe")
-    bench.send("t3", reply_to="not a topic")
-    bench.send("t4", reply_to="no-such-topic")
-    bench.send("good")
+    worker = env.worker(concurrency=1)
+    env.cook(worker)
+    env.put("orders", b"no headers")
+    env.put("orders", None, (("kallback-version", b"\xff"),))
+    env.send("t1", task_type="wash")
+    env.send("t2", value=b"\xff\xfe")
+    env.send("t3", reply_to="not a topic")
+    env.send("t4", reply_to="no-such-topic")
+    env.send("good")
 
     async with worker:
-        await bench.settled(7)
+        await env.settled(7)
 
-    assert "kb1:good" in [each.token for each in bench.results() if each.status == "completed"]
-    assert bench.dead() == [
+    assert "kb1:good" in [each.token for each in env.results() if each.status == "completed"]
+    assert env.dead() == [
         "not-a-task",
         "not-a-task",
         "unknown-task-type",
@@ -294,152 +294,152 @@ async def test_poison_does_not_stop_the_good(bench: Bench) -> None:
     ]
 
 
-async def test_a_result_too_large_becomes_a_failed_one(bench: Bench) -> None:
+async def test_a_result_too_large_becomes_a_failed_one(env: WorkerEnv) -> None:
     """The caller is told that the work was done, and what to do about the size."""
-    bench.broker.create_topic("narrow", largest=1_000)
-    worker = bench.worker()
+    env.broker.create_topic("narrow", largest=1_000)
+    worker = env.worker()
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(_order: Any) -> Any:
-        return bench.prepared_type("x" * 2_000)
+        return env.prepared_type("x" * 2_000)
 
-    bench.send(reply_to="narrow")
+    env.send(reply_to="narrow")
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    (result,) = bench.results("narrow")
+    (result,) = env.results("narrow")
     assert result.value["type"] == "urn:kallback:result-too-large"
     assert "max.message.bytes" in result.value["detail"]
 
 
-async def test_a_result_too_large_even_as_a_failure_is_dead(bench: Bench) -> None:
+async def test_a_result_too_large_even_as_a_failure_is_dead(env: WorkerEnv) -> None:
     """A reply topic that takes nothing at all does not block the partition."""
-    bench.broker.create_topic("tiny", largest=10)
-    worker = bench.worker()
-    bench.cook(worker)
-    bench.send(reply_to="tiny")
+    env.broker.create_topic("tiny", largest=10)
+    worker = env.worker()
+    env.cook(worker)
+    env.send(reply_to="tiny")
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert bench.dead() == ["undeliverable-result"]
+    assert env.dead() == ["undeliverable-result"]
 
 
-async def test_publishing_goes_on_while_kafka_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_publishing_goes_on_while_kafka_is_away(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result is tried again until Kafka has it; the offset is not done before."""
-    worker = bench.worker()
-    done = bench.cook(worker)
+    worker = env.worker()
+    done = env.cook(worker)
     tries: list[str] = []
-    append = bench.broker.append
+    append = env.broker.append
 
     def away(record: OutgoingRecord) -> Position:
         tries.append(record.topic)
         if len(tries) < 5:
-            assert bench.clients.consumers[-1].unfinished() == 1
+            assert env.clients.consumers[-1].unfinished() == 1
             raise KafkaUnavailableError("away")
         return append(record)
 
-    bench.send()
-    monkeypatch.setattr(bench.broker, "append", away)
+    env.send()
+    monkeypatch.setattr(env.broker, "append", away)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
     assert len(tries) == 5
-    assert (done, len(bench.results())) == (["t1"], 1)
+    assert (done, len(env.results())) == (["t1"], 1)
 
 
-async def test_a_copy_of_a_finished_task_is_dropped(bench: Bench) -> None:
+async def test_a_copy_of_a_finished_task_is_dropped(env: WorkerEnv) -> None:
     """The work is done once, both offsets are."""
-    worker = bench.worker()
-    done = bench.cook(worker)
+    worker = env.worker()
+    done = env.cook(worker)
     async with worker:
-        bench.send()
-        await bench.settled(1)
-        bench.send()
-        await bench.settled(2)
+        env.send()
+        await env.settled(1)
+        env.send()
+        await env.settled(2)
 
-    assert (done, len(bench.results()), worker.counts.dropped) == (["t1"], 1, 1)
+    assert (done, len(env.results()), worker.counts.dropped) == (["t1"], 1, 1)
 
 
-async def test_a_copy_is_not_dropped_before_the_result_is_acknowledged(bench: Bench) -> None:
+async def test_a_copy_is_not_dropped_before_the_result_is_acknowledged(env: WorkerEnv) -> None:
     """While the result waits for Kafka, a copy attaches; its offset is done with the run, not earlier."""
-    worker = bench.worker()
-    done = bench.cook(worker)
-    bench.send()
-    bench.send()
-    bench.broker.available = False
-    bench.broker.available = True
+    worker = env.worker()
+    done = env.cook(worker)
+    env.send()
+    env.send()
+    env.broker.available = False
+    env.broker.available = True
     async with worker:
-        bench.broker.available = False
-        await bench.until(lambda: worker.counts.attached == 1, "the copy to attach")
-        await bench.clients.consumers[-1].commit()
-        assert bench.committed() == 0
-        bench.broker.available = True
-        await bench.settled(2)
+        env.broker.available = False
+        await env.until(lambda: worker.counts.attached == 1, "the copy to attach")
+        await env.clients.consumers[-1].commit()
+        assert env.committed() == 0
+        env.broker.available = True
+        await env.settled(2)
 
-    assert (done, len(bench.results())) == (["t1"], 1)
+    assert (done, len(env.results())) == (["t1"], 1)
 
 
-async def test_no_more_tasks_run_than_allowed(bench: Bench) -> None:
+async def test_no_more_tasks_run_than_allowed(env: WorkerEnv) -> None:
     """With a concurrency of 3, of ten tasks three run and no more than three are fetched."""
-    worker = bench.worker(concurrency=3)
+    worker = env.worker(concurrency=3)
     gate = asyncio.Event()
     running: list[str] = []
 
-    @worker.task(bench.prepare)
+    @worker.task(env.prepare)
     async def cook(order: Any, task: TaskContext) -> Any:
         running.append(task.task_id)
         await gate.wait()
-        return bench.prepared_type(order.dish)
+        return env.prepared_type(order.dish)
 
     for number in range(10):
-        bench.send(f"t{number}")
+        env.send(f"t{number}")
     async with worker:
-        await bench.until(lambda: len(running) == 3, "three to run")
-        assert bench.clients.consumers[-1].unfinished() == 3
+        await env.until(lambda: len(running) == 3, "three to run")
+        assert env.clients.consumers[-1].unfinished() == 3
         gate.set()
-        await bench.settled(10)
+        await env.settled(10)
 
     assert len(running) == 10
 
 
-async def test_a_task_past_its_deadline_is_skipped(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_past_its_deadline_is_skipped(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """No work, no result, the offset is done; one log line, one count."""
     caplog.set_level(logging.INFO)
-    worker = bench.worker()
-    done = bench.cook(worker)
-    bench.send(deadline_ms=int(bench.now * 1000) - 6500)
+    worker = env.worker()
+    done = env.cook(worker)
+    env.send(deadline_ms=int(env.now * 1000) - 6500)
 
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert (done, bench.results(), worker.counts.skipped_expired) == ([], [], 1)
+    assert (done, env.results(), worker.counts.skipped_expired) == ([], [], 1)
     assert "6500 ms past its deadline" in caplog.text
 
 
-async def test_types_on_several_topics_are_done_by_one_worker(bench: Bench) -> None:
+async def test_types_on_several_topics_are_done_by_one_worker(env: WorkerEnv) -> None:
     """A worker reads the topics of all its task types."""
     wash = TaskType("wash", request=str, result=str, topic="elsewhere")
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
 
     @worker.task(wash)
     async def clean(dish: str) -> str:
         return f"clean {dish}"
 
-    bench.send("t1")
-    bench.put("elsewhere", b'"plate"', bench.headers("t2", task_type="wash").encode())
+    env.send("t1")
+    env.put("elsewhere", b'"plate"', env.headers("t2", task_type="wash").encode())
     async with worker:
-        await bench.until(lambda: len(bench.results()) == 2, "both results")
+        await env.until(lambda: len(env.results()) == 2, "both results")
 
-    assert [each.value for each in bench.results() if each.token == "kb1:t2"] == ["clean plate"]
+    assert [each.value for each in env.results() if each.token == "kb1:t2"] == ["clean plate"]
 
 
-async def test_the_token_is_in_no_log_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_token_is_in_no_log_line(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever happens to a task, its token stays out of the log."""
     caplog.set_level(logging.DEBUG)
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
     for task_id, changes in {
         "t1": {},
         "t2": {"task_type": "wash"},
@@ -447,10 +447,10 @@ async def test_the_token_is_in_no_log_line(bench: Bench, caplog: pytest.LogCaptu
         "t4": {"deadline_ms": 1},
         "t5": {"value": b"{"},
     }.items():
-        bench.send(task_id, token=f"kb1:secret-{task_id}", **changes)
+        env.send(task_id, token=f"kb1:secret-{task_id}", **changes)
 
     async with worker:
-        await bench.settled(5)
+        await env.settled(5)
 
     assert caplog.text
     assert "kb1:secret" not in caplog.text
@@ -458,13 +458,13 @@ async def test_the_token_is_in_no_log_line(bench: Bench, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("value", [b'{"dish":"soup"}', b"{broken"])
 async def test_trouble_with_our_own_topics_is_waited_out(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, value: bytes
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, value: bytes
 ) -> None:
     """A results or dead letter topic that is gone is an operator's to mend: nothing is dead-lettered or lost."""
-    worker = bench.worker()
-    bench.cook(worker)
+    worker = env.worker()
+    env.cook(worker)
     tries: list[str] = []
-    append = bench.broker.append
+    append = env.broker.append
 
     def gone(record: OutgoingRecord) -> Position:
         tries.append(record.topic)
@@ -472,34 +472,34 @@ async def test_trouble_with_our_own_topics_is_waited_out(
             raise MissingTopicError(f"topic {record.topic} does not exist")
         return append(record)
 
-    bench.send(value=value)
-    monkeypatch.setattr(bench.broker, "append", gone)
+    env.send(value=value)
+    monkeypatch.setattr(env.broker, "append", gone)
     async with worker:
-        await bench.settled(1)
+        await env.settled(1)
 
-    assert len(bench.results()) == 1
-    assert tries.count(bench.topics.results) == 3
-    assert len(bench.dead()) == value.count(b"broken")
+    assert len(env.results()) == 1
+    assert tries.count(env.topics.results) == 3
+    assert len(env.dead()) == value.count(b"broken")
 
 
 async def test_a_bug_in_one_life_leaves_its_record_unsettled(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What nobody foresaw is logged, the record comes again after a restart, the others are done."""
-    worker = bench.worker()
-    bench.cook(worker)
-    append = bench.broker.append
+    worker = env.worker()
+    env.cook(worker)
+    append = env.broker.append
 
     def odd(record: OutgoingRecord) -> Position:
         if record.key == b"t1":
             raise AssertionError("odd")
         return append(record)
 
-    bench.send("t1")
-    bench.send("t2")
-    monkeypatch.setattr(bench.broker, "append", odd)
+    env.send("t1")
+    env.send("t2")
+    monkeypatch.setattr(env.broker, "append", odd)
     async with worker:
-        await bench.until(bench.results, "the result of t2")
+        await env.until(env.results, "the result of t2")
 
-    assert bench.committed() == 0
+    assert env.committed() == 0
     assert "was not settled" in caplog.text

@@ -67,9 +67,9 @@ def _health(worker: Worker, port: int | None, host: str) -> list[AbstractAsyncCo
     if port is None:
         return []
     with needs_extra("workers"):
-        from kallback.workers.observability.health import HealthServer  # noqa: PLC0415 - costs memory, and is optional
+        from kallback.workers.observability.health import WorkerHealthServer  # noqa: PLC0415 - costs memory, and is optional
 
-    return [HealthServer(worker, port, host)]
+    return [WorkerHealthServer(worker, port, host)]
 
 
 def load_worker(target: str) -> Worker:

@@ -3,7 +3,7 @@
 The request is encoded as the sdk does and judged as a worker judges a record; the result is encoded as a worker does
 and decoded as the sdk does. What lies between, Kafka and the bridge, is left out.
 
-A function of kind process runs in a thread here: nothing is pickled, and a crash of it is a crash of the test.
+A function with executor "process" runs in a thread here: nothing is pickled, and a crash of it is a crash of the test.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, Final, Generic, TypeVar
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, TaskId, TaskType
 from kallback.protocol.results import NULL, Status
-from kallback.workers import Kind, TaskFailure, Worker
-from kallback.workers.attempts.decide import Refuse, Registry, Run
+from kallback.workers import Executor, TaskFailure, Worker
+from kallback.workers.attempts.decide import AttemptTable, Reject, Run
 from kallback.workers.attempts.results import Reply, failed_reply, reply_for
 from kallback.workers.context import context_of
 from kallback.workers.errors import failure_of
-from kallback.workers.execution.function_call import Execution
-from kallback.workers.execution.outcomes import Raised, Stop
+from kallback.workers.execution.function_call import FunctionCall
+from kallback.workers.execution.outcomes import Raised, StopReason
 from kallback.workers.heartbeat_details import decode_details, encode_details
 from kallback.workers.registration.functions import TaskFunction
 
@@ -112,18 +112,18 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
     Raises:
         InvalidTaskError: it is no task for this function.
     """
-    verdict = Registry({function.task_type.name: function}, lambda _task_id, _attempt: None).judge(record, 0)
-    if isinstance(verdict, Refuse):
+    verdict = AttemptTable({function.task_type.name: function}, lambda _task_id, _attempt: None).decide(record, 0)
+    if isinstance(verdict, Reject):
         return Worked(failed_reply(verdict.headers, verdict.problem))
     if not isinstance(verdict, Run):
         raise InvalidTaskError(f"{record!r} is no task for {function.name}: {verdict}")
     context = context_of(verdict.headers, on_heartbeat=beats.append)
-    execution = Execution(_without_process(function), verdict.request, context)
+    execution = FunctionCall(_without_process(function), verdict.request, context)
     try:
         ended = await execution.ended()
     except asyncio.CancelledError:
-        execution.stop(Stop.CANCELLED)
-        if function.kind is Kind.LOOP and execution.begun is not None:
+        execution.stop(StopReason.CANCELLED)
+        if function.executor is Executor.LOOP and execution.begun is not None:
             await asyncio.wait({execution.begun})
         raise
     reply = reply_for(ended, verdict.headers, function, expose_tracebacks=False)
@@ -131,7 +131,7 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
 
 
 def _without_process(function: TaskFunction) -> TaskFunction:
-    return replace(function, kind=Kind.THREAD) if function.kind is Kind.PROCESS else function
+    return replace(function, executor=Executor.THREAD) if function.executor is Executor.PROCESS else function
 
 
 def _failure(value: bytes) -> TaskFailure:

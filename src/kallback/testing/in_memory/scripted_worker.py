@@ -16,7 +16,7 @@ from kallback.kafka import MemoryBroker, OutgoingRecord, Record, TopicPartition
 from kallback.protocol import ConfigurationError, TaskHeaders, TaskType
 from kallback.testing.in_memory.clock import VirtualTime
 from kallback.testing.in_memory.run_task import work_on
-from kallback.workers import Kind, TaskFailure, Worker
+from kallback.workers import Executor, TaskFailure, Worker
 from kallback.workers.registration.functions import TaskFunction
 
 Request = TypeVar("Request")
@@ -75,7 +75,7 @@ class Script(Generic[Request, Result]):
 
     def answers(self, work: Callable[[Request], Result], *, after: timedelta = _NOW, times: int = 1) -> Self:
         """Answer with what a function of the request returns or raises; it is called once for each task."""
-        return self._add(TaskFunction(self._task_type, work, Kind.THREAD, takes_context=False), after, times)
+        return self._add(TaskFunction(self._task_type, work, Executor.THREAD, takes_context=False), after, times)
 
     def runs(self, worker: Worker, *, after: timedelta = _NOW, times: int = 1) -> Self:
         """Answer with what the registered function of a real worker comes to, as `run_task` runs it."""

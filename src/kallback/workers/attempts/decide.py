@@ -1,6 +1,6 @@
 """What a fetched record means. Pure: looks at the record, the clock's time and what is remembered, touches nothing.
 
-The registry of attempts outlives assignments. After a rebalance the same record may come to the same process
+The attempts of attempts outlives assignments. After a rebalance the same record may come to the same process
 again while its first copy still runs: the copy *attaches* to that run and is settled with it. Dropping it instead
 would let the commit position pass unfinished work. Only an attempt whose outcome is durable counts as finished.
 """
@@ -26,7 +26,7 @@ _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _UNDECODABLE_STATUS: Final = 422
 
 
-class DeadReason(StrEnum):
+class DeadLetterReason(StrEnum):
     """Why a task record is dead-lettered: header `kallback-dead-reason`."""
 
     NOT_A_TASK = "not-a-task"
@@ -60,24 +60,24 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class Reject:
     """It is ours but cannot be understood: the caller gets a failed result, people get a dead letter."""
 
     key: AttemptKey
     headers: TaskHeaders
     problem: Problem
-    reason: DeadReason
+    reason: DeadLetterReason
 
 
 @dataclass(frozen=True, slots=True)
-class Attach:
+class AttachDuplicate:
     """A copy of one that runs: settled together with it."""
 
     key: AttemptKey
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class DropDuplicate:
     """A copy of one whose outcome is durable, or that was acknowledged at its start: settled at once."""
 
     key: AttemptKey
@@ -106,20 +106,20 @@ class SkipExpired:
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class DeadLetterTask:
     """It can never be done and nobody can be told: a dead letter."""
 
-    reason: DeadReason
+    reason: DeadLetterReason
     detail: str
 
 
 Skip = SkipCancelled | SkipExpired
-Verdict = Run | Refuse | Attach | Drop | SkipCancelled | SkipExpired | Dead
+Verdict = Run | Reject | AttachDuplicate | DropDuplicate | SkipCancelled | SkipExpired | DeadLetterTask
 FindCancel = Callable[[TaskId, Attempt], Cancel | None]
 
 
 @dataclass(slots=True)
-class Registry:
+class AttemptTable:
     """The attempts that this process runs, and those that it has finished (a bounded number of them).
 
     Attributes:
@@ -142,20 +142,20 @@ class Registry:
     )
     _finished: OrderedDict[AttemptKey, None] = field(init=False, default_factory=OrderedDict[AttemptKey, None])
 
-    def judge(self, record: Record, now_ms: int) -> Verdict:
+    def decide(self, record: Record, now_ms: int) -> Verdict:
         """Say what a record means; nothing changes. Never raises, whatever the bytes are."""
         try:
             headers = TaskHeaders.decode(record.headers)
         except InvalidTaskError as error:
-            return Dead(
-                DeadReason.NOT_A_TASK, f"{error}. Send tasks with kallback.sdk, or with the headers of its wire"
+            return DeadLetterTask(
+                DeadLetterReason.NOT_A_TASK, f"{error}. Send tasks with kallback.sdk, or with the headers of its wire"
             )
         key = AttemptKey(headers.task_id, headers.attempt)
         if key in self._running:
-            return Drop(key) if self._running[key] is None else Attach(key)
+            return DropDuplicate(key) if self._running[key] is None else AttachDuplicate(key)
         if key in self._finished:
-            return Drop(key)
-        return self.skip(key, headers, now_ms) or self._judge_new(record, key, headers)
+            return DropDuplicate(key)
+        return self.skip(key, headers, now_ms) or self._decide_new(record, key, headers)
 
     def skip(self, key: AttemptKey, headers: TaskHeaders, now_ms: int) -> Skip | None:
         """Say whether an attempt that has not begun is worth beginning now; None if it is."""
@@ -167,26 +167,26 @@ class Registry:
                 return SkipExpired(key, limit, now_ms - at_ms)
         return None
 
-    def _judge_new(self, record: Record, key: AttemptKey, headers: TaskHeaders) -> Verdict:
+    def _decide_new(self, record: Record, key: AttemptKey, headers: TaskHeaders) -> Verdict:
         function = self.functions.get(headers.task_type)
         if function is None:
-            return Dead(
-                DeadReason.UNKNOWN_TASK_TYPE,
+            return DeadLetterTask(
+                DeadLetterReason.UNKNOWN_TASK_TYPE,
                 f"no function here does task type {headers.task_type!r} (there is {', '.join(self.functions)}): "
                 "register one with @worker.task, or give the type a topic of its own, then send the record again",
             )
         for what, topic in (("result", headers.reply_to), ("progress", headers.progress_to)):
             if topic is not None and not self._may_reply_to(topic):
-                return Dead(
-                    DeadReason.REFUSED_REPLY_TOPIC,
+                return DeadLetterTask(
+                    DeadLetterReason.REFUSED_REPLY_TOPIC,
                     f"no {what} may go to {topic!r}: if it is yours, add it to WorkerOptions.reply_topics",
                 )
         try:
             request = function.task_type.request_codec.decode(record.value or b"null")
         except DecodeError as error:
-            return Refuse(key, headers, _undecodable(headers.task_type, error), DeadReason.UNDECODABLE_TASK)
+            return Reject(key, headers, _undecodable(headers.task_type, error), DeadLetterReason.UNDECODABLE_TASK)
         if record.deliveries > self.deliveries:
-            return Refuse(key, headers, _parked(self.deliveries), DeadReason.PARKED)
+            return Reject(key, headers, _parked(self.deliveries), DeadLetterReason.PARKED)
         return Run(key, headers, function, request, last_chance=1 < self.deliveries == record.deliveries)
 
     def _may_reply_to(self, topic: str) -> bool:

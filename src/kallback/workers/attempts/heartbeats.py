@@ -1,11 +1,11 @@
-"""Progress: what Kafka is told of an attempt while it is worked on, `started` and then heartbeats. Best effort.
+"""Progress of an attempt while it runs: a `started` record, then heartbeats. Best effort.
 
-One *pulse* per attempt whose task names a progress topic. The function leaves details from any thread; a task on the
-loop sends: one record at a time, the newest details only. So an outage costs nothing but progress: nothing waits for
-it, nothing fails, and what piles up is one value per attempt.
+There is one sender for each attempt whose task names a progress topic. The function leaves details from any thread; a
+task on the loop sends one record at a time, with the newest details only. So an outage of Kafka delays and fails
+nothing but progress, and holds one value for each attempt.
 
-Heartbeats go on until the outcome is durable and not only until the function ends: a result that waits for Kafka
-belongs to a worker that is not lost.
+Heartbeats go on until the outcome is durable, not only until the function ends: a worker whose result waits for Kafka
+is not lost.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _LAST_WORD: Final = 1.0  # seconds for the last details before a failed result
 
 
 @dataclass(frozen=True, slots=True)
-class Pulses:
-    """Makes the pulses of a worker."""
+class HeartbeatSenders:
+    """Makes the heartbeat_senders of a worker."""
 
     producer: Producer
     clock: Callable[[], float]
     backoff: Backoff
 
-    def of(self, headers: TaskHeaders) -> Pulse | None:
-        """The pulse of an attempt; None when nobody wants to know."""
-        return None if headers.progress_to is None else Pulse(headers, headers.progress_to, self)
+    def of(self, headers: TaskHeaders) -> HeartbeatSender | None:
+        """The heartbeat_sender of an attempt; None when nobody wants to know."""
+        return None if headers.progress_to is None else HeartbeatSender(headers, headers.progress_to, self)
 
 
-class Pulse:
+class HeartbeatSender:
     """The progress of one attempt. Made on the loop that sends it."""
 
-    def __init__(self, headers: TaskHeaders, topic: str, means: Pulses) -> None:
+    def __init__(self, headers: TaskHeaders, topic: str, means: HeartbeatSenders) -> None:
         self._headers = headers
         self._topic = topic
         self._means = means
@@ -71,20 +71,20 @@ class Pulse:
                 self._loop.call_soon_threadsafe(self._wake.set)
 
     @contextlib.asynccontextmanager
-    async def beating(self, on_started: Callable[[], None]) -> AsyncGenerator[None]:
+    async def sending(self, on_started: Callable[[], None]) -> AsyncGenerator[None]:
         """Send while the body runs.
 
         Args:
             on_started: is called when Kafka has acknowledged that the attempt started.
         """
-        sending = asyncio.create_task(self._run(on_started), name=f"kallback-pulse-{self._headers.task_id}")
+        sending = asyncio.create_task(self._run(on_started), name=f"kallback-heartbeat_sender-{self._headers.task_id}")
         try:
             yield
         finally:
             sending.cancel()
             await asyncio.wait({sending})
 
-    async def last_word(self) -> None:
+    async def flush(self) -> None:
         """Send the newest details if they wait: the next attempt of a failed one should have them."""
         if not self._details:
             return

@@ -1,6 +1,6 @@
 """Publishing: what the caller is told, and sending it until Kafka has it.
 
-`reply_for` is pure: from how a function ended to the result record. The `Publisher` sends. While Kafka is away it
+`reply_for` is pure: from how a function ended to the result record. The `ResultPublisher` sends. While Kafka is away it
 tries again for as long as the worker runs, and the task counts as in flight: so a long outage stops the fetching
 and loses nothing. Cancelling (at the end of a drain) stops the waiting; the record may still be written, which is
 the at-least-once of this hop.
@@ -25,10 +25,10 @@ from kallback.protocol.headers import TRACEPARENT, TRACESTATE
 from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
-from kallback.workers.attempts.decide import DeadReason
+from kallback.workers.attempts.decide import DeadLetterReason
 from kallback.workers.backoff import Backoff
 from kallback.workers.errors import encode_problem, misfit_problem, problem_of, too_large_problem
-from kallback.workers.execution.outcomes import Ended, Returned
+from kallback.workers.execution.outcomes import CallOutcome, Returned
 from kallback.workers.registration.functions import TaskFunction
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Undeliverable:
     detail: str
 
 
-def reply_for(ended: Ended, headers: TaskHeaders, function: TaskFunction, *, expose_tracebacks: bool) -> Reply:
+def reply_for(ended: CallOutcome, headers: TaskHeaders, function: TaskFunction, *, expose_tracebacks: bool) -> Reply:
     """Say what the caller is told."""
     if not isinstance(ended, Returned):
         return failed_reply(headers, problem_of(ended.error, expose_tracebacks=expose_tracebacks))
@@ -85,7 +85,7 @@ def _echo(own: tuple[tuple[str, bytes], ...], headers: TaskHeaders) -> tuple[tup
     return (*own, *((name, value.encode()) for name, value in trace if value is not None))
 
 
-class Publisher:
+class ResultPublisher:
     """Sends results and dead letters.
 
     Args:
@@ -113,8 +113,8 @@ class Publisher:
         except RecordTooLargeError as error:
             return Undeliverable(str(error))
 
-    async def bury(self, record: Record, reason: DeadReason, detail: str) -> None:
-        """Dead-letter a record; return when Kafka has it."""
+    async def dead_letter(self, record: Record, reason: DeadLetterReason, detail: str) -> None:
+        """DeadLetterTask-letter a record; return when Kafka has it."""
         failures = 0
         while True:
             try:

@@ -23,12 +23,12 @@ from typing import Final
 from kallback.health import Histogram
 from kallback.kafka import Record
 from kallback.protocol.results import Status
-from kallback.workers.attempts.decide import AttemptKey, Dead, DeadReason, Refuse, Registry, Run
-from kallback.workers.attempts.heartbeats import Pulse
-from kallback.workers.attempts.results import Published, Publisher, Undeliverable, failed_reply, reply_for
+from kallback.workers.attempts.decide import AttemptKey, AttemptTable, DeadLetterReason, DeadLetterTask, Reject, Run
+from kallback.workers.attempts.heartbeats import HeartbeatSender
+from kallback.workers.attempts.results import Published, ResultPublisher, Undeliverable, failed_reply, reply_for
 from kallback.workers.errors import TaskFailure
-from kallback.workers.execution.function_call import Execution
-from kallback.workers.execution.outcomes import Ended, Raised, Returned, Stop
+from kallback.workers.execution.function_call import FunctionCall
+from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned, StopReason
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.registration.options import Acknowledge
 
@@ -39,7 +39,7 @@ DURATIONS: Final = (0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.
 
 
 @dataclass(frozen=True, slots=True)
-class Lives:
+class AttemptRunner:
     """What the lives share.
 
     Attributes:
@@ -47,71 +47,75 @@ class Lives:
         settle: tells the consumer that a record need not come again.
     """
 
-    registry: Registry
-    publisher: Publisher
+    attempts: AttemptTable
+    publisher: ResultPublisher
     counts: WorkerCounts
     durations: dict[str, Histogram]
     settle: Callable[[Record], None]
     expose_tracebacks: bool
 
-    async def run(self, record: Record, verdict: Run, execution: Execution, pulse: Pulse | None = None) -> None:
+    async def run(
+        self, record: Record, verdict: Run, call: FunctionCall, heartbeat_sender: HeartbeatSender | None = None
+    ) -> None:
         """Call the function, publish what it comes to, settle."""
         try:
-            if pulse is None or execution.stopped is not None:
-                await self._work(record, verdict, execution)
+            if heartbeat_sender is None or call.stopped is not None:
+                await self._work(record, verdict, call)
             else:
-                async with pulse.beating(lambda: self._started(verdict)):
-                    await self._work(record, verdict, execution, pulse)
+                async with heartbeat_sender.sending(lambda: self._started(verdict)):
+                    await self._work(record, verdict, call, heartbeat_sender)
             self._finish(verdict.key)
         finally:
-            self.registry.abandon(verdict.key)
+            self.attempts.abandon(verdict.key)
 
-    async def _work(self, record: Record, verdict: Run, execution: Execution, pulse: Pulse | None = None) -> None:
-        ended = await execution.ended()
-        self._observe(execution)
-        if execution.stopped is not None:
-            self._count_stopped(execution, ended)
+    async def _work(
+        self, record: Record, verdict: Run, call: FunctionCall, heartbeat_sender: HeartbeatSender | None = None
+    ) -> None:
+        ended = await call.ended()
+        self._observe(call)
+        if call.stopped is not None:
+            self._count_stopped(call, ended)
             return
-        _log_raised(execution, ended)
-        if pulse is not None and isinstance(ended, Raised):
-            await pulse.last_word()
+        _log_raised(call, ended)
+        if heartbeat_sender is not None and isinstance(ended, Raised):
+            await heartbeat_sender.flush()
         await self._publish(record, verdict, ended)
 
-    def _observe(self, execution: Execution) -> None:
-        if execution.began_at is not None:
-            histogram = self.durations.setdefault(execution.context.task_type, Histogram(DURATIONS))
-            histogram.observe(time.monotonic() - execution.began_at)
+    def _observe(self, call: FunctionCall) -> None:
+        if call.began_at is not None:
+            histogram = self.durations.setdefault(call.context.task_type, Histogram(DURATIONS))
+            histogram.observe(time.monotonic() - call.began_at)
 
-    async def refuse(self, record: Record, verdict: Refuse) -> None:
+    async def reject(self, record: Record, verdict: Reject) -> None:
         """Tell the caller by a failed result and people by a dead letter, settle."""
         logger.warning("%r dead-lettered (%s): %s", record, verdict.reason, verdict.problem.detail)
         try:
             await self.publisher.publish(verdict.headers, failed_reply(verdict.headers, verdict.problem))
-            await self.publisher.bury(record, verdict.reason, verdict.problem.detail)
-            self.counts.dead += 1
+            await self.publisher.dead_letter(record, verdict.reason, verdict.problem.detail)
+            self.counts.dead_lettered += 1
             self._finish(verdict.key)
         finally:
-            self.registry.abandon(verdict.key)
+            self.attempts.abandon(verdict.key)
 
-    async def bury(self, record: Record, verdict: Dead) -> None:
-        """Dead-letter a record, settle it."""
-        await self._bury(record, verdict.reason, verdict.detail)
+    async def dead_letter(self, record: Record, verdict: DeadLetterTask) -> None:
+        """DeadLetterTask-letter a record, settle it."""
+        await self._dead_letter(record, verdict.reason, verdict.detail)
         self.settle(record)
 
     def _started(self, verdict: Run) -> None:
         """Kafka knows that it began: enough for types that say so, if the caller watches the heartbeats."""
         if verdict.function.acknowledge is Acknowledge.START and verdict.headers.heartbeat_every_ms is not None:
-            for record in self.registry.release(verdict.key):
+            for record in self.attempts.release(verdict.key):
                 self.settle(record)
 
-    def _count_stopped(self, execution: Execution, ended: Ended) -> None:
-        _log_unpublished(execution, ended)
-        if execution.stopped is Stop.EXPIRED:
+    def _count_stopped(self, call: FunctionCall, ended: CallOutcome) -> None:
+        _log_unpublished(call, ended)
+        if call.stopped is StopReason.EXPIRED:
             self.counts.expired += 1
         else:
             self.counts.cancelled += 1
 
-    async def _publish(self, record: Record, verdict: Run, ended: Ended) -> None:
+    async def _publish(self, record: Record, verdict: Run, ended: CallOutcome) -> None:
         reply = reply_for(ended, verdict.headers, verdict.function, expose_tracebacks=self.expose_tracebacks)
         outcome = await self.publisher.publish(verdict.headers, reply)
         match outcome:
@@ -120,30 +124,30 @@ class Lives:
             case Published():
                 self.counts.failed += 1
             case Undeliverable(detail):
-                await self._bury(record, DeadReason.UNDELIVERABLE_RESULT, detail)
+                await self._dead_letter(record, DeadLetterReason.UNDELIVERABLE_RESULT, detail)
 
-    async def _bury(self, record: Record, reason: DeadReason, detail: str) -> None:
+    async def _dead_letter(self, record: Record, reason: DeadLetterReason, detail: str) -> None:
         logger.warning("%r dead-lettered (%s): %s", record, reason, detail)
-        await self.publisher.bury(record, reason, detail)
-        self.counts.dead += 1
+        await self.publisher.dead_letter(record, reason, detail)
+        self.counts.dead_lettered += 1
 
     def _finish(self, key: AttemptKey) -> None:
-        for record in self.registry.finish(key):
+        for record in self.attempts.finish(key):
             self.settle(record)
 
 
-def _log_raised(execution: Execution, ended: Ended) -> None:
+def _log_raised(call: FunctionCall, ended: CallOutcome) -> None:
     match ended:
         case Raised(TaskFailure() as failure):
-            execution.context.log.info("failed: %s", failure)
+            call.context.log.info("failed: %s", failure)
         case Raised(error):
-            execution.context.log.error("failed unexpectedly", exc_info=error)
+            call.context.log.error("failed unexpectedly", exc_info=error)
         case Returned():
             pass
 
 
-def _log_unpublished(execution: Execution, ended: Ended) -> None:
-    log, why = execution.context.log, execution.stopped
+def _log_unpublished(call: FunctionCall, ended: CallOutcome) -> None:
+    log, why = call.context.log, call.stopped
     if isinstance(ended, Returned):
         log.warning("%s, but the function went on and returned: its value is not published", why)
     else:

@@ -1,1 +1,1 @@
-"""execution."""
+"""call."""

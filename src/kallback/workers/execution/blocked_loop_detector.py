@@ -20,7 +20,7 @@ from kallback.workers.execution.function_call import NAME
 logger = logging.getLogger(__name__)
 
 
-class StallWatch:
+class BlockedLoopDetector:
     """Watches the loop that starts it.
 
     Args:
@@ -36,7 +36,7 @@ class StallWatch:
         """Begin to watch the running loop."""
         loop, ident = asyncio.get_running_loop(), threading.get_ident()
         self._thread = threading.Thread(
-            target=self._watch, args=(loop, ident), name="kallback-stall-watch", daemon=True
+            target=self._watch, args=(loop, ident), name="kallback-blocked-loop", daemon=True
         )
         self._thread.start()
 
@@ -67,7 +67,7 @@ def _report(loop: asyncio.AbstractEventLoop, ident: int, seconds: float) -> None
     where = "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_qualname})"
     logger.warning(
         "[%s] blocks the event loop for %.1f s now, at %s: meanwhile no other task goes on, and the consumer may lose "
-        "its partitions. Register a plain `def` (a thread), or kind='process'",
+        "its partitions. Register a plain `def` (a thread), or executor='process'",
         who,
         seconds,
         where,

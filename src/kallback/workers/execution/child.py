@@ -25,7 +25,16 @@ from typing import Any, Final
 
 from kallback.workers.context import TaskContext
 from kallback.workers.errors import TaskFailure, interrupted, problem_of, traceback_of
-from kallback.workers.execution.messages import Beat, Error, Failure, Finished, Job, LineSender, Said, Value
+from kallback.workers.execution.messages import (
+    ChildMessage,
+    HeartbeatDetails,
+    Job,
+    JobEnd,
+    LineSender,
+    RaisedError,
+    RaisedFailure,
+    ReturnedValue,
+)
 from kallback.workers.pickling import pickled, unpickled
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -81,18 +90,18 @@ class _Child:
                 self._context = None
             self.say(finished)
 
-    def _do(self, job: Job) -> Finished:
+    def _do(self, job: Job) -> JobEnd:
         context = self._context_of(job)
         try:
             function, request, takes_context = unpickled(job.call)
             value = function(request, context) if takes_context else function(request)
-            return Value(pickled(value))
+            return ReturnedValue(pickled(value))
         except TaskFailure as failure:
             return _failure(failure)
         except SystemExit as error:
             return _failure(interrupted("SystemExit", str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-            return Error(problem_of(error, expose_tracebacks=False), traceback_of(error))
+            return RaisedError(problem_of(error, expose_tracebacks=False), traceback_of(error))
 
     def _context_of(self, job: Job) -> TaskContext:
         parts = job.context
@@ -122,7 +131,7 @@ class _Child:
 
     # Any thread.
 
-    def say(self, said: Said) -> None:
+    def say(self, said: ChildMessage) -> None:
         with self._sending:
             self._jobs.send(said)
 
@@ -146,7 +155,7 @@ class _Child:
             self._beaten = time.monotonic()
         if details is not None:
             with contextlib.suppress(OSError):  # the worker is gone; whoever listens ends the process
-                self.say(Beat(details))
+                self.say(HeartbeatDetails(details))
 
     # The listening thread.
 
@@ -164,9 +173,9 @@ class _Child:
                 self._context.cancel()
 
 
-def _failure(failure: TaskFailure) -> Finished:
+def _failure(failure: TaskFailure) -> JobEnd:
     try:
         pickled(failure.problem)
     except Exception as error:  # noqa: BLE001 - extensions are the user's objects
-        return Error(problem_of(error, expose_tracebacks=False), traceback_of(failure))
-    return Failure(failure.problem)
+        return RaisedError(problem_of(error, expose_tracebacks=False), traceback_of(failure))
+    return RaisedFailure(failure.problem)

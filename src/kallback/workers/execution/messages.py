@@ -1,6 +1,6 @@
 """What a worker and its child processes say to each other, through pipes, pickled.
 
-    worker ──Job──► child ──Line*, Beat*, Finished──► worker        one pipe, one job at a time
+    worker ──Job──► child ──LogLine*, HeartbeatDetails*, JobEnd──► worker        one pipe, one job at a time
     worker ──number of a job──► child                               another pipe: that job is cancelled
 
 Users' objects travel as bytes inside a message: one that cannot be unpickled spoils its job, not the conversation.
@@ -46,56 +46,56 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A log record, pickled."""
 
     record: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatDetails:
     """Heartbeat details, JSON."""
 
     details: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class ReturnedValue:
     """The function returned this, pickled."""
 
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RaisedFailure:
     """The function raised a `TaskFailure`."""
 
     problem: Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Error:
+class RaisedError:
     """The function raised something else."""
 
     problem: Problem
     traceback: str
 
 
-Finished = Value | Failure | Error
-Said = Line | Beat | Finished
+JobEnd = ReturnedValue | RaisedFailure | RaisedError
+ChildMessage = LogLine | HeartbeatDetails | JobEnd
 
 
 class LineSender(logging.Handler):
     """Hands log records to the worker, which has the user's log configuration; a child has none."""
 
-    def __init__(self, say: Callable[[Line], None]) -> None:
+    def __init__(self, say: Callable[[LogLine], None]) -> None:
         super().__init__()
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record, with its message and traceback made into text."""
         try:
-            self._say(Line(_frozen(record)))
+            self._say(LogLine(_frozen(record)))
         except OSError:
             self.handleError(record)
 

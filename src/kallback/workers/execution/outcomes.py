@@ -21,10 +21,10 @@ class Raised:
     error: Exception
 
 
-Ended = Returned | Raised
+CallOutcome = Returned | Raised
 
 
-class Stop(StrEnum):
+class StopReason(StrEnum):
     """Why a function was stopped; whatever it comes to is not published."""
 
     CANCELLED = "cancelled"

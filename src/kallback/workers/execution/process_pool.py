@@ -16,8 +16,8 @@ from typing import Any, Final
 from kallback.protocol.errors import ConfigurationError
 from kallback.workers.context import TaskContext
 from kallback.workers.execution.messages import ContextParts, Job
-from kallback.workers.execution.outcomes import Ended, Raised
-from kallback.workers.execution.process_slot import Call, Slot
+from kallback.workers.execution.outcomes import CallOutcome, Raised
+from kallback.workers.execution.process_slot import Call, ProcessSlot
 from kallback.workers.pickling import pickled
 from kallback.workers.registration.functions import TaskFunction
 
@@ -25,7 +25,7 @@ _KILL_AFTER: Final = 1.0  # seconds from SIGTERM to SIGKILL
 
 
 @dataclass(slots=True)
-class Processes:
+class ProcessPool:
     """The slots of a worker; there are as many as calls ran at the same time, never more.
 
     Attributes:
@@ -34,15 +34,15 @@ class Processes:
 
     grace: float
     _numbers: itertools.count[int] = field(init=False, default_factory=lambda: itertools.count(1))
-    _idle: list[Slot] = field(init=False, default_factory=list[Slot])
-    _busy: dict[Slot, Call] = field(init=False, default_factory=dict[Slot, Call])
+    _idle: list[ProcessSlot] = field(init=False, default_factory=list[ProcessSlot])
+    _busy: dict[ProcessSlot, Call] = field(init=False, default_factory=dict[ProcessSlot, Call])
 
     def begin(self, function: TaskFunction, request: Any, context: TaskContext, beat: Callable[[bytes], None]) -> Call:
         """Call a function in a child; the call's future ends with it.
 
         A request that cannot be pickled ends it at once.
         """
-        future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         try:
             data = pickled((function.function, request, function.takes_context))
         except Exception as error:  # noqa: BLE001 - classes of the user may raise anything
@@ -50,7 +50,7 @@ class Processes:
             data = b""
         call = Call(Job(next(self._numbers), data, _parts_of(context)), beat, future)
         if not future.done():
-            slot = self._idle.pop() if self._idle else Slot(self._freed)
+            slot = self._idle.pop() if self._idle else ProcessSlot(self._freed)
             self._busy[slot] = call
             slot.give(call)
         return call
@@ -90,10 +90,10 @@ class Processes:
         if (slot := self._slot_of(call)) is not None:
             slot.kill()
 
-    def _slot_of(self, call: Call) -> Slot | None:
+    def _slot_of(self, call: Call) -> ProcessSlot | None:
         return next((slot for slot, busy in self._busy.items() if busy is call), None)
 
-    def _freed(self, slot: Slot) -> None:
+    def _freed(self, slot: ProcessSlot) -> None:
         del self._busy[slot]
         self._idle.append(slot)
 

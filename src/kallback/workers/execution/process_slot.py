@@ -25,8 +25,17 @@ from kallback.protocol.problems import UNEXPECTED_ERROR, Problem
 from kallback.protocol.retries import EXCEPTION
 from kallback.workers.errors import ChildError, failure_of
 from kallback.workers.execution.child import child_main
-from kallback.workers.execution.messages import Beat, Error, Failure, Finished, Job, Line, Said, Value
-from kallback.workers.execution.outcomes import Ended, Raised, Returned
+from kallback.workers.execution.messages import (
+    ChildMessage,
+    HeartbeatDetails,
+    Job,
+    JobEnd,
+    LogLine,
+    RaisedError,
+    RaisedFailure,
+    ReturnedValue,
+)
+from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned
 from kallback.workers.pickling import unpickled
 
 logger = logging.getLogger(__name__)
@@ -40,7 +49,7 @@ _LEAVE_AFTER: Final = 1.0  # seconds that an idle child has to end when its pipe
 class Call:
     """One call in a child. Made and used on the loop; the slot's thread ends it."""
 
-    def __init__(self, job: Job, beat: Callable[[bytes], None], future: asyncio.Future[Ended]) -> None:
+    def __init__(self, job: Job, beat: Callable[[bytes], None], future: asyncio.Future[CallOutcome]) -> None:
         self.job: Final = job
         self.beat: Final = beat
         self.future: Final = future
@@ -73,11 +82,11 @@ class _Process:
             child_cancels.close()
         return cls(process, jobs, cancels)
 
-    def receive(self) -> Said:
+    def receive(self) -> ChildMessage:
         while not self.jobs.poll(_LOOK):
             if not self.process.is_alive() and not self.jobs.poll(0):
                 raise EOFError
-        said: Said = self.jobs.recv()
+        said: ChildMessage = self.jobs.recv()
         return said
 
     def is_idle(self) -> bool:
@@ -99,10 +108,10 @@ class _Process:
 
 
 @final
-class Slot:
+class ProcessSlot:
     """A thread and its process."""
 
-    def __init__(self, freed: Callable[[Slot], None]) -> None:
+    def __init__(self, freed: Callable[[ProcessSlot], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._freed = freed
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
@@ -147,7 +156,7 @@ class Slot:
             self._child.close()
         self._tell_loop(self.ended.set)
 
-    def _do(self, call: Call) -> Ended:
+    def _do(self, call: Call) -> CallOutcome:
         try:
             child = self._living()
         except Exception as error:  # noqa: BLE001 - no memory, no more processes allowed: this attempt's failure
@@ -158,7 +167,7 @@ class Slot:
             child.jobs.send(call.job)
             while True:
                 said = child.receive()
-                if not isinstance(said, (Line, Beat)):
+                if not isinstance(said, (LogLine, HeartbeatDetails)):
                     return _ended(said)
                 _hear(said, call)
         except (EOFError, OSError):
@@ -178,14 +187,14 @@ class Slot:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nobody listens
             self._loop.call_soon_threadsafe(then, *arguments)
 
-    def _over(self, call: Call, ended: Ended) -> None:
+    def _over(self, call: Call, ended: CallOutcome) -> None:
         if not call.future.done():
             call.future.set_result(ended)
         self._freed(self)
 
 
-def _hear(said: Line | Beat, call: Call) -> None:
-    if isinstance(said, Beat):
+def _hear(said: LogLine | HeartbeatDetails, call: Call) -> None:
+    if isinstance(said, HeartbeatDetails):
         call.beat(said.details)
         return
     try:
@@ -198,16 +207,16 @@ def _hear(said: Line | Beat, call: Call) -> None:
         log.handle(record)
 
 
-def _ended(finished: Finished) -> Ended:
+def _ended(finished: JobEnd) -> CallOutcome:
     match finished:
-        case Value(data):
+        case ReturnedValue(data):
             try:
                 return Returned(unpickled(data))
             except Exception as error:  # noqa: BLE001 - classes of the user may raise anything
                 return Raised(error)
-        case Failure(problem):
+        case RaisedFailure(problem):
             return Raised(failure_of(problem))
-        case Error(problem, text):
+        case RaisedError(problem, text):
             return Raised(ChildError(problem, text))
 
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE: Final = 1.0  # seconds of one fetch; only how often an idle loop wakes up
 
 
-class ConsumerSeat:
+class ConsumerSupervisor:
     """The place of the consumer: the one in it can be replaced."""
 
     def __init__(self, open_consumer: Callable[[], Consumer], backoff: Backoff) -> None:

@@ -1,4 +1,4 @@
-"""The fetch loop: take records while there is room, judge each, obey the verdict.
+"""The fetch loop: take records while there is room, decide each, apply the verdict.
 
 No more is fetched than can run now, so no fetched record waits while another worker is idle, and a rebalance waits for
 running work only. Between the judging of one record and the obeying nothing is awaited: two copies in one batch are a
@@ -25,25 +25,25 @@ from typing import Any, Final, assert_never
 
 from kallback.kafka import Record
 from kallback.workers.attempts.decide import (
-    Attach,
-    Dead,
-    Drop,
-    Refuse,
-    Registry,
+    AttachDuplicate,
+    AttemptTable,
+    DeadLetterTask,
+    DropDuplicate,
+    Reject,
     Run,
     Skip,
     SkipCancelled,
     SkipExpired,
     Verdict,
 )
-from kallback.workers.attempts.heartbeats import Pulse, Pulses
-from kallback.workers.attempts.runner import Lives
+from kallback.workers.attempts.heartbeats import HeartbeatSender, HeartbeatSenders
+from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.context import context_of
-from kallback.workers.execution.function_call import Execution
-from kallback.workers.execution.process_pool import Processes
-from kallback.workers.intake.consumer_supervisor import ConsumerSeat
+from kallback.workers.execution.function_call import FunctionCall
+from kallback.workers.execution.process_pool import ProcessPool
+from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
 from kallback.workers.intake.in_flight import InFlight
-from kallback.workers.intake.scheduler import Admission, Place
+from kallback.workers.intake.scheduler import Place, Scheduler
 from kallback.workers.observability.stats import WorkerCounts
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ _ANY: Final = Place()
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingAttempt:
     """A task that is to be done."""
 
     record: Record
@@ -60,19 +60,19 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class FetchLoop:
     """Turns records into lives."""
 
-    seat: ConsumerSeat
-    registry: Registry
-    lives: Lives
+    seat: ConsumerSupervisor
+    attempts: AttemptTable
+    lives: AttemptRunner
     in_flight: InFlight
-    admission: Admission[Pending]
-    pulses: Pulses
-    processes: Processes
+    scheduler: Scheduler[PendingAttempt]
+    heartbeat_senders: HeartbeatSenders
+    processes: ProcessPool
     counts: WorkerCounts
     clock: Callable[[], float] = field(repr=False)
-    _last_chances: deque[Pending] = field(init=False, repr=False, default_factory=deque[Pending])
+    _last_chances: deque[PendingAttempt] = field(init=False, repr=False, default_factory=deque[PendingAttempt])
     _epochs: dict[tuple[str, int], int] = field(init=False, repr=False, default_factory=dict[tuple[str, int], int])
     _room: asyncio.Event = field(init=False, repr=False, default_factory=asyncio.Event)
 
@@ -84,13 +84,13 @@ class Intake:
             AccessDeniedError: a permission was withdrawn.
         """
         while True:
-            while self.admission.free < 1:
+            while self.scheduler.free < 1:
                 self._room.clear()
                 await self._room.wait()
-            await self._obey_all(await self.seat.fetch(self.admission.free))
+            await self._apply_all(await self.seat.fetch(self.scheduler.free))
             await self._run_alone()
 
-    async def _obey_all(self, records: Sequence[Record]) -> None:
+    async def _apply_all(self, records: Sequence[Record]) -> None:
         """Obey the verdicts; what begins waits for its start to be noted, where that matters.
 
         The notes are committed on a timer, so a record that kills its process at once is not in them. But it is the
@@ -98,7 +98,7 @@ class Intake:
         """
         noted = asyncio.get_running_loop().create_future() if self._are_first(records) else None
         for record in records:
-            self.obey(record, self.registry.judge(record, self._now_ms()), noted)
+            self.apply(record, self.attempts.decide(record, self._now_ms()), noted)
         if noted is not None:
             await self._note(noted)
 
@@ -125,7 +125,7 @@ class Intake:
                 logger.warning(
                     "%r was started %d times in vain: it runs alone", pending.record, pending.record.deliveries - 1
                 )
-                self.admission.let_in(_ANY)
+                self.scheduler.acquire(_ANY)
                 noted = asyncio.get_running_loop().create_future()
                 self._begin(_ANY, pending, noted)
                 await self._note(noted)
@@ -138,25 +138,25 @@ class Intake:
 
     def give_back(self) -> None:
         """Leave what is held to another worker."""
-        for pending in (*self.admission.give_up(), *self._last_chances):
+        for pending in (*self.scheduler.give_up(), *self._last_chances):
             self._give_back(pending)
         self._last_chances.clear()
 
-    def obey(self, record: Record, verdict: Verdict, noted: asyncio.Future[None] | None = None) -> None:
+    def apply(self, record: Record, verdict: Verdict, noted: asyncio.Future[None] | None = None) -> None:
         """Do what the verdict says; what runs waits for `noted`."""
         match verdict:
             case Run():
-                self._take(Pending(record, verdict), noted)
-            case Refuse(key):
-                self.registry.begin(key, record)
-                self._begin_bare(self.lives.refuse(record, verdict))
-            case Dead():
-                self._begin_bare(self.lives.bury(record, verdict))
-            case Attach(key):
+                self._take(PendingAttempt(record, verdict), noted)
+            case Reject(key):
+                self.attempts.begin(key, record)
+                self._begin_bare(self.lives.reject(record, verdict))
+            case DeadLetterTask():
+                self._begin_bare(self.lives.dead_letter(record, verdict))
+            case AttachDuplicate(key):
                 logger.info("%r is a copy of running task %r attempt %d, settled with it", record, *key)
                 self.counts.attached += 1
-                self.registry.attach(key, record)
-            case Drop(key):
+                self.attempts.attach(key, record)
+            case DropDuplicate(key):
                 logger.info("%r is a copy of finished task %r attempt %d, dropped", record, *key)
                 self.counts.dropped += 1
                 self.seat.settle(record)
@@ -175,67 +175,71 @@ class Intake:
                 logger.info("task %r attempt %d skipped: %d ms past its %s", *key, late_ms, limit)
                 self.counts.skipped_expired += 1
 
-    def _take(self, pending: Pending, noted: asyncio.Future[None] | None) -> None:
-        self.registry.begin(pending.verdict.key, pending.record)
+    def _take(self, pending: PendingAttempt, noted: asyncio.Future[None] | None) -> None:
+        self.attempts.begin(pending.verdict.key, pending.record)
         if pending.verdict.last_chance:
             self._last_chances.append(pending)
             return
         place = _place_of(pending)
-        if self.admission.ask(place, pending):
+        if self.scheduler.ask(place, pending):
             self._begin(place, pending, noted)
 
-    def _begin(self, place: Place, pending: Pending, noted: asyncio.Future[None] | None = None) -> None:
+    def _begin(self, place: Place, pending: PendingAttempt, noted: asyncio.Future[None] | None = None) -> None:
         self.seat.started(pending.record)
-        verdict, pulse = pending.verdict, self.pulses.of(pending.verdict.headers)
-        beat = None if pulse is None else pulse.beat
+        verdict, heartbeat_sender = pending.verdict, self.heartbeat_senders.of(pending.verdict.headers)
+        beat = None if heartbeat_sender is None else heartbeat_sender.beat
         context = context_of(verdict.headers, on_heartbeat=beat, clock=self.clock)
-        execution = Execution(verdict.function, verdict.request, context, self.processes, beat or _unheard)
-        life = self._live(pending, execution, pulse, noted)
-        self.in_flight.begin(life, partial(self._leave, place), execution)
+        call = FunctionCall(verdict.function, verdict.request, context, self.processes, beat or _unheard)
+        life = self._live(pending, call, heartbeat_sender, noted)
+        self.in_flight.begin(life, partial(self._leave, place), call)
 
     async def _live(
-        self, pending: Pending, execution: Execution, pulse: Pulse | None, noted: asyncio.Future[None] | None
+        self,
+        pending: PendingAttempt,
+        call: FunctionCall,
+        heartbeat_sender: HeartbeatSender | None,
+        noted: asyncio.Future[None] | None,
     ) -> None:
         if noted is not None:
             await asyncio.shield(noted)
-        await self.lives.run(pending.record, pending.verdict, execution, pulse)
+        await self.lives.run(pending.record, pending.verdict, call, heartbeat_sender)
 
     def _begin_bare(self, life: Coroutine[Any, Any, None]) -> None:
-        self.admission.let_in(_ANY)
+        self.scheduler.acquire(_ANY)
         self.in_flight.begin(life, partial(self._leave, _ANY))
 
     def _leave(self, place: Place) -> None:
-        self.admission.leave(place)
+        self.scheduler.leave(place)
         self._room.set()
-        while (admitted := self.admission.next()) is not None:
-            if self._is_still_due(admitted.work):
-                self._begin(admitted.place, admitted.work)
+        while (scheduled := self.scheduler.next()) is not None:
+            if self._is_still_due(scheduled.work):
+                self._begin(scheduled.place, scheduled.work)
             else:
-                self.admission.leave(admitted.place)
+                self.scheduler.leave(scheduled.place)
 
-    def _is_still_due(self, pending: Pending) -> bool:
+    def _is_still_due(self, pending: PendingAttempt) -> bool:
         key = pending.verdict.key
         if not self.seat.owns(pending.record):
             logger.info("task %r attempt %d is given back: its partition went to another worker", *key)
             self._give_back(pending)
             return False
-        skip = self.registry.skip(key, pending.verdict.headers, self._now_ms())
+        skip = self.attempts.skip(key, pending.verdict.headers, self._now_ms())
         if skip is None:
             return True
         self._skip(skip)
-        for record in self.registry.finish(key):
+        for record in self.attempts.finish(key):
             self.seat.settle(record)
         return False
 
-    def _give_back(self, pending: Pending) -> None:
-        self.registry.abandon(pending.verdict.key)
+    def _give_back(self, pending: PendingAttempt) -> None:
+        self.attempts.abandon(pending.verdict.key)
         self.counts.abandoned += 1
 
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)
 
 
-def _place_of(pending: Pending) -> Place:
+def _place_of(pending: PendingAttempt) -> Place:
     function, key = pending.verdict.function, pending.record.key
     lane = (function.task_type.name, key) if function.ordered and key is not None else None
     return Place(function.task_type.name, lane)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from kallback.protocol.controls import Cancel
-from kallback.workers.execution.function_call import Execution
-from kallback.workers.execution.outcomes import Stop
-from kallback.workers.observability.probes import Running
+from kallback.workers.execution.function_call import FunctionCall
+from kallback.workers.execution.outcomes import StopReason
+from kallback.workers.observability.probes import RunningTasks
 
 logger = logging.getLogger(__name__)
 
@@ -26,47 +26,47 @@ class InFlight:
     """The lives, each a task on the loop, most of them with a function call in it."""
 
     def __init__(self) -> None:
-        self._lives: dict[asyncio.Task[None], Execution | None] = {}
+        self._lives: dict[asyncio.Task[None], FunctionCall | None] = {}
 
     def __len__(self) -> int:
         return len(self._lives)
 
     def begin(
-        self, life: Coroutine[Any, Any, None], then: Callable[[], None], execution: Execution | None = None
+        self, life: Coroutine[Any, Any, None], then: Callable[[], None], call: FunctionCall | None = None
     ) -> None:
         """Begin a life.
 
         Args:
             life: what to do.
             then: is called when it is over.
-            execution: the function call in it, if there is one: what can be stopped.
+            call: the function call in it, if there is one: what can be stopped.
         """
         task = asyncio.create_task(life, name="kallback-life")
-        self._lives[task] = execution
+        self._lives[task] = call
         task.add_done_callback(functools.partial(self._over, then))
 
-    def running(self, now: float, places: int) -> Running:
+    def running(self, now: float, places: int) -> RunningTasks:
         """What runs now; `now` is of `time.monotonic`."""
         begun = [each for each in self._lives.values() if each is not None and each.began_at is not None]
         oldest = max((now - each.began_at for each in begun if each.began_at is not None), default=0.0)
-        return Running(Counter(each.context.task_type for each in begun), oldest, places)
+        return RunningTasks(Counter(each.context.task_type for each in begun), oldest, places)
 
     def cancel(self, cancel: Cancel) -> None:
-        """Stop what a cancel covers."""
-        for execution in self._stoppable():
-            if cancel.covers(execution.context.task_id, execution.context.attempt):
-                execution.context.log.info("the caller waits no more (%s)", cancel.reason)
-                execution.stop(Stop.CANCELLED)
+        """StopReason what a cancel covers."""
+        for call in self._stoppable():
+            if cancel.covers(call.context.task_id, call.context.attempt):
+                call.context.log.info("the caller waits no more (%s)", cancel.reason)
+                call.stop(StopReason.CANCELLED)
 
     def expire(self, before: float) -> None:
-        """Stop what has a deadline before this time (epoch seconds)."""
-        for execution in self._stoppable():
-            deadline = execution.context.deadline
+        """StopReason what has a deadline before this time (epoch seconds)."""
+        for call in self._stoppable():
+            deadline = call.context.deadline
             if deadline is not None and deadline.timestamp() < before:
-                execution.context.log.info("stopped: its deadline is past")
-                execution.stop(Stop.EXPIRED)
+                call.context.log.info("stopped: its deadline is past")
+                call.stop(StopReason.EXPIRED)
 
-    def _stoppable(self) -> list[Execution]:
+    def _stoppable(self) -> list[FunctionCall]:
         """Those that run, or are about to; one whose result waits for Kafka has nothing to stop any more."""
         return [
             each
@@ -94,15 +94,15 @@ class InFlight:
         lives = dict(self._lives)
         for life in lives:
             life.cancel()
-        for execution in lives.values():
-            if execution is not None:
-                execution.context.log.warning("unfinished at the end of the drain: left for another worker")
-                execution.stop(Stop.ABANDONED)
+        for call in lives.values():
+            if call is not None:
+                call.context.log.warning("unfinished at the end of the drain: left for another worker")
+                call.stop(StopReason.ABANDONED)
         if lives:
             await asyncio.wait(lives)
-        calls = [call for each in lives.values() if each is not None and (call := each.begun) is not None]
-        if calls:
-            _, stubborn = await asyncio.wait(calls, timeout=_GRACE)
+        ends = [end for each in lives.values() if each is not None and (end := each.begun) is not None]
+        if ends:
+            _, stubborn = await asyncio.wait(ends, timeout=_GRACE)
             if stubborn:
                 logger.warning("%d task functions ignore their cancellation and are left alone", len(stubborn))
 

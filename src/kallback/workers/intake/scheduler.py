@@ -35,7 +35,7 @@ class _Entry(NamedTuple, Generic[Work]):
     work: Work
 
 
-class Admitted(NamedTuple, Generic[Work]):
+class Scheduled(NamedTuple, Generic[Work]):
     """Held work that may begin now; its place is taken."""
 
     place: Place
@@ -43,7 +43,7 @@ class Admitted(NamedTuple, Generic[Work]):
 
 
 @dataclass(slots=True)
-class Admission(Generic[Work]):
+class Scheduler(Generic[Work]):
     """The books of what runs and what is held.
 
     Attributes:
@@ -70,7 +70,7 @@ class Admission(Generic[Work]):
         """How much waits."""
         return self._held
 
-    def let_in(self, place: Place) -> None:
+    def acquire(self, place: Place) -> None:
         """Take a place whatever the limits say: for work that must not wait."""
         self._running += 1
         self._by_type[place.task_type] = self._by_type.get(place.task_type, 0) + 1
@@ -86,7 +86,7 @@ class Admission(Generic[Work]):
                 return False
             self._lanes[place.lane] = deque()
         if self._has_room(place.task_type):
-            self.let_in(place)
+            self.acquire(place)
             return True
         self._ready.setdefault(place.task_type, deque()).append(entry)
         self._held += 1
@@ -104,7 +104,7 @@ class Admission(Generic[Work]):
         else:
             del self._lanes[place.lane]
 
-    def next(self) -> Admitted[Work] | None:
+    def next(self) -> Scheduled[Work] | None:
         """The oldest held work that may begin, with its place taken; None when there is none."""
         heads = [queue[0] for name, queue in self._ready.items() if queue and self._has_room(name)]
         if not heads:
@@ -112,8 +112,8 @@ class Admission(Generic[Work]):
         _, place, work = min(heads, key=lambda head: head.arrival)
         self._ready[place.task_type].popleft()
         self._held -= 1
-        self.let_in(place)
-        return Admitted(place, work)
+        self.acquire(place)
+        return Scheduled(place, work)
 
     def give_up(self) -> list[Work]:
         """Forget and return all that is held."""

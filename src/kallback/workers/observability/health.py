@@ -1,6 +1,6 @@
 """`/metrics`, `/livez` and `/readyz` of one worker.
 
-async with HealthServer(worker, port=9464):
+async with WorkerHealthServer(worker, port=9464):
 await worker.run()
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from kallback import health
 from kallback.health.exposition import exposition
 from kallback.workers.observability.metrics import WorkerCollector
-from kallback.workers.observability.probes import Pulse, Watched
+from kallback.workers.observability.probes import WatchedWorker, WorkerProbes
 
 
-class HealthServer(health.HealthServer):
+class WorkerHealthServer(health.HealthServer):
     """Serves the health of a worker.
 
     Args:
@@ -27,10 +27,10 @@ class HealthServer(health.HealthServer):
 
     def __init__(
         self,
-        worker: Watched,
+        worker: WatchedWorker,
         port: int,
         host: str = health.LOOPBACK,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(Pulse(worker, monotonic), exposition(WorkerCollector(worker)), port, host)
+        super().__init__(WorkerProbes(worker, monotonic), exposition(WorkerCollector(worker)), port, host)

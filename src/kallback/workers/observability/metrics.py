@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from kallback.health.exposition import build_of, family_of
 from kallback.kafka import PartitionStatus, TopicPartition
-from kallback.workers.observability.probes import Watched, readiness
+from kallback.workers.observability.probes import WatchedWorker, readiness
 
 PREFIX: Final = "kallback_worker_"
 
@@ -19,7 +19,7 @@ PREFIX: Final = "kallback_worker_"
 class WorkerCollector(Collector):
     """Reads one worker."""
 
-    def __init__(self, worker: Watched) -> None:
+    def __init__(self, worker: WatchedWorker) -> None:
         self._worker = worker
 
     def describe(self) -> Iterable[Metric]:
@@ -43,7 +43,7 @@ class WorkerCollector(Collector):
         for task_type, count in running.by_type.items():
             now.add_metric((task_type,), count)
         yield now
-        yield _gauge("places", "Tasks that may run at once.", running.places)
+        yield _gauge("slots", "Tasks that may run at once.", running.slots)
         yield _gauge("oldest_running_seconds", "Since the oldest running task began.", running.oldest)
         text = "From the begin of a function to its end."
         yield family_of(f"{PREFIX}task_duration_seconds", text, "task_type", worker.durations)

@@ -1,7 +1,7 @@
 """What `/livez` and `/readyz` of a worker say, and why. Pure, but for remembering nothing.
 
 *Live* means that a restart would not help: the loop turns (or nothing would be answered), and the Kafka client polls.
-How long a task takes is its own business: a worker whose places are all taken by long tasks is healthy. An outage of
+How long a task takes is its own business: a worker whose slots are all taken by long tasks is healthy. An outage of
 Kafka is no reason to restart. A consumer that is stuck is replaced by the worker itself.
 
 *Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one.
@@ -22,21 +22,21 @@ STUCK_AFTER: Final = 120.0
 """Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""
 
 
-class Running(msgspec.Struct, frozen=True):
+class RunningTasks(msgspec.Struct, frozen=True):
     """What runs now.
 
     Attributes:
         by_type: running tasks by task type.
         oldest: seconds since the oldest of them began; 0 if none runs.
-        places: how many may run.
+        slots: how many may run.
     """
 
     by_type: Mapping[str, int]
     oldest: float
-    places: int
+    slots: int
 
 
-class Watched(Protocol):
+class WatchedWorker(Protocol):
     """What is looked at: a worker."""
 
     @property
@@ -58,12 +58,12 @@ class Watched(Protocol):
         """How it stands in its group; None while it has no consumer."""
         ...
 
-    def running(self) -> Running:
+    def running(self) -> RunningTasks:
         """What runs now."""
         ...
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ProbeResult(msgspec.Struct, frozen=True):
     """What a probe says.
 
     Attributes:
@@ -81,26 +81,26 @@ class Verdict(msgspec.Struct, frozen=True):
     lag: int | None
 
 
-def readiness(worker: Watched) -> Verdict:
+def readiness(worker: WatchedWorker) -> ProbeResult:
     """Whether tasks are taken now."""
     status, reasons = worker.group_status(), list[str]()
     if worker.phase is not Phase.RUNNING:
         reasons.append(f"the worker is {worker.phase}")
     elif status is None or not status.joined:
         reasons.append("the consumer group has not given this worker its share yet")
-    return _verdict(worker, status, reasons)
+    return _probe_result(worker, status, reasons)
 
 
-def liveness(worker: Watched, now: float, stuck_after: float = STUCK_AFTER) -> Verdict:
+def liveness(worker: WatchedWorker, now: float, stuck_after: float = STUCK_AFTER) -> ProbeResult:
     """Whether a restart would not help; `now` is of the clock of `GroupStatus.last_poll`."""
     status, reasons = worker.group_status(), list[str]()
     if worker.phase is Phase.RUNNING and status is not None and now - status.last_poll > stuck_after:
         reasons.append(f"the Kafka client has not polled for {now - status.last_poll:.0f} s")
-    return _verdict(worker, status, reasons)
+    return _probe_result(worker, status, reasons)
 
 
-def _verdict(worker: Watched, status: GroupStatus | None, reasons: list[str]) -> Verdict:
-    return Verdict(
+def _probe_result(worker: WatchedWorker, status: GroupStatus | None, reasons: list[str]) -> ProbeResult:
+    return ProbeResult(
         ok=not reasons,
         reasons=reasons,
         phase=worker.phase,
@@ -110,20 +110,20 @@ def _verdict(worker: Watched, status: GroupStatus | None, reasons: list[str]) ->
     )
 
 
-class Pulse:
+class WorkerProbes:
     """A worker's, for the health port."""
 
-    def __init__(self, worker: Watched, monotonic: Callable[[], float]) -> None:
+    def __init__(self, worker: WatchedWorker, monotonic: Callable[[], float]) -> None:
         self._worker = worker
         self._monotonic = monotonic
 
     def look(self) -> None:
         """Nothing to remember: the client itself says when it polled."""
 
-    def live(self) -> Verdict:
+    def live(self) -> ProbeResult:
         """Whether a restart would not help."""
         return liveness(self._worker, self._monotonic())
 
-    def ready(self) -> Verdict:
+    def ready(self) -> ProbeResult:
         """Whether tasks are taken now."""
         return readiness(self._worker)

@@ -18,7 +18,7 @@ class WorkerCounts:
         skipped_expired: past their deadline, or past the time to start by, before they ran; no result.
         attached: copies of running attempts, settled with them.
         dropped: copies of finished attempts.
-        dead: dead-lettered, undecodable tasks (which also get a failed result) included.
+        dead_lettered: dead-lettered, undecodable tasks (which also get a failed result) included.
         abandoned: unfinished at the end of a drain, or held back when their partition went: left for another worker.
     """
 
@@ -30,5 +30,5 @@ class WorkerCounts:
     skipped_expired: int = 0
     attached: int = 0
     dropped: int = 0
-    dead: int = 0
+    dead_lettered: int = 0
     abandoned: int = 0

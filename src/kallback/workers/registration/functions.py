@@ -11,7 +11,7 @@ from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.workers.context import TaskContext
 from kallback.workers.pickling import pickled
-from kallback.workers.registration.options import Acknowledge, Kind, Registration
+from kallback.workers.registration.options import Acknowledge, Executor, Registration
 from kallback.workers.registration.signatures import check_annotations, name_of, takes_context
 
 Request = TypeVar("Request")
@@ -23,7 +23,7 @@ class TaskFunction:
     """A registered function.
 
     Attributes:
-        kind: where it runs.
+        executor: where it runs.
         takes_context: whether it has the second parameter.
         limit: so many at a time; None for no limit but the worker's.
         ordered: whether tasks of one record key run one after another.
@@ -32,7 +32,7 @@ class TaskFunction:
 
     task_type: TaskType[Any, Any]
     function: Callable[..., Any]
-    kind: Kind
+    executor: Executor
     takes_context: bool
     limit: int | None = None
     ordered: bool = False
@@ -103,21 +103,29 @@ def inspect_function(
         raise ConfigurationError(f"{name_of(function)} is a generator: a task function returns its one result")
     with_context = takes_context(task_type, function)
     check_annotations(task_type, function)
-    kind = _kind_of(function, call, wanted.kind)
-    return TaskFunction(task_type, function, kind, with_context, wanted.limit(kind), wanted.ordered, wanted.acknowledge)
+    executor = _executor_of(function, call, wanted.executor)
+    return TaskFunction(
+        task_type,
+        function,
+        executor,
+        with_context,
+        wanted.limit(executor),
+        wanted.ordered,
+        wanted.acknowledge,
+    )
 
 
-def _kind_of(function: Callable[..., Any], call: Callable[..., Any], wanted: Kind | None) -> Kind:
+def _executor_of(function: Callable[..., Any], call: Callable[..., Any], wanted: Executor | None) -> Executor:
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
     if wanted is None:
-        return Kind.LOOP if is_async else Kind.THREAD
-    if is_async is not (wanted is Kind.LOOP):
+        return Executor.LOOP if is_async else Executor.THREAD
+    if is_async is not (wanted is Executor.LOOP):
         shape = "an async def" if is_async else "a plain def"
         raise ConfigurationError(
-            f"{name_of(function)} is {shape} and cannot be of kind {wanted.value!r}: coroutines run on the loop, "
+            f"{name_of(function)} is {shape} and cannot have executor={wanted.value!r}: coroutines run on the loop, "
             "plain functions in a thread or in a process"
         )
-    if wanted is Kind.PROCESS:
+    if wanted is Executor.PROCESS:
         _check_top_level(function)
     return wanted
 
@@ -136,6 +144,6 @@ def _check_top_level(function: Callable[..., Any]) -> None:
         else:
             return
     raise ConfigurationError(
-        f"{name_of(function)} cannot be of kind 'process', for a child process imports it by its name: {reason}. "
+        f"{name_of(function)} cannot have executor='process': a child process imports it by its name, and {reason}. "
         "Move it to the top level of a module"
     )

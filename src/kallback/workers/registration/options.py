@@ -11,7 +11,7 @@ from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 
 
-class Kind(StrEnum):
+class Executor(StrEnum):
     """Where a task function runs."""
 
     LOOP = "loop"
@@ -33,7 +33,7 @@ class Acknowledge(StrEnum):
 
 
 Word = TypeVar("Word", bound=StrEnum)
-KindName = Literal["loop", "thread", "process"]
+ExecutorName = Literal["loop", "thread", "process"]
 AcknowledgeName = Literal["result", "start"]
 
 
@@ -42,19 +42,19 @@ class Registration:
     """How a function is to be run.
 
     Attributes:
-        kind: None means: as the function is written, `async def` on the loop, `def` in a thread.
+        executor: None means as the function is written: `async def` on the loop, `def` in a thread.
         concurrency: tasks of this type at a time; None means the worker's, for processes one per CPU.
         ordered: tasks of one record key run one after another.
         acknowledge: when the record is settled.
     """
 
-    kind: Kind | None = None
+    executor: Executor | None = None
     concurrency: int | None = None
     ordered: bool = False
     acknowledge: Acknowledge = Acknowledge.RESULT
 
     def check(self, task_type: TaskType[Any, Any]) -> None:
-        """Refuse what cannot work.
+        """Reject what cannot work.
 
         Raises:
             ConfigurationError: with the remedy.
@@ -67,21 +67,21 @@ class Registration:
                 "its worker is lost: give the task type a heartbeat_every"
             )
 
-    def limit(self, kind: Kind) -> int | None:
+    def limit(self, executor: Executor) -> int | None:
         """Tasks of this type at a time; None for no limit but the worker's."""
-        if self.concurrency is not None or kind is not Kind.PROCESS:
+        if self.concurrency is not None or executor is not Executor.PROCESS:
             return self.concurrency
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def registration_of(kind: str | None, concurrency: int | None, acknowledge: str, *, ordered: bool) -> Registration:
+def registration_of(executor: str | None, concurrency: int | None, acknowledge: str, *, ordered: bool) -> Registration:
     """Read what a decorator was given.
 
     Raises:
         ConfigurationError: a word that is none.
     """
     return Registration(
-        kind=None if kind is None else _word(Kind, kind),
+        executor=None if executor is None else _word(Executor, executor),
         concurrency=concurrency,
         ordered=ordered,
         acknowledge=_word(Acknowledge, acknowledge),

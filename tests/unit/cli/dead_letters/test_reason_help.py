@@ -11,14 +11,14 @@ from kallback.bridge.pipeline.router import REJECTED
 from kallback.bridge.results.late_policy import LATE
 from kallback.cli.dead_letters.reason_help import REASON_HELP
 from kallback.protocol import Unusable, Unverified
-from kallback.workers.attempts.decide import DeadReason
+from kallback.workers.attempts.decide import DeadLetterReason
 
 PAGE = Path(__file__).parents[4] / "docs" / "dead-letters.md"
 
 
 def test_every_reason_has_help() -> None:
     """Those of the bridge and those of workers."""
-    written = {LATE, PARKED, REJECTED, *Unverified, *Unusable, *DeadReason}
+    written = {LATE, PARKED, REJECTED, *Unverified, *Unusable, *DeadLetterReason}
     assert written == set(REASON_HELP)
 
 
