@@ -89,9 +89,9 @@ class RuntimeConfig:
 class WorkerRuntime:
     """Everything that runs while a worker runs."""
 
-    def __init__(self, plan: RuntimeConfig, counts: WorkerCounts) -> None:
-        options, clients = plan.options, plan.clients
-        self._plan: Final = plan
+    def __init__(self, config: RuntimeConfig, counts: WorkerCounts) -> None:
+        options, clients = config.options, config.clients
+        self._config: Final = config
         self._counts: Final = counts
         self._closing = contextlib.AsyncExitStack()
         self._fetching: asyncio.Task[None] | None = None
@@ -99,47 +99,49 @@ class WorkerRuntime:
         self._asked_to_close = asyncio.Event()
         self._turn = asyncio.Lock()  # one opening or closing at a time
         backoff = Backoff(options.retry_delay, options.retry_delay_limit)
-        memory = CancelMemory(options.cancels_kept, options.cancels_age, plan.clock)
+        memory = CancelMemory(options.cancels_kept, options.cancels_age, config.clock)
         self._in_flight = InFlight()
         self.durations: Final = dict[str, Histogram]()
         self._stalls = BlockedLoopDetector(options.loop_stall)
         self._process_pool = ProcessPool(options.cancel_grace)
         self._producer = clients.producer()
-        self._seat = ConsumerSupervisor(lambda: clients.consumer(plan.task_topics, plan.group, plan.consumer), backoff)
+        self._consumer = ConsumerSupervisor(
+            lambda: clients.consumer(config.task_topics, config.group, config.consumer), backoff
+        )
         self._follower = CancelFollower(self._open_reader, memory, self._in_flight.cancel, backoff)
         self._fetch_loop = self._make_intake(memory, backoff)
 
     def _make_intake(self, memory: CancelMemory, backoff: Backoff) -> FetchLoop:
-        plan, options, topics = self._plan, self._plan.options, self._plan.settings.topics
+        config, options, topics = self._config, self._config.options, self._config.settings.topics
         attempts = AttemptTable(
-            plan.functions,
+            config.functions,
             memory.find,
             options.reply_topics,
             options.finished_kept,
             options.clock_skew,
             options.deliveries,
         )
-        dead_letters = DeadLetters(self._producer, topics.dead_letters, group=plan.group, clock=plan.clock)
+        dead_letters = DeadLetters(self._producer, topics.dead_letters, group=config.group, clock=config.clock)
         publisher = ResultPublisher(
             self._producer, dead_letters, frozenset({topics.results, topics.dead_letters}), backoff
         )
         return FetchLoop(
-            self._seat,
+            self._consumer,
             attempts,
             AttemptRunner(
                 attempts,
                 publisher,
                 self._counts,
                 self.durations,
-                self._seat.settle,
+                self._consumer.settle,
                 expose_tracebacks=options.expose_tracebacks,
             ),
             self._in_flight,
-            Scheduler(options.concurrency, plan.limits),
-            HeartbeatSenders(self._producer, plan.clock, backoff),
+            Scheduler(options.concurrency, config.limits),
+            HeartbeatSenders(self._producer, config.clock, backoff),
             self._process_pool,
             self._counts,
-            plan.clock,
+            config.clock,
         )
 
     @property
@@ -151,11 +153,11 @@ class WorkerRuntime:
 
     def group_status(self) -> GroupStatus | None:
         """How it stands in its group; None before it has joined."""
-        return self._seat.group_status() if self.is_open else None
+        return self._consumer.group_status() if self.is_open else None
 
     def running(self) -> RunningTasks:
         """What runs now."""
-        return self._in_flight.running(time.monotonic(), self._plan.options.concurrency)
+        return self._in_flight.running(time.monotonic(), self._config.options.concurrency)
 
     @property
     def is_open(self) -> bool:
@@ -204,20 +206,20 @@ class WorkerRuntime:
             await self._closing.aclose()
 
     async def _open(self) -> None:
-        plan = self._plan
+        config = self._config
         async with contextlib.AsyncExitStack() as stack:
-            for function in plan.functions.values():
+            for function in config.functions.values():
                 if function.executor is Executor.PROCESS:
                     check_importable(function)
-            await plan.clients.check_topics(plan.needed_topics)
+            await config.clients.check_topics(config.needed_topics)
             stack.push_async_callback(self._stalls.stop)
             await self._stalls.start()
             stack.push_async_callback(self._producer.stop)
             await self._producer.start()
             stack.push_async_callback(self._follower.stop)
             await self._follower.start()
-            stack.push_async_callback(self._seat.stop)
-            await self._seat.start()
+            stack.push_async_callback(self._consumer.stop)
+            await self._consumer.start()
             stack.push_async_callback(self._process_pool.stop)
             watching = asyncio.create_task(self._watch_deadlines(), name="kallback-deadlines")
             stack.push_async_callback(_end, watching)
@@ -225,31 +227,31 @@ class WorkerRuntime:
             self._fetching = asyncio.create_task(self._fetch_loop.run(), name="kallback-intake")
             self._fetching.add_done_callback(self._fetching_ended)
             self._closing = stack.pop_all()
-        logger.info("worker %s takes tasks of: %s", plan.group, ", ".join(plan.functions))
+        logger.info("worker %s takes tasks of: %s", config.group, ", ".join(config.functions))
 
     async def _drain(self) -> None:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait({self._fetching})
-        self._fetch_loop.give_back()
+        self._fetch_loop.release_held()
         if self._in_flight:
-            logger.info("worker %s waits for %d tasks in flight", self._plan.group, len(self._in_flight))
-        self._counts.abandoned += await self._in_flight.drain(self._plan.options.drain_timeout)
+            logger.info("worker %s waits for %d tasks in flight", self._config.group, len(self._in_flight))
+        self._counts.abandoned += await self._in_flight.drain(self._config.options.drain_timeout)
 
     async def _watch_deadlines(self) -> None:
         """Look again and again instead of waiting until then: the clock may be set, and a laptop may sleep."""
         while True:
             await asyncio.sleep(_DEADLINES_EVERY)
-            self._in_flight.expire(self._plan.clock() - self._plan.options.clock_skew)
+            self._in_flight.expire(self._config.clock() - self._config.options.clock_skew)
 
     def _open_reader(self) -> TopicReader:
-        since = self._plan.clock() - self._plan.options.cancels_age
-        return self._plan.clients.reader(self._plan.settings.topics.control, max(0, int(since * 1000)))
+        since = self._config.clock() - self._config.options.cancels_age
+        return self._config.clients.reader(self._config.settings.topics.control, max(0, int(since * 1000)))
 
     def _fetching_ended(self, fetching: asyncio.Task[None]) -> None:
         self._ended.set()
         if not fetching.cancelled() and (error := fetching.exception()) is not None:
-            logger.error("worker %s fetches no more: %s", self._plan.group, error)
+            logger.error("worker %s fetches no more: %s", self._config.group, error)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""Which work may begin: total, limits, lanes."""
+"""Which work may begin: total, limits, key_queues."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.workers.intake.scheduler import Place, Scheduler
+from kallback.workers.intake.scheduler import Scheduler, Slot
 
-A, B = Place("a"), Place("b")
+A, B = Slot("a"), Slot("b")
 
 
 def everything(scheduler: Scheduler[str]) -> list[str]:
@@ -24,8 +24,8 @@ def test_work_beyond_the_total_is_held_until_something_leaves() -> None:
     """The oldest held work begins first."""
     scheduler = Scheduler[str](1, {})
 
-    assert [scheduler.ask(A, name) for name in "xyz"] == [True, False, False]
-    scheduler.leave(A)
+    assert [scheduler.try_acquire(A, name) for name in "xyz"] == [True, False, False]
+    scheduler.release(A)
     assert everything(scheduler) == ["y"]
 
 
@@ -33,101 +33,105 @@ def test_a_full_type_holds_back_its_own_work_only() -> None:
     """Another type begins although older work is held."""
     scheduler = Scheduler[str](9, {"a": 1})
 
-    assert [scheduler.ask(A, "a1"), scheduler.ask(A, "a2"), scheduler.ask(B, "b1")] == [True, False, True]
+    assert [scheduler.try_acquire(A, "a1"), scheduler.try_acquire(A, "a2"), scheduler.try_acquire(B, "b1")] == [
+        True,
+        False,
+        True,
+    ]
     assert everything(scheduler) == []
-    scheduler.leave(A)
+    scheduler.release(A)
     assert everything(scheduler) == ["a2"]
 
 
 def test_a_lane_takes_one_after_another() -> None:
     """Work of a busy key waits, in order; another key and work without one do not."""
     scheduler = Scheduler[str](9, {})
-    hot, cold = Place("a", "hot"), Place("a", "cold")
+    hot, cold = Slot("a", "hot"), Slot("a", "cold")
 
-    assert [scheduler.ask(hot, "h1"), scheduler.ask(hot, "h2"), scheduler.ask(hot, "h3")] == [True, False, False]
-    assert [scheduler.ask(cold, "c1"), scheduler.ask(A, "bare")] == [True, True]
-    scheduler.leave(hot)
+    assert [scheduler.try_acquire(hot, name) for name in ("h1", "h2", "h3")] == [True, False, False]
+    assert [scheduler.try_acquire(cold, "c1"), scheduler.try_acquire(A, "bare")] == [True, True]
+    scheduler.release(hot)
     assert everything(scheduler) == ["h2"]
-    scheduler.leave(hot)
+    scheduler.release(hot)
     assert everything(scheduler) == ["h3"]
 
 
 def test_a_lane_that_waits_for_its_type_keeps_its_order() -> None:
     """Work whose key is free but whose type is full is not overtaken by the same key."""
     scheduler = Scheduler[str](9, {"a": 1})
-    lane = Place("a", "key")
+    key_queue = Slot("a", "key")
 
-    assert scheduler.ask(A, "other")
-    assert [scheduler.ask(lane, "k1"), scheduler.ask(lane, "k2")] == [False, False]
-    scheduler.leave(A)
+    assert scheduler.try_acquire(A, "other")
+    assert [scheduler.try_acquire(key_queue, "k1"), scheduler.try_acquire(key_queue, "k2")] == [False, False]
+    scheduler.release(A)
     assert everything(scheduler) == ["k1"]
-    scheduler.leave(lane)
+    scheduler.release(key_queue)
     assert everything(scheduler) == ["k2"]
 
 
 def test_what_is_let_in_counts() -> None:
     """Work that must not wait uses up room all the same."""
     scheduler = Scheduler[str](1, {})
-    scheduler.acquire(Place())
+    scheduler.acquire(Slot())
 
-    assert (scheduler.free, scheduler.ask(A, "later")) == (0, False)
+    assert (scheduler.free, scheduler.try_acquire(A, "later")) == (0, False)
 
 
 def test_giving_up_returns_all_that_is_held_in_order() -> None:
     """Nothing of it begins afterwards."""
     scheduler = Scheduler[str](1, {})
-    lane = Place("a", "key")
-    for place, name in ((A, "runs"), (lane, "k1"), (B, "b1"), (lane, "k2")):
-        scheduler.ask(place, name)
+    key_queue = Slot("a", "key")
+    for slot, name in ((A, "runs"), (key_queue, "k1"), (B, "b1"), (key_queue, "k2")):
+        scheduler.try_acquire(slot, name)
 
-    assert scheduler.give_up() == ["k1", "b1", "k2"]
-    scheduler.leave(A)
+    assert scheduler.clear_held() == ["k1", "b1", "k2"]
+    scheduler.release(A)
     assert (everything(scheduler), scheduler.held) == ([], 0)
 
 
-_places = st.builds(Place, st.sampled_from("ab"), st.none() | st.sampled_from("xyz"))
+_slots = st.builds(Slot, st.sampled_from("ab"), st.none() | st.sampled_from("xyz"))
 
 
-@given(st.lists(_places | st.integers(0, 9)), st.integers(1, 4), st.integers(1, 3))
-def test_limits_hold_and_all_work_begins(steps: list[Place | int], total: int, limit: int) -> None:
-    """Whatever comes and goes: no limit is passed, no lane runs twice, order is kept in lanes, nothing is forgotten."""
+@given(st.lists(_slots | st.integers(0, 9)), st.integers(1, 4), st.integers(1, 3))
+def test_limits_hold_and_all_work_begins(steps: list[Slot | int], total: int, limit: int) -> None:
+    """Whatever comes and goes: limits hold, each key runs in order and one by one, and all work begins."""
     scheduler = Scheduler[int](total, {"a": limit})
-    running: list[tuple[Place, int]] = []
-    begun: list[tuple[Place, int]] = []
+    running: list[tuple[Slot, int]] = []
+    begun: list[tuple[Slot, int]] = []
 
-    def begin(place: Place, work: int) -> None:
-        running.append((place, work))
-        begun.append((place, work))
+    def begin(slot: Slot, work: int) -> None:
+        running.append((slot, work))
+        begun.append((slot, work))
         types = Counter(each.task_type for each, _ in running)
-        lanes = Counter(each for each, _ in running if each.lane is not None)
+        key_queues = Counter(each for each, _ in running if each.key_queue is not None)
         assert len(running) <= total
         assert types["a"] <= limit
-        assert not lanes or max(lanes.values()) == 1
+        assert not key_queues or max(key_queues.values()) == 1
 
-    def leave(number: int) -> None:
-        scheduler.leave(running.pop(number % len(running))[0])
+    def finish(number: int) -> None:
+        scheduler.release(running.pop(number % len(running))[0])
         while (scheduled := scheduler.next()) is not None:
             begin(*scheduled)
 
-    # One lane belongs to one type: `_place_of` puts the type's name into it.
+    # One key_queue belongs to one type: `_slot_of` puts the type's name into it.
     arrived = [
-        each._replace(lane=None if each.lane is None else (each.task_type, each.lane))
+        each._replace(key_queue=None if each.key_queue is None else (each.task_type, each.key_queue))
         for each in steps
-        if isinstance(each, Place)
+        if isinstance(each, Slot)
     ]
     coming = iter(enumerate(arrived))
     for step in steps:
         if isinstance(step, int):
             if running:
-                leave(step)
+                finish(step)
         else:
-            number, place = next(coming)
-            if scheduler.ask(place, number):
-                begin(place, number)
+            number, slot = next(coming)
+            if scheduler.try_acquire(slot, number):
+                begin(slot, number)
     while running:
-        leave(0)
+        finish(0)
 
     assert sorted(work for _, work in begun) == list(range(len(arrived)))
-    for lane in {place for place, _ in begun if place.lane is not None}:
-        in_lane = [work for place, work in begun if place == lane]
+    for key_queue in {slot for slot, _ in begun if slot.key_queue is not None}:
+        in_lane = [work for slot, work in begun if slot == key_queue]
         assert in_lane == sorted(in_lane)

@@ -27,7 +27,7 @@ from kallback.workers.backoff import Backoff
 logger = logging.getLogger(__name__)
 
 _UNASKED_EVERY: Final = 2.0  # seconds; twice the pause between details where the task asks for no heartbeats
-_LAST_WORD: Final = 1.0  # seconds for the last details before a failed result
+_FLUSH_TIMEOUT_S: Final = 1.0  # seconds for the last details before a failed result
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class HeartbeatSender:
         if not self._details:
             return
         with contextlib.suppress(TimeoutError, KallbackError):
-            async with asyncio.timeout(_LAST_WORD):
+            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 await self._send(Signal.HEARTBEAT, self._now_ms())
 
     async def _run(self, on_started: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
 """What a worker and its child processes say to each other, through pipes, pickled.
 
-    worker ──Job──► child ──LogLine*, HeartbeatDetails*, JobEnd──► worker        one pipe, one job at a time
+    worker ──Job──► child ──ChildLogRecord*, HeartbeatDetails*, JobEnd──► worker        one pipe, one job at a time
     worker ──number of a job──► child                               another pipe: that job is cancelled
 
 Users' objects travel as bytes inside a message: one that cannot be unpickled spoils its job, not the conversation.
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
+class ChildLogRecord:
     """A log record, pickled."""
 
     record: bytes
@@ -82,20 +82,20 @@ class RaisedError:
 
 
 JobEnd = ReturnedValue | RaisedFailure | RaisedError
-ChildMessage = LogLine | HeartbeatDetails | JobEnd
+ChildMessage = ChildLogRecord | HeartbeatDetails | JobEnd
 
 
 class LineSender(logging.Handler):
     """Hands log records to the worker, which has the user's log configuration; a child has none."""
 
-    def __init__(self, say: Callable[[LogLine], None]) -> None:
+    def __init__(self, say: Callable[[ChildLogRecord], None]) -> None:
         super().__init__()
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record, with its message and traceback made into text."""
         try:
-            self._say(LogLine(_frozen(record)))
+            self._say(ChildLogRecord(_frozen(record)))
         except OSError:
             self.handleError(record)
 

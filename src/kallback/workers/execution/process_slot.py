@@ -26,11 +26,11 @@ from kallback.protocol.retries import EXCEPTION
 from kallback.workers.errors import ChildError, failure_of
 from kallback.workers.execution.child import child_main
 from kallback.workers.execution.messages import (
+    ChildLogRecord,
     ChildMessage,
     HeartbeatDetails,
     Job,
     JobEnd,
-    LogLine,
     RaisedError,
     RaisedFailure,
     ReturnedValue,
@@ -167,7 +167,7 @@ class ProcessSlot:
             child.jobs.send(call.job)
             while True:
                 said = child.receive()
-                if not isinstance(said, (LogLine, HeartbeatDetails)):
+                if not isinstance(said, (ChildLogRecord, HeartbeatDetails)):
                     return _ended(said)
                 _hear(said, call)
         except (EOFError, OSError):
@@ -193,7 +193,7 @@ class ProcessSlot:
         self._freed(self)
 
 
-def _hear(said: LogLine | HeartbeatDetails, call: Call) -> None:
+def _hear(said: ChildLogRecord | HeartbeatDetails, call: Call) -> None:
     if isinstance(said, HeartbeatDetails):
         call.beat(said.details)
         return

@@ -43,16 +43,16 @@ from kallback.workers.execution.function_call import FunctionCall
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
 from kallback.workers.intake.in_flight import InFlight
-from kallback.workers.intake.scheduler import Place, Scheduler
+from kallback.workers.intake.scheduler import Scheduler, Slot
 from kallback.workers.observability.stats import WorkerCounts
 
 logger = logging.getLogger(__name__)
 
-_ANY: Final = Place()
+_ANY: Final = Slot()
 
 
 @dataclass(frozen=True, slots=True)
-class PendingAttempt:
+class QueuedAttempt:
     """A task that is to be done."""
 
     record: Record
@@ -61,18 +61,18 @@ class PendingAttempt:
 
 @dataclass(frozen=True, slots=True)
 class FetchLoop:
-    """Turns records into lives."""
+    """Turns records into runner."""
 
-    seat: ConsumerSupervisor
+    consumer: ConsumerSupervisor
     attempts: AttemptTable
-    lives: AttemptRunner
+    runner: AttemptRunner
     in_flight: InFlight
-    scheduler: Scheduler[PendingAttempt]
+    scheduler: Scheduler[QueuedAttempt]
     heartbeat_senders: HeartbeatSenders
     processes: ProcessPool
     counts: WorkerCounts
     clock: Callable[[], float] = field(repr=False)
-    _last_chances: deque[PendingAttempt] = field(init=False, repr=False, default_factory=deque[PendingAttempt])
+    _last_chances: deque[QueuedAttempt] = field(init=False, repr=False, default_factory=deque[QueuedAttempt])
     _epochs: dict[tuple[str, int], int] = field(init=False, repr=False, default_factory=dict[tuple[str, int], int])
     _room: asyncio.Event = field(init=False, repr=False, default_factory=asyncio.Event)
 
@@ -87,7 +87,7 @@ class FetchLoop:
             while self.scheduler.free < 1:
                 self._room.clear()
                 await self._room.wait()
-            await self._apply_all(await self.seat.fetch(self.scheduler.free))
+            await self._apply_all(await self.consumer.fetch(self.scheduler.free))
             await self._run_alone()
 
     async def _apply_all(self, records: Sequence[Record]) -> None:
@@ -104,7 +104,7 @@ class FetchLoop:
 
     async def _note(self, noted: asyncio.Future[None]) -> None:
         try:
-            await self.seat.commit()
+            await self.consumer.commit()
         finally:
             noted.set_result(None)  # also at the end of fetching: what waits for it is to be drained
 
@@ -136,22 +136,22 @@ class FetchLoop:
             self._room.clear()
             await self._room.wait()
 
-    def give_back(self) -> None:
+    def release_held(self) -> None:
         """Leave what is held to another worker."""
-        for pending in (*self.scheduler.give_up(), *self._last_chances):
-            self._give_back(pending)
+        for pending in (*self.scheduler.clear_held(), *self._last_chances):
+            self._release_held(pending)
         self._last_chances.clear()
 
     def apply(self, record: Record, verdict: Verdict, noted: asyncio.Future[None] | None = None) -> None:
         """Do what the verdict says; what runs waits for `noted`."""
         match verdict:
             case Run():
-                self._take(PendingAttempt(record, verdict), noted)
+                self._take(QueuedAttempt(record, verdict), noted)
             case Reject(key):
                 self.attempts.begin(key, record)
-                self._begin_bare(self.lives.reject(record, verdict))
+                self._begin_bare(self.runner.reject(record, verdict))
             case DeadLetterTask():
-                self._begin_bare(self.lives.dead_letter(record, verdict))
+                self._begin_bare(self.runner.dead_letter(record, verdict))
             case AttachDuplicate(key):
                 logger.info("%r is a copy of running task %r attempt %d, settled with it", record, *key)
                 self.counts.attached += 1
@@ -159,10 +159,10 @@ class FetchLoop:
             case DropDuplicate(key):
                 logger.info("%r is a copy of finished task %r attempt %d, dropped", record, *key)
                 self.counts.dropped += 1
-                self.seat.settle(record)
+                self.consumer.settle(record)
             case SkipCancelled() | SkipExpired():
                 self._skip(verdict)
-                self.seat.settle(record)
+                self.consumer.settle(record)
             case _:
                 assert_never(verdict)
 
@@ -175,63 +175,63 @@ class FetchLoop:
                 logger.info("task %r attempt %d skipped: %d ms past its %s", *key, late_ms, limit)
                 self.counts.skipped_expired += 1
 
-    def _take(self, pending: PendingAttempt, noted: asyncio.Future[None] | None) -> None:
+    def _take(self, pending: QueuedAttempt, noted: asyncio.Future[None] | None) -> None:
         self.attempts.begin(pending.verdict.key, pending.record)
         if pending.verdict.last_chance:
             self._last_chances.append(pending)
             return
-        place = _place_of(pending)
-        if self.scheduler.ask(place, pending):
-            self._begin(place, pending, noted)
+        slot = _slot_of(pending)
+        if self.scheduler.try_acquire(slot, pending):
+            self._begin(slot, pending, noted)
 
-    def _begin(self, place: Place, pending: PendingAttempt, noted: asyncio.Future[None] | None = None) -> None:
-        self.seat.started(pending.record)
+    def _begin(self, slot: Slot, pending: QueuedAttempt, noted: asyncio.Future[None] | None = None) -> None:
+        self.consumer.started(pending.record)
         verdict, heartbeat_sender = pending.verdict, self.heartbeat_senders.of(pending.verdict.headers)
         beat = None if heartbeat_sender is None else heartbeat_sender.beat
         context = context_of(verdict.headers, on_heartbeat=beat, clock=self.clock)
         call = FunctionCall(verdict.function, verdict.request, context, self.processes, beat or _unheard)
-        life = self._live(pending, call, heartbeat_sender, noted)
-        self.in_flight.begin(life, partial(self._leave, place), call)
+        attempt = self._live(pending, call, heartbeat_sender, noted)
+        self.in_flight.begin(attempt, partial(self._release, slot), call)
 
     async def _live(
         self,
-        pending: PendingAttempt,
+        pending: QueuedAttempt,
         call: FunctionCall,
         heartbeat_sender: HeartbeatSender | None,
         noted: asyncio.Future[None] | None,
     ) -> None:
         if noted is not None:
             await asyncio.shield(noted)
-        await self.lives.run(pending.record, pending.verdict, call, heartbeat_sender)
+        await self.runner.run(pending.record, pending.verdict, call, heartbeat_sender)
 
-    def _begin_bare(self, life: Coroutine[Any, Any, None]) -> None:
+    def _begin_bare(self, attempt: Coroutine[Any, Any, None]) -> None:
         self.scheduler.acquire(_ANY)
-        self.in_flight.begin(life, partial(self._leave, _ANY))
+        self.in_flight.begin(attempt, partial(self._release, _ANY))
 
-    def _leave(self, place: Place) -> None:
-        self.scheduler.leave(place)
+    def _release(self, slot: Slot) -> None:
+        self.scheduler.release(slot)
         self._room.set()
         while (scheduled := self.scheduler.next()) is not None:
             if self._is_still_due(scheduled.work):
-                self._begin(scheduled.place, scheduled.work)
+                self._begin(scheduled.slot, scheduled.work)
             else:
-                self.scheduler.leave(scheduled.place)
+                self.scheduler.release(scheduled.slot)
 
-    def _is_still_due(self, pending: PendingAttempt) -> bool:
+    def _is_still_due(self, pending: QueuedAttempt) -> bool:
         key = pending.verdict.key
-        if not self.seat.owns(pending.record):
+        if not self.consumer.owns(pending.record):
             logger.info("task %r attempt %d is given back: its partition went to another worker", *key)
-            self._give_back(pending)
+            self._release_held(pending)
             return False
         skip = self.attempts.skip(key, pending.verdict.headers, self._now_ms())
         if skip is None:
             return True
         self._skip(skip)
         for record in self.attempts.finish(key):
-            self.seat.settle(record)
+            self.consumer.settle(record)
         return False
 
-    def _give_back(self, pending: PendingAttempt) -> None:
+    def _release_held(self, pending: QueuedAttempt) -> None:
         self.attempts.abandon(pending.verdict.key)
         self.counts.abandoned += 1
 
@@ -239,10 +239,10 @@ class FetchLoop:
         return int(self.clock() * 1000)
 
 
-def _place_of(pending: PendingAttempt) -> Place:
+def _slot_of(pending: QueuedAttempt) -> Slot:
     function, key = pending.verdict.function, pending.record.key
-    lane = (function.task_type.name, key) if function.ordered and key is not None else None
-    return Place(function.task_type.name, lane)
+    key_queue = (function.task_type.name, key) if function.ordered and key is not None else None
+    return Slot(function.task_type.name, key_queue)
 
 
 def _unheard(_details: bytes) -> None:

@@ -3,8 +3,8 @@
 Work that may not begin yet is *held*, in the order of its arrival; whatever leaves makes room for the oldest held
 work that now may begin. A full type or a busy key holds back its own work only.
 
-Held work of one key waits in the *lane* of that key: the lane is taken by the one piece of work that runs or is next,
-the others stand behind it. So finding the next work looks at one piece per task type, however much is held.
+Work of one key runs in order: the first piece of a key runs or is next, the others wait in the *queue* of that key.
+So finding the next work looks at one piece per task type, however much is held.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import Any, Generic, NamedTuple, TypeVar
 Work = TypeVar("Work")
 
 
-class Place(NamedTuple):
+class Slot(NamedTuple):
     """What a piece of work needs to begin.
 
     Attributes:
         task_type: counts against this type's limit; None counts against the total only.
-        lane: what has the same lane runs one after another; None for no order.
+        key_queue: what has the same key_queue runs one after another; None for no order.
     """
 
     task_type: str | None = None
-    lane: Hashable = None
+    key_queue: Hashable = None
 
 
 class _Entry(NamedTuple, Generic[Work]):
     arrival: int
-    place: Place
+    slot: Slot
     work: Work
 
 
 class Scheduled(NamedTuple, Generic[Work]):
-    """Held work that may begin now; its place is taken."""
+    """Held work that may begin now; its slot is taken."""
 
-    place: Place
+    slot: Slot
     work: Work
 
 
@@ -56,7 +56,7 @@ class Scheduler(Generic[Work]):
     _running: int = 0
     _by_type: dict[str | None, int] = field(init=False, default_factory=dict[str | None, int])
     _ready: dict[str | None, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
-    _lanes: dict[Hashable, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
+    _key_queues: dict[Hashable, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
     _arrivals: int = 0
     _held: int = 0
 
@@ -70,57 +70,57 @@ class Scheduler(Generic[Work]):
         """How much waits."""
         return self._held
 
-    def acquire(self, place: Place) -> None:
-        """Take a place whatever the limits say: for work that must not wait."""
+    def acquire(self, slot: Slot) -> None:
+        """Take a slot whatever the limits say: for work that must not wait."""
         self._running += 1
-        self._by_type[place.task_type] = self._by_type.get(place.task_type, 0) + 1
+        self._by_type[slot.task_type] = self._by_type.get(slot.task_type, 0) + 1
 
-    def ask(self, place: Place, work: Work) -> bool:
-        """Take a place and return True, or hold the work and return False."""
+    def try_acquire(self, slot: Slot, work: Work) -> bool:
+        """Take a slot and return True, or hold the work and return False."""
         self._arrivals += 1
-        entry = _Entry(self._arrivals, place, work)
-        if place.lane is not None:
-            if place.lane in self._lanes:
-                self._lanes[place.lane].append(entry)
+        entry = _Entry(self._arrivals, slot, work)
+        if slot.key_queue is not None:
+            if slot.key_queue in self._key_queues:
+                self._key_queues[slot.key_queue].append(entry)
                 self._held += 1
                 return False
-            self._lanes[place.lane] = deque()
-        if self._has_room(place.task_type):
-            self.acquire(place)
+            self._key_queues[slot.key_queue] = deque()
+        if self._has_room(slot.task_type):
+            self.acquire(slot)
             return True
-        self._ready.setdefault(place.task_type, deque()).append(entry)
+        self._ready.setdefault(slot.task_type, deque()).append(entry)
         self._held += 1
         return False
 
-    def leave(self, place: Place) -> None:
-        """Give a place back; then ask for `next` until there is none."""
+    def release(self, slot: Slot) -> None:
+        """Give a slot back; then ask for `next` until there is none."""
         self._running -= 1
-        self._by_type[place.task_type] -= 1
-        if place.lane is None or place.lane not in self._lanes:
+        self._by_type[slot.task_type] -= 1
+        if slot.key_queue is None or slot.key_queue not in self._key_queues:
             return
-        behind = self._lanes[place.lane]
+        behind = self._key_queues[slot.key_queue]
         if behind:
-            self._ready.setdefault(place.task_type, deque()).append(behind.popleft())
+            self._ready.setdefault(slot.task_type, deque()).append(behind.popleft())
         else:
-            del self._lanes[place.lane]
+            del self._key_queues[slot.key_queue]
 
     def next(self) -> Scheduled[Work] | None:
-        """The oldest held work that may begin, with its place taken; None when there is none."""
+        """The oldest held work that may begin, with its slot taken; None when there is none."""
         heads = [queue[0] for name, queue in self._ready.items() if queue and self._has_room(name)]
         if not heads:
             return None
-        _, place, work = min(heads, key=lambda head: head.arrival)
-        self._ready[place.task_type].popleft()
+        _, slot, work = min(heads, key=lambda head: head.arrival)
+        self._ready[slot.task_type].popleft()
         self._held -= 1
-        self.acquire(place)
-        return Scheduled(place, work)
+        self.acquire(slot)
+        return Scheduled(slot, work)
 
-    def give_up(self) -> list[Work]:
+    def clear_held(self) -> list[Work]:
         """Forget and return all that is held."""
-        queues = [*self._ready.values(), *self._lanes.values()]
+        queues = [*self._ready.values(), *self._key_queues.values()]
         entries = sorted((entry for queue in queues for entry in queue), key=lambda entry: entry.arrival)
         self._ready.clear()
-        self._lanes.clear()
+        self._key_queues.clear()
         self._held = 0
         return [entry.work for entry in entries]
 
