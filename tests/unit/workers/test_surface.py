@@ -20,8 +20,8 @@ def test_the_public_names_are_these() -> None:
     assert kallback.workers.__all__ == [
         "Acknowledge",
         "Client",
-        "KafkaClients",
         "Executor",
+        "KafkaClients",
         "TaskContext",
         "TaskFailure",
         "Worker",
