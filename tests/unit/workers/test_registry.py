@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType
 from kallback.workers.attempts.decide import (
-    AttachDuplicate,
+    AttachToRunning,
     AttemptKey,
     AttemptTable,
     DeadLetterReason,
     DeadLetterTask,
-    DropDuplicate,
+    DropFinished,
     Reject,
     Run,
     SkipCancelled,
@@ -51,7 +51,7 @@ def test_a_copy_of_a_running_attempt_attaches(env: WorkerEnv, attempts: AttemptT
     """While an attempt runs, its copies wait for it."""
     attempts.begin(KEY, env.record())
 
-    assert attempts.decide(env.record(), NOW_MS) == AttachDuplicate(KEY)
+    assert attempts.decide(env.record(), NOW_MS) == AttachToRunning(KEY)
 
 
 def test_a_copy_of_a_finished_attempt_is_dropped(env: WorkerEnv, attempts: AttemptTable) -> None:
@@ -59,7 +59,7 @@ def test_a_copy_of_a_finished_attempt_is_dropped(env: WorkerEnv, attempts: Attem
     attempts.begin(KEY, env.record())
     attempts.finish(KEY)
 
-    assert attempts.decide(env.record(), NOW_MS) == DropDuplicate(KEY)
+    assert attempts.decide(env.record(), NOW_MS) == DropFinished(KEY)
 
 
 def test_an_abandoned_attempt_may_run_again(env: WorkerEnv, attempts: AttemptTable) -> None:
@@ -94,7 +94,7 @@ def test_the_oldest_finished_attempts_are_forgotten(env: WorkerEnv, attempts: At
         attempts.finish(key)
 
     assert isinstance(attempts.decide(env.record(), NOW_MS), Run)
-    assert isinstance(attempts.decide(env.record(env.headers(attempt=2)), NOW_MS), DropDuplicate)
+    assert isinstance(attempts.decide(env.record(env.headers(attempt=2)), NOW_MS), DropFinished)
 
 
 def test_a_cancelled_task_is_skipped(env: WorkerEnv, attempts: AttemptTable) -> None:

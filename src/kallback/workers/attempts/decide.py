@@ -70,14 +70,14 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
-class AttachDuplicate:
+class AttachToRunning:
     """A copy of one that runs: settled together with it."""
 
     key: AttemptKey
 
 
 @dataclass(frozen=True, slots=True)
-class DropDuplicate:
+class DropFinished:
     """A copy of one whose outcome is durable, or that was acknowledged at its start: settled at once."""
 
     key: AttemptKey
@@ -114,7 +114,7 @@ class DeadLetterTask:
 
 
 Skip = SkipCancelled | SkipExpired
-Verdict = Run | Reject | AttachDuplicate | DropDuplicate | SkipCancelled | SkipExpired | DeadLetterTask
+Verdict = Run | Reject | AttachToRunning | DropFinished | SkipCancelled | SkipExpired | DeadLetterTask
 FindCancel = Callable[[TaskId, Attempt], Cancel | None]
 
 
@@ -152,9 +152,9 @@ class AttemptTable:
             )
         key = AttemptKey(headers.task_id, headers.attempt)
         if key in self._running:
-            return DropDuplicate(key) if self._running[key] is None else AttachDuplicate(key)
+            return DropFinished(key) if self._running[key] is None else AttachToRunning(key)
         if key in self._finished:
-            return DropDuplicate(key)
+            return DropFinished(key)
         return self.skip(key, headers, now_ms) or self._decide_new(record, key, headers)
 
     def skip(self, key: AttemptKey, headers: TaskHeaders, now_ms: int) -> Skip | None:

@@ -25,10 +25,10 @@ from typing import Any, Final, assert_never
 
 from kallback.kafka import Record
 from kallback.workers.attempts.decide import (
-    AttachDuplicate,
+    AttachToRunning,
     AttemptTable,
     DeadLetterTask,
-    DropDuplicate,
+    DropFinished,
     Reject,
     Run,
     Skip,
@@ -152,11 +152,11 @@ class FetchLoop:
                 self._begin_bare(self.runner.reject(record, verdict))
             case DeadLetterTask():
                 self._begin_bare(self.runner.dead_letter(record, verdict))
-            case AttachDuplicate(key):
+            case AttachToRunning(key):
                 logger.info("%r is a copy of running task %r attempt %d, settled with it", record, *key)
                 self.counts.attached += 1
                 self.attempts.attach(key, record)
-            case DropDuplicate(key):
+            case DropFinished(key):
                 logger.info("%r is a copy of finished task %r attempt %d, dropped", record, *key)
                 self.counts.dropped += 1
                 self.consumer.settle(record)

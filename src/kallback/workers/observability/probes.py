@@ -63,7 +63,7 @@ class WatchedWorker(Protocol):
         ...
 
 
-class ProbeResult(msgspec.Struct, frozen=True):
+class WorkerProbeResult(msgspec.Struct, frozen=True):
     """What a probe says.
 
     Attributes:
@@ -81,7 +81,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     lag: int | None
 
 
-def readiness(worker: WatchedWorker) -> ProbeResult:
+def readiness(worker: WatchedWorker) -> WorkerProbeResult:
     """Whether tasks are taken now."""
     status, reasons = worker.group_status(), list[str]()
     if worker.phase is not Phase.RUNNING:
@@ -91,7 +91,7 @@ def readiness(worker: WatchedWorker) -> ProbeResult:
     return _probe_result(worker, status, reasons)
 
 
-def liveness(worker: WatchedWorker, now: float, stuck_after: float = STUCK_AFTER) -> ProbeResult:
+def liveness(worker: WatchedWorker, now: float, stuck_after: float = STUCK_AFTER) -> WorkerProbeResult:
     """Whether a restart would not help; `now` is of the clock of `GroupStatus.last_poll`."""
     status, reasons = worker.group_status(), list[str]()
     if worker.phase is Phase.RUNNING and status is not None and now - status.last_poll > stuck_after:
@@ -99,8 +99,8 @@ def liveness(worker: WatchedWorker, now: float, stuck_after: float = STUCK_AFTER
     return _probe_result(worker, status, reasons)
 
 
-def _probe_result(worker: WatchedWorker, status: GroupStatus | None, reasons: list[str]) -> ProbeResult:
-    return ProbeResult(
+def _probe_result(worker: WatchedWorker, status: GroupStatus | None, reasons: list[str]) -> WorkerProbeResult:
+    return WorkerProbeResult(
         ok=not reasons,
         reasons=reasons,
         phase=worker.phase,
@@ -120,10 +120,10 @@ class WorkerProbes:
     def look(self) -> None:
         """Nothing to remember: the client itself says when it polled."""
 
-    def live(self) -> ProbeResult:
+    def live(self) -> WorkerProbeResult:
         """Whether a restart would not help."""
         return liveness(self._worker, self._monotonic())
 
-    def ready(self) -> ProbeResult:
+    def ready(self) -> WorkerProbeResult:
         """Whether tasks are taken now."""
         return readiness(self._worker)
