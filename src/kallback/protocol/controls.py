@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from kallback.protocol.errors import InvalidControlError
-from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
 
 
 class CancelReason(StrEnum):
@@ -58,10 +58,14 @@ class Cancel:
         Raises:
             InvalidControlError: not a cancel of version 1. Skip the record: a newer sdk may have written it.
         """
+        if value is not None and len(value) > _MAX_BYTES:
+            raise InvalidControlError(f"a control record of {len(value)} bytes: {_MAX_BYTES} are the most")
         try:
             found = _CANCEL.decode(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidControlError(f"not a control record that this version knows: {error}") from None
+        if len(found.task) > TASK_ID_CHARACTERS:
+            raise InvalidControlError(f"a task id of {len(found.task)} characters: {TASK_ID_CHARACTERS} are the most")
         attempt = None if found.attempt is None else Attempt(found.attempt)
         return cls(TaskId(found.task), CancelReason(found.reason), found.at, attempt)
 
@@ -75,4 +79,5 @@ class _Cancel(msgspec.Struct):
     attempt: int | None = None
 
 
+_MAX_BYTES: Final = 1024  # a cancel has about 120; room for members of a later version
 _CANCEL: Final = msgspec.json.Decoder(_Cancel)

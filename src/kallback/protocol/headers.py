@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from kallback.protocol.errors import UnverifiedError
+from kallback.protocol.outcomes import Unverified
+
 Headers = Iterable[tuple[str, bytes | None]]
 
 VERSION: Final = "kallback-version"
@@ -32,6 +35,37 @@ SPRING_REPLY_TOPIC: Final = "kafka_replyTopic"
 
 WIRE_VERSION: Final = "1"
 JSON: Final = "application/json"
+
+
+MAX_HEADERS: Final = 500
+"""Headers of one record that are looked at. The kit writes 16; tracing and frameworks add a few tens."""
+MAX_HEADER_BYTES: Final = 262_144
+"""Bytes of all names and values together: 16 KiB of heartbeat details, and room for a framework's stack trace."""
+
+
+def excess_of(headers: Headers) -> str | None:
+    """Say what of a record's headers is beyond the bounds; None if nothing is.
+
+    Ask before anything else is looked at: anyone who may write to a topic chooses the number of headers.
+    """
+    pairs = headers if isinstance(headers, tuple) else tuple(headers)
+    if len(pairs) > MAX_HEADERS:
+        return f"the record has {len(pairs)} headers, {MAX_HEADERS} are the most"
+    size = sum(len(name) + len(value or b"") for name, value in pairs)
+    if size > MAX_HEADER_BYTES:
+        return f"the record has {size} bytes of headers, {MAX_HEADER_BYTES} are the most"
+    return None
+
+
+def refuse_excess(headers: Headers) -> None:
+    """Refuse a record whose headers are beyond the bounds.
+
+    Raises:
+        UnverifiedError: too many, or too many bytes; with reason `too-many-headers`.
+    """
+    excess = excess_of(headers)
+    if excess is not None:
+        raise UnverifiedError(Unverified.TOO_MANY_HEADERS, excess)
 
 
 def values_of(headers: Headers, name: str) -> list[bytes]:

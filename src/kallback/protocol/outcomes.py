@@ -39,6 +39,7 @@ class Unverified(StrEnum):
     RESERVED_SIGNAL = "reserved-signal"
     BARE_AWAKEABLE = "bare-awakeable"
     AMBIGUOUS_TOKEN = "ambiguous-token"  # noqa: S105
+    TOO_MANY_HEADERS = "too-many-headers"
 
 
 class Unusable(StrEnum):

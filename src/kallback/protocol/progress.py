@@ -15,7 +15,7 @@ import msgspec
 from kallback.protocol import headers as names
 from kallback.protocol.codecs import check_json
 from kallback.protocol.errors import DecodeError, InvalidProgressError, UnverifiedError
-from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.headers import Headers, refuse_excess, values_of
 from kallback.protocol.outcomes import Unverified
 from kallback.protocol.tokens import shorten
 
@@ -113,9 +113,10 @@ def read_progress(value: bytes | None, headers: Headers) -> ProgressRecord:
     """Find the token of a progress record.
 
     Raises:
-        UnverifiedError: no token, one that is not text, or several different ones.
+        UnverifiedError: too many headers, no token, one that is not text, or several different ones.
     """
     pairs = tuple(headers)
+    refuse_excess(pairs)
     tokens = values_of(pairs, names.TOKEN)
     if not tokens:
         raise UnverifiedError(Unverified.NO_TOKEN, f"no token: a progress record has the task's {names.TOKEN}")

@@ -17,7 +17,7 @@ from kallback.protocol import headers as names
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
 from kallback.protocol.codecs import check_json
 from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
-from kallback.protocol.headers import Headers
+from kallback.protocol.headers import Headers, refuse_excess
 from kallback.protocol.outcomes import Unusable, Unverified
 from kallback.protocol.problems import Problem
 from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
@@ -111,8 +111,9 @@ def read_result(value: bytes | None, headers: Headers) -> ResultRecord:
     """Find the token of a result record: own header, Spring's correlation id, or structured mode, in this order.
 
     Raises:
-        UnverifiedError: no token, one that is not text, or several different ones.
+        UnverifiedError: too many headers, no token, one that is not text, or several different ones.
     """
+    refuse_excess(headers)
     own: tuple[bytes, ...] = ()
     correlation: tuple[bytes, ...] = ()
     statuses: tuple[bytes, ...] = ()
@@ -138,8 +139,8 @@ def read_result(value: bytes | None, headers: Headers) -> ResultRecord:
 
 
 def _with(values: tuple[bytes, ...], another: bytes) -> tuple[bytes, ...]:
-    """The distinct values, in order."""
-    return values if another in values else (*values, another)
+    """The distinct values, in order, at most two: the second says that they differ, more would cost quadratic time."""
+    return values if len(values) > 1 or another in values else (*values, another)
 
 
 def completed_headers(token: str) -> tuple[tuple[str, bytes], ...]:

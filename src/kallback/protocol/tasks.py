@@ -12,10 +12,12 @@ from typing import Final
 
 from kallback.protocol import headers as names
 from kallback.protocol.errors import InvalidProgressError, InvalidTaskError
-from kallback.protocol.headers import Headers, values_of
+from kallback.protocol.headers import Headers, excess_of, values_of
 from kallback.protocol.progress import checked_details
-from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
 
+_MAX_TEXT_BYTES: Final = 4096  # far more than a token, a topic's name, or what tracers put into tracestate
+_MAX_BYTES: Final = {names.TASK_ID: TASK_ID_CHARACTERS}
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
@@ -74,9 +76,13 @@ class TaskHeaders:
         """Read the headers of a task record.
 
         Raises:
-            InvalidTaskError: a header is missing, unreadable, or stands twice with different values.
+            InvalidTaskError: too many headers; or one is missing, unreadable, too long, or stands twice with different
+                values.
         """
         pairs = tuple(headers)
+        excess = excess_of(pairs)
+        if excess is not None:
+            raise InvalidTaskError(f"{excess}: not a task record of kallback")
         version = _required(pairs, names.VERSION)
         if version != names.WIRE_VERSION:
             raise InvalidTaskError(f"wire version {version!r} is not known here: upgrade this worker")
@@ -118,6 +124,8 @@ def _optional(headers: Headers, name: str) -> str | None:
         return None
     if len(values) > 1:
         raise InvalidTaskError(f"header {name} stands more than once, with different values")
+    if len(values[0]) > _MAX_BYTES.get(name, _MAX_TEXT_BYTES):
+        raise InvalidTaskError(f"header {name} has {len(values[0])} bytes, more than any task of kallback")
     try:
         return values[0].decode()
     except UnicodeDecodeError:

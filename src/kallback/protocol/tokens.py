@@ -33,6 +33,8 @@ PREFIX: Final = "kb1:"
 MAX_TOKEN_BYTES: Final = 512
 MIN_KEY_BYTES: Final = 32
 TASK_ID_BYTES: Final = 12
+TASK_ID_CHARACTERS: Final = 16
+"""Of base64url, for those bytes. A longer id is nobody's, and is refused before it is kept."""
 NO_DEADLINE: Final = 0
 
 INSECURE_KEY_ID: Final = "dev"

@@ -144,7 +144,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     ),
     "status": (
         lambda d: read_result(b"1", [("kallback-token", b"x"), ("kallback-status", d)]).answer(),
-        (UnusableResultError,),
+        (UnusableResultError, UnverifiedError),
     ),
     "completed": (lambda d: read_result(d, [("kallback-token", b"x")]).answer(), (UnusableResultError,)),
     "failed": (

@@ -155,7 +155,7 @@ def test_the_table_of_retries_is_the_policy(row: str, problem: Problem) -> None:
 OUR_PROBLEMS = [v for v in vars(problems).values() if isinstance(v, str) and v.startswith("urn:kallback:")]
 WORDS = [
     *Outcome, *Unverified, *Unusable, *Signal, *CancelReason,
-    *(name for key, name in vars(headers).items() if key.isupper() and name.startswith("kallback-")),
+    *(name for key, name in vars(headers).items() if key.isupper() and str(name).startswith("kallback-")),
     *(kind.removeprefix("urn:kallback:") for kind in OUR_PROBLEMS),
 ]  # fmt: skip
 

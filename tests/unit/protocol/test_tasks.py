@@ -24,7 +24,7 @@ texts = st.text(st.characters(codec="utf-8"))
     st.builds(
         TaskHeaders,
         token=texts,
-        task_id=texts.map(TaskId),
+        task_id=st.text(st.characters(codec="ascii"), max_size=16).map(TaskId),
         attempt=st.integers(1, 10**15 - 1).map(Attempt),
         task_type=texts,
         reply_to=texts,

@@ -224,7 +224,7 @@ def test_bad_results_have_an_outcome_and_a_reason(vector: Vector) -> None:
 def test_every_reason_has_a_vector(outcome: str, reasons: type[Unverified] | type[Unusable]) -> None:
     """A new reason needs a record that shows it."""
     shown = {v["reason"] for v in FILES["results_bad"]["vectors"] if v["outcome"] == outcome}
-    assert shown == {*reasons}
+    assert shown == {*reasons} - {Unverified.TOO_MANY_HEADERS}  # only size shows it: see test_bounds.py
 
 
 def cancel_of(vector: Vector) -> Cancel:

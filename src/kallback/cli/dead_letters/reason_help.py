@@ -55,6 +55,10 @@ REASON_HELP: Final = {
         "Let the worker echo the token, or start the bridges with --allow-bare-awakeables and replay.",
     ),
     "ambiguous-token": ReasonHelp("The record has several different tokens.", _REPLAY_USELESS),
+    "too-many-headers": ReasonHelp(
+        "The record has more than 500 headers, or more than 256 KiB of them.",
+        "No worker needs that: check who may write to the topic. A replay changes nothing.",
+    ),
     "not-json": ReasonHelp("The value of the result is not JSON.", _CALLER_TOLD),
     "unknown-status": ReasonHelp("The header kallback-status is neither completed nor failed.", _CALLER_TOLD),
     "ambiguous-status": ReasonHelp("The record has two kallback-status headers with different values.", _CALLER_TOLD),
