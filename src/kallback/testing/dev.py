@@ -1,24 +1,32 @@
-"""`kallback dev`: a stack to try things on, with kallback's topics and a signing key of its own.
+"""`kallback dev`: a local Kafka and Restate, with kallback's topics and a signing key of its own.
 
-It prints what to export, waits for Ctrl-C or SIGTERM, and says what it stops.
+It prints what to export and what to type next, waits for Ctrl-C or SIGTERM, and says what it stops.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import secrets
 import shlex
+import shutil
 import signal
 import sys
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
 
 from kallback.kafka import create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import KafkaSettings, Topics
+from kallback.testing.environment import ServerEnvironment, ServerKind
+from kallback.testing.errors import NoServerError
+from kallback.testing.prepare import make_class_archive
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
+from kallback.testing.software.kafka import find_kafka
+from kallback.testing.software.progress import DownloadProgress
 from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_stack
 from kallback.testing.topics import TopicFactory
 
@@ -26,17 +34,19 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from types import FrameType
 
-_KEY_BYTES = 32
-_QUICKSTART = """
-Then, in examples/quickstart, each in a terminal of its own:
+EXAMPLE_FILES: Final = ("shared.py", "handler.py", "worker.py")
+_EXAMPLE_TOPIC: Final = "restaurant.prepare"
+_KEY_BYTES: Final = 32
+_NEXT_STEPS: Final = """
+Then, {where}, each in a terminal of its own:
 
-kallback topics create restaurant.prepare && kallback bridge
+{topics}kallback bridge
 kallback worker worker:worker
-hypercorn handler:app
+kallback service handler:app
 
-and, once:
+Tell Restate where the service is, and call it:
 
-curl {admin}/deployments --json '{{"uri": "http://127.0.0.1:8000"}}'
+curl {admin}/deployments --json '{{"uri": "http://127.0.0.1:9080"}}'
 curl {ingress}/Orders/place --json '"Pizza"'
 """
 
@@ -46,33 +56,70 @@ def run_dev(
     restate: RestateOptions | None = None,
     *,
     topics: Topics | None = None,
+    example: Path | None = None,
     out: TextIO = sys.stdout,
     end: threading.Event | None = None,
 ) -> None:
     """Run the stack until Ctrl-C, SIGTERM or `end`; call it in the main thread.
 
+    Args:
+        kafka: how Kafka is to be had.
+        restate: how Restate is to be had.
+        topics: names of kallback's topics.
+        example: write the three files of the README's example into this folder, and create their topic.
+        out: where to print.
+        end: set by another thread, it ends the stack.
+
     Raises:
         NoServerError: a server cannot be had here; the sentence names what to install.
         ServerStartError: a server does not come up.
     """
-    finish = end or threading.Event()
-    _say(out, "Starting Kafka and Restate (the first time they are downloaded) ...")
-    with start_stack(kafka, restate) as stack:
-        names = topics or Topics()
-        _make_topics(stack, names)
+    finish, progress, names = end or threading.Event(), DownloadProgress(out), topics or Topics()
+    if example is not None:
+        progress.say(write_example(example))
+    progress.say("Starting Kafka and Restate ...")
+    _speed_up_kafka(kafka or KafkaOptions(), progress)
+    with start_stack(kafka, restate, progress=progress) as stack:
+        _create_topics(stack, names, (_EXAMPLE_TOPIC,) if example else ())
         with _signals_set(finish):
-            _announce(stack, names, out)
+            _announce(stack, names, progress, example)
             finish.wait()
-        _say(out, f"\nStopping what was started here:\n  {stack.kafka.description}\n  {stack.restate.description}")
-    _say(out, "Stopped.")
+        progress.say(f"\nStopping what was started here:\n  {stack.kafka.description}\n  {stack.restate.description}")
+    progress.say("Stopped.")
 
 
-def _make_topics(stack: Stack, topics: Topics) -> None:
-    """As `kallback topics create` would; the embedded broker knows no options of topics."""
+def write_example(folder: Path) -> str:
+    """Write the example's files, leaving those that exist as they are; return what became of them in a sentence."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = [name for name in EXAMPLE_FILES if not (folder / name).exists()]
+    for name in new:
+        shutil.copyfile(_example_folder() / name, folder / name)
+    kept = [name for name in EXAMPLE_FILES if name not in new]
+    sentences = (f"Wrote {', '.join(new)} to {folder}." if new else "", f"Kept {', '.join(kept)}." if kept else "")
+    return " ".join(filter(None, sentences))
+
+
+def _example_folder() -> Path:
+    """The wheel carries the example; a checkout has it at its top."""
+    here = Path(__file__).parent
+    in_wheel = here / "quickstart"
+    return in_wheel if in_wheel.is_dir() else here.parents[2] / "examples" / "quickstart"
+
+
+def _speed_up_kafka(options: KafkaOptions, progress: DownloadProgress) -> None:
+    """The first time, make the class archive that halves each later start of a local Kafka."""
+    environment = ServerEnvironment.read()
+    if environment.servers is ServerKind.LOCAL and not (options.bootstrap_servers or environment.kafka):
+        with suppress(NoServerError):  # start_stack takes another Kafka, or says why there is none
+            make_class_archive(find_kafka(environment, progress), progress)
+
+
+def _create_topics(stack: Stack, topics: Topics, tasks: tuple[str, ...]) -> None:
+    """Do what `kallback topics create` does; the embedded broker knows no options of topics."""
     if isinstance(stack.kafka, EmbeddedKafka):
-        TopicFactory(stack.kafka).make(topics.all())
+        TopicFactory(stack.kafka).make([*topics.all(), *tasks])
         return
-    asyncio.run(create_topics(KafkaSettings(stack.bootstrap_servers), TopicLayout().specs(topics)))
+    asyncio.run(create_topics(KafkaSettings(stack.bootstrap_servers), TopicLayout().specs(topics, tasks)))
 
 
 def environment_lines(stack: Stack, topics: Topics) -> dict[str, str]:
@@ -89,17 +136,34 @@ def environment_lines(stack: Stack, topics: Topics) -> dict[str, str]:
     return lines
 
 
-def _announce(stack: Stack, topics: Topics, out: TextIO) -> None:
-    _say(out, f"{stack.kafka.description}\n{stack.restate.description}\nTopics: {', '.join(topics.all())}")
-    _say(out, "\nIn other terminals:\n")
+def _announce(stack: Stack, topics: Topics, progress: DownloadProgress, example: Path | None) -> None:
+    progress.say(f"{stack.kafka.description}\n{stack.restate.description}\nTopics: {', '.join(topics.all())}")
+    progress.say("\nIn each other terminal, first:\n")
+    activate = activation()
+    if activate is not None:
+        progress.say(activate)
     for name, value in environment_lines(stack, topics).items():
-        _say(out, f"export {name}={shlex.quote(value)}")
-    _say(out, _QUICKSTART.format(admin=stack.admin_url, ingress=stack.ingress_url))
-    _say(out, "The key is for this run only. Ctrl-C stops both servers and removes their data.")
+        progress.say(f"export {name}={shlex.quote(value)}")
+    progress.say(next_steps(stack.admin_url, stack.ingress_url, example))
+    progress.say("The key is for this run only. Ctrl-C stops both servers and removes their data.")
 
 
-def _say(out: TextIO, text: str) -> None:
-    print(text, file=out, flush=True)
+def next_steps(admin_url: str, ingress_url: str, example: Path | None) -> str:
+    """Return what to type to have the example answer a call."""
+    if example is None:
+        where = (
+            "in a folder with the README's shared.py, handler.py and worker.py (`kallback dev --example` writes them)"
+        )
+        topics = f"kallback topics create {_EXAMPLE_TOPIC} && "
+    else:
+        where, topics = f"in {example.resolve()}", ""
+    return _NEXT_STEPS.format(where=where, topics=topics, admin=admin_url, ingress=ingress_url)
+
+
+def activation() -> str | None:
+    """Return the command that makes `kallback` available in another terminal; None outside a virtual environment."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    return None if sys.prefix == sys.base_prefix or not script.exists() else f"source {shlex.quote(os.fspath(script))}"
 
 
 @contextmanager

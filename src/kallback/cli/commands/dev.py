@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from kallback.cli.help import TextCommand, option
@@ -14,15 +16,24 @@ _PORT = click.IntRange(1, 65535)
 @option("--kafka-port", type=_PORT, metavar="PORT", help="Port of Kafka. Default: a free port.")
 @option("--ingress-port", type=_PORT, metavar="PORT", help="Port of Restate's ingress. Default: a free port.")
 @option("--admin-port", type=_PORT, metavar="PORT", help="Port of Restate's admin API. Default: a free port.")
-def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | None) -> None:
+@option("--example", is_flag=True, help="Write the README's shared.py, handler.py and worker.py to this folder.")
+def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | None, example: bool) -> None:
     """Start a local Kafka and Restate for development.
 
-    Prints the addresses and the variables to export, and creates kallback's topics. Ctrl-C stops both servers and
-    removes their data.
+    Creates kallback's topics, and prints the addresses, the variables to export and what to type next. Ctrl-C stops
+    both servers and removes their data.
 
     What this machine lacks for them (Java, Node.js, the servers) is downloaded once.
+
+    For example, in an empty folder:
+
+        kallback dev --example
     """
     with needs_extra("dev"):
         from kallback.testing.dev import run_dev  # noqa: PLC0415 - loaded only where the extra is there
         from kallback.testing.stack import KafkaOptions, RestateOptions  # noqa: PLC0415
-    run_dev(KafkaOptions(port=kafka_port), RestateOptions(ingress_port=ingress_port, admin_port=admin_port))
+    run_dev(
+        KafkaOptions(port=kafka_port),
+        RestateOptions(ingress_port=ingress_port, admin_port=admin_port),
+        example=Path.cwd() if example else None,
+    )

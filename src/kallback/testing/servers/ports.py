@@ -63,7 +63,7 @@ def with_free_ports(wanted: tuple[int | None, ...], start: Callable[[tuple[int, 
     """
     for port in wanted:
         if port is not None and not is_free(port):
-            raise NoServerError(f"Port {port} is taken: end what listens there, or choose another port.")
+            raise NoServerError(f"Port {port} is in use: end the process that listens there, or choose another port.")
     for attempt in (1, 2, 3):
         spare = iter(free_ports(len(wanted)))
         ports = tuple(next(spare) if port is None else port for port in wanted)

@@ -54,7 +54,7 @@ class DownloadProgress:
         interval = self._interval or (_TERMINAL_INTERVAL_S if terminal else _PLAIN_INTERVAL_S)
         start, end = ("\r\x1b[K", "") if terminal else ("", "\n")
         while not done.wait(interval):
-            print(f"{start}  {folder_size(folder) / _MEGABYTE:.0f} MB so far", end=end, file=out, flush=True)
+            print(f"{start}  {folder_size(folder) / _MEGABYTE:.0f} MB on disk", end=end, file=out, flush=True)
         if terminal:
             print("\r\x1b[K", end="", file=out, flush=True)
 

@@ -58,5 +58,5 @@ def test_a_wanted_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-        with pytest.raises(NoServerError, match=f"Port {port} is taken"):
+        with pytest.raises(NoServerError, match=f"Port {port} is in use"):
             with_free_ports((port,), lambda _: None)

@@ -24,7 +24,7 @@ class _Screen(io.StringIO):
     def write(self, text: str) -> int:
         """Take text."""
         count = super().write(text)
-        if "so far" in text:
+        if "on disk" in text:
             self.sized.set()
         return count
 
@@ -41,7 +41,7 @@ def test_elsewhere_than_on_a_terminal_lines_are_plain(tmp_path: Path) -> None:
     """A log gets no control characters."""
     text = _downloaded(tmp_path, terminal=False)
 
-    assert text.startswith("Downloading a thing ...\n  3 MB so far\n")
+    assert text.startswith("Downloading a thing ...\n  3 MB on disk\n")
     assert text.endswith(" s\n")
     assert not set(text) & {"\r", "\x1b"}
 
@@ -50,8 +50,8 @@ def test_on_a_terminal_one_line_is_rewritten(tmp_path: Path) -> None:
     """The line with the size is cleared before the next text."""
     text = _downloaded(tmp_path, terminal=True)
 
-    assert "\r\x1b[K  3 MB so far\r" in text
-    assert "3 MB so far\n" not in text
+    assert "\r\x1b[K  3 MB on disk\r" in text
+    assert "3 MB on disk\n" not in text
 
 
 def test_a_folder_that_is_not_there_has_no_size(tmp_path: Path) -> None:
