@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from kallback.kafka.errors import error_for, missing_extra, missing_topic, unreachable
-from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.errors import ConfigurationError, MissingExtraError
 
 try:
     from aiokafka import AIOKafkaConsumer, errors
@@ -79,6 +79,11 @@ def translated(
     error: errors.KafkaError, *, what: str, topic: str | None = None, group: str | None = None
 ) -> KallbackError:
     """Return the error of our tree."""
+    if isinstance(error, errors.UnsupportedCodecError):
+        return MissingExtraError(
+            f'{what} failed ({error}): pip install "kallback[workers]", which brings the codecs of Kafka, or cramjam '
+            "alone; or use client confluent"
+        )
     code: object = getattr(error, "errno", 0)
     number = code if isinstance(code, int) else 0
     return error_for(number, f"{type(error).__name__}: {error}", what=what, topic=topic, group=group)
