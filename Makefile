@@ -80,7 +80,7 @@ test-compose: setup
 	@$(BIN)/python scripts/skipped.py $(REPORTS)/containers
 
 DOCS := tests/unit/test_docs.py tests/unit/protocol/test_readme.py tests/unit/settings/test_from_env.py \
-	tests/unit/testing/test_docs_testing.py tests/unit/cli/test_reasons.py tests/unit/deploy/test_access.py \
+	tests/unit/testing/test_docs_testing.py tests/unit/cli/dead_letters/test_reason_help.py tests/unit/deploy/test_access.py \
 	tests/unit/bridge/test_dashboard.py
 docs: setup
 	$(BIN)/pytest $(DOCS)

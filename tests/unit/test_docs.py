@@ -84,6 +84,20 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert [path for path in PATH.findall(text) if not is_there(path)] == []
 
 
+@pytest.mark.parametrize("page", [ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "Dockerfile"], ids=name_of)
+def test_files_that_tools_name_exist(page: Path) -> None:
+    """What the Makefile, CI and the image name is there, too."""
+    assert [path for path in PATH.findall(page.read_text("utf-8")) if not is_there(path)] == []
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "examples", "deploy", "chaos", "benchmarks"])
+def test_pages_that_the_code_names_exist(folder: str) -> None:
+    """A docstring that refers to a page refers to one that exists."""
+    sources = [path for path in (ROOT / folder).rglob("*.py") if path != Path(__file__)]
+    named = {page for path in sources for page in re.findall(r"\bdocs/[\w./-]+\.md", path.read_text("utf-8"))}
+    assert sorted(page for page in named if not is_there(page)) == []
+
+
 @pytest.mark.parametrize("page", CURRENT, ids=name_of)
 def test_metrics_that_are_named_exist(page: Path) -> None:
     """Each metric is in the code, whole or behind the prefix of its role; counters have a suffix more."""

@@ -73,6 +73,32 @@ def test_the_python_worker_skips_what_nobody_waits_for(deadline: bytes | None, l
     assert python_worker()["is_late"](found) is late
 
 
+TASK = {
+    "kallback-version": b"1",
+    "kallback-token": b"kb1:x",
+    "kallback-task-id": b"AAECAwQFBgcICQoL",
+    "kallback-reply-to": b"kallback.results",
+}
+
+
+def test_the_python_worker_takes_a_task() -> None:
+    """A record with the headers of a task is worked on."""
+    assert python_worker()["is_task"](TASK)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {**TASK, "kallback-version": b"2"}, {**TASK, "kallback-token": None}, {"kallback-version": b"1"}]
+)
+def test_the_python_worker_skips_what_is_no_task(headers: dict[str, bytes | None]) -> None:
+    """A record that some other program wrote does not crash it."""
+    assert not python_worker()["is_task"](headers)
+
+
+def test_the_python_worker_reads_no_deadline_that_is_none() -> None:
+    """A deadline that is no number counts as absent."""
+    assert not python_worker()["is_late"]({"kallback-deadline": b"soon"})
+
+
 def test_the_structured_examples_are_read() -> None:
     """Both lines of the example are results."""
     [completed, failed] = [line for line in "".join(blocks("json")).splitlines() if '"token"' in line]
