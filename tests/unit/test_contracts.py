@@ -37,6 +37,7 @@ def tree(tmp_path: Path) -> Path:
     [
         ("workers/trespasser", "import restate", "Only sdk imports restate"),
         ("bridge/trespasser", "import confluent_kafka", "Only kafka imports a Kafka client"),
+        ("workers/trespasser", "import rich", "Only cli imports the libraries of the command line"),
         ("bridge/trespasser", "import kallback.sdk", "Arrows point one way"),
         ("protocol/trespasser", "import time", "The wire is pure"),
         ("kafka/trespasser", "import kallback.protocol.tokens", "kafka knows nothing of tasks"),

@@ -153,8 +153,6 @@ class TextGroup(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if error.possibilities:
-                raise
             raise click.UsageError(
                 f"No such option {error.option_name!r} here. Options follow the command: {ctx.command_path} COMMAND "
                 f"{error.option_name} ...",

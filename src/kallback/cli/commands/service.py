@@ -6,12 +6,13 @@ import asyncio
 import errno
 import logging
 import signal
+from types import ModuleType
 from typing import Any, Final
 
 import click
 
 from kallback.cli.help import TextCommand, argument, option
-from kallback.cli.imports import is_factory, load_target
+from kallback.cli.imports import is_factory, load_target, needs_extra
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
 from kallback.protocol.errors import ConfigurationError
@@ -53,9 +54,12 @@ def service(target: str, *, port: int, host: str, verbose: bool) -> None:
         kallback service handler:app
     """
     configure_logs(verbose=verbose)
+    with needs_extra("service"):
+        from kallback.sdk import serving  # noqa: PLC0415 - help works without the extra
+
     app = load_app(target)
     try:
-        asyncio.run(_serve(app, port, host))
+        asyncio.run(_serve(serving, app, port, host))
     except OSError as error:
         if error.errno not in _CANNOT_LISTEN:
             raise
@@ -78,9 +82,7 @@ def load_app(target: str) -> Any:
     )
 
 
-async def _serve(app: Any, port: int, host: str) -> None:
-    from kallback.sdk.serving import end_on_signals, serve_app  # noqa: PLC0415 - names the extra if it is missing
-
+async def _serve(serving: ModuleType, app: Any, port: int, host: str) -> None:
     end = asyncio.Event()
-    end_on_signals(end, signal.SIGTERM, signal.SIGINT)
-    await serve_app(app, port, end, host=host, log=logging.getLogger("hypercorn.error"))
+    serving.end_on_signals(end, signal.SIGTERM, signal.SIGINT)
+    await serving.serve_app(app, port, end, host=host, log=logging.getLogger("hypercorn.error"))

@@ -46,7 +46,7 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
         "task_topics",
         nargs=-1,
         metavar="[TASK_TOPIC]...",
-        help="Topics of your task types. The default topic of a type has its name.",
+        help="Topics of your task types. By default, a topic is named after its type.",
     )
     @option(
         "--partitions",
