@@ -20,6 +20,9 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*[\w/]")
 METRIC = re.compile(r"\bkallback_(?:bridge|worker|sdk)_[a-z0-9_]+\b")
 VARIABLE = re.compile(r"\bKALLBACK_[A-Z0-9_]*[A-Z0-9]\b")
+TEST = re.compile(r"`(?:tests/[\w/]+/)?(test_\w+\.py)`(?:, \"([^\"]+)\")?")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
+MEMBER = re.compile(r"`([A-Z]\w+)\.([a-z]\w*)[`(]")
 MAKE = re.compile(r"(?:^|`|run: )make ((?:[a-z][a-z-]*(?: |$|`))+)", re.MULTILINE)
 
 
@@ -33,7 +36,7 @@ def code() -> str:
     """Everything that is run or deployed, as one text."""
     files = [
         path
-        for folder in ("src", "deploy", "dashboards", "scripts", "examples", "tests/integration", "tests/containers")
+        for folder in ("src", "deploy", "dashboards", "scripts", "examples", "chaos", "benchmarks", "tests/containers")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in {".py", ".json", ".yml", ".yaml", ""} and path.is_file()
     ]
@@ -96,6 +99,33 @@ def test_pages_that_the_code_names_exist(folder: str) -> None:
     sources = [path for path in (ROOT / folder).rglob("*.py") if path != Path(__file__)]
     named = {page for path in sources for page in re.findall(r"\bdocs/[\w./-]+\.md", path.read_text("utf-8"))}
     assert sorted(page for page in named if not is_there(page)) == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_tests_that_are_named_exist(page: Path) -> None:
+    """Each test file exists, and has a test whose name contains the quoted words."""
+    named = TEST.findall(page.read_text("utf-8"))
+    sources = {name: [path.read_text("utf-8") for path in ROOT.glob(f"tests/**/{name}")] for name, _ in named}
+    assert [name for name, words in named if not any(_slug(words) in text for text in sources[name])] == []
+
+
+def _slug(words: str) -> str:
+    return re.sub(r"\W+", "_", words.lower())
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_options_that_are_named_exist(page: Path) -> None:
+    """Each option of a command is one of kallback's, or of a command that the project runs."""
+    others = {"--follow", "--add-scram"}  # of git and of Kafka
+    named = set(OPTION.findall(page.read_text("utf-8"))) - others
+    assert sorted(option for option in named if option not in code()) == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_members_that_are_named_exist(page: Path) -> None:
+    """Each `Class.member` of kallback is in the code."""
+    named = {found for found in MEMBER.findall(page.read_text("utf-8")) if f"class {found[0]}" in code()}
+    assert sorted(f"{owner}.{name}" for owner, name in named if not re.search(rf"\b{name}\b", code())) == []
 
 
 @pytest.mark.parametrize("page", CURRENT, ids=name_of)
