@@ -1,0 +1,96 @@
+// A worker in Go, with franz-go alone.
+package main
+
+import (
+	"cmp"
+	"context"
+	"log"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var (
+	brokers = cmp.Or(os.Getenv("BROKERS"), "localhost:9092")
+	group   = cmp.Or(os.Getenv("GROUP"), "kitchen")
+	tasks   = cmp.Or(os.Getenv("TASKS"), "restaurant.prepare")
+	results = cmp.Or(os.Getenv("RESULTS"), "kallback.results")
+)
+
+func header(record *kgo.Record, name string) []byte {
+	for _, h := range record.Headers {
+		if h.Key == name {
+			return h.Value
+		}
+	}
+	return nil
+}
+
+// Other records are skipped: a worker must not crash on them.
+func isTask(record *kgo.Record) bool {
+	return string(header(record, "kallback-version")) == "1" &&
+		string(header(record, "kallback-reply-to")) == results &&
+		header(record, "kallback-token") != nil &&
+		header(record, "kallback-task-id") != nil
+}
+
+func isLate(task *kgo.Record) bool {
+	deadline, err := strconv.ParseInt(string(header(task, "kallback-deadline")), 10, 64)
+	return err == nil && time.Now().UnixMilli() > deadline
+}
+
+func answer(task *kgo.Record) *kgo.Record {
+	status, value := "completed", []byte(`{"minutes":12}`)
+	if len(task.Value) == 0 {
+		status, value = "failed", []byte(`{"type":"BadOrder","status":422,"detail":"no order"}`)
+	}
+	return &kgo.Record{
+		Topic: results,
+		Key:   header(task, "kallback-task-id"),
+		Value: value,
+		Headers: []kgo.RecordHeader{
+			{Key: "kallback-token", Value: header(task, "kallback-token")},
+			{Key: "kallback-status", Value: []byte(status)},
+		},
+	}
+}
+
+func main() {
+	ctx := context.Background()
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(brokers),
+		kgo.ConsumerGroup(group),
+		kgo.ConsumeTopics(tasks),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	for {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			log.Fatal(err)
+		}
+		var answers []*kgo.Record
+		fetches.EachRecord(func(record *kgo.Record) {
+			if !isTask(record) {
+				log.Printf("skipped, no task: %s[%d] offset %d", record.Topic, record.Partition, record.Offset)
+			} else if !isLate(record) {
+				answers = append(answers, answer(record))
+			}
+		})
+		if err := client.ProduceSync(ctx, answers...).FirstErr(); err != nil {
+			log.Fatal(err) // not acknowledged: Kafka delivers the tasks again
+		}
+		if err := client.CommitUncommittedOffsets(ctx); err != nil {
+			log.Print(err)
+		}
+		client.AllowRebalance()
+	}
+}

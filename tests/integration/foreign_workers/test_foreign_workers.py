@@ -1,0 +1,119 @@
+"""The programs that authors of workers in other languages begin with: they do tasks, and no record stops them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+
+from kallback.kafka import ConfluentProducer, ConfluentReader, Headers, OutgoingRecord, Record
+from kallback.protocol import Attempt, Completed, Failed, TaskHeaders, TaskId, read_result
+from kallback.settings import KafkaSettings
+from kallback.testing import KafkaServer, TopicFactory
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+LANGUAGES: Final = ("python", "java", "go", "node")
+_TIMEOUT_S: Final = 60.0
+
+
+def token(task_id: str) -> str:
+    """What stands for a token: a worker echoes it and never looks into it."""
+    return f"kb1:token-of-{task_id}"
+
+
+def task_headers(task_id: str, reply_to: str, **changed: bytes | None) -> Headers:
+    """The headers that an sdk sends; `changed` replaces some (`deadline` for `kallback-deadline`), None removes."""
+    headers = TaskHeaders(token(task_id), TaskId(task_id), Attempt(1), "restaurant.prepare", reply_to)
+    replaced = {f"kallback-{name.replace('_', '-')}": value for name, value in changed.items()}
+    kept = [(name, value) for name, value in headers.encode() if name not in replaced]
+    return (*kept, *((name, value) for name, value in replaced.items() if value is not None))
+
+
+class NameOfBytes(str):
+    """A header name that is not UTF-8, as clients outside Java's world can write it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any, **__: Any) -> bytes:
+        """Give aiokafka the bytes as they are."""
+        return b"\xff\xfe"
+
+
+async def send_with_unreadable_header_name(kafka: KafkaServer, topic: str, headers: Headers) -> None:
+    """Write a record with one header more, whose name no UTF-8 reader can decode."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 16_384)
+        batch.append(key=b"k", value=b'{"id": "odd"}', timestamp=None, headers=[*headers, (NameOfBytes("?"), b"")])
+        await (await producer.send_batch(batch, topic, partition=0))
+    finally:
+        await producer.stop()
+
+
+async def results_of(kafka: KafkaServer, topic: str, count: int) -> list[Record]:
+    """Wait for so many results."""
+    found: list[Record] = []
+    deadline = time.monotonic() + _TIMEOUT_S
+    async with ConfluentReader(KafkaSettings(kafka.bootstrap_servers), topic) as reader:
+        while len(found) < count and time.monotonic() < deadline:
+            found += await reader.fetch(1.0)
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_no_record_stops_a_foreign_worker(
+    language: str,
+    kafka_server: KafkaServer,
+    topics_factory: TopicFactory,
+    built_worker: Callable[[str], Any],
+) -> None:
+    """Records that are no tasks are skipped, a late task is not done, an empty order fails, the good one is done."""
+    worker = built_worker(language)
+    tasks, results = topics_factory("prepare"), topics_factory("results")
+    odd: list[tuple[bytes | None, Headers]] = [
+        (b"no headers at all", ()),
+        (None, ()),
+        (b"{}", task_headers("t-version", results, version=b"2")),
+        (b"{}", task_headers("t-token", results, token=None)),
+        (b'{"id": "soon"}', task_headers("t-deadline", results, deadline=b"tomorrow")),
+        (b"{}", task_headers("t-elsewhere", "a.topic.that.is.not.there")),
+        (b"{}", task_headers("t-late", results, deadline=b"1")),
+        (None, task_headers("t-empty", results)),
+    ]
+    async with ConfluentProducer(KafkaSettings(kafka_server.bootstrap_servers)) as producer:
+        for value, headers in odd:
+            await producer.send(OutgoingRecord(tasks, value, b"k", headers))
+        await send_with_unreadable_header_name(kafka_server, tasks, ())
+        await producer.send(OutgoingRecord(tasks, b'{"id": "good"}', b"k", task_headers("t-good", results)))
+    with worker.running(kafka_server, tasks, results) as process:
+        found = await results_of(kafka_server, results, 3)
+        assert process.running, f"exit code {process.exit_code}: {process.log_tail()}"
+    answers = {record.key: read_result(record.value, record.headers) for record in found}
+    assert set(answers) == {b"t-deadline", b"t-empty", b"t-good"}, process.log_tail()
+    assert answers[b"t-good"].token == token("t-good")
+    assert isinstance(answers[b"t-good"].answer(), Completed)
+    assert isinstance(answers[b"t-empty"].answer(), Failed)
+
+
+README: Final = Path(__file__).parents[3] / "protocol" / "README.md"
+PROGRAMS: Final = {
+    "python/worker.py": "python",
+    "java/Kitchen.java": "java",
+    "go/main.go": "go",
+    "node/worker.js": "js",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_wire_page_prints_the_programs_that_were_run(program: str) -> None:
+    """What authors copy from the page is what was tested here."""
+    source = (README.parents[1] / "examples" / "workers" / program).read_text()
+    assert f"```{PROGRAMS[program]}\n{source}```" in README.read_text()
