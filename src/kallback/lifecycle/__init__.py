@@ -10,6 +10,16 @@ from kallback.lifecycle.backoff import Backoff, retry
 from kallback.lifecycle.log_throttle import LogThrottle
 from kallback.lifecycle.recent_keys import RecentKeys
 from kallback.lifecycle.start_stop import StartStop
+from kallback.lifecycle.stopping import StopDeadline
 from kallback.lifecycle.supervisor import Supervisor, UnexpectedEndError
 
-__all__ = ["Backoff", "LogThrottle", "RecentKeys", "StartStop", "Supervisor", "UnexpectedEndError", "retry"]
+__all__ = [
+    "Backoff",
+    "LogThrottle",
+    "RecentKeys",
+    "StartStop",
+    "StopDeadline",
+    "Supervisor",
+    "UnexpectedEndError",
+    "retry",
+]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, ParamSpec
 
@@ -126,10 +126,24 @@ class Supervisor:
             timer.cancel()
         self._timers.clear()
         deadline = asyncio.get_running_loop().time() + timeout
-        late = [*await self._end_tasks(timeout), *await self._join_threads(deadline)]
+        late = [*await self.cancel(tuple(self._tasks), timeout), *await self._join_threads(deadline)]
         if late:
             self._log.error("parts did not end in time", owner=self._owner, parts=late, seconds=timeout)
         return late
+
+    async def cancel(self, tasks: Iterable[asyncio.Task[None]], timeout: float) -> list[str]:  # noqa: ASYNC109 - as in `stop`
+        """Cancel tasks of this supervisor, which is no failure, and wait for them up to `timeout` seconds.
+
+        Returns:
+            the names of those that did not end in time; `stop` waits for them once more.
+        """
+        tasks = {task for task in tasks if task is not asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if not tasks:
+            return []
+        _, pending = await asyncio.wait(tasks, timeout=max(timeout, 0.0))
+        return [task.get_name() for task in pending]
 
     def _start(self, name: str, work: Coroutine[Any, Any, None], *, forever: bool) -> asyncio.Task[None]:
         self._remember_loop()
@@ -159,15 +173,6 @@ class Supervisor:
         except RuntimeError:  # the loop is closed
             if error is not None:
                 self._log.error("a part ended unexpectedly", owner=self._owner, part=name, reason=repr(error))
-
-    async def _end_tasks(self, timeout: float) -> list[str]:  # noqa: ASYNC109 - as in `stop`
-        tasks = {task for task in self._tasks if task is not asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if not tasks:
-            return []
-        _, pending = await asyncio.wait(tasks, timeout=max(timeout, 0.0))
-        return [task.get_name() for task in pending]
 
     async def _join_threads(self, deadline: float) -> list[str]:
         loop = asyncio.get_running_loop()

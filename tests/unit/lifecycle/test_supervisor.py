@@ -195,3 +195,25 @@ async def test_stop_names_what_does_not_end(caplog: pytest.LogCaptureFixture) ->
     asyncio_release.set()
     await task
     assert await supervisor.stop(5) == []
+
+
+async def test_cancelling_some_of_the_tasks_is_no_failure(owner: Owner) -> None:
+    """A part that ends before its owner gives its tasks back; what does not end in time is named."""
+    stubborn = asyncio.Event()
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    async def ignore_cancellation() -> None:
+        while not stubborn.is_set():
+            try:
+                await stubborn.wait()
+            except asyncio.CancelledError:
+                continue
+
+    tasks = [owner.supervisor.run("good", wait()), owner.supervisor.run("stubborn", ignore_cancellation())]
+    await asyncio.sleep(0)
+    late = await owner.supervisor.cancel(tasks, 0.01)
+    assert (late, owner.failures) == (["owner-stubborn"], [])
+    stubborn.set()
+    await owner.supervisor.stop(1.0)
