@@ -81,7 +81,7 @@ test-compose: setup
 
 DOCS := tests/unit/test_docs.py tests/unit/protocol/test_readme.py tests/unit/settings/test_from_env.py \
 	tests/unit/testing/test_docs_testing.py tests/unit/cli/dead_letters/test_reason_help.py tests/unit/deploy/test_access.py \
-	tests/unit/bridge/test_dashboard.py
+	tests/unit/bridge/observability/test_dashboard.py
 docs: setup
 	$(BIN)/pytest $(DOCS)
 

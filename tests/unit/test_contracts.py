@@ -44,6 +44,9 @@ def tree(tmp_path: Path) -> Path:
         ("sdk/journal/trespasser", "import kallback.sdk.tasks.task", "Layers of sdk"),
         ("sdk/tasks/task", "import kallback.sdk.tasks.running_task", "Layers of sdk.tasks"),
         ("sdk/monitoring/decide", "import time", "Decisions on watched tasks are pure"),
+        ("bridge/results/trespasser", "import kallback.bridge.in_flight.limits", "Layers of bridge"),
+        ("bridge/results/decide", "import asyncio", "Decisions on results and progress are pure"),
+        ("bridge/progress/coalescer", "import time", "The circuit breaker and the coalescer are given the time"),
     ],
 )
 def test_a_violated_contract_fails(tree: Path, module: str, line: str, contract: str) -> None:

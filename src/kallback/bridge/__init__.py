@@ -18,7 +18,7 @@ from kallback.bridge.completers.replies import Accepted, Misconfigured, Rejected
 from kallback.bridge.context import Clocks
 from kallback.bridge.dependencies import Dependencies
 from kallback.bridge.in_flight.limits import Backlog
-from kallback.bridge.options import Backoff, BridgeOptions, CompleterName
+from kallback.bridge.options import BridgeOptions, CompleterName
 from kallback.bridge.results.completion import Completion
 from kallback.bridge.results.decide import (
     AttachDuplicate,
@@ -34,6 +34,7 @@ from kallback.bridge.results.decide import (
 from kallback.bridge.results.verify import Target, Trust, Verified, verify
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
+from kallback.lifecycle import Backoff
 from kallback.protocol import MissingExtraError
 
 if TYPE_CHECKING:

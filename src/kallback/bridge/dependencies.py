@@ -1,4 +1,4 @@
-"""What a bridge is put together from; tests put in fakes, the command another completer."""
+"""Makers of what touches the outside; tests replace them with fakes, the command selects another completer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from kallback.bridge.completers.base import Completer
+from kallback.bridge.completers.handlers import HandlerClient, IngressHandlerClient
 from kallback.bridge.completers.ingress import IngressCompleter
 from kallback.bridge.completers.notifier import NotifierCompleter
 from kallback.bridge.context import Clocks
 from kallback.bridge.options import BridgeOptions, CompleterName
-from kallback.bridge.pipeline.late_sender import HandlerClient, IngressHandlerClient
 from kallback.bridge.progress.monitor_client import IngressMonitorClient, MonitorClient
 from kallback.bridge.restate.compatibility import RestateCheck
 from kallback.kafka import (
@@ -27,7 +27,7 @@ from kallback.settings import KafkaSettings, Settings
 
 
 def chosen_completer(settings: Settings, options: BridgeOptions) -> Completer:
-    """The completer that the options name."""
+    """Return the completer that the options name."""
     if options.completer is CompleterName.NOTIFIER:
         return NotifierCompleter(settings.restate)
     return IngressCompleter(settings.restate, connections=options.concurrency)
@@ -46,52 +46,52 @@ def confluent_progress_consumer(settings: Settings, options: BridgeOptions) -> C
 
 
 def confluent_end_offsets(settings: Settings) -> EndOffsets:
-    """Ask with librdkafka where topics end."""
+    """Ask Kafka for the ends of topics with librdkafka."""
     return ConfluentEndOffsets(settings.kafka)
 
 
 def ingress_monitor_client(settings: Settings) -> MonitorClient:
-    """Tell those who watch over tasks through HTTP ingress."""
+    """Call the monitoring services over HTTP ingress."""
     return IngressMonitorClient(settings.restate)
 
 
 def confluent_producer(settings: Settings) -> Producer:
-    """Write dead letters and outcomes with librdkafka."""
+    """Write dead letters and outcome records with librdkafka."""
     return ConfluentProducer(settings.kafka)
 
 
 def ingress_handler_client(settings: Settings) -> HandlerClient:
-    """Hand late results over through HTTP ingress."""
+    """Send late results over HTTP ingress."""
     return IngressHandlerClient(settings.restate)
 
 
-async def look_at_restate(settings: Settings, log: LogThrottle) -> None:
-    """See `RestateCheck`."""
-    await RestateCheck(settings.restate, log).look()
+async def check_restate(settings: Settings, log: LogThrottle) -> None:
+    """Check the ingress and the version; see `RestateCheck`."""
+    await RestateCheck(settings.restate, log).check()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """Makers of what touches the world.
+    """Makers of what touches the outside.
 
     Attributes:
-        completer: hands completions to Restate.
-        consumer: reads results; made anew when one breaks down.
-        producer: writes dead letters and outcome records.
+        completer: makes what hands completions to Restate.
+        consumer: makes what reads results; called again when one cannot go on.
+        producer: makes what writes dead letters and outcome records.
         check_topics: raises `MissingTopicError` for a topic that does not exist.
         check_restate: raises `UnsupportedServerError` for a Restate that is too old.
-        handlers: hands late results to Restate handlers.
-        progress_consumer: reads progress; made anew when one breaks down.
-        end_offsets: asks Kafka where topics end.
-        monitor_client: tells Restate's services that watch over tasks.
-        clocks: time and chance.
+        handlers: makes what sends late results to Restate handlers.
+        progress_consumer: makes what reads progress; called again when one cannot go on.
+        end_offsets: makes what asks Kafka for the ends of topics.
+        monitor_client: makes what calls Restate's monitoring services.
+        clocks: time and randomness.
     """
 
     completer: Callable[[Settings, BridgeOptions], Completer] = chosen_completer
     consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_consumer
     producer: Callable[[Settings], Producer] = confluent_producer
     check_topics: Callable[[KafkaSettings, Sequence[str]], Awaitable[None]] = check_topics
-    check_restate: Callable[[Settings, LogThrottle], Awaitable[None]] = look_at_restate
+    check_restate: Callable[[Settings, LogThrottle], Awaitable[None]] = check_restate
     handlers: Callable[[Settings], HandlerClient] = ingress_handler_client
     progress_consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_progress_consumer
     end_offsets: Callable[[Settings], EndOffsets] = confluent_end_offsets

@@ -1,6 +1,6 @@
-"""The part of a bridge that is about tasks under way: progress is forwarded, and marks say what has been read.
+"""The part of a bridge for tasks that run: forwards progress, and reports up to when topics have been read.
 
-Independent of the results: another group, other connections. Results go on while this one is in trouble.
+It is independent of the results: another consumer group, other connections. Results go on while it has trouble.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from typing import Final
 
 from kallback.bridge.context import BridgeContext
 from kallback.bridge.dependencies import Dependencies
-from kallback.bridge.progress.consumed_marks import WatermarkReporter
-from kallback.bridge.progress.forwarder import ProgressFeed
+from kallback.bridge.progress.consumed_marks import MarkedTopic, WatermarkReporter
+from kallback.bridge.progress.forwarder import ProgressForwarder
 from kallback.bridge.results.verify import Trust
 from kallback.kafka import Consumer, GroupStatus
 from kallback.settings import Settings
 
 
 class Monitoring:
-    """Progress and marks of one bridge.
+    """Progress and consumed marks of one bridge.
 
     Args:
-        results: how the consumer of the results stands.
-        on_fatal: told when Kafka refuses for good.
+        results: returns the status of the consumer of the results.
     """
 
     def __init__(
@@ -34,30 +33,36 @@ class Monitoring:
         context: BridgeContext,
         *,
         results: Callable[[], GroupStatus | None],
-        on_fatal: Callable[[Exception], None],
     ) -> None:
         topics = settings.topics
-        self._monitor_client: Final = dependencies.monitor_client(settings)
-        self._ends: Final = dependencies.end_offsets(settings)
+        self._client: Final = dependencies.monitor_client(settings)
+        self._end_offsets: Final = dependencies.end_offsets(settings)
 
-        def consumer() -> Consumer:
+        def make_consumer() -> Consumer:
             return dependencies.progress_consumer(settings, context.options)
 
-        self._feed: Final = ProgressFeed(consumer, trust, self._monitor_client, context, on_fatal=on_fatal)
-        statuses = {topics.results: results, topics.progress: self._feed.group_status}
-        self._marks: Final = WatermarkReporter(statuses, self._ends, self._monitor_client, context)
+        self._forwarder: Final = ProgressForwarder(make_consumer, trust, self._client, context)
+        self._reporter: Final = WatermarkReporter(
+            {
+                topics.results: MarkedTopic(results),
+                topics.progress: MarkedTopic(self._forwarder.group_status, self._forwarder.covered),
+            },
+            self._end_offsets,
+            self._client,
+            context,
+        )
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """Begin; raises what `Consumer.start` raises."""
         async with AsyncExitStack() as starting:
-            starting.push_async_callback(self._monitor_client.stop)
-            await self._monitor_client.start()
-            starting.push_async_callback(self._feed.stop)
-            await self._feed.start()
-            starting.push_async_callback(self._ends.stop)
-            starting.push_async_callback(self._marks.stop)
-            await self._marks.start()
+            starting.push_async_callback(self._client.stop)
+            await self._client.start()
+            starting.push_async_callback(self._forwarder.stop)
+            await self._forwarder.start()
+            starting.push_async_callback(self._end_offsets.stop)
+            starting.push_async_callback(self._reporter.stop)
+            await self._reporter.start()
             self._running = starting.pop_all()
 
     async def stop(self) -> None:

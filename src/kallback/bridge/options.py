@@ -8,33 +8,16 @@ from enum import StrEnum
 
 from kallback.bridge.results.late_policy import LatePolicies
 from kallback.kafka import ConsumerOptions
+from kallback.lifecycle import Backoff
 from kallback.protocol.errors import ConfigurationError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """Waiting between attempts: doubles from `first` up to `longest`, each time between half and all of it.
-
-    Attributes:
-        first: seconds after the first failure. Default 0.05: most hiccups of Restate are shorter.
-        longest: seconds at most. Default 0.5: a probe that came just too early and the next one together are still
-            less than a second after Restate's return.
-    """
-
-    first: float = 0.05
-    longest: float = 0.5
-
-    def delay(self, failures: int, chance: float) -> float:
-        """Seconds to wait after so many failures in a row (at least 1), for a random number of [0, 1)."""
-        grown = self.first * 2.0 ** min(failures - 1, 30)
-        return min(self.longest, grown) * (0.5 + chance / 2)
-
-
 def bridge_member() -> ConsumerOptions:
-    """How a bridge is a member of its group, unless it is told otherwise.
+    """Return how a bridge is a member of its group by default.
 
     Heartbeats come from librdkafka's own thread, so a short session (6 s, the least that brokers allow by default)
-    is safe, and a bridge that is killed is replaced after about 4 s. What is in flight when a partition goes gets 5 s.
+    is safe, and a bridge that is killed is replaced after about 4 s. What is in flight when a partition is revoked
+    gets 5 s.
     """
     return ConsumerOptions(session_timeout=6.0, drain_timeout=5.0)
 
@@ -45,7 +28,7 @@ class CompleterName(StrEnum):
     INGRESS = "ingress"
     """One request to HTTP ingress for each result: no set-up."""
     NOTIFIER = "notifier"
-    """Batches to `NotifierService`, which a Restate service must have bound: the least CPU for each result."""
+    """Batches to `NotifierService`, which a Restate service must bind: the least CPU for each result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,43 +36,47 @@ class BridgeOptions:
     """How one bridge behaves.
 
     Attributes:
-        group: consumer group; bridges of one group share the results topic's partitions. Default: the results
-            topic's name and `.bridge`, so that environments on one Kafka never rebalance each other.
+        group: consumer group; bridges of one group share the partitions of the results topic. Default: the name of
+            the results topic and `.bridge`, so that environments on one Kafka never rebalance each other.
         consumer: how the consumer behaves; see `ConsumerOptions` and `bridge_member`.
         completer: how completions reach Restate; see `CompleterName`. Default ingress: it needs no set-up.
-        concurrency: requests under way to Restate (the notifier uses four at most). Default 64: on two cores the
-            rate no longer grows beyond that.
+        concurrency: requests to Restate under way (the notifier uses four at most). Default 64: on two cores the
+            rate does not grow beyond that.
         max_in_flight: result records fetched and not settled. Default 4,000: less than half a second of work at
             full speed, so that a pause of the broker does not show, and little to send again after a crash.
-        max_in_flight_bytes: the same in bytes of their values. Default 64 MiB, to stay in small containers.
-        partition_in_flight: the same of one partition. Default 1,000: enough to drain one partition at full speed,
-            and a quarter of all, so that one full of records that cannot be completed leaves room for the others.
+        max_in_flight_bytes: the same in bytes of their values. Default 64 MiB, to fit small containers.
+        partition_in_flight: result records of one partition fetched and not settled. Default 1,000: enough to drain
+            one partition at full speed, and a quarter of all, so that a partition full of records that cannot be
+            completed leaves room for the others.
         partition_in_flight_bytes: the same in bytes of keys and values. Default 16 MiB, a quarter of all.
-        fetch_limit: records taken from Kafka at once. Default 250: the event loop is busy with deciding on a
-            batch for about 5 ms.
-        delivered_window: tokens remembered as delivered, so that duplicates are not posted again. Default 50,000:
-            a few seconds of full load at about 10 MB; after it a duplicate is posted again, which is harmless.
-        late_grace: seconds after the deadline in which a result is still posted. Default 30, the wire's: clocks
-            differ, and the handler's own timer is the authority.
+        fetch_limit: records taken from Kafka at once. Default 250: deciding on a batch keeps the event loop busy
+            for about 5 ms.
+        delivered_window: delivered tokens that are remembered, so that duplicates are not posted again. Default
+            50,000: a few seconds of full load in about 10 MB; after that a duplicate is posted again, which is
+            harmless.
+        late_grace: seconds after the deadline in which a result is still posted. Default 30, as in the wire protocol:
+            clocks differ, and the handler's own timer decides.
         late: what is done with late results; see `LatePolicies`. Default: dead letters.
         stuck_after: seconds in flight after which a record counts as stuck in the stats. Default 30: longer than a
             request may take.
-        park_after: seconds for which a record could not be completed while others could; then it is parked: a dead
-            letter that can be replayed. Default 900: longer than most troubles of a part of Restate; None: never.
-        park_blocking_after: the same where the record holds up its partition. Default 60.
-        backoff: waiting between attempts; see `Backoff`.
+        park_after: seconds for which a record failed while others succeeded, before it is parked: a dead letter that
+            can be replayed. Default 900: longer than most troubles of a part of Restate; None: never.
+        park_blocking_after: the same for a record that blocks its partition. Default 60.
+        backoff: waits between attempts. Default 0.05 s, doubled up to 0.5 s: most hiccups of Restate are shorter, and
+            a bridge notices within a second that Restate is available again.
         longest_retry_after: seconds; a longer Retry-After of Restate (or a proxy) is cut to this. Default 5.
-        unavailable_after: so many different records failing, without a success in between, mean that Restate is away.
-            Default 5: one poison record is not an outage.
+        unavailable_after: failed sends with different records, without a success in between, after which Restate
+            counts as unavailable. Default 5: one poison record is not an outage.
         misconfigured_after: seconds for which nothing but refusals (401, 403, 404, ...) arrives before the bridge
-            stops with a sentence. Default 30: longer than a proxy's restart.
+            stops with an error. Default 30: longer than a proxy's restart.
         drain_timeout: seconds that a stop waits for what is in flight. Default 10: orchestrators kill after 30.
-        writers: dead letters and outcome records on their way to Kafka at one time. Default 64.
-        outcomes: write what became of each result record to the outcomes topic. Default off: a record of Kafka
-            for each result is not free.
-        progress: forward heartbeats to `TaskMonitor`, and say up to when topics have been read. Default on: one
+        writers: dead letters and outcome records that are written to Kafka at one time. Default 64.
+        outcomes: write the outcome of each result record to the outcomes topic. Default off: it costs one more Kafka
+            record for each result.
+        progress: forward heartbeats to `TaskMonitor`, and report up to when topics have been read. Default on: one
             call a second for each topic, and nothing more until a worker reports progress.
-        allow_bare_awakeables: take a bare awakeable id for a token. Default off: it proves nothing.
+        allow_bare_awakeables: accept unsigned awakeable ids in place of tokens. Default off: they are not
+            authenticated.
     """
 
     group: str = ""
@@ -118,27 +105,27 @@ class BridgeOptions:
     allow_bare_awakeables: bool = False
 
     def group_for(self, results: str) -> str:
-        """The consumer group that reads this results topic."""
+        """Return the consumer group that reads this results topic."""
         return self.group or f"{results}.bridge"
 
     def progress_group_for(self, results: str) -> str:
-        """The consumer group that reads the progress topic."""
+        """Return the consumer group that reads the progress topic."""
         return f"{self.group_for(results)}.progress"
 
     def for_consumer(self) -> ConsumerOptions:
-        """The consumer's options, with the bounds of one partition."""
+        """Return the consumer's options, with the limits of one partition."""
         return replace(
             self.consumer,
             unfinished_records=self.partition_in_flight,
             unfinished_bytes=self.partition_in_flight_bytes,
         )
 
-    def heed(self, delay: float, asked: float | None) -> float:
-        """Seconds to wait: the delay, or what Restate asked for (Retry-After) if that is longer, cut to its limit."""
+    def delay_of(self, delay: float, asked: float | None) -> float:
+        """Return the seconds to wait: the delay, or what Restate asked for (Retry-After, up to its limit) if longer."""
         return delay if asked is None else max(delay, min(asked, self.longest_retry_after))
 
     def __post_init__(self) -> None:
-        """Refuse numbers with which nothing would ever move."""
+        """Refuse numbers with which nothing could be fetched or sent."""
         for each in fields(self):
             value: object = getattr(self, each.name)
             if isinstance(value, bool) or not isinstance(value, int | float):

@@ -16,7 +16,7 @@ import msgspec
 
 from kallback.bridge.results.verify import Target
 from kallback.health.histograms import Histogram
-from kallback.kafka import Record
+from kallback.kafka.records import Record
 from kallback.protocol import Outcome, Token
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)

@@ -199,7 +199,7 @@ async def test_a_service_with_other_keys(restate_server: RestateServer, live: An
     )
     await completer.stop()
     assert isinstance(reply, Misconfigured)
-    assert "KALLBACK_KEYS" in reply.sentence
+    assert "KALLBACK_KEYS" in reply.detail
 
 
 async def test_a_bridge_with_the_notifier(live: Any, restate_server: RestateServer) -> None:

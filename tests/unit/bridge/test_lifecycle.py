@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
+from tests.unit.bridge.environment import BridgeEnv
+from tests.unit.bridge.factories import RecordFactory
 
-from kallback.bridge import Accepted, Bridge, BridgeOptions
+from kallback.bridge import Accepted, Bridge, BridgeOptions, Settled
+from kallback.bridge.observability.probes import readiness
 from kallback.kafka import MemoryBroker
 from kallback.protocol import InvalidKeyError, MissingTopicError, UnsupportedServerError
 from kallback.settings import Settings
@@ -30,40 +32,40 @@ TOPICS = ("kallback.results", "kallback.dead-letters", "kallback.outcomes", "kal
 
 
 @pytest.mark.parametrize("missing", TOPICS)
-async def test_a_missing_topic(world: Any, missing: str) -> None:
+async def test_a_missing_topic(env: BridgeEnv, missing: str) -> None:
     """Nothing starts without its topics; the sentence names the command that makes them."""
-    world.broker = MemoryBroker()
+    env.broker = MemoryBroker()
     for topic in set(TOPICS) - {missing}:
-        world.broker.create_topic(topic)
+        env.broker.create_topic(topic)
     with pytest.raises(MissingTopicError, match="topics create"):
-        await world.bridge(BridgeOptions(outcomes=True)).start()
+        await env.bridge(BridgeOptions(outcomes=True)).start()
     assert ours() == set()
 
 
-async def test_topics_are_not_needed_for_what_is_off(world: Any) -> None:
+async def test_topics_are_not_needed_for_what_is_off(env: BridgeEnv) -> None:
     """What is switched off need not exist."""
-    world.broker = MemoryBroker()
+    env.broker = MemoryBroker()
     for topic in ("kallback.results", "kallback.dead-letters"):
-        world.broker.create_topic(topic)
-    async with world.bridge(BridgeOptions(progress=False)):
+        env.broker.create_topic(topic)
+    async with env.bridge(BridgeOptions(progress=False)):
         pass
 
 
-async def test_a_restate_that_is_too_old(world: Any) -> None:
+async def test_a_restate_that_is_too_old(env: BridgeEnv) -> None:
     """Nothing is fetched."""
 
     def too_old() -> None:
         raise UnsupportedServerError("too old")
 
-    world.checked = too_old
+    env.checked = too_old
     with pytest.raises(UnsupportedServerError):
-        await world.bridge().start()
-    assert world.consumers == []
+        await env.bridge().start()
+    assert env.consumers == []
 
 
-async def test_stopping_twice_leaves_nothing_running(world: Any) -> None:
+async def test_stopping_twice_leaves_nothing_running(env: BridgeEnv) -> None:
     """No task of ours outlives the bridge."""
-    bridge = world.bridge()
+    bridge = env.bridge()
     await bridge.start()
     running = ours()
     await bridge.stop()
@@ -72,49 +74,49 @@ async def test_stopping_twice_leaves_nothing_running(world: Any) -> None:
     assert ours() == set()
 
 
-async def test_stopping_what_was_not_started(world: Any) -> None:
+async def test_stopping_what_was_not_started(env: BridgeEnv) -> None:
     """Fine too."""
-    await world.bridge().stop()
+    await env.bridge().stop()
 
 
-async def test_stop_waits_for_what_is_in_flight(world: Any, mint: Any) -> None:
+async def test_stop_waits_for_what_is_in_flight(env: BridgeEnv, make: RecordFactory) -> None:
     """A completion on its way is settled and committed."""
-    world.hold.clear()
-    world.broker.append(mint.completed())
-    bridge = world.bridge()
+    env.hold.clear()
+    env.broker.append(make.completed())
+    bridge = env.bridge()
     await bridge.start()
-    await eventually("the post", lambda: world.posted)
+    await eventually("the post", lambda: env.posted)
     stopping = asyncio.create_task(bridge.stop())
     await asyncio.sleep(0.02)
     waited = not stopping.done()
-    world.hold.set()
+    env.hold.set()
     await stopping
 
     assert waited
-    assert (world.outcomes(), world.committed()) == ({"delivered": 1}, 1)
+    assert (env.outcomes(), env.committed()) == ({"delivered": 1}, 1)
 
 
-async def test_stop_does_not_wait_for_ever(world: Any, mint: Any) -> None:
+async def test_stop_does_not_wait_for_ever(env: BridgeEnv, make: RecordFactory) -> None:
     """What hangs is left, not committed, and said."""
-    world.hold.clear()
-    world.broker.append(mint.completed())
-    bridge = world.bridge(BridgeOptions(drain_timeout=0.01))
+    env.hold.clear()
+    env.broker.append(make.completed())
+    bridge = env.bridge(BridgeOptions(drain_timeout=0.01))
     await bridge.start()
-    await eventually("the post", lambda: world.posted)
+    await eventually("the post", lambda: env.posted)
     with capture_logs() as lines:
         await asyncio.wait_for(bridge.stop(), 2)
 
     assert any(line.get("records") == 1 for line in lines)
-    assert (world.committed(), ours()) == (0, set())
+    assert (env.committed(), ours()) == (0, set())
 
 
-async def test_a_second_stop_does_not_drain_again(world: Any, mint: Any) -> None:
+async def test_a_second_stop_does_not_drain_again(env: BridgeEnv, make: RecordFactory) -> None:
     """A SIGTERM stops twice (the signal's stop, then the run's end): that must not take the drain's time twice."""
-    world.hold.clear()
-    world.broker.append(mint.completed())
-    bridge = world.bridge(BridgeOptions(drain_timeout=0.01))
+    env.hold.clear()
+    env.broker.append(make.completed())
+    bridge = env.bridge(BridgeOptions(drain_timeout=0.01))
     await bridge.start()
-    await eventually("the post", lambda: world.posted)
+    await eventually("the post", lambda: env.posted)
     with capture_logs() as lines:
         await bridge.stop()
         await bridge.stop()
@@ -122,80 +124,131 @@ async def test_a_second_stop_does_not_drain_again(world: Any, mint: Any) -> None
     assert sum(line.get("event") == "bridge stopped" for line in lines) == 1
 
 
-async def test_what_was_in_flight_at_a_crash_comes_again(world: Any, mint: Any) -> None:
+async def test_what_was_in_flight_at_a_crash_comes_again(env: BridgeEnv, make: RecordFactory) -> None:
     """A successor completes it: at least once, never lost."""
-    world.hold.clear()
+    env.hold.clear()
     for _ in range(10):
-        world.broker.append(mint.completed())
-    first = world.bridge(BridgeOptions(drain_timeout=0.0))
+        env.broker.append(make.completed())
+    first = env.bridge(BridgeOptions(drain_timeout=0.0))
     await first.start()
-    await eventually("the posts", lambda: len(world.posted) == 10)
-    await world.consumers[0].crash()
+    await eventually("the posts", lambda: len(env.posted) == 10)
+    await env.consumers[0].crash()
     await first.stop()
 
-    world.hold.set()
-    async with world.bridge():
-        await world.settle(10)
-    assert (world.outcomes(), world.committed()) == ({"delivered": 10}, 10)
+    env.hold.set()
+    async with env.bridge():
+        await env.settle(10)
+    assert (env.outcomes(), env.committed()) == ({"delivered": 10}, 10)
 
 
-async def test_a_stop_ends_the_run_and_commits(world: Any, mint: Any) -> None:
+async def test_a_stop_ends_the_run_and_commits(env: BridgeEnv, make: RecordFactory) -> None:
     """The daemon ends without an error."""
-    world.broker.append(mint.completed())
-    bridge = world.bridge()
+    env.broker.append(make.completed())
+    bridge = env.bridge()
     running = asyncio.create_task(bridge.run())
-    await world.settle(1)
+    await env.settle(1)
     await bridge.stop()
     await asyncio.wait_for(running, 5)
 
-    assert (world.committed(), ours()) == (1, set())
+    assert (env.committed(), ours()) == (1, set())
 
 
-async def test_a_cancelled_run_stops(world: Any) -> None:
+async def test_a_cancelled_run_stops(env: BridgeEnv) -> None:
     """Cancelling the daemon's task leaves nothing behind."""
-    running = asyncio.create_task(world.bridge().run())
-    await eventually("the start", lambda: world.consumers)
+    running = asyncio.create_task(env.bridge().run())
+    await eventually("the start", lambda: env.consumers)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ours() == set()
 
 
-async def test_the_stop_says_what_was_done(world: Any, mint: Any) -> None:
+async def test_the_stop_says_what_was_done(env: BridgeEnv, make: RecordFactory) -> None:
     """One summary line."""
-    world.broker.append(mint.completed())
+    env.broker.append(make.completed())
     with capture_logs() as lines:
-        async with world.bridge():
-            await world.settle(1)
+        async with env.bridge():
+            await env.settle(1)
     (line,) = [line for line in lines if line["event"] == "bridge stopped"]
     assert (line["settled"], line["delivered"], line["retries"]) == (1, 1, 0)
 
 
-async def test_a_hook_with_a_defect_is_not_swallowed(world: Any, mint: Any) -> None:
+async def test_a_hook_with_a_defect_is_not_swallowed(env: BridgeEnv, make: RecordFactory) -> None:
     """The bridge stops with the hook's own error."""
 
     def hook(_: object) -> None:
         raise KeyError("hook")
 
-    world.on_settled = hook
-    world.broker.append(mint.completed())
-    bridge = world.bridge()
+    env.on_settled = hook
+    env.broker.append(make.completed())
+    bridge = env.bridge()
     await bridge.start()
     with pytest.raises(KeyError, match="hook"):
         await asyncio.wait_for(bridge.wait(), 5)
     await bridge.stop()
 
 
-async def test_insecure_mode_is_said(world: Any) -> None:
-    """One warning at the start."""
-    world.insecure = True
+async def test_a_hook_with_a_defect_does_not_end_the_writers(env: BridgeEnv, make: RecordFactory) -> None:
+    """On the dead-letter path: the error is reported, every record is settled, and no partition stops."""
+
+    def hook(settled: Settled) -> None:
+        env.settled.append(settled)
+        raise KeyError("hook")
+
+    env.on_settled = hook
+    bridge = env.bridge(BridgeOptions(writers=1))
+    await bridge.start()
+    for _ in range(5):
+        env.broker.append(make.completed(value=b"oops"))
+    with pytest.raises(KeyError, match="hook"):
+        await asyncio.wait_for(bridge.wait(), 5)
+    await env.settle(5)
+    await bridge.stop()
+    assert (env.outcomes(), env.committed()) == ({"unusable": 5}, 5)
+
+
+async def test_a_task_that_ends_by_itself_stops_the_bridge(env: BridgeEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetcher that ended in silence would look like an empty topic; readiness says so, too."""
+    bridge = env.bridge()
+    await bridge.start()
+    monkeypatch.setattr(env.consumers[0], "fetch", _cancelled_elsewhere)
+    env.broker.append(env.make.completed())
+    with pytest.raises(SystemError, match="a panic"):
+        await asyncio.wait_for(bridge.wait(), 5)
+    assert "cannot go on" in readiness(bridge).reasons[0]
+    await bridge.stop()
+
+
+async def _cancelled_elsewhere(*_: object) -> None:
+    raise SystemError("a panic of an extension")
+
+
+async def test_a_component_that_hangs_does_not_hold_the_stop(env: BridgeEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named in the log, and the others are stopped."""
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("kallback.bridge.bridge._STOP_TIMEOUT_S", 0.05)
+    bridge = env.bridge()
+    await bridge.start()
+    monkeypatch.setattr(env.consumers[0], "stop", hang)
     with capture_logs() as lines:
-        async with world.bridge():
+        await asyncio.wait_for(bridge.stop(), 5)
+    assert [line["part"] for line in lines if line["event"] == "a component did not stop in time"] == ["fetcher"]
+    assert ours() == set()
+
+
+async def test_insecure_mode_is_said(env: BridgeEnv) -> None:
+    """One warning at the start."""
+    env.insecure = True
+    with capture_logs() as lines:
+        async with env.bridge():
             pass
     assert any("insecure mode" in line["event"] for line in lines)
 
 
-async def test_a_lone_result_is_posted_at_once(world: Any, mint: Any) -> None:
+async def test_a_lone_result_is_posted_at_once(env: BridgeEnv, make: RecordFactory) -> None:
     """No batch is waited for."""
     loop = asyncio.get_running_loop()
     delays: list[float] = []
@@ -205,32 +258,32 @@ async def test_a_lone_result_is_posted_at_once(world: Any, mint: Any) -> None:
         delays.append(loop.time() - appended)
         return Accepted()
 
-    world.reply = reply
-    async with world.bridge():
+    env.reply = reply
+    async with env.bridge():
         for count in range(1, 21):
             appended = loop.time()
-            world.broker.append(mint.completed())
-            await world.settle(count)
+            env.broker.append(make.completed())
+            await env.settle(count)
     assert sorted(delays)[10] < 0.005
 
 
-async def test_memory_stays_bounded(world: Any, mint: Any) -> None:
+async def test_memory_stays_bounded(env: BridgeEnv, make: RecordFactory) -> None:
     """With everything stuck, no more than the bound is taken from Kafka."""
-    world.hold.clear()
+    env.hold.clear()
     for _ in range(500):
-        world.broker.append(mint.completed())
-    async with world.bridge(BridgeOptions(max_in_flight=50, fetch_limit=20, drain_timeout=0.0)) as bridge:
+        env.broker.append(make.completed())
+    async with env.bridge(BridgeOptions(max_in_flight=50, fetch_limit=20, drain_timeout=0.0)) as bridge:
         await eventually("a full bridge", lambda: bridge.stats.in_flight == 50)
         await asyncio.sleep(0.02)
         assert bridge.stats.fetched == 50
 
 
-async def test_the_log_keeps_secrets(world: Any, mint: Any) -> None:
+async def test_the_log_keeps_secrets(env: BridgeEnv, make: RecordFactory) -> None:
     """No token, however bad its record, stands in a log line."""
-    text = mint.sign()
-    world.broker.append(mint.completed(text, b"oops"))
+    text = make.sign()
+    env.broker.append(make.completed(text, b"oops"))
     with capture_logs() as lines:
-        async with world.bridge():
-            await world.settle(1)
+        async with env.bridge():
+            await env.settle(1)
     assert text not in str(lines)
     assert text.rsplit(":", 1)[1] not in str(lines)

@@ -57,7 +57,9 @@ class IngressCompleter:
         (completion,) = batch
         verb, body, content_type = _request(completion)
         path = f"/restate/awakeables/{completion.target.awakeable_id}/{verb}"
-        self._http.post(path, body, content_type=content_type, told=lambda result: answered((self._reply(result),)))
+        self._http.post(
+            path, body, content_type=content_type, on_result=lambda result: answered((self._reply(result),))
+        )
 
     def _reply(self, result: HttpResult) -> Reply:
         if isinstance(result, HttpAnswer):

@@ -130,7 +130,9 @@ class _Sending:
         self._requests += 1
         first, last = self._open.pop()
         body = b"[%b]" % b",".join(self._items[first:last])
-        self._completer.http.post(PATH, body, content_type=JSON, told=lambda result: self._told(result, first, last))
+        self._completer.http.post(
+            PATH, body, content_type=JSON, on_result=lambda result: self._received(result, first, last)
+        )
 
     def _portions(self) -> list[tuple[int, int]]:
         """Cut the batch by bytes, and by the company that its items may have; the first one last."""
@@ -147,7 +149,7 @@ class _Sending:
         portions.append((first, len(self._items)))
         return portions[::-1]
 
-    def _told(self, result: HttpResult, first: int, last: int) -> None:
+    def _received(self, result: HttpResult, first: int, last: int) -> None:
         reply = self._read(result, first, last)
         if reply is not None and _about_one(result) and last - first > 1:
             middle = (first + last) // 2

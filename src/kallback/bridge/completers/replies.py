@@ -69,12 +69,12 @@ class Misconfigured(msgspec.Struct, frozen=True):
 
     Attributes:
         label: as that of `Retry`.
-        sentence: what to fix.
+        detail: what to fix, as a sentence.
         denied: our credentials are the reason.
     """
 
     label: str
-    sentence: str
+    detail: str
     denied: bool = False
 
 
@@ -133,13 +133,13 @@ def _refusal(body: bytes) -> str | None:
     return refusal.message[:_EXCERPT]
 
 
-def said_in(body: bytes) -> str:
+def excerpt_of(body: bytes) -> str:
     """The beginning of what an answer says, on one line."""
     return " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
 
 
 def _excerpt(body: bytes) -> str:
-    text = said_in(body)
+    text = excerpt_of(body)
     return f" ({text})" if text.isprintable() and text else ""
 
 

@@ -1,33 +1,41 @@
-"""Whether Restate is there, as far as replies tell. Pure: whoever asks says what time it is.
+"""Whether Restate is available, as far as its replies say. Pure: the caller passes the time.
 
-*Flowing*: failures of single records are those records' own matter. When several different records have failed without
-a success in between, Restate is *away*: one probe at a time, after a growing wait, until one gets through. A probe
-carries whatever record is next, so that a record that never succeeds cannot be the only one that is tried.
+*Closed*: everything is sent; failures of single records are their own matter. When several sends with different records
+have failed without a success in between, the circuit *opens*: nothing is sent until a growing wait is over. Then it is
+*half-open*: one probe is under way. Its success closes the circuit, its failure opens it again. A probe carries the
+next record, whichever it is, so that a record that never succeeds cannot be the only one that is tried.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
 
-from kallback.bridge.options import Backoff
+from kallback.lifecycle import Backoff
 
 
 class CircuitState(Enum):
-    """How things stand."""
+    """What may be sent."""
 
     CLOSED = auto()
+    """Everything."""
     OPEN = auto()
+    """Nothing before the wait is over."""
+    HALF_OPEN = auto()
+    """Nothing but the probe that is under way."""
 
 
 class CircuitBreaker:
-    """Counts replies.
+    """Counts successes and failures.
 
     Args:
         backoff: waits between probes.
-        unavailable_after: so many different records failing in a row mean away.
+        unavailable_after: different records failing in a row that open the circuit.
+
+    Attributes:
+        state: what may be sent now.
     """
 
-    __slots__ = ("_backoff", "_failing", "_failures", "_probe_at", "_probing", "_unavailable_after", "state")
+    __slots__ = ("_backoff", "_failing", "_failures", "_probe_at", "_unavailable_after", "state")
 
     def __init__(self, backoff: Backoff, unavailable_after: int) -> None:
         self._backoff = backoff
@@ -35,45 +43,48 @@ class CircuitBreaker:
         self._failing: set[str] = set()
         self._failures = 0
         self._probe_at = 0.0
-        self._probing = False
         self.state = CircuitState.CLOSED
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether everything may be sent."""
+        return self.state is CircuitState.CLOSED
+
     def admits(self, now: float) -> bool:
-        """Whether something may be sent now; while away, a yes is given once and makes it the probe."""
+        """Return whether something may be sent now; unless closed, True is returned once, for the probe."""
         if self.state is CircuitState.CLOSED:
             return True
-        if self._probing or now < self._probe_at:
+        if self.state is CircuitState.HALF_OPEN or now < self._probe_at:
             return False
-        self._probing = True
+        self.state = CircuitState.HALF_OPEN
         return True
 
     def succeeded(self) -> bool:
-        """Restate took or judged a record; True if it was away before."""
+        """Restate accepted or refused a record; return True if the circuit was not closed before."""
         if self._failing:
             self._failing.clear()
         if self.state is CircuitState.CLOSED:
             return False
-        self.state, self._probing, self._failures = CircuitState.CLOSED, False, 0
+        self.state, self._failures = CircuitState.CLOSED, 0
         return True
 
-    def failed(self, identity: str, now: float, chance: float, *, probe: bool) -> bool:
-        """A record came back without a reply; True if Restate is away from now on."""
-        if self.state is CircuitState.OPEN:
+    def failed(self, identity: str, now: float, jitter: float, *, probe: bool) -> bool:
+        """A send failed, with the record `identity`; return True if the circuit opens now."""
+        if self.state is not CircuitState.CLOSED:
             if probe:
-                self._wait(now, chance)
+                self._open(now, jitter)
             return False
         self._failing.add(identity)
         if len(self._failing) < self._unavailable_after:
             return False
-        self.state = CircuitState.OPEN
-        self._wait(now, chance)
+        self._open(now, jitter)
         return True
 
     def until_probe(self, now: float) -> float:
-        """Seconds until the next probe may go."""
+        """Return the seconds until the next probe may be sent."""
         return max(0.0, self._probe_at - now)
 
-    def _wait(self, now: float, chance: float) -> None:
-        self._probing = False
+    def _open(self, now: float, jitter: float) -> None:
+        self.state = CircuitState.OPEN
         self._failures += 1
-        self._probe_at = now + self._backoff.delay(self._failures, chance)
+        self._probe_at = now + self._backoff.delay(self._failures, jitter)

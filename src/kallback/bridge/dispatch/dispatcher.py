@@ -1,163 +1,182 @@
-"""Gets deliveries to Restate: how many at one time, retries, and what to do while Restate is away.
+"""Sends deliveries to Restate: how many at a time, in which order, and what to do while Restate is unavailable.
 
-Who owns what: a delivery is in exactly one place: ready, with the completer, or on the heap of those that wait for
-their next attempt. There are no tasks: an answer settles its deliveries and sends the next ones, in one callback on the
-bridge's loop. One timer at a time wakes for the heap, another for the next probe.
+Ownership: a delivery is in exactly one place: in a queue of those that are ready (new ones, and retries), with the
+completer, or in the `RetryQueue` until its next attempt. There are no tasks: a reply settles its deliveries and sends
+the next ones, in one callback on the bridge's loop. There is one timer for the retries and one for the next probe.
 
 Order: none is promised. Ready deliveries leave oldest first; a failed one goes to the back. With a completer that takes
 batches, deliveries leave after everything that the same fetch brought is ready, so that the first batch is one.
 
-Crowd: 429, 5xx and time-outs lower the number under way, successes raise it again (`ConcurrencyLimiter`).
+Overload: 429, 5xx and timeouts lower the number of sends under way, successes raise it (`ConcurrencyLimiter`).
 
-Trouble of its own: a delivery that failed while others got through waits longer from time to time, and deliveries that
-failed before take at most a quarter of what may be under way, so that requests that hang leave room for the others.
+Retries: a delivery that failed while others succeeded waits longer each time. Retries take at most a quarter of the
+sends under way; where that is less than one send, at most a quarter of the time. So requests that hang never stop the
+new ones.
 
-Outage: a delivery that fails waits for itself, the others go on. When several different ones fail in a row the
-`CircuitBreaker` opens: nothing but one probe at a time goes out, and the listener is told, so that the bridge fetches
-no more. Probes carry deliveries that have not failed by themselves, if there are any. The first success sends all that
-may go. Deliveries in trouble of their own say nothing of Restate.
+Outage: each failed send counts once, however many deliveries it carried. When several different ones fail in a row, the
+`CircuitBreaker` opens: nothing but one probe at a time is sent, and the listener pauses fetching. Probes prefer new
+deliveries. The first success sends everything that may go. Failures of the kind `RECORD` say nothing about Restate.
 
-Cancel: after a stop answers change nothing. Their deliveries may have been delivered; they are not settled, so Kafka
-hands them out again, and Restate keeps the first completion.
+Cancellation: after `stop` replies change nothing. Their deliveries may have been completed; they are not settled, so
+Kafka redelivers their records, and Restate keeps the first completion.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from kallback.bridge.completers.base import Completer
 from kallback.bridge.completers.replies import Accepted, Misconfigured, Rejected, Reply, Retry, TooLarge
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.dispatch.circuit_breaker import CircuitBreaker, CircuitState
+from kallback.bridge.dispatch.circuit_breaker import CircuitBreaker
 from kallback.bridge.dispatch.concurrency import ConcurrencyLimiter
-from kallback.bridge.in_flight.deliveries import Delivery, FailureKind
-from kallback.protocol import AccessDeniedError, ConfigurationError
+from kallback.bridge.dispatch.misconfiguration import MisconfigurationTimer
+from kallback.bridge.dispatch.retry_queue import RetryQueue
+from kallback.bridge.in_flight.deliveries import Delivery
+from kallback.bridge.in_flight.parking import FailureKind
 
-_UNSETTLED: Final = (Retry, Misconfigured)
-_SHARE: Final = 4
-_KNOWN: Final = 5
-"""Failures after which a delivery in trouble of its own is no sign of a crowd."""
-_LONGER: Final = 10
+_NOT_FINAL: Final = (Retry, Misconfigured)
+_RETRY_SHARE: Final = 4  # retries take one of so many sends, or this part of the time
+_KNOWN_FAILURES: Final = 5  # after so many failures a delivery's own trouble is no sign of overload
+_MAX_DELAY_FACTOR: Final = 10
 
 FinalReply = Accepted | Rejected | TooLarge
-"""Replies that end an attempt for good."""
+"""Replies that end a delivery's attempts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
-    """Who is told what becomes of deliveries; must not block.
+class DeliveryListener(Protocol):
+    """Who is told what becomes of deliveries. Calls must not block."""
 
-    Attributes:
-        judged: Restate has spoken about a delivery.
-        failed: a delivery came back without a reply; says what that means.
-        away: Restate takes nothing; deliveries wait.
-        returned: Restate is back.
-        broken: no completion can succeed until somebody fixes what the sentence says.
-    """
+    def on_reply(self, delivery: Delivery, reply: FinalReply) -> None:
+        """Restate accepted or refused a delivery."""
+        ...
 
-    judged: Callable[[Delivery, FinalReply], None]
-    failed: Callable[[Delivery, str], FailureKind]
-    away: Callable[[], None]
-    returned: Callable[[], None]
-    broken: Callable[[Exception], None]
+    def on_failure(self, delivery: Delivery, detail: str) -> FailureKind:
+        """A delivery came back without a final reply; return what that means."""
+        ...
+
+    def on_unavailable(self) -> None:
+        """Restate is unavailable: deliveries wait."""
+        ...
+
+    def on_recovered(self) -> None:
+        """Restate is available again."""
+        ...
+
+    def on_fatal(self, error: Exception) -> None:
+        """No completion can succeed before somebody does what the sentence says."""
+        ...
 
 
-class _Sent(NamedTuple):
-    """How a batch was sent: in which generation of the limiter, as a probe, from those that failed before."""
+class _SendInfo(NamedTuple):
+    """How a batch was sent: in which generation of the limiter, as a probe, as a retry, since when (retries only)."""
 
     generation: int
     probe: bool
-    again: bool
+    retry: bool
+    since: float
+
+
+class _Failure(NamedTuple):
+    """A delivery that came back without a final reply."""
+
+    delivery: Delivery
+    reply: Retry | Misconfigured
+    kind: FailureKind
 
 
 class Dispatcher:
-    """Sends deliveries until Restate has judged each.
+    """Sends deliveries until each has a final reply, or its retry budget is used up.
 
     Args:
         completer: started and stopped by the dispatcher's owner.
-        listener: who is told.
     """
 
-    def __init__(self, completer: Completer, listener: Listener, context: BridgeContext) -> None:
+    def __init__(self, completer: Completer, context: BridgeContext) -> None:
         self._completer = completer
         self._batch_limit = completer.batch_limit
-        self._listener = listener
         self._options = options = context.options
         self._clocks = context.clocks
         self._stats = context.stats
         self._log = context.log
         self._breaker = CircuitBreaker(options.backoff, options.unavailable_after)
         self._limiter = ConcurrencyLimiter(min(options.concurrency, completer.send_limit))
+        self._misconfiguration = MisconfigurationTimer(options.misconfigured_after, context.clocks.monotonic)
         self._stats.concurrency = self._limiter.limit
         self._ready: deque[Delivery] = deque()
-        self._again: deque[Delivery] = deque()
-        self._again_under_way = 0
-        self._waiting: list[tuple[float, int, Delivery]] = []
-        self._sequence = 0
-        self._under_way = 0
+        self._retries: deque[Delivery] = deque()
+        self._waiting = RetryQueue(self.submit, context.supervisor)
+        self._guarded_pump = context.supervisor.guard("the dispatcher", self._pump)
+        self._guarded_probe = context.supervisor.guard("the probe timer", self._probe)
+        self._under_way = self._retries_under_way = 0
+        self._new_first_until = 0.0
+        self._listener: DeliveryListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        self._turn: asyncio.Handle | None = None
-        self._refused_since: float | None = None
+        self._probe_timer: asyncio.TimerHandle | None = None
+        self._pump_scheduled = False
 
-    async def start(self) -> None:
-        """Begin to send."""
+    async def start(self, listener: DeliveryListener) -> None:
+        """Begin to send, and report to `listener`."""
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._pump()
 
     async def stop(self) -> None:
-        """Send no more, hear no more; stopping twice is fine."""
+        """Send nothing more, and ignore replies; stopping twice is fine."""
         self._loop = None
-        for timer in self._timers.values():
-            timer.cancel()
+        self._waiting.stop()
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
 
     def submit(self, delivery: Delivery) -> None:
-        """Send this one as soon as it may go."""
-        (self._again if delivery.failures else self._ready).append(delivery)
+        """Send a delivery as soon as it may go."""
+        (self._retries if delivery.failures else self._ready).append(delivery)
         if self._under_way >= self._limiter.limit:
             return
         if self._batch_limit == 1:
             self._pump()
-        elif self._turn is None and self._loop is not None:
-            self._turn = self._loop.call_soon(self._take_turn)
-
-    def _take_turn(self) -> None:
-        self._turn = None
-        self._pump()
+        elif not self._pump_scheduled and self._loop is not None:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._guarded_pump)
 
     def _pump(self) -> None:
         """Send what may go now."""
-        while self._under_way < self._limiter.limit and self._loop is not None and (queue := self._next()):
-            flows = self._breaker.state is CircuitState.CLOSED
-            if not flows and not self._breaker.admits(self._loop.time()):
+        self._pump_scheduled = False
+        while self._under_way < self._limiter.limit and self._loop is not None and (queue := self._next_queue()):
+            closed = self._breaker.is_closed
+            if not closed and not self._breaker.admits(self._loop.time()):
                 return
-            count = min(self._batch_limit, len(queue)) if flows else 1
+            count = min(self._batch_limit, len(queue)) if closed else 1
             batch = [queue.popleft()] if count == 1 else [queue.popleft() for _ in range(count)]
-            self._send(batch, probe=not flows, again=queue is self._again)
+            self._send(batch, probe=not closed, retry=queue is self._retries)
 
-    def _next(self) -> deque[Delivery]:
-        """Whose turn it is: those that failed before, up to their share, else the others; empty if nobody may go."""
-        if not self._again or (self._ready and self._breaker.state is CircuitState.OPEN):
+    def _next_queue(self) -> deque[Delivery]:
+        """Return the queue whose turn it is: retries up to their share, else new ones; empty if none may go."""
+        if not self._retries:
             return self._ready
-        share = max(1, self._limiter.limit // _SHARE)
-        return self._again if self._again_under_way < share else self._ready
+        if self._ready and (not self._breaker.is_closed or self._must_prefer_new()):
+            return self._ready
+        share = max(1, self._limiter.limit // _RETRY_SHARE)
+        return self._retries if self._retries_under_way < share else self._ready
 
-    def _send(self, batch: list[Delivery], *, probe: bool, again: bool) -> None:
+    def _must_prefer_new(self) -> bool:
+        """Return whether one retry would take all sends, and retries have had their part of the time."""
+        return self._limiter.limit == 1 and asyncio.get_running_loop().time() < self._new_first_until
+
+    def _send(self, batch: list[Delivery], *, probe: bool, retry: bool) -> None:
         self._under_way += 1
-        self._again_under_way += again
+        self._retries_under_way += retry
         self._stats.attempts += len(batch)
-        answered = partial(self._answered, batch, _Sent(self._limiter.generation, probe, again))
+        since = asyncio.get_running_loop().time() if retry else 0.0
+        answered = partial(self._answered, batch, _SendInfo(self._limiter.generation, probe, retry, since))
+        one = len(batch) == 1
+        completions = (batch[0].completion,) if one else [delivery.completion for delivery in batch]
         try:
-            one = len(batch) == 1
-            self._completer.send(
-                (batch[0].completion,) if one else [delivery.completion for delivery in batch], answered
-            )
+            self._completer.send(completions, answered)
         except Exception as error:  # noqa: BLE001 - a defect of a completer must not lose a record
             defect = Retry("defect", f"the completer failed: {type(error).__name__}: {error}")
             self._soon(partial(answered, [defect] * len(batch)))
@@ -166,100 +185,95 @@ class Dispatcher:
         if self._loop is not None:
             self._loop.call_soon(callback)
 
-    def _answered(self, batch: Sequence[Delivery], sent: _Sent, replies: Sequence[Reply]) -> None:
-        if self._loop is None:
+    def _answered(self, batch: Sequence[Delivery], sent: _SendInfo, replies: Sequence[Reply]) -> None:
+        listener = self._listener
+        if self._loop is None or listener is None:
             return
         self._under_way -= 1
-        self._again_under_way -= sent.again
+        if sent.retry:
+            self._retries_under_way -= 1
+            now = self._loop.time()
+            self._new_first_until = now + (now - sent.since) * (_RETRY_SHARE - 1)
         if len(replies) != len(batch):
             detail = f"the completer gave {len(replies)} replies to {len(batch)} completions"
             replies = [Retry("defect", detail)] * len(batch)
         try:
+            failures: list[_Failure] | None = None
             for delivery, reply in zip(batch, replies, strict=True):
-                self._handle(delivery, reply, sent)
+                self._stats.replies[reply.label] += 1
+                if isinstance(reply, _NOT_FINAL):
+                    failures = failures or []
+                    failures.append(_Failure(delivery, reply, self._assess(delivery, reply, sent, listener)))
+                else:
+                    self._ended(delivery, reply, listener)
+            if failures is not None:
+                self._handle_failures(failures, sent, listener)
+            self._stats.concurrency = self._limiter.limit
             self._pump()
-        except Exception as error:  # noqa: BLE001 - whoever called has nobody to tell; the records are not done
-            self._listener.broken(error)
+        except Exception as error:  # noqa: BLE001 - the completer that calls this cannot handle it; nothing is settled
+            listener.on_fatal(error)
 
-    def _handle(self, delivery: Delivery, reply: Reply, sent: _Sent) -> None:
-        self._stats.replies[reply.label] += 1
-        if isinstance(reply, _UNSETTLED):
-            self._on_failure(delivery, reply, sent)
-        else:
-            self._refused_since = None
-            self._limiter.succeeded()
-            if self._breaker.succeeded():
-                self._listener.returned()
-            self._listener.judged(delivery, reply)
-        self._stats.concurrency = self._limiter.limit
+    def _ended(self, delivery: Delivery, reply: FinalReply, listener: DeliveryListener) -> None:
+        self._misconfiguration.clear()
+        self._limiter.succeeded()
+        if self._breaker.succeeded():
+            listener.on_recovered()
+        listener.on_reply(delivery, reply)
 
-    def _on_failure(self, delivery: Delivery, reply: Retry | Misconfigured, sent: _Sent) -> None:
-        now = self._time()
+    def _assess(
+        self, delivery: Delivery, reply: Retry | Misconfigured, sent: _SendInfo, listener: DeliveryListener
+    ) -> FailureKind:
+        """Count a failure, and return what it means."""
         self._stats.retries += 1
-        detail = reply.detail if isinstance(reply, Retry) else reply.sentence
-        self._log.warning("a completion was not taken, trying again", kind=f"reply-{reply.label}", detail=detail)
-        shared = isinstance(reply, Retry) and reply.shared
-        kind = FailureKind.UNKNOWN if shared else self._listener.failed(delivery, detail)
-        if (
-            isinstance(reply, Retry)
-            and reply.overloaded
-            and (kind is FailureKind.UNKNOWN or delivery.failures < _KNOWN)
-        ):
+        self._log.warning("a completion was not accepted, retrying", kind=f"reply-{reply.label}", detail=reply.detail)
+        if isinstance(reply, Misconfigured):
+            error = self._misconfiguration.error_after(reply)
+            if error is not None:
+                listener.on_fatal(error)
+            return listener.on_failure(delivery, reply.detail)
+        self._misconfiguration.clear()
+        kind = FailureKind.UNKNOWN if reply.shared else listener.on_failure(delivery, reply.detail)
+        if reply.overloaded and (kind is FailureKind.UNKNOWN or delivery.failures < _KNOWN_FAILURES):
             self._limiter.overloaded(sent.generation)
-        telling = sent.probe or kind is FailureKind.UNKNOWN
-        if telling and self._breaker.failed(delivery.identity, now, self._clocks.random(), probe=sent.probe):
-            self._listener.away()
-            self._log.warning("Restate unavailable: fetching paused", kind="unavailable", detail=detail)
-        if self._breaker.state is CircuitState.OPEN:
-            if kind is not FailureKind.EXHAUSTED:
-                (self._again if delivery.failures else self._ready).append(delivery)
-            self._arm(self._wake_probe, self._breaker.until_probe(now))
-        elif kind is not FailureKind.EXHAUSTED:
-            self._postpone(delivery, reply, kind, now)
-        self._note_refusal(reply)
+        return kind
 
-    def _postpone(self, delivery: Delivery, reply: Retry | Misconfigured, kind: FailureKind, now: float) -> None:
+    def _handle_failures(self, failures: list[_Failure], sent: _SendInfo, listener: DeliveryListener) -> None:
+        """Tell the circuit breaker once for the whole send, then put each delivery where it waits."""
+        now = asyncio.get_running_loop().time()
+        counting = [each for each in failures if sent.probe or each.kind is FailureKind.UNKNOWN]
+        if counting and self._breaker.failed(
+            counting[0].delivery.identity, now, self._clocks.random(), probe=sent.probe
+        ):
+            listener.on_unavailable()
+            detail = counting[0].reply.detail
+            self._log.warning("Restate unavailable: fetching paused", kind="unavailable", detail=detail)
+        for each in failures:
+            if each.kind is FailureKind.EXHAUSTED:
+                continue
+            if self._breaker.is_closed:
+                self._postpone(each, now)
+            else:
+                (self._retries if each.delivery.failures else self._ready).append(each.delivery)
+        if not self._breaker.is_closed:
+            self._arm_probe(self._breaker.until_probe(now))
+
+    def _postpone(self, failure: _Failure, now: float) -> None:
+        delivery, reply = failure.delivery, failure.reply
         delivery.failures += 1
         delay = self._options.backoff.delay(delivery.failures, self._clocks.random())
-        if kind is FailureKind.RECORD:
-            delay *= min(delivery.failures, _LONGER)
-        delay = self._options.heed(delay, reply.after if isinstance(reply, Retry) else None)
-        self._sequence += 1
-        heapq.heappush(self._waiting, (now + delay, self._sequence, delivery))
-        self._arm(self._wake_waiting, self._waiting[0][0] - now)
+        if failure.kind is FailureKind.RECORD:
+            delay *= min(delivery.failures, _MAX_DELAY_FACTOR)
+        asked = reply.after if isinstance(reply, Retry) else None
+        self._waiting.add(delivery, now + self._options.delay_of(delay, asked))
 
-    def _wake_waiting(self) -> None:
-        now = self._time()
-        while self._waiting and self._waiting[0][0] <= now:
-            self.submit(heapq.heappop(self._waiting)[2])
-        if self._waiting:
-            self._arm(self._wake_waiting, self._waiting[0][0] - now)
-
-    def _wake_probe(self) -> None:
-        early = self._breaker.until_probe(self._time())  # a timer may fire a moment too soon
+    def _probe(self) -> None:
+        early = self._breaker.until_probe(asyncio.get_running_loop().time())  # a timer may fire a moment too soon
         if early > 0:
-            self._arm(self._wake_probe, early)
+            self._arm_probe(early)
         else:
             self._pump()
 
-    def _note_refusal(self, reply: Retry | Misconfigured) -> None:
-        """Refusals that go on and on, with nothing else in between, are a wrong setting."""
-        if isinstance(reply, Retry):
-            self._refused_since = None
-            return
-        now = self._clocks.monotonic()
-        since = self._refused_since = now if self._refused_since is None else self._refused_since
-        if now - since >= self._options.misconfigured_after:
-            kind = AccessDeniedError if reply.denied else ConfigurationError
-            self._listener.broken(
-                kind(f"for {now - since:.0f} s nothing was delivered: {reply.sentence}. No result is lost")
-            )
-
-    def _time(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _arm(self, wake: Callable[[], None], delay: float) -> None:
-        previous = self._timers.get(wake)
-        if previous is not None:
-            previous.cancel()
-        self._timers[wake] = asyncio.get_running_loop().call_later(max(delay, 0.0), wake)
+    def _arm_probe(self, delay: float) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        self._probe_timer = asyncio.get_running_loop().call_later(delay, self._guarded_probe)

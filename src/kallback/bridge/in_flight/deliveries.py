@@ -1,70 +1,28 @@
-"""The tokens that this bridge knows: in flight, with the duplicates that attached to them, and lately delivered."""
+"""The tokens that this bridge knows: in flight, with the duplicates attached to them, and recently delivered."""
 
 from __future__ import annotations
 
-from collections import deque
-from enum import Enum, auto
-
+from kallback.bridge.in_flight.parking import RetryBudget
+from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.results.completion import Completion
 from kallback.bridge.results.decide import Seen
 from kallback.bridge.results.verify import Target
-from kallback.kafka import Consumer, Record
-
-
-class FailureKind(Enum):
-    """What the failure of a record says."""
-
-    UNKNOWN = auto()
-    """Perhaps Restate is away: nothing was accepted since the record's last failure, or it is its first one."""
-    RECORD = auto()
-    """Others were accepted since its last failure: the record's own trouble, that says nothing of Restate."""
-    EXHAUSTED = auto()
-    """It has had its time, and is settled."""
-
-
-class RetryBudget:
-    """How long one record was passed over: seconds, and how often."""
-
-    __slots__ = ("accepted", "failed_at", "passed_over", "times")
-
-    def __init__(self) -> None:
-        self.passed_over = 0.0
-        self.times = 0
-        self.failed_at: float | None = None
-        self.accepted = 0
-
-
-class FetchedRecord:
-    """A record with the consumer that handed it out: only that one may be told that it is done.
-
-    A consumer that broke down is replaced by another, whose epochs say nothing of the first one's records.
-
-    Attributes:
-        since: when it was fetched, on the monotonic clock.
-    """
-
-    __slots__ = ("consumer", "record", "since", "size")
-
-    def __init__(self, record: Record, consumer: Consumer, since: float = 0.0) -> None:
-        self.record = record
-        self.consumer = consumer
-        self.since = since
-        self.size = len(record.value or b"")
+from kallback.lifecycle import RecentKeys
 
 
 class Delivery:
-    """One token on its way to Restate.
+    """The completion of one token, on its way to Restate.
 
     Attributes:
-        fetched: the record that opened it.
-        completion: what is posted; replaced by a failure when the result turns out to be unusable.
-        duplicates: records with the same token that came meanwhile, and what they complete.
-        failures: how often Restate did not take it.
-        patience: how long it was passed over; kept from its first failure on.
-        unusable: reason and detail, if what is posted stands in for an unusable result.
+        fetched: the record that it was made of.
+        completion: what is sent; replaced by a failure when the result turns out to be unusable.
+        duplicates: records with the same token that were fetched meanwhile, each with its target.
+        failures: attempts that Restate did not accept.
+        retry_budget: how long it failed while others succeeded; None before its first failure.
+        unusable: reason and detail, if the completion replaces an unusable result.
     """
 
-    __slots__ = ("completion", "duplicates", "failures", "fetched", "identity", "patience", "unusable")
+    __slots__ = ("completion", "duplicates", "failures", "fetched", "identity", "retry_budget", "unusable")
 
     def __init__(
         self, fetched: FetchedRecord, identity: str, completion: Completion, unusable: tuple[str, str] | None = None
@@ -75,49 +33,44 @@ class Delivery:
         self.unusable = unusable
         self.duplicates: list[tuple[FetchedRecord, Target]] = []
         self.failures = 0
-        self.patience: RetryBudget | None = None
+        self.retry_budget: RetryBudget | None = None
 
 
 class InFlightDeliveries:
-    """InFlightDeliveries by token identity, and a bounded window of what was delivered: oldest entries go first.
+    """Deliveries by token identity, and a bounded window of the tokens that were delivered.
 
     Args:
-        window: how many delivered tokens are remembered.
+        window: number of delivered tokens that are remembered; the oldest is forgotten first.
     """
 
-    __slots__ = ("_delivered", "_in_flight", "_order", "_window")
+    __slots__ = ("_delivered", "_in_flight")
 
     def __init__(self, window: int) -> None:
-        self._window = window
-        self._delivered: set[str] = set()
-        self._order: deque[str] = deque()
+        self._delivered: RecentKeys[str] = RecentKeys(window)
         self._in_flight: dict[str, Delivery] = {}
 
     def __len__(self) -> int:
         return len(self._in_flight)
 
     def seen(self, identity: str) -> Seen:
-        """What is known of a token."""
+        """Return what is known of a token."""
         if identity in self._in_flight:
             return Seen.IN_FLIGHT
         return Seen.DELIVERED if identity in self._delivered else Seen.NEW
 
-    def open(self, delivery: Delivery) -> None:
-        """A token takes off."""
+    def add(self, delivery: Delivery) -> None:
+        """Remember a delivery until `delivered` or `dropped`."""
         self._in_flight[delivery.identity] = delivery
 
     def attach(self, identity: str, duplicate: FetchedRecord, target: Target) -> None:
-        """A duplicate shares the outcome of the one in flight."""
+        """Attach a duplicate to the delivery in flight, whose outcome it shares."""
         self._in_flight[identity].duplicates.append((duplicate, target))
 
     def delivered(self, delivery: Delivery) -> None:
-        """Restate accepted it: later duplicates are duplicates."""
+        """Remember that Restate accepted it: later records with its token are duplicates."""
         del self._in_flight[delivery.identity]
         self._delivered.add(delivery.identity)
-        self._order.append(delivery.identity)
-        if len(self._order) > self._window:
-            self._delivered.discard(self._order.popleft())
 
     def dropped(self, delivery: Delivery) -> None:
-        """It ended without a delivery: later duplicates are judged anew."""
+        """Forget a delivery that Restate did not accept: later records with its token are decided anew."""
         del self._in_flight[delivery.identity]

@@ -1,7 +1,7 @@
-"""How much may be in flight: the bound on memory, the valve before Kafka, and what is stuck in there.
+"""How much may be in flight: it bounds memory, pauses fetching, and shows which records are stuck.
 
-The bound on all partitions together is kept here. That of one partition is kept by the consumer, which alone can pass
-over a partition and hand out records of the others; here it is only known how full each is.
+The limit for all partitions together is kept here. The limit for one partition is kept by the consumer, which alone can
+skip a partition and hand out records of the others; here it is only known how full each partition is.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.in_flight.deliveries import FetchedRecord
+from kallback.bridge.in_flight.records import FetchedRecord
 
-_REFILL: Final = 0.75
-_NEARLY_FULL: Final = 0.75
-_VAIN: Final = 30.0
-"""Seconds of vain probing after which the records at hand may be the trouble, and not Restate."""
+_REFILL_RATIO: Final = 0.75
+_NEARLY_FULL_RATIO: Final = 0.75
+_VAIN_PROBING_S: Final = 30.0
+"""Seconds of failing probes after which the records in flight may be the cause, and not Restate."""
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -34,8 +34,8 @@ class Backlog(msgspec.Struct, frozen=True):
     by_partition: dict[int, int]
 
 
-class _Place:
-    """One partition's part of what is in flight."""
+class _PartitionUsage:
+    """What one partition has in flight."""
 
     __slots__ = ("bytes", "newest", "records")
 
@@ -46,11 +46,11 @@ class _Place:
 
 
 class InFlightLimit:
-    """Counts records and bytes in flight.
+    """Counts records and bytes in flight, and says how many more may be fetched.
 
-    Full, it opens again at three quarters, so that fetches stay batches. Narrowed (Restate is away), it lets in as
-    many records as may be under way, and after half a minute one more for each vain probe: should all that are at
-    hand be poison, fresh ones will show that Restate is there.
+    When full, it opens again at three quarters, so that fetches stay batches. When throttled (Restate is unavailable),
+    it admits as many records as may be sent at one time, and after half a minute one more for each failing probe: if
+    every record in flight is a poison record, a new one shows that Restate is available.
     """
 
     def __init__(self, context: BridgeContext) -> None:
@@ -60,21 +60,21 @@ class InFlightLimit:
         self._limit = context.options.max_in_flight
         self._throttled_since: float | None = None
         self._records: dict[FetchedRecord, None] = {}  # the oldest first
-        self._places: dict[int, _Place] = {}
+        self._usage: dict[int, _PartitionUsage] = {}
         self._open = asyncio.Event()
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
 
     def acquire(self, fetched: FetchedRecord) -> None:
-        """One record more."""
+        """Count a fetched record."""
         self._records[fetched] = None
-        place = self._places.get(fetched.record.partition)
-        if place is None:
-            place = self._places[fetched.record.partition] = _Place()
-        place.records += 1
-        place.bytes += fetched.size
-        place.newest = fetched.record.offset
+        usage = self._usage.get(fetched.record.partition)
+        if usage is None:
+            usage = self._usage[fetched.record.partition] = _PartitionUsage()
+        usage.records += 1
+        usage.bytes += fetched.size
+        usage.newest = fetched.record.offset
         stats = self._stats
         stats.in_flight += 1
         stats.in_flight_bytes += fetched.size
@@ -83,11 +83,11 @@ class InFlightLimit:
             self._open.clear()
 
     def release(self, fetched: FetchedRecord) -> None:
-        """One record less."""
+        """Count a settled record."""
         del self._records[fetched]
-        place = self._places[fetched.record.partition]
-        place.records -= 1
-        place.bytes -= fetched.size
+        usage = self._usage[fetched.record.partition]
+        usage.records -= 1
+        usage.bytes -= fetched.size
         stats = self._stats
         stats.in_flight -= 1
         stats.in_flight_bytes -= fetched.size
@@ -97,25 +97,25 @@ class InFlightLimit:
             self._empty.set()
 
     def throttle(self) -> None:
-        """Let in next to nothing."""
+        """Admit only what probes need."""
         self._throttled_since = self._monotonic()
         self._limit = min(self._options.concurrency, self._options.max_in_flight)
         self._update()
 
-    def allow_probe(self) -> None:
-        """A completion failed: if that was one more vain probe, let in one record more."""
-        if self._throttled_since is not None and self._monotonic() - self._throttled_since >= _VAIN:
+    def on_failed_completion(self) -> None:
+        """Admit one more record if this was one more failing probe after half a minute of them."""
+        if self._throttled_since is not None and self._monotonic() - self._throttled_since >= _VAIN_PROBING_S:
             self._limit = min(max(self._limit, self._stats.in_flight) + 1, self._options.max_in_flight)
             self._update()
 
     def restore(self) -> None:
-        """Let in as much as the options say."""
+        """Admit what the options allow."""
         self._throttled_since = None
         self._limit = self._options.max_in_flight
         self._update()
 
     async def wait(self) -> int:
-        """Wait until there is room; how many records may come in."""
+        """Wait until records may be fetched; return how many."""
         await self._open.wait()
         return max(1, min(self._options.fetch_limit, self._limit - self._stats.in_flight))
 
@@ -123,18 +123,18 @@ class InFlightLimit:
         """Wait until nothing is in flight."""
         await self._empty.wait()
 
-    def overloaded(self, fetched: FetchedRecord) -> bool:
-        """Whether an old record's partition has nearly used up its room, or its window of offsets."""
-        place = self._places[fetched.record.partition]
-        ahead = place.newest - fetched.record.offset
+    def is_blocking(self, fetched: FetchedRecord) -> bool:
+        """Return whether the partition of an old record has nearly used up its limit, or its window of offsets."""
+        usage = self._usage[fetched.record.partition]
+        ahead = usage.newest - fetched.record.offset
         return (
-            place.records >= self._options.partition_in_flight * _NEARLY_FULL
-            or place.bytes >= self._options.partition_in_flight_bytes * _NEARLY_FULL
-            or ahead >= self._options.consumer.window * _NEARLY_FULL
+            usage.records >= self._options.partition_in_flight * _NEARLY_FULL_RATIO
+            or usage.bytes >= self._options.partition_in_flight_bytes * _NEARLY_FULL_RATIO
+            or ahead >= self._options.consumer.window * _NEARLY_FULL_RATIO
         )
 
     def backlog(self) -> Backlog:
-        """What is in flight, by age; costs as much as there are stuck records."""
+        """Return what is in flight, by age; the cost grows with the number of stuck records."""
         now, stuck, oldest = self._monotonic(), 0, 0.0
         for fetched in self._records:
             age = now - fetched.since
@@ -142,11 +142,12 @@ class InFlightLimit:
             if age < self._options.stuck_after:
                 break
             stuck += 1
-        return Backlog(oldest, stuck, {number: place.records for number, place in self._places.items()})
+        return Backlog(oldest, stuck, {number: usage.records for number, usage in self._usage.items()})
 
     def _update(self) -> None:
-        records = self._stats.in_flight <= (self._limit * _REFILL if self._throttled_since is None else self._limit - 1)
-        if records and self._stats.in_flight_bytes <= self._options.max_in_flight_bytes * _REFILL:
+        throttled = self._throttled_since is not None
+        records = self._stats.in_flight <= (self._limit - 1 if throttled else self._limit * _REFILL_RATIO)
+        if records and self._stats.in_flight_bytes <= self._options.max_in_flight_bytes * _REFILL_RATIO:
             self._open.set()
         elif self._stats.in_flight >= self._limit:
             self._open.clear()

@@ -39,6 +39,11 @@ class ObservedBridge(Protocol):
         ...
 
     @property
+    def failure(self) -> Exception | None:
+        """Why it cannot go on; None while it can."""
+        ...
+
+    @property
     def phase(self) -> Phase:
         """Where in its life it is."""
         ...
@@ -71,6 +76,8 @@ class ProbeResult(msgspec.Struct, frozen=True):
 def readiness(bridge: ObservedBridge) -> ProbeResult:
     """Whether results are completed now."""
     status, reasons = bridge.group_status(), list[str]()
+    if bridge.failure is not None:
+        reasons.append(f"the bridge cannot go on: {bridge.failure}")
     if bridge.phase is not Phase.RUNNING:
         reasons.append(f"the bridge is {bridge.phase}")
     elif status is None:

@@ -1,4 +1,9 @@
-"""Takes records from Kafka while there is room for them, and gets another consumer when one is beyond repair."""
+"""Fetches records from Kafka while the in-flight limit admits them, and replaces a consumer that cannot go on.
+
+Ownership: the fetcher owns the consumer and the one task that fetches. Order: as the consumer's. Cancellation: `pause`
+cancels the task; what was fetched stays in flight. Records in flight when a consumer is replaced stay in flight; the
+new consumer redelivers them, and they attach to their deliveries.
+"""
 
 from __future__ import annotations
 
@@ -8,64 +13,62 @@ from typing import Final, Protocol
 
 from kallback.bridge.context import BridgeContext
 from kallback.kafka import Consumer, GroupStatus, Record
+from kallback.lifecycle import retry
 from kallback.protocol import KafkaUnavailableError
 
-PATIENCE: Final = 1.0
-"""Seconds that one fetch waits; nothing depends on it."""
+FETCH_TIMEOUT_S: Final = 1.0
+"""How long one fetch waits for the first record; nothing depends on it."""
+_CANCEL_TIMEOUT_S: Final = 1.0
 
 
-class Bound(Protocol):
-    """What says how much may be fetched."""
+class FetchLimit(Protocol):
+    """Says how many records may be fetched."""
 
     async def wait(self) -> int:
-        """Wait until something may be; return how many records."""
+        """Wait until records may be fetched; return how many."""
         ...
 
 
 class Fetcher:
-    """Owns the consumer and the one task that fetches.
-
-    Records in flight when a consumer is replaced stay in flight; they come again from its successor and attach.
+    """Fetches for one topic of one bridge.
 
     Args:
-        make: a new consumer, not started.
-        take: called with what a fetch brought, and from which consumer.
-        on_fatal: told when Kafka refuses for good.
+        name: of the supervised task.
+        make_consumer: returns a new consumer, not started.
+        route: called with the records of a fetch and the consumer that they came from.
     """
 
     def __init__(
         self,
-        make: Callable[[], Consumer],
-        take: Callable[[Sequence[Record], Consumer], None],
-        room: Bound,
+        name: str,
+        make_consumer: Callable[[], Consumer],
+        route: Callable[[Sequence[Record], Consumer], None],
+        limit: FetchLimit,
         context: BridgeContext,
-        *,
-        on_fatal: Callable[[Exception], None],
     ) -> None:
-        self._make = make
-        self._take = take
-        self._in_flight = room
+        self._name = name
+        self._make_consumer = make_consumer
+        self._route = route
+        self._limit = limit
         self._context = context
-        self._on_fatal = on_fatal
         self._consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Join the group and begin to fetch; raises what `Consumer.start` raises."""
-        self._consumer = consumer = self._make()
+        self._consumer = consumer = self._make_consumer()
         await consumer.start()
-        self._task = asyncio.create_task(self._run(consumer), name="kallback-bridge-fetcher")
+        self._task = self._context.supervisor.run(self._name, self._run(consumer))
 
     def group_status(self) -> GroupStatus | None:
-        """How the consumer stands; None while there is none."""
+        """Return the status of the consumer in its group; None while there is no consumer."""
         return None if self._consumer is None else self._consumer.group_status()
 
     async def pause(self) -> None:
-        """Fetch no more; the partitions stay ours, so that what is in flight can become done."""
+        """Fetch nothing more; the partitions stay assigned, so that what is in flight can become done."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await self._context.supervisor.cancel([task], _CANCEL_TIMEOUT_S)
 
     async def stop(self) -> None:
         """Commit what is done and leave the group; stopping twice is fine."""
@@ -75,37 +78,41 @@ class Fetcher:
             await consumer.stop()
 
     async def _run(self, consumer: Consumer) -> None:
-        try:
-            while True:
-                try:
-                    await self._fetch(consumer)
-                except KafkaUnavailableError as error:
-                    self._context.log.warning("the consumer is replaced", kind="consumer", detail=str(error))
-                    consumer = await self._replace(consumer)
-        except Exception as error:  # noqa: BLE001 - a fetcher that ends in silence would look like an empty topic
-            self._on_fatal(error)
+        while True:
+            try:
+                await self._fetch(consumer)
+            except KafkaUnavailableError as error:
+                self._context.log.warning("Kafka consumer failed: it is replaced", kind="consumer", detail=str(error))
+                consumer = await self._replace(consumer)
 
     async def _fetch(self, consumer: Consumer) -> None:
         while True:
-            limit = await self._in_flight.wait()
-            records = await consumer.fetch(limit, PATIENCE)
+            limit = await self._limit.wait()
+            records = await consumer.fetch(limit, FETCH_TIMEOUT_S)
             if records:
-                self._take(records, consumer)
-                await asyncio.sleep(0)  # let the senders begin before the next batch is decided on
+                self._route(records, consumer)
+                await asyncio.sleep(0)  # let sends begin before the next batch is decided
 
-    async def _replace(self, broken: Consumer) -> Consumer:
+    async def _replace(self, failed: Consumer) -> Consumer:
         self._consumer = None
-        await broken.stop()
-        failures = 0
-        while True:
-            self._consumer = consumer = self._make()
-            try:
-                await consumer.start()
-            except KafkaUnavailableError as error:
-                failures += 1
-                self._context.log.warning("Kafka does not answer, trying again", kind="consumer", detail=str(error))
-                self._consumer = None
-                await consumer.stop()
-                await asyncio.sleep(self._context.options.backoff.delay(failures, self._context.clocks.random()))
-            else:
-                return consumer
+        await failed.stop()
+        return await retry(
+            self._start_consumer,
+            self._context.options.backoff,
+            errors=KafkaUnavailableError,
+            on_failure=self._log_unavailable,
+            jitter=self._context.clocks.random,
+        )
+
+    async def _start_consumer(self) -> Consumer:
+        self._consumer = consumer = self._make_consumer()
+        try:
+            await consumer.start()
+        except KafkaUnavailableError:
+            self._consumer = None
+            await consumer.stop()
+            raise
+        return consumer
+
+    def _log_unavailable(self, error: Exception, _delay: float) -> None:
+        self._context.log.warning("Kafka unavailable: retrying", kind="consumer", detail=str(error))

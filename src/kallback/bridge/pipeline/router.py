@@ -1,22 +1,21 @@
-"""Between Kafka and Restate: each record gets a verdict, each verdict is obeyed, each reply ends a record.
+"""Between Kafka and Restate: applies the verdict on each fetched record, and settles records by Restate's replies.
 
-Everything here is synchronous and runs on the bridge's loop, so a token's state changes in one step: no two
-deliveries of one token exist at a time.
+Everything here is synchronous and runs on the bridge's event loop, so the state of a token changes in one step: there
+are never two deliveries of one token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
-
-import msgspec
 
 from kallback.bridge.completers.replies import Accepted, TooLarge
 from kallback.bridge.context import BridgeContext
 from kallback.bridge.dispatch.dispatcher import Dispatcher, FinalReply
-from kallback.bridge.in_flight.deliveries import Delivery, FailureKind, FetchedRecord, InFlightDeliveries, RetryBudget
+from kallback.bridge.in_flight.deliveries import Delivery, InFlightDeliveries
 from kallback.bridge.in_flight.limits import InFlightLimit
-from kallback.bridge.in_flight.parking import PARKED, Parking
+from kallback.bridge.in_flight.parking import PARKED, FailureKind, Parking, RetryBudget
+from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.pipeline.late_sender import LateDelivery, LateSender
 from kallback.bridge.pipeline.settler import Settlement, Settler
 from kallback.bridge.results.decide import (
@@ -34,67 +33,103 @@ from kallback.bridge.results.late_policy import DROPPED, LATE, DropLate, LateRes
 from kallback.bridge.results.verify import Trust
 from kallback.kafka import Consumer, Record
 from kallback.protocol import Outcome, Unusable, UnusableResultError
+from kallback.settings import named_log
 
 REJECTED: Final = "rejected"
-
-
-class Places(msgspec.Struct, frozen=True):
-    """Where a record goes from router."""
-
-    room: InFlightLimit
-    dispatcher: Dispatcher
-    late: LateSender
-    settler: Settler
-    parking: Parking
+_log: Final = named_log("kallback.bridge")
 
 
 class ResultRouter:
-    """Takes records, tells the dispatcher, the late sender and the settler what to do with each."""
+    """Gives each record to the dispatcher, the late sender or the settler; listens to the dispatcher.
 
-    def __init__(self, trust: Trust, places: Places, *, context: BridgeContext) -> None:
+    Args:
+        trust: what authenticates a record.
+        on_recovered: called when Restate is available again.
+    """
+
+    def __init__(
+        self,
+        trust: Trust,
+        context: BridgeContext,
+        *,
+        in_flight: InFlightLimit,
+        parking: Parking,
+        dispatcher: Dispatcher,
+        late_sender: LateSender,
+        settler: Settler,
+        on_recovered: Callable[[], None],
+    ) -> None:
         self._trust = trust
-        self._in_flight = places.room
-        self._dispatcher = places.dispatcher
-        self._late = places.late
-        self._settler = places.settler
-        self._parking = places.parking
         self._context = context
+        self._in_flight = in_flight
+        self._parking = parking
+        self._dispatcher = dispatcher
+        self._late_sender = late_sender
+        self._settler = settler
+        self._notify_recovered = on_recovered
         self._deliveries = InFlightDeliveries(context.options.delivered_window)
         self._grace_ms = context.options.late_grace * 1000
 
-    def take(self, records: Sequence[Record], consumer: Consumer) -> None:
-        """Judge what a fetch brought."""
+    def route(self, records: Sequence[Record], consumer: Consumer) -> None:
+        """Decide on the records of a fetch, and apply the verdicts."""
+        clocks = self._context.clocks
         self._context.stats.fetched += len(records)
-        now_ms, since = self._context.clocks.now() * 1000, self._context.clocks.monotonic()
+        now_ms, since = clocks.now() * 1000, clocks.monotonic()
         for record in records:
             fetched = FetchedRecord(record, consumer, since)
             self._in_flight.acquire(fetched)
             verdict = decide(record, self._trust, seen=self._deliveries.seen, now_ms=now_ms, grace_ms=self._grace_ms)
             self._apply(verdict, fetched)
 
-    def judged(self, delivery: Delivery, reply: FinalReply) -> None:
-        """Restate has spoken about a delivery."""
+    # What the dispatcher reports.
+
+    def on_reply(self, delivery: Delivery, reply: FinalReply) -> None:
+        """Restate accepted or refused a delivery."""
         if isinstance(reply, Accepted):
+            written_ms = delivery.fetched.record.timestamp_ms
+            context = self._context
+            context.stats.by_task_type.accept(delivery.completion.target, written_ms, context.clocks.now())
             self._parking.accepted()
-            self._end_accepted(delivery)
+            self._settle_accepted(delivery)
         elif isinstance(reply, TooLarge) and delivery.unusable is None:
             delivery.unusable = (Unusable.TOO_LARGE, reply.detail)
-            delivery.completion = fail_unusable(delivery.completion.token, delivery.completion.target, reply.detail)
+            completion = delivery.completion
+            delivery.completion = fail_unusable(completion.token, completion.target, reply.detail)
             self._dispatcher.submit(delivery)
         else:
             self._deliveries.dropped(delivery)
-            self._end_rejected(delivery, REJECTED, reply.detail)
+            self._settle_rejected(delivery, REJECTED, reply.detail)
 
-    def failed(self, delivery: Delivery, why: str) -> FailureKind:
-        """A delivery came back without a reply; if it has had its time, it is parked."""
-        if delivery.patience is None:
-            delivery.patience = RetryBudget()
-        kind = self._parking.failed(delivery.patience, delivery.fetched, why)
+    def on_failure(self, delivery: Delivery, detail: str) -> FailureKind:
+        """A delivery came back without a final reply; park it if its retry budget is used up."""
+        self._in_flight.on_failed_completion()
+        budget = delivery.retry_budget
+        if budget is None:
+            budget = delivery.retry_budget = RetryBudget()
+        kind = self._parking.failed(budget, delivery.fetched, detail)
         if kind is FailureKind.EXHAUSTED:
             self._deliveries.dropped(delivery)
-            over = round(delivery.patience.passed_over)
-            self._end_rejected(delivery, PARKED, f"not taken for {over} s while others were: {why}")
+            over = round(budget.passed_over)
+            self._settle_rejected(delivery, PARKED, f"not accepted for {over} s while others were: {detail}")
         return kind
+
+    def on_unavailable(self) -> None:
+        """Restate is unavailable: pause fetching."""
+        self._context.stats.unavailable = True
+        self._in_flight.throttle()
+
+    def on_recovered(self) -> None:
+        """Restate is available again: resume fetching."""
+        self._context.stats.unavailable = False
+        _log.info("Restate available again: fetching resumed")
+        self._in_flight.restore()
+        self._notify_recovered()
+
+    def on_fatal(self, error: Exception) -> None:
+        """No completion can succeed: the bridge stops."""
+        self._context.supervisor.fail("the dispatcher", error)
+
+    # How verdicts and replies are applied.
 
     def _apply(self, verdict: Verdict, fetched: FetchedRecord) -> None:
         match verdict:
@@ -105,7 +140,7 @@ class ResultRouter:
             case Duplicate():
                 self._settler.settle(Settlement(fetched, Outcome.DUPLICATE, verdict.target))
             case Late():
-                self._end_late(fetched, verdict)
+                self._settle_late(fetched, verdict)
             case UnusableResult():
                 unusable = (verdict.reason, verdict.detail)
                 self._submit(Delivery(fetched, verdict.identity, verdict.completion, unusable))
@@ -115,27 +150,29 @@ class ResultRouter:
                 assert_never(verdict)
 
     def _submit(self, delivery: Delivery) -> None:
-        self._deliveries.open(delivery)
+        self._deliveries.add(delivery)
         self._dispatcher.submit(delivery)
 
-    def _end_accepted(self, delivery: Delivery) -> None:
+    def _settle_accepted(self, delivery: Delivery) -> None:
         target = delivery.completion.target
         if delivery.unusable is None:
             self._settler.settle(Settlement(delivery.fetched, Outcome.DELIVERED, target))
             self._complete(delivery)
-        else:  # in flight until its dead letter is durable: the same record, handed out again, must not be done before
-            settlement = Settlement(
-                delivery.fetched, Outcome.UNUSABLE, target, *delivery.unusable, then=lambda: self._complete(delivery)
-            )
-            self._settler.settle(settlement)
+            return
+        # It stays in flight until its dead letter is durable: the same record, redelivered, must not be done before.
+        reason, detail = delivery.unusable
+        settlement = Settlement(
+            delivery.fetched, Outcome.UNUSABLE, target, reason, detail, then=lambda: self._complete(delivery)
+        )
+        self._settler.settle(settlement)
 
     def _complete(self, delivery: Delivery) -> None:
         self._deliveries.delivered(delivery)
         for duplicate, target in delivery.duplicates:
             self._settler.settle(Settlement(duplicate, Outcome.DUPLICATE, target))
 
-    def _end_rejected(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """Restate does not take it. Duplicates complete the same awakeable, so they share the refusal."""
+    def _settle_rejected(self, delivery: Delivery, reason: str, detail: str) -> None:
+        """Settle what Restate does not accept, with its duplicates: they complete the same awakeable."""
         target = delivery.completion.target
         first = Settlement(delivery.fetched, Outcome.REJECTED, target, reason, detail)
         if delivery.unusable:
@@ -146,7 +183,7 @@ class ResultRouter:
         for duplicate, its_target in delivery.duplicates:
             self._settler.settle(Settlement(duplicate, Outcome.REJECTED, its_target, reason, detail))
 
-    def _end_late(self, fetched: FetchedRecord, verdict: Late) -> None:
+    def _settle_late(self, fetched: FetchedRecord, verdict: Late) -> None:
         policy = self._context.options.late.of(verdict.target.task_type)
         detail = verdict.detail
         if isinstance(policy, DropLate):
@@ -158,6 +195,6 @@ class ResultRouter:
             except UnusableResultError as error:
                 detail = f"{detail}, and no result that a handler could be given: {error.detail}"
             else:
-                self._late.submit(LateDelivery(fetched, result, policy))
+                self._late_sender.submit(LateDelivery(fetched, result, policy))
                 return
         self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, LATE, detail))

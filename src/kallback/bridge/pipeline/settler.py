@@ -1,11 +1,12 @@
-"""The end of a record: what must be durable is written, then its offset is done.
+"""Settles records: writes what must be durable, then tells the consumer that the record is done.
 
 Delivered results and their duplicates need nothing written, unless outcome records are switched on: they are done at
-once, on the hot path. Everything else goes through a queue to a fixed pool of writers: dead letter first, outcome
-record second, each acknowledged by Kafka, then done. A Kafka that does not answer is tried again until it does; a
-refusal (no such topic, no permission) stops the bridge, with the record not done.
+once, on the hot path. All others go through a queue to a fixed number of settlement writers: the dead letter first, the
+outcome record second, each acknowledged by Kafka, then the record is done. While Kafka does not answer, a writer
+retries; a refusal (no such topic, no permission) stops the bridge, with the record not done.
 
-Cancel: stopping cancels the writers. Their records are not done and come again, so a dead letter can stand twice.
+Ownership: the settler owns its queue and its writers. Order: none between records. Cancellation: `stop` cancels the
+writers; their records are not done and are redelivered, so a dead letter can exist twice.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.in_flight.deliveries import FetchedRecord
 from kallback.bridge.in_flight.limits import InFlightLimit
+from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.results.late_policy import NOT_DEAD_LETTERED
 from kallback.bridge.results.verify import Target
 from kallback.bridge.stats import Settled
 from kallback.kafka import DeadLetters, OutgoingRecord, Producer
+from kallback.lifecycle import retry
 from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
 
 DEAD_LETTERED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERIFIED, Outcome.REJECTED})
-"""Outcomes that leave a dead letter, but for some reasons of `late`."""
+"""Outcomes that leave a dead letter, except for some reasons of `late`."""
+_CANCEL_TIMEOUT_S: Final = 2.0
 
 
 class Settlement(msgspec.Struct, frozen=True):
     """What is to become of a record; not durable yet.
 
     Attributes:
-        then: called when it is durable and the record done.
+        then: called when it is durable and the record is done.
     """
 
     fetched: FetchedRecord
@@ -46,122 +49,109 @@ class Settlement(msgspec.Struct, frozen=True):
     @property
     def dead_lettered(self) -> bool:
         """Whether it leaves a dead letter."""
-        return (
-            self.outcome is not Outcome.DELIVERED
-            and self.outcome in DEAD_LETTERED
-            and self.reason not in NOT_DEAD_LETTERED
-        )
-
-
-class Scribe(msgspec.Struct, frozen=True):
-    """Where endings are written down.
-
-    Attributes:
-        outcomes_topic: where outcome records go; None switches them off.
-    """
-
-    producer: Producer
-    dead_letters: DeadLetters
-    outcomes_topic: str | None = None
+        if self.outcome is Outcome.DELIVERED:
+            return False
+        return self.outcome in DEAD_LETTERED and self.reason not in NOT_DEAD_LETTERED
 
 
 class Settler:
-    """Settles records.
+    """Gives each record its one outcome.
 
     Args:
-        on_settled: told of every record after it is done.
-        on_fatal: told when Kafka refuses for good.
+        outcomes_topic: where outcome records are written; None switches them off.
+        on_settled: told of every record after it is done. An error of it stops the bridge, with the record done.
     """
 
     def __init__(
         self,
-        scribe: Scribe,
-        room: InFlightLimit,
+        producer: Producer,
+        dead_letters: DeadLetters,
+        in_flight: InFlightLimit,
         context: BridgeContext,
         *,
+        outcomes_topic: str | None,
         on_settled: Callable[[Settled], None] | None,
-        on_fatal: Callable[[Exception], None],
     ) -> None:
-        self._scribe = scribe
-        self._in_flight = room
+        self._producer = producer
+        self._dead_letters = dead_letters
+        self._in_flight = in_flight
         self._context = context
+        self._stats = context.stats
+        self._outcomes_topic = outcomes_topic
         self._on_settled = on_settled
-        self._on_fatal = on_fatal
-        self._settlements: asyncio.Queue[Settlement] = asyncio.Queue()
+        self._queue: asyncio.Queue[Settlement] = asyncio.Queue()
         self._writers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Put the writers to work."""
+        """Start the settlement writers."""
+        supervisor = self._context.supervisor
         self._writers = [
-            asyncio.create_task(self._write(), name=f"kallback-bridge-writer-{number}")
+            supervisor.run(f"settlement-writer-{number}", self._write_all())
             for number in range(self._context.options.writers)
         ]
 
     async def stop(self) -> None:
         """Cancel what is not written; stopping twice is fine."""
         writers, self._writers = self._writers, []
-        for writer in writers:
-            writer.cancel()
-        await asyncio.gather(*writers, return_exceptions=True)
+        await self._context.supervisor.cancel(writers, _CANCEL_TIMEOUT_S)
 
     def settle(self, settlement: Settlement) -> None:
-        """Give a record its one outcome."""
+        """Settle a record, now or when what must be written is durable."""
         if settlement.dead_lettered:
             self._context.log.warning(
-                "a result record is dead-lettered",
+                "result dead-lettered",
                 kind=f"{settlement.outcome}-{settlement.reason}",
                 record=repr(settlement.fetched.record),
                 target=_shown(settlement.target),
                 detail=settlement.detail,
             )
-            self._settlements.put_nowait(settlement)
-        elif self._scribe.outcomes_topic is not None:
-            self._settlements.put_nowait(settlement)
+            self._queue.put_nowait(settlement)
+        elif self._outcomes_topic is not None:
+            self._queue.put_nowait(settlement)
         else:
             self._finish(settlement)
 
-    async def _write(self) -> None:
+    async def _write_all(self) -> None:
         while True:
-            settlement = await self._settlements.get()
+            settlement = await self._queue.get()
             try:
-                if settlement.dead_lettered:
-                    await self._insist(lambda: self._dead_letter(settlement))  # noqa: B023 - called before the next round
-                if self._scribe.outcomes_topic is not None:
-                    await self._insist(lambda: self._report(settlement))  # noqa: B023
-            except Exception as error:  # noqa: BLE001 - whatever it is, the record is not done, and somebody is told
-                self._on_fatal(error)
-            else:
+                await self._write(settlement)
                 self._finish(settlement)
+            except Exception as error:  # noqa: BLE001 - the record is not done, and the bridge stops with the error
+                self._context.supervisor.fail("a settlement writer", error)
 
-    async def _insist(self, write: Callable[[], Awaitable[object]]) -> None:
-        failures = 0
-        while True:
-            try:
-                await write()
-            except KafkaUnavailableError as error:
-                failures += 1
-                self._context.stats.write_retries += 1
-                self._context.log.warning("Kafka takes no records, trying again", kind="kafka", detail=str(error))
-                await asyncio.sleep(self._context.options.backoff.delay(failures, self._context.clocks.random()))
-            else:
-                return
+    async def _write(self, settlement: Settlement) -> None:
+        if settlement.dead_lettered:
+            await self._retried(lambda: self._write_dead_letter(settlement))
+        topic = self._outcomes_topic
+        if topic is not None:
+            await self._retried(lambda: self._write_outcome(topic, settlement))
 
-    async def _dead_letter(self, settlement: Settlement) -> None:
+    async def _retried(self, write: Callable[[], Awaitable[object]]) -> None:
+        await retry(
+            write,
+            self._context.options.backoff,
+            errors=KafkaUnavailableError,
+            on_failure=self._count_failed_write,
+            jitter=self._context.clocks.random,
+        )
+
+    def _count_failed_write(self, error: Exception, _delay: float) -> None:
+        self._stats.write_retries += 1
+        self._context.log.warning("Kafka produce failed: retrying", kind="kafka", detail=str(error))
+
+    async def _write_dead_letter(self, settlement: Settlement) -> None:
         reason = settlement.reason or settlement.outcome.value
-        await self._scribe.dead_letters.publish(settlement.fetched.record, reason, settlement.detail)
-        self._context.stats.dead_letters[reason] += 1
+        await self._dead_letters.publish(settlement.fetched.record, reason, settlement.detail)
+        self._stats.dead_letters[reason] += 1
 
-    async def _report(self, settlement: Settlement) -> None:
-        if self._scribe.outcomes_topic is None:
-            return
+    async def _write_outcome(self, topic: str, settlement: Settlement) -> None:
         outcome = _outcome_record(settlement, at_ms=int(self._context.clocks.now() * 1000))
-        record = OutgoingRecord(self._scribe.outcomes_topic, outcome.encode(), outcome.key())
-        await self._scribe.producer.send(record)
+        await self._producer.send(OutgoingRecord(topic, outcome.encode(), outcome.key()))
 
     def _finish(self, settlement: Settlement) -> None:
-        fetched = settlement.fetched
-        fetched.consumer.done(fetched.record)
-        stats = self._context.stats
+        fetched, stats = settlement.fetched, self._stats
+        fetched.done()
         stats.outcomes[settlement.outcome] += 1
         stats.by_task_type.settle(settlement.target, settlement.outcome, settlement.reason)
         if settlement.reason is not None:
@@ -170,13 +160,19 @@ class Settler:
             settlement.then()
         self._in_flight.release(fetched)
         if self._on_settled is not None:
-            self._on_settled(
-                Settled(fetched.record, settlement.outcome, settlement.reason, settlement.target, fetched.since)
-            )
+            self._notify(self._on_settled, settlement)
+
+    def _notify(self, on_settled: Callable[[Settled], None], settlement: Settlement) -> None:
+        """Call the user's function: its error must not undo the settlement, nor end a writer or the fetcher."""
+        fetched = settlement.fetched
+        try:
+            on_settled(Settled(fetched.record, settlement.outcome, settlement.reason, settlement.target, fetched.since))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the bridge stops with it
+            self._context.supervisor.fail("on_settled", error)
 
 
 def _shown(target: Target | None) -> str:
-    """For the log; a bare awakeable id is as good as a key, so it is not shown."""
+    """For the log; a bare awakeable id is a secret, so it is not shown."""
     if target is None:
         return "unknown"
     return repr(target) if isinstance(target, Token) else "a bare awakeable"

@@ -1,18 +1,19 @@
-"""Up to when this bridge has read its share of a topic: what tells "not heard of" from "not read yet".
+"""Reports up to when this bridge has read its share of a topic: it tells "no heartbeat" from "heartbeat not read yet".
 
-`TaskMonitor` counts an attempt as lost only when these marks have passed its last heartbeat plus the limit. A mark of
-a partition is a time at which all that lay in it had an outcome: its end was asked for at that time, and now the commit
-position is there. So nothing is claimed while Restate is away, while this bridge is behind, or while Kafka does not
-answer. After such a silence, and after its own start, a bridge claims nothing for a while: workers that could not send
-either need a moment to be heard again.
+`TaskMonitor` counts an attempt as lost only when these marks have passed its last heartbeat plus the limit. The mark of
+a partition is a time at which all records in it had an outcome: Kafka named the end at that time, and the commit
+position has reached it now. So nothing is claimed while Restate is unavailable, while this bridge is behind, or while
+Kafka does not answer. After such a silence, and after its own start, a bridge claims nothing for a while: workers that
+could not send either need a moment to be heard again.
 
-Who owns what: one task that looks every second. Stop: cancels it.
+Ownership: one supervised task that looks every second. Cancellation: `stop` ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from kallback.bridge.context import BridgeContext
@@ -20,76 +21,98 @@ from kallback.bridge.progress.monitor_client import MonitorClient, SendResult
 from kallback.kafka import EndOffsets, GroupStatus, TopicPartition
 from kallback.protocol import KallbackError, Marks
 
-_LOOK: Final = 1.0
-_LONGEST_LOOK: Final = 10.0
-_SETTLING: Final = 5.0
-_UNWATCHED: Final = 30.0
+_INTERVAL_S: Final = 1.0
+_MAX_LOOK_S: Final = 10.0
+_READING_S: Final = _INTERVAL_S / 2  # what was before the ends is read meanwhile
+_SETTLING_S: Final = 5.0
+_NO_MONITOR_S: Final = 30.0
+_CANCEL_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedTopic:
+    """How far one topic has been consumed.
+
+    Attributes:
+        group_status: the status of its consumer; None while there is none.
+        covered: by partition, an offset before which every record is settled or needs not be settled yet.
+    """
+
+    group_status: Callable[[], GroupStatus | None]
+    covered: Callable[[], Mapping[int, int]] = dict
 
 
 def marks_of(
-    topic: str, ends: Mapping[TopicPartition, int], status: GroupStatus | None, asked_ms: int
+    topic: str,
+    ends: Mapping[TopicPartition, int],
+    status: GroupStatus | None,
+    asked_ms: int,
+    covered: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
-    """The partitions of a topic that were read to the ends that Kafka named at `asked_ms`. Pure."""
+    """Return the owned partitions of a topic that were consumed up to the ends that Kafka named at `asked_ms`. Pure."""
     if status is None:
         return {}
-    owned = status.partitions
-    return {
-        each.partition: asked_ms
-        for each, end in ends.items()
-        if each.topic == topic
-        and each in owned
-        and ((position := owned[each].position) is not None and position >= end)
-    }
+    covered = covered or {}
+    marks: dict[int, int] = {}
+    for each, end in ends.items():
+        owned = status.partitions.get(each) if each.topic == topic else None
+        if owned is None or owned.position is None:
+            continue
+        if max(owned.position, covered.get(each.partition, 0)) >= end:
+            marks[each.partition] = asked_ms
+    return marks
 
 
 class WatermarkReporter:
     """Reports the marks of some topics.
 
     Args:
-        statuses: by topic, how its consumer stands.
-        ends: asks Kafka; started and stopped by whoever gives it.
-        monitor_client: are told.
+        topics: how far each has been consumed.
+        ends: asks Kafka; started and stopped by its owner.
+        monitor_client: calls Restate's monitoring services.
     """
 
     def __init__(
         self,
-        statuses: Mapping[str, Callable[[], GroupStatus | None]],
+        topics: Mapping[str, MarkedTopic],
         ends: EndOffsets,
         monitor_client: MonitorClient,
         context: BridgeContext,
     ) -> None:
-        self._statuses = statuses
+        self._topics = topics
         self._ends = ends
         self._monitor_client = monitor_client
         self._context = context
+        self._on_result = context.supervisor.guard("the watermark reporter", self._answered)
         self._task: asyncio.Task[None] | None = None
         self._steady_from = 0.0
         self._wanted_from = 0.0
 
     async def start(self) -> None:
-        """Begin to look."""
+        """Begin to report."""
         self._interrupted()
-        self._task = asyncio.create_task(self._keep(), name="kallback-bridge-marks")
+        self._task = self._context.supervisor.run("watermark-reporter", self._run())
 
     async def stop(self) -> None:
-        """Look no more; stopping twice is fine."""
+        """Report nothing more; stopping twice is fine."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await self._context.supervisor.cancel([task], _CANCEL_TIMEOUT_S)
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_INTERVAL_S)
             try:
-                async with asyncio.timeout(_LONGEST_LOOK):
+                async with asyncio.timeout(_MAX_LOOK_S):
                     await self.look()
             except (KallbackError, TimeoutError) as error:
                 self._interrupted()
-                self._context.log.warning("Kafka does not say where topics end", kind="marks", detail=str(error))
+                self._context.log.warning(
+                    "ends of topics unknown: no marks are reported", kind="marks", detail=str(error)
+                )
 
     async def look(self) -> None:
-        """Ask once, and report what was read.
+        """Ask once, and report what was consumed.
 
         Raises:
             KallbackError: Kafka does not say where the topics end.
@@ -98,19 +121,19 @@ class WatermarkReporter:
         if clocks.monotonic() < self._wanted_from:
             return
         asked_ms = int(clocks.now() * 1000)
-        ends = await self._ends.of(list(self._statuses))
-        await asyncio.sleep(_LOOK / 2)  # what lay before the ends is being read
+        ends = await self._ends.of(list(self._topics))
+        await asyncio.sleep(_READING_S)
         if clocks.monotonic() < self._steady_from:
             return
-        for topic, status_of in self._statuses.items():
-            partitions = sum(each.topic == topic for each in ends)
-            marks = marks_of(topic, ends, status_of(), asked_ms)
+        for name, topic in self._topics.items():
+            partitions = sum(each.topic == name for each in ends)
+            marks = marks_of(name, ends, topic.group_status(), asked_ms, topic.covered())
             if marks:
-                self._monitor_client.report(topic, Marks(partitions, marks), self._answered)
+                self._monitor_client.report(name, Marks(partitions, marks), self._on_result)
 
     def _interrupted(self) -> None:
-        self._steady_from = self._context.clocks.monotonic() + _SETTLING
+        self._steady_from = self._context.clocks.monotonic() + _SETTLING_S
 
     def _answered(self, result: SendResult, _detail: str) -> None:
-        if result is SendResult.MISSING:  # nobody watches here: ask again later, it may be deployed
-            self._wanted_from = self._context.clocks.monotonic() + _UNWATCHED
+        if result is SendResult.MISSING:  # no monitoring services are registered: ask again later
+            self._wanted_from = self._context.clocks.monotonic() + _NO_MONITOR_S

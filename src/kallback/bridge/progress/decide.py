@@ -10,7 +10,7 @@ import msgspec
 
 from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
-from kallback.kafka import Record
+from kallback.kafka.records import Record
 from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedError, read_progress
 
 
@@ -19,7 +19,7 @@ class ProgressUpdate(msgspec.Struct, frozen=True):
 
     Attributes:
         token: the record's; a secret.
-        seen_ms: when it was read here, epoch milliseconds.
+        seen_ms: when this bridge read it, epoch milliseconds.
     """
 
     task_id: TaskId
@@ -32,7 +32,7 @@ class ProgressUpdate(msgspec.Struct, frozen=True):
         return f"ProgressUpdate({self.task_id} attempt {self.attempt}: {self.report.signal})"
 
 
-def judge(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> ProgressUpdate | ProgressOutcome:
+def decide_progress(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> ProgressUpdate | ProgressOutcome:
     """Say what a record means; never raises, whatever the bytes are."""
     try:
         found = read_progress(record.value, record.headers)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from kallback.bridge.completers.ingress import JSON
-from kallback.bridge.completers.replies import said_in
+from kallback.bridge.completers.replies import excerpt_of
 from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HttpAnswer, HttpResult
@@ -21,7 +21,7 @@ from kallback.protocol import MARKS, MONITOR, Heard, Marks
 from kallback.settings import RestateSettings
 
 _CONNECTIONS: Final = 8
-_TAKEN: Final = frozenset({200, 202})
+_ACCEPTED: Final = frozenset({200, 202})
 _REFUSED: Final = frozenset({400, 413})
 _MISSING: Final = 404
 
@@ -29,7 +29,7 @@ _MISSING: Final = 404
 class SendResult(Enum):
     """What became of a message to a watcher."""
 
-    TAKEN = "taken"
+    ACCEPTED = "accepted"
     MISSING = "missing"
     """Restate has no such service."""
     REFUSED = "refused"
@@ -89,15 +89,15 @@ class IngressMonitorClient:
         self._post(f"/{MARKS}/{topic}/report/send", msgspec.json.encode(marks), answered)
 
     def _post(self, path: str, body: bytes, answered: Answered) -> None:
-        self._http.post(path, body, content_type=JSON, told=lambda result: answered(*_read(result)))
+        self._http.post(path, body, content_type=JSON, on_result=lambda result: answered(*_read(result)))
 
 
 def _read(result: HttpResult) -> tuple[SendResult, str]:
     if not isinstance(result, HttpAnswer):
         return SendResult.FAILED, str(result)
-    if result.status in _TAKEN:
-        return SendResult.TAKEN, ""
-    detail = f"Restate answers {result.status}: {said_in(result.body)}"
+    if result.status in _ACCEPTED:
+        return SendResult.ACCEPTED, ""
+    detail = f"Restate answers {result.status}: {excerpt_of(result.body)}"
     if result.status == _MISSING:
         return SendResult.MISSING, detail
     return (SendResult.REFUSED if result.status in _REFUSED else SendResult.FAILED), detail

@@ -7,7 +7,7 @@ Who owns what: the pool owns its connections, a task for each that is being open
 one timer that sweeps for passed deadlines. Requests are values with a callback, called exactly once, never from within
 `post`. All of it runs on one loop. A request that fails is not sent again here: whoever sends it knows whether to.
 
-Stop: what is under way is told that it failed; it may have got through.
+Cancellation: `stop` reports a failure for what is under way; it may have been processed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import deque
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from kallback.bridge.restate.connection import Connection, HttpAnswer, HttpResult, HttpTimeoutError, Told
+from kallback.bridge.restate.connection import Connection, HttpAnswer, HttpResult, HttpTimeoutError, OnResult
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings
 
@@ -33,7 +33,7 @@ _PATH: Final = "/%:@!$&'()*+,;=-._~"
 
 class _Request(NamedTuple):
     data: bytes
-    told: Told
+    on_result: OnResult
     deadline: float
 
 
@@ -81,19 +81,21 @@ class RestateHttp:
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
         while self._waiting:
-            self._waiting.popleft().told(self._stopped())
+            self._waiting.popleft().on_result(self._stopped())
         while self._open:
             for connection in tuple(self._open):
                 connection.abort("it is being closed")
             await asyncio.sleep(0)
 
-    def post(self, path: str, body: bytes, *, content_type: str, told: Told, idempotency_key: str = "") -> None:
-        """Post bytes to a path under the address; `told` is called once, later, with the answer or what went wrong."""
+    def post(
+        self, path: str, body: bytes, *, content_type: str, on_result: OnResult, idempotency_key: str = ""
+    ) -> None:
+        """Post bytes to a path under the address; `on_result` is called once, later, with the answer or the error."""
         place = self._place
         head = f"POST {place.path}{path} HTTP/1.1\r\n{place.headers}content-type: {content_type}\r\n"
         if idempotency_key:
             head += f"idempotency-key: {idempotency_key}\r\n"
-        self._send(b"%bcontent-length: %d\r\n\r\n%b" % (head.encode(), len(body), body), told)
+        self._send(b"%bcontent-length: %d\r\n\r\n%b" % (head.encode(), len(body), body), on_result)
 
     async def get(self, path: str) -> HttpAnswer:
         """Get a small document.
@@ -111,16 +113,16 @@ class RestateHttp:
             return result
         raise result
 
-    def _send(self, data: bytes, told: Told) -> None:
+    def _send(self, data: bytes, on_result: OnResult) -> None:
         loop = self._loop
         if loop is None:
-            asyncio.get_running_loop().call_soon(told, self._stopped())
+            asyncio.get_running_loop().call_soon(on_result, self._stopped())
             return
         deadline = loop.time() + self._settings.request_timeout
         if self._idle:
-            self._idle.pop().send(data, told, deadline)
+            self._idle.pop().send(data, on_result, deadline)
         else:
-            self._waiting.append(_Request(data, told, deadline))
+            self._waiting.append(_Request(data, on_result, deadline))
             self._connect()
         if self._sweeper is None:
             self._arm(loop)
@@ -151,10 +153,12 @@ class RestateHttp:
             failure = _untrusted(self.address, error.verify_message or str(error))
         except OSError as error:
             failure = RestateUnavailableError(f"{self.address} cannot be reached ({error.strerror or error})")
+        except Exception as error:  # noqa: BLE001 - a defect must not leave a request without an answer
+            failure = RestateUnavailableError(f"connecting to {self.address} failed: {type(error).__name__}: {error}")
         else:
             return
         if self._waiting:
-            self._waiting.popleft().told(failure)
+            self._waiting.popleft().on_result(failure)
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
@@ -189,15 +193,20 @@ class RestateHttp:
         pause = min(_LONGEST_SWEEP, self._settings.request_timeout / _SWEEPS)
         self._sweeper = loop.call_later(pause, self._sweep, loop)
 
+    def _arm_if_needed(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._sweeper is None and self._loop is not None and (self._open or self._waiting):
+            self._arm(loop)
+
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        for connection in [each for each in self._open if each.deadline <= now]:
-            connection.expire()
-        while self._waiting and self._waiting[0].deadline <= now:
-            self._waiting.popleft().told(HttpTimeoutError(f"{self.address} has no connection free in time"))
         self._sweeper = None
-        if self._open or self._waiting:
-            self._arm(loop)
+        try:
+            for connection in [each for each in self._open if each.deadline <= now]:
+                connection.expire()
+            while self._waiting and self._waiting[0].deadline <= now:
+                self._waiting.popleft().on_result(HttpTimeoutError(f"{self.address} has no connection free in time"))
+        finally:  # whatever a callback does, later requests must time out, too
+            self._arm_if_needed(loop)
 
     def _stopped(self) -> RestateUnavailableError:
         return RestateUnavailableError(f"the connections to {self.address} are closed: start them first")

@@ -1,8 +1,8 @@
-"""Looks at Restate when the bridge starts, and again whenever it comes back from an absence.
+"""Checks Restate when the bridge starts, and again whenever it is available after an outage.
 
-Too old is an error: before 1.7.0 an accepted completion could be lost when a partition changed its leader. Absent is a
-log line: results wait in Kafka, and a bridge that is started before its Restate must not need to be started again. The
-version is asked of the admin API, which many bridges may not reach; that too is a log line.
+Too old is an error: before 1.7.0 an accepted completion could be lost when a partition changed its leader. Unavailable
+is a log line: results wait in Kafka, and a bridge that is started before its Restate must not need a restart. The
+version comes from the admin API, which many bridges cannot reach; that is a log line, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kallback.protocol import ConfigurationError, RestateUnavailableError, Unsup
 from kallback.settings import RestateSettings
 
 LEAST: Final = (1, 7, 0)
-_PATIENCE: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 _OK: Final = 200
 _VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
 
@@ -32,14 +32,14 @@ _DECODER: Final = msgspec.json.Decoder(_Version)
 
 
 class RestateCheck:
-    """Asks Restate how it is."""
+    """Checks that Restate answers, and that its version is supported."""
 
     def __init__(self, settings: RestateSettings, log: LogThrottle) -> None:
         self._settings = settings
         self._log = log
 
-    async def look(self) -> None:
-        """Look once, for a few seconds at most.
+    async def check(self) -> None:
+        """Check once, for a few seconds at most.
 
         Raises:
             UnsupportedServerError: Restate is older than 1.7.0.
@@ -91,10 +91,10 @@ class RestateCheck:
 async def _get(http: RestateHttp, path: str) -> bytes:
     await http.start()
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_S):
             answer = await http.get(path)
     except TimeoutError:
-        raise RestateUnavailableError(f"no answer within {_PATIENCE:.0f} s") from None
+        raise RestateUnavailableError(f"no answer within {_TIMEOUT_S:.0f} s") from None
     finally:
         await http.stop()
     if answer.status != _OK:

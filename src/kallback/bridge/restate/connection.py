@@ -41,7 +41,7 @@ class HttpTimeoutError(RestateUnavailableError):
 
 
 HttpResult = HttpAnswer | RestateUnavailableError | ConfigurationError
-Told = Callable[[HttpResult], None]
+OnResult = Callable[[HttpResult], None]
 
 
 class ConnectionOwner(Protocol):
@@ -79,16 +79,16 @@ class Connection(asyncio.BufferedProtocol):
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._told: Told | None = None
+        self._on_result: OnResult | None = None
         self._buffer = memoryview(bytearray(_READ))
         self._status = self._received = self._body_size = 0
         self._retry_after: str | None = None
         self._body: list[bytes] = []
         self._whole = self._reusable = False
 
-    def send(self, request: bytes, told: Told, deadline: float) -> None:
-        """Send a request on an idle connection; `told` is called once, later."""
-        self._told = told
+    def send(self, request: bytes, on_result: OnResult, deadline: float) -> None:
+        """Send a request on an idle connection; `on_result` is called once, later."""
+        self._on_result = on_result
         self.deadline = deadline
         self._status = self._received = self._body_size = 0
         self._retry_after = None
@@ -125,12 +125,12 @@ class Connection(asyncio.BufferedProtocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._end(self._unusable("that is not HTTP/1.1"))
             return
-        if self._whole and self._reusable and self._told is not None:
-            told, self._told = self._told, None
+        if self._whole and self._reusable and self._on_result is not None:
+            on_result, self._on_result = self._on_result, None
             answer = self._answer()  # before the connection is free: the next request makes room for its own
             self._owner.freed(self)
-            told(answer)
-        elif self._whole or self._told is None or self._received > HEAD_LIMIT + self._owner.body_limit:
+            on_result(answer)
+        elif self._whole or self._on_result is None or self._received > HEAD_LIMIT + self._owner.body_limit:
             self._end(self._unusable("its answer's head is too large"))
 
     def eof_received(self) -> None:
@@ -191,6 +191,6 @@ class Connection(asyncio.BufferedProtocol):
         self._owner.dropped(self)
         if self._transport is not None:
             self._transport.abort()
-        told, self._told = self._told, None
-        if told is not None:
-            told(self._answer() if self._status else failure)
+        on_result, self._on_result = self._on_result, None
+        if on_result is not None:
+            on_result(self._answer() if self._status else failure)

@@ -14,7 +14,7 @@ import msgspec
 
 from kallback.bridge.results.completion import Completion
 from kallback.bridge.results.verify import Target, Trust, Verified, verify
-from kallback.kafka import Record
+from kallback.kafka.records import Record
 from kallback.protocol import (
     UNUSABLE_RESULT,
     Failed,

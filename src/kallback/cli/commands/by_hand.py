@@ -249,7 +249,7 @@ def _report(reply: Reply, completion: Completion) -> None:
         case TooLarge():
             raise NotCompletedError(f"the result is too large: {reply.detail}")
         case Misconfigured():
-            raise (AccessDeniedError if reply.denied else ConfigurationError)(f"not completed: {reply.sentence}")
+            raise (AccessDeniedError if reply.denied else ConfigurationError)(f"not completed: {reply.detail}")
         case _:
             assert_never(reply)
 

@@ -80,12 +80,12 @@ class _NoMonitorClient:
     def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
         """Take an update."""
         del update
-        asyncio.get_running_loop().call_soon(answered, SendResult.TAKEN, "")
+        asyncio.get_running_loop().call_soon(answered, SendResult.ACCEPTED, "")
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
         """Take marks."""
         del topic, marks
-        asyncio.get_running_loop().call_soon(answered, SendResult.TAKEN, "")
+        asyncio.get_running_loop().call_soon(answered, SendResult.ACCEPTED, "")
 
 
 async def _checked(*_: object) -> None:

@@ -1,15 +1,16 @@
+from __future__ import annotations
+
 import asyncio
-from typing import Any
 
 import pytest
+from tests.unit.bridge.environment import BridgeEnv
+from tests.unit.bridge.factories import NOW
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.progress.consumed_marks import WatermarkReporter, marks_of
+from kallback.bridge.progress.consumed_marks import MarkedTopic, WatermarkReporter, marks_of
 from kallback.bridge.progress.monitor_client import SendResult
 from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
 from kallback.protocol import KafkaUnavailableError
-
-from .conftest import NOW
 
 NOW_MS = int(NOW * 1000)
 
@@ -18,8 +19,8 @@ PARTITION = TopicPartition("kallback.results", 0)
 
 
 def _status(position: int | None) -> GroupStatus:
-    stands = PartitionStatus(position=position, end=9, window_used=0, window=10)
-    return GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={PARTITION: stands})
+    partition = PartitionStatus(position=position, end=9, window_used=0, window=10)
+    return GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={PARTITION: partition})
 
 
 @pytest.mark.parametrize(("position", "marks"), [(9, {0: 5}), (10, {0: 5}), (8, {}), (None, {})])
@@ -39,41 +40,41 @@ def test_no_consumer_no_marks() -> None:
     assert marks_of(PARTITION.topic, {PARTITION: 0}, None, 5) == {}
 
 
-async def test_marks_are_reported_with_all_partitions(world: Any) -> None:
+async def test_marks_are_reported_with_all_partitions(env: BridgeEnv) -> None:
     """Whoever adds them up must know how many there are."""
-    keeper = _keeper_of(world, {PARTITION: 9, TopicPartition("kallback.results", 1): 0})
-    world.monotonic = 100.0
-    await keeper.look()
-    ((topic, marks),) = world.monitor_client.reported
+    reporter = _reporter_of(env, {PARTITION: 9, TopicPartition("kallback.results", 1): 0})
+    env.monotonic = 100.0
+    await reporter.look()
+    ((topic, marks),) = env.monitor_client.reported
     assert (topic, marks.partitions, marks.marks) == ("kallback.results", 2, {0: NOW_MS})
 
 
-async def test_nothing_is_claimed_right_after_a_silence_of_kafka(world: Any) -> None:
+async def test_nothing_is_claimed_right_after_a_silence_of_kafka(env: BridgeEnv) -> None:
     """Workers that could not send either need a moment to be heard."""
-    keeper = _keeper_of(world, {PARTITION: 9})
-    await keeper.start()
-    world.monotonic = 4.9
-    await keeper.look()
-    assert world.monitor_client.reported == []
-    await keeper.stop()
+    reporter = _reporter_of(env, {PARTITION: 9})
+    await reporter.start()
+    env.monotonic = 4.9
+    await reporter.look()
+    assert env.monitor_client.reported == []
+    await reporter.stop()
 
 
-async def test_kafka_that_does_not_answer_is_no_mark(world: Any) -> None:
-    """The error says so; the keeper begins to wait again."""
-    keeper = _keeper_of(world, None)
+async def test_kafka_that_does_not_answer_is_no_mark(env: BridgeEnv) -> None:
+    """The error says so; the reporter begins to wait again."""
+    reporter = _reporter_of(env, None)
     with pytest.raises(KafkaUnavailableError):
-        await keeper.look()
+        await reporter.look()
 
 
-async def test_without_a_watcher_it_asks_less_often(world: Any) -> None:
+async def test_without_a_watcher_it_asks_less_often(env: BridgeEnv) -> None:
     """A Restate without the service costs one question in half a minute."""
-    world.monitor_client.answer = SendResult.MISSING
-    keeper = _keeper_of(world, {PARTITION: 9})
-    world.monotonic = 100.0
-    await keeper.look()
+    env.monitor_client.answer = SendResult.MISSING
+    reporter = _reporter_of(env, {PARTITION: 9})
+    env.monotonic = 100.0
+    await reporter.look()
     await asyncio.sleep(0)
-    await keeper.look()
-    assert len(world.monitor_client.reported) == 1
+    await reporter.look()
+    assert len(env.monitor_client.reported) == 1
 
 
 class _Ends:
@@ -89,6 +90,8 @@ class _Ends:
         pass
 
 
-def _keeper_of(world: Any, ends: dict[TopicPartition, int] | None) -> WatermarkReporter:
-    shared = BridgeContext(world.bridge().options, world.clocks())
-    return WatermarkReporter({"kallback.results": lambda: _status(9)}, _Ends(ends), world.monitor_client, shared)
+def _reporter_of(env: BridgeEnv, ends: dict[TopicPartition, int] | None) -> WatermarkReporter:
+    context = BridgeContext(env.bridge().options, env.clocks())
+    return WatermarkReporter(
+        {"kallback.results": MarkedTopic(lambda: _status(9))}, _Ends(ends), env.monitor_client, context
+    )

@@ -63,7 +63,7 @@ def test_a_refused_key(status: int) -> None:
     found = read(status)
     assert isinstance(found, Misconfigured)
     assert found.denied
-    assert "KALLBACK_RESTATE_AUTH_TOKEN" in found.sentence
+    assert "KALLBACK_RESTATE_AUTH_TOKEN" in found.detail
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 405, 410, 415, 421])
@@ -72,7 +72,7 @@ def test_a_wrong_address(status: int) -> None:
     found = read(status)
     assert isinstance(found, Misconfigured)
     assert not found.denied
-    assert "KALLBACK_RESTATE_INGRESS_URL" in found.sentence
+    assert "KALLBACK_RESTATE_INGRESS_URL" in found.detail
 
 
 def test_what_the_other_side_said_is_shown_short() -> None:

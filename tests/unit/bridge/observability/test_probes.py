@@ -20,6 +20,7 @@ class Fake:
     stats: Stats = field(default_factory=Stats)
     options: BridgeOptions = field(default_factory=BridgeOptions)
     phase: Phase = Phase.RUNNING
+    failure: Exception | None = None
     joined: bool = True
     polled: float | None = 0.0
     lags: tuple[int | None, ...] = (3,)
@@ -68,6 +69,12 @@ def test_not_ready_before_and_after(fake: Fake, phase: Phase) -> None:
     verdict = readiness(fake)
     assert not verdict.ok
     assert phase.value in verdict.reasons[0]
+
+
+def test_not_ready_when_it_cannot_go_on(fake: Fake) -> None:
+    """The process is about to end; the reason is the error's sentence."""
+    fake.failure = RuntimeError("grant READ")
+    assert readiness(fake).reasons == ["the bridge cannot go on: grant READ"]
 
 
 def test_a_spare_bridge_is_ready(fake: Fake) -> None:

@@ -7,9 +7,9 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HEAD_LIMIT, HttpAnswer, HttpResult, HttpTimeoutError
@@ -35,7 +35,7 @@ async def client(url: str, *, patience: float = 2.0, connections: int = 4) -> As
 def posted(http: RestateHttp, path: str = "/x", body: bytes = b"{}") -> asyncio.Future[HttpResult]:
     """Post; the future has what was told."""
     came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
-    http.post(path, body, content_type="application/json", told=came.set_result)
+    http.post(path, body, content_type="application/json", on_result=came.set_result)
     return came
 
 
@@ -53,7 +53,9 @@ async def post(http: RestateHttp) -> HttpResult:
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
     ],
 )
-async def test_answers_after_which_the_connection_goes_on(hostile: Any, raw: bytes, status: int, body: bytes) -> None:
+async def test_answers_after_which_the_connection_goes_on(
+    hostile: HostileServer, raw: bytes, status: int, body: bytes
+) -> None:
     """Interim answers are skipped, chunks joined, trailers ignored; the next request uses the same connection."""
     hostile.answers(raw)
     async with client(hostile.url) as http:
@@ -73,7 +75,7 @@ async def test_answers_after_which_the_connection_goes_on(hostile: Any, raw: byt
         b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n\x00",
     ],
 )
-async def test_answers_after_which_the_connection_is_dropped(hostile: Any, raw: bytes) -> None:
+async def test_answers_after_which_the_connection_is_dropped(hostile: HostileServer, raw: bytes) -> None:
     """What is left over must not be taken for the answer to the next request."""
     hostile.answers(raw)
     async with client(hostile.url) as http:
@@ -82,7 +84,7 @@ async def test_answers_after_which_the_connection_is_dropped(hostile: Any, raw: 
     assert hostile.connections == 3
 
 
-async def test_a_connection_that_answered_413_is_dropped(hostile: Any) -> None:
+async def test_a_connection_that_answered_413_is_dropped(hostile: HostileServer) -> None:
     """Restate closes it without saying so, and the next request would fail with the large one."""
     hostile.answers(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
     async with client(hostile.url) as http:
@@ -91,7 +93,7 @@ async def test_a_connection_that_answered_413_is_dropped(hostile: Any) -> None:
     assert hostile.connections == 2
 
 
-async def test_an_answer_that_ends_with_its_connection(hostile: Any) -> None:
+async def test_an_answer_that_ends_with_its_connection(hostile: HostileServer) -> None:
     """HTTP/1.0 without a length."""
 
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,7 +106,7 @@ async def test_an_answer_that_ends_with_its_connection(hostile: Any) -> None:
         assert await post(http) == HttpAnswer(200, None, b"abc")
 
 
-async def test_words_that_nobody_asked_for(hostile: Any) -> None:
+async def test_words_that_nobody_asked_for(hostile: HostileServer) -> None:
     """An idle connection that says anything is dropped before it is used again."""
 
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,7 +122,7 @@ async def test_words_that_nobody_asked_for(hostile: Any) -> None:
         assert await post(http) == HttpAnswer(202)
 
 
-async def test_an_idle_connection_that_is_closed(hostile: Any) -> None:
+async def test_an_idle_connection_that_is_closed(hostile: HostileServer) -> None:
     """The next request gets a new one."""
 
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,7 +137,7 @@ async def test_an_idle_connection_that_is_closed(hostile: Any) -> None:
             await eventually("the close", lambda: not http._open, interval=0.005)
 
 
-async def test_a_connection_that_is_closed_under_a_request(hostile: Any) -> None:
+async def test_a_connection_that_is_closed_under_a_request(hostile: HostileServer) -> None:
     """Keep-alive's race: whoever sends is told, and sends again."""
     hostile.answers(ACCEPT)
     async with client(hostile.url) as http:
@@ -158,7 +160,7 @@ async def test_a_connection_that_is_closed_under_a_request(hostile: Any) -> None
         b"HTTP/1.1 202 Accepted\r\nx: " + b"y" * HEAD_LIMIT * 2,
     ],
 )
-async def test_a_flood_of_headers(hostile: Any, flood: bytes) -> None:
+async def test_a_flood_of_headers(hostile: HostileServer, flood: bytes) -> None:
     """It is cut, long before the time-out."""
     hostile.answers(flood)
     async with client(hostile.url, patience=30) as http:
@@ -167,7 +169,7 @@ async def test_a_flood_of_headers(hostile: Any, flood: bytes) -> None:
     assert not isinstance(result, HttpTimeoutError)
 
 
-async def test_a_body_is_kept_up_to_its_limit(hostile: Any) -> None:
+async def test_a_body_is_kept_up_to_its_limit(hostile: HostileServer) -> None:
     """The rest is read and thrown away, if it is little."""
     hostile.answers(b"HTTP/1.1 500 Oops\r\ncontent-length: 5000\r\n\r\n" + b"x" * 5000)
     async with client(hostile.url) as http:
@@ -176,7 +178,7 @@ async def test_a_body_is_kept_up_to_its_limit(hostile: Any) -> None:
     assert hostile.connections == 1
 
 
-async def test_an_answer_longer_than_a_read(hostile: Any) -> None:
+async def test_an_answer_longer_than_a_read(hostile: HostileServer) -> None:
     """What comes in several reads is put together, and nothing of the buffer that they share is kept."""
     body = b"".join(b"%05d" % number for number in range(6000))
     hostile.answers(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
@@ -188,7 +190,7 @@ async def test_an_answer_longer_than_a_read(hostile: Any) -> None:
         await http.stop()
 
 
-async def test_an_upgrade_is_no_answer(hostile: Any) -> None:
+async def test_an_upgrade_is_no_answer(hostile: HostileServer) -> None:
     """Nobody asked for another protocol."""
     hostile.answers(b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nPRI")
     async with client(hostile.url) as http:
@@ -214,7 +216,7 @@ async def test_an_answer_to_half_a_request() -> None:
     await server.wait_closed()
 
 
-async def test_connections_are_bounded(hostile: Any) -> None:
+async def test_connections_are_bounded(hostile: HostileServer) -> None:
     """Requests beyond the limit wait for a connection, and all are answered."""
     hostile.answers(ACCEPT)
     async with client(hostile.url, connections=3) as http:
@@ -223,7 +225,7 @@ async def test_connections_are_bounded(hostile: Any) -> None:
     assert hostile.connections <= 3
 
 
-async def test_an_answer_is_read_before_the_next_request_leaves(hostile: Any) -> None:
+async def test_an_answer_is_read_before_the_next_request_leaves(hostile: HostileServer) -> None:
     """Who waited for the connection sends at once; the answer before it is told whole, not as status 0."""
     hostile.answers(b"HTTP/1.1 503 Later\r\nretry-after: 9\r\ncontent-length: 1\r\n\r\nx")
     async with client(hostile.url, connections=1) as http:
@@ -231,7 +233,7 @@ async def test_an_answer_is_read_before_the_next_request_leaves(hostile: Any) ->
     assert answers == [HttpAnswer(503, "9", b"x")] * 3
 
 
-async def test_waiting_for_a_connection_has_an_end(hostile: Any) -> None:
+async def test_waiting_for_a_connection_has_an_end(hostile: HostileServer) -> None:
     """The time-out counts from the post."""
     hostile.script = lambda *_: asyncio.sleep(60)
     async with client(hostile.url, patience=0.2, connections=1) as http:
@@ -254,7 +256,7 @@ async def test_a_host_that_does_not_answer() -> None:
             each.close()
 
 
-async def test_a_stop_tells_what_is_under_way(hostile: Any) -> None:
+async def test_a_stop_tells_what_is_under_way(hostile: HostileServer) -> None:
     """Nobody waits for ever: neither for an answer nor for a connection."""
     hostile.script = lambda *_: asyncio.sleep(60)
     async with client(hostile.url, connections=1) as http:
@@ -264,7 +266,7 @@ async def test_a_stop_tells_what_is_under_way(hostile: Any) -> None:
     assert [task for task in asyncio.all_tasks() if task.get_name() == "kallback-bridge-connect"] == []
 
 
-async def test_idle_connections_are_closed(hostile: Any) -> None:
+async def test_idle_connections_are_closed(hostile: HostileServer) -> None:
     """Before a proxy closes them under a request."""
     hostile.answers(ACCEPT)
     async with client(hostile.url) as http:
@@ -275,7 +277,7 @@ async def test_idle_connections_are_closed(hostile: Any) -> None:
         assert await post(http) == HttpAnswer(202)
 
 
-async def test_ipv6(hostile_on_ipv6: Any) -> None:
+async def test_ipv6(hostile_on_ipv6: HostileServer) -> None:
     """Brackets in the address and in the Host header, none for the socket."""
     hostile_on_ipv6.answers(ACCEPT)
     async with client(hostile_on_ipv6.url) as http:
@@ -286,7 +288,7 @@ async def test_ipv6(hostile_on_ipv6: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "seen"), [("/base", b"/base/x"), ("/a b\r\n", b"/a%20b/x"), ("/ü/%41?q=1#f", b"/%C3%BC/%41/x")]
 )
-async def test_base_paths(hostile: Any, path: str, seen: bytes) -> None:
+async def test_base_paths(hostile: HostileServer, path: str, seen: bytes) -> None:
     """Kept, and quoted where it must be; nothing in it can become a header."""
     hostile.answers(ACCEPT)
     async with client(hostile.url + path) as http:
@@ -302,7 +304,7 @@ async def test_addresses_that_cannot_be_used(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-async def test_the_bearer_token_is_shown_nowhere(hostile: Any) -> None:
+async def test_the_bearer_token_is_shown_nowhere(hostile: HostileServer) -> None:
     """Not in errors, not in reprs."""
     hostile.answers(b"garbage\r\n\r\n")
     settings = replace(RestateSettings(hostile.url), auth_token=Secret("hunter2"))
@@ -315,14 +317,14 @@ async def test_the_bearer_token_is_shown_nowhere(hostile: Any) -> None:
     assert "hunter2" not in " ".join(shown)
 
 
-async def test_a_plain_server_behind_https(hostile: Any) -> None:
+async def test_a_plain_server_behind_https(hostile: HostileServer) -> None:
     """No TLS at the other end is no usable answer, and no end of the bridge."""
     hostile.answers(ACCEPT)
     async with client(hostile.url.replace("http:", "https:"), patience=0.5) as http:
         assert isinstance(await post(http), RestateUnavailableError)
 
 
-async def test_get(hostile: Any) -> None:
+async def test_get(hostile: HostileServer) -> None:
     """A document, or the error."""
     hostile.answers(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
     async with client(hostile.url) as http:

@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
+from tests.unit.bridge.environment import BridgeEnv
 
 from kallback.bridge.observability.metrics import PREFIX, BridgeCollector
 from kallback.health.exposition import exposition
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 DASHBOARD = json.loads((ROOT / "dashboards" / "kallback-bridge.json").read_text())
 DOCUMENT = (ROOT / "docs" / "observability.md").read_text()
 _NAME = re.compile(r"\b(?:kallback_bridge|process|python)_[a-z_]+")
@@ -23,20 +23,20 @@ _SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), 
 
 
 @pytest.fixture
-def families(world: Any) -> list[Metric]:
+def families(env: BridgeEnv) -> list[Metric]:
     """What a bridge exposes, with or without samples."""
-    return list(BridgeCollector(world.bridge()).collect())
+    return list(BridgeCollector(env.bridge()).collect())
 
 
 @pytest.fixture
-def samples(families: list[Metric], world: Any) -> dict[str, str]:
+def samples(families: list[Metric], env: BridgeEnv) -> dict[str, str]:
     """Names as they can stand in a query, with the name in the document."""
     found: dict[str, str] = {}
     for family in families:
         suffixes = _SAMPLES[family.type]
         shown = family.name + (suffixes[0] if family.type != "histogram" else "")
         found |= {family.name + suffix: shown for suffix in suffixes}
-    body = exposition(BridgeCollector(world.bridge()))("text/plain")[0].decode()
+    body = exposition(BridgeCollector(env.bridge()))("text/plain")[0].decode()
     return found | {name: name for name in _NAME.findall(body) if not name.startswith(PREFIX)}
 
 
@@ -81,9 +81,9 @@ async def test_the_document_says_the_labels(families: list[Metric]) -> None:
         assert all(label in rows[shown] for label in labels), (shown, labels, rows[shown])
 
 
-async def test_names_follow_prometheus_rules(families: list[Metric], world: Any) -> None:
+async def test_names_follow_prometheus_rules(families: list[Metric], env: BridgeEnv) -> None:
     """One prefix, each with help, each once, and a registry takes them."""
-    CollectorRegistry().register(BridgeCollector(world.bridge()))
+    CollectorRegistry().register(BridgeCollector(env.bridge()))
     assert all(family.name.startswith(PREFIX) and family.documentation for family in families)
     assert len({family.name for family in families}) == len(families)
 

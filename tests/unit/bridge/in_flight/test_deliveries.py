@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Completion, Seen
-from kallback.bridge.in_flight.deliveries import Delivery, FetchedRecord, InFlightDeliveries
+from kallback.bridge.in_flight.deliveries import Delivery, InFlightDeliveries
+from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.protocol import Completed
 
 
-def delivery(mint: Any, identity: str) -> Delivery:
+def delivery(make: RecordFactory, identity: str) -> Delivery:
     """A delivery called `identity`."""
-    token = mint.token()
-    fetched = FetchedRecord(mint.received(mint.completed()), None)  # type: ignore[arg-type] # no consumer is called
+    token = make.token()
+    fetched = FetchedRecord(make.received(make.completed()), None)  # type: ignore[arg-type] # no consumer is called
     return Delivery(fetched, identity, Completion("text", token, Completed(b"1")))
 
 
-def test_a_token_is_new_then_in_flight_then_delivered(mint: Any) -> None:
+def test_a_token_is_new_then_in_flight_then_delivered(make: RecordFactory) -> None:
     """The three things that can be known of a token."""
     deliveries = InFlightDeliveries(10)
-    one = delivery(mint, "one")
+    one = delivery(make, "one")
 
     seen = [deliveries.seen("one")]
-    deliveries.open(one)
+    deliveries.add(one)
     seen.append(deliveries.seen("one"))
     deliveries.delivered(one)
     seen.append(deliveries.seen("one"))
@@ -30,20 +31,20 @@ def test_a_token_is_new_then_in_flight_then_delivered(mint: Any) -> None:
     assert seen == [Seen.NEW, Seen.IN_FLIGHT, Seen.DELIVERED]
 
 
-def test_one_that_was_dropped_is_new_again(mint: Any) -> None:
-    """Later duplicates are judged for themselves."""
+def test_one_that_was_dropped_is_new_again(make: RecordFactory) -> None:
+    """Later duplicates are decided for themselves."""
     deliveries = InFlightDeliveries(10)
-    one = delivery(mint, "one")
-    deliveries.open(one)
+    one = delivery(make, "one")
+    deliveries.add(one)
     deliveries.dropped(one)
     assert deliveries.seen("one") is Seen.NEW
 
 
-def test_the_window_forgets_the_oldest(mint: Any) -> None:
+def test_the_window_forgets_the_oldest(make: RecordFactory) -> None:
     """Memory is bounded, however much is delivered."""
     deliveries = InFlightDeliveries(2)
     for name in ("a", "b", "c"):
-        one = delivery(mint, name)
-        deliveries.open(one)
+        one = delivery(make, name)
+        deliveries.add(one)
         deliveries.delivered(one)
     assert [deliveries.seen(name) for name in "abc"] == [Seen.NEW, Seen.DELIVERED, Seen.DELIVERED]

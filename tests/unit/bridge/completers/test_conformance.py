@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
+from tests.unit.bridge.factories import RecordFactory
+from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge import (
     Accepted,
@@ -49,7 +50,7 @@ class Subject:
     """A started completer, and the server it talks to."""
 
     completer: Completer
-    server: Any
+    server: HostileServer
     completion: Completion
     kind: Kind
 
@@ -59,14 +60,16 @@ class Subject:
         return reply
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
-async def subject(request: Any, hostile: Any, mint: Any) -> AsyncGenerator[Subject]:
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
+async def subject(
+    request: pytest.FixtureRequest, hostile: HostileServer, make: RecordFactory
+) -> AsyncGenerator[Subject]:
     """Each completer in turn, with short time-outs."""
     completer = request.param.make(RestateSettings(hostile.url, hostile.url, connect_timeout=1.0, request_timeout=1.0))
     await completer.start()
     hostile.answers(request.param.accepting)
-    token = mint.token()
-    yield Subject(completer, hostile, Completion(mint.sign(token), token, Completed(b'{"a":1}')), request.param)
+    token = make.token()
+    yield Subject(completer, hostile, Completion(make.sign(token), token, Completed(b'{"a":1}')), request.param)
     await completer.stop()
 
 

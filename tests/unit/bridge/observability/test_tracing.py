@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -15,8 +14,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.unit.bridge.environment import BridgeEnv
+from tests.unit.bridge.factories import RecordFactory
 
-from kallback.bridge import Clocks
+from kallback.bridge import Clocks, Settled
 from kallback.bridge.observability.tracing import SPAN, Tracing, otlp_tracing
 from kallback.kafka import OutgoingRecord
 
@@ -29,27 +30,39 @@ def traced(record: OutgoingRecord, *headers: tuple[str, bytes | None]) -> Outgoi
     return OutgoingRecord(record.topic, record.value, record.key, (*record.headers, *(headers or (TRACEPARENT,))))
 
 
-async def spans_of(world: Any, *records: OutgoingRecord) -> list[ReadableSpan]:
+def both(*functions: Callable[[Settled], None]) -> Callable[[Settled], None]:
+    """Call one after the other."""
+
+    def call(settled: Settled) -> None:
+        for function in functions:
+            function(settled)
+
+    return call
+
+
+async def spans_of(env: BridgeEnv, *records: OutgoingRecord) -> list[ReadableSpan]:
     """What a bridge with tracing leaves behind."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     async with Tracing(provider, "group") as tracing:
-        world.on_settled = lambda it: (tracing.settled(it), world.settled.append(it))
+        env.on_settled = both(tracing.settled, env.settled.append)
         for record in records:
-            world.broker.append(record)
-        async with world.bridge():
-            await world.settle(len(records))
+            env.broker.append(record)
+        async with env.bridge():
+            await env.settle(len(records))
         return list(exporter.get_finished_spans())
 
 
-async def test_a_span_joins_the_records_trace(world: Any, mint: Any) -> None:
+async def test_a_span_joins_the_records_trace(env: BridgeEnv, make: RecordFactory) -> None:
     """Parent, kind, and what the record was."""
-    token = mint.token()
-    (span,) = await spans_of(world, traced(mint.completed(mint.sign(token))))
+    token = make.token()
+    (span,) = await spans_of(env, traced(make.completed(make.sign(token))))
     assert span.name == SPAN == "kallback.bridge complete"
+    assert span.context is not None
+    assert span.parent is not None
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE_ID, PARENT_ID)
     assert span.kind is SpanKind.CONSUMER
-    assert dict(span.attributes) == {
+    assert dict(span.attributes or {}) == {
         "messaging.system": "kafka",
         "messaging.operation.name": "complete",
         "messaging.operation.type": "process",
@@ -64,26 +77,29 @@ async def test_a_span_joins_the_records_trace(world: Any, mint: Any) -> None:
     }
 
 
-async def test_a_span_lasts_from_fetch_to_outcome(world: Any, mint: Any) -> None:
+async def test_a_span_lasts_from_fetch_to_outcome(env: BridgeEnv, make: RecordFactory) -> None:
     """In real time, whatever the record's timestamp says."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing = Tracing(provider, "group")
-    world.broker.append(traced(mint.completed()))
-    async with world.bridge():
-        (settled,) = await world.settle(1)
+    env.broker.append(traced(make.completed()))
+    async with env.bridge():
+        (settled,) = await env.settle(1)
     before = time.time_ns()
     tracing.settled(type(settled)(settled.record, settled.outcome, None, settled.target, time.monotonic() - 2.0))
     (span,) = exporter.get_finished_spans()
+    assert span.start_time is not None
+    assert span.end_time is not None
     assert 2.0 <= (span.end_time - span.start_time) / 1e9 < 2.5
     assert span.end_time >= before
 
 
-async def test_a_dead_letter_is_an_error(world: Any, mint: Any) -> None:
+async def test_a_dead_letter_is_an_error(env: BridgeEnv, make: RecordFactory) -> None:
     """With the reason."""
-    (span,) = await spans_of(world, traced(mint.completed(value=b"oops")))
+    (span,) = await spans_of(env, traced(make.completed(value=b"oops")))
     assert span.status.status_code is StatusCode.ERROR
-    assert (span.attributes["kallback.outcome"], span.attributes["kallback.reason"]) == ("unusable", "not-json")
+    attributes = span.attributes or {}
+    assert (attributes["kallback.outcome"], attributes["kallback.reason"]) == ("unusable", "not-json")
 
 
 @pytest.mark.parametrize(
@@ -97,21 +113,23 @@ async def test_a_dead_letter_is_an_error(world: Any, mint: Any) -> None:
         (("tracestate", b"a=1"),),
     ],
 )
-async def test_no_trace_no_span(world: Any, mint: Any, headers: tuple[tuple[str, bytes | None], ...]) -> None:
+async def test_no_trace_no_span(
+    env: BridgeEnv, make: RecordFactory, headers: tuple[tuple[str, bytes | None], ...]
+) -> None:
     """The bridge never begins a trace of its own, and bad headers hurt nobody."""
-    assert await spans_of(world, traced(mint.completed(), *headers)) == []
+    assert await spans_of(env, traced(make.completed(), *headers)) == []
 
 
-async def test_a_forged_record_leaves_no_span(world: Any, mint: Any) -> None:
+async def test_a_forged_record_leaves_no_span(env: BridgeEnv, make: RecordFactory) -> None:
     """Nobody writes into another's trace without a key."""
-    forged = mint.sign()[:-3] + "AAA"
-    assert await spans_of(world, traced(mint.completed(forged))) == []
+    forged = make.sign()[:-3] + "AAA"
+    assert await spans_of(env, traced(make.completed(forged))) == []
 
 
-async def test_a_trace_that_is_not_sampled_stays_so(world: Any, mint: Any) -> None:
+async def test_a_trace_that_is_not_sampled_stays_so(env: BridgeEnv, make: RecordFactory) -> None:
     """The caller decides."""
     not_sampled = ("traceparent", f"00-{TRACE_ID}-{PARENT_ID}-00".encode())
-    assert await spans_of(world, traced(mint.completed(), not_sampled)) == []
+    assert await spans_of(env, traced(make.completed(), not_sampled)) == []
 
 
 class Collector(HTTPServer):
@@ -146,15 +164,15 @@ def collector() -> Generator[Collector]:
 
 
 async def test_spans_arrive_over_otlp(
-    world: Any, mint: Any, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    env: BridgeEnv, make: RecordFactory, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopping sends what is left; the process has a name."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
     tracing = otlp_tracing("group")
-    world.on_settled = lambda it: (tracing.settled(it), world.settled.append(it))
-    world.broker.append(traced(mint.completed()))
-    async with tracing, world.bridge():
-        await world.settle(1)
+    env.on_settled = both(tracing.settled, env.settled.append)
+    env.broker.append(traced(make.completed()))
+    async with tracing, env.bridge():
+        await env.settle(1)
     (sent,) = collector.requests[0].resource_spans
     names = {it.key: it.value.string_value for it in sent.resource.attributes}
     assert names["service.name"] == "kallback-bridge"

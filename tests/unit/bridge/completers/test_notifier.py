@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.unit.bridge.factories import RecordFactory
+from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge import (
     Accepted,
@@ -33,14 +35,14 @@ class Service:
     """Stands in for the service: answers a status and a body for a batch; None means never."""
 
     completer: NotifierCompleter
-    mint: Any
+    make: RecordFactory
     answer: Answer = lambda batch: (200, [{"outcome": "delivered"} for _ in batch])
     batches: list[list[dict[str, Any]]] = field(default_factory=list[list[dict[str, Any]]])
 
     def item(self, value: bytes = b"1") -> Completion:
         """A completion of its own."""
-        token = self.mint.token()
-        return Completion(self.mint.sign(token), token, Completed(value))
+        token = self.make.token()
+        return Completion(self.make.sign(token), token, Completed(value))
 
     async def complete(self, *batch: Completion) -> list[Reply]:
         """Send a batch."""
@@ -63,10 +65,10 @@ def refuses(bad: bytes, status: int, body: object = None) -> Answer:
 
 
 @pytest.fixture
-async def service(hostile: Any, mint: Any) -> AsyncGenerator[Service]:
+async def service(hostile: HostileServer, make: RecordFactory) -> AsyncGenerator[Service]:
     """A completer and the service it talks to."""
     completer = NotifierCompleter(RestateSettings(hostile.url, request_timeout=0.5))
-    service = Service(completer, mint)
+    service = Service(completer, make)
 
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         service.batches.append(json.loads(hostile.requests[-1].partition(b"\r\n\r\n")[2]))
@@ -84,10 +86,10 @@ async def service(hostile: Any, mint: Any) -> AsyncGenerator[Service]:
     await completer.stop()
 
 
-async def test_a_batch_is_one_request(service: Service, hostile: Any) -> None:
+async def test_a_batch_is_one_request(service: Service, hostile: HostileServer) -> None:
     """Items in order, the values spliced as they are."""
-    price, failed = service.item(b'{"price": 1.10}'), service.mint.token()
-    problem = Completion(service.mint.sign(failed), failed, Failed(b'{"status":422}'))
+    price, failed = service.item(b'{"price": 1.10}'), service.make.token()
+    problem = Completion(service.make.sign(failed), failed, Failed(b'{"status":422}'))
     assert await service.complete(price, problem) == [Accepted(), Accepted()]
 
     head, _, body = hostile.requests[0].partition(b"\r\n\r\n")
@@ -100,7 +102,7 @@ async def test_a_batch_is_one_request(service: Service, hostile: Any) -> None:
 
 async def test_a_bare_awakeable_is_its_own_token(service: Service) -> None:
     """The id stands where the token would."""
-    target = BareAwakeable(service.mint.token().awakeable_id)
+    target = BareAwakeable(service.make.token().awakeable_id)
     await service.complete(Completion(target.awakeable_id, target, Completed(b"1")))
     assert service.batches[0][0]["token"] == target.awakeable_id
 
@@ -222,5 +224,5 @@ async def test_a_missing_service(service: Service) -> None:
     service.answer = lambda _: (404, {"code": 404, "message": "service 'NotifierService' not found"})
     (reply,) = await service.complete(service.item())
     assert isinstance(reply, Misconfigured)
-    assert "callbacks.services" in reply.sentence
-    assert "register" in reply.sentence
+    assert "callbacks.services" in reply.detail
+    assert "register" in reply.detail

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.bridge.environment import BridgeEnv
+from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Bridge, BridgeOptions, Rejected, Retry
 from kallback.bridge.observability.metrics import BridgeCollector
@@ -24,13 +24,13 @@ def scrape(bridge: Bridge) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-async def test_what_became_of_records(world: Any, mint: Any) -> None:
+async def test_what_became_of_records(env: BridgeEnv, make: RecordFactory) -> None:
     """Counts by outcome, reason and the verified task type; dead letters by reason."""
-    world.broker.append(mint.completed())
-    world.broker.append(mint.completed(value=b"oops"))
-    world.broker.append(mint.completed("kb1:nonsense"))
-    async with world.bridge() as bridge:
-        await world.settle(3)
+    env.broker.append(make.completed())
+    env.broker.append(make.completed(value=b"oops"))
+    env.broker.append(make.completed("kb1:nonsense"))
+    async with env.bridge() as bridge:
+        await env.settle(3)
         seen = scrape(bridge)
     assert seen["records_fetched_total", ()] == 3
     assert seen["records_settled_total", ("delivered", "", "kitchen.prepare")] == 1
@@ -39,12 +39,12 @@ async def test_what_became_of_records(world: Any, mint: Any) -> None:
     assert (seen["dead_letters_total", ("not-json",)], seen["dead_letters_total", ("wrong-tag",)]) == (1, 0)
 
 
-async def test_latency_is_from_the_records_timestamp(world: Any, mint: Any) -> None:
+async def test_latency_is_from_the_records_timestamp(env: BridgeEnv, make: RecordFactory) -> None:
     """A record that was written two seconds ago took two seconds; buckets add up."""
-    world.broker.append(mint.completed())
-    world.now += 2.0
-    async with world.bridge() as bridge:
-        await world.settle(1)
+    env.broker.append(make.completed())
+    env.now += 2.0
+    async with env.bridge() as bridge:
+        await env.settle(1)
         seen = scrape(bridge)
     bucket = "completion_latency_seconds_bucket"
     assert seen[bucket, ("1.0", "kitchen.prepare")] == 0
@@ -52,38 +52,38 @@ async def test_latency_is_from_the_records_timestamp(world: Any, mint: Any) -> N
     assert seen["completion_latency_seconds_sum", ("kitchen.prepare",)] == 2.0
 
 
-async def test_what_restate_does_not_take_has_no_latency(world: Any, mint: Any) -> None:
+async def test_what_restate_does_not_take_has_no_latency(env: BridgeEnv, make: RecordFactory) -> None:
     """Only accepted completions are measured."""
-    world.reply = lambda _: Rejected("no")
-    world.broker.append(mint.completed())
-    async with world.bridge() as bridge:
-        await world.settle(1)
+    env.reply = lambda _: Rejected("no")
+    env.broker.append(make.completed())
+    async with env.bridge() as bridge:
+        await env.settle(1)
         seen = scrape(bridge)
     assert not [name for name, _ in seen if name.startswith("completion_latency")]
     assert seen["dead_letters_total", ("rejected",)] == 1
 
 
-async def test_replies_and_retries(world: Any, mint: Any) -> None:
+async def test_replies_and_retries(env: BridgeEnv, make: RecordFactory) -> None:
     """Each reply by its label; what was not taken is a retry."""
     replies = [Retry("503", "busy"), Retry("timeout", "slow")]
-    accepted = world.reply
-    world.reply = lambda it: replies.pop() if replies else accepted(it)
-    world.broker.append(mint.completed())
-    async with world.bridge() as bridge:
-        await world.settle(1)
+    accepted = env.reply
+    env.reply = lambda it: replies.pop() if replies else accepted(it)
+    env.broker.append(make.completed())
+    async with env.bridge() as bridge:
+        await env.settle(1)
         seen = scrape(bridge)
     assert [seen["replies_total", (label,)] for label in ("202", "503", "timeout")] == [1, 1, 1]
     assert (seen["completion_attempts_total", ()], seen["completion_retries_total", ()]) == (3, 2)
 
 
-async def test_what_is_in_flight(world: Any, mint: Any) -> None:
+async def test_what_is_in_flight(env: BridgeEnv, make: RecordFactory) -> None:
     """Records, bytes, lag, window and the age of the oldest."""
-    world.hold.clear()
+    env.hold.clear()
     for _ in range(4):
-        world.broker.append(mint.completed(value=b"12345"))
-    async with world.bridge(BridgeOptions(drain_timeout=0.0)) as bridge:
-        await eventually("four in flight", lambda: len(world.posted) == 4)
-        world.monotonic += 7.0
+        env.broker.append(make.completed(value=b"12345"))
+    async with env.bridge(BridgeOptions(drain_timeout=0.0)) as bridge:
+        await eventually("four in flight", lambda: len(env.posted) == 4)
+        env.monotonic += 7.0
         seen = scrape(bridge)
     assert (seen["in_flight_records", ()], seen["in_flight_bytes", ()]) == (4, 20)
     assert seen["oldest_in_flight_seconds", ()] == 7.0
@@ -93,40 +93,40 @@ async def test_what_is_in_flight(world: Any, mint: Any) -> None:
     assert (seen["assigned_partitions", ()], seen["rebalances_total", ()]) == (1, 1)
 
 
-async def test_the_breaker_shows(world: Any, mint: Any) -> None:
+async def test_the_breaker_shows(env: BridgeEnv, make: RecordFactory) -> None:
     """Away, and back again."""
-    accepted = world.reply
-    world.reply = lambda _: Retry("unreachable", "refused")
+    accepted = env.reply
+    env.reply = lambda _: Retry("unreachable", "refused")
     for _ in range(20):
-        world.broker.append(mint.completed())
-    async with world.bridge() as bridge:
+        env.broker.append(make.completed())
+    async with env.bridge() as bridge:
         await eventually("Restate to be away", lambda: scrape(bridge)["restate_available", ()] == 0)
         away = scrape(bridge)["ready", ()]
-        world.reply = accepted
-        await world.settle(20)
+        env.reply = accepted
+        await env.settle(20)
         seen = scrape(bridge)
     assert (away, seen["restate_available", ()], seen["ready", ()]) == (0, 1, 1)
 
 
-async def test_a_bridge_that_never_started_can_be_scraped(world: Any) -> None:
+async def test_a_bridge_that_never_started_can_be_scraped(env: BridgeEnv) -> None:
     """The port is up before the bridge is."""
-    seen = scrape(world.bridge())
+    seen = scrape(env.bridge())
     assert (seen["ready", ()], seen["assigned_partitions", ()]) == (0, 0)
     assert not [name for name, _ in seen if name.startswith("partition_")]
 
 
-async def test_no_secret_is_exposed(world: Any, mint: Any) -> None:
+async def test_no_secret_is_exposed(env: BridgeEnv, make: RecordFactory) -> None:
     """Neither token nor task id nor awakeable id stands in a metric."""
-    text = mint.sign(token := mint.token())
-    world.broker.append(mint.completed(text))
-    async with world.bridge() as bridge:
-        await world.settle(1)
+    text = make.sign(token := make.token())
+    env.broker.append(make.completed(text))
+    async with env.bridge() as bridge:
+        await env.settle(1)
         body = exposition(BridgeCollector(bridge))("text/plain")[0].decode()
     assert not [part for part in (text, token.task_id, token.awakeable_id, text[-22:]) if part in body]
 
 
-async def test_open_metrics_for_who_asks(world: Any) -> None:
+async def test_open_metrics_for_who_asks(env: BridgeEnv) -> None:
     """Prometheus asks for OpenMetrics."""
-    body, content_type = exposition(BridgeCollector(world.bridge()))("application/openmetrics-text;version=1.0.0;q=0.8")
+    body, content_type = exposition(BridgeCollector(env.bridge()))("application/openmetrics-text;version=1.0.0;q=0.8")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")

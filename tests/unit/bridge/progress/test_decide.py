@@ -1,21 +1,24 @@
+from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.bridge.factories import AUDIENCE, KEYRING, NOW, RecordFactory
 
-from kallback.bridge.progress.decide import ProgressUpdate, judge
+from kallback.bridge.progress.decide import ProgressUpdate, decide_progress
 from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import OutgoingRecord, Record
 from kallback.protocol import Report, Signal, TaskId, progress_headers
-
-from .conftest import AUDIENCE, KEYRING, NOW, Mint
 
 TRUST = Trust(KEYRING, AUDIENCE)
 NOW_MS = int(NOW * 1000)
 TASK = TaskId("AAECAwQFBgcICQoL")
 
 
-def _heartbeat(mint: Mint, text: str | None = None, value: bytes = b"", every_ms: int | None = 1000) -> OutgoingRecord:
-    headers = progress_headers(text or mint.sign(), Signal.HEARTBEAT, NOW_MS, every_ms)
+def _heartbeat(
+    make: RecordFactory, text: str | None = None, value: bytes = b"", every_ms: int | None = 1000
+) -> OutgoingRecord:
+    headers = progress_headers(text or make.sign(), Signal.HEARTBEAT, NOW_MS, every_ms)
     return OutgoingRecord("kallback.progress", value, b"key", headers)
 
 
@@ -23,38 +26,38 @@ def _update(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000,
     return ProgressUpdate(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
 
 
-def _verdict(mint: Mint, outgoing: OutgoingRecord) -> ProgressUpdate | ProgressOutcome:
-    return judge(mint.received(outgoing), TRUST, now_ms=NOW_MS, grace_ms=30_000)
+def _verdict(make: RecordFactory, outgoing: OutgoingRecord) -> ProgressUpdate | ProgressOutcome:
+    return decide_progress(make.received(outgoing), TRUST, now_ms=NOW_MS, grace_ms=30_000)
 
 
-def test_a_heartbeat_is_an_update(mint: Mint) -> None:
+def test_a_heartbeat_is_an_update(make: RecordFactory) -> None:
     """A signed one says which task it is about, and what the worker wrote."""
-    found = _verdict(mint, _heartbeat(mint, value=b'{"done":3}'))
+    found = _verdict(make, _heartbeat(make, value=b'{"done":3}'))
     assert isinstance(found, ProgressUpdate)
     assert (found.report.details, found.seen_ms, found.attempt) == (b'{"done":3}', NOW_MS, 1)
 
 
-def test_a_forged_one_is_unverified(mint: Mint) -> None:
+def test_a_forged_one_is_unverified(make: RecordFactory) -> None:
     """One changed letter, and nobody believes it."""
-    text = mint.sign()
-    assert _verdict(mint, _heartbeat(mint, text[:-1] + ("A" if text[-1] != "A" else "B"))) is ProgressOutcome.UNVERIFIED
+    text = make.sign()
+    assert _verdict(make, _heartbeat(make, text[:-1] + ("A" if text[-1] != "A" else "B"))) is ProgressOutcome.UNVERIFIED
 
 
-def test_one_after_the_deadline_is_late(mint: Mint) -> None:
+def test_one_after_the_deadline_is_late(make: RecordFactory) -> None:
     """The handler's own timer has decided."""
-    assert _verdict(mint, _heartbeat(mint, mint.sign(mint.token(deadline=-31)))) is ProgressOutcome.LATE
+    assert _verdict(make, _heartbeat(make, make.sign(make.token(deadline=-31)))) is ProgressOutcome.LATE
 
 
-def test_details_that_are_no_json_are_invalid(mint: Mint) -> None:
+def test_details_that_are_no_json_are_invalid(make: RecordFactory) -> None:
     """They would stand in Restate's state."""
-    assert _verdict(mint, _heartbeat(mint, value=b"{")) is ProgressOutcome.INVALID
+    assert _verdict(make, _heartbeat(make, value=b"{")) is ProgressOutcome.INVALID
 
 
 @given(st.lists(st.tuples(st.sampled_from(["kallback-token", "kallback-signal", "kallback-at"]), st.binary())))
 def test_nothing_of_it_raises(headers: list[tuple[str, bytes]]) -> None:
     """Everything from Kafka is hostile."""
     hostile = Record("kallback.progress", 0, 0, 0, None, b"\xff", tuple(headers))
-    assert judge(hostile, TRUST, now_ms=0, grace_ms=0) is ProgressOutcome.UNVERIFIED
+    assert decide_progress(hostile, TRUST, now_ms=0, grace_ms=0) is ProgressOutcome.UNVERIFIED
 
 
 def test_the_token_is_not_shown() -> None:

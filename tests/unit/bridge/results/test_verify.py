@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Trust, verify
-from kallback.protocol import BareAwakeable, Keyring, Token, UnverifiedError
+from kallback.protocol import AwakeableId, BareAwakeable, Keyring, Token, UnverifiedError
 
 KEYRING = Keyring({"k1": b"1" * 32})
 TRUST = Trust(KEYRING, "kallback.results")
@@ -23,10 +24,10 @@ def reason(value: bytes | None, headers: Any, trust: Trust = TRUST) -> str:
     return caught.value.reason
 
 
-def test_a_signed_token_is_verified(mint: Any) -> None:
+def test_a_signed_token_is_verified(make: RecordFactory) -> None:
     """The token's own words come back, and its tag stands for it."""
-    token = mint.token()
-    text = mint.sign(token)
+    token = make.token()
+    text = make.sign(token)
 
     verified = verify(b"1", [("kallback-token", text.encode())], TRUST)
 
@@ -55,45 +56,45 @@ def test_a_non_utf8_header() -> None:
     assert reason(b"1", [("kallback-token", b"\xff\xfe")]) == "malformed-token"
 
 
-def test_a_wrong_tag(mint: Any) -> None:
+def test_a_wrong_tag(make: RecordFactory) -> None:
     """One changed character and the token proves nothing."""
-    text = mint.sign()
+    text = make.sign()
     assert reason(b"1", [("kallback-token", (text[:-1] + ("A" if text[-1] != "A" else "B")).encode())]) == "wrong-tag"
 
 
-def test_an_unknown_key(mint: Any) -> None:
+def test_an_unknown_key(make: RecordFactory) -> None:
     """A token of a key that this bridge does not have."""
-    text = mint.sign(keyring=Keyring({"k9": b"9" * 32}))
+    text = make.sign(keyring=Keyring({"k9": b"9" * 32}))
     assert reason(b"1", [("kallback-token", text.encode())]) == "unknown-key"
 
 
-def test_the_published_key(mint: Any) -> None:
+def test_the_published_key(make: RecordFactory) -> None:
     """The development key is unknown to a bridge that was not asked to be insecure."""
-    text = mint.sign(keyring=Keyring.insecure())
+    text = make.sign(keyring=Keyring.insecure())
     assert reason(b"1", [("kallback-token", text.encode())]) == "unknown-key"
 
 
-def test_another_results_topic(mint: Any) -> None:
+def test_another_results_topic(make: RecordFactory) -> None:
     """A token is good on one results topic only."""
-    text = mint.sign(audience="other.results")
+    text = make.sign(audience="other.results")
     assert reason(b"1", [("kallback-token", text.encode())]) == "wrong-tag"
 
 
-def test_a_reserved_signal(mint: Any) -> None:
+def test_a_reserved_signal(make: RecordFactory) -> None:
     """A token that would cancel an invocation is refused, though its tag is right."""
-    text = mint.sign(mint.token(awakeable=RESERVED_ID))
+    text = make.sign(make.token(awakeable=AwakeableId(RESERVED_ID)))
     assert reason(b"1", [("kallback-token", text.encode())]) == "reserved-signal"
 
 
-def test_a_non_canonical_awakeable_id(mint: Any) -> None:
+def test_a_non_canonical_awakeable_id(make: RecordFactory) -> None:
     """Base64 has aliases; only one of them is the id."""
-    text = mint.sign(mint.token(awakeable=BARE_ID[:-1] + "R"))
+    text = make.sign(make.token(awakeable=AwakeableId(BARE_ID[:-1] + "R")))
     assert reason(b"1", [("kallback-token", text.encode())]) == "invalid-awakeable-id"
 
 
-def test_contradicting_tokens(mint: Any) -> None:
+def test_contradicting_tokens(make: RecordFactory) -> None:
     """Two different tokens in one record: neither counts."""
-    headers = [("kallback-token", mint.sign().encode()), ("kallback-token", mint.sign().encode())]
+    headers = [("kallback-token", make.sign().encode()), ("kallback-token", make.sign().encode())]
     assert reason(b"1", headers) == "ambiguous-token"
 
 
@@ -117,6 +118,6 @@ def test_a_reserved_bare_awakeable_is_refused_even_where_allowed() -> None:
     assert reason(b"1", [("kallback-token", RESERVED_ID.encode())], BARE) == "reserved-signal"
 
 
-def test_tokens_still_count_where_bare_ids_are_allowed(mint: Any) -> None:
+def test_tokens_still_count_where_bare_ids_are_allowed(make: RecordFactory) -> None:
     """The switch adds a way in, it takes none away."""
-    assert isinstance(verify(b"1", [("kallback-token", mint.sign().encode())], BARE).target, Token)
+    assert isinstance(verify(b"1", [("kallback-token", make.sign().encode())], BARE).target, Token)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.bridge.factories import RecordFactory
+from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge import Accepted, Completion, IngressCompleter, Misconfigured, complete
 from kallback.protocol import BareAwakeable, Completed, ConfigurationError, Failed
@@ -18,7 +20,7 @@ from kallback.settings import RestateSettings, Secret
 ACCEPT = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
 
 
-async def sent(hostile: Any, completion: Completion, **settings: Any) -> tuple[str, bytes]:
+async def sent(hostile: HostileServer, completion: Completion, **settings: Any) -> tuple[str, bytes]:
     """The head and body of the one request that a completion becomes."""
     hostile.answers(ACCEPT)
     completer = IngressCompleter(RestateSettings(hostile.url, **settings))
@@ -29,9 +31,9 @@ async def sent(hostile: Any, completion: Completion, **settings: Any) -> tuple[s
     return head.decode(), body
 
 
-async def test_a_token_is_resolved_with_an_envelope(hostile: Any, mint: Any) -> None:
+async def test_a_token_is_resolved_with_an_envelope(hostile: HostileServer, make: RecordFactory) -> None:
     """The value's bytes stand in it as they came."""
-    token = mint.token()
+    token = make.token()
     head, body = await sent(hostile, Completion("", token, Completed(b'{"price": 1.10}')))
 
     assert head.startswith(f"POST /restate/awakeables/{token.awakeable_id}/resolve HTTP/1.1\r\n")
@@ -41,16 +43,16 @@ async def test_a_token_is_resolved_with_an_envelope(hostile: Any, mint: Any) -> 
     )
 
 
-async def test_a_failure_is_resolved_too(hostile: Any, mint: Any) -> None:
+async def test_a_failure_is_resolved_too(hostile: HostileServer, make: RecordFactory) -> None:
     """Rejecting would keep a text only."""
-    head, body = await sent(hostile, Completion("", mint.token(), Failed(b'{"status":422}')))
+    head, body = await sent(hostile, Completion("", make.token(), Failed(b'{"status":422}')))
     assert "/resolve" in head
     assert body.endswith(b'"status":"failed","error":{"status":422}}')
 
 
-async def test_a_bare_awakeable_gets_the_value_itself(hostile: Any, mint: Any) -> None:
+async def test_a_bare_awakeable_gets_the_value_itself(hostile: HostileServer, make: RecordFactory) -> None:
     """Hand-written code knows no envelope."""
-    target = BareAwakeable(mint.token().awakeable_id)
+    target = BareAwakeable(make.token().awakeable_id)
     head, body = await sent(hostile, Completion("", target, Completed(b"[1]")))
     assert f"{target.awakeable_id}/resolve" in head
     assert body == b"[1]"
@@ -65,18 +67,20 @@ async def test_a_bare_awakeable_gets_the_value_itself(hostile: Any, mint: Any) -
         (b'{"detail":' + b"[" * 1000 + b"]" * 1000 + b"}", b"the worker reported a failure that cannot be read"),
     ],
 )
-async def test_a_bare_failure_is_rejected_with_its_text(hostile: Any, mint: Any, error: bytes, text: bytes) -> None:
+async def test_a_bare_failure_is_rejected_with_its_text(
+    hostile: HostileServer, make: RecordFactory, error: bytes, text: bytes
+) -> None:
     """Reject keeps a text, so it gets the best one."""
-    target = BareAwakeable(mint.token().awakeable_id)
+    target = BareAwakeable(make.token().awakeable_id)
     head, body = await sent(hostile, Completion("", target, Failed(error)))
     assert f"{target.awakeable_id}/reject" in head
     assert "text/plain" in head
     assert body == text
 
 
-async def test_the_bearer_token_is_sent(hostile: Any, mint: Any) -> None:
+async def test_the_bearer_token_is_sent(hostile: HostileServer, make: RecordFactory) -> None:
     """A protected ingress sees the key."""
-    head, _ = await sent(hostile, Completion("", mint.token(), Completed(b"1")), auth_token=Secret("key-1"))
+    head, _ = await sent(hostile, Completion("", make.token(), Completed(b"1")), auth_token=Secret("key-1"))
     assert "authorization: bearer key-1" in head.lower()
 
 
@@ -89,23 +93,23 @@ async def test_a_bearer_token_that_is_no_header() -> None:
     assert caught.value.__cause__ is None
 
 
-async def test_a_path_of_the_ingress_address_is_kept(hostile: Any, mint: Any) -> None:
+async def test_a_path_of_the_ingress_address_is_kept(hostile: HostileServer, make: RecordFactory) -> None:
     """Behind a proxy that takes it off."""
     hostile.answers(ACCEPT)
     completer = IngressCompleter(RestateSettings(hostile.url + "/restate-prod"))
     await completer.start()
-    await complete(completer, [Completion("", mint.token(), Completed(b"1"))])
+    await complete(completer, [Completion("", make.token(), Completed(b"1"))])
     await completer.stop()
     assert hostile.requests[-1].startswith(b"POST /restate-prod/restate/awakeables/")
 
 
 async def test_proxies_of_the_environment_are_not_used(
-    hostile: Any, mint: Any, monkeypatch: pytest.MonkeyPatch
+    hostile: HostileServer, make: RecordFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment is read in one place only."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    head, _ = await sent(hostile, Completion("", mint.token(), Completed(b"1")))
+    head, _ = await sent(hostile, Completion("", make.token(), Completed(b"1")))
     assert head.startswith("POST /restate/")
 
 
@@ -132,7 +136,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def tls_reply(folder: Path, mint: Any, ca_file: Path | None) -> Any:
+async def tls_reply(folder: Path, make: RecordFactory, ca_file: Path | None) -> Any:
     """What a completer that trusts `ca_file` gets from a TLS server of ours."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -149,20 +153,20 @@ async def tls_reply(folder: Path, mint: Any, ca_file: Path | None) -> Any:
         RestateSettings(f"https://localhost:{server.sockets[0].getsockname()[1]}", ca_file=ca_file)
     )
     await completer.start()
-    (reply,) = await complete(completer, [Completion("", mint.token(), Completed(b"1"))])
+    (reply,) = await complete(completer, [Completion("", make.token(), Completed(b"1"))])
     await completer.stop()
     server.close()
     await server.wait_closed()
     return reply
 
 
-async def test_tls_with_the_authority(certificates: Path, mint: Any) -> None:
+async def test_tls_with_the_authority(certificates: Path, make: RecordFactory) -> None:
     """A private authority is trusted when it is named."""
-    assert isinstance(await tls_reply(certificates, mint, certificates / "ca.pem"), Accepted)
+    assert isinstance(await tls_reply(certificates, make, certificates / "ca.pem"), Accepted)
 
 
-async def test_tls_without_the_authority(certificates: Path, mint: Any) -> None:
+async def test_tls_without_the_authority(certificates: Path, make: RecordFactory) -> None:
     """An untrusted certificate will not pass by itself: the sentence names the setting."""
-    reply = await tls_reply(certificates, mint, None)
+    reply = await tls_reply(certificates, make, None)
     assert isinstance(reply, Misconfigured)
-    assert "KALLBACK_RESTATE_CA_FILE" in reply.sentence
+    assert "KALLBACK_RESTATE_CA_FILE" in reply.detail

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from tests.unit.bridge.environment import BridgeEnv
+from tests.unit.bridge.factories import AUDIENCE, KEYRING, NOW, RecordFactory
+
+from kallback.bridge import Backoff, BridgeOptions
+from kallback.bridge.context import BridgeContext
+from kallback.bridge.progress.consumed_marks import marks_of
+from kallback.bridge.progress.forwarder import ProgressForwarder
+from kallback.bridge.progress.monitor_client import SendResult
+from kallback.bridge.results.verify import Trust
+from kallback.bridge.stats import ProgressOutcome
+from kallback.kafka import MemoryConsumer, OutgoingRecord, TopicPartition
+from kallback.protocol import Signal, progress_headers
+from kallback.testing.polling import eventually
+
+NOW_MS = int(NOW * 1000)
+
+
+def _heartbeat(
+    make: RecordFactory, text: str | None = None, value: bytes = b"", every_ms: int | None = 1000
+) -> OutgoingRecord:
+    headers = progress_headers(text or make.sign(), Signal.HEARTBEAT, NOW_MS, every_ms)
+    return OutgoingRecord("kallback.progress", value, b"key", headers)
+
+
+async def test_a_heartbeat_is_told_and_done(env: BridgeEnv, make: RecordFactory) -> None:
+    """From the progress topic to the task's monitor; then its offset need not come again."""
+    async with env.bridge() as bridge:
+        env.broker.append(_heartbeat(make, value=b"7"))
+        await eventually("the heartbeat", lambda: env.monitor_client.told, timeout=5, interval=0.002)
+        await eventually(
+            "its outcome", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] == 1, timeout=5, interval=0.002
+        )
+    assert env.monitor_client.told[0].report.details == b"7"
+    assert env.broker.committed("kallback.results.bridge.progress", "kallback.progress") == {0: 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(SendResult.MISSING, ProgressOutcome.UNWATCHED), (SendResult.REFUSED, ProgressOutcome.REFUSED)],
+)
+async def test_what_nobody_wants_is_dropped(
+    env: BridgeEnv, make: RecordFactory, answer: SendResult, outcome: ProgressOutcome
+) -> None:
+    """Progress is best effort: it never stops its partition."""
+    env.monitor_client.answer = answer
+    async with env.bridge() as bridge:
+        env.broker.append(_heartbeat(make))
+        await eventually(f"{outcome}", lambda: bridge.stats.progress[outcome] == 1, timeout=5, interval=0.002)
+
+
+async def test_it_is_told_again_until_restate_has_it(env: BridgeEnv, make: RecordFactory) -> None:
+    """Restate is away for a while: the heartbeat is not done, and arrives later."""
+    env.monitor_client.answer = SendResult.FAILED
+    async with env.bridge() as bridge:
+        env.broker.append(_heartbeat(make))
+        await eventually("the first try", lambda: env.monitor_client.told, timeout=5, interval=0.002)
+        assert bridge.stats.progress.total() == 0
+        env.monitor_client.answer = SendResult.ACCEPTED
+        env.monotonic += 10
+        await eventually(
+            "the second", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED], timeout=5, interval=0.002
+        )
+
+
+async def test_forged_progress_is_dropped(env: BridgeEnv, make: RecordFactory) -> None:
+    """No monitor hears of it."""
+    async with env.bridge() as bridge:
+        env.broker.append(_heartbeat(make, "kb1:nonsense"))
+        await eventually(
+            "its outcome", lambda: bridge.stats.progress[ProgressOutcome.UNVERIFIED], timeout=5, interval=0.002
+        )
+    assert env.monitor_client.told == []
+
+
+async def test_a_record_is_settled_at_the_consumer_that_read_it(env: BridgeEnv, make: RecordFactory) -> None:
+    """Consumers number their assignments alike: at the wrong one, a heartbeat counts as sent that was not."""
+    env.monitor_client.answer = SendResult.FAILED
+    async with env.bridge(BridgeOptions(backoff=Backoff(first=0.001, longest=0.002))):
+        env.broker.append(_heartbeat(make))
+        await eventually("the first try", lambda: env.monitor_client.told, timeout=5, interval=0.002)
+        await env.progress_consumers[0].crash()
+        await eventually("another consumer", lambda: len(env.progress_consumers) == 2, timeout=5, interval=0.002)
+        await eventually("the record again", env.progress_consumers[1].unfinished, timeout=5, interval=0.002)
+        env.monotonic += 10
+        tries = len(env.monitor_client.told)
+        await eventually("another try", lambda: len(env.monitor_client.told) > tries, timeout=5, interval=0.002)
+        assert env.progress_consumers[1].unfinished() == 1
+    assert env.broker.committed("kallback.results.bridge.progress", "kallback.progress").get(0, 0) == 0
+
+
+async def test_marks_go_on_while_heartbeats_wait_for_their_turn(env: BridgeEnv, make: RecordFactory) -> None:
+    """Fifty workers that send more often than every half interval: one record of each always waits."""
+    tokens = [make.sign() for _ in range(50)]
+    partition, marks = TopicPartition("kallback.progress", 0), list[dict[int, int]]()
+    context = BridgeContext(BridgeOptions(), env.clocks())
+    consumer = MemoryConsumer(env.broker, ["kallback.progress"], "group")
+    forwarder = ProgressForwarder(lambda: consumer, Trust(KEYRING, AUDIENCE), env.monitor_client, context)
+    await forwarder.start()
+    for step in range(1, 11):
+        env.monotonic += 0.3
+        for text in tokens:
+            env.broker.append(_heartbeat(make, text))
+        end = env.broker.end(partition)
+        await eventually("the records", partial(_is_covered, forwarder, end), timeout=5, interval=0.002)
+        ends = {partition: end}
+        marks.append(marks_of("kallback.progress", ends, forwarder.group_status(), step, forwarder.covered()))
+    waiting = consumer.unfinished()
+    await forwarder.stop()
+    assert (marks, waiting > 0) == ([{0: step} for step in range(1, 11)], True)
+
+
+def _is_covered(forwarder: ProgressForwarder, end: int) -> bool:
+    return forwarder.covered().get(0, 0) >= end
+
+
+async def test_a_heartbeat_that_restate_never_accepts_holds_the_marks_back(env: BridgeEnv, make: RecordFactory) -> None:
+    """Its attempt must not be counted as lost because of an outage."""
+    env.monitor_client.answer = SendResult.FAILED
+    context = BridgeContext(BridgeOptions(), env.clocks())
+    consumer = MemoryConsumer(env.broker, ["kallback.progress"], "group")
+    forwarder = ProgressForwarder(lambda: consumer, Trust(KEYRING, AUDIENCE), env.monitor_client, context)
+    await forwarder.start()
+    env.broker.append(_heartbeat(make))
+    await eventually("the first try", lambda: env.monitor_client.told, timeout=5, interval=0.002)
+    held_back = forwarder.covered()
+    await forwarder.stop()
+    assert held_back == {0: 0}
