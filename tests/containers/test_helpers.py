@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 import restate
 from confluent_kafka.admin import AdminClient
+from tests.containers.compose import docker
 
 from kallback.testing import Ingress, ServerStartError, TopicFactory, eventually, serve_endpoint, start_stack
 from kallback.testing.containers import ApacheKafkaContainer, RestateServerContainer
@@ -67,12 +67,12 @@ async def test_restate_keeps_its_services_and_reaches_them(restate_container: Re
         assert await ingress.call("ContainerGreeter/hello", "again") == "hello again"
 
 
-def test_what_is_closed_is_gone(composing: Any) -> None:
+def test_what_is_closed_is_gone() -> None:
     """No container and no volume stays."""
     with RestateServerContainer() as server:
         identity = server.get_container_id()
-        assert identity in composing.docker("ps", "--quiet", "--no-trunc")
-    assert identity not in composing.docker("ps", "--all", "--quiet", "--no-trunc")
+        assert identity in docker("ps", "--quiet", "--no-trunc")
+    assert identity not in docker("ps", "--all", "--quiet", "--no-trunc")
 
 
 def test_a_wrong_setting_shows_in_the_error() -> None:
@@ -107,11 +107,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_process_that_is_killed_leaves_no_container(composing: Any) -> None:
+def test_a_process_that_is_killed_leaves_no_container() -> None:
     """The watchdog removes it, where testcontainers' Ryuk cannot be had too."""
     died = subprocess.run([sys.executable, "-c", _DIES], capture_output=True, text=True, timeout=60, check=False)
     identity, deadline = died.stdout.strip(), time.monotonic() + 20
     assert identity, died.stderr
-    while identity in composing.docker("ps", "--all", "--quiet", "--no-trunc"):
+    while identity in docker("ps", "--all", "--quiet", "--no-trunc"):
         assert time.monotonic() < deadline, "waited 20 s for the container to go"
         time.sleep(0.2)

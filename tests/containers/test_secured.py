@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -15,6 +14,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, AdminClient
+from deploy import access
+from tests.containers.compose import ComposeProject, composed, own_environment, signing_key
+from tests.containers.customers import Customers
 
 from kallback.testing import Admin, Ingress, RestateError
 
@@ -22,20 +24,6 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "food_ordering"
-
-
-def load_access() -> Any:
-    """`deploy/access.py`, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("access", ROOT / "deploy" / "access.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["access"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-access = load_access()
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +35,23 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def secured(composing: Any, certificates: Path) -> Generator[Any]:
+def secured(certificates: Path) -> Generator[ComposeProject]:
     """The whole stack, with passwords of this run."""
-    environ = composing.own_environment() | {"KAFKA_CERTIFICATES": str(certificates)}
+    environ = own_environment() | {"KAFKA_CERTIFICATES": str(certificates)}
     environ |= {f"KAFKA_{user.upper()}_PASSWORD": secrets.token_hex(16) for user in access.USERS}
-    compose = composing.Compose(("compose.yaml", "compose.secured.yaml"), environ)
-    with composing.composed(compose):
+    compose = ComposeProject(("compose.yaml", "compose.secured.yaml"), environ)
+    with composed(compose):
         yield compose
 
 
 @pytest.fixture(scope="module")
-def customers(secured: Any, composing: Any) -> Any:
-    """Whoever orders."""
-    return composing.Customers(secured.ingress_url)
+def customers(secured: ComposeProject) -> Customers:
+    """Customers of the whole stack."""
+    return Customers(secured.ingress_url)
 
 
 @pytest.fixture(scope="module")
-def admin(secured: Any, certificates: Path) -> AdminClient:
+def admin(secured: ComposeProject, certificates: Path) -> AdminClient:
     """Kafka's administrator."""
     return AdminClient(
         {
@@ -77,9 +65,9 @@ def admin(secured: Any, certificates: Path) -> AdminClient:
     )
 
 
-async def test_orders_are_delivered_while_keys_rotate(secured: Any, customers: Any, composing: Any) -> None:
+async def test_orders_are_delivered_while_keys_rotate(secured: ComposeProject, customers: Customers) -> None:
     """Bridges learn the new key, services sign with it, bridges forget the old one; no order notices."""
-    old, new = secured.environ["KALLBACK_KEYS"], composing.signing_key("k2")
+    old, new = secured.environ["KALLBACK_KEYS"], signing_key("k2")
     orders = await customers.order(4)
     recreate = ("up", "--detach", "--no-deps", "--wait")
     secured(*recreate, "bridge", environ={"KALLBACK_KEYS": f"{old},{new}"})
@@ -92,9 +80,9 @@ async def test_orders_are_delivered_while_keys_rotate(secured: Any, customers: A
 
 
 @pytest.fixture
-def without(admin: AdminClient, request: pytest.FixtureRequest) -> Iterator[Any]:
+def without(admin: AdminClient, request: pytest.FixtureRequest) -> Iterator[access.Permission]:
     """One permission is taken away for the length of a test."""
-    permission = request.param
+    permission: access.Permission = request.param
     binding = permission.binding()
     chosen = AclBindingFilter(
         binding.restype,
@@ -116,7 +104,7 @@ def without(admin: AdminClient, request: pytest.FixtureRequest) -> Iterator[Any]
 FIELDS = ("restype", "name", "resource_pattern_type", "principal", "host", "operation", "permission_type")
 
 
-def label(permission: Any) -> str:
+def label(permission: access.Permission) -> str:
     """The name of a permission's test."""
     return f"{permission.user}-{permission.operation}-{permission.kind}-{permission.name}".lower()
 
@@ -125,7 +113,7 @@ GAPS: dict[tuple[str, str, str], str] = {}
 """Roles that do fail without the permission, but do not say so as they should."""
 
 
-def of(*users: str) -> Any:
+def of(*users: str) -> pytest.MarkDecorator:
     """Tests, one for each permission of these users."""
     chosen = [
         pytest.param(each, id=label(each), marks=[pytest.mark.xfail(reason=gap)] if gap else [])
@@ -142,17 +130,17 @@ COMMANDS = {
     "worker": ("worker", "pos_worker:worker"),
     "bakery": ("worker", "bakery:worker"),
 }
-PATIENCE = 15
+TIMEOUT_S = 15
 BAKERY = {"bakery.bake", "bakery", "kallback.progress"}
 
 
 @pytest.fixture(scope="module")
-def quiet(secured: Any) -> None:
+def quiet(secured: ComposeProject) -> None:
     """Without the stack's own bridge and worker, which are of the same groups."""
     secured("stop", "bridge", "pos-worker", "bakery", "phones")
 
 
-def run_role(user: str, command: str, secured: Any, certificates: Path) -> subprocess.CompletedProcess[str]:
+def run_role(user: str, command: str, secured: ComposeProject, certificates: Path) -> subprocess.CompletedProcess[str]:
     """Run a role's command as its user until it ends by itself."""
     environ = secured.environ
     env = {name: value for name, value in os.environ.items() if not name.startswith("KALLBACK_")} | {
@@ -165,18 +153,20 @@ def run_role(user: str, command: str, secured: Any, certificates: Path) -> subpr
         "KALLBACK_RESTATE_ADMIN_URL": secured.admin_url,
         "KALLBACK_KEYS": environ["KALLBACK_KEYS"],
     }
-    command = [sys.executable, "-m", "kallback.cli", *COMMANDS[command]]
+    arguments = [sys.executable, "-m", "kallback.cli", *COMMANDS[command]]
     try:
         return subprocess.run(
-            command, env=env, cwd=EXAMPLE, capture_output=True, text=True, timeout=PATIENCE, check=False
+            arguments, env=env, cwd=EXAMPLE, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as late:
-        pytest.fail(f"{user} still runs after {PATIENCE} s, without a permission: {late.stderr}")
+        pytest.fail(f"{user} still runs after {TIMEOUT_S} s, without a permission: {late.stderr!r}")
 
 
 @pytest.mark.usefixtures("quiet")
 @of("topics", "bridge", "worker")
-def test_a_role_ends_without_its_one_permission(without: Any, secured: Any, certificates: Path) -> None:
+def test_a_role_ends_without_its_one_permission(
+    without: access.Permission, secured: ComposeProject, certificates: Path
+) -> None:
     """The last line says what was refused, and that an ACL is missing."""
     command = "bakery" if without.user == "worker" and without.name in BAKERY else without.user
     done = run_role(without.user, command, secured, certificates)
@@ -188,7 +178,9 @@ def test_a_role_ends_without_its_one_permission(without: Any, secured: Any, cert
 
 @pytest.mark.usefixtures("quiet")
 @of("service")
-async def test_a_service_says_which_permission_it_lacks(without: Any, secured: Any, customers: Any) -> None:
+async def test_a_service_says_which_permission_it_lacks(
+    without: access.Permission, secured: ComposeProject, customers: Customers
+) -> None:
     """To its caller where it cannot send a task; a cancel is best effort, so there it stands in the journal only."""
     attempts = {
         "restaurant.prepare": rejected_order,
@@ -200,13 +192,13 @@ async def test_a_service_says_which_permission_it_lacks(without: Any, secured: A
     assert "let an administrator add the missing ACL" in said
 
 
-async def rejected_order(_secured: Any, customers: Any) -> str:
+async def rejected_order(_secured: ComposeProject, customers: Customers) -> str:
     """What a customer reads."""
-    (status,) = await customers.until(["REJECTED"], await customers.order(1), patience=30)
+    (status,) = await customers.until(["REJECTED"], await customers.order(1), timeout_s=30)
     return str(status["detail"])
 
 
-async def refused_cake(secured: Any, _customers: Any) -> str:
+async def refused_cake(secured: ComposeProject, _customers: Customers) -> str:
     """What the caller of a handler reads."""
     async with Ingress(secured.ingress_url) as ingress:
         with pytest.raises(RestateError) as caught:
@@ -214,12 +206,12 @@ async def refused_cake(secured: Any, _customers: Any) -> str:
     return caught.value.body
 
 
-async def cancelled_order(secured: Any, customers: Any) -> str:
+async def cancelled_order(secured: ComposeProject, customers: Customers) -> str:
     """What an operator reads in Restate."""
     (order,) = await customers.order(1)
-    await customers.until(["PREPARING"], [order], patience=30)
+    await customers.until(["PREPARING"], [order], timeout_s=30)
     await customers.cancel(order)
-    await customers.until(["CANCELLED"], [order], patience=30)
+    await customers.until(["CANCELLED"], [order], timeout_s=30)
     async with Admin(secured.admin_url) as admin:
         rows = await admin.query(
             "SELECT j.entry_json FROM sys_journal j JOIN sys_invocation i ON i.id = j.id "

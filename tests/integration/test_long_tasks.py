@@ -86,10 +86,11 @@ class Pipe:
     async def standing(self) -> dict[str, Any] | None:
         """How the task stands, asked over HTTP as anybody may; None when it is not known (any more)."""
         try:
-            return await self.ingress.call(f"TaskMonitor/{self.tasks[0]}/read")
+            found: dict[str, Any] = await self.ingress.call(f"TaskMonitor/{self.tasks[0]}/read")
         except RestateError as error:
             assert error.status == 404  # noqa: PT017 - the one that may come
             return None
+        return found
 
 
 @asynccontextmanager
@@ -140,8 +141,8 @@ async def test_progress_can_be_read_while_the_handler_waits(
         answer = pipe.call()
 
         async def told() -> bool:
-            found = bool(pipe.tasks) and await pipe.standing()
-            return bool(found) and found.get("details") == {"layers": 1}
+            found = await pipe.standing() if pipe.tasks else None
+            return found is not None and found.get("details") == {"layers": 1}
 
         await eventually("the details", told)
         found = await pipe.standing()
@@ -226,7 +227,7 @@ async def test_a_monitor_that_does_not_answer_is_an_error_that_says_so(
     kallback_stack: Stack, topic_names: Topics, topics_factory: TopicFactory
 ) -> None:
     """Its process is gone for longer than the caller waits: the caller does not hang, and reads what is to be done."""
-    limits = {"heartbeat_every": BEAT, "timeout": timedelta(seconds=3)}
+    limits: dict[str, Any] = {"heartbeat_every": BEAT, "timeout": timedelta(seconds=3)}
     async with pipe_on(kallback_stack, topic_names, topics_factory, **limits):
         pass  # Restate knows the services, and nobody serves them any more
     async with pipe_on(kallback_stack, topic_names, topics_factory, bound=False, **limits) as pipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,13 +13,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
     what: str,
-    probe: Callable[[], T | Awaitable[T]],
+    probe: Callable[[], Awaitable[T | None]],
+    *,
+    timeout: float = ...,  # noqa: ASYNC109 - see below
+    interval: float = ...,
+) -> T: ...
+
+
+@overload
+async def eventually(
+    what: str,
+    probe: Callable[[], T | None],
+    *,
+    timeout: float = ...,  # noqa: ASYNC109 - see below
+    interval: float = ...,
+) -> T: ...
+
+
+async def eventually(
+    what: str,
+    probe: Callable[[], Any],
     *,
     timeout: float = 20.0,  # noqa: ASYNC109 - its own error names what was waited for
     interval: float = 0.05,
-) -> T:
+) -> Any:
     """Call the probe, a plain or an async function, until it returns something true; return that.
 
     Raises:
@@ -28,7 +48,7 @@ async def eventually(
     deadline = time.monotonic() + timeout
     while True:
         answer = probe()
-        value = cast("T", await answer if inspect.isawaitable(answer) else answer)
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         if time.monotonic() > deadline:

@@ -30,6 +30,7 @@ async def ask(ctx: restate.Context, request: Any) -> Any:
 @page.handler()
 async def wait(ctx: restate.Context, name: str) -> Any:
     """Wait on an awakeable as Restate's own documentation does; the id goes out by hand."""
+    future: restate.RestateDurableFuture[Any]
     awakeable_id, future = ctx.awakeable()
     await ctx.run_typed("announce", announce, name=name, text=awakeable_id)
     return await future

@@ -57,7 +57,7 @@ class BareWorker:
 
 
 @dataclass(frozen=True)
-class Scene:
+class AwakeableEnv:
     """Everything around the handlers of `awakeable_app`."""
 
     service: ServiceProcess
@@ -89,13 +89,13 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-async def scene(kallback_stack: Stack, topics_factory: TopicFactory) -> AsyncGenerator[Scene]:
+async def env(kallback_stack: Stack, topics_factory: TopicFactory) -> AsyncGenerator[AwakeableEnv]:
     """The handlers' process, the bridge and the bare worker, on topics of their own."""
     topics = Topics(prefix=f"page-{uuid4().hex[:8]}.")
     topics_factory.make(topics.all())
     echo, ids_topic = topics_factory("echo"), topics_factory("ids")
     address = kallback_stack.bootstrap_servers
-    env = {
+    variables = {
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": address,
         "KALLBACK_TOPICS_PREFIX": topics.prefix,
         "KALLBACK_INSECURE": "1",
@@ -108,7 +108,7 @@ async def scene(kallback_stack: Stack, topics_factory: TopicFactory) -> AsyncGen
         topics=topics,
         keys=KeySettings(insecure=True),
     )
-    service = ServiceProcess("awakeable_app:app", kallback_stack.restate, env=env, cwd=Path(__file__).parent)
+    service = ServiceProcess("awakeable_app:app", kallback_stack.restate, env=variables, cwd=Path(__file__).parent)
     worker = BareWorker(address, echo, topics.results)
     ids = Consumer({"bootstrap.servers": address, "group.id": uuid4().hex, "auto.offset.reset": "earliest"})
     ids.subscribe([ids_topic])
@@ -119,7 +119,7 @@ async def scene(kallback_stack: Stack, topics_factory: TopicFactory) -> AsyncGen
             Ingress(kallback_stack.ingress_url) as ingress,
             Admin(kallback_stack.admin_url) as admin,
         ):
-            yield Scene(service, ingress, admin, worker, ids)
+            yield AwakeableEnv(service, ingress, admin, worker, ids)
     finally:
         worker.close()
         ids.close()

@@ -40,6 +40,7 @@ waiter = restate.Service("RotationWaiter")
 @waiter.handler()
 async def wait(ctx: restate.Context, name: str) -> Any:
     """Wait on an awakeable."""
+    promise: restate.RestateDurableFuture[Any]
     awakeable_id, promise = ctx.awakeable()
     waiting[name] = awakeable_id
     return await promise
