@@ -10,13 +10,20 @@ from kallback.protocol import shorten
 
 # A token or an awakeable id anywhere in a text: with either, a reader could complete the task.
 _SECRET: Final = re.compile(r"kb1:[^\s\"'<>,]+|sign_1[A-Za-z0-9_-]{8,}")
+_SHORTENED: Final = re.compile(r"kb1:[^:]*:[^:]*:[^:]*:\d+:…")
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _STEP: Final = 1024
 
 
 def redact(text: str) -> str:
-    """Shorten every token and awakeable id inside a text."""
-    return _SECRET.sub(lambda found: shorten(found[0]) if found[0].startswith("kb1:") else "sign_1…", text)
+    """Shorten every token and awakeable id inside a text; what is shortened already stays."""
+    return _SECRET.sub(lambda found: _shortened(found[0]), text)
+
+
+def _shortened(secret: str) -> str:
+    if not secret.startswith("kb1:"):
+        return "sign_1…"
+    return secret if _SHORTENED.fullmatch(secret) else shorten(secret)
 
 
 def plain(text: str, *, lines: bool = False) -> str:

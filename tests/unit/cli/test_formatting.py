@@ -1,0 +1,55 @@
+"""Text for people: no secrets, no control characters."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from kallback.cli.formatting import moment, plain, readable, redact, size, span
+from kallback.protocol import Attempt, AwakeableId, Keyring, Token, task_id_of
+
+AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")
+KEY = hashlib.sha256(b"one").digest()
+TOKEN = Keyring({"k1": KEY}).sign(Token("shop.pack", task_id_of(b"1" * 12), Attempt(1), AWAKEABLE), "a")
+SHORT = "kb1:k1:shop.pack:MTExMTExMTExMTEx:1:…"
+
+
+@pytest.mark.parametrize("text", [TOKEN, f"a {TOKEN} b", f'"{TOKEN}"', f"{TOKEN}…", f"{SHORT}{TOKEN}", AWAKEABLE])
+def test_no_secret_is_left(text: str) -> None:
+    """Neither the signature nor the awakeable id, wherever the token is."""
+    shown = redact(text)
+    assert (TOKEN.rpartition(":")[2] in shown, AWAKEABLE in shown) == (False, False)
+
+
+def test_a_token_is_shortened_to_what_identifies_it() -> None:
+    """Key, type, task and attempt; shortening twice changes nothing."""
+    assert redact(f"of {TOKEN}, late") == redact(redact(f"of {TOKEN}, late")) == f"of {SHORT}, late"
+
+
+def test_control_characters_are_shown() -> None:
+    """Line breaks stay where a text may have several lines."""
+    assert plain("a\x1b[2J\n\u009b") == r"a\x1b[2J\n\x9b"
+    assert plain("a\nb\x07", lines=True) == "a\nb\\x07"
+
+
+def test_bytes_are_readable() -> None:
+    """Text, hexadecimal if it is not UTF-8, and cut if it is long; half a token is never shown."""
+    assert readable(b"\xff\x00", longest=10) == "0xff00"
+    assert readable(b"abcdef", longest=3) == "abc … (cut)"
+    assert AWAKEABLE[:30] not in readable(TOKEN.encode(), longest=70)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "less than 1 s"), (65_000, "1 min 5 s"), (-3_600_000, "1 h"), (90_061_000, "1 d 1 h")],
+)
+def test_a_duration_has_two_units(milliseconds: int, text: str) -> None:
+    """The two largest ones."""
+    assert span(milliseconds) == text
+
+
+def test_times_and_sizes_of_any_number_are_shown() -> None:
+    """A forged time is no time."""
+    assert (moment(0), moment(10**18)) == ("1970-01-01 00:00:00Z", "1000000000000000000 ms")
+    assert (size(7), size(2048), size(3 << 20)) == ("7 B", "2.0 KiB", "3.0 MiB")
