@@ -44,7 +44,9 @@ def readable(data: bytes, *, longest: int, lines: bool = False) -> str:
     try:
         text = redact(data.decode())  # before the cut: half a token is not recognized
     except UnicodeDecodeError:
-        text = f"0x{data[:longest].hex()}"
+        text = data.decode(errors="backslashreplace")
+        # The hexadecimal digits of a secret are as good as the secret.
+        text = redact(text) if _SECRET.search(text) else f"0x{data[:longest].hex()}"
     shown = escape(text[:longest], lines=lines)
     return shown if len(text) <= longest else f"{shown} … (cut)"
 

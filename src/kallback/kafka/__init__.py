@@ -28,8 +28,8 @@ from kallback.kafka.memory.end_offsets import MemoryEndOffsets
 from kallback.kafka.memory.reader import MemoryReader
 from kallback.kafka.producer import Producer
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record, TopicPartition
-from kallback.kafka.topic_admin import check_topics, create_topics
-from kallback.kafka.topics import Created, Differs, Existed, TopicFinding, TopicSpec
+from kallback.kafka.topic_admin import check_topics, compare_topics, create_topics
+from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
 
 if TYPE_CHECKING:
     from kallback.kafka.aiokafka.consumer import AiokafkaConsumer
@@ -77,6 +77,7 @@ __all__ = [
     "MemoryEndOffsets",
     "MemoryProducer",
     "MemoryReader",
+    "Missing",
     "MissingValue",
     "OutgoingRecord",
     "PartitionStatus",
@@ -93,6 +94,7 @@ __all__ = [
     "TopicSpec",
     "UnknownEntry",
     "check_topics",
+    "compare_topics",
     "create_topics",
     "find_record",
     "read_entries",

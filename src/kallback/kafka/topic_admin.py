@@ -33,6 +33,18 @@ async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> 
     return await confluent_topics.create_topics(settings, specs)
 
 
+async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
+    """Compare topics with what is wanted, and change nothing. Needs confluent-kafka.
+
+    Raises:
+        KafkaUnavailableError: no broker answered.
+        AccessDeniedError: describing is not allowed.
+    """
+    from kallback.kafka.confluent import topics as confluent_topics  # noqa: PLC0415 - see create_topics
+
+    return await confluent_topics.compare_topics(settings, specs)
+
+
 async def check_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Make sure that topics exist, with whichever client is installed.
 

@@ -53,8 +53,15 @@ class Differs:
     differences: tuple[str, ...]
 
 
-TopicFinding = Created | Existed | Differs
-"""What `create_topics` found or did, topic by topic."""
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The topic does not exist, or this process may not see it."""
+
+    name: str
+
+
+TopicFinding = Created | Existed | Differs | Missing
+"""What `create_topics` did, or `compare_topics` found, for one topic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,13 @@ from kallback.kafka import (
     Created,
     Differs,
     Existed,
+    Missing,
     TopicSpec,
-    aiokafka_client,
     check_topics,
+    compare_topics,
     create_topics,
 )
+from kallback.kafka.aiokafka import client as aiokafka_client
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, MissingTopicError
 from kallback.settings import KafkaSettings
 
@@ -51,6 +53,17 @@ async def test_what_is_missing_is_created_and_what_exists_is_compared(kafka_sett
     assert await create_topics(kafka_settings, [otherwise]) == [
         Differs(name, ("partitions: 2, wanted 3", "retention.ms: 60000, wanted 1"))
     ]
+
+
+async def test_topics_are_compared_and_not_changed(kafka_settings: KafkaSettings) -> None:
+    """What is missing stays missing."""
+    name, nowhere = f"made-{uuid.uuid4().hex[:8]}", f"nowhere-{uuid.uuid4().hex[:8]}"
+    wanted = [TopicSpec(name, partitions=2), TopicSpec(nowhere)]
+    await create_topics(kafka_settings, wanted[:1])
+    await check_topics(kafka_settings, [name])
+    assert await compare_topics(kafka_settings, wanted) == [Existed(name), Missing(nowhere)]
+    assert await compare_topics(kafka_settings, wanted) == [Existed(name), Missing(nowhere)]
+    assert await compare_topics(kafka_settings, [TopicSpec(name)]) == [Differs(name, ("partitions: 2, wanted 3",))]
 
 
 async def test_a_refused_topic_says_what_kafka_says(kafka_settings: KafkaSettings) -> None:

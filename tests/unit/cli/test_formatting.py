@@ -40,6 +40,12 @@ def test_bytes_are_readable() -> None:
     assert AWAKEABLE[:30] not in readable(TOKEN.encode(), longest=70)
 
 
+@pytest.mark.parametrize(("secret", "short"), [(TOKEN, SHORT), (AWAKEABLE, "sign_1…")])
+def test_a_secret_among_bytes_that_are_no_text_is_shortened(secret: str, short: str) -> None:
+    """Its hexadecimal digits would be as good as the secret."""
+    assert readable(b"\xff " + secret.encode(), longest=500) == rf"\xff {short}"
+
+
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
     [(0, "less than 1 s"), (65_000, "1 min 5 s"), (-3_600_000, "1 h"), (90_061_000, "1 d 1 h")],

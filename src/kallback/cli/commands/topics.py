@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -12,15 +13,21 @@ from typing import Any, Final
 import click
 import orjson
 
+from kallback.cli.formatting import counted
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_table
-from kallback.kafka import Created, Differs, Existed, TopicFinding, TopicSpec, create_topics
+from kallback.kafka import Created, Differs, Existed, Missing, TopicFinding, TopicSpec, compare_topics, create_topics
 from kallback.kafka.topics import TopicLayout
+from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
 _DEFAULTS: Final = TopicLayout()
 _SPAN: Final = re.compile(r"(\d+)\s*([smhd])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class TopicsDifferError(KallbackError):
+    """A topic is missing, or not as wanted."""
 
 
 def read_span(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
@@ -109,6 +116,27 @@ def create(settings: Settings, specs: list[TopicSpec], *, as_json: bool, dry_run
     _print([_found(finding) for finding in asyncio.run(create_topics(settings.kafka, specs))], as_json=as_json)
 
 
+@topics.command(cls=TextCommand)
+@_layout_options
+def check(settings: Settings, specs: list[TopicSpec], *, as_json: bool) -> None:
+    """Compare the topics of the cluster with what is wanted. Nothing is changed.
+
+    Exit codes: 0 if all topics are as wanted, 1 if one is missing or differs, 2 if a setting must change.
+
+    For example:
+
+        kallback topics check restaurant.prepare
+    """
+    found = [_found(finding) for finding in asyncio.run(compare_topics(settings.kafka, specs))]
+    _print(found, as_json=as_json)
+    counts = Counter(each["status"] for each in found)
+    if counts["missing"] or counts["differs"]:
+        raise TopicsDifferError(
+            f"{counted(counts['missing'], 'topic')} missing, {counts['differs']} different: `kallback topics create` "
+            "creates what is missing; change the others with your cluster's tools, or adjust the options"
+        )
+
+
 def _print(topics: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         for topic in topics:
@@ -140,5 +168,7 @@ def _found(finding: TopicFinding) -> dict[str, Any]:
             return {"topic": name, "status": "created", "differences": []}
         case Existed(name):
             return {"topic": name, "status": "exists", "differences": []}
+        case Missing(name):
+            return {"topic": name, "status": "missing", "differences": []}
         case Differs(name, differences):
             return {"topic": name, "status": "differs", "differences": list(differences)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.client import ClientErrors, admin_client, first_contact, in_thread
 from kallback.kafka.errors import error_for
-from kallback.kafka.topics import Created, Differs, Existed
+from kallback.kafka.topics import Created, Differs, Existed, Missing
 from kallback.protocol.errors import ConfigurationError
 
 from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
@@ -30,6 +30,11 @@ _INVALID: Final = frozenset({37, 38, 40, 42, 44})  # partitions, replication, co
 async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
     """See `kallback.kafka.create_topics`."""
     return await asyncio.to_thread(_create, settings, specs)
+
+
+async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
+    """See `kallback.kafka.compare_topics`."""
+    return await in_thread(lambda abandoned: _compare(settings, specs, abandoned))
 
 
 async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
@@ -65,12 +70,23 @@ def _finding(
         raise failure
     error: KafkaError = failure.args[0]
     if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-        differences = _differences(admin, settings, spec)
-        return Differs(spec.name, differences) if differences else Existed(spec.name)
+        return _compared(admin, settings, spec)
     what = f"creating {spec.name!r}"
     if error.code() in _INVALID:
         raise ConfigurationError(f"{what} was refused: {error.str()}; change what was asked for")
     raise error_for(error.code(), error.str(), what=what, topic=spec.name)
+
+
+def _compare(settings: KafkaSettings, specs: Sequence[TopicSpec], abandoned: threading.Event) -> list[TopicFinding]:
+    admin = connected(settings, abandoned=abandoned)
+    with _described("listing topics (DESCRIBE)"):
+        there = admin.list_topics(timeout=settings.connect_timeout).topics  # all: asking for one could create it
+    return [_compared(admin, settings, each) if each.name in there else Missing(each.name) for each in specs]
+
+
+def _compared(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> Differs | Existed:
+    differences = _differences(admin, settings, spec)
+    return Differs(spec.name, differences) if differences else Existed(spec.name)
 
 
 def _differences(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,3 +79,31 @@ def test_a_bare_awakeable_is_explained() -> None:
     """It is no token, but it is what some workers echo."""
     output = inspect(AWAKEABLE).stdout
     assert ("not authenticated" in output, "signal 17 of invocation inv_1" in output) == (True, True)
+
+
+@pytest.mark.parametrize(("keys", "valid"), [(None, None), (KEYS, True)])
+def test_json_has_the_claims_and_the_verdict(keys: str | None, valid: bool | None) -> None:  # noqa: FBT001 - a parameter of the test
+    """For scripts: the deadline in epoch milliseconds, null where nothing was checked."""
+    result = CliRunner(env={"KALLBACK_KEYS": keys}).invoke(token, ["inspect", TEXT, "--json"])
+    shown = json.loads(result.stdout)
+    assert (shown["task"], shown["attempt"], shown["deadline"]) == (CLAIMS.task_id, 3, 1_700_000_000_000)
+    assert (shown["valid"], shown["audience"], shown["reason"]) == (valid, "kallback.results", None)
+    assert TAG not in result.stdout
+
+
+def test_json_of_a_token_that_is_not_valid_says_why() -> None:
+    """And the exit code is 1."""
+    other = "k1:" + base64.b64encode(hashlib.sha256(b"two").digest()).decode()
+    result = CliRunner(env={"KALLBACK_KEYS": other}).invoke(token, ["inspect", TEXT, "--json"])
+    shown = json.loads(result.stdout)
+    assert (shown["valid"], shown["reason"], isinstance(result.exception, UnverifiedError)) == (
+        False,
+        "wrong-tag",
+        True,
+    )
+
+
+def test_json_of_a_bare_awakeable_has_no_claims() -> None:
+    """It has a place in Restate and nothing else."""
+    result = CliRunner().invoke(token, ["inspect", AWAKEABLE, "--json"])
+    assert json.loads(result.stdout).keys() == {"bare", "awakeable", "invocation", "signal"}

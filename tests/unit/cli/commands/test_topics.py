@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kallback.cli.commands import topics as command
-from kallback.kafka import Created, Differs, Existed, TopicFinding, TopicSpec
+from kallback.kafka import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
 from kallback.settings import KafkaSettings
 
 
@@ -33,7 +33,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         }
         return [there.get(spec.name, Created(spec.name)) for spec in specs]
 
+    async def compare(settings: KafkaSettings, specs: list[TopicSpec]) -> list[TopicFinding]:
+        created = await create(settings, specs)
+        return [Missing(each.name) if isinstance(each, Created) else each for each in created]
+
     monkeypatch.setattr(command, "create_topics", create)
+    monkeypatch.setattr(command, "compare_topics", compare)
 
 
 def test_a_dry_run_shows_what_would_be_created() -> None:
@@ -68,6 +73,26 @@ def test_each_finding_is_one_object() -> None:
     """For scripts."""
     objects = [json.loads(line) for line in run("create", "--json").stdout.splitlines()]
     assert {"topic": "shop.outcomes", "status": "differs", "differences": ["partitions: 1, wanted 4"]} in objects
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_check_of_topics_that_are_not_as_wanted_fails() -> None:
+    """Missing and different ones are counted, and the sentence says what to do."""
+    result = run("check", "--json")
+    statuses = [json.loads(line)["status"] for line in result.stdout.splitlines()]
+    assert sorted(statuses) == ["differs", "exists", "missing", "missing", "missing"]
+    assert isinstance(result.exception, command.TopicsDifferError)
+    assert "3 topics missing, 1 different" in str(result.exception)
+
+
+def test_a_check_of_topics_as_wanted_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts see the exit code."""
+
+    async def compare(_settings: KafkaSettings, specs: list[TopicSpec]) -> list[TopicFinding]:
+        return [Existed(spec.name) for spec in specs]
+
+    monkeypatch.setattr(command, "compare_topics", compare)
+    assert run("check", "restaurant.prepare").exit_code == 0
 
 
 def test_a_duration_without_a_unit_is_refused() -> None:
