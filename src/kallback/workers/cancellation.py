@@ -13,20 +13,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 from kallback.kafka import Record, TopicReader
+from kallback.lifecycle import Backoff, Supervisor
 from kallback.protocol.controls import Cancel
 from kallback.protocol.errors import InvalidControlError, KallbackError
 from kallback.protocol.tokens import Attempt, TaskId
-from kallback.workers.backoff import Backoff
+from kallback.workers.logs import guarded_logger
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
-_PATIENCE: Final = 1.0  # seconds of one fetch; only how often an idle follower wakes up
+_FETCH_TIMEOUT_S: Final = 1.0  # only how often an idle follower wakes up
 
 
 class CancelMemory:
@@ -71,6 +71,7 @@ class CancelFollower:
         open_reader: makes a new reader of the control topic.
         memory: is told first.
         on_cancel: is told next, to stop what runs.
+        supervisor: runs it.
         backoff: between readers.
     """
 
@@ -79,11 +80,13 @@ class CancelFollower:
         open_reader: Callable[[], TopicReader],
         memory: CancelMemory,
         on_cancel: Callable[[Cancel], None],
+        supervisor: Supervisor,
         backoff: Backoff,
     ) -> None:
         self._open_reader = open_reader
         self._memory = memory
         self._on_cancel = on_cancel
+        self._supervisor = supervisor
         self._backoff = backoff
         self._caught_up = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -99,7 +102,7 @@ class CancelFollower:
             stack.push_async_callback(reader.stop)
             await reader.start()
             stack.pop_all()
-        self._following = asyncio.create_task(self._follow_on(reader), name="kallback-cancels")
+        self._following = self._supervisor.run("cancels", self._follow_on(reader))
         await self._caught_up.wait()
 
     async def stop(self) -> None:
@@ -124,15 +127,15 @@ class CancelFollower:
                 logger.warning("the control topic cannot be read, cancels are not seen until it can: %s", error)
             except Exception:
                 logger.exception("the control topic cannot be read, cancels are not seen until it can")
-            await asyncio.sleep(self._backoff.delay(failures))
             failures += 1
+            await asyncio.sleep(self._backoff.delay(failures))
             reader = self._open_reader()
 
     async def _follow(self, reader: TopicReader) -> None:
         while True:
             if reader.caught_up.is_set():
                 self._caught_up.set()
-            for record in await reader.fetch(_PATIENCE):
+            for record in await reader.fetch(_FETCH_TIMEOUT_S):
                 self._take(record)
 
     def _take(self, record: Record) -> None:

@@ -10,9 +10,13 @@ from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, final
 
+import msgspec
+
+from kallback.protocol.errors import InvalidProgressError
+from kallback.protocol.progress import checked_details
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
-from kallback.workers.heartbeat_details import decode_details, encode_details
+from kallback.workers.logs import GuardedLogger
 
 _log: Final = logging.getLogger("kallback.workers.task")
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9._:-]")
@@ -114,7 +118,7 @@ class TaskContext:
         return f"TaskContext({self.task_type} {self.task_id} attempt {self.attempt})"
 
 
-class TaskLog(logging.LoggerAdapter[logging.Logger]):
+class TaskLog(GuardedLogger):
     """Puts the task before each message, and into `extra` for formatters that write fields."""
 
     def __init__(self, task_type: str, task_id: TaskId, attempt: Attempt) -> None:
@@ -156,3 +160,28 @@ def context_of(
         on_heartbeat=on_heartbeat,
         clock=clock,
     )
+
+
+def encode_details(details: Any) -> bytes:
+    """Details as JSON; empty for None.
+
+    Raises:
+        InvalidProgressError: no JSON, or more than 16 KiB of it; the sentence says what to send instead.
+    """
+    if details is None:
+        return b""
+    try:
+        encoded = msgspec.json.encode(details)
+    except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
+        raise InvalidProgressError(
+            f"heartbeat details must be a JSON value: numbers, texts, lists, dicts, dataclasses ({error})"
+        ) from None
+    return checked_details(encoded)
+
+
+def decode_details(details: bytes) -> Any:
+    """Details as they were sent, None for none: an aid to the work, so what cannot be read counts as none."""
+    try:
+        return msgspec.json.decode(details) if details else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

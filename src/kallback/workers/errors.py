@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE, UNEXPECTED_ERROR, UNUSABLE_RESULT, Problem
@@ -34,7 +35,7 @@ class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the ca
         status: int = DEFAULT_STATUS,
         title: str | None = None,
         retryable: bool | None = None,
-        retry_after: float | None = None,
+        retry_after: float | timedelta | None = None,
         **extensions: Any,
     ) -> None:
         """Describe the failure.
@@ -45,21 +46,27 @@ class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the ca
             status: 400 to 599, as in HTTP; becomes the code of the caller's error.
             title: a short name of the kind, for people.
             retryable: whether the same task may succeed later.
-            retry_after: seconds to wait before that.
+            retry_after: seconds to wait before that, or a `timedelta`.
             extensions: further members, JSON values.
         """
         if status not in _STATUSES:
             raise ValueError(f"TaskFailure: status {status} is none of a failure, use 400 to 599")
         super().__init__(detail or type)
         self.problem: Final = Problem(
-            type=type,
-            status=status,
-            detail=detail,
-            title=title,
-            retryable=retryable,
-            retry_after=retry_after,
+            type=str(type),
+            status=int(status),
+            detail=str(detail),
+            title=None if title is None else str(title),
+            retryable=None if retryable is None else bool(retryable),  # numbers of numpy have a bool of their own
+            retry_after=_seconds(retry_after),
             extensions=extensions,
         )
+
+
+def _seconds(given: float | timedelta | None) -> float | None:
+    if given is None:
+        return None
+    return given.total_seconds() if isinstance(given, timedelta) else float(given)
 
 
 def failure_of(problem: Problem) -> TaskFailure:
@@ -91,14 +98,14 @@ class ChildError(Exception):
         self.traceback: Final = traceback_text
 
 
-def problem_of(error: Exception, *, expose_tracebacks: bool) -> Problem:
+def problem_of(error: BaseException, *, expose_tracebacks: bool) -> Problem:
     """What the caller is told about an exception of a task function.
 
     Its class names travel in the extension `exception`, so that a retry policy can name them; whether it is
     retryable is left to that policy.
     """
-    if isinstance(error, TaskFailure):
-        return error.problem
+    if isinstance(error, TaskFailure) and isinstance(getattr(error, "problem", None), Problem):
+        return error.problem  # a subclass may forget to call __init__
     if isinstance(error, ChildError):
         shown = {"traceback": error.traceback} if expose_tracebacks and error.traceback else {}
         return replace(error.problem, extensions={**error.problem.extensions, **shown})
@@ -116,10 +123,11 @@ def interrupted(name: str, detail: str) -> TaskFailure:
     return failure_of(Problem(UNEXPECTED_ERROR, 500, sentence, extensions={EXCEPTION: [name]}))
 
 
-def class_names(error: Exception) -> list[str]:
+def class_names(error: BaseException) -> list[str]:
     """The names of an exception's classes, most special first, without `Exception` and what is above it."""
+    base = Exception if isinstance(error, Exception) else BaseException
     classes = type(error).__mro__
-    return [_clean(each.__name__, _LONGEST_NAME) for each in classes[: classes.index(Exception)]]
+    return [_clean(each.__name__, _LONGEST_NAME) for each in classes[: classes.index(base)]]
 
 
 def misfit_problem(task_type: str, function: str, sentence: str) -> Problem:
@@ -145,30 +153,36 @@ def too_large_problem(size: int, topic: str) -> Problem:
 
 
 def encode_problem(problem: Problem) -> bytes:
-    """The problem as JSON; extensions that JSON cannot carry are left out, and the detail says so."""
+    """The problem as JSON; extensions that JSON cannot carry are left out, and the detail says so. Never raises."""
     try:
         return problem.encode()
     except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
-        kept = Problem(
-            type=_clean(problem.type, _LONGEST_DETAIL),
-            status=problem.status,
-            detail=_clean(f"{problem.detail} (left out what is no JSON: {error})".lstrip(), _LONGEST_DETAIL),
-            retryable=problem.retryable,
-            retry_after=problem.retry_after,
-        )
-        return kept.encode()
+        return _without_extensions(problem, _shown(error)).encode()
 
 
-def _shown(error: Exception) -> str:
+def _without_extensions(problem: Problem, reason: str) -> Problem:
+    return Problem(
+        type=_clean(str(problem.type), _LONGEST_DETAIL),
+        status=problem.status,
+        detail=_clean(f"{problem.detail} (left out what is no JSON: {reason})".lstrip(), _LONGEST_DETAIL),
+        retryable=problem.retryable,
+        retry_after=problem.retry_after,
+    )
+
+
+def _shown(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - an exception class of the user may fail at its own text
         return "(its text cannot be had)"
 
 
-def traceback_of(error: Exception) -> str:
+def traceback_of(error: BaseException) -> str:
     """The traceback as text, its end if it is long."""
-    text = "".join(traceback.format_exception(error))
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - an exception class of the user may fail at its own text
+        text = "(the traceback cannot be formatted)"
     return _clean(text[-_LONGEST_TRACEBACK:], _LONGEST_TRACEBACK)
 
 

@@ -1,12 +1,14 @@
 """One start-to-stop of a worker: makes the parts, starts them in order, ends them in the opposite order.
 
 Order of the start: topics are checked, the producer connects, the cancels are read to the end of the control topic,
-the consumer joins the group, fetching begins. Order of the end: fetching ends, what is held back is given back, what
+the consumer joins the group, fetching begins. Order of the end: fetching ends, what is held back is released, what
 runs is drained, child processes end, the consumer commits and leaves, then cancels (they matter during the drain) and
-producer stop.
+producer stop. Each part has a bound: one that does not end in time is named in the log, and the next one follows.
 
-Cancel: `open` unwinds what it has started, also when `close` is called meanwhile. A cancelled `close` cuts the drain
-short and still closes everything.
+A part that ends by itself ends the runtime: `ended` raises its error.
+
+Cancellation: `open` unwinds what it has started, also when `close` is called meanwhile. A cancelled `close` cuts the
+drain short and still closes everything.
 """
 
 from __future__ import annotations
@@ -14,42 +16,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from kallback.health import Histogram, Phase
 from kallback.kafka import ConsumerOptions, DeadLetters, GroupStatus, TopicReader
+from kallback.lifecycle import Backoff, Supervisor
 from kallback.settings import Settings
-from kallback.workers.attempts.decide import AttemptTable
-from kallback.workers.attempts.heartbeats import HeartbeatSenders
+from kallback.settings.logs import named_log
+from kallback.workers.attempts.decide import Rules
 from kallback.workers.attempts.results import ResultPublisher
 from kallback.workers.attempts.runner import AttemptRunner
-from kallback.workers.backoff import Backoff
+from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.cancellation import CancelFollower, CancelMemory
 from kallback.workers.clients import KafkaClients
 from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
 from kallback.workers.execution.process_pool import ProcessPool, check_importable
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
-from kallback.workers.intake.fetch_loop import FetchLoop
-from kallback.workers.intake.in_flight import InFlight
+from kallback.workers.intake.fetch_loop import FetchLoop, QueuedTask
+from kallback.workers.intake.in_flight import InFlightAttempts
 from kallback.workers.intake.scheduler import Scheduler
-from kallback.workers.observability.probes import RunningTasks
-from kallback.workers.observability.stats import WorkerCounts
+from kallback.workers.logs import guarded_logger
+from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskFunction
 from kallback.workers.registration.options import Executor
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
-_DEADLINES_EVERY: Final = 0.25  # seconds; how late a deadline may be noticed
+_DEADLINE_INTERVAL_S: Final = 0.25  # how late a deadline may be noticed
+_PART_TIMEOUT_S: Final = 30.0  # for one part to stop; a consumer may wait as long for a broker that is going away
+_CANCELLED_TIMEOUT_S: Final = 1.0  # for a part to stop once its stop is cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeConfig:
-    """What a session is made of."""
+    """What a runtime is made of."""
 
     group: str
     functions: Mapping[str, TaskFunction]
@@ -85,6 +89,12 @@ class RuntimeConfig:
             return options
         return dataclasses.replace(options, unfinished_records=self.options.concurrency + self.options.held_back)
 
+    @property
+    def rules(self) -> Rules:
+        """What decides on records."""
+        options = self.options
+        return Rules(self.functions, options.reply_topics, options.clock_skew, options.deliveries)
+
 
 class WorkerRuntime:
     """Everything that runs while a worker runs."""
@@ -98,66 +108,74 @@ class WorkerRuntime:
         self._ended = asyncio.Event()
         self._asked_to_close = asyncio.Event()
         self._turn = asyncio.Lock()  # one opening or closing at a time
-        backoff = Backoff(options.retry_delay, options.retry_delay_limit)
-        memory = CancelMemory(options.cancels_kept, options.cancels_age, config.clock)
-        self._in_flight = InFlight()
+        self._backoff: Final = Backoff(options.retry_delay, options.retry_delay_limit)
+        self._cancels: Final = CancelMemory(options.cancels_kept, options.cancels_age, config.clock)
+        self._supervisor: Final = Supervisor("kallback-worker", self._on_failure, named_log("kallback.workers"))
+        self._in_flight: Final = InFlightAttempts()
         self.durations: Final = dict[str, Histogram]()
-        self._stalls = BlockedLoopDetector(options.loop_stall)
-        self._process_pool = ProcessPool(options.cancel_grace)
-        self._producer = clients.producer()
-        self._consumer = ConsumerSupervisor(
-            lambda: clients.consumer(config.task_topics, config.group, config.consumer), backoff
+        self._blocked_loop_detector: Final = BlockedLoopDetector(options.loop_stall)
+        self._process_pool: Final = ProcessPool(options.cancel_grace)
+        self._producer: Final = clients.producer()
+        self._consumer: Final = ConsumerSupervisor(
+            lambda: clients.consumer(config.task_topics, config.group, config.consumer), self._backoff
         )
-        self._follower = CancelFollower(self._open_reader, memory, self._in_flight.cancel, backoff)
-        self._fetch_loop = self._make_intake(memory, backoff)
+        self._cancel_follower: Final = CancelFollower(
+            self._open_reader, self._cancels, self._in_flight.cancel, self._supervisor, self._backoff
+        )
+        self._fetch_loop: Final = self._make_fetch_loop()
 
-    def _make_intake(self, memory: CancelMemory, backoff: Backoff) -> FetchLoop:
-        config, options, topics = self._config, self._config.options, self._config.settings.topics
-        attempts = AttemptTable(
-            config.functions,
-            memory.find,
-            options.reply_topics,
-            options.finished_kept,
-            options.clock_skew,
-            options.deliveries,
-        )
-        dead_letters = DeadLetters(self._producer, topics.dead_letters, group=config.group, clock=config.clock)
-        publisher = ResultPublisher(
-            self._producer, dead_letters, frozenset({topics.results, topics.dead_letters}), backoff
-        )
+    def _make_fetch_loop(self) -> FetchLoop:
+        config = self._config
+        table = AttemptTable(config.options.finished_kept)
         return FetchLoop(
-            self._consumer,
-            attempts,
-            AttemptRunner(
-                attempts,
-                publisher,
-                self._counts,
-                self.durations,
-                self._consumer.settle,
-                expose_tracebacks=options.expose_tracebacks,
-            ),
-            self._in_flight,
-            Scheduler(options.concurrency, config.limits),
-            HeartbeatSenders(self._producer, config.clock, backoff),
-            self._process_pool,
-            self._counts,
-            config.clock,
+            consumer=self._consumer,
+            rules=config.rules,
+            find_cancel=self._cancels.find,
+            table=table,
+            runner=self._make_runner(table),
+            in_flight=self._in_flight,
+            scheduler=Scheduler[QueuedTask](config.options.concurrency, config.limits),
+            supervisor=self._supervisor,
+            counts=self._counts,
+            clock=config.clock,
+            retry_delay=config.options.retry_delay_limit,
+        )
+
+    def _make_runner(self, table: AttemptTable) -> AttemptRunner:
+        config, topics = self._config, self._config.settings.topics
+        dead_letters = DeadLetters(self._producer, topics.dead_letters, group=config.group, clock=config.clock)
+        own_topics = frozenset({topics.results, topics.dead_letters})
+        return AttemptRunner(
+            table=table,
+            publisher=ResultPublisher(self._producer, dead_letters, own_topics, self._backoff),
+            producer=self._producer,
+            process_pool=self._process_pool,
+            settle=self._consumer.settle,
+            counts=self._counts,
+            durations=self.durations,
+            clock=config.clock,
+            backoff=self._backoff,
+            expose_tracebacks=config.options.expose_tracebacks,
         )
 
     @property
     def phase(self) -> Phase:
-        """Where in its life it is."""
+        """Where in its life it is; stopped when a part ended by itself."""
+        if self._supervisor.failure is not None:
+            return Phase.STOPPED
         if self._asked_to_close.is_set():
             return Phase.DRAINING
         return Phase.RUNNING if self.is_open else Phase.STARTING
 
     def group_status(self) -> GroupStatus | None:
-        """How it stands in its group; None before it has joined."""
+        """What it knows of its group; None before it has joined."""
         return self._consumer.group_status() if self.is_open else None
 
     def running(self) -> RunningTasks:
         """What runs now."""
-        return self._in_flight.running(time.monotonic(), self._config.options.concurrency)
+        in_flight, slots = self._in_flight, self._config.options.concurrency
+        oldest = in_flight.oldest(time.monotonic())
+        return RunningTasks(in_flight.by_type(), oldest, slots, self._fetch_loop.held_back())
 
     @property
     def is_open(self) -> bool:
@@ -185,14 +203,14 @@ class WorkerRuntime:
                 opening.result()
 
     async def ended(self) -> None:
-        """Wait until fetching ends by itself or by `close`.
+        """Wait until a part ends by itself, or `close` is called.
 
         Raises:
             KallbackError: what ended it.
         """
         await self._ended.wait()
-        if self._fetching is not None and self._fetching.done() and not self._fetching.cancelled():
-            self._fetching.result()
+        if self._supervisor.failure is not None:
+            raise self._supervisor.failure
 
     def ask_to_close(self) -> None:
         """Make `ended` return; whoever waits for it closes."""
@@ -212,27 +230,37 @@ class WorkerRuntime:
                 if function.executor is Executor.PROCESS:
                     check_importable(function)
             await config.clients.check_topics(config.needed_topics)
-            stack.push_async_callback(self._stalls.stop)
-            await self._stalls.start()
-            stack.push_async_callback(self._producer.stop)
-            await self._producer.start()
-            stack.push_async_callback(self._follower.stop)
-            await self._follower.start()
-            stack.push_async_callback(self._consumer.stop)
-            await self._consumer.start()
-            stack.push_async_callback(self._process_pool.stop)
-            watching = asyncio.create_task(self._watch_deadlines(), name="kallback-deadlines")
-            stack.push_async_callback(_end, watching)
+            await self._start(stack, "the supervisor", _nothing, lambda: self._supervisor.stop(_PART_TIMEOUT_S))
+            detector = self._blocked_loop_detector
+            await self._start(stack, "the blocked-loop detector", detector.start, detector.stop)
+            await self._start(stack, "the producer", self._producer.start, self._producer.stop)
+            await self._start(stack, "the cancels", self._cancel_follower.start, self._cancel_follower.stop)
+            await self._start(stack, "the consumer", self._consumer.start, self._consumer.stop)
+            await self._start(stack, "the process pool", _nothing, self._process_pool.stop)
+            self._run(stack, "deadlines", self._watch_deadlines())
             stack.push_async_callback(self._drain)
-            self._fetching = asyncio.create_task(self._fetch_loop.run(), name="kallback-intake")
-            self._fetching.add_done_callback(self._fetching_ended)
+            self._run(stack, "crash-guard", self._fetch_loop.crash_guard.run())
+            self._fetching = self._run(stack, "fetch-loop", self._fetch_loop.run())
             self._closing = stack.pop_all()
         logger.info("worker %s takes tasks of: %s", config.group, ", ".join(config.functions))
 
+    @staticmethod
+    async def _start(
+        stack: contextlib.AsyncExitStack,
+        name: str,
+        start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Coroutine[Any, Any, object]],
+    ) -> None:
+        """Start a part, and see to its bounded stop whatever happens."""
+        stack.push_async_callback(_stop_within, name, stop)
+        await start()
+
+    def _run(self, stack: contextlib.AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._supervisor.run(name, work)
+        stack.push_async_callback(_end, task)
+        return task
+
     async def _drain(self) -> None:
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait({self._fetching})
         self._fetch_loop.release_held()
         if self._in_flight:
             logger.info("worker %s waits for %d tasks in flight", self._config.group, len(self._in_flight))
@@ -241,19 +269,37 @@ class WorkerRuntime:
     async def _watch_deadlines(self) -> None:
         """Look again and again instead of waiting until then: the clock may be set, and a laptop may sleep."""
         while True:
-            await asyncio.sleep(_DEADLINES_EVERY)
+            await asyncio.sleep(_DEADLINE_INTERVAL_S)
             self._in_flight.expire(self._config.clock() - self._config.options.clock_skew)
 
     def _open_reader(self) -> TopicReader:
         since = self._config.clock() - self._config.options.cancels_age
         return self._config.clients.reader(self._config.settings.topics.control, max(0, int(since * 1000)))
 
-    def _fetching_ended(self, fetching: asyncio.Task[None]) -> None:
+    def _on_failure(self, error: Exception) -> None:
         self._ended.set()
-        if not fetching.cancelled() and (error := fetching.exception()) is not None:
-            logger.error("worker %s fetches no more: %s", self._config.group, error)
+        logger.error("worker %s takes no more tasks: %s", self._config.group, str(error) or repr(error))
+
+
+async def _stop_within(name: str, stop: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    stopping = asyncio.create_task(stop(), name="kallback-stop")
+    try:
+        await asyncio.wait({stopping}, timeout=_PART_TIMEOUT_S)
+    except asyncio.CancelledError:
+        stopping.cancel()
+        await asyncio.wait({stopping}, timeout=_CANCELLED_TIMEOUT_S)
+        raise
+    if stopping.done():
+        stopping.result()
+        return
+    stopping.cancel()
+    logger.error("%s did not stop within %.0f s and is left to the end of the process", name, _PART_TIMEOUT_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.wait({task})
+    await asyncio.wait({task}, timeout=_PART_TIMEOUT_S)
+
+
+async def _nothing() -> None:
+    pass

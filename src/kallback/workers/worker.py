@@ -21,11 +21,11 @@ from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
 from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
-from kallback.workers.observability.probes import RunningTasks
-from kallback.workers.observability.stats import WorkerCounts
+from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
 from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Executor, ExecutorName, registration_of
+from kallback.workers.registration.signatures import name_of
 from kallback.workers.runtime import RuntimeConfig, WorkerRuntime
 
 Request = TypeVar("Request")
@@ -100,6 +100,11 @@ class Worker(StartStop):
         Raises:
             ConfigurationError: these do not go together.
         """
+        if not isinstance(task_type, TaskType):  # pyright: ignore[reportUnnecessaryIsInstance] - a bare @worker.task
+            raise ConfigurationError(
+                f"@worker.task needs the task type that {name_of(task_type)} does: write @worker.task(prepare) with a "
+                "TaskType, not the bare @worker.task"
+            )
         registration = registration_of(executor or kind, concurrency, acknowledge, ordered=ordered)
         registration.check(task_type)
         return TaskDecorator(task_type, self._register, registration)
@@ -215,7 +220,7 @@ class Worker(StartStop):
         if runtime is None:
             self._counts = WorkerCounts()
             self._has_run = True
-            runtime = self._runtime = WorkerRuntime(self._plan(), self._counts)
+            runtime = self._runtime = WorkerRuntime(self._config(), self._counts)
         try:
             await runtime.open()
         finally:
@@ -223,7 +228,7 @@ class Worker(StartStop):
                 self._runtime = None
         return runtime
 
-    def _plan(self) -> RuntimeConfig:
+    def _config(self) -> RuntimeConfig:
         if not self._functions:
             raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
         settings = self._settings or Settings.from_env()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.workers import cpu
+from tests.unit.workers.execution import cpu
 
 from kallback.protocol import TaskType, read_progress
 from kallback.workers import TaskContext, Worker

@@ -25,6 +25,7 @@ from kallback.settings import Settings, Topics
 from kallback.workers import TaskContext, Worker, WorkerOptions
 
 NOW = 1_700_000_000.0
+_PATIENCE_S = 20  # child processes take seconds to start on a busy machine
 
 
 @dataclass
@@ -183,7 +184,7 @@ class WorkerEnv:
             await self.clients.consumers[-1].commit()
             return self.committed() >= count
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_PATIENCE_S):
             while not await commit():  # noqa: ASYNC110 - there is no event for a commit position
                 await asyncio.sleep(0.002)
 
@@ -191,11 +192,11 @@ class WorkerEnv:
     async def until(true: Callable[[], object], what: str) -> None:
         """Poll until something is so."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_PATIENCE_S):
                 while not true():  # noqa: ASYNC110 - what is waited for has no event
                     await asyncio.sleep(0.002)
         except TimeoutError:
-            pytest.fail(f"waited 5 s for {what}")
+            pytest.fail(f"waited {_PATIENCE_S} s for {what}")
 
 
 @pytest.fixture

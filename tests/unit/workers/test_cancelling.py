@@ -100,7 +100,7 @@ async def test_a_cancel_before_its_task_is_remembered(env: WorkerEnv, caplog: py
         await env.settled(2)
 
     assert (done, worker.counts.skipped_cancelled) == (["t2"], 1)
-    assert "the caller waits no more (cancelled)" in caplog.text
+    assert "cancelled by the caller (cancelled)" in caplog.text
 
 
 async def test_a_worker_that_joins_later_skips_what_was_cancelled(env: WorkerEnv) -> None:
@@ -231,5 +231,5 @@ async def test_a_cancel_between_fetching_and_beginning_is_in_time(env: WorkerEnv
     call = FunctionCall(function, "soup", TaskContext("t1"))
     call.stop(StopReason.CANCELLED)
 
-    assert isinstance(await call.ended(), Raised)
+    assert isinstance(await call.outcome(), Raised)
     assert called == []

@@ -11,7 +11,7 @@ import pytest
 from kallback.kafka import MemoryProducer
 from kallback.protocol import KafkaUnavailableError, TaskHeaders
 from kallback.workers import TaskContext, Worker
-from kallback.workers.attempts.decide import AttemptTable, Run, SkipExpired
+from kallback.workers.attempts.decide import Rules, Run, SkipExpired, decide
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
@@ -133,11 +133,11 @@ def test_a_task_is_skipped_when_limit_and_skew_are_past(
 ) -> None:
     """Before that somebody may still wait for it."""
     function = inspect_function(env.prepare, lambda order: order)
-    attempts = AttemptTable({"prepare": function}, lambda *_: None, clock_skew=2.0)
+    rules = Rules({"prepare": function}, clock_skew=2.0)
     limit: Any = {name: NOW_MS - late_ms}
     headers: TaskHeaders = env.headers(**limit)
 
-    assert isinstance(attempts.decide(env.record(headers), NOW_MS), SkipExpired if skipped else Run)
+    assert isinstance(decide(env.record(headers), rules, NOW_MS), SkipExpired if skipped else Run)
 
 
 async def test_a_task_that_comes_too_late_to_start_is_skipped(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:

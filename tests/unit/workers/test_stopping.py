@@ -344,7 +344,7 @@ async def test_a_function_that_will_not_end_does_not_hold_the_stop(
     env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thread that never looks is left alone; it is a daemon, so the process can end."""
-    monkeypatch.setattr("kallback.workers.intake.in_flight._GRACE", 0.01)
+    monkeypatch.setattr("kallback.workers.intake.in_flight._CLEAN_UP_TIMEOUT_S", 0.01)
     worker = env.worker(drain_timeout=0)
     begun, release = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []

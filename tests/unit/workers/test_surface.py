@@ -67,6 +67,7 @@ def test_counts_are_these() -> None:
         "dropped",
         "expired",
         "failed",
+        "retried",
         "skipped_cancelled",
         "skipped_expired",
     }

@@ -21,7 +21,6 @@ from kallback.protocol import (
     TaskId,
 )
 from kallback.workers import TaskContext, TaskFailure, WorkerOptions
-from kallback.workers.backoff import Backoff
 from kallback.workers.cancellation import CancelMemory
 from kallback.workers.context import deadline_of
 from kallback.workers.errors import encode_problem, problem_of
@@ -165,15 +164,6 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
     """The sentence names the option."""
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         WorkerOptions(**options)
-
-
-def test_delays_double_up_to_a_limit() -> None:
-    """Half of each delay is chance; none is longer than the limit, however many tries failed."""
-    backoff = Backoff(0.1, 1.0)
-
-    assert all(0.05 <= backoff.delay(0) <= 0.1 for _ in range(100))
-    assert all(0.2 <= backoff.delay(2) <= 0.4 for _ in range(100))
-    assert 0.5 <= backoff.delay(10_000) <= 1.0
 
 
 class ShelfError(LookupError):

@@ -1,4 +1,4 @@
-"""The life of a task in a worker: run, publish, settle."""
+"""The way of a task through a worker: run, publish, acknowledge."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kallback.kafka import OutgoingRecord, Position
+from kallback.kafka import OutgoingRecord, Position, Record
 from kallback.protocol import KafkaUnavailableError, MissingTopicError, TaskType
 from kallback.workers import TaskContext, TaskFailure
+from kallback.workers.attempts.decide import AttemptKey
+from kallback.workers.attempts.table import AttemptTable
 
 if TYPE_CHECKING:
     from tests.unit.workers.conftest import WorkerEnv
@@ -482,16 +484,17 @@ async def test_trouble_with_our_own_topics_is_waited_out(
     assert len(env.dead()) == value.count(b"broken")
 
 
-async def test_a_bug_in_one_life_leaves_its_record_unsettled(
+async def test_an_unforeseen_error_while_publishing_is_tried_again(
     env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What nobody foresaw is logged, the record comes again after a restart, the others are done."""
+    """It is logged, the others are done meanwhile, and the result is published in the end: no restart is needed."""
     worker = env.worker()
-    env.cook(worker)
+    done = env.cook(worker)
     append = env.broker.append
+    broken = True
 
     def odd(record: OutgoingRecord) -> Position:
-        if record.key == b"t1":
+        if record.key == b"t1" and broken:
             raise AssertionError("odd")
         return append(record)
 
@@ -500,6 +503,34 @@ async def test_a_bug_in_one_life_leaves_its_record_unsettled(
     monkeypatch.setattr(env.broker, "append", odd)
     async with worker:
         await env.until(env.results, "the result of t2")
+        assert env.committed() == 0
+        broken = False
+        await env.settled(2)
 
-    assert env.committed() == 0
+    assert (done, [each.token for each in env.results()]) == (["t1", "t2"], ["kb1:t2", "kb1:t1"])
+    assert "not published, the next try is in" in caplog.text
+
+
+async def test_an_attempt_that_ends_in_an_error_of_the_worker_begins_again(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its duplicates, after a pause in which the metrics show it; nothing is left until a restart."""
+    worker = env.worker(retry_delay_limit=0.2)
+    env.cook(worker)
+    finish, errors = AttemptTable.finish, [AssertionError("a bug")]
+
+    def break_once(self: AttemptTable, key: AttemptKey) -> list[Record]:
+        if errors:
+            raise errors.pop()
+        return finish(self, key)
+
+    monkeypatch.setattr(AttemptTable, "finish", break_once)
+    env.send("t1")
+    env.send("t1")
+    async with worker:
+        await env.until(lambda: worker.running().held_back["retry"] == 2, "both records to wait")
+        assert env.committed() == 0
+        await env.settled(2)
+
+    assert worker.counts.retried == 2
     assert "was not settled" in caplog.text

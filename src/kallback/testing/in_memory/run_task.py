@@ -18,13 +18,12 @@ from kallback.kafka import Record
 from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, TaskId, TaskType
 from kallback.protocol.results import NULL, Status
 from kallback.workers import Executor, TaskFailure, Worker
-from kallback.workers.attempts.decide import AttemptTable, Reject, Run
+from kallback.workers.attempts.decide import Reject, Rules, Run, decide
 from kallback.workers.attempts.results import Reply, failed_reply, reply_for
-from kallback.workers.context import context_of
+from kallback.workers.context import context_of, decode_details, encode_details
 from kallback.workers.errors import failure_of
 from kallback.workers.execution.function_call import FunctionCall
 from kallback.workers.execution.outcomes import Raised, StopReason
-from kallback.workers.heartbeat_details import decode_details, encode_details
 from kallback.workers.registration.functions import TaskFunction
 
 Request = TypeVar("Request")
@@ -52,7 +51,7 @@ class Worked:
     """The reply of a worker, and the exception behind a failed one."""
 
     reply: Reply
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 async def run_task(
@@ -112,22 +111,22 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
     Raises:
         InvalidTaskError: it is no task for this function.
     """
-    verdict = AttemptTable({function.task_type.name: function}, lambda _task_id, _attempt: None).decide(record, 0)
+    verdict = decide(record, Rules({function.task_type.name: function}), now_ms=0)
     if isinstance(verdict, Reject):
         return Worked(failed_reply(verdict.headers, verdict.problem))
     if not isinstance(verdict, Run):
         raise InvalidTaskError(f"{record!r} is no task for {function.name}: {verdict}")
     context = context_of(verdict.headers, on_heartbeat=beats.append)
-    execution = FunctionCall(_without_process(function), verdict.request, context)
+    call = FunctionCall(_without_process(function), verdict.request, context)
     try:
-        ended = await execution.ended()
+        outcome = await call.outcome()
     except asyncio.CancelledError:
-        execution.stop(StopReason.CANCELLED)
-        if function.executor is Executor.LOOP and execution.begun is not None:
-            await asyncio.wait({execution.begun})
+        call.stop(StopReason.CANCELLED)
+        if function.executor is Executor.LOOP and call.running is not None:
+            await asyncio.wait({call.running})
         raise
-    reply = reply_for(ended, verdict.headers, function, expose_tracebacks=False)
-    return Worked(reply, ended.error if isinstance(ended, Raised) else None)
+    reply = reply_for(outcome, verdict.headers, function, expose_tracebacks=False)
+    return Worked(reply, outcome.error if isinstance(outcome, Raised) else None)
 
 
 def _without_process(function: TaskFunction) -> TaskFunction:

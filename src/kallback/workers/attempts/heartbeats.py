@@ -2,7 +2,8 @@
 
 There is one sender for each attempt whose task names a progress topic. The function leaves details from any thread; a
 task on the loop sends one record at a time, with the newest details only. So an outage of Kafka delays and fails
-nothing but progress, and holds one value for each attempt.
+nothing but progress, and holds one value for each attempt. What goes wrong is tried again for as long as the attempt
+runs: a topic that is missing now may be there later.
 
 Heartbeats go on until the outcome is durable, not only until the function ends: a worker whose result waits for Kafka
 is not lost.
@@ -12,62 +13,61 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
 from kallback.kafka import OutgoingRecord, Producer
-from kallback.protocol.errors import KafkaUnavailableError, KallbackError
+from kallback.lifecycle import Backoff, retry
+from kallback.protocol.errors import KafkaUnavailableError, KallbackError, RecordTooLargeError
 from kallback.protocol.progress import Signal, progress_headers
 from kallback.protocol.tasks import TaskHeaders
-from kallback.workers.backoff import Backoff
+from kallback.workers.logs import guarded_logger
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
-_UNASKED_EVERY: Final = 2.0  # seconds; twice the pause between details where the task asks for no heartbeats
-_FLUSH_TIMEOUT_S: Final = 1.0  # seconds for the last details before a failed result
-
-
-@dataclass(frozen=True, slots=True)
-class HeartbeatSenders:
-    """Makes the heartbeat_senders of a worker."""
-
-    producer: Producer
-    clock: Callable[[], float]
-    backoff: Backoff
-
-    def of(self, headers: TaskHeaders) -> HeartbeatSender | None:
-        """The heartbeat_sender of an attempt; None when nobody wants to know."""
-        return None if headers.progress_to is None else HeartbeatSender(headers, headers.progress_to, self)
+_DEFAULT_INTERVAL_S: Final = 2.0  # twice the pause between details where the task asks for no heartbeats
+_FLUSH_TIMEOUT_S: Final = 1.0  # for the last details before a failed result
 
 
 class HeartbeatSender:
-    """The progress of one attempt. Made on the loop that sends it."""
+    """The progress of one attempt. Made on the loop that sends it.
 
-    def __init__(self, headers: TaskHeaders, topic: str, means: HeartbeatSenders) -> None:
-        self._headers = headers
-        self._topic = topic
-        self._means = means
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._lock = threading.Lock()  # guards the next two
+    Args:
+        headers: of the task.
+        topic: where progress goes.
+        producer: sends it.
+        clock: epoch seconds.
+        backoff: between tries.
+    """
+
+    def __init__(
+        self, headers: TaskHeaders, topic: str, producer: Producer, clock: Callable[[], float], backoff: Backoff
+    ) -> None:
+        self._headers: Final = headers
+        self._topic: Final = topic
+        self._producer: Final = producer
+        self._clock: Final = clock
+        self._backoff: Final = backoff
+        self._loop: Final = asyncio.get_running_loop()
+        self._wake: Final = asyncio.Event()
+        self._lock: Final = threading.Lock()  # guards the next two
         self._details = b""
         self._woken = False
-        self._sent = 0.0
+        self._sent_at = 0.0
+        self._has_warned = False
         every = headers.heartbeat_every_ms
-        self._pause: Final = (_UNASKED_EVERY if every is None else every / 1000) / 2
+        self._pause: Final = (_DEFAULT_INTERVAL_S if every is None else every / 1000) / 2
 
-    def beat(self, details: bytes) -> None:
+    def record(self, details: bytes) -> None:
         """Leave details for the next heartbeat; any thread. Without details the earlier ones stay."""
         with self._lock:
             if not details:
-                return  # signs of life are sent anyway
+                return  # heartbeats without details are sent anyway
             self._details = details
             woken, self._woken = self._woken, True
         if not woken:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nobody listens
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nothing waits
                 self._loop.call_soon_threadsafe(self._wake.set)
 
     @contextlib.asynccontextmanager
@@ -77,12 +77,12 @@ class HeartbeatSender:
         Args:
             on_started: is called when Kafka has acknowledged that the attempt started.
         """
-        sending = asyncio.create_task(self._run(on_started), name=f"kallback-heartbeat_sender-{self._headers.task_id}")
+        task = asyncio.create_task(self._send_all(on_started), name=f"kallback-heartbeats-{self._headers.task_id}")
         try:
             yield
         finally:
-            sending.cancel()
-            await asyncio.wait({sending})
+            task.cancel()
+            await asyncio.wait({task})
 
     async def flush(self) -> None:
         """Send the newest details if they wait: the next attempt of a failed one should have them."""
@@ -92,47 +92,41 @@ class HeartbeatSender:
             async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 await self._send(Signal.HEARTBEAT, self._now_ms())
 
-    async def _run(self, on_started: Callable[[], None]) -> None:
-        try:
-            await self._deliver(Signal.STARTED, self._now_ms())
-            on_started()
-            while True:
-                await self._due()
-                await self._deliver(Signal.HEARTBEAT)
-        except KallbackError as error:
-            logger.warning("%r: its progress is not told any more: %s", self._headers, error)
-        except Exception:
-            logger.exception("%r: its progress is not told any more", self._headers)
+    async def _send_all(self, on_started: Callable[[], None]) -> None:
+        started_ms = self._now_ms()
+        await self._deliver(lambda: self._send(Signal.STARTED, started_ms))
+        on_started()
+        while True:
+            await self._due()
+            await self._deliver(lambda: self._send(Signal.HEARTBEAT, self._now_ms()))
 
     async def _due(self) -> None:
         """Wait until details may be sent, then until there are some or a heartbeat is due."""
-        await asyncio.sleep(max(0.0, self._sent + self._pause - self._loop.time()))
+        await asyncio.sleep(max(0.0, self._sent_at + self._pause - self._loop.time()))
         patience = None if self._headers.heartbeat_every_ms is None else self._pause
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._wake.wait()
 
-    async def _deliver(self, signal: Signal, at_ms: int | None = None) -> None:
-        failures = 0
-        while True:
-            try:
-                await self._send(signal, self._now_ms() if at_ms is None else at_ms)
-            except KafkaUnavailableError as error:
-                logger.debug("%r: %s is not sent, the next try is soon: %s", self._headers, signal, error)
-                await asyncio.sleep(self._means.backoff.delay(failures))
-                failures += 1
-            else:
-                return
+    async def _deliver(self, send: Callable[[], Awaitable[None]]) -> None:
+        await retry(send, self._backoff, errors=Exception, on_failure=self._on_failure)
+
+    def _on_failure(self, error: Exception, delay: float) -> None:
+        if isinstance(error, RecordTooLargeError):
+            self._take()  # these details can never be sent
+        if isinstance(error, KafkaUnavailableError) or self._has_warned:
+            logger.debug("%r: progress is not sent, the next try is in %.1f s: %s", self._headers, delay, error)
+            return
+        self._has_warned = True
+        logger.warning("%r: its progress is not sent, it is tried again while it runs: %s", self._headers, error)
 
     async def _send(self, signal: Signal, at_ms: int) -> None:
         headers = self._headers
         echoed = progress_headers(headers.token, signal, at_ms, headers.heartbeat_every_ms)
         details = self._take()
-        self._sent = self._loop.time()
+        self._sent_at = self._loop.time()
         try:
-            await self._means.producer.send(
-                OutgoingRecord(self._topic, details or None, headers.task_id.encode(), echoed)
-            )
+            await self._producer.send(OutgoingRecord(self._topic, details or None, headers.task_id.encode(), echoed))
         except BaseException:
             self._put_back(details)
             raise
@@ -149,4 +143,4 @@ class HeartbeatSender:
             self._details = self._details or details
 
     def _now_ms(self) -> int:
-        return int(self._means.clock() * 1000)
+        return int(self._clock() * 1000)

@@ -1,37 +1,30 @@
-"""Publishing: what the caller is told, and sending it until Kafka has it.
+"""Results: what the caller is told, and sending it until Kafka has it.
 
-`reply_for` is pure: from how a function ended to the result record. The `ResultPublisher` sends. While Kafka is away it
-tries again for as long as the worker runs, and the task counts as in flight: so a long outage stops the fetching
-and loses nothing. Cancelling (at the end of a drain) stops the waiting; the record may still be written, which is
-the at-least-once of this hop.
+`reply_for` is pure: from how a function ended to the result record. The `ResultPublisher` sends. While Kafka is
+unavailable it tries again for as long as the worker runs, and the task counts as in flight: so a long outage stops the
+fetching and loses nothing. Cancelling (at the end of a drain) stops the waiting; the record may still be written, which
+is the at-least-once of this hop.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from dataclasses import dataclass
 from typing import Final
 
 from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record
-from kallback.protocol.errors import (
-    ConfigurationError,
-    EncodeError,
-    KafkaUnavailableError,
-    KallbackError,
-    RecordTooLargeError,
-)
+from kallback.lifecycle import Backoff, retry
+from kallback.protocol.errors import ConfigurationError, EncodeError, RecordTooLargeError
 from kallback.protocol.headers import TRACEPARENT, TRACESTATE
 from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
 from kallback.workers.attempts.decide import DeadLetterReason
-from kallback.workers.backoff import Backoff
 from kallback.workers.errors import encode_problem, misfit_problem, problem_of, too_large_problem
 from kallback.workers.execution.outcomes import CallOutcome, Returned
+from kallback.workers.logs import guarded_logger
 from kallback.workers.registration.functions import TaskFunction
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +49,12 @@ class Undeliverable:
     detail: str
 
 
-def reply_for(ended: CallOutcome, headers: TaskHeaders, function: TaskFunction, *, expose_tracebacks: bool) -> Reply:
+def reply_for(outcome: CallOutcome, headers: TaskHeaders, function: TaskFunction, *, expose_tracebacks: bool) -> Reply:
     """Say what the caller is told."""
-    if not isinstance(ended, Returned):
-        return failed_reply(headers, problem_of(ended.error, expose_tracebacks=expose_tracebacks))
+    if not isinstance(outcome, Returned):
+        return failed_reply(headers, problem_of(outcome.error, expose_tracebacks=expose_tracebacks))
     try:
-        value = function.task_type.result_codec.encode(ended.value)
+        value = function.task_type.result_codec.encode(outcome.value)
     except EncodeError as error:
         return failed_reply(headers, misfit_problem(headers.task_type, function.name, str(error)))
     record = OutgoingRecord(
@@ -89,8 +82,11 @@ class ResultPublisher:
     """Sends results and dead letters.
 
     Args:
+        producer: of the results.
+        dead_letters: of records that cannot be done.
         own_topics: topics of this installation. What is wrong with one of them is an operator's to mend, so sending
             goes on; what is wrong with any other topic is that one task's trouble.
+        backoff: between tries.
     """
 
     def __init__(
@@ -114,33 +110,30 @@ class ResultPublisher:
             return Undeliverable(str(error))
 
     async def dead_letter(self, record: Record, reason: DeadLetterReason, detail: str) -> None:
-        """DeadLetterTask-letter a record; return when Kafka has it."""
-        failures = 0
-        while True:
-            try:
-                await self._dead_letters.publish(record, reason, detail)
-            except (KafkaUnavailableError, ConfigurationError) as error:
-                await self._pause(failures, error)
-                failures += 1
-            else:
-                return
+        """Dead-letter a record; return when Kafka has it."""
+        await retry(
+            lambda: self._dead_letters.publish(record, reason, detail),
+            self._backoff,
+            errors=Exception,
+            on_failure=_log_retry,
+        )
 
     async def _send(self, reply: Reply) -> Published | Undeliverable:
-        failures = 0
-        while True:
-            try:
-                await self._producer.send(reply.record)
-            except KafkaUnavailableError as error:
-                await self._pause(failures, error)
-            except ConfigurationError as error:
-                if reply.record.topic not in self._own_topics:
-                    return Undeliverable(str(error))
-                await self._pause(failures, error)
-            else:
-                return Published(reply.status)
-            failures += 1
+        def on_failure(error: Exception, delay: float) -> None:
+            """Go on, also after an error that nobody foresaw: the task's outcome must not get lost."""
+            is_foreign = reply.record.topic not in self._own_topics
+            if isinstance(error, RecordTooLargeError) or (isinstance(error, ConfigurationError) and is_foreign):
+                raise error
+            _log_retry(error, delay)
 
-    async def _pause(self, failures: int, error: KallbackError) -> None:
-        delay = self._backoff.delay(failures)
-        logger.warning("not published, the next try is in %.1f s: %s", delay, error)
-        await asyncio.sleep(delay)
+        try:
+            await retry(
+                lambda: self._producer.send(reply.record), self._backoff, errors=Exception, on_failure=on_failure
+            )
+        except ConfigurationError as error:
+            return Undeliverable(str(error))
+        return Published(reply.status)
+
+
+def _log_retry(error: Exception, delay: float) -> None:
+    logger.warning("not published, the next try is in %.1f s: %s", delay, str(error) or repr(error))

@@ -1,143 +1,196 @@
-"""The life of one attempt once it was decided to do it: run, publish, settle. In this order, always.
+"""Runs one attempt once it was decided to: call the function, publish, acknowledge. In this order, always.
 
-Each life is one task on the worker's loop. A record is settled only when the outcome is durable: the result or the
-dead letter is acknowledged, or nobody waits. A life that ends in any other way (the drain is over, a bug) settles
-nothing, so Kafka delivers the record again, here or to another worker.
+Each attempt is one task on the worker's loop. A record is acknowledged only when the outcome is durable: the result or
+the dead letter is in Kafka, or the caller does not wait. An attempt that ends in any other way (the drain is over, a
+bug) acknowledges nothing, so the record comes again, here or to another worker.
 
-A type that is acknowledged at its start is settled when Kafka has its `started` record; a worker that is lost is then
-noticed by its missing heartbeats.
+A type that is acknowledged at its start is acknowledged when Kafka has its `started` record; a worker that is lost is
+then noticed by its missing heartbeats.
 
-Cancelled by the caller, or past its deadline: the function is interrupted, nothing is published, the record is settled
-when the function has ended. Abandoned at the end of a drain: the function is interrupted as well, and nothing is
-settled.
+Cancelled by the caller, or past its deadline: the function is interrupted, nothing is published, the record is
+acknowledged when the function has ended. Abandoned at the end of a drain: the function is interrupted as well, and
+nothing is acknowledged.
 """
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from kallback.health import Histogram
-from kallback.kafka import Record
+from kallback.kafka import Producer, Record
+from kallback.lifecycle import Backoff
 from kallback.protocol.results import Status
-from kallback.workers.attempts.decide import AttemptKey, AttemptTable, DeadLetterReason, DeadLetterTask, Reject, Run
+from kallback.workers.attempts.decide import DeadLetterReason, DeadLetterTask, Reject, Run
 from kallback.workers.attempts.heartbeats import HeartbeatSender
 from kallback.workers.attempts.results import Published, ResultPublisher, Undeliverable, failed_reply, reply_for
+from kallback.workers.attempts.table import AttemptTable
+from kallback.workers.context import context_of
 from kallback.workers.errors import TaskFailure
 from kallback.workers.execution.function_call import FunctionCall
 from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned, StopReason
+from kallback.workers.execution.process_pool import ProcessPool
+from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.registration.options import Acknowledge
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
 DURATIONS: Final = (0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Upper bounds of the buckets, seconds: from what hardly needs a task to a day of work."""
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptRunner:
-    """What the lives share.
+class StartedAttempt:
+    """An attempt that runs.
 
     Attributes:
-        durations: how long functions took, by task type.
-        settle: tells the consumer that a record need not come again.
+        heartbeats: sends its progress; None if its caller wants none.
     """
 
-    attempts: AttemptTable
-    publisher: ResultPublisher
-    counts: WorkerCounts
-    durations: dict[str, Histogram]
-    settle: Callable[[Record], None]
-    expose_tracebacks: bool
+    record: Record
+    verdict: Run
+    call: FunctionCall
+    heartbeats: HeartbeatSender | None
 
-    async def run(
-        self, record: Record, verdict: Run, call: FunctionCall, heartbeat_sender: HeartbeatSender | None = None
+
+class AttemptRunner:
+    """Runs attempts.
+
+    Args:
+        table: what runs and what is finished.
+        publisher: of results and dead letters.
+        producer: of progress.
+        process_pool: where functions with executor "process" run.
+        settle: tells the consumer that a record need not come again.
+        counts: what was done.
+        durations: how long functions took, by task type.
+        clock: epoch seconds.
+        backoff: between tries to send progress.
+        expose_tracebacks: see `WorkerOptions`.
+    """
+
+    def __init__(  # noqa: PLR0913 - one collaborator each
+        self,
+        *,
+        table: AttemptTable,
+        publisher: ResultPublisher,
+        producer: Producer,
+        process_pool: ProcessPool,
+        settle: Callable[[Record], None],
+        counts: WorkerCounts,
+        durations: dict[str, Histogram],
+        clock: Callable[[], float],
+        backoff: Backoff,
+        expose_tracebacks: bool,
     ) -> None:
-        """Call the function, publish what it comes to, settle."""
-        try:
-            if heartbeat_sender is None or call.stopped is not None:
-                await self._work(record, verdict, call)
+        self._table: Final = table
+        self._publisher: Final = publisher
+        self._producer: Final = producer
+        self._process_pool: Final = process_pool
+        self._settle: Final = settle
+        self._counts: Final = counts
+        self._durations: Final = durations
+        self._clock: Final = clock
+        self._backoff: Final = backoff
+        self._expose_tracebacks: Final = expose_tracebacks
+
+    def start(self, record: Record, verdict: Run) -> StartedAttempt:
+        """Make the attempt, to be given to `run`."""
+        headers = verdict.headers
+        heartbeats = (
+            None
+            if headers.progress_to is None
+            else HeartbeatSender(headers, headers.progress_to, self._producer, self._clock, self._backoff)
+        )
+        on_heartbeat = _ignore if heartbeats is None else heartbeats.record
+        context = context_of(headers, on_heartbeat=on_heartbeat, clock=self._clock)
+        call = FunctionCall(verdict.function, verdict.request, context, self._process_pool, on_heartbeat)
+        return StartedAttempt(record, verdict, call, heartbeats)
+
+    async def run(self, attempt: StartedAttempt) -> None:
+        """Call the function, publish its outcome, acknowledge the record."""
+        key, call = attempt.verdict.key, attempt.call
+        published: Published | Undeliverable | None = None
+        async with self._heartbeats(attempt):
+            outcome = await call.outcome()
+            self._observe(call)
+            if call.stopped is None:
+                published = await self._publish(attempt, outcome)
             else:
-                async with heartbeat_sender.sending(lambda: self._started(verdict)):
-                    await self._work(record, verdict, call, heartbeat_sender)
-            self._finish(verdict.key)
-        finally:
-            self.attempts.abandon(verdict.key)
-
-    async def _work(
-        self, record: Record, verdict: Run, call: FunctionCall, heartbeat_sender: HeartbeatSender | None = None
-    ) -> None:
-        ended = await call.ended()
-        self._observe(call)
-        if call.stopped is not None:
-            self._count_stopped(call, ended)
-            return
-        _log_raised(call, ended)
-        if heartbeat_sender is not None and isinstance(ended, Raised):
-            await heartbeat_sender.flush()
-        await self._publish(record, verdict, ended)
-
-    def _observe(self, call: FunctionCall) -> None:
-        if call.began_at is not None:
-            histogram = self.durations.setdefault(call.context.task_type, Histogram(DURATIONS))
-            histogram.observe(time.monotonic() - call.began_at)
+                self._count_stopped(call, outcome)
+        is_dead_letter = isinstance(published, Undeliverable)
+        self._acknowledge(self._table.dead_letter(key) if is_dead_letter else self._table.finish(key))
 
     async def reject(self, record: Record, verdict: Reject) -> None:
-        """Tell the caller by a failed result and people by a dead letter, settle."""
-        logger.warning("%r dead-lettered (%s): %s", record, verdict.reason, verdict.problem.detail)
-        try:
-            await self.publisher.publish(verdict.headers, failed_reply(verdict.headers, verdict.problem))
-            await self.publisher.dead_letter(record, verdict.reason, verdict.problem.detail)
-            self.counts.dead_lettered += 1
-            self._finish(verdict.key)
-        finally:
-            self.attempts.abandon(verdict.key)
+        """Tell the caller by a failed result and people by a dead letter; acknowledge the record."""
+        await self._publisher.publish(verdict.headers, failed_reply(verdict.headers, verdict.problem))
+        await self._dead_letter(record, verdict.reason, verdict.problem.detail)
+        self._acknowledge(self._table.dead_letter(verdict.key))
 
     async def dead_letter(self, record: Record, verdict: DeadLetterTask) -> None:
-        """DeadLetterTask-letter a record, settle it."""
+        """Dead-letter a record; acknowledge it."""
         await self._dead_letter(record, verdict.reason, verdict.detail)
-        self.settle(record)
+        self._settle(record)
 
-    def _started(self, verdict: Run) -> None:
+    def _heartbeats(self, attempt: StartedAttempt) -> contextlib.AbstractAsyncContextManager[None]:
+        if attempt.heartbeats is None or attempt.call.stopped is not None:
+            return contextlib.nullcontext()
+        return attempt.heartbeats.sending(lambda: self._on_started(attempt.verdict))
+
+    def _on_started(self, verdict: Run) -> None:
         """Kafka knows that it began: enough for types that say so, if the caller watches the heartbeats."""
         if verdict.function.acknowledge is Acknowledge.START and verdict.headers.heartbeat_every_ms is not None:
-            for record in self.attempts.release(verdict.key):
-                self.settle(record)
+            self._acknowledge(self._table.acknowledge(verdict.key))
 
-    def _count_stopped(self, call: FunctionCall, ended: CallOutcome) -> None:
-        _log_unpublished(call, ended)
-        if call.stopped is StopReason.EXPIRED:
-            self.counts.expired += 1
-        else:
-            self.counts.cancelled += 1
-
-    async def _publish(self, record: Record, verdict: Run, ended: CallOutcome) -> None:
-        reply = reply_for(ended, verdict.headers, verdict.function, expose_tracebacks=self.expose_tracebacks)
-        outcome = await self.publisher.publish(verdict.headers, reply)
-        match outcome:
+    async def _publish(self, attempt: StartedAttempt, outcome: CallOutcome) -> Published | Undeliverable:
+        _log_raised(attempt.call, outcome)
+        if attempt.heartbeats is not None and isinstance(outcome, Raised):
+            await attempt.heartbeats.flush()
+        headers, function = attempt.verdict.headers, attempt.verdict.function
+        reply = reply_for(outcome, headers, function, expose_tracebacks=self._expose_tracebacks)
+        published = await self._publisher.publish(headers, reply)
+        match published:
             case Published(Status.COMPLETED):
-                self.counts.completed += 1
+                self._counts.completed += 1
             case Published():
-                self.counts.failed += 1
+                self._counts.failed += 1
             case Undeliverable(detail):
-                await self._dead_letter(record, DeadLetterReason.UNDELIVERABLE_RESULT, detail)
+                await self._dead_letter(attempt.record, DeadLetterReason.UNDELIVERABLE_RESULT, detail)
+        return published
 
     async def _dead_letter(self, record: Record, reason: DeadLetterReason, detail: str) -> None:
         logger.warning("%r dead-lettered (%s): %s", record, reason, detail)
-        await self.publisher.dead_letter(record, reason, detail)
-        self.counts.dead_lettered += 1
+        await self._publisher.dead_letter(record, reason, detail)
+        self._counts.dead_lettered += 1
 
-    def _finish(self, key: AttemptKey) -> None:
-        for record in self.attempts.finish(key):
-            self.settle(record)
+    def _acknowledge(self, records: list[Record]) -> None:
+        for record in records:
+            self._settle(record)
+
+    def _observe(self, call: FunctionCall) -> None:
+        if call.started_at is not None:
+            histogram = self._durations.setdefault(call.context.task_type, Histogram(DURATIONS))
+            histogram.observe(time.monotonic() - call.started_at)
+
+    def _count_stopped(self, call: FunctionCall, outcome: CallOutcome) -> None:
+        if isinstance(outcome, Returned):
+            call.context.log.warning(
+                "%s, but the function went on and returned: its value is not published", call.stopped
+            )
+        else:
+            call.context.log.info("%s, no result is published", call.stopped)
+        if call.stopped is StopReason.EXPIRED:
+            self._counts.expired += 1
+        else:
+            self._counts.cancelled += 1
 
 
-def _log_raised(call: FunctionCall, ended: CallOutcome) -> None:
-    match ended:
+def _log_raised(call: FunctionCall, outcome: CallOutcome) -> None:
+    match outcome:
         case Raised(TaskFailure() as failure):
             call.context.log.info("failed: %s", failure)
         case Raised(error):
@@ -146,9 +199,5 @@ def _log_raised(call: FunctionCall, ended: CallOutcome) -> None:
             pass
 
 
-def _log_unpublished(call: FunctionCall, ended: CallOutcome) -> None:
-    log, why = call.context.log, call.stopped
-    if isinstance(ended, Returned):
-        log.warning("%s, but the function went on and returned: its value is not published", why)
-    else:
-        log.info("%s, no result is published", why)
+def _ignore(_details: bytes) -> None:
+    pass

@@ -1,7 +1,7 @@
-"""Notices a loop that stands still, and names who holds it: user code that blocks in an `async def`.
+"""Notices a blocked event loop, and names what blocks it: user code that blocks in an `async def`.
 
 A blocked loop answers no heartbeats of the group, sees no cancels and does no other task; aiokafka's membership ends
-after the session time-out. A thread asks the loop for an answer again and again. When none comes in time it logs one
+after the session timeout. A thread asks the loop for an answer again and again. When none comes in time it logs one
 line: the task, how long, and where in the code the loop's thread is now. It then waits until the loop answers.
 """
 
@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 import threading
 import time
 from typing import Final
 
 from kallback.workers.execution.function_call import NAME
+from kallback.workers.logs import guarded_logger
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
+
+_JOIN_INTERVAL_S: Final = 0.01
 
 
 class BlockedLoopDetector:
     """Watches the loop that starts it.
 
     Args:
-        limit: seconds without an answer that count as a stall.
+        limit: seconds without an answer that count as blocked.
     """
 
     def __init__(self, limit: float) -> None:
@@ -35,22 +37,24 @@ class BlockedLoopDetector:
     async def start(self) -> None:
         """Begin to watch the running loop."""
         loop, ident = asyncio.get_running_loop(), threading.get_ident()
-        self._thread = threading.Thread(
-            target=self._watch, args=(loop, ident), name="kallback-blocked-loop", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._watch, args=(loop, ident), name="kallback-blocked-loop", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            logger.warning("a blocked event loop will not be noticed: %s", error)
+        else:
+            self._thread = thread
 
     async def stop(self) -> None:
         """Return when the thread has ended; twice is fine."""
         self._ending.set()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+        while self._thread is not None and self._thread.is_alive():  # noqa: ASYNC110 - a thread has no awaitable end
+            await asyncio.sleep(_JOIN_INTERVAL_S)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
-        answered = threading.Event()
         with contextlib.suppress(RuntimeError):  # the loop is closed without a stop: there is nothing to watch
             while not self._ending.is_set():
-                answered.clear()
+                answered = threading.Event()
                 asked = time.monotonic()
                 loop.call_soon_threadsafe(answered.set)
                 if not answered.wait(self._limit):
@@ -62,13 +66,13 @@ class BlockedLoopDetector:
 
 def _report(loop: asyncio.AbstractEventLoop, ident: int, seconds: float) -> None:
     task = asyncio.current_task(loop)
-    who = "callback" if task is None else task.get_name().removeprefix(NAME)
+    what = "callback" if task is None else task.get_name().removeprefix(NAME)
     frame = sys._current_frames().get(ident)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way
     where = "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_qualname})"
     logger.warning(
-        "[%s] blocks the event loop for %.1f s now, at %s: meanwhile no other task goes on, and the consumer may lose "
+        "[%s] blocks the event loop for %.1f s, at %s: meanwhile no other task goes on, and the consumer may lose "
         "its partitions. Register a plain `def` (a thread), or executor='process'",
-        who,
+        what,
         seconds,
         where,
     )

@@ -1,65 +1,58 @@
-"""The child process: does one job after the other until its worker is gone.
+"""The child process: runs one job after the other until its worker is gone.
 
-The main thread does the jobs, so that signals and libraries that want the main thread work. A daemon thread listens
-for cancels, and notices the end of the worker: the closed pipe. On Linux
-the kernel also kills the child when the worker dies (`PR_SET_PDEATHSIG`), which no computation can delay.
+The main thread runs the jobs, so that signals and libraries that want the main thread work. A daemon thread listens
+for cancels, and notices the end of the worker: the closed pipe. The child leads a process group, so that what a task
+function starts ends with it.
 
-SIGINT is the worker's: Ctrl-C reaches the whole group of processes, and the worker drains. SIGTERM counts when the
-job is cancelled: it raises `SystemExit` in the function, so that its `finally` runs. At any other time it is a
-supervisor's, that signals every process of the service: the worker drains, and the child goes on.
+SIGINT is ignored: Ctrl-C reaches all processes of a terminal, and the worker drains. SIGTERM counts when the job is
+cancelled: it raises `SystemExit` in the function, so that its `finally` runs. At any other time it comes from a
+supervisor that signals every process of the service: the worker drains, and the child goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from kallback.workers.context import TaskContext
-from kallback.workers.errors import TaskFailure, interrupted, problem_of, traceback_of
+from kallback.workers.errors import TaskFailure, encode_problem, interrupted, problem_of, traceback_of
 from kallback.workers.execution.messages import (
     ChildMessage,
     HeartbeatDetails,
     Job,
     JobEnd,
-    LineSender,
+    LogRecordSender,
     RaisedError,
     RaisedFailure,
     ReturnedValue,
 )
+from kallback.workers.execution.process_groups import die_with_parent, kill_process_group, lead_process_group
 from kallback.workers.pickling import pickled, unpickled
 
-_PR_SET_PDEATHSIG: Final = 1
 _ENDED_BY_SIGTERM: Final = 128 + signal.SIGTERM
-_BEATS_EVERY: Final = 0.1  # seconds; the worker throttles them again, this only spares the pipe
+_HEARTBEAT_INTERVAL_S: Final = 0.1  # the worker throttles them again, this only spares the pipe
 
 
 def child_main(jobs: Connection, cancels: Connection, worker_id: int, log_level: int) -> None:
     """Run until the worker closes the pipe."""
-    _die_with(worker_id)
+    lead_process_group()
+    die_with_parent()
+    if os.getppid() != worker_id:
+        os._exit(1)
     child = _Child(jobs, cancels)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, child.on_sigterm)
-    logging.getLogger().addHandler(LineSender(child.say))
+    logging.getLogger().addHandler(LogRecordSender(child.send))
     logging.getLogger().setLevel(log_level)
     threading.Thread(target=child.listen, name="kallback-child", daemon=True).start()
     child.work()
-
-
-def _die_with(worker_id: int) -> None:
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another libc: the closed pipe is noticed all the same
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker_id:
-        os._exit(1)
 
 
 class _Child:
@@ -72,7 +65,7 @@ class _Child:
         self._number = 0
         self._context: TaskContext | None = None
         self._details: bytes | None = None
-        self._beaten = 0.0
+        self._sent_at = 0.0
         self._timer: threading.Timer | None = None
         self._ending = False
 
@@ -84,24 +77,24 @@ class _Child:
                 job: Job = self._jobs.recv()
             except (EOFError, OSError):
                 return
-            finished = self._do(job)
+            end = self._run(job)
             self._flush()
             with self._state:
                 self._context = None
-            self.say(finished)
+            self.send(end)
 
-    def _do(self, job: Job) -> JobEnd:
+    def _run(self, job: Job) -> JobEnd:
         context = self._context_of(job)
         try:
             function, request, takes_context = unpickled(job.call)
             value = function(request, context) if takes_context else function(request)
             return ReturnedValue(pickled(value))
         except TaskFailure as failure:
-            return _failure(failure)
+            return RaisedFailure(encode_problem(failure.problem))
         except SystemExit as error:
-            return _failure(interrupted("SystemExit", str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-            return RaisedError(problem_of(error, expose_tracebacks=False), traceback_of(error))
+            return RaisedFailure(encode_problem(interrupted("SystemExit", str(error)).problem))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is told
+            return RaisedError(encode_problem(problem_of(error, expose_tracebacks=False)), traceback_of(error))
 
     def _context_of(self, job: Job) -> TaskContext:
         parts = job.context
@@ -113,7 +106,7 @@ class _Child:
             traceparent=parts.traceparent,
             tracestate=parts.tracestate,
             last_details=parts.last_details,
-            on_heartbeat=functools.partial(self._beat, job.number),
+            on_heartbeat=functools.partial(self._record, job.number),
         )
         with self._state:
             self._context, self._number = context, job.number
@@ -131,51 +124,55 @@ class _Child:
 
     # Any thread.
 
-    def say(self, said: ChildMessage) -> None:
+    def send(self, message: ChildMessage) -> None:
         with self._sending:
-            self._jobs.send(said)
+            self._jobs.send(message)
 
-    def _beat(self, number: int, details: bytes) -> None:
+    def _record(self, number: int, details: bytes) -> None:
         with self._state:
             if number != self._number or self._context is None or not details:
-                return  # a thread that outlives its job, or a sign of life: those are the worker's
+                return  # from a thread that outlives its job, or without details: the worker sends those by itself
             self._details = details
-            wait = self._beaten + _BEATS_EVERY - time.monotonic()
-            if wait > 0:
-                if self._timer is None:
-                    self._timer = threading.Timer(wait, self._flush)
-                    self._timer.daemon = True
-                    self._timer.start()
+            wait = self._sent_at + _HEARTBEAT_INTERVAL_S - time.monotonic()
+            if wait > 0 and self._timer is not None:
                 return
-        self._flush()
+        if wait <= 0 or not self._send_later(wait):
+            self._flush()
+
+    def _send_later(self, wait: float) -> bool:
+        """Send the newest details after a while; False if there is no thread for it."""
+        timer = threading.Timer(wait, self._flush)
+        timer.daemon = True
+        with self._state:
+            self._timer = timer
+        try:
+            timer.start()
+        except RuntimeError:
+            return False
+        return True
 
     def _flush(self) -> None:
         with self._state:
             details, self._details, self._timer = self._details, None, None
-            self._beaten = time.monotonic()
+            self._sent_at = time.monotonic()
         if details is not None:
-            with contextlib.suppress(OSError):  # the worker is gone; whoever listens ends the process
-                self.say(HeartbeatDetails(details))
+            with contextlib.suppress(OSError):  # the worker is gone; the listening thread ends the process
+                self.send(HeartbeatDetails(details))
 
     # The listening thread.
 
     def listen(self) -> None:
-        while True:
-            try:
+        try:
+            while True:
                 self._cancel(self._cancels.recv())
-            except (EOFError, OSError):
-                os._exit(0)  # the worker is gone, nobody waits for what the main thread does
+        except (EOFError, OSError):
+            pass
+        finally:  # the worker is gone, nothing waits for what the main thread does
+            kill_process_group(os.getpid())
+            os._exit(0)
 
     def _cancel(self, number: int) -> None:
         with self._state:
             self._cancelled_up_to = max(self._cancelled_up_to, number)
             if self._context is not None and self._number <= number:
                 self._context.cancel()
-
-
-def _failure(failure: TaskFailure) -> JobEnd:
-    try:
-        pickled(failure.problem)
-    except Exception as error:  # noqa: BLE001 - extensions are the user's objects
-        return RaisedError(problem_of(error, expose_tracebacks=False), traceback_of(failure))
-    return RaisedFailure(failure.problem)

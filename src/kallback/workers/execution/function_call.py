@@ -1,9 +1,12 @@
 """Calls of task functions: coroutines as tasks on the loop, plain functions in threads or in child processes.
 
-Each call owns one future, which ends exactly once with what became of the call. Stopping a coroutine raises
-`asyncio.CancelledError` in it; a thread cannot be stopped, it sees `TaskContext.cancelled`; a process sees it, too, and
-is ended after a grace. Threads are daemons and not a pool: the number of calls is bounded by the worker, and a
-function that never returns must not keep the process from ending (an executor's threads are joined at exit).
+Each call owns one future, which ends exactly once with what became of the call, whatever the function raises. A stopped
+coroutine gets `asyncio.CancelledError`; a thread cannot be stopped, it sees `TaskContext.cancelled`; a process sees
+it, too, and is ended after a grace. Threads are daemons and not a pool: the number of calls is bounded by the
+worker, and a function that never returns must not keep the process from ending (an executor's threads are joined at
+exit).
+
+While the operating system gives no thread or process, the call is tried again, for a bounded time.
 """
 
 from __future__ import annotations
@@ -16,15 +19,19 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, final
 
+from kallback.lifecycle import Backoff
 from kallback.workers.context import TaskContext
 from kallback.workers.errors import interrupted
-from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned, StopReason
+from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned, StopReason
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.workers.registration.functions import TaskFunction
 from kallback.workers.registration.options import Executor
 
 NAME: Final = "kallback-task-"
 """Begins the name of the asyncio task or thread of a call; the task's label follows."""
+
+_START_TIMEOUT_S: Final = 30.0  # for a thread or process: shortages pass in seconds, or need an operator
+_BACKOFF: Final = Backoff(first=0.05, longest=1.0)
 
 
 @final
@@ -35,8 +42,8 @@ class FunctionCall:
         function: what is called.
         request: with what.
         context: and with this, if it takes it.
-        processes: where functions with executor "process" run; the others need none.
-        beat: takes heartbeat details that come from another process.
+        process_pool: where functions with executor "process" run; the others need none.
+        on_heartbeat: takes heartbeat details that come from another process.
     """
 
     def __init__(
@@ -44,98 +51,129 @@ class FunctionCall:
         function: TaskFunction,
         request: Any,
         context: TaskContext,
-        processes: ProcessPool | None = None,
-        beat: Callable[[bytes], None] = lambda _details: None,
+        process_pool: ProcessPool | None = None,
+        on_heartbeat: Callable[[bytes], None] = lambda _details: None,
     ) -> None:
-        self.context = context
+        self.context: Final = context
         self.stopped: StopReason | None = None
-        self.began_at: float | None = None
-        """When the call began, as `time.monotonic`."""
-        self._function = function
-        self._request = request
-        self._process_pool = processes
-        self._beat = beat
+        self.started_at: float | None = None
+        """When the function was called, as `time.monotonic`."""
+        self.waits_for_start = False
+        """Whether the operating system gave no thread or process, and it is tried again."""
+        self._function: Final = function
+        self._request: Final = request
+        self._process_pool: Final = process_pool
+        self._on_heartbeat: Final = on_heartbeat
         self._future: asyncio.Future[CallOutcome] | None = None
         self._interrupt: Callable[[], object] = _nothing
 
     @property
-    def begun(self) -> asyncio.Future[CallOutcome] | None:
+    def running(self) -> asyncio.Future[CallOutcome] | None:
         """What ends with the call; None before it has begun."""
         return self._future
 
-    def stop(self, why: StopReason) -> None:
-        """Nobody waits for the outcome: interrupt the function, or do not begin what has not begun."""
-        self.stopped = self.stopped or why
+    @property
+    def is_stoppable(self) -> bool:
+        """Whether it runs or is about to, and was not stopped before."""
+        return self.stopped is None and not (self._future is not None and self._future.done())
+
+    def stop(self, reason: StopReason) -> None:
+        """Interrupt the function, or do not begin what has not begun: its outcome is not needed."""
+        self.stopped = self.stopped or reason
         self.context.cancel()
         self._interrupt()
 
-    async def ended(self) -> CallOutcome:
-        """Begin the call and wait for its end. Cancelling the waiting does not cancel the call."""
+    async def outcome(self) -> CallOutcome:
+        """Call the function and wait for its end. Cancelling the waiting does not cancel the call."""
+        give_up_at, failures = time.monotonic() + _START_TIMEOUT_S, 0
+        while True:
+            outcome = await self._try()
+            if not (isinstance(outcome, Raised) and isinstance(outcome.error, NotStartedError)):
+                return outcome
+            failures += 1
+            if time.monotonic() > give_up_at:
+                return outcome
+            if failures == 1:
+                self.context.log.warning("waits: %s", outcome.error)
+            self.waits_for_start = True
+            await asyncio.sleep(_BACKOFF.delay(failures))
+
+    async def _try(self) -> CallOutcome:
         if self.context.cancelled:
             return Raised(interrupted("CancelledError", "cancelled before it began"))
-        self.began_at = time.monotonic()
-        self._future = self._begin()
+        self.started_at = time.monotonic()
+        try:
+            self._future = self._start()
+        except NotStartedError as error:
+            return Raised(error)
+        self.waits_for_start = False
         await asyncio.wait({self._future})
         if self._future.cancelled():
             return Raised(interrupted("CancelledError", "the function was cancelled"))
         return self._future.result()
 
-    def _begin(self) -> asyncio.Future[CallOutcome]:
+    def _start(self) -> asyncio.Future[CallOutcome]:
         match self._function.executor:
             case Executor.LOOP:
-                call = self._in_loop()
-                self._interrupt = call.cancel
-                return call
+                task = self._start_on_loop()
+                self._interrupt = task.cancel
+                return task
             case Executor.THREAD:
-                return self._in_thread()
+                return self._start_thread()
             case Executor.PROCESS:
-                return self._in_process()
+                return self._start_in_process()
 
-    def _in_loop(self) -> asyncio.Task[CallOutcome]:
+    def _start_on_loop(self) -> asyncio.Task[CallOutcome]:
         arguments = self._function.arguments(self._request, self.context)
 
         async def call() -> CallOutcome:
             try:
                 return Returned(await self._function.function(*arguments))
-            except SystemExit as error:  # would end the worker, and the next one that gets the record
-                return Raised(interrupted("SystemExit", str(error)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-                return Raised(error)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker, and the next one
+                return _raised(error)
 
         return asyncio.create_task(call(), name=f"{NAME}{self.context.log.label}")
 
-    def _in_thread(self) -> asyncio.Future[CallOutcome]:
+    def _start_thread(self) -> asyncio.Future[CallOutcome]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[CallOutcome] = loop.create_future()
         context = contextvars.copy_context()
         arguments = self._function.arguments(self._request, self.context)
 
-        def settle(ended: CallOutcome) -> None:
+        def settle(outcome: CallOutcome) -> None:
             if not future.done():
-                future.set_result(ended)
+                future.set_result(outcome)
 
         def call() -> None:
-            ended: CallOutcome = Raised(interrupted("CancelledError", "the function's thread was interrupted"))
             try:
-                ended = Returned(context.run(self._function.function, *arguments))
-            except SystemExit as error:
-                ended = Raised(interrupted("SystemExit", str(error)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-                ended = Raised(error)
-            finally:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nobody listens
-                    loop.call_soon_threadsafe(settle, ended)
+                outcome: CallOutcome = Returned(context.run(self._function.function, *arguments))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is told
+                outcome = _raised(error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nothing waits
+                loop.call_soon_threadsafe(settle, outcome)
 
-        threading.Thread(target=call, name=f"{NAME}{self.context.log.label}", daemon=True).start()
+        thread = threading.Thread(target=call, name=f"{NAME}{self.context.log.label}", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            raise NotStartedError(f"no thread can be started: {error}") from error
         return future
 
-    def _in_process(self) -> asyncio.Future[CallOutcome]:
-        processes = self._process_pool
-        if processes is None:
+    def _start_in_process(self) -> asyncio.Future[CallOutcome]:
+        pool = self._process_pool
+        if pool is None:
             raise RuntimeError("a function with executor='process' was called without a process pool")
-        call = processes.begin(self._function, self._request, self.context, self._beat)
-        self._interrupt = lambda: processes.cancel(call)
+        call = pool.start(self._function, self._request, self.context, self._on_heartbeat)
+        self._interrupt = lambda: pool.cancel(call)
         return call.future
+
+
+def _raised(error: BaseException) -> Raised:
+    if isinstance(error, SystemExit):
+        return Raised(interrupted("SystemExit", str(error)))
+    return Raised(error)
 
 
 def _nothing() -> None:

@@ -1,9 +1,9 @@
-"""What a worker and its child processes say to each other, through pipes, pickled.
+"""The messages between a worker and its child processes, sent pickled through pipes.
 
-    worker ──Job──► child ──ChildLogRecord*, HeartbeatDetails*, JobEnd──► worker        one pipe, one job at a time
-    worker ──number of a job──► child                               another pipe: that job is cancelled
+    worker ──Job──► child ──(ChildLogRecord | HeartbeatDetails)*, JobEnd──► worker      one pipe, one job at a time
+    worker ──number of a job──► child                                                   another pipe: cancel that job
 
-Users' objects travel as bytes inside a message: one that cannot be unpickled spoils its job, not the conversation.
+Objects of the user travel as bytes inside a message: one that cannot be unpickled fails its job, not the conversation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kallback.protocol.problems import Problem
 from kallback.workers.pickling import pickled
 
 
@@ -33,10 +32,10 @@ class ContextParts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Call this.
+    """A function call.
 
     Attributes:
-        number: counts the jobs of a worker's process; what a cancel names.
+        number: counts the jobs of a worker; a cancel names it.
         call: function, request and whether it takes a context, pickled.
     """
 
@@ -68,16 +67,16 @@ class ReturnedValue:
 
 @dataclass(frozen=True, slots=True)
 class RaisedFailure:
-    """The function raised a `TaskFailure`."""
+    """The function raised a `TaskFailure`; its problem object, JSON."""
 
-    problem: Problem
+    problem: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RaisedError:
-    """The function raised something else."""
+    """The function raised something else; the problem object that describes it, JSON."""
 
-    problem: Problem
+    problem: bytes
     traceback: str
 
 
@@ -85,18 +84,18 @@ JobEnd = ReturnedValue | RaisedFailure | RaisedError
 ChildMessage = ChildLogRecord | HeartbeatDetails | JobEnd
 
 
-class LineSender(logging.Handler):
-    """Hands log records to the worker, which has the user's log configuration; a child has none."""
+class LogRecordSender(logging.Handler):
+    """Sends log records to the worker, which has the user's log configuration; a child has none."""
 
-    def __init__(self, say: Callable[[ChildLogRecord], None]) -> None:
+    def __init__(self, send: Callable[[ChildLogRecord], None]) -> None:
         super().__init__()
-        self._say = say
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record, with its message and traceback made into text."""
         try:
-            self._say(ChildLogRecord(_frozen(record)))
-        except OSError:
+            self._send(ChildLogRecord(_frozen(record)))
+        except Exception:  # noqa: BLE001 - a line that cannot be formatted must not fail the function that logs it
             self.handleError(record)
 
 

@@ -16,20 +16,24 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The function raised."""
+    """The function raised, or could not be called."""
 
-    error: Exception
+    error: BaseException
 
 
 CallOutcome = Returned | Raised
 
 
+class NotStartedError(Exception):
+    """The operating system gives no thread or process now. Its cause says why; a later try may succeed."""
+
+
 class StopReason(StrEnum):
-    """Why a function was stopped; whatever it comes to is not published."""
+    """Why a function was stopped; what it returns or raises afterwards is not published."""
 
     CANCELLED = "cancelled"
-    """The caller waits no more."""
+    """The caller does not wait any longer."""
     EXPIRED = "expired"
-    """Its deadline is past, and the clocks' difference as well."""
+    """Its deadline and the tolerated clock skew have passed."""
     ABANDONED = "abandoned"
     """The worker stops and cannot wait any longer: another one does the task."""

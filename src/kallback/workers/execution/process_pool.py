@@ -1,46 +1,53 @@
 """The child processes of a worker: a slot per call that runs at the same time, made when it is first needed.
 
-Owned by the event loop. Cancel: the child is asked; a grace later it is sent SIGTERM, a second later SIGKILL. The slot
-then has a process anew. Nothing here waits for Kafka, and nothing on the loop waits for a child.
+Owned by the event loop. Cancellation: the child is asked; a grace later it is sent SIGTERM, a second later SIGKILL. The
+slot then starts another child. Nothing here waits for Kafka, and nothing on the loop waits for a child.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.workers.context import TaskContext
 from kallback.workers.execution.messages import ContextParts, Job
 from kallback.workers.execution.outcomes import CallOutcome, Raised
-from kallback.workers.execution.process_slot import Call, ProcessSlot
+from kallback.workers.execution.process_slot import ProcessCall, ProcessSlot
+from kallback.workers.logs import guarded_logger
 from kallback.workers.pickling import pickled
 from kallback.workers.registration.functions import TaskFunction
 
-_KILL_AFTER: Final = 1.0  # seconds from SIGTERM to SIGKILL
+logger = guarded_logger(__name__)
+
+_KILL_DELAY_S: Final = 1.0  # from SIGTERM to SIGKILL
+_STOP_TIMEOUT_S: Final = 8.0  # for slots to end after SIGKILL; above what a slot waits for its child
 
 
-@dataclass(slots=True)
 class ProcessPool:
     """The slots of a worker; there are as many as calls ran at the same time, never more.
 
-    Attributes:
-        grace: seconds from a cancel to SIGTERM.
+    Args:
+        cancel_grace: seconds from a cancel to SIGTERM.
     """
 
-    grace: float
-    _numbers: itertools.count[int] = field(init=False, default_factory=lambda: itertools.count(1))
-    _idle: list[ProcessSlot] = field(init=False, default_factory=list[ProcessSlot])
-    _busy: dict[ProcessSlot, Call] = field(init=False, default_factory=dict[ProcessSlot, Call])
+    def __init__(self, cancel_grace: float) -> None:
+        self._cancel_grace: Final = cancel_grace
+        self._numbers: Final = itertools.count(1)
+        self._idle: Final = list[ProcessSlot]()
+        self._busy: Final = dict[ProcessSlot, ProcessCall]()
 
-    def begin(self, function: TaskFunction, request: Any, context: TaskContext, beat: Callable[[bytes], None]) -> Call:
+    def start(
+        self, function: TaskFunction, request: Any, context: TaskContext, on_heartbeat: Callable[[bytes], None]
+    ) -> ProcessCall:
         """Call a function in a child; the call's future ends with it.
 
         A request that cannot be pickled ends it at once.
+
+        Raises:
+            NotStartedError: there is no thread for another slot.
         """
         future: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         try:
@@ -48,58 +55,62 @@ class ProcessPool:
         except Exception as error:  # noqa: BLE001 - classes of the user may raise anything
             future.set_result(Raised(error))
             data = b""
-        call = Call(Job(next(self._numbers), data, _parts_of(context)), beat, future)
+        call = ProcessCall(Job(next(self._numbers), data, _parts_of(context)), on_heartbeat, future)
         if not future.done():
-            slot = self._idle.pop() if self._idle else ProcessSlot(self._freed)
+            slot = self._idle.pop() if self._idle else ProcessSlot(self._on_free)
             self._busy[slot] = call
-            slot.give(call)
+            slot.submit(call)
         return call
 
-    def cancel(self, call: Call) -> None:
-        """Ask the child, end it after the grace."""
+    def cancel(self, call: ProcessCall) -> None:
+        """Ask the child to end the call; end the child after the grace."""
         slot = self._slot_of(call)
         if slot is None or call.cancelled:
             return
         call.cancelled = True
         slot.tell(call)
         loop = asyncio.get_running_loop()
-        loop.call_later(self.grace, self._end, call, loop)
+        loop.call_later(self._cancel_grace, self._terminate, call, loop)
 
     async def stop(self) -> None:
-        """End all children; return when none is left."""
+        """End all children and what they have started; return when none is left, or after a bounded time."""
         slots = [*self._idle, *self._busy]
+        if not slots:
+            return
         for slot in slots:
             slot.close()
         for slot in list(self._busy):
             slot.terminate()
-        ends = asyncio.gather(*(slot.ended.wait() for slot in slots))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_KILL_AFTER):
-                await asyncio.shield(ends)
+        ends = {asyncio.create_task(slot.ended.wait(), name="kallback-slot-end") for slot in slots}
+        await asyncio.wait(ends, timeout=_KILL_DELAY_S)
         for slot in list(self._busy):
             slot.kill()
-        await ends
+        _, late = await asyncio.wait(ends, timeout=_STOP_TIMEOUT_S)
+        for end in late:
+            end.cancel()
+        if late:
+            logger.error("%d child processes have not ended %.0f s after they were killed", len(late), _STOP_TIMEOUT_S)
         self._idle.clear()
 
-    def _end(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+    def _terminate(self, call: ProcessCall, loop: asyncio.AbstractEventLoop) -> None:
         if (slot := self._slot_of(call)) is not None:
             slot.terminate()
-            loop.call_later(_KILL_AFTER, self._kill, call)
+            loop.call_later(_KILL_DELAY_S, self._kill, call)
 
-    def _kill(self, call: Call) -> None:
+    def _kill(self, call: ProcessCall) -> None:
         if (slot := self._slot_of(call)) is not None:
             slot.kill()
 
-    def _slot_of(self, call: Call) -> ProcessSlot | None:
+    def _slot_of(self, call: ProcessCall) -> ProcessSlot | None:
         return next((slot for slot, busy in self._busy.items() if busy is call), None)
 
-    def _freed(self, slot: ProcessSlot) -> None:
+    def _on_free(self, slot: ProcessSlot) -> None:
         del self._busy[slot]
         self._idle.append(slot)
 
 
 def check_importable(function: TaskFunction) -> None:
-    """Make sure that a child finds the function under its name; to be asked once its module is complete.
+    """Make sure that a child finds the function under its name; to be called once its module is complete.
 
     Raises:
         ConfigurationError: it would not.

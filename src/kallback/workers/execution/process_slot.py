@@ -1,8 +1,10 @@
 """A slot: a thread, and the child process that it keeps, from the worker's side.
 
-The thread owns the process: it starts it, sends jobs, receives what the child says, and starts another one when a
-child died. It lives as long as its process, because Linux ties `PR_SET_PDEATHSIG` to the thread that made the child.
-The event loop gives calls, and tells the child of a cancel through a pipe of its own, which nobody else writes to.
+The thread owns the process: it starts it, sends jobs, receives messages, and starts another one when a child died. It
+lives as long as its process, because Linux ties `PR_SET_PDEATHSIG` to the thread that made the child. Whatever happens
+in it, each call gets its outcome: a failure in a slot is that call's failure, and the slot takes the next call.
+
+The event loop gives calls, and tells the child of a cancel through a pipe of its own, which only the loop writes to.
 """
 
 from __future__ import annotations
@@ -10,24 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any, Final, final
 
 from kallback.protocol.problems import UNEXPECTED_ERROR, Problem
 from kallback.protocol.retries import EXCEPTION
 from kallback.workers.errors import ChildError, failure_of
-from kallback.workers.execution.child import child_main
+from kallback.workers.execution.child_connection import ChildConnection
 from kallback.workers.execution.messages import (
     ChildLogRecord,
-    ChildMessage,
     HeartbeatDetails,
     Job,
     JobEnd,
@@ -35,112 +31,74 @@ from kallback.workers.execution.messages import (
     RaisedFailure,
     ReturnedValue,
 )
-from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned
+from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned
+from kallback.workers.logs import guarded_logger
 from kallback.workers.pickling import unpickled
 
-logger = logging.getLogger(__name__)
-
-_SPAWN: Final = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-_LOOK: Final = 1.0  # seconds between looks whether a silent child lives: a grandchild may hold its pipe open
-_LEAVE_AFTER: Final = 1.0  # seconds that an idle child has to end when its pipe is closed
+logger = guarded_logger(__name__)
 
 
 @final
-class Call:
-    """One call in a child. Made and used on the loop; the slot's thread ends it."""
+class ProcessCall:
+    """One call in a child. Made and used on the loop; the slot's thread ends it.
 
-    def __init__(self, job: Job, beat: Callable[[bytes], None], future: asyncio.Future[CallOutcome]) -> None:
+    Attributes:
+        on_heartbeat: takes the details of each heartbeat; any thread.
+        future: ends with the call.
+    """
+
+    def __init__(self, job: Job, on_heartbeat: Callable[[bytes], None], future: asyncio.Future[CallOutcome]) -> None:
         self.job: Final = job
-        self.beat: Final = beat
+        self.on_heartbeat: Final = on_heartbeat
         self.future: Final = future
         self.cancelled = False
 
 
-@dataclass(slots=True)
-class _Process:
-    """A child and the worker's ends of its pipes."""
-
-    process: SpawnProcess
-    jobs: Connection
-    cancels: Connection
-
-    @classmethod
-    def start(cls) -> _Process:
-        jobs, child_jobs = _SPAWN.Pipe()
-        child_cancels, cancels = _SPAWN.Pipe(duplex=False)
-        level = logging.getLogger().getEffectiveLevel()
-        arguments = (child_jobs, child_cancels, os.getpid(), level)
-        process = _SPAWN.Process(target=child_main, args=arguments, name="kallback-child", daemon=True)
-        try:
-            process.start()
-        except BaseException:
-            jobs.close()
-            cancels.close()
-            raise
-        finally:
-            child_jobs.close()
-            child_cancels.close()
-        return cls(process, jobs, cancels)
-
-    def receive(self) -> ChildMessage:
-        while not self.jobs.poll(_LOOK):
-            if not self.process.is_alive() and not self.jobs.poll(0):
-                raise EOFError
-        said: ChildMessage = self.jobs.recv()
-        return said
-
-    def is_idle(self) -> bool:
-        """Whether it lives and waits; what it said since its last job (log lines of other threads) is passed over."""
-        try:
-            while self.jobs.poll(0):
-                self.jobs.recv()
-        except (EOFError, OSError):
-            return False
-        return self.process.is_alive()
-
-    def close(self) -> None:
-        self.jobs.close()
-        self.cancels.close()
-        self.process.join(_LEAVE_AFTER)
-        if self.process.exitcode is None:
-            self.process.kill()
-            self.process.join()
-
-
 @final
 class ProcessSlot:
-    """A thread and its process."""
+    """A thread and its child.
 
-    def __init__(self, freed: Callable[[ProcessSlot], None]) -> None:
+    Args:
+        on_free: called on the loop after each call.
+
+    Raises:
+        NotStartedError: there is no thread for it.
+    """
+
+    def __init__(self, on_free: Callable[[ProcessSlot], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._freed = freed
-        self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self._child: _Process | None = None
+        self._on_free = on_free
+        self._calls: SimpleQueue[ProcessCall | None] = SimpleQueue()
+        self._child: ChildConnection | None = None
+        self._was_terminated = False  # a child that was sent SIGTERM may end after its answer: it gets no other job
         self.ended = asyncio.Event()
-        self._thread = threading.Thread(target=self._keep, name="kallback-slot", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._work, name="kallback-slot", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise NotStartedError(f"no thread can be started: {error}") from error
 
     # On the loop.
 
-    def give(self, call: Call) -> None:
+    def submit(self, call: ProcessCall) -> None:
         """Make a call."""
         self._calls.put(call)
 
-    def tell(self, call: Call) -> None:
+    def tell(self, call: ProcessCall) -> None:
         """Tell the child that its job is cancelled."""
         if self._child is not None:
-            with contextlib.suppress(OSError):  # it has just died
-                self._child.cancels.send(call.job.number)
+            self._child.cancel(call.job.number)
 
     def terminate(self) -> None:
         """Send SIGTERM to the child."""
+        self._was_terminated = True
         if self._child is not None:
-            self._child.process.terminate()
+            self._child.terminate()
 
     def kill(self) -> None:
-        """Send SIGKILL to the child."""
+        """Kill the child and what it has started."""
         if self._child is not None:
-            self._child.process.kill()
+            self._child.kill()
 
     def close(self) -> None:
         """End child and thread after the present call."""
@@ -148,84 +106,100 @@ class ProcessSlot:
 
     # On the slot's thread.
 
-    def _keep(self) -> None:
-        while (call := self._calls.get()) is not None:
-            ended = self._do(call)
-            self._tell_loop(self._over, call, ended)
-        if self._child is not None:
-            self._child.close()
-        self._tell_loop(self.ended.set)
-
-    def _do(self, call: Call) -> CallOutcome:
+    def _work(self) -> None:
         try:
-            child = self._living()
-        except Exception as error:  # noqa: BLE001 - no memory, no more processes allowed: this attempt's failure
+            while (call := self._calls.get()) is not None:
+                self._tell_loop(self._on_outcome, call, self._outcome_of(call))
+            self._close_child()
+        finally:
+            self._tell_loop(self.ended.set)
+
+    def _outcome_of(self, call: ProcessCall) -> CallOutcome:
+        """Never raises: a slot always answers."""
+        try:
+            child = self._idle_child()
+            if call.cancelled:
+                return Raised(_process_died("cancelled before it began"))
+            return self._run(call, child)
+        except NotStartedError as error:
             return Raised(error)
-        if call.cancelled:
-            return Raised(_died("cancelled before it began"))
-        try:
-            child.jobs.send(call.job)
-            while True:
-                said = child.receive()
-                if not isinstance(said, (ChildLogRecord, HeartbeatDetails)):
-                    return _ended(said)
-                _hear(said, call)
         except (EOFError, OSError):
-            self._child = None
-            child.close()
-            return Raised(_died(_last_words(child.process.exitcode)))
+            code = self._close_child()
+            return Raised(_process_died(_ending(code)))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the failure of this call
+            self._close_child()
+            return Raised(error)
 
-    def _living(self) -> _Process:
-        if self._child is not None and not self._child.is_idle():
-            self._child.close()
-            self._child = None
+    def _run(self, call: ProcessCall, child: ChildConnection) -> CallOutcome:
+        child.send(call.job)
+        while True:
+            message = child.receive()
+            match message:
+                case HeartbeatDetails(details):
+                    call.on_heartbeat(details)
+                case ChildLogRecord(record):
+                    _write_log_record(record)
+                case _:
+                    return _outcome(message)
+
+    def _idle_child(self) -> ChildConnection:
+        if self._child is not None and (self._was_terminated or not self._child.is_idle()):
+            self._close_child()
         if self._child is None:
-            self._child = _Process.start()
+            self._was_terminated = False
+            self._child = ChildConnection.start()
         return self._child
 
+    def _close_child(self) -> int | None:
+        """End the child; return its exit code."""
+        child, self._child = self._child, None
+        if child is None:
+            return None
+        try:
+            child.close()
+        except Exception:
+            logger.exception("a child process was not closed in order")
+        return child.exit_code
+
     def _tell_loop(self, then: Callable[..., object], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nobody listens
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nothing waits
             self._loop.call_soon_threadsafe(then, *arguments)
 
-    def _over(self, call: Call, ended: CallOutcome) -> None:
+    def _on_outcome(self, call: ProcessCall, outcome: CallOutcome) -> None:
         if not call.future.done():
-            call.future.set_result(ended)
-        self._freed(self)
+            call.future.set_result(outcome)
+        self._on_free(self)
 
 
-def _hear(said: ChildLogRecord | HeartbeatDetails, call: Call) -> None:
-    if isinstance(said, HeartbeatDetails):
-        call.beat(said.details)
-        return
+def _write_log_record(data: bytes) -> None:
     try:
-        record: logging.LogRecord = unpickled(said.record)
+        record: logging.LogRecord = unpickled(data)
+        log = logging.getLogger(record.name)
+        if log.isEnabledFor(record.levelno):
+            log.handle(record)
     except Exception:
-        logger.exception("a log record of a child process cannot be read")
-        return
-    log = logging.getLogger(record.name)
-    if log.isEnabledFor(record.levelno):
-        log.handle(record)
+        logger.exception("a log record of a child process was not written")
 
 
-def _ended(finished: JobEnd) -> CallOutcome:
-    match finished:
+def _outcome(end: JobEnd) -> CallOutcome:
+    match end:
         case ReturnedValue(data):
             try:
                 return Returned(unpickled(data))
             except Exception as error:  # noqa: BLE001 - classes of the user may raise anything
                 return Raised(error)
         case RaisedFailure(problem):
-            return Raised(failure_of(problem))
+            return Raised(failure_of(Problem.decode(problem)))
         case RaisedError(problem, text):
-            return Raised(ChildError(problem, text))
+            return Raised(ChildError(Problem.decode(problem), text))
 
 
-def _died(how: str) -> ChildError:
+def _process_died(how: str) -> ChildError:
     detail = f"ProcessDied: the process of the task function {how}"
     return ChildError(Problem(UNEXPECTED_ERROR, 500, detail, extensions={EXCEPTION: ["ProcessDied"]}), "")
 
 
-def _last_words(exit_code: int | None) -> str:
+def _ending(exit_code: int | None) -> str:
     if exit_code is None or exit_code >= 0:
         return f"ended with exit code {exit_code}"
     try:

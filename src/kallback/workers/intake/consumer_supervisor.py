@@ -1,31 +1,35 @@
-"""The place of the group's consumer: the one in it can be replaced, and settling goes through here alone.
+"""Keeps the group's consumer going: one that cannot go on is replaced, and settling goes through here alone.
 
-A consumer that cannot go on is replaced. A record fetched by the former one is then settled at the new one, which
-ignores it unless it holds the same offset of the same partition; its outcome is durable either way.
+A record fetched by the former consumer is settled at the new one, which ignores it unless it holds the same offset of
+the same partition; its outcome is durable either way.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from kallback.kafka import Consumer, GroupStatus, Record, TopicPartition
+from kallback.lifecycle import Backoff, retry
 from kallback.protocol.errors import KafkaUnavailableError
-from kallback.workers.backoff import Backoff
+from kallback.workers.logs import guarded_logger
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
-_PATIENCE: Final = 1.0  # seconds of one fetch; only how often an idle loop wakes up
+_FETCH_TIMEOUT_S: Final = 1.0  # only how often an idle loop wakes up
 
 
 class ConsumerSupervisor:
-    """The place of the consumer: the one in it can be replaced."""
+    """The group's consumer, whichever it is now.
+
+    Args:
+        open_consumer: makes a new one.
+        backoff: between tries to start one.
+    """
 
     def __init__(self, open_consumer: Callable[[], Consumer], backoff: Backoff) -> None:
-        self._open = open_consumer
-        self._backoff = backoff
+        self._open: Final = open_consumer
+        self._backoff: Final = backoff
         self._consumer = open_consumer()
 
     async def start(self) -> None:
@@ -35,10 +39,10 @@ class ConsumerSupervisor:
     async def fetch(self, limit: int) -> list[Record]:
         """The next records; outlives a consumer that cannot go on."""
         try:
-            return await self._consumer.fetch(limit, _PATIENCE)
+            return await self._consumer.fetch(limit, _FETCH_TIMEOUT_S)
         except KafkaUnavailableError as error:
-            logger.warning("the consumer cannot go on, another takes its place: %s", error)
-        await self._replace()
+            logger.warning("the consumer cannot go on and is replaced: %s", error)
+        await retry(self._replace, self._backoff, errors=KafkaUnavailableError, on_failure=_log_failure)
         return []
 
     def started(self, record: Record) -> None:
@@ -54,11 +58,11 @@ class ConsumerSupervisor:
         self._consumer.done(record)
 
     def owns(self, record: Record) -> bool:
-        """Whether the record's partition is this member's now; if not, somebody else gets the record."""
+        """Whether the record's partition is this member's now; if not, another member gets the record."""
         return TopicPartition(record.topic, record.partition) in self._consumer.assignment()
 
     def group_status(self) -> GroupStatus:
-        """How the present consumer stands in its group."""
+        """What the present consumer knows of its group."""
         return self._consumer.group_status()
 
     async def stop(self) -> None:
@@ -66,16 +70,10 @@ class ConsumerSupervisor:
         await self._consumer.stop()
 
     async def _replace(self) -> None:
-        failures = 0
-        while True:
-            await self._consumer.stop()
-            self._consumer = self._open()
-            try:
-                await self._consumer.start()
-            except KafkaUnavailableError as error:
-                delay = self._backoff.delay(failures)
-                failures += 1
-                logger.warning("no consumer, the next try is in %.1f s: %s", delay, error)
-                await asyncio.sleep(delay)
-            else:
-                return
+        await self._consumer.stop()
+        self._consumer = self._open()
+        await self._consumer.start()
+
+
+def _log_failure(error: Exception, delay: float) -> None:
+    logger.warning("no consumer, the next try is in %.1f s: %s", delay, error)

@@ -1,80 +1,114 @@
-"""The fetch loop: take records while there is room, decide each, apply the verdict.
+"""The fetch loop: take records while there are free slots, decide what each means, apply the verdict.
 
 No more is fetched than can run now, so no fetched record waits while another worker is idle, and a rebalance waits for
-running work only. Between the judging of one record and the obeying nothing is awaited: two copies in one batch are a
-run and a copy attached to it.
+running work only. Between deciding and applying nothing is awaited: two duplicates in one batch are a run and a
+duplicate attached to it.
 
 The exception are types with a limit or an order: a record of a full type or a busy key is *held back* here while
 records of others are fetched. How many, the consumer bounds per partition (`ConsumerOptions.unfinished_records`): so a
 full type stops the fetching of the partitions that are full of it, and of no others. Held work counts as running for
-copies; when its turn comes it is judged again, and given back if its partition has gone meanwhile.
+duplicates; when its turn comes it is decided on again, and released if its partition has gone meanwhile.
 
-A record that processes died of comes again with the number of its starts. At its last chance it waits until nothing
-else runs, and nothing else begins beside it: so nobody is parked for another one's fault.
+The way of a record: admit, start, run, publish, acknowledge. The last three are the attempt runner's. An attempt that
+ends in an error of the worker itself is admitted again after a pause: no record is forgotten until the next restart.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, assert_never
 
 from kallback.kafka import Record
+from kallback.lifecycle import Supervisor
 from kallback.workers.attempts.decide import (
     AttachToRunning,
-    AttemptTable,
     DeadLetterTask,
     DropFinished,
+    FindCancel,
     Reject,
+    Rules,
     Run,
     Skip,
     SkipCancelled,
     SkipExpired,
     Verdict,
+    decide,
+    decide_skip,
 )
-from kallback.workers.attempts.heartbeats import HeartbeatSender, HeartbeatSenders
-from kallback.workers.attempts.runner import AttemptRunner
-from kallback.workers.context import context_of
-from kallback.workers.execution.function_call import FunctionCall
-from kallback.workers.execution.process_pool import ProcessPool
+from kallback.workers.attempts.runner import AttemptRunner, StartedAttempt
+from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
-from kallback.workers.intake.in_flight import InFlight
-from kallback.workers.intake.scheduler import Scheduler, Slot
+from kallback.workers.intake.crash_guard import CrashGuard
+from kallback.workers.intake.in_flight import InFlightAttempts
+from kallback.workers.intake.scheduler import Scheduled, Scheduler, Slot
+from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import WorkerCounts
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
-_ANY: Final = Slot()
+_ANY_SLOT: Final = Slot()
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedAttempt:
-    """A task that is to be done."""
+class QueuedTask:
+    """A task that is to run."""
 
     record: Record
     verdict: Run
 
 
-@dataclass(frozen=True, slots=True)
 class FetchLoop:
-    """Turns records into runner."""
+    """Turns records into attempts.
 
-    consumer: ConsumerSupervisor
-    attempts: AttemptTable
-    runner: AttemptRunner
-    in_flight: InFlight
-    scheduler: Scheduler[QueuedAttempt]
-    heartbeat_senders: HeartbeatSenders
-    processes: ProcessPool
-    counts: WorkerCounts
-    clock: Callable[[], float] = field(repr=False)
-    _last_chances: deque[QueuedAttempt] = field(init=False, repr=False, default_factory=deque[QueuedAttempt])
-    _epochs: dict[tuple[str, int], int] = field(init=False, repr=False, default_factory=dict[tuple[str, int], int])
-    _room: asyncio.Event = field(init=False, repr=False, default_factory=asyncio.Event)
+    Args:
+        consumer: of the group.
+        rules: of this worker.
+        find_cancel: what is known of cancels.
+        table: what runs and what is finished.
+        runner: of attempts.
+        in_flight: attempts that run.
+        scheduler: says which work may begin.
+        supervisor: of the pauses before attempts that begin again.
+        counts: what was done.
+        clock: epoch seconds.
+        retry_delay: seconds of these pauses.
+    """
+
+    def __init__(  # noqa: PLR0913 - one collaborator each
+        self,
+        *,
+        consumer: ConsumerSupervisor,
+        rules: Rules,
+        find_cancel: FindCancel,
+        table: AttemptTable,
+        runner: AttemptRunner,
+        in_flight: InFlightAttempts,
+        scheduler: Scheduler[QueuedTask],
+        supervisor: Supervisor,
+        counts: WorkerCounts,
+        clock: Callable[[], float],
+        retry_delay: float,
+    ) -> None:
+        self._consumer: Final = consumer
+        self._rules: Final = rules
+        self._find_cancel: Final = find_cancel
+        self._table: Final = table
+        self._runner: Final = runner
+        self._in_flight: Final = in_flight
+        self._scheduler: Final = scheduler
+        self._supervisor: Final = supervisor
+        self._counts: Final = counts
+        self._clock: Final = clock
+        self._retry_delay: Final = retry_delay
+        self._slot_freed: Final = asyncio.Event()
+        self._retrying = 0
+        self._is_ending = False
+        self.crash_guard: Final = CrashGuard(
+            consumer.commit, scheduler, in_flight.ages, self._start_apart, self._start_held
+        )
 
     async def run(self) -> None:
         """Go on until cancelled.
@@ -84,166 +118,153 @@ class FetchLoop:
             AccessDeniedError: a permission was withdrawn.
         """
         while True:
-            while self.scheduler.free < 1:
-                self._room.clear()
-                await self._room.wait()
-            await self._apply_all(await self.consumer.fetch(self.scheduler.free))
-            await self._run_alone()
+            while self._scheduler.free < 1:
+                self._slot_freed.clear()
+                await self._slot_freed.wait()
+            records = await self._consumer.fetch(self._scheduler.free)
+            async with self.crash_guard.recording(records):
+                for record in records:
+                    self.admit(record)
 
-    async def _apply_all(self, records: Sequence[Record]) -> None:
-        """Obey the verdicts; what begins waits for its start to be noted, where that matters.
-
-        The notes are committed on a timer, so a record that kills its process at once is not in them. But it is the
-        first that comes after the next start: so the first records of an assignment wait for a commit.
-        """
-        noted = asyncio.get_running_loop().create_future() if self._are_first(records) else None
-        for record in records:
-            self.apply(record, self.attempts.decide(record, self._now_ms()), noted)
-        if noted is not None:
-            await self._note(noted)
-
-    async def _note(self, noted: asyncio.Future[None]) -> None:
-        try:
-            await self.consumer.commit()
-        finally:
-            noted.set_result(None)  # also at the end of fetching: what waits for it is to be drained
-
-    def _are_first(self, records: Sequence[Record]) -> bool:
-        epochs = {(record.topic, record.partition): record.epoch for record in records}
-        fresh = any(self._epochs.get(partition) != epoch for partition, epoch in epochs.items())
-        self._epochs.update(epochs)
-        return fresh
-
-    async def _run_alone(self) -> None:
-        """Run those that have their last chance, one after the other, with nothing else in this process."""
-        while self._last_chances:
-            await self._idle()
-            if not self._last_chances:  # given back meanwhile
-                return
-            pending = self._last_chances.popleft()
-            if self._is_still_due(pending):
-                logger.warning(
-                    "%r was started %d times in vain: it runs alone", pending.record, pending.record.deliveries - 1
-                )
-                self.scheduler.acquire(_ANY)
-                noted = asyncio.get_running_loop().create_future()
-                self._begin(_ANY, pending, noted)
-                await self._note(noted)
-                await self._idle()
-
-    async def _idle(self) -> None:
-        while self.in_flight:
-            self._room.clear()
-            await self._room.wait()
+    def held_back(self) -> dict[str, int]:
+        """How many records wait in this worker, by reason."""
+        waiting = {"no-thread": self._in_flight.waiting_for_start(), "retry": self._retrying}
+        return self._scheduler.held() | waiting
 
     def release_held(self) -> None:
-        """Leave what is held to another worker."""
-        for pending in (*self.scheduler.clear_held(), *self._last_chances):
-            self._release_held(pending)
-        self._last_chances.clear()
+        """Leave what is held to another worker: the end of the intake."""
+        self._is_ending = True
+        for task in self._scheduler.clear_held():
+            self._release_task(task)
 
-    def apply(self, record: Record, verdict: Verdict, noted: asyncio.Future[None] | None = None) -> None:
-        """Do what the verdict says; what runs waits for `noted`."""
+    def admit(self, record: Record) -> None:
+        """Decide what a record means, and apply the verdict."""
+        self._apply(record, decide(record, self._rules, self._now_ms(), self._table.state_of, self._find_cancel))
+
+    def _apply(self, record: Record, verdict: Verdict) -> None:
         match verdict:
             case Run():
-                self._take(QueuedAttempt(record, verdict), noted)
+                self._schedule(QueuedTask(record, verdict))
             case Reject(key):
-                self.attempts.begin(key, record)
-                self._begin_bare(self.runner.reject(record, verdict))
+                self._table.admit(key, record)
+                self._start_bare(self._runner.reject(record, verdict), partial(self._table.abandon, key))
             case DeadLetterTask():
-                self._begin_bare(self.runner.dead_letter(record, verdict))
+                self._start_bare(self._runner.dead_letter(record, verdict), lambda: [record])
             case AttachToRunning(key):
-                logger.info("%r is a copy of running task %r attempt %d, settled with it", record, *key)
-                self.counts.attached += 1
-                self.attempts.attach(key, record)
+                logger.info("%r is a duplicate of running task %r attempt %d, settled with it", record, *key)
+                self._counts.attached += 1
+                self._table.attach(key, record)
             case DropFinished(key):
-                logger.info("%r is a copy of finished task %r attempt %d, dropped", record, *key)
-                self.counts.dropped += 1
-                self.consumer.settle(record)
+                logger.info("%r is a duplicate of finished task %r attempt %d, dropped", record, *key)
+                self._counts.dropped += 1
+                self._consumer.settle(record)
             case SkipCancelled() | SkipExpired():
-                self._skip(verdict)
-                self.consumer.settle(record)
+                self._count_skipped(verdict)
+                self._consumer.settle(record)
             case _:
                 assert_never(verdict)
 
-    def _skip(self, verdict: Skip) -> None:
-        match verdict:
-            case SkipCancelled(key, cancel):
-                logger.info("task %r attempt %d skipped: the caller waits no more (%s)", *key, cancel.reason)
-                self.counts.skipped_cancelled += 1
-            case SkipExpired(key, limit, late_ms):
-                logger.info("task %r attempt %d skipped: %d ms past its %s", *key, late_ms, limit)
-                self.counts.skipped_expired += 1
+    def _schedule(self, task: QueuedTask) -> None:
+        self._table.admit(task.verdict.key, task.record)
+        slot = _slot_of(task)
+        if slot.apart:
+            self.crash_guard.notice_suspect()
+        if self._scheduler.try_acquire(slot, task):
+            self._start(slot, task)
 
-    def _take(self, pending: QueuedAttempt, noted: asyncio.Future[None] | None) -> None:
-        self.attempts.begin(pending.verdict.key, pending.record)
-        if pending.verdict.last_chance:
-            self._last_chances.append(pending)
-            return
-        slot = _slot_of(pending)
-        if self.scheduler.try_acquire(slot, pending):
-            self._begin(slot, pending, noted)
+    def _start(self, slot: Slot, task: QueuedTask) -> asyncio.Task[None]:
+        self._consumer.started(task.record)
+        attempt = self._runner.start(task.record, task.verdict)
+        run = self._run(attempt, self.crash_guard.recorded)
+        unsettled = partial(self._table.abandon, task.verdict.key)
+        return self._in_flight.start(run, partial(self._on_end, slot, unsettled), attempt.call)
 
-    def _begin(self, slot: Slot, pending: QueuedAttempt, noted: asyncio.Future[None] | None = None) -> None:
-        self.consumer.started(pending.record)
-        verdict, heartbeat_sender = pending.verdict, self.heartbeat_senders.of(pending.verdict.headers)
-        beat = None if heartbeat_sender is None else heartbeat_sender.beat
-        context = context_of(verdict.headers, on_heartbeat=beat, clock=self.clock)
-        call = FunctionCall(verdict.function, verdict.request, context, self.processes, beat or _unheard)
-        attempt = self._live(pending, call, heartbeat_sender, noted)
-        self.in_flight.begin(attempt, partial(self._release, slot), call)
+    async def _run(self, attempt: StartedAttempt, recorded: asyncio.Event) -> None:
+        await recorded.wait()
+        await self._runner.run(attempt)
 
-    async def _live(
-        self,
-        pending: QueuedAttempt,
-        call: FunctionCall,
-        heartbeat_sender: HeartbeatSender | None,
-        noted: asyncio.Future[None] | None,
-    ) -> None:
-        if noted is not None:
-            await asyncio.shield(noted)
-        await self.runner.run(pending.record, pending.verdict, call, heartbeat_sender)
+    def _start_bare(self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]]) -> None:
+        """Start what calls no function: a rejection, a dead letter."""
+        self._scheduler.acquire(_ANY_SLOT)
+        self._in_flight.start(attempt, partial(self._on_end, _ANY_SLOT, unsettled))
 
-    def _begin_bare(self, attempt: Coroutine[Any, Any, None]) -> None:
-        self.scheduler.acquire(_ANY)
-        self.in_flight.begin(attempt, partial(self._release, _ANY))
+    def _start_held(self) -> None:
+        self._slot_freed.set()
+        while (scheduled := self._scheduler.next()) is not None:
+            self._start_scheduled(scheduled)
+
+    def _start_apart(self) -> asyncio.Task[None] | None:
+        """Start the next record at its last chance; None if there is none that is still to be done."""
+        while (scheduled := self._scheduler.next_apart()) is not None:
+            record = scheduled.work.record
+            if (attempt := self._start_scheduled(scheduled)) is not None:
+                logger.warning("%r was started %d times in vain: it runs apart", record, record.deliveries - 1)
+                return attempt
+        return None
+
+    def _start_scheduled(self, scheduled: Scheduled[QueuedTask]) -> asyncio.Task[None] | None:
+        if self._is_still_due(scheduled.work):
+            return self._start(scheduled.slot, scheduled.work)
+        self._release(scheduled.slot)
+        return None
+
+    def _on_end(self, slot: Slot, unsettled: Callable[[], list[Record]], error: BaseException | None) -> None:
+        records = unsettled()
+        if error is not None and not self._is_ending:
+            for record in records:
+                self._retry(record)
+        self._release(slot)
+        self._start_held()
 
     def _release(self, slot: Slot) -> None:
-        self.scheduler.release(slot)
-        self._room.set()
-        while (scheduled := self.scheduler.next()) is not None:
-            if self._is_still_due(scheduled.work):
-                self._begin(scheduled.slot, scheduled.work)
-            else:
-                self.scheduler.release(scheduled.slot)
+        self._scheduler.release(slot)
+        if self._scheduler.has_apart:
+            self.crash_guard.notice_suspect()
 
-    def _is_still_due(self, pending: QueuedAttempt) -> bool:
-        key = pending.verdict.key
-        if not self.consumer.owns(pending.record):
-            logger.info("task %r attempt %d is given back: its partition went to another worker", *key)
-            self._release_held(pending)
+    def _retry(self, record: Record) -> None:
+        self._counts.retried += 1
+        self._retrying += 1
+        self._supervisor.call_later(self._retry_delay, "retry", lambda: self._admit_again(record))
+
+    def _admit_again(self, record: Record) -> None:
+        self._retrying -= 1
+        if self._consumer.owns(record) and not self._is_ending:
+            self.admit(record)
+        else:
+            self._counts.abandoned += 1
+
+    def _is_still_due(self, task: QueuedTask) -> bool:
+        key = task.verdict.key
+        if not self._consumer.owns(task.record):
+            logger.info("task %r attempt %d is released: its partition went to another worker", *key)
+            self._release_task(task)
             return False
-        skip = self.attempts.skip(key, pending.verdict.headers, self._now_ms())
+        skip = decide_skip(key, task.verdict.headers, self._rules, self._now_ms(), self._find_cancel)
         if skip is None:
             return True
-        self._skip(skip)
-        for record in self.attempts.finish(key):
-            self.consumer.settle(record)
+        self._count_skipped(skip)
+        for record in self._table.finish(key):
+            self._consumer.settle(record)
         return False
 
-    def _release_held(self, pending: QueuedAttempt) -> None:
-        self.attempts.abandon(pending.verdict.key)
-        self.counts.abandoned += 1
+    def _release_task(self, task: QueuedTask) -> None:
+        self._table.abandon(task.verdict.key)
+        self._counts.abandoned += 1
+
+    def _count_skipped(self, skip: Skip) -> None:
+        match skip:
+            case SkipCancelled(key, cancel):
+                logger.info("task %r attempt %d skipped: cancelled by the caller (%s)", *key, cancel.reason)
+                self._counts.skipped_cancelled += 1
+            case SkipExpired(key, limit, late_ms):
+                logger.info("task %r attempt %d skipped: %d ms past its %s", *key, late_ms, limit)
+                self._counts.skipped_expired += 1
 
     def _now_ms(self) -> int:
-        return int(self.clock() * 1000)
+        return int(self._clock() * 1000)
 
 
-def _slot_of(pending: QueuedAttempt) -> Slot:
-    function, key = pending.verdict.function, pending.record.key
-    key_queue = (function.task_type.name, key) if function.ordered and key is not None else None
-    return Slot(function.task_type.name, key_queue)
-
-
-def _unheard(_details: bytes) -> None:
-    pass
+def _slot_of(task: QueuedTask) -> Slot:
+    function, key = task.verdict.function, task.record.key
+    order = (function.task_type.name, key) if function.ordered and key is not None else None
+    return Slot(function.task_type.name, order, apart=task.verdict.last_chance)

@@ -1,4 +1,4 @@
-"""The tasks in flight: stopping one of them, and the end of all.
+"""The attempts in flight: stopping one of them, and the end of all.
 
 Owned by the worker's loop; nothing is awaited between looking and changing, so no lock is needed.
 """
@@ -7,72 +7,87 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from kallback.protocol.controls import Cancel
 from kallback.workers.execution.function_call import FunctionCall
 from kallback.workers.execution.outcomes import StopReason
-from kallback.workers.observability.probes import RunningTasks
+from kallback.workers.logs import guarded_logger
 
-logger = logging.getLogger(__name__)
+logger = guarded_logger(__name__)
 
-_GRACE: Final = 2.0  # seconds for interrupted functions to clean up after a drain that was too short
+_CLEAN_UP_TIMEOUT_S: Final = 2.0  # for interrupted functions after a drain that was too short
+_CANCEL_TIMEOUT_S: Final = 5.0  # for attempts to end once they are cancelled: they only let go of what they wait for
 
 
-class InFlight:
-    """The attempts, each a task on the loop, most of them with a function call in it."""
+class InFlightAttempts:
+    """Attempts, each a task on the loop, most of them with a function call in it."""
 
     def __init__(self) -> None:
-        self._attempts: dict[asyncio.Task[None], FunctionCall | None] = {}
+        self._attempts: Final = dict[asyncio.Task[None], FunctionCall | None]()
 
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def begin(
-        self, attempt: Coroutine[Any, Any, None], then: Callable[[], None], call: FunctionCall | None = None
-    ) -> None:
-        """Begin a attempt.
+    def start(
+        self,
+        attempt: Coroutine[Any, Any, None],
+        on_end: Callable[[BaseException | None], None],
+        call: FunctionCall | None = None,
+    ) -> asyncio.Task[None]:
+        """Start an attempt.
 
         Args:
             attempt: what to do.
-            then: is called when it is over.
+            on_end: is called when it has ended, with the error that it ended with.
             call: the function call in it, if there is one: what can be stopped.
         """
         task = asyncio.create_task(attempt, name="kallback-attempt")
         self._attempts[task] = call
-        task.add_done_callback(functools.partial(self._over, then))
+        task.add_done_callback(functools.partial(self._on_end, on_end))
+        return task
 
-    def running(self, now: float, places: int) -> RunningTasks:
-        """What runs now; `now` is of `time.monotonic`."""
-        begun = [each for each in self._attempts.values() if each is not None and each.began_at is not None]
-        oldest = max((now - each.began_at for each in begun if each.began_at is not None), default=0.0)
-        return RunningTasks(Counter(each.context.task_type for each in begun), oldest, places)
+    def calls(self) -> Iterable[FunctionCall]:
+        """The function calls of all attempts."""
+        return (call for call in self._attempts.values() if call is not None)
+
+    def by_type(self) -> Counter[str]:
+        """How many functions of each task type were called and are not settled."""
+        return Counter(call.context.task_type for call in self.calls() if call.started_at is not None)
+
+    def oldest(self, now: float) -> float:
+        """Seconds since the oldest call began, 0 without one; `now` is of `time.monotonic`."""
+        return max((now - call.started_at for call in self.calls() if call.started_at is not None), default=0.0)
+
+    def ages(self, now: float) -> list[float]:
+        """Seconds for which each function has run that still runs or is about to."""
+        running = (call for call in self.calls() if call.running is None or not call.running.done())
+        return [0.0 if call.started_at is None else now - call.started_at for call in running]
+
+    def waiting_for_start(self) -> int:
+        """How many calls wait for a thread or process."""
+        return sum(call.waits_for_start for call in self.calls())
 
     def cancel(self, cancel: Cancel) -> None:
-        """StopReason what a cancel covers."""
+        """Stop what a cancel covers."""
         for call in self._stoppable():
             if cancel.covers(call.context.task_id, call.context.attempt):
-                call.context.log.info("the caller waits no more (%s)", cancel.reason)
+                call.context.log.info("cancelled by the caller (%s)", cancel.reason)
                 call.stop(StopReason.CANCELLED)
 
     def expire(self, before: float) -> None:
-        """StopReason what has a deadline before this time (epoch seconds)."""
+        """Stop what has a deadline before this time (epoch seconds)."""
         for call in self._stoppable():
             deadline = call.context.deadline
             if deadline is not None and deadline.timestamp() < before:
-                call.context.log.info("stopped: its deadline is past")
+                call.context.log.info("stopped: its deadline has passed")
                 call.stop(StopReason.EXPIRED)
 
     def _stoppable(self) -> list[FunctionCall]:
         """Those that run, or are about to; one whose result waits for Kafka has nothing to stop any more."""
-        return [
-            each
-            for each in self._attempts.values()
-            if each is not None and each.stopped is None and not (each.begun is not None and each.begun.done())
-        ]
+        return [call for call in self.calls() if call.is_stoppable]
 
     async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - how long to wait is what this is about
         """Wait for all attempts; interrupt what is left when the time is over.
@@ -91,23 +106,25 @@ class InFlight:
 
     async def _abandon(self) -> None:
         """End the attempts first, so that none settles its record; then give the functions a moment."""
-        attempts = dict(self._attempts)
+        attempts, calls = list(self._attempts), list(self.calls())
         for attempt in attempts:
             attempt.cancel()
-        for call in attempts.values():
-            if call is not None:
-                call.context.log.warning("unfinished at the end of the drain: left for another worker")
-                call.stop(StopReason.ABANDONED)
+        for call in calls:
+            call.context.log.warning("unfinished at the end of the drain: left for another worker")
+            call.stop(StopReason.ABANDONED)
         if attempts:
-            await asyncio.wait(attempts)
-        ends = [end for each in attempts.values() if each is not None and (end := each.begun) is not None]
-        if ends:
-            _, stubborn = await asyncio.wait(ends, timeout=_GRACE)
+            _, late = await asyncio.wait(attempts, timeout=_CANCEL_TIMEOUT_S)
+            if late:
+                logger.error("%d attempts did not end within %.0f s of their cancel", len(late), _CANCEL_TIMEOUT_S)
+        running = [end for call in calls if (end := call.running) is not None]
+        if running:
+            _, stubborn = await asyncio.wait(running, timeout=_CLEAN_UP_TIMEOUT_S)
             if stubborn:
-                logger.warning("%d task functions ignore their cancellation and are left alone", len(stubborn))
+                logger.warning("%d task functions ignore their cancellation and are left running", len(stubborn))
 
-    def _over(self, then: Callable[[], None], task: asyncio.Task[None]) -> None:
+    def _on_end(self, on_end: Callable[[BaseException | None], None], task: asyncio.Task[None]) -> None:
         del self._attempts[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a task was not settled, Kafka delivers it again after a restart", exc_info=error)
-        then()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("an attempt ended in an error of the worker, its record was not settled", exc_info=error)
+        on_end(error)

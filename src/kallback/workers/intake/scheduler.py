@@ -1,18 +1,20 @@
 """Which work may begin: the total, the limits of task types, and the order within a key. Pure; owned by the loop.
 
-Work that may not begin yet is *held*, in the order of its arrival; whatever leaves makes room for the oldest held
+Work that may not begin yet is *held*, in the order of its arrival; whatever is released makes room for the oldest held
 work that now may begin. A full type or a busy key holds back its own work only.
 
 Work of one key runs in order: the first piece of a key runs or is next, the others wait in the *queue* of that key.
 So finding the next work looks at one piece per task type, however much is held.
+
+Work that is to run *apart* from other work is never next by itself: `next_apart` takes it, while the scheduler is
+paused. It keeps its turn in the queue of its key.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 Work = TypeVar("Work")
 
@@ -22,11 +24,13 @@ class Slot(NamedTuple):
 
     Attributes:
         task_type: counts against this type's limit; None counts against the total only.
-        key_queue: what has the same key_queue runs one after another; None for no order.
+        key: what has the same key runs one after another; None for no order.
+        apart: it runs apart from other work.
     """
 
     task_type: str | None = None
-    key_queue: Hashable = None
+    key: Hashable = None
+    apart: bool = False
 
 
 class _Entry(NamedTuple, Generic[Work]):
@@ -36,39 +40,56 @@ class _Entry(NamedTuple, Generic[Work]):
 
 
 class Scheduled(NamedTuple, Generic[Work]):
-    """Held work that may begin now; its slot is taken."""
+    """Held work that may begin now; its slot is acquired."""
 
     slot: Slot
     work: Work
 
 
-@dataclass(slots=True)
 class Scheduler(Generic[Work]):
-    """The books of what runs and what is held.
+    """Counts what runs, and keeps what is held.
 
-    Attributes:
-        total: so many may run at a time.
-        limits: so many of a type; a type that is not in it has no limit of its own.
+    Args:
+        total: how much may run at a time.
+        limits: how much of a type; a type that is not in it has no limit of its own.
     """
 
-    total: int
-    limits: Mapping[str, int]
-    _running: int = 0
-    _by_type: dict[str | None, int] = field(init=False, default_factory=dict[str | None, int])
-    _ready: dict[str | None, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
-    _key_queues: dict[Hashable, deque[_Entry[Work]]] = field(init=False, default_factory=dict[Any, Any])
-    _arrivals: int = 0
-    _held: int = 0
+    def __init__(self, total: int, limits: Mapping[str, int]) -> None:
+        self._total: Final = total
+        self._limits: Final = limits
+        self._running = 0
+        self._by_type: Final = dict[str | None, int]()
+        self._ready: Final = dict[str | None, deque[_Entry[Work]]]()
+        self._apart: Final = deque[_Entry[Work]]()
+        self._key_queues: Final = dict[Hashable, deque[_Entry[Work]]]()
+        self._arrivals = 0
+        self._paused = False
 
     @property
     def free(self) -> int:
-        """How many more may run; below 0 when some were let in beyond the total."""
-        return self.total - self._running
+        """How much more may run; 0 or less while paused or when some was let in beyond the total."""
+        return 0 if self._paused else self._total - self._running
 
     @property
-    def held(self) -> int:
-        """How much waits."""
-        return self._held
+    def has_apart(self) -> bool:
+        """Whether work waits that is to run apart."""
+        return bool(self._apart)
+
+    def held(self) -> dict[str, int]:
+        """How much is held, by reason."""
+        return {
+            "limit": sum(len(queue) for queue in self._ready.values()),
+            "order": sum(len(queue) for queue in self._key_queues.values()),
+            "last-chance": len(self._apart),
+        }
+
+    def pause(self) -> None:
+        """Let nothing begin."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Let work begin again; then take `next` until there is none."""
+        self._paused = False
 
     def acquire(self, slot: Slot) -> None:
         """Take a slot whatever the limits say: for work that must not wait."""
@@ -79,53 +100,68 @@ class Scheduler(Generic[Work]):
         """Take a slot and return True, or hold the work and return False."""
         self._arrivals += 1
         entry = _Entry(self._arrivals, slot, work)
-        if slot.key_queue is not None:
-            if slot.key_queue in self._key_queues:
-                self._key_queues[slot.key_queue].append(entry)
-                self._held += 1
+        if slot.key is not None:
+            if slot.key in self._key_queues:
+                self._key_queues[slot.key].append(entry)
                 return False
-            self._key_queues[slot.key_queue] = deque()
-        if self._has_room(slot.task_type):
+            self._key_queues[slot.key] = deque()
+        if self._has_room(slot.task_type) and not slot.apart:
             self.acquire(slot)
             return True
-        self._ready.setdefault(slot.task_type, deque()).append(entry)
-        self._held += 1
+        self._hold(entry)
         return False
 
     def release(self, slot: Slot) -> None:
-        """Give a slot back; then ask for `next` until there is none."""
+        """Give a slot back; then take `next` until there is none."""
         self._running -= 1
         self._by_type[slot.task_type] -= 1
-        if slot.key_queue is None or slot.key_queue not in self._key_queues:
+        if slot.key is None or slot.key not in self._key_queues:
             return
-        behind = self._key_queues[slot.key_queue]
-        if behind:
-            self._ready.setdefault(slot.task_type, deque()).append(behind.popleft())
+        waiting = self._key_queues[slot.key]
+        if waiting:
+            self._hold(waiting.popleft())
         else:
-            del self._key_queues[slot.key_queue]
+            del self._key_queues[slot.key]
 
     def next(self) -> Scheduled[Work] | None:
-        """The oldest held work that may begin, with its slot taken; None when there is none."""
+        """The oldest held work that may begin, with its slot acquired; None when there is none."""
         heads = [queue[0] for name, queue in self._ready.items() if queue and self._has_room(name)]
         if not heads:
             return None
         _, slot, work = min(heads, key=lambda head: head.arrival)
         self._ready[slot.task_type].popleft()
-        self._held -= 1
+        self.acquire(slot)
+        return Scheduled(slot, work)
+
+    def next_apart(self) -> Scheduled[Work] | None:
+        """The oldest work that is to run apart, with its slot acquired; None when there is none."""
+        if not self._apart:
+            return None
+        _, slot, work = self._apart.popleft()
         self.acquire(slot)
         return Scheduled(slot, work)
 
     def clear_held(self) -> list[Work]:
         """Forget and return all that is held."""
-        queues = [*self._ready.values(), *self._key_queues.values()]
-        entries = sorted((entry for queue in queues for entry in queue), key=lambda entry: entry.arrival)
+        queues: list[deque[_Entry[Work]]] = [*self._ready.values(), *self._key_queues.values(), self._apart]
+        entries = sorted((entry for queue in queues for entry in queue), key=_arrival)
         self._ready.clear()
         self._key_queues.clear()
-        self._held = 0
+        self._apart.clear()
         return [entry.work for entry in entries]
 
+    def _hold(self, entry: _Entry[Work]) -> None:
+        if entry.slot.apart:
+            self._apart.append(entry)
+        else:
+            self._ready.setdefault(entry.slot.task_type, deque()).append(entry)
+
     def _has_room(self, task_type: str | None) -> bool:
-        if self._running >= self.total:
+        if self.free < 1:
             return False
-        limit = None if task_type is None else self.limits.get(task_type)
+        limit = None if task_type is None else self._limits.get(task_type)
         return limit is None or self._by_type.get(task_type, 0) < limit
+
+
+def _arrival(entry: _Entry[Any]) -> int:
+    return entry.arrival

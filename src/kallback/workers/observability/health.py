@@ -1,18 +1,98 @@
-"""`/metrics`, `/livez` and `/readyz` of one worker.
+"""`/metrics`, `/livez` and `/readyz` of one worker, and what they say.
 
-async with WorkerHealthServer(worker, port=9464):
-await worker.run()
+    async with WorkerHealthServer(worker, port=9464):
+        await worker.run()
+
+*Live* means that a restart would not help: the loop turns (or nothing would be answered), and the Kafka client polls.
+How long a task takes is its own business: a worker whose slots are all taken by long tasks is healthy. An outage of
+Kafka is no reason to restart. A consumer that is stuck is replaced by the worker itself.
+
+*Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
+
+import msgspec
 
 from kallback import health
+from kallback.health import Phase
 from kallback.health.exposition import exposition
+from kallback.kafka import GroupStatus
 from kallback.workers.observability.metrics import WorkerCollector
-from kallback.workers.observability.probes import WatchedWorker, WorkerProbes
+from kallback.workers.observability.stats import WatchedWorker
+
+STUCK_AFTER: Final = 120.0
+"""Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""
+
+
+class WorkerProbeResult(msgspec.Struct, frozen=True):
+    """What a probe says.
+
+    Attributes:
+        reasons: why not; empty if `ok`.
+        running: tasks that run.
+        partitions: how many this worker owns; None while it has no consumer.
+        lag: of these; None while any of them is unknown.
+    """
+
+    ok: bool
+    reasons: list[str]
+    phase: Phase
+    running: int
+    partitions: int | None
+    lag: int | None
+
+
+def readiness(worker: WatchedWorker) -> WorkerProbeResult:
+    """Whether tasks are taken now."""
+    status, reasons = worker.group_status(), list[str]()
+    if worker.phase is not Phase.RUNNING:
+        reasons.append(f"the worker is {worker.phase}")
+    elif status is None or not status.joined:
+        reasons.append("the consumer group has not given this worker its share yet")
+    return _probe_result(worker, status, reasons)
+
+
+def liveness(worker: WatchedWorker, now: float, stuck_after: float = STUCK_AFTER) -> WorkerProbeResult:
+    """Whether a restart would not help; `now` is of the clock of `GroupStatus.last_poll`."""
+    status, reasons = worker.group_status(), list[str]()
+    if worker.phase is Phase.RUNNING and status is not None and now - status.last_poll > stuck_after:
+        reasons.append(f"the Kafka client has not polled for {now - status.last_poll:.0f} s")
+    return _probe_result(worker, status, reasons)
+
+
+def _probe_result(worker: WatchedWorker, status: GroupStatus | None, reasons: list[str]) -> WorkerProbeResult:
+    return WorkerProbeResult(
+        ok=not reasons,
+        reasons=reasons,
+        phase=worker.phase,
+        running=sum(worker.running().by_type.values()),
+        partitions=None if status is None else len(status.partitions),
+        lag=None if status is None else status.lag,
+    )
+
+
+class WorkerProbes:
+    """A worker's, for the health port."""
+
+    def __init__(self, worker: WatchedWorker, monotonic: Callable[[], float]) -> None:
+        self._worker = worker
+        self._monotonic = monotonic
+
+    def look(self) -> None:
+        """Nothing to remember: the client itself says when it polled."""
+
+    def live(self) -> WorkerProbeResult:
+        """Whether a restart would not help."""
+        return liveness(self._worker, self._monotonic())
+
+    def ready(self) -> WorkerProbeResult:
+        """Whether tasks are taken now."""
+        return readiness(self._worker)
 
 
 class WorkerHealthServer(health.HealthServer):
@@ -33,4 +113,9 @@ class WorkerHealthServer(health.HealthServer):
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(WorkerProbes(worker, monotonic), exposition(WorkerCollector(worker)), port, host)
+        super().__init__(
+            WorkerProbes(worker, monotonic),
+            exposition(WorkerCollector(worker, lambda: readiness(worker).ok)),
+            port,
+            host,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,16 +11,22 @@ from prometheus_client.registry import Collector
 
 from kallback.health.exposition import build_of, family_of
 from kallback.kafka import PartitionStatus, TopicPartition
-from kallback.workers.observability.probes import WatchedWorker, readiness
+from kallback.workers.observability.stats import WatchedWorker
 
 PREFIX: Final = "kallback_worker_"
 
 
 class WorkerCollector(Collector):
-    """Reads one worker."""
+    """Reads one worker.
 
-    def __init__(self, worker: WatchedWorker) -> None:
+    Args:
+        worker: what is read.
+        is_ready: what `/readyz` says.
+    """
+
+    def __init__(self, worker: WatchedWorker, is_ready: Callable[[], bool]) -> None:
         self._worker = worker
+        self._is_ready = is_ready
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is known before a worker is there to be read."""
@@ -30,7 +36,7 @@ class WorkerCollector(Collector):
         """All families."""
         yield from self._tasks()
         yield from self._kafka()
-        yield _gauge("ready", "1 if /readyz says yes.", float(readiness(self._worker).ok))
+        yield _gauge("ready", "1 if /readyz says yes.", float(self._is_ready()))
         yield build_of(PREFIX)
 
     def _tasks(self) -> Iterator[Metric]:
@@ -43,6 +49,10 @@ class WorkerCollector(Collector):
         for task_type, count in running.by_type.items():
             now.add_metric((task_type,), count)
         yield now
+        held = GaugeMetricFamily(f"{PREFIX}held_back_records", "Records that wait in this worker.", labels=("reason",))
+        for reason, count in running.held_back.items():
+            held.add_metric((reason,), count)
+        yield held
         yield _gauge("slots", "Tasks that may run at once.", running.slots)
         yield _gauge("oldest_running_seconds", "Since the oldest running task began.", running.oldest)
         text = "From the begin of a function to its end."

@@ -1,13 +1,20 @@
-"""What a worker has done since its start, in numbers."""
+"""What a worker has done since its start, and what it does now, in numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from kallback.health import Histogram, Phase
+from kallback.kafka import GroupStatus
 
 
 @dataclass(slots=True)
 class WorkerCounts:
-    """Counts since the start of one worker; every fetched record is in exactly one of them.
+    """Counts since the start of one worker; every fetched record is in exactly one of them, except `retried`.
 
     Attributes:
         completed: results published and acknowledged.
@@ -16,10 +23,11 @@ class WorkerCounts:
         expired: past their deadline while they ran; no result.
         skipped_cancelled: cancelled before they ran; no result.
         skipped_expired: past their deadline, or past the time to start by, before they ran; no result.
-        attached: copies of running attempts, settled with them.
-        dropped: copies of finished attempts.
+        attached: duplicates of running attempts, settled with them.
+        dropped: duplicates of finished attempts.
         dead_lettered: dead-lettered, undecodable tasks (which also get a failed result) included.
         abandoned: unfinished at the end of a drain, or held back when their partition went: left for another worker.
+        retried: attempts that ended in an error of the worker itself and begin again; counted each time.
     """
 
     completed: int = 0
@@ -32,3 +40,49 @@ class WorkerCounts:
     dropped: int = 0
     dead_lettered: int = 0
     abandoned: int = 0
+    retried: int = 0
+
+
+class RunningTasks(msgspec.Struct, frozen=True):
+    """What runs now.
+
+    Attributes:
+        by_type: running tasks by task type.
+        oldest: seconds since the oldest of them began; 0 if none runs.
+        slots: how many may run.
+        held_back: records that wait in this worker, by reason: their type is at its `limit`, their key is busy
+            (`order`), they are at their `last-chance`, the operating system gives no thread or process (`no-thread`),
+            or they begin again after an error of the worker (`retry`).
+    """
+
+    by_type: Mapping[str, int]
+    oldest: float
+    slots: int
+    held_back: Mapping[str, int] = {}
+
+
+class WatchedWorker(Protocol):
+    """What is looked at: a worker."""
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        ...
+
+    @property
+    def counts(self) -> WorkerCounts:
+        """What it has done."""
+        ...
+
+    @property
+    def durations(self) -> Mapping[str, Histogram]:
+        """How long its functions took, by task type."""
+        ...
+
+    def group_status(self) -> GroupStatus | None:
+        """How it stands in its group; None while it has no consumer."""
+        ...
+
+    def running(self) -> RunningTasks:
+        """What runs now."""
+        ...

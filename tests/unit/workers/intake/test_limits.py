@@ -88,7 +88,7 @@ async def test_a_task_cancelled_while_it_was_held_is_skipped(env: WorkerEnv) -> 
         await env.until(lambda: env.clients.consumers[0].unfinished() == 2, "both to be fetched")
         env.cancel("t2")
         assert worker._runtime is not None
-        memory = worker._runtime._follower._memory
+        memory = worker._runtime._cancels
         await env.until(lambda: len(memory) == 1, "the cancel to be read")
         gates["t1"].set()
         await env.settled(2)

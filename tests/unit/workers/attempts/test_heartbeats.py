@@ -221,7 +221,7 @@ async def test_a_missing_progress_topic_costs_progress_only(env: WorkerEnv, capl
         await env.settled(1)
 
     assert worker.counts.completed == 1
-    assert caplog.text.count("its progress is not told any more") == 1
+    assert caplog.text.count("its progress is not sent") == 1
 
 
 async def test_the_allow_list_holds_for_progress(env: WorkerEnv) -> None:

@@ -12,8 +12,8 @@ import pytest
 from kallback.health import Histogram, Phase
 from kallback.kafka import GroupStatus, PartitionStatus, TopicPartition
 from kallback.workers import WorkerCounts
-from kallback.workers.observability.health import WorkerHealthServer
-from kallback.workers.observability.probes import RunningTasks, liveness, readiness
+from kallback.workers.observability.health import WorkerHealthServer, liveness, readiness
+from kallback.workers.observability.stats import RunningTasks
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from tests.unit.workers import cpu
+from tests.unit.workers.execution import cpu
 
 from kallback.protocol import ConfigurationError, TaskType
 from kallback.workers import Worker
@@ -258,7 +258,7 @@ async def test_sigterm_to_the_whole_service_leaves_children_to_the_worker(env: W
 
 async def test_a_stop_leaves_no_child(env: WorkerEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even one that looks at nothing and refuses SIGTERM; its task is left to another worker."""
-    monkeypatch.setattr("kallback.workers.intake.in_flight._GRACE", 0.1)
+    monkeypatch.setattr("kallback.workers.intake.in_flight._CLEAN_UP_TIMEOUT_S", 0.1)
     worker = made(env, cpu.ignore_everything, drain_timeout=0, cancel_grace=60)
     send(env, tmp_path)
     await worker.start()
@@ -284,12 +284,12 @@ from kallback.workers.registration.functions import inspect_function
 from kallback.workers.registration.options import Executor, Registration
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.protocol import TaskType
-from tests.unit.workers import cpu
+from tests.unit.workers.execution import cpu
 
 async def main():
     echo = TaskType("echo", request=str, result=str)
     function = inspect_function(echo, getattr(cpu, sys.argv[1]), Registration(executor=Executor.PROCESS))
-    await ProcessPool(5).begin(function, sys.argv[2], TaskContext("t1"), print).future
+    await ProcessPool(5).start(function, sys.argv[2], TaskContext("t1"), print).future
 
 asyncio.run(main())
 """
@@ -298,7 +298,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("function", ["wait_for_cancel", "hold_the_gil"])
 async def test_kill_9_of_the_worker_leaves_no_child(env: WorkerEnv, tmp_path: Path, function: str) -> None:
     """Whatever the child is doing then."""
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", _ORPHANS, function, str(tmp_path), cwd=root)
     try:
         child = await begun(env, tmp_path)

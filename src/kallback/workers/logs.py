@@ -1,0 +1,35 @@
+"""Loggers whose lines cannot fail: a filter or handler of the user that raises must not end the task that is logged."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+_OWN_FRAME = 2  # `stacklevel`: the line is attributed to the caller of `GuardedLogger`, not to this module
+
+
+class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger that writes to stderr what its handlers raise, as the handlers of `logging` do themselves."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Write a line; never raises an `Exception`."""
+        try:
+            super().log(level, msg, *args, **{"stacklevel": _OWN_FRAME, **kwargs})
+        except Exception:  # noqa: BLE001 - filters and handlers are the user's code
+            _report()
+
+
+def guarded_logger(name: str, extra: Mapping[str, object] | None = None) -> GuardedLogger:
+    """The logger of a module."""
+    return GuardedLogger(logging.getLogger(name), extra)
+
+
+def _report() -> None:
+    if logging.raiseExceptions:
+        with contextlib.suppress(Exception):
+            print("--- a log line was lost: a filter or handler raised ---", file=sys.stderr)  # noqa: T201 - as logging
+            traceback.print_exc(limit=5)
