@@ -1,23 +1,32 @@
-# Each target does its own set-up: the virtual environment from the pinned lock, Kafka's jars and Restate's binary.
+# Each target sets itself up: the virtual environment from the pinned lock, and for local servers a Java, Kafka, Node.js and
+# Restate where the machine has none. Python 3.11 or later and make are enough.
 #
-#   make demo          the food-ordering example on a Kafka and a Restate of its own
-#   make chaos         a few minutes of tasks while everything dies (SEED=, SECONDS=, RATE=)
-#   make chaos-short   half a minute of that
-#   make test          lint, contracts, types, unit and integration tests
-#   make bench         figures of this machine: the bridge beside the alternatives (BENCH="--full": takes longer)
-#   make lint types unit integration     the parts of it
-#   make test-containers  the integration tests on Kafka and Restate in containers (ON=tests/integration/sdk: some)
-#   make docs          the tests that hold README and docs to the code
-#   make dist          sdist and wheel, in dist/
-#   make test-compose     the helpers for containers, compose.yaml and compose.secured.yaml, as users run them
-#   make lock          pin the dependencies anew (after a change in pyproject.toml)
-#   make clean         remove what was built here (downloads stay in ~/.cache/kallback)
+#   make demo             run the food-ordering example on a local Kafka and Restate, with crashes
+#   make test             run everything below: lint, types, unit, integration
+#   make lint             check style, import contracts and workflows
+#   make types            run mypy and pyright, both strict
+#   make unit             run the unit tests, without servers (WORKERS=0: in one process)
+#   make integration      run the integration and acceptance tests on a local Kafka and Restate
+#   make coverage         run the unit tests in one process and report the coverage of the whole package
+#   make docs             run the tests that compare README and docs with the code
+#
+#   make chaos            run a steady load with random crashes for three minutes (SEED=, SECONDS=, RATE=)
+#   make chaos-short      do so for half a minute
+#   make bench            measure the bridge beside the alternatives on this machine (BENCH="--full": takes longer)
+#   make test-containers  run the integration tests on containers (ON=tests/integration/sdk: a part)
+#   make test-compose     test the helpers for containers, the Compose files, and the set-up on a bare machine
+#
+#   make dist             build sdist and wheel in dist/
+#   make lock             pin the dependencies again, after a change in pyproject.toml
+#   make lock-servers     pin what comes for local servers again, after a change of a version (needs Maven and npm)
+#   make clean            remove what was built here (downloads stay in ~/.cache/kallback)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo bench chaos chaos-short test lint types unit integration test-containers test-compose docs dist lock clean setup servers
+.PHONY: help demo test lint types unit integration coverage docs chaos chaos-short bench test-containers test-compose \
+	dist lock lock-servers clean setup servers
 
 BIN := .venv/bin
 REPORTS := .cache/reports
@@ -32,13 +41,13 @@ help:
 demo: servers
 	$(BIN)/python examples/food_ordering/demo.py
 
-# A new seed each time, so that every run looks elsewhere; what fails says how to play it again.
+# Each run draws another seed; a run that fails prints the command that repeats it.
 chaos: SECONDS ?= 180
 chaos-short: SECONDS ?= 30
 chaos chaos-short: servers
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) --tasks-per-second $(RATE)
 
-# Quiet machine, please: what else runs shows in the figures.
+# Close other programs first: they show in the figures.
 bench: servers
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-bench.lock
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -56,17 +65,29 @@ types: setup
 	$(BIN)/mypy
 	node=$$($(BIN)/python -m kallback.testing.software.node); PYTHONPATH="$$node" $(BIN)/pyright
 
+# One process per core; the tests of a file stay together, in their order. Coverage slows random tests down by a factor of
+# three, so only the protocol is measured here, which must have all of it; its workers measure from their first import on.
+WORKERS ?= auto
+PARALLEL = -n $(WORKERS) --dist loadfile
 unit: setup
-	@mkdir -p $(REPORTS)
-	$(BIN)/coverage run -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml
-	$(BIN)/coverage report --skip-covered
+	@mkdir -p $(REPORTS) && rm -f .coverage*
+	$(BIN)/pytest tests/unit --ignore=tests/unit/protocol $(PARALLEL) --junitxml=$(REPORTS)/unit.xml
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+		$(BIN)/pytest tests/unit/protocol $(PARALLEL) --junitxml=$(REPORTS)/protocol.xml
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --include='src/kallback/protocol/*' --fail-under=100
+
+coverage: setup
+	rm -f .coverage*
+	$(BIN)/coverage run -m pytest tests/unit
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
 
 integration: servers
 	@mkdir -p $(REPORTS)
 	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance --junitxml=$(REPORTS)/integration.xml
 
-# These need a Docker engine and skip without one (KALLBACK_REQUIRE_SERVERS=1: fail). Left out are tests of local processes.
+# Both need a Docker engine and skip without one (KALLBACK_REQUIRE_SERVERS=1: fail). Tests of local processes are left out.
 ON ?= tests/integration
 COMPOSE ?= tests/containers
 test-containers: setup
@@ -101,13 +122,22 @@ servers: setup
 COMPILE := .cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate \
 	--generate-hashes --python-version 3.11
 
-lock:
+.cache/lock/bin/uv:
 	python3 -m venv .cache/lock
 	.cache/lock/bin/pip install --quiet uv
+
+lock: .cache/lock/bin/uv
 	$(COMPILE) pyproject.toml --extra dev --extra containers --extra otel --group contributors --output-file requirements.lock
 	$(COMPILE) pyproject.toml --group bench --constraint requirements.lock --output-file requirements-bench.lock
 	$(COMPILE) pyproject.toml --extra all --extra service --extra otel --group image \
 		--constraint requirements.lock --output-file requirements-image.lock
+
+PINS := src/kallback/testing/software/pins
+lock-servers: setup .cache/lock/bin/uv
+	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' $(PINS)/java.txt | $(COMPILE) - --output-file $(PINS)/java.txt
+	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' $(PINS)/node.txt | $(COMPILE) - --output-file $(PINS)/node.txt
+	echo jgo | $(COMPILE) - --output-file $(PINS)/jgo.txt
+	$(BIN)/python scripts/lock_servers.py $(PINS)
 
 clean:
 	rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -365,6 +365,24 @@ def test_a_secret_with_a_serializer_travels() -> None:
     assert codec.decode(sent).password.get_secret_value() == "sesame"
 
 
+class Numbered(pydantic.BaseModel):
+    """A serializer of its own that wants a number inside the secret."""
+
+    pin: pydantic.SecretStr
+
+    @pydantic.field_serializer("pin")
+    def reveal(self, value: pydantic.SecretStr) -> str:
+        """Refuse what is no number, such as the value with which declarations are tried."""
+        return str(int(value.get_secret_value()))
+
+
+def test_a_serializer_that_wants_other_values_masks_nothing() -> None:
+    """A model's own serializer may refuse the value with which the declaration is tried."""
+    codec = Codec(Numbered)
+
+    assert codec.encode(Numbered(pin=pydantic.SecretStr("1234"))) == b'{"pin":"1234"}'
+
+
 @pydantic.dataclasses.dataclass
 class Checked:
     """A pydantic dataclass."""
