@@ -46,6 +46,17 @@ class GiveUp:
 Retry = RetryAfter | GiveUp
 
 
+def check_duration(name: str, duration: object) -> None:
+    """Refuse a number where a `timedelta` is expected: nothing says whether it counts seconds.
+
+    Raises:
+        ConfigurationError: says what to write.
+    """
+    if not isinstance(duration, timedelta):
+        hint = f": write timedelta(seconds={duration})" if isinstance(duration, int | float) else ""
+        raise ConfigurationError(f"{name} must be a timedelta{hint}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often a failed attempt is followed by another one, and how long after it.
@@ -72,6 +83,11 @@ class RetryPolicy:
     never: Collection[str] = frozenset()
 
     def __post_init__(self) -> None:
+        _check_attempts(self.attempts)
+        check_duration("RetryPolicy: first_delay", self.first_delay)
+        check_duration("RetryPolicy: longest_delay", self.longest_delay)
+        _check_factor(self.factor)
+        _check_names(self.never)
         if self.attempts is not None and self.attempts < 1:
             raise ConfigurationError("RetryPolicy: attempts counts the first one, so it is at least 1")
         if self.first_delay < timedelta(0) or self.longest_delay < self.first_delay:
@@ -80,8 +96,6 @@ class RetryPolicy:
             )
         if not (math.isfinite(self.factor) and self.factor >= 1):
             raise ConfigurationError("RetryPolicy: factor must be at least 1")
-        if isinstance(self.never, str):
-            raise ConfigurationError(f"RetryPolicy: never is a set of names, write {{{self.never!r}}}")
         object.__setattr__(self, "never", frozenset(self.never))
 
     def after(self, attempt: Attempt, problem: Problem) -> Retry:
@@ -112,6 +126,26 @@ class RetryPolicy:
         if seconds >= self.longest_delay.total_seconds():
             return self.longest_delay
         return min(timedelta(seconds=seconds), self.longest_delay)
+
+
+def _check_attempts(attempts: object) -> None:
+    if attempts is not None and (not isinstance(attempts, int) or isinstance(attempts, bool)):
+        raise ConfigurationError("RetryPolicy: attempts must be an int, or None for no limit")
+
+
+def _check_factor(factor: object) -> None:
+    if not isinstance(factor, int | float):
+        raise ConfigurationError("RetryPolicy: factor must be a number")
+
+
+def _check_names(never: object) -> None:
+    if isinstance(never, str) or not isinstance(never, Collection):
+        raise ConfigurationError(f"RetryPolicy: never is a set of names, write {{{never!r}}}")
+    for name in cast("Collection[object]", never):
+        if isinstance(name, type):
+            raise ConfigurationError(f"RetryPolicy: never has names, not classes: write {name.__name__!r}")
+        if not isinstance(name, str):
+            raise ConfigurationError(f"RetryPolicy: never has names, and {name!r} is none")
 
 
 def names_of(problem: Problem) -> list[str]:

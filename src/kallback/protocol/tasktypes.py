@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from kallback.protocol.codecs import Codec
 from kallback.protocol.errors import ConfigurationError
-from kallback.protocol.retries import RetryPolicy
+from kallback.protocol.retries import RetryPolicy, check_duration
 
 if TYPE_CHECKING:
     from typing import _SpecialForm  # pyright: ignore[reportPrivateUsage] - the type of Literal[...] has no public name
@@ -83,6 +83,7 @@ class TaskType(Generic[Request, Result]):
     result_codec: Codec[Result] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._check_types()
         if _NAME.fullmatch(self.name) is None:
             raise ConfigurationError(
                 f"{self.name!r} cannot name a task type: use 1 to 128 letters, digits, '.', '_' or '-'"
@@ -106,6 +107,21 @@ class TaskType(Generic[Request, Result]):
     def heartbeat_limit(self) -> timedelta | None:
         """After so long without a heartbeat a running attempt is lost; None without heartbeats."""
         return None if self.heartbeat_every is None else INTERVALS_UNTIL_LOST * self.heartbeat_every
+
+    def _check_types(self) -> None:
+        """Refuse here what would only fail in a handler, which Restate then retries without end."""
+        for name in ("name", "topic"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigurationError(f"task type {self.name!r}: {name} must be a str")
+        for name in ("timeout", *_LEAST):
+            limit = getattr(self, name)
+            if limit is not None:
+                check_duration(f"task type {self.name}: {name}", limit)
+        retry: object = getattr(self, "retry")  # noqa: B009 - it may be anything, whatever is declared
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise ConfigurationError(
+                f"task type {self.name}: retry must be a RetryPolicy or None, such as RetryPolicy(attempts=3)"
+            )
 
     def _check_limits(self) -> None:
         if self.timeout is not None and self.timeout <= timedelta(0):

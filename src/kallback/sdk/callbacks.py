@@ -12,6 +12,7 @@ from restate import Context, Service, VirtualObject
 
 from kallback.kafka import Producer
 from kallback.protocol import Completed, Failed, Problem, TaskType, Token
+from kallback.sdk.arguments import check_all, check_number, check_task_type, check_text
 from kallback.sdk.errors import TaskError
 from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
@@ -157,6 +158,7 @@ class Callbacks:
             TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
+        check_task_type(task_type)
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         spec = await create_task(ctx, self._identities, encode_request(task_type, request, key), limit)
         task = RunningTask(ctx, self._dependencies, spec)
@@ -186,6 +188,7 @@ class Callbacks:
             TaskNotSent: a request does not fit its type; then no task is published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
+        check_task_type(task_type)
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         specs = await create_tasks(ctx, self._identities, encode_requests(task_type, requests, keys), limit)
         tasks = [RunningTask(ctx, self._dependencies, spec) for spec in specs]
@@ -213,6 +216,7 @@ class Callbacks:
             TaskError: without `partial`.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
+        check_all("handles", handles, TaskHandle)
         tasks = tasks_of(handles)
         return await (collect_each(tasks) if partial else collect_all(tasks))
 
@@ -225,6 +229,8 @@ class Callbacks:
             TaskError: too many tasks failed to reach n results; the last failure. The rest is cancelled.
             TerminalError: the invocation was cancelled (409); the workers are told. Or n is not possible (400).
         """
+        check_all("handles", handles, TaskHandle)
+        check_number("n", n)
         return await collect_first(tasks_of(handles), n)
 
     async def progress(self, ctx: Context, task_id: str) -> Progress:
@@ -236,6 +242,7 @@ class Callbacks:
         Raises:
             UnknownTask: the task has ended, or it is not watched (404).
         """
+        check_text("task_id", task_id)
         return await read_progress(ctx, task_id)
 
     async def awakeable(
@@ -251,6 +258,7 @@ class Callbacks:
         await ctx.run_typed("ask the kitchen", post, url, headers=waiting.headers)
         prepared = await waiting.result()
         """
+        check_task_type(task_type)
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
         identity = await self._identities.create(ctx, task_type, limit)

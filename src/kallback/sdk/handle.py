@@ -18,7 +18,7 @@ from typing import Final, Generic, TypeVar
 from restate import RestateDurableFuture
 
 from kallback.protocol import Attempt, TaskId
-from kallback.sdk.tasks.cancellation import cancel_workers, cancels_workers_with_invocation
+from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_with_invocation
 from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.task import TaskValue
 from kallback.sdk.tasks.wait_loop import WaitLoop
@@ -87,10 +87,10 @@ class TaskHandle(Generic[Result]):
     async def cancel(self) -> None:
         """Tell the workers, best effort and within seconds, to stop; `result()` raises `TaskCancelled` from now on.
 
-        Work that is already running may go on, and its result is dropped.
+        Work that is already running may go on, and its result is dropped. A result that is there already is kept:
+        then `result()` returns it.
         """
-        self._task.cancel()
-        await cancel_workers([self._task])
+        await cancel_task(self._task)
 
     def __repr__(self) -> str:
         return f"TaskHandle({self._task.pending.headers!r})"

@@ -205,9 +205,17 @@ def test_names_among_other_values_count() -> None:
         ({"factor": math.nan}, "factor must be at least 1"),
         ({"factor": math.inf}, "factor must be at least 1"),
         ({"never": "ValueError"}, "write {'ValueError'}"),
+        ({"never": {ValueError}}, "not classes: write 'ValueError'"),
+        ({"never": [7]}, "7 is none"),
+        ({"never": None}, "never is a set of names"),
+        ({"first_delay": 2}, r"first_delay must be a timedelta: write timedelta\(seconds=2\)"),
+        ({"longest_delay": "1 h"}, "longest_delay must be a timedelta"),
+        ({"attempts": "3"}, "attempts must be an int"),
+        ({"attempts": 2.5}, "attempts must be an int"),
+        ({"factor": "2"}, "factor must be a number"),
     ],
 )
-def test_numbers_that_cannot_work_are_refused(settings: dict[str, Any], sentence: str) -> None:
+def test_values_that_cannot_work_are_refused(settings: dict[str, Any], sentence: str) -> None:
     """At declaration, with a sentence that says what to write."""
     with pytest.raises(ConfigurationError, match=sentence):
         RetryPolicy(**settings)

@@ -148,3 +148,27 @@ def test_a_type_need_be_no_class(declared: Any, value: object, sent: bytes) -> N
     task_type: TaskType[Any, Any] = TaskType("t", request=declared, result=declared)
     assert task_type.request_codec.encode(value) == sent
     assert task_type.result_codec.decode(sent) == value
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ({"timeout": 5}, r"timeout must be a timedelta: write timedelta\(seconds=5\)"),
+        ({"attempt_timeout": 0.5}, r"attempt_timeout must be a timedelta: write timedelta\(seconds=0.5\)"),
+        ({"heartbeat_every": "30 s"}, "heartbeat_every must be a timedelta"),
+        ({"retry": 3}, "retry must be a RetryPolicy or None"),
+        ({"retry": RetryPolicy}, "retry must be a RetryPolicy or None"),
+        ({"topic": 7}, "topic must be a str"),
+    ],
+)
+def test_a_member_of_the_wrong_type_is_refused_at_declaration(members: dict[str, Any], sentence: str) -> None:
+    """In a handler it would be an error that Restate retries without end."""
+    with pytest.raises(ConfigurationError, match=sentence):
+        TaskType("t", str, str, **members)
+
+
+def test_a_name_must_be_a_text() -> None:
+    """The same."""
+    name: Any = 7
+    with pytest.raises(ConfigurationError, match="name must be a str"):
+        TaskType(name, str, str)

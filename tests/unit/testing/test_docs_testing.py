@@ -21,7 +21,7 @@ from datetime import timedelta
 
 import restate
 
-from kallback.protocol import Keyring, TaskType
+from kallback.protocol import Keyring, RetryPolicy, TaskType
 from kallback.sdk import Callbacks, TaskFailed
 from kallback.settings import KeySettings, Settings
 from kallback.workers import TaskContext, Worker
@@ -38,6 +38,8 @@ class Prepared:
 
 
 prepare = TaskType("kitchen.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
+often = timedelta(seconds=30)
+bake = TaskType("bakery.bake", request=Order, result=Prepared, heartbeat_every=often, retry=RetryPolicy())
 callbacks = Callbacks(Settings(keys=KeySettings(insecure=True)))
 worker = Worker("kitchen")
 service = restate.Service("orders")
@@ -55,6 +57,12 @@ async def order(ctx: restate.Context, order: Order) -> str:
         prepared = await callbacks.call(ctx, prepare, order)
     except TaskFailed as failed:
         return f"sorry: {failed.problem.detail}"
+    return f"it is on {prepared.shelf}"
+
+
+@service.handler()
+async def bread(ctx: restate.Context, order: Order) -> str:
+    prepared = await callbacks.call(ctx, bake, order)
     return f"it is on {prepared.shelf}"
 """
 

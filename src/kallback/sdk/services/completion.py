@@ -1,7 +1,7 @@
-"""Completing awakeables from another Restate service, with every id checked before Restate sees it.
+"""Completes awakeables from another Restate service; every id is checked before Restate sees it.
 
-`ctx.resolve_awakeable` with text that is no awakeable id is retried for ever, and with signal index 1 it *cancels*
-the other invocation. So an id is parsed first, and one that is no good is a terminal error at once.
+Restate retries `ctx.resolve_awakeable` with an invalid id without end, and with signal index 1 it *cancels* the other
+invocation. So an id is parsed first, and an invalid one is a terminal error at once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kallback.protocol import (
     parse_awakeable_id,
     seal,
 )
+from kallback.sdk.arguments import check_completion
 from kallback.sdk.errors import INTERNAL, CompletionRefused
 
 _BYTES: Final = BytesSerde()
@@ -40,7 +41,7 @@ def complete_awakeable(ctx: Context, awakeable_id: str, payload: object = None) 
     awakeable of `callbacks.awakeable` use its token and `callbacks.complete`.
 
     Raises:
-        CompletionRefused: the id is no awakeable id, or the payload has no JSON form.
+        CompletionRefused: the id is no awakeable id, or JSON cannot carry the payload.
     """
     ctx.resolve_awakeable(_awakeable_id(awakeable_id), encoded(payload), _BYTES)
 
@@ -51,6 +52,8 @@ def reject_awakeable(ctx: Context, awakeable_id: str, message: str, code: int = 
     Raises:
         CompletionRefused: the id is no awakeable id, or the code is out of range.
     """
+    check_completion("message", message, str)
+    check_completion("code", code, int)
     if not _LOWEST_CODE <= code <= _HIGHEST_CODE:
         raise CompletionRefused("invalid-code", f"code {code} is no error: choose one from 400 to 599")
     ctx.reject_awakeable(_awakeable_id(awakeable_id), message.encode(errors="replace").decode(), code)
@@ -67,9 +70,10 @@ def encoded_problem(problem: Problem) -> bytes:
     Raises:
         CompletionRefused: an extension has no JSON form.
     """
+    check_completion("problem", problem, Problem)
     try:
         return problem.encode()
-    except Exception as error:  # noqa: BLE001 - whatever the values of the extensions raise, it must not be retried for ever
+    except Exception as error:  # noqa: BLE001 - whatever the values of the extensions raise, it must not be retried without end
         raise CompletionRefused("unencodable-value", f"the problem has no JSON form: {error}") from None
 
 
@@ -77,8 +81,9 @@ def verified(keyring: Keyring, audience: str, token: str) -> Token:
     """Read a token.
 
     Raises:
-        CompletionRefused: nothing proves that it is one of ours.
+        CompletionRefused: its signature cannot be verified.
     """
+    check_completion("token", token, str)
     try:
         return keyring.verify(token, audience)
     except UnverifiedError as error:
@@ -98,6 +103,7 @@ def encoded(value: object) -> bytes:
 
 
 def _awakeable_id(text: str) -> AwakeableId:
+    check_completion("awakeable_id", text, str)
     try:
         return parse_awakeable_id(text)
     except UnverifiedError as error:

@@ -27,7 +27,7 @@ async def cancel_workers(tasks: Sequence[RunningTask[Any]]) -> None:
     Raises:
         TerminalError: the invocation was cancelled (409). Nothing else raises.
     """
-    queued = [(task, cancel) for task in tasks for cancel in task.take_cancels()]
+    queued = [(task, cancel) for task in tasks for cancel in task.cancels.take()]
     if not queued:
         return
     first, cancels, dependencies = queued[0][0], [cancel for _, cancel in queued], tasks[0].dependencies
@@ -39,6 +39,20 @@ async def cancel_workers(tasks: Sequence[RunningTask[Any]]) -> None:
     reasons = ", ".join(dict.fromkeys(cancel.reason.value for cancel in cancels))
     name = first.name(f"cancel ({reasons})") if len(cancels) == 1 else f"cancel {len(cancels)} ({reasons})"
     await wait_completed(cancel_step(first.ctx, dependencies.publisher, records, name=name))
+
+
+async def cancel_task(task: RunningTask[Any]) -> None:
+    """Cancel a task for its handler. A result that comes before the cancel is published counts.
+
+    Raises:
+        TerminalError: the invocation was cancelled (409); the workers are told.
+    """
+    await task.keep_result()
+    if task.ended is not None:
+        return
+    task.cancel()
+    await cancel_workers([task])
+    await task.keep_result()
 
 
 @asynccontextmanager

@@ -68,6 +68,8 @@ async def collect_first(tasks: Sequence[RunningTask[Result]], n: int) -> list[Re
     """
     if not 1 <= n <= len(tasks):
         raise TerminalError(f"first() of {len(tasks)} tasks cannot wait for {n} results", BAD_REQUEST)
+    if len(set(tasks)) < len(tasks):
+        raise TerminalError("first() got the same handle twice: pass each handle once", BAD_REQUEST)
     async with cancels_workers_with_invocation(tasks):
         loop = WaitLoop(tasks)
         ended = [task for task in tasks if task.ended is not None]
@@ -103,7 +105,7 @@ def _nothing_to_do_before_the_end(tasks: Tasks) -> bool:
 
 async def _wait_one_by_one(tasks: Tasks) -> None:
     """Wait for one task at a time, in random order; stop at the deadline."""
-    order = [task for task in tasks if task.ended is None]
+    order = [task for task in dict.fromkeys(tasks) if task.ended is None]
     if order:
         order[0].ctx.random().shuffle(order)
     for task in order:
@@ -111,3 +113,4 @@ async def _wait_one_by_one(tasks: Tasks) -> None:
         if task.pending.future not in completed:
             return
         await task.advance(set(completed))
+        await cancel_workers([task])

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
-from restate import RestateDurableFuture, TerminalError, wait_completed
-from restate import gather as wait_for_all
+from restate import TerminalError, wait_completed
 
 from kallback.protocol import UNEXPECTED_ERROR
-from kallback.sdk.errors import GATEWAY_TIMEOUT, KAFKA_UNAVAILABLE, NOT_WATCHED, UNAVAILABLE
+from kallback.sdk.errors import KAFKA_UNAVAILABLE, UNAVAILABLE
 from kallback.sdk.journal.publish import PublishOutcome, Refused, publish_step, retry_delays
-from kallback.sdk.monitoring.client import watch
 from kallback.sdk.tasks.cancellation import cancels_workers_with_invocation
 from kallback.sdk.tasks.running_task import Future, RunningTask
+from kallback.sdk.tasks.task import FIRST_ATTEMPT
 
 Tasks = Sequence[RunningTask[Any]]
-
-_NO_ACKNOWLEDGEMENT: Final = "no acknowledgement yet"
-_NOT_WATCHED: Final = (
-    "TaskMonitor did not answer before the deadline: bind callbacks.services in a Restate service and register it, or "
-    "declare the task type without start_timeout and heartbeat_every"
-)
 
 
 async def start_tasks(tasks: Tasks) -> None:
@@ -38,11 +31,8 @@ async def start_tasks(tasks: Tasks) -> None:
         TerminalError: the invocation was cancelled (409); the workers are told.
     """
     async with cancels_workers_with_invocation(tasks):
-        if await _watch_first_attempts(tasks):
-            await publish(tasks)
-        else:
-            for task in tasks:
-                task.end_unpublished(NOT_WATCHED, GATEWAY_TIMEOUT, _NOT_WATCHED)
+        await _watch_first_attempts(tasks)
+        await publish([task for task in tasks if task.ended is None])
 
 
 async def publish(tasks: Tasks) -> None:
@@ -53,14 +43,13 @@ async def publish(tasks: Tasks) -> None:
     Raises:
         TerminalError: the invocation was cancelled (409).
     """
-    unpublished, detail = list(tasks), _NO_ACKNOWLEDGEMENT
+    unpublished, detail = list(tasks), None
     for delay in retry_delays():
         if len(unpublished) > 1 and unpublished[0].ready:  # their next attempts differ in their times
             for task in unpublished:
                 await publish([task])
             return
-        if unpublished and unpublished[0].ready:
-            await unpublished[0].renew()
+        unpublished = await _renewed(unpublished)
         outcome = await _publish_once(unpublished) if unpublished else PublishOutcome()
         if outcome is None:
             break
@@ -70,22 +59,33 @@ async def publish(tasks: Tasks) -> None:
         if not await _wait_for_kafka(unpublished, delay):
             break
     for task in unpublished:
-        task.end_unpublished(KAFKA_UNAVAILABLE, UNAVAILABLE, _unacknowledged(detail))
+        if detail is None and task.attempt != FIRST_ATTEMPT:  # there was no time to ask Kafka
+            task.time_out()
+        else:
+            task.end_unpublished_at_deadline(KAFKA_UNAVAILABLE, UNAVAILABLE, _unacknowledged(detail))
 
 
-async def _watch_first_attempts(tasks: Tasks) -> bool:
-    """Have `TaskMonitor` watch the first attempts, if their type needs it; whether it answered before the deadline."""
-    if not tasks or not tasks[0].spec.task_type.monitored:
-        return True
+async def _watch_first_attempts(tasks: Tasks) -> None:
+    """Have `TaskMonitor` watch the first attempts if their type needs it; tasks without an answer end at the deadline.
+
+    The last call is awaited first: when it is answered, the others most likely are, so that a handler that is suspended
+    meanwhile is resumed once and not for each of them.
+    """
     watches = [
-        watch(task.ctx, task.pending, task.spec.identity.first, task.spec.identity.deadline_ms)
+        (task, task.watch(task.spec.identity.first))
         for task in tasks
-        if task.spec.identity.first is not None
+        if task.spec.identity.first is not None and task.spec.task_type.monitored
     ]
-    if len(watches) == 1:
-        return await completed_in_time(tasks[0], watches[0])
-    await wait_for_all(*watches)
-    return True
+    for task, answer in reversed(watches):
+        await task.watched(answer)
+
+
+async def _renewed(tasks: Tasks) -> list[RunningTask[Any]]:
+    """The tasks with their next attempts opened where one is due; those that ended in it are left out."""
+    for task in tasks:
+        if task.ready:
+            await task.renew()
+    return [task for task in tasks if task.ended is None]
 
 
 async def _publish_once(tasks: Tasks) -> PublishOutcome | None:
@@ -94,7 +94,7 @@ async def _publish_once(tasks: Tasks) -> PublishOutcome | None:
     name = first.name("publish") if len(tasks) == 1 else f"publish {len(tasks)} {first.spec.task_type.name}"
     records = [task.record() for task in tasks]
     publishing = publish_step(first.ctx, first.dependencies.publisher, records, name=name)
-    if not await completed_in_time(first, publishing):
+    if not await first.completed_in_time(publishing):
         return None
     try:
         return await publishing
@@ -103,9 +103,9 @@ async def _publish_once(tasks: Tasks) -> PublishOutcome | None:
         return PublishOutcome(failures=dict.fromkeys(range(len(tasks)), refused))
 
 
-def _end_refused(tasks: Tasks, outcome: PublishOutcome) -> tuple[list[RunningTask[Any]], str]:
+def _end_refused(tasks: Tasks, outcome: PublishOutcome) -> tuple[list[RunningTask[Any]], str | None]:
     """The tasks that Kafka may take later, and why it has not; the tasks that it never takes end."""
-    unpublished, detail = list[RunningTask[Any]](), _NO_ACKNOWLEDGEMENT
+    unpublished, detail = list[RunningTask[Any]](), None
     for index, failure in outcome.failures.items():
         if isinstance(failure, Refused):
             tasks[index].end_unpublished(failure.kind, failure.status, failure.detail)
@@ -119,7 +119,7 @@ async def _wait_for_kafka(tasks: Tasks, delay: timedelta) -> bool:
     """Wait before the next try; False if the deadline passed. Attempts whose own times have passed are given up."""
     first = tasks[0]
     paused = first.ctx.sleep(delay, first.name("wait for Kafka, then publish"))
-    if not await completed_in_time(first, paused):
+    if not await first.completed_in_time(paused):
         return False
     if await _times_have_passed(first, paused):
         for task in tasks:
@@ -137,17 +137,6 @@ async def _times_have_passed(task: RunningTask[Any], completed: Future) -> bool:
     return task.limit is not None and task.limit in (await wait_completed(completed, task.limit))[0]
 
 
-async def completed_in_time(task: RunningTask[Any], future: RestateDurableFuture[Any]) -> bool:
-    """Wait for a future until the task's deadline; whether the future is completed.
-
-    Raises:
-        TerminalError: the invocation was cancelled (409). Nothing else raises here: failures stay in the future, so
-            that a 409 of a worker is never mistaken for a cancellation, nor the reverse.
-    """
-    timer = task.spec.timer
-    completed, _ = await wait_completed(*([future] if timer is None else [future, timer]))
-    return future in completed
-
-
-def _unacknowledged(detail: str) -> str:
-    return f"Kafka did not acknowledge the task before its deadline: start Kafka or check its address ({detail})"
+def _unacknowledged(detail: str | None) -> str:
+    answer = detail or "no acknowledgement yet"
+    return f"Kafka did not acknowledge the task before its deadline: start Kafka or check its address ({answer})"

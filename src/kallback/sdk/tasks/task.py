@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from restate import Context, RestateDurableFuture
 
 from kallback.protocol import Attempt, EncodeError, Problem, TaskType
+from kallback.sdk.arguments import check_key, check_sequence
 from kallback.sdk.errors import BAD_REQUEST, UNENCODABLE_REQUEST, TaskNotSent
 from kallback.sdk.journal.awakeables import Signing, start_timer
 from kallback.sdk.journal.identity import Clock, IdentitySource, TaskIdentity
@@ -82,8 +83,9 @@ def encode_request(task_type: TaskType[Request, Result], request: Request, key: 
     """Encode a request.
 
     Raises:
-        TaskNotSent: the request does not fit its type, or the key has no UTF-8.
+        TaskNotSent: the request does not fit its type, or the key is no text that UTF-8 can carry.
     """
+    check_key(task_type.name, key)
     return EncodedRequest(task_type, _encode_body(task_type, request), _encode_key(task_type, key))
 
 
@@ -95,6 +97,9 @@ def encode_requests(
     Raises:
         TaskNotSent: a request does not fit its type, or the number of keys is not the number of requests.
     """
+    check_sequence(task_type.name, "requests", requests)
+    if keys is not None:
+        check_sequence(task_type.name, "keys", keys)
     if keys is not None and len(keys) != len(requests):
         raise _unencodable(task_type, f"there are {len(requests)} requests, but {len(keys)} keys: give one for each")
     texts = keys if keys is not None else [None] * len(requests)

@@ -1,4 +1,4 @@
-"""The SDK's own context on the machine in memory."""
+"""The SDK's own context on the restate in memory."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Channel:
 class MemoryContext(ServerInvocationContext):
     """The SDK's context, with a step's repetition in place and the test's time."""
 
-    def __init__(self, machine: InMemoryRestate, key: str, now: Callable[[], float], channel: Channel) -> None:
+    def __init__(self, restate: InMemoryRestate, key: str, now: Callable[[], float], channel: Channel) -> None:
         invocation = Invocation("inv_test", 0, [], b"", key)
         super().__init__(
-            cast("VMWrapper", machine), cast("Any", None), invocation, {}, _nothing_sent, cast("Any", channel)
+            cast("VMWrapper", restate), cast("Any", None), invocation, {}, _nothing_sent, cast("Any", channel)
         )
-        self._machine: Final = machine
+        self._restate: Final = restate
         self._now: Final = now
 
     def end(self) -> None:
@@ -51,10 +51,10 @@ class MemoryContext(ServerInvocationContext):
         """Run a step until it is completed."""
         try:
             await super().create_run_coroutine(handle, *arguments, **options)
-            while self._machine.again(handle):
+            while self._restate.again(handle):
                 await super().create_run_coroutine(handle, *arguments, **options)
         finally:
-            self._machine.running -= 1
+            self._restate.running -= 1
 
 
 async def _nothing_sent(_event: object) -> None:

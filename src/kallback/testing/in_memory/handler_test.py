@@ -10,6 +10,7 @@ nothing else can happen, time jumps to the next timer. So a timeout of a week ta
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ from kallback.testing.errors import StuckHandlerError
 from kallback.testing.in_memory.bridge import memory_bridge
 from kallback.testing.in_memory.clock import START, VirtualTime
 from kallback.testing.in_memory.context import Channel, MemoryContext
+from kallback.testing.in_memory.monitor import SimulatedMonitor
 from kallback.testing.in_memory.restate import InMemoryRestate, Resources
 from kallback.testing.in_memory.scripted_worker import ScriptedWorker
 
@@ -43,7 +45,8 @@ class HandlerTest(StartStop):
     Attributes:
         callbacks: what the handler must use: put it in the place of yours.
         worker: has the scripts.
-        broker: the topics, to look at; with `available` False Kafka is away.
+        broker: the topics, to look at; with `available` False Kafka is unavailable.
+        monitor: the simulated `TaskMonitor`; with `available` False it does not answer.
         state: of the virtual object or workflow: JSON by name.
         sent: one-way calls of other handlers: service, handler, argument.
         outcomes: what the bridge did with each result record.
@@ -52,7 +55,8 @@ class HandlerTest(StartStop):
     def __init__(self) -> None:
         self._time: Final = VirtualTime()
         self.broker: Final = MemoryBroker(clock=self._now)
-        self.worker: Final = ScriptedWorker(self.broker, self._time)
+        self.monitor: Final = SimulatedMonitor(lambda: int(self._now() * 1000), self._resolve)
+        self.worker: Final = ScriptedWorker(self.broker, self._time, self.monitor)
         self.state: Final[dict[str, bytes]] = {}
         self.sent: Final[list[tuple[str, str, bytes]]] = []
         self.outcomes: Final[list[Outcome]] = []
@@ -61,7 +65,9 @@ class HandlerTest(StartStop):
             self.broker.create_topic(topic, largest=_LARGEST)
         self.callbacks: Final = Callbacks(self._settings, producer=MemoryProducer(self.broker), clock=self._now)
         self._calls: Final[dict[tuple[str, str], Callable[[bytes], bytes]]] = {}
-        self._machine: InMemoryRestate | None = None
+        self._restate: InMemoryRestate | None = None
+        self._invocations: Final = itertools.count(1)
+        self._invocation = 0
         self._trouble: Exception | None = None
         self._changed = asyncio.Event()
         self._bridge: Final = memory_bridge(
@@ -92,6 +98,7 @@ class HandlerTest(StartStop):
         *arguments: Any,
         key: str = "",
         cancel_after: timedelta | None = None,
+        repeat_awakeable_ids: bool = False,
     ) -> T:
         """Call a handler with a context and these arguments; its value or its error is yours.
 
@@ -99,7 +106,9 @@ class HandlerTest(StartStop):
             handler: decorated or not.
             arguments: what the handler takes after its context.
             key: of the virtual object or workflow.
-            cancel_after: cancel the invocation after so long a time.
+            cancel_after: cancel the invocation after this time.
+            repeat_awakeable_ids: use the awakeable ids of the run before, as Restate does for a workflow that was
+                purged and for an idempotency key that is used again. A late result of that run then comes to this one.
 
         Raises:
             TerminalError: the handler's own, those of tasks among them.
@@ -107,10 +116,13 @@ class HandlerTest(StartStop):
             NotSimulatedError: the handler uses something that is not simulated here.
         """
         self._trouble = None
-        machine = self._machine = InMemoryRestate(Resources(self._time, self._calls, self.state, self.sent))
+        if not (repeat_awakeable_ids and self._invocation):
+            self._invocation = next(self._invocations)
+        resources = Resources(self._time, self.monitor, self._calls, self.state, self.sent)
+        restate = self._restate = InMemoryRestate(resources, self._invocation)
         if cancel_after is not None:
-            self._time.after(cancel_after.total_seconds(), machine.cancel)
-        context = MemoryContext(machine, key, self._now, Channel(self._step, self._changed.set))
+            self._time.after(cancel_after.total_seconds(), restate.cancel)
+        context = MemoryContext(restate, key, self._now, Channel(self._step, self._changed.set))
         try:
             return await handler(context, *arguments)
         finally:
@@ -142,7 +154,7 @@ class HandlerTest(StartStop):
             raise
 
     async def _happen(self) -> None:
-        if self._machine is not None and self._machine.running:
+        if self._restate is not None and self._restate.running:
             self._changed.clear()
             await self._changed.wait()
         elif not await self._one():
@@ -171,8 +183,13 @@ class HandlerTest(StartStop):
         self._changed.set()
 
     async def _complete(self, completion: Completion) -> Reply:
-        target, machine = completion.target, self._machine
-        handle = None if machine is None else machine.awakeables.get(target.awakeable_id)
-        if machine is not None and handle is not None and isinstance(target, Token):
-            machine.complete(handle, seal(target.task_id, target.attempt, completion.answer))
+        target = completion.target
+        if isinstance(target, Token):
+            self._resolve(target.awakeable_id, seal(target.task_id, target.attempt, completion.answer))
         return Accepted()
+
+    def _resolve(self, awakeable_id: str, envelope: bytes) -> None:
+        restate = self._restate
+        handle = None if restate is None else restate.awakeables.get(awakeable_id)
+        if restate is not None and handle is not None:
+            restate.complete(handle, envelope)

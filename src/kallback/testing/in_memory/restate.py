@@ -33,24 +33,28 @@ from restate.vm import (
 from kallback.protocol import MONITOR
 from kallback.testing.errors import NotSimulatedError
 from kallback.testing.in_memory.clock import VirtualTime
+from kallback.testing.in_memory.monitor import SimulatedMonitor
 
 Calls = dict[tuple[str, str], Callable[[bytes], bytes]]
 """What other Restate handlers answer, by service and handler."""
 
 _STEP_TRIES: Final = 70
 """As often as Restate tries an invocation before it pauses it."""
-_AWAKEABLES: Final = itertools.count(1)
+_INVOCATION_ID_BYTES: Final = 24
+_RESERVED_SIGNALS: Final = 16
 
 
 class Resources(NamedTuple):
     """What machines of one test share.
 
     Attributes:
+        monitor: answers for `TaskMonitor`.
         state: of the virtual object or workflow, as JSON by name.
         sent: one-way calls: service, handler, argument.
     """
 
     time: VirtualTime
+    monitor: SimulatedMonitor
     calls: Calls
     state: dict[str, bytes]
     sent: list[tuple[str, str, bytes]]
@@ -66,8 +70,9 @@ class CallHandles(NamedTuple):
 class InMemoryRestate:
     """The machine of one invocation; the names of its methods are the SDK's (`restate.vm.VMWrapper`)."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, number: int) -> None:
         self.awakeables: Final[dict[str, int]] = {}
+        self._number: Final = number
         self.running = 0
         self._resources: Final = resources
         self._handles: Final = itertools.count(1)
@@ -168,9 +173,10 @@ class InMemoryRestate:
         return handle
 
     def sys_awakeable(self) -> tuple[str, int]:
-        """An awakeable; its id is as Restate's."""
+        """An awakeable. Its id has Restate's form, and follows from the invocation, as in Restate."""
         handle = next(self._handles)
-        raw = next(_AWAKEABLES).to_bytes(24, "big") + (16 + handle).to_bytes(4, "big")
+        signal = _RESERVED_SIGNALS + len(self.awakeables) + 1
+        raw = self._number.to_bytes(_INVOCATION_ID_BYTES, "big") + signal.to_bytes(4, "big")
         name = "sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         self.awakeables[name] = handle
         return name, handle
@@ -183,14 +189,17 @@ class InMemoryRestate:
         """Reject an awakeable of this invocation."""
         self.complete(self._awakeable(name), failure)
 
-    def sys_call(self, service: str, handler: str, parameter: bytes, *_: object, **__: object) -> CallHandles:
-        """A call of another handler; `TaskMonitor` hears and says nothing."""
+    def sys_call(
+        self, service: str, handler: str, parameter: bytes, key: str | None = None, **_: object
+    ) -> CallHandles:
+        """A call of another handler."""
         handles = CallHandles(next(self._handles), next(self._handles))
         self.complete(handles.invocation_id_handle, f"inv_{handles.invocation_id_handle}")
-        if (service, handler) == (MONITOR, "watch"):
-            self.complete(handles.result_handle, b"")
-            return handles
         answer = self._resources.calls.get((service, handler))
+        if answer is None and service == MONITOR:
+            result = handles.result_handle
+            self._resources.monitor.call(handler, key or "", parameter, lambda value: self.complete(result, value))
+            return handles
         if answer is None:
             raise NotSimulatedError(
                 f"the handler calls {service}/{handler}: say what that answers with test.on_call(...)"
@@ -198,11 +207,13 @@ class InMemoryRestate:
         self.complete(handles.result_handle, answer(parameter))
         return handles
 
-    def sys_send(self, service: str, handler: str, parameter: bytes, *_: object, **__: object) -> int:
-        """A one-way call: noted, done by nobody."""
+    def sys_send(self, service: str, handler: str, parameter: bytes, key: str | None = None, **_: object) -> int:
+        """A one-way call: recorded for the test; only `TaskMonitor` acts on it."""
         handle = next(self._handles)
         self.complete(handle, f"inv_{handle}")
-        if service != MONITOR:
+        if service == MONITOR:
+            self._resources.monitor.finish(key or "")
+        else:
             self._resources.sent.append((service, handler, parameter))
         return handle
 

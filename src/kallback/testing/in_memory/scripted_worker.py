@@ -1,7 +1,7 @@
-"""A worker that does what a test says: answers at once, late, twice, with a failure, or never.
+"""A worker that follows a script: it answers at once, late, twice, with a failure, or never.
 
-It reads task records from a broker in memory and writes result records, encoded as real workers do. It reads no
-cancels: a late answer comes also when nobody waits for it any more, as from a worker that did not hear.
+It reads task records from an in-memory broker and writes result records, encoded as real workers do. It reads no
+cancels: a late answer comes even when the handler does not wait any more, as from a worker that missed the cancel.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypeVar
 
 from kallback.kafka import MemoryBroker, OutgoingRecord, Record, TopicPartition
-from kallback.protocol import ConfigurationError, TaskHeaders, TaskType
+from kallback.protocol import ConfigurationError, Signal, TaskHeaders, TaskType
 from kallback.testing.in_memory.clock import VirtualTime
+from kallback.testing.in_memory.monitor import SimulatedMonitor
 from kallback.testing.in_memory.run_task import work_on
 from kallback.workers import Executor, TaskFailure, Worker
 from kallback.workers.registration.functions import TaskFunction
@@ -42,11 +43,12 @@ class SentTask(Generic[Request]):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One entry of a script; without a function, silence."""
+    """One entry of a script; without a function, no answer."""
 
     function: TaskFunction | None = None
     after: timedelta = _NOW
     times: int = 1
+    lost: bool = False
 
 
 class Script(Generic[Request, Result]):
@@ -57,7 +59,7 @@ class Script(Generic[Request, Result]):
 
     def __init__(self, task_type: TaskType[Request, Result]) -> None:
         self._task_type: Final = task_type
-        self._answers: Final[list[_Answer]] = []
+        self._script: Final[list[_Answer]] = []
         self._next = 0
         self.tasks: Final[list[SentTask[Request]]] = []
 
@@ -83,33 +85,47 @@ class Script(Generic[Request, Result]):
 
     def never_answers(self) -> Self:
         """Take the task and never answer."""
-        self._answers.append(_Answer())
+        self._script.append(_Answer())
+        return self
+
+    def is_lost(self, *, after: timedelta = _NOW) -> Self:
+        """Take the task, and have `TaskMonitor` fail the attempt as lost: for types with `heartbeat_every`.
+
+        Raises:
+            ConfigurationError: the type has no heartbeats.
+        """
+        if self._task_type.heartbeat_every is None:
+            raise ConfigurationError(
+                f"{self._task_type.name} has no heartbeat_every: an attempt of it is never lost; use .never_answers()"
+            )
+        self._script.append(_Answer(after=after, lost=True))
         return self
 
     def take(self, record: Record, headers: TaskHeaders) -> _Answer:
-        """Note a task, and say what becomes of it.
+        """Record a task and return the answer to it.
 
         Raises:
             ConfigurationError: the script is empty.
         """
         key = (record.key or b"").decode()
         self.tasks.append(SentTask(self._task_type.request_codec.decode(record.value or b"null"), key, headers))
-        if not self._answers:
+        if not self._script:
             raise ConfigurationError(f"worker.on({self._task_type.name}) says nothing: add .completes(...) or the like")
-        answer = self._answers[min(self._next, len(self._answers) - 1)]
+        answer = self._script[min(self._next, len(self._script) - 1)]
         self._next += 1
         return answer
 
     def _add(self, function: TaskFunction, after: timedelta, times: int) -> Self:
-        self._answers.append(_Answer(function, after, times))
+        self._script.append(_Answer(function, after, times))
         return self
 
 
 class ScriptedWorker:
     """Does the tasks of all types that have a script; what is sent to the others' topics finds no topic."""
 
-    def __init__(self, broker: MemoryBroker, time: VirtualTime) -> None:
+    def __init__(self, broker: MemoryBroker, time: VirtualTime, monitor: SimulatedMonitor) -> None:
         self._broker: Final = broker
+        self._monitor: Final = monitor
         self._time: Final = time
         self._scripts: Final[dict[str, Script[Any, Any]]] = {}
         self._read: Final[dict[TopicPartition, int]] = {}
@@ -142,8 +158,15 @@ class ScriptedWorker:
                 f"no script for {headers.task_type}: say worker.on({headers.task_type}).completes(...)"
             )
         answer = script.take(record, headers)
+        self._monitor.record(headers, Signal.STARTED)
+        delay = answer.after.total_seconds()
+        if answer.lost:
+            self._time.after(delay, lambda: self._monitor.lose(headers))
         if answer.function is None:
             return
-        worked = await work_on(answer.function, record, [])
+        heartbeats: list[bytes] = []
+        worked = await work_on(answer.function, record, heartbeats)
+        for details in heartbeats:
+            self._monitor.record(headers, Signal.HEARTBEAT, details)
         records = [worked.reply.record] * answer.times
-        self._time.after(answer.after.total_seconds(), lambda: self._unsent.extend(records))
+        self._time.after(delay, lambda: self._unsent.extend(records))

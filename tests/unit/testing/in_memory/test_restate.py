@@ -17,6 +17,7 @@ from restate.vm import (
 )
 
 from kallback.testing.in_memory.clock import VirtualTime
+from kallback.testing.in_memory.monitor import SimulatedMonitor
 from kallback.testing.in_memory.restate import InMemoryRestate, Resources
 
 
@@ -29,7 +30,8 @@ def time() -> VirtualTime:
 @pytest.fixture
 def machine(time: VirtualTime) -> InMemoryRestate:
     """Of one invocation."""
-    return InMemoryRestate(Resources(time, {}, {}, []))
+    monitor = SimulatedMonitor(lambda: 0, lambda _awakeable_id, _envelope: None)
+    return InMemoryRestate(Resources(time, monitor, {}, {}, []), 1)
 
 
 def test_the_first_completion_counts(machine: InMemoryRestate) -> None:

@@ -1,0 +1,113 @@
+"""Checks the arguments of handlers' calls: one of the wrong type is a terminal error that names it.
+
+Restate retries a handler without end when it raises anything but a `TerminalError`, and no retry repairs a mistake in
+the handler's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
+
+from restate import TerminalError
+
+from kallback.protocol import Problem, TaskType
+from kallback.sdk.errors import BAD_REQUEST, INVALID_ARGUMENT, CompletionRefused, TaskNotSent
+
+
+def check_task_type(task_type: object) -> None:
+    """Refuse what is no task type.
+
+    Raises:
+        TaskNotSent: code 400.
+    """
+    if not isinstance(task_type, TaskType):
+        raise not_sent(str(task_type), f"task_type must be a TaskType, not {_name(task_type)}")
+
+
+def check_key(task_type: str, key: object, *, name: str = "key") -> None:
+    """Refuse a key that is no text.
+
+    Raises:
+        TaskNotSent: code 400.
+    """
+    if key is not None and not isinstance(key, str):
+        raise not_sent(task_type, f"{name} must be a str or None, not {_name(key)}: convert it, for example with str()")
+
+
+def check_timeout(task_type: str, timeout: object) -> None:
+    """Refuse a timeout that is no `timedelta`.
+
+    Raises:
+        TaskNotSent: code 400.
+    """
+    if timeout is not None and not isinstance(timeout, timedelta):
+        hint = f": write timedelta(seconds={timeout})" if isinstance(timeout, int | float) else ""
+        raise not_sent(task_type, f"timeout must be a timedelta or None, not {_name(timeout)}{hint}")
+
+
+def check_sequence(task_type: str, name: str, values: object) -> None:
+    """Refuse what is no list or tuple; a text is none, though Python calls it a sequence.
+
+    Raises:
+        TaskNotSent: code 400.
+    """
+    if not _is_sequence(values):
+        raise not_sent(task_type, f"{name} must be a list or another sequence, not {_name(values)}")
+
+
+def check_all(name: str, values: object, expected: type[object]) -> None:
+    """Refuse what is no sequence of values of one type.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if not _is_sequence(values):
+        raise TerminalError(f"{name} must be a list or another sequence, not {_name(values)}", BAD_REQUEST)
+    for index, value in enumerate(cast("Sequence[object]", values)):
+        if not isinstance(value, expected):
+            raise TerminalError(f"{name}[{index}] must be a {expected.__name__}, not {_name(value)}", BAD_REQUEST)
+
+
+def check_number(name: str, value: object) -> None:
+    """Refuse what is no integer.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TerminalError(f"{name} must be an int, not {_name(value)}", BAD_REQUEST)
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if not isinstance(value, str):
+        raise TerminalError(f"{name} must be a str, not {_name(value)}", BAD_REQUEST)
+
+
+def check_completion(name: str, value: object, expected: type[object]) -> None:
+    """Refuse an argument of a completion that has another type.
+
+    Raises:
+        CompletionRefused: code 400.
+    """
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise CompletionRefused("invalid-argument", f"{name} must be of type {expected.__name__}, not {_name(value)}")
+
+
+def not_sent(task_type: str, detail: str) -> TaskNotSent:
+    """The error of a task with an argument of the wrong type."""
+    return TaskNotSent(Problem(INVALID_ARGUMENT, BAD_REQUEST, detail), task_type=task_type)
+
+
+def _is_sequence(values: object) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes | bytearray | memoryview)
+
+
+def _name(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

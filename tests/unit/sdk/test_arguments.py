@@ -1,0 +1,116 @@
+"""A wrong argument in a handler's call is one terminal error that names it, never a retry without end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import restate
+
+from kallback.protocol import Problem, TaskType
+from kallback.sdk import CompletionRefused, TaskNotSent, complete_awakeable, reject_awakeable
+from kallback.testing import HandlerTest
+
+PREPARE = TaskType("prepare", request=dict[str, int], result=str)
+SOUP = {"soup": 1}
+
+
+@pytest.fixture(name="test")
+async def started_test() -> AsyncIterator[HandlerTest]:
+    """One that is started, with a worker that answers at once."""
+    async with HandlerTest() as started:
+        started.worker.on(PREPARE).completes("B3")
+        yield started
+
+
+Call = Callable[[Any, restate.Context], Any]
+"""What a handler does with `Callbacks`, as `Any`: the type checkers would refuse it."""
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda it, ctx: it.call(ctx, PREPARE, SOUP, key=7), "key must be a str or None, not int"),
+        (lambda it, ctx: it.call(ctx, PREPARE, SOUP, key=b"t7"), "key must be a str or None, not bytes"),
+        (lambda it, ctx: it.call(ctx, PREPARE, SOUP, timeout=5), r"timeout must be .* write timedelta\(seconds=5\)"),
+        (lambda it, ctx: it.call(ctx, PREPARE, SOUP, timeout="5 s"), "timeout must be a timedelta or None, not str"),
+        (lambda it, ctx: it.call(ctx, PREPARE, "soup"), "the request of prepare was not sent"),
+        (lambda it, ctx: it.call(ctx, PREPARE, {"soup": object()}), "the request of prepare was not sent: cannot"),
+        (lambda it, ctx: it.call(ctx, "prepare", SOUP), "task_type must be a TaskType, not str"),
+        (lambda it, ctx: it.call(PREPARE, ctx, SOUP), "task_type must be a TaskType"),
+        (lambda it, ctx: it.call(ctx, TaskType, SOUP), "task_type must be a TaskType, not the class TaskType"),
+        (lambda it, ctx: it.start(ctx, PREPARE, SOUP, key=7.5), "key must be a str or None, not float"),
+        (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], keys=[()]), "key must be a str or None, not tuple"),
+        (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], keys="a"), "keys must be a list or another sequence"),
+        (lambda it, ctx: it.start_many(ctx, PREPARE, "soup"), "requests must be a list or another sequence, not str"),
+        (lambda it, ctx: it.start_many(ctx, PREPARE, iter([SOUP])), "requests must be a list or another sequence"),
+        (lambda it, ctx: it.awakeable(ctx, PREPARE, timeout=5), "timeout must be a timedelta or None, not int"),
+        (lambda it, ctx: it.awakeable(ctx, None), "task_type must be a TaskType, not NoneType"),
+    ],
+)
+async def test_a_task_with_a_wrong_argument_is_not_sent(test: HandlerTest, call: Call, sentence: str) -> None:
+    """Nothing is in the journal by then."""
+
+    async def handler(ctx: restate.Context) -> Any:
+        return await call(test.callbacks, ctx)
+
+    with pytest.raises(TaskNotSent, match=sentence) as caught:
+        await test.run(handler)
+    assert caught.value.status_code == 400
+    assert test.elapsed == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda it, _: it.gather(["task"]), r"handles\[0\] must be a TaskHandle, not str"),
+        (lambda it, _: it.gather(7), "handles must be a list or another sequence, not int"),
+        (lambda it, _: it.gather(iter([]), partial=True), "handles must be a list or another sequence"),
+        (lambda it, _: it.first([None]), r"handles\[0\] must be a TaskHandle, not NoneType"),
+        (lambda it, _: it.first([], "1"), "n must be an int, not str"),
+        (lambda it, ctx: it.progress(ctx, 7), "task_id must be a str, not int"),
+    ],
+)
+async def test_what_is_collected_must_be_handles(test: HandlerTest, call: Call, sentence: str) -> None:
+    """A coroutine, an id or a number is no handle."""
+
+    async def handler(ctx: restate.Context) -> Any:
+        return await call(test.callbacks, ctx)
+
+    with pytest.raises(restate.TerminalError, match=sentence) as caught:
+        await test.run(handler)
+    assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda it, ctx: it.complete(ctx, 7, "B3"), "token must be of type str, not int"),
+        (lambda it, ctx: it.fail(ctx, None, Problem()), "token must be of type str, not NoneType"),
+        (lambda _, ctx: complete_awakeable(ctx, 7), "awakeable_id must be of type str, not int"),  # type: ignore[arg-type]
+        (lambda _, ctx: reject_awakeable(ctx, "sign_1", 7), "message must be of type str"),  # type: ignore[arg-type]
+        (lambda _, ctx: reject_awakeable(ctx, "sign_1", "no", "500"), "code must be of type int"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_completion_with_a_wrong_argument_is_refused(test: HandlerTest, call: Call, sentence: str) -> None:
+    """Before Restate sees it."""
+
+    async def handler(ctx: restate.Context) -> None:
+        call(test.callbacks, ctx)
+
+    with pytest.raises(CompletionRefused, match=sentence):
+        await test.run(handler)
+
+
+async def test_a_failure_must_be_a_problem(test: HandlerTest) -> None:
+    """A text has an `encode`, too, and its bytes are no problem object."""
+
+    async def handler(ctx: restate.Context) -> None:
+        waiting = await test.callbacks.awakeable(ctx, PREPARE)
+        callbacks: Any = test.callbacks
+        callbacks.fail(ctx, waiting.token, "no basil")
+
+    with pytest.raises(CompletionRefused, match="problem must be of type Problem, not str"):
+        await test.run(handler)
