@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.integration.bridge.environment import RunningBridge
 
 from kallback.protocol import Keyring
 
@@ -38,14 +39,14 @@ UNVERIFIED: dict[str, tuple[str, Callable[[Any], Headers]]] = {
 
 
 @pytest.mark.parametrize("case", UNVERIFIED)
-async def test_unverified(house: Any, case: str) -> None:
+async def test_unverified(running: RunningBridge, case: str) -> None:
     """Dead-lettered whole, with the reason; the outcome names no task."""
     reason, make = UNVERIFIED[case]
-    headers = make(house.live)
-    position = await house.live.send(b'{"some":"value"}', *headers)
+    headers = make(running.results)
+    position = await running.results.send(b'{"some":"value"}', *headers)
 
-    outcome = await house.outcome(position)
-    letter = await house.dead(position)
+    outcome = await running.outcome(position)
+    letter = await running.dead_letter(position)
 
     assert (outcome["outcome"], outcome["reason"]) == ("unverified", reason)
     assert "task" not in outcome
@@ -54,11 +55,11 @@ async def test_unverified(house: Any, case: str) -> None:
     assert dict(letter.headers)["kallback-dead-reason"] == reason.encode()
 
 
-async def test_a_tombstone(house: Any) -> None:
+async def test_a_tombstone(running: RunningBridge) -> None:
     """Neither value nor headers: dead-lettered, not a crash."""
-    position = await house.live.send(None)
-    assert (await house.outcome(position))["reason"] == "no-token"
-    assert (await house.dead(position)).value is None
+    position = await running.results.send(None)
+    assert (await running.outcome(position))["reason"] == "no-token"
+    assert (await running.dead_letter(position)).value is None
 
 
 UNUSABLE: dict[str, tuple[str, bytes, Headers]] = {
@@ -77,50 +78,50 @@ UNUSABLE: dict[str, tuple[str, bytes, Headers]] = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-async def test_unusable(house: Any, case: str) -> None:
+async def test_unusable(running: RunningBridge, case: str) -> None:
     """The handler fails at once with a problem of our type; the record is dead-lettered whole."""
     reason, value, headers = UNUSABLE[case]
-    waiting = await house.live.waiting()
-    token = ("kallback-token", house.live.sign(waiting.token).encode())
-    position = await house.live.send(value, token, *headers)
+    waiting = await running.results.waiting_handler()
+    token = ("kallback-token", running.results.sign(waiting.token).encode())
+    position = await running.results.send(value, token, *headers)
 
-    outcome = await house.outcome(position)
+    outcome = await running.outcome(position)
     envelope = await waiting.envelope()
 
     assert (outcome["outcome"], outcome["reason"], outcome["task"]) == ("unusable", reason, waiting.token.task_id)
     assert envelope["error"]["type"] == "urn:kallback:unusable-result"
-    assert (await house.dead(position)).value == value
+    assert (await running.dead_letter(position)).value == value
 
 
-async def test_unknown_version_of_structured_mode(house: Any) -> None:
+async def test_unknown_version_of_structured_mode(running: RunningBridge) -> None:
     """A newer worker's envelope is not guessed at."""
-    waiting = await house.live.waiting()
-    value = {"kallback": {"version": 2, "token": house.live.sign(waiting.token)}, "data": 1}
-    position = await house.live.send(json.dumps(value).encode())
+    waiting = await running.results.waiting_handler()
+    value = {"kallback": {"version": 2, "token": running.results.sign(waiting.token)}, "data": 1}
+    position = await running.results.send(json.dumps(value).encode())
 
-    assert (await house.outcome(position))["reason"] == "unknown-version"
+    assert (await running.outcome(position))["reason"] == "unknown-version"
     assert (await waiting.envelope())["error"]["type"] == "urn:kallback:unusable-result"
 
 
-async def test_late(house: Any) -> None:
+async def test_late(running: RunningBridge) -> None:
     """After deadline and grace: dead-lettered, nothing posted."""
-    waiting = await house.live.waiting(deadline=-31)
-    position = await house.live.complete(waiting.token)
+    waiting = await running.results.waiting_handler(deadline=-31)
+    position = await running.results.complete(waiting.token)
 
-    outcome = await house.outcome(position)
+    outcome = await running.outcome(position)
 
     assert (outcome["outcome"], outcome["reason"], outcome["task"]) == ("late", "late", waiting.token.task_id)
     assert not waiting.answer.done()
-    assert (await house.dead(position)).value == b'{"ok":true}'
-    await house.live.ingress.resolve(waiting.token.awakeable_id, "cleaned up")
+    assert (await running.dead_letter(position)).value == b'{"ok":true}'
+    await running.results.ingress.resolve(waiting.token.awakeable_id, "cleaned up")
     await waiting.answer
 
 
-async def test_poison_among_good_ones(house: Any) -> None:
+async def test_poison_among_good_ones(running: RunningBridge) -> None:
     """Bad records of every kind between good ones: each good one resumes its handler."""
-    waiting = [await house.live.waiting() for _ in range(10)]
+    waiting = [await running.results.waiting_handler() for _ in range(10)]
     for number, (_, make) in enumerate(UNVERIFIED.values()):
-        await house.live.send(b"1", *make(house.live))
+        await running.results.send(b"1", *make(running.results))
         if number < len(waiting):
-            await house.live.complete(waiting[number].token, str(number).encode())
+            await running.results.complete(waiting[number].token, str(number).encode())
     assert [(await each.envelope())["value"] for each in waiting] == list(range(10))

@@ -8,10 +8,10 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import restate
+from tests.integration.bridge.environment import ResultsTopic, WaitingHandler
 
 from kallback.bridge import (
     Accepted,
@@ -54,7 +54,7 @@ class Subject:
     """A started completer, and handlers that wait."""
 
     completer: Completer
-    live: Any
+    results: ResultsTopic
 
     async def complete(self, *batch: Completion) -> list[Reply]:
         """Send all, in as few sends as the completer can."""
@@ -62,24 +62,28 @@ class Subject:
         parts = [batch[at : at + step] for at in range(0, len(batch), step)]
         return [reply for part in parts for reply in await asyncio.wait_for(complete(self.completer, part), 60)]
 
-    def completion(self, waiting: Any, value: bytes = b"1") -> Completion:
+    def completion(self, waiting: WaitingHandler, value: bytes = b"1") -> Completion:
         """What completes a handler that waits."""
         return Completion(KEYRING.sign(waiting.token, AUDIENCE), waiting.token, Completed(value))
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
-async def subject(request: Any, live: Any, notifier_service: None) -> AsyncGenerator[Subject]:  # noqa: ARG001
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
+async def subject(
+    request: pytest.FixtureRequest,
+    results: ResultsTopic,
+    notifier_service: None,  # noqa: ARG001 - it has to be there
+) -> AsyncGenerator[Subject]:
     """Each completer in turn."""
-    completer = request.param(live.settings.restate)
+    completer = request.param(results.settings.restate)
     await completer.start()
-    yield Subject(completer, live)
+    yield Subject(completer, results)
     await completer.stop()
 
 
 async def test_values_arrive_as_they_were_sent(subject: Subject) -> None:
     """Long integers and trailing zeros, white space, other alphabets, `null`."""
     values = [b'{"n": 123456789012345678901234567890, "p": 1.10}', '"ü\\u00fc"'.encode(), b" null ", b"[]"]
-    handlers = [await subject.live.waiting() for _ in values]
+    handlers = [await subject.results.waiting_handler() for _ in values]
     pairs = zip(handlers, values, strict=True)
     assert await subject.complete(*(subject.completion(*pair) for pair in pairs)) == [Accepted()] * 4
     for handler, value in zip(handlers, values, strict=True):
@@ -89,7 +93,7 @@ async def test_values_arrive_as_they_were_sent(subject: Subject) -> None:
 
 async def test_failures_arrive_typed(subject: Subject) -> None:
     """As a resolved envelope that carries the problem."""
-    handler = await subject.live.waiting()
+    handler = await subject.results.waiting_handler()
     problem = b'{"type":"OutOfStock","status":422,"detail":"no basil","left":1.10}'
     token = KEYRING.sign(handler.token, AUDIENCE)
     assert await subject.complete(Completion(token, handler.token, Failed(problem))) == [Accepted()]
@@ -100,7 +104,7 @@ async def test_failures_arrive_typed(subject: Subject) -> None:
 
 async def test_a_bare_awakeable_gets_the_value_itself(subject: Subject) -> None:
     """Hand-written code knows no envelope."""
-    handler = await subject.live.waiting()
+    handler = await subject.results.waiting_handler()
     target = BareAwakeable(handler.token.awakeable_id)
     assert await subject.complete(Completion(target.awakeable_id, target, Completed(b'{"a": 1.10}'))) == [Accepted()]
     assert await handler.answer == '{"a": 1.10}'
@@ -108,7 +112,7 @@ async def test_a_bare_awakeable_gets_the_value_itself(subject: Subject) -> None:
 
 async def test_a_bare_failure_rejects(subject: Subject) -> None:
     """The handler's await raises, with the problem's detail."""
-    handler = await subject.live.waiting()
+    handler = await subject.results.waiting_handler()
     target = BareAwakeable(handler.token.awakeable_id)
     failed = Failed(b'{"status":422,"detail":"no basil"}')
     assert await subject.complete(Completion(target.awakeable_id, target, failed)) == [Accepted()]
@@ -118,7 +122,7 @@ async def test_a_bare_failure_rejects(subject: Subject) -> None:
 
 async def test_the_first_completion_wins(subject: Subject) -> None:
     """Duplicates are accepted, and change nothing."""
-    handler = await subject.live.waiting()
+    handler = await subject.results.waiting_handler()
     await subject.complete(subject.completion(handler, b'"first"'))
     duplicates = [subject.completion(handler, b'"second"') for _ in range(3)]
     assert await subject.complete(*duplicates) == [Accepted()] * 3
@@ -129,14 +133,14 @@ async def test_five_hundred_at_once(subject: Subject) -> None:
     """All are accepted."""
     batch = [
         Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b"1"))
-        for token in (subject.live.token() for _ in range(500))
+        for token in (subject.results.token() for _ in range(500))
     ]
     assert await subject.complete(*batch) == [Accepted()] * 500
 
 
 async def test_one_bad_among_many(subject: Subject) -> None:
     """An awakeable id that Restate refuses is rejected, its neighbours arrive."""
-    handlers = [await subject.live.waiting() for _ in range(2)]
+    handlers = [await subject.results.waiting_handler() for _ in range(2)]
     reserved = "sign_1" + base64.urlsafe_b64encode(b"x" * 10).decode().rstrip("=")
     target = BareAwakeable(reserved)  # type: ignore[arg-type] # wrong on purpose
     bad = Completion(reserved, target, Completed(b"1"))
@@ -150,8 +154,8 @@ async def test_one_bad_among_many(subject: Subject) -> None:
 
 async def test_too_large(subject: Subject) -> None:
     """Larger than Restate takes, in the midst of others: it alone is told so."""
-    handlers = [await subject.live.waiting() for _ in range(2)]
-    token = subject.live.token()
+    handlers = [await subject.results.waiting_handler() for _ in range(2)]
+    token = subject.results.token()
     huge = Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b'"' + b"x" * 34_000_000 + b'"'))
     replies = await subject.complete(subject.completion(handlers[0]), huge, subject.completion(handlers[1]))
     assert [reply.label for reply in replies] == ["202", "413", "202"]
@@ -160,19 +164,21 @@ async def test_too_large(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
-async def test_restate_away_and_back(make: Callable[[RestateSettings], Completer], live: Any) -> None:
+async def test_restate_away_and_back(make: Callable[[RestateSettings], Completer], results: ResultsTopic) -> None:
     """Away is a retry; the same completer gets through when it is back."""
     async with AsyncExitStack() as until:
         context = start_restate(RestateOptions())
         server = await asyncio.to_thread(context.__enter__)
         until.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
-        await _away_and_back(make, server, live)
+        await _away_and_back(make, server, results)
 
 
-async def _away_and_back(make: Callable[[RestateSettings], Completer], server: RestateServer, live: Any) -> None:
+async def _away_and_back(
+    make: Callable[[RestateSettings], Completer], server: RestateServer, results: ResultsTopic
+) -> None:
     completer = make(RestateSettings(server.ingress_url, server.admin_url, request_timeout=5.0))
     await completer.start()
-    token = live.token()
+    token = results.token()
     item = Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b"1"))
     service = NotifierService(KEYRING, AUDIENCE)
     async with serve_endpoint(restate.app([service]), server):
@@ -189,11 +195,15 @@ async def _away_and_back(make: Callable[[RestateSettings], Completer], server: R
     await completer.stop()
 
 
-async def test_a_service_with_other_keys(restate_server: RestateServer, live: Any, notifier_service: None) -> None:  # noqa: ARG001
+async def test_a_service_with_other_keys(
+    restate_server: RestateServer,
+    results: ResultsTopic,
+    notifier_service: None,  # noqa: ARG001 - it has to be there
+) -> None:
     """It believes nothing, so the bridge is told what to set; nothing is lost."""
     completer = NotifierCompleter(RestateSettings(restate_server.ingress_url))
     await completer.start()
-    token = live.token()
+    token = results.token()
     (reply,) = await complete(
         completer, [Completion(Keyring({"k9": b"9" * 32}).sign(token, AUDIENCE), token, Completed(b"1"))]
     )
@@ -202,15 +212,15 @@ async def test_a_service_with_other_keys(restate_server: RestateServer, live: An
     assert "KALLBACK_KEYS" in reply.detail
 
 
-async def test_a_bridge_with_the_notifier(live: Any, restate_server: RestateServer) -> None:
+async def test_a_bridge_with_the_notifier(results: ResultsTopic, restate_server: RestateServer) -> None:
     """From the results topic to the handler, in batches."""
-    service = NotifierService(live.settings.keys.require(), live.settings.topics.results)
+    service = NotifierService(results.settings.keys.require(), results.settings.topics.results)
     async with serve_endpoint(restate.app([service]), restate_server):
-        handlers = [await live.waiting() for _ in range(20)]
+        handlers = [await results.waiting_handler() for _ in range(20)]
         for handler in handlers:
-            await live.complete(handler.token, b'{"shelf": "B3"}')
-        async with live.bridge(BridgeOptions(completer=CompleterName.NOTIFIER)):
-            await live.settle(20)
+            await results.complete(handler.token, b'{"shelf": "B3"}')
+        async with results.bridge(BridgeOptions(completer=CompleterName.NOTIFIER)):
+            await results.settle(20)
         for handler in handlers:
             assert (await handler.envelope())["value"] == {"shelf": "B3"}
-    assert live.outcomes() == {"delivered": 20}
+    assert results.outcomes() == {"delivered": 20}

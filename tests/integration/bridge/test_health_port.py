@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.integration.bridge.environment import ResultsTopic, with_restate
 
 from kallback.bridge import BridgeOptions
 from kallback.bridge.observability.health import HealthServer
@@ -29,12 +30,12 @@ def value(text: str, name: str) -> float:
     return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
-async def test_a_scrape_after_work(live: Any) -> None:
+async def test_a_scrape_after_work(results: ResultsTopic) -> None:
     """What was sent was settled, its latency was measured, and there is no lag."""
-    await live.fill(200)
-    bridge = live.bridge()
+    await results.fill(200)
+    bridge = results.bridge()
     async with HealthServer(bridge, 0) as server, bridge:
-        await live.settle(200)
+        await results.settle(200)
 
         async def rested() -> str | None:
             _, text = await get(server, "/metrics")
@@ -51,14 +52,14 @@ async def test_a_scrape_after_work(live: Any) -> None:
     assert 0 < value(text, "kallback_bridge_completion_latency_seconds_sum") < 200 * 60
 
 
-async def test_lag_grows_while_restate_is_away(live: Any, bridge_lab: Any) -> None:
+async def test_lag_grows_while_restate_is_away(results: ResultsTopic) -> None:
     """Not ready, but alive; what is written meanwhile shows as lag though nothing is fetched."""
-    lost = bridge_lab.with_restate(live, ingress_url="http://127.0.0.1:1")
+    lost = with_restate(results, ingress_url="http://127.0.0.1:1")
     bridge = lost.bridge(BridgeOptions(drain_timeout=0.0))
-    await live.fill(100)
+    await results.fill(100)
     async with HealthServer(bridge, 0) as server, bridge:
         await eventually("Restate to be away", lambda: bridge.stats.unavailable)
-        await live.fill(2000)
+        await results.fill(2000)
 
         async def verdict() -> dict[str, Any] | None:
             status, text = await get(server, "/readyz")

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.integration.bridge.environment import ResultsTopic
 
 from kallback.bridge import Accepted, Bridge, BridgeOptions, Completion, Dependencies, FunctionCompleter, Reply
 from kallback.kafka import ConsumerOptions
@@ -52,12 +52,12 @@ class Process:
 class Load:
     """Bridges on a topic of six partitions, which is filled while they work."""
 
-    live: Any
+    results: ResultsTopic
     processes: list[Process] = field(default_factory=list[Process])
 
     async def bridge(self, *arguments: str) -> Process:
         """Start a bridge process."""
-        settings = self.live.settings
+        settings = self.results.settings
         environment = {
             **os.environ,
             "KALLBACK_KEYS": "k1:" + base64.b64encode(hashlib.sha256(b"one").digest()).decode(),
@@ -74,7 +74,7 @@ class Load:
 
     async def outcomes(self) -> tuple[Counter[tuple[int, int]], list[float]]:
         """How often each record has an outcome, and when each was settled (epoch seconds)."""
-        lines = [json.loads(it.value) for it in await self.live.read(self.live.settings.topics.outcomes)]
+        lines = [json.loads(it.value or b"") for it in await self.results.read(self.results.settings.topics.outcomes)]
         found = Counter((line["source"]["partition"], line["source"]["offset"]) for line in lines)
         return found, [line["at"] / 1000 for line in lines]
 
@@ -88,12 +88,12 @@ class Load:
 
 
 @pytest.fixture
-async def load(live: Any, topics_factory: TopicFactory) -> AsyncGenerator[Load]:
+async def load(results: ResultsTopic, topics_factory: TopicFactory) -> AsyncGenerator[Load]:
     """Six partitions, no bridge yet."""
     topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
     topics_factory.make([topics.results, topics.dead_letters, topics.outcomes, topics.progress], partitions=6)
-    load = Load(replace(live, settings=replace(live.settings, topics=topics, keys=live.settings.keys)))
-    load.live.settings = replace(load.live.settings, keys=replace(live.settings.keys, audience=topics.results))
+    load = Load(replace(results, settings=replace(results.settings, topics=topics, keys=results.settings.keys)))
+    load.results.settings = replace(load.results.settings, keys=replace(results.settings.keys, audience=topics.results))
     yield load
     for each in load.processes:
         await each.kill()
@@ -102,7 +102,7 @@ async def load(live: Any, topics_factory: TopicFactory) -> AsyncGenerator[Load]:
 async def die_and_come_back(load: Load, *arguments: str) -> tuple[float, int, int]:
     """Kill a bridge in the middle of the work, start it again: seconds until it goes on, sent again, all of them."""
     count = 30_000
-    filling = asyncio.create_task(load.live.fill(count))
+    filling = asyncio.create_task(load.results.fill(count))
     first = await load.bridge(*arguments)
     await load.settled(count // 4)
     await first.kill()
@@ -111,7 +111,7 @@ async def die_and_come_back(load: Load, *arguments: str) -> tuple[float, int, in
     await load.settled(count, timeout=90)
     found, times = await load.outcomes()
     assert set(found) == positions
-    assert await load.live.dead() == {}
+    assert await load.results.dead_letters() == {}
     resumed = min(at for at in times if at > second.began) - second.began
     return resumed, sum(times_settled - 1 for times_settled in found.values()), count
 
@@ -135,11 +135,11 @@ async def test_a_killed_bridge_without_one_goes_on_when_its_session_is_over(load
 async def test_of_two_bridges_with_one_instance_id_one_stops_and_says_why(load: Load) -> None:
     """The other goes on; they do not take the partitions from each other for ever."""
     older = await load.bridge("--instance-id", "twin")
-    await load.live.fill(100)
+    await load.results.fill(100)
     await load.settled(100)
     younger = await load.bridge("--instance-id", "twin")
     code, said = await older.ended()
-    await load.live.fill(100)
+    await load.results.fill(100)
     await load.settled(200)
 
     assert code == 2
@@ -157,15 +157,18 @@ async def test_a_session_that_brokers_do_not_allow(load: Load) -> None:
 async def test_three_bridges_share_the_load(load: Load) -> None:
     """Two partitions each; every record is settled once."""
     async with AsyncExitStack() as until:
-        bridges = [await until.enter_async_context(load.live.bridge(BridgeOptions(consumer=FIXED))) for _ in range(3)]
+        bridges = [
+            await until.enter_async_context(load.results.bridge(BridgeOptions(consumer=FIXED))) for _ in range(3)
+        ]
 
         def shared() -> bool:
-            return all(len(each._fetcher._consumer.assignment()) == 2 for each in bridges)
+            statuses = [each.group_status() for each in bridges]
+            return all(status is not None and len(status.partitions) == 2 for status in statuses)
 
         await eventually("two partitions each", shared, timeout=40)
-        await load.live.fill(3000)
-        await load.live.settle(3000)
-    assert load.live.outcomes() == {"delivered": 3000}
+        await load.results.fill(3000)
+        await load.results.settle(3000)
+    assert load.results.outcomes() == {"delivered": 3000}
     assert min(each.stats.settled for each in bridges) > 300
 
 
@@ -181,13 +184,13 @@ async def test_what_is_in_flight_is_settled_before_a_partition_goes(load: Load) 
     def bridge() -> Bridge:
         dependencies = Dependencies(completer=lambda _settings, _options: FunctionCompleter(slow))
         options = BridgeOptions(consumer=FIXED, max_in_flight=200)
-        return Bridge(load.live.settings, options, dependencies=dependencies, on_settled=load.live.settled.append)
+        return Bridge(load.results.settings, options, dependencies=dependencies, on_settled=load.results.settled.append)
 
-    await load.live.fill(8000)
+    await load.results.fill(8000)
     async with bridge() as first:
-        await load.live.settle(200)
+        await load.results.settle(200)
         async with bridge() as second:
             await eventually("work of the second one", lambda: second.stats.settled > 100, timeout=40)
-            await load.live.settle(8000, timeout=60)
+            await load.results.settle(8000, timeout=60)
     assert set(posted.values()) == {1}
     assert first.stats.settled + second.stats.settled == 8000

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.integration.bridge.environment import ResultsTopic
 
 from kallback.bridge import BridgeOptions
 from kallback.protocol import Keyring
@@ -23,9 +24,9 @@ KEY = base64.b64encode(hashlib.sha256(b"one").digest()).decode()
 AUTH, PASSWORD = "restate-cloud-secret", "kafka-password-secret"
 
 
-async def run(live: Any, *, until: Any = None, **variables: str) -> str:
+async def run(results: ResultsTopic, *, until: Any = None, **variables: str) -> str:
     """Run a bridge process that logs all it can, until something holds or it ends; what it said."""
-    settings = live.settings
+    settings = results.settings
     environment = {
         **os.environ,
         "KALLBACK_KEYS": f"k1:{KEY}",
@@ -53,33 +54,33 @@ async def run(live: Any, *, until: Any = None, **variables: str) -> str:
     return (out + err).decode()
 
 
-async def test_verbose_logs_hold_no_secret(live: Any) -> None:
+async def test_verbose_logs_hold_no_secret(results: ResultsTopic) -> None:
     """Whatever becomes of the records: delivered, unverified, unusable, late, refused."""
-    bare = live.token().awakeable_id
+    bare = results.token().awakeable_id
     tokens = [
-        live.sign(),
-        live.sign(live.token(deadline=-60)),
-        live.sign(keyring=Keyring({"k9": b"9" * 32})),
-        live.sign(),
+        results.sign(),
+        results.sign(results.token(deadline=-60)),
+        results.sign(keyring=Keyring({"k9": b"9" * 32})),
+        results.sign(),
     ]
     for text in tokens[:3]:
-        await live.complete(text)
-    await live.complete(tokens[3], b"oops")
-    await live.complete(bare, b"oops")
+        await results.complete(text)
+    await results.complete(tokens[3], b"oops")
+    await results.complete(bare, b"oops")
 
     async def settled() -> bool:
-        return len(await live.read(live.settings.topics.outcomes)) == 5
+        return len(await results.read(results.settings.topics.outcomes)) == 5
 
-    said = await run(live, until=settled)
+    said = await run(results, until=settled)
     assert "a result record is dead-lettered" in said
     for secret in (KEY, AUTH, bare, *(text.rpartition(":")[2] for text in tokens)):
         assert secret not in said
 
 
-async def test_a_refused_log_in_does_not_repeat_the_password(live: Any) -> None:
+async def test_a_refused_log_in_does_not_repeat_the_password(results: ResultsTopic) -> None:
     """Neither does the librdkafka configuration show."""
     said = await run(
-        live,
+        results,
         KALLBACK_KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
         KALLBACK_KAFKA_SASL_MECHANISM="PLAIN",
         KALLBACK_KAFKA_SASL_USERNAME="alice",
@@ -89,9 +90,9 @@ async def test_a_refused_log_in_does_not_repeat_the_password(live: Any) -> None:
     assert PASSWORD not in said
 
 
-async def test_nothing_that_a_bridge_shows_of_itself_holds_a_secret(live: Any) -> None:
+async def test_nothing_that_a_bridge_shows_of_itself_holds_a_secret(results: ResultsTopic) -> None:
     """Settings, options, stats, and what listeners are told."""
-    text = live.sign()
+    text = results.sign()
     security = KafkaSecurity(
         protocol=SecurityProtocol.SASL_SSL,
         mechanism=SaslMechanism.PLAIN,
@@ -99,15 +100,15 @@ async def test_nothing_that_a_bridge_shows_of_itself_holds_a_secret(live: Any) -
         password=Secret(PASSWORD),
     )
     settings = replace(
-        live.settings,
-        kafka=replace(live.settings.kafka, security=security),
-        restate=replace(live.settings.restate, auth_token=Secret(AUTH)),
+        results.settings,
+        kafka=replace(results.settings.kafka, security=security),
+        restate=replace(results.settings.restate, auth_token=Secret(AUTH)),
         keys=KeySettings(keyring=Keyring({"k1": hashlib.sha256(b"one").digest()})),
     )
-    await live.complete(text)
-    async with live.bridge() as bridge:
-        await live.settle(1)
-        shown = repr((settings, BridgeOptions(), bridge.stats, bridge.backlog(), live.settled, bridge))
+    await results.complete(text)
+    async with results.bridge() as bridge:
+        await results.settle(1)
+        shown = repr((settings, BridgeOptions(), bridge.stats, bridge.backlog(), results.settled, bridge))
 
     for secret in (PASSWORD, AUTH, KEY, repr(hashlib.sha256(b"one").digest()), text.rpartition(":")[2]):
         assert secret not in shown
