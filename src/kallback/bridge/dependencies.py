@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from kallback.bridge.completers.base import Completer
 from kallback.bridge.completers.handlers import HandlerClient, IngressHandlerClient
@@ -24,6 +25,9 @@ from kallback.kafka import (
 )
 from kallback.lifecycle import LogThrottle
 from kallback.settings import KafkaSettings, Settings
+
+_DELIVERY_TIMEOUT_S: Final = 5.0
+"""Of dead letters and outcome records: they are written again after it, and a stop waits that long at most."""
 
 
 def chosen_completer(settings: Settings, options: BridgeOptions) -> Completer:
@@ -57,7 +61,8 @@ def ingress_monitor_client(settings: Settings) -> MonitorClient:
 
 def confluent_producer(settings: Settings) -> Producer:
     """Write dead letters and outcome records with librdkafka."""
-    return ConfluentProducer(settings.kafka)
+    timeout = min(settings.kafka.delivery_timeout, _DELIVERY_TIMEOUT_S)
+    return ConfluentProducer(replace(settings.kafka, delivery_timeout=timeout))
 
 
 def ingress_handler_client(settings: Settings) -> HandlerClient:

@@ -1,0 +1,55 @@
+"""A stop ends within the grace that orchestrators give, whatever is unavailable then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+from tests.integration.bridge.environment import open_results_topic
+
+from kallback.bridge import BridgeOptions
+from kallback.settings import Topics
+from kallback.testing import KafkaOptions, KafkaServer, RestateServer, Stack, start_kafka
+from kallback.testing.polling import eventually
+from kallback.testing.topics import TopicFactory
+
+pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
+
+GRACE_S = 30.0
+"""Kubernetes' default between SIGTERM and SIGKILL."""
+
+
+@pytest.fixture
+async def own_kafka() -> AsyncGenerator[KafkaServer]:
+    """A Kafka that the test may stop."""
+    context = start_kafka(KafkaOptions())
+    server = await asyncio.to_thread(context.__enter__)
+    yield server
+    await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+async def test_a_stop_with_kafka_unavailable_and_dead_letters_queued(
+    own_kafka: KafkaServer, restate_server: RestateServer, how: str
+) -> None:
+    """Neither the drain, nor the writers, nor the consumer, nor the producer waits for its own timeout."""
+    topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
+    TopicFactory(own_kafka).make([topics.results, topics.dead_letters, topics.progress])
+    async with AsyncExitStack() as until:
+        results = await open_results_topic(Stack(own_kafka, restate_server), topics, until)
+        bridge = results.bridge(BridgeOptions(writers=1))
+        await asyncio.gather(*(results.send(b"oops", ("kallback-token", b"nonsense")) for _ in range(3_000)))
+        await bridge.start()
+        await eventually("dead letters that wait", lambda: bridge.stats.in_flight > 500, interval=0.002)
+        await asyncio.to_thread(own_kafka.kill if how == "kill" else own_kafka.pause)
+        queued = bridge.stats.in_flight
+        begun = time.monotonic()
+        await bridge.stop()
+        took = time.monotonic() - begun
+        await asyncio.to_thread(own_kafka.start if how == "kill" else own_kafka.resume)
+    assert queued > 0
+    assert took < GRACE_S
