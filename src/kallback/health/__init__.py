@@ -1,22 +1,22 @@
-"""What probes and Prometheus see of a process that runs for long: `/metrics`, `/livez` and `/readyz` on one port.
+"""What probes and Prometheus see of a long-running process: `/metrics`, `/livez` and `/readyz` on one port.
 
-Shared by bridge and workers; what they tell is theirs.
+Bridge and workers share it; what the pages say is theirs.
 """
 
 from kallback.health.histograms import Histogram
 from kallback.health.pages import Page, Pages, PageServer
 from kallback.health.phases import Phase
-from kallback.health.server import LOOPBACK, HealthServer, Metrics, Pulse, Verdict
+from kallback.health.server import LOOPBACK, Metrics, ProbeResult, Probes, ProbeServer
 
 __all__ = [
     "LOOPBACK",
-    "HealthServer",
     "Histogram",
     "Metrics",
     "Page",
     "PageServer",
     "Pages",
     "Phase",
-    "Pulse",
-    "Verdict",
+    "ProbeResult",
+    "ProbeServer",
+    "Probes",
 ]

@@ -1,11 +1,11 @@
-"""A few read-only pages over HTTP, on the event loop of whatever is looked at: that they are answered is half the news.
+"""A few read-only pages over HTTP, on the event loop of what is observed: an answer shows that the loop runs.
 
-No library: those that only serve metrics do it in a thread, which would go on answering while the loop hangs, and a web
-framework is large for three pages. So this is the least of HTTP/1.1: GET and HEAD, one request per connection, no
-bodies. A client can hold one of few places for a few seconds and send a few kilobytes; when all places are taken, the
-oldest one is thrown out.
+No library: those that only serve metrics use a thread, which would go on answering while the loop is blocked, and a web
+framework is large for three pages. So this is the smallest part of HTTP/1.1: GET and HEAD, one request per connection,
+no bodies. A client can hold one of 32 connections for five seconds and send 8 KiB; when all connections are taken, the
+oldest one is closed.
 
-Who owns what: one task per connection, ended by `stop`.
+Ownership: one task per connection, ended by `stop`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Final
 
 import msgspec
 
+from kallback.lifecycle import LogThrottle
 from kallback.protocol import ConfigurationError
 from kallback.settings import named_log
 
 TEXT: Final = "text/plain; charset=utf-8"
 _HEAD_LIMIT: Final = 8 * 1024
-_PLACES: Final = 32
-_PATIENCE: Final = 5.0
+_MAX_CONNECTIONS: Final = 32
+_TIMEOUT_S: Final = 5.0
 _log: Final = named_log("kallback.health")
 
 
@@ -45,31 +46,32 @@ class PageServer:
     Args:
         host: address to listen on.
         port: 0 takes a free one.
-        patience: seconds from a client's connect to the end of the answer.
+        timeout: seconds from a client's connect to the end of the answer.
     """
 
-    def __init__(self, pages: Pages, host: str, port: int, *, patience: float = _PATIENCE) -> None:
+    def __init__(self, pages: Pages, host: str, port: int, *, timeout: float = _TIMEOUT_S) -> None:
         self._pages = pages
         self._host = host
         self._port = port
-        self._patience = patience
+        self._timeout = timeout
+        self._throttle = LogThrottle(_log)
         self._server: asyncio.Server | None = None
-        self._places: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._tasks: set[asyncio.Task[None]] = set()  # those that were thrown out included, until they have ended
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # those that were closed early included, until they have ended
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return self._port if self._server is None else int(self._server.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            ConfigurationError: the port cannot be had.
+            ConfigurationError: the port is taken or not allowed.
         """
         try:
-            self._server = await asyncio.start_server(self._seat, self._host, self._port, limit=_HEAD_LIMIT)
+            self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=_HEAD_LIMIT)
         except (OSError, OverflowError) as error:
             raise ConfigurationError(
                 f"cannot listen on {self._host}:{self._port} ({error}): choose another --health-port or --health-host"
@@ -86,26 +88,28 @@ class PageServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.wait_closed()
 
-    def _seat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._places) >= _PLACES:
-            self._places.pop(next(iter(self._places))).transport.abort()
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            self._connections.pop(next(iter(self._connections))).transport.abort()
         task = asyncio.create_task(self._serve(reader, writer), name="kallback-health-page")
-        self._places[task] = writer
+        self._connections[task] = writer
         self._tasks.add(task)
         task.add_done_callback(self._leave)
 
     def _leave(self, task: asyncio.Task[None]) -> None:
-        self._places.pop(task, None)
+        self._connections.pop(task, None)
         self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 writer.write(await self._answer(reader))
                 writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # a client that went away, or took too long
+        except Exception as error:  # noqa: BLE001 - a defect must not end as an exception that is never retrieved
+            self._throttle.error("a connection failed", kind="connection", reason=f"{type(error).__name__}: {error}")
         finally:
             writer.transport.abort()
 
@@ -121,17 +125,17 @@ class PageServer:
         method, target, _ = parts
         if method not in {"GET", "HEAD"}:
             return _response(_plain(HTTPStatus.METHOD_NOT_ALLOWED), "Allow: GET, HEAD\r\n")
-        response = _response(self._page(target.partition("?")[0], _accept(lines)))
+        response = _response(self._page(target.partition("?")[0], _accepted(lines)))
         return response if method == "GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
     def _page(self, path: str, accept: str) -> Page:
         make = self._pages.get(path)
         if make is None:
-            return Page(f"there is {', '.join(self._pages)}\n".encode(), status=HTTPStatus.NOT_FOUND)
+            return Page(f"the pages are {', '.join(self._pages)}\n".encode(), status=HTTPStatus.NOT_FOUND)
         try:
             return make(accept)
-        except Exception as error:  # noqa: BLE001 - a defect of a page is no reason to end what it tells of
-            _log.error("a page failed", path=path, detail=f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a defect of a page must not end the process that it describes
+            self._throttle.error("a page failed", kind=path, reason=f"{type(error).__name__}: {error}")
             return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -139,7 +143,7 @@ def _plain(status: HTTPStatus) -> Page:
     return Page(f"{status.phrase}\n".encode(), status=status)
 
 
-def _accept(lines: list[str]) -> str:
+def _accepted(lines: list[str]) -> str:
     named = (line.partition(":") for line in lines)
     return ",".join(value.strip() for name, _, value in named if name.lower() == "accept")
 

@@ -1,7 +1,9 @@
-"""The health port: `/metrics`, `/livez` and `/readyz` of one process, on the event loop of what is looked at.
+"""The health port: `/metrics`, `/livez` and `/readyz` of one process, on the event loop of what is observed.
 
 It is up before that starts and until it has stopped, so that probes can say `starting` and `draining`. Nothing here is
 called per record.
+
+Ownership: one task looks at the process every second, one task serves each connection; `stop` ends them all.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from typing import Final, Protocol
 import msgspec
 
 from kallback.health.pages import Page, PageServer
-from kallback.lifecycle import StartStop
+from kallback.health.phases import Phase
+from kallback.lifecycle import LogThrottle, StartStop
+from kallback.settings import named_log
 
 LOOPBACK: Final = "127.0.0.1"
 _LOOK: Final = 1.0
@@ -23,46 +27,55 @@ Metrics = Callable[[str], tuple[bytes, str]]
 """From a request's `Accept` to body and content type."""
 
 
-class Verdict(Protocol):
-    """What a probe says; written as JSON."""
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe says; written as JSON. Each kind of process adds fields of its own.
 
-    @property
-    def ok(self) -> bool:
-        """Yes or no."""
-        ...
+    Attributes:
+        reasons: why not; empty if `ok`.
+        phase: where in its life the process is.
+        partitions: the number of partitions that it owns; None while it has no consumer.
+        lag: the sum of their lags, or `unknown` while that of any is; None while it has no consumer.
+    """
+
+    ok: bool
+    reasons: list[str]
+    phase: Phase
+    partitions: int | None
+    lag: int | str | None
 
 
-class Pulse(Protocol):
-    """What is looked at."""
+class Probes(Protocol):
+    """The probes of one process. They are synchronous and must not block."""
 
     def look(self) -> None:
         """Note whether something happened since the last look; called every second."""
         ...
 
-    def live(self) -> Verdict:
+    def live(self) -> ProbeResult:
         """Whether a restart would not help."""
         ...
 
-    def ready(self) -> Verdict:
-        """Whether it does its work now."""
+    def ready(self) -> ProbeResult:
+        """Whether the process does its work now."""
         ...
 
 
-class HealthServer(StartStop):
-    """Serves the health of one process.
+class ProbeServer(StartStop):
+    """Serves probes and metrics of one process.
 
     Args:
         port: 0 takes a free one, see `port`.
         host: address to listen on. Default loopback: there is neither TLS nor a login here.
     """
 
-    def __init__(self, pulse: Pulse, metrics: Metrics, port: int, host: str = LOOPBACK) -> None:
-        self._pulse = pulse
+    def __init__(self, probes: Probes, metrics: Metrics, port: int, host: str = LOOPBACK) -> None:
+        self._probes = probes
+        self._throttle = LogThrottle(named_log("kallback.health"))
         self._pages = PageServer(
             {
                 "/metrics": lambda accept: Page(*metrics(accept)),
-                "/livez": lambda _: _page(pulse.live()),
-                "/readyz": lambda _: _page(pulse.ready()),
+                "/livez": lambda _: _page(probes.live()),
+                "/readyz": lambda _: _page(probes.ready()),
             },
             host,
             port,
@@ -93,10 +106,13 @@ class HealthServer(StartStop):
 
     async def _look(self) -> None:
         while True:
-            self._pulse.look()
+            try:
+                self._probes.look()
+            except Exception as error:  # noqa: BLE001 - a defect of a probe must not end the looks in silence
+                self._throttle.error("a look at the process failed", kind=type(error).__name__, reason=str(error))
             await asyncio.sleep(_LOOK)
 
 
-def _page(verdict: Verdict) -> Page:
-    status = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
-    return Page(msgspec.json.encode(verdict) + b"\n", "application/json", status)
+def _page(result: ProbeResult) -> Page:
+    status = HTTPStatus.OK if result.ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return Page(msgspec.json.encode(result) + b"\n", "application/json", status)

@@ -21,13 +21,12 @@ from kallback.kafka.dead_letters.reader import (
 from kallback.kafka.dead_letters.replay import MissingValue, Replayer, ReplayOptions, ReplayReport, recover
 from kallback.kafka.dead_letters.writer import DeadLetters
 from kallback.kafka.end_offsets import EndOffsets
-from kallback.kafka.group_status import GroupStatus, PartitionStatus
+from kallback.kafka.group_status import UNKNOWN_LAG, GroupStatus, Lag, PartitionStatus, UnknownLag, lag_value
 from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
-from kallback.kafka.memory.end_offsets import MemoryEndOffsets
-from kallback.kafka.memory.reader import MemoryReader
+from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
 from kallback.kafka.producer import Producer
-from kallback.kafka.records import Headers, OutgoingRecord, Position, Record, TopicPartition
+from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, TopicPartition, Unreadable
 from kallback.kafka.topic_admin import check_topics, compare_topics, create_topics
 from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
 
@@ -53,6 +52,8 @@ _LAZY: Final = {
 }
 
 __all__ = [
+    "UNKNOWN_LAG",
+    "UNREADABLE",
     "AiokafkaConsumer",
     "AiokafkaProducer",
     "AiokafkaReader",
@@ -72,6 +73,7 @@ __all__ = [
     "GroupProtocol",
     "GroupStatus",
     "Headers",
+    "Lag",
     "MemoryBroker",
     "MemoryConsumer",
     "MemoryEndOffsets",
@@ -93,10 +95,13 @@ __all__ = [
     "TopicReader",
     "TopicSpec",
     "UnknownEntry",
+    "UnknownLag",
+    "Unreadable",
     "check_topics",
     "compare_topics",
     "create_topics",
     "find_record",
+    "lag_value",
     "read_entries",
     "read_entry",
     "recover",

@@ -50,8 +50,10 @@ class ConsumerOptions:
             taken away. Default 10: well below the session time-out; the other members wait for as long.
         session_timeout: seconds without heartbeat after which the group gives this member's partitions away.
             Default 45, as Kafka's own: shorter ones throw members out when a laptop or a loop stalls.
-        buffer_records: records of one partition held back in the process before it is paused. Default 500.
-        buffer_bytes: the same in bytes of keys and values. Default 4 MiB.
+        buffer_records: records of one partition that are buffered in the process before it is paused. Default 500.
+        buffer_bytes: the same in bytes of keys, values and headers. Default 4 MiB.
+        buffer_bytes_total: bytes buffered of all partitions together. Default 32 MiB: a partition is paused when it is
+            reached, however few bytes of that partition are buffered; a partition of which nothing is buffered goes on.
         commit_metadata: write into the commit metadata which records above the commit position are done and how often
             records were started. After a crash, a record that was done out of order is not handed out again, and
             `Record.deliveries` counts. Default: off; it costs a little per record and commit, which pays where a
@@ -68,6 +70,7 @@ class ConsumerOptions:
     session_timeout: float = 45.0
     buffer_records: int = 500
     buffer_bytes: int = 4 * 1024 * 1024
+    buffer_bytes_total: int = 32 * 1024 * 1024
     commit_metadata: bool = False
 
 

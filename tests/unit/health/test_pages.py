@@ -28,9 +28,9 @@ PAGES = {
 
 
 @asynccontextmanager
-async def serving(patience: float = 5.0) -> AsyncGenerator[PageServer]:
+async def serving(timeout: float = 5.0) -> AsyncGenerator[PageServer]:  # noqa: ASYNC109 - the server's own
     """A server of the pages above."""
-    server = PageServer(PAGES, "127.0.0.1", 0, patience=patience)
+    server = PageServer(PAGES, "127.0.0.1", 0, timeout=timeout)
     await server.start()
     try:
         yield server
@@ -40,14 +40,14 @@ async def serving(patience: float = 5.0) -> AsyncGenerator[PageServer]:
 
 @pytest.fixture
 async def patient() -> AsyncGenerator[PageServer]:
-    """With so much patience that only other limits can help."""
-    async with serving(patience=600.0) as it:
+    """With so much timeout that only other limits can help."""
+    async with serving(timeout=600.0) as it:
         yield it
 
 
 @pytest.fixture
 async def server() -> AsyncGenerator[PageServer]:
-    """With the usual patience."""
+    """With the usual timeout."""
     async with serving() as it:
         yield it
 
@@ -104,7 +104,7 @@ async def test_a_defect_is_told(server: PageServer) -> None:
     """One line, with the page."""
     with capture_logs() as lines:
         await ask(server, b"GET /broken HTTP/1.1\r\n\r\n")
-    assert lines[0]["path"] == "/broken"
+    assert lines[0]["kind"] == "/broken"
 
 
 async def test_a_huge_head_is_cut_off(patient: PageServer) -> None:
@@ -120,27 +120,27 @@ async def test_a_huge_head_is_cut_off(patient: PageServer) -> None:
     except ConnectionError:
         pass  # hung up in the middle
     writer.transport.abort()
-    await eventually("the place to be free", lambda: not patient._tasks)
+    await eventually("the connection to be freed", lambda: not patient._tasks)
 
 
 async def test_a_slow_client_is_cut_off() -> None:
     """One byte now and then keeps no place."""
-    async with serving(patience=0.2) as server:
+    async with serving(timeout=0.2) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"G")
         await asyncio.wait({asyncio.create_task(reader.read())}, timeout=5)
-        assert not server._places
+        assert not server._connections
         writer.transport.abort()
 
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     """A large answer that nobody takes is dropped."""
-    async with serving(patience=0.2) as server:
+    async with serving(timeout=0.2) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.transport.pause_reading()
         writer.write(b"GET /large HTTP/1.1\r\n\r\n")
-        await eventually("a place to be taken", lambda: server._places)
-        await eventually("the place to be free", lambda: not server._places)
+        await eventually("a connection to be taken", lambda: server._connections)
+        await eventually("the connection to be freed", lambda: not server._connections)
         writer.transport.abort()
 
 
@@ -160,7 +160,7 @@ async def test_stopping_leaves_nothing() -> None:
     server = PageServer(PAGES, "127.0.0.1", 0)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    await eventually("a place to be taken", lambda: server._places)
+    await eventually("a connection to be taken", lambda: server._connections)
     await server.stop()
     await server.stop()
     assert await asyncio.wait_for(reader.read(), 5) == b""

@@ -14,7 +14,8 @@ import pytest
 from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol, Record, TopicPartition
 from kallback.kafka.aiokafka.client import aiokafka_config
 from kallback.kafka.confluent.client import build, confluent_config
-from kallback.kafka.confluent.group_member import consumer_config, record_of
+from kallback.kafka.confluent.group_member import consumer_config
+from kallback.kafka.confluent.messages import record_of
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
 

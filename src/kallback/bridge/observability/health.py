@@ -13,11 +13,11 @@ from collections.abc import Callable
 from kallback import health
 from kallback.bridge.bridge import Bridge
 from kallback.bridge.observability.metrics import BridgeCollector
-from kallback.bridge.observability.probes import STUCK_AFTER, Liveness, ProbeResult, readiness
+from kallback.bridge.observability.probes import STUCK_AFTER, BridgeProbes
 from kallback.health.exposition import exposition
 
 
-class HealthServer(health.HealthServer):
+class HealthServer(health.ProbeServer):
     """Serves the health of a bridge.
 
     Args:
@@ -37,20 +37,4 @@ class HealthServer(health.HealthServer):
         monotonic: Callable[[], float] = time.monotonic,
         stuck_after: float = STUCK_AFTER,
     ) -> None:
-        pulse = _Pulse(bridge, Liveness(bridge, monotonic, stuck_after))
-        super().__init__(pulse, exposition(BridgeCollector(bridge)), port, host)
-
-
-class _Pulse:
-    """A bridge's."""
-
-    def __init__(self, bridge: Bridge, liveness: Liveness) -> None:
-        self._bridge = bridge
-        self._liveness = liveness
-        self.look = liveness.look
-
-    def live(self) -> ProbeResult:
-        return self._liveness.verdict()
-
-    def ready(self) -> ProbeResult:
-        return readiness(self._bridge)
+        super().__init__(BridgeProbes(bridge, monotonic, stuck_after), exposition(BridgeCollector(bridge)), port, host)

@@ -23,11 +23,11 @@ from kallback.bridge.pipeline.router import REJECTED
 from kallback.bridge.results.late_policy import LATE
 from kallback.bridge.stats import ProgressOutcome
 from kallback.health.exposition import build_of, family_of
-from kallback.kafka import PartitionStatus, TopicPartition
+from kallback.kafka import UNREADABLE, PartitionStatus, TopicPartition, lag_value
 from kallback.protocol import Unusable, Unverified
 
 PREFIX: Final = "kallback_bridge_"
-REASONS: Final = (*(it.value for it in Unverified), *(it.value for it in Unusable), LATE, REJECTED, PARKED)
+REASONS: Final = (*(it.value for it in Unverified), UNREADABLE, *(it.value for it in Unusable), LATE, REJECTED, PARKED)
 """Of dead letters; each stands in the metrics from the start, so that a rate sees the first one."""
 
 
@@ -109,7 +109,7 @@ class BridgeCollector(Collector):
     def _kafka(self) -> Iterator[Metric]:
         status, in_flight = self._bridge.group_status(), self._bridge.backlog().by_partition
         where = ("topic", "partition")
-        lags = GaugeMetricFamily(f"{PREFIX}partition_lag_records", "Offsets up to the end, not settled.", labels=where)
+        lags = GaugeMetricFamily(f"{PREFIX}partition_lag_records", "Offsets not settled; NaN if unknown.", labels=where)
         flying = GaugeMetricFamily(f"{PREFIX}partition_in_flight_records", "Records in flight.", labels=where)
         windows = GaugeMetricFamily(
             f"{PREFIX}partition_window_ratio", "How much of the commit window is used; at 1 it stops.", labels=where
@@ -118,11 +118,14 @@ class BridgeCollector(Collector):
         for partition in sorted(partitions):
             stands = partitions[partition]
             labels = (partition.topic, str(partition.partition))
-            if stands.lag is not None:
-                lags.add_metric(labels, stands.lag)
+            lags.add_metric(labels, lag_value(stands.lag))
             flying.add_metric(labels, in_flight.get(partition.partition, 0))
             windows.add_metric(labels, stands.window_used / stands.window)
         yield from (lags, flying, windows)
+        unknown = 0 if status is None else status.unknown_lags
+        yield _gauge("partitions_lag_unknown", "Partitions that this bridge owns whose lag is unknown (NaN).", unknown)
+        stalled = 0 if status is None else len(status.stalled)
+        yield _gauge("partitions_stalled", "Partitions that are not read although they have records.", stalled)
         yield _gauge("assigned_partitions", "Partitions that this bridge owns.", len(partitions))
         yield _counter("rebalances", "Assignments by the group.", 0 if status is None else status.rebalances)
 

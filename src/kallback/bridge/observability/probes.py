@@ -5,7 +5,7 @@ with records in flight something happens: a reply of Restate, whichever, a settl
 succeeds or fails. Outages of Kafka and Restate are no reason to restart, so they never make a bridge dead.
 
 *Ready* means that results are completed now: started and not draining, a member of the group (perhaps the spare one,
-without partitions), Restate not away.
+without partitions), each partition that has records is read, Restate available.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import msgspec
-
 from kallback.bridge.options import BridgeOptions
 from kallback.bridge.stats import Stats
-from kallback.health import Phase
+from kallback.health import Phase, ProbeResult
 from kallback.kafka import GroupStatus
 
 STUCK_AFTER: Final = 60.0
@@ -53,27 +51,19 @@ class ObservedBridge(Protocol):
         ...
 
 
-class ProbeResult(msgspec.Struct, frozen=True):
-    """What a probe says.
+class BridgeProbeResult(ProbeResult, frozen=True, kw_only=True):
+    """What a probe of a bridge says.
 
     Attributes:
-        reasons: why not; empty if `ok`.
         in_flight: records fetched and not settled.
-        partitions: how many this bridge owns; None while it has no consumer.
-        lag: of these; None while any of them is unknown.
         restate: `available` or `unavailable`.
     """
 
-    ok: bool
-    reasons: list[str]
-    phase: Phase
     in_flight: int
-    partitions: int | None
-    lag: int | None
     restate: str
 
 
-def readiness(bridge: ObservedBridge) -> ProbeResult:
+def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
     """Whether results are completed now."""
     status, reasons = bridge.group_status(), list[str]()
     if bridge.failure is not None:
@@ -84,6 +74,8 @@ def readiness(bridge: ObservedBridge) -> ProbeResult:
         reasons.append("Kafka is unavailable: the consumer is being replaced")
     elif not status.joined:
         reasons.append("the consumer group has not given this bridge its share yet")
+    elif stalled := status.stall_reason():
+        reasons.append(stalled)
     if bridge.stats.unavailable:
         reasons.append("Restate is unavailable: fetching is paused")
     return _result(bridge, reasons)
@@ -114,7 +106,7 @@ class Liveness:
         if happened != self._seen or not stats.in_flight:
             self._seen, self._moved_at = happened, self._monotonic()
 
-    def verdict(self) -> ProbeResult:
+    def verdict(self) -> BridgeProbeResult:
         """Whether the bridge makes progress, or has nothing to do."""
         self.look()
         now, status, reasons = self._monotonic(), self._bridge.group_status(), list[str]()
@@ -125,9 +117,9 @@ class Liveness:
         return _result(self._bridge, reasons)
 
 
-def _result(bridge: ObservedBridge, reasons: list[str]) -> ProbeResult:
+def _result(bridge: ObservedBridge, reasons: list[str]) -> BridgeProbeResult:
     status = bridge.group_status()
-    return ProbeResult(
+    return BridgeProbeResult(
         ok=not reasons,
         reasons=reasons,
         phase=bridge.phase,
@@ -136,3 +128,23 @@ def _result(bridge: ObservedBridge, reasons: list[str]) -> ProbeResult:
         lag=None if status is None else status.lag,
         restate="unavailable" if bridge.stats.unavailable else "available",
     )
+
+
+class BridgeProbes:
+    """The probes of a bridge, for the health port."""
+
+    def __init__(self, bridge: ObservedBridge, monotonic: Callable[[], float], stuck_after: float) -> None:
+        self._bridge = bridge
+        self._liveness = Liveness(bridge, monotonic, stuck_after)
+
+    def look(self) -> None:
+        """Note whether something happened."""
+        self._liveness.look()
+
+    def live(self) -> BridgeProbeResult:
+        """Whether a restart would not help."""
+        return self._liveness.verdict()
+
+    def ready(self) -> BridgeProbeResult:
+        """Whether results are completed now."""
+        return readiness(self._bridge)

@@ -14,7 +14,7 @@ import msgspec
 
 from kallback.bridge.results.completion import Completion
 from kallback.bridge.results.verify import Target, Trust, Verified, verify
-from kallback.kafka.records import Record
+from kallback.kafka.records import UNREADABLE, Record
 from kallback.protocol import (
     UNUSABLE_RESULT,
     Failed,
@@ -93,6 +93,8 @@ def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms:
         now_ms: epoch milliseconds.
         grace_ms: milliseconds after the deadline in which a result is not late.
     """
+    if record.unreadable is not None:
+        return UnverifiedResult(UNREADABLE, record.unreadable.detail)
     try:
         verified = verify(record.value, record.headers, trust)
     except UnverifiedError as error:

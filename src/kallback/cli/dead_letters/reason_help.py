@@ -59,6 +59,12 @@ REASON_HELP: Final = {
         "The record has more than 500 headers, or more than 256 KiB of them.",
         "No worker needs that: check who may write to the topic. A replay changes nothing.",
     ),
+    "unreadable": ReasonHelp(
+        "A Kafka client for Python cannot read the record: a header name is not UTF-8, or its batch cannot be "
+        "decompressed. The dead letter is a stub that names its position.",
+        "Correct the producer. The record can be read at its position with another tool, such as Kafka's own; it "
+        "cannot be replayed.",
+    ),
     "not-json": ReasonHelp("The value of the result is not JSON.", _CALLER_TOLD),
     "unknown-status": ReasonHelp("The header kallback-status is neither completed nor failed.", _CALLER_TOLD),
     "ambiguous-status": ReasonHelp("The record has two kallback-status headers with different values.", _CALLER_TOLD),

@@ -15,6 +15,7 @@ from kallback.protocol.errors import ConfigurationError, MissingExtraError
 
 try:
     from aiokafka import AIOKafkaConsumer, errors
+    from aiokafka.conn import collect_hosts, create_conn
 except ModuleNotFoundError as error:
     raise missing_extra("aiokafka", "workers") from error
 
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 """aiokafka's name for it; a test holds this against aiokafka."""
+
+_REFUSAL_TIMEOUT_S: Final = 2.0
+_AUTHENTICATION: Final = 58
+_TLS: Final = -181
 
 
 class Startable(Protocol):
@@ -102,11 +107,30 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
     except TimeoutError:
         raise unreachable(settings) from None
     except errors.KafkaConnectionError as error:
-        from kallback.kafka.aiokafka.connect_errors import refusal  # noqa: PLC0415 - seldom needed
-
-        raise await refusal(settings, aiokafka_config(settings)) or unreachable(settings, str(error)) from None
+        raise await _refusal(settings, aiokafka_config(settings)) or unreachable(settings, str(error)) from None
     except errors.KafkaError as error:
         raise translated(error, what="connecting to Kafka") from None
+
+
+async def _refusal(settings: KafkaSettings, config: dict[str, Any]) -> KallbackError | None:
+    """Connect to one bootstrap server once more; return what refuses this client for good, if anything does.
+
+    aiokafka logs why it could not connect and raises another error. A refused log-in and a certificate that is not
+    trusted will not pass by themselves; everything else may.
+    """
+    options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
+    host, port, _ = collect_hosts(settings.bootstrap_servers)[0]
+    try:
+        async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
+            connection = await create_conn(host, port, **options)
+    except errors.SaslAuthenticationFailed as error:
+        return error_for(_AUTHENTICATION, str(error), what="connecting to Kafka")
+    except ssl.SSLError as error:
+        return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
+    except (OSError, TimeoutError, errors.KafkaError):
+        return None
+    connection.close()
+    return None
 
 
 async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topics: Iterable[str]) -> None:

@@ -1,24 +1,27 @@
 """A consumer on aiokafka: everything on one event loop.
 
-Who owns what: a *reading* (one `getmany` of the partitions that are wanted) runs as a task beside `fetch` and
-puts its records into a `RecordBuffer`, so that cancelling `fetch` loses nothing. `getmany` is asked for exactly the
-partitions of which nothing is held and whose window has room: others keep what aiokafka prefetched. When that
-set changes, the reading is cancelled and begun anew (`getmany` survives cancelling: it takes records last). While no
-partition is assigned, a reading of a partition that cannot be is under way: aiokafka tells only whoever calls
-`getmany` why it does not get into the group, and waits with the next try until it has.
+Ownership: a *reading* (one `getmany` of the partitions that need records) runs as a task beside `fetch` and puts its
+records into a `RecordBuffer`, so that cancelling `fetch` loses nothing. `getmany` is asked for exactly the partitions
+whose buffer is empty and whose window is not full: others keep what aiokafka prefetched. When that set changes, the
+reading is cancelled and started again (`getmany` survives cancelling: it takes records last). While no partition is
+assigned, a reading of a partition that cannot exist runs: aiokafka tells only the caller of `getmany` why it cannot
+join the group, and waits with the next try until it has.
 
 Rebalance (eager: every partition goes and comes back): the reading ends first, so that no reading spans two
 assignments; nothing more is handed out; unfinished records get `drain_timeout`; what is done is committed; the
-epochs end. aiokafka rejoins when the listener returns, and heartbeats meanwhile. With notes, what the group has
-committed is asked for (10 s at most) before the first record of a new assignment is handed out.
+epochs end. aiokafka rejoins when the listener returns, and heartbeats meanwhile. With commit metadata, what the group
+has committed is requested (10 s at most) before the first record of a new assignment is handed out.
 
-aiokafka leaves the group when nobody calls `getmany` for `max_poll_interval_ms`; here whoever does not fetch is
-just busy, so that limit is put out of reach. A loop that is stuck stops heartbeats, which is the limit that counts.
+aiokafka leaves the group when `getmany` is not called for `max_poll_interval_ms`; here a caller that does not fetch is
+busy, so that limit is set out of reach. A blocked event loop stops heartbeats, which is the limit that counts.
+
+Failures: the timer, the readings and the rebalance callbacks are supervised; what they raise reaches the caller of
+`fetch`. A stop has a bound for each part.
 """
 
 # aiokafka is annotated in part only and ships no py.typed:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportIncompatibleMethodOverride=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -26,26 +29,23 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from kallback.kafka.aiokafka.client import adopt_abandoned_commits, connect, require_topics, translated
 from kallback.kafka.aiokafka.committed_offsets import client_commits, committed_metadata
-from kallback.kafka.aiokafka.group_member import consumer_config, record_of
-from kallback.kafka.aiokafka.stall_detector import FetchStallDetector
-from kallback.kafka.aiokafka.watermarks import AiokafkaWatermarks
+from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_partition, consumer_config, ours
+from kallback.kafka.aiokafka.rebalance import RebalanceListener
+from kallback.kafka.aiokafka.tolerant_read import read_records
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.group_status import STALLED_AFTER_S, GroupStatus
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
+from kallback.kafka.offsets.read_stalls import ReadStallDetector
 from kallback.kafka.records import Record, TopicPartition
-from kallback.lifecycle import StartStop
+from kallback.lifecycle import StartStop, Supervisor
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
 
-from aiokafka import (  # isort: skip - the check comes first
-    AIOKafkaConsumer,
-    ConsumerRebalanceListener,
-    ConsumerRecord,
-    errors,
-)
-from aiokafka import TopicPartition as ClientPartition  # isort: skip
+from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,12 +55,11 @@ if TYPE_CHECKING:
 log: Final = named_log("kallback.kafka")
 
 _READING_MS: Final = 1000
-_COMMIT_PATIENCE: Final = 5.0
-_LOOK: Final = 10.0
-_STALL: Final = 30.0
-_NOWHERE: Final = -1
-
-ClientRecords = dict[ClientPartition, list[ConsumerRecord[bytes | None, bytes | None]]]
+_COMMIT_TIMEOUT_S: Final = 5.0
+_STALL_LOOK_S: Final = 10.0
+_CLOSE_TIMEOUT_S: Final = 15.0
+"""For leaving the group and closing connections; aiokafka itself may wait for its request time-out of 40 s."""
+_NO_PARTITION: Final = -1
 
 
 class AiokafkaConsumer(StartStop):
@@ -76,18 +75,21 @@ class AiokafkaConsumer(StartStop):
         if self._options.group_protocol is not GroupProtocol.CLASSIC:
             raise ConfigurationError("aiokafka speaks the classic group protocol only: use confluent-kafka")
         self._buffer = new_record_buffer(self._options, self._wake)
+        self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inner: AIOKafkaConsumer | None = None
+        self._retiring: set[AIOKafkaConsumer] = set()
         self._arrived = asyncio.Event()
         self._failure: KallbackError | None = None
-        self._reading: asyncio.Task[ClientRecords] | None = None
+        self._broken = False
+        self._reading: asyncio.Task[dict[TopicPartition, list[Record]]] | None = None
         self._wanted: frozenset[TopicPartition] = frozenset()
         self._next: dict[TopicPartition, tuple[int, int]] = {}
-        self._timer: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
-        self._stall_detector = FetchStallDetector(_STALL)
+        self._stalls = ReadStallDetector(STALLED_AFTER_S)
+        self._stalled: frozenset[TopicPartition] = frozenset()
         self._watermarks = AiokafkaWatermarks()
-        self._ticked = time.monotonic()
+        self._last_tick = time.monotonic()
         self._stopped = False
 
     async def start(self) -> None:
@@ -98,17 +100,19 @@ class AiokafkaConsumer(StartStop):
             return
         self._loop = asyncio.get_running_loop()
         self._inner = await self._joined()
-        self._timer = asyncio.create_task(self._keep_time(), name="kallback-consumer-timer")
+        self._supervisor.run("timer", self._keep_time())
 
     async def _joined(self) -> AIOKafkaConsumer:
         inner = AIOKafkaConsumer(**consumer_config(self._settings, self._group, self._options))
+        self._retiring.add(inner)  # until it is returned: what fails or is cancelled meanwhile is closed by `stop`
         try:
             await connect(inner, self._settings)
             await require_topics(inner, self._settings, self._topics)
         except BaseException:
-            await inner.stop()
+            await self._close(inner)
             raise
-        inner.subscribe(self._topics, listener=_Listener(self))
+        inner.subscribe(self._topics, listener=RebalanceListener(self, self._supervisor.fail))
+        self._retiring.discard(inner)
         return inner
 
     async def fetch(self, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
@@ -128,7 +132,7 @@ class AiokafkaConsumer(StartStop):
             return []
 
     def started(self, record: Record) -> None:
-        """Count a record as begun."""
+        """Count a record as started."""
         self._buffer.started(record)
 
     def done(self, record: Record) -> None:
@@ -145,12 +149,12 @@ class AiokafkaConsumer(StartStop):
             if not commits or self._inner is None:
                 return
             try:
-                async with asyncio.timeout(_COMMIT_PATIENCE):  # aiokafka itself tries for ever
+                async with asyncio.timeout(_COMMIT_TIMEOUT_S):  # aiokafka itself tries for ever
                     await self._inner.commit(client_commits(commits))
             except errors.OffsetMetadataTooLargeError:
                 self._buffer.stop_metadata()
             except (errors.KafkaError, TimeoutError) as error:
-                log.warning("commit failed, the next one covers it", detail=f"{type(error).__name__}: {error}")
+                log.warning("commit failed, the next one covers it", reason=f"{type(error).__name__}: {error}")
             else:
                 self._buffer.committed(commits)
             finally:
@@ -161,33 +165,47 @@ class AiokafkaConsumer(StartStop):
         return self._buffer.assignment()
 
     def unfinished(self) -> int:
-        """How many records are handed out and not done."""
+        """The number of records that are handed out and not done."""
         return self._buffer.unfinished()
 
     def group_status(self) -> GroupStatus:
-        """How this member stands."""
-        return self._buffer.group_status(self._watermarks.known, self._ticked, self._watermarks.begins)
+        """The status of this member."""
+        seen = self._watermarks
+        return self._buffer.group_status(seen.end_offsets, self._last_tick, seen.positions, self._stalled)
 
     async def stop(self) -> None:
         """Commit and leave the group."""
         self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            await asyncio.wait([self._timer])
-            self._timer = None
+        await self._supervisor.stop(_COMMIT_TIMEOUT_S)
         await self._end_reading()
         if self._inner is not None:
             await self._commit(leaving=True)
             inner, self._inner = self._inner, None
-            await inner.stop()
+            await self._close(inner)
+        for each in tuple(self._retiring):
+            await self._close(each)
+        self._forget_all()
+
+    async def _close(self, inner: AIOKafkaConsumer) -> None:
+        """Close a client; one that does not end in time is left behind, and its group session expires."""
+        self._retiring.add(inner)
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await inner.stop()
+        except (errors.KafkaError, TimeoutError) as error:
+            log.warning("leaving the group failed, its session will expire", reason=f"{type(error).__name__}: {error}")
+        self._retiring.discard(inner)  # not after a cancellation: then `stop` closes it
+
+    def _forget_all(self) -> None:
         self._buffer.forget(list(self._next))
         self._buffer.joined = False
         self._next.clear()
+        self._stalled = frozenset()
 
     # Readings.
 
     async def _read(self, inner: AIOKafkaConsumer, limit: int) -> None:
-        """See to it that a reading of the wanted partitions is under way, or of none while none is assigned."""
+        """See to it that a reading of the wanted partitions runs, or of none while none is assigned."""
         wanted = frozenset(self._buffer.needing_records())
         if self._reading is not None:
             if wanted <= self._wanted or not wanted:
@@ -196,22 +214,25 @@ class AiokafkaConsumer(StartStop):
             wanted = frozenset(self._buffer.needing_records())
         if wanted or not self._next:
             self._wanted = wanted
-            partitions = [ClientPartition(each.topic, each.partition) for each in wanted]
-            partitions = partitions or [ClientPartition(self._topics[0], _NOWHERE)]
-            limit = min(limit, self._options.buffer_records)
+            partitions = wanted or [TopicPartition(self._topics[0], _NO_PARTITION)]
             self._reading = asyncio.create_task(
-                inner.getmany(*partitions, timeout_ms=_READING_MS, max_records=limit),
+                read_records(
+                    inner,
+                    [client_partition(each) for each in partitions],
+                    timeout_ms=_READING_MS,
+                    limit=min(limit, self._options.buffer_records),
+                ),
                 name="kallback-reading",
             )
-            self._reading.add_done_callback(self._read_over)
+            self._reading.add_done_callback(self._supervisor.guard("reading", self._read_over))
 
     async def _end_reading(self) -> None:
         reading, self._reading = self._reading, None  # while this one ends, another may begin
         if reading is not None:
             reading.cancel()
-            await asyncio.wait([reading])
+            await asyncio.wait([reading], timeout=_COMMIT_TIMEOUT_S)
 
-    def _read_over(self, reading: asyncio.Task[ClientRecords]) -> None:
+    def _read_over(self, reading: asyncio.Task[dict[TopicPartition, list[Record]]]) -> None:
         if self._reading is reading:
             self._reading = None
         self._arrived.set()
@@ -219,31 +240,39 @@ class AiokafkaConsumer(StartStop):
             return
         error = reading.exception()
         if error is None:
-            for partition, messages in reading.result().items():
-                self._admit(_ours(partition), messages)
+            for partition, records in reading.result().items():
+                self._admit(partition, records)
         elif isinstance(error, errors.KafkaError):
             what = f"reading {', '.join(self._topics)}"
             self._failure = translated(error, what=what, topic=self._topics[0], group=self._group)
         elif not self._stopped:
             self._failure = KafkaUnavailableError(f"the Kafka client failed ({error!r}); start a new consumer")
 
-    def _admit(self, partition: TopicPartition, messages: Sequence[ConsumerRecord[bytes | None, bytes | None]]) -> None:
-        if partition not in self._next or not messages:
+    def _admit(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        if partition not in self._next or not records:
             return
         epoch, expected = self._next[partition]
-        if messages[0].offset < expected:
-            log.warning("offsets went back: the topic was truncated or made anew", partition=str(partition))
+        if records[0].offset < expected:
+            log.warning("offsets went back: the topic was truncated or created anew", partition=str(partition))
             epoch = self._buffer.restart(partition)
-        self._next[partition] = (epoch, messages[-1].offset + 1)
-        self._buffer.put(partition, [record_of(message, epoch) for message in messages])
+        self._next[partition] = (epoch, records[-1].next_offset)
+        self._buffer.put(partition, [msgspec.structs.replace(each, epoch=epoch) for each in records])
 
     def _raise_failure(self) -> None:
-        failure, self._failure = self._failure, None
+        failure = self._failure
         if failure is not None:
+            if not self._broken:
+                self._failure = None
             raise failure
 
+    def _ended_unexpectedly(self, error: Exception) -> None:
+        self._broken = True
+        what = f"the Kafka consumer of {', '.join(self._topics)} failed ({error!r})"
+        self._failure = KafkaUnavailableError(f"{what}; start a new one")
+        self._arrived.set()
+
     def _wake(self) -> None:
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._arrived.set)
 
     # Rebalance and commit.
@@ -255,7 +284,7 @@ class AiokafkaConsumer(StartStop):
         await self._end_reading()
         drained = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._buffer.when_drained(partitions, lambda: _from_any_thread(loop, drained))
+        self._buffer.when_drained(partitions, lambda: _set_from_any_thread(loop, drained))
         try:
             async with asyncio.timeout(self._options.drain_timeout):
                 await drained.wait()
@@ -279,10 +308,10 @@ class AiokafkaConsumer(StartStop):
 
     async def _keep_time(self) -> None:
         loop = asyncio.get_running_loop()
-        next_commit, next_look = loop.time() + self._options.commit_interval, loop.time() + _LOOK
+        next_commit, next_look = loop.time() + self._options.commit_interval, loop.time() + _STALL_LOOK_S
         while True:
             await asyncio.sleep(max(0, min(next_commit, next_look, self._watermarks.next_look) - loop.time()))
-            self._ticked = time.monotonic()
+            self._last_tick = time.monotonic()
             if self._inner is not None and loop.time() >= self._watermarks.next_look:
                 await self._watermarks.look(self._inner, self.assignment())
             if loop.time() >= next_commit:
@@ -290,23 +319,24 @@ class AiokafkaConsumer(StartStop):
                 next_commit = loop.time() + self._options.commit_interval
             if loop.time() >= next_look:
                 await self._look_for_a_stall(loop.time())
-                next_look = loop.time() + _LOOK
+                next_look = loop.time() + _STALL_LOOK_S
 
     async def _look_for_a_stall(self, now: float) -> None:
         inner, wanted = self._inner, self._buffer.needing_records()
         if inner is None or self._reading is None or not wanted:
-            return  # nobody fetches, or everything wanted is buffered: silence is expected
-        partitions = [ClientPartition(each.topic, each.partition) for each in wanted]
+            return  # no fetch waits, or everything wanted is buffered: silence is expected
+        partitions = [client_partition(each) for each in wanted]
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
-                end_offsets = {_ours(each): end for each, end in (await inner.end_offsets(partitions)).items()}
-                positions = {_ours(each): await inner.position(each) for each in partitions}
+                end_offsets = {ours(each): end for each, end in (await inner.end_offsets(partitions)).items()}
+                positions = {ours(each): await inner.position(each) for each in partitions}
         except (errors.KafkaError, TimeoutError):
-            return  # Kafka is away, or a rebalance came between: no sign of a stall
-        stalled = self._stall_detector.stalled(positions, end_offsets, now)
-        if stalled:
-            log.warning(
-                "nothing arrives though there is more: joining anew", partitions=[str(each) for each in stalled]
+            return  # Kafka is unavailable, or a rebalance came between: no sign of a stall
+        self._stalled = self._stalls.stalled(positions, end_offsets, now)
+        if self._stalled:
+            log.error(
+                "partitions are not read although they have records: joining the group anew",
+                partitions=[str(each) for each in self._stalled],
             )
             await self.join_anew()
 
@@ -315,35 +345,17 @@ class AiokafkaConsumer(StartStop):
         await self._commit(leaving=True)
         await self._end_reading()
         old, self._inner = self._inner, None
-        self._buffer.forget(list(self._next))
-        self._buffer.joined = False
-        self._next.clear()
+        stalled = self._stalled
+        self._forget_all()
+        self._stalled = stalled  # until a look finds them read
+        if old is not None:
+            await self._close(old)
         try:
-            if old is not None:
-                async with asyncio.timeout(self._settings.connect_timeout):
-                    await old.stop()
             self._inner = await self._joined()
         except (KallbackError, TimeoutError) as error:
-            log.warning("joining anew failed: the next fetch says so", detail=str(error))
+            log.warning("joining anew failed: the next fetch says so", reason=str(error))
         self._arrived.set()
 
 
-class _Listener(ConsumerRebalanceListener):
-    """Passes aiokafka's rebalance on."""
-
-    def __init__(self, consumer: AiokafkaConsumer) -> None:
-        self._consumer = consumer
-
-    async def on_partitions_revoked(self, revoked: Iterable[ClientPartition]) -> None:
-        await self._consumer.revoke(map(_ours, revoked))
-
-    async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
-        await self._consumer.assign(map(_ours, assigned))
-
-
-def _ours(partition: ClientPartition) -> TopicPartition:
-    return TopicPartition(partition.topic, partition.partition)
-
-
-def _from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     loop.call_soon_threadsafe(event.set)

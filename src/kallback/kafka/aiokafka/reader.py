@@ -15,7 +15,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.client import aiokafka_config, connect, require_topics, translated, within
-from kallback.kafka.aiokafka.group_member import record_of
+from kallback.kafka.aiokafka.tolerant_read import read_records
 from kallback.kafka.errors import unreachable
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
@@ -78,8 +78,8 @@ class AiokafkaReader(StartStop):
         if self._inner is None:
             raise KafkaUnavailableError("this reader is not running; start it first")
         try:
-            fetched = await self._inner.getmany(timeout_ms=int(timeout * 1000))
-            self._ready.extend(record_of(message, 0) for each in fetched.values() for message in each)
+            fetched = await read_records(self._inner, (), timeout_ms=int(timeout * 1000))
+            self._ready.extend(record for each in fetched.values() for record in each)
             await self._look_for_the_end(self._inner)
         except errors.KafkaError as error:
             raise translated(error, what=f"reading {self._topic!r}", topic=self._topic) from None

@@ -123,8 +123,7 @@ class ConfluentConsumer(StartStop):
         """Commit and leave the group."""
         self._stopped = True
         if self._thread is not None:
-            await self._thread.command("stop")
-            await asyncio.to_thread(self._thread.join)
+            await self._thread.stop()
 
     def _running(self) -> ConsumerThread:
         if self._thread is None or self._stopped:

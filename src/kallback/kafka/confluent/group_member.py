@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kallback.kafka.confluent.client import Value, confluent_config
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.offsets.partition_metadata import Commit
-from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.records import TopicPartition
 
-from confluent_kafka import Message  # isort: skip - the check comes first
-from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
@@ -47,20 +46,6 @@ def _strategy(options: ConsumerOptions) -> str:
     there and comes back would make that moment last, and nobody would read what was given up.
     """
     return "cooperative-sticky" if options.group_instance_id is None else "roundrobin"
-
-
-def record_of(message: Message, partition: TopicPartition, offset: int, epoch: int) -> Record:
-    """Return a message as ours; its headers are tuples already, and hold bytes (text is for producers)."""
-    return Record(
-        partition.topic,
-        partition.partition,
-        offset,
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        tuple(cast("list[tuple[str, bytes | None]]", message.headers() or ())),
-        epoch,
-    )
 
 
 def ours(partition: ClientPartition) -> TopicPartition:

@@ -16,6 +16,7 @@ flight fails with `KafkaUnavailableError`, and the next `send` makes a new clien
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -36,6 +37,7 @@ Ack = tuple["asyncio.Future[Position]", OutgoingRecord, KafkaError | None, Messa
 
 _POLL: Final = 0.1
 _QUEUE_FULL_PAUSE: Final = 0.005
+_CLOSE_TIMEOUT_S: Final = 5.0
 _QUEUE_KBYTES: Final = 65_536
 """64 MiB instead of librdkafka's 1 GiB: senders are slowed down before the process is out of memory."""
 
@@ -58,8 +60,9 @@ class _Client:
         config = confluent_config(settings, own)
         self.producer = build(lambda it: Producer(it | {"error_cb": self.errors}), config)
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
+        self._unacknowledged: set[asyncio.Future[Position]] = set()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="kallback-producer", daemon=True)
+        self._thread = threading.Thread(target=self._run_guarded, name="kallback-producer", daemon=True)
         self._thread.start()
 
     def enqueue(self, record: OutgoingRecord, future: asyncio.Future[Position]) -> None:
@@ -67,20 +70,39 @@ class _Client:
         loop = future.get_loop()
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._unacknowledged.discard(future)
             self._acks[loop].append((future, record, error, message))
 
-        self.producer.produce(
-            record.topic,
-            record.value,
-            record.key,
-            headers=list(record.headers) if record.headers else None,
-            on_delivery=on_delivery,
-        )
+        self._unacknowledged.add(future)
+        try:
+            self.producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                headers=list(record.headers) if record.headers else None,
+                on_delivery=on_delivery,
+            )
+        except BaseException:
+            self._unacknowledged.discard(future)
+            raise
 
     def close(self) -> None:
-        """Flush and end the thread; blocks."""
+        """Flush and end the thread; blocks for the delivery timeout and a little more at most."""
         self._stopping = True
-        self._thread.join()
+        timeout = self._settings.delivery_timeout + _CLOSE_TIMEOUT_S
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            log.error("the producer thread does not end, its records may be lost", seconds=timeout)
+
+    def _run_guarded(self) -> None:
+        """Whatever ends the thread, no sender waits for an acknowledgement that cannot come."""
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 - also what a callback of librdkafka's binding raises
+            log.error("the producer thread ended unexpectedly", reason=repr(error))
+        finally:
+            self.errors.fatal = True  # the next send makes a new client
+            self._abandon()
 
     def _run(self) -> None:
         while not self._stopping and not self.errors.fatal:
@@ -93,6 +115,15 @@ class _Client:
         self.producer.purge()
         self.producer.flush(1.0)
         self._deliver()
+
+    def _abandon(self) -> None:
+        waiting, self._unacknowledged = self._unacknowledged, set()
+        by_loop: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[Position]]] = defaultdict(list)
+        for future in waiting:
+            by_loop[future.get_loop()].append(future)
+        for loop, futures in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits any more
+                loop.call_soon_threadsafe(_fail_all, futures)
 
     def _deliver(self) -> None:
         if not self._acks:
@@ -113,7 +144,7 @@ class ConfluentProducer(StartStop):
         self._lock = threading.Lock()
         self._client: _Client | None = None
         self._stopped = False
-        self._waiting: defaultdict[asyncio.AbstractEventLoop, int] = defaultdict(int)
+        self._waiting: dict[asyncio.AbstractEventLoop, int] = {}  # senders in line; loops without one are not kept
         self._gates: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
 
     async def start(self) -> None:
@@ -140,7 +171,7 @@ class ConfluentProducer(StartStop):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Position] = loop.create_future()
         try:
-            if self._waiting[loop] or not self._enqueued(record, future):
+            if self._waiting.get(loop) or not self._enqueued(record, future):
                 await self._wait_in_line(loop, record, future)
         except KafkaException as error:
             raise _failure(error.args[0], record) from None
@@ -149,7 +180,7 @@ class ConfluentProducer(StartStop):
     async def _wait_in_line(
         self, loop: asyncio.AbstractEventLoop, record: OutgoingRecord, future: asyncio.Future[Position]
     ) -> None:
-        self._waiting[loop] += 1
+        self._waiting[loop] = self._waiting.get(loop, 0) + 1
         try:
             async with self._gates.setdefault(loop, asyncio.Lock()):
                 while not self._enqueued(record, future):  # noqa: ASYNC110 - librdkafka has no event for it
@@ -178,6 +209,12 @@ class ConfluentProducer(StartStop):
             if self._client is None or self._client.errors.fatal:
                 self._client = _Client(self._settings)
             return self._client
+
+
+def _fail_all(futures: list[asyncio.Future[Position]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(KafkaUnavailableError("the Kafka producer ended before an acknowledgement; try again"))
 
 
 def _settle(batch: list[Ack]) -> None:

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, log
-from kallback.kafka.confluent.group_member import record_of
+from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, unreachable
 from kallback.kafka.records import TopicPartition
 

@@ -1,8 +1,8 @@
 """Where partitions end, as librdkafka knows it. Called by the consumer thread only.
 
-Every fetch response tells librdkafka the end of its partition, so looking it up costs nothing. A paused partition is
-not fetched, and its end would not move exactly when lag grows: these ends are requested, all in one bounded request,
-every few seconds and not while all brokers are down.
+Every fetch response tells librdkafka the end of its partition, so looking it up costs nothing. A partition that is
+paused, or not read for another reason, is not fetched, and its end would not move exactly when lag grows: these ends
+are requested, all in one bounded request, every few seconds and not while all brokers are down.
 """
 
 from __future__ import annotations
@@ -33,17 +33,28 @@ class ConfluentWatermarks:
         self._next_question = 0.0
         self.known: dict[TopicPartition, int] = {}
 
-    def look(self, now: float, owned: Iterable[TopicPartition], paused: Collection[TopicPartition]) -> None:
-        """Bring `known` up to date, if it is time."""
-        if now < self._next_look:
-            return
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to look."""
+        return now >= self._next_look
+
+    def look(self, now: float, owned: Iterable[TopicPartition], quiet: Collection[TopicPartition]) -> None:
+        """Bring `known` up to date.
+
+        Args:
+            now: monotonic seconds.
+            owned: the partitions that are assigned.
+            quiet: those of them whose ends are asked of Kafka, because no fetch response may tell them.
+        """
         self._next_look = now + LOOK
         found = {each: end for each in owned if (end := self._cached(each)) is not None}
-        if paused and now >= self._next_question:
+        asked: dict[TopicPartition, int] = {}
+        if quiet and now >= self._next_question:
             self._next_question = now + ASK
-            found |= self._asked(paused)
-        for each in paused:
-            found[each] = max(found.get(each, 0), self.known.get(each, 0))
+            asked = self._asked(quiet)
+        for each in quiet:
+            heard = [end for known in (found, self.known) if (end := known.get(each)) is not None]
+            if each in asked or heard:
+                found[each] = asked[each] if each in asked else max(heard)
         self.known = found
 
     def _cached(self, partition: TopicPartition) -> int | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, original_headers, replay_marker
-from kallback.kafka.records import OutgoingRecord, Position
+from kallback.kafka.records import UNREADABLE, OutgoingRecord, Position
 from kallback.protocol.errors import KallbackError, RecordTooLargeError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingV
     if letter.stub_bytes is None:
         return letter
     place = f"{letter.source.topic}/{letter.source.partition}@{letter.source.offset}"
+    if letter.reason == UNREADABLE:
+        return MissingValue(f"the Kafka client cannot read {place} ({letter.detail})")
     try:
         record = await find(letter.source)
     except KallbackError as error:

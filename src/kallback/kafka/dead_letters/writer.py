@@ -1,7 +1,7 @@
 """Records that can never succeed, kept whole with the reason: `await publish(...)`, then the offset is done.
 
-Key, value and headers stay byte for byte; headers `kallback-dead-*` are added. A record that was dead before (its
-dead letter was sent again) gets new ones in place of the old: each name stands once and speaks of this time.
+Key, value and headers stay byte for byte; headers `kallback-dead-*` are added. A record that was dead-lettered before
+(its dead letter was replayed) gets new ones in place of the old: each name is there once and describes this time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.records import Headers, OutgoingRecord, Position, Record
+from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, Unreadable
 from kallback.protocol.errors import RecordTooLargeError
 from kallback.settings import named_log
 
@@ -42,12 +42,17 @@ class DeadLetters:
     async def publish(self, record: Record, reason: str, detail: str) -> Position:
         """Write one dead letter and wait for its acknowledgement.
 
-        A record that is too large even for the dead letter topic is replaced by a stub: its position and
-        reason, a header `kallback-dead-stub`, no value. One record never stops a partition.
+        A record that is too large even for the dead letter topic, and one that the client could not read, are replaced
+        by a stub: position and reason, a header `kallback-dead-stub` with the size of the value (0 if unknown), no
+        value. One record never stops a partition. A record that could not be read is always written with the reason
+        `unreadable`, whatever the caller made of its empty value.
 
         Raises:
             MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `Producer.send`; the record is not done.
         """
+        if record.unreadable is not None:
+            dead = self._headers(record, UNREADABLE, _unreadable_detail(record.unreadable))
+            return await self._producer.send(OutgoingRecord(self._topic, None, None, (*dead, (STUB, b"0"))))
         dead = self._headers(record, reason, detail)
         kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
         try:
@@ -70,3 +75,7 @@ class DeadLetters:
             "group": self._group,
         }
         return tuple((PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items())
+
+
+def _unreadable_detail(why: Unreadable) -> str:
+    return why.detail if why.count == 1 else f"{why.detail}; it covers {why.count} offsets from this one on"

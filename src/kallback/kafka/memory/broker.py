@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from kallback.kafka.errors import missing_topic
 from kallback.kafka.offsets.partition_metadata import Commit
-from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
+from kallback.kafka.records import (
+    OutgoingRecord,
+    Position,
+    Record,
+    TopicPartition,
+    Unreadable,
+    unreadable_record,
+)
 from kallback.protocol.errors import KafkaUnavailableError, RecordTooLargeError
 
 if TYPE_CHECKING:
@@ -114,7 +121,10 @@ class MemoryBroker:
         return {each.partition: commit.metadata for each, commit in commits.items() if each.topic == topic}
 
     def append(self, record: OutgoingRecord) -> Position:
-        """Write one record, as `MemoryProducer.send` does."""
+        """Write one record, as `MemoryProducer.send` does.
+
+        A header name with lone surrogates stands for one that is not UTF-8: the record is stored as unreadable.
+        """
         if not self.available:
             raise KafkaUnavailableError(f"sending to {record.topic!r} failed (broker switched off); try again")
         partitions = self.partitions(record.topic)
@@ -127,6 +137,8 @@ class MemoryBroker:
         log = self._logs[partition]
         stamp = int(self._clock() * 1000)
         stored = Record(record.topic, partition.partition, len(log), stamp, record.key, record.value, record.headers)
+        if not all(_is_utf8(name) for name, _ in record.headers):
+            stored = unreadable_record(partition, len(log), 0, Unreadable("a header name is not UTF-8"))
         log.append(stored)
         for arrived in self._readers:
             arrived.set()
@@ -151,3 +163,11 @@ class MemoryBroker:
     def group(self, name: str) -> MemoryGroup:
         """Return a group, made at first mention."""
         return self._groups[name]
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import missing_topic
@@ -17,11 +19,15 @@ from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.offsets.partition_metadata import NO_COMMIT
 from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
-from kallback.lifecycle import StartStop
+from kallback.lifecycle import StartStop, Supervisor
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings import named_log
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+
+
+log: Final = named_log("kallback.kafka")
 
 
 class MemoryProducer(StartStop):
@@ -62,7 +68,9 @@ class MemoryConsumer(StartStop):
         self._arrived = asyncio.Event()
         self._buffer = new_record_buffer(self._options, self._arrived.set)
         self._next: dict[TopicPartition, tuple[int, int]] = {}
+        self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
         self._rebalance: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
         self._stopped = False
 
     async def start(self) -> None:
@@ -77,7 +85,7 @@ class MemoryConsumer(StartStop):
         if self not in self._group.members:
             self._group.members.append(self)
             self._broker.listen(self._arrived)
-            self._rebalance = asyncio.create_task(self._group.rebalance())
+            self._rebalance = self._supervisor.run_once("rebalance", self._group.rebalance())
 
     async def fetch(self, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
         """Hand out the next records."""
@@ -87,6 +95,8 @@ class MemoryConsumer(StartStop):
             async with asyncio.timeout(timeout):
                 while True:
                     self._arrived.clear()
+                    if self._failure is not None:
+                        raise self._failure
                     found = self._read(limit)
                     if records := self._buffer.take(limit):
                         return records
@@ -96,7 +106,7 @@ class MemoryConsumer(StartStop):
             return []
 
     def started(self, record: Record) -> None:
-        """Count a record as begun; on the broker's loop only."""
+        """Count a record as started; on the broker's loop only."""
         self._buffer.started(record)
 
     def done(self, record: Record) -> None:
@@ -112,11 +122,11 @@ class MemoryConsumer(StartStop):
         return self._buffer.assignment()
 
     def unfinished(self) -> int:
-        """How many records are handed out and not done."""
+        """The number of records that are handed out and not done."""
         return self._buffer.unfinished()
 
     def group_status(self) -> GroupStatus:
-        """How this member stands; in memory everything is known."""
+        """The status of this member; in memory everything is known."""
         end_offsets = {each: self._broker.end(each) for each in self._next}
         begins = {each: offset for each, (_epoch, offset) in self._next.items()}
         return self._buffer.group_status(end_offsets, time.monotonic(), begins)
@@ -131,7 +141,7 @@ class MemoryConsumer(StartStop):
         """Leave the group without committing, as a process does that is killed."""
         self._stopped = True
         if self._rebalance is not None:
-            await self._rebalance
+            await asyncio.wait([self._rebalance], timeout=2 * self._options.drain_timeout)
         if self in self._group.members:
             self._group.members.remove(self)
             self._broker.unlisten(self._arrived)
@@ -139,6 +149,10 @@ class MemoryConsumer(StartStop):
             self._next.clear()
             self._buffer.joined = False
             await self._group.rebalance()
+
+    def _ended_unexpectedly(self, error: Exception) -> None:
+        self._failure = error
+        self._arrived.set()
 
     # The group's side.
 
@@ -179,22 +193,11 @@ class MemoryConsumer(StartStop):
         found = False
         for partition in self._buffer.needing_records():
             epoch, offset = self._next[partition]
-            records = [_under(epoch, each) for each in self._broker.read(partition, offset, limit)]
+            records = [
+                msgspec.structs.replace(each, epoch=epoch) for each in self._broker.read(partition, offset, limit)
+            ]
             if records:
                 found = True
-                self._next[partition] = (epoch, records[-1].offset + 1)
+                self._next[partition] = (epoch, records[-1].next_offset)
                 self._buffer.put(partition, records)
         return found
-
-
-def _under(epoch: int, record: Record) -> Record:
-    return Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp_ms,
-        record.key,
-        record.value,
-        record.headers,
-        epoch,
-    )

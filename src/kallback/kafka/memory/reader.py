@@ -1,13 +1,15 @@
-"""A reader of a topic on a broker in memory, for tests without a server."""
+"""A reader of a topic on a broker in memory, and where its topics end, for tests without a server."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from kallback.kafka.errors import missing_topic
 from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.records import Record, TopicPartition
 from kallback.lifecycle import StartStop
+from kallback.protocol.errors import KafkaUnavailableError
 
 
 class MemoryReader(StartStop):
@@ -60,3 +62,22 @@ class MemoryReader(StartStop):
             self._next[partition] = offset + len(new)
             found += [each for each in new if self._since_ms is None or each.timestamp_ms >= self._since_ms]
         return found
+
+
+class MemoryEndOffsets:
+    """`EndOffsets` of a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        """Where these topics end."""
+        if not self._broker.available:
+            raise KafkaUnavailableError("asking where topics end failed (broker switched off); try again")
+        for topic in topics:
+            if not self._broker.partitions(topic):
+                raise missing_topic(topic)
+        return {each: self._broker.end(each) for topic in topics for each in self._broker.partitions(topic)}
+
+    async def stop(self) -> None:
+        """Nothing is open."""

@@ -57,7 +57,7 @@ NO_METADATA: Final = CommitMetadata()
 
 
 def encode(position: int, metadata: CommitMetadata) -> str:
-    """Return the notes of a commit position as text of at most `MAX_TEXT` characters; empty if there are none.
+    """Return the metadata of a commit position as text of at most `MAX_TEXT` characters; empty if there are none.
 
     What lies below the position is over and left out. If the rest is too much, deliveries go first, the most frequent
     of them before all; then the done ranges from the lowest up.
@@ -80,7 +80,7 @@ def encode(position: int, metadata: CommitMetadata) -> str:
 
 
 def decode(position: int, text: str | None) -> CommitMetadata:
-    """Return the notes of a commit position; none for a text of another version, another program, or nobody's."""
+    """Return the metadata of a commit position; none for a text of another version or another program."""
     if not text or len(text) > MAX_TEXT or not text.startswith(_PREFIX) or position < 0:
         return NO_METADATA
     body = text[len(_PREFIX) :]

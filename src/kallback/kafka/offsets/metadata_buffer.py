@@ -8,6 +8,7 @@ happens under the lock of `RecordBuffer`. The metadata text is composed when a c
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 
 log: Final = named_log("kallback.kafka")
 
+_CONSUMERS: Final = itertools.count()
+_EPOCH_BITS: Final = 32
+"""Each consumer of the process has 2**32 epochs of its own, so that a record of one never counts at another."""
+
 
 class MetadataBuffer(RecordBuffer):
-    """The buffer and the books of one consumer, notes included."""
+    """A record buffer that reads and writes commit metadata."""
 
-    def __init__(self, options: ConsumerOptions, wake: Callable[[], None]) -> None:
-        super().__init__(options, wake)
+    def __init__(self, options: ConsumerOptions, wake: Callable[[], None], *, first_epoch: int = 0) -> None:
+        super().__init__(options, wake, first_epoch=first_epoch)
         self._metadata: dict[TopicPartition, PartitionMetadata] = {}
         self._silent = False
 
@@ -40,7 +45,7 @@ class MetadataBuffer(RecordBuffer):
             self._metadata.update({each: PartitionMetadata(found.get(each, NO_COMMIT)) for each in partitions})
 
     def restart(self, partition: TopicPartition) -> int:
-        """Begin a new epoch within an assignment, in which old notes do not hold."""
+        """Begin a new epoch within an assignment, in which old metadata does not hold."""
         with self._lock:
             if partition in self._metadata:
                 self._metadata[partition].restart()
@@ -65,7 +70,7 @@ class MetadataBuffer(RecordBuffer):
     def commits(
         self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
     ) -> dict[TopicPartition, Commit]:
-        """Return what is to be committed, because a position or its notes have changed."""
+        """Return what is to be committed, because a position or its metadata has changed."""
         due = super().commits(among)
         with self._lock:
             for partition in self._metadata if among is None else among:
@@ -84,7 +89,9 @@ class MetadataBuffer(RecordBuffer):
 
     def stop_metadata(self) -> None:
         """Commit bare positions from now on: the brokers allow no metadata of this size."""
-        log.warning("Kafka allows no notes of this size (offset.metadata.max.bytes): they are left out from now on")
+        log.warning(
+            "Kafka refuses commit metadata of this size (offset.metadata.max.bytes): it is left out from now on"
+        )
         self._silent = True
 
     def _commit_of(self, partition: TopicPartition, *, leaving: bool) -> Commit | None:
@@ -104,15 +111,17 @@ class MetadataBuffer(RecordBuffer):
         buffer, full = self._partitions[partition], len(taken) + limit
         while buffer.records and len(taken) < full and self._room(partition) > 0:
             record = buffer.records.popleft()
-            buffer.bytes -= size_of(record)
+            size = size_of(record)
+            buffer.bytes -= size
+            self._bytes -= size
             if record.epoch != self._tracker.epoch(partition):
                 taken.append(record)
             elif book.is_done(record.offset):
-                self._tracker.skipped(partition, record.offset)
+                self._tracker.skipped(partition, record.offset, record.next_offset)
                 self.taken.set()
             else:
-                self._tracker.delivered(partition, record.offset)
-                buffer.limit.add(size_of(record))
+                self._tracker.delivered(partition, record.offset, record.next_offset)
+                buffer.limit.add(size)
                 taken.append(_counted(record, book.deliveries(record.offset)))
 
 
@@ -122,4 +131,5 @@ def _counted(record: Record, deliveries: int) -> Record:
 
 def new_record_buffer(options: ConsumerOptions, wake: Callable[[], None]) -> RecordBuffer:
     """Return a record buffer, with commit metadata if the options say so."""
-    return MetadataBuffer(options, wake) if options.commit_metadata else RecordBuffer(options, wake)
+    kind = MetadataBuffer if options.commit_metadata else RecordBuffer
+    return kind(options, wake, first_epoch=next(_CONSUMERS) << _EPOCH_BITS)

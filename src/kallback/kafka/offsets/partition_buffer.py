@@ -16,43 +16,43 @@ _REFILL: Final = 0.75
 
 
 class UnfinishedLimit:
-    """Counts records and bytes. Not thread-safe: whoever owns it guards it.
+    """Counts records and bytes that are handed out and not done. Not thread-safe: its owner guards it.
 
     Args:
-        most_records: shut at so many; None: no bound.
-        most_bytes: shut at so many; None: no bound. A single record may be larger.
+        most_records: closed at this number; None: no bound.
+        most_bytes: closed at this number; None: no bound. A single record may be larger.
     """
 
-    __slots__ = ("_bytes", "_most_bytes", "_most_records", "_records", "_shut")
+    __slots__ = ("_bytes", "_closed", "_most_bytes", "_most_records", "_records")
 
     def __init__(self, most_records: int | None, most_bytes: int | None) -> None:
         self._most_records = most_records or sys.maxsize
         self._most_bytes = most_bytes or sys.maxsize
         self._records = 0
         self._bytes = 0
-        self._shut = False
+        self._closed = False
 
     @property
     def room(self) -> int:
         """How many more records may be handed out."""
-        return 0 if self._shut else self._most_records - self._records
+        return 0 if self._closed else self._most_records - self._records
 
     def add(self, size: int) -> None:
         """One record more."""
         self._records += 1
         self._bytes += size
-        self._shut = self._records >= self._most_records or self._bytes >= self._most_bytes
+        self._closed = self._records >= self._most_records or self._bytes >= self._most_bytes
 
     def remove(self, size: int) -> None:
         """One record less."""
         self._records -= 1
         self._bytes -= size
-        if self._shut:
-            self._shut = self._records > self._most_records * _REFILL or self._bytes > self._most_bytes * _REFILL
+        if self._closed:
+            self._closed = self._records > self._most_records * _REFILL or self._bytes > self._most_bytes * _REFILL
 
 
 class PartitionBuffer:
-    """The records of one partition that wait to be handed out, and the load of those that were."""
+    """The records of one partition that wait to be handed out, and the limit of those that were."""
 
     __slots__ = ("bytes", "end", "limit", "records", "revoking")
 
@@ -61,9 +61,12 @@ class PartitionBuffer:
         self.bytes = 0
         self.revoking = False
         self.limit = limit
-        self.end: int | None = None  # with the records held, and those before them, everything up to here was read
+        self.end: int | None = None  # everything before it was read: it is buffered or was handed out
 
 
 def size_of(record: Record) -> int:
-    """Return what counts of a record where bytes are bounded: its key and its value."""
-    return len(record.key or b"") + len(record.value or b"")
+    """Return what counts of a record where bytes are bounded: key, value and headers."""
+    size = len(record.key or b"") + len(record.value or b"")
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+    return size

@@ -26,7 +26,7 @@ NO_COMMIT: Final = Commit(0)
 
 
 class PartitionMetadata:
-    """One partition's notes. Not thread-safe: whoever owns it guards it.
+    """The commit metadata of one partition. Not thread-safe: its owner guards it.
 
     Attributes:
         metadata: the text that Kafka holds, as far as known.

@@ -27,21 +27,27 @@ if TYPE_CHECKING:
 
 
 class RecordBuffer:
-    """The buffer and the books of one consumer."""
+    """The buffered records of one consumer, and what is done of those that were handed out.
 
-    def __init__(self, options: ConsumerOptions, wake: Callable[[], None]) -> None:
+    Args:
+        wake: called when a waiting `take` would find something.
+        first_epoch: see `CommitTracker`.
+    """
+
+    def __init__(self, options: ConsumerOptions, wake: Callable[[], None], *, first_epoch: int = 0) -> None:
         self._options = options
         self._wake = wake
         self._lock = threading.Lock()
-        self._tracker = CommitTracker(options.window)
+        self._tracker = CommitTracker(options.window, first_epoch=first_epoch)
         self._partitions: dict[TopicPartition, PartitionBuffer] = {}
+        self._bytes = 0  # buffered, of all partitions together
         self._turns: deque[TopicPartition] = deque()
         self._woken = False
         self._rebalances = 0
         self.joined = False
-        """Whether the group has given a share; who loses the whole of it sets it back."""
+        """Whether the group has assigned partitions; set back when it takes all of them away."""
         self.taken = threading.Event()
-        """Set by each `take` that took something: room for the feeder, which clears it."""
+        """Set by each `take` that took something: the feeder may deliver more. The feeder clears it."""
         self._drains: list[tuple[frozenset[TopicPartition], Callable[[], None]]] = []
 
     # The feeder's side.
@@ -52,6 +58,7 @@ class RecordBuffer:
             self.joined = True
             self._rebalances += 1
             for partition in partitions:
+                self._discard(partition)
                 self._partitions[partition] = PartitionBuffer(self._new_limit())
             self._turns = deque(self._partitions)
             return {partition: self._tracker.assign(partition) for partition in partitions}
@@ -59,7 +66,7 @@ class RecordBuffer:
     def restart(self, partition: TopicPartition) -> int:
         """Begin a new epoch within an assignment: offsets went back, the topic was truncated or made anew.
 
-        What is held of the old epoch is still handed out, but no longer counts.
+        What is buffered of the old epoch is still handed out, but no longer counts.
         """
         with self._lock:
             if partition in self._partitions:
@@ -68,14 +75,13 @@ class RecordBuffer:
             return self._tracker.assign(partition)
 
     def stop_handing_out(self, partitions: Iterable[TopicPartition]) -> None:
-        """Drop what is held of partitions that will be revoked; the next owner reads it again."""
+        """Drop what is buffered of partitions that will be revoked; the next owner reads it again."""
         with self._lock:
             for partition in partitions:
                 buffer = self._partitions.get(partition)
                 if buffer is not None:
                     buffer.end = None if buffer.records else buffer.end  # what is dropped here was not handed out
-                    buffer.records.clear()
-                    buffer.bytes = 0
+                    self._discard(partition)
                     buffer.revoking = True
 
     def when_drained(self, partitions: Iterable[TopicPartition], then: Callable[[], None]) -> None:
@@ -91,19 +97,22 @@ class RecordBuffer:
         """End the epochs of partitions that are gone."""
         with self._lock:
             for partition in partitions:
+                self._discard(partition)
                 self._partitions.pop(partition, None)
                 self._tracker.revoke(partition)
             self._turns = deque(self._partitions)
             self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
 
     def put(self, partition: TopicPartition, records: Sequence[Record]) -> None:
-        """Hold records, in order, until they are taken; those of a partition that is going are dropped."""
+        """Buffer records, in order, until they are taken; those of a partition that is being revoked are dropped."""
         with self._lock:
             buffer = self._partitions.get(partition)
             if buffer is None or buffer.revoking:
                 return
+            size = sum(map(size_of, records))
             buffer.records.extend(records)
-            buffer.bytes += sum(map(size_of, records))
+            buffer.bytes += size
+            self._bytes += size
             wake = self._should_wake(partition)
         if wake:
             self._wake()
@@ -117,23 +126,37 @@ class RecordBuffer:
                     buffer.end = end
 
     def is_full(self, partition: TopicPartition) -> bool:
-        """Whether so much is held that the client should stop delivering the partition."""
+        """Whether the client should stop delivering the partition: its buffer is full, or all buffers together are.
+
+        An empty buffer is never full: one large partition does not stop the others.
+        """
         buffer = self._partitions.get(partition)
-        return buffer is not None and (
-            len(buffer.records) >= self._options.buffer_records or buffer.bytes >= self._options.buffer_bytes
+        if buffer is None or not buffer.records:
+            return False
+        return (
+            len(buffer.records) >= self._options.buffer_records
+            or buffer.bytes >= self._options.buffer_bytes
+            or self._bytes >= self._options.buffer_bytes_total
         )
 
+    @property
+    def bytes_free(self) -> int:
+        """Bytes until all buffers together are full; 0 when they are."""
+        return max(0, self._options.buffer_bytes_total - self._bytes)
+
     def is_low(self, partition: TopicPartition) -> bool:
-        """Whether so little is held that the client should deliver the partition again."""
+        """Whether the client should deliver the partition again: half of its buffer, and of all buffers, is free."""
         buffer = self._partitions.get(partition)
+        if buffer is None or not buffer.records:
+            return True
         return (
-            buffer is not None
-            and len(buffer.records) <= self._options.buffer_records // 2
+            len(buffer.records) <= self._options.buffer_records // 2
             and buffer.bytes <= self._options.buffer_bytes // 2
+            and self._bytes <= self._options.buffer_bytes_total // 2
         )
 
     def needing_records(self) -> list[TopicPartition]:
-        """Return the partitions of which nothing is held and of which records may be handed out."""
+        """Return the partitions whose buffer is empty and of which records may be handed out."""
         with self._lock:
             return [
                 partition
@@ -144,12 +167,12 @@ class RecordBuffer:
     def restore_metadata(
         self, _partitions: Iterable[TopicPartition], _found: Mapping[TopicPartition, Commit], /
     ) -> None:
-        """Begin with what the group has committed of partitions that will be assigned: nothing to do without notes."""
+        """Begin with what the group has committed of partitions that will be assigned; needs commit metadata."""
 
     def commits(
         self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
     ) -> dict[TopicPartition, Commit]:
-        """Return what is to be committed, of some partitions or of all; `leaving` them matters to notes only."""
+        """Return what is to be committed, of some partitions or of all; `leaving` them matters to commit metadata."""
         del leaving
         with self._lock:
             self._advance_to_end()
@@ -162,7 +185,7 @@ class RecordBuffer:
             self._tracker.committed({partition: commit.position for partition, commit in commits.items()})
 
     def stop_metadata(self) -> None:
-        """Commit bare positions from now on, as is done anyway without notes."""
+        """Commit positions only from now on, as is done anyway without commit metadata."""
 
     # The caller's side.
 
@@ -182,7 +205,7 @@ class RecordBuffer:
         return taken
 
     def started(self, _record: Record, /) -> None:
-        """Count a record as begun: nothing to do without notes."""
+        """Count a record as started; needs commit metadata."""
 
     def done(self, record: Record) -> DoneResult:
         """Settle one record; stale and unknown ones change nothing."""
@@ -217,13 +240,15 @@ class RecordBuffer:
         end_offsets: Mapping[TopicPartition, int],
         last_poll: float,
         begins: Mapping[TopicPartition, int] | None = None,
+        stalled: frozenset[TopicPartition] = frozenset(),
     ) -> GroupStatus:
-        """Return how the member stands.
+        """Return the status of the member.
 
         Args:
             end_offsets: where partitions end, as far as known.
             last_poll: when the client was last seen to make progress.
-            begins: where it reads on, for partitions of which nothing was ever handed over; as far as known.
+            begins: where it reads on, for partitions of which nothing was handed out yet; as far as known.
+            stalled: partitions that are not read though they should be.
         """
         begins = begins or {}
         with self._lock:
@@ -232,14 +257,14 @@ class RecordBuffer:
                 each: self._partition_status(each, buffer, end_offsets.get(each), begins.get(each))
                 for each, buffer in self._partitions.items()
             }
-            return GroupStatus(self.joined, self._rebalances, last_poll, partitions)
+            return GroupStatus(self.joined, self._rebalances, last_poll, partitions, stalled & partitions.keys())
 
     def _partition_status(
         self, partition: TopicPartition, buffer: PartitionBuffer, end: int | None, begin: int | None
     ) -> PartitionStatus:
         position = self._tracker.position(partition)
         if buffer.records:
-            end = max(end or 0, buffer.records[-1].offset + 1)
+            end = max(end or 0, buffer.records[-1].next_offset)
             begin = buffer.records[0].offset
         used = self._options.window - self._tracker.room(partition)
         return PartitionStatus(begin if position is None else position, end, used, self._options.window)
@@ -256,20 +281,29 @@ class RecordBuffer:
             record = buffer.records.popleft()
             size = size_of(record)
             buffer.bytes -= size
+            self._bytes -= size
             taken.append(record)
             if record.epoch == epoch:
-                self._tracker.delivered(partition, record.offset)
+                self._tracker.delivered(partition, record.offset, record.next_offset)
                 buffer.limit.add(size)
                 if buffer.limit.room == 0:
                     return
 
     def _room(self, partition: TopicPartition) -> int:
-        """How many more records may be handed out: the window's room, and that of the load."""
+        """How many more records may be handed out, by the window and the limit."""
         buffer = self._partitions.get(partition)
         return 0 if buffer is None else min(self._tracker.room(partition), buffer.limit.room)
 
     def _new_limit(self) -> UnfinishedLimit:
         return UnfinishedLimit(self._options.unfinished_records, self._options.unfinished_bytes)
+
+    def _discard(self, partition: TopicPartition) -> None:
+        """Drop what is buffered of a partition."""
+        buffer = self._partitions.get(partition)
+        if buffer is not None:
+            self._bytes -= buffer.bytes
+            buffer.records.clear()
+            buffer.bytes = 0
 
     def _should_wake(self, partition: TopicPartition) -> bool:
         if self._woken or self._room(partition) == 0:

@@ -62,14 +62,20 @@ class _Partition:
 
 
 class CommitTracker:
-    """The partitions of one consumer. Not thread-safe: whoever owns it guards it."""
+    """The partitions of one consumer. Not thread-safe: its owner guards it.
 
-    def __init__(self, window: int) -> None:
+    Args:
+        window: delivered records of a partition between the commit position and the newest one, at most.
+        first_epoch: epochs begin above it. Consumers of one process must not share epochs: a record of a consumer that
+            was replaced would be settled at its successor.
+    """
+
+    def __init__(self, window: int, *, first_epoch: int = 0) -> None:
         if window < 1:
             raise ValueError("a window holds at least one record")
         self._window = window
         self._partitions: dict[TopicPartition, _Partition] = {}
-        self._last_epoch = 0
+        self._last_epoch = first_epoch
 
     def assign(self, partition: TopicPartition) -> int:
         """Begin a new epoch of a partition, whatever was known of it before; return the epoch."""
@@ -100,8 +106,11 @@ class CommitTracker:
         state = self._partitions.get(partition)
         return 0 if state is None else self._window - len(state.delivered)
 
-    def delivered(self, partition: TopicPartition, offset: int) -> None:
-        """Note that a record was handed out; offsets of one epoch ascend."""
+    def delivered(self, partition: TopicPartition, offset: int, next_offset: int | None = None) -> None:
+        """Note that a record was handed out, which covers the offsets below `next_offset` (default: its own only).
+
+        Offsets of one epoch ascend.
+        """
         state = self._partitions[partition]
         if state.next_offset is not None and offset < state.next_offset:
             raise ValueError(f"{partition}@{offset} after {state.next_offset - 1}: offsets of an epoch ascend")
@@ -111,11 +120,11 @@ class CommitTracker:
             state.committed = offset  # where the group stands, or before what it must read anyway
         state.delivered.append(offset)
         state.unfinished.add(offset)
-        state.next_offset = offset + 1
+        state.next_offset = next_offset or offset + 1
 
-    def skipped(self, partition: TopicPartition, offset: int) -> None:
+    def skipped(self, partition: TopicPartition, offset: int, next_offset: int | None = None) -> None:
         """Note that it was a record's turn, which an earlier owner has finished."""
-        self.delivered(partition, offset)
+        self.delivered(partition, offset, next_offset)
         self.done(partition, self._partitions[partition].epoch, offset)
 
     def reached(self, partition: TopicPartition, end: int) -> bool:

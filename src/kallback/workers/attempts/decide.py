@@ -29,6 +29,7 @@ class DeadLetterReason(StrEnum):
     UNDECODABLE_TASK = "undecodable-task"
     UNDELIVERABLE_RESULT = "undeliverable-result"
     PARKED = "parked"
+    UNREADABLE = "unreadable"
 
 
 class AttemptKey(NamedTuple):
@@ -162,6 +163,8 @@ def decide(
         state_of: what is known of an attempt, and of this very record.
         find_cancel: what is known of cancels.
     """
+    if record.unreadable is not None:
+        return DeadLetterTask(DeadLetterReason.UNREADABLE, record.unreadable.detail)
     try:
         headers = TaskHeaders.decode(record.headers)
     except InvalidTaskError as error:

@@ -16,10 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from kallback import health
-from kallback.health import Phase
+from kallback.health import Phase, ProbeResult
 from kallback.health.exposition import exposition
 from kallback.kafka import GroupStatus
 from kallback.workers.observability.metrics import WorkerCollector
@@ -29,22 +27,14 @@ STUCK_AFTER: Final = 120.0
 """Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""
 
 
-class WorkerProbeResult(msgspec.Struct, frozen=True):
-    """What a probe says.
+class WorkerProbeResult(ProbeResult, frozen=True, kw_only=True):
+    """What a probe of a worker says.
 
     Attributes:
-        reasons: why not; empty if `ok`.
         running: tasks that run.
-        partitions: how many this worker owns; None while it has no consumer.
-        lag: of these; None while any of them is unknown.
     """
 
-    ok: bool
-    reasons: list[str]
-    phase: Phase
     running: int
-    partitions: int | None
-    lag: int | None
 
 
 def readiness(worker: WatchedWorker) -> WorkerProbeResult:
@@ -54,6 +44,8 @@ def readiness(worker: WatchedWorker) -> WorkerProbeResult:
         reasons.append(f"the worker is {worker.phase}")
     elif status is None or not status.joined:
         reasons.append("the consumer group has not given this worker its share yet")
+    elif stalled := status.stall_reason():
+        reasons.append(stalled)
     return _probe_result(worker, status, reasons)
 
 
@@ -95,7 +87,7 @@ class WorkerProbes:
         return readiness(self._worker)
 
 
-class WorkerHealthServer(health.HealthServer):
+class WorkerHealthServer(health.ProbeServer):
     """Serves the health of a worker.
 
     Args:

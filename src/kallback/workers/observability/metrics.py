@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from kallback.health.exposition import build_of, family_of
-from kallback.kafka import PartitionStatus, TopicPartition
+from kallback.kafka import PartitionStatus, TopicPartition, lag_value
 from kallback.workers.observability.stats import WatchedWorker
 
 PREFIX: Final = "kallback_worker_"
@@ -62,13 +62,17 @@ class WorkerCollector(Collector):
         status = self._worker.group_status()
         partitions: Mapping[TopicPartition, PartitionStatus] = {} if status is None else status.partitions
         lags = GaugeMetricFamily(
-            f"{PREFIX}partition_lag_records", "Offsets up to the end, not settled.", labels=("topic", "partition")
+            f"{PREFIX}partition_lag_records",
+            "Offsets not settled; NaN if unknown.",
+            labels=("topic", "partition"),
         )
         for each in sorted(partitions):
-            lag = partitions[each].lag
-            if lag is not None:
-                lags.add_metric((each.topic, str(each.partition)), lag)
+            lags.add_metric((each.topic, str(each.partition)), lag_value(partitions[each].lag))
         yield lags
+        unknown = 0 if status is None else status.unknown_lags
+        yield _gauge("partitions_lag_unknown", "Partitions that this worker owns whose lag is unknown (NaN).", unknown)
+        stalled = 0 if status is None else len(status.stalled)
+        yield _gauge("partitions_stalled", "Partitions that are not read although they have records.", stalled)
         yield _gauge("assigned_partitions", "Partitions that this worker owns.", len(partitions))
         rebalances = 0 if status is None else status.rebalances
         yield CounterMetricFamily(f"{PREFIX}rebalances", "Assignments by the group.", rebalances)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from kallback.kafka import TopicPartition
-from kallback.kafka.aiokafka.stall_detector import FetchStallDetector
+from kallback.kafka.offsets.read_stalls import ReadStallDetector
 
 A = TopicPartition("t", 0)
 
 
 def test_standing_still_behind_the_end_is_a_stall_after_the_patience() -> None:
     """The same position, below the end, for the whole patience."""
-    watch = FetchStallDetector(30)
+    watch = ReadStallDetector(30)
     assert watch.stalled({A: 5}, {A: 9}, 0) == frozenset()
     assert watch.stalled({A: 5}, {A: 9}, 29) == frozenset()
     assert watch.stalled({A: 5}, {A: 9}, 30) == {A}
@@ -18,7 +18,7 @@ def test_standing_still_behind_the_end_is_a_stall_after_the_patience() -> None:
 
 def test_moving_on_is_no_stall() -> None:
     """Each step starts the patience anew."""
-    watch = FetchStallDetector(30)
+    watch = ReadStallDetector(30)
     watch.stalled({A: 5}, {A: 9}, 0)
     watch.stalled({A: 6}, {A: 9}, 29)
     assert watch.stalled({A: 6}, {A: 9}, 58) == frozenset()
@@ -26,7 +26,7 @@ def test_moving_on_is_no_stall() -> None:
 
 def test_standing_at_the_end_is_no_stall() -> None:
     """Nothing to read is not the client's fault, and ends the patience that ran."""
-    watch = FetchStallDetector(30)
+    watch = ReadStallDetector(30)
     watch.stalled({A: 5}, {A: 9}, 0)
     watch.stalled({A: 9}, {A: 9}, 10)
     assert watch.stalled({A: 9}, {A: 12}, 40) == frozenset()
@@ -34,7 +34,7 @@ def test_standing_at_the_end_is_no_stall() -> None:
 
 def test_a_partition_that_is_not_wanted_does_not_stall() -> None:
     """Back-pressure stops reading on purpose."""
-    watch = FetchStallDetector(30)
+    watch = ReadStallDetector(30)
     watch.stalled({A: 5}, {A: 9}, 0)
     watch.stalled({}, {}, 10)
     assert watch.stalled({A: 5}, {A: 9}, 35) == frozenset()

@@ -161,8 +161,8 @@ def test_notes_are_an_option(notes: bool) -> None:  # noqa: FBT001 - the paramet
     """Without them a start is nothing, and metadata stays empty."""
     books = new_record_buffer(ConsumerOptions(commit_metadata=notes), lambda: None)
     books.restore_metadata([A], {A: Commit(0, encode(0, CommitMetadata(((1, 2),))))})
-    books.assign([A])
-    books.put(A, records(0, 1, 2))
+    epoch = books.assign([A])[A]
+    books.put(A, records(0, 1, 2, epoch=epoch))
     taken = books.take(10)
     books.started(taken[0])
     books.done(taken[-1])

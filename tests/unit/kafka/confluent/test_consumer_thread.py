@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kallback.kafka import ConsumerOptions, Record, TopicPartition
+from kallback.kafka import ConfluentConsumer, ConsumerOptions, Record, TopicPartition
 from kallback.kafka.confluent.consumer_thread import ConsumerThread
+from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
 PARTITION = TopicPartition("results", 0)
@@ -54,3 +57,23 @@ async def test_a_commit_by_the_clock_looks_for_a_broker_first() -> None:
     owner, recorder = await owner_with_a_record_done()
     owner._commits.begin(recorder)
     assert recorder.asked == ["list_topics", "background commit"]
+
+
+async def test_a_thread_that_ends_unexpectedly_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised in the thread reaches the caller of fetch, and stop ends."""
+    consumer = ConfluentConsumer(KafkaSettings("127.0.0.1:1"), ["results"], "bridges")
+    owner = ConsumerThread(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
+
+    def broken() -> None:
+        raise SystemError("a binding's own defect")
+
+    monkeypatch.setattr(owner._reading, "poll", broken)
+    monkeypatch.setattr(consumer, "_thread", owner)
+    owner.start()
+    async with asyncio.timeout(20):
+        with pytest.raises(KafkaUnavailableError, match="a binding's own defect"):
+            await consumer.fetch(1, 20)
+        with pytest.raises(KafkaUnavailableError, match="start a new one"):
+            await consumer.fetch(1, 20)
+        await consumer.stop()
+        await consumer.stop()

@@ -1,7 +1,8 @@
-"""Notices when aiokafka has stopped reading for ever: assigned, behind the end, and nothing arrives.
+"""Detects partitions that are owned and not read although they have unread records. Pure.
 
-It happens after a broker's restart or a long stall of the event loop (aiokafka issues 1154 and 847). Pure: positions,
-ends and the time come from outside.
+Clients stop reading a partition for ever in several ways: after a broker restart or a long stall of the event loop
+(aiokafka issues 1154 and 847), or when a pause outlives an assignment (librdkafka). Positions, ends and the time come
+from outside; the caller names only partitions that should be read now.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from kallback.kafka.records import TopicPartition
 
 
-class FetchStallDetector:
-    """Remembers since when each partition has stood still though there is something to read.
+class ReadStallDetector:
+    """Remembers since when the read position of each partition has not changed though its end is further on.
 
     Args:
-        patience: seconds of standing still until a partition counts as stalled.
+        patience: seconds without change until a partition counts as stalled.
     """
 
     def __init__(self, patience: float) -> None:
@@ -28,11 +29,11 @@ class FetchStallDetector:
     def stalled(
         self, positions: Mapping[TopicPartition, int], end_offsets: Mapping[TopicPartition, int], now: float
     ) -> frozenset[TopicPartition]:
-        """Return the partitions that stand still for too long.
+        """Return the partitions that are stalled.
 
         Args:
-            positions: where reading stands, of the partitions that are wanted now.
-            end_offsets: where their logs end.
+            positions: the next offset to read, of the partitions that should be read now.
+            end_offsets: where their logs end, as far as known.
             now: monotonic seconds.
         """
         unchanged: dict[TopicPartition, tuple[int, float]] = {}

@@ -1,0 +1,72 @@
+"""A record that a client cannot read has its place among the others: it is handed out, settled and never in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.kafka.odd_records import send_odd_header
+
+from kallback.kafka import Position
+
+if TYPE_CHECKING:
+    from tests.integration.kafka.conftest import Lab
+
+    from kallback.kafka import Record
+
+pytestmark = pytest.mark.integration
+
+
+def seen(records: list[Record]) -> list[str | None]:
+    """Each record's value as text, or `None` for what cannot be read."""
+    return [None if record.unreadable else (record.value or b"").decode() for record in records]
+
+
+async def test_a_header_name_that_is_not_utf8_makes_that_record_unreadable(lab: Lab) -> None:
+    """Its neighbours come as they were sent, in order, and it says what is wrong with it."""
+    topic = lab.topic()
+    await lab.send(topic, "a")
+    await send_odd_header(lab, topic, b"odd")
+    await lab.send(topic, "b")
+    records = await lab.receive(await lab.consumer(topic), 3)
+    assert seen(records) == ["a", None, "b"]
+    odd = records[1]
+    assert (odd.offset, odd.key, odd.value, odd.headers) == (1, None, None, ())
+    assert odd.unreadable is not None
+    assert "header name" in odd.unreadable.detail
+
+
+async def test_good_records_of_the_same_batch_are_read(lab: Lab) -> None:
+    """One bad record costs none of those that were sent together with it."""
+    topic = lab.topic()
+    await send_odd_header(lab, topic, b"before", b"odd", b"after", odd=1)
+    records = await lab.receive(await lab.consumer(topic), 3)
+    assert seen(records) == ["before", None, "after"]
+
+
+async def test_a_settled_unreadable_record_does_not_come_again(lab: Lab) -> None:
+    """It is committed as any other; an unfinished one comes again."""
+    topic, group = lab.topic(), lab.new_group()
+    await send_odd_header(lab, topic, b"odd")
+    await send_odd_header(lab, topic, b"odd")
+    await lab.send(topic, "c")
+    consumer = await lab.consumer(topic, group)
+    first, *_ = await lab.receive(consumer, 3)
+    consumer.done(first)
+    await consumer.stop()
+    again = await lab.receive(await lab.consumer(topic, group), 2)
+    assert [(record.offset, record.unreadable is not None) for record in again] == [(1, True), (2, False)]
+
+
+async def test_a_reader_passes_it_on(lab: Lab) -> None:
+    """Control and dead-letter topics are read without a group: to their end, whatever lies there."""
+    topic = lab.topic()
+    await lab.send(topic, "a")
+    await send_odd_header(lab, topic, b"odd")
+    await lab.send(topic, "b")
+    reader = await lab.reader(topic)
+    records: list[Record] = []
+    while not reader.caught_up.is_set():
+        records += await reader.fetch(10)
+    assert seen(records) == ["a", None, "b"]
+    assert Position(topic, records[1].partition, records[1].offset) == Position(topic, 0, 1)
