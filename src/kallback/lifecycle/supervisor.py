@@ -1,6 +1,6 @@
 """Tasks, threads, timers and callbacks that cannot end in silence.
 
-A part that ends although it should run for ever looks like an empty topic: nothing fails, nothing happens. Here every
+A part that ends although it should not looks like an empty topic: nothing fails, nothing happens. Here every
 unexpected end becomes a failure that is logged once and reported to the owner, which stops with it.
 
 Ownership: the part that creates a supervisor owns it and stops it; one supervisor belongs to one event loop. Order: the

@@ -57,7 +57,7 @@ def read_claims(text: str) -> Claims:
     parts = dict(zip(PARTS, values, strict=True))
     for place, (name, value) in enumerate(parts.items(), start=2):
         if re.fullmatch(PARTS[name], value, re.ASCII) is None:
-            raise _malformed(f"part {place} is not what stands there, {_WORDS[name]}")
+            raise _malformed(f"part {place} must be {_WORDS[name]}")
     token = Token(
         task_type=parts["type"],
         task_id=TaskId(parts["task"]),

@@ -85,7 +85,7 @@ class Codec(Generic[T]):
     def __init__(self, declared: type[T]) -> None:
         self._type: Final = declared
         self._model: Final = model_of(declared)
-        # Whoever declares `object` means any JSON, as with `Any`; msgspec would ask for a hook.
+        # `object` means any JSON, as with `Any`; msgspec would ask for a hook.
         known: Any = Any if declared is object else declared
         refuse_unreadable(known)
         self._decoder: Final = msgspec.json.Decoder[T](known, dec_hook=_to_custom)

@@ -13,7 +13,7 @@ from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
 
 
 class CancelReason(StrEnum):
-    """Why nobody waits for a task any more."""
+    """Why the caller no longer waits for a task."""
 
     TIMED_OUT = "timed-out"
     CANCELLED = "cancelled"
@@ -22,7 +22,7 @@ class CancelReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Nobody waits for this task (or for its attempts up to this one) any more.
+    """The caller no longer waits for this task (or for its attempts up to this one).
 
     Attributes:
         attempt: the last attempt that is cancelled, earlier ones go with it; None means all of them.
@@ -79,5 +79,5 @@ class _Cancel(msgspec.Struct):
     attempt: int | None = None
 
 
-_MAX_BYTES: Final = 1024  # a cancel has about 120; room for members of a later version
+_MAX_BYTES: Final = 1024  # a cancel has about 120; the rest is for members of a later version
 _CANCEL: Final = msgspec.json.Decoder(_Cancel)

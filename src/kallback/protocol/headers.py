@@ -40,7 +40,7 @@ JSON: Final = "application/json"
 MAX_HEADERS: Final = 500
 """Headers of one record that are looked at. The kit writes 16; tracing and frameworks add a few tens."""
 MAX_HEADER_BYTES: Final = 262_144
-"""Bytes of all names and values together: 16 KiB of heartbeat details, and room for a framework's stack trace."""
+"""Bytes of all names and values together: 16 KiB of heartbeat details, and a framework's stack trace."""
 
 
 def excess_of(headers: Headers) -> str | None:

@@ -1,8 +1,8 @@
-"""What the bridge tells the Restate services that watch over tasks, and what these tell whoever asks.
+"""What the bridge reports to the Restate services that monitor tasks, and what these answer to readers.
 
     bridge ──Heard──► TaskMonitor/{task id}         an attempt started, or its heartbeat
     bridge ──Marks──► ConsumedMarks/{topic}         up to when it has read progress and results
-    anyone ◄─TaskProgress── TaskMonitor/{task id}   how a task stands
+    anyone ◄─TaskProgress── TaskMonitor/{task id}   status of a task
 
 An attempt is lost when the marks of both topics have passed its last heartbeat plus the limit: only then is it certain
 that nothing of it lies unread in Kafka. All bodies are JSON; readers ignore unknown members.
@@ -64,14 +64,14 @@ class Marks(msgspec.Struct, frozen=True):
 
 
 class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a task stands whose type asks for a start time-out or for heartbeats.
+    """The status of a task whose type has a start timeout or heartbeats.
 
     Attributes:
         task_id: whose it is.
         task_type: its type's name.
         attempt: the present one, from 1.
         dispatched_ms: when it was sent, epoch milliseconds by the service's clock.
-        started_ms: when a worker began, by the worker's clock; None while nobody has.
+        started_ms: when a worker began, by the worker's clock; None before that.
         heartbeat_ms: its last heartbeat, by the worker's clock.
         details: of the last heartbeat that had some, of this attempt or an earlier one: JSON; empty for none.
     """

@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     """The one thing that becomes of a result record."""
 
     DELIVERED = "delivered"
-    """Restate durably accepted it (it answers 202 whether or not anybody still waits)."""
+    """Restate durably accepted it (it answers 202 whether or not a handler still waits)."""
     DUPLICATE = "duplicate"
     """The same token was delivered before, within this bridge's window."""
     LATE = "late"
@@ -68,7 +68,7 @@ class OutcomeRecord:
     """One line of the outcomes topic. Never carries the token.
 
     Attributes:
-        reason: why, for every outcome but `delivered` and `duplicate`.
+        reason: given for every outcome except `delivered` and `duplicate`.
         at_ms: when the outcome was durable, epoch milliseconds.
         task_id: with `attempt` and `task_type`, set from verified tokens only.
     """

@@ -1,7 +1,7 @@
 """Progress records: what a worker tells about an attempt while it works, `started` or a heartbeat with details.
 
-They are read like results: the token is found first and verified by whoever reads, then the rest counts. A record
-that cannot be understood is of no use to anybody and is dropped: progress is best effort, a result is not.
+They are read like results: the token is found first and verified by the reader, then the rest counts. A record
+that cannot be understood is dropped: progress is best effort, a result is not.
 """
 
 from __future__ import annotations

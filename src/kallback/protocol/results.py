@@ -70,7 +70,7 @@ class ResultRecord(msgspec.Struct, frozen=True, gc=False):
     """A result record whose token was found, not yet verified.
 
     Attributes:
-        token: as it stands in the record: hostile until verified, secret after. Shortened in repr.
+        token: as in the record: hostile until verified, secret after. Shortened in repr.
         statuses: the distinct status texts found; none means completed.
         version: of structured mode; 1 elsewhere.
         body: the value of the answer, unchecked.
@@ -174,7 +174,7 @@ _STRUCTURED: Final = msgspec.json.Decoder(_Structured)
 
 
 _NOT_TEXT: Final = b"?"
-"""Stands for a status that is not even text: unknown, whatever it is."""
+"""In place of a status that is not text: unknown in any case."""
 
 
 def _read_structured(value: bytes | None) -> ResultRecord:
@@ -206,7 +206,7 @@ def _status(statuses: Sequence[bytes]) -> Status:
         return Status.COMPLETED
     if len(statuses) > 1:
         raise UnusableResultError(
-            Unusable.AMBIGUOUS_STATUS, "header kallback-status stands more than once, with different values"
+            Unusable.AMBIGUOUS_STATUS, "header kallback-status occurs more than once, with different values"
         )
     text = statuses[0].decode("ascii", "replace")
     try:

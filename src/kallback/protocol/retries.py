@@ -1,7 +1,7 @@
 """Retry policies: whether a failed attempt is followed by another one, and when. Pure.
 
-The caller decides, because it is the caller's time-out; the worker advises. A failure that says itself whether it is
-`retryable` is believed. One that does not is judged as HTTP would: 4xx is the request's fault and stays (but for 408,
+The caller decides, because it is the caller's timeout; the worker advises. A failure that says itself whether it is
+`retryable` is believed. One that does not is decided as in HTTP: 4xx is the request's fault and stays (but for 408,
 425, 429, and whatever says when to come back), 5xx may pass.
 """
 
@@ -22,11 +22,11 @@ EXCEPTION: Final = "exception"
 
 _SERVER_ERRORS: Final = 500
 _PASSING: Final = frozenset({408, 425, 429})
-"""Request time-out, too early, too many requests: as HTTP has it, the same request may succeed later."""
+"""Request timeout, too early, too many requests: in HTTP the same request may succeed later."""
 
 _NEVER: Final = frozenset({UNUSABLE_RESULT, UNDECODABLE_TASK})
 _LONGEST_PAUSE: Final = timedelta(days=365)
-"""No failure can ask for more: longer than any time-out, and far from what a timedelta cannot hold."""
+"""No failure can ask for more: longer than any timeout, and far below the limit of a timedelta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class RetryPolicy:
 
     Attributes:
         attempts: how many there are at most, the first one included. Default 5; None for no limit but the task's
-            time-out.
+            timeout.
         first_delay: before the second attempt. Default 1 s. A failure's own `retry_after` counts if it is longer.
-        factor: each delay is so many times the one before. Default 2.
+        factor: each delay is the previous one times this. Default 2.
         longest_delay: no delay is longer, unless the failure asks for it. Default 5 minutes.
         never: failures after which there is no other attempt: problem types (`OutOfStock`), or class names of
             unexpected exceptions of a Python worker (`ValueError`; its subclasses are meant, too).

@@ -28,7 +28,7 @@ class TaskHeaders:
     Attributes:
         token: the only thing that a worker must echo. A bearer credential: hidden in repr.
         reply_to: topic that takes the result.
-        deadline_ms: epoch milliseconds, None when the caller waits for ever.
+        deadline_ms: epoch milliseconds, None when the caller waits without a limit.
         traceparent: W3C trace context, with `tracestate`, when the caller traces.
         start_by_ms: epoch milliseconds; who starts later is not waited for.
         progress_to: topic that takes progress records; None when the caller wants none.
@@ -76,7 +76,7 @@ class TaskHeaders:
         """Read the headers of a task record.
 
         Raises:
-            InvalidTaskError: too many headers; or one is missing, unreadable, too long, or stands twice with different
+            InvalidTaskError: too many headers; or one is missing, unreadable, too long, or occurs twice with different
                 values.
         """
         pairs = tuple(headers)

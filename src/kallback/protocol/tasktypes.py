@@ -56,7 +56,7 @@ class TaskType(Generic[Request, Result]):
         request: the type of what the handler sends.
         result: the type of what comes back; `NoneType` for work without a result.
         timeout: how long the caller waits, over all attempts and everything in between. One hour unless you say
-            otherwise; to wait for ever you must write None.
+            otherwise; to wait without a limit, write None.
         attempt_timeout: how long one attempt may take, from its dispatch to its result. None, the default: as long
             as the task.
         start_timeout: how long an attempt may lie in its topic before a worker starts it. None, the default: no
@@ -67,7 +67,7 @@ class TaskType(Generic[Request, Result]):
         topic: where tasks of this type are published; the type's own name by default.
 
     Raises:
-        ConfigurationError: a name, topic, time-out or type that cannot work.
+        ConfigurationError: a name, topic, timeout or type that cannot work.
     """
 
     name: str
@@ -100,7 +100,7 @@ class TaskType(Generic[Request, Result]):
 
     @property
     def monitored(self) -> bool:
-        """Whether somebody must hear of its attempts while they run: for start time-outs and heartbeats."""
+        """Whether its running attempts must be reported: for start timeouts and heartbeats."""
         return self.start_timeout is not None or self.heartbeat_every is not None
 
     @property
@@ -125,7 +125,7 @@ class TaskType(Generic[Request, Result]):
 
     def _check_limits(self) -> None:
         if self.timeout is not None and self.timeout <= timedelta(0):
-            raise ConfigurationError(f"task type {self.name}: the time-out must be longer than 0, or None for no end")
+            raise ConfigurationError(f"task type {self.name}: the timeout must be longer than 0, or None for no limit")
         for name, least in _LEAST.items():
             limit = getattr(self, name)
             if limit is not None and limit < least:
@@ -134,7 +134,7 @@ class TaskType(Generic[Request, Result]):
                 )
             if limit is not None and self.timeout is not None and limit > self.timeout:
                 raise ConfigurationError(
-                    f"task type {self.name}: {name} is longer than the time-out of the whole task, {self.timeout}"
+                    f"task type {self.name}: {name} is longer than the timeout of the whole task, {self.timeout}"
                 )
 
 

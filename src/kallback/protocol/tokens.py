@@ -34,7 +34,7 @@ MAX_TOKEN_BYTES: Final = 512
 MIN_KEY_BYTES: Final = 32
 TASK_ID_BYTES: Final = 12
 TASK_ID_CHARACTERS: Final = 16
-"""Of base64url, for those bytes. A longer id is nobody's, and is refused before it is kept."""
+"""Base64url characters of those bytes. A longer id is invalid, and is refused before it is stored."""
 NO_DEADLINE: Final = 0
 
 INSECURE_KEY_ID: Final = "dev"
@@ -59,7 +59,7 @@ _KEYS_HELP: Final = (
 
 
 def task_id_of(random_bytes: bytes) -> TaskId:
-    """The task id for 12 random bytes; whoever draws them must journal them."""
+    """The task id for 12 random bytes; the caller that draws them must journal them."""
     if len(random_bytes) != TASK_ID_BYTES:
         raise ValueError(f"a task id is made of {TASK_ID_BYTES} random bytes, not {len(random_bytes)}")
     return TaskId(base64.urlsafe_b64encode(random_bytes).decode())
@@ -86,7 +86,7 @@ class Token(msgspec.Struct, frozen=True, gc=False):
 class BareAwakeable(msgspec.Struct, frozen=True, gc=False):
     """A bare awakeable id that the operator allows in place of a token: no deadline, no fencing, no proof.
 
-    Where it is allowed, whoever knows the id can complete it: hidden in repr, like a token.
+    Where it is allowed, everyone who knows the id can complete it: hidden in repr, like a token.
     """
 
     awakeable_id: AwakeableId
@@ -124,7 +124,7 @@ class Keyring:
         for position, entry in enumerate((part.strip() for part in text.split(",") if part.strip()), start=1):
             key_id, key = _parse_key(entry, position)
             if key_id in keys:
-                raise InvalidKeyError(f"signing key id {key_id!r} stands twice: give each key an id of its own")
+                raise InvalidKeyError(f"signing key id {key_id!r} stands twice: give each key its own id")
             keys[key_id] = key
         if insecure:
             keys[INSECURE_KEY_ID] = _INSECURE_KEY

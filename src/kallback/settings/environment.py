@@ -35,7 +35,7 @@ class Environment:
         return self._variables.get(name, "").strip() or None
 
     def secret(self, name: str) -> Secret | None:
-        """Return the text hidden, as it stands: a password may begin with a space."""
+        """Return the text hidden and unchanged: a password may begin with a space."""
         text = self._variables.get(name, "")
         return Secret(text) if text else None
 

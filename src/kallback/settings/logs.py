@@ -56,5 +56,5 @@ class NamedLog:
 
 
 def named_log(name: str) -> NamedLog:
-    """The log of one room."""
+    """The log of one package."""
     return NamedLog(logging.getLogger(name))

@@ -66,7 +66,7 @@ def test_a_topic_must_be_one_that_kafka_takes(topic: str) -> None:
 @pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1)])
 def test_a_timeout_must_be_longer_than_nothing(timeout: timedelta) -> None:
     """A task that has timed out before it starts is a mistake."""
-    with pytest.raises(ConfigurationError, match="None for no end"):
+    with pytest.raises(ConfigurationError, match="None for no limit"):
         TaskType("t", Order, int, timeout=timeout)
 
 
@@ -123,7 +123,7 @@ def test_a_limit_is_not_longer_than_the_task(name: str) -> None:
     """It could never be reached; as long as the task is fine, and so is any for a task without an end."""
     TaskType("t", Order, int, timeout=SECOND, **{name: SECOND})
     TaskType("t", Order, int, timeout=None, **{name: timedelta(days=9)})
-    with pytest.raises(ConfigurationError, match=f"{name} is longer than the time-out of the whole task, 0:00:01"):
+    with pytest.raises(ConfigurationError, match=f"{name} is longer than the timeout of the whole task, 0:00:01"):
         TaskType("t", Order, int, timeout=SECOND, **{name: SECOND + timedelta(microseconds=1)})
 
 
