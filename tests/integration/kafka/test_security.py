@@ -87,12 +87,15 @@ def openssl(folder: Path, *arguments: str) -> None:
 def authority(folder: Path, name: str) -> None:
     """A certificate authority of our own."""
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "2")
-    openssl(folder, *made, "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 refuses an authority without it
+    openssl(folder, *made, *usage, "-keyout", f"{name}.key", "-out", f"{name}.pem")
 
 
 def certificate(folder: Path, name: str, *key: str) -> None:
     """A certificate of that authority for 127.0.0.1."""
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    (folder / "names").write_text(
+        "subjectAltName=IP:127.0.0.1,DNS:localhost\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+    )
     asked = ("req", "-newkey", "rsa:2048", *key, "-subj", f"/CN={name}")
     openssl(folder, *asked, "-keyout", f"{name}.key", "-out", f"{name}.csr")
     signed = ("x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-extfile", "names")

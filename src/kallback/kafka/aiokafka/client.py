@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from kallback.kafka.errors import error_for, missing_extra, missing_topic, unreachable
-from kallback.protocol.errors import ConfigurationError, MissingExtraError
+from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingExtraError
 
 try:
     from aiokafka import AIOKafkaConsumer, errors
@@ -33,6 +33,7 @@ _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 _REFUSAL_TIMEOUT_S: Final = 2.0
 _AUTHENTICATION: Final = 58
 _TLS: Final = -181
+_STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
 
 
 class Startable(Protocol):
@@ -125,12 +126,25 @@ async def _refusal(settings: KafkaSettings, config: dict[str, Any]) -> KallbackE
             connection = await create_conn(host, port, **options)
     except errors.SaslAuthenticationFailed as error:
         return error_for(_AUTHENTICATION, str(error), what="connecting to Kafka")
+    except ssl.SSLCertVerificationError as error:
+        return refused_certificate(error)
     except ssl.SSLError as error:
         return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
     except (OSError, TimeoutError, errors.KafkaError):
         return None
     connection.close()
     return None
+
+
+def refused_certificate(error: ssl.SSLCertVerificationError) -> KallbackError:
+    """Return the error for a broker's certificate that Python does not trust."""
+    if error.verify_code in _STRICT:
+        return AccessDeniedError(
+            f"connecting to Kafka failed: Python 3.13 and later refuse the certificates ({error.verify_message}): "
+            "issue the authority in KALLBACK_KAFKA_SSL_CA_FILE again with a key usage extension (keyCertSign), and the "
+            "broker's certificate with key identifiers; deploy/certificates.sh shows how"
+        )
+    return error_for(_TLS, error.verify_message, what="connecting to Kafka")
 
 
 async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topics: Iterable[str]) -> None:
