@@ -1,4 +1,4 @@
-"""The bakery: cakes take long, so it tells how far it is, and goes on where another baker stopped.
+"""The bakery: cakes take long, so it reports its progress, and continues where another baker stopped.
 
 Run it with `kallback worker bakery:worker`, as often as there are bakers.
 """
@@ -14,14 +14,14 @@ from kallback.workers import TaskContext, Worker, WorkerOptions
 
 LAYER = 0.5  # seconds; a demo is short
 
-# The shortest session that brokers allow by default: in a demo nobody wants to wait 45 s for Kafka to notice a death.
+# The shortest session that brokers allow by default: after a kill, Kafka reassigns partitions in 6 s instead of 45 s.
 worker = Worker("bakery", options=WorkerOptions(consumer=ConsumerOptions(session_timeout=6)))
 
 
-# Acknowledged on start: a cake may take longer than any rebalance, and the heartbeats notice a baker who is gone.
+# Acknowledged on start: a cake may take longer than any rebalance, and missing heartbeats reveal a baker that is gone.
 @worker.task(bake, acknowledge="start")
 async def bake_cake(cake: Cake, task: TaskContext) -> Baked:
-    """Bake layer by layer; what the heartbeats say is what the next baker knows."""
+    """Bake layer by layer; the next baker gets the details of the last heartbeat."""
     done: int = task.last_details or 0
     task.log.info("cake %s: attempt %d begins at layer %d", cake.id, task.attempt, done + 1)
     for layer in range(done + 1, cake.layers + 1):

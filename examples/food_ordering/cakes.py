@@ -11,7 +11,7 @@ workflow = restate.Workflow("CakeOrder")
 
 @workflow.main()
 async def create(ctx: restate.WorkflowContext, cake: Cake) -> Baked:
-    """Have a cake baked, by as many bakers as it takes; others may ask for the task meanwhile."""
+    """Have a cake baked, by several bakers if one is lost; the task can be asked for meanwhile."""
     handle = await callbacks.start(ctx, bake, cake)
     ctx.set("task", handle.task_id)
     return await handle.result()
@@ -19,5 +19,5 @@ async def create(ctx: restate.WorkflowContext, cake: Cake) -> Baked:
 
 @workflow.handler()
 async def task(ctx: restate.WorkflowSharedContext) -> str | None:
-    """The task's id, for whoever wants to know how far it is: `kallback tasks progress ID`."""
+    """The task's id, to read its progress: `kallback tasks progress ID`."""
     return await ctx.get("task", type_hint=str)

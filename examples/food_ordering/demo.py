@@ -1,6 +1,6 @@
-"""Plays the food ordering application: places orders, breaks things on purpose, and checks that all ends well.
+"""Runs the food-ordering application: places orders, breaks things on purpose, and checks that all ends well.
 
-Start it with `make demo`. It needs no servers: it starts a Kafka and a Restate of its own and ends them.
+Start it with `make demo`. It needs no servers: it starts a Kafka and a Restate and stops them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import httpx
 import msgspec
 from demo_audit import audit
 from demo_board import Board, Check
-from demo_play import Play, expected_ends
-from demo_stage import HERE, open_stage
+from demo_processes import HERE, running_processes
+from demo_scenes import Scenes, expected_ends
 from tasks import Order
 
 from kallback.protocol import KallbackError
@@ -30,14 +30,14 @@ EXIT_INTERRUPTED = 130
 
 
 async def perform(stack: Stack, board: Board, logs: Path, *, stay: bool) -> list[Check]:
-    """Play the demo on a running stack; return what the audit found."""
+    """Scenes the demo on a running stack; return what the audit found."""
     orders = msgspec.json.decode((HERE / "orders.json").read_bytes(), type=list[Order])
-    async with open_stage(stack, logs) as stage:
-        board.say("topics are made; Restate services, bridge, kitchen and drivers run")
+    async with running_processes(stack, logs) as processes:
+        board.say("topics are created; Restate services, bridge, kitchen, bakers and drivers run")
         async with asyncio.timeout(TIME_LIMIT - board.seconds):
-            play = Play(stage, board, orders)
-            found = await play.perform()
-            checks = found + await audit(stage, orders, expected_ends(orders), play.fates)
+            scenes = Scenes(processes, board, orders)
+            found = await scenes.run()
+            checks = found + await audit(processes, orders, expected_ends(orders), scenes.expected)
         board.report(checks)
         if stay:
             board.say(f"everything keeps running until Ctrl-C; Restate's own view is on {stack.admin_url}/ui")
@@ -46,7 +46,7 @@ async def perform(stack: Stack, board: Board, logs: Path, *, stay: bool) -> list
 
 
 def main() -> int:
-    """Play, report, and answer 1 if anything is off."""
+    """Scenes, report, and answer 1 if anything is off."""
     parser = argparse.ArgumentParser(description="Orders food through Restate and Kafka, and breaks things on purpose.")
     parser.add_argument("--stay", action="store_true", help="keep everything running at the end, to look around")
     stay = parser.parse_args().stay
@@ -55,7 +55,7 @@ def main() -> int:
     checks: Sequence[Check] = ()
     with Board() as board:
         try:
-            board.scene("kallback: a food ordering application", "Starting a Kafka and a Restate of our own ...")
+            board.scene("kallback: a food ordering application", "Starting a Kafka and a Restate for this run ...")
             with start_stack(KafkaOptions(embedded=False), environ=own) as stack:
                 board.restart_clock()
                 board.say(f"Kafka on {stack.bootstrap_servers}, Restate on {stack.ingress_url}")
@@ -66,8 +66,8 @@ def main() -> int:
         except (KallbackError, TimeoutError, httpx.HTTPError) as error:
             board.say(f"the demo could not go on: {str(error) or 'not done in time'}", "bold red")
         board.lines(
-            "Look further",
-            f"what every process wrote   {logs}",
+            "Next",
+            f"logs of all processes      {logs}",
             f"the code, in this order    tasks.py, pos_worker.py, orders.py in {os.path.relpath(HERE)}",
             f"run it and look around     {os.path.relpath(sys.executable)} {os.path.relpath(__file__)} --stay",
         )

@@ -1,4 +1,4 @@
-"""What the audience sees: the story, and under it the board with where each order is.
+"""What the demo prints: what happens, and below it the board with the state of each order.
 
 On a terminal the board stays at the bottom and redraws itself; in a pipe or a CI log each change is one line.
 """
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDEST = 100
-LANES = {
+LABELS = {
     "PLACED": ("placed", "white"),
     "PREPARING": ("in the kitchen", "yellow"),
     "DELIVERING": ("with a driver", "cyan"),
@@ -30,8 +30,8 @@ LANES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What is to be seen of one order: its stage (a key of LANES) and one more thing worth saying."""
+class OrderView:
+    """The state of one order: its stage (a key of LABELS) and a detail."""
 
     stage: str = "PLACED"
     detail: str = ""
@@ -51,16 +51,16 @@ class Check:
 
 
 class Board:
-    """The story and the board; use it as a context."""
+    """What happens and the board; use it as a context."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._orders: dict[str, Sight] = {}
+        self._orders: dict[str, OrderView] = {}
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Take the bottom of the terminal, if it is one."""
+        """Use the bottom of the terminal, if there is one."""
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -68,35 +68,35 @@ class Board:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give it back."""
+        """Leave the terminal as it was."""
         self._live.stop()
 
     @property
     def seconds(self) -> float:
-        """Seconds since the curtain rose."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     def restart_clock(self) -> None:
-        """The stack is up: from here on the demo has its 90 seconds."""
+        """Count from now on: the servers run."""
         self._began = time.monotonic()
 
     def scene(self, title: str, *sentences: str) -> None:
-        """Announce what comes, and why it matters."""
+        """Announce a scene."""
         self._console.print()
         self._console.print(Text(f"▌ {title}", style="bold"))
         for line in textwrap.wrap(" ".join(sentences), width=min(self._console.width, WIDEST) - 4):
             self._console.print(Text(f"  {line}"))
 
     def say(self, sentence: str, style: str = "") -> None:
-        """Tell what happened, with the time."""
+        """Print what happened, with the time."""
         self._console.print(Text(f"  {self.seconds:5.1f} s  ", style="dim").append(sentence, style=style or "default"))
 
-    def show(self, orders: dict[str, Sight]) -> None:
+    def show(self, orders: dict[str, OrderView]) -> None:
         """Show where the orders are now."""
-        if not self._console.is_terminal:  # drivers report too often for lines: stages only
-            for order_id, sight in orders.items():
-                if sight.stage not in ("PLACED", self._orders.get(order_id, Sight()).stage):
-                    self.say(f"order {order_id}  {LANES[sight.stage][0]:<20} {sight.detail}".rstrip())
+        if not self._console.is_terminal:  # drivers report too often for lines, so only stages are printed
+            for order_id, view in orders.items():
+                if view.stage not in ("PLACED", self._orders.get(order_id, OrderView()).stage):
+                    self.say(f"order {order_id}  {LABELS[view.stage][0]:<20} {view.detail}".rstrip())
         elif orders != self._orders:
             self._live.update(self._table(orders), refresh=True)
         self._orders = dict(orders)
@@ -115,7 +115,7 @@ class Board:
             self._console.print(Text(f"    {line}", style="cyan"))
 
     def report(self, checks: Sequence[Check]) -> None:
-        """Tell what the audit found, and what is wrong with it."""
+        """Print what the audit checked, and what is wrong."""
         self._live.stop()
         self.lines(f"Summary, {self.seconds:.0f} s after the stack was up")
         for check in checks:
@@ -127,11 +127,11 @@ class Board:
         verdict = f"{off} of {len(checks)} checks failed: exit code 1" if off else "everything ended as it should"
         self._console.print(Text(f"  {verdict}", style="bold red" if off else "bold green"))
 
-    def _table(self, orders: dict[str, Sight]) -> Table:
+    def _table(self, orders: dict[str, OrderView]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 2), min_width=60)
         table.add_column(f"after {self.seconds:.0f} s", no_wrap=True, min_width=20)
         table.add_column("orders")
-        for stage, (label, color) in LANES.items():
-            ids = " ".join(sorted(order_id for order_id, sight in orders.items() if sight.stage == stage))
+        for stage, (label, color) in LABELS.items():
+            ids = " ".join(sorted(order_id for order_id, view in orders.items() if view.stage == stage))
             table.add_row(Text(label, style=color), Text(ids, style=f"bold {color}"))
         return table

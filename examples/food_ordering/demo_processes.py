@@ -29,7 +29,7 @@ DRIVER_UPDATES = "driver-updates"
 FIRST_KEY, NEW_KEY = "demo", "new"
 
 
-class Stage:
+class DemoProcesses:
     """Everything that runs besides Kafka and Restate.
 
     Attributes:
@@ -59,7 +59,7 @@ class Stage:
 
     @property
     def processes(self) -> tuple[ChildProcess, ...]:
-        """All of them."""
+        """All processes."""
         return (self.services, self.bridge, self.kitchen, *self.bakers, self.phones)
 
     async def start(self) -> None:
@@ -80,8 +80,8 @@ class Stage:
         for process in reversed(self.processes):
             process.kill()
 
-    def fallen(self, but: Collection[ChildProcess] = ()) -> list[str]:
-        """The processes that do not run, with their last words; those that were killed on purpose do not count."""
+    def ended(self, but: Collection[ChildProcess] = ()) -> list[str]:
+        """The processes that do not run, with their last log lines; those killed on purpose are left out."""
         return [
             f"{process.name} ended with exit code {process.exit_code}:\n{process.log_tail(5)}"
             for process in self.processes
@@ -89,7 +89,7 @@ class Stage:
         ]
 
     def kitchen_log(self, word: str) -> list[str]:
-        """The orders about which the kitchen wrote that word, over all its lives."""
+        """The orders about which the kitchen logged this word, restarts included."""
         return re.findall(rf"order (\d+): {word}", self.kitchen.log.read_text(errors="replace"))
 
     async def rotate_services(self) -> None:
@@ -140,7 +140,7 @@ class Stage:
         return records
 
     async def outcomes(self) -> list[dict[str, Any]]:
-        """What became of each result record, as the bridge says."""
+        """The outcome of each result record, as the bridge wrote it."""
         return [msgspec.json.decode(record.value or b"{}") for record in await self.read(self.settings.topics.outcomes)]
 
     def _services(self) -> ChildProcess:
@@ -154,14 +154,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(stack: Stack, logs: Path) -> AsyncGenerator[Stage]:
+async def running_processes(stack: Stack, logs: Path) -> AsyncGenerator[DemoProcesses]:
     """Start everything, end everything."""
-    stage = Stage(stack, logs)
+    processes = DemoProcesses(stack, logs)
     try:
-        await stage.start()
-        yield stage
+        await processes.start()
+        yield processes
     finally:
-        await stage.stop()
+        await processes.stop()
 
 
 def _environment(stack: Stack) -> dict[str, str]:

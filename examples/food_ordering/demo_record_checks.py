@@ -1,4 +1,4 @@
-"""The bookkeeping of the demo: every result record against its outcome, every dead letter against what was to die."""
+"""Compares every result record with its outcome, and every dead letter with the expected ones."""
 
 from __future__ import annotations
 
@@ -7,49 +7,52 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demo_board import Check
-from demo_rubbish import Fate, Place, source_of
+from demo_invalid_records import ExpectedOutcome, RecordPosition, source_of
 
 from kallback.kafka import DeadLetter, Record, ReplayMarker, UnknownEntry
 from kallback.kafka.dead_letters.reader import Entry
 
 _ORDINARY = ("delivered", "duplicate")
 
-Results = Mapping[Place, Record]
+Results = Mapping[RecordPosition, Record]
+Expected = Mapping[RecordPosition, ExpectedOutcome]
 
 
-def account(results: Results, outcomes: Sequence[Mapping[str, Any]], fates: Mapping[Place, Fate]) -> Check:
-    """Hold the outcome records against the result records, and against what was to become of those."""
+def check_outcomes(results: Results, outcomes: Sequence[Mapping[str, Any]], expected: Expected) -> Check:
+    """Compare the outcome records with the result records, and with the expected outcomes."""
     first = {source_of(outcome): str(outcome["outcome"]) for outcome in reversed(outcomes)}
     wrong = [f"no outcome for result record {place}" for place in sorted(results.keys() - first.keys())]
     wrong += [f"an outcome for {place}, where no result record is" for place in sorted(first.keys() - results.keys())]
     wrong += [
-        f"no result record where {fates[place].outcome} was to be: {place}" for place in fates.keys() - results.keys()
+        f"no result record where {expected[place].outcome} is expected: {place}"
+        for place in expected.keys() - results.keys()
     ]
     for place, kind in sorted({(source_of(outcome), str(outcome["outcome"])) for outcome in outcomes}):
-        right = (fates[place].outcome,) if place in fates else _ORDINARY
+        right = (expected[place].outcome,) if place in expected else _ORDINARY
         if kind not in right:
             wrong.append(f"result record {place} is {kind}, not {' or '.join(right)}")
     counted = ", ".join(f"{count} {kind}" for kind, count in Counter(first.values()).most_common()) or "none"
     again = len(outcomes) - len(first)
-    read_again = f"; {again} of them twice, as the bridge was killed before it had committed" if again else ""
-    return Check(f"{len(results)} result records, each accounted for: {counted}{read_again}", tuple(wrong))
+    read_again = f"; {again} of them twice, because the bridge was killed before it had committed" if again else ""
+    return Check(f"{len(results)} result records, each with its outcome: {counted}{read_again}", tuple(wrong))
 
 
-def bury(entries: Sequence[Entry], results: Results, fates: Mapping[Place, Fate]) -> Check:
-    """Hold the dead-letter topic against what was to die: each once, for the right reason, whole, and none besides."""
+def check_dead_letters(entries: Sequence[Entry], results: Results, expected: Expected) -> Check:
+    """Compare the dead-letter topic with what is expected: each once, for its reason, byte for byte, and no others."""
     letters = [entry for entry in entries if isinstance(entry, DeadLetter)]
     replayed = {letter for entry in entries if isinstance(entry, ReplayMarker) for letter in entry.letters}
-    found = Counter((_source(letter), _death(letter.reason, replayed=letter.id in replayed)) for letter in letters)
-    to_die = [(place, fate) for place, fate in fates.items() if fate.reason]
-    expected = Counter((place, _death(fate.reason, replayed=fate.replayed)) for place, fate in to_die)
+    found = Counter((_source(letter), _label(letter.reason, replayed=letter.id in replayed)) for letter in letters)
+    wanted = Counter(
+        (position, _label(each.reason, replayed=each.replayed)) for position, each in expected.items() if each.reason
+    )
     wrong = [f"not a dead letter: {entry.id}" for entry in entries if isinstance(entry, UnknownEntry)]
-    wrong += [f"not expected: {place} as {death}" for place, death in sorted((found - expected).elements())]
-    wrong += [f"missing: {place} as {death}" for place, death in sorted((expected - found).elements())]
+    wrong += [f"not expected: {position} as {label}" for position, label in sorted((found - wanted).elements())]
+    wrong += [f"missing: {position} as {label}" for position, label in sorted((wanted - found).elements())]
     for letter in letters:
         wrong += _altered(letter, results, replayed=letter.id in replayed)
-    deaths = Counter(death for _, death in found.elements()).most_common()
-    counted = ", ".join(f"{count} {death}" for death, count in deaths) or "none"
-    return Check(f"{len(letters)} dead letters, expected and whole: {counted}", tuple(wrong))
+    labels = Counter(label for _, label in found.elements()).most_common()
+    counted = ", ".join(f"{count} {label}" for label, count in labels) or "none"
+    return Check(f"{len(letters)} dead letters, as expected and byte for byte: {counted}", tuple(wrong))
 
 
 def _altered(letter: DeadLetter, results: Results, *, replayed: bool) -> list[str]:
@@ -64,9 +67,9 @@ def _altered(letter: DeadLetter, results: Results, *, replayed: bool) -> list[st
     return wrong
 
 
-def _death(reason: str, *, replayed: bool) -> str:
+def _label(reason: str, *, replayed: bool) -> str:
     return f"{reason} (replayed)" if replayed else reason
 
 
-def _source(letter: DeadLetter) -> Place:
+def _source(letter: DeadLetter) -> RecordPosition:
     return letter.source.partition, letter.source.offset

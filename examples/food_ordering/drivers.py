@@ -87,7 +87,7 @@ async def drive_to(ctx: restate.ObjectContext, stop: Stop) -> None:
 
 @driver_digital_twin.handler()
 async def location_update(ctx: restate.ObjectContext, location: Location) -> None:
-    """Learn from Kafka where the driver is; arriving completes the awakeable of whoever waits for that."""
+    """Learn from Kafka where the driver is; arriving completes the awakeable that waits for it."""
     ctx.set("location", location)
     stop = await ctx.get("stop", type_hint=Stop)
     if stop is not None and _near(location, stop.location):

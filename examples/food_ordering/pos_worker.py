@@ -1,4 +1,4 @@
-"""The restaurant's point of sale: takes orders from Kafka and answers on Kafka. It has never heard of Restate.
+"""The restaurant's point of sale: takes orders from Kafka and answers on Kafka. It knows nothing of Restate.
 
 Run it with `kallback worker pos_worker:worker`, as often as there are kitchens.
 """
@@ -17,7 +17,7 @@ SOLD_OUT = {"Burrata with heirloom tomatoes"}
 SLOW_MINUTES = {"Peking duck, whole": 240}
 MINUTE = 0.15  # seconds; a demo is short
 
-# With a name of its own a killed kitchen gets its orders back at once, instead of after Kafka's session time-out.
+# With a name of its own a killed kitchen gets its orders back at once, instead of after Kafka's session timeout.
 _NAME = os.environ.get("KITCHEN_NAME")
 
 worker = Worker("kitchen", options=WorkerOptions(consumer=ConsumerOptions(group_instance_id=_NAME)))
@@ -33,7 +33,7 @@ async def cook(order: Order, task: TaskContext) -> Prepared:
     task.log.info("order %s: cooking", order.id)
     try:
         await asyncio.sleep(minutes * MINUTE)
-    except asyncio.CancelledError:  # somebody told us through Kafka that nobody waits any more
+    except asyncio.CancelledError:  # the caller was cancelled and told us through Kafka
         task.log.info("order %s: told to stop, taken off the stove", order.id)
         raise
     task.log.info("order %s: packed", order.id)

@@ -8,17 +8,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
 from kallback.kafka import DeadLetter, DeadLetterId, Headers, Position, Record, ReplayMarker, UnknownEntry
 from kallback.kafka.dead_letters.reader import Entry
+
+if TYPE_CHECKING:
+    from demo_board import Check
+    from demo_invalid_records import ExpectedOutcome
+    from demo_record_checks import Expected, Results
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
@@ -74,7 +80,7 @@ def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
-    """Whoever interrupts the demo in the middle gets the prompt back soon, and no server stays behind."""
+    """An interrupted demo ends soon, and no server keeps running."""
     mark = uuid4().hex
     with running_demo(mark, tmp_path) as demo:
         assert demo.stdout is not None
@@ -93,11 +99,27 @@ def test_the_kitchen_needs_no_restate() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@dataclass(frozen=True)
+class DemoChecks:
+    """The demo's checks of its records, imported as the demo imports them.
+
+    Attributes:
+        check_outcomes: of `demo_record_checks`.
+        check_dead_letters: likewise.
+        expected: makes an expected outcome.
+    """
+
+    check_outcomes: Callable[[Results, Sequence[Mapping[str, Any]], Expected], Check]
+    check_dead_letters: Callable[[Sequence[Entry], Results, Expected], Check]
+    expected: type[ExpectedOutcome]
+
+
 @pytest.fixture
-def accounts(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The demo's bookkeeping, imported as the demo does it."""
+def demo(monkeypatch: pytest.MonkeyPatch) -> DemoChecks:
+    """The checks, with the example's folder on the path."""
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    return importlib.import_module("demo_accounts")
+    module = importlib.import_module("demo_record_checks")
+    return DemoChecks(module.check_outcomes, module.check_dead_letters, module.ExpectedOutcome)
 
 
 def result(offset: int, value: bytes = b"{}", headers: Headers = ()) -> Record:
@@ -122,22 +144,24 @@ def outcome(offset: int, kind: str = "delivered") -> dict[str, Any]:
         ([outcome(0), outcome(1), outcome(2, "late"), outcome(2)], 1),
         ([], 3),
     ],
-    ids=["one-each", "read-again", "missing", "invented", "unexpected", "not-its-fate", "two-fates", "none"],
+    ids=["one-each", "read-again", "missing", "invented", "unexpected", "other-outcome", "two-outcomes", "none"],
 )
-def test_the_audit_accounts_for_every_result_record(outcomes: list[dict[str, Any]], wrong: int, accounts: Any) -> None:
+def test_the_audit_accounts_for_every_result_record(
+    outcomes: list[dict[str, Any]], wrong: int, demo: DemoChecks
+) -> None:
     """A record without an outcome, an outcome without a record, and an outcome that should not be are called out."""
     results = {(0, offset): result(offset) for offset in range(3)}
-    check = accounts.account(results, outcomes, {(0, 2): accounts.Fate("late", "late")})
+    check = demo.check_outcomes(results, outcomes, {(0, 2): demo.expected("late", "late")})
     assert len(check.wrong) == wrong
 
 
-def test_the_audit_misses_rubbish_that_is_not_there(accounts: Any) -> None:
+def test_the_audit_misses_invalid_records_that_are_not_there(demo: DemoChecks) -> None:
     """A record that was sent and does not lie on the results topic is called out."""
-    assert len(accounts.account({}, [], {(0, 2): accounts.Fate("late", "late")}).wrong) == 1
+    assert len(demo.check_outcomes({}, [], {(0, 2): demo.expected("late", "late")}).wrong) == 1
 
 
 RESULTS = {(0, 0): result(0, b"a"), (0, 1): result(1, b"b"), (0, 2): result(2, b"b")}
-"""An ordinary result, and one that dies at offset 1 and is replayed at offset 2."""
+"""An ordinary result, and one that becomes a dead letter at offset 1 and is replayed at offset 2."""
 
 
 def letter(offset: int, reason: str = "unknown-key", value: bytes = b"b") -> DeadLetter:
@@ -163,7 +187,7 @@ NOTE = ReplayMarker(frozenset({DeadLetterId(0, 1)}), 0)
     ],
     ids=["as-expected", "twice", "foreign", "other-reason", "altered", "unexpected", "not-replayed", "missing"],
 )
-def test_the_audit_accounts_for_every_dead_letter(entries: list[Entry], wrong: int, accounts: Any) -> None:
+def test_the_audit_accounts_for_every_dead_letter(entries: list[Entry], wrong: int, demo: DemoChecks) -> None:
     """Each letter stands once, for its reason, byte for byte, and lies on the results topic again if replayed."""
-    fates = {(0, 1): accounts.Fate("unverified", "unknown-key", replayed=True)}
-    assert len(accounts.bury(entries, RESULTS, fates).wrong) == wrong
+    expected = {(0, 1): demo.expected("unverified", "unknown-key", replayed=True)}
+    assert len(demo.check_dead_letters(entries, RESULTS, expected).wrong) == wrong

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.testing import greeter
 
 from kallback.testing import Admin, Ingress, RestateError, ServiceProcess, eventually, serve_endpoint
 
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 _HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def greeter() -> Any:
-    """The service's module, loaded by its path: the tests are no package."""
-    spec = importlib.util.spec_from_file_location("greeter", _HERE / "greeter.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -47,7 +36,7 @@ async def admin(restate_server: RestateServer) -> AsyncIterator[Admin]:
 
 
 @pytest.fixture
-async def served(restate_server: RestateServer, greeter: Any) -> AsyncIterator[list[str]]:
+async def served(restate_server: RestateServer) -> AsyncIterator[list[str]]:
     """The greeter in this process; gives the awakeable ids it waits for."""
     greeter.waiting.clear()
     async with serve_endpoint(greeter.app, restate_server):
