@@ -95,7 +95,8 @@ class Liveness:
         self._bridge = bridge
         self._monotonic = monotonic
         self._stuck_after = stuck_after
-        self._patience = max(stuck_after, bridge.options.consumer.drain_timeout + _SPARE)  # a rebalance stops polling
+        # A rebalance stops polling for as long as it drains.
+        self._poll_timeout = max(stuck_after, bridge.options.consumer.drain_timeout + _SPARE)
         self._moved_at = monotonic()
         self._seen = -1
 
@@ -110,7 +111,7 @@ class Liveness:
         """Whether the bridge makes progress, or has nothing to do."""
         self.look()
         now, status, reasons = self._monotonic(), self._bridge.group_status(), list[str]()
-        if status is not None and now - status.last_poll > self._patience:
+        if status is not None and now - status.last_poll > self._poll_timeout:
             reasons.append(f"the Kafka client has not polled for {now - status.last_poll:.0f} s")
         if now - self._moved_at > self._stuck_after:
             reasons.append(f"records are in flight, and nothing has happened for {now - self._moved_at:.0f} s")

@@ -224,23 +224,23 @@ class _Place(NamedTuple):
 
 
 def _place(url: str, settings: RestateSettings) -> _Place:
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
+    address = urlsplit(url)
+    secure = address.scheme == "https"
     try:
-        host = (parts.hostname or "").encode("ascii" if ":" in (parts.hostname or "") else "idna").decode()
-        port = parts.port or (443 if secure else 80)
+        host = (address.hostname or "").encode("ascii" if ":" in (address.hostname or "") else "idna").decode()
+        port = address.port or (443 if secure else 80)
     except ValueError:  # UnicodeError is one
         host, port = "", 0
-    if not host or parts.username is not None:
+    if not host or address.username is not None:
         raise ConfigurationError(
-            f"the address of Restate at {parts.netloc.rpartition('@')[2]!r} cannot be used: set "
+            f"the address of Restate at {address.netloc.rpartition('@')[2]!r} cannot be used: set "
             "KALLBACK_RESTATE_INGRESS_URL to something like http://localhost:8080, with no user or password in it "
             "(a token belongs into KALLBACK_RESTATE_AUTH_TOKEN)"
         )
     shown = f"[{host}]" if ":" in host else host
-    headers = f"host: {shown if parts.port is None else f'{shown}:{port}'}\r\nuser-agent: kallback-bridge\r\n"
+    headers = f"host: {shown if address.port is None else f'{shown}:{port}'}\r\nuser-agent: kallback-bridge\r\n"
     tls = _tls(settings) if secure or settings.ca_file is not None else None
-    path = quote(parts.path, safe=_PATH).rstrip("/")
+    path = quote(address.path, safe=_PATH).rstrip("/")
     return _Place(host, port, path, headers + _authorization(settings), tls if secure else None)
 
 

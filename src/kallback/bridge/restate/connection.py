@@ -127,7 +127,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._whole and self._reusable and self._on_result is not None:
             on_result, self._on_result = self._on_result, None
-            answer = self._answer()  # before the connection is free: the next request makes room for its own
+            answer = self._answer()  # before the connection is free: the next request replaces it
             self._owner.freed(self)
             on_result(answer)
         elif self._whole or self._on_result is None or self._received > HEAD_LIMIT + self._owner.body_limit:
@@ -164,9 +164,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        room = self._owner.body_limit - self._body_size
-        if room > 0 and not self._whole:
-            self._body.append(body[:room])
+        space = self._owner.body_limit - self._body_size
+        if space > 0 and not self._whole:
+            self._body.append(body[:space])
             self._body_size += len(body)
 
     def on_message_complete(self) -> None:
