@@ -19,6 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from kallback.health import Phase
+from kallback.lifecycle import restore_signals_in_forks
 
 logger = logging.getLogger(__name__)
 
@@ -102,3 +103,4 @@ def _handle_signals(asked: asyncio.Event) -> None:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
+    restore_signals_in_forks(*_SIGNALS)

@@ -7,6 +7,7 @@ that ends unexpectedly is reported, a retry waits with jitter, a repeated event 
 from __future__ import annotations
 
 from kallback.lifecycle.backoff import Backoff, retry
+from kallback.lifecycle.forks import restore_signals_in_forks
 from kallback.lifecycle.log_throttle import LogThrottle
 from kallback.lifecycle.recent_keys import RecentKeys
 from kallback.lifecycle.start_stop import StartStop
@@ -21,5 +22,6 @@ __all__ = [
     "StopDeadline",
     "Supervisor",
     "UnexpectedEndError",
+    "restore_signals_in_forks",
     "retry",
 ]

@@ -1,11 +1,13 @@
 """Signals, as a service sees them."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from kallback.cli.runner import serve
 from kallback.health import Phase
 from kallback.protocol import ConfigurationError
+
+ROOT = Path(__file__).parents[3]
 
 
 class Recorder:
@@ -45,6 +49,40 @@ class Recorder:
         """Record."""
         self.events.append("asked to stop")
         self._stopped.set()
+
+
+class Forking(Recorder):
+    """A service one of whose threads forks a process, terminates it, and says how it ended."""
+
+    async def run(self) -> None:
+        """Fork in a thread, as a plain task function does."""
+        await asyncio.to_thread(self.fork)
+        await asyncio.sleep(0)  # a signal that reached this loop would be seen now
+        self.events.append("still running")
+
+    def fork(self) -> None:
+        """Start, terminate, join."""
+        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        process.start()
+        process.terminate()
+        process.join(10)
+        self.events.append(f"fork ended with {process.exitcode}")
+
+
+_FORKING = """
+from tests.unit.cli.test_runner import Forking, serve
+service = Forking()
+serve(service)
+print(service.events)
+"""
+
+
+def test_a_signal_to_a_fork_ends_the_fork_and_not_the_service() -> None:
+    """`multiprocessing.Process.terminate` in a task function is no signal to the worker."""
+    shown = subprocess.run(
+        [sys.executable, "-c", _FORKING], capture_output=True, text=True, check=True, cwd=ROOT, timeout=30
+    )
+    assert shown.stdout.strip() == f"['fork ended with {-signal.SIGTERM}', 'still running']"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
