@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.integration.workers.conftest import KafkaWorkerEnv
+    from tests.integration.workers.environment import KafkaWorkerEnv
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,7 @@ from kallback.settings import Settings, Topics
 from kallback.workers import Client, Worker
 
 if TYPE_CHECKING:
-    from tests.integration.workers.conftest import KafkaWorkerEnv
+    from tests.integration.workers.environment import KafkaWorkerEnv
 
 pytestmark = pytest.mark.integration
 

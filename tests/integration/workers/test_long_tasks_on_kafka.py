@@ -18,7 +18,7 @@ from kallback.protocol import TaskType, read_progress
 from kallback.workers import TaskContext, Worker
 
 if TYPE_CHECKING:
-    from tests.integration.workers.conftest import KafkaWorkerEnv
+    from tests.integration.workers.environment import KafkaWorkerEnv
 
     from kallback.kafka import GroupStatus
 
@@ -28,9 +28,10 @@ _SESSION = 6  # seconds, as of the env's workers: the shortest that a broker all
 
 
 def group_status(worker: Worker) -> GroupStatus:
-    """How the worker's consumer stands in its group."""
-    assert worker._runtime is not None
-    return worker._runtime._seat.group_status()
+    """What the worker's consumer knows of its group."""
+    status = worker.group_status()
+    assert status is not None
+    return status
 
 
 def committed(worker: Worker) -> int:

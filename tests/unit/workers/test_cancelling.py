@@ -17,7 +17,7 @@ from kallback.workers.execution.outcomes import Raised, StopReason
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 
 async def test_a_running_coroutine_is_cancelled_and_publishes_nothing(env: WorkerEnv) -> None:

@@ -18,7 +18,7 @@ from kallback.workers import Client, Worker
 from kallback.workers.clients import clients_of
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 
 async def test_aiokafka_makes_its_own() -> None:

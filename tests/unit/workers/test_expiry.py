@@ -15,7 +15,7 @@ from kallback.workers.attempts.decide import Rules, Run, SkipExpired, decide
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
     from kallback.kafka import OutgoingRecord, Position
 

@@ -15,7 +15,7 @@ from kallback.protocol import ConfigurationError, KafkaUnavailableError, Missing
 from kallback.workers import TaskContext, Worker
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 
 def stuck(env: WorkerEnv, worker: Worker) -> asyncio.Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -75,6 +75,13 @@ def test_a_failure_refuses_a_status_of_success() -> None:
     """200 is no failure; the error says what is."""
     with pytest.raises(ValueError, match="400 to 599"):
         TaskFailure("Odd", status=200)
+
+
+def test_a_failure_takes_a_delay_as_a_timedelta() -> None:
+    """As everywhere else; it travels in seconds."""
+    failure = TaskFailure("OvenCold", retryable=True, retry_after=timedelta(minutes=2))
+
+    assert orjson.loads(failure.problem.encode())["retry_after"] == 120
 
 
 class UnprintableError(Exception):

@@ -16,7 +16,7 @@ from kallback.workers.attempts.decide import AttemptKey
 from kallback.workers.attempts.table import AttemptTable
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 
 async def test_a_task_becomes_a_result_and_its_offset_is_done(env: WorkerEnv) -> None:
@@ -442,13 +442,14 @@ async def test_the_token_is_in_no_log_line(env: WorkerEnv, caplog: pytest.LogCap
     caplog.set_level(logging.DEBUG)
     worker = env.worker()
     env.cook(worker)
-    for task_id, changes in {
+    changes_of: dict[str, dict[str, Any]] = {
         "t1": {},
         "t2": {"task_type": "wash"},
         "t3": {"reply_to": "no-such-topic"},
         "t4": {"deadline_ms": 1},
         "t5": {"value": b"{"},
-    }.items():
+    }
+    for task_id, changes in changes_of.items():
         env.send(task_id, token=f"kb1:secret-{task_id}", **changes)
 
     async with worker:
@@ -534,3 +535,58 @@ async def test_an_attempt_that_ends_in_an_error_of_the_worker_begins_again(
 
     assert worker.counts.retried == 2
     assert "was not settled" in caplog.text
+
+
+async def test_a_mended_dead_letter_is_done_once_more(env: WorkerEnv) -> None:
+    """Its reply topic was missing: the same record, sent again, is no duplicate of a finished task."""
+    worker = env.worker()
+    done = env.cook(worker)
+    async with worker:
+        env.send("t1", reply_to="late-topic")
+        await env.settled(1)
+        assert env.dead() == ["undeliverable-result"]
+        env.broker.create_topic("late-topic")
+        env.send("t1", reply_to="late-topic")
+        await env.settled(2)
+        env.send("t1", reply_to="late-topic")
+        await env.settled(3)
+
+    assert (done, len(env.results("late-topic")), worker.counts.dropped) == (["t1", "t1"], 1, 1)
+
+
+class SafeText(str):
+    """A text as template engines make it."""
+
+    __slots__ = ()
+
+
+async def test_a_subclass_of_text_travels_as_text(env: WorkerEnv) -> None:
+    """The safe strings of template engines are texts."""
+    worker = env.worker()
+
+    @worker.task(env.prepare)
+    async def cook(_order: Any) -> Any:
+        return env.prepared_type(SafeText("soup"))
+
+    env.send()
+    async with worker:
+        await env.settled(1)
+
+    assert env.results()[0].value == {"dish": "soup"}
+
+
+async def test_a_number_without_json_form_is_refused_by_name(env: WorkerEnv) -> None:
+    """NaN would arrive as null: the caller is told which member it is."""
+    worker = env.worker()
+    weigh = TaskType("prepare", request=dict, result=dict[str, float], topic="orders")
+
+    @worker.task(weigh)
+    async def cook(_order: Any) -> Any:
+        return {"weight": float("nan")}
+
+    env.send()
+    async with worker:
+        await env.settled(1)
+
+    assert env.results()[0].value["type"] == "urn:kallback:unusable-result"
+    assert "weight" in env.results()[0].value["detail"]

@@ -47,12 +47,16 @@ def child_main(jobs: Connection, cancels: Connection, worker_id: int, log_level:
     if os.getppid() != worker_id:
         os._exit(1)
     child = _Child(jobs, cancels)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _ignore)  # not SIG_IGN, which programs that a function starts would inherit
     signal.signal(signal.SIGTERM, child.on_sigterm)
     logging.getLogger().addHandler(LogRecordSender(child.send))
     logging.getLogger().setLevel(log_level)
     threading.Thread(target=child.listen, name="kallback-child", daemon=True).start()
     child.work()
+
+
+def _ignore(_number: int, _frame: Any) -> None:
+    pass
 
 
 class _Child:

@@ -16,6 +16,8 @@ import sys
 import threading
 from typing import Final
 
+from kallback.lifecycle import restore_signals_in_forks
+
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -24,9 +26,10 @@ def lead_process_group() -> None:
     if hasattr(os, "setpgid"):
         with contextlib.suppress(OSError):  # it leads one already
             os.setpgid(0, 0)
+    restore_signals_in_forks(signal.SIGTERM, signal.SIGINT)
     if sys.platform == "linux":
-        forking = _MainThreadForks()
-        os.register_at_fork(before=forking.before, after_in_child=forking.after_in_child)
+        forks = _MainThreadForks()
+        os.register_at_fork(before=forks.before, after_in_child=forks.after_in_child)
 
 
 def die_with_parent() -> None:

@@ -109,7 +109,10 @@ class ProcessSlot:
     def _work(self) -> None:
         try:
             while (call := self._calls.get()) is not None:
-                self._tell_loop(self._on_outcome, call, self._outcome_of(call))
+                outcome = self._outcome_of(call)
+                if self._was_terminated:
+                    self._close_child()
+                self._tell_loop(self._on_outcome, call, outcome)
             self._close_child()
         finally:
             self._tell_loop(self.ended.set)

@@ -14,7 +14,7 @@ from kallback.protocol import KafkaUnavailableError
 from kallback.workers import TaskContext, Worker
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
     from kallback.kafka import OutgoingRecord, Position
 

@@ -30,7 +30,7 @@ from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 NOW_MS = 1_700_000_000_000
 KEY = AttemptKey(TaskId("t1"), Attempt(1))

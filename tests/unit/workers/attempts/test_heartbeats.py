@@ -13,7 +13,7 @@ from kallback.protocol import MAX_DETAILS_BYTES, InvalidProgressError, MissingTo
 from kallback.workers import TaskContext, TaskFailure, Worker
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
     from kallback.kafka import OutgoingRecord, Position
 

@@ -12,7 +12,7 @@ import pytest
 from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 
 async def test_a_function_that_blocks_the_loop_is_named(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:

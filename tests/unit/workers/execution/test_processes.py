@@ -18,7 +18,7 @@ from kallback.protocol import ConfigurationError, TaskType
 from kallback.workers import Worker
 
 if TYPE_CHECKING:
-    from tests.unit.workers.conftest import WorkerEnv
+    from tests.unit.workers.environment import WorkerEnv
 
 ECHO = TaskType("prepare", request=str, result=str, topic="orders")
 

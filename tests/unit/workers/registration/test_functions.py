@@ -211,6 +211,14 @@ def test_two_functions_for_one_type_are_refused() -> None:
         worker.task(ECHO)(without_context)
 
 
+def test_a_bare_decorator_is_refused_where_it_is_written() -> None:
+    """Without a task type nothing would be registered; the sentence shows the right form."""
+    task: Any = Worker("kitchen").task
+
+    with pytest.raises(ConfigurationError, match=r"without_context does: write @worker\.task\(prepare\)"):
+        task(without_context)
+
+
 def test_a_worker_needs_a_name() -> None:
     """An empty group would not be a group."""
     with pytest.raises(ConfigurationError, match="needs a name"):

@@ -1,0 +1,74 @@
+"""Processes that task functions start: they work, end with the task's process, and leave the worker alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+from tests.unit.workers.execution import family
+
+from kallback.protocol import TaskType
+
+if TYPE_CHECKING:
+    from tests.unit.workers.environment import WorkerEnv
+
+FOLDER = TaskType("prepare", request=str, result=str, topic="orders")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def pid_in(env: WorkerEnv, file: Path) -> int:
+    """Wait for a process id in a file."""
+    found: list[int] = []
+
+    def look() -> bool:
+        if file.exists() and (text := file.read_text()):
+            found.append(int(text))
+        return bool(found)
+
+    await env.until(look, f"{file.name} to begin")
+    return found[-1]
+
+
+async def test_a_task_in_a_process_may_have_children(env: WorkerEnv, tmp_path: Path) -> None:
+    """A pool of its own works in it."""
+    worker = env.worker()
+    worker.task(FOLDER, executor="process")(family.use_a_pool)
+    async with worker:
+        env.send("t1", orjson.dumps(str(tmp_path)))
+        await env.settled(1)
+
+    assert env.results()[0].value == "[1, 4, 9]"
+
+
+async def test_children_of_a_cancelled_task_end_with_it(env: WorkerEnv, tmp_path: Path) -> None:
+    """Also those that ignore SIGTERM, and programs."""
+    worker = env.worker(cancel_grace=0)
+    worker.task(FOLDER, executor="process")(family.have_children)
+    async with worker:
+        env.send("t1", orjson.dumps(str(tmp_path)))
+        pids = [await pid_in(env, tmp_path / name) for name in ("forked", "program")]
+        env.cancel("t1")
+        await env.settled(1)
+        await env.until(lambda: not any(map(is_alive, pids)), "the children to be gone")
+
+
+async def test_children_left_by_a_task_end_with_its_process(env: WorkerEnv, tmp_path: Path) -> None:
+    """At the latest when the worker stops, which they do not hold up."""
+    worker = env.worker()
+    worker.task(FOLDER, executor="process")(family.leave_children)
+    async with worker:
+        env.send("t1", orjson.dumps(str(tmp_path)))
+        pids = [await pid_in(env, tmp_path / name) for name in ("forked", "program")]
+        await env.settled(1)
+
+    await env.until(lambda: not any(map(is_alive, pids)), "the children to be gone")
+    assert os.getpid() not in pids
