@@ -66,7 +66,7 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
         _SESSION,
         ConfigurationError,
         (
-            "the brokers allow no such session time-out: 6 s to 30 min unless group.min.session.timeout.ms or "
+            "the brokers allow no such session timeout: 6 s to 30 min unless group.min.session.timeout.ms or "
             "group.max.session.timeout.ms is set there"
         ),
     ),
@@ -82,7 +82,7 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
         _UNRELEASED_MEMBER,
         KafkaUnavailableError,
         (
-            "the broker still counts the dead member of this group_instance_id; try again when its session time-out "
+            "the broker still counts the dead member of this group_instance_id; try again when its session timeout "
             "is over"
         ),
     ),

@@ -22,13 +22,13 @@ class Producer(Protocol):
         """Connect; starting twice is fine.
 
         Raises:
-            KafkaUnavailableError: no broker answered within the connect time-out.
+            KafkaUnavailableError: no broker answered within the connect timeout.
             AccessDeniedError: the cluster refuses the credentials or the certificate.
         """
         ...
 
     async def stop(self) -> None:
-        """Send what is queued, wait for its acknowledgements up to the delivery time-out, close.
+        """Send what is queued, wait for its acknowledgements up to the delivery timeout, close.
 
         Stopping twice is fine. A stopped producer is not started again.
         """

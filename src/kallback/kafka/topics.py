@@ -72,7 +72,7 @@ class TopicLayout:
         partitions: of each topic that is read by a group. Default 4: as many bridges, and as many worker
             processes of one group, can share the load.
         replication: copies; default -1, the cluster's own `default.replication.factor`.
-        longest_timeout: the longest time-out of any task type. Default 7 days. Records are kept a day longer: a
+        longest_timeout: the longest timeout of any task type. Default 7 days. Records are kept a day longer: a
             cancel that is gone before its task cancels nothing.
         dead_letter_retention: default 30 days: people read them, after holidays too.
         max_result_bytes: largest result record. Default 1 MiB, as Kafka's own.

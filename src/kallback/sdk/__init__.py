@@ -1,6 +1,6 @@
-"""Inside Restate handlers: have tasks done by whoever reads Kafka, and wait for typed results durably.
+"""For Restate handlers: send tasks to Kafka workers, and wait durably for typed results.
 
-The only room that imports `restate`.
+The only package that imports `restate`.
 """
 
 from kallback.protocol import MissingExtraError, Problem, RetryPolicy, TaskType

@@ -30,7 +30,7 @@ _FETCH_TIMEOUT_S: Final = 1.0  # only how often an idle follower wakes up
 
 
 class CancelMemory:
-    """Cancels by task, bounded in number and age. Forgetting one means that the work may be done for nobody."""
+    """Cancels by task, bounded in number and age. A forgotten one means that work may be done in vain."""
 
     def __init__(self, kept: int, age: float, clock: Callable[[], float]) -> None:
         self._kept = kept

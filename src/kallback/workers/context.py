@@ -32,7 +32,7 @@ class TaskContext:
         task_id: stable over attempts: the idempotency key of what you do.
         attempt: counts the dispatches of this task, from 1.
         task_type: the task type's name.
-        deadline: when the caller stops waiting; None when it waits for ever.
+        deadline: when the caller stops waiting; None when it waits without a limit.
         traceparent: W3C trace context of the caller, with `tracestate`, if it traces.
         last_details: what the attempt before this one said in its last heartbeat with details: where to go on.
             None for a first attempt, or when nothing was said.
@@ -102,7 +102,7 @@ class TaskContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether to stop soon: nobody waits any more, or this worker stops and cannot wait any longer.
+        """Whether to stop soon: the caller no longer waits, or this worker stops and its drain has ended.
 
         Whatever the function then returns is not published. An async function need not look: it gets
         `asyncio.CancelledError` at its next await. A plain function must look, for a thread cannot be stopped; one in

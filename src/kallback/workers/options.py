@@ -33,7 +33,7 @@ class WorkerOptions:
         drain_timeout: seconds that a stop waits for tasks in flight; what is unfinished then is left for another
             worker. Default 25: below the 30 s that Kubernetes gives a pod.
         reply_topics: the only topics that results and progress may go to; a task that names another one is
-            dead-lettered. Default None: any topic, as whoever may write tasks is trusted.
+            dead-lettered. Default None: any topic, because writers of tasks are trusted.
         expose_tracebacks: put the traceback of an unexpected exception into the failed result. Default no: it shows
             code and data of this worker to callers. The log always has it.
         finished_kept: finished attempts that are remembered so that a copy is dropped at once. Default 10,000,

@@ -14,4 +14,4 @@ def pickled(value: Any) -> bytes:
 
 def unpickled(data: bytes) -> Any:
     """The value again; raises whatever unpickling raises."""
-    return pickle.loads(data)  # noqa: S301 - from the own parent or the own child, over a pipe that nobody else has
+    return pickle.loads(data)  # noqa: S301 - from the own parent or the own child, over a private pipe

@@ -213,7 +213,7 @@ class WorkerRuntime:
             raise self._supervisor.failure
 
     def ask_to_close(self) -> None:
-        """Make `ended` return; whoever waits for it closes."""
+        """Make `ended` return; its caller closes."""
         self._asked_to_close.set()
         self._ended.set()
 

@@ -3,7 +3,7 @@
 A worker is made where its functions are, usually a module's top level, so making one touches neither Kafka nor the
 environment; `start` does. After `stop` it may be started again, on any event loop.
 
-`stop` may come at any time and from any task of the loop, also while `start` is under way, which then gives up and
+`stop` may come at any time and from any task of the loop, also while `start` runs, which then gives up and
 returns. `run` and every `stop` return when everything is stopped.
 """
 
@@ -159,7 +159,7 @@ class Worker(StartStop):
         return {} if self._runtime is None else self._runtime.durations
 
     def group_status(self) -> GroupStatus | None:
-        """How it stands in its group; None while it does not run."""
+        """Its status in its group; None while it does not run."""
         return None if self._runtime is None else self._runtime.group_status()
 
     def running(self) -> RunningTasks:

@@ -28,7 +28,7 @@ from kallback.protocol.errors import (
         (-169, AccessDeniedError, "KALLBACK_KAFKA_SASL"),
         (82, ConfigurationError, "instance id"),
         (26, ConfigurationError, "group.min.session.timeout.ms"),
-        (111, KafkaUnavailableError, "session time-out"),
+        (111, KafkaUnavailableError, "session timeout"),
         (7, KafkaUnavailableError, "trying again may help"),
         (-192, KafkaUnavailableError, "trying again may help"),
     ],

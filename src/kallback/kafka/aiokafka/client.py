@@ -96,10 +96,10 @@ def translated(
 
 
 async def connect(client: Startable, settings: KafkaSettings) -> None:
-    """Start a client; tries until the connect time-out.
+    """Start a client; tries until the connect timeout.
 
     Raises:
-        KafkaUnavailableError: nobody answered in time.
+        KafkaUnavailableError: no broker answered in time.
         AccessDeniedError: the cluster refuses the credentials or the certificate.
     """
     try:
@@ -160,7 +160,7 @@ async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topi
 
 
 async def within(settings: KafkaSettings, call: Awaitable[T], *, what: str) -> T:
-    """Await a call to the cluster, no longer than the connect time-out, with errors of our tree."""
+    """Await a call to the cluster, no longer than the connect timeout, with errors of our tree."""
     try:
         async with asyncio.timeout(settings.connect_timeout):
             return await call
@@ -171,7 +171,7 @@ async def within(settings: KafkaSettings, call: Awaitable[T], *, what: str) -> T
 
 
 def adopt_abandoned_commits() -> None:
-    """Take the errors of commits on the wire for which nobody waits any more.
+    """Take the errors of commits that are no longer awaited.
 
     aiokafka shields a commit's request from cancellation. When the broker dies under one that we gave up, asyncio
     would write a traceback ("exception was never retrieved") about what is covered by the next commit.

@@ -170,7 +170,7 @@ def first_contact(
         abandoned: set it, and this gives up within half a second.
 
     Raises:
-        KafkaUnavailableError: nobody answered in time.
+        KafkaUnavailableError: no broker answered in time.
         AccessDeniedError: the cluster refuses the credentials, the certificate, or the topic.
         MissingTopicError: a topic does not exist.
     """

@@ -67,7 +67,7 @@ class Commits:
         self._book(error, partitions)
 
     def _is_reachable(self, consumer: Consumer) -> bool:
-        """Whether commits make sense: without a broker each would block the leaving for a session time-out."""
+        """Whether commits make sense: without a broker each would block the leaving for a session timeout."""
         if self._errors.all_down:
             try:
                 consumer.list_topics(self._topic, _PROBE)

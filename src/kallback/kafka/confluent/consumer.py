@@ -114,7 +114,7 @@ class ConfluentConsumer(StartStop):
         return 0 if self._thread is None else self._thread.buffer.unfinished()
 
     def group_status(self) -> GroupStatus:
-        """How this member stands."""
+        """The status of this member."""
         if self._thread is None:
             return GroupStatus(joined=False, rebalances=0, last_poll=time.monotonic(), partitions={})
         return self._thread.group_status()

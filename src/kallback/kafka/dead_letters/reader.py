@@ -49,14 +49,14 @@ class DeadLetterId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that died, as it was, and why.
+    """A dead-lettered record, unchanged, and the reason.
 
     Attributes:
         written_ms: the letter's own timestamp in Kafka; like the other times in epoch milliseconds.
-        at_ms: when it died.
+        at_ms: when it was dead-lettered.
         source: where the record lay.
         source_ms: the record's timestamp there.
-        group: the consumer group that buried it.
+        group: the consumer group that dead-lettered it.
         key, value, headers: the record's, byte for byte, without what the burial added. Hidden in repr: headers hold
             tokens, values are private.
         stub_bytes: the size of a value that was too large to be kept; None: the record is whole.
@@ -144,7 +144,7 @@ async def read_entries(
 
     Raises:
         MissingTopicError, AccessDeniedError: as `Consumer.start`.
-        KafkaUnavailableError: nobody answered, at the start or later.
+        KafkaUnavailableError: no broker answered, at the start or later.
     """
     async with reader:
         last = monotonic()

@@ -60,7 +60,7 @@ class ReplayOptions:
 
     Attributes:
         to: the topic to send to; default: each letter to the topic where it came from.
-        per_second: so many letters a second at most; default: as fast as Kafka takes them.
+        per_second: maximum number of dead letters a second; default: as fast as Kafka accepts them.
     """
 
     to: str | None = None

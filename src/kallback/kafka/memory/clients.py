@@ -1,7 +1,7 @@
 """Producer and consumer on a broker in memory, for tests without a server.
 
 They pass the conformance suite of the real clients: partitions, groups, cooperative rebalance with drain, commits,
-redelivery. There are no time-outs but the drain's, no timer commits, no retention.
+redelivery. There are no timeouts but the drain's, no timer commits, no retention.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class MemoryConsumer(StartStop):
             self._next.pop(partition, None)
 
     def receive(self, partitions: Iterable[TopicPartition]) -> None:
-        """Begin to read partitions where the group stands."""
+        """Begin to read partitions at the group's commit position."""
         share = list(partitions)
         self._buffer.restore_metadata(share, self._group.commits)
         for partition, epoch in self._buffer.assign(share).items():

@@ -212,7 +212,7 @@ def problem_of(watched: WatchedTask) -> Problem:
         detail = f"no worker started {attempt} in time: start more workers, or use a longer start_timeout"
         return Problem(NOT_STARTED, _GATEWAY_TIMEOUT, detail, retryable=True)
     seconds = (watch.limit_ms or 0) / 1000
-    detail = f"no heartbeat of {attempt} for {seconds:g} s: its worker died or cannot reach Kafka"
+    detail = f"no heartbeat of {attempt} for {seconds:g} s: its worker crashed or cannot reach Kafka"
     return Problem(HEARTBEAT_LOST, _GATEWAY_TIMEOUT, detail, retryable=True)
 
 

@@ -8,8 +8,8 @@
 
 An item is `token`, `status` (`completed` when absent) and `value` or `error`, both as the worker sent them; `null`
 when absent. Each item gets the verdict that the bridge would give (`delivered`, `unverified`, `unusable`,
-`rejected`), with a `reason` and a `detail` where it is not `delivered`, in the order of the items. One bad item
-harms no other, and none is tried again for ever. A body that is no JSON array is refused with code 400.
+`rejected`), with a `reason` and a `detail` where it is not `delivered`, in the order of the items. A bad item
+does not affect the others, and none is retried without end. A body that is not a JSON array is refused with code 400.
 
 Values are validated and spliced, never encoded again. The handlers read no clock, so that a replay decides alike:
 whether a result is late is the bridge's to say, and posting it late is harmless.
@@ -134,7 +134,7 @@ def _split(items: bytes) -> list[msgspec.Raw]:
 
 
 def _settle_token(ctx: Context, token: Token, record: ResultRecord) -> Verdict:
-    """Resolve with the answer; with a failure if there is none, so that nobody waits for the deadline."""
+    """Resolve with the answer; with a failure if there is none, so that its handler does not wait for the deadline."""
     answer: Answer
     try:
         answer, verdict = record.answer(), _DELIVERED

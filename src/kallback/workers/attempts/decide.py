@@ -56,7 +56,7 @@ class Run:
     """Run it.
 
     Attributes:
-        last_chance: all processes that started it so far have died of something: it runs apart from others.
+        last_chance: all processes that started it so far have crashed: it runs apart from others.
     """
 
     key: AttemptKey

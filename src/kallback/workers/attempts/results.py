@@ -120,7 +120,7 @@ class ResultPublisher:
 
     async def _send(self, reply: Reply) -> Published | Undeliverable:
         def on_failure(error: Exception, delay: float) -> None:
-            """Go on, also after an error that nobody foresaw: the task's outcome must not get lost."""
+            """Continue after an unexpected error: the task's outcome must not be lost."""
             is_foreign = reply.record.topic not in self._own_topics
             if isinstance(error, RecordTooLargeError) or (isinstance(error, ConfigurationError) and is_foreign):
                 raise error

@@ -54,7 +54,7 @@ class AttemptTable:
             records.append(duplicate)
 
     def acknowledge(self, key: AttemptKey) -> list[Record]:
-        """The attempt goes on, but its record need not come again: return it and its duplicates, to be settled."""
+        """The attempt continues, but its record is done: return it and its duplicates, to be settled."""
         records, self._running[key] = self._running.get(key), None
         return records or []
 

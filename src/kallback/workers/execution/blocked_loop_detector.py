@@ -70,7 +70,7 @@ def _report(loop: asyncio.AbstractEventLoop, ident: int, seconds: float) -> None
     frame = sys._current_frames().get(ident)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way
     where = "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_qualname})"
     logger.warning(
-        "[%s] blocks the event loop for %.1f s, at %s: meanwhile no other task goes on, and the consumer may lose "
+        "[%s] blocks the event loop for %.1f s, at %s: meanwhile no other task runs, and the consumer may lose "
         "its partitions. Register a plain `def` (a thread), or executor='process'",
         what,
         seconds,

@@ -1,6 +1,6 @@
 """Records that crash the whole process: their starts are recorded, and at the last chance they run apart from others.
 
-A record that processes died of comes again with the number of its starts. The starts travel with the commits, which
+A record that crashed processes is delivered again with the number of its starts. Commits carry the starts; they
 happen on a timer, so a record that crashes its process at once is not among them. But it is the first that comes after
 the next start: so the first attempts of an assignment wait until their start is committed.
 

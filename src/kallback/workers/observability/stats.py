@@ -80,7 +80,7 @@ class WatchedWorker(Protocol):
         ...
 
     def group_status(self) -> GroupStatus | None:
-        """How it stands in its group; None while it has no consumer."""
+        """Its status in its group; None while it has no consumer."""
         ...
 
     def running(self) -> RunningTasks:

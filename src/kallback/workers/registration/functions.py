@@ -25,7 +25,7 @@ class TaskFunction:
     Attributes:
         executor: where it runs.
         takes_context: whether it has the second parameter.
-        limit: so many at a time; None for no limit but the worker's.
+        limit: maximum number at one time; None for the worker's limit only.
         ordered: whether tasks of one record key run one after another.
         acknowledge: when the record is settled.
     """
