@@ -1,4 +1,4 @@
-"""Makes Kafka's users and their permissions, one user per role; doing it twice changes nothing.
+"""Create Kafka's users and their permissions, one user per role; a second run changes nothing.
 
 Runs where Kafka needs no password (see compose.secured.yaml) or as an administrator, with the usual KALLBACK_KAFKA_*
 variables. Passwords come from KAFKA_<USER>_PASSWORD. The table in docs/deploy.md says the same as `ACCESS`; a test
@@ -30,12 +30,12 @@ from kallback.kafka.confluent.client import confluent_config
 from kallback.settings import Settings
 
 ITERATIONS = 8192
-PATIENCE = 30
+TIMEOUT_S = 30
 
 
 @dataclass(frozen=True)
 class Permission:
-    """One ACL: who may do what to which topic or group."""
+    """One ACL: which user may do what with which topic or group."""
 
     user: str
     operation: str
@@ -44,7 +44,7 @@ class Permission:
     prefixed: bool = False
 
     def binding(self) -> AclBinding:
-        """As Kafka wants it."""
+        """Return it as Kafka's client takes it."""
         pattern = ResourcePatternType.PREFIXED if self.prefixed else ResourcePatternType.LITERAL
         return AclBinding(
             ResourceType[self.kind],
@@ -101,15 +101,15 @@ USERS = ("admin", "topics", "bridge", "service", "worker", "drivers")
 
 
 def main() -> None:
-    """Make everything."""
+    """Create all users and permissions."""
     admin = AdminClient(cast("dict[str, Any]", confluent_config(Settings.from_env().kafka, {})))
     for user in USERS:
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
         password = os.environ[f"KAFKA_{user.upper()}_PASSWORD"].encode()
         wanted = UserScramCredentialUpsertion(user, info, password)
-        admin.alter_user_scram_credentials([wanted])[user].result(PATIENCE)
+        admin.alter_user_scram_credentials([wanted])[user].result(TIMEOUT_S)
     for future in admin.create_acls([each.binding() for each in (*ACCESS, *EXAMPLE)]).values():
-        future.result(PATIENCE)
+        future.result(TIMEOUT_S)
     print(f"{len(USERS)} users, {len(ACCESS) + len(EXAMPLE)} permissions")
 
 

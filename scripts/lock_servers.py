@@ -1,6 +1,6 @@
 """Pin Kafka's jars and Restate's binaries again: lock_servers.py FOLDER_OF_PINS. Needs Maven and npm.
 
-The versions stand in `kallback.testing.software`. Maven resolves what Kafka needs, and each file that it fetched is
+The versions are in `kallback.testing.software`. Maven resolves what Kafka needs, and each file that it fetched is
 hashed; npm says the checksums of its packages.
 """
 

@@ -63,16 +63,16 @@ def run_dev(
     """Run the stack until Ctrl-C, SIGTERM or `end`; call it in the main thread.
 
     Args:
-        kafka: how Kafka is to be had.
-        restate: how Restate is to be had.
+        kafka: which Kafka to use, or how to start one.
+        restate: which Restate to use, or how to start one.
         topics: names of kallback's topics.
         example: write the three files of the README's example into this folder, and create their topic.
         out: where to print.
         end: set by another thread, it ends the stack.
 
     Raises:
-        NoServerError: a server cannot be had here; the sentence names what to install.
-        ServerStartError: a server does not come up.
+        NoServerError: this machine cannot run a server; the sentence names what to install.
+        ServerStartError: a server does not start.
     """
     finish, progress, names = end or threading.Event(), DownloadProgress(out), topics or Topics()
     if example is not None:

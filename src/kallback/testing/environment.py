@@ -1,4 +1,4 @@
-"""What the environment says about servers for tests. Read here and nowhere else in this package."""
+"""Environment variables for test servers: the one place in this package that reads them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ServerKind(StrEnum):
-    """How servers that are not given are run."""
+    """How to run servers that are not given."""
 
     LOCAL = "local"
     CONTAINERS = "containers"
@@ -23,7 +23,7 @@ class ServerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerEnvironment:
-    """Addresses of servers that are there already, and where downloads are kept.
+    """Addresses of running servers, and where downloads are kept.
 
     Attributes:
         kafka: bootstrap servers of a running Kafka (`KALLBACK_TEST_KAFKA`).
@@ -31,13 +31,14 @@ class ServerEnvironment:
         restate_admin: URL of the same Restate's admin API (`KALLBACK_TEST_RESTATE_ADMIN`).
         services_host: the name by which that Restate reaches services of this machine
             (`KALLBACK_TEST_SERVICES_HOST`; a Restate in a container: `host.docker.internal`).
-        servers: how servers that are not given are run (`KALLBACK_TEST_SERVERS`: `local`, the default, or
+        servers: how to run servers that are not given (`KALLBACK_TEST_SERVERS`: `local`, the default, or
             `containers`).
         restate_server: path of a restate-server binary (`KALLBACK_RESTATE_SERVER`).
         java_home: a Java that is preferred to the one on PATH (`JAVA_HOME`).
         cache: directory of downloads (`KALLBACK_CACHE`; else `kallback` in the XDG cache directory).
         downloads: whether what this machine lacks may be downloaded (`KALLBACK_TEST_DOWNLOADS=0`: no).
-        require_servers: what cannot be had fails tests, does not skip them (`KALLBACK_REQUIRE_SERVERS=1`).
+        require_servers: a server that cannot be started fails tests instead of skipping them
+            (`KALLBACK_REQUIRE_SERVERS=1`).
     """
 
     kafka: str | None
@@ -84,7 +85,7 @@ def _kind(text: str | None) -> ServerKind:
         return ServerKind(text or ServerKind.LOCAL)
     except ValueError:
         choices = " or ".join(ServerKind)
-        raise NoServerError(f"KALLBACK_TEST_SERVERS={text!r} is no kind of servers: {choices}.") from None
+        raise NoServerError(f"KALLBACK_TEST_SERVERS={text!r} is not a kind of servers: set {choices}.") from None
 
 
 def _path(text: str | None) -> Path | None:

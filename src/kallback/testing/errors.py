@@ -2,11 +2,11 @@
 
 ConfigurationError
 ├── NoServerError         this server cannot be started here: install what the sentence names
-├── NotOursError          a server given by its address: it is its owner's to kill
-├── NotSimulatedError        a test without servers does not simulate this
+├── NotOursError          a server given by its address cannot be killed from here
+├── NotSimulatedError     a test without servers does not simulate this
 └── StuckHandlerError     a handler waits for what can never happen
 UnavailableError
-└── ServerStartError      the server was found but did not come up: its last log lines are in the sentence
+└── ServerStartError      the server was found but did not start: the sentence has its last log lines
 """
 
 from __future__ import annotations

@@ -40,10 +40,10 @@ async def eventually(
     timeout: float = 20.0,  # noqa: ASYNC109 - its own error names what was waited for
     interval: float = 0.05,
 ) -> Any:
-    """Call the probe, a plain or an async function, until it returns something true; return that.
+    """Call the probe, a plain or an async function, until it returns a true value; return that.
 
     Raises:
-        AssertionError: it never did within `timeout` seconds; says what was waited for and the last answer.
+        AssertionError: it did not within `timeout` seconds; names what was waited for and the last answer.
     """
     deadline = time.monotonic() + timeout
     while True:

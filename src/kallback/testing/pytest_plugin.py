@@ -1,7 +1,8 @@
 """Fixtures for tests on real servers; pytest loads this module wherever kallback is installed, so it imports nothing.
 
-Servers are started once per session, when the first test asks for them. One that cannot be had here skips the tests
-that need it, with one sentence; with `KALLBACK_REQUIRE_SERVERS=1` it fails them, and only a real Kafka will do.
+Servers are started once per session, when the first test asks for them. One that this machine cannot run skips the
+tests that need it, with one sentence. With `KALLBACK_REQUIRE_SERVERS=1` it fails them, and the embedded Kafka is not
+used.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Started = TypeVar("Started")
 
 @pytest.fixture(scope="session")
 def kafka_server() -> Generator[KafkaServer]:
-    """A running Kafka, shared by the session: use topics of your own (`topic_names`)."""
+    """A running Kafka, shared by the session: use your own topics (`topic_names`)."""
     from kallback.testing.environment import ServerEnvironment  # noqa: PLC0415 - loaded on demand
     from kallback.testing.stack import KafkaOptions, start_kafka  # noqa: PLC0415 - loaded on demand
 
@@ -70,7 +71,7 @@ def kallback_stack(kafka_server: KafkaServer, restate_server: RestateServer) -> 
 
 @pytest.fixture(scope="session")
 def topics_factory(kafka_server: KafkaServer) -> TopicFactory:
-    """Makes topics: `topics_factory("orders", partitions=3)` returns the unique name."""
+    """Creates topics: `topics_factory("orders", partitions=3)` returns the unique name."""
     from kallback.testing.topics import TopicFactory  # noqa: PLC0415 - loaded on demand
 
     return TopicFactory(kafka_server)
@@ -78,7 +79,7 @@ def topics_factory(kafka_server: KafkaServer) -> TopicFactory:
 
 @pytest.fixture
 def topic_names(topics_factory: TopicFactory) -> Topics:
-    """The topics of kallback under a prefix of this test's own: results, progress, control, outcomes, dead letters."""
+    """The topics of kallback under a prefix of this test: results, progress, control, outcomes, dead letters."""
     from uuid import uuid4  # noqa: PLC0415 - loaded on demand
 
     from kallback.settings import Topics  # noqa: PLC0415 - loaded on demand

@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KafkaOptions:
-    """How Kafka is to be had.
+    """Which Kafka to use, or how to start one.
 
     Attributes:
         bootstrap_servers: use this Kafka (over `KALLBACK_TEST_KAFKA`).
         port: where a local one listens; by default a free port.
-        properties: server properties of a local one, on top of ours.
-        embedded: fall back on librdkafka's embedded broker where a real Kafka cannot be had.
-        keep: leave a local one's data directory behind.
+        properties: server properties of a local one, added to the defaults of this package.
+        embedded: fall back on librdkafka's embedded broker where no real Kafka can be started.
+        keep: keep a local one's data directory.
     """
 
     bootstrap_servers: str | None = None
@@ -52,7 +52,7 @@ class KafkaOptions:
 
 @dataclass(frozen=True, slots=True)
 class RestateOptions:
-    """How Restate is to be had.
+    """Which Restate to use, or how to start one.
 
     Attributes:
         ingress_url: use this Restate (over `KALLBACK_TEST_RESTATE_INGRESS`); needs `admin_url` too.
@@ -60,8 +60,8 @@ class RestateOptions:
         executable: a restate-server binary (over `KALLBACK_RESTATE_SERVER`, PATH and npm).
         ingress_port: where a local one's ingress listens; by default a free port.
         admin_port: where a local one's admin API listens; by default a free port.
-        configuration: settings of a local one by dotted name, on top of ours.
-        keep: leave a local one's data directory behind.
+        configuration: settings of a local one by dotted name, added to the defaults of this package.
+        keep: keep a local one's data directory.
     """
 
     ingress_url: str | None = None
@@ -104,10 +104,10 @@ def start_stack(
     environ: Mapping[str, str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Generator[Stack]:
-    """Start both servers (or check those given), end what was started.
+    """Start both servers (or check the given ones); stop at the end what was started.
 
     Raises:
-        NoServerError: a server cannot be had here; the sentence names what to install.
+        NoServerError: this machine cannot run a server; the sentence names what to install.
         ServerStartError: a server does not answer; carries its last log lines.
     """
     with (
@@ -124,7 +124,7 @@ def start_kafka(
     environ: Mapping[str, str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Generator[KafkaServer]:
-    """Start a Kafka (or check the given one), end it at the end."""
+    """Start a Kafka (or check the given one); stop it at the end."""
     server = choose_kafka(options or KafkaOptions(), ServerEnvironment.read(environ), progress)
     with _running(server):
         yield server
@@ -137,7 +137,7 @@ def start_restate(
     environ: Mapping[str, str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Generator[RestateServer]:
-    """Start a Restate (or check the given one), end it at the end."""
+    """Start a Restate (or check the given one); stop it at the end."""
     server = choose_restate(options or RestateOptions(), ServerEnvironment.read(environ), progress)
     with _running(server):
         yield server
@@ -146,7 +146,7 @@ def start_restate(
 def choose_kafka(
     options: KafkaOptions, environment: ServerEnvironment, progress: DownloadProgress | None = None
 ) -> KafkaServer:
-    """Return the first Kafka that can be had, not yet started.
+    """Return the first Kafka that this machine can run, not yet started.
 
     Raises:
         NoServerError: there is none.
@@ -163,7 +163,7 @@ def choose_kafka(
     except NoServerError as error:
         if not options.embedded or options.port is not None or options.properties:
             raise
-        _log.warning("%s Until then: %s", error, LIMITS)
+        _log.warning("%s Instead: %s", error, LIMITS)
         return EmbeddedKafka()
     return LocalKafka(software, port=options.port, properties=options.properties, keep=options.keep)
 
@@ -171,7 +171,7 @@ def choose_kafka(
 def choose_restate(
     options: RestateOptions, environment: ServerEnvironment, progress: DownloadProgress | None = None
 ) -> RestateServer:
-    """Return the first Restate that can be had, not yet started.
+    """Return the first Restate that this machine can run, not yet started.
 
     Raises:
         NoServerError: there is none.

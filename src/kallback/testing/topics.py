@@ -1,4 +1,4 @@
-"""Topics for tests: made on a real broker, touched on the embedded one, which makes them by itself."""
+"""Topics for tests: created on a real broker; the embedded one creates a topic when a client asks for it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from kallback.testing.servers.base import KafkaServer
 
 
-_PATIENCE: Final = 20.0
-_BETWEEN_LOOKS: Final = 0.05
+_VISIBLE_TIMEOUT_S: Final = 20.0
+_POLL_INTERVAL_S: Final = 0.05
 
 
 class TopicFactory:
-    """Names that nobody has used, as topics that exist.
+    """Creates topics with unique names.
 
     Args:
-        server: where they are made.
+        server: where to create them.
     """
 
     def __init__(self, server: KafkaServer) -> None:
@@ -36,13 +36,13 @@ class TopicFactory:
         self._admin = AdminClient({"bootstrap.servers": server.bootstrap_servers, "log_level": 0})
 
     def __call__(self, name: str = "topic", *, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
-        """Make a topic called `name` with a unique end and return its full name."""
+        """Create a topic called `name` with a unique suffix and return its full name."""
         unique = f"{name}.{uuid4().hex[:8]}"
         self.make([unique], partitions=partitions, config=config)
         return unique
 
     def make(self, names: Iterable[str], *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Make topics of exactly these names, and wait until clients see them; those that exist stay as they are."""
+        """Create topics of exactly these names and wait until clients see them; existing ones are not changed."""
         if isinstance(self._server, EmbeddedKafka):
             for name in names:
                 self._admin.list_topics(name, timeout=10)
@@ -60,10 +60,12 @@ class TopicFactory:
         self._wait_for(wanted)
 
     def _wait_for(self, names: Iterable[str]) -> None:
-        """A broker acknowledges a topic before it shows it."""
-        deadline = time.monotonic() + _PATIENCE
+        """Wait until clients see them: a broker acknowledges a topic before it lists it."""
+        deadline = time.monotonic() + _VISIBLE_TIMEOUT_S
         for name in names:
             while self._admin.list_topics(name, timeout=10).topics[name].error is not None:
                 if time.monotonic() > deadline:
-                    raise ServerStartError(f"topic {name} was made but does not show within {_PATIENCE:g} s")
-                time.sleep(_BETWEEN_LOOKS)
+                    raise ServerStartError(
+                        f"topic {name} was created but is not visible within {_VISIBLE_TIMEOUT_S:g} s"
+                    )
+                time.sleep(_POLL_INTERVAL_S)

@@ -128,7 +128,7 @@ def test_a_wrong_restate_setting_shows_in_the_error() -> None:
 
 def test_wrong_addresses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A given server that does not answer is an error with its address."""
-    monkeypatch.setattr(restate, "PATIENCE", 0.0)
+    monkeypatch.setattr(restate, "ANSWER_TIMEOUT_S", 0.0)
     given = RestateOptions(ingress_url="http://127.0.0.1:9", admin_url="http://127.0.0.1:9")
 
     with pytest.raises(ServerStartError, match=r"No Restate answers on http://127\.0\.0\.1:9"), start_restate(given):

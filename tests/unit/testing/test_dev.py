@@ -34,7 +34,7 @@ def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", [None, Path("/tmp")])
 def test_the_next_steps_name_the_addresses(example: Path | None) -> None:
-    """The commands can be pasted: they have this run's addresses, and create the topic where nobody has."""
+    """The commands can be pasted: they have this run's addresses, and create the topic unless it exists."""
     text = next_steps("http://127.0.0.1:9070", "http://127.0.0.1:8080", example)
 
     assert "curl http://127.0.0.1:9070/deployments" in text

@@ -1,1 +1,1 @@
-"""clients."""
+"""Clients of Restate and endpoints for handlers, for tests on real servers."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from testcontainers.core.docker_client import DockerClient
 
 LOOPBACK: Final = "127.0.0.1"
-_PATIENCE: Final = 10
+_TIMEOUT_S: Final = 10
 
 NO_ENGINE: Final = (
     "No Docker engine answers: start one (Debian: apt install docker.io, then systemctl start docker), or set "
@@ -26,13 +26,13 @@ NO_ENGINE: Final = (
 
 
 def require_engine() -> None:
-    """Make sure that an engine answers.
+    """Check that an engine answers.
 
     Raises:
         NoServerError: none does; the sentence says how to get one.
     """
     try:
-        client = docker.from_env(timeout=_PATIENCE)
+        client = docker.from_env(timeout=_TIMEOUT_S)
         try:
             client.ping()  # pyright: ignore[reportUnknownMemberType] - untyped keywords
         finally:
@@ -42,7 +42,7 @@ def require_engine() -> None:
 
 
 def published_host(client: DockerClient) -> str:
-    """The address at which published ports answer this process.
+    """Return the address at which published ports answer this process.
 
     That is the loopback, another machine where DOCKER_HOST says so, or, for a process that is itself in a container,
     the gateway of the engine's default network.
@@ -55,7 +55,7 @@ def published_host(client: DockerClient) -> str:
 
 
 def require_compose() -> None:
-    """Make sure that `docker compose` is there.
+    """Check that `docker compose` is installed.
 
     Raises:
         NoServerError: it is not.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.testing.containers.server import ContainerServer
-from kallback.testing.servers.kafka import KafkaProbe
+from kallback.testing.servers.kafka import SINGLE_NODE, KafkaProbe
 from kallback.testing.software.kafka import KAFKA_VERSION
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ class ApacheKafkaContainer(ContainerServer):
     Args:
         image: default Apache Kafka 4.4.0.
         port: where it listens on this side; by default a free port.
-        properties: server properties on top of ours.
+        properties: server properties, added to the defaults.
         alias: its name in a network that it is given (`with_network`).
-        keep: leave the stopped container behind.
+        keep: stop the container in the end and keep it.
         container: testcontainers' further arguments.
     """
 
@@ -71,23 +71,10 @@ def variable_of(name: str) -> str:
 
 
 def _server_properties(address: str, inside: str) -> dict[str, str]:
-    single = {
-        f"{topic}.{name}": "1"
-        for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
-        for name in ("replication.factor", "min.isr", "num.partitions")
-        if (topic, name) != ("offsets.topic", "min.isr")  # there is no such property
-    }
-    return single | {
-        "process.roles": "broker,controller",
-        "node.id": "1",
+    return SINGLE_NODE | {
         "controller.quorum.voters": f"1@localhost:{_CONTROLLER}",
-        "controller.listener.names": "CONTROLLER",
         "listeners": f"HOST://:{_HOST},INSIDE://:{_INSIDE},CONTROLLER://:{_CONTROLLER}",
         "advertised.listeners": f"HOST://{address},INSIDE://{inside}",
         "listener.security.protocol.map": "HOST:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "INSIDE",
-        "broker.heartbeat.interval.ms": "400",
-        "broker.session.timeout.ms": "2000",  # a killed broker may register again only after it: 9 s by default
-        "group.initial.rebalance.delay.ms": "0",
-        "auto.create.topics.enable": "false",
     }

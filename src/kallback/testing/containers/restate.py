@@ -27,9 +27,9 @@ class RestateServerContainer(ContainerServer):
         image: default Restate 1.7.12.
         ingress_port: where handlers are called; by default a free port.
         admin_port: where the admin API listens; by default a free port.
-        configuration: settings on top of ours, by their dotted names in Restate's configuration file, such as
+        configuration: settings, added to the defaults, by their dotted names in Restate's configuration file, such as
             `{"worker.invoker.inactivity-timeout": "1s"}`.
-        keep: leave the stopped container behind.
+        keep: stop the container in the end and keep it.
         container: testcontainers' further arguments.
     """
 
@@ -64,7 +64,7 @@ class RestateServerContainer(ContainerServer):
         return HOST_NAME
 
     def prepare(self) -> None:
-        """Hand the configuration over."""
+        """Set the configuration."""
         settings = _server_settings() | self._configuration
         self.with_envs(**{variable_of(name): _text(value) for name, value in settings.items()})
 

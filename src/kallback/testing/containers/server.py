@@ -1,7 +1,7 @@
 """What the containers have in common: a server that keeps its ports and its data through stop and kill.
 
-Docker gives a container that is started again another port, unless the port was chosen by whoever made it; so the ports
-are chosen here, before the first start, which also tells Kafka what to advertise.
+Docker gives a container that is started again another port, unless the port was chosen when it was created. So the
+ports are chosen here, before the first start, which also tells Kafka what to advertise.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from kallback.testing.servers.processes import forget_container, watch_container
 if TYPE_CHECKING:
     from types import TracebackType
 
-_START: Final = 90.0  # seconds
-_GRACE: Final = 30  # seconds
-_LOOK: Final = 0.1
+_START_TIMEOUT_S: Final = 90.0
+_STOP_TIMEOUT_S: Final = 30
+_POLL_INTERVAL_S: Final = 0.1
 _LAST_LINES: Final = 15
 
 
@@ -36,7 +36,7 @@ class ContainerServer(DockerContainer):
         image: what to run.
         wanted: its ports on this side, None for free ones.
         inner: the same ports in the container.
-        keep: `close` leaves the stopped container behind.
+        keep: `close` stops the container and keeps it.
         container: testcontainers' further arguments.
 
     Raises:
@@ -71,7 +71,7 @@ class ContainerServer(DockerContainer):
 
         Raises:
             NoServerError: there is no such image here, and it cannot be pulled.
-            ServerStartError: it does not come up; carries its last log lines.
+            ServerStartError: it does not start; carries its last log lines.
         """
         if self._bound is None:
             with_free_ports(self._wanted, self._first_start)
@@ -91,13 +91,13 @@ class ContainerServer(DockerContainer):
         elif self._state() == "paused":
             self.resume()
         if self._state() == "running":
-            self.get_wrapped_container().stop(timeout=_GRACE)
+            self.get_wrapped_container().stop(timeout=_STOP_TIMEOUT_S)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
         if self._state() in {"running", "paused"}:
             self.get_wrapped_container().kill()
-            self.get_wrapped_container().wait(timeout=_GRACE)
+            self.get_wrapped_container().wait(timeout=_STOP_TIMEOUT_S)
 
     def pause(self) -> None:
         """Freeze it."""
@@ -105,7 +105,7 @@ class ContainerServer(DockerContainer):
             self.get_wrapped_container().pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Unfreeze it."""
         if self._state() == "paused":
             self.get_wrapped_container().unpause()
 
@@ -171,15 +171,15 @@ class ContainerServer(DockerContainer):
             raise ServerStartError(f"the container of {self.image} did not start: {error}") from None
 
     def _wait_ready(self) -> None:
-        deadline = time.monotonic() + _START
+        deadline = time.monotonic() + _START_TIMEOUT_S
         while not self.answers():
             if self._state() not in {"running", "created", "restarting"}:
                 raise ServerStartError(f"{self.image} ended before it was ready. Its last lines:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise ServerStartError(
-                    f"{self.image} did not answer within {_START:g} s. Its last lines:\n{self.log_tail()}"
+                    f"{self.image} did not answer within {_START_TIMEOUT_S:g} s. Its last lines:\n{self.log_tail()}"
                 )
-            time.sleep(_LOOK)
+            time.sleep(_POLL_INTERVAL_S)
 
     def _state(self) -> str:
         if self._container is None:

@@ -1,1 +1,1 @@
-"""in_memory."""
+"""Tests without servers: a simulated Restate, a scripted worker, one task run."""

@@ -1,1 +1,1 @@
-"""servers."""
+"""Kafka and Restate as local processes, or given by their addresses."""

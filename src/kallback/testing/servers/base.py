@@ -1,4 +1,4 @@
-"""The seam: what every server of a test stack can do, whoever runs it.
+"""What every server of a test stack can do, whether it is a process, a container or given by its address.
 
 All calls block. In a coroutine, use `await asyncio.to_thread(stack.kafka.start)`.
 """
@@ -9,11 +9,12 @@ from typing import Protocol
 
 
 class Server(Protocol):
-    """A server with a life of its own.
+    """A server that can be started, stopped, killed and paused.
 
     `start` returns when it answers, on the same ports and data as before; `stop` asks it to end; `kill` is SIGKILL;
-    `pause` and `resume` freeze it with its connections open. `close` ends it and removes its data. Calling any of them
-    twice is fine. A server that was given by its address raises `NotOursError` from all but `start` and `close`.
+    `pause` freezes it with its connections open, until `resume`. `close` ends it and removes its data. A second call of
+    any of them has no effect. A server that was given by its address raises `NotOursError` from all but `start` and
+    `close`.
     """
 
     @property

@@ -10,13 +10,13 @@ from confluent_kafka import Producer
 from kallback.testing.errors import NotOursError, ServerStartError
 
 LIMITS = (
-    "librdkafka's embedded broker stands in for Kafka: topics appear by themselves, old records go after about "
-    "5 MB a partition, no TLS, SASL, ACLs nor KIP-848, one aiokafka member per group, and it cannot be killed alone."
+    "librdkafka's embedded broker replaces Kafka: topics are created on first use, old records are deleted after "
+    "about 5 MB a partition, no TLS, SASL, ACLs nor KIP-848, one aiokafka member per group, and it cannot be killed."
 )
 
 
 class EmbeddedKafka:
-    """A mock broker that lives as long as the librdkafka client which it belongs to."""
+    """A mock broker that runs as long as the librdkafka client to which it belongs."""
 
     def __init__(self) -> None:
         self._owner: Producer | None = None
@@ -36,7 +36,7 @@ class EmbeddedKafka:
         """Start it, unless it runs.
 
         Raises:
-            ServerStartError: librdkafka could not make it.
+            ServerStartError: librdkafka could not start it.
         """
         if self._owner is not None:
             return
@@ -44,7 +44,7 @@ class EmbeddedKafka:
         for broker in self._owner.list_topics(timeout=5).brokers.values():
             self._bootstrap_servers = f"{broker.host}:{broker.port}"
             return
-        raise ServerStartError("librdkafka's embedded broker did not come up: use a real Kafka (install Java).")
+        raise ServerStartError("librdkafka's embedded broker did not start: use a real Kafka (install Java).")
 
     def stop(self) -> None:
         """Refuse: it is a part of this process."""
@@ -53,6 +53,6 @@ class EmbeddedKafka:
     kill = pause = resume = stop
 
     def close(self) -> None:
-        """End it, with all its records."""
+        """Stop it and drop all its records."""
         self._owner = None
         self._bootstrap_servers = ""

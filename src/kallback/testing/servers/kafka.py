@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -21,18 +21,34 @@ if TYPE_CHECKING:
 
     from kallback.testing.software.kafka import KafkaSoftware
 
-PATIENCE = 10.0  # seconds that a given server gets to answer
+ANSWER_TIMEOUT_S = 10.0  # for a server that was given by its address
+SINGLE_NODE: Final[dict[str, str]] = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "broker.heartbeat.interval.ms": "400",
+    "broker.session.timeout.ms": "2000",  # a killed broker may register again only after it: 9 s by default
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+} | {
+    f"{topic}.{name}": "1"
+    for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    for name in ("replication.factor", "min.isr", "num.partitions")
+    if (topic, name) != ("offsets.topic", "min.isr")  # there is no such property
+}
+"""Server properties of a test broker, without its addresses and its data directory."""
+
 _CLUSTER_ID = "a2FsbGJhY2stdGVzdGluZw"  # 22 characters of base64: all that `format` asks for
 
 
 class LocalKafka:
-    """A broker of our own, on 127.0.0.1, with its own data directory.
+    """A broker that this process starts, on 127.0.0.1, with its own data directory.
 
     Args:
         software: Java and jars.
         port: where it listens; by default a free port.
-        properties: server properties on top of ours.
-        keep: leave the data directory behind.
+        properties: server properties, added to the defaults.
+        keep: keep the data directory after `close`.
         options: JVM options in place of the class archive's.
     """
 
@@ -92,7 +108,7 @@ class LocalKafka:
         """Start it, or start it again with its ports and data; return when it answers a client.
 
         Raises:
-            ServerStartError: it does not come up.
+            ServerStartError: it does not start.
         """
         if self._ports is None:
             self._ports = with_free_ports(self._wanted, self._first_start)
@@ -112,11 +128,11 @@ class LocalKafka:
         self._child.pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Unfreeze it."""
         self._child.resume()
 
     def close(self) -> None:
-        """End it and remove its data (its data is not worth a clean shutdown unless it is kept)."""
+        """Kill it and remove its data; if the data is kept, shut it down first."""
         if self._process is not None:
             if self._keep:
                 self.stop()
@@ -150,14 +166,14 @@ class LocalKafka:
 
 
 class GivenKafka:
-    """A Kafka that somebody else runs."""
+    """A Kafka that runs already, given by its address."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
 
     @property
     def bootstrap_servers(self) -> str:
-        """The address as it was given."""
+        """The given address."""
         return self._bootstrap_servers
 
     @property
@@ -169,10 +185,10 @@ class GivenKafka:
         """Check that it answers.
 
         Raises:
-            ServerStartError: it does not within `PATIENCE`.
+            ServerStartError: it does not within `ANSWER_TIMEOUT_S`.
         """
         probe = KafkaProbe(self._bootstrap_servers)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while not probe.answers():
             if time.monotonic() > deadline:
                 raise ServerStartError(
@@ -180,7 +196,7 @@ class GivenKafka:
                 )
 
     def stop(self) -> None:
-        """Refuse: it is not ours."""
+        """Refuse: this process did not start it."""
         raise NotOursError(f"Kafka on {self._bootstrap_servers} was given by its address: stop it where it runs.")
 
     kill = pause = resume = stop
@@ -206,22 +222,9 @@ class KafkaProbe:
 
 
 def _server_properties(port: int, controller: int, data: Path) -> dict[str, str]:
-    single = {
-        f"{topic}.{name}": "1"
-        for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
-        for name in ("replication.factor", "min.isr", "num.partitions")
-        if (topic, name) != ("offsets.topic", "min.isr")  # there is no such property
-    }
-    return single | {
-        "process.roles": "broker,controller",
-        "node.id": "1",
+    return SINGLE_NODE | {
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
-        "broker.heartbeat.interval.ms": "400",
-        "broker.session.timeout.ms": "2000",  # a killed broker may register again only after it: 9 s by default
-        "group.initial.rebalance.delay.ms": "0",
-        "auto.create.topics.enable": "false",
     }

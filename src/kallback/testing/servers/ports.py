@@ -1,4 +1,4 @@
-"""Free ports for servers of our own.
+"""Free ports for local servers.
 
 They are taken below the ephemeral range (32768 on Linux, 49152 on macOS), at random: a server that is killed and
 started again on its port must not find it taken by an outgoing connection, and two test runs should rarely meet.
@@ -32,7 +32,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Return whether somebody listens on this port of 127.0.0.1."""
+    """Return whether a process listens on this port of 127.0.0.1."""
     with socket.socket() as client:
         client.settimeout(1.0)
         return client.connect_ex(("127.0.0.1", port)) == 0
@@ -55,7 +55,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def with_free_ports(wanted: tuple[int | None, ...], start: Callable[[tuple[int, ...]], None]) -> tuple[int, ...]:
-    """Call `start` with the wanted ports, free ones in place of each None, until nobody is in the way.
+    """Call `start` with the wanted ports, free ones in place of each None; choose again if another process took one.
 
     Raises:
         NoServerError: a port that was asked for by number is taken.

@@ -1,8 +1,8 @@
-"""Child processes and temporary directories with a clean end.
+"""Child processes and temporary directories that are always cleaned up.
 
-Every child has its own process group, so that Ctrl-C in a terminal reaches only us and we decide the order of the end.
-Whoever starts a child owns it: `stop` and `kill` return when it is gone. What is still there when this process ends,
-in any way, is ended by the watchdog (see `watchdog.py`). All calls block; they are short, except `stop`.
+Every child has its own process group, so that Ctrl-C in a terminal reaches this process only, which decides in
+which order they end. The starter of a child owns it: `stop` and `kill` return when it has ended. The watchdog ends what
+is left when this process ends in any way (see `watchdog.py`). All calls block; they are short, except `stop`.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from kallback.testing.servers import watchdog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_WATCHDOG_END = 10.0  # seconds for the watchdog to clean up when this process ends in good order
+_WATCHDOG_TIMEOUT_S = 10.0  # for the watchdog to clean up when this process exits normally
 
 
 class _Watch:
-    """The pipe to this process's watchdog; started with the first charge."""
+    """The pipe to this process's watchdog; started with the first resource."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._owner = 0
-        self._charges: dict[str, None] = {}
+        self._resources: dict[str, None] = {}
 
     def add(self, kind: str, name: str) -> None:
         with self._lock:
-            self._charges[f"{kind} {name}"] = None
+            self._resources[f"{kind} {name}"] = None
             self._tell(f"+{kind} {name}")
 
     def remove(self, kind: str, name: str) -> None:
         with self._lock:
-            self._charges.pop(f"{kind} {name}", None)
+            self._resources.pop(f"{kind} {name}", None)
             self._tell(f"-{kind} {name}")
 
     def _tell(self, line: str) -> None:
         if self._owner != os.getpid():
-            self._charges = {line[1:]: None}  # a fork: the parent's charges stay the parent's
+            self._resources = {line[1:]: None}  # a fork: the parent keeps its resources
             self._start()
         try:
             self._write(line)
-        except BrokenPipeError:  # somebody killed the watchdog: a new one takes over all charges
+        except BrokenPipeError:  # the watchdog was killed: a new one takes over all resources
             self._start()
-            for charge in self._charges:
-                self._write(f"+{charge}")
+            for resource in self._resources:
+                self._write(f"+{resource}")
 
     def _write(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -84,7 +84,7 @@ class _Watch:
             if process is None or self._owner != os.getpid():
                 return
             with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
-                process.communicate(timeout=_WATCHDOG_END)
+                process.communicate(timeout=_WATCHDOG_TIMEOUT_S)
             self._owner = 0
 
 
@@ -92,7 +92,7 @@ _watch = _Watch()
 
 
 def make_tree(prefix: str, *, keep: bool = False) -> Path:
-    """Make a temporary directory that goes away with this process at the latest, unless it is to be kept."""
+    """Make a temporary directory that is removed with this process at the latest, unless `keep` is set."""
     path = Path(tempfile.mkdtemp(prefix=f"kallback-{prefix}-"))
     if not keep:
         _watch.add("tree", str(path))
@@ -106,12 +106,12 @@ def remove_tree(path: Path) -> None:
 
 
 def watch_container(identity: str) -> None:
-    """Have a container removed if this process ends without doing so."""
+    """Have the watchdog remove a container if this process ends without doing so."""
     _watch.add("container", identity)
 
 
 def forget_container(identity: str) -> None:
-    """It is gone."""
+    """Tell the watchdog that a container is removed."""
     _watch.remove("container", identity)
 
 
@@ -181,11 +181,11 @@ class ChildProcess:
         self.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen process go on."""
+        """Unfreeze it."""
         self.send_signal(signal.SIGCONT)
 
     def stop(self, grace: float = 10.0) -> None:
-        """Ask it to end (SIGTERM), kill it after `grace` seconds, return when it is gone."""
+        """Ask it to end (SIGTERM), kill it after `grace` seconds, return when it has ended."""
         if self._process is not None and self.running:
             self.send_signal(signal.SIGTERM)
             self.resume()
@@ -194,7 +194,7 @@ class ChildProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the group (SIGKILL) and return when the process is gone."""
+        """Kill the group (SIGKILL) and return when the process has ended."""
         if self._process is None:
             return
         self.send_signal(signal.SIGKILL)
@@ -209,7 +209,7 @@ class ChildProcess:
         return "\n".join(text.splitlines()[-lines:]) or "(no output)"
 
     def wait_ready(self, probe: Callable[[], bool], *, timeout: float = 60.0) -> None:
-        """Return when the probe says yes.
+        """Return when the probe returns True.
 
         Raises:
             ServerStartError: the process ended or did not answer in time; carries its last log lines.

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 10.0  # seconds that a given server gets to answer
+ANSWER_TIMEOUT_S = 10.0  # for a server that was given by its address
 Setting = str | int | bool | list[str]
 
 
 class LocalRestate:
-    """A Restate of our own, on 127.0.0.1, with its own data directory.
+    """A Restate that this process starts, on 127.0.0.1, with its own data directory.
 
     Args:
         executable: the restate-server binary.
         ingress_port: where handlers are called; by default a free port.
         admin_port: where the admin API listens; by default a free port.
-        configuration: settings on top of ours, by their dotted names in Restate's configuration file, such as
+        configuration: settings, added to the defaults, by their dotted names in Restate's configuration file, such as
             `{"worker.invoker.inactivity-timeout": "1s"}`.
-        keep: leave the data directory behind.
+        keep: keep the data directory after `close`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LocalRestate:
 
     @property
     def services_host(self) -> str:
-        """Services on this machine are neighbours."""
+        """The loopback, because it runs on this machine."""
         return LOOPBACK
 
     @property
@@ -92,7 +92,7 @@ class LocalRestate:
         """Start it, or start it again with its ports and data; return when ingress and admin answer.
 
         Raises:
-            ServerStartError: it does not come up.
+            ServerStartError: it does not start.
         """
         if self._ports is None:
             self._ports = with_free_ports(self._wanted, self._first_start)
@@ -112,7 +112,7 @@ class LocalRestate:
         self._child.pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Unfreeze it."""
         self._child.resume()
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class LocalRestate:
 
 
 class GivenRestate:
-    """A Restate that somebody else runs, and the name by which it reaches services on this machine."""
+    """A Restate that runs already, given by its addresses and the name by which it reaches services on this machine."""
 
     def __init__(self, ingress_url: str, admin_url: str, services_host: str | None = None) -> None:
         self._services_host = services_host or LOOPBACK
@@ -156,17 +156,17 @@ class GivenRestate:
 
     @property
     def ingress_url(self) -> str:
-        """The ingress address as it was given."""
+        """The given ingress address."""
         return self._ingress_url
 
     @property
     def admin_url(self) -> str:
-        """The admin address as it was given."""
+        """The given admin address."""
         return self._admin_url
 
     @property
     def services_host(self) -> str:
-        """The name as it was given; else the loopback."""
+        """The given name; by default the loopback."""
         return self._services_host
 
     @property
@@ -178,10 +178,10 @@ class GivenRestate:
         """Check that it answers and is new enough.
 
         Raises:
-            ServerStartError: it does not answer within `PATIENCE`.
+            ServerStartError: it does not answer within `ANSWER_TIMEOUT_S`.
             UnsupportedServerError: it is older than 1.7.0.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while not _answers(f"{self._admin_url}/health"):
             if time.monotonic() > deadline:
                 raise ServerStartError(
@@ -194,7 +194,7 @@ class GivenRestate:
             raise UnsupportedServerError(f"Restate on {self._admin_url} is {version}, kallback needs 1.7.0 or later.")
 
     def stop(self) -> None:
-        """Refuse: it is not ours."""
+        """Refuse: this process did not start it."""
         raise NotOursError(f"Restate on {self._admin_url} was given by its address: stop it where it runs.")
 
     kill = pause = resume = stop
@@ -204,13 +204,13 @@ class GivenRestate:
 
 
 def restate_answers(ingress_url: str, admin_url: str) -> bool:
-    """Whether both do now."""
+    """Return whether ingress and admin API answer now."""
     return _answers(f"{admin_url}/health") and _answers(f"{ingress_url}/restate/health")
 
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1.0) as answer:  # noqa: S310 - http to our own server
+        with urllib.request.urlopen(url, timeout=1.0) as answer:  # noqa: S310 - http to a server of this test
             return bool(answer.status == 200)  # noqa: PLR2004 - OK
     except OSError:  # URLError and TimeoutError are
         return False

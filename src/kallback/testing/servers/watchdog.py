@@ -1,7 +1,7 @@
-"""Ends what a dead process left behind: the one promise that `atexit` and signal handlers cannot keep.
+"""Stops servers and removes directories of a process that died, which `atexit` and signal handlers cannot do.
 
 A process that starts servers starts one watchdog and tells it, line by line on a pipe, which process groups,
-directories and containers exist on its account. The pipe's end of file is the parent's death, however it died
+directories and containers it owns. The pipe reaches its end when the parent dies, however it dies
 (`kill -9` included, and on every POSIX system; Linux's PR_SET_PDEATHSIG fires when the *thread* that spawned ends,
 which a server started from a thread pool would not survive). The watchdog then kills the groups and removes the rest.
 
@@ -32,7 +32,7 @@ def main() -> None:
     """Read standard input to its end, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    left = read_charges(sys.stdin)
+    left = read_resources(sys.stdin)
     for kind, name in left:
         if kind == "group":
             kill_group(int(name))
@@ -43,16 +43,16 @@ def main() -> None:
             remove_container(name)
 
 
-def read_charges(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """Return what was announced and not withdrawn, oldest first."""
-    charges: dict[tuple[str, str], None] = {}
+def read_resources(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what was added and not removed, oldest first."""
+    resources: dict[tuple[str, str], None] = {}
     for line in lines:
         kind, _, name = line[1:].rstrip("\n").partition(" ")
         if line.startswith("+"):
-            charges[kind, name] = None
+            resources[kind, name] = None
         else:
-            charges.pop((kind, name), None)
-    return list(charges)
+            resources.pop((kind, name), None)
+    return list(resources)
 
 
 def kill_group(group: int) -> None:

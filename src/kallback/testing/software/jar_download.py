@@ -22,7 +22,7 @@ _REQUEST_TIMEOUT_S: Final = 60
 
 
 def main(wheels: str, target: Path) -> None:
-    """Fetch the jars whose coordinates stand in standard input, one a line."""
+    """Fetch the jars whose coordinates are in standard input, one per line."""
     sys.path.insert(0, wheels)
     coordinates = sys.stdin.read().split()
     with ThreadPoolExecutor(_PARALLEL) as pool:

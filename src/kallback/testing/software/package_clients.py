@@ -1,6 +1,6 @@
 """pip, npm, Maven and jgo as child processes: one way to run them, one error with their last lines.
 
-Which registries they ask is the configuration of the machine; no address stands in this package.
+Which registries they ask is the configuration of the machine; this package contains no address.
 """
 
 from __future__ import annotations

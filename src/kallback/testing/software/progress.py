@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TERMINAL_INTERVAL_S: Final = 0.2
-_PLAIN_INTERVAL_S: Final = 5.0  # often enough to show that it goes on, without filling a log
+_PLAIN_INTERVAL_S: Final = 5.0  # shows activity without filling a log
 _MEGABYTE: Final = 1_000_000
 
 
@@ -23,7 +23,7 @@ class DownloadProgress:
 
     Args:
         out: where to; by default this process's standard error.
-        interval: seconds between two looks; by default 0.2 on a terminal and 5 elsewhere.
+        interval: seconds between two reports; by default 0.2 on a terminal and 5 elsewhere.
     """
 
     def __init__(self, out: TextIO | None = None, *, interval: float | None = None) -> None:

@@ -41,7 +41,7 @@ def _wait(what: str, probe: Callable[[], bool]) -> None:
 
 
 def _group_exists(group: int) -> bool:
-    """Whether a process of the group runs; on Linux, not counting dead ones that nobody has collected yet."""
+    """Whether a process of the group runs; on Linux, without zombies."""
     if not Path("/proc/self/stat").exists():
         try:
             os.killpg(group, 0)
@@ -88,7 +88,7 @@ def test_nothing_is_left_when_the_parent_has_ended() -> None:
 
 
 def test_a_watchdog_that_was_killed_is_replaced() -> None:
-    """The next charge starts a new watchdog, which knows the old charges."""
+    """The next resource starts a new watchdog, which knows the earlier ones."""
     end = """
 from kallback.testing.servers import processes
 processes._watch._process.kill()
@@ -127,7 +127,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     child.kill()
 
 
-def test_stop_kills_who_does_not_listen(tmp_path: Path) -> None:
+def test_stop_kills_a_process_that_ignores_sigterm(tmp_path: Path) -> None:
     """SIGTERM first, SIGKILL after the grace; stopping twice is fine."""
     child = ChildProcess("Deaf", ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"], log=tmp_path / "log")
     child.start()
@@ -161,8 +161,8 @@ def test_a_tree_is_removed_unless_kept() -> None:
     assert not tree.exists()
 
 
-def test_charges_can_be_withdrawn() -> None:
-    """The watchdog cleans up what was announced and not withdrawn."""
+def test_resources_can_be_removed() -> None:
+    """The watchdog cleans up what was added and not removed."""
     lines = ["+group 1\n", "+tree /a b\n", "-group 1\n", "+group 2\n"]
 
-    assert watchdog.read_charges(lines) == [("tree", "/a b"), ("group", "2")]
+    assert watchdog.read_resources(lines) == [("tree", "/a b"), ("group", "2")]
