@@ -8,11 +8,13 @@ imports nothing but click, so that help is fast.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from contextlib import nullcontext
 from typing import Final, NamedTuple, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from kallback.cli.help import TextGroup
 
@@ -51,11 +53,14 @@ _SECTIONS: Final = {
         "token": _CommandEntry("commands.token:token", "", "Decode and verify tokens."),
     },
     "About": {
+        "completion": _CommandEntry("commands.completion:completion", "", "Print a shell completion script."),
         "version": _CommandEntry("commands.version:version", "", "Show the installed versions."),
     },
 }
 _COMMANDS: Final = {name: entry for section in _SECTIONS.values() for name, entry in section.items()}
 
+_COMPLETING: Final = "_KALLBACK_COMPLETE"
+"""Set by the shell's completion script."""
 EXIT_CONFIGURATION: Final = 2
 EXIT_FAILURE: Final = 1
 
@@ -82,6 +87,13 @@ class _LazyGroup(TextGroup):
         for section, entries in _SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl([(f"{name:<{width}}", entry.summary) for name, entry in entries.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin so, and the options."""
+        names = [
+            CompletionItem(name, help=entry.summary) for name, entry in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def load_command(entry: _CommandEntry) -> click.Command:
@@ -113,12 +125,14 @@ def app() -> None:
 def main() -> None:
     """Run the command; an error of kallback's is one sentence on stderr, never a traceback."""
     try:
-        app()
+        app(prog_name="kallback", complete_var=_COMPLETING)
     except Exception as error:
         from kallback.cli.formatting import plain  # noqa: PLC0415 - help without errors is faster
         from kallback.protocol.errors import ConfigurationError, KallbackError  # noqa: PLC0415
 
         if not isinstance(error, KallbackError):
             raise
+        if _COMPLETING in os.environ:
+            sys.exit(EXIT_FAILURE)  # a sentence would be written into the line that the user types
         click.echo(f"kallback: {plain(str(error))}", err=True)
         sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +14,8 @@ _SECRET: Final = re.compile(r"kb1:[^\s\"'<>,]+|sign_1[A-Za-z0-9_-]{8,}")
 _SHORTENED: Final = re.compile(r"kb1:[^:]*:[^:]*:[^:]*:\d+:…")
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _STEP: Final = 1024
+_LONGEST_STDIN: Final = 65_536
+"""Bytes; a token has less than one thousand."""
 
 
 def redact(text: str) -> str:
@@ -49,6 +52,11 @@ def readable(data: bytes, *, longest: int, lines: bool = False) -> str:
         text = redact(text) if _SECRET.search(text) else f"0x{data[:longest].hex()}"
     shown = escape(text[:longest], lines=lines)
     return shown if len(text) <= longest else f"{shown} … (cut)"
+
+
+def read_stdin() -> str:
+    """Return the first line of standard input; bytes that are not UTF-8 become replacement characters."""
+    return sys.stdin.buffer.readline(_LONGEST_STDIN).decode(errors="replace")
 
 
 def moment(epoch_ms: int) -> str:

@@ -1,7 +1,7 @@
 """How help looks: options and commands in sections, coloured on a terminal only.
 
 Click's own formatter lays the text out, so output that is piped stays plain and the same. A help library was measured
-and not taken: see docs/decisions/0016-help-from-click.md.
+and not taken: see docs/decisions/0017-help-from-click.md.
 """
 
 from __future__ import annotations
@@ -105,6 +105,9 @@ class TextCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""
+        for each in args:
+            if not _is_text(each):
+                raise click.UsageError(f"The argument {each[:40]!a} is not text: it must be UTF-8.", ctx)
         return super().parse_args(ctx, self._ids_last(ctx, args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -134,6 +137,14 @@ class TextCommand(click.Command):
         if not ids:
             return args
         return [*(arg for index, arg in enumerate(args) if index not in ids), "--", *(args[index] for index in ids)]
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 arrive as surrogates
+        return False
+    return "\0" not in argument
 
 
 def _section_of(each: click.Parameter) -> str:

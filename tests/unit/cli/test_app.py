@@ -51,7 +51,7 @@ def test_an_error_of_ours_is_one_sentence_and_an_exit_code(
 ) -> None:
     """No traceback reaches the user; 2 means that a setting must change."""
 
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(command, "app", fail)
@@ -67,3 +67,26 @@ def test_a_bridge_without_keys_does_not_start() -> None:
     assert result.returncode == command.EXIT_CONFIGURATION
     assert "KALLBACK_KEYS" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("keys", ["k1:replace-me", "k1:" + "A" * 44, "nonsense", "k1:c2hvcnQ="])
+def test_a_key_that_is_no_secret_is_refused_in_one_sentence(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a traceback, and without the key."""
+    monkeypatch.setenv("KALLBACK_KEYS", keys)
+    result = run("bridge")
+    assert (result.returncode, result.stderr.count("\n")) == (command.EXIT_CONFIGURATION, 1)
+    assert result.stderr.startswith("kallback: ")
+
+
+def test_control_characters_of_an_error_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sentence may quote what a server said."""
+
+    def fail(**_: object) -> None:
+        raise KafkaUnavailableError("a broker said \x1b[2J")
+
+    monkeypatch.setattr(command, "app", fail)
+    with pytest.raises(SystemExit):
+        command.main()
+    assert capsys.readouterr().err == "kallback: a broker said \\x1b[2J\n"

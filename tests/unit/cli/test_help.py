@@ -173,3 +173,10 @@ def test_an_unknown_option_stays_an_error(arguments: list[str]) -> None:
     """Only the shape of a task id is an argument."""
     result = CliRunner().invoke(app, ["tasks", "progress", *arguments])
     assert (result.exit_code, "No such option" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize("argument", ["\udcff", "a\x00b"])
+def test_an_argument_that_is_no_text_is_refused(argument: str) -> None:
+    """Bytes that are not UTF-8 arrive as surrogates, which nothing can encode."""
+    result = CliRunner().invoke(app, ["tasks", "progress", argument])
+    assert (result.exit_code, "it must be UTF-8" in result.output) == (2, True)

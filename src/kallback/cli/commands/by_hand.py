@@ -8,7 +8,6 @@ how it ended.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from kallback.bridge import (
     decide,
 )
 from kallback.bridge import complete as complete_batch
+from kallback.cli.formatting import read_stdin
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.kafka import Headers, Record
@@ -106,7 +106,7 @@ def _token_and_options(run: Decorated) -> Decorated:
 
 
 def _read_token(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    token = (sys.stdin.readline() if value == _STDIN else value).strip()
+    token = (read_stdin() if value == _STDIN else value).strip()
     if not token:
         raise click.BadParameter("it is empty", ctx, param)
     return token

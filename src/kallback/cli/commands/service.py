@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import signal
+import socket
 from types import ModuleType
 from typing import Any, Final
 
@@ -18,6 +19,14 @@ from kallback.cli.observing import verbose_option
 from kallback.protocol.errors import ConfigurationError
 
 _CANNOT_LISTEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
+
+
+def _read_host(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        value.encode("idna")
+    except UnicodeError:
+        raise click.BadParameter(f"{value!r} is neither an address nor a host name", ctx, param) from None
+    return value
 
 
 @click.command(cls=TextCommand)
@@ -34,6 +43,7 @@ _CANNOT_LISTEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.
     "--host",
     default="127.0.0.1",
     show_default=True,
+    callback=_read_host,
     metavar="ADDRESS",
     help="Address to listen on. Anyone who can reach it can call every handler.",
 )
@@ -61,7 +71,7 @@ def service(target: str, *, port: int, host: str, verbose: bool) -> None:
     try:
         asyncio.run(_serve(serving, app, port, host))
     except OSError as error:
-        if error.errno not in _CANNOT_LISTEN:
+        if error.errno not in _CANNOT_LISTEN and not isinstance(error, socket.gaierror):
             raise
         raise ConfigurationError(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
 import click
 import orjson
 
-from kallback.cli.formatting import moment, plain, span
+from kallback.cli.formatting import moment, plain, read_stdin, span
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_facts
 from kallback.protocol import (
@@ -45,7 +44,7 @@ def inspect(text: str, *, as_json: bool) -> None:
 
         kallback token inspect - < token.txt
     """
-    shown = (sys.stdin.read() if text == "-" else text).strip()
+    shown = (read_stdin() if text == "-" else text).strip()
     if shown.startswith("sign_1"):
         _print(_bare(parse_awakeable_id(shown)), as_json=as_json)
         return

@@ -18,7 +18,7 @@ from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.logs import configure_logs
 from kallback.cli.tables import print_table
 from kallback.kafka import DeadLetter, DeadLetterId, MissingValue, Position, ReplayMarker, read_entry, recover
-from kallback.protocol import KallbackError
+from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
 
@@ -134,5 +134,8 @@ def _kind(entry: object) -> str:
 def _write(file: Path, whole: DeadLetter | MissingValue) -> None:
     if isinstance(whole, MissingValue):
         raise NoSuchLetterError(f"the value cannot be written: {whole.why}")
-    file.write_bytes(whole.value or b"")
+    try:
+        file.write_bytes(whole.value or b"")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {file} ({error.strerror}): choose another file") from None
     click.echo(f"{len(whole.value or b'')} bytes written to {file}", err=True)

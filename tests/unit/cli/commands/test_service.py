@@ -1,6 +1,16 @@
-import pytest
+"""`kallback service`: the application that it serves, and where."""
 
-from kallback.cli.commands.service import load_app
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kallback.cli.commands.service import load_app, service
 from kallback.protocol import ConfigurationError
 from kallback.sdk.serving import serve_app
 
@@ -22,3 +32,37 @@ def test_a_target_that_is_no_application_says_what_to_write(target: str, sentenc
 def test_an_application_is_found_by_module_and_name() -> None:
     """Anything that can be called will do: an ASGI application is a function."""
     assert load_app("kallback.sdk.serving:serve_app") is serve_app
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The current directory of the command, with an application that is never called."""
+    (tmp_path / "served_module.py").write_text("async def app(scope, receive, send):\n    pass\n")
+    return tmp_path
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `kallback service` in a folder."""
+    command = [sys.executable, "-m", "kallback.cli", "service", "served_module:app", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_port_in_use_is_a_sentence(folder: Path) -> None:
+    """It names the options to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run(folder, "--port", str(taken.getsockname()[1]))
+    assert (result.returncode, "choose another --port or --host" in result.stderr) == (2, True)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_a_sentence(folder: Path, host: str) -> None:
+    """Or of none."""
+    result = run(folder, "--host", host, "--port", "9999")
+    assert (result.returncode, f"cannot listen on {host}:9999" in result.stderr) == (2, True)
+
+
+def test_a_host_that_cannot_be_one_is_refused() -> None:
+    """Before anything starts."""
+    result = CliRunner().invoke(service, ["served_module:app", "--host", "\u00e4" * 300])
+    assert (result.exit_code, "neither an address nor a host name" in result.output) == (2, True)

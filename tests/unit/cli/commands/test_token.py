@@ -45,6 +45,12 @@ def test_it_reads_standard_input() -> None:
     assert "shop.pack" in inspect("-", stdin=TEXT + "\n").stdout
 
 
+def test_standard_input_that_is_no_text_is_no_token() -> None:
+    """The error is the one of any malformed token."""
+    result = CliRunner().invoke(token, ["inspect", "-"], input=b"\xff\xfe")
+    assert isinstance(result.exception, UnverifiedError)
+
+
 def test_with_keys_it_says_whether_the_token_is_good() -> None:
     """For this audience."""
     assert "valid for kallback.results, signed with key k1" in inspect(TEXT, keys=KEYS).stdout

@@ -221,6 +221,13 @@ def test_show_writes_the_value_as_it_is(env: DeadLetterEnv, tmp_path: Path) -> N
     assert (tmp_path / "value").read_bytes() == b"\xff\x00"
 
 
+def test_a_file_that_cannot_be_written_is_a_sentence(env: DeadLetterEnv, tmp_path: Path) -> None:
+    """Its folder does not exist."""
+    env.dead_letter()
+    with pytest.raises(ConfigurationError, match="choose another file"):
+        env.run("show", "0:0", "--raw-value", str(tmp_path / "nowhere" / "value"))
+
+
 def test_show_of_nothing_says_so(env: DeadLetterEnv) -> None:
     """Perhaps its retention is over."""
     with pytest.raises(KallbackError, match="there is no dead letter 0:7"):
