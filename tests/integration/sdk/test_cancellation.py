@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import restate
+from tests.integration.sdk.environment import EnvFactory, Invocation, Order, SdkEnv, SdkServers, Send
 
 from kallback.protocol import Cancel, CancelReason, KafkaUnavailableError, TaskHeaders
 from kallback.sdk.journal.publish import CANCEL_LIMIT
@@ -22,50 +23,51 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def calling(world: Any) -> Any:
+def calling(env: SdkEnv) -> Any:
     """A handler that has a dish prepared."""
 
     async def run(ctx: restate.Context) -> str:
-        return (await world.callbacks.call(ctx, world.prepare, world.Order("x"))).shelf
+        return (await env.callbacks.call(ctx, env.prepare, Order("x"))).shelf
 
     return run
 
 
-async def cancelled(world: Any, invocation: Any) -> None:
+async def cancelled(env: SdkEnv, invocation: Invocation) -> None:
     """Cancel the invocation and see that it ends as cancelled."""
-    await world.admin.cancel(invocation.id)
+    await env.admin.cancel(invocation.id)
     with pytest.raises(RestateError, match="cancelled") as caught:
         await invocation.result()
     assert caught.value.status == 409
 
 
-async def test_cancelled_while_it_waits(world: Any) -> None:
+async def test_cancelled_while_it_waits(env: SdkEnv) -> None:
     """A waiting handler publishes a cancel and ends with 409."""
-    async with world.invoked(calling(world)) as invocation:
-        task_id = TaskHeaders.decode((await world.task()).headers).task_id
-        await cancelled(world, invocation)
-        cancel = await world.cancel_record()
+    async with env.invoked(calling(env)) as invocation:
+        task_id = TaskHeaders.decode((await env.task()).headers).task_id
+        await cancelled(env, invocation)
+        cancel = await env.cancel_record()
     assert (cancel.task_id, cancel.reason, cancel.attempt) == (task_id, CancelReason.CANCELLED, None)
 
 
-async def test_cancelled_while_it_publishes(make_world: Any) -> None:
+async def test_cancelled_while_it_publishes(make_env: EnvFactory) -> None:
     """A handler whose publication hangs publishes a cancel as well: the record may still go out."""
     cancels, publishing = asyncio.Queue[Cancel](), asyncio.Event()
 
-    async def hang_on_tasks(record: OutgoingRecord, send: Any) -> Position:
+    async def hang_on_tasks(record: OutgoingRecord, send: Send) -> Position:
         if record.topic.endswith("control"):
             cancels.put_nowait(Cancel.decode(record.value))
             return await send(record)
         publishing.set()
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        return await never
 
-    async with make_world(hang_on_tasks) as world, world.invoked(calling(world)) as invocation:
+    async with make_env(hang_on_tasks) as env, env.invoked(calling(env)) as invocation:
         await asyncio.wait_for(publishing.wait(), 10)
-        await cancelled(world, invocation)
+        await cancelled(env, invocation)
         assert (await asyncio.wait_for(cancels.get(), 10)).reason is CancelReason.CANCELLED
 
 
-async def test_cancelled_between_two_tries_to_publish(make_world: Any) -> None:
+async def test_cancelled_between_two_tries_to_publish(make_env: EnvFactory) -> None:
     """A handler that waits for Kafka to come back hears its cancellation at once."""
     tried = asyncio.Event()
 
@@ -73,92 +75,92 @@ async def test_cancelled_between_two_tries_to_publish(make_world: Any) -> None:
         tried.set()
         raise KafkaUnavailableError("no broker answers")
 
-    async with make_world(away) as world, world.invoked(calling(world)) as invocation:
+    async with make_env(away) as env, env.invoked(calling(env)) as invocation:
         await asyncio.wait_for(tried.wait(), 10)
-        await cancelled(world, invocation)
+        await cancelled(env, invocation)
 
 
-async def test_cancelled_while_kafka_hangs(make_world: Any) -> None:
+async def test_cancelled_while_kafka_hangs(make_env: EnvFactory) -> None:
     """With a broker that takes nothing the 409 still comes, within the limit."""
 
-    async def hang_on_cancel(record: OutgoingRecord, send: Any) -> Position:
+    async def hang_on_cancel(record: OutgoingRecord, send: Send) -> Position:
         if record.topic.endswith("control"):
             await asyncio.get_running_loop().create_future()
         return await send(record)
 
-    async with make_world(hang_on_cancel) as world, world.invoked(calling(world)) as invocation:
-        await world.task()
+    async with make_env(hang_on_cancel) as env, env.invoked(calling(env)) as invocation:
+        await env.task()
         begun = time.monotonic()
-        await cancelled(world, invocation)
+        await cancelled(env, invocation)
         assert time.monotonic() - begun < CANCEL_LIMIT + 5
 
 
-async def test_a_second_cancellation_ends_the_telling(make_world: Any) -> None:
+async def test_a_second_cancellation_ends_the_telling(make_env: EnvFactory) -> None:
     """Who cancels twice waits for no broker."""
     telling = asyncio.Event()
 
-    async def hang_on_cancel(record: OutgoingRecord, send: Any) -> Position:
+    async def hang_on_cancel(record: OutgoingRecord, send: Send) -> Position:
         if record.topic.endswith("control"):
             telling.set()
             await asyncio.get_running_loop().create_future()
         return await send(record)
 
-    async with make_world(hang_on_cancel) as world, world.invoked(calling(world)) as invocation:
-        await world.task()
-        await world.admin.cancel(invocation.id)
+    async with make_env(hang_on_cancel) as env, env.invoked(calling(env)) as invocation:
+        await env.task()
+        await env.admin.cancel(invocation.id)
         await asyncio.wait_for(telling.wait(), 10)
         begun = time.monotonic()
-        await cancelled(world, invocation)
+        await cancelled(env, invocation)
         assert time.monotonic() - begun < CANCEL_LIMIT - 1
 
 
-async def test_a_handler_cancels_its_own_task(world: Any) -> None:
+async def test_a_handler_cancels_its_own_task(env: SdkEnv) -> None:
     """`handle.cancel()` tells the workers; `result()` raises from then on."""
 
     async def run(ctx: restate.Context) -> dict[str, Any]:
-        handle = await world.callbacks.start(ctx, world.prepare, world.Order("x"))
+        handle = await env.callbacks.start(ctx, env.prepare, Order("x"))
         await handle.cancel()
-        return await world.outcome(handle.result())
+        return await env.outcome(handle.result())
 
-    async with world.invoked(run) as invocation:
-        await world.task()
+    async with env.invoked(run) as invocation:
+        await env.task()
         got = await invocation.result()
-        cancel = await world.cancel_record()
+        cancel = await env.cancel_record()
     assert (got["kind"], got["code"]) == ("TaskCancelled", 410)
     assert cancel.reason is CancelReason.CANCELLED
 
 
-async def test_a_handler_goes_on_after_its_cancellation(world: Any) -> None:
+async def test_a_handler_goes_on_after_its_cancellation(env: SdkEnv) -> None:
     """The 409 can be caught for compensation, and the invocation then ends as the handler likes."""
 
     async def run(ctx: restate.Context) -> list[Any]:
-        got = await world.outcome(world.callbacks.call(ctx, world.prepare, world.Order("x")))
+        got = await env.outcome(env.callbacks.call(ctx, env.prepare, Order("x")))
         return [got["kind"], got["code"], await ctx.run_typed("refund", lambda: "refunded")]
 
-    async with world.invoked(run) as invocation:
-        await world.task()
-        await world.admin.cancel(invocation.id)
+    async with env.invoked(run) as invocation:
+        await env.task()
+        await env.admin.cancel(invocation.id)
         assert await invocation.result() == ["TerminalError", 409, "refunded"]
 
 
-async def test_cancelled_while_a_real_kafka_is_frozen(site: Any, make_world: Any) -> None:
+async def test_cancelled_while_a_real_kafka_is_frozen(servers: SdkServers, make_env: EnvFactory) -> None:
     """A broker that stops answering after it took the task delays the 409 by seconds, no more."""
     with ExitStack() as stack:
         kafka = await asyncio.to_thread(stack.enter_context, start_kafka())
-        settings = replace(site.settings, kafka=KafkaSettings(kafka.bootstrap_servers, delivery_timeout=2.0))
+        settings = replace(servers.settings, kafka=KafkaSettings(kafka.bootstrap_servers, delivery_timeout=2.0))
         topics = TopicFactory(kafka)
-        topics.make([site.task_topic, settings.topics.control])
-        async with make_world(producer=None, settings=settings) as world:
+        topics.make([servers.task_topic, settings.topics.control])
+        async with make_env(producer=None, settings=settings) as env:
 
             async def run(ctx: restate.Context) -> str:
-                handle = await world.callbacks.start(ctx, world.prepare, world.Order("x"))
+                handle = await env.callbacks.start(ctx, env.prepare, Order("x"))
                 started.set()
                 return (await handle.result()).shelf
 
             started = asyncio.Event()
-            async with world.invoked(run) as invocation:
+            async with env.invoked(run) as invocation:
                 await asyncio.wait_for(started.wait(), 20)
                 kafka.pause()
                 stack.callback(kafka.resume)
                 async with asyncio.timeout(CANCEL_LIMIT + 5):
-                    await cancelled(world, invocation)
+                    await cancelled(env, invocation)

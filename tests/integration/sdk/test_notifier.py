@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 import restate
+from tests.integration.sdk.environment import EnvFactory, Order, SdkEnv
 
 from kallback.protocol import TaskHeaders
 
 pytestmark = pytest.mark.integration
 
 
-async def post(world: Any, handler: str, body: bytes) -> Any:
+async def post(env: SdkEnv, handler: str, body: bytes) -> Any:
     """Call a handler of the service with exactly these bytes."""
-    url = f"{world.stack.ingress_url}/NotifierService/{handler}"
-    answer = await world.http.post(url, content=body, headers={"content-type": "application/json"}, timeout=20)
+    url = f"{env.stack.ingress_url}/NotifierService/{handler}"
+    answer = await env.http.post(url, content=body, headers={"content-type": "application/json"}, timeout=20)
     return answer.status_code, answer.json()
 
 
@@ -26,36 +27,36 @@ def item(token: str, *, status: str = "completed", member: str = "value", body: 
     return f'{{"token":{json.dumps(token)},"status":"{status}","{member}":{body}}}'
 
 
-def cooking(world: Any, dishes: int = 1) -> Any:
+def cooking(env: SdkEnv, dishes: int = 1) -> Any:
     """A handler that has dishes prepared, all at once."""
 
     async def run(ctx: restate.Context) -> list[dict[str, Any]]:
-        handles = [await world.callbacks.start(ctx, world.prepare, world.Order(str(each))) for each in range(dishes)]
-        return [await world.outcome(handle.result()) for handle in handles]
+        handles = [await env.callbacks.start(ctx, env.prepare, Order(str(each))) for each in range(dishes)]
+        return [await env.outcome(handle.result()) for handle in handles]
 
     return run
 
 
-async def tokens(world: Any, count: int) -> list[str]:
+async def tokens(env: SdkEnv, count: int) -> list[str]:
     """The tokens of the next tasks, in the order in which they were started."""
-    tasks = [await world.task() for _ in range(count)]
-    tasks.sort(key=lambda task: world.prepare.request_codec.decode(task.value).dish)
+    tasks = [await env.task() for _ in range(count)]
+    tasks.sort(key=lambda task: env.prepare.request_codec.decode(task.value or b"").dish)
     return [TaskHeaders.decode(task.headers).token for task in tasks]
 
 
-async def test_ack_completes_one(world: Any) -> None:
+async def test_ack_completes_one(env: SdkEnv) -> None:
     """A good item is delivered, and the handler gets the value."""
-    async with world.invoked(cooking(world)) as invocation:
-        (token,) = await tokens(world, 1)
-        answer = await post(world, "ack", item(token, body='{"shelf": "B3"}').encode())
+    async with env.invoked(cooking(env)) as invocation:
+        (token,) = await tokens(env, 1)
+        answer = await post(env, "ack", item(token, body='{"shelf": "B3"}').encode())
         assert answer == (200, {"outcome": "delivered"})
         assert await invocation.result() == [{"value": {"shelf": "B3"}}]
 
 
-async def test_ack_many_judges_each_item_alone(world: Any) -> None:
+async def test_ack_many_judges_each_item_alone(env: SdkEnv) -> None:
     """Bad items get their verdicts in order, and the good ones among them are delivered."""
-    async with world.invoked(cooking(world, 3)) as invocation:
-        good, failed, unusable = await tokens(world, 3)
+    async with env.invoked(cooking(env, 3)) as invocation:
+        good, failed, unusable = await tokens(env, 3)
         items = [
             "17",
             item("garbage"),
@@ -65,7 +66,7 @@ async def test_ack_many_judges_each_item_alone(world: Any) -> None:
             item(unusable, status="perhaps"),
             item("sign_1" + "A" * 38),
         ]
-        status, verdicts = await post(world, "ack_many", f"[{','.join(items)}]".encode())
+        status, verdicts = await post(env, "ack_many", f"[{','.join(items)}]".encode())
         first, second, third = await invocation.result()
     assert status == 200
     assert [(verdict["outcome"], verdict.get("reason")) for verdict in verdicts] == [
@@ -83,60 +84,60 @@ async def test_ack_many_judges_each_item_alone(world: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1", b"\xff", b"null"])
-async def test_a_body_that_is_no_array_is_refused(world: Any, body: bytes) -> None:
+async def test_a_body_that_is_no_array_is_refused(env: SdkEnv, body: bytes) -> None:
     """What cannot be taken apart is answered with 400 at once, not retried."""
-    async with world.invoked(cooking(world, 0)), asyncio.timeout(20):
-        status, _ = await post(world, "ack_many", body)
+    async with env.invoked(cooking(env, 0)), asyncio.timeout(20):
+        status, _ = await post(env, "ack_many", body)
     assert status == 400
 
 
-async def test_a_value_with_broken_utf8_is_unusable(world: Any) -> None:
+async def test_a_value_with_broken_utf8_is_unusable(env: SdkEnv) -> None:
     """Bytes that the JSON parser skips over are still looked at: they would poison the waiting handler."""
-    async with world.invoked(cooking(world)) as invocation:
-        (token,) = await tokens(world, 1)
+    async with env.invoked(cooking(env)) as invocation:
+        (token,) = await tokens(env, 1)
         body = item(token, body='{"shelf": "?"}').encode().replace(b"?", b"\xff")
-        assert (await post(world, "ack", body))[1]["reason"] == "not-json"
+        assert (await post(env, "ack", body))[1]["reason"] == "not-json"
         assert (await invocation.result())[0]["type"] == "urn:kallback:unusable-result"
 
 
-async def bare(ctx: restate.Context, world: Any, ids: asyncio.Queue[str]) -> dict[str, Any]:
+async def bare(ctx: restate.Context, env: SdkEnv, ids: asyncio.Queue[str]) -> dict[str, Any]:
     """Wait for a plain awakeable."""
-    name, future = ctx.awakeable()
+    name, future = ctx.awakeable(type_hint=object)
     ids.put_nowait(name)
-    return await world.outcome(future)
+    return await env.outcome(future)
 
 
-async def test_a_bare_awakeable_needs_permission(world: Any) -> None:
+async def test_a_bare_awakeable_needs_permission(env: SdkEnv) -> None:
     """Without the option an awakeable id is no token."""
-    async with world.invoked(cooking(world, 0)):
-        _, verdict = await post(world, "ack", item("sign_1" + "A" * 38).encode())
+    async with env.invoked(cooking(env, 0)):
+        _, verdict = await post(env, "ack", item("sign_1" + "A" * 38).encode())
     assert verdict["outcome"] == "unverified"
 
 
-async def test_a_bare_awakeable_where_it_is_allowed(make_world: Any) -> None:
+async def test_a_bare_awakeable_where_it_is_allowed(make_env: EnvFactory) -> None:
     """The value itself arrives; a failure keeps its code; a reserved or wrong id is refused."""
     ids: asyncio.Queue[str] = asyncio.Queue()
-    async with make_world(allow_bare_awakeables=True) as world:
+    async with make_env(allow_bare_awakeables=True) as env:
 
         async def run(ctx: restate.Context) -> list[dict[str, Any]]:
-            return [await bare(ctx, world, ids), await bare(ctx, world, ids)]
+            return [await bare(ctx, env, ids), await bare(ctx, env, ids)]
 
-        async with world.invoked(run) as invocation:
+        async with env.invoked(run) as invocation:
             one = item(await asyncio.wait_for(ids.get(), 10), body='{"shelf": 10.50}')
-            assert (await post(world, "ack", one.encode()))[1] == {"outcome": "delivered"}
+            assert (await post(env, "ack", one.encode()))[1] == {"outcome": "delivered"}
             problem = '{"status": 404, "detail": "no driver"}'
             two = item(await asyncio.wait_for(ids.get(), 10), status="failed", member="error", body=problem)
             three = item("sign_1" + "A" * 38)
-            _, verdicts = await post(world, "ack_many", f"[{two},{three}]".encode())
+            _, verdicts = await post(env, "ack_many", f"[{two},{three}]".encode())
             completed, rejected = await invocation.result()
     assert completed == {"value": {"shelf": 10.5}}
     assert (rejected["code"], rejected["message"]) == (404, "no driver")
     assert [verdict.get("reason") for verdict in verdicts] == [None, "reserved-signal"]
 
 
-async def test_nothing_of_a_batch_is_kept(world: Any) -> None:
+async def test_nothing_of_a_batch_is_kept(env: SdkEnv) -> None:
     """Restate knows the service with a retention of 0."""
-    async with world.invoked(cooking(world, 0)):
-        service = (await world.http.get(f"{world.stack.admin_url}/services/NotifierService")).json()
+    async with env.invoked(cooking(env, 0)):
+        service = (await env.http.get(f"{env.stack.admin_url}/services/NotifierService")).json()
     assert service["journal_retention"] == "0s"
     assert service["idempotency_retention"] == "0s"

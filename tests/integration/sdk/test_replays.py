@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.sdk.environment import SdkEnv
 
 from kallback.protocol import TaskHeaders
 from kallback.testing import ServiceProcess, eventually
@@ -49,46 +50,46 @@ app = restate.app([kitchen, *callbacks.services])
 
 
 @pytest.fixture
-async def kitchen(world: Any, tmp_path: Path) -> AsyncGenerator[tuple[ServiceProcess, str]]:
+async def kitchen(env: SdkEnv, tmp_path: Path) -> AsyncGenerator[tuple[ServiceProcess, str]]:
     """A service in a process of its own, set up by the environment, and its handler's path."""
-    suffix = world.prepare.name.rpartition(".")[2]
-    text = SERVICE.format(name=world.prepare.name, topic=world.prepare.topic, suffix=suffix)
+    suffix = env.prepare.name.rpartition(".")[2]
+    text = SERVICE.format(name=env.prepare.name, topic=env.prepare.topic, suffix=suffix)
     (tmp_path / "kitchen.py").write_text(text)
-    env = {
-        "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": world.settings.kafka.bootstrap_servers,
-        "KALLBACK_TOPICS_PREFIX": world.settings.topics.prefix,
+    variables = {
+        "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": env.settings.kafka.bootstrap_servers,
+        "KALLBACK_TOPICS_PREFIX": env.settings.topics.prefix,
         "KALLBACK_INSECURE": "1",
     }
-    process = ServiceProcess("kitchen:app", world.stack.restate, env=env, cwd=tmp_path)
+    process = ServiceProcess("kitchen:app", env.stack.restate, env=variables, cwd=tmp_path)
     await asyncio.to_thread(process.start)
     yield process, f"Kitchen{suffix}/run"
     await asyncio.to_thread(process.close)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_a_restart_while_the_handler_waits(world: Any, kitchen: Any, end: str) -> None:
+async def test_a_restart_while_the_handler_waits(env: SdkEnv, kitchen: Any, end: str) -> None:
     """A result that came while no service ran is there after the start, for the same task and attempt."""
     process, path = kitchen
-    invocation = await world.ingress.send(path)
-    task = await world.task()
+    invocation = await env.ingress.send(path)
+    task = await env.task()
     await asyncio.to_thread(getattr(process, end))
-    await world.complete(task, b'{"shelf": "B3"}')
+    await env.complete(task, b'{"shelf": "B3"}')
     await asyncio.to_thread(process.start)
-    shelf, task_id, attempt = await asyncio.wait_for(world.ingress.attach(invocation), 30)
+    shelf, task_id, attempt = await asyncio.wait_for(env.ingress.attach(invocation), 30)
     assert (shelf, attempt) == ("B3", 1)
     assert task_id == TaskHeaders.decode(task.headers).task_id
 
 
-async def test_a_suspended_handler_resumes(world: Any, kitchen: Any) -> None:
+async def test_a_suspended_handler_resumes(env: SdkEnv, kitchen: Any) -> None:
     """An idle handler suspends, holding nothing, and resumes when the result comes."""
     _, path = kitchen
-    invocation = await world.ingress.send(path)
-    task = await world.task()
+    invocation = await env.ingress.send(path)
+    task = await env.task()
 
     async def suspended() -> bool:
-        row = await world.admin.invocation(invocation)
-        return bool(row) and row["status"] == "suspended"
+        row = await env.admin.invocation(invocation)
+        return row is not None and row["status"] == "suspended"
 
     await eventually("a suspended invocation", suspended)
-    await world.complete(task, b'{"shelf": "B3"}')
-    assert (await world.ingress.attach(invocation))[0] == "B3"
+    await env.complete(task, b'{"shelf": "B3"}')
+    assert (await env.ingress.attach(invocation))[0] == "B3"

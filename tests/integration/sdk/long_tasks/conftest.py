@@ -1,132 +1,34 @@
-"""The bridge's side of long tasks, played by hand: what it hears of them, and up to when it has read its topics."""
+"""An environment with topics of its own for each test, so that marks of other tests do not count."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from uuid import uuid4
 
-import msgspec
 import pytest
+from tests.integration.sdk.environment import EnvFactory, SdkEnv, SdkServers
+from tests.integration.sdk.long_tasks.bridge import SimulatedBridge
 
-from kallback.kafka import Record
-from kallback.protocol import Heard, Marks, Problem, Signal, TaskHeaders
-from kallback.testing import eventually
-
-
-@dataclass(slots=True)
-class PlayedBridge:
-    """Posts what a bridge would post."""
-
-    world: Any
-
-    @staticmethod
-    def now_ms() -> int:
-        """The bridge's clock."""
-        return int(time.time() * 1000)
-
-    @property
-    def topics(self) -> tuple[str, str]:
-        """Those whose marks count."""
-        return self.world.settings.topics.progress, self.world.settings.topics.results
-
-    async def hears(self, task: Record, signal: Signal = Signal.HEARTBEAT, details: bytes = b"") -> None:
-        """Tell of a sign of life, now."""
-        headers = TaskHeaders.decode(task.headers)
-        heard = Heard(headers.token, signal, self.now_ms(), self.now_ms(), msgspec.Raw(details))
-        await self.post(f"TaskMonitor/{headers.task_id}/progress/send", heard)
-
-    async def read(self, up_to_ms: int | None = None, *, topics: tuple[str, ...] = (), partitions: int = 1) -> None:
-        """Report that partition 0 of the topics was read up to now; `partitions` is what there are."""
-        for topic in topics or self.topics:
-            await self.post(f"ConsumedMarks/{topic}/report", Marks(partitions, {0: up_to_ms or self.now_ms()}))
-
-    @asynccontextmanager
-    async def reporting(self) -> AsyncGenerator[None]:
-        """Report all the time, as a bridge does that is awake."""
-        over = asyncio.Event()
-
-        async def report() -> None:
-            while not over.is_set():
-                await self.read()
-                await asyncio.sleep(0.05)
-
-        task = asyncio.create_task(report())
-        try:
-            yield
-        finally:
-            over.set()  # not cancelled: a report that nobody serves any more would block its key for the next test
-            await task
-
-    async def post(self, path: str, body: msgspec.Struct) -> None:
-        """Post to the ingress."""
-        url = f"{self.world.stack.ingress_url}/{path}"
-        answer = await self.world.http.post(
-            url, content=msgspec.json.encode(body), headers={"content-type": "application/json"}
-        )
-        assert answer.status_code in {200, 202, 204}, answer.text
-
-    async def state(self, task_id: str) -> list[dict[str, Any]]:
-        """What Restate keeps of a task."""
-        return await self.world.admin.query(f"SELECT * FROM state WHERE service_key = '{task_id}'")
-
-    async def gone(self, task_id: str) -> None:
-        """Wait until nothing is kept of it."""
-
-        async def empty() -> bool:
-            return not await self.state(task_id)
-
-        await eventually("a state that is gone", empty)
-
-    async def alarms(self, task_id: str) -> int:
-        """How many alarms of a task have been set and not yet gone off."""
-        sql = (
-            "SELECT id FROM sys_invocation WHERE target_service_name = 'TaskMonitor' AND target_handler_name = 'alarm'"
-            f" AND target_service_key = '{task_id}'"
-        )
-        return len(await self.world.admin.query(sql))
-
-
-@dataclass(slots=True)
-class OwnTopics:
-    """Settings with topics of their own, so that marks of other tests do not count."""
-
-    settings: Any
-
-    def world(self, made: Any) -> Any:
-        """A world that knows its topics, and makes task types with limits."""
-        made.site = replace(made.site, settings=self.settings)
-        made.kind = lambda **limits: replace(made.prepare, **limits)
-        made.broken = Problem("OvenBroken", 503, "no gas")
-        return made
-
-    def bridge(self, world: Any) -> PlayedBridge:
-        """The bridge of a world."""
-        return PlayedBridge(world)
+from kallback.settings import Settings
 
 
 @pytest.fixture
-def own_topics(site: Any) -> OwnTopics:
-    """Made anew for each test."""
+def own_topics(servers: SdkServers) -> Settings:
+    """Settings with a progress and a results topic of this test's own."""
     unique = uuid4().hex[:8]
-    topics = replace(site.settings.topics, progress=f"progress-{unique}", results=f"results-{unique}")
-    return OwnTopics(replace(site.settings, topics=topics))
+    topics = replace(servers.settings.topics, progress=f"progress-{unique}", results=f"results-{unique}")
+    return replace(servers.settings, topics=topics)
 
 
 @pytest.fixture
-async def world(
-    own_topics: OwnTopics, make_world: Callable[..., AbstractAsyncContextManager[Any]]
-) -> AsyncGenerator[Any]:
-    """A world for long tasks."""
-    async with make_world(settings=own_topics.settings) as made:
-        yield own_topics.world(made)
+async def env(own_topics: Settings, make_env: EnvFactory) -> AsyncGenerator[SdkEnv]:
+    """An environment for long tasks."""
+    async with make_env(settings=own_topics) as made:
+        yield made
 
 
 @pytest.fixture
-def bridge(world: Any) -> PlayedBridge:
-    """The bridge of this world."""
-    return PlayedBridge(world)
+def bridge(env: SdkEnv) -> SimulatedBridge:
+    """The bridge of this environment."""
+    return SimulatedBridge(env)

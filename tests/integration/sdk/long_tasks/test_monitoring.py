@@ -12,8 +12,11 @@ import httpx
 import msgspec
 import pytest
 import restate
+from tests.integration.sdk.environment import EnvFactory, Order, SdkEnv, SdkServers
+from tests.integration.sdk.long_tasks.bridge import SimulatedBridge
 
-from kallback.protocol import Attempt, CancelReason, Heard, RetryPolicy, Signal, TaskHeaders
+from kallback.protocol import Attempt, CancelReason, Heard, Problem, RetryPolicy, Signal, TaskHeaders
+from kallback.settings import Settings
 from kallback.testing import eventually
 
 pytestmark = pytest.mark.integration
@@ -23,12 +26,12 @@ LIMIT = 0.3
 SOON = RetryPolicy(attempts=3, first_delay=timedelta(milliseconds=20))
 
 
-def calling(world: Any, **limits: Any) -> Any:
+def calling(env: SdkEnv, **limits: Any) -> Any:
     """A handler that has a dish prepared by a task type with these limits."""
-    kind = world.kind(**limits)
+    kind = env.limited(**limits)
 
     async def run(ctx: restate.Context) -> dict[str, Any]:
-        handle = await world.callbacks.start(ctx, kind, world.Order("x"))
+        handle = await env.callbacks.start(ctx, kind, Order("x"))
         try:
             return {"value": (await handle.result()).shelf, "attempt": handle.attempt}
         except restate.TerminalError as error:
@@ -42,73 +45,75 @@ def id_of(task: Any) -> Any:
     return TaskHeaders.decode(task.headers).task_id
 
 
-async def test_a_record_says_what_is_expected_of_its_worker(world: Any) -> None:
+async def test_a_record_says_what_is_expected_of_its_worker(env: SdkEnv) -> None:
     """Until when to start, where to and how often to report; a plain type asks for none of it."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT, start_timeout=timedelta(seconds=9))) as invocation:
-        task = await world.task()
-        await world.complete(task, b'{"shelf": "B3"}')
+    async with env.invoked(calling(env, heartbeat_every=BEAT, start_timeout=timedelta(seconds=9))) as invocation:
+        task = await env.task()
+        await env.complete(task, b'{"shelf": "B3"}')
         await invocation.result()
-    async with world.invoked(calling(world)) as invocation:
-        plain = await world.task()
-        await world.complete(plain, b'{"shelf": "B3"}')
+    async with env.invoked(calling(env)) as invocation:
+        plain = await env.task()
+        await env.complete(plain, b'{"shelf": "B3"}')
         await invocation.result()
     headers = TaskHeaders.decode(task.headers)
-    assert (headers.progress_to, headers.heartbeat_every_ms) == (world.settings.topics.progress, 100)
+    assert (headers.progress_to, headers.heartbeat_every_ms) == (env.settings.topics.progress, 100)
+    assert headers.deadline_ms is not None
+    assert headers.start_by_ms is not None
     assert headers.deadline_ms - headers.start_by_ms == 51_000
     assert not {"kallback-start-by", "kallback-progress-to", "kallback-heartbeat-every"} & set(dict(plain.headers))
 
 
-async def test_an_attempt_that_nobody_starts_is_followed_by_another(world: Any, bridge: Any) -> None:
+async def test_an_attempt_that_nobody_starts_is_followed_by_another(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """Once the marks have passed the time until which it was to be started."""
     limits = {"start_timeout": timedelta(seconds=0.3), "retry": SOON}
-    async with world.invoked(calling(world, **limits)) as invocation, bridge.reporting():
-        first = await world.task()
-        cancel = await world.cancel_record()
-        second = await world.task()
-        await world.complete(second, b'{"shelf": "B3"}')
+    async with env.invoked(calling(env, **limits)) as invocation, bridge.reporting():
+        first = await env.task()
+        cancel = await env.cancel_record()
+        second = await env.task()
+        await env.complete(second, b'{"shelf": "B3"}')
         assert (await invocation.result())["attempt"] == 2
     assert (cancel.task_id, cancel.reason, cancel.attempt) == (id_of(first), CancelReason.SUPERSEDED, 1)
 
 
-async def test_without_a_policy_it_is_the_tasks_failure(world: Any, bridge: Any) -> None:
+async def test_without_a_policy_it_is_the_tasks_failure(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """The sentence says what to do."""
-    async with world.invoked(calling(world, start_timeout=timedelta(seconds=0.3))) as invocation, bridge.reporting():
-        await world.task()
+    async with env.invoked(calling(env, start_timeout=timedelta(seconds=0.3))) as invocation, bridge.reporting():
+        await env.task()
         got = await invocation.result()
     assert (got["type"], got["code"]) == ("urn:kallback:not-started", 504)
     assert "start more workers" in got["message"]
 
 
-async def test_a_lost_attempts_details_reach_the_next_one(world: Any, bridge: Any) -> None:
+async def test_a_lost_attempts_details_reach_the_next_one(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """Heartbeats stop, marks go on: the next attempt gets the last details, byte for byte."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT, retry=SOON)) as invocation, bridge.reporting():
-        first = await world.task()
+    async with env.invoked(calling(env, heartbeat_every=BEAT, retry=SOON)) as invocation, bridge.reporting():
+        first = await env.task()
         await bridge.hears(first, Signal.STARTED)
         await bridge.hears(first, details=b'{"done": 1.10}')
-        cancel = await world.cancel_record()
-        second = await world.task()
-        await world.complete(second, b'{"shelf": "B3"}')
+        cancel = await env.cancel_record()
+        second = await env.task()
+        await env.complete(second, b'{"shelf": "B3"}')
         assert (await invocation.result())["attempt"] == 2
     assert (cancel.reason, cancel.attempt) == (CancelReason.SUPERSEDED, 1)
     assert TaskHeaders.decode(first.headers).last_details == b""
     assert TaskHeaders.decode(second.headers).last_details == b'{"done": 1.10}'
 
 
-async def test_an_attempt_that_is_heard_of_lives(world: Any, bridge: Any) -> None:
+async def test_an_attempt_that_is_heard_of_lives(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """For as long as it likes, far beyond the limit."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT)) as invocation, bridge.reporting():
-        task = await world.task()
+    async with env.invoked(calling(env, heartbeat_every=BEAT)) as invocation, bridge.reporting():
+        task = await env.task()
         for _ in range(20):
             await bridge.hears(task)
             await asyncio.sleep(0.08)
-        await world.complete(task, b'{"shelf": "B3"}')
+        await env.complete(task, b'{"shelf": "B3"}')
         assert await invocation.result() == {"value": "B3", "attempt": 1}
 
 
-async def test_while_the_bridge_is_away_nothing_is_failed(world: Any, bridge: Any) -> None:
+async def test_while_the_bridge_is_away_nothing_is_failed(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """Several limits pass; the alarm sets itself again; when the bridge is back, what it reads counts."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT)) as invocation:
-        task = await world.task()
+    async with env.invoked(calling(env, heartbeat_every=BEAT)) as invocation:
+        task = await env.task()
         await bridge.read()
         await bridge.hears(task, Signal.STARTED)
         await asyncio.sleep(6 * LIMIT)
@@ -116,24 +121,24 @@ async def test_while_the_bridge_is_away_nothing_is_failed(world: Any, bridge: An
         await bridge.hears(task)  # it lay in Kafka all the time
         async with bridge.reporting():
             await asyncio.sleep(0.2)
-            await world.complete(task, b'{"shelf": "B3"}')
+            await env.complete(task, b'{"shelf": "B3"}')
             assert await invocation.result() == {"value": "B3", "attempt": 1}
 
 
-async def test_when_the_bridge_is_back_a_lost_attempt_is_found(world: Any, bridge: Any) -> None:
+async def test_when_the_bridge_is_back_a_lost_attempt_is_found(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """The alarm that set itself again finds it."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT)) as invocation:
-        await bridge.hears(await world.task(), Signal.STARTED)
+    async with env.invoked(calling(env, heartbeat_every=BEAT)) as invocation:
+        await bridge.hears(await env.task(), Signal.STARTED)
         await asyncio.sleep(4 * LIMIT)
         async with bridge.reporting():
             assert (await invocation.result())["type"] == "urn:kallback:heartbeat-lost"
 
 
 @pytest.mark.parametrize("missing", ["a topic", "a partition"])
-async def test_what_was_not_read_may_hold_a_heartbeat(world: Any, bridge: Any, missing: str) -> None:
+async def test_what_was_not_read_may_hold_a_heartbeat(env: SdkEnv, bridge: SimulatedBridge, missing: str) -> None:
     """Results and progress must both have passed, and all partitions of each."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT)) as invocation:
-        task = await world.task()
+    async with env.invoked(calling(env, heartbeat_every=BEAT)) as invocation:
+        task = await env.task()
         await bridge.hears(task, Signal.STARTED)
         for _ in range(20):
             if missing == "a topic":
@@ -141,11 +146,13 @@ async def test_what_was_not_read_may_hold_a_heartbeat(world: Any, bridge: Any, m
             else:
                 await bridge.read(partitions=2)
             await asyncio.sleep(0.08)
-        await world.complete(task, b'{"shelf": "B3"}')
+        await env.complete(task, b'{"shelf": "B3"}')
         assert (await invocation.result())["attempt"] == 1
 
 
-async def test_a_heartbeat_in_the_inbox_saves_the_attempt(site: Any, make_world: Any, own_topics: Any) -> None:
+async def test_a_heartbeat_in_the_inbox_saves_the_attempt(
+    servers: SdkServers, make_env: EnvFactory, own_topics: Settings
+) -> None:
     """It arrives while the alarm looks at the marks, which are past the limit: `confirm` finds it."""
     calls, heartbeats = itertools.count(), list[tuple[str, bytes]]()
 
@@ -156,55 +163,55 @@ async def test_a_heartbeat_in_the_inbox_saves_the_attempt(site: Any, make_world:
             httpx.post(path, content=body, headers={"content-type": "application/json"}).raise_for_status()
         return time.time() + 1  # ahead of the bridge's, so that the first look finds the attempt overdue
 
-    async with make_world(settings=own_topics.settings, clock=clock) as world:
-        bridge = own_topics.bridge(own_topics.world(world))
-        async with world.invoked(calling(world, heartbeat_every=BEAT)) as invocation:
-            task = await world.task()
+    async with make_env(settings=own_topics, clock=clock) as env:
+        bridge = SimulatedBridge(env)
+        async with env.invoked(calling(env, heartbeat_every=BEAT)) as invocation:
+            task = await env.task()
             await bridge.hears(task, Signal.STARTED)
             late = Heard(TaskHeaders.decode(task.headers).token, Signal.HEARTBEAT, 1, bridge.now_ms() + 60_000)
-            path = f"{site.stack.ingress_url}/TaskMonitor/{id_of(task)}/progress/send"
+            path = f"{servers.stack.ingress_url}/TaskMonitor/{id_of(task)}/progress/send"
             heartbeats.append((path, msgspec.json.encode(late)))
             await bridge.read(bridge.now_ms() + 30_000)
             await asyncio.sleep(4 * LIMIT)
             assert next(calls) >= 1, "no alarm went off"
-            await world.complete(task, b'{"shelf": "B3"}')
+            await env.complete(task, b'{"shelf": "B3"}')
             assert await invocation.result() == {"value": "B3", "attempt": 1}
 
 
-async def test_an_old_attempts_heartbeat_does_not_count(world: Any, bridge: Any) -> None:
+async def test_an_old_attempts_heartbeat_does_not_count(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """Its worker still runs, but the present attempt is not heard of: lost, and its details are no help."""
-    async with world.invoked(calling(world, heartbeat_every=BEAT, retry=SOON)) as invocation, bridge.reporting():
-        first = await world.task()
+    async with env.invoked(calling(env, heartbeat_every=BEAT, retry=SOON)) as invocation, bridge.reporting():
+        first = await env.task()
         await bridge.hears(first, details=b"1")
-        second = await world.task()
+        second = await env.task()
         await bridge.hears(second, details=b"2")
         beating = asyncio.create_task(_beat(bridge, first))
-        third = await world.task()
+        third = await env.task()
         beating.cancel()
-        await world.complete(third, b'{"shelf": "B3"}')
+        await env.complete(third, b'{"shelf": "B3"}')
         assert (await invocation.result())["attempt"] == Attempt(3)
     assert TaskHeaders.decode(third.headers).last_details == b"2"
 
 
-async def _beat(bridge: Any, task: Any) -> None:
+async def _beat(bridge: SimulatedBridge, task: Any) -> None:
     while True:
         await bridge.hears(task, details=b"1")
         await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "timed out", "cancelled"])
-async def test_nothing_is_kept_of_a_task_that_ended(world: Any, bridge: Any, end: str) -> None:
+async def test_nothing_is_kept_of_a_task_that_ended(env: SdkEnv, bridge: SimulatedBridge, end: str) -> None:
     """However it ended, its state is gone."""
     timeout = timedelta(seconds=0.5 if end == "timed out" else 60)
-    async with world.invoked(calling(world, heartbeat_every=BEAT, timeout=timeout)) as invocation:
-        task = await world.task()
+    async with env.invoked(calling(env, heartbeat_every=BEAT, timeout=timeout)) as invocation:
+        task = await env.task()
         await eventually("a state", lambda: bridge.state(id_of(task)))
         if end == "completed":
-            await world.complete(task, b'{"shelf": "B3"}')
+            await env.complete(task, b'{"shelf": "B3"}')
         elif end == "failed":
-            await world.fail(task, world.broken)
+            await env.fail(task, Problem("OvenBroken", 503, "no gas"))
         elif end == "cancelled":
-            await world.admin.cancel(invocation.id)
+            await env.admin.cancel(invocation.id)
         await bridge.gone(id_of(task))
         await bridge.hears(task)  # a heartbeat that comes after all
         await asyncio.sleep(0.2)

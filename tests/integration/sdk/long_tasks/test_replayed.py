@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 import restate
+from tests.integration.sdk.environment import Order, SdkEnv
+from tests.integration.sdk.long_tasks.bridge import SimulatedBridge
 
 from kallback.protocol import Problem, RetryPolicy, TaskHeaders
 from kallback.sdk import TaskError
@@ -22,7 +24,7 @@ BROKEN = Problem("OvenBroken", 503, "no gas")
 
 
 @asynccontextmanager
-async def sleepy(world: Any, handler: Any, entries: list[int]) -> AsyncGenerator[str]:
+async def sleepy(env: SdkEnv, handler: Any, entries: list[int]) -> AsyncGenerator[str]:
     """Serve a handler that suspends whenever it waits, and start it; yields the invocation."""
     service = restate.Service(f"Sleepy{uuid4().hex[:8]}", inactivity_timeout=timedelta(milliseconds=1))
 
@@ -31,86 +33,109 @@ async def sleepy(world: Any, handler: Any, entries: list[int]) -> AsyncGenerator
         entries.append(1)
         return await handler(ctx)
 
-    async with world.serving_app(service):
-        yield await world.ingress.send(f"{service.name}/run")
+    async with env.serving_app(service):
+        yield await env.ingress.send(f"{service.name}/run")
 
 
-async def suspended(world: Any, invocation: str) -> None:
+async def suspended(env: SdkEnv, invocation: str) -> None:
     """Wait until it holds nothing."""
 
     async def probe() -> bool:
-        row = await world.admin.invocation(invocation)
-        return bool(row) and row["status"] == "suspended"
+        row = await env.admin.invocation(invocation)
+        return row is not None and row["status"] == "suspended"
 
     await eventually("a suspended invocation", probe)
 
 
-async def test_attempts_are_replayed_as_they_were(world: Any, bridge: Any) -> None:
+async def test_attempts_are_replayed_as_they_were(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """A failure, a timeout, a result: three attempts, each of them replayed several times."""
-    kind, entries = (
-        world.kind(retry=SOON, heartbeat_every=timedelta(seconds=30), attempt_timeout=timedelta(seconds=1)),
-        [],
-    )
+    kind = env.limited(retry=SOON, heartbeat_every=timedelta(seconds=30), attempt_timeout=timedelta(seconds=1))
+    entries = list[int]()
 
     async def run(ctx: restate.Context) -> list[Any]:
-        handle = await world.callbacks.start(ctx, kind, world.Order("x"))
+        handle = await env.callbacks.start(ctx, kind, Order("x"))
         prepared = await handle.result()
         return [prepared.shelf, handle.attempt, handle.task_id]
 
-    async with sleepy(world, run, entries) as invocation:
-        first = await world.task()
-        await suspended(world, invocation)
-        await world.fail(first, BROKEN)
-        second = await world.task()
+    async with sleepy(env, run, entries) as invocation:
+        first = await env.task()
+        await suspended(env, invocation)
+        await env.fail(first, BROKEN)
+        second = await env.task()
         await bridge.hears(second, details=b"[1]")
-        third = await world.task()
-        await suspended(world, invocation)
-        await world.complete(second, b'{"shelf": "old"}')
-        await world.complete(third, b'{"shelf": "B3"}')
-        got = await world.ingress.attach(invocation)
+        third = await env.task()
+        await suspended(env, invocation)
+        await env.complete(second, b'{"shelf": "old"}')
+        await env.complete(third, b'{"shelf": "B3"}')
+        got = await env.ingress.attach(invocation)
     assert got == ["B3", 3, TaskHeaders.decode(first.headers).task_id]
     assert TaskHeaders.decode(third.headers).last_details == b"[1]"
     assert len(entries) >= 5
 
 
+@pytest.mark.parametrize("completed", [True, False])
+async def test_a_cancelled_task_is_replayed_as_it_was(env: SdkEnv, completed: bool) -> None:  # noqa: FBT001
+    """With a result that was there before and kept, and without one."""
+    entries = list[int]()
+
+    async def run(ctx: restate.Context) -> str:
+        handle = await env.callbacks.start(ctx, env.prepare, Order("x"))
+        await ctx.sleep(timedelta(seconds=1.5))
+        await handle.cancel()
+        await ctx.sleep(timedelta(seconds=0.3))
+        try:
+            return (await handle.result()).shelf
+        except TaskError as error:
+            return type(error).__name__
+
+    async with sleepy(env, run, entries) as invocation:
+        task = await env.task()
+        await suspended(env, invocation)
+        if completed:
+            await env.complete(task, b'{"shelf": "B3"}')
+        assert await env.ingress.attach(invocation) == ("B3" if completed else "TaskCancelled")
+        assert await env.has_no_cancel() is completed
+    assert len(entries) >= 3
+
+
 @pytest.mark.parametrize("collect", ["all", "each", "first"])
-async def test_many_tasks_are_replayed_as_they_were(world: Any, collect: str) -> None:
+async def test_many_tasks_are_replayed_as_they_were(env: SdkEnv, collect: str) -> None:
     """Retries, errors and cancels of several tasks, with a replay between any two of them."""
-    kind, entries = world.kind(retry=SOON), list[int]()
+    kind, entries = env.limited(retry=SOON), list[int]()
 
     async def run(ctx: restate.Context) -> list[Any]:
-        handles = await world.callbacks.start_many(ctx, kind, [world.Order(str(n)) for n in range(4)])
+        handles = await env.callbacks.start_many(ctx, kind, [Order(str(n)) for n in range(4)])
         if collect == "first":
-            return [it.shelf for it in await world.callbacks.first(handles, 2)]
+            return [it.shelf for it in await env.callbacks.first(handles, 2)]
         if collect == "all":
-            return [it.shelf for it in await world.callbacks.gather(handles)]
-        results = await world.callbacks.gather(handles, partial=True)
+            return [it.shelf for it in await env.callbacks.gather(handles)]
+        results = await env.callbacks.gather(handles, partial=True)
         return [it.type if isinstance(it, TaskError) else it.shelf for it in results]
 
-    async with sleepy(world, run, entries) as invocation:
-        tasks = [await world.task() for _ in range(4)]
+    async with sleepy(env, run, entries) as invocation:
+        tasks = [await env.task() for _ in range(4)]
         for task in tasks[:2]:
-            await suspended(world, invocation)
-            await world.fail(task, BROKEN)
-        tasks[:2] = [await world.task() for _ in range(2)]
+            await suspended(env, invocation)
+            await env.fail(task, BROKEN)
+        tasks[:2] = [await env.task() for _ in range(2)]
         for task in tasks[:1] if collect == "each" else []:
-            await suspended(world, invocation)
-            await world.fail(task, Problem("OutOfStock", 422))
+            await suspended(env, invocation)
+            await env.fail(task, Problem("OutOfStock", 422))
         for task in tasks[1:3] if collect == "first" else tasks:
-            await suspended_or_done(world, invocation)
-            await world.complete(task, b'{"shelf": "B3"}')
-        got = await world.ingress.attach(invocation)
+            await suspended_or_done(env, invocation)
+            await env.complete(task, b'{"shelf": "B3"}')
+        got = await env.ingress.attach(invocation)
     assert sorted(got) == sorted(
         {"each": ["OutOfStock"]}.get(collect, []) + ["B3"] * {"first": 2, "each": 3}.get(collect, 4)
     )
     assert len(entries) >= 5
 
 
-async def suspended_or_done(world: Any, invocation: str) -> None:
+async def suspended_or_done(env: SdkEnv, invocation: str) -> None:
     """The same, where the handler may be through already."""
 
     async def probe() -> bool:
-        row = await world.admin.invocation(invocation)
-        return bool(row) and row["status"] in {"suspended", "completed"}
+        row = await env.admin.invocation(invocation)
+        return row is not None and row["status"] in {"suspended", "completed"}
 
     await eventually("a suspended invocation", probe)

@@ -176,8 +176,8 @@ async def test_more_than_a_thousand_streams_are_open_at_once() -> None:
 
 def test_other_hypercorns_of_the_process_are_not_changed() -> None:
     """An application that its own hypercorn serves keeps hypercorn's classes."""
-    assert hypercorn.protocol.H2Protocol is hypercorn.protocol.h2.H2Protocol
-    assert hypercorn.protocol.H2Protocol.__module__ == "hypercorn.protocol.h2"
+    assert vars(hypercorn.protocol)["H2Protocol"] is hypercorn.protocol.h2.H2Protocol
+    assert hypercorn.protocol.h2.H2Protocol.__module__ == "hypercorn.protocol.h2"
 
 
 @pytest.mark.parametrize(

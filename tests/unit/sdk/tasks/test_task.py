@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kallback.protocol import TaskId, TaskType
@@ -29,8 +31,9 @@ def test_there_is_a_key_for_each_request() -> None:
 
 def test_one_bad_request_sends_none() -> None:
     """It is found before the first is sent."""
+    requests: list[Any] = ["a", object()]
     with pytest.raises(TaskNotSent, match="was not sent"):
-        encode_requests(PREPARE, ["a", object()], None)  # type: ignore[list-item]
+        encode_requests(PREPARE, requests, None)
 
 
 def test_a_key_that_no_text_can_be_is_refused() -> None:
