@@ -23,6 +23,7 @@ VARIABLE = re.compile(r"\bKALLBACK_[A-Z0-9_]*[A-Z0-9]\b")
 TEST = re.compile(r"`(?:tests/[\w/]+/)?(test_\w+\.py)`(?:, \"([^\"]+)\")?")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
 MEMBER = re.compile(r"`([A-Z]\w+)\.([a-z]\w*)[`(]")
+REPLACED = re.compile(r"\b(time-outs?|nobody|whoever|for ever|so many|buried|back-off)\b", re.IGNORECASE)
 MAKE = re.compile(r"(?:^|`|run: )make ((?:[a-z][a-z-]*(?: |$|`))+)", re.MULTILINE)
 
 
@@ -111,6 +112,21 @@ def test_tests_that_are_named_exist(page: Path) -> None:
 
 def _slug(words: str) -> str:
     return re.sub(r"\W+", "_", words.lower())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_are_in_plain_english(page: Path) -> None:
+    """Words that the pages replaced do not come back: 'timeout', 'no handler', 'without a limit', 'backoff'."""
+    text = re.sub(r"`[^`]*`|\"[^\"]*\"", "", page.read_text("utf-8"))  # names and quotations are as they are
+    assert page.name == "0015-vocabulary.md" or REPLACED.findall(text) == []
+
+
+def test_decisions_are_numbered() -> None:
+    """Each decision has a number of its own, in its file name and in its title."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    titles = [page.read_text("utf-8").split(". ", 1)[0] for page in pages]
+    assert titles == [f"# {number}" for number in range(1, len(pages) + 1)]
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
 
 
 @pytest.mark.parametrize("page", CURRENT, ids=name_of)
