@@ -1,7 +1,7 @@
 """How help looks: options and commands in sections, coloured on a terminal only.
 
 Click's own formatter lays the text out, so output that is piped stays plain and the same. A help library was measured
-and not taken: see docs/decisions/0017-help-from-click.md.
+and not taken: see docs/decisions/0018-help-from-click.md.
 """
 
 from __future__ import annotations
