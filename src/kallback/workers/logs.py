@@ -9,16 +9,15 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-_OWN_FRAME = 2  # `stacklevel`: the line is attributed to the caller of `GuardedLogger`, not to this module
-
 
 class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger that writes to stderr what its handlers raise, as the handlers of `logging` do themselves."""
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Write a line; never raises an `Exception`."""
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's place in the code, not this one
         try:
-            super().log(level, msg, *args, **{"stacklevel": _OWN_FRAME, **kwargs})
+            super().log(level, msg, *args, **kwargs)
         except Exception:  # noqa: BLE001 - filters and handlers are the user's code
             _report()
 

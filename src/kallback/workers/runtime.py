@@ -15,23 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import ConsumerOptions, DeadLetters, GroupStatus, TopicReader
+from kallback.kafka import DeadLetters, GroupStatus, TopicReader
 from kallback.lifecycle import Backoff, Supervisor
-from kallback.settings import Settings
 from kallback.settings.logs import named_log
-from kallback.workers.attempts.decide import Rules
 from kallback.workers.attempts.results import ResultPublisher
 from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.cancellation import CancelFollower, CancelMemory
-from kallback.workers.clients import KafkaClients
 from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
 from kallback.workers.execution.process_pool import ProcessPool, check_importable
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
@@ -40,60 +35,14 @@ from kallback.workers.intake.in_flight import InFlightAttempts
 from kallback.workers.intake.scheduler import Scheduler
 from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import RunningTasks, WorkerCounts
-from kallback.workers.options import WorkerOptions
-from kallback.workers.registration.functions import TaskFunction
 from kallback.workers.registration.options import Executor
+from kallback.workers.runtime_config import RuntimeConfig
 
 logger = guarded_logger(__name__)
 
 _DEADLINE_INTERVAL_S: Final = 0.25  # how late a deadline may be noticed
 _PART_TIMEOUT_S: Final = 30.0  # for one part to stop; a consumer may wait as long for a broker that is going away
 _CANCELLED_TIMEOUT_S: Final = 1.0  # for a part to stop once its stop is cancelled
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeConfig:
-    """What a runtime is made of."""
-
-    group: str
-    functions: Mapping[str, TaskFunction]
-    settings: Settings
-    options: WorkerOptions
-    clients: KafkaClients
-    clock: Callable[[], float]
-
-    @property
-    def task_topics(self) -> list[str]:
-        """The topics that the registered types live on, each once."""
-        return sorted({function.task_type.topic for function in self.functions.values()})
-
-    @property
-    def needed_topics(self) -> list[str]:
-        """All topics that must exist."""
-        ours = self.settings.topics
-        monitored = any(function.task_type.monitored for function in self.functions.values())
-        progress = [ours.progress] if monitored else []
-        return [*self.task_topics, ours.control, ours.results, ours.dead_letters, *progress]
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """The limits of those types that have one."""
-        return {name: function.limit for name, function in self.functions.items() if function.limit is not None}
-
-    @property
-    def consumer(self) -> ConsumerOptions:
-        """The consumer's options: what is held back is bounded per partition, so that no full type stops the others."""
-        options = dataclasses.replace(self.options.consumer, commit_metadata=True)
-        holds_back = self.limits or any(function.ordered for function in self.functions.values())
-        if not holds_back or options.unfinished_records is not None:
-            return options
-        return dataclasses.replace(options, unfinished_records=self.options.concurrency + self.options.held_back)
-
-    @property
-    def rules(self) -> Rules:
-        """What decides on records."""
-        options = self.options
-        return Rules(self.functions, options.reply_topics, options.clock_skew, options.deliveries)
 
 
 class WorkerRuntime:

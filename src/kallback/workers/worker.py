@@ -26,7 +26,8 @@ from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
 from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Executor, ExecutorName, registration_of
 from kallback.workers.registration.signatures import name_of
-from kallback.workers.runtime import RuntimeConfig, WorkerRuntime
+from kallback.workers.runtime import WorkerRuntime
+from kallback.workers.runtime_config import RuntimeConfig
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")

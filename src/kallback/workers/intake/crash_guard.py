@@ -58,9 +58,14 @@ class CrashGuard:
     @contextlib.asynccontextmanager
     async def recording(self, records: Sequence[Record]) -> AsyncGenerator[None]:
         """Commit the starts of attempts that begin in the body, if they are the first of an assignment."""
-        if not self._are_first(records):
+        if self._are_first(records):
+            async with self._recording_starts():
+                yield
+        else:
             yield
-            return
+
+    @contextlib.asynccontextmanager
+    async def _recording_starts(self) -> AsyncGenerator[None]:
         self.recorded = recorded = asyncio.Event()
         try:
             yield
@@ -103,7 +108,8 @@ class CrashGuard:
 
     async def _run_next(self) -> None:
         try:
-            attempt = self._run_apart()
+            async with self._recording_starts():
+                attempt = self._run_apart()
             if attempt is not None:
                 await asyncio.wait({attempt}, timeout=_APART_FOR_S)
         finally:

@@ -125,6 +125,30 @@ async def test_a_long_one_does_not_stop_the_others_for_all_its_time(
         await env.settled(2)
 
 
+async def test_its_start_is_committed_before_it_begins(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies of it at once leaves word that it was started."""
+    worker = env.worker()
+    kitchen = Kitchen(env, worker)
+    commit, commits = MemoryConsumer.commit, list[list[str]]()
+
+    async def remember(self: MemoryConsumer) -> None:
+        await commit(self)
+        commits.append(list(kitchen.begun))
+
+    env.send("long")
+    async with worker:
+        await env.until(lambda: kitchen.begun == ["long"], "the long task")
+        env.send("suspect")
+        await env.until(lambda: worker.running().held_back["last-chance"], "the suspect to wait")
+        monkeypatch.setattr(MemoryConsumer, "commit", remember)
+        kitchen.end("long")
+        await env.until(lambda: "suspect" in kitchen.begun, "the suspect to begin")
+        kitchen.end("suspect")
+        await env.settled(2)
+
+    assert commits[0] == ["long"]
+
+
 async def test_several_run_one_after_the_other(env: WorkerEnv) -> None:
     """Each of them apart from the others."""
     worker = env.worker()
