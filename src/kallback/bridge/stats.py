@@ -28,11 +28,11 @@ OTHER: Final = "(other)"
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What became of one result record; durable when it is told.
+    """What became of one result record; durable when it is reported.
 
     Attributes:
         record: as received.
-        outcome: the one thing that became of it.
+        outcome: its one outcome.
         reason: why, for every outcome but `delivered` and `duplicate`.
         target: what it completes; None when unverified.
         since: when it was fetched, in seconds of `Clocks.monotonic`.
@@ -51,17 +51,17 @@ class ProgressOutcome(StrEnum):
     FORWARDED = "forwarded"
     """Restate has accepted it."""
     COALESCED = "coalesced"
-    """A newer one of the same task was there before it was its turn."""
+    """A newer one of the same task replaced it."""
     UNVERIFIED = "unverified"
-    """Nothing proves where it came from."""
+    """It is not authenticated."""
     INVALID = "invalid"
-    """The token is good, the rest is not understood."""
+    """The token is valid, the rest is not."""
     LATE = "late"
     """Its attempt's deadline has passed."""
     REFUSED = "refused"
     """Restate refuses it for good."""
     UNWATCHED = "unwatched"
-    """Restate has no `TaskMonitor`: nobody wants to know."""
+    """Restate has no `TaskMonitor`: progress is not used."""
 
 
 class TaskTypeStats:

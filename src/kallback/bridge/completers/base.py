@@ -1,9 +1,9 @@
-"""The seam through which completions reach Restate.
+"""The interface through which completions reach Restate.
 
-A completer takes a batch and tells a reply for each: HTTP ingress takes one at a time, a batching service or a stream
-takes what is there. It is told by a callback, because a task and a future for each completion cost as much as
-deciding on it. Everything about order, retries and outages is the dispatcher's, so that a completer is one small file
-and its fake is a function.
+A completer takes a batch and reports a reply for each completion: HTTP ingress takes one at a time, a batching service
+takes what is there. It reports through a callback, because a task and a future for each completion cost as much as the
+decision on it. Order, retries and outages are the dispatcher's, so a completer is one small file and its fake is a
+function.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from kallback.bridge.completers.replies import Reply, Retry
 from kallback.bridge.results.completion import Completion
 
 Answered = Callable[[Sequence[Reply]], None]
-"""Told a reply for each completion, in the order of the batch."""
+"""Called with a reply for each completion, in the order of the batch."""
 
 
 @runtime_checkable
 class Completer(Protocol):
-    """Hands completions to Restate."""
+    """Sends completions to Restate."""
 
     @property
     def batch_limit(self) -> int:
-        """How many completions one `send` takes."""
+        """Maximum number of completions of one `send`."""
         ...
 
     @property
     def send_limit(self) -> int:
-        """How many sends may be under way at one time; the dispatcher keeps to it, and to its own concurrency."""
+        """Maximum number of sends under way; the dispatcher keeps to it, and to its own concurrency."""
         ...
 
     async def start(self) -> None:
-        """Get ready; Restate need not be there yet.
+        """Get ready; Restate may be unavailable.
 
         Raises:
-            ConfigurationError: settings that can never work.
+            ConfigurationError: settings that cannot work.
         """
         ...
 
     def send(self, batch: Sequence[Completion], answered: Answered) -> None:
         """Complete each of a batch, in any order; never blocks.
 
-        Failures are replies. `answered` is called once, after `send` has returned and within the request time-out;
-        a stop calls it for what is still under way, which may have been delivered.
+        Failures are replies. `answered` is called once, after `send` has returned and within the request timeout;
+        `stop` calls it for what is still under way, which may have been delivered.
         """
         ...
 
@@ -55,19 +55,19 @@ class Completer(Protocol):
 
 
 async def complete(completer: Completer, batch: Sequence[Completion]) -> Sequence[Reply]:
-    """Send a batch and wait for the replies, where one completion is all there is: a command, a test."""
+    """Send a batch and wait for the replies: for a command or a test, which completes one awakeable."""
     came: asyncio.Future[Sequence[Reply]] = asyncio.get_running_loop().create_future()
     completer.send(batch, lambda replies: None if came.done() else came.set_result(replies))
     return await came
 
 
 class FunctionCompleter:
-    """A completer made of a function, for tests and experiments.
+    """A completer that calls a function, for tests and experiments.
 
     Args:
         complete: called with each completion; returns what Restate would reply.
-        batch_limit: how many completions one `send` takes.
-        send_limit: how many sends may be under way.
+        batch_limit: maximum number of completions of one `send`.
+        send_limit: maximum number of sends under way.
     """
 
     def __init__(
@@ -80,19 +80,19 @@ class FunctionCompleter:
 
     @property
     def batch_limit(self) -> int:
-        """How many completions one `send` takes."""
+        """Maximum number of completions of one `send`."""
         return self._batch_limit
 
     @property
     def send_limit(self) -> int:
-        """How many sends may be under way."""
+        """Maximum number of sends under way."""
         return self._send_limit
 
     async def start(self) -> None:
-        """Nothing to get ready."""
+        """Do nothing."""
 
     def send(self, batch: Sequence[Completion], answered: Answered) -> None:
-        """Ask the function in a task."""
+        """Call the function in a task."""
 
         def ended(task: asyncio.Task[Sequence[Reply]]) -> None:
             self._tasks.discard(task)
@@ -108,7 +108,7 @@ class FunctionCompleter:
         task.add_done_callback(ended)
 
     async def complete(self, batch: Sequence[Completion]) -> Sequence[Reply]:
-        """Ask the function, one after the other."""
+        """Call the function for one completion after the other."""
         return [await self._complete(completion) for completion in batch]
 
     async def stop(self) -> None:

@@ -1,8 +1,8 @@
-"""Completes awakeables one by one over Restate's HTTP ingress: no set-up, so it is the default.
+"""Completes awakeables one by one over Restate's HTTP ingress: it needs no set-up, so it is the default.
 
-A verified token's answer travels as a *resolved* envelope, failures too, because HTTP reject keeps a text only. A bare
-awakeable gets the value itself, or is rejected with the failure's text. Bodies are put together here, right before
-they are sent, so that a queued completion holds no second duplicate of its value.
+A verified token's answer travels as a *resolved* envelope, failures too, because HTTP reject keeps only a text. A bare
+awakeable gets the value itself, or is rejected with the failure's text. Bodies are built right before they are sent, so
+that a queued completion holds no second copy of its value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class IngressCompleter:
     """Posts each completion to `/restate/awakeables/{id}/resolve` (or `/reject`).
 
     Args:
-        connections: to the ingress, at most; each carries one completion at a time.
+        connections: maximum number of connections to the ingress; each carries one completion at a time.
     """
 
     def __init__(self, settings: RestateSettings, *, connections: int = 64) -> None:
@@ -36,16 +36,16 @@ class IngressCompleter:
 
     @property
     def batch_limit(self) -> int:
-        """One request, one completion."""
+        """One completion per request."""
         return 1
 
     @property
     def send_limit(self) -> int:
-        """One connection, one completion."""
+        """One completion per connection."""
         return self._connections
 
     async def start(self) -> None:
-        """Get the connections ready."""
+        """Start the connection pool."""
         await self._http.start()
 
     async def stop(self) -> None:
@@ -62,15 +62,18 @@ class IngressCompleter:
         )
 
     def _reply(self, result: HttpResult) -> Reply:
-        if isinstance(result, HttpAnswer):
-            if result.status == ACCEPTED:
-                return TAKEN
-            return read_reply(result.status, body=result.body, retry_after=result.retry_after, url=self._url)
-        return failed_reply(result)
+        if isinstance(result, HttpAnswer) and result.status == ACCEPTED:
+            return TAKEN
+        try:
+            if isinstance(result, HttpAnswer):
+                return read_reply(result.status, body=result.body, retry_after=result.retry_after, url=self._url)
+            return failed_reply(result)
+        except Exception as error:  # noqa: BLE001 - the connection that calls cannot handle it; the dispatcher retries
+            return Retry("defect", f"a reply could not be read: {type(error).__name__}: {error}")
 
 
 def failed_reply(error: RestateUnavailableError | ConfigurationError) -> Retry | Misconfigured:
-    """What it means for a completion that no answer came."""
+    """Return the reply for a completion whose request got no answer."""
     if isinstance(error, HttpTimeoutError):
         return Retry("timeout", str(error), overloaded=True)
     if isinstance(error, RestateUnavailableError):

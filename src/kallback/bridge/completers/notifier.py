@@ -1,16 +1,16 @@
 """Completes awakeables in batches, through `NotifierService` in a Restate service (see `kallback.sdk`).
 
-One call carries as many completions as have arrived, at most `BATCH` and `BATCH_BYTES`, and answers a verdict for
-each. Few calls are under way at one time: while they are, the next batch gathers by itself, and nothing ever waits
-for a batch to fill.
+One call carries as many completions as have arrived, at most `BATCH` and `BATCH_BYTES`, and its answer has a verdict
+for each. Few calls are under way at one time: meanwhile the next batch gathers by itself, so no completion waits for a
+batch to fill.
 
-Who owns what: each send is a `_Sending`, which posts one request at a time. A batch that Restate or the handler
-refuses as a whole is halved, at once, until the item that it is about stands alone. One that times out (a handler that
-is tried again for ever looks like that) comes back as `Retry`, and its items go in smaller and smaller company the
-next times, so that a slow Restate is not asked the same thing nine times over.
+Ownership: each send is a `_Sending`, which posts one request at a time. A batch that Restate or the handler refuses as
+a whole is halved, at once, until the item that causes it is alone. A batch that times out (a handler that is retried
+for ever looks like that) comes back as `Retry`, and its items share smaller and smaller calls the next times, so that a
+slow Restate does not get the same request nine times.
 
-The service verifies each item once more, so it needs the bridge's keys and audience: an item that it does not believe
-is a wrong setting, and never lost.
+The service verifies each item again, so it needs the bridge's keys and audience: an item that it does not verify is a
+wrong setting, and is never lost.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ BATCH_BYTES: Final = 1024 * 1024
 SENDS: Final = 4
 """Calls under way at one time: Restate works on one while the bridge settles another."""
 REQUESTS: Final = 64
-"""One send posts at most so many requests for one batch; what is open then is tried again later."""
+"""Maximum number of requests of one send; what is open then is retried later."""
 _COMPANY: Final = 16
-"""Items that may share a call after one that timed out; those of another that does stand alone."""
+"""Maximum number of items in a call after one that timed out; after another timeout each goes alone."""
 _SUSPECTS: Final = 10_000
 _ANSWER_LIMIT: Final = 1024 * 1024
 _OK: Final = 200
@@ -56,7 +56,7 @@ _VERDICTS: Final = msgspec.json.Decoder(list[_Verdict])
 
 
 class NotifierCompleter:
-    """Hands batches to `NotifierService/ack_many`."""
+    """Sends batches to `NotifierService/ack_many`."""
 
     def __init__(self, settings: RestateSettings) -> None:
         self.http = RestateHttp(settings, connections=SENDS, body_limit=_ANSWER_LIMIT)
@@ -65,7 +65,7 @@ class NotifierCompleter:
 
     @property
     def batch_limit(self) -> int:
-        """More in one call gain nothing: 100 to 500 take the same time for each."""
+        """Larger calls are not faster: with 100 to 500 items, each takes the same time."""
         return BATCH
 
     @property
@@ -74,7 +74,7 @@ class NotifierCompleter:
         return SENDS
 
     async def start(self) -> None:
-        """Get the connections ready."""
+        """Start the connection pool."""
         await self.http.start()
 
     async def stop(self) -> None:
@@ -86,18 +86,18 @@ class NotifierCompleter:
         _Sending(self, batch, answered).go_on()
 
     def company(self, completion: Completion) -> int:
-        """How many may share a call with this one, itself included; 0 for one that timed out alone."""
+        """Return how many items may share a call with this one, itself included; 0 if it timed out alone."""
         return self._company.get(completion.token, BATCH) if self._company else BATCH
 
     def timed_out(self, batch: Sequence[Completion]) -> None:
-        """These were together in a call that timed out."""
+        """Remember that a call with these items timed out."""
         company = _COMPANY if len(batch) > _COMPANY else min(1, len(batch) - 1)
         if len(self._company) + len(batch) > _SUSPECTS:
             self._company.clear()  # a Restate that hangs, not an item
         self._company.update((each.token, company) for each in batch)
 
     def answered(self, batch: Sequence[Completion]) -> None:
-        """These have their verdicts."""
+        """Forget what is known of items that have a verdict."""
         if self._company:
             for each in batch:
                 self._company.pop(each.token, None)
@@ -110,7 +110,7 @@ class _Sending:
 
     def __init__(self, completer: NotifierCompleter, batch: Sequence[Completion], answered: Answered) -> None:
         self._completer = completer
-        # Suspects come last: behind one that times out nothing else of its batch is posted.
+        # Suspects come last: after a request that times out nothing more of its batch is posted.
         self._order = sorted(range(len(batch)), key=lambda at: -completer.company(batch[at]))
         self._batch = [batch[at] for at in self._order]
         self._items = [_item(each) for each in self._batch]
@@ -120,7 +120,7 @@ class _Sending:
         self._requests = 0
 
     def go_on(self) -> None:
-        """Post the next portion; if there is none, tell the replies."""
+        """Post the next portion; if there is none, report the replies."""
         if not self._open or self._requests >= REQUESTS:
             replies = self._replies[:]
             for at, reply in zip(self._order, self._replies, strict=True):
@@ -135,7 +135,7 @@ class _Sending:
         )
 
     def _portions(self) -> list[tuple[int, int]]:
-        """Cut the batch by bytes, and by the company that its items may have; the first one last."""
+        """Split the batch by bytes, and by the company that its items may have; the first portion is the last one."""
         portions: list[tuple[int, int]] = []
         first = size = 0
         allowed = BATCH
@@ -150,7 +150,10 @@ class _Sending:
         return portions[::-1]
 
     def _received(self, result: HttpResult, first: int, last: int) -> None:
-        reply = self._read(result, first, last)
+        try:
+            reply = self._read(result, first, last)
+        except Exception as error:  # noqa: BLE001 - the connection that calls cannot handle it; the dispatcher retries
+            reply = Retry("defect", f"an answer of NotifierService could not be read: {type(error).__name__}: {error}")
         if reply is not None and _about_one(result) and last - first > 1:
             middle = (first + last) // 2
             self._open += [(middle, last), (first, middle)]
@@ -160,11 +163,11 @@ class _Sending:
                 self._completer.timed_out(self._batch[first:last])
             self._replies[first:last] = [reply] * (last - first)
             if not isinstance(result, HttpAnswer):
-                self._open.clear()  # the others would fare no better
+                self._open.clear()  # the other portions would fail, too
         self.go_on()
 
     def _read(self, result: HttpResult, first: int, last: int) -> Reply | None:
-        """The one reply for a whole portion, or None if each item got its own."""
+        """Return the one reply for a whole portion, or None if each item got its own."""
         if not isinstance(result, HttpAnswer):
             return failed_reply(result)
         if result.status != _OK:
@@ -172,7 +175,7 @@ class _Sending:
         try:
             verdicts = _VERDICTS.decode(result.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Retry("defect", f"NotifierService answers what is no list of verdicts: {error}")
+            return Retry("defect", f"NotifierService does not answer a list of verdicts: {error}")
         if len(verdicts) != last - first:
             return Retry("defect", f"NotifierService answers {len(verdicts)} verdicts to {last - first} items")
         self._replies[first:last] = map(_reply, verdicts)
@@ -183,7 +186,7 @@ class _Sending:
         if answer.status == _MISSING:
             return Misconfigured(
                 "404",
-                f"{self._completer.url} knows no NotifierService: bind callbacks.services in a Restate service and "
+                f"{self._completer.url} has no NotifierService: bind callbacks.services in a Restate service and "
                 "register it with Restate, or use --completer ingress",
             )
         return read_reply(answer.status, body=answer.body, retry_after=answer.retry_after, url=self._completer.url)
@@ -193,7 +196,7 @@ _NOT_SENT: Final = Retry("unsent", "other parts of its batch failed", shared=Tru
 
 
 def _about_one(result: HttpResult) -> bool:
-    """Whether the batch may have been refused because of one of its items."""
+    """Return whether the batch may have been refused because of one of its items."""
     if not isinstance(result, HttpAnswer):
         return False
     return result.status in _INDIVISIBLE or (result.status // 100 == 5 and result.status not in _PASSING)  # noqa: PLR2004 - 5xx
@@ -217,7 +220,7 @@ def _reply(verdict: _Verdict) -> Reply:
             return Rejected(f"NotifierService says: {said}", label=verdict.outcome)
         return Misconfigured(
             "unverified",
-            f"NotifierService does not believe a token that this bridge has verified ({said}): give it the bridge's "
+            f"NotifierService does not verify a token that this bridge has verified ({said}): give it the bridge's "
             "KALLBACK_KEYS and audience, and allow bare awakeables there if the bridge does",
         )
     return Retry("defect", f"NotifierService gives the unknown verdict {verdict.outcome[:40]!r}")

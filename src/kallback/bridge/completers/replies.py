@@ -1,14 +1,14 @@
 """What Restate replied to a completion, and how an HTTP answer is read. Pure.
 
-The line between "try again" and "never" decides whether results are lost, so it is drawn narrowly:
+The line between "retry" and "never" decides whether results are lost, so "never" is narrow:
 
 - 202 alone is success. Another 2xx, and a 3xx, come from something that is not Restate's awakeable endpoint.
 - 400 and 413 are the only permanent refusals of a *record*. A 400 counts only if Restate itself says so (a JSON body
-  with the code, seen on 1.7.12) and does not complain about the path: proxies answer 400 too, to plain HTTP on a TLS
-  port for example, and Restate does so for an ingress address with a wrong path.
-- 408, 425, 429 and 5xx pass.
-- Everything else (401, 403, 404, 405, ...) is a wrong address or key: no fault of the record, so nothing is lost; but
-  it will not pass by itself, so a bridge that hears nothing else stops and says so.
+  with the code, seen on 1.7.12) and does not complain about the path: proxies answer 400, too, for example to plain
+  HTTP on a TLS port, and Restate does so for an ingress address with a wrong path.
+- 408, 425, 429 and 5xx are temporary.
+- Everything else (401, 403, 404, 405, ...) is a wrong address or key. It does not concern the record, so nothing is
+  lost; but it does not end by itself, so a bridge that gets nothing else stops with a sentence.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _EXCERPT: Final = 200
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """Restate has durably accepted it (202 comes whether or not anybody still waits)."""
+    """Restate has durably accepted it (it answers 202 whether or not a handler waits)."""
 
     label: str = "202"
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Not now.
+    """Retry later.
 
     Attributes:
-        label: what happened in one word, fit for a metric: `503`, `timeout`, `unreachable`.
+        label: what happened in one word, for a metric: `503`, `timeout`, `unreachable`.
         detail: a sentence for the log.
         after: seconds that the other side asks to wait.
-        overloaded: fewer at one time may help.
-        shared: it went for a whole batch, and may be about any other of it: no reason to give this one up.
+        overloaded: fewer sends at one time may help.
+        shared: the reply is for a whole batch, and may concern another item of it.
     """
 
     label: str
@@ -51,26 +51,26 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Restate will never accept this record."""
+    """Restate never accepts this record."""
 
     detail: str
     label: str = "400"
 
 
 class TooLarge(msgspec.Struct, frozen=True):
-    """Restate, or a proxy on the way, never takes that much."""
+    """Restate, or a proxy before it, never accepts a body of this size."""
 
     detail: str
     label: str = "413"
 
 
 class Misconfigured(msgspec.Struct, frozen=True):
-    """No fault of the record: whoever answers is not the Restate we may talk to.
+    """The answer does not come from a Restate that accepts our requests; it does not concern the record.
 
     Attributes:
-        label: as that of `Retry`.
+        label: as for `Retry`.
         detail: what to fix, as a sentence.
-        denied: our credentials are the reason.
+        denied: the credentials are the reason.
     """
 
     label: str
@@ -84,13 +84,13 @@ TAKEN: Final = Accepted()
 
 
 def read_reply(status: int, *, body: bytes, retry_after: str | None, url: str) -> Reply:
-    """Judge an HTTP answer to `resolve` or `reject`.
+    """Read an HTTP answer to `resolve` or `reject`.
 
     Args:
         status: HTTP status.
         body: the beginning of the body.
-        retry_after: that header, if there.
-        url: the ingress address, for sentences.
+        retry_after: the header Retry-After.
+        url: the ingress address, for the details.
     """
     if status == ACCEPTED:
         return TAKEN
@@ -98,7 +98,7 @@ def read_reply(status: int, *, body: bytes, retry_after: str | None, url: str) -
     if status in PASSING or status in _SERVER_ERRORS:
         return Retry(str(status), f"{url} answers {status}{said}", _seconds(retry_after), overloaded=True)
     if status == TOO_LARGE:
-        return TooLarge(f"{url} answers 413: larger than it takes{said}")
+        return TooLarge(f"{url} answers 413: the body is larger than it accepts{said}")
     if status == REJECTED and (message := _refusal(body)) is not None:
         return Rejected(f"Restate says: {message}")
     if status in DENIED:
@@ -123,7 +123,7 @@ _REFUSAL: Final = msgspec.json.Decoder(_Refusal)
 
 
 def _refusal(body: bytes) -> str | None:
-    """Restate's own words, if it is Restate that refuses this record."""
+    """Return Restate's message, if Restate refuses this record."""
     try:
         refusal = _REFUSAL.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -134,7 +134,7 @@ def _refusal(body: bytes) -> str | None:
 
 
 def excerpt_of(body: bytes) -> str:
-    """The beginning of what an answer says, on one line."""
+    """Return the beginning of a body on one line."""
     return " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
 
 
@@ -144,5 +144,5 @@ def _excerpt(body: bytes) -> str:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Seconds of a Retry-After header; a date is as good as none, since our own back-off follows."""
+    """Return the seconds of a Retry-After header; None for a date, because the bridge has its own backoff."""
     return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 9 else None  # noqa: PLR2004

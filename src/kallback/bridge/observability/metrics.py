@@ -1,7 +1,7 @@
-"""A bridge's numbers in Prometheus' format, read when somebody scrapes: per record, nothing of this runs.
+"""The metrics of a bridge in Prometheus' format, read at each scrape: nothing of this runs per record.
 
-`docs/observability.md` explains each metric and `dashboards/kallback-bridge.json` draws them; tests hold both to what
-stands here. Labels are task types of verified tokens (bounded, see `stats.py`), partitions, and words of ours.
+`docs/observability.md` explains each metric and `dashboards/kallback-bridge.json` draws them; tests compare both with
+this module. Labels are task types of verified tokens (their number is bounded), partitions, and fixed words.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
     async with tracing:
         await Bridge(settings, on_settled=tracing.settled).run()
 
-The span lies between the fetch of the record and its outcome. It is made afterwards, from what `on_settled` tells, so
-that a bridge without tracing does not know of it: nothing is imported and nothing is asked per record. Records of
-unproven origin leave no span, for anybody could write into anybody's trace. Where spans go, which are sampled and under
-which name is said by OpenTelemetry's own variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and the others.
+The span covers the time from the fetch of the record to its outcome. It is made afterwards, in `on_settled`: a bridge
+without tracing imports nothing and does nothing per record. Records that are not authenticated leave no span, because
+their `traceparent` could name any trace. OpenTelemetry's own variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and the others,
+say where spans go, which are sampled, and under which name.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def otlp_tracing(group: str) -> Tracing:
 
 
 class Tracing:
-    """Turns settled records into spans.
+    """Makes spans of settled records.
 
     Args:
-        provider: where spans go; shut down by `stop`.
+        provider: where spans go; `stop` shuts it down.
         group: consumer group of the bridge.
-        flush: seconds that stopping waits for the last spans to be sent.
+        flush: seconds that `stop` waits until the last spans are sent.
     """
 
     def __init__(self, provider: TracerProvider, group: str, *, flush: float = _FLUSH) -> None:
@@ -83,7 +83,7 @@ class Tracing:
         span.end(end)
 
     async def stop(self) -> None:
-        """Send what is left, as long as `flush` allows; stopping twice is fine."""
+        """Send what is left, within `flush` seconds; stopping twice is fine."""
         loop, over = asyncio.get_running_loop(), asyncio.Event()
 
         def shut_down() -> None:
@@ -96,7 +96,7 @@ class Tracing:
             async with asyncio.timeout(self._flush):
                 await over.wait()
         except TimeoutError:
-            pass  # no collector: the process does not stay for it
+            pass  # no collector: the process does not wait for it
 
     def _attributes(self, settled: Settled) -> dict[str, AttributeValue]:
         record, target = settled.record, settled.target

@@ -1,7 +1,7 @@
-"""What a progress record means. Pure.
+"""Decides what a progress record means. Pure.
 
-Progress is best effort: what is forged, late or not understood is dropped and counted, never dead-lettered. A result
-is another matter; see `decide.py`.
+Progress is best effort: a record that is forged, late or malformed is dropped and counted, never dead-lettered. Results
+are decided in `results/decide.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedEr
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True):
-    """What a worker told about an attempt, of proven origin.
+    """What a worker reported about an attempt, authenticated by the token.
 
     Attributes:
         token: the record's; a secret.
@@ -33,7 +33,7 @@ class ProgressUpdate(msgspec.Struct, frozen=True):
 
 
 def decide_progress(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> ProgressUpdate | ProgressOutcome:
-    """Say what a record means; never raises, whatever the bytes are."""
+    """Decide on a record; never raises, whatever the bytes are."""
     try:
         found = read_progress(record.value, record.headers)
         token = trust.keyring.verify(found.token, trust.audience)

@@ -1,7 +1,7 @@
-"""The Restate services that watch over tasks, as the bridge sees them: two paths of HTTP ingress.
+"""Calls the Restate services that monitor tasks, over two paths of HTTP ingress.
 
-`/send` is accepted (202) when it is durable; what the service does then is not waited for. A Restate without these
-services is a deployment that does not use them: that is no trouble, and nothing is lost that anybody wants.
+`/send` is accepted (202) when it is durable; the bridge does not wait for what the service does. A Restate without
+these services is a deployment that does not use them: nothing is lost then.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _MISSING: Final = 404
 
 
 class SendResult(Enum):
-    """What became of a message to a watcher."""
+    """What became of a message to a monitoring service."""
 
     ACCEPTED = "accepted"
     MISSING = "missing"
     """Restate has no such service."""
     REFUSED = "refused"
-    """Restate never takes this one."""
+    """Restate never accepts this one."""
     FAILED = "failed"
-    """Try again."""
+    """Retry later."""
 
 
 Answered = Callable[[SendResult, str], None]
-"""Called once, later: what became of it, and a sentence about why."""
+"""Called once, later, with the result and a sentence that explains it."""
 
 
 class MonitorClient(Protocol):
@@ -54,11 +54,11 @@ class MonitorClient(Protocol):
         ...
 
     def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
-        """Tell the monitor of a task what was heard."""
+        """Send an update to the monitor of its task."""
         ...
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
-        """Report up to when a topic has been read."""
+        """Report up to when a topic has been consumed."""
         ...
 
 
@@ -69,7 +69,7 @@ class IngressMonitorClient:
         self._http = RestateHttp(settings, connections=_CONNECTIONS)
 
     async def start(self) -> None:
-        """Get the connections ready."""
+        """Start the connection pool."""
         await self._http.start()
 
     async def stop(self) -> None:

@@ -1,13 +1,13 @@
-"""HTTP to one address of Restate: a bounded pool of keep-alive connections, and what goes wrong as two of our errors.
+"""HTTP to one address of Restate: a bounded pool of keep-alive connections; failures are two of our errors.
 
-HTTP/1.1; no redirects, no decompression, no proxy from the environment (that is read in one place only), no
-pipelining: Restate answers the requests of one connection one after the other, so it was slower.
+HTTP/1.1; no redirects, no decompression, no proxy from the environment (which is read in one to only), no pipelining:
+Restate answers the requests of one connection one after the other, so pipelining was slower.
 
-Who owns what: the pool owns its connections, a task for each that is being opened, the requests that wait for one, and
-one timer that sweeps for passed deadlines. Requests are values with a callback, called exactly once, never from within
-`post`. All of it runs on one loop. A request that fails is not sent again here: whoever sends it knows whether to.
-
-Cancellation: `stop` reports a failure for what is under way; it may have been processed.
+Ownership: the pool owns its connections, a task for each connection that is being opened, the requests that wait for
+one, and one timer that looks for passed deadlines. A request is a value with a callback, which is called exactly once
+and never from within `post`. Everything runs on one event loop. Order: none between requests. A failed request is not
+sent again here: the caller decides that. Cancellation: `stop` reports a failure for what is under way; it may have been
+processed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kallback.settings import RestateSettings
 BODY_LIMIT: Final = 2048
 _IDLE: Final = 30.0
 _SWEEPS: Final = 20
-"""Looks per time-out: a request times out at most this part of its time late."""
+"""Looks per timeout: a request times out at most this part of its time late."""
 _LONGEST_SWEEP: Final = 1.0
 _SECOND_FAMILY: Final = 0.25
 _PATH: Final = "/%:@!$&'()*+,;=-._~"
@@ -41,8 +41,8 @@ class RestateHttp:
     """A pool of connections to one address.
 
     Args:
-        url: where; default the ingress.
-        connections: at most so many at one time; further requests wait.
+        url: the address. Default: the ingress.
+        connections: maximum number at one time; further requests wait.
         body_limit: bytes of an answer's body that are kept.
     """
 
@@ -54,7 +54,7 @@ class RestateHttp:
         self._url = url or settings.ingress_url
         self.address = "/".join(self._url.split("/", 3)[:3]).rpartition("@")[2]
         self._limit = connections
-        self._place = _Place("", 0, "", "", None)
+        self._origin = _Origin("", 0, "", "", None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -63,12 +63,12 @@ class RestateHttp:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Get ready; nothing is connected yet.
+        """Get ready; no connection is opened yet.
 
         Raises:
-            ConfigurationError: an address, an authorities file or a token that cannot be used.
+            ConfigurationError: an address, a CA file or a token cannot be used.
         """
-        self._place = _place(self._url, self._settings)
+        self._origin = _origin_of(self._url, self._settings)
         self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
@@ -91,8 +91,8 @@ class RestateHttp:
         self, path: str, body: bytes, *, content_type: str, on_result: OnResult, idempotency_key: str = ""
     ) -> None:
         """Post bytes to a path under the address; `on_result` is called once, later, with the answer or the error."""
-        place = self._place
-        head = f"POST {place.path}{path} HTTP/1.1\r\n{place.headers}content-type: {content_type}\r\n"
+        to = self._origin
+        head = f"POST {to.path}{path} HTTP/1.1\r\n{to.headers}content-type: {content_type}\r\n"
         if idempotency_key:
             head += f"idempotency-key: {idempotency_key}\r\n"
         self._send(b"%bcontent-length: %d\r\n\r\n%b" % (head.encode(), len(body), body), on_result)
@@ -101,12 +101,12 @@ class RestateHttp:
         """Get a small document.
 
         Raises:
-            RestateUnavailableError: no usable answer; trying again may help.
-            ConfigurationError: the certificate is not one that we trust.
+            RestateUnavailableError: no usable answer; a retry may help.
+            ConfigurationError: the certificate is not trusted.
         """
         came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
-        place = self._place
-        head = f"GET {place.path}{path} HTTP/1.1\r\n{place.headers}\r\n"
+        to = self._origin
+        head = f"GET {to.path}{path} HTTP/1.1\r\n{to.headers}\r\n"
         self._send(head.encode(), lambda result: None if came.done() else came.set_result(result))
         result = await came
         if isinstance(result, HttpAnswer):
@@ -135,16 +135,16 @@ class RestateHttp:
             task.add_done_callback(self._connected)
 
     async def _connect_one(self) -> None:
-        place = self._place
+        to = self._origin
         loop = asyncio.get_running_loop()
         failure: RestateUnavailableError | ConfigurationError
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 await loop.create_connection(
                     lambda: Connection(self),
-                    place.host,
-                    place.port,
-                    ssl=place.tls,
+                    to.host,
+                    to.port,
+                    ssl=to.tls,
                     happy_eyeballs_delay=_SECOND_FAMILY,
                 )
         except TimeoutError:
@@ -164,10 +164,10 @@ class RestateHttp:
         self._opening.discard(task)
         self._connect()
 
-    # What connections tell.
+    # What connections report.
 
     def opened(self, connection: Connection) -> None:
-        """Use it."""
+        """A connection can be used."""
         self._open.add(connection)
         self.freed(connection)
 
@@ -180,12 +180,12 @@ class RestateHttp:
             self._idle.append(connection)
 
     def dropped(self, connection: Connection) -> None:
-        """Do not use it any more."""
+        """A connection must not be used any more."""
         if connection in self._idle:
             self._idle.remove(connection)
 
     def closed(self, connection: Connection) -> None:
-        """Forget it."""
+        """A connection is closed."""
         self._open.discard(connection)
         self._connect()
 
@@ -212,7 +212,7 @@ class RestateHttp:
         return RestateUnavailableError(f"the connections to {self.address} are closed: start them first")
 
 
-class _Place(NamedTuple):
+class _Origin(NamedTuple):
     host: str
     port: int
     path: str
@@ -220,10 +220,10 @@ class _Place(NamedTuple):
     tls: ssl.SSLContext | None
 
     def __repr__(self) -> str:  # the headers hold the token
-        return f"_Place({self.host}:{self.port})"
+        return f"_Origin({self.host}:{self.port})"
 
 
-def _place(url: str, settings: RestateSettings) -> _Place:
+def _origin_of(url: str, settings: RestateSettings) -> _Origin:
     address = urlsplit(url)
     secure = address.scheme == "https"
     try:
@@ -241,7 +241,7 @@ def _place(url: str, settings: RestateSettings) -> _Place:
     headers = f"host: {shown if address.port is None else f'{shown}:{port}'}\r\nuser-agent: kallback-bridge\r\n"
     tls = _tls(settings) if secure or settings.ca_file is not None else None
     path = quote(address.path, safe=_PATH).rstrip("/")
-    return _Place(host, port, path, headers + _authorization(settings), tls if secure else None)
+    return _Origin(host, port, path, headers + _authorization(settings), tls if secure else None)
 
 
 def _authorization(settings: RestateSettings) -> str:

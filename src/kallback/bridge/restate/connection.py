@@ -1,13 +1,12 @@
-"""One keep-alive HTTP/1.1 connection: a request goes out, its answer comes in, then the next. The parser is llhttp's.
+"""One keep-alive HTTP/1.1 connection: a request is sent, its answer is read, then the next. The parser is llhttp's.
 
-A callback protocol, because a coroutine and a timer for each request cost more than the request itself: see
-docs/decisions/0009-own-http-client.md. With a buffer of its own, because asyncio allocates 256 KiB for each read of a
-protocol without one. The owner holds the connections, gives each at most one request at a time, and sweeps for
-deadlines that have passed.
+It is a callback protocol, because a coroutine and a timer for each request cost more than the request itself (decision
+9). It has a buffer of its own, because asyncio allocates 256 KiB for each read of a protocol without one. The owner
+holds the connections, gives each at most one request at a time, and looks for deadlines that have passed.
 
-Whoever answers may be anybody. Of one answer at most `HEAD_LIMIT` and the body's limit are read; once its head is
-there its status counts, however the rest ends; a connection that says anything unasked is dropped, for its next words
-would be taken for the answer to another request. Interim answers (1xx) are skipped.
+The other side is not trusted. Of one answer at most `HEAD_LIMIT` and the body's limit are read. When the head is
+complete its status counts, however the rest ends. A connection that sends unrequested bytes is dropped, because they
+would be taken for the answer to the next request. Interim answers (1xx) are skipped.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _TOO_LARGE: Final = 413
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """What came back: the status, Retry-After, and the beginning of the body."""
+    """An answer: the status, Retry-After, and the beginning of the body."""
 
     status: int
     retry_after: str | None = None
@@ -37,7 +36,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 class HttpTimeoutError(RestateUnavailableError):
-    """No whole answer within the time-out."""
+    """No complete answer within the timeout."""
 
 
 HttpResult = HttpAnswer | RestateUnavailableError | ConfigurationError
@@ -45,7 +44,7 @@ OnResult = Callable[[HttpResult], None]
 
 
 class ConnectionOwner(Protocol):
-    """Who holds connections."""
+    """Holds connections."""
 
     address: str
     body_limit: int
@@ -59,7 +58,7 @@ class ConnectionOwner(Protocol):
         ...
 
     def dropped(self, connection: Connection) -> None:
-        """It must not be used any more; may be told twice."""
+        """It must not be used any more; may be called twice."""
         ...
 
     def closed(self, connection: Connection) -> None:
@@ -71,7 +70,7 @@ class Connection(asyncio.BufferedProtocol):
     """A connection of an owner.
 
     Attributes:
-        deadline: the loop's time at which the owner calls `expire`: busy, the request's; idle, that of idleness.
+        deadline: the loop's time at which the owner calls `expire`: of the request, or of idleness.
     """
 
     def __init__(self, owner: ConnectionOwner) -> None:
@@ -103,10 +102,10 @@ class Connection(asyncio.BufferedProtocol):
         self._end(HttpTimeoutError(f"{self._owner.address} gives no answer in time"))
 
     def abort(self, why: str) -> None:
-        """Close at once, whatever is under way."""
+        """Close at once, also with a request under way."""
         self._end(self._unusable(why))
 
-    # What asyncio tells.
+    # What asyncio reports.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, TLS included."""
@@ -118,7 +117,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes of an answer, or of something that nobody asked for."""
+        """Bytes of an answer, or unrequested ones."""
         self._received += nbytes
         try:
             self._parser.feed_data(self._buffer[:nbytes])
@@ -127,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._whole and self._reusable and self._on_result is not None:
             on_result, self._on_result = self._on_result, None
-            answer = self._answer()  # before the connection is free: the next request replaces it
+            answer = self._answer()  # before the connection is free: the next request clears it
             self._owner.freed(self)
             on_result(answer)
         elif self._whole or self._on_result is None or self._received > HEAD_LIMIT + self._owner.body_limit:
@@ -142,10 +141,10 @@ class Connection(asyncio.BufferedProtocol):
         self._end(self._unusable(f"the connection broke: {exc or 'closed'}"))
         self._owner.closed(self)
 
-    # What the parser tells.
+    # What the parser reports.
 
     def on_message_begin(self) -> None:
-        """An answer begins; a second one was not asked for."""
+        """An answer begins; a second one was not requested."""
         if self._whole:
             self._reusable = False
 
@@ -155,7 +154,7 @@ class Connection(asyncio.BufferedProtocol):
             self._retry_after = value.decode("ascii", "replace")
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
+        """The head is complete."""
         status = self._parser.get_status_code()
         if status < _FINAL:
             self._retry_after = None
@@ -164,18 +163,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        space = self._owner.body_limit - self._body_size
-        if space > 0 and not self._whole:
-            self._body.append(body[:space])
+        remaining = self._owner.body_limit - self._body_size
+        if remaining > 0 and not self._whole:
+            self._body.append(body[:remaining])
             self._body_size += len(body)
 
     def on_message_complete(self) -> None:
-        """The answer is there, unless it was an interim one."""
+        """The answer is complete, unless it was an interim one."""
         if self._status and not self._whole:
             self._whole, self._reusable = True, self._parser.should_keep_alive() and self._has_sent_all()
 
     def _has_sent_all(self) -> bool:
-        """Whether the answer was given to a whole request: what is left of one would be read as the next."""
+        """Return whether the whole request was sent: the rest of it would be read as the next one."""
         return self._status != _TOO_LARGE and (
             self._transport is not None and self._transport.get_write_buffer_size() == 0
         )
@@ -187,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
         return RestateUnavailableError(f"{self._owner.address} gives no usable answer ({why})")
 
     def _end(self, failure: RestateUnavailableError) -> None:
-        """The connection ends; what is known of the answer counts."""
+        """End the connection; what is known of the answer counts."""
         self._owner.dropped(self)
         if self._transport is not None:
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""What is handed to Restate for one verified result."""
+"""What is sent to Restate for one verified result."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kallback.protocol import Answer
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
-    """One answer for one awakeable, of proven origin and proven to be JSON.
+    """One answer for one awakeable, authenticated and valid JSON.
 
     Attributes:
-        token: the text as the worker echoed it, for completers whose other side verifies by itself. Secret.
+        token: the text as the worker sent it, for completers whose other side verifies it again. Secret.
         target: what it completes.
-        answer: what the worker said, or what is said in its place.
+        answer: the worker's answer, or a failure that replaces it.
     """
 
     token: str

@@ -1,7 +1,7 @@
-"""What to do with a result record: one named verdict, from values alone. Loops only obey. Pure.
+"""Decides what to do with a result record: one named verdict, from values alone. Pure.
 
-The order of the questions matters. A duplicate of what was delivered, or is on its way, needs nothing more, late
-or not; a late result is not worth judging; only then is the value looked at.
+The order of the checks matters. A duplicate of a delivered result, or of one in flight, needs nothing more, late or
+not; the value of a late result is not looked at.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ class Seen(Enum):
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):
-    """Hand it to Restate."""
+    """Send it to Restate."""
 
     identity: str
     completion: Completion
 
 
 class AttachDuplicate(msgspec.Struct, frozen=True, gc=False):
-    """A duplicate of one in flight: it shares that one's outcome."""
+    """A duplicate of a result in flight, whose outcome it shares."""
 
     identity: str
     target: Target
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
-    """A duplicate of one that was delivered."""
+    """A duplicate of a delivered result."""
 
     target: Target
 
 
 class Late(msgspec.Struct, frozen=True, gc=False):
-    """Past the deadline and the grace; the result is not looked at yet."""
+    """It came after the deadline and the grace; its value is not looked at yet."""
 
     target: Token
     result: ResultRecord
@@ -65,7 +65,7 @@ class Late(msgspec.Struct, frozen=True, gc=False):
 
 
 class UnusableResult(msgspec.Struct, frozen=True, gc=False):
-    """The token is good, the value is no result: fail the task with `completion`, dead-letter the record."""
+    """The token is valid, the value is not: fail the task with `completion`, dead-letter the record."""
 
     identity: str
     completion: Completion
@@ -74,7 +74,7 @@ class UnusableResult(msgspec.Struct, frozen=True, gc=False):
 
 
 class UnverifiedResult(msgspec.Struct, frozen=True):
-    """Nothing proves where it came from: dead-letter it."""
+    """It is not authenticated: dead-letter it."""
 
     reason: str
     detail: str
@@ -84,12 +84,12 @@ Verdict = Deliver | AttachDuplicate | Duplicate | Late | UnusableResult | Unveri
 
 
 def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms: float, grace_ms: float) -> Verdict:
-    """Judge a result record.
+    """Decide on a result record.
 
     Args:
         record: as it came from Kafka.
-        trust: what proves a record.
-        seen: what is known of a token, by its identity.
+        trust: what authenticates a record.
+        seen: returns what is known of a token, by its identity.
         now_ms: epoch milliseconds.
         grace_ms: milliseconds after the deadline in which a result is not late.
     """
@@ -120,7 +120,7 @@ def _answer(verified: Verified) -> Deliver | UnusableResult:
 
 
 def fail_unusable(token: str, target: Target, detail: str) -> Completion:
-    """The failure that a caller is given in place of a result that cannot be handed over."""
+    """Return the failure that the caller gets in place of a result that cannot be delivered."""
     problem = Problem(
         type=UNUSABLE_RESULT,
         title="The worker's result cannot be used",

@@ -1,4 +1,4 @@
-"""What is done with a late result: per task type, dead letter (the default), drop, or hand it to a Restate handler."""
+"""What happens to a late result: per task type, dead letter (the default), drop, or send it to a Restate handler."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ LATE: Final = "late"
 DROPPED: Final = "late-dropped"
 HANDLED: Final = "late-handled"
 NOT_DEAD_LETTERED: Final = frozenset({DROPPED, HANDLED})
-"""Reasons that leave no dead letter, though the outcome does."""
+"""Reasons of the outcome `late` that leave no dead letter."""
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HANDLER: Final = re.compile(rf"handler:({_NAME})/({_NAME})", re.ASCII)
 
 
 class ToDeadLetters(msgspec.Struct, frozen=True):
-    """Keep it where people can look at it."""
+    """Write a dead letter."""
 
 
 class DropLate(msgspec.Struct, frozen=True):
-    """Forget it: nobody waits, and the work is worth nothing by itself."""
+    """Drop it: no handler waits, and the work has no value by itself."""
 
 
 class ToHandler(msgspec.Struct, frozen=True):
-    """Hand it to a handler of a Restate service, so that the work is not wasted."""
+    """Send it to a handler of a Restate service, so that the work is not lost."""
 
     service: str
     handler: str
@@ -53,11 +53,11 @@ class LatePolicies(msgspec.Struct, frozen=True):
     by_type: Mapping[str, LatePolicy] = {}
 
     def of(self, task_type: str) -> LatePolicy:
-        """The policy of a task type."""
+        """Return the policy of a task type."""
         return self.by_type.get(task_type, self.default)
 
     def handlers(self) -> frozenset[ToHandler]:
-        """The handlers that some policy names."""
+        """Return the handlers that policies name."""
         return frozenset(it for it in (self.default, *self.by_type.values()) if isinstance(it, ToHandler))
 
 
@@ -65,7 +65,7 @@ def read_policies(texts: Iterable[str]) -> LatePolicies:
     """Read `POLICY` (the default) and `TYPE=POLICY`; a policy is `dead-letter`, `drop` or `handler:Service/handler`.
 
     Raises:
-        ConfigurationError: a text that says nothing, or two that contradict each other.
+        ConfigurationError: a text is not a policy, or two contradict each other.
     """
     found: dict[str, LatePolicy] = {}
     for text in texts:
@@ -90,10 +90,10 @@ def _read(policy: str, text: str) -> LatePolicy:
 
 
 class LateResult(msgspec.Struct, frozen=True):
-    """A result that nobody waits for any more.
+    """A result that no handler waits for any more.
 
     Attributes:
-        at_ms: when the worker's record came to Kafka, epoch milliseconds.
+        at_ms: Kafka timestamp of the worker's record, epoch milliseconds.
     """
 
     token: Token
@@ -106,7 +106,7 @@ class LateResult(msgspec.Struct, frozen=True):
         return f"{self.token.task_id}-{self.token.attempt}"
 
     def body(self) -> bytes:
-        """What the handler is given: JSON, the worker's own bytes spliced in."""
+        """Return what the handler gets: JSON that contains the worker's bytes unchanged."""
         token, answer = self.token, self.answer
         facts: dict[str, str | int] = {
             "task": token.task_id,

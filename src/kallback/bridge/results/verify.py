@@ -1,4 +1,4 @@
-"""Whether a result record proves where it came from. Pure."""
+"""Verifies the token of a result record. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from kallback.protocol.headers import Headers
 TAG_LENGTH: Final = 22
 
 Target = Token | BareAwakeable
-"""What a record completes: a task's attempt, or an awakeable of which nothing more is known."""
+"""What a record completes: an attempt of a task, or an awakeable of which nothing more is known."""
 
 
 class Trust(msgspec.Struct, frozen=True):
-    """What proves a record: keys and audience, and whether a bare awakeable id will do."""
+    """What authenticates a record: keys and audience, and whether a bare awakeable id is accepted."""
 
     keyring: Keyring
     audience: str
@@ -34,13 +34,13 @@ class Trust(msgspec.Struct, frozen=True):
 
 
 class Verified(msgspec.Struct, frozen=True, gc=False):
-    """A record of proven origin; what it answers is not looked at yet.
+    """An authenticated record; its value is not looked at yet.
 
     Attributes:
         target: what it completes.
         result: the record as it was read, with the token's text.
-        identity: stands for the token in memory: a verified token's tag (nothing else has the same, short of
-            breaking the MAC), or the bare awakeable id.
+        identity: identifies the token in memory: the tag of a verified token (unique, unless the MAC is broken), or
+            the bare awakeable id.
     """
 
     target: Target
@@ -49,10 +49,10 @@ class Verified(msgspec.Struct, frozen=True, gc=False):
 
 
 def verify(value: bytes | None, headers: Headers, trust: Trust) -> Verified:
-    """Find the token of a result record and prove it.
+    """Find the token of a result record and verify it.
 
     Raises:
-        UnverifiedError: nothing proves where the record came from; the reason says why.
+        UnverifiedError: the record is not authenticated; the reason says why.
     """
     result = read_result(value, headers)
     text = result.token
@@ -65,7 +65,7 @@ def _bare(text: str, trust: Trust) -> BareAwakeable:
     if not trust.allow_bare:
         raise UnverifiedError(
             Unverified.BARE_AWAKEABLE,
-            "a bare awakeable id proves nothing, so it is no token here: send the task's token, "
+            "a bare awakeable id is not signed, so it is not accepted in place of a token: send the task's token, "
             "or start the bridge with --allow-bare-awakeables",
         )
     return BareAwakeable(parse_awakeable_id(text))

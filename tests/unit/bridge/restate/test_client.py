@@ -311,7 +311,7 @@ async def test_the_bearer_token_is_shown_nowhere(hostile: HostileServer) -> None
     http = RestateHttp(settings)
     await http.start()
     result = await post(http)
-    shown = [repr(http), repr(vars(http)), repr(http._place), repr(result), str(result)]
+    shown = [repr(http), repr(vars(http)), repr(http._origin), repr(result), str(result)]
     await http.stop()
     assert b"hunter2" in hostile.requests[0]
     assert "hunter2" not in " ".join(shown)
