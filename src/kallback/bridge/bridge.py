@@ -127,6 +127,10 @@ class Bridge(StartStop):
         """Return its status in the consumer group; None while it has no consumer."""
         return self._fetcher.group_status()
 
+    def progress_status(self) -> GroupStatus | None:
+        """Return its status in the consumer group that reads progress; None without such a consumer."""
+        return self._monitoring.group_status()
+
     def backlog(self) -> Backlog:
         """Return what is in flight, by age and partition."""
         return self._in_flight.backlog()

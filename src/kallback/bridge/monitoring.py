@@ -65,6 +65,10 @@ class Monitoring:
             await self._reporter.start()
             self._running = starting.pop_all()
 
+    def group_status(self) -> GroupStatus | None:
+        """Return the status of the consumer of progress in its group; None while there is no consumer."""
+        return self._forwarder.group_status()
+
     async def stop(self) -> None:
         """End; stopping twice is fine."""
         running, self._running = self._running, AsyncExitStack()

@@ -1,11 +1,11 @@
-"""What `/livez` and `/readyz` say, and why. Synchronous: whoever serves them asks, and looks every second.
+"""What `/livez` and `/readyz` answer, and why. Synchronous: the health port asks at each request, and once a second.
 
-*Live* means that a restart would not help: the loop turns (or nothing would be answered), the Kafka client polls, and
-with records in flight something happens: a reply of Restate, whichever, a settled record, a write to Kafka that
-succeeds or fails. Outages of Kafka and Restate are no reason to restart, so they never make a bridge dead.
+*Live* means that a restart would not help: the event loop runs (otherwise there is no answer), the Kafka client polls,
+and with records in flight something happens: a reply of Restate, a settled record, a write to Kafka that succeeds or
+fails. Outages of Kafka and Restate are no reason to restart, so they never make a bridge dead.
 
-*Ready* means that results are completed now: started and not draining, a member of the group (perhaps the spare one,
-without partitions), each partition that has records is read, Restate available.
+*Ready* means that results are completed now: started and not draining, nothing has failed, a member of the group
+(perhaps a spare one, without partitions), every partition that has records is read, Restate available.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from kallback.health import Phase, ProbeResult
 from kallback.kafka import GroupStatus
 
 STUCK_AFTER: Final = 60.0
-"""Seconds without any progress: several times the longest request time-out and the longest wait between attempts."""
-_SPARE: Final = 20.0
+"""Seconds without progress: several times the longest request timeout and the longest wait between attempts."""
+_REBALANCE_MARGIN_S: Final = 20.0
 
 
 class ObservedBridge(Protocol):
-    """What is looked at: a bridge."""
+    """A bridge, as its probes and metrics see it."""
 
     @property
     def stats(self) -> Stats:
@@ -47,7 +47,11 @@ class ObservedBridge(Protocol):
         ...
 
     def group_status(self) -> GroupStatus | None:
-        """How it stands in its group."""
+        """Return its status in the group that reads results; None while it has no consumer."""
+        ...
+
+    def progress_status(self) -> GroupStatus | None:
+        """Return its status in the group that reads progress; None without such a consumer."""
         ...
 
 
@@ -64,7 +68,7 @@ class BridgeProbeResult(ProbeResult, frozen=True, kw_only=True):
 
 
 def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
-    """Whether results are completed now."""
+    """Return whether results are completed now."""
     status, reasons = bridge.group_status(), list[str]()
     if bridge.failure is not None:
         reasons.append(f"the bridge cannot go on: {bridge.failure}")
@@ -73,16 +77,17 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
     elif status is None:
         reasons.append("Kafka is unavailable: the consumer is being replaced")
     elif not status.joined:
-        reasons.append("the consumer group has not given this bridge its share yet")
-    elif stalled := status.stall_reason():
-        reasons.append(stalled)
+        reasons.append("the consumer group has not assigned partitions to this bridge yet")
+    for each in (status, bridge.progress_status()):
+        if each is not None and (stalled := each.stall_reason()):
+            reasons.append(stalled)
     if bridge.stats.unavailable:
         reasons.append("Restate is unavailable: fetching is paused")
     return _result(bridge, reasons)
 
 
 class Liveness:
-    """Remembers since when nothing happens.
+    """Remembers since when nothing has happened.
 
     Args:
         monotonic: the clock of `GroupStatus.last_poll`.
@@ -95,8 +100,8 @@ class Liveness:
         self._bridge = bridge
         self._monotonic = monotonic
         self._stuck_after = stuck_after
-        # A rebalance stops polling for as long as it drains.
-        self._poll_timeout = max(stuck_after, bridge.options.consumer.drain_timeout + _SPARE)
+        rebalance = bridge.options.consumer.drain_timeout + _REBALANCE_MARGIN_S  # polling stops meanwhile
+        self._poll_timeout = max(stuck_after, rebalance)
         self._moved_at = monotonic()
         self._seen = -1
 
@@ -108,7 +113,7 @@ class Liveness:
             self._seen, self._moved_at = happened, self._monotonic()
 
     def verdict(self) -> BridgeProbeResult:
-        """Whether the bridge makes progress, or has nothing to do."""
+        """Return whether the bridge makes progress, or has nothing to do."""
         self.look()
         now, status, reasons = self._monotonic(), self._bridge.group_status(), list[str]()
         if status is not None and now - status.last_poll > self._poll_timeout:
@@ -143,9 +148,9 @@ class BridgeProbes:
         self._liveness.look()
 
     def live(self) -> BridgeProbeResult:
-        """Whether a restart would not help."""
+        """Return whether a restart would not help."""
         return self._liveness.verdict()
 
     def ready(self) -> BridgeProbeResult:
-        """Whether results are completed now."""
+        """Return whether results are completed now."""
         return readiness(self._bridge)

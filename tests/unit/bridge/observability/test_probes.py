@@ -24,6 +24,8 @@ class Fake:
     joined: bool = True
     polled: float | None = 0.0
     lags: tuple[int | None, ...] = (3,)
+    stalled: frozenset[TopicPartition] = frozenset()
+    progress_stalled: frozenset[TopicPartition] = frozenset()
     now: float = 0.0
 
     def group_status(self) -> GroupStatus | None:
@@ -33,7 +35,11 @@ class Fake:
         partitions = {
             TopicPartition("results", number): PartitionStatus(0, lag, 0, 10) for number, lag in enumerate(self.lags)
         }
-        return GroupStatus(self.joined, 1, self.polled, partitions)
+        return GroupStatus(self.joined, 1, self.polled, partitions, self.stalled)
+
+    def progress_status(self) -> GroupStatus | None:
+        """Another consumer."""
+        return GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={}, stalled=self.progress_stalled)
 
     def pass_time(self, seconds: float, liveness: Liveness, *, polling: bool = True) -> None:
         """Let time pass with a look every second."""
@@ -75,6 +81,14 @@ def test_not_ready_when_it_cannot_go_on(fake: Fake) -> None:
     """The process is about to end; the reason is the error's sentence."""
     fake.failure = RuntimeError("grant READ")
     assert readiness(fake).reasons == ["the bridge cannot go on: grant READ"]
+
+
+def test_not_ready_while_a_partition_is_not_read(fake: Fake) -> None:
+    """Its results would wait for ever; the reason names it, for results and for progress."""
+    fake.stalled = frozenset({TopicPartition("results", 3)})
+    fake.progress_stalled = frozenset({TopicPartition("progress", 1)})
+    reasons = readiness(fake).reasons
+    assert ["results[3]" in reasons[0], "progress[1]" in reasons[1]] == [True, True]
 
 
 def test_a_spare_bridge_is_ready(fake: Fake) -> None:
