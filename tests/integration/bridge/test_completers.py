@@ -164,7 +164,9 @@ async def test_too_large(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
-async def test_restate_away_and_back(make: Callable[[RestateSettings], Completer], results: ResultsTopic) -> None:
+async def test_restate_unavailable_and_back(
+    make: Callable[[RestateSettings], Completer], results: ResultsTopic
+) -> None:
     """Away is a retry; the same completer gets through when it is back."""
     async with AsyncExitStack() as until:
         context = start_restate(RestateOptions())

@@ -72,7 +72,7 @@ async def test_two_megabytes(running: RunningBridge) -> None:
     assert len((await waiting.envelope())["value"]) == 2_000_000
 
 
-async def test_a_copy_is_a_duplicate(running: RunningBridge) -> None:
+async def test_a_duplicate_is_a_duplicate(running: RunningBridge) -> None:
     """The second of two equal records is on record as such."""
     waiting = await running.results.waiting_handler()
     text = running.results.sign(waiting.token)

@@ -52,13 +52,13 @@ async def test_a_scrape_after_work(results: ResultsTopic) -> None:
     assert 0 < value(text, "kallback_bridge_completion_latency_seconds_sum") < 200 * 60
 
 
-async def test_lag_grows_while_restate_is_away(results: ResultsTopic) -> None:
+async def test_lag_grows_while_restate_is_unavailable(results: ResultsTopic) -> None:
     """Not ready, but alive; what is written meanwhile shows as lag though nothing is fetched."""
     lost = with_restate(results, ingress_url="http://127.0.0.1:1")
     bridge = lost.bridge(BridgeOptions(drain_timeout=0.0))
     await results.fill(100)
     async with HealthServer(bridge, 0) as server, bridge:
-        await eventually("Restate to be away", lambda: bridge.stats.unavailable)
+        await eventually("Restate to be unavailable", lambda: bridge.stats.unavailable)
         await results.fill(2000)
 
         async def verdict() -> dict[str, Any] | None:

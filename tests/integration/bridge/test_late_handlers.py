@@ -62,7 +62,7 @@ async def test_a_late_result_reaches_the_handler(results: ResultsTopic, orphans_
     assert (await results.dead_letters(), await results.lag()) == ({}, 0)
 
 
-async def test_copies_make_one_invocation(results: ResultsTopic, orphans_service: None) -> None:  # noqa: ARG001
+async def test_duplicates_make_one_invocation(results: ResultsTopic, orphans_service: None) -> None:  # noqa: ARG001
     """The idempotency key is the attempt's."""
     token = results.token(deadline=-60)
     for _ in range(3):

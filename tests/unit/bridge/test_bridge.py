@@ -41,7 +41,7 @@ async def test_a_result_is_delivered(env: BridgeEnv, make: RecordFactory) -> Non
     assert (env.outcomes(), env.committed(), env.dead_letters()) == ({"delivered": 1}, 1, [])
 
 
-async def test_a_copy_of_a_delivered_result_is_a_duplicate(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_a_duplicate_of_a_delivered_result_is_a_duplicate(env: BridgeEnv, make: RecordFactory) -> None:
     """It is not posted again."""
     record = make.completed()
     async with env.bridge():
@@ -53,7 +53,7 @@ async def test_a_copy_of_a_delivered_result_is_a_duplicate(env: BridgeEnv, make:
     assert (len(env.posted), env.outcomes(), env.committed()) == (1, {"delivered": 1, "duplicate": 1}, 2)
 
 
-async def test_a_copy_of_one_in_flight_shares_its_fate(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_a_duplicate_of_one_in_flight_shares_its_outcome(env: BridgeEnv, make: RecordFactory) -> None:
     """It is done when the first is delivered, not before."""
     env.hold.clear()
     record = make.completed()
@@ -98,7 +98,7 @@ async def test_an_unusable_result_fails_the_task_and_is_dead_lettered(env: Bridg
     assert (env.outcomes(), env.committed()) == ({"unusable": 1}, 1)
 
 
-async def test_a_copy_of_an_unusable_one_waits_for_its_dead_letter(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_a_duplicate_of_an_unusable_one_waits_for_its_dead_letter(env: BridgeEnv, make: RecordFactory) -> None:
     """The same record, handed out again, must not be done before the dead letter is durable."""
     record = make.completed(value=b"oops")
     env.broker.append(record)
@@ -152,7 +152,7 @@ async def test_an_unverified_record_is_dead_lettered(env: BridgeEnv) -> None:
     assert env.header(env.dead_letters()[0], "kallback-dead-reason") == "no-token"
 
 
-async def test_a_rejected_result_is_dead_lettered_with_its_copies(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_a_rejected_result_is_dead_lettered_with_its_duplicates(env: BridgeEnv, make: RecordFactory) -> None:
     """Restate's words stand in the dead letter."""
     env.hold.clear()
     env.reply = lambda _: Rejected("bad awakeable id")

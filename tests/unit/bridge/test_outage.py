@@ -1,4 +1,4 @@
-"""What a bridge does while Restate or Kafka is away, or refuses us."""
+"""What a bridge does while Restate or Kafka is unavailable, or refuses us."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ WRONG = Misconfigured("404", "set KALLBACK_RESTATE_INGRESS_URL to the right addr
 DENIED = Misconfigured("401", "set KALLBACK_RESTATE_AUTH_TOKEN to the right key", denied=True)
 
 
-async def test_while_restate_is_away_fetching_stops_and_nothing_is_lost(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_while_restate_is_unavailable_fetching_stops_and_nothing_is_lost(
+    env: BridgeEnv, make: RecordFactory
+) -> None:
     """A backlog stays in Kafka; when Restate is back, everything is delivered, nothing dead-lettered."""
     env.reply = lambda _: DOWN
     for _ in range(1000):
@@ -43,7 +45,7 @@ async def test_while_restate_is_away_fetching_stops_and_nothing_is_lost(env: Bri
     assert (env.outcomes(), env.dead_letters(), env.committed()) == ({"delivered": 1000}, [], 1000)
 
 
-async def test_an_outage_narrows_the_valve(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_an_outage_throttles_fetching(env: BridgeEnv, make: RecordFactory) -> None:
     """However much room there is, no more is taken than the fetch that was under way."""
     env.reply = lambda _: DOWN
     for _ in range(20):
@@ -58,7 +60,7 @@ async def test_an_outage_narrows_the_valve(env: BridgeEnv, make: RecordFactory) 
         assert bridge.stats.fetched <= 25
 
 
-async def test_while_restate_is_away_one_probe_at_a_time_goes_out(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_while_restate_is_unavailable_one_probe_at_a_time_goes_out(env: BridgeEnv, make: RecordFactory) -> None:
     """A server that struggles is not stormed."""
     env.reply = lambda _: DOWN
     for _ in range(50):
@@ -196,7 +198,7 @@ async def test_a_consumer_that_is_replaced_is_stopped(env: BridgeEnv, monkeypatc
         assert env.consumers[0]._stopped
 
 
-async def test_kafka_away_while_a_consumer_is_replaced(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_kafka_unavailable_while_a_consumer_is_replaced(env: BridgeEnv, make: RecordFactory) -> None:
     """It is tried until Kafka is back."""
     async with env.bridge(BridgeOptions(backoff=QUICK)):
         env.broker.available = False
@@ -238,7 +240,7 @@ async def test_a_permission_that_is_withdrawn_stops_the_bridge(
     await bridge.stop()
 
 
-async def test_kafka_away_at_the_start(env: BridgeEnv) -> None:
+async def test_kafka_unavailable_at_the_start(env: BridgeEnv) -> None:
     """A wrong address shows at once, and leaves nothing running."""
     env.broker.available = False
     with pytest.raises(KafkaUnavailableError):

@@ -1,1 +1,1 @@
-"""completers."""
+"""How completions reach Restate, and what its replies mean."""

@@ -1,1 +1,1 @@
-"""dispatch."""
+"""Sends deliveries to Restate: order, concurrency, retries, outages."""

@@ -1,1 +1,1 @@
-"""in_flight."""
+"""What is between fetch and done: records, deliveries, limits, and when a record is parked."""

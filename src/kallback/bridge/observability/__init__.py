@@ -1,1 +1,1 @@
-"""observability."""
+"""Metrics, probes and traces of a bridge."""

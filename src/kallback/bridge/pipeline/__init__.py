@@ -1,1 +1,1 @@
-"""pipeline."""
+"""The way of a result record: fetched, routed by its verdict, settled."""

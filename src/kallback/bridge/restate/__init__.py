@@ -1,1 +1,1 @@
-"""restate."""
+"""HTTP to Restate, and the check of its version."""

@@ -1,1 +1,1 @@
-"""results."""
+"""Verifies a result record and decides what happens to it. Pure."""

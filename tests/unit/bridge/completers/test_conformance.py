@@ -195,7 +195,7 @@ class TestCompleterConformance:
         subject.server.script = cut
         assert isinstance(await subject.reply(), Retry)
 
-    async def test_a_restate_that_is_away(self, subject: Subject) -> None:
+    async def test_a_restate_that_is_unavailable(self, subject: Subject) -> None:
         """A refused connection is a retry, not the end."""
         away = subject.kind.make(RestateSettings("http://127.0.0.1:9", "http://127.0.0.1:9"))
         await away.start()

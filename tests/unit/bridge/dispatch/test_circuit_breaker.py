@@ -7,7 +7,7 @@ from kallback.bridge.dispatch.circuit_breaker import CircuitBreaker, CircuitStat
 
 
 def away(backoff: Backoff | None = None) -> CircuitBreaker:
-    """A breaker that has just decided that Restate is away, at time 0."""
+    """A breaker that has just decided that Restate is unavailable, at time 0."""
     breaker = CircuitBreaker(backoff or Backoff(first=1.0, longest=8.0), unavailable_after=2)
     breaker.failed("a", 0.0, 1.0, probe=False)
     breaker.failed("b", 0.0, 1.0, probe=False)

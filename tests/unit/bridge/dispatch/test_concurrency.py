@@ -12,7 +12,7 @@ def test_it_begins_at_the_maximum() -> None:
     assert ConcurrencyLimiter(64).limit == 64
 
 
-def test_a_crowd_halves() -> None:
+def test_overload_halves() -> None:
     """Half of what went out before."""
     limiter = ConcurrencyLimiter(64)
     limiter.overloaded(limiter.generation)

@@ -15,12 +15,12 @@ from kallback.bridge.in_flight.parking import FailureKind
 from kallback.testing.polling import eventually
 
 QUICK = Backoff(first=0.001, longest=0.01)
-CROWDED = Retry("429", "busy", overloaded=True)
+OVERLOADED = Retry("429", "busy", overloaded=True)
 
 
-async def test_a_crowd_lowers_the_concurrency_and_successes_raise_it(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_overload_lowers_the_concurrency_and_successes_raise_it(env: BridgeEnv, make: RecordFactory) -> None:
     """Down at once, up again to what is configured; the gauge shows both."""
-    env.reply = lambda _: CROWDED
+    env.reply = lambda _: OVERLOADED
     env.broker.append(make.completed())
     options = BridgeOptions(backoff=QUICK, concurrency=16)
     async with env.bridge(options) as bridge:
@@ -34,7 +34,7 @@ async def test_a_crowd_lowers_the_concurrency_and_successes_raise_it(env: Bridge
 
 
 @pytest.mark.parametrize("reply", [Retry("unreachable", "reset"), Retry("defect", "oops")])
-async def test_what_is_no_crowd_does_not(env: BridgeEnv, make: RecordFactory, reply: Retry) -> None:
+async def test_what_is_no_overload_does_not(env: BridgeEnv, make: RecordFactory, reply: Retry) -> None:
     """A connection that broke says nothing of how many there may be."""
     replies = iter([reply, reply])
     env.reply = lambda _: next(replies, Accepted())
@@ -45,9 +45,9 @@ async def test_what_is_no_crowd_does_not(env: BridgeEnv, make: RecordFactory, re
         assert bridge.stats.concurrency == 16
 
 
-async def test_no_more_are_under_way_than_the_crowd_allows(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_no_more_are_under_way_than_the_limit_allows(env: BridgeEnv, make: RecordFactory) -> None:
     """After decreases to one, one at a time."""
-    env.reply = lambda _: CROWDED
+    env.reply = lambda _: OVERLOADED
     env.broker.append(make.completed())
     async with env.bridge(BridgeOptions(backoff=QUICK, concurrency=16, drain_timeout=0.0)) as bridge:
         await eventually("the floor", lambda: bridge.stats.concurrency == 1, interval=0.001)

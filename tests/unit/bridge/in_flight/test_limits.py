@@ -62,8 +62,8 @@ async def test_it_says_how_many_may_come_in() -> None:
     assert (first, await limit.wait()) == (8, 3)
 
 
-async def test_narrowed_it_lets_in_what_senders_can_probe_with() -> None:
-    """While Restate is away, next to nothing more is fetched."""
+async def test_throttled_it_lets_in_what_senders_can_probe_with() -> None:
+    """While Restate is unavailable, next to nothing more is fetched."""
     limit = limit_of(max_in_flight=1000, concurrency=4)
     for _ in range(4):
         limit.acquire(fetched())
@@ -74,7 +74,7 @@ async def test_narrowed_it_lets_in_what_senders_can_probe_with() -> None:
     assert (narrow, await is_open(limit)) == (False, True)
 
 
-async def test_vain_probes_let_in_one_more_each() -> None:
+async def test_failing_probes_admit_one_more_each() -> None:
     """After some seconds of them; else nothing healthy could ever be tried."""
     now = 0.0
     limit = InFlightLimit(BridgeContext(BridgeOptions(), Clocks(monotonic=lambda: now)))
@@ -89,7 +89,7 @@ async def test_vain_probes_let_in_one_more_each() -> None:
     assert (before, await is_open(limit)) == (False, True)
 
 
-async def test_a_partition_is_crowded_by_records_or_by_offsets() -> None:
+async def test_a_partition_is_blocking_by_records_or_by_offsets() -> None:
     """The room of one partition, or its commit window, is used up to three quarters."""
     limit = InFlightLimit(BridgeContext(BridgeOptions(partition_in_flight=4, consumer=ConsumerOptions(window=100))))
     full, far, empty = fetched(partition=0), fetched(partition=1), fetched(partition=2)
@@ -113,7 +113,7 @@ async def test_the_backlog_says_what_is_stuck() -> None:
     assert limit.backlog().oldest_age == 30.0
 
 
-async def test_emptied_waits_for_the_last_one() -> None:
+async def test_drained_waits_for_the_last_one() -> None:
     """A drain ends when nothing is in flight."""
     limit = limit_of()
     last = fetched()

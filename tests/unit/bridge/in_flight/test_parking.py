@@ -174,7 +174,7 @@ async def test_the_failure_of_a_whole_batch_parks_nobody(env: BridgeEnv, make: R
     assert env.outcomes() == {"delivered": 51}
 
 
-async def test_copies_of_a_parked_record_share_its_fate(env: BridgeEnv, make: RecordFactory) -> None:
+async def test_duplicates_of_a_parked_record_share_its_outcome(env: BridgeEnv, make: RecordFactory) -> None:
     """They complete the same awakeable."""
     text = make.sign()
     poisoned(env, {text}, Retry("500", "poison"))

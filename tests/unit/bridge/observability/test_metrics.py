@@ -100,7 +100,7 @@ async def test_the_breaker_shows(env: BridgeEnv, make: RecordFactory) -> None:
     for _ in range(20):
         env.broker.append(make.completed())
     async with env.bridge() as bridge:
-        await eventually("Restate to be away", lambda: scrape(bridge)["restate_available", ()] == 0)
+        await eventually("Restate to be unavailable", lambda: scrape(bridge)["restate_available", ()] == 0)
         away = scrape(bridge)["ready", ()]
         env.reply = accepted
         await env.settle(20)

@@ -105,14 +105,14 @@ def test_not_ready_before_the_group_answers(fake: Fake) -> None:
 
 
 def test_not_ready_without_a_consumer(fake: Fake) -> None:
-    """While Kafka is away."""
+    """While Kafka is unavailable."""
     fake.polled = None
     verdict = readiness(fake)
     assert "Kafka" in verdict.reasons[0]
     assert (verdict.partitions, verdict.lag) == (None, None)
 
 
-def test_not_ready_while_restate_is_away(fake: Fake) -> None:
+def test_not_ready_while_restate_is_unavailable(fake: Fake) -> None:
     """Results wait in Kafka."""
     fake.stats.unavailable = True
     verdict = readiness(fake)

@@ -56,12 +56,12 @@ def test_nothing_is_null(make: RecordFactory, value: bytes | None) -> None:
     assert found.completion.answer == Completed(b"null")
 
 
-def test_a_copy_of_a_delivered_one_is_a_duplicate(make: RecordFactory) -> None:
+def test_a_duplicate_of_a_delivered_one_is_a_duplicate(make: RecordFactory) -> None:
     """What was delivered needs nothing more."""
     assert isinstance(verdict(make, make.completed(), Seen.DELIVERED), Duplicate)
 
 
-def test_a_copy_of_one_in_flight_attaches(make: RecordFactory) -> None:
+def test_a_duplicate_of_one_in_flight_attaches(make: RecordFactory) -> None:
     """A duplicate waits for the one before it."""
     assert isinstance(verdict(make, make.completed(), Seen.IN_FLIGHT), AttachDuplicate)
 
@@ -79,7 +79,7 @@ def test_without_deadline_nothing_is_late(make: RecordFactory) -> None:
     assert isinstance(verdict(make, make.completed(), later=10**9), Deliver)
 
 
-def test_a_late_copy_of_a_delivered_one_is_a_duplicate(make: RecordFactory) -> None:
+def test_a_late_duplicate_of_a_delivered_one_is_a_duplicate(make: RecordFactory) -> None:
     """A duplicate is judged by what became of the first, not by its own time."""
     record = make.completed(make.sign(make.token(deadline=10)))
     assert isinstance(verdict(make, record, Seen.DELIVERED, later=1000), Duplicate)
