@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 import time
@@ -24,7 +25,7 @@ from kallback.testing import Stack
 from kallback.testing.clients.restate import Ingress
 from kallback.testing.polling import eventually
 
-KEYRING = Keyring({"k1": b"1" * 32})
+KEYRING = Keyring({"k1": hashlib.sha256(b"one").digest()})
 
 AWAKEABLES: dict[str, AwakeableId] = {}
 """Awakeable ids of the handlers that wait, by the name they were called with."""
