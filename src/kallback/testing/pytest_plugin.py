@@ -7,7 +7,7 @@ used.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -26,23 +26,23 @@ Started = TypeVar("Started")
 
 
 @pytest.fixture(scope="session")
-def kafka_server() -> Generator[KafkaServer]:
+def kafka_server(request: pytest.FixtureRequest) -> Generator[KafkaServer]:
     """A running Kafka, shared by the session: use your own topics (`topic_names`)."""
     from kallback.testing.environment import ServerEnvironment  # noqa: PLC0415 - loaded on demand
     from kallback.testing.stack import KafkaOptions, start_kafka  # noqa: PLC0415 - loaded on demand
 
     options = KafkaOptions(embedded=not ServerEnvironment.read().require_servers)
-    with _or_skip(start_kafka(options)) as server:
+    with _or_skip(_shown(request, start_kafka(options))) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def restate_server() -> Generator[RestateServer]:
+def restate_server(request: pytest.FixtureRequest) -> Generator[RestateServer]:
     """A running Restate, shared by the session, which suspends idle invocations after a second."""
     from kallback.testing.stack import RestateOptions, start_restate  # noqa: PLC0415 - loaded on demand
 
     quick = RestateOptions(configuration={"worker.invoker.inactivity-timeout": "1s"})
-    with _or_skip(start_restate(quick)) as server:
+    with _or_skip(_shown(request, start_restate(quick))) as server:
         yield server
 
 
@@ -94,6 +94,16 @@ def _container(kind: str, **arguments: Any) -> Generator[Any]:
     from kallback.testing import containers  # noqa: PLC0415 - loaded on demand
 
     with getattr(containers, kind)(**arguments) as server:
+        yield server
+
+
+@contextmanager
+def _shown(request: pytest.FixtureRequest, context: AbstractContextManager[Started]) -> Generator[Started]:
+    """Start a server with output not captured, so that a person sees downloads while they run."""
+    capture: Any = request.config.pluginmanager.getplugin("capturemanager")
+    with ExitStack() as stack:
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+            server = stack.enter_context(context)
         yield server
 
 
