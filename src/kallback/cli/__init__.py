@@ -1,4 +1,4 @@
-"""The `kallback` command: the composition root. Subcommands import their room only when they run."""
+"""The `kallback` command: the composition root. Subcommands import their package only when they run."""
 
 from kallback.cli.app import main
 

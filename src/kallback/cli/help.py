@@ -34,6 +34,11 @@ class HelpText(click.HelpFormatter):
         """Write the name of a section."""
         super().write_heading(_styled(heading, bold=True))
 
+    def write_text(self, text: str) -> None:
+        """Write paragraphs; an indented one is an example, whose lines stay as they are."""
+        paragraphs = text.split("\n\n")
+        super().write_text("\n\n".join(f"\b\n{each}" if each.startswith(" ") else each for each in paragraphs))
+
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write names with their descriptions."""
         super().write_dl([(_styled(name, fg="cyan"), text) for name, text in rows], col_max, col_spacing)
@@ -57,7 +62,7 @@ class TextOption(click.Option):
         self.section = section
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return what stands in brackets behind the help; the error of a wrong value says the range."""
+        """Return what is in brackets after the help; the error for a wrong value says the range."""
         extra = super().get_help_extra(ctx)
         extra.pop("range", None)
         return extra
@@ -160,7 +165,7 @@ class TextGroup(click.Group):
     command_class = TextCommand
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before the subcommand; an option of a subcommand is told where it belongs."""
+        """Parse what is before the subcommand; the error for an option of a subcommand says where it belongs."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

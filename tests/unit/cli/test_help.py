@@ -69,6 +69,18 @@ def test_every_command_has_help(path: str) -> None:
     assert isinstance(COMMANDS[path], (TextCommand, TextGroup))
 
 
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path.count(" ") == 2])
+def test_every_summary_fits_into_the_list_of_commands(path: str) -> None:
+    """It is not cut."""
+    assert not COMMANDS[path].get_short_help_str(70).endswith("...")
+
+
+def test_an_example_is_not_wrapped() -> None:
+    """It is copied."""
+    example = 'kallback fail - --type OutOfStock --status 422 --detail "no basil" < token.txt'
+    assert f"{example}\n" in run("kallback fail", "--help")
+
+
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_option_and_argument_has_help(path: str) -> None:
     """One or more sentences, with a period at the end."""

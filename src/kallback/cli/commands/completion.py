@@ -13,11 +13,10 @@ _SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 @click.command(cls=TextCommand)
 @argument("shell", type=click.Choice(list(_SHELLS)), metavar="bash|zsh|fish", help="Your shell.")
 def completion(shell: str) -> None:
-    r"""Print a shell completion script.
+    """Print a shell completion script.
 
     Add the line for your shell to the file that it reads at its start:
 
-    \b
         eval "$(kallback completion bash)"
         eval "$(kallback completion zsh)"
         kallback completion fish | source

@@ -79,10 +79,10 @@ def tasks() -> None:
 @argument("task_id", metavar="ID", help="Task id: 16 characters.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
 def progress(task_id: str, *, as_json: bool) -> None:
-    """Show the status of a running task: its attempt, its start, the last heartbeat and its details.
+    """Show the status of a running task.
 
-    Only tasks whose type has heartbeat_every or start_timeout are monitored, and their service must bind
-    callbacks.services.
+    Shows the attempt, the times of its start and of its last heartbeat, and the details of the heartbeat. Only tasks
+    whose type has heartbeat_every or start_timeout are monitored, and their service must bind callbacks.services.
 
     Settings: KALLBACK_RESTATE_*.
 

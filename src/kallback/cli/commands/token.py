@@ -33,7 +33,9 @@ def token() -> None:
 @argument("text", metavar="TOKEN|-", help="Token or awakeable id; - reads it from stdin.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object; the deadline in epoch milliseconds.")
 def inspect(text: str, *, as_json: bool) -> None:
-    """Decode and verify a token: show its task, attempt, awakeable and deadline. The signature is never printed.
+    """Decode and verify a token.
+
+    Shows its task, attempt, awakeable and deadline. The signature is never printed.
 
     Prefer - to a token on the command line: other users can see arguments, and the shell records them.
 

@@ -66,10 +66,9 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
     @option(
         "--replication",
         default=_DEFAULTS.replication,
-        show_default="the cluster's",
         type=click.IntRange(-1),
         metavar="N",
-        help="Replicas of each partition.",
+        help="Replicas of each partition. Default: the default of the cluster.",
     )
     @option(
         "--longest-timeout",

@@ -21,7 +21,7 @@ from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tables import print_table
 from kallback.kafka import DeadLetter, Replayer, ReplayOptions, ReplayReport
 from kallback.protocol import ConfigurationError, KallbackError
-from kallback.settings import Settings
+from kallback.settings import Settings, Topics
 
 _PROGRESS: Final = 100
 
@@ -40,7 +40,7 @@ class NotAllReplayedError(KallbackError):
 @option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def replay(ids: tuple[str, ...], **options: Any) -> None:
-    """Send dead letters again, byte for byte: the same key, value and headers.
+    """Send dead letters again, byte for byte.
 
     Select them by id or with filters. Replay markers in the dead-letter topic record what was sent, so an interrupted
     replay continues with the same command.
@@ -50,25 +50,57 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
         kallback dead-letters replay --reason unknown-key --dry-run
     """
     settings = Settings.from_env()
-    clients, topic = factories_for(settings.kafka), settings.topics.dead_letters
+    clients, topic, to = factories_for(settings.kafka), settings.topics.dead_letters, options["to"]
+    selection = _selection(options, ids, settings.topics)
+    found = asyncio.run(read_listing(clients, topic, selection))
+    planned = _planned(found, selection, again=options["again"])[: options["limit"]]
+    rows = planned if to else [row for row in planned if row.source.topic not in _never_sources(settings.topics)]
+    if options["dry_run"]:
+        print_table(HEADINGS, [row.line() for row in rows])
+    if rows:
+        click.echo(_plan(rows, to) + (" would be sent." if options["dry_run"] else "."), err=True)
+    else:
+        click.echo("Nothing to replay.")
+    if rows and not options["dry_run"]:
+        _confirm(yes=options["yes"])
+        _send(clients, topic, rows, ReplayOptions(to=to, per_second=options["rate"]))
+    if len(rows) < len(planned):
+        raise NotAllReplayedError(_forged([row for row in planned if row not in rows]))
+
+
+def _selection(options: dict[str, Any], ids: tuple[str, ...], topics: Topics) -> Selection:
     selection = selection_of(options, ids)
     if selection == Selection() and not (options["everything"] or options["limit"]):
         raise ConfigurationError(
             "no dead letters selected: give ids or filters (--reason, --type, --topic, --since, --until), or --all"
         )
-    found = asyncio.run(read_listing(clients, topic, selection))
-    rows = _planned(found, selection, again=options["again"])[: options["limit"]]
-    if not rows:
-        click.echo("Nothing to replay.")
-        return
-    if options["dry_run"]:
-        print_table(HEADINGS, [row.line() for row in rows])
-    click.echo(_plan(rows, options["to"]) + (" would be sent." if options["dry_run"] else "."), err=True)
-    if not options["dry_run"]:
-        _confirm(yes=options["yes"])
-        report = asyncio.run(_replay(clients, topic, rows, ReplayOptions(to=options["to"], per_second=options["rate"])))
-        if report.failed:
-            raise NotAllReplayedError(_failures(report))
+    if options["to"] in _never_sources(topics):
+        raise ConfigurationError(
+            f"--to {options['to']}: no record is replayed to this topic; name a results topic or a task topic"
+        )
+    return selection
+
+
+def _never_sources(topics: Topics) -> frozenset[str]:
+    """Topics whose records kallback never dead-letters: what names one as its source is forged.
+
+    A replay to the control topic would cancel tasks with the operator's permissions.
+    """
+    return frozenset({topics.progress, topics.control, topics.outcomes, topics.dead_letters})
+
+
+def _forged(rows: list[Row]) -> str:
+    first = rows[0]
+    return (
+        f"{counted(len(rows), 'dead letter')} not replayed (for example {first.id}): kallback never dead-letters "
+        f"records of {first.source.topic}, so they are forged; check who may write to the dead-letter topic"
+    )
+
+
+def _send(clients: KafkaFactories, topic: str, rows: list[Row], options: ReplayOptions) -> None:
+    report = asyncio.run(_replay(clients, topic, rows, options))
+    if report.failed:
+        raise NotAllReplayedError(_failures(report))
 
 
 def _planned(found: Listing, selection: Selection, *, again: bool) -> list[Row]:

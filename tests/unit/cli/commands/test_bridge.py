@@ -120,7 +120,7 @@ def test_a_missing_extra_is_a_command_to_type(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_not_asked_for_is_not_imported() -> None:
-    """A bridge that nobody looks into pays neither memory nor start-up for it."""
+    """Without the options, they cost neither memory nor start-up time."""
     code = (
         "import kallback.cli.commands.bridge, sys, json;"
         "roots = {name.partition('.')[0] for name in sys.modules};"

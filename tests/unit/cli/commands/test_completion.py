@@ -34,7 +34,7 @@ def test_commands_are_offered() -> None:
 
 
 def test_subcommands_and_options_are_offered() -> None:
-    """Of the command that stands there."""
+    """Of the command that was typed."""
     assert words_of(complete("kallback topics ")) == ["check", "create"]
     assert "--dry-run" in words_of(complete("kallback topics create --"))
 

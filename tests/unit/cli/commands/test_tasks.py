@@ -1,4 +1,4 @@
-"""`kallback tasks progress`: how a task stands."""
+"""`kallback tasks progress`: the status of a task."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_task_under_way_is_shown() -> None:
     assert "(2 s ago)" in lines["heartbeat"]
 
 
-def test_a_task_that_nobody_started_says_so() -> None:
+def test_a_task_that_has_not_started_says_so() -> None:
     """Nothing is left blank."""
     output = run(ID, body=told())[0].stdout
     assert "started     not yet" in output
@@ -105,7 +105,7 @@ def test_something_that_is_no_restate_is_named() -> None:
 
 
 def test_a_restate_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real connection, to a port where nobody listens."""
+    """The real connection, to a port where no server listens."""
     monkeypatch.setenv("KALLBACK_RESTATE_INGRESS_URL", "http://127.0.0.1:9")
     result = CliRunner().invoke(tasks, ["progress", ID])
     assert type(result.exception) is RestateUnavailableError

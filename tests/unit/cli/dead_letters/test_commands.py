@@ -277,7 +277,7 @@ def test_a_dry_run_sends_nothing(env: DeadLetterEnv) -> None:
 
 
 def test_nothing_is_replayed_by_accident(env: DeadLetterEnv) -> None:
-    """Without a filter it wants --all; where nobody can be asked it wants --yes."""
+    """Without a filter it wants --all; where it cannot ask it requires --yes."""
     env.dead_letter()
     with pytest.raises(ConfigurationError, match="no dead letters selected"):
         env.run("replay", "--yes")
@@ -300,6 +300,26 @@ def test_on_a_terminal_it_asks(env: DeadLetterEnv, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(replay_command, "sys", Terminal)
     CliRunner().invoke(dead_letters, ["replay", "--all"], obj=env.clients, input=answer)
     assert len(env.sent()) == count
+
+
+@pytest.mark.parametrize("topic", ["control", "progress", "outcomes", "dead-letters"])
+def test_a_forged_source_is_not_replayed(env: DeadLetterEnv, topic: str) -> None:
+    """A cancel would be sent with the operator's permissions; the other dead letters are replayed."""
+    env.broker.create_topic("kallback.control")
+    env.dead_letter(source=Record(f"kallback.{topic}", 0, 1, 1, b"k", b"{}", ()))
+    env.dead_letter()
+    before = len(env.broker.records(DEAD))
+    with pytest.raises(KallbackError, match=rf"0:0\): kallback never dead-letters records of kallback\.{topic}"):
+        env.run("replay", "--all", "--yes")
+    assert (env.broker.records("kallback.control"), len(env.sent())) == ([], 1)
+    assert len(env.broker.records(DEAD)) == before + 1  # the replay marker
+
+
+def test_no_record_is_replayed_to_the_control_topic(env: DeadLetterEnv) -> None:
+    """Nor to any other topic that only kallback writes to."""
+    env.dead_letter()
+    with pytest.raises(ConfigurationError, match="name a results topic or a task topic"):
+        env.run("replay", "0:0", "--to", "kallback.control", "--yes")
 
 
 def test_a_missing_topic_stops_before_anything_is_sent(env: DeadLetterEnv) -> None:
