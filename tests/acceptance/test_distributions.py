@@ -68,8 +68,9 @@ def test_the_wheel_has_the_package_alone(wheel: list[str]) -> None:
 
 
 def test_the_wheel_has_the_modules_of_the_package_and_its_types(wheel: list[str]) -> None:
-    """Each module is installed once, and type checkers read the annotations."""
+    """Each module is installed once, with the example of `kallback dev`; type checkers read the annotations."""
     package = ROOT / "src" / "kallback"
     modules = {str(path.relative_to(package.parent)) for path in package.rglob("*.py")}
-    assert sorted(name for name in wheel if name.endswith(".py")) == sorted(modules)
+    examples = {f"kallback/testing/quickstart/{path.name}" for path in (ROOT / "examples" / "quickstart").glob("*.py")}
+    assert sorted(name for name in wheel if name.endswith(".py")) == sorted(modules | examples)
     assert "kallback/py.typed" in wheel
