@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from tests.integration.foreign_workers.conftest import ForeignWorker
+from tests.integration.unreadable_records import send_unreadable
 
 from kallback.kafka import ConfluentProducer, ConfluentReader, Headers, OutgoingRecord, Record
 from kallback.protocol import Attempt, Completed, Failed, TaskHeaders, TaskId, read_result
@@ -35,29 +35,6 @@ def task_headers(task_id: str, reply_to: str, **changed: bytes | None) -> Header
     return (*kept, *((name, value) for name, value in replaced.items() if value is not None))
 
 
-class NameOfBytes(str):
-    """A header name that is not UTF-8, as clients outside Java's world can write it."""
-
-    __slots__ = ()
-
-    def encode(self, *_: Any, **__: Any) -> bytes:
-        """Give aiokafka the bytes as they are."""
-        return b"\xff\xfe"
-
-
-async def send_with_unreadable_header_name(kafka: KafkaServer, topic: str, headers: Headers) -> None:
-    """Write a record with one header more, whose name no UTF-8 reader can decode."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
-    await producer.start()
-    try:
-        batch = producer.create_batch()
-        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 16_384)
-        batch.append(key=b"k", value=b'{"id": "odd"}', timestamp=None, headers=[*headers, (NameOfBytes("?"), b"")])
-        await (await producer.send_batch(batch, topic, partition=0))
-    finally:
-        await producer.stop()
-
-
 async def results_of(kafka: KafkaServer, topic: str, count: int) -> list[Record]:
     """Wait for so many results."""
     found: list[Record] = []
@@ -73,7 +50,7 @@ async def test_no_record_stops_a_foreign_worker(
     language: str,
     kafka_server: KafkaServer,
     topics_factory: TopicFactory,
-    built_worker: Callable[[str], Any],
+    built_worker: Callable[[str], ForeignWorker],
 ) -> None:
     """Records that are no tasks are skipped, a late task is not done, an empty order fails, the good one is done."""
     worker = built_worker(language)
@@ -91,7 +68,7 @@ async def test_no_record_stops_a_foreign_worker(
     async with ConfluentProducer(KafkaSettings(kafka_server.bootstrap_servers)) as producer:
         for value, headers in odd:
             await producer.send(OutgoingRecord(tasks, value, b"k", headers))
-        await send_with_unreadable_header_name(kafka_server, tasks, ())
+        await send_unreadable(kafka_server.bootstrap_servers, tasks)
         await producer.send(OutgoingRecord(tasks, b'{"id": "good"}', b"k", task_headers("t-good", results)))
     with worker.running(kafka_server, tasks, results) as process:
         found = await results_of(kafka_server, results, 3)
