@@ -105,8 +105,8 @@ class TaskContext:
         """Whether to stop soon: the caller no longer waits, or this worker stops and its drain has ended.
 
         Whatever the function then returns is not published. An async function need not look: it gets
-        `asyncio.CancelledError` at its next await. A plain function must look, for a thread cannot be stopped; one in
-        a process should, for its process is ended `WorkerOptions.cancel_grace` seconds later.
+        `asyncio.CancelledError` at its next await. A plain function must look, because a thread cannot be stopped;
+        one in a process should, because its process is ended `WorkerOptions.cancel_grace` seconds later.
         """
         return self._cancelled.is_set()
 

@@ -20,16 +20,16 @@ class WorkerOptions:
             waits for Kafka counts. Default 16. No more records are fetched than can run, but for `held_back`.
         held_back: records of one partition that may wait here because their type is full (`concurrency` of the
             registration) or their key is busy (`ordered`), beyond the tasks in flight. Default 100: so long does a
-            full type not keep others of the same partition waiting. A type with a topic of its own keeps none.
+            full type not keep others of the same partition waiting. A type with its own topic keeps none waiting.
         cancel_grace: seconds from a cancel to the end of a child process that does not end by itself. Default 5:
             time to clean up; it is sent SIGTERM then, and SIGKILL a second later.
         clock_skew: seconds by which the clocks of callers and this worker may differ. Only so long after its
-            deadline is a function stopped, or a task skipped. Default 5: far above what NTP leaves. Too long costs work
-            for nobody, too short ends work that somebody waits for.
+            deadline is a function stopped, or a task skipped. Default 5: far above what NTP leaves. If it is
+            too long, work is done that no caller waits for; if it is too short, work ends that a caller waits for.
         loop_stall: seconds for which an `async def` may block the loop before a log line names it. Default 1.
         deliveries: how often a record may be started by processes that die before it is done; then it is parked: its
-            caller gets a failure, people a dead letter. The last time it runs alone, so that no other record is
-            blamed. Default 5: crashes have other causes, too.
+            caller gets a failure, people a dead letter. The last time it runs apart from others, so that no other
+            record is blamed. Default 5: crashes have other causes, too.
         drain_timeout: seconds that a stop waits for tasks in flight; what is unfinished then is left for another
             worker. Default 25: below the 30 s that Kubernetes gives a pod.
         reply_topics: the only topics that results and progress may go to; a task that names another one is

@@ -84,7 +84,7 @@ class Worker(StartStop):
         acknowledge: Acknowledge | AcknowledgeName = Acknowledge.RESULT,
         kind: ExecutorName | None = None,
     ) -> TaskDecorator[Request, Result]:
-        """Register a function for a task type: `async def` runs on the loop, `def` in a thread of its own.
+        """Register a function for a task type: `async def` runs on the loop, `def` in a thread.
 
         The function takes the request and, if it wants, a `TaskContext`; it returns the result, or raises
         `TaskFailure`. Any other exception becomes a failed result of type `urn:kallback:unexpected-error`.

@@ -1,1 +1,1 @@
-"""observability."""
+"""What a worker shows: counts, metrics, probes, the health port."""

@@ -69,7 +69,7 @@ def _probe_result(worker: WatchedWorker, status: GroupStatus | None, reasons: li
 
 
 class WorkerProbes:
-    """A worker's, for the health port."""
+    """The probes of a worker, for the health port."""
 
     def __init__(self, worker: WatchedWorker, monotonic: Callable[[], float]) -> None:
         self._worker = worker

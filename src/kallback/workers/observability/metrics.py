@@ -1,4 +1,4 @@
-"""A worker's numbers in Prometheus' format, read when somebody scrapes. `docs/observability.md` explains each."""
+"""The metrics of a worker in the format of Prometheus, read at each scrape. `docs/observability.md` explains them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""registration."""
+"""Task functions as users register them: their shapes, executors and limits."""

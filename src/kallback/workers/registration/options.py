@@ -17,7 +17,7 @@ class Executor(StrEnum):
     LOOP = "loop"
     """`async def`: on the worker's event loop."""
     THREAD = "thread"
-    """`def`: in a thread of its own."""
+    """`def`: in a thread."""
     PROCESS = "process"
     """`def`, asked for by name: in a child process, for work that computes."""
 
@@ -63,8 +63,8 @@ class Registration:
             raise ConfigurationError(f"task type {task_type.name}: concurrency must be at least 1")
         if self.acknowledge is Acknowledge.START and task_type.heartbeat_every is None:
             raise ConfigurationError(
-                f"task type {task_type.name}: acknowledge='start' needs heartbeats, for nothing else would notice that "
-                "its worker is lost: give the task type a heartbeat_every"
+                f"task type {task_type.name}: acknowledge='start' needs heartbeats, because nothing else would notice "
+                "that its worker is lost: give the task type a heartbeat_every"
             )
 
     def limit(self, executor: Executor) -> int | None:

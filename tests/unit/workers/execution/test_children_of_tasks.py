@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,3 +76,36 @@ async def test_children_left_by_a_task_end_with_its_process(env: WorkerEnv, tmp_
 
     await env.until(lambda: not any(map(is_alive, pids)), "the children to be gone")
     assert os.getpid() not in pids
+
+
+_WORKER = """
+import asyncio, sys
+from kallback.workers.context import TaskContext
+from kallback.workers.registration.functions import inspect_function
+from kallback.workers.registration.options import Executor, Registration
+from kallback.workers.execution.process_pool import ProcessPool
+from tests.unit.workers.execution import family
+from tests.unit.workers.execution.test_children_of_tasks import FOLDER
+
+async def main():
+    function = inspect_function(FOLDER, family.have_children, Registration(executor=Executor.PROCESS))
+    await ProcessPool(5).start(function, sys.argv[1], TaskContext("t1"), print).future
+
+asyncio.run(main())
+"""
+
+
+async def test_forks_of_a_task_end_when_the_worker_is_killed(env: WorkerEnv, tmp_path: Path) -> None:
+    """By SIGKILL, which gives no process a moment for its children."""
+    root = Path(__file__).parents[4]
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", _WORKER, str(tmp_path), cwd=root)
+    try:
+        forked, program = [await pid_in(env, tmp_path / name) for name in ("forked", "program")]
+    finally:
+        worker.kill()
+        await worker.wait()
+    try:
+        await env.until(lambda: not is_alive(forked), "the fork to be gone")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(program, signal.SIGKILL)  # a program of `subprocess` goes on, as the page says
