@@ -1,1 +1,1 @@
-"""services."""
+"""Completing awakeables from other services: `NotifierService` for batches, functions for handlers."""

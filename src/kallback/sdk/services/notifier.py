@@ -1,4 +1,4 @@
-"""`NotifierService`: completes awakeables in batches, for the bridge and for anyone who reaches Restate's ingress.
+"""`NotifierService`: completes awakeables in batches, for the bridge and for any client of Restate's ingress.
 
     POST /NotifierService/ack_many
     [{"token": "kb1:...", "status": "completed", "value": {"shelf": "B3"}},
@@ -9,12 +9,12 @@
 An item is `token`, `status` (`completed` when absent) and `value` or `error`, both as the worker sent them; `null`
 when absent. Each item gets the verdict that the bridge would give (`delivered`, `unverified`, `unusable`,
 `rejected`), with a `reason` and a `detail` where it is not `delivered`, in the order of the items. A bad item
-does not affect the others, and none is retried without end. A body that is not a JSON array is refused with code 400.
+does not affect the others, and none is retried. A body that is not a JSON array is refused with code 400.
 
-Values are validated and spliced, never encoded again. The handlers read no clock, so that a replay decides alike:
-whether a result is late is the bridge's to say, and posting it late is harmless.
+Values are validated and spliced, never encoded again. The handlers read no clock, so that a replay decides the
+same way: the bridge decides whether a result is late, and posting it late is harmless.
 
-Bind it with its retention of 0, as it is, or Restate keeps every batch for a day.
+Keep its retention of 0, or Restate keeps every batch for a day.
 """
 
 from datetime import timedelta
@@ -62,10 +62,10 @@ class _Item(msgspec.Struct):
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one item.
+    """The outcome of one item.
 
     Attributes:
-        reason: a word for metrics; `detail` is its sentence for people.
+        reason: a word for metrics; `detail` is a sentence for people.
     """
 
     outcome: Outcome
@@ -82,7 +82,7 @@ class NotifierService(Service):
     """The Restate service `NotifierService`, ready to be bound; `callbacks.services` has it.
 
     Args:
-        allow_bare_awakeables: complete plain awakeable ids, too: no deadline, no fencing, no proof.
+        allow_bare_awakeables: also complete plain awakeable ids: no deadline, no fencing, no authentication.
     """
 
     def __init__(self, keyring: Keyring, audience: str, *, allow_bare_awakeables: bool = False) -> None:

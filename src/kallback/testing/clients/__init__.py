@@ -1,1 +1,1 @@
-"""Clients of Restate and endpoints for handlers, for tests on real servers."""
+"""Clients for tests on real servers: Restate's ingress and admin API, and served applications."""

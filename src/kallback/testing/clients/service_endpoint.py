@@ -1,8 +1,8 @@
 """Restate services for tests: served from the test's own event loop, or by a process that can be killed.
 
-In the process: hypercorn runs as a task of the current loop, ended by the context's end (cancelled handlers included).
-As a process: `ServiceProcess` runs `kallback service MODULE:NAME` on one port, again and again.
-Either registers itself with Restate's admin API.
+In the test's process: hypercorn runs as a task of the loop and ends with the context; open handlers are cancelled.
+As a process: `ServiceProcess` runs `kallback service MODULE:NAME`, and can be restarted on its port.
+Both register themselves with Restate's admin API.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ async def serve_endpoint(app: Any, restate: RestateServer) -> AsyncGenerator[End
 
 
 class ServiceProcess:
-    """A Restate application in a process of its own, to be stopped, killed and started again on its port.
+    """A Restate application in its own process, which can be stopped, killed and started again on its port.
 
     Args:
         target: `MODULE:NAME` of the application.

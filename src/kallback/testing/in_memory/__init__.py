@@ -1,1 +1,1 @@
-"""Tests without servers: a simulated Restate, a scripted worker, one task run."""
+"""Tests without servers: `run_task` for worker functions, `HandlerTest` for handlers."""

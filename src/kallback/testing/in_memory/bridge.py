@@ -69,7 +69,7 @@ class _NoHandlers:
 
 
 class _NoMonitorClient:
-    """Nobody watches over tasks."""
+    """Accepts updates and marks, and drops them."""
 
     async def start(self) -> None:
         """Nothing to open."""

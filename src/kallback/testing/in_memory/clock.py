@@ -1,4 +1,4 @@
-"""Time that stands still until nothing else can happen, and then jumps to the next thing that is due."""
+"""Virtual time: it advances only when nothing else can happen, directly to the next action that is due."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class VirtualTime:
         self._numbers = itertools.count()
 
     def after(self, seconds: float, action: Action) -> None:
-        """Have something happen so much later; of two at one time, the one that was asked for first."""
+        """Schedule an action; of two at the same time, the one that was scheduled first."""
         heapq.heappush(self._due, (self.now + seconds, next(self._numbers), action))
 
     def jump(self) -> bool:

@@ -3,8 +3,8 @@
     handler ── the SDK's contexts and futures ── `InMemoryRestate` ◄── the real bridge ◄── results ── scripted worker
        └── the real `Callbacks` ── broker in memory ── task topics ─────────────────────────────────────┘
 
-One thing happens at a time, driven by the handler's waiting: its steps, then what is sent, then what is answered; when
-nothing else can happen, time jumps to the next timer. So a timeout of a week takes no time, and each run is the same.
+One event happens at a time, driven by the handler's waits: its steps, then published tasks, then answers. When nothing
+else can happen, time advances to the next timer. So a timeout of a week takes no time, and each run is the same.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from kallback.testing.in_memory.scripted_worker import ScriptedWorker
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 10.0  # real seconds that the bridge may take; it needs milliseconds
-_LARGEST: Final = 8_000_000
+_BRIDGE_TIMEOUT_S: Final = 10.0  # real seconds that the bridge may take; it needs milliseconds
+_MAX_RECORD_BYTES: Final = 8_000_000
 
 
 class HandlerTest(StartStop):
@@ -43,13 +43,13 @@ class HandlerTest(StartStop):
             assert await test.run(handler, order) == "B3"
 
     Attributes:
-        callbacks: what the handler must use: put it in the place of yours.
+        callbacks: the handler must use these in place of yours.
         worker: has the scripts.
-        broker: the topics, to look at; with `available` False Kafka is unavailable.
+        broker: the topics; with `available` False Kafka is unavailable.
         monitor: the simulated `TaskMonitor`; with `available` False it does not answer.
         state: of the virtual object or workflow: JSON by name.
         sent: one-way calls of other handlers: service, handler, argument.
-        outcomes: what the bridge did with each result record.
+        outcomes: the bridge's outcome of each result record.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class HandlerTest(StartStop):
         self.outcomes: Final[list[Outcome]] = []
         self._settings: Final = Settings(keys=KeySettings(keyring=Keyring({"test": b"0" * 32})))
         for topic in self._settings.topics.all():
-            self.broker.create_topic(topic, largest=_LARGEST)
+            self.broker.create_topic(topic, largest=_MAX_RECORD_BYTES)
         self.callbacks: Final = Callbacks(self._settings, producer=MemoryProducer(self.broker), clock=self._now)
         self._calls: Final[dict[tuple[str, str], Callable[[bytes], bytes]]] = {}
         self._restate: InMemoryRestate | None = None
@@ -76,20 +76,20 @@ class HandlerTest(StartStop):
 
     @property
     def elapsed(self) -> timedelta:
-        """How much of the test's time has passed."""
+        """The virtual time that has passed."""
         return timedelta(seconds=self._time.now - START)
 
     @property
     def cancels(self) -> list[Cancel]:
-        """What the workers were told not to do."""
+        """The cancels that the workers were sent."""
         return [Cancel.decode(each.value or b"") for each in self.broker.records(self._settings.topics.control)]
 
     def on_call(self, service: str, handler: str, answer: Callable[[bytes], bytes]) -> None:
-        """Say what another Restate handler answers: a function of bytes, as they travel."""
+        """Set the answer of another Restate handler: a function from bytes to bytes, as they travel."""
         self._calls[service, handler] = answer
 
     def after(self, length: timedelta, action: Callable[[], None]) -> None:
-        """Have something happen so much later, as Kafka's return."""
+        """Run an action after a time, such as the return of Kafka."""
         self._time.after(length.total_seconds(), action)
 
     async def run(
@@ -100,7 +100,7 @@ class HandlerTest(StartStop):
         cancel_after: timedelta | None = None,
         repeat_awakeable_ids: bool = False,
     ) -> T:
-        """Call a handler with a context and these arguments; its value or its error is yours.
+        """Call a handler with a context and these arguments; returns its value or raises its error.
 
         Args:
             handler: decorated or not.
@@ -170,11 +170,11 @@ class HandlerTest(StartStop):
         if behind:
             self._changed.clear()
             try:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(_BRIDGE_TIMEOUT_S):
                     await self._changed.wait()
             except TimeoutError:
                 raise StuckHandlerError(
-                    f"the bridge did not settle a result within {_PATIENCE:g} s: start the test with `async with`"
+                    f"no outcome of a result within {_BRIDGE_TIMEOUT_S:g} s: start the test with `async with`"
                 ) from None
         return behind
 

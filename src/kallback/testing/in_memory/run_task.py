@@ -1,7 +1,7 @@
-"""One worker function on one task, without Kafka: what the function gets and what its caller gets are the real ones.
+"""Runs a worker function on one task, without Kafka. Its input and its caller's result are the real ones.
 
-The request is encoded as the sdk does and judged as a worker judges a record; the result is encoded as a worker does
-and decoded as the sdk does. What lies between, Kafka and the bridge, is left out.
+The request is encoded as the sdk does, and the decision on the record is the worker's; the result is encoded as a
+worker does and decoded as the sdk does. Kafka and the bridge are left out.
 
 A function with executor "process" runs in a thread here: nothing is pickled, and a crash of it is a crash of the test.
 """
@@ -35,10 +35,10 @@ _NO_TOPIC: Final = "none"
 
 @dataclass(frozen=True, slots=True)
 class TaskRun(Generic[Result]):
-    """What one call of a worker function came to.
+    """The result of one call of a worker function.
 
     Attributes:
-        result: as the caller gets it, after its way through the codec.
+        result: as the caller gets it, encoded and decoded by the codec.
         heartbeats: the details of each heartbeat, in order; None for one without.
     """
 
@@ -48,7 +48,7 @@ class TaskRun(Generic[Result]):
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """The reply of a worker, and the exception behind a failed one."""
+    """The reply of a worker, and the exception that caused a failed one."""
 
     reply: Reply
     error: BaseException | None = None
@@ -74,13 +74,13 @@ async def run_task(
         task_type: which of its functions.
         request: what the caller would send.
         attempt: of the task, from 1.
-        last_details: heartbeat details of the attempt before.
+        last_details: the heartbeat details of the attempt before.
         task_id: the function's idempotency key.
         timeout: from now until the deadline that the function sees; by default it sees none.
 
     Raises:
-        TaskFailure: what the caller would get: the function's own, the one that stands for an unexpected exception
-            (which is its `__cause__`), or the one for a value that is no result of the type.
+        TaskFailure: what the caller would get: the function's own, one for an unexpected exception (its
+            `__cause__`), or one for a value that does not fit the result type.
         EncodeError: the request does not fit its type.
         DecodeError: what the function returned cannot be read as the declared result.
         ConfigurationError: the worker has no function for the type.
