@@ -52,6 +52,11 @@ def tree(tmp_path: Path) -> Path:
         ("bridge/results/trespasser", "import kallback.bridge.in_flight.limits", "Layers of bridge"),
         ("bridge/results/decide", "import asyncio", "Decisions on results and progress are pure"),
         ("bridge/progress/coalescer", "import time", "The circuit breaker and the coalescer are given the time"),
+        ("kafka/confluent/trespasser", "import kallback.kafka.aiokafka.client", "Layers of kafka"),
+        ("kafka/memory/trespasser", "import kallback.kafka.confluent.client", "Layers of kafka"),
+        ("kafka/offsets/tracker", "import threading", "Offsets, records and statuses are pure"),
+        ("kafka/offsets/record_buffer", "import asyncio", "The record buffer knows no event loop and no client"),
+        ("health/trespasser", "import kallback.kafka.records", "health knows neither Kafka nor Restate"),
     ],
 )
 def test_a_violated_contract_fails(tree: Path, module: str, line: str, contract: str) -> None:

@@ -1,7 +1,7 @@
 """The seams through which records arrive: a group's consumer and a groupless reader of a whole topic.
 
-Flow control is the caller's: who does not call `fetch` gets nothing and loses nothing. The client goes on
-heartbeating, keeps its partitions and holds a bounded number of records back. No pause or resume is needed.
+The caller controls the flow: without calls of `fetch` it gets nothing and loses nothing. The client goes on
+heartbeating, keeps its partitions and buffers a bounded number of records. No pause or resume is needed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class GroupProtocol(StrEnum):
-    """How members of a group agree on who reads what."""
+    """How the members of a group agree on their partitions."""
 
     CLASSIC = "classic"
     """Client-side assignment: eager, but cooperative-sticky with confluent-kafka for members without a name."""
     CONSUMER = "consumer"
     """KIP-848, decided by the broker; confluent-kafka only. After a crash a successor waits for the
-    broker's own session time-out (45 s), so it is not the default."""
+    broker's own session timeout (45 s), so it is not the default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ class ConsumerOptions:
     Attributes:
         group_instance_id: static membership: a restarted process that comes back under the same name within
             `session_timeout` gets its partitions back at once, without a rebalance. Unique per process.
-            Default: none, because a name that two processes share makes them throw each other out. All members of
-            a group have names, or none has: the two kinds share partitions out in different ways.
+            Default: none, because two processes with the same name fence each other. All members of a group have
+            names, or none has: the two kinds assign partitions in different ways.
         group_protocol: see `GroupProtocol`; default classic.
         window: records of one partition that may lie between the commit position and the newest record handed
             out. It bounds what a crash makes Kafka deliver again, and how far a partition runs ahead of its
@@ -45,15 +45,19 @@ class ConsumerOptions:
             window. Set it below what the caller can hold in all, and a partition full of slow records cannot
             stop the others.
         unfinished_bytes: the same in bytes of keys and values. Default: no bound.
-        commit_interval: seconds between commits of what is done. Default 1: at most so much is redelivered.
+        commit_interval: seconds between commits of what is done. Default 1: after a crash, what was done
+            within it may be redelivered.
         drain_timeout: seconds that a rebalance waits for the unfinished records of the partitions that are
-            taken away. Default 10: well below the session time-out; the other members wait for as long.
+            taken away. Default 10: well below the session timeout; the other members wait for as long.
         session_timeout: seconds without heartbeat after which the group gives this member's partitions away.
             Default 45, as Kafka's own: shorter ones throw members out when a laptop or a loop stalls.
         buffer_records: records of one partition that are buffered in the process before it is paused. Default 500.
         buffer_bytes: the same in bytes of keys, values and headers. Default 4 MiB.
         buffer_bytes_total: bytes buffered of all partitions together. Default 32 MiB: a partition is paused when it is
             reached, however few bytes of that partition are buffered; a partition of which nothing is buffered goes on.
+        stop_at_damaged_batch: end with an error at a record batch that cannot be decompressed. Default: step over
+            exactly its offsets, as one unreadable record (see `Record.unreadable`). For confluent-kafka; aiokafka
+            decompresses batches of any size.
         commit_metadata: write into the commit metadata which records above the commit position are done and how often
             records were started. After a crash, a record that was done out of order is not handed out again, and
             `Record.deliveries` counts. Default: off; it costs a little per record and commit, which pays where a
@@ -71,6 +75,7 @@ class ConsumerOptions:
     buffer_records: int = 500
     buffer_bytes: int = 4 * 1024 * 1024
     buffer_bytes_total: int = 32 * 1024 * 1024
+    stop_at_damaged_batch: bool = False
     commit_metadata: bool = False
 
 
@@ -94,7 +99,7 @@ class Consumer(Protocol):
         Raises:
             MissingTopicError: a topic does not exist; the sentence names the command that creates it.
             AccessDeniedError: the cluster refuses the credentials, or reading a topic.
-            KafkaUnavailableError: no broker answered within the connect time-out.
+            KafkaUnavailableError: no broker answered within the connect timeout.
         """
         ...
 
@@ -105,7 +110,7 @@ class Consumer(Protocol):
         waits for a batch to fill. Cancelling loses no record: the next call hands it out. One call at a time.
 
         Args:
-            limit: at most so many records, at least 1.
+            limit: the maximum number of records, at least 1.
             timeout: seconds to wait for the first one.
 
         Returns:
@@ -119,7 +124,7 @@ class Consumer(Protocol):
         ...
 
     def started(self, record: Record) -> None:
-        """Say that work on the record begins: if this process dies before it is done, that counts as a delivery.
+        """Say that work on the record starts: if this process dies before it is done, that counts as a delivery.
 
         From now on until `done`, each commit says so, and the record's next owner sees it in `Record.deliveries`. A
         start that is followed by the death of the process within `commit_interval` is missed, unless `commit` is
@@ -150,11 +155,11 @@ class Consumer(Protocol):
         ...
 
     def unfinished(self) -> int:
-        """How many records are handed out and not done."""
+        """The number of records that are handed out and not done."""
         ...
 
     def group_status(self) -> GroupStatus:
-        """How this member stands: lag, windows, rebalances, signs of life. For metrics and probes; cheap, no I/O."""
+        """The status of this member: lag, windows, rebalances, last poll. For metrics and probes; cheap, no I/O."""
         ...
 
     async def stop(self) -> None:
@@ -187,8 +192,8 @@ class TopicReader(Protocol):
     def caught_up(self) -> asyncio.Event:
         """Set once `fetch` has returned every record that the topic held when the reader started.
 
-        It is set as that `fetch` returns. So whoever handles a batch without awaiting in between has handled
-        it before anybody who waits for the event runs.
+        It is set as that `fetch` returns. So a caller that handles a batch without awaiting in between has handled
+        it before any task that waits for the event runs.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Kafka's error codes in our tree: one table for both clients, as brokers number errors the same everywhere.
+"""Kafka's error codes in kallback's error tree: one table for both clients, because the numbers are the protocol's.
 
 The classes say what to do: create a topic, allow something, drop the record, or try again.
 """
@@ -36,7 +36,7 @@ _MIXED_GROUP: Final = frozenset({23})
 _FATAL_WORDS: Final = {"Static consumer fenced": 82, "still used by another member": 111}
 
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
-    (_INVALID_TOPIC, ConfigurationError, "Kafka allows no such topic name; choose another"),
+    (_INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
     (
         _TOO_LARGE,
         RecordTooLargeError,

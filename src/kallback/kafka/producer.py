@@ -41,8 +41,8 @@ class Producer(Protocol):
         again" it may have been written as well: delivery is at least once.
 
         Raises:
-            MissingTopicError: the topic does not exist (permanent until somebody creates it).
-            AccessDeniedError: this client may not write there (permanent until somebody allows it).
+            MissingTopicError: the topic does not exist (permanent until it is created).
+            AccessDeniedError: this client may not write there (permanent until it is allowed).
             RecordTooLargeError: neither this nor any later attempt can succeed.
             KafkaUnavailableError: no acknowledgement in time; the same call may succeed later.
         """

@@ -1,8 +1,8 @@
-"""What travels: records as Kafka knows them, without a client's own types.
+"""Records as Kafka knows them, without a client's own types.
 
-`msgspec.Struct` and not a dataclass, because a record is built for each message and a frozen dataclass of
-nine fields costs several times as much; outside of garbage collection, because none of them can
-be part of a cycle, and thousands are in flight. A repr shows the place only: headers hold tokens, values are private.
+`msgspec.Struct` and not a dataclass, because a record is built for each message and a frozen dataclass of nine fields
+costs several times as much; outside of garbage collection, because none of them can be part of a cycle, and thousands
+are in flight. A repr shows the position only: headers hold tokens, values are private.
 """
 
 from __future__ import annotations

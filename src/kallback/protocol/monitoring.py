@@ -5,7 +5,7 @@
     anyone ◄─TaskProgress── TaskMonitor/{task id}   status of a task
 
 An attempt is lost when the marks of both topics have passed its last heartbeat plus the limit: only then is it certain
-that nothing of it lies unread in Kafka. All bodies are JSON; readers ignore unknown members.
+that nothing of it is unread in Kafka. All bodies are JSON; readers ignore unknown members.
 """
 
 from __future__ import annotations

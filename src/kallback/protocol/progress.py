@@ -121,7 +121,7 @@ def read_progress(value: bytes | None, headers: Headers) -> ProgressRecord:
     if not tokens:
         raise UnverifiedError(Unverified.NO_TOKEN, f"no token: a progress record has the task's {names.TOKEN}")
     if len(tokens) > 1:
-        raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "different tokens stand in the headers of one record")
+        raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "the headers of one record have different tokens")
     try:
         token = tokens[0].decode("ascii")
     except UnicodeDecodeError:

@@ -130,7 +130,7 @@ def read_result(value: bytes | None, headers: Headers) -> ResultRecord:
     if not candidates:
         return _read_structured(value)
     if len(candidates) > 1:
-        raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "different tokens stand in the headers of one record")
+        raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "the headers of one record have different tokens")
     try:
         token = b"".join(candidates).decode("ascii")  # the one that there is
     except UnicodeDecodeError:

@@ -49,7 +49,7 @@ class Environment:
         except ValueError:
             number = math.nan
         if not (0 < number < math.inf):
-            raise ConfigurationError(f"{name}={text!r} is no time: set it to a number of seconds above 0")
+            raise ConfigurationError(f"{name}={text!r} is not a time: set it to a number of seconds above 0")
         return number
 
     def count(self, name: str, default: int) -> int:

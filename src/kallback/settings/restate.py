@@ -23,7 +23,7 @@ class RestateSettings:
         admin_url: where the version is asked and services are registered; default http://localhost:9070.
         auth_token: bearer token for a protected ingress (Restate Cloud); default none.
         ca_file: PEM file with the authorities to trust for https; default: those of the operating system.
-        connect_timeout: seconds to connect; default 5: Restate answers in milliseconds or is away.
+        connect_timeout: seconds to connect; default 5: Restate answers in milliseconds or is unavailable.
         request_timeout: seconds for one request in all; default 30: a completion waits for Restate's log,
             which takes seconds while a partition changes its leader.
     """

@@ -4,7 +4,7 @@ A connection for each question: it is asked once per rebalance, and a second one
 idle all the time.
 
 Metadata ends with a zero byte. confluent-kafka writes one, and needs one: it reads a C string, and without the zero it
-reads on into whatever lies behind.
+reads on into the memory behind it.
 """
 
 # aiokafka is annotated in part only and ships no py.typed:
@@ -62,7 +62,7 @@ async def committed_metadata(
                     log.debug("Kafka does not say what is committed", detail=repr(error))
                     await asyncio.sleep(_PAUSE)
     except TimeoutError:
-        log.warning("notes of earlier owners are not known, work may run twice", group=group)
+        log.warning("commit metadata of earlier owners is not known, work may run twice", group=group)
         return {}
 
 

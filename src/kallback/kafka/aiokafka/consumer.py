@@ -58,7 +58,7 @@ _READING_MS: Final = 1000
 _COMMIT_TIMEOUT_S: Final = 5.0
 _STALL_LOOK_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 15.0
-"""For leaving the group and closing connections; aiokafka itself may wait for its request time-out of 40 s."""
+"""For leaving the group and closing connections; aiokafka itself may wait for its request timeout of 40 s."""
 _NO_PARTITION: Final = -1
 
 

@@ -1,6 +1,6 @@
 """A producer on aiokafka, bound to the event loop that starts it.
 
-Order: aiokafka appends records to its batches in the order in which `send` is called. Cancel: only the waiting
+Order: aiokafka appends records to its batches in the order in which `send` is called. Cancellation: only the waiting
 ends; the record may still be written. When the idempotent sequence is broken, aiokafka refuses every further
 record: the producer inside is then replaced, and the failed send says "try again".
 """
@@ -103,7 +103,7 @@ class AiokafkaProducer(StartStop):
             async with asyncio.timeout(_UNKNOWN_TOPIC_PATIENCE):
                 await inner.partitions_for(topic)
         except TimeoutError:
-            cluster = await inner.client.fetch_all_metadata()  # raises when it is Kafka that is away
+            cluster = await inner.client.fetch_all_metadata()  # raises when Kafka is unavailable
             if cluster.partitions_for_topic(topic) is None:
                 raise missing_topic(topic) from None
             raise unreachable(self._settings) from None

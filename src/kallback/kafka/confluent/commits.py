@@ -62,7 +62,7 @@ class Commits:
             self._book(error.args[0], [])
 
     def answered(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
-        """Hear of a commit in the background (runs inside a poll)."""
+        """Take the answer to a commit in the background (runs inside a poll)."""
         self.under_way = max(0, self.under_way - 1)
         self._book(error, partitions)
 
@@ -72,14 +72,14 @@ class Commits:
             try:
                 consumer.list_topics(self._topic, _PROBE)
             except KafkaException as error:
-                log.warning("nothing is committed while Kafka is away", detail=error.args[0].str())
+                log.warning("nothing is committed while Kafka is unavailable", reason=error.args[0].str())
                 return False
             self._errors.all_down = False
         return True
 
     def _book(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
         if error is not None:
-            log.warning("commit failed, the next one covers it", code=error.name(), detail=error.str())
+            log.warning("commit failed, the next one covers it", code=error.name(), reason=error.str())
         refused = [error, *(each.error for each in partitions)]
         if any(each is not None and each.code() == KafkaError.OFFSET_METADATA_TOO_LARGE for each in refused):
             self._buffer.stop_metadata()

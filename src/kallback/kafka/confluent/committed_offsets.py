@@ -47,7 +47,7 @@ def committed_metadata(
             return _answer(admin, asked, deadline - time.monotonic())
         except (KafkaException, concurrent.futures.TimeoutError) as error:
             if time.monotonic() + _PAUSE >= deadline:
-                log.warning("notes of earlier owners are not known, work may run twice", detail=str(error))
+                log.warning("commit metadata of earlier owners is not known, work may run twice", reason=str(error))
                 return {}
             time.sleep(_PAUSE)  # such as a coordinator that is moving
 

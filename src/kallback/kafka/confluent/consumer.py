@@ -91,7 +91,7 @@ class ConfluentConsumer(StartStop):
             return []
 
     def started(self, record: Record) -> None:
-        """Count a record as begun."""
+        """Count a record as started."""
         if self._thread is not None:
             self._thread.buffer.started(record)
 
@@ -110,7 +110,7 @@ class ConfluentConsumer(StartStop):
         return frozenset() if self._thread is None else self._thread.buffer.assignment()
 
     def unfinished(self) -> int:
-        """How many records are handed out and not done."""
+        """The number of records that are handed out and not done."""
         return 0 if self._thread is None else self._thread.buffer.unfinished()
 
     def group_status(self) -> GroupStatus:

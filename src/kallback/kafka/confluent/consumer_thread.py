@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
+from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, build, log
 from kallback.kafka.confluent.commits import Commits
 from kallback.kafka.confluent.committed_offsets import committed_metadata
@@ -23,7 +24,7 @@ from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import TopicPartition
 from kallback.lifecycle import LogThrottle, Supervisor
-from kallback.protocol.errors import KafkaUnavailableError, KallbackError
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
@@ -63,7 +64,8 @@ class ConsumerThread:
         self._closing = False
         self._arrived = asyncio.Event()
         self.buffer = new_record_buffer(options, self.wake)
-        self._reading = PartitionReading(self.consumer, self.buffer, self.errors, self._report)
+        search = None if options.stop_at_damaged_batch else BatchSearch(settings)
+        self._reading = PartitionReading(self.consumer, self.buffer, self.errors, self._report, search)
         self._commits = Commits(self.buffer, self.errors, self._topics[0])
         self._last_poll = time.monotonic()
 
@@ -141,6 +143,7 @@ class ConsumerThread:
             while not self._closing:
                 self._run_commands()
                 self._reading.control_flow()
+                self._reading.step_over_damaged()
                 self._reading.poll()
                 self._last_poll = now = time.monotonic()
                 if now >= next_commit and not self._commits.under_way:
@@ -175,6 +178,14 @@ class ConsumerThread:
         topic = message.topic()
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code
             self._fail(error)
+        elif error.code() in BAD_BATCH:
+            place = f"{topic}[{message.partition()}]@{message.offset()}"
+            self.failure = ConfigurationError(
+                f"the batch at {place} cannot be decompressed ({error.str()}): delete it, or let "
+                "ConsumerOptions.stop_at_damaged_batch be false, and it is dead-lettered as a stub"
+            )
+            self._closing = True
+            self.wake()
         elif error.code() in PERMANENT_FOR_A_CLIENT:
             what = f"reading {topic or ', '.join(self._topics)}"
             self.failure = error_for(error.code(), error.str(), what=what, topic=topic, group=self._group)

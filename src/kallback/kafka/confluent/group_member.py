@@ -1,4 +1,4 @@
-"""A group member on librdkafka: its configuration, and its types as ours."""
+"""Consumers on librdkafka: the configuration of a group member and of a reader, and its types as ours."""
 
 from __future__ import annotations
 
@@ -39,13 +39,29 @@ def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOption
 
 
 def _strategy(options: ConsumerOptions) -> str:
-    """Return how partitions are shared out: step by step without a name, all at once with one.
+    """Return how partitions are assigned: cooperatively without an instance id, eagerly with one.
 
-    A member that comes back under its name gets its last assignment from the broker, without a rebalance. A cooperative
+    A member that comes back under its id gets its last assignment from the broker, without a rebalance. A cooperative
     rebalance has assignments that are good for a moment only, between giving up and taking over; a member that crashes
-    there and comes back would make that moment last, and nobody would read what was given up.
+    there and comes back would make that moment last, and no member would read what was given up.
     """
     return "cooperative-sticky" if options.group_instance_id is None else "roundrobin"
+
+
+def reader_config(settings: KafkaSettings) -> dict[str, Value]:
+    """Return the configuration of a consumer without a group, whose partitions are assigned by hand."""
+    own: dict[str, Value] = {
+        "group.id": "kallback-reader",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "queued.max.messages.kbytes": 16_384,  # as group members have it
+        "fetch.queue.backoff.ms": 10,
+    }
+    return confluent_config(settings, own)
 
 
 def ours(partition: ClientPartition) -> TopicPartition:

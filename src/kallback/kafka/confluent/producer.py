@@ -1,13 +1,13 @@
 """A producer on librdkafka: one client and one polling thread for any number of event loops.
 
-Who owns what: `send` runs on the caller's loop and puts records into librdkafka's queue; the polling thread is
+Ownership: `send` runs on the caller's loop and puts records into librdkafka's queue; the polling thread is
 the only one that polls, so every acknowledgement arrives there. Per poll it hands each loop its acknowledgements
 with one `call_soon_threadsafe`: that, and not the sending, is what costs.
 
 Order: records reach librdkafka in the order in which `send` was called on a loop. When its queue is full the
-senders of a loop wait in line, so nobody overtakes.
+senders of a loop wait in line, so that no record overtakes another.
 
-Cancel: only the waiting ends; the record may still be written.
+Cancellation: only the waiting ends; the record may still be written.
 
 After an error from which librdkafka does not recover ("fatal": the idempotent sequence is broken), what is in
 flight fails with `KafkaUnavailableError`, and the next `send` makes a new client.
@@ -132,7 +132,7 @@ class _Client:
         for loop, batch in acks.items():
             try:
                 loop.call_soon_threadsafe(_settle, batch)
-            except RuntimeError:  # the loop was closed: nobody waits any more
+            except RuntimeError:  # the loop was closed: nothing waits any more
                 log.debug("acknowledgements for a closed event loop", count=len(batch))
 
 
@@ -219,7 +219,7 @@ def _fail_all(futures: list[asyncio.Future[Position]]) -> None:
 
 def _settle(batch: list[Ack]) -> None:
     for future, record, error, message in batch:
-        if future.done():  # cancelled: nobody waits
+        if future.done():  # cancelled: nothing waits
             continue
         if error is not None:
             future.set_exception(_failure(error, record))

@@ -1,6 +1,6 @@
 """A groupless reader of one topic on librdkafka: every process sees every record.
 
-Who owns what: all calls into librdkafka are made, one after the other, by the only thread of an executor. A *reading*
+Ownership: all calls into librdkafka are made, one after the other, by the only thread of an executor. A *reading*
 (a short poll there) ends with records that wait in `_ready` until a `fetch` returns them: a cancelled fetch leaves the
 reading running and takes nothing.
 """

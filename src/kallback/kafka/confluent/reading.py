@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, log
 from kallback.kafka.confluent.flow_control import FlowControl
 from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.confluent.watermarks import ConfluentWatermarks
 from kallback.kafka.group_status import STALLED_AFTER_S
 from kallback.kafka.offsets.read_stalls import ReadStallDetector
-from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.records import Record, TopicPartition, Unreadable, unreadable_record
 
 from confluent_kafka import Consumer, KafkaError, Message  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,17 +37,26 @@ class PartitionReading:
 
     Args:
         on_error: told each error that librdkafka returns in place of a message.
+        search: finds the ends of batches that cannot be decompressed, to step over them; None: they are errors.
 
     Attributes:
         stalled: owned partitions that are not read although they have records.
     """
 
-    def __init__(self, consumer: Consumer, buffer: RecordBuffer, errors: ClientErrors, on_error: OnError) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        buffer: RecordBuffer,
+        errors: ClientErrors,
+        on_error: OnError,
+        search: BatchSearch | None,
+    ) -> None:
         self.stalled: frozenset[TopicPartition] = frozenset()
         self._consumer = consumer
         self._buffer = buffer
         self._errors = errors
         self._on_error = on_error
+        self._search = search
         self._flow = FlowControl(consumer, buffer)
         self._watermarks = ConfluentWatermarks(consumer)
         self._stalls = ReadStallDetector(STALLED_AFTER_S)
@@ -90,12 +101,40 @@ class PartitionReading:
                     self._admit(message, batch)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
                     self._end(message, end_offsets)
-                else:
+                elif not self._is_damaged(error, message):
                     self._on_error(error, message)
         for partition, records in batch.items():
             self._buffer.put(partition, records)
         if end_offsets:
             self._buffer.ended(end_offsets)
+
+    def step_over_damaged(self) -> None:
+        """Pass on the batches whose ends were found, as one unreadable record each, and go on behind them."""
+        for batch in self._search.found() if self._search is not None else ():
+            epoch, expected = self._next.get(batch.partition, (None, 0))
+            if epoch != batch.epoch:
+                continue
+            first = max(batch.first, expected)
+            if batch.end is not None and batch.end > first:
+                log.warning("a batch cannot be decompressed, it is stepped over", batch=str(batch))
+                why = Unreadable(batch.detail, batch.end - first)
+                self._buffer.put(batch.partition, [unreadable_record(batch.partition, first, batch.epoch, why)])
+                self._next[batch.partition] = (batch.epoch, batch.end)
+            self._flow.resume(batch.partition)
+            if batch.end is not None:
+                self._consumer.seek(ClientPartition(batch.partition.topic, batch.partition.partition, batch.end))
+
+    def _is_damaged(self, error: KafkaError, message: Message) -> bool:
+        """Whether a batch is damaged; if so, its partition stops until the end of the batch is found."""
+        topic, number, offset = message.topic(), message.partition(), message.offset()
+        if self._search is None or error.code() not in BAD_BATCH or topic is None or number is None or offset is None:
+            return False
+        partition = TopicPartition(topic, number)
+        known = self._next.get(partition)
+        if known is not None and partition not in self._flow.stopped:
+            self._flow.stop(partition)
+            self._search.begin(partition, known[0], offset, error.str())
+        return True
 
     def look(self, now: float) -> None:
         """Learn where partitions end, and which are not read although they should be."""
@@ -113,7 +152,7 @@ class PartitionReading:
         for partition in stalled - self.stalled:
             log.error("a partition is not read although it has records: it is resumed", partition=str(partition))
             self._flow.resume(partition)
-        self.stalled = stalled
+        self.stalled = stalled.union(self._flow.stopped)
 
     def _messages(self) -> Iterator[Sequence[Message]]:
         """Read the next message, and when it was looked at, what is there already: a rebalance may come in between."""

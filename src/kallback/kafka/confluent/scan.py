@@ -14,10 +14,12 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, log
+from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
+from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log
+from kallback.kafka.confluent.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, unreachable
-from kallback.kafka.records import TopicPartition
+from kallback.kafka.records import TopicPartition, Unreadable, unreadable_record
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
@@ -32,21 +34,6 @@ _POLL: Final = 0.1
 _BATCH: Final = 500
 
 
-def _reader_config(settings: KafkaSettings) -> dict[str, Value]:
-    own: dict[str, Value] = {
-        "group.id": "kallback-reader",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "enable.partition.eof": True,
-        "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",
-        "allow.auto.create.topics": False,
-        "queued.max.messages.kbytes": 16_384,  # as group members have it
-        "fetch.queue.backoff.ms": 10,
-    }
-    return confluent_config(settings, own)
-
-
 class TopicScan:
     """One topic. Every method blocks; one thread at a time.
 
@@ -58,7 +45,7 @@ class TopicScan:
         self._settings = settings
         self._topic = topic
         self._errors = ClientErrors(settings.client_id)
-        self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), _reader_config(settings))
+        self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(settings))
         self.end_offsets: dict[int, int] = {}
 
     def assign_all(self, since_ms: int | None) -> None:
@@ -99,12 +86,25 @@ class TopicScan:
     def _admitted(self, messages: Iterable[Message]) -> Iterator[Record]:
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
+            if error is not None and error.code() in BAD_BATCH and partition is not None and offset is not None:
+                yield self._step_over(partition, offset, error.str())
+                return  # what follows was read before the seek, and comes again
             if error is not None:
                 self._report(error, partition)
             elif partition is not None and offset is not None:
                 if offset + 1 >= self.end_offsets.get(partition, float("inf")):
                     del self.end_offsets[partition]
                 yield record_of(message, TopicPartition(self._topic, partition), offset, 0)
+
+    def _step_over(self, partition: int, offset: int, detail: str) -> Record:
+        """Go on behind a batch that cannot be decompressed; blocks until its end is found."""
+        place = TopicPartition(self._topic, partition)
+        end = end_of_batch(self._settings, DamagedBatch(place, 0, offset, detail, None))
+        log.warning("a batch cannot be decompressed, it is stepped over", batch=f"{place}@{offset} to {end}")
+        self._consumer.seek(ClientPartition(self._topic, partition, end))
+        if end >= self.end_offsets.get(partition, float("inf")):
+            del self.end_offsets[partition]
+        return unreadable_record(place, offset, 0, Unreadable(detail, end - offset))
 
     def _report(self, error: KafkaError, partition: int | None) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes

@@ -1,8 +1,8 @@
-"""The dead-letter topic as it is read back: letters, notes of what was replayed, and what is neither.
+"""The dead-letter topic as it is read back: dead letters, replay markers, and unknown entries.
 
-A letter's id is its partition and offset, `0:57`. A *replay note* is a record of that topic too: it names letters that
-were sent again and acknowledged. So a replay that was broken off goes on where it stopped, whoever starts it, and
-nothing but the topic itself has to be asked. Anything can be written to a topic: reading never raises over a record.
+The id of a dead letter is its partition and offset, `0:57`. A *replay marker* is a record of that topic too: it names
+dead letters that were sent again and acknowledged. So an interrupted replay continues where it stopped, on any machine,
+and needs nothing but the topic itself. Anything can be written to a topic: reading never raises over a record.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NUMBER: Final = re.compile(rb"-?\d{1,18}")
 
 
 class DeadLetterId(NamedTuple):
-    """Where a letter lies in the dead-letter topic."""
+    """The position of a dead letter in the dead-letter topic."""
 
     partition: int
     offset: int
@@ -78,7 +78,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayMarker:
-    """Says that letters were replayed."""
+    """Says that dead letters were replayed."""
 
     letters: frozenset[DeadLetterId]
     at_ms: int
@@ -95,7 +95,7 @@ Entry = DeadLetter | ReplayMarker | UnknownEntry
 
 
 def read_entry(record: Record) -> Entry:
-    """Say what a record of the dead-letter topic is."""
+    """Return what a record of the dead-letter topic is."""
     place = DeadLetterId(record.partition, record.offset)
     facts = {name.removeprefix(PREFIX): value for name, value in record.headers if name.startswith(PREFIX) and value}
     if "replayed" in facts:
@@ -122,12 +122,12 @@ def read_entry(record: Record) -> Entry:
 
 
 def original_headers(headers: Headers) -> Headers:
-    """Return the headers without what a burial added."""
+    """Return the headers without those that dead-lettering added."""
     return tuple(header for header in headers if not header[0].startswith(PREFIX))
 
 
 def replay_marker(topic: str, letters: Iterable[DeadLetterId], at_ms: int) -> OutgoingRecord:
-    """Return the record that says that letters were replayed."""
+    """Return the record that says that dead letters were replayed."""
     body = {"kallback": 1, "replayed": [str(letter) for letter in letters], "at": at_ms}
     return OutgoingRecord(topic, msgspec.json.encode(body), None, ((REPLAYED, b"1"),))
 
@@ -140,7 +140,7 @@ async def read_entries(
     Args:
         reader: of the dead-letter topic; not started.
         monotonic: seconds that only grow.
-        patience: seconds without any record after which Kafka counts as away.
+        patience: seconds without any record after which Kafka counts as unavailable.
 
     Raises:
         MissingTopicError, AccessDeniedError: as `Consumer.start`.
@@ -153,7 +153,9 @@ async def read_entries(
             if records:
                 last = monotonic()
             elif monotonic() - last > patience and not reader.caught_up.is_set():
-                raise KafkaUnavailableError(f"no record came for {patience:g} s: is Kafka there? Try again")
+                raise KafkaUnavailableError(
+                    f"no record arrived for {patience:g} s: check that Kafka is available, then try again"
+                )
             for record in records:
                 yield read_entry(record)
             await asyncio.sleep(0)

@@ -1,11 +1,11 @@
 """Sends dead letters again, byte for byte, and writes down which ones.
 
-In batches: the letters of a batch are sent at once, in order; when all are acknowledged, a replay note names them. So
-what a crash (or Ctrl-C) leaves is at most one batch that was sent and is not noted: it is sent again by the next run.
-At-least-once, as everything else; the bridge drops copies.
+In batches: the dead letters of a batch are sent at once, in order; when all are acknowledged, a replay marker names
+them. After a crash (or Ctrl-C) at most one batch was sent and is not marked: the next run sends it again. Delivery is
+at least once, as everywhere; the bridge drops duplicates.
 
-A letter that cannot be sent does not stop the others; a Kafka that cannot be reached, or a permission that is missing,
-does. Then the report says what was sent, and the same replay started again goes on from there.
+A dead letter that cannot be sent does not stop the others; an unavailable Kafka or a missing permission does. Then the
+report says what was sent, and the same replay started again continues from there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BATCHES_PER_SECOND: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class MissingValue:
-    """The record is not to be had any more; says why."""
+    """The record of a stub cannot be read any more; says why."""
 
     why: str
 
@@ -44,9 +44,9 @@ class ReplayReport:
     """What has been done so far; it grows while the replay runs, so that it is true after an interruption as well.
 
     Attributes:
-        sent: letters that were sent and acknowledged.
-        failed: letters that were passed over, and why.
-        unmarked: of those sent, how many no replay note names yet: a further run sends them again.
+        sent: dead letters that were sent and acknowledged.
+        failed: dead letters that were not sent, and why.
+        unmarked: the number of those sent that no replay marker names yet: a further run sends them again.
     """
 
     sent: list[DeadLetterId] = field(default_factory=list[DeadLetterId])
@@ -56,7 +56,7 @@ class ReplayReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOptions:
-    """How letters are replayed.
+    """How dead letters are replayed.
 
     Attributes:
         to: the topic to send to; default: each letter to the topic where it came from.
@@ -68,9 +68,9 @@ class ReplayOptions:
 
 
 async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingValue:
-    """Return the letter with its record whole: a stub's record is looked up where it lay.
+    """Return the dead letter with its record whole: the record of a stub is read at its original position.
 
-    A topic may have been made anew since: a record of another time or size is not the one.
+    The topic may have been created anew since: a record of another time or size is another record.
     """
     if letter.stub_bytes is None:
         return letter
@@ -84,17 +84,17 @@ async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingV
     if record is None:
         return MissingValue(f"its value was too large to be kept, and {place} is gone (retention)")
     if record.timestamp_ms != letter.source_ms or len(record.value or b"") != letter.stub_bytes:
-        return MissingValue(f"its value was too large to be kept, and another record lies at {place} now")
+        return MissingValue(f"its value was too large to be kept, and another record is at {place} now")
     return replace(
         letter, key=record.key, value=record.value, headers=original_headers(record.headers), stub_bytes=None
     )
 
 
 class Replayer:
-    """Replays letters of one dead-letter topic.
+    """Replays dead letters of one dead-letter topic.
 
     Args:
-        topic: the dead-letter topic, for the notes.
+        topic: the dead-letter topic, for the replay markers.
         find: returns the record at a position, for stubs.
         clock: epoch seconds.
     """
@@ -120,7 +120,7 @@ class Replayer:
         self.report = ReplayReport()
 
     async def replay(self, letters: AsyncIterator[DeadLetter]) -> ReplayReport:
-        """Send the letters, in their order.
+        """Send the dead letters, in their order.
 
         Raises:
             MissingTopicError, AccessDeniedError, KafkaUnavailableError: sending cannot go on; `report` says what was
@@ -178,7 +178,7 @@ class Replayer:
             self.report.unmarked -= len(sent)
 
     def _sort_out(self, letters: list[DeadLetter], answers: list[Position | BaseException]) -> BaseException | None:
-        """Keep what concerns one letter; return the first failure that concerns all."""
+        """Keep the failures of single dead letters; return the first failure that concerns all."""
         first: BaseException | None = None
         for letter, answer in zip(letters, answers, strict=True):
             if isinstance(answer, RecordTooLargeError):

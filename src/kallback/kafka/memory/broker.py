@@ -49,7 +49,7 @@ class Member(Protocol):
 
 
 class MemoryGroup:
-    """Members, who owns what, and commit positions; one rebalance at a time."""
+    """Members, their partitions, and commit positions; one rebalance at a time."""
 
     def __init__(self) -> None:
         self.members: list[Member] = []
@@ -82,7 +82,7 @@ class MemoryBroker:
     """Topics and groups in memory.
 
     Attributes:
-        available: set it to False and sends fail with `KafkaUnavailableError`, as when Kafka is away.
+        available: set it to False and sends fail with `KafkaUnavailableError`, as when Kafka is unavailable.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:

@@ -38,13 +38,13 @@ class UnfinishedLimit:
         return 0 if self._closed else self._most_records - self._records
 
     def add(self, size: int) -> None:
-        """One record more."""
+        """Count one record more."""
         self._records += 1
         self._bytes += size
         self._closed = self._records >= self._most_records or self._bytes >= self._most_bytes
 
     def remove(self, size: int) -> None:
-        """One record less."""
+        """Count one record less."""
         self._records -= 1
         self._bytes -= size
         if self._closed:

@@ -64,7 +64,7 @@ class RecordBuffer:
             return {partition: self._tracker.assign(partition) for partition in partitions}
 
     def restart(self, partition: TopicPartition) -> int:
-        """Begin a new epoch within an assignment: offsets went back, the topic was truncated or made anew.
+        """Begin a new epoch within an assignment: offsets went back, the topic was truncated or created anew.
 
         What is buffered of the old epoch is still handed out, but no longer counts.
         """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DoneResult(Enum):
-    """What a `done` came to."""
+    """The result of a `done`."""
 
     COUNTED = auto()
     UNKNOWN = auto()
@@ -117,7 +117,7 @@ class CommitTracker:
         if len(state.delivered) >= self._window:
             raise ValueError(f"the window of {partition} is full")
         if state.committed is None:
-            state.committed = offset  # where the group stands, or before what it must read anyway
+            state.committed = offset  # the group's own position, or before what it must read anyway
         state.delivered.append(offset)
         state.unfinished.add(offset)
         state.next_offset = next_offset or offset + 1

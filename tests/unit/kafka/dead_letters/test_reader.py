@@ -88,7 +88,7 @@ async def test_a_kafka_that_falls_silent_ends_the_reading(broker: MemoryBroker) 
 
     await bury(broker)
     times = iter(range(0, 1000, 20))
-    with pytest.raises(KafkaUnavailableError, match="no record came for 30 s"):
+    with pytest.raises(KafkaUnavailableError, match="no record arrived for 30 s"):
         async for _ in read_entries(Silent(broker, TOPIC), monotonic=lambda: next(times)):
             pass
 

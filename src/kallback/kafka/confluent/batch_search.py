@@ -1,0 +1,133 @@
+"""Finds where a batch ends that librdkafka cannot decompress, so that exactly its offsets can be stepped over.
+
+librdkafka reports such a batch at its first offset, again and again, and says nothing about its length. A fetch from an
+offset inside the batch fails in the same way, one behind it does not; so the end is found by doubling and halving, with
+a client of its own in a thread of its own: the consumer goes on with its other partitions meanwhile.
+
+Ownership: a thread per damaged batch, which ends by itself within `_SEARCH_TIMEOUT_S`. Results, failures included, are
+taken by the consumer thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kallback.kafka.confluent.client import ClientErrors, build, log
+from kallback.kafka.confluent.group_member import reader_config
+
+from confluent_kafka import Consumer, KafkaError  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kallback.kafka.records import TopicPartition
+    from kallback.settings import KafkaSettings
+
+BAD_BATCH: Final = frozenset({KafkaError._BAD_COMPRESSION})  # noqa: SLF001 - librdkafka's own code
+"""Errors that a fetch of the same batch returns each time."""
+
+_SEARCH_TIMEOUT_S: Final = 60.0
+_PROBE_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.1
+
+
+class DamagedBatch(NamedTuple):
+    """A batch that cannot be decompressed.
+
+    Attributes:
+        epoch: of the assignment under which it was met.
+        first: its first offset.
+        end: the offset behind it; None if it could not be found in time.
+    """
+
+    partition: TopicPartition
+    epoch: int
+    first: int
+    detail: str
+    end: int | None
+
+
+class BatchSearch:
+    """Searches for the ends of damaged batches in the background."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._found: queue.SimpleQueue[DamagedBatch] = queue.SimpleQueue()
+
+    def begin(self, partition: TopicPartition, epoch: int, first: int, detail: str) -> None:
+        """Search for the end of a batch; its result is in `found` within a bound."""
+        batch = DamagedBatch(partition, epoch, first, detail, None)
+        threading.Thread(target=self._search, args=(batch,), name="kallback-batch-search", daemon=True).start()
+
+    def found(self) -> Iterator[DamagedBatch]:
+        """Take the results that are there."""
+        while True:
+            try:
+                yield self._found.get_nowait()
+            except queue.Empty:
+                return
+
+    def _search(self, batch: DamagedBatch) -> None:
+        end: int | None = None
+        try:
+            end = end_of_batch(self._settings, batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the consumer tries again
+            log.warning("the end of a damaged batch is not found yet", batch=str(batch.partition), reason=str(error))
+        finally:
+            self._found.put(batch._replace(end=end))
+
+
+def end_of_batch(settings: KafkaSettings, batch: DamagedBatch) -> int:
+    """Return the offset behind a damaged batch; blocks, `_SEARCH_TIMEOUT_S` and a little more at most.
+
+    Raises:
+        TimeoutError: Kafka did not answer in time.
+        KafkaException: Kafka does not say where the partition ends.
+    """
+    errors = ClientErrors(settings.client_id)
+    config = reader_config(settings) | {"fetch.error.backoff.ms": 10}
+    consumer = build(lambda it: Consumer(it | {"error_cb": errors}), config)
+    deadline = time.monotonic() + _SEARCH_TIMEOUT_S
+    topic, number = batch.partition.topic, batch.partition.partition
+    try:
+        _, limit = consumer.get_watermark_offsets(ClientPartition(topic, number), _PROBE_TIMEOUT_S)
+
+        def is_inside(offset: int) -> bool:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the search took too long")
+            return offset < limit and _fails_at(consumer, batch, offset)
+
+        return first_outside(batch.first, is_inside)
+    finally:
+        consumer.close()
+
+
+def first_outside(first: int, is_inside: Callable[[int], bool]) -> int:
+    """Return the first offset after `first` for which `is_inside` is false. Pure; `first` itself is inside."""
+    low, step = first, 1
+    while is_inside(low + step):
+        low, step = low + step, 2 * step
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if is_inside(middle) else (low, middle)
+    return high
+
+
+def _fails_at(consumer: Consumer, batch: DamagedBatch, offset: int) -> bool:
+    """Whether a fetch from an offset meets the damaged batch."""
+    consumer.assign([ClientPartition(batch.partition.topic, batch.partition.partition, offset)])
+    deadline = time.monotonic() + _PROBE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        message = consumer.poll(_POLL_S)
+        error = None if message is None else message.error()
+        if message is None or (error is not None and error.code() not in {*BAD_BATCH, KafkaError._PARTITION_EOF}):  # noqa: SLF001 - librdkafka's own code
+            continue  # nothing yet, or trouble that passes
+        if error is None or error.code() not in BAD_BATCH:
+            return False
+        return (message.offset() or 0) <= batch.first  # beyond it, the next batch is damaged, too
+    raise TimeoutError(f"no answer about offset {offset}")
