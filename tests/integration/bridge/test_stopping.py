@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import os
+import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
@@ -53,3 +57,33 @@ async def test_a_stop_with_kafka_unavailable_and_dead_letters_queued(
         await asyncio.to_thread(own_kafka.start if how == "kill" else own_kafka.resume)
     assert queued > 0
     assert took < GRACE_S
+
+
+async def test_a_process_ends_with_kafka_unavailable(own_kafka: KafkaServer, restate_server: RestateServer) -> None:
+    """No thread of a client keeps the process alive after SIGTERM."""
+    topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
+    TopicFactory(own_kafka).make([topics.results, topics.dead_letters, topics.progress])
+    async with AsyncExitStack() as until:
+        results = await open_results_topic(Stack(own_kafka, restate_server), topics, until)
+        await asyncio.gather(*(results.send(b"oops", ("kallback-token", b"nonsense")) for _ in range(3_000)))
+        environment = {
+            **os.environ,
+            "KALLBACK_KEYS": "k1:" + base64.b64encode(hashlib.sha256(b"one").digest()).decode(),
+            "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers,
+            "KALLBACK_RESTATE_INGRESS_URL": results.settings.restate.ingress_url,
+            "KALLBACK_RESTATE_ADMIN_URL": results.settings.restate.admin_url,
+            "KALLBACK_TOPICS_PREFIX": topics.prefix,
+        }
+        command = (sys.executable, "-m", "kallback.cli", "bridge")
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+        assert process.stderr is not None
+        said = b""
+        while b"result dead-lettered" not in said:
+            said += await asyncio.wait_for(process.stderr.readline(), 30)
+        await asyncio.to_thread(own_kafka.pause)
+        process.terminate()
+        begun = time.monotonic()
+        await asyncio.wait_for(process.communicate(), 2 * GRACE_S)
+        took = time.monotonic() - begun
+        await asyncio.to_thread(own_kafka.resume)
+    assert (process.returncode, took < GRACE_S) == (0, True)
