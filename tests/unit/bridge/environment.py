@@ -148,7 +148,7 @@ class BridgeEnv:
 
     async def settle(self, count: int) -> list[Settled]:
         """Wait until so many records have an outcome."""
-        await eventually(f"{count} settled records", lambda: len(self.settled) >= count, timeout=5, interval=0.002)
+        await eventually(f"{count} settled records", lambda: len(self.settled) >= count, timeout=30, interval=0.01)
         return self.settled
 
     def outcomes(self) -> dict[str, int]:
