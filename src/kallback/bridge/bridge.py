@@ -174,7 +174,7 @@ class Bridge(StartStop):
             self._running = starting.pop_all()
         self._phase = Phase.RUNNING
         if self._settings.keys.insecure:
-            _log.warning("insecure mode: anybody can forge tokens with the published key")
+            _log.warning("insecure mode: everyone can forge tokens with the published key")
         _log.info("bridge started", results=self._settings.topics.results, group=self._group)
 
     async def wait(self) -> None:

@@ -40,7 +40,7 @@ class BridgeOptions:
             the results topic and `.bridge`, so that environments on one Kafka never rebalance each other.
         consumer: how the consumer behaves; see `ConsumerOptions` and `bridge_member`.
         completer: how completions reach Restate; see `CompleterName`. Default ingress: it needs no set-up.
-        concurrency: requests to Restate under way (the notifier uses four at most). Default 64: on two cores the
+        concurrency: concurrent requests to Restate (the notifier uses four at most). Default 64: on two cores the
             rate does not grow beyond that.
         max_in_flight: result records fetched and not settled. Default 4,000: less than half a second of work at
             full speed, so that a pause of the broker does not show, and little to send again after a crash.

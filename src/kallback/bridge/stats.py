@@ -128,7 +128,7 @@ class Stats:
         reasons: settled records by reason; dead letters are these.
         replies: replies by label: `202`, `429`, `timeout`, `unreachable`, ...
         late_replies: the same of handlers to which late results are handed.
-        concurrency: sends that may be under way, now; below the configured number while Restate is overloaded.
+        concurrency: sends that may run concurrently, now; below the configured number while Restate is overloaded.
         by_task_type: outcomes by task type, and latencies.
         dead_letters: dead letters written, by reason.
         progress: progress records by what became of them.

@@ -112,7 +112,7 @@ class FunctionCompleter:
         return [await self._complete(completion) for completion in batch]
 
     async def stop(self) -> None:
-        """Cancel what is under way."""
+        """Cancel sends in progress."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -33,7 +33,7 @@ PATH: Final = "/NotifierService/ack_many"
 BATCH: Final = 500
 BATCH_BYTES: Final = 1024 * 1024
 SENDS: Final = 4
-"""Calls under way at one time: Restate works on one while the bridge settles another."""
+"""Concurrent calls: Restate works on one while the bridge settles another."""
 REQUESTS: Final = 64
 """Maximum number of requests of one send; what is open then is retried later."""
 _COMPANY: Final = 16

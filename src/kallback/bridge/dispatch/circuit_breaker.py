@@ -2,7 +2,7 @@
 
 *Closed*: everything is sent; failures of single records are their own matter. When several sends with different records
 have failed without a success in between, the circuit *opens*: nothing is sent until a growing wait is over. Then it is
-*half-open*: one probe is under way. Its success closes the circuit, its failure opens it again. A probe carries the
+*half-open*: one probe is running. Its success closes the circuit, its failure opens it again. A probe carries the
 next record, whichever it is, so that a record that never succeeds cannot be the only one that is tried.
 """
 
@@ -21,7 +21,7 @@ class CircuitState(Enum):
     OPEN = auto()
     """Nothing before the wait is over."""
     HALF_OPEN = auto()
-    """Nothing but the probe that is under way."""
+    """Only the probe that is running."""
 
 
 class CircuitBreaker:

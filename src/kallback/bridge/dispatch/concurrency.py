@@ -1,4 +1,4 @@
-"""How many sends may be under way: fewer while Restate is overloaded, more again when it is not. Pure.
+"""How many sends may run concurrently: fewer while Restate is overloaded, more again when it is not. Pure.
 
 Additive increase, multiplicative decrease, as in TCP congestion control (RFC 5681): one more after each full round of
 successes, half after a 429, a 5xx or a timeout. What was sent before a decrease says nothing about its effect, so a
@@ -14,7 +14,7 @@ class ConcurrencyLimiter:
     """A limit between 1 and a maximum.
 
     Attributes:
-        limit: sends that may be under way now.
+        limit: sends that may run concurrently now.
         generation: number of decreases; each send remembers the generation that it belongs to.
     """
 

@@ -7,7 +7,7 @@ the next ones, in one callback on the bridge's loop. There is one timer for the 
 Order: none is promised. Ready deliveries leave oldest first; a failed one goes to the back. With a completer that takes
 batches, deliveries leave after everything that the same fetch brought is ready, so that the first batch is one.
 
-Overload: 429, 5xx and timeouts lower the number of sends under way, successes raise it (`ConcurrencyLimiter`).
+Overload: 429, 5xx and timeouts lower the number of concurrent sends, successes raise it (`ConcurrencyLimiter`).
 
 Retries: a delivery that failed while others succeeded waits longer each time. Retries take at most a quarter of the
 sends under way; where that is less than one send, at most a quarter of the time. So requests that hang never stop the
@@ -40,7 +40,7 @@ from kallback.bridge.in_flight.deliveries import Delivery
 from kallback.bridge.in_flight.parking import FailureKind
 
 _NOT_FINAL: Final = (Retry, Misconfigured)
-_RETRY_SHARE: Final = 4  # retries take one of so many sends, or this part of the time
+_RETRY_SHARE: Final = 4  # retries take one of this many sends, or this part of the time
 _KNOWN_FAILURES: Final = 5  # after so many failures a delivery's own trouble is no sign of overload
 _MAX_DELAY_FACTOR: Final = 10
 

@@ -28,7 +28,7 @@ from kallback.protocol import Unusable, Unverified
 
 PREFIX: Final = "kallback_bridge_"
 REASONS: Final = (*(it.value for it in Unverified), UNREADABLE, *(it.value for it in Unusable), LATE, REJECTED, PARKED)
-"""Of dead letters; each stands in the metrics from the start, so that a rate sees the first one."""
+"""Of dead letters; each is in the metrics from the start, so that a rate sees the first one."""
 
 
 class Measured(ObservedBridge, Protocol):
@@ -103,7 +103,7 @@ class BridgeCollector(Collector):
         for outcome in ProgressOutcome:
             family.add_metric((outcome.value,), stats.progress[outcome])
         yield family
-        yield _gauge("concurrency_limit", "Requests that may be under way; sinks under load.", stats.concurrency)
+        yield _gauge("concurrency_limit", "Requests that may run concurrently; falls under load.", stats.concurrency)
         yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.unavailable))
 
     def _kafka(self) -> Iterator[Metric]:

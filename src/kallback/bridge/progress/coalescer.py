@@ -1,6 +1,6 @@
 """Which progress updates are sent to Restate, and when: at most one call per task and half interval. Pure.
 
-Each task has at most one update that waits and one that is under way. A newer one replaces the one that waits, whose
+Each task has at most one update that waits and one that is being sent. A newer one replaces the one that waits, whose
 record may be settled at once: both are in one partition as far as one worker wrote them, so a crash brings the newer
 one again. Its details are kept if the newer one has none.
 

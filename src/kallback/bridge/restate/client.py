@@ -6,8 +6,8 @@ Restate answers the requests of one connection one after the other, so pipelinin
 Ownership: the pool owns its connections, a task for each connection that is being opened, the requests that wait for
 one, and one timer that looks for passed deadlines. A request is a value with a callback, which is called exactly once
 and never from within `post`. Everything runs on one event loop. Order: none between requests. A failed request is not
-sent again here: the caller decides that. Cancellation: `stop` reports a failure for what is under way; it may have been
-processed.
+sent again here: the caller decides that. Cancellation: `stop` reports a failure for requests in progress; they may have
+been processed.
 """
 
 from __future__ import annotations
