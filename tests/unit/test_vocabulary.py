@@ -60,7 +60,8 @@ def contains(phrase: str, text: str) -> bool:
 
 def replaced_words(package: str) -> dict[str, str]:
     """The words that a package does not use, each with the term in its place."""
-    return VOCABULARY["words"]["everywhere"] | VOCABULARY["words"].get(package, {})
+    words: dict[str, dict[str, str]] = VOCABULARY["words"]
+    return words["everywhere"] | words.get(package, {})
 
 
 def words_used(package: str) -> dict[str, list[str]]:

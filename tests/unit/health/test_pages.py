@@ -137,7 +137,9 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
     """A large answer that nobody takes is dropped."""
     async with serving(timeout=0.2) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.transport.pause_reading()
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
         writer.write(b"GET /large HTTP/1.1\r\n\r\n")
         await eventually("a connection to be taken", lambda: server._connections)
         await eventually("the connection to be freed", lambda: not server._connections)

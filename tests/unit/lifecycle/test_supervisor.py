@@ -163,10 +163,15 @@ async def test_stop_cancels_tasks_and_timers(owner: Owner) -> None:
     assert (task.cancelled(), fired, owner.failures) == (True, [], [])
 
 
+def wait_for(event: threading.Event) -> None:
+    """Wait as a thread does that is to be ended."""
+    event.wait(20)
+
+
 async def test_stop_waits_for_threads(owner: Owner) -> None:
     """A thread that was asked to end is waited for, and its end is no failure."""
     asked = threading.Event()
-    thread = owner.supervisor.run_thread("poll", lambda: asked.wait(10) and None)
+    thread = owner.supervisor.run_thread("poll", lambda: wait_for(asked))
     asked.set()
     assert await owner.supervisor.stop(5) == []
     await asyncio.sleep(0)
@@ -187,7 +192,7 @@ async def test_stop_names_what_does_not_end(caplog: pytest.LogCaptureFixture) ->
                 continue
 
     task = supervisor.run_once("stubborn", stubborn())
-    supervisor.run_thread("poll", lambda: release.wait(20) and None)
+    supervisor.run_thread("poll", lambda: wait_for(release))
     await asyncio.sleep(0)
     assert sorted(await supervisor.stop(0.05)) == ["owner-poll", "owner-stubborn"]
     assert "parts did not end in time" in caplog.text

@@ -1,5 +1,7 @@
 """What a token says, and which part of a malformed one is wrong."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def test_the_wrong_part_is_named(signed: str, place: int, part: str, complaint: 
         (lambda text: text + "\n", "part 8"),
     ],
 )
-def test_the_wrong_shape_is_named(signed: str, change: object, complaint: str) -> None:
+def test_the_wrong_shape_is_named(signed: str, change: Callable[[str], str], complaint: str) -> None:
     """Cut, too long, or something else altogether."""
     with pytest.raises(UnverifiedError, match=complaint):
         read_claims(change(signed))

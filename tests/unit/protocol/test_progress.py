@@ -165,6 +165,6 @@ def test_any_bytes_in_any_header_end_in_a_report_or_a_wire_error(value: Any, pai
 def test_any_bytes_in_one_header_of_a_good_record(name: str, data: bytes) -> None:
     """One header is noise, the others are good."""
     try:
-        assert report(**{name.removeprefix("kallback-").replace("-", "_"): data})
+        assert report(**{name.removeprefix("kallback-").replace("-", "_"): data}) is not None
     except WireError:
         assert name != "kallback-heartbeat-every"

@@ -87,7 +87,7 @@ def test_delays_never_shrink(policy: RetryPolicy, attempt: int) -> None:
 @pytest.mark.parametrize("factor", [2.1, 10.0, 1e300])
 def test_many_attempts_overflow_nothing(factor: float) -> None:
     """A power that no float holds is the longest delay, or none if the first one is none."""
-    endless = {"attempts": None, "factor": factor}
+    endless: dict[str, Any] = {"attempts": None, "factor": factor}
     late = Attempt(999_999)
     assert delay(RetryPolicy(**endless, longest_delay=timedelta.max).after(late, Problem())) == timedelta.max
     assert delay(RetryPolicy(**endless, first_delay=timedelta(0)).after(late, Problem())) == timedelta(0)

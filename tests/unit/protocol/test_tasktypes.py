@@ -107,29 +107,35 @@ def test_three_missing_heartbeats_are_a_lost_attempt() -> None:
 LEAST = {"attempt_timeout": 1, "start_timeout": 100, "heartbeat_every": 100}
 
 
+def with_limit(name: str, limit: timedelta, **others: Any) -> TaskType[Order, int]:
+    """A task type with one limit."""
+    limits: dict[str, Any] = {name: limit}
+    return TaskType("t", Order, int, **limits, **others)
+
+
 @pytest.mark.parametrize("name", LEAST)
 @pytest.mark.parametrize("milliseconds", [-1000, 0, 0.5, None])
 def test_a_limit_has_a_least(name: str, milliseconds: float | None) -> None:
     """What nobody can keep is a mistake; the sentence names the limit and its least."""
     least = timedelta(milliseconds=LEAST[name])
     short = least - timedelta(microseconds=1) if milliseconds is None else timedelta(milliseconds=milliseconds)
-    TaskType("t", Order, int, **{name: least})
+    with_limit(name, least)
     with pytest.raises(ConfigurationError, match=f"{name} must be at least {least.total_seconds():g} s, or None"):
-        TaskType("t", Order, int, **{name: short})
+        with_limit(name, short)
 
 
 @pytest.mark.parametrize("name", LEAST)
 def test_a_limit_is_not_longer_than_the_task(name: str) -> None:
     """It could never be reached; as long as the task is fine, and so is any for a task without an end."""
-    TaskType("t", Order, int, timeout=SECOND, **{name: SECOND})
-    TaskType("t", Order, int, timeout=None, **{name: timedelta(days=9)})
+    with_limit(name, SECOND, timeout=SECOND)
+    with_limit(name, timedelta(days=9), timeout=None)
     with pytest.raises(ConfigurationError, match=f"{name} is longer than the timeout of the whole task, 0:00:01"):
-        TaskType("t", Order, int, timeout=SECOND, **{name: SECOND + timedelta(microseconds=1)})
+        with_limit(name, SECOND + timedelta(microseconds=1), timeout=SECOND)
 
 
 def test_limits_and_retries_belong_to_the_contract() -> None:
     """Task types with different ones differ, and all can be keys of a dict."""
-    kinds = [TaskType("t", Order, int), *(TaskType("t", Order, int, **{name: SECOND}) for name in LEAST)]
+    kinds = [TaskType("t", Order, int), *(with_limit(name, SECOND) for name in LEAST)]
     kinds += [TaskType("t", Order, int, retry=RetryPolicy()), TaskType("t", Order, int, retry=RetryPolicy(attempts=2))]
     assert len({*kinds, *kinds}) == 6
 

@@ -92,7 +92,7 @@ def test_nothing_is_signed_that_would_not_verify(
 ) -> None:
     """A part that no token may have is a mistake of the caller."""
     with pytest.raises(ValueError, match="characters that no token may have"):
-        keyring.sign(replace(token, **change), audience)  # type: ignore[arg-type] # wrong on purpose
+        keyring.sign(replace(token, **change), audience)
 
 
 def test_a_tag_and_a_newline_cannot_be_moved_into_the_audience(keyring: Keyring, token: Token) -> None:

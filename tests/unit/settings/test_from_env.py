@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,9 +27,9 @@ class Recorder(dict[str, str]):
         super().__init__()
         self.asked: set[str] = set()
 
-    def get(self, name: str, default: str = "") -> str:
+    def get(self, key: str, default: Any = None, /) -> Any:
         """Note the name; nothing is set."""
-        self.asked.add(name)
+        self.asked.add(key)
         return default
 
     def __iter__(self) -> Iterator[str]:
