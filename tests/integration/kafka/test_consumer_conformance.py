@@ -12,7 +12,7 @@ from kallback.kafka import OutgoingRecord
 from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
     from kallback.kafka import Consumer
 

@@ -13,7 +13,7 @@ from kallback.kafka import OutgoingRecord
 from kallback.testing.servers.processes import ChildProcess
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from confluent_kafka import Producer as Client
 from kallback.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
     from kallback.kafka import Record
 

@@ -9,7 +9,7 @@ import pytest
 from kallback.kafka import DeadLetters, Record
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
 pytestmark = pytest.mark.integration
 

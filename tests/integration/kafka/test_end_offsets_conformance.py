@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.kafka.conftest import Lab, MemoryLab, transaction
+from tests.integration.kafka.labs import Lab, MemoryLab, transaction
 
 from kallback.kafka import ConfluentEndOffsets, EndOffsets, MemoryEndOffsets, TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError

@@ -22,7 +22,7 @@ from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
 pytestmark = pytest.mark.integration
 

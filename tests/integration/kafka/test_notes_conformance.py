@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
-from tests.integration.kafka.conftest import RealLab
+from tests.integration.kafka.labs import RealLab
 
 from kallback.kafka import GroupProtocol
 from kallback.kafka.offsets.commit_metadata import MAX_TEXT, CommitMetadata, decode, encode
@@ -22,7 +22,7 @@ from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
     from kallback.kafka import Consumer, ConsumerOptions, Record
 

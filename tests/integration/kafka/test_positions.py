@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.kafka.conftest import transaction
+from tests.integration.kafka.labs import transaction
 
 from kallback.kafka import ConfluentEndOffsets
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import RealLab
+    from tests.integration.kafka.labs import RealLab
 
     from kallback.kafka import Consumer
 

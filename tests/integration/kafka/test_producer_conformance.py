@@ -11,7 +11,7 @@ from kallback.kafka import OutgoingRecord
 from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError, RecordTooLargeError
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
 pytestmark = pytest.mark.integration
 

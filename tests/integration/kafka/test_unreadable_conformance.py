@@ -10,7 +10,7 @@ from tests.integration.kafka.odd_records import send_odd_header
 from kallback.kafka import Position
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.conftest import Lab
+    from tests.integration.kafka.labs import Lab
 
     from kallback.kafka import Record
 

@@ -19,7 +19,7 @@ from kallback.kafka.confluent.messages import record_of
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
 
-FILES = {
+FILES: dict[str, Any] = {
     "ca_file": Path("/ca.pem"),
     "cert_file": Path("/me.pem"),
     "key_file": Path("/me.key"),

@@ -39,7 +39,7 @@ async def test_an_abandoned_commit_does_not_complain(adopted: bool) -> None:  # 
     complaints: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     coordinator = CoordinatorOfADyingBroker()
-    commit = asyncio.create_task(coordinator.commit_offsets(None, {TopicPartition("t", 0): OffsetAndMetadata(1, "")}))
+    commit = asyncio.create_task(coordinator.commit_offsets(None, {TopicPartition("t", 0): OffsetAndMetadata(1, "")}))  # type: ignore[no-untyped-call]  # aiokafka has no types for it
     await coordinator.asked.wait()
     (request,) = (task for task in asyncio.all_tasks() if "_do_commit_offsets" in repr(task.get_coro()))
     commit.cancel()

@@ -30,7 +30,7 @@ def batch(*values: bytes, base: int = 0, odd: int | None = None, compression: in
     """A record batch as a broker returns it."""
     builder = _DefaultRecordBatchBuilderPy(2, compression, int(producer >= 0), producer, 0, 0, 10_000_000)
     for number, value in enumerate(values):
-        headers = [(OddName("x") if number == odd else "good", b"h")]
+        headers: list[tuple[str, bytes | None]] = [(OddName("x") if number == odd else "good", b"h")]
         builder.append(number, 1000 + number, b"k", value, headers)
     data = bytearray(builder.build())
     data[0:8] = base.to_bytes(8, "big")

@@ -32,7 +32,7 @@ class Recorder:
         self.asked.append("list_topics")
 
 
-async def owner_with_a_record_done() -> tuple[ConsumerThread, Recorder]:
+async def owner_with_a_record_done() -> tuple[ConsumerThread, Any]:
     """An owner, its thread not started, that has something to commit after every broker was away."""
     owner = ConsumerThread(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
     recorder: Any = Recorder()

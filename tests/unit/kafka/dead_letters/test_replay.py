@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def broker() -> MemoryBroker:
     return made
 
 
-def replayer(broker: MemoryBroker, **changes: object) -> Replayer:
+def replayer(broker: MemoryBroker, **changes: Any) -> Replayer:
     """A replayer of the topic `dead`."""
     producer = changes.pop("producer", None) or MemoryProducer(broker)
     return Replayer(producer, "dead", find=changes.pop("find", nowhere), **changes)
