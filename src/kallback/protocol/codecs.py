@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar, cast, is_typeddict
 import msgspec
 import orjson
 
-from kallback.protocol.declared_types import PydanticModel, model_of, name_of, refuse_unreadable
+from kallback.protocol.declared_types import PydanticModel, is_model, model_of, name_of, refuse_unreadable
 from kallback.protocol.errors import DecodeError, EncodeError
 from kallback.protocol.not_finite import find_not_finite
 
@@ -111,7 +111,7 @@ class Codec(Generic[T]):
         return data
 
     def _serialize(self, value: T) -> bytes:
-        if isinstance(value, PydanticModel):
+        if is_model(value):
             return value.model_dump_json(by_alias=True).encode()
         return msgspec.json.encode(value, enc_hook=_from_custom)
 
@@ -122,8 +122,8 @@ class Codec(Generic[T]):
             not_finite = find_not_finite(value, _from_custom) if b"null" in data else None
             if not_finite is None:
                 self.decode(data)
-        except DecodeError as error:
-            raise EncodeError(f"the value cannot be read back: {error}") from error
+        except Exception as error:  # the value's own code runs here, too
+            raise EncodeError(f"the value cannot be read back: {_sentence(error)}") from error
         if not_finite is not None:
             raise EncodeError(f"NaN and infinity have no JSON form: send None or a text - at `{not_finite}`")
 
@@ -162,7 +162,7 @@ def _to_custom(declared: type, parsed: Any) -> Any:
 
 def _from_custom(value: Any) -> Any:
     """What msgspec does not know: a pydantic model inside another type, and subclasses of scalar types."""
-    if isinstance(value, PydanticModel):
+    if is_model(value):
         return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
     for scalar, exact in _EXACT.items():
         if isinstance(value, scalar):

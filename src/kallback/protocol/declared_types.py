@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol, cast, get_args, runtime_checkable
+import functools
+from collections.abc import Hashable, Iterator
+from typing import Any, Protocol, TypeGuard, cast, get_args, runtime_checkable
 
 import msgspec
 
@@ -29,6 +30,17 @@ class PydanticModel(Protocol):
     def model_dump_json(self, *, by_alias: bool) -> str:
         """As JSON."""
         ...
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_model(declared: Hashable) -> bool:
+    """Remembered per class: a check against a protocol costs more than the rest of the encoding of a small value."""
+    return isinstance(declared, type) and issubclass(declared, PydanticModel)
+
+
+def is_model(value: object) -> TypeGuard[PydanticModel]:
+    """Whether a value is an instance of a pydantic model."""
+    return _is_model(cast("Hashable", type(value)))
 
 
 def model_of(declared: Any) -> type[PydanticModel] | None:

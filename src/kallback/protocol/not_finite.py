@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from kallback.protocol.declared_types import PydanticModel
+from kallback.protocol.declared_types import is_model
 
 
 def find_not_finite(value: Any, to_known: Callable[[Any], Any]) -> str | None:
@@ -20,7 +20,7 @@ def find_not_finite(value: Any, to_known: Callable[[Any], Any]) -> str | None:
     """
 
     def hook(part: Any) -> Any:
-        return part.model_dump(mode="json", by_alias=True) if isinstance(part, PydanticModel) else to_known(part)
+        return part.model_dump(mode="json", by_alias=True) if is_model(part) else to_known(part)
 
     parts = [("$", msgspec.to_builtins(value, enc_hook=hook))]
     while parts:
