@@ -53,7 +53,7 @@ async def do_long(job: Job, task: TaskContext) -> Done:
     return result_of(job)
 
 
-@worker.task(process_work, kind="process")
+@worker.task(process_work, executor="process")
 def do_in_process(job: Job) -> Done:
     """Do the work in a child process; it does not look whether it is cancelled."""
     time.sleep(job.work)
