@@ -51,7 +51,9 @@ def excess_of(headers: Headers) -> str | None:
     pairs = headers if isinstance(headers, tuple) else tuple(headers)
     if len(pairs) > MAX_HEADERS:
         return f"the record has {len(pairs)} headers, {MAX_HEADERS} are the most"
-    size = sum(len(name) + len(value or b"") for name, value in pairs)
+    size = 0
+    for name, value in pairs:
+        size += len(name) + len(value or b"")
     if size > MAX_HEADER_BYTES:
         return f"the record has {size} bytes of headers, {MAX_HEADER_BYTES} are the most"
     return None

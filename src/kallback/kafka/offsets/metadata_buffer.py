@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kallback.kafka.offsets.partition_buffer import size_of
 from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit, PartitionMetadata
 from kallback.kafka.offsets.record_buffer import RecordBuffer
 from kallback.kafka.records import Record, TopicPartition
@@ -111,7 +110,7 @@ class MetadataBuffer(RecordBuffer):
         buffer, full = self._partitions[partition], len(taken) + limit
         while buffer.records and len(taken) < full and self._room(partition) > 0:
             record = buffer.records.popleft()
-            size = size_of(record)
+            size = buffer.sizes.popleft()
             buffer.bytes -= size
             self._bytes -= size
             if record.epoch != self._tracker.epoch(partition):

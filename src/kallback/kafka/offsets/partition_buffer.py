@@ -52,12 +52,17 @@ class UnfinishedLimit:
 
 
 class PartitionBuffer:
-    """The records of one partition that wait to be handed out, and the limit of those that were."""
+    """The records of one partition that wait to be handed out, and the limit of those that were.
 
-    __slots__ = ("bytes", "end", "limit", "records", "revoking")
+    Attributes:
+        sizes: of these records, in the same order: counting one's headers costs more than keeping the number.
+    """
+
+    __slots__ = ("bytes", "end", "limit", "records", "revoking", "sizes")
 
     def __init__(self, limit: UnfinishedLimit) -> None:
         self.records: deque[Record] = deque()
+        self.sizes: deque[int] = deque()
         self.bytes = 0
         self.revoking = False
         self.limit = limit

@@ -109,8 +109,10 @@ class RecordBuffer:
             buffer = self._partitions.get(partition)
             if buffer is None or buffer.revoking:
                 return
-            size = sum(map(size_of, records))
+            sizes = list(map(size_of, records))
+            size = sum(sizes)
             buffer.records.extend(records)
+            buffer.sizes.extend(sizes)
             buffer.bytes += size
             self._bytes += size
             wake = self._should_wake(partition)
@@ -279,7 +281,7 @@ class RecordBuffer:
         epoch = self._tracker.epoch(partition)
         for _ in range(min(limit, len(buffer.records), self._room(partition))):
             record = buffer.records.popleft()
-            size = size_of(record)
+            size = buffer.sizes.popleft()
             buffer.bytes -= size
             self._bytes -= size
             taken.append(record)
@@ -303,6 +305,7 @@ class RecordBuffer:
         if buffer is not None:
             self._bytes -= buffer.bytes
             buffer.records.clear()
+            buffer.sizes.clear()
             buffer.bytes = 0
 
     def _should_wake(self, partition: TopicPartition) -> bool:
