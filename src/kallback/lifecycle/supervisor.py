@@ -155,6 +155,8 @@ class Supervisor:
     def _ended(self, name: str, forever: bool, task: asyncio.Task[None]) -> None:  # noqa: FBT001 - partial's argument
         self._tasks.discard(task)
         if task.cancelled():
+            if forever and not self._stopping and not task.cancelling():
+                self.fail(name, None)  # what it waited for was cancelled, not the task itself
             return
         error = task.exception()
         if error is not None or forever:

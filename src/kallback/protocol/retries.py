@@ -8,6 +8,7 @@ The caller decides, because it is the caller's timeout; the worker advises. A fa
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -134,8 +135,10 @@ def _check_attempts(attempts: object) -> None:
 
 
 def _check_factor(factor: object) -> None:
-    if not isinstance(factor, int | float):
+    if not isinstance(factor, int | float) or isinstance(factor, bool):
         raise ConfigurationError("RetryPolicy: factor must be a number")
+    if factor > sys.float_info.max and factor != math.inf:
+        raise ConfigurationError("RetryPolicy: factor is larger than any float")
 
 
 def _check_names(never: object) -> None:

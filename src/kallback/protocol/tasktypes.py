@@ -37,6 +37,8 @@ _LEAST: Final = {
     "start_timeout": timedelta(milliseconds=100),
     "heartbeat_every": timedelta(milliseconds=100),
 }
+LONGEST_TIMEOUT: Final = timedelta(days=36_500)
+"""Deadlines are dates, and dates end with the year 9999; a task without a deadline has the timeout None."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 
@@ -126,6 +128,12 @@ class TaskType(Generic[Request, Result]):
     def _check_limits(self) -> None:
         if self.timeout is not None and self.timeout <= timedelta(0):
             raise ConfigurationError(f"task type {self.name}: the timeout must be longer than 0, or None for no limit")
+        for name in ("timeout", *_LEAST):
+            limit = getattr(self, name)
+            if limit is not None and limit > LONGEST_TIMEOUT:
+                raise ConfigurationError(
+                    f"task type {self.name}: {name} must be at most {LONGEST_TIMEOUT.days} days, or None for no limit"
+                )
         for name, least in _LEAST.items():
             limit = getattr(self, name)
             if limit is not None and limit < least:

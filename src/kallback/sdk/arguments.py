@@ -81,13 +81,17 @@ def check_number(name: str, value: object) -> None:
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuse what is no text.
+    """Refuse what is no text, or cannot travel as UTF-8.
 
     Raises:
         TerminalError: code 400.
     """
     if not isinstance(value, str):
         raise TerminalError(f"{name} must be a str, not {_name(value)}", BAD_REQUEST)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TerminalError(f"{name} cannot be encoded as UTF-8: remove its lone surrogates", BAD_REQUEST) from None
 
 
 def check_completion(name: str, value: object, expected: type[object]) -> None:

@@ -106,7 +106,7 @@ class CancelFollower:
         await self._caught_up.wait()
 
     async def stop(self) -> None:
-        """StopReason following; twice is fine."""
+        """Stop following; twice is fine."""
         following, self._following = self._following, None
         if following is None:
             return

@@ -222,3 +222,15 @@ async def test_cancelling_some_of_the_tasks_is_no_failure(owner: Owner) -> None:
     assert (late, owner.failures) == (["owner-stubborn"], [])
     stubborn.set()
     await owner.supervisor.stop(1.0)
+
+
+async def test_a_task_whose_future_is_cancelled_by_others_is_a_failure(owner: Owner) -> None:
+    """A cancelled future ends the task that waits for it, as silently as a cancel of the task would."""
+
+    async def work() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    owner.supervisor.run("reader", work())
+    assert "reader ended unexpectedly" in str(await owner.failure())

@@ -204,6 +204,8 @@ def test_names_among_other_values_count() -> None:
         ({"factor": 0.99}, "factor must be at least 1"),
         ({"factor": math.nan}, "factor must be at least 1"),
         ({"factor": math.inf}, "factor must be at least 1"),
+        ({"factor": 10**400}, "factor is larger than any float"),
+        ({"factor": True}, "factor must be a number"),
         ({"never": "ValueError"}, "write {'ValueError'}"),
         ({"never": {ValueError}}, "not classes: write 'ValueError'"),
         ({"never": [7]}, "7 is none"),

@@ -160,6 +160,8 @@ def test_a_type_need_be_no_class(declared: Any, value: object, sent: bytes) -> N
     ("members", "sentence"),
     [
         ({"timeout": 5}, r"timeout must be a timedelta: write timedelta\(seconds=5\)"),
+        ({"timeout": timedelta.max}, "timeout must be at most 36500 days, or None for no limit"),
+        ({"timeout": None, "heartbeat_every": timedelta.max}, "heartbeat_every must be at most 36500 days"),
         ({"attempt_timeout": 0.5}, r"attempt_timeout must be a timedelta: write timedelta\(seconds=0.5\)"),
         ({"heartbeat_every": "30 s"}, "heartbeat_every must be a timedelta"),
         ({"retry": 3}, "retry must be a RetryPolicy or None"),

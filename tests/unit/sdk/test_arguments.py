@@ -46,6 +46,8 @@ Call = Callable[[Any, restate.Context], Any]
         (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], keys="a"), "keys must be a list or another sequence"),
         (lambda it, ctx: it.start_many(ctx, PREPARE, "soup"), "requests must be a list or another sequence, not str"),
         (lambda it, ctx: it.start_many(ctx, PREPARE, iter([SOUP])), "requests must be a list or another sequence"),
+        (lambda it, ctx: it.call(ctx, PREPARE, SOUP, timeout=timedelta.max), "longer than 0 and at most 36500 days"),
+        (lambda it, ctx: it.awakeable(ctx, PREPARE, timeout=timedelta.max), "at most 36500 days, or None"),
         (lambda it, ctx: it.awakeable(ctx, PREPARE, timeout=5), "timeout must be a timedelta or None, not int"),
         (lambda it, ctx: it.awakeable(ctx, None), "task_type must be a TaskType, not NoneType"),
     ],
@@ -71,6 +73,7 @@ async def test_a_task_with_a_wrong_argument_is_not_sent(test: HandlerTest, call:
         (lambda it, _: it.first([None]), r"handles\[0\] must be a TaskHandle, not NoneType"),
         (lambda it, _: it.first([], "1"), "n must be an int, not str"),
         (lambda it, ctx: it.progress(ctx, 7), "task_id must be a str, not int"),
+        (lambda it, ctx: it.progress(ctx, "t\ud800"), "task_id cannot be encoded as UTF-8"),
     ],
 )
 async def test_what_is_collected_must_be_handles(test: HandlerTest, call: Call, sentence: str) -> None:

@@ -537,6 +537,25 @@ async def test_an_attempt_that_ends_in_an_error_of_the_worker_begins_again(
     assert "was not settled" in caplog.text
 
 
+async def test_an_attempt_that_a_client_cancels_begins_again(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A future that ends as cancelled ends the attempt as a cancel would; its record must not wait for a restart."""
+    worker = env.worker()
+    env.cook(worker)
+    finish, errors = AttemptTable.finish, [asyncio.CancelledError()]
+
+    def cancel_once(self: AttemptTable, key: AttemptKey) -> list[Record]:
+        if errors:
+            raise errors.pop()
+        return finish(self, key)
+
+    monkeypatch.setattr(AttemptTable, "finish", cancel_once)
+    env.send("t1")
+    async with worker:
+        await env.settled(1)
+
+    assert worker.counts.retried == 1
+
+
 async def test_a_mended_dead_letter_is_done_once_more(env: WorkerEnv) -> None:
     """Its reply topic was missing: the same record, sent again, is no duplicate of a finished task."""
     worker = env.worker()

@@ -17,6 +17,7 @@ import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
 
 from kallback.protocol import Attempt, Problem, TaskId, TaskType, task_id_of
+from kallback.protocol.tasktypes import LONGEST_TIMEOUT
 from kallback.sdk.arguments import check_timeout
 from kallback.sdk.errors import BAD_REQUEST, INVALID_TIMEOUT, TaskNotSent
 from kallback.sdk.journal.serdes import StepSerde
@@ -188,12 +189,13 @@ def timeout_of(task_type: str, default: timedelta | None, given: Timeout) -> tim
     """The timeout of one task.
 
     Raises:
-        TaskNotSent: the timeout is no `timedelta`, or not longer than 0.
+        TaskNotSent: the timeout is no `timedelta`, not longer than 0, or longer than `LONGEST_TIMEOUT`.
     """
     timeout = default if isinstance(given, Unset) else given
     check_timeout(task_type, timeout)
-    if timeout is not None and timeout <= timedelta(0):
-        detail = f"the timeout of {task_type} is {timeout}: give one longer than 0, or None to wait without a deadline"
+    if timeout is not None and not timedelta(0) < timeout <= LONGEST_TIMEOUT:
+        range_ = f"longer than 0 and at most {LONGEST_TIMEOUT.days} days"
+        detail = f"the timeout of {task_type} is {timeout}: give one {range_}, or None to wait without a deadline"
         raise TaskNotSent(Problem(INVALID_TIMEOUT, BAD_REQUEST, detail), task_type=task_type)
     return timeout
 

@@ -86,19 +86,19 @@ class ProcessSlot:
 
     def tell(self, call: ProcessCall) -> None:
         """Tell the child that its job is cancelled."""
-        if self._child is not None:
-            self._child.cancel(call.job.number)
+        if (child := self._child) is not None:  # looked at once: the slot's thread may put it away meanwhile
+            child.cancel(call.job.number)
 
     def terminate(self) -> None:
         """Send SIGTERM to the child."""
         self._was_terminated = True
-        if self._child is not None:
-            self._child.terminate()
+        if (child := self._child) is not None:
+            child.terminate()
 
     def kill(self) -> None:
         """Kill the child and what it has started."""
-        if self._child is not None:
-            self._child.kill()
+        if (child := self._child) is not None:
+            child.kill()
 
     def close(self) -> None:
         """End child and thread after the present call."""

@@ -41,7 +41,7 @@ class InFlightAttempts:
 
         Args:
             attempt: what to do.
-            on_end: is called when it has ended, with the error that it ended with.
+            on_end: is called when it has ended, with the error that it ended with, also if it was cancelled.
             call: the function call in it, if there is one: what can be stopped.
         """
         task = asyncio.create_task(attempt, name="kallback-attempt")
@@ -124,7 +124,7 @@ class InFlightAttempts:
 
     def _on_end(self, on_end: Callable[[BaseException | None], None], task: asyncio.Task[None]) -> None:
         del self._attempts[task]
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, asyncio.CancelledError):
             logger.error("an attempt ended in an error of the worker, its record was not settled", exc_info=error)
         on_end(error)
