@@ -15,7 +15,14 @@ from typing import Any, Final, Generic, TypeVar, cast, is_typeddict
 import msgspec
 import orjson
 
-from kallback.protocol.declared_types import PydanticModel, is_model, model_of, name_of, refuse_unreadable
+from kallback.protocol.declared_types import (
+    PydanticModel,
+    holds_masked_secret,
+    is_model,
+    model_of,
+    name_of,
+    refuse_unreadable,
+)
 from kallback.protocol.errors import DecodeError, EncodeError
 from kallback.protocol.not_finite import find_not_finite
 
@@ -28,6 +35,8 @@ handler could not read what the bridge let through."""
 
 _EXACT: Final[dict[type, Callable[[Any], object]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
 """From a value of a subclass to one of the class itself, past methods that the subclass overrides."""
+_ASTERISKS: Final = b'"**********"'
+"""What pydantic writes in place of a secret."""
 
 
 def check_json(data: bytes) -> bytes:
@@ -124,6 +133,8 @@ class Codec(Generic[T]):
                 self.decode(data)
         except Exception as error:  # the value's own code runs here, too
             raise EncodeError(f"the value cannot be read back: {_sentence(error)}") from error
+        if _ASTERISKS in data and holds_masked_secret(value):
+            raise EncodeError("pydantic writes a secret in it as asterisks: send its `get_secret_value()`")
         if not_finite is not None:
             raise EncodeError(f"NaN and infinity have no JSON form: send None or a text - at `{not_finite}`")
 

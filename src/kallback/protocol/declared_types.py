@@ -112,6 +112,21 @@ def _masked_member(model: type[PydanticModel], seen: set[object]) -> str | None:
     return None
 
 
+def holds_masked_secret(value: object) -> bool:
+    """Whether a pydantic model in a value writes a secret as asterisks, which its type need not declare."""
+    found = list[object]()
+
+    def hook(part: Any) -> Any:
+        if is_model(part):
+            return part.model_dump(mode="python", by_alias=True)
+        if hasattr(part, "get_secret_value"):
+            found.append(part)
+        return None
+
+    msgspec.to_builtins(value, enc_hook=hook)
+    return bool(found)
+
+
 def _is_masked(model: type[PydanticModel], name: str, secret: Any) -> bool:
     """Write a probe: only that tells what the serializers of a model do."""
     probe = secret(b"probe" if "Bytes" in secret.__name__ else "probe")

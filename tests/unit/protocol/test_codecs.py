@@ -365,6 +365,26 @@ def test_a_secret_with_a_serializer_travels() -> None:
     assert codec.decode(sent).password.get_secret_value() == "sesame"
 
 
+class Undeclared(pydantic.BaseModel):
+    """Its member may be anything, a secret, too."""
+
+    member: Any
+
+
+@pytest.mark.parametrize("declared", [Undeclared, Any, dict])
+def test_a_secret_that_no_type_declares_is_refused_where_it_is_sent(declared: Any) -> None:
+    """The other side would get asterisks."""
+    value = Undeclared(member=[pydantic.SecretStr("sesame")])
+    codec: Codec[Any] = Codec(declared)
+    with pytest.raises(EncodeError, match="writes a secret in it as asterisks"):
+        codec.encode({"inside": value} if declared is dict else value)
+
+
+def test_a_text_of_asterisks_is_a_text() -> None:
+    """Ten of them are what pydantic writes, and what a user may send."""
+    assert Codec(Undeclared).encode(Undeclared(member="*" * 10)) == b'{"member":"**********"}'
+
+
 class Numbered(pydantic.BaseModel):
     """A serializer of its own that wants a number inside the secret."""
 

@@ -194,8 +194,8 @@ def timeout_of(task_type: str, default: timedelta | None, given: Timeout) -> tim
     timeout = default if isinstance(given, Unset) else given
     check_timeout(task_type, timeout)
     if timeout is not None and not timedelta(0) < timeout <= LONGEST_TIMEOUT:
-        range_ = f"longer than 0 and at most {LONGEST_TIMEOUT.days} days"
-        detail = f"the timeout of {task_type} is {timeout}: give one {range_}, or None to wait without a deadline"
+        wanted = f"at most {LONGEST_TIMEOUT.days} days" if timeout > LONGEST_TIMEOUT else "longer than 0"
+        detail = f"the timeout of {task_type} is {timeout}: give one {wanted}, or None to wait without a deadline"
         raise TaskNotSent(Problem(INVALID_TIMEOUT, BAD_REQUEST, detail), task_type=task_type)
     return timeout
 

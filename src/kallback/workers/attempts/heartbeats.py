@@ -27,6 +27,7 @@ from kallback.workers.logs import guarded_logger
 logger = guarded_logger(__name__)
 
 _DEFAULT_INTERVAL_S: Final = 2.0  # twice the pause between details where the task asks for no heartbeats
+_LEAST_INTERVAL_S: Final = 0.1  # no task type may ask for more; a forged task would fill the topic
 _FLUSH_TIMEOUT_S: Final = 1.0  # for the last details before a failed result
 
 
@@ -57,7 +58,7 @@ class HeartbeatSender:
         self._sent_at = 0.0
         self._has_warned = False
         every = headers.heartbeat_every_ms
-        self._pause: Final = (_DEFAULT_INTERVAL_S if every is None else every / 1000) / 2
+        self._pause: Final = (_DEFAULT_INTERVAL_S if every is None else max(_LEAST_INTERVAL_S, every / 1000)) / 2
 
     def record(self, details: bytes) -> None:
         """Leave details for the next heartbeat; any thread. Without details the earlier ones stay."""

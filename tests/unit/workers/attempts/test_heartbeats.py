@@ -257,3 +257,16 @@ async def test_heartbeats_go_on_while_the_result_waits_for_kafka(
         await env.settled(1)
 
     assert len(env.results()) == 1
+
+
+async def test_an_interval_below_the_least_is_not_heeded(env: WorkerEnv) -> None:
+    """A task that asks for a heartbeat every millisecond would fill the progress topic."""
+    worker = env.worker()
+    _, gate = gated(env, worker)
+    env.send_watched(every=0.001)
+    async with worker:
+        await env.until(env.progress, "the start")
+        begun = asyncio.get_running_loop().time()
+        await env.until(lambda: len(env.progress()) > 4, "four heartbeats")
+        assert asyncio.get_running_loop().time() - begun > 0.1
+        gate.set()
