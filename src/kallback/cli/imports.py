@@ -87,6 +87,10 @@ def _import(module_name: str) -> ModuleType:
         raise ConfigurationError(
             f"module {module_name!r} cannot be imported: {_place_of(error)} imports {missing!r}, which is not installed"
         ) from None
+    except SyntaxError as error:
+        raise ConfigurationError(
+            f"module {module_name!r} cannot be imported: correct {error.filename}, line {error.lineno}: {error.msg}"
+        ) from None
 
 
 def _place_of(error: BaseException) -> str:

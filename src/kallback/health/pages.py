@@ -11,6 +11,7 @@ Ownership: one task per connection, ended by `stop`.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -74,7 +75,8 @@ class PageServer:
             self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=_HEAD_LIMIT)
         except (OSError, OverflowError) as error:
             raise ConfigurationError(
-                f"cannot listen on {self._host}:{self._port} ({error}): choose another --health-port or --health-host"
+                f"cannot listen on {self._host}:{self._port} ({_reason(error)}): choose another --health-port or "
+                "--health-host"
             ) from None
 
     async def stop(self) -> None:
@@ -155,3 +157,9 @@ def _response(page: Page, more: str = "") -> bytes:
         f"Cache-Control: no-store\r\nConnection: close\r\n{more}\r\n"
     )
     return head.encode() + page.body
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    """The system's own words; asyncio's text for a port in use repeats the address."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else str(error)

@@ -85,7 +85,7 @@ class TopicLayout:
     max_result_bytes: int = 1024 * 1024
 
     def specs(self, topics: Topics, task_topics: Iterable[str] = ()) -> list[TopicSpec]:
-        """Our own topics, then those of task types."""
+        """Our own topics, then those of task types; a name that is given twice makes one topic."""
         kept = {"cleanup.policy": "delete", "retention.ms": _milliseconds(self.longest_timeout + _SLACK)}
         results = kept | {"max.message.bytes": str(self.max_result_bytes)}
         letters = {
@@ -93,14 +93,15 @@ class TopicLayout:
             "retention.ms": _milliseconds(self.dead_letter_retention),
             "max.message.bytes": str(self.max_result_bytes + _HEADER_ROOM),
         }
-        return [
+        own = [
             self._spec(topics.results, results),
             self._spec(topics.progress, kept),
             TopicSpec(topics.control, partitions=1, replication=self.replication, config=kept),
             self._spec(topics.outcomes, kept),
             self._spec(topics.dead_letters, letters),
-            *(self._spec(name, kept) for name in task_topics),
         ]
+        names = {spec.name for spec in own}
+        return own + [self._spec(name, kept) for name in dict.fromkeys(task_topics) if name not in names]
 
     def _spec(self, name: str, config: dict[str, str]) -> TopicSpec:
         return TopicSpec(name, partitions=self.partitions, replication=self.replication, config=config)

@@ -124,7 +124,7 @@ class Keyring:
         for position, entry in enumerate((part.strip() for part in text.split(",") if part.strip()), start=1):
             key_id, key = _parse_key(entry, position)
             if key_id in keys:
-                raise InvalidKeyError(f"signing key id {key_id!r} stands twice: give each key its own id")
+                raise InvalidKeyError(f"signing key id {key_id!r} is used twice: give each key its own id")
             keys[key_id] = key
         if insecure:
             keys[INSECURE_KEY_ID] = _INSECURE_KEY
@@ -160,7 +160,10 @@ class Keyring:
         """
         shape = _SHAPE.fullmatch(text) if len(text) <= MAX_TOKEN_BYTES else None
         if shape is None:
-            raise UnverifiedError(Unverified.MALFORMED_TOKEN, "the token does not have the shape kb1:...:<tag>")
+            raise UnverifiedError(
+                Unverified.MALFORMED_TOKEN,
+                "the token does not have the shape of one: eight parts between colons, and kb1 is the first",
+            )
         key_id, task_type, task, attempt, awakeable, deadline, tag = shape.groups()
         mac = self._macs.get(key_id)
         if mac is None:

@@ -85,6 +85,13 @@ def test_a_missing_part_of_a_package_is_named(folder: Path) -> None:
     assert "there is no module 'shop_package.worker'" in complaint_about("shop_package.worker:worker")
 
 
+def test_a_module_with_a_syntax_error_is_one_sentence(folder: Path) -> None:
+    """File and line are enough to correct it."""
+    (folder / "unclosed_kitchen.py").write_text("worker = (\n")
+    complaint = complaint_about("unclosed_kitchen:worker")
+    assert complaint.endswith("unclosed_kitchen.py, line 1: '(' was never closed")
+
+
 def test_an_error_of_the_module_itself_keeps_its_traceback(folder: Path) -> None:
     """It is the user's code that must be corrected."""
     (folder / "broken_kitchen.py").write_text("1 / 0\n")

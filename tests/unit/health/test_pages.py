@@ -171,6 +171,7 @@ async def test_stopping_leaves_nothing() -> None:
 
 
 async def test_a_port_that_is_taken(server: PageServer) -> None:
-    """The sentence says which option to change."""
-    with pytest.raises(ConfigurationError, match="--health-port"):
+    """The sentence names the address once, and the option to change."""
+    sentence = rf"^cannot listen on 127.0.0.1:{server.port} \(Address already in use\): choose another --health-port"
+    with pytest.raises(ConfigurationError, match=sentence):
         await PageServer(PAGES, "127.0.0.1", server.port).start()

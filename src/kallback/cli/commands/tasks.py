@@ -94,7 +94,12 @@ def progress(task_id: str, *, as_json: bool) -> None:
     """
     settings = Settings.from_env().restate
     query = click.get_current_context().find_object(MonitorQuery) or MonitorQuery()
-    answer = asyncio.run(query.ask(settings, f"/{MONITOR}/{quote(task_id, safe='')}/read"))
+    try:
+        answer = asyncio.run(query.ask(settings, f"/{MONITOR}/{quote(task_id, safe='')}/read"))
+    except RestateUnavailableError as error:
+        raise RestateUnavailableError(
+            f"{error}: check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it"
+        ) from None
     if answer.status != _OK:
         _refuse(answer, task_id, settings)
     found = _decoded(answer, settings)

@@ -133,7 +133,7 @@ class ClientErrors:
         now = time.monotonic()
         if now - self._logged.get(error.code(), float("-inf")) > 10:  # noqa: PLR2004 - seconds between equal lines
             self._logged[error.code()] = now
-            log.warning("kafka client trouble", client=self._client, code=error.name(), detail=error.str())
+            log.warning("Kafka client error", client=self._client, code=error.name(), detail=error.str())
 
 
 async def in_thread(blocking: Callable[[threading.Event], T]) -> T:

@@ -113,7 +113,7 @@ class TopicScan:
         elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT - {KafkaError.GROUP_AUTHORIZATION_FAILED}:
             raise KafkaException(error)
         else:
-            log.warning("kafka reader trouble", code=error.name(), detail=error.str())
+            log.warning("Kafka client error while reading a topic", code=error.name(), detail=error.str())
 
     def _partitions(self) -> list[int]:
         first_contact(self._consumer, self._settings, self._errors, topics=[self._topic])

@@ -73,7 +73,9 @@ def _finding(
         return _compared(admin, settings, spec)
     what = f"creating {spec.name!r}"
     if error.code() in _INVALID:
-        raise ConfigurationError(f"{what} was refused: {error.str()}; change what was asked for")
+        raise ConfigurationError(
+            f"{what} was refused: {error.str().rstrip('.')}; correct the names and options of the command"
+        )
     raise error_for(error.code(), error.str(), what=what, topic=spec.name)
 
 

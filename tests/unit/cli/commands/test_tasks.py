@@ -109,3 +109,4 @@ def test_a_restate_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("KALLBACK_RESTATE_INGRESS_URL", "http://127.0.0.1:9")
     result = CliRunner().invoke(tasks, ["progress", ID])
     assert type(result.exception) is RestateUnavailableError
+    assert "check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it" in str(result.exception)

@@ -51,6 +51,12 @@ def test_a_dry_run_shows_what_would_be_created() -> None:
     assert any("shop.dead-letters" in line and "max.message.bytes=1114112" in line for line in lines)
 
 
+def test_a_topic_that_is_named_twice_is_created_once() -> None:
+    """Kafka refuses a request with a duplicate, and the error for a missing topic names kallback's own topics, too."""
+    output = run("create", "shop.results", "restaurant.prepare", "restaurant.prepare", "--dry-run").stdout
+    assert (output.count("shop.results "), output.count("restaurant.prepare ")) == (1, 1)
+
+
 def test_a_dry_run_as_json_has_the_whole_topic() -> None:
     """One object for each topic."""
     objects = [json.loads(line) for line in run("create", "--dry-run", "--json").stdout.splitlines()]
