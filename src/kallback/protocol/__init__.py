@@ -2,7 +2,6 @@
 
 from kallback.protocol.awakeables import AwakeableId, AwakeablePlace, locate_awakeable, parse_awakeable_id
 from kallback.protocol.claims import Claims, read_claims
-from kallback.protocol.codecs import Codec, check_json
 from kallback.protocol.controls import Cancel, CancelReason
 from kallback.protocol.envelopes import Envelope, open_envelope, seal
 from kallback.protocol.errors import (
@@ -64,6 +63,7 @@ from kallback.protocol.retries import EXCEPTION, GiveUp, Retry, RetryAfter, Retr
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tasktypes import TaskType
 from kallback.protocol.tokens import Attempt, BareAwakeable, Keyring, TaskId, Token, shorten, task_id_of
+from kallback.protocol.values.codecs import Codec, check_json
 
 __all__ = [
     "ATTEMPT_TIMED_OUT",

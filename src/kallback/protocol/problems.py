@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kallback.protocol.codecs import parse_object
+from kallback.protocol.values.codecs import parse_object
 
 DEFAULT_TYPE: Final = "about:blank"
 DEFAULT_STATUS: Final = 500

@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from kallback.protocol import headers as names
-from kallback.protocol.codecs import check_json
 from kallback.protocol.errors import DecodeError, InvalidProgressError, UnverifiedError
 from kallback.protocol.headers import Headers, refuse_excess, values_of
 from kallback.protocol.outcomes import Unverified
 from kallback.protocol.tokens import shorten
+from kallback.protocol.values.codecs import check_json
 
 MAX_DETAILS_BYTES: Final = 16_384
 """Heartbeat details travel in a header of the next attempt, and lie in Restate's state: they are kept small."""

@@ -15,13 +15,13 @@ import msgspec
 
 from kallback.protocol import headers as names
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
-from kallback.protocol.codecs import check_json
 from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
 from kallback.protocol.headers import Headers, refuse_excess
 from kallback.protocol.outcomes import Unusable, Unverified
 from kallback.protocol.problems import Problem
 from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
 from kallback.protocol.tokens import shorten
+from kallback.protocol.values.codecs import check_json
 
 NULL: Final = b"null"
 _OWN_PREFIXES: Final = (TOKEN_PREFIX.encode(), AWAKEABLE_PREFIX.encode())

@@ -8,9 +8,9 @@ from datetime import timedelta
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
-from kallback.protocol.codecs import Codec
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.retries import RetryPolicy, check_duration
+from kallback.protocol.values.codecs import Codec
 
 if TYPE_CHECKING:
     from typing import _SpecialForm  # pyright: ignore[reportPrivateUsage] - the type of Literal[...] has no public name

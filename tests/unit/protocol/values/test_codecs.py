@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kallback.protocol import Codec, DecodeError, EncodeError, check_json
-from kallback.protocol.codecs import MAX_NESTING
+from kallback.protocol.values.codecs import MAX_NESTING
 
 
 @dataclass

@@ -15,7 +15,8 @@ from typing import Any, Final, Generic, TypeVar, cast, is_typeddict
 import msgspec
 import orjson
 
-from kallback.protocol.declared_types import (
+from kallback.protocol.errors import DecodeError, EncodeError
+from kallback.protocol.values.declared_types import (
     PydanticModel,
     holds_masked_secret,
     is_model,
@@ -23,8 +24,7 @@ from kallback.protocol.declared_types import (
     name_of,
     refuse_unreadable,
 )
-from kallback.protocol.errors import DecodeError, EncodeError
-from kallback.protocol.not_finite import find_not_finite
+from kallback.protocol.values.not_finite import find_not_finite
 
 T = TypeVar("T")
 

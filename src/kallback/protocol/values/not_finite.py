@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from kallback.protocol.declared_types import is_model
+from kallback.protocol.values.declared_types import is_model
 
 
 def find_not_finite(value: Any, to_known: Callable[[Any], Any]) -> str | None:
