@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+import dataclasses
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kallback.health import Phase
 from kallback.kafka import MemoryConsumer, MemoryProducer
+from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.cancellation import CancelFollower
 from kallback.workers.intake.crash_guard import CrashGuard
 from kallback.workers.intake.in_flight import InFlightAttempts
@@ -54,6 +57,38 @@ async def test_a_part_that_ends_by_itself_ends_run_with_its_error(
     with pytest.raises(Exception, match=r"a bug|ended unexpectedly"):
         await asyncio.wait_for(worker.run(), 10)
     assert "takes no more tasks" in caplog.text
+
+
+async def test_an_error_at_the_end_of_an_attempt_ends_run(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop would only log it, and the attempt's slot would never be free again."""
+    monkeypatch.setattr(AttemptTable, "abandon", _raise)
+    worker = env.worker()
+    env.cook(worker)
+    env.send()
+    with pytest.raises(AssertionError, match="a bug"):
+        await asyncio.wait_for(worker.run(), 10)
+
+
+async def test_progress_that_ends_by_a_defect_is_in_the_log(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The attempt goes on without it."""
+    monkeypatch.setattr(AttemptTable, "acknowledge", _raise)
+    worker = env.worker()
+    watched = dataclasses.replace(env.prepare, heartbeat_every=timedelta(minutes=1))
+
+    @worker.task(watched, acknowledge="start")
+    async def cook(order: Any) -> Any:
+        await env.until(lambda: "its progress ended unexpectedly" in caplog.text, "the log line")
+        return env.prepared_type(order.dish)
+
+    env.send_watched()
+    async with worker:
+        await env.until(env.results, "the result")
+
+
+def _raise(*_: object) -> None:
+    raise AssertionError("a bug")
 
 
 async def _follow_without_waiting(self: CancelFollower) -> None:

@@ -79,11 +79,18 @@ class HeartbeatSender:
             on_started: is called when Kafka has acknowledged that the attempt started.
         """
         task = asyncio.create_task(self._send_all(on_started), name=f"kallback-heartbeats-{self._headers.task_id}")
+        task.add_done_callback(self._log_end)
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
+
+    def _log_end(self, task: asyncio.Task[None]) -> None:
+        """An error here is a defect: it costs this attempt's progress, and must not pass unseen."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("%r: its progress ended unexpectedly", self._headers, exc_info=error)
 
     async def flush(self) -> None:
         """Send the newest details if they wait: the next attempt of a failed one should have them."""

@@ -177,7 +177,7 @@ class FetchLoop:
         attempt = self._runner.start(task.record, task.verdict)
         run = self._run(attempt, self.crash_guard.recorded)
         unsettled = partial(self._table.abandon, task.verdict.key)
-        return self._in_flight.start(run, partial(self._on_end, slot, unsettled), attempt.call)
+        return self._in_flight.start(run, self._guarded(slot, unsettled), attempt.call)
 
     async def _run(self, attempt: StartedAttempt, recorded: asyncio.Event) -> None:
         await recorded.wait()
@@ -186,7 +186,11 @@ class FetchLoop:
     def _start_bare(self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]]) -> None:
         """Start what calls no function: a rejection, a dead letter."""
         self._scheduler.acquire(_ANY_SLOT)
-        self._in_flight.start(attempt, partial(self._on_end, _ANY_SLOT, unsettled))
+        self._in_flight.start(attempt, self._guarded(_ANY_SLOT, unsettled))
+
+    def _guarded(self, slot: Slot, unsettled: Callable[[], list[Record]]) -> Callable[[BaseException | None], None]:
+        """`_on_end` as a callback of the event loop, which would only log its error: the slot would never be free."""
+        return self._supervisor.guard("the end of an attempt", partial(self._on_end, slot, unsettled))
 
     def _start_held(self) -> None:
         self._slot_freed.set()
