@@ -124,7 +124,7 @@ class Keyring:
         for position, entry in enumerate((part.strip() for part in text.split(",") if part.strip()), start=1):
             key_id, key = _parse_key(entry, position)
             if key_id in keys:
-                raise InvalidKeyError(f"signing key id {key_id!r} is used twice: give each key its own id")
+                raise InvalidKeyError(f"signing key id {key_id!r} stands twice: give each key its own id")
             keys[key_id] = key
         if insecure:
             keys[INSECURE_KEY_ID] = _INSECURE_KEY
