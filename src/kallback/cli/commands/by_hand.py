@@ -92,7 +92,11 @@ def _token_and_options(run: Decorated) -> Decorated:
     """Add the argument and the options that both commands have."""
     options: tuple[Callable[[Decorated], Decorated], ...] = (
         argument("token", metavar="TOKEN|-", callback=_read_token, help="Token of the task; - reads it from stdin."),
-        option("--force", is_flag=True, help="Send the result even if it is late. The handler's own timer decides."),
+        option(
+            "--force",
+            is_flag=True,
+            help="Send the result even if it is late. It has no effect if the handler has timed out.",
+        ),
         option(
             "--allow-bare-awakeables",
             is_flag=True,
@@ -145,7 +149,7 @@ def complete(token: str, *, text: str | None, file: BinaryIO | None, **options: 
     default=DEFAULT_TYPE,
     show_default=True,
     metavar="NAME",
-    help="Type of the error. Callers decide by it.",
+    help="Type of the error. Retry policies match it.",
 )
 @option(
     "--status",
