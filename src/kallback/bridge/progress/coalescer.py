@@ -5,8 +5,10 @@ record may be settled at once: both are in one partition as far as one worker wr
 one again. Its details are kept if the newer one has none.
 
 A record that waits must not hold back the consumed marks of its partition: a worker that sends more often than every
-half interval always has one waiting. So an update that was accepted *covers* the later records of its attempt for one
-interval: within that time the monitor needs none of them, because an attempt is lost after three intervals.
+half interval always has one waiting. So an update that was accepted *covers* the later records of its attempt for two
+intervals from its own fetch: within that time the monitor needs none of them, because an attempt is lost after three.
+One would be too little: an update may wait half an interval before it is sent, and the next one as long again. A worker
+that does not say its interval gets one usual interval, because its limit may be shorter.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ import msgspec
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.protocol import Signal, TaskId
+from kallback.protocol.tasktypes import INTERVALS_UNTIL_LOST
 
 USUAL_INTERVAL_S: Final = 2.0
 """Of a worker that does not say how often it sends heartbeats."""
 _MIN_INTERVAL_S: Final = 0.1
 _MAX_INTERVAL_S: Final = 60.0
+_COVERED: Final = INTERVALS_UNTIL_LOST - 1
 _FORGET_AFTER_S: Final = 120.0
 """A task without updates is forgotten after this time; its next update is then sent at once, which is harmless."""
 
@@ -80,10 +84,10 @@ class Coalescer:
                 yield task.under_way
 
     def accepted(self, update: ProgressUpdate, fetched: FetchedRecord, now: float) -> None:
-        """Restate has accepted it: it covers its attempt for an interval, and the next one is due after half of it."""
+        """Restate has accepted it: it covers its attempt, and the next one is due after half an interval."""
         task = self._end(update, now)
         task.covered_attempt = update.attempt
-        task.covered_until = fetched.since + _interval(update)
+        task.covered_until = fetched.since + _interval(update) * (1 if update.report.every_ms is None else _COVERED)
 
     def discarded(self, update: ProgressUpdate, now: float) -> None:
         """It is not sent again; the task's next one is due after half an interval."""

@@ -117,12 +117,33 @@ def test_an_accepted_update_covers_the_later_ones_of_its_interval() -> None:
     assert (waiting, coalescer.oldest_uncovered(0.9)) == ({}, {})
 
 
-def test_after_an_interval_nothing_is_covered() -> None:
+def test_after_two_intervals_nothing_is_covered() -> None:
     """An update that Restate does not accept holds the marks of its partition back."""
     coalescer = Coalescer()
     accepted(coalescer, 0, 0.0)
     coalescer.add(update_of(), record_at(1, 0.3))
-    assert coalescer.oldest_uncovered(1.0) == {0: 1}
+    assert (coalescer.oldest_uncovered(1.9), coalescer.oldest_uncovered(2.0)) == ({}, {0: 1})
+
+
+def test_an_update_that_waited_half_an_interval_leaves_no_gap_before_the_next() -> None:
+    """Workers send every half interval: the next one is due half an interval after this one, and then on its way."""
+    coalescer = Coalescer()
+    accepted(coalescer, 0, 0.0)
+    waited, update = record_at(1, 0.01), update_of()
+    coalescer.add(update, waited)
+    assert list(coalescer.due(0.5))
+    coalescer.accepted(update, waited, 0.55)
+    coalescer.add(update_of(), record_at(2, 0.6))
+    assert list(coalescer.due(1.05))
+    assert coalescer.oldest_uncovered(1.1) == {}
+
+
+def test_a_worker_that_does_not_say_its_interval_is_covered_for_one() -> None:
+    """Its limit may be shorter than three usual intervals."""
+    coalescer = Coalescer()
+    accepted(coalescer, 0, 0.0, update_of(every_ms=None))
+    coalescer.add(update_of(every_ms=None), record_at(1, 0.3))
+    assert (coalescer.oldest_uncovered(1.9), coalescer.oldest_uncovered(2.0)) == ({}, {0: 1})
 
 
 def test_the_first_update_of_an_attempt_is_never_covered() -> None:
