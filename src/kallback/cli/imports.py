@@ -28,6 +28,9 @@ def needs_extra(extra: str) -> Generator[None]:
     """
     try:
         yield
+    except MissingExtraError as error:  # it names an extra that this one includes
+        reason, _, _ = str(error).partition(": pip install")
+        raise MissingExtraError(f'{reason}: pip install "kallback[{extra}]"', name=error.name) from None
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("kallback"):
             raise

@@ -121,7 +121,7 @@ def test_a_command_without_its_extra_ends_in_a_sentence(extra: str, tmp_path: Pa
         ("workers", ["complete", "--help"], 'pip install "kallback[bridge]"'),
         ("workers", ["tasks", "progress", "x"], 'pip install "kallback[bridge]"'),
         ("workers", ["topics", "create"], "pip install"),
-        ("workers", ["service", "handler_module:app"], "pip install"),
+        ("workers", ["service", "handler_module:app"], 'pip install "kallback[service]"'),
         ("bridge", ["worker", "worker_module:worker"], 'pip install "kallback[workers]"'),
         ("bridge", ["bridge", "--insecure", "--otel"], 'pip install "kallback[otel]"'),
         ("sdk", ["service", "handler_module:app"], 'pip install "kallback[service]"'),
