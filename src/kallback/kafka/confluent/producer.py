@@ -62,6 +62,7 @@ class _Client:
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
         self._unacknowledged: set[asyncio.Future[Position]] = set()
         self._stopping = False
+        self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run_guarded, name="kallback-producer", daemon=True)
         self._thread.start()
 
@@ -86,8 +87,13 @@ class _Client:
             self._unacknowledged.discard(future)
             raise
 
-    def close(self) -> None:
-        """Flush and end the thread; blocks for the delivery timeout and a little more at most."""
+    def close(self, abandoned: threading.Event) -> None:
+        """Flush and end the thread; blocks for the delivery timeout and a little more at most.
+
+        Args:
+            abandoned: set it, and what is not acknowledged is dropped within two seconds.
+        """
+        self._abandoned = abandoned
         self._stopping = True
         timeout = self._settings.delivery_timeout + _CLOSE_TIMEOUT_S
         self._thread.join(timeout)
@@ -109,7 +115,7 @@ class _Client:
             self.producer.poll(_POLL)
             self._deliver()
         deadline = time.monotonic() + (0 if self.errors.fatal else self._settings.delivery_timeout)
-        while len(self.producer) and time.monotonic() < deadline:
+        while len(self.producer) and time.monotonic() < deadline and not self._abandoned.is_set():
             self.producer.flush(_POLL)
             self._deliver()
         self.producer.purge()
@@ -159,12 +165,12 @@ class ConfluentProducer(StartStop):
             raise
 
     async def stop(self) -> None:
-        """Flush and close."""
+        """Flush and close. Cancelling it ends the flush: the end of the process waits for threads of the loop."""
         with self._lock:
             self._stopped = True
             client, self._client = self._client, None
         if client is not None:
-            await asyncio.to_thread(client.close)
+            await in_thread(client.close)
 
     async def send(self, record: OutgoingRecord) -> Position:
         """Send one record and wait for its acknowledgement."""
