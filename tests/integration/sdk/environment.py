@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -170,8 +171,10 @@ class SdkEnv:
         return await eventually("a cancel", fetch)
 
     async def has_no_cancel(self) -> bool:
-        """Whether no cancel is there, after the time that one would need."""
-        await self._fetch_cancels(1.0)
+        """Whether no cancel of this test is there, after the time that one would need."""
+        until = time.monotonic() + 1.0
+        while not self._cancels and time.monotonic() < until:
+            await self._fetch_cancels(0.2)
         return not self._cancels
 
     async def _fetch_cancels(self, seconds: float) -> None:
