@@ -30,11 +30,15 @@ _WATCHDOG_TIMEOUT_S = 10.0  # for the watchdog to clean up when this process exi
 
 
 class _Watch:
-    """The pipe to this process's watchdog; started with the first resource."""
+    """The pipe to this process's watchdog; started with the first resource.
+
+    Attributes:
+        process: the watchdog; None before the first resource, and when this process has ended it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
         self._owner = 0
         self._resources: dict[str, None] = {}
 
@@ -60,15 +64,15 @@ class _Watch:
                 self._write(f"+{resource}")
 
     def _write(self, line: str) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
 
     def _start(self) -> None:
         if self._owner != os.getpid():
             atexit.register(self.close)
         self._owner = os.getpid()
-        self._process = subprocess.Popen(  # noqa: S603 - our own file
+        self.process = subprocess.Popen(  # noqa: S603 - our own file
             [sys.executable, "-I", "-S", watchdog.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -80,7 +84,7 @@ class _Watch:
     def close(self) -> None:
         """End the pipe and wait until everything that was left is gone."""
         with self._lock:
-            process, self._process = self._process, None
+            process, self.process = self.process, None
             if process is None or self._owner != os.getpid():
                 return
             with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):

@@ -91,8 +91,8 @@ def test_a_watchdog_that_was_killed_is_replaced() -> None:
     """The next resource starts a new watchdog, which knows the earlier ones."""
     end = """
 from kallback.testing.servers import processes
-processes._watch._process.kill()
-processes._watch._process.wait()
+processes._watch.process.kill()
+processes._watch.process.wait()
 make_tree("another")
 print("ready", flush=True)
 time.sleep(300)
