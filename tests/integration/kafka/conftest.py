@@ -12,6 +12,8 @@ from kallback.settings import KafkaSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from kallback.testing import KafkaServer
+
 
 @pytest.fixture(params=["memory", "confluent", "aiokafka"])
 async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
@@ -27,6 +29,6 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
 
 
 @pytest.fixture
-def kafka_settings(kafka_server: object) -> KafkaSettings:
+def kafka_settings(kafka_server: KafkaServer) -> KafkaSettings:
     """How to reach the session's Kafka."""
     return KafkaSettings(kafka_server.bootstrap_servers, connect_timeout=15)

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, TypeVar
+from unittest.mock import patch
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import Producer as TransactionalProducer
@@ -38,13 +40,16 @@ from kallback.settings import KafkaSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kallback.kafka.offsets.record_buffer import RecordBuffer
     from kallback.testing.topics import TopicFactory
+
+Started = TypeVar("Started", bound="Producer | Consumer | TopicReader")
 
 QUIET = ConsumerOptions(commit_interval=1000, drain_timeout=5)
 """No commit by the clock: what is committed in a test is what the test did."""
 
 
-class Lab:
+class Lab(ABC):
     """Makes topics, producers, consumers and readers of one client, and stops them all."""
 
     def __init__(self, kind: str) -> None:
@@ -52,26 +57,26 @@ class Lab:
         self.started: list[Producer | Consumer | TopicReader] = []
         self._sender: Producer | None = None
 
+    @abstractmethod
     def topic(self, partitions: int = 1) -> str:
         """Make a topic."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_producer(self) -> Producer:
         """Make a producer, not started."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
         """Make a consumer, not started."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
         """Make a reader, not started."""
-        raise NotImplementedError
 
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing, as a killed process ends."""
-        consumer._commit = _nothing
-        await consumer.stop()
+        with patch.object(buffer_of(consumer), "commits", return_value={}):
+            await consumer.stop()
 
     quiet = QUIET
 
@@ -108,25 +113,25 @@ class Lab:
         """Return a group's commit positions, of the partitions that have one."""
         return {number: commit.position for number, commit in (await self.commits(group, topic)).items()}
 
+    @abstractmethod
     async def commits(self, group: str, topic: str) -> dict[int, Commit]:
         """Return what a group has committed, of the partitions of which it has."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def commit(self, group: str, topic: str, commit: Commit) -> None:
         """Commit for the first partition of a group without members."""
-        raise NotImplementedError
 
     async def producer(self) -> Producer:
         """Start a producer."""
-        return await self._start(self.new_producer())
+        return await self.start(self.new_producer())
 
     async def consumer(self, topic: str, group: str | None = None, options: ConsumerOptions = QUIET) -> Consumer:
         """Start a consumer."""
-        return await self._start(self.new_consumer(topic, group or self.new_group(), options))
+        return await self.start(self.new_consumer(topic, group or self.new_group(), options))
 
     async def reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
         """Start a reader."""
-        return await self._start(self.new_reader(topic, since_ms))
+        return await self.start(self.new_reader(topic, since_ms))
 
     async def send(self, topic: str, *values: str, key: str | None = "k") -> list[Position]:
         """Send values at once, in order."""
@@ -141,7 +146,8 @@ class Lab:
         for each in reversed(self.started):
             await each.stop()
 
-    async def _start(self, each: object) -> object:
+    async def start(self, each: Started) -> Started:
+        """Start what `stop` stops."""
         await each.start()
         self.started.append(each)
         return each
@@ -174,6 +180,7 @@ class MemoryLab(Lab):
 
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing."""
+        assert isinstance(consumer, MemoryConsumer)
         await consumer.crash()
 
     async def commits(self, group: str, topic: str) -> dict[int, Commit]:
@@ -192,11 +199,11 @@ class RealLab(Lab):
     def __init__(self, kind: str, settings: KafkaSettings, topics: TopicFactory) -> None:
         super().__init__(kind)
         self.settings = settings
-        self._topics = topics
+        self.topics = topics
 
     def topic(self, partitions: int = 1) -> str:
         """Make a topic."""
-        return self._topics("conformance", partitions=partitions)
+        return self.topics("conformance", partitions=partitions)
 
     def new_producer(self) -> Producer:
         """Make a producer, not started."""
@@ -212,13 +219,6 @@ class RealLab(Lab):
         """Make a reader, not started."""
         kind = ConfluentReader if self.kind == "confluent" else AiokafkaReader
         return kind(self.settings, topic, since_ms=since_ms)
-
-    async def crash(self, consumer: Consumer) -> None:
-        """End a consumer without committing."""
-        if isinstance(consumer, ConfluentConsumer):
-            consumer._thread._commits.begin = lambda *_, **__: None
-            consumer._thread._commits.make = lambda *_, **__: None
-        await super().crash(consumer)
 
     async def commits(self, group: str, topic: str) -> dict[int, Commit]:
         """Ask Kafka, without joining the group."""
@@ -256,5 +256,10 @@ def transaction(settings: KafkaSettings, topic: str, *values: str, abort: bool =
         producer.commit_transaction(30)
 
 
-async def _nothing(**_: object) -> None:
-    """Do nothing, in place of a commit."""
+def buffer_of(consumer: Consumer) -> RecordBuffer:
+    """Return the buffer of a real client, which knows what is to be committed."""
+    if isinstance(consumer, ConfluentConsumer):
+        assert consumer._thread is not None
+        return consumer._thread.buffer
+    assert isinstance(consumer, AiokafkaConsumer)
+    return consumer._buffer

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from tests.integration.kafka.labs import Lab, MemoryLab, RealLab
 
 from kallback.kafka import OutgoingRecord
-
-if TYPE_CHECKING:
-    from tests.integration.kafka.labs import Lab
 
 
 class OddName(str):
@@ -25,16 +21,16 @@ class OddName(str):
 
 async def send_odd_header(lab: Lab, topic: str, *values: bytes, odd: int = 0) -> None:
     """Send values in one batch; the one of index `odd` has a header whose name is not UTF-8."""
-    if lab.kind == "memory":
+    if isinstance(lab, MemoryLab):
         for number, value in enumerate(values):
-            headers = (("\udcff", b"x"),) if number == odd else ()
-            lab.broker.append(OutgoingRecord(topic, value, None, headers))
+            lab.broker.append(OutgoingRecord(topic, value, None, (("\udcff", b"x"),) if number == odd else ()))
         return
+    assert isinstance(lab, RealLab)
     async with AIOKafkaProducer(bootstrap_servers=lab.settings.bootstrap_servers) as producer:
         batch = producer.create_batch()
         # The builder in C takes no subclass of str.
         batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 1_000_000)
         for number, value in enumerate(values):
-            headers = [(OddName("x"), b"x")] if number == odd else []
+            headers: list[tuple[str, bytes]] = [(OddName("x"), b"x")] if number == odd else []
             batch.append(key=None, value=value, timestamp=None, headers=headers)
         await (await producer.send_batch(batch, topic, partition=0))

@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.kafka.labs import buffer_of
 
 from kallback.kafka import OutgoingRecord
 from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
@@ -14,7 +15,7 @@ from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
 if TYPE_CHECKING:
     from tests.integration.kafka.labs import Lab
 
-    from kallback.kafka import Consumer
+    from kallback.kafka import Consumer, Lag, Record
 
 pytestmark = pytest.mark.integration
 
@@ -107,7 +108,7 @@ async def test_the_timer_commits(lab: Lab) -> None:
     consumer = await lab.consumer(topic, group, dataclasses.replace(lab.quiet, commit_interval=0.05))
     first, _second = await lab.receive(consumer, 2)
     consumer.done(first)
-    buffer = consumer._thread.buffer if lab.kind == "confluent" else consumer._buffer
+    buffer = buffer_of(consumer)
     await lab.until(lambda: not buffer.commits(), "a commit by the timer")
     await lab.crash(consumer)
     assert lab.values(await lab.receive(await lab.consumer(topic, group), 1)) == ["b"]
@@ -159,6 +160,7 @@ async def test_a_full_window_stops_its_partition_only(lab: Lab) -> None:
         key = str(number).encode()
         by_partition.setdefault((await producer.send(OutgoingRecord(topic, b"probe", key))).partition, key)
     stuck, flowing = by_partition
+    held: Record | None = None
     consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, window=60, buffer_records=8))
     for record in await lab.receive(consumer, 50):
         consumer.done(record)
@@ -173,12 +175,13 @@ async def test_a_full_window_stops_its_partition_only(lab: Lab) -> None:
             if record.partition == flowing:
                 consumer.done(record)
             elif len(seen[stuck]) == 1:
-                first = record
+                held = record
             else:
                 consumer.done(record)
     assert await consumer.fetch(10, 0.3) == []
     assert (len(seen[stuck]), seen[flowing]) == (60, [str(number) for number in range(100)])
-    consumer.done(first)
+    assert held is not None
+    consumer.done(held)
     assert lab.values(await lab.receive(consumer, 40)) == [str(number) for number in range(60, 100)]
 
 
@@ -256,7 +259,7 @@ async def test_a_member_without_partitions_has_joined(lab: Lab) -> None:
     members = [lab.new_consumer(topic, group, lab.quiet) for _ in range(2)]
     assert not members[0].group_status().joined
     for member in members:
-        await lab._start(member)
+        await lab.start(member)
     fetching = [asyncio.create_task(member.fetch(1, 30)) for member in members]
     await lab.until(lambda: all(member.group_status().joined for member in members), "two members")
     await lab.until(lambda: sum(len(member.assignment()) for member in members) == 1, "one owner")
@@ -275,6 +278,6 @@ async def test_a_client_at_work_gives_signs_of_life(lab: Lab) -> None:
     await lab.until(lambda: consumer.group_status().last_poll > before, "a sign of life")
 
 
-def lags(consumer: Consumer) -> list[int | None]:
+def lags(consumer: Consumer) -> list[Lag]:
     """The lags of the partitions that a member owns."""
     return [each.lag for each in consumer.group_status().partitions.values()]

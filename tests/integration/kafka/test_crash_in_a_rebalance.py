@@ -13,7 +13,7 @@ from kallback.kafka import OutgoingRecord
 from kallback.testing.servers.processes import ChildProcess
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.labs import Lab
+    from tests.integration.kafka.labs import RealLab
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +22,7 @@ MEMBER = Path(__file__).with_name("member_that_dies.py")
 
 
 @pytest.mark.parametrize("lab", ["confluent"], indirect=True)
-async def test_a_named_member_that_dies_while_it_gives_partitions_away(lab: Lab, tmp_path: Path) -> None:
+async def test_a_named_member_that_dies_while_it_gives_partitions_away(lab: RealLab, tmp_path: Path) -> None:
     """Its successor of the same name and the newcomer own every partition between them.
 
     The broker lets a named member come back into its last assignment without a rebalance. With cooperative
@@ -48,7 +48,7 @@ async def test_a_named_member_that_dies_while_it_gives_partitions_away(lab: Lab,
     await lab.until(lambda: owned() == PARTITIONS, "every partition to have an owner")
 
 
-async def _send_everywhere(lab: Lab, topic: str) -> None:
+async def _send_everywhere(lab: RealLab, topic: str) -> None:
     producer = await lab.producer()
     for number in range(20 * PARTITIONS):
         await producer.send(OutgoingRecord(topic, b"x", str(number).encode()))

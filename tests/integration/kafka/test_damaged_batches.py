@@ -12,7 +12,7 @@ from confluent_kafka import Producer as Client
 from kallback.protocol.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.labs import Lab
+    from tests.integration.kafka.labs import RealLab
 
     from kallback.kafka import Record
 
@@ -41,7 +41,7 @@ def send_too_large_a_batch(servers: str, topic: str) -> None:
 
 
 @pytest.mark.parametrize("lab", ["confluent"], indirect=True)
-async def test_the_batch_is_stepped_over(lab: Lab) -> None:
+async def test_the_batch_is_stepped_over(lab: RealLab) -> None:
     """It is one unreadable record of exactly its offsets, and what lies behind it is read, also after a restart."""
     topic, group = lab.topic(), lab.new_group()
     await lab.send(topic, "before")
@@ -60,7 +60,7 @@ async def test_the_batch_is_stepped_over(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("lab", ["confluent"], indirect=True)
-async def test_who_would_rather_stop_can(lab: Lab) -> None:
+async def test_who_would_rather_stop_can(lab: RealLab) -> None:
     """With the option the consumer ends, and says at which offset."""
     topic = lab.topic()
     await asyncio.to_thread(send_too_large_a_batch, lab.settings.bootstrap_servers, topic)
@@ -70,7 +70,7 @@ async def test_who_would_rather_stop_can(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("lab", ["confluent"], indirect=True)
-async def test_a_reader_steps_over_it(lab: Lab) -> None:
+async def test_a_reader_steps_over_it(lab: RealLab) -> None:
     """Dead letters and cancels behind it are read."""
     topic = lab.topic()
     await lab.send(topic, "before")

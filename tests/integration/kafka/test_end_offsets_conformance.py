@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.kafka.labs import Lab, MemoryLab, transaction
+from tests.integration.kafka.labs import Lab, MemoryLab, RealLab, transaction
 
 from kallback.kafka import ConfluentEndOffsets, EndOffsets, MemoryEndOffsets, TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
@@ -22,7 +22,11 @@ both = pytest.mark.parametrize("lab", ["memory", "confluent"], indirect=True)
 @pytest.fixture
 async def asked(lab: Lab) -> AsyncIterator[EndOffsets]:
     """Who is asked."""
-    ends: EndOffsets = MemoryEndOffsets(lab.broker) if isinstance(lab, MemoryLab) else ConfluentEndOffsets(lab.settings)
+    if isinstance(lab, MemoryLab):
+        ends: EndOffsets = MemoryEndOffsets(lab.broker)
+    else:
+        assert isinstance(lab, RealLab)
+        ends = ConfluentEndOffsets(lab.settings)
     yield ends
     await ends.stop()
 
@@ -86,7 +90,7 @@ async def test_a_broker_that_is_away_is_no_answer(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("lab", ["confluent"], indirect=True)  # memory has no transactions
-async def test_an_open_transaction_is_beyond_the_end(lab: Lab, asked: EndOffsets) -> None:
+async def test_an_open_transaction_is_beyond_the_end(lab: RealLab, asked: EndOffsets) -> None:
     """The end is that of committed records; once committed, records and marker count."""
     topic = lab.topic()
     with transaction(lab.settings, topic, "a"):

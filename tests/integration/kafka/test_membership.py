@@ -75,6 +75,7 @@ async def test_a_client_that_joins_anew_loses_nothing(lab: Lab) -> None:
     consumer = await lab.consumer(topic, group)
     first, second = await lab.receive(consumer, 2)
     consumer.done(first)
+    assert isinstance(consumer, AiokafkaConsumer)
     await consumer.join_anew()
     consumer.done(second)  # of an epoch that is over
     await lab.send(topic, "c")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
-from tests.integration.kafka.labs import RealLab
+from tests.integration.kafka.labs import RealLab, buffer_of
 
 from kallback.kafka import GroupProtocol
 from kallback.kafka.offsets.commit_metadata import MAX_TEXT, CommitMetadata, decode, encode
@@ -172,7 +172,7 @@ async def test_the_other_client_reads_the_notes(lab: RealLab) -> None:
     consumer.done(b)
     await consumer.commit()
     await lab.crash(consumer)
-    other = type(lab)("aiokafka" if lab.kind == "confluent" else "confluent", lab.settings, lab._topics)
+    other = type(lab)("aiokafka" if lab.kind == "confluent" else "confluent", lab.settings, lab.topics)
     try:
         _successor, again = await taken(other, topic, group, 2)
         assert [(record.value, record.deliveries) for record in again] == [(b"a", 2), (b"c", 1)]
@@ -248,14 +248,14 @@ async def test_the_timer_commits_notes_and_then_rests(lab: Lab) -> None:
     consumer = await lab.consumer(topic, group, dataclasses.replace(noting(lab), commit_interval=0.05))
     (record,) = await lab.receive(consumer, 1)
     consumer.started(record)
-    buffer = consumer._thread.buffer if lab.kind == "confluent" else consumer._buffer
+    buffer = buffer_of(consumer)
     await lab.until(lambda: not buffer.commits(), "a commit by the timer")
     assert decode(0, (await lab.commits(group, topic))[0].metadata) == CommitMetadata((), {0: 1})
 
 
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
 async def test_a_record_that_kills_its_process_is_counted(lab: RealLab) -> None:
-    """Real processes, ended by SIGKILL: each one hears of one delivery more, and so does whoever comes next."""
+    """Real processes, ended by SIGKILL: each one hears of one delivery more, and so does the next member."""
     topic, group = lab.topic(), lab.new_group()
     await lab.send(topic, "poison")
     heard: list[str] = []

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.kafka.labs import Lab, buffer_of
 
 from kallback.kafka import OutgoingRecord, TopicPartition
-
-if TYPE_CHECKING:
-    from tests.integration.kafka.labs import Lab
 
 pytestmark = pytest.mark.integration
 
@@ -74,10 +71,10 @@ async def test_all_partitions_together_stay_within_one_bound(lab: Lab) -> None:
     await asyncio.gather(*(producer.send(OutgoingRecord(topic, value, b"%d" % number)) for number in range(300)))
     consumer = await lab.consumer(topic, options=dataclasses.replace(lab.quiet, buffer_bytes_total=bound))
     await lab.until(lambda: len(consumer.assignment()) == 12, "all partitions")
-    buffer = consumer._thread.buffer
+    buffer = buffer_of(consumer)
     await lab.until(lambda: buffer.bytes_free == 0, "the buffer to be full")
     await asyncio.sleep(1)
-    buffered = sum(each.bytes for each in buffer._partitions.values())
-    assert buffered < bound + 12 * size * 3
-    records = await lab.receive(consumer, 300)
+    records = buffer.take(300)
+    assert len(records) * size < bound + 12 * size * 3
+    records += await lab.receive(consumer, 300 - len(records))
     assert len({TopicPartition(record.topic, record.partition) for record in records}) == 12

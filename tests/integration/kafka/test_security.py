@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from kallback.kafka import AiokafkaConsumer, AiokafkaProducer, ConfluentConsumer, ConfluentProducer, OutgoingRecord
+from kallback.kafka import (
+    AiokafkaConsumer,
+    AiokafkaProducer,
+    ConfluentConsumer,
+    ConfluentProducer,
+    Consumer,
+    OutgoingRecord,
+    Producer,
+)
 from kallback.protocol import AccessDeniedError, KallbackError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
 from kallback.testing.servers.ports import free_ports
@@ -28,7 +35,12 @@ pytestmark = [
 
 PASSWORD = 'alice\'s "secret" ünd more'
 KEY_PASSWORD = "key-secret"
-CLIENTS = {"confluent": (ConfluentProducer, ConfluentConsumer), "aiokafka": (AiokafkaProducer, AiokafkaConsumer)}
+ProducerFactory = Callable[[KafkaSettings], Producer]
+ConsumerFactory = Callable[[KafkaSettings, list[str], str], Consumer]
+CLIENTS: dict[str, tuple[ProducerFactory, ConsumerFactory]] = {
+    "confluent": (ConfluentProducer, ConfluentConsumer),
+    "aiokafka": (AiokafkaProducer, AiokafkaConsumer),
+}
 
 
 @dataclass(frozen=True)
@@ -41,42 +53,48 @@ class Secured:
     secure: str
     topics: TopicFactory
 
-    def mutual(self, **changes: Any) -> KafkaSettings:
-        """TLS with a client's certificate, its key under a password."""
-        security = {
-            "protocol": SecurityProtocol.SSL,
-            "ca_file": self.files / "ca.pem",
-            "cert_file": self.files / "client.pem",
-            "key_file": self.files / "client.key",
-            "key_password": Secret(KEY_PASSWORD),
-        }
-        return settings(self.tls, security | changes)
+    def mutual(self, *, certificate: bool = True, key_password: str = KEY_PASSWORD) -> KafkaSettings:
+        """TLS with a client's certificate, its key under a password; or without either."""
+        security = KafkaSecurity(
+            protocol=SecurityProtocol.SSL,
+            ca_file=self.files / "ca.pem",
+            cert_file=self.files / "client.pem" if certificate else None,
+            key_file=self.files / "client.key" if certificate else None,
+            key_password=Secret(key_password) if certificate else None,
+        )
+        return settings(self.tls, security)
 
-    def plain(self, **changes: Any) -> KafkaSettings:
+    def plain(self, *, password: str = "plain-secret") -> KafkaSettings:
         """A password in the clear, as inside a closed network."""
-        security = {
-            "protocol": SecurityProtocol.SASL_PLAINTEXT,
-            "mechanism": SaslMechanism.PLAIN,
-            "username": "alice",
-            "password": Secret("plain-secret"),
-        }
-        return settings(self.login, security | changes)
+        security = KafkaSecurity(
+            protocol=SecurityProtocol.SASL_PLAINTEXT,
+            mechanism=SaslMechanism.PLAIN,
+            username="alice",
+            password=Secret(password),
+        )
+        return settings(self.login, security)
 
-    def scram(self, mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512, **changes: Any) -> KafkaSettings:
+    def scram(
+        self,
+        mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512,
+        *,
+        password: str = PASSWORD,
+        authority: str = "ca",
+    ) -> KafkaSettings:
         """A password over TLS, as hosted Kafkas want it."""
-        security = {
-            "protocol": SecurityProtocol.SASL_SSL,
-            "mechanism": mechanism,
-            "username": "alice",
-            "password": Secret(PASSWORD),
-            "ca_file": self.files / "ca.pem",
-        }
-        return settings(self.secure, security | changes)
+        security = KafkaSecurity(
+            protocol=SecurityProtocol.SASL_SSL,
+            mechanism=mechanism,
+            username="alice",
+            password=Secret(password),
+            ca_file=self.files / f"{authority}.pem",
+        )
+        return settings(self.secure, security)
 
 
-def settings(address: str, security: dict[str, Any]) -> KafkaSettings:
+def settings(address: str, security: KafkaSecurity) -> KafkaSettings:
     """Settings that give up soon."""
-    return KafkaSettings(address, KafkaSecurity(**security), connect_timeout=8.0)
+    return KafkaSettings(address, security, connect_timeout=8.0)
 
 
 def openssl(folder: Path, *arguments: str) -> None:
@@ -116,8 +134,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Generator[Secured]:
     options = KafkaOptions(port=plain, properties=properties(files, (plain, controller, tls, login, secure)))
     with start_kafka(options) as server:
         add_user(server.bootstrap_servers)
-        addresses = (f"127.0.0.1:{port}" for port in (tls, login, secure))
-        yield Secured(files, *addresses, TopicFactory(server))
+        tls_at, login_at, secure_at = (f"127.0.0.1:{port}" for port in (tls, login, secure))
+        yield Secured(files, tls_at, login_at, secure_at, TopicFactory(server))
 
 
 def properties(files: Path, ports: tuple[int, ...]) -> dict[str, str]:
@@ -171,9 +189,13 @@ async def there_and_back(client: str, reached: KafkaSettings, topic: str) -> byt
 @pytest.mark.parametrize("way", ["mutual", "plain", "scram", "scram-256"])
 async def test_both_clients_get_in_by_every_way(secured: Secured, client: str, way: str) -> None:
     """Records go there and back."""
-    ways = {"mutual": secured.mutual, "plain": secured.plain, "scram": secured.scram}
-    reached = secured.scram(SaslMechanism.SCRAM_SHA_256) if way == "scram-256" else ways[way]()
-    assert await there_and_back(client, reached, secured.topics("secured")) == client.encode()
+    ways: dict[str, Callable[[], KafkaSettings]] = {
+        "mutual": secured.mutual,
+        "plain": secured.plain,
+        "scram": secured.scram,
+        "scram-256": lambda: secured.scram(SaslMechanism.SCRAM_SHA_256),
+    }
+    assert await there_and_back(client, ways[way](), secured.topics("secured")) == client.encode()
 
 
 async def refused(client: str, reached: KafkaSettings) -> KallbackError:
@@ -192,7 +214,7 @@ async def refused(client: str, reached: KafkaSettings) -> KallbackError:
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_wrong_password_is_said_to_be_one(secured: Secured, client: str) -> None:
     """At once, and without the password."""
-    for reached in (secured.plain(password=Secret("wr0ng-one")), secured.scram(password=Secret("wr0ng-one"))):
+    for reached in (secured.plain(password="wr0ng-one"), secured.scram(password="wr0ng-one")):
         error = await refused(client, reached)
         assert isinstance(error, AccessDeniedError)
         assert "KALLBACK_KAFKA_SASL_" in str(error)
@@ -202,7 +224,7 @@ async def test_a_wrong_password_is_said_to_be_one(secured: Secured, client: str)
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_an_authority_that_did_not_sign_the_brokers_certificate(secured: Secured, client: str) -> None:
     """The sentence names the setting."""
-    error = await refused(client, secured.scram(ca_file=secured.files / "stranger.pem"))
+    error = await refused(client, secured.scram(authority="stranger"))
     assert isinstance(error, AccessDeniedError)
     assert "KALLBACK_KAFKA_SSL_" in str(error)
     assert "certificate" in str(error).lower()
@@ -211,14 +233,14 @@ async def test_an_authority_that_did_not_sign_the_brokers_certificate(secured: S
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_client_without_the_certificate_that_is_asked_for(secured: Secured, client: str) -> None:
     """It is not let in, and says what to look at."""
-    error = await refused(client, secured.mutual(cert_file=None, key_file=None, key_password=None))
+    error = await refused(client, secured.mutual(certificate=False))
     assert "KALLBACK_KAFKA_" in str(error)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_wrong_password_of_the_key_file(secured: Secured, client: str) -> None:
     """Known before anything is connected, and not repeated."""
-    error = await refused(client, secured.mutual(key_password=Secret("wr0ng-one")))
+    error = await refused(client, secured.mutual(key_password="wr0ng-one"))
     assert "KALLBACK_KAFKA_" in str(error)
     assert "wr0ng" not in str(error)
 

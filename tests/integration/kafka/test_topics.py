@@ -24,16 +24,19 @@ from kallback.kafka import (
     create_topics,
 )
 from kallback.kafka.aiokafka import client as aiokafka_client
+from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, MissingTopicError
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+    TopicCheck = Callable[[KafkaSettings, list[str]], Awaitable[None]]
 
 pytestmark = pytest.mark.integration
 
 NAMES = ["confluent-producer", "aiokafka-producer", "confluent-consumer", "aiokafka-consumer", "reader"]
-CLIENTS: list[Callable[[KafkaSettings], object]] = [
+CLIENTS: list[Callable[[KafkaSettings], StartStop]] = [
     ConfluentProducer,
     AiokafkaProducer,
     lambda settings: ConfluentConsumer(settings, ["t"], "g"),
@@ -73,14 +76,14 @@ async def test_a_refused_topic_says_what_kafka_says(kafka_settings: KafkaSetting
 
 
 @pytest.mark.parametrize("check", [check_topics, aiokafka_client.check_topics], ids=["any", "aiokafka"])
-async def test_a_missing_topic_names_the_command(kafka_settings: KafkaSettings, check: Callable[..., object]) -> None:
+async def test_a_missing_topic_names_the_command(kafka_settings: KafkaSettings, check: TopicCheck) -> None:
     """Either client finds the topic missing and says what creates it."""
     with pytest.raises(MissingTopicError, match="create it with: kallback topics create nowhere"):
         await check(kafka_settings, ["nowhere"])
 
 
 @pytest.mark.parametrize("make", CLIENTS, ids=NAMES)
-async def test_a_wrong_address_is_an_error_that_says_what_to_set(make: Callable[[KafkaSettings], object]) -> None:
+async def test_a_wrong_address_is_an_error_that_says_what_to_set(make: Callable[[KafkaSettings], StartStop]) -> None:
     """Nobody listens there: after the connect time-out the sentence names address and variable."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -92,7 +95,7 @@ async def test_a_wrong_address_is_an_error_that_says_what_to_set(make: Callable[
 
 
 @pytest.mark.parametrize("make", CLIENTS, ids=NAMES)
-async def test_a_silent_address_is_given_up_in_time(make: Callable[[KafkaSettings], object]) -> None:
+async def test_a_silent_address_is_given_up_in_time(make: Callable[[KafkaSettings], StartStop]) -> None:
     """Somebody listens who is no Kafka and never answers: the connect time-out holds all the same."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
