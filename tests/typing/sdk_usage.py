@@ -126,8 +126,8 @@ async def low_level(ctx: restate.ObjectContext, token: str) -> None:
 @tables.handler()
 async def mistakes(ctx: restate.ObjectContext) -> None:
     """What a type checker must refuse; each ignore is used, or the checker says so."""
-    await callbacks.call(ctx, prepare, "no order")  # type: ignore[misc] # pyright: ignore[reportArgumentType]
-    await callbacks.call(ctx, prepare, Order("x"), timeout=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    await callbacks.call(ctx, prepare, "no order")  # type: ignore[misc] # pyright: ignore[reportArgumentType] - must not pass
+    await callbacks.call(ctx, prepare, Order("x"), timeout=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - must not pass
 
 
 app = restate.app([orders, tables, *callbacks.services])

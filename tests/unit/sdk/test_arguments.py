@@ -92,9 +92,9 @@ async def test_what_is_collected_must_be_handles(test: HandlerTest, call: Call, 
     [
         (lambda it, ctx: it.complete(ctx, 7, "B3"), "token must be of type str, not int"),
         (lambda it, ctx: it.fail(ctx, None, Problem()), "token must be of type str, not NoneType"),
-        (lambda _, ctx: complete_awakeable(ctx, 7), "awakeable_id must be of type str, not int"),  # type: ignore[arg-type]
-        (lambda _, ctx: reject_awakeable(ctx, "sign_1", 7), "message must be of type str"),  # type: ignore[arg-type]
-        (lambda _, ctx: reject_awakeable(ctx, "sign_1", "no", "500"), "code must be of type int"),  # type: ignore[arg-type]
+        (lambda _, ctx: complete_awakeable(ctx, 7), "awakeable_id must be of type str, not int"),  # type: ignore[arg-type] # wrong on purpose
+        (lambda _, ctx: reject_awakeable(ctx, "sign_1", 7), "message must be of type str"),  # type: ignore[arg-type] # wrong on purpose
+        (lambda _, ctx: reject_awakeable(ctx, "sign_1", "no", "500"), "code must be of type int"),  # type: ignore[arg-type] # wrong on purpose
     ],
 )
 async def test_a_completion_with_a_wrong_argument_is_refused(test: HandlerTest, call: Call, sentence: str) -> None:

@@ -42,7 +42,7 @@ async def test_confluent_makes_its_own() -> None:
 def test_an_unknown_client_is_refused() -> None:
     """The sentence names those that there are."""
     with pytest.raises(ConfigurationError, match="write 'aiokafka' or 'confluent'"):
-        Worker("kitchen", client="kafka-python")  # type: ignore[arg-type]
+        Worker("kitchen", client="kafka-python")  # type: ignore[arg-type] # wrong on purpose
 
 
 async def test_a_client_is_chosen_before_the_start(env: WorkerEnv) -> None:

@@ -300,8 +300,8 @@ def test_subclasses_of_scalars_travel_as_what_they_are(value: Any, declared: Any
 @pytest.mark.parametrize(
     ("value", "declared", "member"),
     [
-        (Item(5), Item, "$.name"),  # type: ignore[arg-type]
-        (Order("1", [Item("tea", "two")]), Order, "$.items[0].quantity"),  # type: ignore[arg-type]
+        (Item(5), Item, "$.name"),  # type: ignore[arg-type] # wrong on purpose
+        (Order("1", [Item("tea", "two")]), Order, "$.items[0].quantity"),  # type: ignore[arg-type] # wrong on purpose
         ({"street": 5}, Address, "$.street"),
         ([1, "2"], list[int], "$[1]"),
         (Batch([Prepared.model_construct(minutes=-1)]), Batch, "greater than or equal to 0"),

@@ -59,7 +59,7 @@ def test_an_unreadable_trace_state_is_dropped_alone(bad: str) -> None:
 
 def kind(**limits: timedelta) -> TaskType[str, str]:
     """A task type with these limits."""
-    return TaskType("prepare", str, str, **limits)  # type: ignore[arg-type]
+    return TaskType("prepare", str, str, **limits)  # type: ignore[arg-type] # limits only, no codec
 
 
 def test_an_attempt_ends_with_its_task_at_the_latest() -> None:

@@ -14,6 +14,7 @@ from kallback.protocol import (
     HEARTBEAT_LOST,
     Attempt,
     AwakeableId,
+    Failed,
     Heard,
     Keyring,
     Marks,
@@ -155,7 +156,8 @@ async def test_a_confirmed_suspicion_fails_the_attempt() -> None:
     ((name, envelope),) = ctx.resolved
     opened = open_envelope(envelope)
     assert (name, opened.task_id, opened.attempt) == (AWAKEABLE, TASK, 1)
-    assert opened.answer.problem().type == HEARTBEAT_LOST  # type: ignore[union-attr]
+    assert isinstance(opened.answer, Failed)
+    assert opened.answer.problem().type == HEARTBEAT_LOST
     assert await call(monitor(), "watch", ctx, msgspec.structs.replace(WATCH, attempt=Attempt(2))) == b"[1]"
 
 

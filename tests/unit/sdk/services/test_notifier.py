@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from restate import TerminalError
 
-from kallback.protocol import Attempt, AwakeableId, Keyring, TaskId, Token, open_envelope
+from kallback.protocol import Attempt, AwakeableId, Completed, Failed, Keyring, TaskId, Token, open_envelope
 from kallback.sdk import NotifierService
 
 AUDIENCE = "kallback.results"
@@ -45,7 +45,7 @@ class Context:
 async def ack(ctx: Context, body: bytes, *, bare: bool = False, handler: str = "ack") -> Any:
     """Call a handler as Restate does."""
     service = NotifierService(KEYS, AUDIENCE, allow_bare_awakeables=bare)
-    return json.loads(await service.handlers[handler].fn(ctx, body))  # type: ignore[call-arg]
+    return json.loads(await service.handlers[handler].fn(ctx, body))  # type: ignore[call-arg] # `fn` may take a context only
 
 
 async def test_an_item_without_status_is_completed() -> None:
@@ -60,7 +60,9 @@ async def test_an_item_without_value_is_null() -> None:
     """Work without a result needs no value."""
     ctx = Context()
     await ack(ctx, b'{"token":"%b"}' % TOKEN.encode())
-    assert open_envelope(ctx.resolved[0][1]).answer.value == b"null"  # type: ignore[union-attr]
+    answer = open_envelope(ctx.resolved[0][1]).answer
+    assert isinstance(answer, Completed)
+    assert answer.value == b"null"
 
 
 @pytest.mark.parametrize("body", [b"", b"17", b"[]", b"{}", b'{"token":1}', b"[" * 100_000, b'{"token":"\xff"}'])
@@ -90,7 +92,9 @@ async def test_an_unusable_value_fails_the_task() -> None:
     ctx = Context()
     verdict = await ack(ctx, b'{"token":"%b","status":"perhaps","value":1}' % TOKEN.encode())
     assert (verdict["outcome"], verdict["reason"]) == ("unusable", "unknown-status")
-    assert open_envelope(ctx.resolved[0][1]).answer.problem().type == "urn:kallback:unusable-result"  # type: ignore[union-attr]
+    answer = open_envelope(ctx.resolved[0][1]).answer
+    assert isinstance(answer, Failed)
+    assert answer.problem().type == "urn:kallback:unusable-result"
 
 
 async def test_a_bare_value_that_is_unusable_completes_nothing() -> None:
