@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' format, read when somebody scrapes. Needs prometheus-client."""
+"""Metrics in Prometheus' format, read on each scrape. Needs prometheus-client."""
 
 from __future__ import annotations
 

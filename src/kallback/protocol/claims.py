@@ -1,7 +1,7 @@
 """What a token says, before anything proves it: for people who look at one, never to decide on.
 
-`Keyring.verify` answers yes or no in a few microseconds and says little about a malformed token. Here somebody wants
-to know which part is wrong. Nothing of the text is quoted: what is no token may be a secret of another kind.
+`Keyring.verify` answers yes or no in a few microseconds and says little about a malformed token. This module
+says which part is wrong. Nothing of the text is quoted: what is no token may be a secret of another kind.
 """
 
 from __future__ import annotations

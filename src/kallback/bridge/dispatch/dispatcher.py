@@ -68,7 +68,7 @@ class DeliveryListener(Protocol):
         ...
 
     def on_fatal(self, error: Exception) -> None:
-        """No completion can succeed before somebody does what the sentence says."""
+        """No completion can succeed before the operator does what the sentence says."""
         ...
 
 
