@@ -1,4 +1,4 @@
-"""ACLs on a real broker: whoever lacks a permission reads which one, and on what."""
+"""ACLs on a real broker: an error names the missing permission and the resource."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from confluent_kafka.admin import (
@@ -23,8 +22,10 @@ from kallback.kafka import (
     AiokafkaConsumer,
     ConfluentConsumer,
     ConfluentProducer,
+    Consumer,
     Existed,
     OutgoingRecord,
+    Record,
     TopicSpec,
     create_topics,
 )
@@ -36,7 +37,7 @@ from kallback.testing.topics import TopicFactory
 
 pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
 
-Make = Callable[[KafkaSettings, list[str], str], Any]
+Make = Callable[[KafkaSettings, list[str], str], Consumer]
 CONSUMERS: list[Make] = [ConfluentConsumer, AiokafkaConsumer]
 USER = "alice"
 TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
@@ -105,7 +106,7 @@ def properties(ports: tuple[int, ...]) -> dict[str, str]:
     }
 
 
-async def fetched(consumer: Any, patience: float = 20.0) -> Any:
+async def fetched(consumer: Consumer, patience: float = 20.0) -> list[Record]:
     """What comes first, fetching as a worker does: a second at a time."""
     deadline = time.monotonic() + patience
     while not (records := await consumer.fetch(1, 1.0)):
@@ -124,7 +125,7 @@ async def test_a_refused_group_is_named_and_so_is_what_it_takes(guarded: Guarded
 
 
 @pytest.mark.parametrize("make", CONSUMERS)
-async def test_whoever_goes_on_fetching_gets_in_when_it_is_allowed(guarded: Guarded, make: Make) -> None:
+async def test_a_refused_consumer_that_fetches_again_gets_in_when_it_is_allowed(guarded: Guarded, make: Make) -> None:
     """The refusal is told, but the consumer is as good as before."""
     topic = guarded.topics("guarded")
     guarded.allow(TOPIC, topic, AclOperation.READ)
@@ -137,7 +138,7 @@ async def test_whoever_goes_on_fetching_gets_in_when_it_is_allowed(guarded: Guar
         assert record.value == b"later"
 
 
-async def until_let_in(consumer: Any) -> Any:
+async def until_let_in(consumer: Consumer) -> list[Record]:
     """Brokers hear of a permission a moment later, and a client may have asked before."""
     deadline = time.monotonic() + 20
     while True:
