@@ -415,3 +415,17 @@ def test_a_pydantic_dataclass_is_refused(declared: Any) -> None:
     """Its validators would not run; the sentence says what to use."""
     with pytest.raises(TypeError, match="BaseModel"):
         Codec(declared)
+
+
+class Linked(pydantic.BaseModel):
+    """A model with a member that only pydantic can write."""
+
+    at: pydantic.AnyUrl
+    note: str
+
+
+def test_asterisks_in_a_text_are_no_secret() -> None:
+    """A value that merely looks masked is sent, whatever other members it has."""
+    value = Linked(at=pydantic.AnyUrl("https://example.org/"), note="*" * 10)
+    assert b"*" * 10 in encode(value, Linked)
+    assert b"*" * 10 in encode({"any": value}, Any)
