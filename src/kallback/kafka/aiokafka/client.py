@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from kallback.kafka.errors import error_for, missing_extra, missing_topic, unreachable
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingExtraError
+from kallback.settings import named_log
 
 try:
     from aiokafka import AIOKafkaConsumer, errors
@@ -34,6 +35,18 @@ _REFUSAL_TIMEOUT_S: Final = 2.0
 _AUTHENTICATION: Final = 58
 _TLS: Final = -181
 _STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
+
+
+log: Final = named_log("kallback.kafka")
+CLOSE_TIMEOUT_S: Final = 15.0  # longer than a rebalance; a frozen broker must not hold up a stop
+
+
+class Stoppable(Protocol):
+    """aiokafka's consumer or producer."""
+
+    async def stop(self) -> Any:
+        """Close."""
+        ...
 
 
 class Startable(Protocol):
@@ -147,6 +160,18 @@ def refused_certificate(error: ssl.SSLCertVerificationError) -> KallbackError:
     return error_for(_TLS, error.verify_message, what="connecting to Kafka")
 
 
+async def close(client: Stoppable, seconds: float = CLOSE_TIMEOUT_S) -> None:
+    """Close a client; one that fails or does not end in time is left behind with a log line.
+
+    A consumer that is left behind stays in its group until its session expires.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await client.stop()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client is no longer used, and others must be closed
+        log.warning("a Kafka client was not closed", client=type(client).__name__, reason=f"{error!r}")
+
+
 async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topics: Iterable[str]) -> None:
     """Check that topics exist.
 
@@ -193,4 +218,4 @@ async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
         await connect(client, settings)
         await require_topics(client, settings, names)
     finally:
-        await client.stop()
+        await close(client)

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kallback.kafka.aiokafka.client import adopt_abandoned_commits, connect, require_topics, translated
+from kallback.kafka.aiokafka.client import adopt_abandoned_commits, close, connect, require_topics, translated
 from kallback.kafka.aiokafka.committed_offsets import client_commits, committed_metadata
 from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_partition, consumer_config, ours
 from kallback.kafka.aiokafka.rebalance import RebalanceListener
@@ -57,7 +57,6 @@ log: Final = named_log("kallback.kafka")
 _READING_MS: Final = 1000
 _COMMIT_TIMEOUT_S: Final = 5.0
 _STALL_LOOK_S: Final = 10.0
-_CLOSE_TIMEOUT_S: Final = 15.0
 """For leaving the group and closing connections; aiokafka itself may wait for its request timeout of 40 s."""
 _NO_PARTITION: Final = -1
 
@@ -189,11 +188,7 @@ class AiokafkaConsumer(StartStop):
     async def _close(self, inner: AIOKafkaConsumer) -> None:
         """Close a client; one that does not end in time is left behind, and its group session expires."""
         self._retiring.add(inner)
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await inner.stop()
-        except (errors.KafkaError, TimeoutError) as error:
-            log.warning("leaving the group failed, its session will expire", reason=f"{type(error).__name__}: {error}")
+        await close(inner)
         self._retiring.discard(inner)  # not after a cancellation: then `stop` closes it
 
     def _forget_all(self) -> None:

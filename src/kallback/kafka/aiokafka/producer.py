@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.aiokafka.client import aiokafka_config, connect, translated
+from kallback.kafka.aiokafka.client import aiokafka_config, close, connect, translated
 from kallback.kafka.errors import missing_topic, unreachable
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.lifecycle import StartStop
@@ -57,7 +57,7 @@ class AiokafkaProducer(StartStop):
         async with self._starting:
             inner, self._inner = self._inner, None
         if inner is not None:
-            await inner.stop()
+            await close(inner)
 
     async def send(self, record: OutgoingRecord) -> Position:
         """Send one record and wait for its acknowledgement."""
@@ -91,7 +91,7 @@ class AiokafkaProducer(StartStop):
                 try:
                     await connect(inner, self._settings)
                 except BaseException:
-                    await inner.stop()
+                    await close(inner)
                     raise
                 self._inner = inner
             return self._inner
@@ -113,4 +113,4 @@ class AiokafkaProducer(StartStop):
             if self._inner is not broken:
                 return
             self._inner = None
-        await broken.stop()
+        await close(broken)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.aiokafka.client import aiokafka_config, connect, require_topics, translated, within
+from kallback.kafka.aiokafka.client import aiokafka_config, close, connect, require_topics, translated, within
 from kallback.kafka.aiokafka.tolerant_read import read_records
 from kallback.kafka.errors import unreachable
 from kallback.lifecycle import StartStop
@@ -69,7 +69,7 @@ class AiokafkaReader(StartStop):
             await connect(inner, self._settings)
             await self._begin(inner)
         except BaseException:
-            await inner.stop()
+            await close(inner)
             raise
         self._inner = inner
 
@@ -93,7 +93,7 @@ class AiokafkaReader(StartStop):
         self._stopped = True
         inner, self._inner = self._inner, None
         if inner is not None:
-            await inner.stop()
+            await close(inner)
 
     async def _begin(self, inner: AIOKafkaConsumer) -> None:
         await require_topics(inner, self._settings, [self._topic])
