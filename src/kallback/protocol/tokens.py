@@ -203,6 +203,16 @@ def _unknown_key(key_id: str) -> str:
     return f"signing key {key_id!r} is not known here: bridges must have a new key before the first token is signed"
 
 
+def decode_key(encoded: str) -> bytes:
+    """A signing key in base64, standard or URL-safe, with or without padding.
+
+    Raises:
+        binascii.Error: not base64.
+    """
+    bare = encoded.rstrip("=")
+    return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_")
+
+
 def _parse_key(entry: str, position: int) -> tuple[str, bytes]:
     shape = _KEY_ENTRY.fullmatch(entry)
     if shape is None:  # the entry itself may be a secret: name its place only
@@ -211,7 +221,7 @@ def _parse_key(entry: str, position: int) -> tuple[str, bytes]:
     if key_id == INSECURE_KEY_ID:
         raise InvalidKeyError("key id 'dev' is the published key of insecure mode: choose another id")
     try:
-        key = base64.b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), altchars=b"-_")
+        key = decode_key(encoded)
     except binascii.Error:
         raise InvalidKeyError(f"signing key {key_id!r} is not base64: {_KEYS_HELP}") from None
     return key_id, key

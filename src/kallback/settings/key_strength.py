@@ -6,18 +6,18 @@ good one. Every rule here refuses a key of 32 random bytes with a chance below o
 
 from __future__ import annotations
 
-import base64
 import itertools
 import re
 from typing import Final
 
 from kallback.protocol.errors import InvalidKeyError
+from kallback.protocol.tokens import decode_key
 
 _REMEDY: Final = "make a random one with: echo k1:$(openssl rand -base64 32)"
 _PUBLISHED: Final = frozenset(
     {
         b"kallback-insecure-published-development-key",
-        base64.b64decode("PUT-THE-OUTPUT-OF-openssl-rand--base64-32-HERE==", altchars=b"-_"),  # .env.example
+        decode_key("PUT-THE-OUTPUT-OF-openssl-rand--base64-32-HERE"),  # .env.example
     }
 )
 _MIN_DISTINCT_BYTES: Final = 16  # 32 random bytes have 30 distinct ones on average
@@ -44,8 +44,7 @@ def refuse_weak_keys(text: str) -> None:
 
 def weakness_of(encoded: str) -> str | None:
     """Say why a key, in base64, is no secret; None if nothing speaks against it."""
-    bare = encoded.rstrip("=")
-    key = base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_")
+    key = decode_key(encoded)
     if key in _PUBLISHED:
         return "is published with kallback's sources"
     decoded = _as_text(key)
@@ -53,7 +52,7 @@ def weakness_of(encoded: str) -> str | None:
         return None
     if len(set(key)) < _MIN_DISTINCT_BYTES:
         return f"has only {len(set(key))} different bytes"
-    if decoded or _reads_like_text(bare):
+    if decoded or _reads_like_text(encoded.rstrip("=")):
         return "is text, not random bytes"
     steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
     if len(steps) == 1:
