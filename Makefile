@@ -6,12 +6,16 @@
 #   make lint             check style, import contracts and workflows
 #   make types            run mypy and pyright, both strict
 #   make unit             run the unit tests, without servers (WORKERS=0: in one process)
-#   make integration      run the integration and acceptance tests on a local Kafka and Restate
+#   make integration      run the integration and acceptance tests on a local Kafka and Restate (WORKERS=2: in two processes)
 #   make coverage         run the unit tests in one process and report the coverage of the whole package
 #   make docs             run the tests that compare README and docs with the code
 #
 #   make chaos            run a steady load with random crashes for three minutes (SEED=, SECONDS=, RATE=)
 #   make chaos-short      do so for half a minute
+#   make attack           write hostile records beside good calls; every bound must hold (ATTACK="NAME ...": some;
+#                         LIMIT=256: bridge and worker with so many MiB, as in a container; needs root;
+#                         BRIDGE_CLIENT=aiokafka: every bridge uses that Kafka client)
+#   make attack-short     do so for about 90 seconds
 #   make bench            measure the bridge beside the alternatives on this machine (BENCH="--full": takes longer)
 #   make test-containers  run the integration tests on containers (ON=tests/integration/sdk: a part)
 #   make test-compose     test the helpers for containers, the Compose files, and the set-up on a bare machine
@@ -25,7 +29,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit integration coverage docs chaos chaos-short bench test-containers test-compose \
+.PHONY: help demo test lint types unit integration coverage docs chaos chaos-short attack attack-short bench test-containers test-compose \
 	dist lock lock-servers clean setup servers
 
 BIN := .venv/bin
@@ -47,6 +51,13 @@ chaos-short: SECONDS ?= 30
 chaos chaos-short: servers
 	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) --tasks-per-second $(RATE)
 
+ATTACK ?=
+LIMIT ?=
+BRIDGE_CLIENT ?=
+attack attack-short: servers
+	$(BIN)/python -m attacks $(if $(filter attack-short,$@),--short) $(if $(LIMIT),--limit $(LIMIT)) \
+		$(if $(BRIDGE_CLIENT),--bridge-client $(BRIDGE_CLIENT)) $(ATTACK)
+
 # Close other programs first: they show in the figures.
 bench: servers
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-bench.lock
@@ -65,10 +76,12 @@ types: setup
 	$(BIN)/mypy
 	node=$$($(BIN)/python -m kallback.testing.software.node); PYTHONPATH="$$node" $(BIN)/pyright
 
-# One process per core; the tests of a file stay together, in their order. Coverage slows random tests down by a factor of
-# three, so only the protocol is measured here, which must have all of it; its workers measure from their first import on.
-WORKERS ?= auto
+# The tests of a file stay together, in their order.
 PARALLEL = -n $(WORKERS) --dist loadfile
+
+# One process per core. Coverage slows random tests down by a factor of three, so only the protocol is measured here, which
+# must have all of it; its workers measure from their first import on.
+unit: WORKERS ?= auto
 unit: setup
 	@mkdir -p $(REPORTS) && rm -f .coverage*
 	$(BIN)/pytest tests/unit --ignore=tests/unit/protocol $(PARALLEL) --junitxml=$(REPORTS)/unit.xml
@@ -83,9 +96,11 @@ coverage: setup
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
+# One process: on two cores a second one, with a Kafka and a Restate of its own, still makes some tests of time limits fail.
+integration: WORKERS ?= 0
 integration: servers
 	@mkdir -p $(REPORTS)
-	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance --junitxml=$(REPORTS)/integration.xml
+	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance $(PARALLEL) --junitxml=$(REPORTS)/integration.xml
 
 # Both need a Docker engine and skip without one (KALLBACK_REQUIRE_SERVERS=1: fail). Tests of local processes are left out.
 ON ?= tests/integration

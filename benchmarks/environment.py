@@ -53,6 +53,7 @@ class BenchmarkEnvironment:
             "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
             "KALLBACK_KEYS": f"k1:{key}",
             "KALLBACK_AUDIENCE": AUDIENCE,
+            "KALLBACK_RESTATE_OLD_SERVICE_NAMES": "1",  # the bridge of an older checkout calls the services by them
             marks.VARIABLE: str(directory / "marks"),
         }
 

@@ -21,7 +21,21 @@ from typing import Final
 import msgspec
 import restate
 
-from chaos.work import CANCEL_AFTER, IDLE, OBSERVATIONS, STARTS, End, How, Job, Kind, Report, end_with, task_type_of
+from chaos.work import (
+    CANCEL_AFTER,
+    IDLE,
+    OBSERVATIONS,
+    STARTS,
+    TEAM,
+    End,
+    How,
+    Job,
+    Kind,
+    Report,
+    end_with,
+    service_of,
+    task_type_of,
+)
 from kallback.protocol import UNUSABLE_RESULT
 from kallback.sdk import Callbacks, TaskCancelled, TaskFailed, TaskNotSent, TaskTimedOut
 
@@ -29,7 +43,7 @@ _DIRECTORY: Final = Path(os.environ.get("CHAOS_DIRECTORY", "."))
 
 logging.basicConfig(level=logging.INFO)
 callbacks = Callbacks.from_env()
-service = restate.Service("Chaos")
+service = restate.Service(service_of(TEAM))
 
 
 @service.handler()

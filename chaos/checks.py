@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from chaos import record_checks, start_checks
+from chaos import record_checks, start_checks, team_checks
 from chaos.evidence import Check, Evidence
 from chaos.plan import Plan, Target
 from chaos.stage import MemorySample
@@ -156,6 +156,8 @@ _CHECKS: Final[tuple[Callable[[Plan, Evidence], Check], ...]] = (
     record_checks.dead_letters,
     record_checks.committed,
     start_checks.started_again_with_cause,
+    team_checks.second_team_served,
+    team_checks.teams_apart,
     _nothing_waits,
     _processes,
     _bridge_memory,

@@ -14,7 +14,8 @@ import msgspec
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from chaos.evidence import GroupProgress, HandlerStart, OutcomeRecord, Result
+from chaos.evidence import GroupProgress, HandlerStart, OutcomeRecord, Result, TeamEvidence
+from chaos.second_team import SecondTeam
 from chaos.stage import Stage
 from chaos.work import GROUP, MARK, NUMBER, OBSERVATIONS, RUNS, STARTS, Kind, Report, long_work, process_work, work
 from kallback.kafka import ConfluentReader, DeadLetter, Record, ReplayMarker, UnknownEntry, read_entry
@@ -23,7 +24,9 @@ from kallback.settings import Settings
 
 _COMPLAINTS: Final = re.compile(
     r"was never retrieved|was destroyed but it is pending|was never awaited|Fatal Python error|Traceback"
+    r"|does not verify this bridge's tokens"
 )
+_OUR_LOGS: Final = ("bridge-*.log", "worker-*.log", "second-bridge.log", "second-worker.log")
 _LONGEST_LINE: Final = 400
 _TIMEOUT: Final = 10.0
 
@@ -68,15 +71,27 @@ async def dead_letters(settings: Settings) -> list[DeadLetter | UnknownEntry]:
     return [entry for entry in entries if not isinstance(entry, ReplayMarker)]
 
 
-async def progress(settings: Settings) -> list[GroupProgress]:
-    """How far bridges and workers have committed."""
+async def second_team(team: SecondTeam, reports: Mapping[int, Report | str], interrupted: int | None) -> TeamEvidence:
+    """What the topics and files of the second team say."""
+    settings, topics = team.settings, team.settings.topics
+    letters = await dead_letters(settings)
+    return TeamEvidence(
+        reports=reports,
+        runs=runs(team.directory),
+        interrupted=interrupted,
+        result_keys=[(record.key or b"").decode() for record in await read_topic(settings, topics.results)],
+        dead_letters=[each.reason if isinstance(each, DeadLetter) else "unknown" for each in letters],
+        outcomes=Counter(each.outcome for each in await outcomes(settings)),
+    )
+
+
+async def progress(settings: Settings, team: str = "") -> list[GroupProgress]:
+    """How far bridges and workers of a team have committed."""
     bridges, topics = f"{settings.topics.results}.bridge", settings.topics
     wanted = (
         (bridges, topics.results),
         (f"{bridges}.progress", topics.progress),
-        (GROUP, work.topic),
-        (GROUP, long_work.topic),
-        (GROUP, process_work.topic),
+        *((f"{team}{GROUP}", f"{team}{each.topic}") for each in (work, long_work, process_work)),
     )
     found = await asyncio.gather(*(asyncio.to_thread(_progress, settings, *each) for each in wanted))
     return [each for group in found for each in group]
@@ -98,14 +113,16 @@ def _progress(settings: Settings, group: str, topic: str) -> list[GroupProgress]
 async def unfinished(stage: Stage) -> list[str]:
     """Handlers that wait, as Restate describes them, and tasks that are still watched.
 
-    An alarm of a task that has ended stays scheduled, for Restate cannot withdraw it; it will find no state.
+    An alarm of a task that has ended stays scheduled, for Restate cannot withdraw it; it will find no state. Bridges
+    report their marks as long as they run.
     """
     sql = (
         "SELECT id, target, status, retry_count, last_failure FROM sys_invocation WHERE status != 'completed'"
-        " AND NOT (status = 'scheduled' AND target LIKE 'TaskMonitor/%/alarm')"
+        " AND NOT (status = 'scheduled' AND target LIKE 'TaskMonitor%/alarm')"
+        " AND target NOT LIKE 'ConsumedMarks%/report'"
     )
     rows = await stage.admin.query(sql)
-    watched = await stage.admin.query("SELECT service_key FROM state WHERE service_name = 'TaskMonitor'")
+    watched = await stage.admin.query("SELECT service_key FROM state WHERE service_name LIKE 'TaskMonitor%'")
     return [
         *(f"{row['id']} {row['target']} is {row['status']} ({row.get('last_failure')})" for row in rows),
         *(f"task {row['service_key']} is still watched" for row in watched),
@@ -157,7 +174,7 @@ def attempts(directory: Path) -> Counter[int]:
 def complaints(directory: Path) -> list[str]:
     """What no log of bridges and workers should say, once per log and kind."""
     found: dict[tuple[str, str], str] = {}
-    for log in sorted([*directory.glob("bridge-*.log"), *directory.glob("worker-*.log")]):
+    for log in sorted(log for name in _OUR_LOGS for log in directory.glob(name)):
         for line in log.read_text(errors="replace").splitlines():
             if hit := _COMPLAINTS.search(line):
                 found.setdefault((log.name, hit[0]), f"{log.name}: {line[:_LONGEST_LINE]}")

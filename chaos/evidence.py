@@ -92,6 +92,27 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeamEvidence:
+    """What the second team left behind.
+
+    Attributes:
+        reports: as of the first team.
+        runs: how often the work of each task was begun.
+        interrupted: the long task in whose middle its worker was killed.
+        result_keys: of the records of its results topic: task ids.
+        dead_letters: their reasons.
+        outcomes: of its result records.
+    """
+
+    reports: Mapping[int, Report | str] = field(default_factory=dict[int, "Report | str"])
+    runs: Counter[int] = field(default_factory=Counter[int])
+    interrupted: int | None = None
+    result_keys: Sequence[str] = ()
+    dead_letters: Sequence[str] = ()
+    outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything.
 
@@ -119,6 +140,7 @@ class Evidence:
     memory: Sequence[MemorySample] = ()
     unfinished: Sequence[str] = ()
     shutdown: Shutdown = field(default_factory=Shutdown)
+    second: TeamEvidence = field(default_factory=TeamEvidence)
 
 
 @dataclass(frozen=True, slots=True)

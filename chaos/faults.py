@@ -11,12 +11,16 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from chaos.plan import Action, Fault, Target
 from chaos.stage import Stage
 from kallback.testing.servers.base import Server
 from kallback.testing.servers.processes import ChildProcess
+
+_BEGINS_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,17 @@ class FaultRunner:
     Attributes:
         done: faults so far, by what they are called.
         outages: those that are over.
+        interrupted: the long task of the second team in whose middle its worker was killed.
+
+    Args:
+        long_jobs: numbers of the second team's long tasks.
     """
 
-    def __init__(self, stage: Stage, say: Callable[[str], None]) -> None:
+    def __init__(self, stage: Stage, long_jobs: frozenset[int], say: Callable[[str], None]) -> None:
         self._stage = stage
         self._say = say
+        self._long_jobs = long_jobs
+        self.interrupted: int | None = None
         self.done: Counter[str] = Counter()
         self.outages: list[Outage] = []
         self._turns: defaultdict[tuple[bool, Target], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -57,23 +67,31 @@ class FaultRunner:
         self.outages.append(Outage(fault.target, since, time.time()))
 
     async def _commit(self, fault: Fault) -> None:
-        stage = self._stage
-        match fault.target:
-            case Target.BRIDGE if fault.action is Action.SCALE:
+        servers = {Target.RESTATE: self._stage.stack.restate, Target.BROKER: self._stage.stack.kafka}
+        match fault.action:
+            case Action.SCALE:
                 self._note(fault, f"scale to {fault.pick} bridges")
-                await stage.scale(fault.pick)
-            case Target.RESTATE if fault.action is Action.PAUSE:
-                await self._freeze_server(fault, stage.stack.restate)
-            case Target.RESTATE:
-                await self._kill_server(fault, stage.stack.restate)
-            case Target.BROKER:
-                await self._kill_server(fault, stage.stack.kafka)
-            case Target.BRIDGE:
-                await self._hit(fault, stage.running(stage.bridges))
-            case Target.WORKER:
-                await self._hit(fault, stage.running(stage.workers))
-            case Target.SERVICE:
-                await self._hit(fault, [stage.service])
+                await self._stage.scale(fault.pick)
+            case _ if fault.target is Target.SECOND_WORKER:
+                await self._interrupt_second_team(fault)
+            case Action.DEPLOY:
+                await self._deploy(fault, self._processes(fault.target))
+            case Action.PAUSE if fault.target in servers:
+                await self._freeze_server(fault, servers[fault.target])
+            case Action.KILL if fault.target in servers:
+                await self._kill_server(fault, servers[fault.target])
+            case _:
+                await self._hit(fault, self._processes(fault.target))
+
+    def _processes(self, target: Target) -> list[ChildProcess]:
+        stage = self._stage
+        kinds = {
+            Target.BRIDGE: stage.bridges,
+            Target.WORKER: stage.workers,
+            Target.SERVICE: (stage.service,),
+            Target.SECOND_WORKER: (stage.second.worker,),
+        }
+        return stage.running(kinds[target])
 
     async def _kill_server(self, fault: Fault, server: Server) -> None:
         self._note(fault, f"{fault.action} {fault.target}")
@@ -91,6 +109,19 @@ class FaultRunner:
             await asyncio.sleep(fault.seconds)
         finally:
             server.resume()
+
+    async def _deploy(self, fault: Fault, processes: list[ChildProcess]) -> None:
+        """Stop each process as an orchestrator does, and start it again, one after the other."""
+        self._note(fault, f"{fault.action} {fault.target}: {len(processes)} processes, one after the other")
+        for process in processes:
+            await self._stage.redeploy(process)
+
+    async def _interrupt_second_team(self, fault: Fault) -> None:
+        """Hit its worker as soon as that is in the middle of a long task."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BEGINS_WITHIN_S):
+                self.interrupted = await self._stage.second.at_work(self._long_jobs)
+        await self._hit(fault, self._processes(fault.target))
 
     async def _hit(self, fault: Fault, candidates: list[ChildProcess]) -> None:
         process = candidates[fault.pick % len(candidates)]

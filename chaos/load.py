@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 import msgspec
 
-from chaos.plan import Plan
-from chaos.work import Job, Report
+from chaos.work import Job, Report, service_of
 from kallback.testing import RestateError
 from kallback.testing.clients.restate import Ingress
 
@@ -40,29 +40,37 @@ class Placed:
 
 
 class Load:
-    """The customers of a run."""
+    """The customers of a team.
 
-    def __init__(self, ingress: Ingress, plan: Plan) -> None:
+    Args:
+        jobs: in the order in which they are placed.
+        rate: of them, a second.
+        team: what the names of the team begin with.
+    """
+
+    def __init__(self, ingress: Ingress, jobs: Sequence[Job], rate: float, team: str = "") -> None:
         self._ingress = ingress
-        self._plan = plan
+        self._jobs = jobs
+        self._rate = rate
+        self._service = service_of(team)
         self._gate = asyncio.Semaphore(_AT_ONCE)  # a crowd at httpx's pool would take all of this process's time
         self.placed: dict[int, Placed] = {}
 
     async def place_all(self, began: float) -> None:
         """Place every task at its time; return when Restate has them all."""
         async with asyncio.TaskGroup() as group:
-            for job in self._plan.jobs:
-                delay = began + self._plan.placed_at(job.number) - asyncio.get_running_loop().time()
+            for job in self._jobs:
+                delay = began + job.number / self._rate - asyncio.get_running_loop().time()
                 await asyncio.sleep(max(0.0, delay))
                 group.create_task(self._place(job))
 
     async def _place(self, job: Job) -> None:
         began = time.time()
-        key, body = f"{self._plan.seed}-{job.number}", msgspec.to_builtins(job)
+        key, body = f"{self._service}-{job.number}", msgspec.to_builtins(job)
         while True:
             try:
                 async with self._gate:
-                    invocation_id = await self._ingress.send("Chaos/run_task", body, idempotency_key=key)
+                    invocation_id = await self._ingress.send(f"{self._service}/run_task", body, idempotency_key=key)
             except RestateError as error:
                 if error.status in _CLIENT_FAULT:
                     raise

@@ -45,9 +45,15 @@ REQUEST_TIMEOUT: Final = 3.0
 """Seconds after which a bridge gives up a request to Restate: a completion that hangs times out within a run."""
 HANG: Final = 8.0
 """Seconds for which Restate hangs while a backlog is written and bridges scale."""
+PARTITIONS: Final = 4
+"""Of each topic of the first team that is read by a group."""
 BACKLOG_RECORDS: Final = 2_800
-"""More than a bridge holds of four partitions: it pauses each at 500 records."""
+"""More than a bridge holds of all partitions: it pauses each at 500 records."""
 BACKLOG_BYTES: Final = 1_000
+DRAIN_TIMEOUT: Final = 2.0
+"""Seconds that a worker gets at a stop: shorter than long tasks, so that it hands them back."""
+SECOND_RATE: Final = 1.0
+"""Tasks a second of the second team; every other one is long."""
 WARM_UP: Final = 3.0
 BRIDGES: Final = 3
 _GAP: Final = (2.0, 4.0)
@@ -61,6 +67,7 @@ class Action(StrEnum):
     KILL = "kill -9"
     PAUSE = "SIGSTOP"
     SCALE = "scale"
+    DEPLOY = "deploy"
 
 
 class Target(StrEnum):
@@ -69,6 +76,7 @@ class Target(StrEnum):
     BRIDGE = "bridge"
     WORKER = "worker"
     SERVICE = "service"
+    SECOND_WORKER = "second team's worker"
     RESTATE = "restate"
     BROKER = "broker"
 
@@ -79,7 +87,7 @@ class Fault:
 
     Attributes:
         at: seconds after the first task.
-        seconds: how long it lasts.
+        seconds: how long it lasts; of a deployment, how long its processes stay away together, about.
         pick: which of several processes, counted round those that run; of a scaling, how many are to run.
     """
 
@@ -92,6 +100,8 @@ class Fault:
     def __str__(self) -> str:
         if self.action is Action.SCALE:
             return f"{self.at:6.1f} s  scale to {self.pick} bridges"
+        if self.action is Action.DEPLOY:
+            return f"{self.at:6.1f} s  deploy {self.target}: stop and start one after the other"
         return f"{self.at:6.1f} s  {self.action} {self.target} for {self.seconds:.1f} s"
 
 
@@ -121,6 +131,7 @@ class Plan:
         seconds: how long tasks are placed.
         jobs: the tasks, in the order in which they are placed, evenly over those seconds.
         backlog: what is written besides.
+        second_jobs: tasks of the second team, placed at `SECOND_RATE`.
     """
 
     seed: int
@@ -129,10 +140,7 @@ class Plan:
     jobs: tuple[Job, ...]
     faults: tuple[Fault, ...]
     backlog: Backlog
-
-    def placed_at(self, number: int) -> float:
-        """When a task is placed, in seconds after the first."""
-        return number / self.rate
+    second_jobs: tuple[Job, ...] = ()
 
     @property
     def completer(self) -> str:
@@ -155,7 +163,26 @@ def make_plan(seed: int, *, seconds: float, rate: float) -> Plan:
     jobs = _jobs(Random(f"jobs {seed}"), seconds=seconds, rate=rate)  # noqa: S311 - a seed makes it repeatable
     random = Random(f"faults {seed}")  # noqa: S311
     hang = round(max(WARM_UP, seconds * random.uniform(0.05, 0.2)), 1)
-    return Plan(seed, seconds, rate, jobs, _faults(random, seconds, hang), Backlog(round(hang + 0.5, 1)))
+    faults = (*_faults(random, seconds, hang), _loss_of_second_team(Random(f"second team {seed}"), seconds))  # noqa: S311
+    backlog = Backlog(round(hang + 0.5, 1))
+    return Plan(seed, seconds, rate, jobs, tuple(sorted(faults, key=_when)), backlog, _second_jobs(seconds))
+
+
+def _when(fault: Fault) -> float:
+    return fault.at
+
+
+def _second_jobs(seconds: float) -> tuple[Job, ...]:
+    """Plain and long tasks in turn, as many as fit."""
+    count = max(2, int(seconds * SECOND_RATE))
+    kinds = [Kind.LONG if number % 2 else Kind.PLAIN for number in range(count)]
+    return tuple(Job(number, kind, NEVER, _LENGTHS.get(kind, 0.1)) for number, kind in enumerate(kinds))
+
+
+def _loss_of_second_team(random: Random, seconds: float) -> Fault:
+    """The second team's one worker dies in the middle of a long task."""
+    at = round(seconds * random.uniform(0.2, 0.6), 1)
+    return Fault(at, Action.KILL, Target.SECOND_WORKER, round(random.uniform(0.5, 3.0), 1))
 
 
 def _jobs(random: Random, *, seconds: float, rate: float) -> tuple[Job, ...]:
@@ -190,7 +217,12 @@ _FREEZES: Final[tuple[FaultKind, ...]] = (
     (Action.PAUSE, Target.BRIDGE, (SESSION_TIMEOUT + 2, SESSION_TIMEOUT + 4)),
     (Action.PAUSE, Target.WORKER, (SESSION_TIMEOUT + 2, SESSION_TIMEOUT + 4)),
 )
-_FAULT_KINDS: Final = (*_COMPANIONS, *_SERVERS, *_FREEZES)
+_DEPLOYMENTS: Final[tuple[FaultKind, ...]] = (
+    (Action.DEPLOY, Target.BRIDGE, (4.0, 6.0)),
+    (Action.DEPLOY, Target.WORKER, (2 * DRAIN_TIMEOUT, 3 * DRAIN_TIMEOUT)),
+    (Action.DEPLOY, Target.SERVICE, (2.0, 3.0)),
+)
+_FAULT_KINDS: Final = (*_COMPANIONS, *_SERVERS, *_FREEZES, *_DEPLOYMENTS)
 _SCALE_OUT: Final = 3.0
 """Seconds after Restate began to hang: the first bridge holds all it can by then."""
 _SCALE_IN: Final = 7.0
@@ -225,7 +257,7 @@ def _faults(random: Random, seconds: float, hang: float) -> tuple[Fault, ...]:
         Fault(out, Action.SCALE, Target.BRIDGE, pick=BRIDGES),
         Fault(round(max(out + 2, seconds * random.uniform(0.75, 0.9)), 1), Action.SCALE, Target.BRIDGE, pick=2),
     ]
-    return tuple(sorted([*scheduler.faults, *planned], key=lambda fault: fault.at))
+    return tuple(sorted([*scheduler.faults, *planned], key=_when))
 
 
 class _FaultScheduler:

@@ -16,13 +16,13 @@ from typing import Final
 import httpx
 
 from chaos import collect
-from chaos.evidence import Evidence, Shutdown
+from chaos.evidence import Evidence, GroupProgress, Shutdown
 from chaos.faults import FaultRunner
 from chaos.injector import Injector
 from chaos.load import Load
-from chaos.plan import Plan
+from chaos.plan import SECOND_RATE, Plan
 from chaos.stage import Stage, open_stage
-from chaos.work import IDLE
+from chaos.work import IDLE, SECOND_TEAM, Kind
 from kallback.protocol import KallbackError
 from kallback.testing import KafkaOptions, RestateOptions, Stack, start_stack
 
@@ -55,19 +55,23 @@ def perform(plan: Plan, directory: Path, say: Callable[[str], None]) -> RunRepor
 
 async def _perform(plan: Plan, stack: Stack, directory: Path, say: Callable[[str], None]) -> RunReport:
     async with open_stage(stack, directory, completer=plan.completer, named=plan.named) as stage:
-        load, faults, injector = Load(stage.ingress, plan), FaultRunner(stage, say), Injector(stage.settings, plan)
+        load, injector = Load(stage.ingress, plan.jobs, plan.rate), Injector(stage.settings, plan)
+        second = Load(stage.ingress, plan.second_jobs, SECOND_RATE, SECOND_TEAM)
+        long_jobs = frozenset(job.number for job in plan.second_jobs if job.kind is Kind.LONG)
+        faults = FaultRunner(stage, long_jobs, say)
         await injector.start()
         try:
             began = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.place_all(began))
+                group.create_task(second.place_all(began))
                 group.create_task(faults.play(plan.faults, began))
                 group.create_task(injector.write_backlog(plan.backlog, began))
             say("every task is placed, every fault is over; draining")
             await _drain(stage, injector)
         finally:
             await injector.stop()
-        return RunReport(faults.done, await _collect(stage, load, faults))
+        return RunReport(faults.done, await _collect(stage, load, second, faults))
 
 
 async def _drain(stage: Stage, injector: Injector) -> None:
@@ -81,7 +85,7 @@ async def _drain(stage: Stage, injector: Injector) -> None:
         return injector.waiting == 0
 
     async def all_committed() -> bool:
-        return all(max(each.committed, 0) == each.end for each in await collect.progress(stage.settings))
+        return all(max(each.committed, 0) == each.end for each in await _progress(stage))
 
     for ended in (no_handler_waits, nothing_late_to_come, all_committed):
         await _until(ended, deadline)
@@ -95,13 +99,19 @@ async def _until(true: Callable[[], Awaitable[bool]], deadline: float) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _collect(stage: Stage, load: Load, faults: FaultRunner) -> Evidence:
+async def _progress(stage: Stage) -> list[GroupProgress]:
+    """Of both teams."""
+    second = await collect.progress(stage.second.settings, SECOND_TEAM)
+    return [*await collect.progress(stage.settings), *second]
+
+
+async def _collect(stage: Stage, load: Load, second: Load, faults: FaultRunner) -> Evidence:
     """The positions that were committed before anybody was asked to end: a stop commits, too."""
     settings = stage.settings
-    progress, unfinished = await collect.progress(settings), await collect.unfinished(stage)
-    reports = await load.reports()
+    progress, unfinished = await _progress(stage), await collect.unfinished(stage)
+    reports, of_second = await load.reports(), await second.reports()
     memory, crashes = tuple(stage.memory), tuple(stage.crashes)
-    exit_codes = await stage.retire()
+    exit_codes = [*stage.deployed, *await stage.retire()]
     shutdown = Shutdown(exit_codes, await _orphans(stage), collect.complaints(stage.directory))
     return Evidence(
         placed=load.placed,
@@ -119,6 +129,7 @@ async def _collect(stage: Stage, load: Load, faults: FaultRunner) -> Evidence:
         memory=memory,
         unfinished=unfinished,
         shutdown=shutdown,
+        second=await collect.second_team(stage.second, of_second, faults.interrupted),
     )
 
 

@@ -7,21 +7,21 @@ it not restarted by the keeper. A process that ends by itself is started again a
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import os
-import secrets
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from chaos.plan import BRIDGES, REQUEST_TIMEOUT, SESSION_TIMEOUT
-from chaos.work import GRACE, LARGE_BYTES, foreign, long_work, process_work, work
-from kallback.kafka import create_topics
+from chaos.plan import BRIDGES, PARTITIONS, REQUEST_TIMEOUT
+from chaos.programs import WORKER, bridge_command, new_keys, process_of, service_command
+from chaos.second_team import SecondTeam
+from chaos.topics import make_topics
+from chaos.work import LARGE_BYTES, foreign, long_work, process_work, work
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import Settings
 from kallback.testing import Stack
@@ -29,11 +29,12 @@ from kallback.testing.clients.restate import Admin, Ingress
 from kallback.testing.servers.ports import accepts, free_ports
 from kallback.testing.servers.processes import ChildProcess
 
-ROOT: Final = Path(__file__).parent.parent
-KALLBACK: Final = str(Path(sys.executable).with_name("kallback"))
 WORKERS: Final = 2
 _POLL_S: Final = 0.5
+_STOP_S: Final = 30.0
+"""What an orchestrator waits before it kills."""
 _KIB: Final = 1024
+_HAS_PARTITIONS: Final = "partitions assigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +70,28 @@ class Stage:
 
     Attributes:
         bridges: all that may run; how many do is `scale`'s.
+        second: another team, which shares Kafka and Restate only.
         pids: of every process that was ever started.
+        deployed: names and exit codes of processes that were stopped for a deployment.
     """
 
     def __init__(self, stack: Stack, directory: Path, *, completer: str, named: bool) -> None:
         self.stack = stack
-        self._completer = completer
-        self._named = named
         self.directory = directory
         self._env = _environment(stack, directory)
         self._port = free_ports(1)[0]
         self.settings = Settings.from_env(self._env)
         self.ingress = Ingress(stack.ingress_url, timeout=15)
         self.admin = Admin(stack.admin_url, timeout=15)
-        serve = (sys.executable, "-m", "kallback.cli", "service", "chaos.app:app", "--port", str(self._port))
-        self.service = self._process("service", *serve)
-        self.bridges = tuple(self._bridge(f"bridge-{number}") for number in range(1, BRIDGES + 1))
-        self.workers = tuple(
-            self._process(f"worker-{number}", KALLBACK, "worker", "chaos.worker:worker")
-            for number in range(1, WORKERS + 1)
-        )
+        self.service = self._process("service", service_command(self._port))
+        names = [f"bridge-{number}" for number in range(1, BRIDGES + 1)]
+        self.bridges = tuple(self._process(it, bridge_command(completer, it if named else None)) for it in names)
+        self.workers = tuple(self._process(f"worker-{number}", WORKER) for number in range(1, WORKERS + 1))
+        self.second = SecondTeam(self._env, directory, completer)
         self.crashes: list[Crash] = []
         self.memory: list[MemorySample] = []
         self.pids: dict[int, str] = {}
+        self.deployed: list[tuple[str, int | None]] = []
         self._born: dict[int, float] = {}
         self._wanted: set[str] = set()
         self._taken_over: set[str] = set()
@@ -100,23 +100,27 @@ class Stage:
     @property
     def processes(self) -> tuple[ChildProcess, ...]:
         """All of them, in the order of their start."""
-        return (self.service, *self.bridges, *self.workers)
+        return (self.service, *self.bridges, *self.workers, *self.second.processes)
 
     def running(self, kind: tuple[ChildProcess, ...]) -> list[ChildProcess]:
         """Those that are to run."""
         return [process for process in kind if process.name in self._wanted]
 
     async def start(self) -> None:
-        """Create the topics, start service, one bridge and the workers, register the service."""
-        layout = TopicLayout(max_result_bytes=2 * LARGE_BYTES)
-        await create_topics(
-            self.settings.kafka,
-            layout.specs(self.settings.topics, (work.topic, long_work.topic, process_work.topic, foreign.topic)),
-        )
-        for process in (self.service, self.bridges[0], *self.workers):
+        """Create the topics, start services, one bridge and the workers, register the services; of both teams."""
+        layout = TopicLayout(partitions=PARTITIONS, max_result_bytes=2 * LARGE_BYTES)
+        topics = [each.topic for each in (work, long_work, process_work, foreign)]
+        await make_topics(self.settings, layout, topics)
+        await self.second.make_topics()
+        for process in (self.service, self.bridges[0], *self.workers, *self.second.processes):
             self.launch(process)
         await asyncio.to_thread(self.service.wait_ready, lambda: accepts(self._port))
-        await self.admin.register(f"http://127.0.0.1:{self._port}")
+        await self.second.serves()
+        for address in (f"http://127.0.0.1:{self._port}", self.second.address):
+            await self.admin.register(address)
+        for bridge in (self.bridges[0], self.second.bridge):
+            # What comes before the group's first commit would be its history.
+            await asyncio.to_thread(bridge.wait_ready, partial(_has_partitions, bridge))
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
 
     async def stop(self) -> None:
@@ -130,8 +134,9 @@ class Stage:
     async def retire(self) -> list[tuple[str, int | None]]:
         """Ask bridges, workers and service to end, as a deployment does; return the exit codes."""
         await self._end_keeper()
-        ending = [*self.running(self.bridges), *self.running(self.workers), self.service]
-        await asyncio.gather(*(asyncio.to_thread(process.stop, 30) for process in ending))
+        ours = [*self.running(self.bridges), *self.running(self.workers), self.service]
+        ending = [*ours, *self.second.processes]
+        await asyncio.gather(*(asyncio.to_thread(process.stop, _STOP_S) for process in ending))
         self._wanted.clear()
         return [(process.name, process.exit_code) for process in ending]
 
@@ -150,7 +155,14 @@ class Stage:
                 self.launch(process)
         going = [process for process in self.bridges[count:] if process.name in self._wanted]
         self._wanted -= {process.name for process in going}
-        await asyncio.gather(*(asyncio.to_thread(process.stop, 30) for process in going))
+        await asyncio.gather(*(asyncio.to_thread(process.stop, _STOP_S) for process in going))
+
+    async def redeploy(self, process: ChildProcess) -> None:
+        """Ask a process to end, and start it again if it is still to run."""
+        with self.taken_over(process) as restore:
+            await asyncio.to_thread(process.stop, _STOP_S)
+            self.deployed.append((process.name, process.exit_code))
+            restore()
 
     @contextmanager
     def taken_over(self, process: ChildProcess) -> Generator[Callable[[], None]]:
@@ -189,16 +201,8 @@ class Stage:
             keeper.cancel()
             await asyncio.wait([keeper])
 
-    def _bridge(self, name: str) -> ChildProcess:
-        session = ("--session-timeout", f"{SESSION_TIMEOUT:g}", "--late-grace", f"{GRACE:g}")
-        instance = ("--instance-id", name if self._named else "none")
-        return self._process(
-            name, KALLBACK, "bridge", "--outcomes", *instance, "--completer", self._completer, *session
-        )
-
-    def _process(self, name: str, *command: str) -> ChildProcess:
-        env = self._env | {"CHAOS_NAME": name}
-        return ChildProcess(name, command, log=self.directory / f"{name}.log", env=env, cwd=ROOT)
+    def _process(self, name: str, command: tuple[str, ...]) -> ChildProcess:
+        return process_of(name, command, self._env, self.directory)
 
 
 @asynccontextmanager
@@ -210,6 +214,10 @@ async def open_stage(stack: Stack, directory: Path, *, completer: str, named: bo
         yield stage
     finally:
         await stage.stop()
+
+
+def _has_partitions(bridge: ChildProcess) -> bool:
+    return _HAS_PARTITIONS in bridge.log.read_text()
 
 
 def resident_kib(pid: int) -> int | None:
@@ -228,7 +236,7 @@ def _environment(stack: Stack, directory: Path) -> dict[str, str]:
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
         "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
         "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
-        "KALLBACK_KEYS": f"chaos:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "KALLBACK_KEYS": new_keys("chaos"),
         "KALLBACK_RESTATE_REQUEST_TIMEOUT": f"{REQUEST_TIMEOUT:g}",
         "CHAOS_DIRECTORY": str(directory),
         "PYTHONUNBUFFERED": "1",

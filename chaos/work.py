@@ -1,7 +1,11 @@
-"""The work of a run: what handler, worker and injector share, and what each task must end with. Pure."""
+"""The work of a run: what handler, worker and injector share, and what each task must end with.
+
+Pure but for `CHAOS_TEAM`: the processes of a second team have topics, a group and a service of their own.
+"""
 
 from __future__ import annotations
 
+import os
 import zlib
 from datetime import timedelta
 from enum import StrEnum
@@ -23,7 +27,10 @@ IDLE: Final = 1
 """Seconds after which Restate suspends a handler that waits."""
 LARGE_BYTES: Final = 2 * 1024 * 1024
 SOLD_OUT_STATUS: Final = 422
-GROUP: Final = "chaos-workers"
+TEAM: Final = os.environ.get("CHAOS_TEAM", "")
+"""What the names of this process's team begin with; those of the first team do not."""
+SECOND_TEAM: Final = "second."
+GROUP: Final = f"{TEAM}chaos-workers"
 """The workers' group."""
 OBSERVATIONS: Final = "observations.jsonl"
 """The file of what handlers saw."""
@@ -121,18 +128,23 @@ class Report(msgspec.Struct, frozen=True):
     task_id: str | None = None
 
 
-work: Final = TaskType("chaos.work", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
+work: Final = TaskType(f"{TEAM}chaos.work", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
 long_work: Final = TaskType(
-    "chaos.long",
+    f"{TEAM}chaos.long",
     request=Job,
     result=Done,
     timeout=timedelta(seconds=NEVER),
     heartbeat_every=timedelta(seconds=HEARTBEAT),
     retry=RetryPolicy(attempts=None, first_delay=timedelta(seconds=0.2), longest_delay=timedelta(seconds=1)),
 )
-process_work: Final = TaskType("chaos.process", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
-foreign: Final = TaskType("chaos.foreign", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
+process_work: Final = TaskType(f"{TEAM}chaos.process", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
+foreign: Final = TaskType(f"{TEAM}chaos.foreign", request=Job, result=Done, timeout=timedelta(seconds=NEVER))
 """Tasks that no worker of ours does: the injector answers them."""
+
+
+def service_of(team: str) -> str:
+    """The name of a team's Restate service."""
+    return f"Chaos{team.rstrip('.').capitalize()}"
 
 
 def task_type_of(kind: Kind) -> TaskType[Job, Done]:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from chaos.plan import SESSION_TIMEOUT
+from chaos.plan import DRAIN_TIMEOUT, SESSION_TIMEOUT
 from chaos.work import (
     GROUP,
     HEARTBEAT,
@@ -29,7 +29,7 @@ from kallback.workers import TaskContext, TaskFailure, Worker, WorkerOptions
 _DIRECTORY: Final = Path(os.environ.get("CHAOS_DIRECTORY", "."))
 
 _consumer = ConsumerOptions(group_instance_id=os.environ.get("CHAOS_NAME"), session_timeout=SESSION_TIMEOUT)
-worker = Worker(GROUP, options=WorkerOptions(concurrency=32, consumer=_consumer))
+worker = Worker(GROUP, options=WorkerOptions(concurrency=32, drain_timeout=DRAIN_TIMEOUT, consumer=_consumer))
 
 
 @worker.task(work)

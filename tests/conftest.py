@@ -1,13 +1,31 @@
-"""Tests on containers need an engine: all of them or none run, and one line says why."""
+"""Tests on containers need an engine: all of them or none run, and one line says why. Interrupts reach children.
+
+Random tests have no time limit of their own: a machine that runs other things at the same time is slow at times, and
+that is no finding. Where `CI` is set they draw the same examples each time: no change is blamed for an old fault.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import cache
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kallback.testing.environment import ServerEnvironment, ServerKind
 from kallback.testing.errors import NoServerError
+
+settings.register_profile(
+    "kallback",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("kallback")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts jobs in the background so; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,13 +9,11 @@ import asyncio
 
 from tasks import Baked, Cake, bake
 
-from kallback.kafka import ConsumerOptions
-from kallback.workers import TaskContext, Worker, WorkerOptions
+from kallback.workers import TaskContext, Worker
 
 LAYER = 0.5  # seconds; a demo is short
 
-# The shortest session that brokers allow by default: after a kill, Kafka reassigns partitions in 6 s instead of 45 s.
-worker = Worker("bakery", options=WorkerOptions(consumer=ConsumerOptions(session_timeout=6)))
+worker = Worker("bakery")
 
 
 # Acknowledged on start: a cake may take longer than any rebalance, and missing heartbeats reveal a baker that is gone.

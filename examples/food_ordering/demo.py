@@ -24,7 +24,7 @@ from tasks import Order
 from kallback.protocol import KallbackError
 from kallback.testing import KafkaOptions, Stack, start_stack
 
-TIME_LIMIT = 120  # seconds from the stack being up
+TIME_LIMIT = 240  # seconds from the stack being up
 EXIT_WRONG = 1
 EXIT_INTERRUPTED = 130
 

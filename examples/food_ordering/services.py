@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import restate
 from cakes import workflow as cakes
 from delivery import delivery_manager
 from drivers import driver_digital_twin, driver_matcher
@@ -12,4 +11,4 @@ from orders import callbacks, workflow
 
 logging.basicConfig(level=logging.INFO)
 
-app = restate.app([workflow, delivery_manager, driver_matcher, driver_digital_twin, cakes, *callbacks.services])
+app = callbacks.app([workflow, delivery_manager, driver_matcher, driver_digital_twin, cakes])

@@ -13,4 +13,4 @@ async def place(ctx: restate.Context, dish: str) -> str:
     return f"{dish} waits on shelf {prepared.shelf}"
 
 
-app = restate.app([orders])
+app = callbacks.app([orders])

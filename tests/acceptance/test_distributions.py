@@ -18,7 +18,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist and the wheel of this tree."""
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [Path(sys.executable).with_name("hatchling"), "build", "-d", folder], cwd=ROOT, check=True, timeout=60
+        [Path(sys.executable).with_name("hatchling"), "build", "-d", folder], cwd=ROOT, check=True, timeout=280
     )
     return folder
 
@@ -57,7 +57,7 @@ def test_the_unit_tests_of_the_sdist_can_be_collected(unpacked: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
     assert collected.returncode == 0, collected.stdout[-2000:]
 

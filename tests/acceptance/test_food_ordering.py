@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from demo_invalid_records import ExpectedOutcome
     from demo_record_checks import Expected, Results
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.acceptance
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "food_ordering"
 MARK = "DEMO_TEST_MARK"
@@ -62,7 +62,7 @@ def marked_processes(mark: str) -> list[str]:
 
 def wait_until_gone(mark: str) -> list[str]:
     """Wait for the marked processes to end; return what is still there."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (left := marked_processes(mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
@@ -72,7 +72,7 @@ def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
     """Every check of the demo's own summary holds, the exit code says so, and every process is gone."""
     mark = uuid4().hex
     with running_demo(mark, tmp_path) as demo:
-        output, _ = demo.communicate(timeout=200)
+        output, _ = demo.communicate(timeout=280)
     assert demo.returncode == 0, output
     assert output.count("✓") >= 7, output
     assert "✗" not in output, output
@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
         seen = list(takewhile(lambda line: "order 03" not in line, demo.stdout))
         assert len(marked_processes(mark)) > 6, "".join(seen)
         demo.send_signal(signal.SIGINT)
-        rest, _ = demo.communicate(timeout=30)
+        rest, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, rest
     assert wait_until_gone(mark) == []
 

@@ -192,15 +192,19 @@ async def test_a_service_says_which_permission_it_lacks(
     assert "let an administrator add the missing ACL" in said
 
 
+_SETUP_PATIENCE_S = 120.0
+"""A missing permission is waited for, a minute by default."""
+
+
 async def rejected_order(_secured: ComposeProject, customers: Customers) -> str:
     """What a customer reads."""
-    (status,) = await customers.until(["REJECTED"], await customers.order(1), timeout_s=30)
+    (status,) = await customers.until(["REJECTED"], await customers.order(1), timeout_s=_SETUP_PATIENCE_S)
     return str(status["detail"])
 
 
 async def refused_cake(secured: ComposeProject, _customers: Customers) -> str:
     """What the caller of a handler reads."""
-    async with Ingress(secured.ingress_url) as ingress:
+    async with Ingress(secured.ingress_url, timeout=_SETUP_PATIENCE_S) as ingress:
         with pytest.raises(RestateError) as caught:
             await ingress.call("CakeOrder/1/create", {"id": "1", "layers": 1})
     return caught.value.body

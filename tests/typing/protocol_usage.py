@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from types import NoneType
-from typing import Literal, TypedDict, assert_never, assert_type
+from typing import Generic, Literal, TypedDict, TypeVar, assert_never, assert_type
 
 import msgspec
 import pydantic
@@ -53,6 +53,8 @@ from kallback.protocol import (
     values_of,
 )
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
 class Order:
@@ -79,6 +81,13 @@ class Route(pydantic.BaseModel):
     kilometers: float
 
 
+@dataclass
+class Page(Generic[Item]):
+    """A generic request."""
+
+    items: list[Item]
+
+
 prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
 deliver = TaskType("delivery.route", Address, Route, timeout=None, topic="delivery")
 notify = TaskType("customer.notify", request=str, result=NoneType)
@@ -94,10 +103,15 @@ drive = TaskType(
     retry=RetryPolicy(attempts=None, first_delay=timedelta(seconds=5), never={"NoSuchStreet", "ValueError"}),
 )
 
-find: TaskType[Order, Prepared | None] = TaskType("restaurant.find", request=Order, result=Prepared | None)
-choose: TaskType[Order, Literal["hot", "cold"]] = TaskType("restaurant.choose", Order, Literal["hot", "cold"])
-clean: TaskType[None, None] = TaskType("restaurant.clean", request=None, result=None, timeout=None)
+find = TaskType("restaurant.find", request=Order, result=Prepared | None)
+seek = TaskType("restaurant.seek", request=Order | list[Order], result=list[Prepared] | None)
+choose = TaskType("restaurant.choose", Order, Literal["hot", "cold"])
+clean = TaskType("restaurant.clean", request=None, result=None, timeout=None)
+price = TaskType("restaurant.price", request=Page[Order], result=dict[str, float] | None)
 
+assert_type(find, TaskType[Order, Prepared | None])
+assert_type(seek, TaskType[Order | list[Order], list[Prepared] | None])
+assert_type(price, TaskType[Page[Order], dict[str, float] | None])
 assert_type(find.result_codec.decode(b"null"), Prepared | None)
 assert_type(choose.result_codec.decode(b'"hot"'), Literal["hot", "cold"])
 assert_type(clean, TaskType[None, None])

@@ -130,4 +130,4 @@ async def mistakes(ctx: restate.ObjectContext) -> None:
     await callbacks.call(ctx, prepare, Order("x"), timeout=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - must not pass
 
 
-app = restate.app([orders, tables, *callbacks.services])
+app = callbacks.app([orders, tables])

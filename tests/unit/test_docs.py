@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("benchmarks", "chaos", "dashboards", "deploy", "docs", "examples", "protocol", "scripts", "src", "tests")
+PROGRAMS = ("attacks", "benchmarks", "chaos")
+FOLDERS = (*PROGRAMS, "dashboards", "deploy", "docs", "examples", "protocol", "scripts", "src", "tests")
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("protocol/**/*.md")]
 )
@@ -18,7 +19,7 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["projec
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*[\w/]")
-METRIC = re.compile(r"\bkallback_(?:bridge|worker|sdk)_[a-z0-9_]+\b")
+METRIC = re.compile(r"\bkallback_(?:bridge|worker|sdk|gateway)_[a-z0-9_]+\b")
 VARIABLE = re.compile(r"\bKALLBACK_[A-Z0-9_]*[A-Z0-9]\b")
 TEST = re.compile(r"`(?:tests/[\w/]+/)?(test_\w+\.py)`(?:, \"([^\"]+)\")?")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
@@ -37,7 +38,7 @@ def code() -> str:
     """Everything that is run or deployed, as one text."""
     files = [
         path
-        for folder in ("src", "deploy", "dashboards", "scripts", "examples", "chaos", "benchmarks", "tests/containers")
+        for folder in (*PROGRAMS, "src", "deploy", "dashboards", "scripts", "examples", "tests/containers")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in {".py", ".json", ".yml", ".yaml", ""} and path.is_file()
     ]
@@ -94,7 +95,7 @@ def test_files_that_tools_name_exist(page: Path) -> None:
     assert [path for path in PATH.findall(page.read_text("utf-8")) if not is_there(path)] == []
 
 
-@pytest.mark.parametrize("folder", ["src", "tests", "examples", "deploy", "chaos", "benchmarks"])
+@pytest.mark.parametrize("folder", [*PROGRAMS, "src", "tests", "examples", "deploy"])
 def test_pages_that_the_code_names_exist(folder: str) -> None:
     """A docstring that refers to a page refers to one that exists."""
     sources = [path for path in (ROOT / folder).rglob("*.py") if path != Path(__file__)]
@@ -132,7 +133,7 @@ def test_decisions_are_numbered() -> None:
 @pytest.mark.parametrize("page", CURRENT, ids=name_of)
 def test_options_that_are_named_exist(page: Path) -> None:
     """Each option of a command is one of kallback's, or of a command that the project runs."""
-    others = {"--follow", "--add-scram"}  # of git and of Kafka
+    others = {"--follow", "--add-scram", "--reset-offsets", "--to-earliest"}  # of git and of Kafka
     named = set(OPTION.findall(page.read_text("utf-8"))) - others
     assert sorted(option for option in named if option not in code()) == []
 

@@ -27,15 +27,15 @@ from kallback.bridge.results.decide import (
     Late,
     Seen,
     UnusableResult,
-    UnverifiedResult,
     Verdict,
     decide,
 )
-from kallback.bridge.results.verify import Target, Trust, Verified, verify
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
+from kallback.kafka import Client, KafkaClients
 from kallback.lifecycle import Backoff
 from kallback.protocol import MissingExtraError
+from kallback.protocol.verification import Target, Trust, UnverifiedResult, Verified, verify
 
 if TYPE_CHECKING:
     from kallback.bridge.observability.health import HealthServer
@@ -54,6 +54,7 @@ __all__ = [
     "Backoff",
     "Bridge",
     "BridgeOptions",
+    "Client",
     "Clocks",
     "Completer",
     "CompleterName",
@@ -64,6 +65,7 @@ __all__ = [
     "FunctionCompleter",
     "HealthServer",
     "IngressCompleter",
+    "KafkaClients",
     "Late",
     "Misconfigured",
     "NotifierCompleter",

@@ -25,21 +25,25 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.dependencies import Dependencies
+from kallback.bridge.dependencies import IN_BATCHES, Dependencies
 from kallback.bridge.dispatch.dispatcher import Dispatcher
 from kallback.bridge.in_flight.limits import Backlog, InFlightLimit
 from kallback.bridge.in_flight.parking import Parking
 from kallback.bridge.monitoring import Monitoring
 from kallback.bridge.options import BridgeOptions
 from kallback.bridge.pipeline.fetcher import Fetcher
+from kallback.bridge.pipeline.flood_screen import FloodScreen
 from kallback.bridge.pipeline.late_sender import LateSender
 from kallback.bridge.pipeline.router import ResultRouter
 from kallback.bridge.pipeline.settler import Settler
-from kallback.bridge.results.verify import Trust
+from kallback.bridge.pipeline.unverified_settler import UnverifiedSettler
+from kallback.bridge.service_watch import ServiceWatch
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
-from kallback.kafka import Consumer, DeadLetters, GroupStatus
+from kallback.kafka import Consumer, DeadLetters, GroupStatus, LetterBudget
 from kallback.lifecycle import StartStop, StopDeadline
+from kallback.protocol import ConfigurationError, UnsupportedServerError
+from kallback.protocol.verification import Trust
 from kallback.settings import Settings, named_log
 
 _log: Final = named_log("kallback.bridge")
@@ -76,11 +80,15 @@ class Bridge(StartStop):
         self._options = options = options or BridgeOptions()
         self._context = context = BridgeContext(options, made.clocks, on_failure=self._fail)
         self._group = options.group_for(settings.topics.results)
-        self._trust = Trust(keyring, settings.keys.audience, options.allow_bare_awakeables)
+        self._trust = Trust(keyring, settings.keys.audience, options.allow_bare_awakeables, options.conventions)
         self._completer = made.completer(settings, options)
-        self._producer = made.producer(settings)
+        self._clients = made.kafka(settings, options)
+        self._producer = self._clients.producer(IN_BATCHES)
         self._in_flight = InFlightLimit(context)
         self._settler = self._build_settler(on_settled)
+        budget = LetterBudget(settings.dead_letters, made.clocks.monotonic())
+        self._screen = FloodScreen(self._trust, made.clocks.monotonic)
+        self._unverified_settler = UnverifiedSettler(budget, self._screen, self._settler, self._in_flight, context)
         self._dispatcher = Dispatcher(self._completer, context)
         parking = Parking(self._in_flight, context)
         self._late_sender = LateSender(made.handlers(settings), parking, self._settler, context)
@@ -92,10 +100,19 @@ class Bridge(StartStop):
             dispatcher=self._dispatcher,
             late_sender=self._late_sender,
             settler=self._settler,
+            unverified_settler=self._unverified_settler,
             on_recovered=self._check_again,
         )
         self._fetcher = Fetcher("fetcher", self._make_consumer, self._router.route, self._in_flight, context)
-        self._monitoring = Monitoring(settings, made, self._trust, context, results=self._fetcher.group_status)
+        self._monitoring = Monitoring(
+            settings,
+            self._clients,
+            made.monitor_client(settings),
+            self._trust,
+            context,
+            results=self._fetcher.group_status,
+        )
+        self._service_watch = ServiceWatch(made.service_check(settings, options), settings.restate.ingress_url, context)
         self._running = AsyncExitStack()
         self._phase = Phase.STARTING
         self._failure: Exception | None = None
@@ -155,14 +172,18 @@ class Bridge(StartStop):
                 starting.push_async_callback(self._stop_component, name, stop)
 
             await self._check_restate()
+            stop_later("service watch", self._service_watch.stop)
+            await self._service_watch.start()
             stop_later("producer", self._producer.stop)
             await self._producer.start()
-            await self._dependencies.check_topics(self._settings.kafka, self._topics())
+            await self._clients.check_topics(self._topics())
             stop_later("completer", self._completer.stop)
             await self._completer.start()
             stop_later("fetcher", self._fetcher.stop)  # it commits after all that settles records has ended
             stop_later("settler", self._settler.stop)
             await self._settler.start()
+            stop_later("unverified settler", self._unverified_settler.stop)
+            await self._unverified_settler.start()
             stop_later("late sender", self._late_sender.stop)
             await self._late_sender.start()
             stop_later("dispatcher", self._dispatcher.stop)
@@ -201,6 +222,7 @@ class Bridge(StartStop):
         _log.info("bridge stopped", **_summary(self.stats))
 
     async def _drain(self) -> None:
+        self._unverified_settler.flush()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
                 await self._in_flight.drained()
@@ -221,13 +243,24 @@ class Bridge(StartStop):
 
     def _check_again(self) -> None:
         """Restate was unavailable: it may be another one now, and too old."""
-        self._context.supervisor.run_once("restate-check", self._check_restate())
+        self._context.supervisor.run_once("restate-check", self._check_recovered())
+
+    async def _check_recovered(self) -> None:
+        try:
+            await self._check_restate()
+        except UnsupportedServerError:
+            raise
+        except ConfigurationError as error:  # such as the certificate of a proxy: completions show whether it matters
+            self._context.log.warning("Restate could not be checked", kind="restate-check", detail=str(error))
 
     async def _check_restate(self) -> None:
         await self._dependencies.check_restate(self._settings, self._context.log)
 
     def _make_consumer(self) -> Consumer:
-        return self._dependencies.consumer(self._settings, self._options)
+        options = self._options.for_consumer()
+        consumer = self._clients.consumer([self._settings.topics.results], self._group, options)
+        consumer.screen(self._screen)
+        return consumer
 
     def _build_settler(self, on_settled: Callable[[Settled], None] | None) -> Settler:
         topics, clock = self._settings.topics, self._context.clocks.now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,55 +14,48 @@ from kallback.bridge.context import Clocks
 from kallback.bridge.options import BridgeOptions, CompleterName
 from kallback.bridge.progress.monitor_client import IngressMonitorClient, MonitorClient
 from kallback.bridge.restate.compatibility import RestateCheck
-from kallback.kafka import (
-    ConfluentConsumer,
-    ConfluentEndOffsets,
-    ConfluentProducer,
-    Consumer,
-    EndOffsets,
-    Producer,
-    check_topics,
-)
+from kallback.bridge.restate.services import ServiceCheck, services_in_use
+from kallback.bridge.service_watch import ServiceProbe
+from kallback.kafka import KafkaClients, ProducerOptions, clients_of
 from kallback.lifecycle import LogThrottle
-from kallback.settings import KafkaSettings, Settings
+from kallback.settings import Settings
 
 _DELIVERY_TIMEOUT_S: Final = 5.0
 """Of dead letters and outcome records: they are written again after it, and a stop waits that long at most."""
+
+IN_BATCHES: Final = ProducerOptions(compression="lz4", linger=0.005)
+"""No result waits for what is written, so it may wait for others. Every broker and client since 0.10 reads lz4."""
 
 
 def chosen_completer(settings: Settings, options: BridgeOptions) -> Completer:
     """Return the completer that the options name."""
     if options.completer is CompleterName.NOTIFIER:
-        return NotifierCompleter(settings.restate)
+        return NotifierCompleter(settings.restate, (settings.old_services or settings.services).notifier)
     return IngressCompleter(settings.restate, connections=options.concurrency)
 
 
-def confluent_consumer(settings: Settings, options: BridgeOptions) -> Consumer:
-    """Read results with librdkafka."""
-    results = settings.topics.results
-    return ConfluentConsumer(settings.kafka, [results], options.group_for(results), options=options.for_consumer())
-
-
-def confluent_progress_consumer(settings: Settings, options: BridgeOptions) -> Consumer:
-    """Read progress with librdkafka."""
-    group = options.progress_group_for(settings.topics.results)
-    return ConfluentConsumer(settings.kafka, [settings.topics.progress], group, options=options.for_consumer())
-
-
-def confluent_end_offsets(settings: Settings) -> EndOffsets:
-    """Ask Kafka for the ends of topics with librdkafka."""
-    return ConfluentEndOffsets(settings.kafka)
+def chosen_clients(settings: Settings, options: BridgeOptions) -> KafkaClients:
+    """Return the makers of the Kafka clients that the options name."""
+    timeout = min(settings.kafka.delivery_timeout, _DELIVERY_TIMEOUT_S)
+    return clients_of(options.client, replace(settings.kafka, delivery_timeout=timeout))
 
 
 def ingress_monitor_client(settings: Settings) -> MonitorClient:
     """Call the monitoring services over HTTP ingress."""
-    return IngressMonitorClient(settings.restate)
+    return IngressMonitorClient(settings.restate, services_in_use(settings.services, settings.old_services))
 
 
-def confluent_producer(settings: Settings) -> Producer:
-    """Write dead letters and outcome records with librdkafka."""
-    timeout = min(settings.kafka.delivery_timeout, _DELIVERY_TIMEOUT_S)
-    return ConfluentProducer(replace(settings.kafka, delivery_timeout=timeout))
+def ingress_service_check(settings: Settings, options: BridgeOptions) -> ServiceProbe:
+    """Ask the services that a bridge with these options calls, over HTTP ingress."""
+    in_use = services_in_use(settings.services, settings.old_services)
+    notifies = options.completer is CompleterName.NOTIFIER
+    return ServiceCheck(
+        settings.restate,
+        settings.keys.require(),
+        settings.keys.audience,
+        monitors=[each.monitor for each in in_use] if options.progress else [],
+        notifiers=[in_use[-1].notifier] if notifies else [],
+    )
 
 
 def ingress_handler_client(settings: Settings) -> HandlerClient:
@@ -81,24 +74,18 @@ class Dependencies:
 
     Attributes:
         completer: makes what hands completions to Restate.
-        consumer: makes what reads results; called again when one cannot go on.
-        producer: makes what writes dead letters and outcome records.
-        check_topics: raises `MissingTopicError` for a topic that does not exist.
+        kafka: makes what makes every Kafka client of the bridge.
         check_restate: raises `UnsupportedServerError` for a Restate that is too old.
         handlers: makes what sends late results to Restate handlers.
-        progress_consumer: makes what reads progress; called again when one cannot go on.
-        end_offsets: makes what asks Kafka for the ends of topics.
         monitor_client: makes what calls Restate's monitoring services.
+        service_check: makes what asks whether the services are this bridge's own.
         clocks: time and randomness.
     """
 
     completer: Callable[[Settings, BridgeOptions], Completer] = chosen_completer
-    consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_consumer
-    producer: Callable[[Settings], Producer] = confluent_producer
-    check_topics: Callable[[KafkaSettings, Sequence[str]], Awaitable[None]] = check_topics
+    kafka: Callable[[Settings, BridgeOptions], KafkaClients] = chosen_clients
     check_restate: Callable[[Settings, LogThrottle], Awaitable[None]] = check_restate
     handlers: Callable[[Settings], HandlerClient] = ingress_handler_client
-    progress_consumer: Callable[[Settings, BridgeOptions], Consumer] = confluent_progress_consumer
-    end_offsets: Callable[[Settings], EndOffsets] = confluent_end_offsets
     monitor_client: Callable[[Settings], MonitorClient] = ingress_monitor_client
+    service_check: Callable[[Settings, BridgeOptions], ServiceProbe] = ingress_service_check
     clocks: Clocks = field(default_factory=Clocks)

@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.dependencies import Dependencies
 from kallback.bridge.progress.consumed_marks import MarkedTopic, WatermarkReporter
 from kallback.bridge.progress.forwarder import ProgressForwarder
-from kallback.bridge.results.verify import Trust
-from kallback.kafka import Consumer, GroupStatus
+from kallback.bridge.progress.monitor_client import MonitorClient
+from kallback.kafka import Consumer, GroupStatus, KafkaClients
+from kallback.protocol.verification import Trust
 from kallback.settings import Settings
 
 
@@ -28,18 +28,21 @@ class Monitoring:
     def __init__(
         self,
         settings: Settings,
-        dependencies: Dependencies,
+        clients: KafkaClients,
+        monitor_client: MonitorClient,
         trust: Trust,
         context: BridgeContext,
         *,
         results: Callable[[], GroupStatus | None],
     ) -> None:
         topics = settings.topics
-        self._client: Final = dependencies.monitor_client(settings)
-        self._end_offsets: Final = dependencies.end_offsets(settings)
+        self._client: Final = monitor_client
+        self._end_offsets: Final = clients.end_offsets()
+        options = context.options
+        group = options.progress_group_for(topics.results)
 
         def make_consumer() -> Consumer:
-            return dependencies.progress_consumer(settings, context.options)
+            return clients.consumer([topics.progress], group, options.for_consumer())
 
         self._forwarder: Final = ProgressForwarder(make_consumer, trust, self._client, context)
         self._reporter: Final = WatermarkReporter(

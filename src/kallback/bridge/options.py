@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
 from kallback.bridge.results.late_policy import LatePolicies
-from kallback.kafka import ConsumerOptions
+from kallback.kafka import Client, ConsumerOptions
 from kallback.lifecycle import Backoff
 from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.frameworks.conventions import DETECTED, Conventions
 
 
 def bridge_member() -> ConsumerOptions:
     """Return how a bridge is a member of its group by default.
 
-    Heartbeats come from librdkafka's own thread, so a short session (6 s, the least that brokers allow by default)
-    is safe, and a bridge that is killed is replaced after about 4 s. What is in flight when a partition is revoked
-    gets 5 s.
+    No record holds the event loop for long, so a short session (6 s, the least that brokers allow by default) is safe,
+    and a bridge that is killed is replaced after about 4 s. What is in flight when a partition is revoked gets 5 s.
     """
     return ConsumerOptions(session_timeout=6.0, drain_timeout=5.0)
 
@@ -39,12 +39,15 @@ class BridgeOptions:
         group: consumer group; bridges of one group share the partitions of the results topic. Default: the name of
             the results topic and `.bridge`, so that environments on one Kafka never rebalance each other.
         consumer: how the consumer behaves; see `ConsumerOptions` and `bridge_member`.
+        client: the Kafka client; see `Client`. Default confluent: its heartbeats do not depend on the event loop.
+            aiokafka bounds what a record batch unfolds to for every codec.
         completer: how completions reach Restate; see `CompleterName`. Default ingress: it needs no set-up.
         concurrency: concurrent requests to Restate (the notifier uses four at most). Default 64: on two cores the
             rate does not grow beyond that.
         max_in_flight: result records fetched and not settled. Default 4,000: less than half a second of work at
             full speed, so that a pause of the broker does not show, and little to send again after a crash.
-        max_in_flight_bytes: the same in bytes of their values. Default 64 MiB, to fit small containers.
+        max_in_flight_bytes: the same in bytes of memory: keys, values, headers and the objects around them. Default
+            64 MiB, to fit small containers.
         partition_in_flight: result records of one partition fetched and not settled. Default 1,000: enough to drain
             one partition at full speed, and a quarter of all, so that a partition full of records that cannot be
             completed leaves room for the others.
@@ -57,6 +60,8 @@ class BridgeOptions:
         late_grace: seconds after the deadline in which a result is still posted. Default 30, as in the wire protocol:
             clocks differ, and the handler's own timer decides.
         late: what is done with late results; see `LatePolicies`. Default: dead letters.
+        conventions: what marks a result as failed, for each task type; see `Conventions`. Default: the errors of all
+            frameworks that cannot be mistaken are detected.
         stuck_after: seconds in flight after which a record counts as stuck in the stats. Default 30: longer than a
             request may take.
         park_after: seconds for which a record failed while others succeeded, before it is parked: a dead letter that
@@ -68,7 +73,7 @@ class BridgeOptions:
         unavailable_after: failed sends with different records, without a success in between, after which Restate
             counts as unavailable. Default 5: one poison record is not an outage.
         misconfigured_after: seconds for which nothing but refusals (401, 403, 404, ...) arrives before the bridge
-            stops with an error. Default 30: longer than a proxy's restart.
+            logs an error and is not ready; it tries on. Default 30: longer than a proxy's restart.
         drain_timeout: seconds that a stop waits for what is in flight. Default 10: orchestrators kill after 30.
         writers: dead letters and outcome records that are written to Kafka at one time. Default 64.
         outcomes: write the outcome of each result record to the outcomes topic. Default off: it costs one more Kafka
@@ -81,6 +86,7 @@ class BridgeOptions:
 
     group: str = ""
     consumer: ConsumerOptions = field(default_factory=bridge_member)
+    client: Client = Client.CONFLUENT
     completer: CompleterName = CompleterName.INGRESS
     concurrency: int = 64
     max_in_flight: int = 4_000
@@ -91,6 +97,7 @@ class BridgeOptions:
     delivered_window: int = 50_000
     late_grace: float = 30.0
     late: LatePolicies = field(default_factory=LatePolicies)
+    conventions: Conventions = DETECTED
     stuck_after: float = 30.0
     park_after: float | None = 900.0
     park_blocking_after: float = 60.0
@@ -113,9 +120,10 @@ class BridgeOptions:
         return f"{self.group_for(results)}.progress"
 
     def for_consumer(self) -> ConsumerOptions:
-        """Return the consumer's options, with the limits of one partition."""
+        """Return the consumer's options, with the limits of one partition; results of the history are known as such."""
         return replace(
             self.consumer,
+            mark_history=True,
             unfinished_records=self.partition_in_flight,
             unfinished_bytes=self.partition_in_flight_bytes,
         )

@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from kallback.bridge.results.verify import Target
 from kallback.health.histograms import Histogram
 from kallback.kafka.records import Record
 from kallback.protocol import Outcome, Token
+from kallback.protocol.verification import Target
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the buckets, seconds: from the few milliseconds of an idle bridge to a long outage."""
@@ -28,7 +28,7 @@ OTHER: Final = "(other)"
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What became of one result record; durable when it is reported.
+    """What became of a result record; durable when it is reported.
 
     Attributes:
         record: as received.
@@ -36,6 +36,7 @@ class Settled(msgspec.Struct, frozen=True):
         reason: why, for every outcome but `delivered` and `duplicate`.
         target: what it completes; None when unverified.
         since: when it was fetched, in seconds of `Clocks.monotonic`.
+        count: how many records with consecutive offsets it stands for: more than 1 for refused ones in a flood.
     """
 
     record: Record
@@ -43,6 +44,7 @@ class Settled(msgspec.Struct, frozen=True):
     reason: str | None = None
     target: Target | None = None
     since: float = 0.0
+    count: int = 1
 
 
 class ProgressOutcome(StrEnum):
@@ -59,7 +61,7 @@ class ProgressOutcome(StrEnum):
     LATE = "late"
     """Its attempt's deadline has passed."""
     REFUSED = "refused"
-    """Restate refuses it for good."""
+    """Restate or the service refuses it for good."""
     UNWATCHED = "unwatched"
     """Restate has no `TaskMonitor`: progress is not used."""
 
@@ -83,14 +85,14 @@ class TaskTypeStats:
         self.settled: dict[tuple[str, Outcome, str | None], int] = {}
         self.latencies: dict[str, Histogram] = {}
 
-    def settle(self, target: Target | None, outcome: Outcome, reason: str | None) -> None:
-        """A record has its outcome."""
+    def settle(self, target: Target | None, outcome: Outcome, reason: str | None, count: int = 1) -> None:
+        """A record has its outcome, or `count` of them have the same one."""
         key = (target.task_type if type(target) is Token else _label(target), outcome, reason)
         try:
-            self.settled[key] += 1
+            self.settled[key] += count
         except KeyError:
             key = (self._admit(key[0]), outcome, reason)
-            self.settled[key] = self.settled.get(key, 0) + 1
+            self.settled[key] = self.settled.get(key, 0) + count
 
     def accept(self, target: Target, written_ms: int, now: float) -> None:
         """Restate has taken a completion whose record was written at `written_ms`; clocks that differ give zero."""
@@ -130,12 +132,19 @@ class Stats:
         late_replies: the same of handlers to which late results are handed.
         concurrency: sends that may run concurrently, now; below the configured number while Restate is overloaded.
         by_task_type: outcomes by task type, and latencies.
-        dead_letters: dead letters written, by reason.
+        dead_letters: dead letters written, by reason; a summary counts once.
+        summarized: records that summaries count, by reason.
         progress: progress records by what became of them.
         write_retries: dead letters and outcome records that Kafka did not take at once.
+        refused: what to tell the operator, while for longer than `BridgeOptions.misconfigured_after` nothing but
+            refusals arrives that do not concern a record; None otherwise.
+        services_taken_over: what to tell the operator, while a Restate service that was this bridge's own belongs to
+            another environment, as far as known; None otherwise.
+        progress_refused: whether that is the one which takes progress, now.
         unavailable: Restate takes nothing, fetching has stopped, now.
         in_flight: records fetched and not settled, now.
-        in_flight_bytes: bytes of their values, now.
+        in_flight_bytes: bytes of memory that they take, about, now.
+        set_aside: records that wait for their summary, now; of them only the position is held.
     """
 
     fetched: int = 0
@@ -148,11 +157,16 @@ class Stats:
     concurrency: int = 0
     by_task_type: TaskTypeStats = field(default_factory=TaskTypeStats)
     dead_letters: Counter[str] = field(default_factory=Counter[str])
+    summarized: Counter[str] = field(default_factory=Counter[str])
     progress: Counter[ProgressOutcome] = field(default_factory=Counter[ProgressOutcome])
     write_retries: int = 0
+    refused: str | None = None
+    services_taken_over: str | None = None
+    progress_refused: bool = False
     unavailable: bool = False
     in_flight: int = 0
     in_flight_bytes: int = 0
+    set_aside: int = 0
 
     @property
     def settled(self) -> int:

@@ -39,14 +39,22 @@ _SECTIONS: Final = {
             "commands.bridge:bridge", "bridge", "Run a bridge: complete awakeables with task results."
         ),
         "worker": _CommandEntry("commands.worker:worker", "workers", "Run a worker process."),
+        "gateway": _CommandEntry("commands.gateway:gateway", "gateway", "Run a gateway: take task results over HTTP."),
         "service": _CommandEntry("commands.service:service", "service", "Serve a Restate application."),
         "dev": _CommandEntry("commands.dev:dev", "", "Start a local Kafka and Restate for development."),
     },
     "Operate": {
         "topics": _CommandEntry("commands.topics:topics", "", "Create and check Kafka topics."),
-        "tasks": _CommandEntry("commands.tasks:tasks", "bridge", "Show the status of running tasks."),
-        "complete": _CommandEntry("commands.by_hand:complete", "bridge", "Complete a task by hand."),
-        "fail": _CommandEntry("commands.by_hand:fail", "bridge", "Fail a task by hand."),
+        "tasks": _CommandEntry(
+            "tasks.commands:tasks", "bridge", "List pending tasks; complete, fail, retry or cancel them."
+        ),
+        "outcomes": _CommandEntry("commands.outcomes:outcomes", "bridge", "Show what became of results."),
+        "doctor": _CommandEntry("commands.doctor:doctor", "bridge", "Say why tasks do not end."),
+        "complete": _CommandEntry("commands.by_hand:complete", "bridge", "Complete a task by its token."),
+        "fail": _CommandEntry("commands.by_hand:fail", "bridge", "Fail a task by its token."),
+        "console": _CommandEntry(
+            "commands.console:console", "console", "Show pending tasks and dead letters in a web browser."
+        ),
         "dead-letters": _CommandEntry(
             "dead_letters.commands:dead_letters", "", "List, inspect and replay dead letters."
         ),
@@ -63,6 +71,8 @@ _COMPLETING: Final = "_KALLBACK_COMPLETE"
 """Set by the shell's completion script."""
 EXIT_CONFIGURATION: Final = 2
 EXIT_FAILURE: Final = 1
+EXIT_INSTANCE_ID_TAKEN: Final = 3
+"""The one end after which a supervisor must not start the process again."""
 
 
 class _LazyGroup(TextGroup):
@@ -128,11 +138,21 @@ def main() -> None:
         app(prog_name="kallback", complete_var=_COMPLETING)
     except Exception as error:
         from kallback.cli.formatting import plain  # noqa: PLC0415 - help without errors is faster
-        from kallback.protocol.errors import ConfigurationError, KallbackError  # noqa: PLC0415
+        from kallback.protocol.errors import KallbackError  # noqa: PLC0415
 
         if not isinstance(error, KallbackError):
             raise
         if _COMPLETING in os.environ:
             sys.exit(EXIT_FAILURE)  # a sentence would be written into the line that the user types
-        click.echo(f"kallback: {plain(str(error))}", err=True)
-        sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE)
+        if trace := getattr(error, "trace", ""):
+            click.echo(plain(trace.rstrip(), lines=True), err=True)
+        click.echo(f"kallback: {plain(str(error), lines=getattr(error, 'has_log_lines', False))}", err=True)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    from kallback.protocol.errors import ConfigurationError, InstanceIdTakenError  # noqa: PLC0415 - as in `main`
+
+    if isinstance(error, InstanceIdTakenError):
+        return EXIT_INSTANCE_ID_TAKEN
+    return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE

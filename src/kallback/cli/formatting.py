@@ -20,6 +20,8 @@ _LONGEST_STDIN: Final = 65_536
 
 def redact(text: str) -> str:
     """Shorten every token and awakeable id inside a text; what is shortened already stays."""
+    if "kb1:" not in text and "sign_1" not in text:
+        return text  # most texts; a long list has hundreds of thousands
     return _SECRET.sub(lambda found: _shortened(found[0]), text)
 
 
@@ -36,10 +38,25 @@ def plain(text: str, *, lines: bool = False) -> str:
 
 def escape(text: str, *, lines: bool = False) -> str:
     """Show control characters in place of sending them to the terminal."""
+    if text.isprintable():
+        return text
     kept = "\n\t" if lines else ""
     return "".join(
         char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def printable_json(encoded: bytes) -> str:
+    """JSON for a terminal: what is not printable is written as an escape of JSON, so that it is read as the same."""
+    text = encoded.decode()
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _json_escape(char) for char in text)
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
 def readable(data: bytes, *, longest: int, lines: bool = False) -> str:

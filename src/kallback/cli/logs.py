@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from kallback.cli.formatting import escape
+from kallback.lifecycle import LogRation
 from kallback.settings import LogLine
 
 _NOISY: Final = ("aiokafka", "asyncio", "kafka", "opentelemetry", "urllib3")
@@ -37,6 +38,7 @@ def configure_logs(*, verbose: bool = False) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
         )
     )
+    handler.addFilter(LogRation())
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)

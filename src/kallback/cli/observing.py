@@ -25,6 +25,9 @@ health_host_option = _observe(
     metavar="ADDRESS",
     help="Address of the health port. The port has neither TLS nor a login.",
 )
+otel_option = _observe(
+    "--otel", is_flag=True, help="Send OpenTelemetry spans to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names."
+)
 verbose_option = option("-v", "--verbose", is_flag=True, help="Log more, including the Kafka client's messages.")
 
 
@@ -48,9 +51,7 @@ def observing_options(run: Callable[..., None]) -> Callable[..., None]:
 
     @health_port_option
     @health_host_option
-    @_observe(
-        "--otel", is_flag=True, help="Send OpenTelemetry spans to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names."
-    )
+    @otel_option
     @functools.wraps(run)
     def with_observing(*, health_port: int | None, health_host: str, otel: bool, **others: object) -> None:
         run(observing=Observing(health_port=health_port, health_host=health_host, otel=otel), **others)

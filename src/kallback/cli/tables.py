@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Self
 
 import click
 
@@ -17,23 +17,76 @@ from kallback.cli.formatting import escape
 if TYPE_CHECKING:
     from rich.table import Table
 
+_BLOCK: Final = 100
+_WIDEST_MINIMUM: Final = 20
+"""Characters that a column keeps from block to block; wider ones could leave no place for the others."""
+
+
+class RowPrinter:
+    """Prints rows while they arrive: plain lines at once, on a terminal a table in blocks.
+
+    A context manager; its end prints the last block. Columns grow with their cells: what was printed stays as it is.
+    """
+
+    def __init__(self, headings: Sequence[str], *, block: int = _BLOCK) -> None:
+        self._headings: Sequence[str] = headings
+        self._block = block
+        self._on_terminal = sys.stdout.isatty()
+        self._widths = [0] * len(headings)
+        self._rows: list[list[str]] = []
+        self._is_first = True
+
+    def __enter__(self) -> Self:
+        """Print nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Print the last rows."""
+        self.flush()
+
+    def add(self, row: Sequence[str]) -> None:
+        """Print a row, with the next block at the latest."""
+        self._rows.append([escape(cell) for cell in row])
+        if len(self._rows) >= self._block:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print the rows that were added since."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        self._widths = [max(width, *map(len, cells)) for width, *cells in zip(self._widths, *rows, strict=True)]
+        if self._on_terminal:
+            self._print_block(rows)
+            return
+        widths = self._widths
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        click.echo("\n".join(lines))
+
+    def _print_block(self, rows: Sequence[Sequence[str]]) -> None:
+        from rich.table import Table  # noqa: PLC0415 - see above
+
+        table = Table(
+            *self._headings,
+            box=None,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            header_style="bold",
+            show_header=self._is_first,
+        )
+        for column, width in zip(table.columns, self._widths, strict=True):
+            column.min_width = min(width, _WIDEST_MINIMUM)
+        table.columns[0].no_wrap = True
+        table.columns[0].style = "cyan"
+        self._is_first = False
+        _print(table, rows)
+
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print one line for each row; headings and wrapped cells on a terminal only."""
-    if not rows:
-        return
-    cells = [[escape(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        from rich.table import Table  # noqa: PLC0415 - see above
-
-        table = Table(*headings, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        table.columns[0].no_wrap = True
-        table.columns[0].style = "cyan"
-        _print(table, cells)
-        return
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    with RowPrinter(headings, block=max(1, len(rows))) as printer:
+        for row in rows:
+            printer.add(row)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:

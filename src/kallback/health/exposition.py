@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from itertools import accumulate
 
@@ -24,10 +24,18 @@ def exposition(collector: Collector) -> Metrics:
     GCCollector(registry=registry)
 
     def expose(accept: str) -> tuple[bytes, str]:
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _encoder_for(accept)
         return encode(registry), content_type
 
     return expose
+
+
+def _encoder_for(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """Choose a format; the plain one where `Accept` cannot be read, on which the library raises."""
+    try:
+        return choose_encoder(accept)
+    except Exception:  # noqa: BLE001 - whatever it raises over the client's text, it is the client's mistake
+        return choose_encoder("")
 
 
 def build_of(prefix: str) -> InfoMetricFamily:

@@ -26,6 +26,7 @@ TEXT: Final = "text/plain; charset=utf-8"
 _HEAD_LIMIT: Final = 8 * 1024
 _MAX_CONNECTIONS: Final = 32
 _TIMEOUT_S: Final = 5.0
+_STOP_TIMEOUT_S: Final = 1.0  # for connections that are aborted, which takes no time unless asyncio hangs
 _log: Final = named_log("kallback.health")
 
 
@@ -85,10 +86,17 @@ class PageServer:
         if server is None:
             return
         server.close()
+        for writer in tuple(self._connections.values()):
+            writer.transport.abort()  # since Python 3.12 `wait_closed` waits for the clients, too
         for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await server.wait_closed()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_S)
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await server.wait_closed()
+        except TimeoutError:
+            _log.error("the health port did not close in time", seconds=_STOP_TIMEOUT_S)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= _MAX_CONNECTIONS:

@@ -1,7 +1,7 @@
 """Kafka without tasks: records, the producer and consumer seams, their clients, topics and dead letters.
 
-The names of one client's classes are imported at first use, so that a worker needs no confluent-kafka and a
-bridge no aiokafka; where the package is not installed, the error names the command to type.
+The names of one client's classes are imported at first use, so that a process loads the client that it uses, and a
+worker needs no confluent-kafka; where the package is not installed, the error names the command to type.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from kallback.kafka.consumer import Consumer, ConsumerOptions, GroupProtocol, TopicReader
+from kallback.kafka.clients import Client, ClientName, KafkaClients, client_of, clients_of
+from kallback.kafka.consumer import Assignment, Consumer, ConsumerOptions, GroupProtocol, TopicReader
+from kallback.kafka.dead_letters.budget import LetterBudget, LetterForm
 from kallback.kafka.dead_letters.reader import (
     DeadLetter,
     DeadLetterId,
@@ -19,29 +21,47 @@ from kallback.kafka.dead_letters.reader import (
     read_entry,
 )
 from kallback.kafka.dead_letters.replay import MissingValue, Replayer, ReplayOptions, ReplayReport, recover
+from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange, SummaryBuilder
 from kallback.kafka.dead_letters.writer import DeadLetters
 from kallback.kafka.end_offsets import EndOffsets
 from kallback.kafka.group_status import UNKNOWN_LAG, GroupStatus, Lag, PartitionStatus, UnknownLag, lag_value
+from kallback.kafka.groups import TopicGroup
 from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
+from kallback.kafka.memory.kafka_clients import MemoryClients
 from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
-from kallback.kafka.producer import Producer
-from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, TopicPartition, Unreadable
-from kallback.kafka.topic_admin import check_topics, compare_topics, create_topics
+from kallback.kafka.offsets.partition_buffer import size_of
+from kallback.kafka.producer import Producer, ProducerOptions
+from kallback.kafka.records import (
+    UNREADABLE,
+    Headers,
+    OutgoingRecord,
+    Placement,
+    Position,
+    Record,
+    Refusal,
+    RefusedRun,
+    TopicPartition,
+    Unreadable,
+    position_of,
+)
+from kallback.kafka.topic_admin import check_topics, compare_topics, create_topics, groups_of, list_topics
 from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
 
 if TYPE_CHECKING:
     from kallback.kafka.aiokafka.consumer import AiokafkaConsumer
+    from kallback.kafka.aiokafka.end_offsets import AiokafkaEndOffsets
     from kallback.kafka.aiokafka.producer import AiokafkaProducer
     from kallback.kafka.aiokafka.reader import AiokafkaReader
     from kallback.kafka.confluent.consumer import ConfluentConsumer
     from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
     from kallback.kafka.confluent.producer import ConfluentProducer
     from kallback.kafka.confluent.reader import ConfluentReader
-    from kallback.kafka.confluent.scan import find_record
+    from kallback.kafka.confluent.scan import find_record, read_range
 
 _LAZY: Final = {
     "AiokafkaConsumer": "aiokafka.consumer",
+    "AiokafkaEndOffsets": "aiokafka.end_offsets",
     "AiokafkaProducer": "aiokafka.producer",
     "AiokafkaReader": "aiokafka.reader",
     "ConfluentConsumer": "confluent.consumer",
@@ -49,14 +69,19 @@ _LAZY: Final = {
     "ConfluentProducer": "confluent.producer",
     "ConfluentReader": "confluent.reader",
     "find_record": "confluent.scan",
+    "read_range": "confluent.scan",
 }
 
 __all__ = [
     "UNKNOWN_LAG",
     "UNREADABLE",
     "AiokafkaConsumer",
+    "AiokafkaEndOffsets",
     "AiokafkaProducer",
     "AiokafkaReader",
+    "Assignment",
+    "Client",
+    "ClientName",
     "ConfluentConsumer",
     "ConfluentEndOffsets",
     "ConfluentProducer",
@@ -73,24 +98,36 @@ __all__ = [
     "GroupProtocol",
     "GroupStatus",
     "Headers",
+    "KafkaClients",
     "Lag",
+    "LetterBudget",
+    "LetterForm",
+    "LetterSummary",
     "MemoryBroker",
+    "MemoryClients",
     "MemoryConsumer",
     "MemoryEndOffsets",
     "MemoryProducer",
     "MemoryReader",
     "Missing",
     "MissingValue",
+    "OffsetRange",
     "OutgoingRecord",
     "PartitionStatus",
+    "Placement",
     "Position",
     "Producer",
+    "ProducerOptions",
     "Record",
+    "Refusal",
+    "RefusedRun",
     "ReplayMarker",
     "ReplayOptions",
     "ReplayReport",
     "Replayer",
+    "SummaryBuilder",
     "TopicFinding",
+    "TopicGroup",
     "TopicPartition",
     "TopicReader",
     "TopicSpec",
@@ -98,13 +135,20 @@ __all__ = [
     "UnknownLag",
     "Unreadable",
     "check_topics",
+    "client_of",
+    "clients_of",
     "compare_topics",
     "create_topics",
     "find_record",
+    "groups_of",
     "lag_value",
+    "list_topics",
+    "position_of",
     "read_entries",
     "read_entry",
+    "read_range",
     "recover",
+    "size_of",
 ]
 
 

@@ -10,22 +10,38 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
+from kallback.protocol.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from kallback.kafka.group_status import GroupStatus
-    from kallback.kafka.records import Record, TopicPartition
+    from kallback.kafka.records import Record, Screen, TopicPartition
+
+_FRAME_BYTES = 64 * 1024  # a record has a little more than its key, value and headers
 
 
 class GroupProtocol(StrEnum):
     """How the members of a group agree on their partitions."""
 
     CLASSIC = "classic"
-    """Client-side assignment: eager, but cooperative-sticky with confluent-kafka for members without a name."""
+    """Client-side assignment, see `Assignment`."""
     CONSUMER = "consumer"
     """KIP-848, decided by the broker; confluent-kafka only. After a crash a successor waits for the
     broker's own session timeout (45 s), so it is not the default."""
+
+
+class Assignment(StrEnum):
+    """How the members of a classic group move partitions; all members of a group do it in the same way."""
+
+    EAGER = "eager"
+    """Every member gives all its partitions up and gets its share. Both clients do this, so a group may have members of
+    both, and change its client in a rolling update."""
+    COOPERATIVE = "cooperative"
+    """Members give up only what moves. confluent-kafka does this, for members without an instance id; others are
+    eager."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +54,7 @@ class ConsumerOptions:
             Default: none, because two processes with the same name fence each other. All members of a group have
             names, or none has: the two kinds assign partitions in different ways.
         group_protocol: see `GroupProtocol`; default classic.
+        assignment: see `Assignment`; default cooperative, where the client can.
         window: records of one partition that may lie between the commit position and the newest record handed
             out. It bounds what a crash makes Kafka deliver again, and how far a partition runs ahead of its
             slowest record. Default 10,000: only offsets are kept for it, a few hundred kilobytes at most.
@@ -55,17 +72,24 @@ class ConsumerOptions:
         buffer_bytes: the same in bytes of keys, values and headers. Default 4 MiB.
         buffer_bytes_total: bytes buffered of all partitions together. Default 32 MiB: a partition is paused when it is
             reached, however few bytes of that partition are buffered; a partition of which nothing is buffered goes on.
-        stop_at_damaged_batch: end with an error at a record batch that cannot be decompressed. Default: step over
-            exactly its offsets, as one unreadable record (see `Record.unreadable`). For confluent-kafka; aiokafka
-            decompresses batches of any size.
+        batch_bytes: bytes to which a record batch may unfold when it is decompressed. Default 16 MiB; never less than
+            one record of `KafkaSettings.max_request_bytes`. A larger batch counts as damaged. With confluent-kafka this
+            holds for zstd only: librdkafka decompresses gzip, lz4 and snappy without a bound.
+        stop_at_damaged_batch: end with an error at a record batch that cannot be read: its checksum is wrong, it cannot
+            be decompressed, or it unfolds beyond `batch_bytes`. Default: step over exactly its offsets, as one
+            unreadable record (see `Record.unreadable`).
         commit_metadata: write into the commit metadata which records above the commit position are done and how often
             records were started. After a crash, a record that was done out of order is not handed out again, and
             `Record.deliveries` counts. Default: off; it costs a little per record and commit, which pays where a
             record is minutes of work.
+        mark_history: mark records that were written before the group had committed anything of their partition (see
+            `Record.history`): the group is new, or its offsets were lost. Until they are read, the commit metadata says
+            where they end. Default: off; each assignment then costs a question to Kafka. Not with `commit_metadata`.
     """
 
     group_instance_id: str | None = None
     group_protocol: GroupProtocol = GroupProtocol.CLASSIC
+    assignment: Assignment = Assignment.COOPERATIVE
     window: int = 10_000
     unfinished_records: int | None = None
     unfinished_bytes: int | None = None
@@ -75,8 +99,24 @@ class ConsumerOptions:
     buffer_records: int = 500
     buffer_bytes: int = 4 * 1024 * 1024
     buffer_bytes_total: int = 32 * 1024 * 1024
+    batch_bytes: int = 16 * 1024 * 1024
     stop_at_damaged_batch: bool = False
     commit_metadata: bool = False
+    mark_history: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse two uses of the one text beside a commit position."""
+        if self.commit_metadata and self.mark_history:
+            raise ConfigurationError("commit_metadata and mark_history both write commit metadata: use one of them")
+
+    @property
+    def asks_for_starts(self) -> bool:
+        """Whether what the group has committed is asked for before a partition is read."""
+        return self.commit_metadata or self.mark_history
+
+    def batch_bound(self, max_request_bytes: int) -> int:
+        """Return the bytes to which a batch may unfold where records may have `max_request_bytes`."""
+        return max(self.batch_bytes, max_request_bytes + _FRAME_BYTES)
 
 
 @runtime_checkable
@@ -91,6 +131,11 @@ class Consumer(Protocol):
     A partition that is taken away (rebalance): nothing more of it is handed out, its unfinished records get
     `drain_timeout` to become done, what is done is committed, then it goes. A record still unfinished then is
     delivered to the next owner, and its later `done` has no effect.
+
+    Topics may change while they are read; it is noticed within 30 s and said in the log. Added partitions are read from
+    their beginning. A topic that was deleted and created anew is read from its beginning, and what is committed of the
+    old one does not count; records may be handed out twice. While a topic does not exist, `GroupStatus.missing_topics`
+    names it, and the other topics are read. Records that Kafka deleted before they were read are named in the log.
     """
 
     async def start(self) -> None:
@@ -117,7 +162,6 @@ class Consumer(Protocol):
             The records, oldest first per partition; empty when the time is over.
 
         Raises:
-            MissingTopicError: a topic was deleted.
             AccessDeniedError: this user may not be in the group, or a permission or the credentials were withdrawn.
             KafkaUnavailableError: this consumer cannot go on; stop it and start another.
         """
@@ -130,6 +174,39 @@ class Consumer(Protocol):
         start that is followed by the death of the process within `commit_interval` is missed, unless `commit` is
         awaited in between. Giving the partition up in good order (stop, rebalance) takes the start back. From any
         thread, cheap; ignored for a record of an earlier assignment, and without `ConsumerOptions.commit_metadata`.
+        """
+        ...
+
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Say that only the positions of these records are held from now on, until they are done.
+
+        `ConsumerOptions.unfinished_records` and `unfinished_bytes` do not count them any more; the window does. From
+        any thread, cheap. Records of an earlier assignment, unknown ones and a second call are ignored.
+        """
+        ...
+
+    def on_revoke(self, then: Callable[[frozenset[TopicPartition]], None]) -> None:
+        """Have partitions that will be taken away told, before the wait for their unfinished records.
+
+        Called before `start`. `then` is called from any thread and must not block.
+        """
+        ...
+
+    def screen(self, screen: Screen) -> None:
+        """Have each record screened as it is read, before it is buffered.
+
+        Consecutive records that are refused for one reason are handed out as one, see `Record.refused`: its `done` is
+        the `done` of all of them. So what lies behind many refused records does not wait until each was handed out.
+
+        Called before `start`. `screen` is called from any thread, for a few records at a time, and must not block.
+        """
+        ...
+
+    def release(self, record: Record) -> None:
+        """Say that a rebalance need not wait for the record: work on it has not begun.
+
+        It stays unfinished, and its next owner gets it. From any thread, cheap; ignored for a record of an earlier
+        assignment.
         """
         ...
 
@@ -184,8 +261,9 @@ class Consumer(Protocol):
 class TopicReader(Protocol):
     """Reads all partitions of one topic without a group: every process sees every record.
 
-    Nothing is committed; each start reads from the beginning (or from a time). Partitions that are added
-    after the start are not read until the next start.
+    Nothing is committed; each start reads from the beginning (or from a time). Partitions that are added are read
+    within 30 s, from their beginning; so is a topic that is deleted and created anew. While it does not exist, nothing
+    comes.
     """
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,
+    InstanceIdTakenError,
     KafkaUnavailableError,
     KallbackError,
     MissingExtraError,
@@ -18,22 +19,33 @@ from kallback.protocol.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from kallback.kafka.records import Record, TopicPartition
     from kallback.settings import KafkaSettings
 
 # https://kafka.apache.org/protocol#protocol_error_codes; negative ones are librdkafka's own.
-_MISSING_TOPIC: Final = frozenset({3, -188, -190})
+MISSING_TOPIC: Final = frozenset({3, -188, -190})
+"""A topic or partition does not exist. A running consumer waits until it is created."""
 _INVALID_TOPIC: Final = frozenset({17})
 _TOO_LARGE: Final = frozenset({10, 18})
-_DENIED: Final = frozenset({29, 30, 31, 53})
+DENIED: Final = frozenset({29, 30, 31, 53})
+"""A permission is missing."""
 _DENIED_GROUP: Final = frozenset({30})
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})
 _UNRELEASED_MEMBER: Final = frozenset({111})
 _SESSION: Final = frozenset({26})
 _MIXED_GROUP: Final = frozenset({23})
+_NO_NEW_PROTOCOL: Final = frozenset({35, -165})
 
 # librdkafka hands a consumer's fatal error out under one code of its own; only the words say which it is.
-_FATAL_WORDS: Final = {"Static consumer fenced": 82, "still used by another member": 111}
+_FATAL_WORDS: Final = {
+    "Static consumer fenced": 82,
+    "still used by another member": 111,
+    "API version not supported": 35,
+    "Required feature not supported": -165,
+}
 
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
     (_INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
@@ -45,7 +57,7 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
             "(KALLBACK_KAFKA_MAX_REQUEST_BYTES) allows; raise the limit or send less"
         ),
     ),
-    (_DENIED, AccessDeniedError, "let an administrator add the missing ACL"),
+    (DENIED, AccessDeniedError, "let an administrator add the missing ACL"),
     (
         _BAD_CREDENTIALS,
         AccessDeniedError,
@@ -56,7 +68,7 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
     ),
     (
         _FENCED_MEMBER,
-        ConfigurationError,
+        InstanceIdTakenError,
         (
             "another process uses the same instance id and has taken over; give each process its own (for bridges "
             "kallback bridge --instance-id)"
@@ -71,11 +83,11 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
         ),
     ),
     (
-        _MIXED_GROUP,
+        _NO_NEW_PROTOCOL,
         ConfigurationError,
         (
-            "the members of this group share partitions out in another way: give every one of them an instance id, "
-            "or none (for bridges kallback bridge --instance-id)"
+            "the brokers do not know the group protocol 'consumer' (KIP-848), or it is switched off there "
+            "(group.coordinator.rebalance.protocols): use GroupProtocol.CLASSIC, or Kafka 4.0 or later"
         ),
     ),
     (
@@ -88,8 +100,16 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
     ),
 )
 
-PERMANENT_FOR_A_CLIENT: Final = _DENIED | _BAD_CREDENTIALS | _MISSING_TOPIC | _INVALID_TOPIC | _SESSION | _MIXED_GROUP
+PERMANENT_FOR_A_CLIENT: Final = DENIED | _BAD_CREDENTIALS | MISSING_TOPIC | _INVALID_TOPIC | _SESSION | _MIXED_GROUP
 """What a running consumer tells its caller; everything else the clients retry themselves."""
+
+NO_OFFSET_BY_TIME: Final = frozenset({-1, 2, 43, 87})
+"""A broker cannot find the offset of a time, however often it is asked: to look into a batch it must decompress it,
+and a batch that is damaged, of an old format or too large for its memory fails there."""
+SEARCH_FAILED: Final = "the broker cannot search a partition by time, it is read from its beginning"
+
+NO_ANSWER: Final = "no answer"
+"""Of a server that accepts connections and is silent, or that cannot even be asked."""
 
 
 def error_for(code: int, text: str, *, what: str, topic: str | None = None, group: str | None = None) -> KallbackError:
@@ -102,10 +122,12 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
         topic: the topic concerned, if one is.
         group: the consumer group concerned, if one is.
     """
-    if code in _MISSING_TOPIC and topic is not None:
+    if code in MISSING_TOPIC and topic is not None:
         return missing_topic(topic)
     if code in _DENIED_GROUP and group is not None:
         return denied_group(group, what=what)
+    if code in _MIXED_GROUP:
+        return mixed_group(group, text, what=what)
     for codes, kind, remedy in _REMEDIES:
         if code in codes:
             return kind(f"{what} failed ({text}): {remedy}")
@@ -130,6 +152,17 @@ def denied_group(group: str, *, what: str) -> AccessDeniedError:
     )
 
 
+def mixed_group(group: str | None, text: str, *, what: str) -> ConfigurationError:
+    """Return the error for a group whose other members assign partitions in another way; Kafka says no more."""
+    name = "this group" if group is None else f"the group {group!r}"
+    return ConfigurationError(
+        f"{what} failed ({text}): other members of {name} share partitions out in another way. If they are another "
+        "application's, choose another group (kallback bridge --group, or the name in Worker('...')). If they are "
+        "bridges, give every one of them an instance id, or none (kallback bridge --instance-id), and without one the "
+        "same --client. If they run an older version, stop them first"
+    )
+
+
 def unreachable(settings: KafkaSettings, detail: str = "") -> KafkaUnavailableError:
     """Return the error for a cluster that does not answer."""
     because = f" ({detail})" if detail else ""
@@ -140,7 +173,42 @@ def unreachable(settings: KafkaSettings, detail: str = "") -> KafkaUnavailableEr
     )
 
 
+def without_leader(partitions: Collection[TopicPartition], seconds: float) -> KafkaUnavailableError:
+    """Return the error for partitions that have had no leader for so long."""
+    names = ", ".join(str(each) for each in sorted(partitions))
+    return KafkaUnavailableError(
+        f"no broker leads {names}, for {seconds:g} s: nothing can be read there until one that holds a replica is "
+        "started (kafka-topics.sh --describe --unavailable-partitions)"
+    )
+
+
+def not_read(partitions: Collection[TopicPartition], seconds: float) -> KafkaUnavailableError:
+    """Return the error of a reader that does not read partitions although they have records."""
+    names = ", ".join(str(each) for each in sorted(partitions))
+    return KafkaUnavailableError(
+        f"not read for {seconds:g} s though there are records: {names}; start a new reader, and look at the brokers "
+        "that lead these partitions if that does not help"
+    )
+
+
 def missing_extra(package: str, *extras: str) -> MissingExtraError:
     """Return the error for a client library that is not installed."""
     commands = " or ".join(f'pip install "kallback[{extra}]"' for extra in extras)
     return MissingExtraError(f"the package {package} is not installed: {commands}")
+
+
+def damaged_batch(place: str, detail: str) -> ConfigurationError:
+    """Return the error of a consumer that stops at a batch it cannot read."""
+    return ConfigurationError(
+        f"the batch at {place} cannot be read ({detail}): delete it, or let ConsumerOptions.stop_at_damaged_batch be "
+        "false, and it is dead-lettered as a stub"
+    )
+
+
+def up_to_damaged(records: Sequence[Record]) -> tuple[Sequence[Record], ConfigurationError | None]:
+    """Return the records before the first damaged batch, and the error that names it; None if there is none."""
+    for number, record in enumerate(records):
+        why = record.unreadable
+        if why is not None and why.whole_batch:
+            return records[:number], damaged_batch(f"{record.topic}[{record.partition}]@{record.offset}", why.detail)
+    return records, None

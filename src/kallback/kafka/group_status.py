@@ -40,12 +40,20 @@ class PartitionStatus(msgspec.Struct, frozen=True):
             seconds while the partition is paused or idle); None before it was heard.
         window_used: records between the commit position and the newest one handed out.
         window: the maximum of `window_used`.
+        finished: records above the commit position that are done.
     """
 
     position: int | None
     end: int | None
     window_used: int
     window: int
+    finished: int = 0
+
+    @property
+    def unfinished(self) -> Lag:
+        """Offsets up to the end that are not done, begun or not: the lag without what is done above one long task."""
+        lag = self.lag
+        return UNKNOWN_LAG if lag is UNKNOWN_LAG else max(0, lag - self.finished)
 
     @property
     def lag(self) -> Lag:
@@ -58,6 +66,20 @@ class PartitionStatus(msgspec.Struct, frozen=True):
         return max(0, self.end - self.position)
 
 
+class OpenTransaction(msgspec.Struct, frozen=True):
+    """A transaction that holds back the records of a partition.
+
+    Attributes:
+        last_stable_offset: where it began; nothing from there on is read.
+        offsets_behind: offsets from there to the end of the log.
+        seconds: for which the last stable offset has not changed.
+    """
+
+    last_stable_offset: int
+    offsets_behind: int
+    seconds: float
+
+
 class GroupStatus(msgspec.Struct, frozen=True):
     """One member of a group.
 
@@ -68,6 +90,9 @@ class GroupStatus(msgspec.Struct, frozen=True):
         partitions: what the member owns now.
         stalled: those of them that have unread records, of which the caller could be handed more, and of which none
             was read for `STALLED_AFTER_S`. They are a defect: nothing of them is delivered.
+        missing_topics: those that the member should read and that do not exist now.
+        open_transactions: by the partition whose records they hold back, for 10 s at least.
+        skipped_offsets: offsets that Kafka had deleted before they were read, since the member started.
     """
 
     joined: bool
@@ -75,6 +100,11 @@ class GroupStatus(msgspec.Struct, frozen=True):
     last_poll: float
     partitions: Mapping[TopicPartition, PartitionStatus]
     stalled: frozenset[TopicPartition] = frozenset()
+    missing_topics: frozenset[str] = frozenset()
+    open_transactions: Mapping[TopicPartition, OpenTransaction] = msgspec.field(
+        default_factory=dict["TopicPartition", "OpenTransaction"]
+    )
+    skipped_offsets: int = 0
 
     @property
     def lag(self) -> Lag:
@@ -87,14 +117,30 @@ class GroupStatus(msgspec.Struct, frozen=True):
             total += lag
         return total
 
+    def open_transaction_seconds(self, partition: TopicPartition) -> float:
+        """Return for how long a transaction holds back the records of a partition; 0 if none does."""
+        found = self.open_transactions.get(partition)
+        return 0.0 if found is None else found.seconds
+
     @property
     def unknown_lags(self) -> int:
         """The number of partitions whose lag is unknown."""
         return sum(each.lag is UNKNOWN_LAG for each in self.partitions.values())
 
     def stall_reason(self) -> str | None:
-        """Return a sentence that names the stalled partitions, for a probe; None if there are none."""
-        if not self.stalled:
-            return None
-        names = ", ".join(str(each) for each in sorted(self.stalled))
-        return f"not read for {STALLED_AFTER_S:.0f} s though there are records: {names}"
+        """Return a sentence that names missing topics or partitions that are not read, for a probe; None for none."""
+        if self.missing_topics:
+            names = " ".join(sorted(self.missing_topics))
+            return f"a topic does not exist any more; create it with: kallback topics create {names}"
+        if self.stalled:
+            names = ", ".join(str(each) for each in sorted(self.stalled))
+            return f"not read for {STALLED_AFTER_S:.0f} s though there are records: {names}"
+        for partition, found in sorted(self.open_transactions.items()):
+            if found.seconds >= STALLED_AFTER_S:
+                what = f"{found.offsets_behind} offsets of {partition} from {found.last_stable_offset} on"
+                return f"an open transaction holds back {what} for {found.seconds:.0f} s"
+        return None
+
+
+NO_GROUP: Final = GroupStatus(joined=False, rebalances=0, last_poll=0.0, partitions={})
+"""Of a process that has no consumer now."""

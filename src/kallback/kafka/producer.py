@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from kallback.kafka.records import OutgoingRecord, Position
+
+
+Codec = Literal["gzip", "lz4", "snappy", "zstd"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerOptions:
+    """How a producer behaves; the same for every client.
+
+    Attributes:
+        compression: the codec of record batches. Default: none, which costs no CPU.
+        linger: seconds that a record waits for others of its partition. Default 0: it is sent at once.
+    """
+
+    compression: Codec | None = None
+    linger: float = 0.0
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ are in flight. A repr shows the position only: headers hold tokens, values are p
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -24,10 +25,37 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         detail: what is wrong with it, in a few words.
         count: offsets from the record's own on that are covered: 1, or those of a whole batch.
+        whole_batch: a record batch is damaged, so that none of its records can be read.
     """
 
     detail: str
     count: int = 1
+    whole_batch: bool = False
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """Why a consumer's screen refuses a record: a reason fit for a label, and the detail in a sentence."""
+
+    reason: str
+    detail: str
+
+
+class RefusedRun(msgspec.Struct, gc=False):
+    """Records with consecutive offsets that a consumer's screen refuses for one reason.
+
+    It grows until its record is handed out. Only the first record is kept whole.
+
+    Attributes:
+        refusal: of the first record; the others have the same reason.
+        count: number of records.
+        end: the offset after the last one.
+        last_ms: timestamp of the last one.
+    """
+
+    refusal: Refusal
+    count: int
+    end: int
+    last_ms: int
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +65,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         epoch: names the assignment of its partition under which it was handed out.
         deliveries: how often the record is started, this time included; more than once if processes that started it
             died. Always 1 without `ConsumerOptions.commit_metadata`.
+        history: the record lies in the history of its partition: it was written before the group had committed anything
+            there. Always False without `ConsumerOptions.mark_history`.
         unreadable: set if the client could not read the record: then key, value and headers are empty, and it can
             only be dead-lettered as a stub. It has its place among the other records and is settled like them.
+        refused: set if the consumer's screen refused it (see `Consumer.screen`): then the record stands for a run of
+            them, is the first of them, and is settled for all.
+        screened: what the consumer's screen found out about the record, for those who passed the screen; else None.
     """
 
     topic: str
@@ -51,23 +84,93 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     epoch: int = 0
     deliveries: int = 1
     unreadable: Unreadable | None = None
+    history: bool = False
+    refused: RefusedRun | None = None
+    screened: object = None
 
     @property
     def next_offset(self) -> int:
         """Where reading goes on after it."""
+        if self.refused is not None:
+            return self.refused.end
         return self.offset + 1 if self.unreadable is None else self.offset + self.unreadable.count
+
+    @property
+    def count(self) -> int:
+        """How many records it stands for; one that could not be read counts once."""
+        return 1 if self.refused is None else self.refused.count
 
     def __repr__(self) -> str:
         return f"Record({self.topic}[{self.partition}]@{self.offset} epoch={self.epoch})"
 
 
+Screen = Callable[[Sequence[Record]], Sequence[object] | None]
+"""Looks at records of one partition; see `Consumer.screen`.
+
+For each of them it returns a `Refusal`, or what it found out (`Record.screened`), or None. None in place of all: it has
+not looked.
+"""
+
+
+def position_of(record: Record) -> Record:
+    """Return a record without key, value and headers."""
+    return Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        None,
+        None,
+        (),
+        record.epoch,
+        unreadable=record.unreadable,
+        refused=record.refused,
+    )
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False):
+    """Which partition takes a record that needs no order with others.
+
+    Random keys spread records unevenly: of 200 records on 12 partitions, the fullest partition has about 1.4 times the
+    mean. Turns spread them evenly.
+
+    Attributes:
+        turn: counts records; consecutive turns go to consecutive partitions.
+        avoid: partitions that nothing reads at present; without effect if these are all partitions.
+        avoid_if_others: probably the same; without effect if no partition is left beside both.
+    """
+
+    turn: int
+    avoid: frozenset[int] = frozenset()
+    avoid_if_others: frozenset[int] = frozenset()
+
+    def partition_of(self, count: int) -> int:
+        """The partition, of a topic with so many partitions."""
+        allowed = self._outside(self.avoid | self.avoid_if_others, count) or self._outside(self.avoid, count)
+        allowed = allowed or list(range(count))
+        return allowed[self.turn % len(allowed)]
+
+    @staticmethod
+    def _outside(avoid: frozenset[int], count: int) -> list[int]:
+        return [each for each in range(count) if each not in avoid]
+
+
 class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record to send. A value of None is a tombstone; the partition follows from the key."""
+    """A record to send. A value of None is a tombstone; without a placement, the partition follows from the key."""
 
     topic: str
     value: bytes | None
     key: bytes | None = None
     headers: Headers = ()
+    placement: Placement | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
 
     def __repr__(self) -> str:
         size = 0 if self.value is None else len(self.value)

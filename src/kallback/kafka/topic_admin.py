@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from kallback.kafka.groups import TopicGroup
 from kallback.kafka.topics import TopicFinding, TopicSpec
-from kallback.protocol.errors import MissingExtraError, MissingTopicError
+from kallback.protocol.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kallback.settings import KafkaSettings
-
-
-_FRESH_TOPIC_PATIENCE: Final = 2.0
-"""Seconds for a topic that was just created to show up in every broker's metadata."""
-
-_LOOK: Final = 0.2
 
 
 async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
@@ -45,6 +39,33 @@ async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) ->
     return await confluent_topics.compare_topics(settings, specs)
 
 
+async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
+    """Return the consumer groups that read a topic, of the first thousand by name. Needs confluent-kafka.
+
+    Raises:
+        MissingTopicError: the topic does not exist.
+        KafkaUnavailableError: no broker answered.
+        AccessDeniedError: looking is not allowed.
+    """
+    from kallback.kafka.confluent import groups as confluent_groups  # noqa: PLC0415 - see create_topics
+
+    return await confluent_groups.groups_of(settings, topic)
+
+
+async def list_topics(settings: KafkaSettings) -> frozenset[str]:
+    """The names of all topics that this process may see, with whichever client is installed. It creates none.
+
+    Raises:
+        KafkaUnavailableError: no broker answered.
+        AccessDeniedError: looking is not allowed.
+    """
+    try:
+        from kallback.kafka.confluent.topics import list_topics as names  # noqa: PLC0415 - see __init__
+    except MissingExtraError:
+        from kallback.kafka.aiokafka.topics import list_topics as names  # noqa: PLC0415 - see __init__
+    return await names(settings)
+
+
 async def check_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Make sure that topics exist, with whichever client is installed.
 
@@ -56,13 +77,5 @@ async def check_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     try:
         from kallback.kafka.confluent.topics import check_topics as check  # noqa: PLC0415 - see __init__
     except MissingExtraError:
-        from kallback.kafka.aiokafka.client import check_topics as check  # noqa: PLC0415 - see __init__
-    wanted, loop = list(names), asyncio.get_running_loop()
-    deadline = loop.time() + _FRESH_TOPIC_PATIENCE
-    while True:
-        try:
-            return await check(settings, wanted)
-        except MissingTopicError:
-            if loop.time() > deadline:
-                raise
-        await asyncio.sleep(_LOOK)
+        from kallback.kafka.aiokafka.topics import check_topics as check  # noqa: PLC0415 - see __init__
+    await check(settings, list(names))

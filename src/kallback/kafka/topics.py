@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
+from kallback.protocol.errors import MissingTopicError
 from kallback.settings import Topics
 
+_FRESH_TOPIC_PATIENCE_S: Final = 2.0
+"""For a topic that was just created to show up in every broker's metadata."""
+_LOOK_S: Final = 0.2
 _SLACK: Final = timedelta(days=1)
 _HEADER_ROOM: Final = 64 * 1024
 """Bytes that the `kallback-dead-*` headers may add to a dead letter."""
@@ -69,8 +74,8 @@ class TopicLayout:
     """What decides how the topics are made.
 
     Attributes:
-        partitions: of each topic that is read by a group. Default 4: as many bridges, and as many worker
-            processes of one group, can share the load.
+        partitions: of each topic that is read by a group. Default 12: as many bridges, and as many worker
+            processes of one group, can share the load, and 1 to 4, 6 or 12 of them share it evenly.
         replication: copies; default -1, the cluster's own `default.replication.factor`.
         longest_timeout: the longest timeout of any task type. Default 7 days. Records are kept a day longer: a
             cancel that is gone before its task cancels nothing.
@@ -78,7 +83,7 @@ class TopicLayout:
         max_result_bytes: largest result record. Default 1 MiB, as Kafka's own.
     """
 
-    partitions: int = 4
+    partitions: int = 12
     replication: int = -1
     longest_timeout: timedelta = timedelta(days=7)
     dead_letter_retention: timedelta = timedelta(days=30)
@@ -109,3 +114,20 @@ class TopicLayout:
 
 def _milliseconds(span: timedelta) -> str:
     return str(int(span.total_seconds() * 1000))
+
+
+async def until_visible(check: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a check of topics for a moment: what was just created may be unknown to the broker that answers.
+
+    Raises:
+        MissingTopicError: a topic does not exist.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _FRESH_TOPIC_PATIENCE_S
+    while True:
+        try:
+            return await check()
+        except MissingTopicError:
+            if loop.time() > deadline:
+                raise
+        await asyncio.sleep(_LOOK_S)

@@ -7,7 +7,9 @@ that ends unexpectedly is reported, a retry waits with jitter, a repeated event 
 from __future__ import annotations
 
 from kallback.lifecycle.backoff import Backoff, retry
+from kallback.lifecycle.call_thread import CallThread
 from kallback.lifecycle.forks import restore_signals_in_forks
+from kallback.lifecycle.log_ration import LogRation, ration_loggers
 from kallback.lifecycle.log_throttle import LogThrottle
 from kallback.lifecycle.recent_keys import RecentKeys
 from kallback.lifecycle.start_stop import StartStop
@@ -16,12 +18,15 @@ from kallback.lifecycle.supervisor import Supervisor, UnexpectedEndError
 
 __all__ = [
     "Backoff",
+    "CallThread",
+    "LogRation",
     "LogThrottle",
     "RecentKeys",
     "StartStop",
     "StopDeadline",
     "Supervisor",
     "UnexpectedEndError",
+    "ration_loggers",
     "restore_signals_in_forks",
     "retry",
 ]

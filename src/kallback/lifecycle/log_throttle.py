@@ -12,7 +12,7 @@ DEFAULT_INTERVAL_S: Final = 10.0
 
 
 class LogThrottle:
-    """Writes at most one warning per kind and interval; the next line of that kind says how many were left out.
+    """Writes at most one line per kind and interval; the next line of that kind says how many were left out.
 
     Not thread-safe: one event loop or one thread uses it.
 
@@ -38,6 +38,11 @@ class LogThrottle:
         """Write a line, or count it. `kind` must come from a small set: memory is kept per kind."""
         if self._is_due(kind, fields):
             self._log.warning(event, kind=kind, **fields)
+
+    def info(self, event: str, *, kind: str, **fields: Any) -> None:
+        """Write an information line, or count it, as `warning` does."""
+        if self._is_due(kind, fields):
+            self._log.info(event, kind=kind, **fields)
 
     def error(self, event: str, *, kind: str, **fields: Any) -> None:
         """Write an error line, or count it, as `warning` does."""

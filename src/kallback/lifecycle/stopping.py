@@ -21,7 +21,7 @@ class StopDeadline:
 
     def __init__(self, owner: str, seconds: float, log: NamedLog) -> None:
         self._owner: Final = owner
-        self._at: Final = asyncio.get_running_loop().time() + seconds
+        self._at = asyncio.get_running_loop().time() + seconds
         self._log: Final = log
 
     @property
@@ -29,7 +29,11 @@ class StopDeadline:
         """Seconds that the next component may take."""
         return max(_LEAST_S, self._at - asyncio.get_running_loop().time())
 
-    async def stop(self, name: str, stop: Callable[[], Awaitable[None]]) -> bool:
+    def extend(self, seconds: float) -> None:
+        """Allow more time: what a drain took, which has a bound of its own."""
+        self._at += seconds
+
+    async def stop(self, name: str, stop: Callable[[], Awaitable[object]]) -> bool:
         """Stop one component; an error is logged, because the others must stop, too.
 
         Returns:
@@ -41,6 +45,7 @@ class StopDeadline:
             done, _ = await asyncio.wait({task}, timeout=self.remaining)
         except asyncio.CancelledError:
             task.cancel()
+            await asyncio.wait({task}, timeout=_LEAST_S)
             raise
         if not done:
             task.cancel()
@@ -52,7 +57,7 @@ class StopDeadline:
         return error is None
 
 
-def _retrieve(task: asyncio.Future[None]) -> None:
+def _retrieve(task: asyncio.Future[object]) -> None:
     """A component that is left behind may still fail: the log has it already."""
     if not task.cancelled():
         task.exception()

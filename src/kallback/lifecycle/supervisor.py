@@ -88,12 +88,18 @@ class Supervisor:
         return timer
 
     def guard(self, name: str, callback: Callable[P, object]) -> Callable[P, None]:
-        """Return a callback for code that is not ours (a client, a loop): its error is a failure, and does not pass."""
+        """Return a callback for code that is not ours (a client, a loop): its error is a failure, and does not pass.
+
+        Only what ends the process or a task passes: `KeyboardInterrupt`, `SystemExit`, `CancelledError`. Other classes
+        beside `Exception`, such as the panics of extensions, are failures, too.
+        """
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 callback(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the owner is told
+            except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the owner is told
                 self.fail(name, error)
 
         return guarded

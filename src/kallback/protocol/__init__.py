@@ -2,13 +2,14 @@
 
 from kallback.protocol.awakeables import AwakeableId, AwakeablePlace, locate_awakeable, parse_awakeable_id
 from kallback.protocol.claims import Claims, read_claims
-from kallback.protocol.controls import Cancel, CancelReason
+from kallback.protocol.controls import Cancel, CancelProof, CancelReason
 from kallback.protocol.envelopes import Envelope, open_envelope, seal
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,
     DecodeError,
     EncodeError,
+    InstanceIdTakenError,
     InvalidAwakeableIdError,
     InvalidControlError,
     InvalidEnvelopeError,
@@ -27,9 +28,19 @@ from kallback.protocol.errors import (
     UnverifiedError,
     WireError,
 )
+from kallback.protocol.frameworks.conventions import Convention, Conventions, FailureMarks, read_conventions
 from kallback.protocol.headers import Headers, values_of
-from kallback.protocol.monitoring import MARKS, MONITOR, Heard, Marks, TaskProgress
-from kallback.protocol.outcomes import Outcome, OutcomeRecord, SourcePosition, Unusable, Unverified
+from kallback.protocol.long_tasks.monitoring import Heard, Marks, TaskProgress
+from kallback.protocol.long_tasks.progress import (
+    MAX_DETAILS_BYTES,
+    ProgressRecord,
+    Report,
+    Signal,
+    checked_details,
+    progress_headers,
+    read_progress,
+)
+from kallback.protocol.outcomes import Outcome, OutcomeRecord, SourcePosition, Unusable, Unverified, read_outcome
 from kallback.protocol.problems import (
     ATTEMPT_TIMED_OUT,
     HEARTBEAT_LOST,
@@ -40,15 +51,7 @@ from kallback.protocol.problems import (
     UNUSABLE_RESULT,
     Problem,
 )
-from kallback.protocol.progress import (
-    MAX_DETAILS_BYTES,
-    ProgressRecord,
-    Report,
-    Signal,
-    checked_details,
-    progress_headers,
-    read_progress,
-)
+from kallback.protocol.published import PublishedTask, PublishedTasks
 from kallback.protocol.results import (
     Answer,
     Completed,
@@ -60,20 +63,29 @@ from kallback.protocol.results import (
     read_result,
 )
 from kallback.protocol.retries import EXCEPTION, GiveUp, Retry, RetryAfter, RetryPolicy
+from kallback.protocol.service_names import PLAIN_NAMES, ServiceNames, service_names
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tasktypes import TaskType
-from kallback.protocol.tokens import Attempt, BareAwakeable, Keyring, TaskId, Token, shorten, task_id_of
+from kallback.protocol.tokens import (
+    Attempt,
+    BareAwakeable,
+    Keyring,
+    TaskId,
+    Token,
+    UnverifiedToken,
+    shorten,
+    task_id_of,
+)
 from kallback.protocol.values.codecs import Codec, check_json
 
 __all__ = [
     "ATTEMPT_TIMED_OUT",
     "EXCEPTION",
     "HEARTBEAT_LOST",
-    "MARKS",
     "MAX_DETAILS_BYTES",
-    "MONITOR",
     "NOT_STARTED",
     "PARKED_TASK",
+    "PLAIN_NAMES",
     "UNDECODABLE_TASK",
     "UNEXPECTED_ERROR",
     "UNUSABLE_RESULT",
@@ -84,18 +96,23 @@ __all__ = [
     "AwakeablePlace",
     "BareAwakeable",
     "Cancel",
+    "CancelProof",
     "CancelReason",
     "Claims",
     "Codec",
     "Completed",
     "ConfigurationError",
+    "Convention",
+    "Conventions",
     "DecodeError",
     "EncodeError",
     "Envelope",
     "Failed",
+    "FailureMarks",
     "GiveUp",
     "Headers",
     "Heard",
+    "InstanceIdTakenError",
     "InvalidAwakeableIdError",
     "InvalidControlError",
     "InvalidEnvelopeError",
@@ -112,6 +129,8 @@ __all__ = [
     "OutcomeRecord",
     "Problem",
     "ProgressRecord",
+    "PublishedTask",
+    "PublishedTasks",
     "RecordTooLargeError",
     "Report",
     "RestateUnavailableError",
@@ -119,6 +138,7 @@ __all__ = [
     "Retry",
     "RetryAfter",
     "RetryPolicy",
+    "ServiceNames",
     "Signal",
     "SourcePosition",
     "Status",
@@ -133,6 +153,7 @@ __all__ = [
     "UnusableResultError",
     "Unverified",
     "UnverifiedError",
+    "UnverifiedToken",
     "WireError",
     "check_json",
     "checked_details",
@@ -143,9 +164,12 @@ __all__ = [
     "parse_awakeable_id",
     "progress_headers",
     "read_claims",
+    "read_conventions",
+    "read_outcome",
     "read_progress",
     "read_result",
     "seal",
+    "service_names",
     "shorten",
     "task_id_of",
     "values_of",

@@ -25,6 +25,8 @@ _WORDS: Final = {
     "tag": "the tag: 22 characters of base64url",
 }
 
+_PARTS: Final = {name: re.compile(pattern, re.ASCII) for name, pattern in PARTS.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -56,7 +58,7 @@ def read_claims(text: str) -> Claims:
         )
     parts = dict(zip(PARTS, values, strict=True))
     for place, (name, value) in enumerate(parts.items(), start=2):
-        if re.fullmatch(PARTS[name], value, re.ASCII) is None:
+        if _PARTS[name].fullmatch(value) is None:
             raise _malformed(f"part {place} must be {_WORDS[name]}")
     token = Token(
         task_type=parts["type"],

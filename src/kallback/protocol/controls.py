@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from kallback.protocol.cancel_secrets import HASH_CHARACTERS, proves
 from kallback.protocol.errors import InvalidControlError
 from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
 
@@ -20,6 +21,15 @@ class CancelReason(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class CancelProof(StrEnum):
+    """Whether a cancel comes from the origin of a task."""
+
+    AUTHENTIC = "authentic"
+    """It has the task's secret, or the task asks for none."""
+    NO_SECRET = "no-secret"  # noqa: S105 - a reason
+    WRONG_SECRET = "wrong-secret"  # noqa: S105 - a reason
+
+
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """The caller no longer waits for this task (or for its attempts up to this one).
@@ -27,29 +37,38 @@ class Cancel:
     Attributes:
         attempt: the last attempt that is cancelled, earlier ones go with it; None means all of them.
         at_ms: when it was decided, epoch milliseconds.
+        secret: proves that it comes from the task's origin; None where the task has no hash. Hidden in repr.
     """
 
     task_id: TaskId
     reason: CancelReason
     at_ms: int
     attempt: Attempt | None = None
+    secret: str | None = field(default=None, repr=False)
 
     def covers(self, task_id: TaskId, attempt: Attempt) -> bool:
         """Whether this cancel is about that attempt of that task."""
         return task_id == self.task_id and (self.attempt is None or attempt <= self.attempt)
 
+    def proof(self, cancel_hash: str | None) -> CancelProof:
+        """Whether it comes from the origin of the task that has this `kallback-cancel-hash`; None means no header."""
+        if cancel_hash is None:
+            return CancelProof.AUTHENTIC
+        if self.secret is None:
+            return CancelProof.NO_SECRET
+        return CancelProof.AUTHENTIC if proves(self.secret, cancel_hash) else CancelProof.WRONG_SECRET
+
     def encode(self) -> bytes:
         """The value of a control record; its key is the task id."""
-        return msgspec.json.encode(
-            {
-                "kallback": 1,
-                "action": "cancel",
-                "task": self.task_id,
-                "attempt": self.attempt,
-                "reason": self.reason.value,
-                "at": self.at_ms,
-            }
-        )
+        members = {
+            "kallback": 1,
+            "action": "cancel",
+            "task": self.task_id,
+            "attempt": self.attempt,
+            "reason": self.reason.value,
+            "at": self.at_ms,
+        }
+        return msgspec.json.encode(members if self.secret is None else members | {"secret": self.secret})
 
     @classmethod
     def decode(cls, value: bytes | None) -> Cancel:
@@ -66,8 +85,14 @@ class Cancel:
             raise InvalidControlError(f"not a control record that this version knows: {error}") from None
         if len(found.task) > TASK_ID_CHARACTERS:
             raise InvalidControlError(f"a task id of {len(found.task)} characters: {TASK_ID_CHARACTERS} are the most")
+        if found.secret is not None and not found.secret.isascii():  # other texts take four times the memory
+            raise InvalidControlError("the secret of a cancel is base64url text")
         attempt = None if found.attempt is None else Attempt(found.attempt)
-        return cls(TaskId(found.task), CancelReason(found.reason), found.at, attempt)
+        return cls(TaskId(found.task), CancelReason(found.reason), found.at, attempt, found.secret)
+
+
+_MAX_BYTES: Final = 1024  # a cancel has about 180; the rest is for members of a later version
+_MAX_NUMBER: Final = 2**53  # larger ones are no times and no attempts, and take more memory
 
 
 class _Cancel(msgspec.Struct):
@@ -75,9 +100,9 @@ class _Cancel(msgspec.Struct):
     action: Literal["cancel"]
     task: str
     reason: Literal["timed-out", "cancelled", "superseded"]
-    at: int
-    attempt: int | None = None
+    at: Annotated[int, msgspec.Meta(ge=0, le=_MAX_NUMBER)]
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=_MAX_NUMBER)] | None = None
+    secret: Annotated[str, msgspec.Meta(max_length=HASH_CHARACTERS)] | None = None
 
 
-_MAX_BYTES: Final = 1024  # a cancel has about 120; the rest is for members of a later version
 _CANCEL: Final = msgspec.json.Decoder(_Cancel)

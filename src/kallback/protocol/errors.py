@@ -6,6 +6,7 @@ KallbackError
 │   ├── MissingExtraError       a package of an optional extra is not installed
 │   ├── MissingTopicError       a topic does not exist, `kallback topics create` makes it
 │   ├── AccessDeniedError       a server knows us and says no
+│   ├── InstanceIdTakenError    another process has this process's instance id and has taken over
 │   └── UnsupportedServerError  a server is too old
 ├── UnavailableError            a server does not answer now; trying again may help
 │   ├── KafkaUnavailableError
@@ -48,6 +49,10 @@ class MissingTopicError(ConfigurationError):
 
 class AccessDeniedError(ConfigurationError):
     """A server refuses this process: wrong credentials, or a permission is missing."""
+
+
+class InstanceIdTakenError(ConfigurationError):
+    """Another process uses the same instance id and has taken over: starting again would take it back."""
 
 
 class UnsupportedServerError(ConfigurationError):

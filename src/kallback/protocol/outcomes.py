@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Literal
 
 import msgspec
 
@@ -69,8 +70,10 @@ class OutcomeRecord:
 
     Attributes:
         reason: given for every outcome except `delivered` and `duplicate`.
+        count: number of records, if the record speaks of all that a summary of dead letters counts.
         at_ms: when the outcome was durable, epoch milliseconds.
         task_id: with `attempt` and `task_type`, set from verified tokens only.
+        by: who sent the result by hand, and `why`, as they said; of verified results only.
     """
 
     outcome: Outcome
@@ -80,6 +83,9 @@ class OutcomeRecord:
     task_type: str | None = None
     task_id: str | None = None
     attempt: int | None = None
+    count: int | None = None
+    by: str | None = None
+    why: str | None = None
 
     def key(self) -> bytes:
         """The task id, else the source position: outcomes of one task stay in order."""
@@ -98,5 +104,45 @@ class OutcomeRecord:
             "type": self.task_type,
             "task": self.task_id,
             "attempt": self.attempt,
+            "count": self.count,
+            "by": self.by,
+            "why": self.why,
         }
         return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
+
+
+class _OutcomeBody(msgspec.Struct):
+    kallback: Literal[1]
+    outcome: Outcome
+    source: SourcePosition
+    at: int
+    reason: str | None = None
+    type: str | None = None
+    task: str | None = None
+    attempt: int | None = None
+    count: int | None = None
+    by: str | None = None
+    why: str | None = None
+
+
+_BODY: Final = msgspec.json.Decoder(_OutcomeBody)
+
+
+def read_outcome(value: bytes | None) -> OutcomeRecord | None:
+    """Read the value of an outcome record; None for a value that is none, or one of a later version."""
+    try:
+        body = _BODY.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return OutcomeRecord(
+        body.outcome,
+        body.source,
+        body.at,
+        reason=body.reason,
+        task_type=body.type,
+        task_id=body.task,
+        attempt=body.attempt,
+        count=body.count,
+        by=body.by,
+        why=body.why,
+    )

@@ -11,24 +11,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
-
-from kallback.protocol.values.codecs import parse_object
+from kallback.protocol.values.codecs import Codec, parse_object
 
 DEFAULT_TYPE: Final = "about:blank"
 DEFAULT_STATUS: Final = 500
 UNUSABLE_RESULT: Final = "urn:kallback:unusable-result"
 UNDECODABLE_TASK: Final = "urn:kallback:undecodable-task"
+UNKNOWN_TASK_TYPE: Final = "urn:kallback:unknown-task-type"
 UNEXPECTED_ERROR: Final = "urn:kallback:unexpected-error"
 ATTEMPT_TIMED_OUT: Final = "urn:kallback:attempt-timed-out"
 NOT_STARTED: Final = "urn:kallback:not-started"
 PARKED_TASK: Final = "urn:kallback:parked-task"
 HEARTBEAT_LOST: Final = "urn:kallback:heartbeat-lost"
+HANDED_BACK: Final = "urn:kallback:handed-back"
+CANCELLED_BY_HAND: Final = "urn:kallback:cancelled-by-hand"
+
+PARTITIONS: Final = "partitions"
+"""Extension of the problem of a lost or handed back attempt: the partitions that its worker read, such as `0-5,8`."""
 
 _MIN_STATUS: Final = 400
 _MAX_STATUS: Final = 599
 _WHITESPACE: Final = b" \t\r\n"
 _KNOWN: Final = frozenset({"type", "title", "status", "detail", "retryable", "retry_after"})
+_ANY: Final = Codec[Any](object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +82,21 @@ class Problem:
         )
 
     def encode(self) -> bytes:
-        """The problem object as JSON; members without a value are left out."""
+        """The problem object as JSON; members without a value are left out.
+
+        Raises:
+            EncodeError: JSON cannot carry an extension (NaN and infinity included); names it.
+        """
         members: dict[str, Any] = {
             "type": self.type,
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
             "retryable": self.retryable,
-            "retry_after": self.retry_after,
+            "retry_after": _seconds(self.retry_after),
         }
         known = {name: value for name, value in members.items() if value is not None}
-        return msgspec.json.encode({**self.extensions, **known})
+        return _ANY.encode({**self.extensions, **known})
 
 
 def _text(value: object) -> str | None:

@@ -7,7 +7,7 @@ answer is `unusable`, and the caller is told at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +16,17 @@ import msgspec
 from kallback.protocol import headers as names
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
 from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
+from kallback.protocol.frameworks.conventions import (
+    DETECTED,
+    EVENT_MEDIA_TYPE,
+    EVENT_TYPE,
+    TABLE,
+    Convention,
+    Conventions,
+    Role,
+)
+from kallback.protocol.frameworks.foreign_errors import foreign_problem, foreign_text
+from kallback.protocol.frameworks.structured_results import StructuredResult, read_event, read_structured
 from kallback.protocol.headers import Headers, refuse_excess
 from kallback.protocol.outcomes import Unusable, Unverified
 from kallback.protocol.problems import Problem
@@ -24,6 +35,10 @@ from kallback.protocol.tokens import shorten
 from kallback.protocol.values.codecs import check_json
 
 NULL: Final = b"null"
+_JSON: Final = names.JSON.encode()
+_MARK: Final = Role.MARK
+_STATUS: Final = Role.STATUS
+_SOURCES: Final = {row.correlation_id: convention for convention, row in TABLE.items()}
 _OWN_PREFIXES: Final = (TOKEN_PREFIX.encode(), AWAKEABLE_PREFIX.encode())
 
 
@@ -71,21 +86,30 @@ class ResultRecord(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         token: as in the record: hostile until verified, secret after. Shortened in repr.
-        statuses: the distinct status texts found; none means completed.
-        version: of structured mode; 1 elsewhere.
+        statuses: the distinct status texts found; none means completed, unless a framework's mark says something else.
         body: the value of the answer, unchecked.
+        version: of structured mode; 1 elsewhere.
+        convention: where the token was found.
+        marks: what else frameworks say in headers, by name.
+        conventions: what marks the failures of each task type.
     """
 
     token: str
     statuses: tuple[bytes, ...]
     body: bytes
     version: object = 1
+    convention: Convention = Convention.KALLBACK
+    marks: Mapping[str, bytes] | None = None
+    conventions: Conventions = DETECTED
 
     def __repr__(self) -> str:  # every part is hostile, and any part may hold the token
         return f"ResultRecord({shorten(self.token)}, {len(self.body)} bytes)"
 
-    def answer(self) -> Answer:
+    def answer(self, task_type: str = "") -> Answer:
         """What the worker answered; ask only after the token was verified.
+
+        Args:
+            task_type: of the verified token: how failures are marked can depend on it.
 
         Raises:
             UnusableResultError: the value is no answer; the reason says why.
@@ -93,49 +117,117 @@ class ResultRecord(msgspec.Struct, frozen=True, gc=False):
         if self.version != 1:
             raise UnusableResultError(Unusable.UNKNOWN_VERSION, "the envelope's version is not 1")
         status = _status(self.statuses)
-        body = self.body or NULL
-        try:
-            check_json(body)
-        except DecodeError as error:
-            raise UnusableResultError(Unusable.NOT_JSON, f"the value is {error}") from None
-        if status is Status.COMPLETED:
-            return Completed(body)
-        if body.strip() != NULL and not body.lstrip().startswith(b"{"):
-            raise UnusableResultError(
-                Unusable.NOT_A_PROBLEM, "a failed result's value must be a problem object (RFC 9457) or empty"
-            )
-        return Failed(body if body.strip() != NULL else Problem.decode(b"").encode())
+        body = self.body
+        if self.marks and not self.statuses:
+            problem = foreign_problem(self.marks, body, self.conventions.of(task_type))
+            if problem is not None:
+                status, body = Status.FAILED, problem
+        if self.marks and status is Status.COMPLETED:
+            text = foreign_text(self.marks, body, self.convention)
+            body = body if text is None else text
+        return _checked(status, body or NULL)
 
 
-def read_result(value: bytes | None, headers: Headers) -> ResultRecord:
-    """Find the token of a result record: own header, Spring's correlation id, or structured mode, in this order.
+def _checked(status: Status, body: bytes) -> Answer:
+    try:
+        check_json(body)
+    except DecodeError as error:
+        raise UnusableResultError(Unusable.NOT_JSON, f"the value is {error}") from None
+    if status is Status.COMPLETED:
+        return Completed(body)
+    if body.strip() != NULL and not body.lstrip().startswith(b"{"):
+        raise UnusableResultError(
+            Unusable.NOT_A_PROBLEM, "a failed result's value must be a problem object (RFC 9457) or empty"
+        )
+    return Failed(body if body.strip() != NULL else Problem.decode(b"").encode())
+
+
+def read_result(value: bytes | None, headers: Headers, conventions: Conventions = DETECTED) -> ResultRecord:
+    """Find the token of a result record: own header, a framework's correlation id, or in the value, in this order.
+
+    Args:
+        value: of the record.
+        headers: of the record.
+        conventions: what marks failures, for `ResultRecord.answer`.
 
     Raises:
         UnverifiedError: too many headers, no token, one that is not text, or several different ones.
     """
     refuse_excess(headers)
     own: tuple[bytes, ...] = ()
-    correlation: tuple[bytes, ...] = ()
     statuses: tuple[bytes, ...] = ()
+    others: list[tuple[str, bytes | None]] = []
+    roles = conventions.roles
     for name, content in headers:  # one pass, for this is done for each record
-        if content is None:
+        role = roles.get(name)
+        if role is None or content == _JSON:  # the content type of kallback's own workers says nothing
             continue
-        if name == names.TOKEN:
+        if content is None or role is _MARK:
+            others.append((name, content))
+        elif name == names.TOKEN:
             own = _with(own, content)
-        elif name == names.STATUS:
+        elif role is _STATUS:
             statuses = _with(statuses, content)
-        elif name == names.SPRING_CORRELATION_ID and content.startswith(_OWN_PREFIXES):
-            correlation = _with(correlation, content)
-    candidates = own or correlation
-    if not candidates:
-        return _read_structured(value)
-    if len(candidates) > 1:
+        else:
+            others.append((name, content))
+    marks = {name: content or b"" for name, content in others if roles[name] is _MARK} if others else None
+    if own:
+        return ResultRecord(_only(own), statuses, value or b"", marks=marks, conventions=conventions)
+    foreign = _foreign_tokens(others)
+    if foreign is None:
+        return _from_value(read_structured(value), marks, conventions)
+    convention, token = foreign
+    record = ResultRecord(token, statuses, value or b"", 1, convention, marks, conventions)
+    return _from_event(record, read_event(record.body)) if _is_event(record) else record
+
+
+def _foreign_tokens(headers: Sequence[tuple[str, bytes | None]]) -> tuple[Convention, str] | None:
+    """The token in the correlation id of a framework; of several frameworks the first in the table counts."""
+    for name, convention in _SOURCES.items():
+        found: tuple[bytes, ...] = ()
+        for header, content in headers:
+            if header == name and content is not None and content.startswith(_OWN_PREFIXES):
+                found = _with(found, content)
+        if found:
+            return convention, _only(found)
+    return None
+
+
+def _is_event(record: ResultRecord) -> bool:
+    """Whether the value is a CloudEvent in structured mode, whose token is in a header, too."""
+    if record.convention is not Convention.CLOUDEVENTS or record.marks is None:
+        return False
+    return record.marks.get(names.CONTENT_TYPE, b"").lower().startswith(EVENT_MEDIA_TYPE)
+
+
+def _from_value(
+    found: StructuredResult | None, marks: Mapping[str, bytes] | None, conventions: Conventions
+) -> ResultRecord:
+    if found is None:
+        raise UnverifiedError(Unverified.NO_TOKEN, _NEEDS_ECHO)
+    if found.convention is Convention.KALLBACK:
+        return ResultRecord(found.token, found.statuses, found.body, found.version, conventions=conventions)
+    record = ResultRecord(found.token, (), b"", 1, found.convention, marks, conventions)
+    return _from_event(record, found)
+
+
+def _from_event(record: ResultRecord, event: StructuredResult | None) -> ResultRecord:
+    """Return a record whose value is a CloudEvent: its attributes are in the value."""
+    if event is None:
+        return record
+    marks = {**(record.marks or {}), EVENT_TYPE: event.event_type}
+    statuses = event.statuses or record.statuses
+    return msgspec.structs.replace(record, statuses=statuses, body=event.body, marks=marks)
+
+
+def _only(candidates: tuple[bytes, ...]) -> str:
+    first, *others = candidates
+    if others:
         raise UnverifiedError(Unverified.AMBIGUOUS_TOKEN, "the headers of one record have different tokens")
     try:
-        token = b"".join(candidates).decode("ascii")  # the one that there is
+        return first.decode("ascii")
     except UnicodeDecodeError:
         raise UnverifiedError(Unverified.MALFORMED_TOKEN, "the token is not ASCII") from None
-    return ResultRecord(token, statuses, value or b"")
 
 
 def _with(values: tuple[bytes, ...], another: bytes) -> tuple[bytes, ...]:
@@ -156,44 +248,8 @@ def failed_headers(token: str) -> tuple[tuple[str, bytes], ...]:
 _CONTENT_TYPE: Final = (names.CONTENT_TYPE, names.JSON.encode())
 
 
-class _Head(msgspec.Struct):
-    """The `kallback` member of structured mode; wrong types are looked at after the token is verified."""
-
-    token: str
-    version: object = 1
-    status: object = None
-    error: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _Structured(msgspec.Struct):
-    kallback: _Head
-    data: msgspec.Raw = msgspec.Raw(b"")
-
-
-_STRUCTURED: Final = msgspec.json.Decoder(_Structured)
-
-
-_NOT_TEXT: Final = b"?"
-"""In place of a status that is not text: unknown in any case."""
-
-
-def _read_structured(value: bytes | None) -> ResultRecord:
-    if not value:
-        raise UnverifiedError(Unverified.NO_TOKEN, _NEEDS_ECHO)
-    try:
-        check_json(value)
-        record = _STRUCTURED.decode(value)
-    except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UnverifiedError(Unverified.NO_TOKEN, _NEEDS_ECHO) from None
-    status = record.kallback.status
-    statuses = () if status is None else (status.encode() if isinstance(status, str) else _NOT_TEXT,)
-    failed = statuses == (Status.FAILED.encode(),)
-    body = bytes(record.kallback.error) or bytes(record.data) if failed else bytes(record.data)
-    return ResultRecord(record.kallback.token, statuses, body, record.kallback.version)
-
-
 _NEEDS_ECHO: Final = (
-    "no token: a worker must echo the task's header kallback-token (or kafka_correlationId), "
+    "no token: a worker must echo the task's header kallback-token (or the correlation id of its framework), "
     'or send {"kallback": {"version": 1, "token": ...}, "data": ...}'
 )
 

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from kallback.protocol import headers as names
+from kallback.protocol.cancel_secrets import HASH_CHARACTERS
 from kallback.protocol.errors import InvalidProgressError, InvalidTaskError
+from kallback.protocol.frameworks.conventions import Convention, task_headers_of
 from kallback.protocol.headers import Headers, excess_of, values_of
-from kallback.protocol.progress import checked_details
+from kallback.protocol.long_tasks.progress import checked_details
 from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
 
 _MAX_TEXT_BYTES: Final = 4096  # far more than a token, a topic's name, or what tracers put into tracestate
-_MAX_BYTES: Final = {names.TASK_ID: TASK_ID_CHARACTERS}
+_MAX_BYTES: Final = {names.TASK_ID: TASK_ID_CHARACTERS, names.CANCEL_HASH: HASH_CHARACTERS}
+_YES: Final = b"1"
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
@@ -34,6 +37,11 @@ class TaskHeaders:
         progress_to: topic that takes progress records; None when the caller wants none.
         heartbeat_every_ms: how often the caller wants to hear of a running attempt.
         last_details: heartbeat details of the attempt before this one: JSON, empty for none.
+        cancel_hash: the hash of the secret that a cancel of this attempt must have; None if cancels need none.
+        hand_back: the caller takes the attempt back from a worker that stops, and sends the next one at once.
+        retry_lost: the caller sends another attempt if this one is lost, so that its record is not needed again once it
+            has begun.
+        convention: adds the headers that workers with this framework look for. Not read back.
     """
 
     token: str
@@ -48,6 +56,10 @@ class TaskHeaders:
     progress_to: str | None = None
     heartbeat_every_ms: int | None = None
     last_details: bytes = b""
+    cancel_hash: str | None = None
+    hand_back: bool = False
+    retry_lost: bool = False
+    convention: Convention = Convention.KALLBACK
 
     def encode(self) -> tuple[tuple[str, bytes], ...]:
         """Headers for a Kafka client, always in the same order: copies of one attempt are byte-identical."""
@@ -62,6 +74,7 @@ class TaskHeaders:
             names.START_BY: _text(self.start_by_ms),
             names.PROGRESS_TO: self.progress_to,
             names.HEARTBEAT_EVERY: _text(self.heartbeat_every_ms),
+            names.CANCEL_HASH: self.cancel_hash,
             names.CONTENT_TYPE: names.JSON,
             names.TRACEPARENT: self.traceparent,
             names.TRACESTATE: self.tracestate,
@@ -69,7 +82,19 @@ class TaskHeaders:
             names.SPRING_REPLY_TOPIC: self.reply_to,
         }
         details = ((names.LAST_DETAILS, self.last_details),) if self.last_details else ()
-        return (*((name, value.encode()) for name, value in members.items() if value is not None), *details)
+        hand_back = ((names.HAND_BACK, _YES),) if self.hand_back else ()
+        retry_lost = ((names.RETRY_LOST, _YES),) if self.retry_lost else ()
+        present = ((name, value.encode()) for name, value in members.items() if value is not None)
+        return (*present, *details, *hand_back, *retry_lost, *self._foreign())
+
+    def _foreign(self) -> tuple[tuple[str, bytes], ...]:
+        return task_headers_of(
+            self.convention,
+            token=self.token,
+            reply_to=self.reply_to,
+            task_type=self.task_type,
+            dispatch=f"{self.task_id}-{self.attempt}",
+        )
 
     @classmethod
     def decode(cls, headers: Headers) -> TaskHeaders:
@@ -99,6 +124,9 @@ class TaskHeaders:
             progress_to=_optional(pairs, names.PROGRESS_TO),
             heartbeat_every_ms=_optional_number(pairs, names.HEARTBEAT_EVERY),
             last_details=_details(pairs),
+            cancel_hash=_optional(pairs, names.CANCEL_HASH),
+            hand_back=values_of(pairs, names.HAND_BACK) == [_YES],
+            retry_lost=values_of(pairs, names.RETRY_LOST) == [_YES],
         )
 
     def __repr__(self) -> str:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.frameworks.conventions import Convention
 from kallback.protocol.retries import RetryPolicy, check_duration
 from kallback.protocol.values.codecs import Codec
 
 if TYPE_CHECKING:
-    from typing import _SpecialForm  # pyright: ignore[reportPrivateUsage] - the type of Literal[...] has no public name
-
-    from typing_extensions import TypeVar  # part of every type checker; defaults of type variables need Python 3.13
+    from typing_extensions import TypeForm, TypeVar  # part of every type checker, newer than the oldest Python
 
     Request = TypeVar("Request", default=Any)
     Result = TypeVar("Result", default=Any)
-    TypeExpression = UnionType | _SpecialForm | None
-    """What is a type at run time, but no class to a type checker: `A | None`, `Literal["a"]`, None."""
 else:
     from typing import TypeVar
 
@@ -40,7 +36,12 @@ _LEAST: Final = {
 LONGEST_TIMEOUT: Final = timedelta(days=36_500)
 """Deadlines are dates, and dates end with the year 9999; a task without a deadline has the timeout None."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
+_KAFKA_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
+
+
+def is_kafka_name(text: str) -> bool:
+    """Whether Kafka takes a text as the name of a topic, or as the instance id of a group member."""
+    return _KAFKA_NAME.fullmatch(text) is not None and text not in {".", ".."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,7 @@ class TaskType(Generic[Request, Result]):
 
         prepare = TaskType("restaurant.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
 
-    Where a type is no class (`A | None`, `Literal["a"]`), type checkers cannot infer it, so annotate the task type:
-
-        find: TaskType[Order, Prepared | None] = TaskType("restaurant.find", request=Order, result=Prepared | None)
+    Any type that JSON can carry will do: `Prepared | None`, `Literal["hot", "cold"]`, `list[Order]`, None.
 
     Attributes:
         name: letters, digits, `.`, `_`, `-`; at most 128. Workers are registered for it.
@@ -67,20 +66,23 @@ class TaskType(Generic[Request, Result]):
             counts as lost. None, the default: no heartbeats. Workers of this kit send them by themselves.
         retry: what follows a failed attempt. None, the default: nothing, its failure is the task's.
         topic: where tasks of this type are published; the type's own name by default.
+        convention: the framework of its workers, if they have one that looks for headers of its own, such as
+            `Convention.FASTSTREAM`. Workers with Spring or NestJS need none.
 
     Raises:
         ConfigurationError: a name, topic, timeout or type that cannot work.
     """
 
     name: str
-    request: type[Request] | TypeExpression
-    result: type[Result] | TypeExpression
+    request: TypeForm[Request]
+    result: TypeForm[Result]
     timeout: timedelta | None = field(default=DEFAULT_TIMEOUT, kw_only=True)
     attempt_timeout: timedelta | None = field(default=None, kw_only=True)
     start_timeout: timedelta | None = field(default=None, kw_only=True)
     heartbeat_every: timedelta | None = field(default=None, kw_only=True)
     retry: RetryPolicy | None = field(default=None, kw_only=True)
     topic: str = field(default="", kw_only=True)
+    convention: Convention = field(default=Convention.KALLBACK, kw_only=True)
     request_codec: Codec[Request] = field(init=False, repr=False, compare=False)
     result_codec: Codec[Result] = field(init=False, repr=False, compare=False)
 
@@ -91,11 +93,12 @@ class TaskType(Generic[Request, Result]):
                 f"{self.name!r} cannot name a task type: use 1 to 128 letters, digits, '.', '_' or '-'"
             )
         topic = self.topic or self.name
-        if _TOPIC.fullmatch(topic) is None or topic in {".", ".."}:
+        if not is_kafka_name(topic):
             raise ConfigurationError(
                 f"{topic!r} cannot be a Kafka topic: use 1 to 249 letters, digits, '.', '_' or '-', not '.' or '..'"
             )
         self._check_limits()
+        object.__setattr__(self, "convention", _convention(self.name, self.convention))
         object.__setattr__(self, "topic", topic)
         object.__setattr__(self, "request_codec", _codec(self.request, f"task type {self.name}: the request"))
         object.__setattr__(self, "result_codec", _codec(self.result, f"task type {self.name}: the result"))
@@ -146,7 +149,16 @@ class TaskType(Generic[Request, Result]):
                 )
 
 
-def _codec(declared: type[T] | TypeExpression, what: str) -> Codec[T]:
+def _convention(name: str, convention: str) -> Convention:
+    try:
+        return Convention(convention)
+    except ValueError:
+        raise ConfigurationError(
+            f"task type {name}: convention {convention!r} is not known: use one of {', '.join(Convention)}"
+        ) from None
+
+
+def _codec(declared: TypeForm[T], what: str) -> Codec[T]:
     try:
         return Codec(cast("type[T]", declared))
     except (TypeError, NameError) as error:  # a NameError: an annotation that cannot be resolved

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
+from functools import lru_cache
 from typing import Final, NewType, Self
 
 import msgspec
 
 from kallback.protocol.awakeables import AwakeableId, check_shaped
-from kallback.protocol.errors import InvalidKeyError, UnverifiedError
+from kallback.protocol.errors import InvalidAwakeableIdError, InvalidKeyError, UnverifiedError
 from kallback.protocol.outcomes import Unverified
 
 TaskId = NewType("TaskId", str)
@@ -50,6 +52,13 @@ PARTS: Final = {
     "tag": r"[A-Za-z0-9_-]{22}",
 }
 """What may stand between the colons, after `kb1`, in this order."""
+_TAG_BYTES: Final = 16
+_TAG_CHARACTERS: Final = 22
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_BLOCK_BYTES: Final = 64
+"""Of SHA-256, to which HMAC pads a key."""
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 _SHAPE: Final = re.compile(":".join(("kb1", *(f"(?P<{name}>{part})" for name, part in PARTS.items()))), re.ASCII)
 _KEY_ENTRY: Final = re.compile(rf"({PARTS['kid']}):([A-Za-z0-9+/_-]+={{0,2}})", re.ASCII)
 _KEYS_HELP: Final = (
@@ -59,10 +68,14 @@ _KEYS_HELP: Final = (
 
 
 def task_id_of(random_bytes: bytes) -> TaskId:
-    """The task id for 12 random bytes; the caller that draws them must journal them."""
+    """The task id for 12 random bytes; the caller that draws them must journal them.
+
+    It never begins with a dash, so that command lines do not take it for an option.
+    """
     if len(random_bytes) != TASK_ID_BYTES:
         raise ValueError(f"a task id is made of {TASK_ID_BYTES} random bytes, not {len(random_bytes)}")
-    return TaskId(base64.urlsafe_b64encode(random_bytes).decode())
+    text = base64.urlsafe_b64encode(random_bytes).decode()
+    return TaskId(f"e{text[1:]}" if text.startswith("-") else text)
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
@@ -95,6 +108,45 @@ class BareAwakeable(msgspec.Struct, frozen=True, gc=False):
         return "BareAwakeable()"
 
 
+class UnverifiedToken(msgspec.Struct, frozen=True, gc=False):
+    """Why a text proves nothing; a value, because a flood of forged tokens must be cheap to refuse.
+
+    Attributes:
+        reason: `malformed-token`, `unknown-key`, `wrong-tag`, `reserved-signal` or `invalid-awakeable-id`.
+        detail: a sentence, without the token.
+    """
+
+    reason: Unverified
+    detail: str
+
+
+class _Mac:
+    """HMAC-SHA256 with one key (RFC 2104): its two hashes are begun once and copied for each text.
+
+    Taking in the key is half the cost of a MAC, and copying an `hmac` object costs twice as much as copying two hashes.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER_PAD))
+        self._outer = hashlib.sha256(block.translate(_OUTER_PAD))
+
+    def digest(self, text: str) -> bytes:
+        """The MAC of a text, 32 bytes."""
+        inner = self._inner.copy()
+        inner.update(text.encode())
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
+
+    def tag(self, claims: str, audience: str) -> bytes:
+        """The tag of a token's claims."""
+        digest = self.digest(f"{claims}\n{audience}")
+        return binascii.b2a_base64(digest[:_TAG_BYTES]).translate(_URL_SAFE)[:_TAG_CHARACTERS]
+
+
 class Keyring:
     """Signing keys by id: the first signs, all verify."""
 
@@ -109,8 +161,7 @@ class Keyring:
                     f"signing key {key_id!r} has {len(key)} bytes, at least {MIN_KEY_BYTES} are needed: {_KEYS_HELP}"
                 )
         self._keys = dict(keys)
-        # Begun once, copied for each token: half the cost of a MAC is taking in the key.
-        self._macs = {key_id: hmac.new(key, digestmod="sha256") for key_id, key in keys.items()}
+        self._macs = {key_id: _Mac(key) for key_id, key in keys.items()}
         self._signing_id = next(iter(keys))
 
     @classmethod
@@ -140,13 +191,17 @@ class Keyring:
         """The ids, the signing one first."""
         return tuple(self._keys)
 
+    def each(self) -> tuple[Keyring, ...]:
+        """A keyring of each key alone, the signing one first."""
+        return tuple(Keyring({key_id: key}) for key_id, key in self._keys.items())
+
     def sign(self, token: Token, audience: str) -> str:
         """The token's text, signed with the first key for one audience (the results topic's name, by default)."""
         claims = (
             f"kb1:{self._signing_id}:{token.task_type}:{token.task_id}:{token.attempt}"
             f":{token.awakeable_id}:{token.deadline_ms}"
         )
-        text = f"{claims}:{_tag(self._macs[self._signing_id], claims, audience)}"
+        text = f"{claims}:{self._macs[self._signing_id].tag(claims, audience).decode()}"
         if _SHAPE.fullmatch(text) is None:
             raise ValueError(f"a part of {token!r} has characters that no token may have")
         return text
@@ -158,23 +213,38 @@ class Keyring:
             UnverifiedError: with reason `malformed-token`, `unknown-key`, `wrong-tag`, `reserved-signal` or
                 `invalid-awakeable-id`.
         """
+        found = self.check(text, audience)
+        if isinstance(found, UnverifiedToken):
+            raise UnverifiedError(found.reason, found.detail)
+        return found
+
+    def check(self, text: str, audience: str) -> Token | UnverifiedToken:
+        """Do so without raising."""
         shape = _SHAPE.fullmatch(text) if len(text) <= MAX_TOKEN_BYTES else None
         if shape is None:
-            raise UnverifiedError(
-                Unverified.MALFORMED_TOKEN,
-                "the token does not have the shape of one: eight parts between colons, and kb1 is the first",
-            )
+            return _MALFORMED
         key_id, task_type, task, attempt, awakeable, deadline, tag = shape.groups()
         mac = self._macs.get(key_id)
         if mac is None:
-            raise UnverifiedError(Unverified.UNKNOWN_KEY, _unknown_key(key_id))
-        if not hmac.compare_digest(_tag(mac, text[: -len(tag) - 1], audience), tag):
-            raise UnverifiedError(
-                Unverified.WRONG_TAG,
-                f"the token's tag does not fit key {key_id!r} and audience {audience!r}: forged, altered, "
-                "or made for another results topic",
-            )
-        return Token(task_type, TaskId(task), Attempt(int(attempt)), check_shaped(awakeable), int(deadline))
+            return _unknown_key(key_id)
+        if not hmac.compare_digest(mac.tag(text[: -_TAG_CHARACTERS - 1], audience), tag.encode()):
+            return _wrong_tag(key_id, audience)
+        try:
+            awakeable_id = check_shaped(awakeable)
+        except InvalidAwakeableIdError as error:
+            return UnverifiedToken(Unverified(error.reason), error.detail)
+        return Token(task_type, TaskId(task), Attempt(int(attempt)), awakeable_id, int(deadline))
+
+    def derive(self, key_id: str, purpose: str) -> bytes | None:
+        """32 bytes for another purpose than tokens: HMAC-SHA256 of a text that names it; None for an unknown key.
+
+        Raises:
+            ValueError: the purpose begins with `kb1:`, as the claims of tokens do.
+        """
+        if purpose.startswith(PREFIX):
+            raise ValueError(f"the purpose begins with {PREFIX}: what is derived would be the tag of a token")
+        mac = self._macs.get(key_id)
+        return None if mac is None else mac.digest(purpose)
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)})"
@@ -191,16 +261,27 @@ def shorten(text: str) -> str:
     return f"kb1:{shape['kid']}:{shape['type']}:{shape['task']}:{shape['attempt']}:…"
 
 
-def _tag(begun: hmac.HMAC, claims: str, audience: str) -> str:
-    mac = begun.copy()
-    mac.update(f"{claims}\n{audience}".encode())
-    return base64.urlsafe_b64encode(mac.digest()[:16])[:22].decode()
+@lru_cache(maxsize=256)
+def _wrong_tag(key_id: str, audience: str) -> UnverifiedToken:
+    return UnverifiedToken(
+        Unverified.WRONG_TAG,
+        f"the token's tag does not fit key {key_id!r} and audience {audience!r}: forged, altered, "
+        "or made for another results topic",
+    )
 
 
-def _unknown_key(key_id: str) -> str:
+@lru_cache(maxsize=256)
+def _unknown_key(key_id: str) -> UnverifiedToken:
+    detail = f"signing key {key_id!r} is not known here: bridges must have a new key before the first token is signed"
     if key_id == INSECURE_KEY_ID:
-        return "the token is signed with the published key 'dev', which only insecure mode accepts (--insecure)"
-    return f"signing key {key_id!r} is not known here: bridges must have a new key before the first token is signed"
+        detail = "the token is signed with the published key 'dev', which only insecure mode accepts (--insecure)"
+    return UnverifiedToken(Unverified.UNKNOWN_KEY, detail)
+
+
+_MALFORMED: Final = UnverifiedToken(
+    Unverified.MALFORMED_TOKEN,
+    "the token does not have the shape of one: eight parts between colons, and kb1 is the first",
+)
 
 
 def decode_key(encoded: str) -> bytes:

@@ -3,7 +3,7 @@
 The only package that imports `restate`.
 """
 
-from kallback.protocol import MissingExtraError, Problem, RetryPolicy, TaskType
+from kallback.protocol import Convention, MissingExtraError, Problem, RetryPolicy, TaskType
 
 try:
     import restate as _restate
@@ -14,6 +14,7 @@ from kallback.sdk.callbacks import Callbacks
 from kallback.sdk.errors import (
     CompletionRefused,
     InvalidResult,
+    MonitorUnavailable,
     StaleResult,
     TaskCancelled,
     TaskError,
@@ -38,7 +39,9 @@ __all__ = [
     "Callbacks",
     "CompletionRefused",
     "ConsumedMarks",
+    "Convention",
     "InvalidResult",
+    "MonitorUnavailable",
     "NotifierService",
     "Problem",
     "Progress",

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Final, cast
 
-from restate import TerminalError
+from restate import Context, TerminalError
 
 from kallback.protocol import Problem, TaskType
+from kallback.protocol.tasktypes import LONGEST_TIMEOUT
 from kallback.sdk.errors import BAD_REQUEST, INVALID_ARGUMENT, CompletionRefused, TaskNotSent
+
+CODEC_UNKNOWN: Final = (
+    "this application has a journal_value_codec that kallback does not know of: serve it with "
+    "callbacks.app([...], journal_value_codec=...), and give its bridges KALLBACK_RESTATE_JOURNAL_VALUE_CODEC"
+)
 
 
 def check_task_type(task_type: object) -> None:
@@ -24,6 +30,20 @@ def check_task_type(task_type: object) -> None:
     """
     if not isinstance(task_type, TaskType):
         raise not_sent(str(task_type), f"task_type must be a TaskType, not {_name(task_type)}")
+
+
+def check_context(ctx: object, *, has_codec: bool = False) -> None:
+    """Refuse what is no context of Restate, and one with a codec for the journal that bridges may not have.
+
+    Bridges are told of the codec when the application is made with `Callbacks.app`, so only then it is expected here.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if not isinstance(ctx, Context):
+        raise TerminalError(f"ctx must be the handler's restate.Context, not {_name(ctx)}", BAD_REQUEST)
+    if not has_codec and getattr(ctx, "journal_codec", None) is not None:
+        raise TerminalError(CODEC_UNKNOWN, BAD_REQUEST)
 
 
 def check_key(task_type: str, key: object, *, name: str = "key") -> None:
@@ -80,6 +100,16 @@ def check_number(name: str, value: object) -> None:
         raise TerminalError(f"{name} must be an int, not {_name(value)}", BAD_REQUEST)
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is no bool.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if not isinstance(value, bool):
+        raise TerminalError(f"{name} must be a bool, not {_name(value)}", BAD_REQUEST)
+
+
 def check_text(name: str, value: object) -> None:
     """Refuse what is no text, or cannot travel as UTF-8.
 
@@ -92,6 +122,20 @@ def check_text(name: str, value: object) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise TerminalError(f"{name} cannot be encoded as UTF-8: remove its lone surrogates", BAD_REQUEST) from None
+
+
+def check_length(name: str, value: object) -> None:
+    """Refuse what is no `timedelta` longer than 0.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if not isinstance(value, timedelta):
+        raise TerminalError(f"{name} must be a timedelta, not {_name(value)}", BAD_REQUEST)
+    if not timedelta(0) < value <= LONGEST_TIMEOUT:
+        raise TerminalError(
+            f"{name} must be longer than 0 and at most {LONGEST_TIMEOUT.days} days, not {value}", BAD_REQUEST
+        )
 
 
 def check_completion(name: str, value: object, expected: type[object]) -> None:

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 
-from restate import Context, Service, VirtualObject
+import restate
+from restate import Context, Service, VirtualObject, Workflow
 
 from kallback.kafka import Producer
 from kallback.protocol import Completed, Failed, Problem, TaskType, Token
-from kallback.sdk.arguments import check_all, check_number, check_task_type, check_text
-from kallback.sdk.errors import TaskError
+from kallback.sdk.arguments import (
+    check_all,
+    check_context,
+    check_flag,
+    check_length,
+    check_number,
+    check_task_type,
+    check_text,
+)
+from kallback.sdk.errors import INTERNAL, NOT_WATCHED, TaskError, TaskNotSent
 from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.publish import TaskPublisher
-from kallback.sdk.monitoring.client import Progress, read_progress
-from kallback.sdk.monitoring.consumed_marks import ConsumedMarks
-from kallback.sdk.monitoring.service import TaskMonitor
+from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, MonitorCalls, Progress
+from kallback.sdk.observability.counts import SdkCounts
+from kallback.sdk.observability.observer import observer_of
+from kallback.sdk.one_task import check_called_by_handler
+from kallback.sdk.own_services import own_services
 from kallback.sdk.services.completion import complete_token, encoded, encoded_problem, verified
-from kallback.sdk.services.notifier import NotifierService
 from kallback.sdk.tasks.fan_out import collect_all, collect_each, collect_first
-from kallback.sdk.tasks.publishing import start_tasks
 from kallback.sdk.tasks.running_task import RunningTask
+from kallback.sdk.tasks.setup_limit import setup_log
+from kallback.sdk.tasks.starting import start_tasks
 from kallback.sdk.tasks.task import (
     FIRST_ATTEMPT,
     TaskDependencies,
@@ -36,8 +49,19 @@ from kallback.sdk.tasks.task import (
 )
 from kallback.settings import Settings
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+    from restate import JournalValueCodec, JournalValueCodecProvider
+
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+
+_log: Final = logging.getLogger(__name__)
+_NOT_BOUND: Final = (
+    "TaskMonitor is not bound, which task types with heartbeat_every or start_timeout need: serve your services with "
+    "callbacks.app([...]) in place of restate.app([...]), or say Callbacks(..., services_elsewhere=True) if another "
+    "deployment serves callbacks.services"
+)
 
 
 class Callbacks:
@@ -51,7 +75,7 @@ class Callbacks:
             prepared = await callbacks.call(ctx, prepare, order, key=order.id)
             return prepared.shelf
 
-        app = restate.app([orders, *callbacks.services])
+        app = callbacks.app([orders])
 
     One per process, made at import. The first task connects to Kafka; nothing needs to be started. `stop()` (or
     `async with`) is for tests and for processes that go on without it.
@@ -62,6 +86,9 @@ class Callbacks:
         clock: seconds since the epoch, for deadlines and alarms.
         random_bytes: unguessable bytes, for task ids.
         allow_bare_awakeables: let `NotifierService` complete plain `ctx.awakeable()` ids, without a token.
+        services_elsewhere: another deployment serves kallback's services, with the same keys and topics.
+        tracer_provider: of OpenTelemetry: where spans go, such as `opentelemetry.trace.get_tracer_provider()`. Without
+            it there are no spans, and OpenTelemetry is not imported.
 
     Raises:
         InvalidKeyError: there is no signing key, and insecure mode is off.
@@ -75,16 +102,24 @@ class Callbacks:
         clock: Clock = time.time,
         random_bytes: RandomBytes = secrets.token_bytes,
         allow_bare_awakeables: bool = False,
+        services_elsewhere: bool = False,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         keyring, audience, topics = settings.keys.require(), settings.keys.audience, settings.topics
         signing = Signing(keyring, audience, topics.results, topics.progress)
         self._publisher: Final = TaskPublisher(settings.kafka, producer)
-        self._dependencies: Final = TaskDependencies(self._publisher, signing, topics.control, clock)
-        self._identities: Final = IdentitySource(clock, random_bytes)
-        self._services: Final = (
-            NotifierService(keyring, audience, allow_bare_awakeables=allow_bare_awakeables),
-            TaskMonitor(keyring, audience, topics=(topics.progress, topics.results), clock=clock),
-            ConsumedMarks(),
+        monitor = MonitorCalls(settings.services.monitor)
+        setup_timeout = timedelta(seconds=settings.kafka.setup_timeout)
+        observer = self._observer = observer_of(clock, tracer_provider)
+        self._dependencies: Final = TaskDependencies(
+            self._publisher, signing, topics.control, clock, monitor, setup_timeout, setup_log(), observer
+        )
+        self._identities: Final = IdentitySource(clock, random_bytes, keyring.key_ids[0], observer)
+        self._are_bound = services_elsewhere
+        self._gateway: Final = settings.gateway
+        self._has_codec = False
+        self._services: Final = own_services(
+            settings, keyring, clock=clock, allow_bare_awakeables=allow_bare_awakeables
         )
 
     @classmethod
@@ -96,13 +131,45 @@ class Callbacks:
         """
         return cls(Settings.from_env())
 
+    def app(
+        self,
+        services: Iterable[Service | VirtualObject | Workflow],
+        *,
+        identity_keys: list[str] | None = None,
+        protocol: Literal["bidi", "request_response"] | None = None,
+        journal_value_codec: JournalValueCodec | JournalValueCodecProvider | None = None,
+    ) -> Any:
+        """`restate.app` of your services and of kallback's: the application to serve.
+
+            app = callbacks.app([orders])
+
+        Args:
+            services: yours.
+            identity_keys: of Restate, as for `restate.app`.
+            protocol: as for `restate.app`.
+            journal_value_codec: as for `restate.app`. Bridges (`KALLBACK_RESTATE_JOURNAL_VALUE_CODEC`) and all
+                applications of this environment need the same one.
+        """
+        self._has_codec = journal_value_codec is not None
+        own = list(services)
+        bound = [*own, *(service for service in self.services if service not in own)]
+        if journal_value_codec is None:
+            return restate.app(bound, protocol, identity_keys)
+        return restate.app(bound, protocol, identity_keys, journal_value_codec)
+
+    @property
+    def counts(self) -> SdkCounts:
+        """What its tasks came to, for `SdkCollector`."""
+        return self._observer.counts
+
     @property
     def services(self) -> list[Service | VirtualObject]:
-        """The Restate services to bind next to your own: `NotifierService`, `TaskMonitor`, `ConsumedMarks`.
+        """The Restate services that `app` binds: `NotifierService`, `TaskMonitor`, `ConsumedMarks`.
 
-        Bind them if task types have a `start_timeout` or `heartbeat_every`: without them, Restate retries the
-        handlers that call them.
+        Their names have the audience added, unless it is the default one. Task types with a `start_timeout` or
+        `heartbeat_every` need them.
         """
+        self._are_bound = True
         return [*self._services]
 
     async def call(
@@ -158,7 +225,8 @@ class Callbacks:
             TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        check_task_type(task_type)
+        self._check(ctx, task_type)
+        check_called_by_handler(ctx, f"callbacks.call or start of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         spec = await create_task(ctx, self._identities, encode_request(task_type, request, key), limit)
         task = RunningTask(ctx, self._dependencies, spec)
@@ -188,7 +256,8 @@ class Callbacks:
             TaskNotSent: a request does not fit its type; then no task is published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        check_task_type(task_type)
+        self._check(ctx, task_type)
+        check_called_by_handler(ctx, f"callbacks.start_many of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         specs = await create_tasks(ctx, self._identities, encode_requests(task_type, requests, keys), limit)
         tasks = [RunningTask(ctx, self._dependencies, spec) for spec in specs]
@@ -217,7 +286,10 @@ class Callbacks:
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         check_all("handles", handles, TaskHandle)
+        check_flag("partial", partial)
         tasks = tasks_of(handles)
+        for task in tasks[:1]:
+            check_called_by_handler(task.ctx, "callbacks.gather")
         return await (collect_each(tasks) if partial else collect_all(tasks))
 
     async def first(self, handles: Sequence[TaskHandle[Result]], n: int = 1) -> list[Result]:
@@ -231,9 +303,18 @@ class Callbacks:
         """
         check_all("handles", handles, TaskHandle)
         check_number("n", n)
-        return await collect_first(tasks_of(handles), n)
+        tasks = tasks_of(handles)
+        for task in tasks[:1]:
+            check_called_by_handler(task.ctx, "callbacks.first")
+        return await collect_first(tasks, n)
 
-    async def progress(self, ctx: Context, task_id: str) -> Progress:
+    async def progress(
+        self,
+        ctx: Context,
+        task_id: str,
+        *,
+        timeout: timedelta = PROGRESS_TIMEOUT,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
+    ) -> Progress:
         """The status of a running task whose type has `heartbeat_every` or `start_timeout`.
 
             progress = await callbacks.progress(ctx, task_id)
@@ -241,9 +322,13 @@ class Callbacks:
 
         Raises:
             UnknownTask: the task has ended, or it is not watched (404).
+            MonitorUnavailable: `TaskMonitor` did not answer within the timeout (504).
         """
+        check_context(ctx, has_codec=self._has_codec)
         check_text("task_id", task_id)
-        return await read_progress(ctx, task_id)
+        check_length("timeout", timeout)
+        check_called_by_handler(ctx, "callbacks.progress")
+        return await self._dependencies.monitor.read_progress(ctx, task_id, timeout)
 
     async def awakeable(
         self,
@@ -259,11 +344,13 @@ class Callbacks:
         prepared = await waiting.result()
         """
         check_task_type(task_type)
+        check_context(ctx, has_codec=self._has_codec)
+        check_called_by_handler(ctx, f"callbacks.awakeable of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
         identity = await self._identities.create(ctx, task_type, limit)
         pending = open_attempt(ctx, task_type, identity, FIRST_ATTEMPT, self._dependencies.signing)
-        return TaskAwakeable(pending, timer)
+        return TaskAwakeable(pending, timer, self._gateway)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service with the signing keys.
@@ -300,6 +387,13 @@ class Callbacks:
     ) -> None:
         """Stop."""
         await self.stop()
+
+    def _check(self, ctx: object, task_type: object) -> None:
+        check_task_type(task_type)
+        check_context(ctx, has_codec=self._has_codec)
+        if isinstance(task_type, TaskType) and task_type.monitored and not self._are_bound:
+            _log.error("%s was not sent: %s", task_type.name, _NOT_BOUND)
+            raise TaskNotSent(Problem(NOT_WATCHED, INTERNAL, _NOT_BOUND), task_type=task_type.name)
 
     def _verified(self, token: str) -> Token:
         return verified(self._dependencies.signing.keyring, self._dependencies.signing.audience, token)

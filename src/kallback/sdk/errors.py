@@ -9,6 +9,7 @@ TerminalError (restate)
 │   ├── TaskNotSent           the task was not published
 │   └── TaskCancelled         this handler cancelled the task itself
 ├── UnknownTask               no task with this id is watched
+├── MonitorUnavailable        `TaskMonitor` did not answer in time
 └── CompletionRefused         an awakeable id, token or value that cannot complete an awakeable
 
 Three `except` clauses cover every task without a value: `TaskFailed`, `TaskTimedOut`, `TaskNotSent`. The *invocation's*
@@ -117,8 +118,8 @@ class TaskNotSent(TaskError):  # noqa: N818 - see TaskFailed
 
     Code 503: no broker acknowledged it before the deadline (the record may have been written nevertheless; workers
     skip it, because its deadline has passed). 504: `TaskMonitor` did not answer before the deadline. 413: the record is
-    too large. 400: an argument has the wrong type, or the request does not fit its declared type. 500: a topic, a
-    permission or a setting is missing.
+    too large. 400: an argument has the wrong type, or the request does not fit its declared type. 500: a setting is
+    wrong, or a topic or a permission was missing for the setup timeout (a minute by default).
     """
 
 
@@ -139,6 +140,23 @@ class UnknownTask(TerminalError):  # noqa: N818 - see TaskFailed
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         """See `TaskError.__reduce__`."""
         return type(self), (self.task_id,)
+
+
+class MonitorUnavailable(TerminalError):  # noqa: N818 - see TaskFailed
+    """`TaskMonitor` did not answer in time (code 504): it is not bound, not registered, or its deployment is down."""
+
+    def __init__(self, task_id: str, timeout: timedelta) -> None:
+        super().__init__(
+            f"TaskMonitor did not tell the status of task {task_id} within {timeout.total_seconds():g} s: serve "
+            "your services with callbacks.app([...]), register them, and check that their deployment runs",
+            GATEWAY_TIMEOUT,
+        )
+        self.task_id: Final = task_id
+        self.timeout: Final = timeout
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, timedelta]]:
+        """See `TaskError.__reduce__`."""
+        return type(self), (self.task_id, self.timeout)
 
 
 class CompletionRefused(TerminalError):  # noqa: N818 - see TaskFailed

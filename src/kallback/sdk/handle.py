@@ -18,7 +18,8 @@ from typing import Final, Generic, TypeVar
 from restate import RestateDurableFuture
 
 from kallback.protocol import Attempt, TaskId
-from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_with_invocation
+from kallback.sdk.one_task import turn
+from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_at_end
 from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.task import TaskValue
 from kallback.sdk.tasks.wait_loop import WaitLoop
@@ -76,7 +77,7 @@ class TaskHandle(Generic[Result]):
             TaskCancelled: `cancel()` was called before.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        async with cancels_workers_with_invocation([self._task]):
+        async with turn(self._task.ctx, "handle.result"), cancels_workers_at_end([self._task]):
             await WaitLoop([self._task]).run()
         if isinstance(self._task.ended, TaskValue):
             return self._task.ended.value
@@ -90,7 +91,8 @@ class TaskHandle(Generic[Result]):
         Work that is already running may go on, and its result is dropped. A result that is there already is kept:
         then `result()` returns it.
         """
-        await cancel_task(self._task)
+        async with turn(self._task.ctx, "handle.cancel"):
+            await cancel_task(self._task)
 
     def __repr__(self) -> str:
         return f"TaskHandle({self._task.pending.headers!r})"

@@ -1,5 +1,7 @@
 """Frozen settings, grouped by concern; `Settings.from_env` is the one reader of the environment."""
 
+from kallback.settings.dead_letters import DeadLetterSettings
+from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.keys import KeySettings
 from kallback.settings.logs import LogLine, NamedLog, named_log
@@ -11,6 +13,8 @@ from kallback.settings.variables import VARIABLES, Variable
 
 __all__ = [
     "VARIABLES",
+    "DeadLetterSettings",
+    "GatewaySettings",
     "KafkaSecurity",
     "KafkaSettings",
     "KeySettings",

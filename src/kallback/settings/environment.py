@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="StrEnum")
 
+_MAX_DIGITS = 18
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -32,12 +34,23 @@ class Environment:
 
     def optional(self, name: str) -> str | None:
         """Return the text, or None when it is not set."""
-        return self._variables.get(name, "").strip() or None
+        return self._readable(name).strip() or None
+
+    def names(self, name: str) -> frozenset[str]:
+        """Return names that are separated by commas."""
+        return frozenset(part.strip() for part in (self.optional(name) or "").split(",") if part.strip())
 
     def secret(self, name: str) -> Secret | None:
         """Return the text hidden and unchanged: a password may begin with a space."""
-        text = self._variables.get(name, "")
+        text = self._readable(name)
         return Secret(text) if text else None
+
+    def _readable(self, name: str) -> str:
+        """The text as it is; bytes that are not UTF-8 are surrogates, which no Kafka or Restate client can send."""
+        text = self._variables.get(name, "")
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise ConfigurationError(f"{name} is not UTF-8: set it again, with a terminal or a file in UTF-8")
+        return text
 
     def seconds(self, name: str, default: float) -> float:
         """Return a positive number of seconds."""
@@ -57,7 +70,7 @@ class Environment:
         text = self.optional(name)
         if text is None:
             return default
-        if not text.isascii() or not text.isdigit() or int(text) == 0:
+        if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS or int(text) == 0:
             raise ConfigurationError(f"{name}={text!r} is no count: set it to a whole number above 0")
         return int(text)
 
@@ -84,21 +97,23 @@ class Environment:
         text = self.optional(name)
         if text is None:
             return None
-        path = Path(text).expanduser()
-        if not path.is_file():
-            raise ConfigurationError(f"{name}={text!r} is no file: set it to the path of a PEM file")
-        return path
+        with contextlib.suppress(OSError, RuntimeError):  # a name that is too long, a home that is not known
+            path = Path(text).expanduser()
+            if path.is_file():
+                return path
+        raise ConfigurationError(f"{name}={text!r} is no file: set it to the path of a PEM file")
 
     def mapping(self, name: str) -> Mapping[str, str]:
         """Return a JSON object of texts (numbers and booleans are taken as their text)."""
         text = self.optional(name) or "{}"
         try:
             value: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
-        if not isinstance(value, dict):
+        members = cast("dict[str, object]", value) if isinstance(value, dict) else None
+        if members is None or not all(isinstance(item, str | int | float) for item in members.values()):
             raise ConfigurationError(
-                f'{name} is no JSON object: set it to something like {{"socket.keepalive.enable": "true"}}'
+                f"{name} is no JSON object of texts, numbers and switches: set it to something like "
+                '{"socket.keepalive.enable": "true"}'
             )
-        members = cast("dict[str, object]", value)
         return {key: item if isinstance(item, str) else json.dumps(item) for key, item in members.items()}

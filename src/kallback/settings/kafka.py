@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kallback.settings.secret import Secret
+
+_SERVER: Final = re.compile(r"(?:\w+://)?(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:\[\]/]+)(?::(?P<port>[0-9]{1,5}))?")
+_KAFKA_PORT: Final = 9092
+_LAST_PORT: Final = 65_535
 
 
 class SecurityProtocol(StrEnum):
@@ -103,6 +108,8 @@ class KafkaSettings:
             soon, a broker's restart takes about as long.
         delivery_timeout: seconds until a send without acknowledgement fails; default 30: the callers try again
             with the record at hand, so a long wait inside the client only hides the trouble.
+        setup_timeout: seconds that a task waits for a topic that does not exist or a permission that is missing,
+            before it is not sent; default 60: services may be deployed a little before their topics.
         max_request_bytes: the largest record the clients try to send; default 16 MiB, far above the usual
             limits of topics, so that the topic decides and not the client.
         extra: further librdkafka options, handed to the confluent client as they are (`{"socket.keepalive.enable":
@@ -115,5 +122,21 @@ class KafkaSettings:
     client_id: str = "kallback"
     connect_timeout: float = 10.0
     delivery_timeout: float = 30.0
+    setup_timeout: float = 60.0
     max_request_bytes: int = 16 * 1024 * 1024
     extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        """Refuse what is no list of servers: clients would wait for it, or end in an error of their own."""
+        servers = [each.strip() for each in self.bootstrap_servers.split(",") if each.strip()]
+        wrong = [each for each in servers if not _is_server(each)]
+        if wrong or not servers:
+            raise ConfigurationError(
+                f"{(wrong or [self.bootstrap_servers])[0]!r} is no address of a Kafka server: set "
+                "KALLBACK_KAFKA_BOOTSTRAP_SERVERS to something like kafka1:9092,kafka2:9092"
+            )
+
+
+def _is_server(text: str) -> bool:
+    found = _SERVER.fullmatch(text)
+    return found is not None and 0 < int(found["port"] or _KAFKA_PORT) <= _LAST_PORT

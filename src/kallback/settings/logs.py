@@ -31,7 +31,7 @@ class NamedLog:
 
     __slots__ = ("_logger",)
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
         self._logger: Final = logger
 
     def debug(self, event: str, **fields: Any) -> None:

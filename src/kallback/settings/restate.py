@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.addresses import is_http
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,11 @@ class RestateSettings:
         connect_timeout: seconds to connect; default 5: Restate answers in milliseconds or is unavailable.
         request_timeout: seconds for one request in all; default 30: a completion waits for Restate's log,
             which takes seconds while a partition changes its leader.
+        old_service_names: use the names `NotifierService`, `TaskMonitor` and `ConsumedMarks` beside those of this
+            environment. Default no; yes only during an upgrade from a version that had no others, and in one
+            environment of a Restate at a time.
+        journal_value_codec: MODULE:NAME of the codec of the services' journals: the object that they pass to
+            `callbacks.app`. Default none: they have no codec.
     """
 
     ingress_url: str = "http://localhost:8080"
@@ -34,13 +39,14 @@ class RestateSettings:
     ca_file: Path | None = None
     connect_timeout: float = 5.0
     request_timeout: float = 30.0
+    old_service_names: bool = False
+    journal_value_codec: str = ""
 
     def __post_init__(self) -> None:
         """Drop trailing slashes; refuse what is no http address."""
         for name in ("ingress_url", "admin_url"):
             url: str = getattr(self, name)
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.netloc:
+            if not is_http(url):
                 raise ConfigurationError(
                     f"{url!r} is no address of Restate: set KALLBACK_RESTATE_{name.upper()} to something "
                     "like http://localhost:8080"

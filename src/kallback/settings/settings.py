@@ -7,8 +7,11 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from kallback.protocol.service_names import PLAIN_NAMES, ServiceNames, service_names
 from kallback.protocol.tokens import Keyring
+from kallback.settings.dead_letters import DeadLetterSettings
 from kallback.settings.environment import Environment
+from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.key_strength import refuse_weak_keys
 from kallback.settings.keys import KeySettings
@@ -28,11 +31,23 @@ class Settings:
     restate: RestateSettings = field(default_factory=RestateSettings)
     topics: Topics = field(default_factory=Topics)
     keys: KeySettings = field(default_factory=KeySettings)
+    dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
 
     def __post_init__(self) -> None:
         """Bind tokens to the results topic unless another audience is given."""
         if not self.keys.audience:
             object.__setattr__(self, "keys", dataclasses.replace(self.keys, audience=self.topics.results))
+
+    @property
+    def services(self) -> ServiceNames:
+        """The names of kallback's own Restate services in this environment."""
+        return service_names(self.keys.audience)
+
+    @property
+    def old_services(self) -> ServiceNames | None:
+        """The names from before each environment had its own; None where they are not used."""
+        return PLAIN_NAMES if self.restate.old_service_names and self.services != PLAIN_NAMES else None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -44,7 +59,14 @@ class Settings:
         """
         refuse_misspelled(environ)
         env = Environment(environ)
-        return cls(kafka=_kafka(env), restate=_restate(env), topics=_topics(env), keys=_keys(env))
+        return cls(
+            kafka=_kafka(env),
+            restate=_restate(env),
+            topics=_topics(env),
+            keys=_keys(env),
+            dead_letters=_dead_letters(env),
+            gateway=GatewaySettings(env.text("KALLBACK_GATEWAY_URL", "")),
+        )
 
 
 def _kafka(env: Environment) -> KafkaSettings:
@@ -55,6 +77,7 @@ def _kafka(env: Environment) -> KafkaSettings:
         client_id=env.text("KALLBACK_KAFKA_CLIENT_ID", base.client_id),
         connect_timeout=env.seconds("KALLBACK_KAFKA_CONNECT_TIMEOUT", base.connect_timeout),
         delivery_timeout=env.seconds("KALLBACK_KAFKA_DELIVERY_TIMEOUT", base.delivery_timeout),
+        setup_timeout=env.seconds("KALLBACK_KAFKA_SETUP_TIMEOUT", base.setup_timeout),
         max_request_bytes=env.count("KALLBACK_KAFKA_MAX_REQUEST_BYTES", base.max_request_bytes),
         extra=env.mapping("KALLBACK_KAFKA_EXTRA"),
     )
@@ -82,6 +105,8 @@ def _restate(env: Environment) -> RestateSettings:
         ca_file=env.file("KALLBACK_RESTATE_CA_FILE"),
         connect_timeout=env.seconds("KALLBACK_RESTATE_CONNECT_TIMEOUT", base.connect_timeout),
         request_timeout=env.seconds("KALLBACK_RESTATE_REQUEST_TIMEOUT", base.request_timeout),
+        old_service_names=env.flag("KALLBACK_RESTATE_OLD_SERVICE_NAMES"),
+        journal_value_codec=env.text("KALLBACK_RESTATE_JOURNAL_VALUE_CODEC", base.journal_value_codec),
     )
 
 
@@ -93,6 +118,15 @@ def _topics(env: Environment) -> Topics:
         control=env.text("KALLBACK_TOPICS_CONTROL", ""),
         outcomes=env.text("KALLBACK_TOPICS_OUTCOMES", ""),
         dead_letters=env.text("KALLBACK_TOPICS_DEAD_LETTERS", ""),
+        reply_to=env.names("KALLBACK_TOPICS_REPLY_TO"),
+    )
+
+
+def _dead_letters(env: Environment) -> DeadLetterSettings:
+    base = DeadLetterSettings()
+    return DeadLetterSettings(
+        per_second=env.count("KALLBACK_DEAD_LETTERS_PER_SECOND", base.per_second),
+        bytes_per_hour=env.count("KALLBACK_DEAD_LETTERS_BYTES_PER_HOUR", base.bytes_per_hour),
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kallback.protocol.errors import ConfigurationError
-
-_LEGAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-_LONGEST = 249
+from kallback.protocol.tasktypes import is_kafka_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,8 @@ class Topics:
         control: cancels, read by every worker; default `{prefix}control`.
         outcomes: what became of each result record; default `{prefix}outcomes`.
         dead_letters: records that can never succeed; default `{prefix}dead-letters`.
+        reply_to: further topics that workers may send results and progress to, beside those that begin with the
+            prefix; a name that ends in `*` allows all that begin so. Default none.
     """
 
     prefix: str = "kallback."
@@ -29,21 +29,33 @@ class Topics:
     control: str = ""
     outcomes: str = ""
     dead_letters: str = ""
+    reply_to: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Fill in the names that were not given; refuse what Kafka would refuse."""
         for name in ("results", "progress", "control", "outcomes", "dead_letters"):
             topic: str = getattr(self, name) or self.prefix + name.replace("_", "-")
-            if len(topic) > _LONGEST or not _LEGAL.issuperset(topic):
+            if not is_kafka_name(topic):
                 raise ConfigurationError(
-                    f"{topic!r} is no topic name: at most {_LONGEST} letters, digits, dots, underscores and "
-                    f"hyphens; change KALLBACK_TOPICS_PREFIX or KALLBACK_TOPICS_{name.upper()}"
+                    f"{topic!r} is no topic name: at most 249 letters, digits, dots, underscores and hyphens, "
+                    f"not '.' or '..'; change KALLBACK_TOPICS_PREFIX or KALLBACK_TOPICS_{name.upper()}"
                 )
             object.__setattr__(self, name, topic)
         if len(set(self.all())) != len(self.all()):
             raise ConfigurationError(
                 f"two of kallback's topics have the same name ({', '.join(self.all())}): give each its own"
             )
+
+        for pattern in self.reply_to:
+            if pattern != "*" and not is_kafka_name(pattern.removesuffix("*")):
+                raise ConfigurationError(
+                    f"{pattern!r} is neither the name of a topic nor the beginning of one with a * behind it; change "
+                    "KALLBACK_TOPICS_REPLY_TO"
+                )
+
+    def has_prefix(self, topic: str) -> bool:
+        """Whether a topic begins with the prefix of this installation; without a prefix none does."""
+        return bool(self.prefix) and topic.startswith(self.prefix)
 
     def all(self) -> tuple[str, ...]:
         """Every name, results first."""

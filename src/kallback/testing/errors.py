@@ -11,6 +11,8 @@ UnavailableError
 
 from __future__ import annotations
 
+from typing import Final
+
 from kallback.protocol.errors import ConfigurationError, UnavailableError
 
 
@@ -19,7 +21,13 @@ class NoServerError(ConfigurationError):
 
 
 class ServerStartError(UnavailableError):
-    """A server was started or addressed and does not answer."""
+    """A server was started or addressed and does not answer.
+
+    Attributes:
+        has_log_lines: the sentence may be followed by lines of the server's log.
+    """
+
+    has_log_lines: Final = True
 
 
 class NotOursError(ConfigurationError):

@@ -37,7 +37,7 @@ async def eventually(
     what: str,
     probe: Callable[[], Any],
     *,
-    timeout: float = 20.0,  # noqa: ASYNC109 - its own error names what was waited for
+    timeout: float = 60.0,  # noqa: ASYNC109 - its own error names what was waited for
     interval: float = 0.05,
 ) -> Any:
     """Call the probe, a plain or an async function, until it returns a true value; return that.

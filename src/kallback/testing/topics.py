@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kallback.testing.servers.base import KafkaServer
 
 
-_VISIBLE_TIMEOUT_S: Final = 20.0
+_VISIBLE_TIMEOUT_S: Final = 60.0
 _POLL_INTERVAL_S: Final = 0.05
 
 

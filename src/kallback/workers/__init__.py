@@ -8,7 +8,7 @@
 Run it with `kallback worker kitchen:worker`, or with `await worker.run()`.
 """
 
-from kallback.workers.clients import Client, KafkaClients
+from kallback.kafka import Client, KafkaClients
 from kallback.workers.context import TaskContext
 from kallback.workers.errors import TaskFailure
 from kallback.workers.observability.stats import WorkerCounts

@@ -1,67 +1,47 @@
-"""Cancels: what is remembered of the control topic, and the task that follows it.
+"""The follower of the control topic, from which the worker learns of cancels.
 
 Every process reads the whole control topic without a group, to its end before tasks start, then onwards: a cancel
 can overtake its task, and a worker that joins later must not do what was cancelled before. The follower is the
 only writer of the memory and runs on the worker's loop, so a reader on that loop never sees a half-read batch.
 
-Losing the control topic stops no work: cancels are best effort by nature, the caller is gone either way. The
-follower then opens a new reader, which reads everything again; remembering a cancel twice changes nothing.
+Losing the control topic stops no work: cancels are best effort by nature, the caller is gone either way. But the
+worker is not ready meanwhile, and says why. The follower opens a new reader, which reads everything again; remembering
+a cancel twice changes nothing. During the start it does so for a bounded time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-from collections import OrderedDict
+import time
+from collections import Counter
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 from kallback.kafka import Record, TopicReader
 from kallback.lifecycle import Backoff, Supervisor
 from kallback.protocol.controls import Cancel
-from kallback.protocol.errors import InvalidControlError, KallbackError
-from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.errors import AccessDeniedError, InvalidControlError, KallbackError
+from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.logs import guarded_logger
 
 logger = guarded_logger(__name__)
 
+_RECORDS_AT_ONCE: Final = 100  # about 5 ms of the loop
+_START_TIMEOUT_S: Final = 20.0  # for readers that fail before the end; a reader that reads has all the time
 _FETCH_TIMEOUT_S: Final = 1.0  # only how often an idle follower wakes up
 
 
-class CancelMemory:
-    """Cancels by task, bounded in number and age. A forgotten one means that work may be done in vain."""
+class ControlOutcome(StrEnum):
+    """What became of a record of the control topic; labels of a metric."""
 
-    def __init__(self, kept: int, age: float, clock: Callable[[], float]) -> None:
-        self._kept = kept
-        self._age_ms = age * 1000
-        self._clock = clock
-        self._cancels: OrderedDict[TaskId, Cancel] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._cancels)
-
-    def remember(self, cancel: Cancel) -> None:
-        """Remember a cancel; one of several attempts of a task keeps the widest."""
-        known = self._cancels.pop(cancel.task_id, None)
-        self._cancels[cancel.task_id] = cancel if known is None else _widest(known, cancel)
-        while self._cancels and (len(self._cancels) > self._kept or self._is_old(next(iter(self._cancels.values())))):
-            self._cancels.popitem(last=False)
-
-    def find(self, task_id: TaskId, attempt: Attempt) -> Cancel | None:
-        """The cancel that covers an attempt, if there is one."""
-        cancel = self._cancels.get(task_id)
-        if cancel is None or self._is_old(cancel) or not cancel.covers(task_id, attempt):
-            return None
-        return cancel
-
-    def _is_old(self, cancel: Cancel) -> bool:
-        return cancel.at_ms < self._clock() * 1000 - self._age_ms
-
-
-def _widest(known: Cancel, new: Cancel) -> Cancel:
-    attempt = None if known.attempt is None or new.attempt is None else max(known.attempt, new.attempt)
-    return dataclasses.replace(new, attempt=attempt, at_ms=max(known.at_ms, new.at_ms))
+    CANCEL = "cancel"
+    """It is remembered."""
+    INVALID = "invalid"
+    """It is no control record."""
+    UNREADABLE = "unreadable"
+    """It stands for records that no client can read."""
 
 
 class CancelFollower:
@@ -73,6 +53,10 @@ class CancelFollower:
         on_cancel: is told next, to stop what runs.
         supervisor: runs it.
         backoff: between readers.
+
+    Attributes:
+        counts: records by their outcome; those that are read again count again.
+        unread: why the topic is not read now; None while it is.
     """
 
     def __init__(
@@ -88,6 +72,8 @@ class CancelFollower:
         self._on_cancel = on_cancel
         self._supervisor = supervisor
         self._backoff = backoff
+        self.counts: Final = Counter[str]({outcome.value: 0 for outcome in ControlOutcome})
+        self.unread: str | None = None
         self._caught_up = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
@@ -95,15 +81,21 @@ class CancelFollower:
         """Return when everything that the topic holds now is remembered.
 
         Raises:
-            MissingTopicError, AccessDeniedError, KafkaUnavailableError: the topic cannot be read.
+            MissingTopicError, AccessDeniedError, KafkaUnavailableError: the topic cannot be read, or not to its end.
         """
         reader = self._open_reader()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(reader.stop)
             await reader.start()
             stack.pop_all()
-        self._following = self._supervisor.run("cancels", self._follow_on(reader))
-        await self._caught_up.wait()
+        self._following = following = self._supervisor.run("cancels", self._follow_on(reader))
+        caught_up = asyncio.create_task(self._caught_up.wait(), name="kallback-caught-up")
+        try:
+            await asyncio.wait({following, caught_up}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            caught_up.cancel()
+        if not self._caught_up.is_set():
+            following.result()  # raises: it ended first
 
     async def stop(self) -> None:
         """Stop following; twice is fine."""
@@ -114,7 +106,7 @@ class CancelFollower:
         await asyncio.wait({following})
 
     async def _follow_on(self, reader: TopicReader) -> None:
-        failures = 0
+        failures, give_up_at = 0, time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
                 async with contextlib.AsyncExitStack() as stack:
@@ -123,9 +115,15 @@ class CancelFollower:
                         await reader.start()
                     failures = 0
                     await self._follow(reader)
+            except AccessDeniedError:
+                raise  # withdrawn: the worker ends with its sentence
             except KallbackError as error:
+                if not self._caught_up.is_set() and time.monotonic() > give_up_at:
+                    raise
+                self.unread = str(error)
                 logger.warning("the control topic cannot be read, cancels are not seen until it can: %s", error)
-            except Exception:
+            except Exception as error:
+                self.unread = repr(error)
                 logger.exception("the control topic cannot be read, cancels are not seen until it can")
             failures += 1
             await asyncio.sleep(self._backoff.delay(failures))
@@ -134,15 +132,23 @@ class CancelFollower:
     async def _follow(self, reader: TopicReader) -> None:
         while True:
             if reader.caught_up.is_set():
+                self.unread = None
                 self._caught_up.set()
-            for record in await reader.fetch(_FETCH_TIMEOUT_S):
+            for number, record in enumerate(await reader.fetch(_FETCH_TIMEOUT_S), start=1):
                 self._take(record)
+                if number % _RECORDS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a flood of cancels does not hold the loop
 
     def _take(self, record: Record) -> None:
+        if record.unreadable is not None:
+            self.counts[ControlOutcome.UNREADABLE] += 1
+            return
         try:
             cancel = Cancel.decode(record.value)
         except InvalidControlError as error:
+            self.counts[ControlOutcome.INVALID] += 1
             logger.debug("%r skipped: %s", record, error)
             return
+        self.counts[ControlOutcome.CANCEL] += 1
         self._memory.remember(cancel)
         self._on_cancel(cancel)

@@ -12,13 +12,15 @@ from typing import Any, Final, final
 
 import msgspec
 
-from kallback.protocol.errors import InvalidProgressError
-from kallback.protocol.progress import checked_details
+from kallback.protocol.errors import EncodeError, InvalidProgressError
+from kallback.protocol.long_tasks.progress import checked_details
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.values.codecs import Codec
 from kallback.workers.logs import GuardedLogger
 
 _log: Final = logging.getLogger("kallback.workers.task")
+_ANY: Final = Codec[Any](object)
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9._:-]")
 
 
@@ -33,10 +35,12 @@ class TaskContext:
         attempt: counts the dispatches of this task, from 1.
         task_type: the task type's name.
         deadline: when the caller stops waiting; None when it waits without a limit.
-        traceparent: W3C trace context of the caller, with `tracestate`, if it traces.
+        traceparent: W3C trace context, with `tracestate`: of this attempt's span if the worker has a tracer, otherwise
+            of the caller if it traces.
         last_details: what the attempt before this one said in its last heartbeat with details: where to go on.
             None for a first attempt, or when nothing was said.
         log: a logger whose lines name the task.
+        is_traced: whether the worker has a tracer.
     """
 
     def __init__(  # noqa: PLR0913 - each is a member of its own
@@ -51,6 +55,7 @@ class TaskContext:
         last_details: Any = None,
         on_heartbeat: Callable[[bytes], None] | None = None,
         clock: Callable[[], float] = time.time,
+        is_traced: bool = False,
     ) -> None:
         """Describe an attempt.
 
@@ -64,7 +69,9 @@ class TaskContext:
             last_details: details of the attempt before.
             on_heartbeat: is given the details of each heartbeat, as JSON; empty without details.
             clock: epoch seconds.
+            is_traced: whether the trace context is of a span of this worker, which is to be the current one.
         """
+        self.is_traced: Final = is_traced
         self.task_id: Final = TaskId(task_id)
         self.attempt: Final = Attempt(attempt)
         self.task_type: Final = task_type
@@ -147,6 +154,7 @@ def context_of(
     *,
     on_heartbeat: Callable[[bytes], None] | None,
     clock: Callable[[], float] = time.time,
+    is_traced: bool = False,
 ) -> TaskContext:
     """What the function of a task record is told; arguments as those of `TaskContext`."""
     return TaskContext(
@@ -159,6 +167,7 @@ def context_of(
         last_details=decode_details(headers.last_details),
         on_heartbeat=on_heartbeat,
         clock=clock,
+        is_traced=is_traced,
     )
 
 
@@ -171,8 +180,8 @@ def encode_details(details: Any) -> bytes:
     if details is None:
         return b""
     try:
-        encoded = msgspec.json.encode(details)
-    except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
+        encoded = _ANY.encode(details)
+    except EncodeError as error:
         raise InvalidProgressError(
             f"heartbeat details must be a JSON value: numbers, texts, lists, dicts, dataclasses ({error})"
         ) from None

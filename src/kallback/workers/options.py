@@ -30,19 +30,29 @@ class WorkerOptions:
         deliveries: how often a record may be started by processes that die before it is done; then it is parked: its
             caller gets a failure, people a dead letter. The last time it runs apart from others, so that no other
             record is blamed. Default 5: crashes have other causes, too.
-        drain_timeout: seconds that a stop waits for tasks in flight; what is unfinished then is left for another
-            worker. Default 25: below the 30 s that Kubernetes gives a pod.
-        reply_topics: the only topics that results and progress may go to; a task that names another one is
-            dead-lettered. Default None: any topic, because writers of tasks are trusted.
+        drain_timeout: seconds that a stop waits for tasks in flight; what is unfinished then is handed back to its
+            caller, or left for another worker. Default 25: below the 30 s that Kubernetes gives a pod.
+        reply_topics: the only topics that results and progress may go to beside the installation's own two; a name
+            that ends in `*` allows all that begin so. A task that names another topic is dead-lettered. Default
+            None: those of `Topics.reply_to`, and all that begin with `Topics.prefix`. No result ever goes to a
+            task topic of this worker, nor to the control, outcomes or dead-letter topic.
+        fail_unknown_types: also fail the caller of a task whose type no function here does, at once. Default no: it
+            becomes a dead letter only, to be sent again when a worker knows the type, and its caller waits until its
+            deadline. Not for a topic whose types several groups share: each group would fail the others' tasks.
         expose_tracebacks: put the traceback of an unexpected exception into the failed result. Default no: it shows
             code and data of this worker to callers. The log always has it.
         finished_kept: finished attempts that are remembered so that a copy is dropped at once. Default 10,000,
             about 3 MB.
-        cancels_kept: cancels that are remembered, the oldest forgotten first. Default 100,000, about 40 MB at most.
+        cancels_kept: cancels that are remembered, the oldest forgotten first. Default 50,000, about 20 MB at most.
         cancels_age: seconds after which a cancel is forgotten, also the part of the control topic that is read
             at start. Default a week: as long as a task may lie in its topic before a worker comes.
         retry_delay: seconds before the second try to publish while Kafka is away; doubled each time. Default 0.1.
         retry_delay_limit: the longest such delay, in seconds. Default 10.
+        session_timeout: seconds without a sign of life to Kafka after which the group gives this worker's partitions to
+            the others. Default None: as `consumer` says if it says so, otherwise by the registered types. With
+            heartbeats, it is the shortest time after which one of their attempts counts as lost, between 10 and 45:
+            then tasks that wait in the partitions of a worker that died are not much later than the one it worked on.
+            Without heartbeats, it is 45.
         consumer: how the group's consumer behaves; see `ConsumerOptions`.
     """
 
@@ -54,12 +64,14 @@ class WorkerOptions:
     deliveries: int = 5
     drain_timeout: float = 25.0
     reply_topics: frozenset[str] | None = None
+    fail_unknown_types: bool = False
     expose_tracebacks: bool = False
     finished_kept: int = 10_000
-    cancels_kept: int = 100_000
+    cancels_kept: int = 50_000
     cancels_age: float = _WEEK
     retry_delay: float = 0.1
     retry_delay_limit: float = 10.0
+    session_timeout: float | None = None
     consumer: ConsumerOptions = field(default_factory=ConsumerOptions)
 
     def __post_init__(self) -> None:
@@ -70,6 +82,8 @@ class WorkerOptions:
         for name in ("cancels_age", "retry_delay", "retry_delay_limit", "loop_stall"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"WorkerOptions: {name} must be above 0 seconds")
+        if self.session_timeout is not None and self.session_timeout <= 0:
+            raise ConfigurationError("WorkerOptions: session_timeout must be above 0 seconds, or None")
         for name in ("drain_timeout", "held_back", "cancel_grace", "clock_skew"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"WorkerOptions: {name} must not be negative")

@@ -3,7 +3,8 @@
 Order of the start: topics are checked, the producer connects, the cancels are read to the end of the control topic,
 the consumer joins the group, fetching begins. Order of the end: fetching ends, what is held back is released, what
 runs is drained, child processes end, the consumer commits and leaves, then cancels (they matter during the drain) and
-producer stop. Each part has a bound: one that does not end in time is named in the log, and the next one follows.
+producer stop. All parts together have one bound beside the drain's: a part that does not end in time is named in the
+log, and the next one follows.
 
 A part that ends by itself ends the runtime: `ended` raises its error.
 
@@ -16,22 +17,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import DeadLetters, GroupStatus, TopicReader
-from kallback.lifecycle import Backoff, Supervisor
-from kallback.settings.logs import named_log
+from kallback.kafka import DeadLetters, GroupStatus, LetterBudget, TopicReader
+from kallback.lifecycle import Backoff, LogThrottle, StopDeadline, Supervisor
+from kallback.protocol.errors import AccessDeniedError
+from kallback.settings.logs import NamedLog, named_log
 from kallback.workers.attempts.results import ResultPublisher
 from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.attempts.table import AttemptTable
-from kallback.workers.cancellation import CancelFollower, CancelMemory
+from kallback.workers.cancel_memory import CancelMemory, RefusedCancels
+from kallback.workers.cancellation import CancelFollower
+from kallback.workers.denials import DenialReporter
 from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
 from kallback.workers.execution.process_pool import ProcessPool, check_importable
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
+from kallback.workers.intake.dead_letter_settler import DeadLetterSettler
 from kallback.workers.intake.fetch_loop import FetchLoop, QueuedTask
 from kallback.workers.intake.in_flight import InFlightAttempts
+from kallback.workers.intake.reply_topics import ReplyTopics
 from kallback.workers.intake.scheduler import Scheduler
 from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import RunningTasks, WorkerCounts
@@ -40,9 +46,10 @@ from kallback.workers.runtime_config import RuntimeConfig
 
 logger = guarded_logger(__name__)
 
+_CONTROL_RECORD_BYTES: Final = 16 * 1024
+"""Of a record of the control topic, the one topic that workers read whole: a cancel takes 1 KiB, and headers."""
 _DEADLINE_INTERVAL_S: Final = 0.25  # how late a deadline may be noticed
-_PART_TIMEOUT_S: Final = 30.0  # for one part to stop; a consumer may wait as long for a broker that is going away
-_CANCELLED_TIMEOUT_S: Final = 1.0  # for a part to stop once its stop is cancelled
+_STOP_TIMEOUT_S: Final = 30.0  # for all parts together to stop, without the drain; a frozen broker takes as long
 
 
 class WorkerRuntime:
@@ -57,14 +64,18 @@ class WorkerRuntime:
         self._ended = asyncio.Event()
         self._asked_to_close = asyncio.Event()
         self._turn = asyncio.Lock()  # one opening or closing at a time
+        self._deadline: StopDeadline | None = None
         self._backoff: Final = Backoff(options.retry_delay, options.retry_delay_limit)
-        self._cancels: Final = CancelMemory(options.cancels_kept, options.cancels_age, config.clock)
+        self.refused_cancels: Final = RefusedCancels(LogThrottle(NamedLog(logger)))
+        on_refused = self.refused_cancels.add
+        self._cancels: Final = CancelMemory(options.cancels_kept, options.cancels_age, config.clock, on_refused)
         self._supervisor: Final = Supervisor("kallback-worker", self._on_failure, named_log("kallback.workers"))
-        self._in_flight: Final = InFlightAttempts()
+        self._in_flight: Final = InFlightAttempts(on_refused)
         self.durations: Final = dict[str, Histogram]()
         self._blocked_loop_detector: Final = BlockedLoopDetector(options.loop_stall)
-        self._process_pool: Final = ProcessPool(options.cancel_grace)
-        self._producer: Final = clients.producer()
+        self._process_pool: Final = ProcessPool(options.cancel_grace, self._supervisor.call_later)
+        own_topics = frozenset(config.settings.topics.all())
+        self._producer: Final = DenialReporter(clients.producer(), own_topics, self._report_denial)
         self._consumer: Final = ConsumerSupervisor(
             lambda: clients.consumer(config.task_topics, config.group, config.consumer), self._backoff
         )
@@ -76,18 +87,25 @@ class WorkerRuntime:
     def _make_fetch_loop(self) -> FetchLoop:
         config = self._config
         table = AttemptTable(config.options.finished_kept)
+        topics, replies = config.settings.topics, config.replies
+        reply_topics = ReplyTopics({topics.results, topics.progress}, replies.allows, config.clients.list_topics)
+        runner = self._make_runner(table)
+        budget = LetterBudget(config.settings.dead_letters, time.monotonic())
         return FetchLoop(
             consumer=self._consumer,
-            rules=config.rules,
+            rules=config.rules(reply_topics.is_missing),
+            learn_topics=reply_topics.learn,
             find_cancel=self._cancels.find,
             table=table,
-            runner=self._make_runner(table),
+            runner=runner,
+            dead_letters=DeadLetterSettler(budget, runner, self._consumer, self._in_flight),
             in_flight=self._in_flight,
             scheduler=Scheduler[QueuedTask](config.options.concurrency, config.limits),
             supervisor=self._supervisor,
             counts=self._counts,
             clock=config.clock,
             retry_delay=config.options.retry_delay_limit,
+            commit_interval=config.options.consumer.commit_interval,
         )
 
     def _make_runner(self, table: AttemptTable) -> AttemptRunner:
@@ -100,11 +118,13 @@ class WorkerRuntime:
             producer=self._producer,
             process_pool=self._process_pool,
             settle=self._consumer.settle,
+            partitions=self._consumer.partitions_of,
             counts=self._counts,
             durations=self.durations,
             clock=config.clock,
             backoff=self._backoff,
             expose_tracebacks=config.options.expose_tracebacks,
+            spans=config.spans,
         )
 
     @property
@@ -122,9 +142,19 @@ class WorkerRuntime:
 
     def running(self) -> RunningTasks:
         """What runs now."""
-        in_flight, slots = self._in_flight, self._config.options.concurrency
+        in_flight = self._in_flight
         oldest = in_flight.oldest(time.monotonic())
-        return RunningTasks(in_flight.by_type(), oldest, slots, self._fetch_loop.held_back())
+        return RunningTasks(in_flight.by_type(), oldest, self._config.slots, self._fetch_loop.held_back())
+
+    @property
+    def control_records(self) -> Mapping[str, int]:
+        """Records of the control topic by outcome."""
+        return self._cancel_follower.counts
+
+    @property
+    def control_unread(self) -> str | None:
+        """Why the control topic is not read now; None while it is."""
+        return self._cancel_follower.unread
 
     @property
     def is_open(self) -> bool:
@@ -179,13 +209,13 @@ class WorkerRuntime:
                 if function.executor is Executor.PROCESS:
                     check_importable(function)
             await config.clients.check_topics(config.needed_topics)
-            await self._start(stack, "the supervisor", _nothing, lambda: self._supervisor.stop(_PART_TIMEOUT_S))
+            await self._start(stack, "supervisor", _nothing, lambda: self._supervisor.stop(self._stopping.remaining))
             detector = self._blocked_loop_detector
-            await self._start(stack, "the blocked-loop detector", detector.start, detector.stop)
-            await self._start(stack, "the producer", self._producer.start, self._producer.stop)
-            await self._start(stack, "the cancels", self._cancel_follower.start, self._cancel_follower.stop)
-            await self._start(stack, "the consumer", self._consumer.start, self._consumer.stop)
-            await self._start(stack, "the process pool", _nothing, self._process_pool.stop)
+            await self._start(stack, "blocked-loop detector", detector.start, detector.stop)
+            await self._start(stack, "producer", self._producer.start, self._producer.stop)
+            await self._start(stack, "cancels", self._cancel_follower.start, self._cancel_follower.stop)
+            await self._start(stack, "consumer", self._consumer.start, self._consumer.stop)
+            await self._start(stack, "process pool", _nothing, self._process_pool.stop)
             self._run(stack, "deadlines", self._watch_deadlines())
             stack.push_async_callback(self._drain)
             self._run(stack, "crash-guard", self._fetch_loop.crash_guard.run())
@@ -193,27 +223,42 @@ class WorkerRuntime:
             self._closing = stack.pop_all()
         logger.info("worker %s takes tasks of: %s", config.group, ", ".join(config.functions))
 
-    @staticmethod
+    @property
+    def _stopping(self) -> StopDeadline:
+        """The bound for all parts, from the first one that is stopped."""
+        if self._deadline is None:
+            self._deadline = StopDeadline("kallback-worker", _STOP_TIMEOUT_S, NamedLog(logger))
+        return self._deadline
+
     async def _start(
+        self,
         stack: contextlib.AsyncExitStack,
         name: str,
         start: Callable[[], Awaitable[None]],
-        stop: Callable[[], Coroutine[Any, Any, object]],
+        stop: Callable[[], Awaitable[object]],
     ) -> None:
         """Start a part, and see to its bounded stop whatever happens."""
-        stack.push_async_callback(_stop_within, name, stop)
+        stack.push_async_callback(self._stop_part, name, stop)
         await start()
 
     def _run(self, stack: contextlib.AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._supervisor.run(name, work)
-        stack.push_async_callback(_end, task)
+        stack.push_async_callback(self._stop_part, name, lambda: _end(task))
         return task
+
+    async def _stop_part(self, name: str, stop: Callable[[], Awaitable[object]]) -> None:
+        await self._stopping.stop(name, stop)
 
     async def _drain(self) -> None:
         self._fetch_loop.release_held()
         if self._in_flight:
             logger.info("worker %s waits for %d tasks in flight", self._config.group, len(self._in_flight))
-        self._counts.abandoned += await self._in_flight.drain(self._config.options.drain_timeout)
+        begun = time.monotonic()
+        try:
+            abandoned = await self._in_flight.drain(self._config.options.drain_timeout)
+            self._counts.abandoned += abandoned
+        finally:
+            self._stopping.extend(time.monotonic() - begun)
 
     async def _watch_deadlines(self) -> None:
         """Look again and again instead of waiting until then: the clock may be set, and a laptop may sleep."""
@@ -223,31 +268,20 @@ class WorkerRuntime:
 
     def _open_reader(self) -> TopicReader:
         since = self._config.clock() - self._config.options.cancels_age
-        return self._config.clients.reader(self._config.settings.topics.control, max(0, int(since * 1000)))
+        topic = self._config.settings.topics.control
+        return self._config.clients.reader(topic, max(0, int(since * 1000)), _CONTROL_RECORD_BYTES)
+
+    def _report_denial(self, error: AccessDeniedError) -> None:
+        self._supervisor.fail("a write", error)
 
     def _on_failure(self, error: Exception) -> None:
         self._ended.set()
         logger.error("worker %s takes no more tasks: %s", self._config.group, str(error) or repr(error))
 
 
-async def _stop_within(name: str, stop: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    stopping = asyncio.create_task(stop(), name="kallback-stop")
-    try:
-        await asyncio.wait({stopping}, timeout=_PART_TIMEOUT_S)
-    except asyncio.CancelledError:
-        stopping.cancel()
-        await asyncio.wait({stopping}, timeout=_CANCELLED_TIMEOUT_S)
-        raise
-    if stopping.done():
-        stopping.result()
-        return
-    stopping.cancel()
-    logger.error("%s did not stop within %.0f s and is left to the end of the process", name, _PART_TIMEOUT_S)
-
-
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.wait({task}, timeout=_PART_TIMEOUT_S)
+    await asyncio.wait({task})
 
 
 async def _nothing() -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from kallback.kafka import ConsumerOptions
+from kallback.kafka import Assignment, ConsumerOptions, KafkaClients
 from kallback.settings import Settings
 from kallback.workers.attempts.decide import Rules
-from kallback.workers.clients import KafkaClients
+from kallback.workers.attempts.reply_policy import ReplyPolicy
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskFunction
+
+if TYPE_CHECKING:
+    from kallback.workers.observability.spans import WorkerSpans
+
+_LONGEST_SESSION_S: Final = ConsumerOptions().session_timeout
+_SHORTEST_SESSION_S: Final = 10.0  # a loop that is blocked for less does not cost the membership
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeConfig:
-    """What a runtime is made of."""
+    """What a runtime is made of; `spans` are None without a tracer."""
 
     group: str
     functions: Mapping[str, TaskFunction]
@@ -24,6 +31,7 @@ class RuntimeConfig:
     options: WorkerOptions
     clients: KafkaClients
     clock: Callable[[], float]
+    spans: WorkerSpans | None = None
 
     @property
     def task_topics(self) -> list[str]:
@@ -44,16 +52,55 @@ class RuntimeConfig:
         return {name: function.limit for name, function in self.functions.items() if function.limit is not None}
 
     @property
+    def slots(self) -> int:
+        """How many tasks can run at once: fewer than the worker's concurrency if all its types have lower limits."""
+        limits = self.limits
+        concurrency = self.options.concurrency
+        return concurrency if len(limits) < len(self.functions) else min(concurrency, sum(limits.values()))
+
+    @property
     def consumer(self) -> ConsumerOptions:
-        """The consumer's options: what is held back is bounded per partition, so that no full type stops the others."""
-        options = dataclasses.replace(self.options.consumer, commit_metadata=True)
+        """The consumer's options.
+
+        What is held back is bounded per partition, so that no full type stops the others. Partitions are assigned
+        eagerly, so that a group may change its Kafka client in a rolling update.
+        """
+        options = dataclasses.replace(
+            self.options.consumer,
+            commit_metadata=True,
+            session_timeout=self._session_timeout,
+            assignment=Assignment.EAGER,
+        )
         holds_back = self.limits or any(function.ordered for function in self.functions.values())
         if not holds_back or options.unfinished_records is not None:
             return options
         return dataclasses.replace(options, unfinished_records=self.options.concurrency + self.options.held_back)
 
     @property
-    def rules(self) -> Rules:
+    def _session_timeout(self) -> float:
+        """Seconds: chosen, or else as long as it takes to notice a lost attempt, within bounds."""
+        chosen = self.options.session_timeout
+        if chosen is not None:
+            return chosen
+        if self.options.consumer.session_timeout != _LONGEST_SESSION_S:
+            return self.options.consumer.session_timeout
+        limits = [each.task_type.heartbeat_limit for each in self.functions.values()]
+        shortest = min((each.total_seconds() for each in limits if each is not None), default=_LONGEST_SESSION_S)
+        return min(_LONGEST_SESSION_S, max(_SHORTEST_SESSION_S, shortest))
+
+    @property
+    def replies(self) -> ReplyPolicy:
+        """Which topics may be answered to."""
+        return ReplyPolicy(self.settings.topics, frozenset(self.task_topics), self.options.reply_topics)
+
+    def rules(self, is_missing: Callable[[str], bool]) -> Rules:
         """What decides on records."""
         options = self.options
-        return Rules(self.functions, options.reply_topics, options.clock_skew, options.deliveries)
+        return Rules(
+            self.functions,
+            self.replies,
+            is_missing,
+            options.clock_skew,
+            options.deliveries,
+            fail_unknown_types=options.fail_unknown_types,
+        )

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import GroupStatus
+from kallback.kafka import Client, ClientName, GroupStatus, KafkaClients, client_of, clients_of
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
 from kallback.settings import Settings
-from kallback.workers.clients import Client, ClientName, KafkaClients, client_of, clients_of
+from kallback.workers.attempts.decide import DeadLetterReason
 from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
@@ -28,6 +29,11 @@ from kallback.workers.registration.options import Acknowledge, AcknowledgeName, 
 from kallback.workers.registration.signatures import name_of
 from kallback.workers.runtime import WorkerRuntime
 from kallback.workers.runtime_config import RuntimeConfig
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+    from kallback.workers.observability.spans import WorkerSpans
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -49,6 +55,9 @@ class Worker(StartStop):
         client: the Kafka client, "aiokafka" (the default) or "confluent".
         kafka: where its Kafka clients come from, if not from `client`.
         clock: epoch seconds; deadlines and the age of cancels are measured with it.
+        tracer_provider: of OpenTelemetry: where spans of attempts go. Without it there are none.
+        trace_parent: "child": such a span is a part of its caller's trace; "link": it begins a trace of its own, with a
+            link to the caller's.
     """
 
     def __init__(
@@ -60,6 +69,8 @@ class Worker(StartStop):
         client: Client | ClientName = Client.AIOKAFKA,
         kafka: KafkaClients | None = None,
         clock: Callable[[], float] = time.time,
+        tracer_provider: TracerProvider | None = None,
+        trace_parent: Literal["child", "link"] = "child",
     ) -> None:
         if not group.strip():
             raise ConfigurationError("a worker needs a name: the group that shares the tasks, like Worker('kitchen')")
@@ -70,8 +81,10 @@ class Worker(StartStop):
         self._kafka = kafka
         self._clock = clock
         self._functions: dict[str, TaskFunction] = {}
-        self._counts = WorkerCounts()
+        self._counts = _no_counts()
         self._runtime: WorkerRuntime | None = None
+        self._tracer_provider = tracer_provider
+        self._trace_parent = trace_parent
         self._has_run = False
 
     def task(
@@ -131,6 +144,36 @@ class Worker(StartStop):
         consumer = dataclasses.replace(self.options.consumer, group_instance_id=name)
         self.options = dataclasses.replace(self.options, consumer=consumer)
 
+    def use_session_timeout(self, seconds: float) -> None:
+        """Choose the session timeout: `kallback worker --session-timeout` does; see `WorkerOptions`.
+
+        Raises:
+            ConfigurationError: the worker runs, or the timeout is not above 0.
+        """
+        if self._runtime is not None:
+            raise ConfigurationError("a worker's session timeout is chosen before it starts")
+        self.options = dataclasses.replace(self.options, session_timeout=seconds)
+
+    def use_failing_of_unknown_types(self) -> None:
+        """Also fail callers of unknown types: `kallback worker --fail-unknown-types` does; see `WorkerOptions`.
+
+        Raises:
+            ConfigurationError: the worker runs.
+        """
+        if self._runtime is not None:
+            raise ConfigurationError("what a worker does with unknown task types is chosen before it starts")
+        self.options = dataclasses.replace(self.options, fail_unknown_types=True)
+
+    def use_tracing(self, provider: TracerProvider, parent: Literal["child", "link"] = "child") -> None:
+        """Choose where spans go: `kallback worker --otel` does; see `tracer_provider` and `trace_parent`.
+
+        Raises:
+            ConfigurationError: the worker runs.
+        """
+        if self._runtime is not None:
+            raise ConfigurationError("a worker's tracing is chosen before it starts")
+        self._tracer_provider, self._trace_parent = provider, parent
+
     @property
     def task_types(self) -> tuple[TaskType[Any, Any], ...]:
         """The registered task types."""
@@ -159,6 +202,21 @@ class Worker(StartStop):
         """How long its functions took since the last start, by task type."""
         return {} if self._runtime is None else self._runtime.durations
 
+    @property
+    def refused_cancels(self) -> Mapping[str, int]:
+        """How many cancels were refused since the last start, by reason: they do not come from their task's origin."""
+        return {} if self._runtime is None else self._runtime.refused_cancels.counts
+
+    @property
+    def control_records(self) -> Mapping[str, int]:
+        """How many records of the control topic were read since the last start, by outcome."""
+        return {} if self._runtime is None else self._runtime.control_records
+
+    @property
+    def control_unread(self) -> str | None:
+        """Why the control topic is not read now, so that cancels are not seen; None while it is."""
+        return None if self._runtime is None else self._runtime.control_unread
+
     def group_status(self) -> GroupStatus | None:
         """Its status in its group; None while it does not run."""
         return None if self._runtime is None else self._runtime.group_status()
@@ -170,7 +228,8 @@ class Worker(StartStop):
     @property
     def counts(self) -> WorkerCounts:
         """What was done since the last start; a copy."""
-        return dataclasses.replace(self._counts)
+        reasons = self._counts.dead_letter_reasons.copy()
+        return dataclasses.replace(self._counts, dead_letter_reasons=reasons)
 
     async def run(self) -> None:
         """Start, and return when stopped. Cancelling it (Ctrl-C under `asyncio.run`) drains, too.
@@ -219,7 +278,7 @@ class Worker(StartStop):
     async def _start(self) -> WorkerRuntime:
         runtime = self._runtime
         if runtime is None:
-            self._counts = WorkerCounts()
+            self._counts = _no_counts()
             self._has_run = True
             runtime = self._runtime = WorkerRuntime(self._config(), self._counts)
         try:
@@ -234,7 +293,15 @@ class Worker(StartStop):
             raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
         settings = self._settings or Settings.from_env()
         clients = self._kafka or clients_of(self._client, settings.kafka)
-        return RuntimeConfig(self.group, dict(self._functions), settings, self.options, clients, self._clock)
+        functions, options = dict(self._functions), self.options
+        return RuntimeConfig(self.group, functions, settings, options, clients, self._clock, self._spans())
+
+    def _spans(self) -> WorkerSpans | None:
+        if self._tracer_provider is None:
+            return None
+        from kallback.workers.observability.spans import TraceParent, WorkerSpans  # noqa: PLC0415 - optional
+
+        return WorkerSpans(self._tracer_provider, self.group, TraceParent(self._trace_parent))
 
     def _register(self, function: TaskFunction) -> None:
         name = function.task_type.name
@@ -246,3 +313,8 @@ class Worker(StartStop):
                 "worker with a name of its own"
             )
         self._functions[name] = function
+
+
+def _no_counts() -> WorkerCounts:
+    """Each reason is there from the start, so that a rate sees the first dead letter."""
+    return WorkerCounts(dead_letter_reasons=Counter({reason.value: 0 for reason in DeadLetterReason}))

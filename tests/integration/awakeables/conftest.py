@@ -65,6 +65,7 @@ class AwakeableEnv:
     admin: Admin
     worker: BareWorker
     ids: Consumer
+    notifier: str
     _announced: dict[str, str] = field(default_factory=dict)
 
     async def announced(self, name: str) -> str:
@@ -119,7 +120,7 @@ async def env(kallback_stack: Stack, topics_factory: TopicFactory) -> AsyncGener
             Ingress(kallback_stack.ingress_url) as ingress,
             Admin(kallback_stack.admin_url) as admin,
         ):
-            yield AwakeableEnv(service, ingress, admin, worker, ids)
+            yield AwakeableEnv(service, ingress, admin, worker, ids, settings.services.notifier)
     finally:
         worker.close()
         ids.close()

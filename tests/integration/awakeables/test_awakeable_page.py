@@ -76,14 +76,14 @@ async def test_the_notifier_service_completes(env: AwakeableEnv) -> None:
     name = uuid4().hex
     invocation = await env.ingress.send("Page/wait_for_token", name)
     token = await env.announced(name)
-    verdict = await env.ingress.call("NotifierService/ack", {"token": token, "value": {"by": "notifier"}})
+    verdict = await env.ingress.call(f"{env.notifier}/ack", {"token": token, "value": {"by": "notifier"}})
     assert verdict == {"outcome": "delivered"}
     assert await env.ingress.attach(invocation) == {"by": "notifier"}
 
 
 async def test_the_notifier_service_says_no_instead_of_trying_for_ever(env: AwakeableEnv) -> None:
     """A forged token gets a verdict at once."""
-    verdict = await env.ingress.call("NotifierService/ack", {"token": "kb1:nonsense", "value": 1})
+    verdict = await env.ingress.call(f"{env.notifier}/ack", {"token": "kb1:nonsense", "value": 1})
     assert (verdict["outcome"], verdict["reason"]) == ("unverified", "malformed-token")
 
 

@@ -14,16 +14,20 @@ from typing import Any
 from uuid import uuid4
 
 import confluent_kafka
+import pytest
 import restate
 from restate.serde import BytesSerde
 
-from kallback.bridge import Bridge, BridgeOptions, Clocks, Dependencies, Settled
+from kallback.bridge import Bridge, BridgeOptions, Client, Clocks, Dependencies, Settled
 from kallback.kafka import AiokafkaReader, ConfluentProducer, OutgoingRecord, Position, Record
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, completed_headers, failed_headers, task_id_of
 from kallback.settings import KafkaSettings, KeySettings, RestateSettings, Settings, Topics
 from kallback.testing import Stack
 from kallback.testing.clients.restate import Ingress
 from kallback.testing.polling import eventually
+
+both_clients = pytest.mark.parametrize("results", list(Client), indirect=True)
+"""A test whose rule depends on how a bridge reads and commits; the others are the same with each client."""
 
 KEYRING = Keyring({"k1": hashlib.sha256(b"one").digest()})
 
@@ -56,17 +60,22 @@ class WaitingHandler:
 
     async def envelope(self) -> dict[str, Any]:
         """What it was completed with, as JSON."""
-        envelope: dict[str, Any] = json.loads(await asyncio.wait_for(self.answer, 20))
+        envelope: dict[str, Any] = json.loads(await asyncio.wait_for(self.answer, 60))
         return envelope
 
 
 @dataclass
 class ResultsTopic:
-    """One results topic, and everything that a test does with it."""
+    """One results topic, and everything that a test does with it.
+
+    Attributes:
+        client: the Kafka client of bridges.
+    """
 
     settings: Settings
     producer: ConfluentProducer
     ingress: Ingress
+    client: Client = Client.CONFLUENT
     settled: list[Settled] = field(default_factory=list[Settled])
 
     def token(self, awakeable: AwakeableId | None = None, *, deadline: float | None = None) -> Token:
@@ -108,15 +117,18 @@ class ResultsTopic:
     def bridge(self, options: BridgeOptions | None = None, *, clocks: Clocks | None = None) -> Bridge:
         """A bridge of this topic, not started."""
         dependencies = Dependencies(clocks=clocks or Clocks())
-        return Bridge(self.settings, options, dependencies=dependencies, on_settled=self.settled.append)
+        chosen = replace(options or BridgeOptions(), client=self.client)
+        return Bridge(self.settings, chosen, dependencies=dependencies, on_settled=self.settled.append)
 
-    async def settle(self, count: int, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - eventually's own
+    async def settle(self, count: int, *, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - eventually's own
         """Wait until so many records have an outcome."""
-        await eventually(f"{count} settled records", lambda: len(self.settled) >= count, timeout=timeout)
+        await eventually(
+            f"{count} settled records", lambda: sum(each.count for each in self.settled) >= count, timeout=timeout
+        )
 
     def outcomes(self) -> dict[str, int]:
         """Settled records by outcome."""
-        kinds = [settled.outcome.value for settled in self.settled]
+        kinds = [settled.outcome.value for settled in self.settled for _ in range(settled.count)]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
     async def read(self, topic: str) -> list[Record]:
@@ -134,11 +146,33 @@ class ResultsTopic:
             (int(header(it, "kallback-dead-partition")), int(header(it, "kallback-dead-offset"))): it for it in found
         }
 
+    async def establish_group(self) -> None:
+        """Commit the beginning of each partition: the group of the bridges is not new, and late results are late."""
+        await asyncio.to_thread(self._establish, BridgeOptions().group_for(self.settings.topics.results))
+
+    def _establish(self, group: str) -> None:
+        consumer = confluent_kafka.Consumer(
+            {"bootstrap.servers": self.settings.kafka.bootstrap_servers, "group.id": group}
+        )
+        topic = self.settings.topics.results
+        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        offsets = [confluent_kafka.TopicPartition(topic, number, 0) for number in numbers]
+        consumer.commit(offsets=offsets, asynchronous=False)
+        consumer.close()
+
     async def lag(self) -> int:
         """Records of the results topic above the group's commit positions."""
-        return await asyncio.to_thread(self._lag, BridgeOptions().group_for(self.settings.topics.results))
+        ends, committed = await self._positions()
+        return ends - committed
 
-    def _lag(self, group: str) -> int:
+    async def committed(self) -> int:
+        """Records of the results topic below the group's commit positions."""
+        return (await self._positions())[1]
+
+    async def _positions(self) -> tuple[int, int]:
+        return await asyncio.to_thread(self._ask_for_positions, BridgeOptions().group_for(self.settings.topics.results))
+
+    def _ask_for_positions(self, group: str) -> tuple[int, int]:
         consumer = confluent_kafka.Consumer(
             {"bootstrap.servers": self.settings.kafka.bootstrap_servers, "group.id": group}
         )
@@ -148,7 +182,7 @@ class ResultsTopic:
             asked = [confluent_kafka.TopicPartition(topic, number) for number in numbers]
             ends = [consumer.get_watermark_offsets(each, timeout=10)[1] for each in asked]
             found = consumer.committed(asked, timeout=10)
-            return sum(end - max(0, each.offset) for end, each in zip(ends, found, strict=True))
+            return sum(ends), sum(max(0, each.offset) for each in found)
         finally:
             consumer.close()
 
@@ -199,7 +233,8 @@ class RunningBridge:
 
 
 def _at(settled: Settled, position: Position) -> bool:
-    return (settled.record.partition, settled.record.offset) == (position.partition, position.offset)
+    record = settled.record
+    return record.partition == position.partition and record.offset <= position.offset < record.next_offset
 
 
 def with_restate(results: ResultsTopic, **settings: Any) -> ResultsTopic:

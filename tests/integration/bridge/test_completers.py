@@ -27,7 +27,7 @@ from kallback.bridge import (
     Retry,
     complete,
 )
-from kallback.protocol import BareAwakeable, Completed, Failed, Keyring
+from kallback.protocol import BareAwakeable, Completed, Failed, Keyring, service_names
 from kallback.sdk import NotifierService
 from kallback.settings import RestateSettings
 from kallback.testing import RestateOptions, RestateServer, start_restate
@@ -38,7 +38,11 @@ pytestmark = pytest.mark.integration
 
 KEYRING = Keyring({"k1": b"1" * 32})
 AUDIENCE = "kallback-completers"
-KINDS: dict[str, Callable[[RestateSettings], Completer]] = {"ingress": IngressCompleter, "notifier": NotifierCompleter}
+SERVICE = service_names(AUDIENCE).notifier
+KINDS: dict[str, Callable[[RestateSettings], Completer]] = {
+    "ingress": IngressCompleter,
+    "notifier": lambda settings: NotifierCompleter(settings, SERVICE),
+}
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +197,7 @@ async def _away_and_back(
         async def accepted() -> bool:
             return list(await complete(completer, [item])) == [Accepted()]
 
-        await eventually("the completion", accepted, timeout=30)
+        await eventually("the completion", accepted)
     await completer.stop()
 
 
@@ -203,7 +207,7 @@ async def test_a_service_with_other_keys(
     notifier_service: None,  # noqa: ARG001 - it has to be there
 ) -> None:
     """It believes nothing, so the bridge is told what to set; nothing is lost."""
-    completer = NotifierCompleter(RestateSettings(restate_server.ingress_url))
+    completer = NotifierCompleter(RestateSettings(restate_server.ingress_url), SERVICE)
     await completer.start()
     token = results.token()
     (reply,) = await complete(

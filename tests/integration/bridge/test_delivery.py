@@ -20,7 +20,7 @@ async def test_a_result_resumes_the_handler(running: RunningBridge) -> None:
     waiting = await running.results.waiting_handler(deadline=60)
     position = await running.results.complete(waiting.token, b'{"price": 1.10, "n": 123456789012345678901234567890}')
 
-    raw = await asyncio.wait_for(waiting.answer, 20)
+    raw = await asyncio.wait_for(waiting.answer, 60)
 
     assert '"value":{"price": 1.10, "n": 123456789012345678901234567890}}' in raw
     outcome = await running.outcome(position)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.integration.bridge.environment import ResultsTopic, with_restate
+from tests.integration.bridge.environment import ResultsTopic, both_clients, with_restate
 
 from kallback.bridge import BridgeOptions
 from kallback.bridge.observability.health import HealthServer
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 async def get(server: HealthServer, path: str) -> tuple[int, str]:
     """Status and body."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"http://127.0.0.1:{server.port}{path}")
     return answer.status_code, answer.text
 
@@ -30,6 +30,7 @@ def value(text: str, name: str) -> float:
     return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
+@both_clients
 async def test_a_scrape_after_work(results: ResultsTopic) -> None:
     """What was sent was settled, its latency was measured, and there is no lag."""
     await results.fill(200)
@@ -52,6 +53,7 @@ async def test_a_scrape_after_work(results: ResultsTopic) -> None:
     assert 0 < value(text, "kallback_bridge_completion_latency_seconds_sum") < 200 * 60
 
 
+@both_clients
 async def test_lag_grows_while_restate_is_unavailable(results: ResultsTopic) -> None:
     """Not ready, but alive; what is written meanwhile shows as lag though nothing is fetched."""
     lost = with_restate(results, ingress_url="http://127.0.0.1:1")
@@ -66,7 +68,7 @@ async def test_lag_grows_while_restate_is_unavailable(results: ResultsTopic) -> 
             said: dict[str, Any] = json.loads(text)
             return said if said["lag"] == 2100 and status == 503 else None
 
-        said = await eventually("a lag of 2100", verdict, timeout=30)
+        said = await eventually("a lag of 2100", verdict)
         live_status, _ = await get(server, "/livez")
     assert (said["restate"], said["reasons"], live_status) == (
         "unavailable",

@@ -44,9 +44,9 @@ async def run(results: ResultsTopic, *, until: Any = None, **variables: str) -> 
     said = asyncio.create_task(process.communicate())
     try:
         if until is not None:
-            await eventually("the end of the test", until, timeout=40)
+            await eventually("the end of the test", until)
             process.terminate()
-        out, err = await asyncio.wait_for(asyncio.shield(said), 30)
+        out, err = await asyncio.wait_for(asyncio.shield(said), 60)
     finally:
         if process.returncode is None:
             process.kill()

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import os
 import sys
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from uuid import uuid4
@@ -15,7 +14,7 @@ from uuid import uuid4
 import pytest
 from tests.integration.bridge.environment import open_results_topic
 
-from kallback.bridge import BridgeOptions
+from kallback.bridge import BridgeOptions, Client
 from kallback.settings import Topics
 from kallback.testing import KafkaOptions, KafkaServer, RestateServer, Stack, start_kafka
 from kallback.testing.polling import eventually
@@ -36,27 +35,28 @@ async def own_kafka() -> AsyncGenerator[KafkaServer]:
     await asyncio.to_thread(context.__exit__, None, None, None)
 
 
-@pytest.mark.parametrize("how", ["kill", "pause"])
+@pytest.mark.parametrize(
+    ("how", "client"), [("kill", Client.CONFLUENT), ("pause", Client.CONFLUENT), ("pause", Client.AIOKAFKA)]
+)
 async def test_a_stop_with_kafka_unavailable_and_dead_letters_queued(
-    own_kafka: KafkaServer, restate_server: RestateServer, how: str
+    own_kafka: KafkaServer, restate_server: RestateServer, how: str, client: Client
 ) -> None:
     """Neither the drain, nor the writers, nor the consumer, nor the producer waits for its own timeout."""
     topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
     TopicFactory(own_kafka).make([topics.results, topics.dead_letters, topics.progress])
     async with AsyncExitStack() as until:
         results = await open_results_topic(Stack(own_kafka, restate_server), topics, until)
+        results.client = client
         bridge = results.bridge(BridgeOptions(writers=1))
         await asyncio.gather(*(results.send(b"oops", ("kallback-token", b"nonsense")) for _ in range(3_000)))
         await bridge.start()
         await eventually("dead letters that wait", lambda: bridge.stats.in_flight > 500, interval=0.002)
         await asyncio.to_thread(own_kafka.kill if how == "kill" else own_kafka.pause)
         queued = bridge.stats.in_flight
-        begun = time.monotonic()
-        await bridge.stop()
-        took = time.monotonic() - begun
+        async with asyncio.timeout(GRACE_S):
+            await bridge.stop()
         await asyncio.to_thread(own_kafka.start if how == "kill" else own_kafka.resume)
     assert queued > 0
-    assert took < GRACE_S
 
 
 async def test_a_process_ends_with_kafka_unavailable(own_kafka: KafkaServer, restate_server: RestateServer) -> None:
@@ -79,11 +79,9 @@ async def test_a_process_ends_with_kafka_unavailable(own_kafka: KafkaServer, res
         assert process.stderr is not None
         said = b""
         while b"result dead-lettered" not in said:
-            said += await asyncio.wait_for(process.stderr.readline(), 30)
+            said += await asyncio.wait_for(process.stderr.readline(), 60)
         await asyncio.to_thread(own_kafka.pause)
         process.terminate()
-        begun = time.monotonic()
-        await asyncio.wait_for(process.communicate(), 2 * GRACE_S)
-        took = time.monotonic() - begun
+        await asyncio.wait_for(process.communicate(), GRACE_S)
         await asyncio.to_thread(own_kafka.resume)
-    assert (process.returncode, took < GRACE_S) == (0, True)
+    assert process.returncode == 0

@@ -15,11 +15,18 @@ from typing import Any
 
 import pytest
 import restate
-from tests.integration.bridge.environment import ResultsTopic, open_results_topic, waiter, with_restate
+from tests.integration.bridge.environment import (
+    ResultsTopic,
+    both_clients,
+    open_results_topic,
+    waiter,
+    with_restate,
+)
 
 from kallback.bridge import Backoff, Bridge, BridgeOptions, Clocks
+from kallback.bridge.observability.probes import readiness
 from kallback.kafka import ConsumerOptions
-from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError
+from kallback.protocol import KafkaUnavailableError, MissingTopicError
 from kallback.settings import KafkaSettings, Topics
 from kallback.testing import KafkaServer, RestateOptions, RestateServer, Stack, start_restate
 from kallback.testing.clients.restate import Admin
@@ -123,12 +130,14 @@ class BridgeProcess:
 
 
 DAEMON = """
-from kallback.bridge import Bridge, BridgeOptions
+import sys
+from kallback.bridge import Bridge, BridgeOptions, Client
 from kallback.cli.runner import serve
 from kallback.kafka import ConsumerOptions
 from kallback.settings import Settings
 
-options = BridgeOptions(outcomes=True, concurrency=4, consumer=ConsumerOptions(group_instance_id="one"))
+consumer = ConsumerOptions(group_instance_id="one")
+options = BridgeOptions(outcomes=True, concurrency=4, consumer=consumer, client=Client(sys.argv[1]))
 serve(Bridge(Settings.from_env(), options))
 """
 
@@ -148,7 +157,8 @@ def environment(results: ResultsTopic) -> dict[str, str]:
 @pytest.fixture
 async def daemon(results: ResultsTopic) -> AsyncGenerator[BridgeProcess]:
     """A bridge process that reads the test's topic."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", DAEMON, env=environment(results))
+    command = (sys.executable, "-c", DAEMON, results.client.value)
+    process = await asyncio.create_subprocess_exec(*command, env=environment(results))
     yield BridgeProcess(process)
     if process.returncode is None:
         process.kill()
@@ -164,6 +174,7 @@ async def outcomes_of(results: ResultsTopic) -> dict[tuple[int, int], list[str]]
     return found
 
 
+@both_clients
 async def test_a_successor_completes_what_a_killed_bridge_left(results: ResultsTopic, daemon: BridgeProcess) -> None:
     """After kill -9 in the middle, every record has its outcome, and every position is committed."""
     positions = await results.fill(5000)
@@ -176,7 +187,7 @@ async def test_a_successor_completes_what_a_killed_bridge_left(results: ResultsT
     first = await outcomes_of(results)
     options = BridgeOptions(outcomes=True, consumer=ConsumerOptions(group_instance_id="one"))
     async with results.bridge(options):
-        await eventually("no lag", lambda: no_lag(results), timeout=60)
+        await eventually("no lag", lambda: no_lag(results))
 
     assert len(first) < 5000
     found = await outcomes_of(results)
@@ -184,6 +195,7 @@ async def test_a_successor_completes_what_a_killed_bridge_left(results: ResultsT
     assert {outcome for each in found.values() for outcome in each} == {"delivered"}
 
 
+@both_clients
 async def test_sigterm_drains_and_commits(results: ResultsTopic, daemon: BridgeProcess) -> None:
     """The daemon ends with code 0, in the middle of the work, and a successor sends nothing again."""
     await results.fill(5000)
@@ -193,7 +205,7 @@ async def test_sigterm_drains_and_commits(results: ResultsTopic, daemon: BridgeP
 
     await eventually("the first outcomes", some)
     daemon.process.terminate()
-    assert await asyncio.wait_for(daemon.process.wait(), 20) == 0
+    assert await asyncio.wait_for(daemon.process.wait(), 60) == 0
 
     done = len(await outcomes_of(results))
     assert await results.lag() == 5000 - done
@@ -207,6 +219,7 @@ async def test_stop_commits_everything(results: ResultsTopic) -> None:
     assert await results.lag() == 0
 
 
+@both_clients
 async def test_two_bridges_share_the_load(results: ResultsTopic) -> None:
     """Each owns a partition; together they settle each record."""
     first, second = results.bridge(), results.bridge()
@@ -219,7 +232,7 @@ async def test_two_bridges_share_the_load(results: ResultsTopic) -> None:
 
 
 async def test_an_address_that_is_not_restates_ingress(results: ResultsTopic) -> None:
-    """The admin port answers 404: after 30 s of nothing else the bridge stops and says so."""
+    """The admin port answers 404: after 30 s of nothing else the bridge is not ready and says so."""
     await refused(with_restate(results, ingress_url=results.settings.restate.admin_url))
 
 
@@ -229,16 +242,15 @@ async def test_an_address_with_a_path_too_much(results: ResultsTopic) -> None:
 
 
 async def refused(results: ResultsTopic) -> None:
-    """A bridge that gets nothing but refusals stops with a sentence, and its record stays."""
+    """A bridge that gets nothing but refusals names the setting in its probe, tries on, and its record stays."""
     await results.complete()
     now = 0.0
-    bridge = results.bridge(QUICK, clocks=Clocks(monotonic=lambda: now))
-    await bridge.start()
-    await eventually("refusals", lambda: bridge.stats.retries > 3)
-    now = 30.0
-    with pytest.raises(ConfigurationError, match="KALLBACK_RESTATE_INGRESS_URL"):
-        await asyncio.wait_for(bridge.wait(), 10)
-    await bridge.stop()
+    async with results.bridge(replace(QUICK, drain_timeout=0.0), clocks=Clocks(monotonic=lambda: now)) as bridge:
+        await eventually("refusals", lambda: bridge.stats.retries > 3)
+        now = 30.0
+        await eventually("the reason", lambda: bridge.stats.refused is not None)
+        assert "KALLBACK_RESTATE_INGRESS_URL" in "".join(readiness(bridge).reasons)
+        assert bridge.failure is None
 
     assert (results.outcomes(), await results.dead_letters(), await results.lag()) == ({}, {}, 1)
 
@@ -255,6 +267,7 @@ async def test_a_restate_that_is_not_there_yet(results: ResultsTopic) -> None:
     assert results.outcomes() == {"delivered": 1}
 
 
+@both_clients
 async def test_topics_that_do_not_exist(results: ResultsTopic) -> None:
     """The sentence names the command that makes them."""
     results.settings = replace(results.settings, topics=Topics(prefix="nowhere."))
@@ -262,6 +275,7 @@ async def test_topics_that_do_not_exist(results: ResultsTopic) -> None:
         await results.bridge().start()
 
 
+@both_clients
 async def test_a_wrong_kafka_address(results: ResultsTopic) -> None:
     """The sentence names the address."""
     results.settings = replace(results.settings, kafka=KafkaSettings("127.0.0.1:9", connect_timeout=1.0))

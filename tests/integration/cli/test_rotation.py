@@ -113,7 +113,7 @@ async def test_a_rotation_in_the_wrong_order_loses_nothing(settings: Settings, i
     async with Bridge(rotated(settings)):
         result = await command(settings, "replay", "--reason", "unknown-key", "--yes")
         assert result.stdout == "Replayed 1 of 1 dead letter.\n", result.output
-        envelope = await asyncio.wait_for(call, 30)
+        envelope = await asyncio.wait_for(call, 60)
     assert (envelope["status"], envelope["value"]) == ("completed", {"box": 7})
 
     first, second = await held(settings, settings.topics.results)

@@ -29,14 +29,14 @@ class TaskPath:
     """
 
     settings: Settings
-    task_type: TaskType[str, str]
+    task_type: TaskType[str, Any]
     service: str
     ingress: Ingress
     admin: Admin
 
-    async def call(self, text: str) -> str:
+    async def call(self, text: str, *, timeout: float = 60) -> str:  # noqa: ASYNC109 - patience
         """Call the handler and wait for its result."""
-        answer: str = await asyncio.wait_for(self.ingress.call(f"{self.service}/run", text), 60)
+        answer: str = await asyncio.wait_for(self.ingress.call(f"{self.service}/run", text), timeout)
         return answer
 
     async def start(self, text: str) -> str:
@@ -44,15 +44,21 @@ class TaskPath:
         return await self.ingress.send(f"{self.service}/run", text)
 
 
-async def open_task_path(stack: Stack, topics: Topics, make: TopicFactory, until: AsyncExitStack) -> TaskPath:
-    """Serve the handler until the exit stack is closed."""
+async def open_task_path(
+    stack: Stack,
+    topics: Topics,
+    make: TopicFactory,
+    until: AsyncExitStack,
+    task_type: TaskType[str, Any] | None = None,
+) -> TaskPath:
+    """Serve the handler until the exit stack is closed; by default it asks for a type of the test's own."""
     settings = Settings(
         kafka=KafkaSettings(stack.bootstrap_servers),
         restate=RestateSettings(stack.ingress_url, stack.admin_url),
         topics=topics,
         keys=KeySettings(keyring=Keyring({"k1": os.urandom(32)})),
     )
-    task_type = TaskType(
+    task_type = task_type or TaskType(
         make("work"),
         request=str,
         result=str,
@@ -68,6 +74,6 @@ async def open_task_path(stack: Stack, topics: Topics, make: TopicFactory, until
 
     app = restate.app([service, *callbacks.services])
     await until.enter_async_context(serve_endpoint(app, stack.restate))
-    ingress = await until.enter_async_context(Ingress(stack.ingress_url))
+    ingress = await until.enter_async_context(Ingress(stack.ingress_url, timeout=600))  # `TaskPath.call` has the limit
     admin = await until.enter_async_context(Admin(stack.admin_url))
     return TaskPath(settings, task_type, service.name, ingress, admin)

@@ -14,7 +14,7 @@ from tests.integration.bridge.environment import ResultsTopic, unused_awakeable,
 from kallback.bridge import BridgeOptions
 from kallback.testing import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 LATER = 200
 
@@ -79,6 +79,6 @@ async def test_completions_that_hang_do_not_starve_later_results(results: Result
             await eventually("two completions that hang", lambda: bridge.stats.in_flight >= 2)
             await asyncio.gather(*(results.complete() for _ in range(LATER)))
             await eventually("later results", lambda: results.outcomes().get("delivered", 0) >= LATER, timeout=90)
-            await eventually("both parked", lambda: another_and_parked(results), timeout=60, interval=0.5)
+            await eventually("both parked", lambda: another_and_parked(results), interval=0.5)
     reasons = [dict(each.headers)["kallback-dead-reason"] for each in (await results.dead_letters()).values()]
     assert reasons == [b"parked"] * 2

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 import restate
 
-from kallback.bridge import Bridge
+from kallback.bridge import Bridge, BridgeOptions, Client
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import ConfluentProducer, OutgoingRecord
 from kallback.protocol import (
@@ -86,7 +86,7 @@ class Pipe:
     async def standing(self) -> dict[str, Any] | None:
         """How the task stands, asked over HTTP as anybody may; None when it is not known (any more)."""
         try:
-            found: dict[str, Any] = await self.ingress.call(f"TaskMonitor/{self.tasks[0]}/read")
+            found: dict[str, Any] = await self.ingress.call(f"{self.settings.services.monitor}/{self.tasks[0]}/read")
         except RestateError as error:
             assert error.status == 404  # noqa: PT017 - the one that may come
             return None
@@ -107,7 +107,7 @@ async def pipe_on(
     name = make(f"bake-{uuid4().hex[:8]}")
     bake = TaskType(name, request=str, result=str, **{"timeout": timedelta(minutes=1), **limits})
     async with AsyncExitStack() as until:
-        callbacks = await until.enter_async_context(Callbacks(settings))
+        callbacks = await until.enter_async_context(Callbacks(settings, services_elsewhere=not bound))
         service = restate.Service(f"Bakery{uuid4().hex[:8]}")
         pipe = Pipe(
             settings,
@@ -157,31 +157,33 @@ async def test_progress_can_be_read_while_the_handler_waits(
         await eventually("a state that is gone", gone)
 
 
+@pytest.mark.parametrize("client", list(Client))
 async def test_a_task_whose_worker_works_is_never_lost(
-    kallback_stack: Stack, topic_names: Topics, topics_factory: TopicFactory
+    kallback_stack: Stack, topic_names: Topics, topics_factory: TopicFactory, client: Client
 ) -> None:
     """Several limits pass; the heartbeats of the kit alone keep the attempt."""
     retry = RetryPolicy(first_delay=timedelta(0))
     async with (
         pipe_on(kallback_stack, topic_names, topics_factory, heartbeat_every=BEAT, retry=retry) as pipe,
-        Bridge(pipe.settings) as bridge,
+        Bridge(pipe.settings, BridgeOptions(client=client)) as bridge,
         pipe.worker(),
     ):
         answer = pipe.call()
         # 5 s after its start a bridge reports marks; three limits more, and a lost attempt would have been noticed
-        await eventually("some heartbeats", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 30, timeout=60)
+        await eventually("some heartbeats", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 30)
         pipe.until.set()
         assert await answer == "cake by attempt 1"
 
 
+@pytest.mark.parametrize("client", list(Client))
 async def test_a_worker_that_falls_silent_is_noticed_and_the_next_one_knows_where_it_stopped(
-    kallback_stack: Stack, topic_names: Topics, topics_factory: TopicFactory
+    kallback_stack: Stack, topic_names: Topics, topics_factory: TopicFactory, client: Client
 ) -> None:
     """Somebody else's worker starts, tells how far it is, and dies; the kit's worker has the second attempt."""
     retry = RetryPolicy(first_delay=timedelta(0))
     async with (
         pipe_on(kallback_stack, topic_names, topics_factory, heartbeat_every=BEAT, retry=retry) as pipe,
-        Bridge(pipe.settings),
+        Bridge(pipe.settings, BridgeOptions(client=client)),
     ):
         answer = pipe.call()
         headers = await first_task(pipe)
@@ -211,13 +213,11 @@ async def test_nothing_is_lost_while_the_bridge_is_away(
     ):
         answer = pipe.call()
         async with Bridge(pipe.settings) as bridge:
-            await eventually("marks", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 20, timeout=60)
+            await eventually("marks", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 20)
         away = time.monotonic() + 5 * LIMIT
         await eventually("five limits without a bridge", lambda: time.monotonic() > away, timeout=10)
         async with Bridge(pipe.settings) as bridge:
-            await eventually(
-                "its first heartbeats", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 20, timeout=60
-            )
+            await eventually("its first heartbeats", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] >= 20)
             pipe.until.set()
             assert await answer == "cake by attempt 1"
     assert [attempt for attempt, _ in pipe.began] == [1]
@@ -231,7 +231,7 @@ async def test_a_monitor_that_does_not_answer_is_an_error_that_says_so(
     async with pipe_on(kallback_stack, topic_names, topics_factory, **limits):
         pass  # Restate knows the services, and nobody serves them any more
     async with pipe_on(kallback_stack, topic_names, topics_factory, bound=False, **limits) as pipe:
-        with pytest.raises(RestateError, match=r"bind callbacks\.services"):
+        with pytest.raises(RestateError, match=r"serve your services with callbacks\.app"):
             await pipe.call()
 
 

@@ -13,7 +13,7 @@ from kallback.bridge import Bridge
 from kallback.testing import eventually
 from kallback.workers import Worker, WorkerOptions
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 async def test_a_cancelled_process_task_is_followed_by_one_that_runs(path: TaskPath, tmp_path: Path) -> None:

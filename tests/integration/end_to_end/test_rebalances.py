@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from tests.integration.bridge.environment import ResultsTopic, with_restate
 
-from kallback.bridge import Bridge, BridgeOptions
+from kallback.bridge import Bridge, BridgeOptions, Client
 from kallback.testing import Stack, eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 
 def shared(first: Bridge, second: Bridge) -> bool:
@@ -24,12 +24,16 @@ RESULTS = 2_800
 """More than one bridge buffers of four partitions, and leaves in flight."""
 
 
-@pytest.mark.parametrize("named", [False, True], ids=["without-names", "named"])
+@pytest.mark.parametrize(
+    ("named", "client"),
+    [(False, Client.CONFLUENT), (True, Client.CONFLUENT), (False, Client.AIOKAFKA)],
+    ids=["without-names", "named", "aiokafka"],
+)
 async def test_two_bridges_an_outage_and_a_scale_in_leave_no_result_unread(
-    results: ResultsTopic, kallback_stack: Stack, *, named: bool
+    results: ResultsTopic, kallback_stack: Stack, *, named: bool, client: Client
 ) -> None:
     """Partitions that are held full leave for the second bridge and come back: each of their results is delivered."""
-    impatient = with_restate(results, request_timeout=1.0)
+    impatient = dataclasses.replace(with_restate(results, request_timeout=1.0), client=client)
 
     def options() -> BridgeOptions:
         standard = BridgeOptions(partition_in_flight=100, drain_timeout=2.0)
@@ -46,11 +50,11 @@ async def test_two_bridges_an_outage_and_a_scale_in_leave_no_result_unread(
         try:
             kallback_stack.restate.pause()
             await results.fill(RESULTS)
-            await eventually("an outage", lambda: first.stats.unavailable, timeout=60)
+            await eventually("an outage", lambda: first.stats.unavailable)
             async with impatient.bridge(options()) as second:
-                await eventually("its share", lambda: shared(first, second), timeout=60)
+                await eventually("its share", lambda: shared(first, second))
         finally:
             kallback_stack.restate.resume()
         await results.settle(RESULTS, timeout=90)
-        await eventually("all commits", all_committed, timeout=30)
+        await eventually("all commits", all_committed)
     assert set(results.outcomes()) <= {"delivered", "duplicate"}

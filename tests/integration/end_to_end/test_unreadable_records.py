@@ -13,11 +13,11 @@ from tests.integration.unreadable_records import send_unreadable
 
 from kallback.bridge import Bridge
 from kallback.cli.dead_letters.commands import dead_letters
+from kallback.kafka import ClientName
 from kallback.testing import eventually
 from kallback.workers import Worker
-from kallback.workers.clients import ClientName
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def list_dead_letters(path: TaskPath) -> str:

@@ -16,7 +16,7 @@ from kallback.protocol import Attempt, Completed, Failed, TaskHeaders, TaskId, r
 from kallback.settings import KafkaSettings
 from kallback.testing import KafkaServer, TopicFactory
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 LANGUAGES: Final = ("python", "java", "go", "node")
 _TIMEOUT_S: Final = 60.0

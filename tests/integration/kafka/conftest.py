@@ -22,7 +22,7 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
         lab: Lab = MemoryLab()
     else:
         server = request.getfixturevalue("kafka_server")
-        settings = KafkaSettings(server.bootstrap_servers, connect_timeout=15)
+        settings = KafkaSettings(server.bootstrap_servers, connect_timeout=60)
         lab = RealLab(request.param, settings, request.getfixturevalue("topics_factory"))
     yield lab
     await lab.stop()
@@ -31,4 +31,4 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
 @pytest.fixture
 def kafka_settings(kafka_server: KafkaServer) -> KafkaSettings:
     """How to reach the session's Kafka."""
-    return KafkaSettings(kafka_server.bootstrap_servers, connect_timeout=15)
+    return KafkaSettings(kafka_server.bootstrap_servers, connect_timeout=60)

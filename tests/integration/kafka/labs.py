@@ -11,28 +11,33 @@ from typing import TYPE_CHECKING, TypeVar
 from unittest.mock import patch
 
 from confluent_kafka import Consumer as Client
-from confluent_kafka import Producer as TransactionalProducer
+from confluent_kafka import KafkaException
+from confluent_kafka import Producer as RawProducer
 from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.cimpl import NewTopic
 
 from kallback.kafka import (
     AiokafkaConsumer,
-    AiokafkaProducer,
     AiokafkaReader,
     ConfluentConsumer,
-    ConfluentProducer,
     ConfluentReader,
     Consumer,
     ConsumerOptions,
+    EndOffsets,
+    KafkaClients,
     MemoryBroker,
+    MemoryClients,
     MemoryConsumer,
-    MemoryProducer,
-    MemoryReader,
     OutgoingRecord,
     Position,
     Producer,
+    ProducerOptions,
     Record,
     TopicPartition,
     TopicReader,
+    client_of,
+    clients_of,
 )
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.settings import KafkaSettings
@@ -52,8 +57,9 @@ QUIET = ConsumerOptions(commit_interval=1000, drain_timeout=5)
 class Lab(ABC):
     """Makes topics, producers, consumers and readers of one client, and stops them all."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, clients: KafkaClients) -> None:
         self.kind = kind
+        self.clients = clients
         self.started: list[Producer | Consumer | TopicReader] = []
         self._sender: Producer | None = None
 
@@ -61,17 +67,21 @@ class Lab(ABC):
     def topic(self, partitions: int = 1) -> str:
         """Make a topic."""
 
-    @abstractmethod
-    def new_producer(self) -> Producer:
+    def new_producer(self, options: ProducerOptions | None = None) -> Producer:
         """Make a producer, not started."""
+        return self.clients.producer(options)
 
-    @abstractmethod
     def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
         """Make a consumer, not started."""
+        return self.clients.consumer([topic], group, options)
 
-    @abstractmethod
+    def new_end_offsets(self) -> EndOffsets:
+        """Make what asks where topics end."""
+        return self.clients.end_offsets()
+
     def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
         """Make a reader, not started."""
+        return self.clients.reader(topic, since_ms)
 
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing, as a killed process ends."""
@@ -86,7 +96,7 @@ class Lab(ABC):
         return f"g-{uuid.uuid4().hex[:8]}"
 
     @staticmethod
-    async def receive(consumer: Consumer, count: int, *, patience: float = 30) -> list[Record]:
+    async def receive(consumer: Consumer, count: int, *, patience: float = 60) -> list[Record]:
         """Fetch exactly `count` records, or fail saying how many came."""
         records: list[Record] = []
         deadline = time.monotonic() + patience
@@ -97,7 +107,7 @@ class Lab(ABC):
         return records
 
     @staticmethod
-    async def until(condition: Callable[[], bool], what: str, *, patience: float = 30) -> None:
+    async def until(condition: Callable[[], bool], what: str, *, patience: float = 60) -> None:
         """Look at a condition until it holds, or fail saying what was waited for."""
         deadline = time.monotonic() + patience
         while not condition():
@@ -121,9 +131,9 @@ class Lab(ABC):
     async def commit(self, group: str, topic: str, commit: Commit) -> None:
         """Commit for the first partition of a group without members."""
 
-    async def producer(self) -> Producer:
+    async def producer(self, options: ProducerOptions | None = None) -> Producer:
         """Start a producer."""
-        return await self.start(self.new_producer())
+        return await self.start(self.new_producer(options))
 
     async def consumer(self, topic: str, group: str | None = None, options: ConsumerOptions = QUIET) -> Consumer:
         """Start a consumer."""
@@ -157,26 +167,14 @@ class MemoryLab(Lab):
     """Everything in memory."""
 
     def __init__(self) -> None:
-        super().__init__("memory")
         self.broker = MemoryBroker()
+        super().__init__("memory", MemoryClients(self.broker))
 
     def topic(self, partitions: int = 1) -> str:
         """Make a topic."""
         name = f"t-{uuid.uuid4().hex[:8]}"
         self.broker.create_topic(name, partitions=partitions)
         return name
-
-    def new_producer(self) -> Producer:
-        """Make a producer, not started."""
-        return MemoryProducer(self.broker)
-
-    def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
-        """Make a consumer, not started."""
-        return MemoryConsumer(self.broker, [topic], group, options=options)
-
-    def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
-        """Make a reader, not started."""
-        return MemoryReader(self.broker, topic, since_ms=since_ms)
 
     async def crash(self, consumer: Consumer) -> None:
         """End a consumer without committing."""
@@ -197,28 +195,74 @@ class RealLab(Lab):
     """A client on a real Kafka."""
 
     def __init__(self, kind: str, settings: KafkaSettings, topics: TopicFactory) -> None:
-        super().__init__(kind)
+        super().__init__(kind, clients_of(client_of(kind), settings))
         self.settings = settings
         self.topics = topics
+        self._admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
 
     def topic(self, partitions: int = 1) -> str:
         """Make a topic."""
         return self.topics("conformance", partitions=partitions)
 
-    def new_producer(self) -> Producer:
-        """Make a producer, not started."""
-        kind = ConfluentProducer if self.kind == "confluent" else AiokafkaProducer
-        return kind(self.settings)
+    async def fetch(self, client: Consumer | TopicReader) -> list[Record]:
+        """Fetch what is there from a consumer or a reader, and settle it."""
+        if isinstance(client, ConfluentReader | AiokafkaReader):
+            return await client.fetch(0.5)
+        assert isinstance(client, ConfluentConsumer | AiokafkaConsumer)
+        records = await client.fetch(100, 0.5)
+        for record in records:
+            client.done(record)
+        return records
 
-    def new_consumer(self, topic: str, group: str, options: ConsumerOptions) -> Consumer:
-        """Make a consumer, not started."""
-        kind = ConfluentConsumer if self.kind == "confluent" else AiokafkaConsumer
-        return kind(self.settings, [topic], group, options=options)
+    async def drain(self, client: Consumer) -> None:
+        """Fetch and settle until cancelled."""
+        while True:
+            await self.fetch(client)
 
-    def new_reader(self, topic: str, since_ms: int | None = None) -> TopicReader:
-        """Make a reader, not started."""
-        kind = ConfluentReader if self.kind == "confluent" else AiokafkaReader
-        return kind(self.settings, topic, since_ms=since_ms)
+    async def recreate(self, topic: str, partitions: int = 1) -> None:
+        """Delete a topic and create another one of its name at once."""
+        await self.delete(topic)
+        await self.create(topic, partitions)
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic."""
+        await asyncio.to_thread(self._admin.delete_topics([topic])[topic].result)
+
+    async def create(self, topic: str, partitions: int = 1) -> None:
+        """Create a topic of this very name, as soon as Kafka has forgotten the former one."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                new = NewTopic(topic, partitions, 1)
+                await asyncio.to_thread(self._admin.create_topics([new])[topic].result)
+                break
+            except KafkaException:
+                assert time.monotonic() < deadline, f"{topic} cannot be created"
+                await asyncio.sleep(0.1)
+        self.topics.make([topic], partitions=partitions)  # waits until it is visible
+        if self._sender is not None:
+            await self._sender.stop()
+            self._sender = None
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions up to a number."""
+        await asyncio.to_thread(self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result)
+
+    async def send_to(self, topic: str, partition: int, value: str) -> None:
+        """Send one value to one partition, which may be new."""
+        client = RawProducer({"bootstrap.servers": self.settings.bootstrap_servers, "log_level": 0})
+        delivered: list[object] = []
+        deadline = time.monotonic() + 60
+        while not any(each is None for each in delivered):
+            assert time.monotonic() < deadline, f"nothing can be sent to {topic}[{partition}]: {delivered}"
+            with contextlib.suppress(KafkaException):
+                client.produce(topic, value.encode(), partition=partition, on_delivery=lambda e, _: delivered.append(e))
+                await asyncio.to_thread(client.flush, 5)
+
+    async def delete_records(self, topic: str, before: int) -> None:
+        """Delete the records of the first partition below an offset."""
+        at = ClientPartition(topic, 0, before)
+        await asyncio.to_thread(self._admin.delete_records([at])[at].result)
 
     async def commits(self, group: str, topic: str) -> dict[int, Commit]:
         """Ask Kafka, without joining the group."""
@@ -241,7 +285,7 @@ class RealLab(Lab):
 @contextlib.contextmanager
 def transaction(settings: KafkaSettings, topic: str, *values: str, abort: bool = False) -> Iterator[None]:
     """Write values in a transaction that is open inside the block, and committed or aborted at its end."""
-    producer = TransactionalProducer(
+    producer = RawProducer(
         {"bootstrap.servers": settings.bootstrap_servers, "transactional.id": uuid.uuid4().hex, "log_level": 3}
     )
     producer.init_transactions(30)

@@ -7,13 +7,13 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.kafka.labs import buffer_of
+from tests.integration.kafka.labs import buffer_of, transaction
 
-from kallback.kafka import OutgoingRecord
+from kallback.kafka import OutgoingRecord, Refusal
 from kallback.protocol.errors import KafkaUnavailableError, MissingTopicError
 
 if TYPE_CHECKING:
-    from tests.integration.kafka.labs import Lab
+    from tests.integration.kafka.labs import Lab, RealLab
 
     from kallback.kafka import Consumer, Lag, Record
 
@@ -26,7 +26,7 @@ async def test_a_lone_record_does_not_wait_for_company(lab: Lab) -> None:
     consumer = await lab.consumer(topic)
     waiting = asyncio.create_task(consumer.fetch(1000, 60))
     await lab.send(topic, "alone")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert lab.values(await waiting) == ["alone"]
 
 
@@ -185,6 +185,36 @@ async def test_a_full_window_stops_its_partition_only(lab: Lab) -> None:
     assert lab.values(await lab.receive(consumer, 40)) == [str(number) for number in range(60, 100)]
 
 
+async def test_a_record_that_is_set_aside_leaves_room_for_the_next(lab: Lab) -> None:
+    """It is unfinished, and the limit of its partition does not count it."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, *"abcd")
+    consumer = await lab.consumer(topic, group, dataclasses.replace(lab.quiet, unfinished_records=2))
+    consumer.set_aside(await lab.receive(consumer, 2))
+    assert lab.values(await lab.receive(consumer, 2)) == ["c", "d"]
+    await consumer.commit()
+    assert (consumer.unfinished(), await lab.committed(group, topic)) == (4, {})
+
+
+async def test_records_that_the_screen_refuses_are_handed_out_as_runs(lab: Lab) -> None:
+    """Together the runs count each of them once, the others come as they are, and all of them can be settled."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, *["no"] * 300, "yes", *["no"] * 300)
+    consumer = lab.new_consumer(topic, group, lab.quiet)
+    refusal = Refusal("no", "it says no")
+    consumer.screen(lambda records: [refusal if record.value == b"no" else "looked at" for record in records])
+    await lab.start(consumer)
+    records: list[Record] = []
+    while sum(record.count for record in records) < 601:
+        records += await consumer.fetch(100, 30)
+    assert [(record.offset, record.screened) for record in records if record.refused is None] == [(300, "looked at")]
+    assert [record.next_offset for record in records[:-1]] == [record.offset for record in records[1:]]
+    for record in records:
+        consumer.done(record)
+    await consumer.commit()
+    assert await lab.committed(group, topic) == {0: 601}
+
+
 async def test_records_that_nobody_takes_are_all_there_later(lab: Lab) -> None:
     """Many more records than are held back: none is lost or doubled when fetching goes on after a pause."""
     topic = lab.topic(partitions=2)
@@ -196,6 +226,20 @@ async def test_records_that_nobody_takes_are_all_there_later(lab: Lab) -> None:
     got += lab.values(await lab.receive(consumer, 3999))
     assert [each for each in got if each[0] == "x"] == [f"x{number}" for number in range(2000)]
     assert [each for each in got if each[0] == "y"] == [f"y{number}" for number in range(2000)]
+
+
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)  # no transactions in memory
+async def test_the_lag_behind_a_transaction_is_zero(lab: RealLab) -> None:
+    """The marker at the end of a transaction is no record that waits."""
+    topic = lab.topic()
+    consumer = await lab.consumer(topic)
+    with transaction(lab.settings, topic, "a", "b"):
+        pass
+    for record in await lab.receive(consumer, 2):
+        consumer.done(record)
+    fetching = asyncio.create_task(lab.drain(consumer))
+    await lab.until(lambda: consumer.group_status().lag == 0, "a lag of 0")
+    fetching.cancel()
 
 
 async def test_a_missing_topic_stops_the_start_with_the_command(lab: Lab) -> None:

@@ -22,6 +22,13 @@ DEAD = {
     "kallback-dead-timestamp": b"1700",
     "kallback-dead-at": b"12500",
     "kallback-dead-group": b"bridge",
+    "kafka_dlt-original-topic": b"results",
+    "kafka_dlt-original-consumer-group": b"bridge",
+    "kafka_dlt-exception-fqcn": b"unverified",
+    "kafka_dlt-exception-message": b"no token",
+    "kafka_dlt-original-partition": b"\0\0\0\x03",
+    "kafka_dlt-original-offset": b"\0\0\0\0\0\0\0\x2a",
+    "kafka_dlt-original-timestamp": b"\0\0\0\0\0\0\x06\xa4",
 }
 
 

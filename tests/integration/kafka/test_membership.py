@@ -16,7 +16,7 @@ from kallback.kafka import (
     GroupProtocol,
     OutgoingRecord,
 )
-from kallback.protocol import ConfigurationError
+from kallback.protocol import ConfigurationError, InstanceIdTakenError
 from kallback.settings import KafkaSettings
 from kallback.testing.stack import KafkaOptions, start_kafka
 from kallback.testing.topics import TopicFactory
@@ -48,7 +48,32 @@ async def test_a_static_member_comes_back_after_a_crash_without_waiting(lab: Lab
     await lab.send(topic, "a")
     await lab.crash(await lab.consumer(topic, group, options))
     successor = await lab.consumer(topic, group, options)
-    assert lab.values(await lab.receive(successor, 1, patience=20)) == ["a"]
+    assert lab.values(await lab.receive(successor, 1, patience=40)) == ["a"]
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["by-heartbeat", "by-commit"])
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
+async def test_a_member_whose_instance_id_is_taken_over_ends_with_a_sentence(lab: Lab, *, commits: bool) -> None:
+    """It does not take the id back: the other member reads on."""
+    topic, group = lab.topic(), lab.new_group()
+    options = dataclasses.replace(lab.quiet, group_instance_id="twin", session_timeout=6, drain_timeout=1)
+    older = await lab.consumer(topic, group, options)
+    await lab.send(topic, "a", "b")
+    first, _ = await lab.receive(older, 2)
+    younger = await lab.consumer(topic, group, options)
+    await lab.receive(younger, 2)
+    if commits:
+        older.done(first)
+        await older.commit()
+
+    async def read_on() -> None:
+        while True:
+            await older.fetch(10, 1)
+
+    with pytest.raises(InstanceIdTakenError, match=r"as instance 'twin' failed.*give each process its own"):
+        await asyncio.wait_for(read_on(), 60)
+    await lab.send(topic, "c")
+    assert lab.values(await lab.receive(younger, 1)) == ["c"]
 
 
 @pytest.mark.parametrize("lab", ["confluent"], indirect=True)
@@ -64,7 +89,7 @@ async def test_named_and_unnamed_members_do_not_mix(lab: Lab) -> None:
             pass
 
     with pytest.raises(ConfigurationError, match="an instance id, or none"):
-        await asyncio.wait_for(refused(), 20)
+        await asyncio.wait_for(refused(), 60)
 
 
 @pytest.mark.parametrize("lab", ["aiokafka"], indirect=True)
@@ -124,5 +149,5 @@ async def test_stop_ends_though_kafka_is_gone(kind: type[ConfluentConsumer | Aio
         await consumer.start()
         (record,) = await consumer.fetch(1, 30)
         consumer.done(record)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await consumer.stop()

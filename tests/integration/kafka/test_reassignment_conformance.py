@@ -39,7 +39,7 @@ async def test_a_full_partition_that_leaves_and_comes_back_is_read(lab: Lab) -> 
     taken += await fetching
     await lab.until(lambda: len(first.assignment()) == 2, "both partitions again")
     seen = {(record.partition, record.offset) for record in taken}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(seen) < RECORDS:
             for record in await first.fetch(100, 1):
                 seen.add((record.partition, record.offset))

@@ -23,7 +23,7 @@ from kallback.kafka import (
     compare_topics,
     create_topics,
 )
-from kallback.kafka.aiokafka import client as aiokafka_client
+from kallback.kafka.aiokafka import topics as aiokafka_topics
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, MissingTopicError
 from kallback.settings import KafkaSettings
@@ -75,7 +75,7 @@ async def test_a_refused_topic_says_what_kafka_says(kafka_settings: KafkaSetting
         await create_topics(kafka_settings, [TopicSpec(f"x-{uuid.uuid4().hex}", replication=9)])
 
 
-@pytest.mark.parametrize("check", [check_topics, aiokafka_client.check_topics], ids=["any", "aiokafka"])
+@pytest.mark.parametrize("check", [check_topics, aiokafka_topics.check_topics], ids=["any", "aiokafka"])
 async def test_a_missing_topic_names_the_command(kafka_settings: KafkaSettings, check: TopicCheck) -> None:
     """Either client finds the topic missing and says what creates it."""
     with pytest.raises(MissingTopicError, match="create it with: kallback topics create nowhere"):

@@ -43,7 +43,7 @@ async def servers(kallback_stack: Stack, topics_factory: TopicFactory) -> AsyncG
     async with (
         Ingress(kallback_stack.ingress_url) as ingress,
         Admin(kallback_stack.admin_url) as admin,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=60) as http,
         await reader(kafka, task_topic) as tasks,
         await reader(kafka, topics.control) as controls,
         ConfluentProducer(kafka) as producer,  # one for all, because its first record takes half a second

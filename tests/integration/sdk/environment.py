@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -22,12 +23,13 @@ from kallback.protocol import (
     Failed,
     Keyring,
     Problem,
+    ServiceNames,
     TaskHeaders,
     TaskId,
     TaskType,
     seal,
 )
-from kallback.sdk import Callbacks
+from kallback.sdk import Callbacks, TaskHandle, TaskNotSent
 from kallback.settings import Settings
 from kallback.testing import Admin, Ingress, Stack, eventually, serve_endpoint
 
@@ -35,6 +37,8 @@ Handler = Callable[..., Awaitable[Any]]
 Send = Callable[[OutgoingRecord], Awaitable[Position]]
 Fault = Callable[[OutgoingRecord, Send], Awaitable[Position]]
 """What is between the sdk and the real producer."""
+TaskRecord = Record | OutgoingRecord
+"""As it was fetched, or as it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class SdkEnv:
     _tasks: list[Record] = field(default_factory=list[Record])
     _cancels: list[Cancel] = field(default_factory=list[Cancel])
     _own: set[str] = field(default_factory=set[str])
+    _overdue: TaskId | None = None
 
     @property
     def stack(self) -> Stack:
@@ -104,6 +109,11 @@ class SdkEnv:
     def admin(self) -> Admin:
         """Restate's admin API."""
         return self.servers.admin
+
+    @property
+    def services(self) -> ServiceNames:
+        """The names of kallback's own services."""
+        return self.settings.services
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -126,6 +136,27 @@ class SdkEnv:
                 "type": getattr(error, "type", None),
                 "metadata": error.metadata,
             }
+
+    async def start_overdue(self, ctx: restate.Context) -> TaskHandle[Prepared]:
+        """Inside a handler: start a task whose deadline passes soon, but not before Kafka has the task.
+
+        The slower the machine is, the later that deadline is.
+        """
+        for seconds in (0.5, 2, 8, 32):
+            try:
+                handle = await self.callbacks.start(ctx, self.prepare, Order("x"), timeout=timedelta(seconds=seconds))
+            except TaskNotSent:
+                continue
+            self._overdue = handle.task_id
+            return handle
+        raise restate.TerminalError("Kafka takes more than 32 s for a task")
+
+    async def overdue_task(self) -> Record:
+        """The record of the task that `start_overdue` returned."""
+        task_id = await eventually("a task that was sent", lambda: self._overdue, timeout=60)
+        while id_and_attempt(task := await self.task())[0] != task_id:
+            pass
+        return task
 
     @asynccontextmanager
     async def serving(self, *handlers: Handler) -> AsyncGenerator[str]:
@@ -182,19 +213,19 @@ class SdkEnv:
             cancels = [Cancel.decode(record.value or b"") for record in await self.servers.controls.fetch(seconds)]
             self._cancels.extend(cancel for cancel in cancels if cancel.task_id in self._own)
 
-    async def complete(self, task: Record, value: bytes) -> None:
+    async def complete(self, task: TaskRecord, value: bytes) -> None:
         """Do as worker and bridge together: post the envelope of a result."""
         await self.post(task, seal(*id_and_attempt(task), Completed(value)))
 
-    async def fail(self, task: Record, problem: Problem) -> None:
+    async def fail(self, task: TaskRecord, problem: Problem) -> None:
         """Do as worker and bridge together: post the envelope of a failure."""
         await self.post(task, seal(*id_and_attempt(task), Failed(problem.encode())))
 
-    async def post(self, task: Record, body: bytes) -> None:
+    async def post(self, task: TaskRecord, body: bytes) -> None:
         """Resolve the task's awakeable with any bytes."""
         await self.post_to(self.awakeable_of(task), body)
 
-    def awakeable_of(self, task: Record) -> str:
+    def awakeable_of(self, task: TaskRecord) -> str:
         """The awakeable that a task's token names."""
         token = TaskHeaders.decode(task.headers).token
         return Keyring.insecure().verify(token, self.settings.keys.audience).awakeable_id
@@ -234,7 +265,7 @@ class FaultyProducer(StartStop):
         """The real one is stopped by its owner."""
 
 
-def id_and_attempt(task: Record) -> tuple[TaskId, Attempt]:
+def id_and_attempt(task: TaskRecord) -> tuple[TaskId, Attempt]:
     """Task id and attempt of a task record."""
     headers = TaskHeaders.decode(task.headers)
     return headers.task_id, headers.attempt

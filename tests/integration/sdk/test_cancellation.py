@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -62,9 +61,9 @@ async def test_cancelled_while_it_publishes(make_env: EnvFactory) -> None:
         return await never
 
     async with make_env(hang_on_tasks) as env, env.invoked(calling(env)) as invocation:
-        await asyncio.wait_for(publishing.wait(), 10)
+        await asyncio.wait_for(publishing.wait(), 60)
         await cancelled(env, invocation)
-        assert (await asyncio.wait_for(cancels.get(), 10)).reason is CancelReason.CANCELLED
+        assert (await asyncio.wait_for(cancels.get(), 60)).reason is CancelReason.CANCELLED
 
 
 async def test_cancelled_between_two_tries_to_publish(make_env: EnvFactory) -> None:
@@ -76,7 +75,7 @@ async def test_cancelled_between_two_tries_to_publish(make_env: EnvFactory) -> N
         raise KafkaUnavailableError("no broker answers")
 
     async with make_env(away) as env, env.invoked(calling(env)) as invocation:
-        await asyncio.wait_for(tried.wait(), 10)
+        await asyncio.wait_for(tried.wait(), 60)
         await cancelled(env, invocation)
 
 
@@ -90,13 +89,13 @@ async def test_cancelled_while_kafka_hangs(make_env: EnvFactory) -> None:
 
     async with make_env(hang_on_cancel) as env, env.invoked(calling(env)) as invocation:
         await env.task()
-        begun = time.monotonic()
-        await cancelled(env, invocation)
-        assert time.monotonic() - begun < CANCEL_LIMIT + 5
+        async with asyncio.timeout(60):
+            await cancelled(env, invocation)
 
 
-async def test_a_second_cancellation_ends_the_telling(make_env: EnvFactory) -> None:
-    """Who cancels twice waits for no broker."""
+async def test_a_second_cancellation_ends_the_telling(make_env: EnvFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cancels twice waits for no broker, however long the limit is."""
+    monkeypatch.setattr("kallback.sdk.journal.publish.CANCEL_LIMIT", 3600.0)
     telling = asyncio.Event()
 
     async def hang_on_cancel(record: OutgoingRecord, send: Send) -> Position:
@@ -108,10 +107,9 @@ async def test_a_second_cancellation_ends_the_telling(make_env: EnvFactory) -> N
     async with make_env(hang_on_cancel) as env, env.invoked(calling(env)) as invocation:
         await env.task()
         await env.admin.cancel(invocation.id)
-        await asyncio.wait_for(telling.wait(), 10)
-        begun = time.monotonic()
-        await cancelled(env, invocation)
-        assert time.monotonic() - begun < CANCEL_LIMIT - 1
+        await asyncio.wait_for(telling.wait(), 60)
+        async with asyncio.timeout(60):
+            await cancelled(env, invocation)
 
 
 async def test_a_handler_cancels_its_own_task(env: SdkEnv) -> None:
@@ -128,6 +126,33 @@ async def test_a_handler_cancels_its_own_task(env: SdkEnv) -> None:
         cancel = await env.cancel_record()
     assert (got["kind"], got["code"]) == ("TaskCancelled", 410)
     assert cancel.reason is CancelReason.CANCELLED
+
+
+async def test_cancelled_while_the_handler_cancels_its_own_task(make_env: EnvFactory) -> None:
+    """The 409 comes while `handle.cancel()` tells the workers: they are told before it is raised."""
+    telling, released = asyncio.Event(), asyncio.Event()
+
+    async def wait_on_cancel(record: OutgoingRecord, send: Send) -> Position:
+        if record.topic.endswith("control"):
+            telling.set()
+            await released.wait()
+        return await send(record)
+
+    async with make_env(wait_on_cancel) as env:
+
+        async def run(ctx: restate.Context) -> None:
+            handle = await env.callbacks.start(ctx, env.prepare, Order("x"))
+            await handle.cancel()
+
+        async with env.invoked(run) as invocation, asyncio.timeout(60):
+            task_id = TaskHeaders.decode((await env.task()).headers).task_id
+            await telling.wait()
+            ended = asyncio.create_task(cancelled(env, invocation))
+            await asyncio.wait([ended], timeout=1)
+            released.set()
+            await ended
+            cancel = await env.cancel_record()
+    assert (cancel.task_id, cancel.reason) == (task_id, CancelReason.CANCELLED)
 
 
 async def test_a_handler_goes_on_after_its_cancellation(env: SdkEnv) -> None:
@@ -159,7 +184,7 @@ async def test_cancelled_while_a_real_kafka_is_frozen(servers: SdkServers, make_
 
             started = asyncio.Event()
             async with env.invoked(run) as invocation:
-                await asyncio.wait_for(started.wait(), 20)
+                await asyncio.wait_for(started.wait(), 60)
                 kafka.pause()
                 stack.callback(kafka.resume)
                 async with asyncio.timeout(CANCEL_LIMIT + 5):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-SOON = timedelta(seconds=0.5)
-
 
 async def test_no_answer_is_a_timeout_and_the_workers_are_told(env: SdkEnv) -> None:
     """When the time is over the handler gets `TaskTimedOut`, and a cancel is published."""
 
     async def run(ctx: restate.Context) -> dict[str, Any]:
-        return await env.outcome(env.callbacks.call(ctx, env.prepare, Order("x"), timeout=SOON))
+        return await env.outcome((await env.start_overdue(ctx)).result())
 
     async with env.invoked(run) as invocation:
-        task_id = TaskHeaders.decode((await env.task()).headers).task_id
+        task_id = TaskHeaders.decode((await env.overdue_task()).headers).task_id
         got = await invocation.result()
         cancel = await env.cancel_record()
     assert (got["kind"], got["code"], got["type"]) == ("TaskTimedOut", 504, "urn:kallback:timed-out")
@@ -39,11 +37,11 @@ async def test_asking_again_after_a_timeout_is_the_same_error(env: SdkEnv) -> No
     """A handle that timed out stays so, and tells the workers once."""
 
     async def run(ctx: restate.Context) -> list[dict[str, Any]]:
-        handle = await env.callbacks.start(ctx, env.prepare, Order("x"), timeout=SOON)
+        handle = await env.start_overdue(ctx)
         return [await env.outcome(handle.result()), await env.outcome(handle.result())]
 
     async with env.invoked(run) as invocation:
-        await env.task()
+        await env.overdue_task()
         first, second = await invocation.result()
         await env.cancel_record()
         assert first == second
@@ -54,13 +52,13 @@ async def test_a_result_after_the_timeout_is_dropped(env: SdkEnv) -> None:
     """The timer is the authority: a result that comes later changes nothing."""
 
     async def run(ctx: restate.Context) -> list[dict[str, Any]]:
-        handle = await env.callbacks.start(ctx, env.prepare, Order("x"), timeout=SOON)
+        handle = await env.start_overdue(ctx)
         first = await env.outcome(handle.result())
         await restate.wait_completed(handle.future)
         return [first, await env.outcome(handle.result())]
 
     async with env.invoked(run) as invocation:
-        task = await env.task()
+        task = await env.overdue_task()
         await env.cancel_record()
         await env.complete(task, b'{"shelf": "B3"}')
         first, second = await invocation.result()
@@ -112,11 +110,12 @@ async def test_a_timeout_is_raised_although_kafka_hangs(make_env: EnvFactory) ->
     async with make_env(hang_on_cancel) as env:
 
         async def run(ctx: restate.Context) -> str:
+            handle = await env.start_overdue(ctx)
             try:
-                await env.callbacks.call(ctx, env.prepare, Order("x"), timeout=SOON)
+                await handle.result()
             except TaskTimedOut as error:
                 return error.message
             return "completed"
 
-        async with env.invoked(run) as invocation, asyncio.timeout(20):
+        async with env.invoked(run) as invocation, asyncio.timeout(60):
             assert "before its deadline" in await invocation.result()

@@ -28,7 +28,7 @@ async def trying(env: SdkEnv, action: Any) -> dict[str, Any]:
 
         return await env.outcome(act())
 
-    async with env.invoked(matcher) as invocation, asyncio.timeout(20):
+    async with env.invoked(matcher) as invocation, asyncio.timeout(60):
         got: dict[str, Any] = await invocation.result()
     return got
 
@@ -53,7 +53,7 @@ async def test_another_service_completes_a_plain_awakeable(env: SdkEnv, payload:
         return [await future]
 
     async with env.invoked(waiting) as invocation:
-        name = await asyncio.wait_for(ids.get(), 10)
+        name = await asyncio.wait_for(ids.get(), 60)
         assert await trying(env, lambda ctx: complete_awakeable(ctx, name, payload)) == {"value": None}
         assert await invocation.result() == [arrives]
 
@@ -68,7 +68,7 @@ async def test_another_service_rejects_a_plain_awakeable(env: SdkEnv) -> None:
         return await env.outcome(future)
 
     async with env.invoked(waiting) as invocation:
-        name = await asyncio.wait_for(ids.get(), 10)
+        name = await asyncio.wait_for(ids.get(), 60)
         await trying(env, lambda ctx: reject_awakeable(ctx, name, "no driver", 404))
         got = await invocation.result()
     assert (got["code"], got["message"]) == (404, "no driver")
@@ -105,7 +105,7 @@ async def test_a_token_completes_the_typed_awakeable(env: SdkEnv) -> None:
         return [type(prepared).__name__, prepared.shelf]
 
     async with env.invoked(waiting) as invocation:
-        token = await asyncio.wait_for(tokens.get(), 10)
+        token = await asyncio.wait_for(tokens.get(), 60)
         done = await trying(env, lambda ctx: env.callbacks.complete(ctx, token, Prepared("B3")))
         assert done == {"value": None}
         assert await invocation.result() == ["Prepared", "B3"]
@@ -121,7 +121,7 @@ async def test_a_token_fails_the_typed_awakeable(env: SdkEnv) -> None:
         return await env.outcome(awakeable.result())
 
     async with env.invoked(waiting) as invocation:
-        token = await asyncio.wait_for(tokens.get(), 10)
+        token = await asyncio.wait_for(tokens.get(), 60)
         await trying(env, lambda ctx: env.callbacks.fail(ctx, token, Problem("OutOfStock", 422, "no basil")))
         got = await invocation.result()
     assert (got["kind"], got["code"], got["type"]) == ("TaskFailed", 422, "OutOfStock")
@@ -143,7 +143,7 @@ async def test_the_awakeable_hands_out_what_to_send(env: SdkEnv) -> None:
         return (await awakeable.future).shelf
 
     async with env.invoked(waiting) as invocation:
-        got = await asyncio.wait_for(sent.get(), 10)
+        got = await asyncio.wait_for(sent.get(), 60)
         token = Keyring.insecure().verify(got["kallback-token"], env.settings.topics.results)
         assert (token.awakeable_id, token.task_id) == (got["id"], got["task"])
         assert got["kallback-task-id"] == got["task"]

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.integration
 
 async def post(env: SdkEnv, handler: str, body: bytes) -> Any:
     """Call a handler of the service with exactly these bytes."""
-    url = f"{env.stack.ingress_url}/NotifierService/{handler}"
-    answer = await env.http.post(url, content=body, headers={"content-type": "application/json"}, timeout=20)
+    url = f"{env.stack.ingress_url}/{env.services.notifier}/{handler}"
+    answer = await env.http.post(url, content=body, headers={"content-type": "application/json"}, timeout=60)
     return answer.status_code, answer.json()
 
 
@@ -86,7 +86,7 @@ async def test_ack_many_judges_each_item_alone(env: SdkEnv) -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1", b"\xff", b"null"])
 async def test_a_body_that_is_no_array_is_refused(env: SdkEnv, body: bytes) -> None:
     """What cannot be taken apart is answered with 400 at once, not retried."""
-    async with env.invoked(cooking(env, 0)), asyncio.timeout(20):
+    async with env.invoked(cooking(env, 0)), asyncio.timeout(60):
         status, _ = await post(env, "ack_many", body)
     assert status == 400
 
@@ -123,10 +123,10 @@ async def test_a_bare_awakeable_where_it_is_allowed(make_env: EnvFactory) -> Non
             return [await bare(ctx, env, ids), await bare(ctx, env, ids)]
 
         async with env.invoked(run) as invocation:
-            one = item(await asyncio.wait_for(ids.get(), 10), body='{"shelf": 10.50}')
+            one = item(await asyncio.wait_for(ids.get(), 60), body='{"shelf": 10.50}')
             assert (await post(env, "ack", one.encode()))[1] == {"outcome": "delivered"}
             problem = '{"status": 404, "detail": "no driver"}'
-            two = item(await asyncio.wait_for(ids.get(), 10), status="failed", member="error", body=problem)
+            two = item(await asyncio.wait_for(ids.get(), 60), status="failed", member="error", body=problem)
             three = item("sign_1" + "A" * 38)
             _, verdicts = await post(env, "ack_many", f"[{two},{three}]".encode())
             completed, rejected = await invocation.result()
@@ -138,6 +138,6 @@ async def test_a_bare_awakeable_where_it_is_allowed(make_env: EnvFactory) -> Non
 async def test_nothing_of_a_batch_is_kept(env: SdkEnv) -> None:
     """Restate knows the service with a retention of 0."""
     async with env.invoked(cooking(env, 0)):
-        service = (await env.http.get(f"{env.stack.admin_url}/services/NotifierService")).json()
+        service = (await env.http.get(f"{env.stack.admin_url}/services/{env.services.notifier}")).json()
     assert service["journal_retention"] == "0s"
     assert service["idempotency_retention"] == "0s"

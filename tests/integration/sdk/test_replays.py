@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import pytest
 from tests.integration.sdk.environment import SdkEnv
 
-from kallback.protocol import TaskHeaders
+from kallback.protocol import CancelProof, TaskHeaders
 from kallback.testing import ServiceProcess, eventually
 
 pytestmark = pytest.mark.integration
 
+KEYS = {key_id: f"{key_id}:{secrets.token_urlsafe(32)}" for key_id in ("k1", "k2")}
 SERVICE = """
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import restate
 
@@ -33,6 +37,7 @@ class Prepared:
     shelf: str
 
 
+os.environ["KALLBACK_KEYS"] = Path("keys.txt").read_text()
 prepare = TaskType("{name}", Order, Prepared, topic="{topic}")
 callbacks = Callbacks.from_env()
 kitchen = restate.Service("Kitchen{suffix}")
@@ -55,6 +60,7 @@ async def kitchen(env: SdkEnv, tmp_path: Path) -> AsyncGenerator[tuple[ServicePr
     suffix = env.prepare.name.rpartition(".")[2]
     text = SERVICE.format(name=env.prepare.name, topic=env.prepare.topic, suffix=suffix)
     (tmp_path / "kitchen.py").write_text(text)
+    (tmp_path / "keys.txt").write_text("")
     variables = {
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": env.settings.kafka.bootstrap_servers,
         "KALLBACK_TOPICS_PREFIX": env.settings.topics.prefix,
@@ -75,7 +81,7 @@ async def test_a_restart_while_the_handler_waits(env: SdkEnv, kitchen: Any, end:
     await asyncio.to_thread(getattr(process, end))
     await env.complete(task, b'{"shelf": "B3"}')
     await asyncio.to_thread(process.start)
-    shelf, task_id, attempt = await asyncio.wait_for(env.ingress.attach(invocation), 30)
+    shelf, task_id, attempt = await asyncio.wait_for(env.ingress.attach(invocation), 60)
     assert (shelf, attempt) == ("B3", 1)
     assert task_id == TaskHeaders.decode(task.headers).task_id
 
@@ -93,3 +99,21 @@ async def test_a_suspended_handler_resumes(env: SdkEnv, kitchen: Any) -> None:
     await eventually("a suspended invocation", suspended)
     await env.complete(task, b'{"shelf": "B3"}')
     assert (await env.ingress.attach(invocation))[0] == "B3"
+
+
+async def test_a_cancel_after_the_rotation_of_keys_is_authentic(env: SdkEnv, kitchen: Any, tmp_path: Path) -> None:
+    """The service signs with another key when it starts again; the task knows the hash of a secret of the older one."""
+    process, path = kitchen
+    await asyncio.to_thread(process.stop)
+    (tmp_path / "keys.txt").write_text(KEYS["k1"])
+    await asyncio.to_thread(process.start)
+    invocation = await env.ingress.send(path)
+    headers = TaskHeaders.decode((await env.task()).headers)
+
+    await asyncio.to_thread(process.stop)
+    (tmp_path / "keys.txt").write_text(f"{KEYS['k2']},{KEYS['k1']}")
+    await asyncio.to_thread(process.start)
+    await env.admin.cancel(invocation)
+    cancel = await env.cancel_record()
+    assert headers.cancel_hash is not None
+    assert cancel.proof(headers.cancel_hash) is CancelProof.AUTHENTIC

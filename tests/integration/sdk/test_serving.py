@@ -42,7 +42,6 @@ async def test_each_of_1100_calls_starts_its_handler_once(env: SdkEnv) -> None:
     assert {invocation: times for invocation, times in started.items() if times > 1} == {}
 
 
-@pytest.mark.timeout(300)
 async def test_the_service_answers_after_2000_killed_invocations(env: SdkEnv) -> None:
     """Each kill resets a stream; none of them keeps anything on the connection."""
     waiting = 0
@@ -65,5 +64,5 @@ async def test_the_service_answers_after_2000_killed_invocations(env: SdkEnv) ->
             killed += len(batch)
             await eventually(f"{killed} handlers", functools.partial(has_started, killed))
             await asyncio.gather(*(env.admin.kill(invocation) for invocation in batch))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await env.ingress.call(f"{service}/answer") == "done"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kallback.protocol.cancel_secrets import hash_of
+
 if TYPE_CHECKING:
     from tests.integration.workers.environment import KafkaWorkerEnv
 
@@ -32,7 +34,7 @@ async def test_a_cancel_reaches_the_running_task(env: KafkaWorkerEnv) -> None:
     await env.send("t1")
     await env.send("t2")
     async with worker:
-        await asyncio.wait_for(begun.wait(), 30)
+        await asyncio.wait_for(begun.wait(), 60)
         await env.cancel("t1")
         assert await env.results(1) == ["t2"]
 
@@ -53,7 +55,7 @@ async def test_a_cancel_may_overtake_its_task(env: KafkaWorkerEnv) -> None:
 
     await env.send("marker")
     async with worker:
-        await asyncio.wait_for(begun.wait(), 30)
+        await asyncio.wait_for(begun.wait(), 60)
         await env.send("t1")
         await env.send("t2")
         await env.cancel("t1")
@@ -76,3 +78,50 @@ async def test_a_worker_that_joins_later_skips_what_was_cancelled(env: KafkaWork
         assert await env.results(1) == ["good"]
 
     assert done == ["good"]
+
+
+SECRET = "the secret of this task"
+
+
+async def test_only_an_authentic_cancel_stops_the_running_task(env: KafkaWorkerEnv) -> None:
+    """Forged ones, without a secret or with another one, are refused and counted."""
+    worker = env.worker(concurrency=1)
+    begun, interrupted = asyncio.Event(), asyncio.Event()
+
+    @worker.task(env.prepare)
+    async def cook(dish: str) -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            interrupted.set()
+        return dish
+
+    await env.send("t1", cancel_hash=hash_of(SECRET))
+    async with worker:
+        await asyncio.wait_for(begun.wait(), 60)
+        await env.cancel("t1")
+        await env.cancel("t1", secret="forged")
+        await env.until(lambda: sum(worker.refused_cancels.values()) == 2, "two refusals")
+        assert not interrupted.is_set()
+        await env.cancel("t1", secret=SECRET)
+        await asyncio.wait_for(interrupted.wait(), 60)
+
+    assert worker.counts.cancelled == 1
+
+
+async def test_only_an_authentic_cancel_skips_the_task_that_it_overtook(env: KafkaWorkerEnv) -> None:
+    """A worker that joins later finds 200 forged cancels of one task, and an authentic one of another."""
+    await asyncio.gather(*(env.cancel("forged", secret=f"forged {number}") for number in range(200)))
+    await asyncio.gather(*(env.cancel("real", secret=f"forged {number}") for number in range(200)))
+    await env.cancel("real", secret=SECRET)
+    for task_id in ("forged", "real"):
+        await env.send(task_id, cancel_hash=hash_of(SECRET))
+    worker = env.worker()
+    done = env.cook(worker)
+
+    async with worker:
+        assert await env.results(1) == ["forged"]
+        await env.until(lambda: worker.counts.skipped_cancelled, "the other task to be skipped")
+
+    assert done == ["forged"]

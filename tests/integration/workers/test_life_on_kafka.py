@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ async def test_a_task_without_acknowledged_result_comes_again(env: KafkaWorkerEn
 
     await env.send("t1")
     async with worker:
-        await asyncio.wait_for(begun.wait(), 30)
+        await asyncio.wait_for(begun.wait(), 60)
     successor = env.worker()
     done = env.cook(successor)
     async with successor:
@@ -89,7 +90,7 @@ async def test_sigterm_drains_a_process(env: KafkaWorkerEnv) -> None:
     await env.line(process, "begun brief")
     process.send_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     assert await env.results(1) == ["brief"]
 
 
@@ -191,22 +192,54 @@ async def test_poison_does_not_stop_the_good(env: KafkaWorkerEnv) -> None:
         ]
 
 
-async def test_a_reply_topic_that_does_not_exist_costs_one_task(env: KafkaWorkerEnv) -> None:
-    """The work was done but its result can go nowhere: dead letter, and the next task goes on."""
-    worker = env.worker(concurrency=1)
-    env.cook(worker)
-    await env.send("lost", reply_to="no-such-topic")
+async def test_reply_topics_that_do_not_exist_hold_no_slot(
+    env: KafkaWorkerEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    """160 tasks that ask for results and progress on missing topics are not run, and the good one is done at once."""
+    worker = env.worker(concurrency=1, reply_topics=frozenset({"*"}))
+    done = env.cook(worker)
+    missing = [f"missing-{number}" for number in range(160)]
+    await asyncio.gather(*(env.send(each, reply_to=each, progress_to=each, heartbeat_every_ms=1) for each in missing))
     await env.send("good")
 
     async with worker:
-        assert await env.results(1) == ["good"]
-        assert await env.dead(1) == ["undeliverable-result"]
+        assert await env.results(1) == ["good"]  # 160 waits of 5 s would be more than the patience of this test
+        assert await env.dead(160) == ["refused-reply-topic"] * 160
+
+    assert done == ["good"]
+    lines = [line for line in caplog.records if line.levelno >= logging.WARNING]
+    assert len(lines) < 20, [line.getMessage() for line in lines[:20]]
+
+
+async def test_progress_to_a_missing_topic_costs_progress_only(env: KafkaWorkerEnv) -> None:
+    """Its task is done, and holds its slot no longer than others."""
+    worker = env.worker(concurrency=1, reply_topics=frozenset({"*"}))
+    env.cook(worker)
+    for number in range(20):
+        await env.send(f"t{number:02}", progress_to=f"missing-{number}", heartbeat_every_ms=1)
+
+    async with worker:
+        assert len(await env.results(20)) == 20
+
+
+async def test_no_result_goes_to_a_topic_of_another_part(env: KafkaWorkerEnv) -> None:
+    """A forged task names the control topic, a task topic and the dead letters as its reply topic."""
+    worker = env.worker(reply_topics=frozenset({"*"}))
+    done = env.cook(worker)
+    topics = env.settings.topics
+    for number, topic in enumerate((topics.control, topics.dead_letters, topics.outcomes, env.group)):
+        await env.send(f"reply{number}", reply_to=topic)
+        await env.send(f"progress{number}", progress_to=topic)
+
+    async with worker:
+        assert await env.dead(8) == ["refused-reply-topic"] * 8
+    assert done == []
 
 
 async def test_a_result_larger_than_its_topic(env: KafkaWorkerEnv) -> None:
     """The broker refuses it; the caller gets a failed result instead."""
     narrow = env.make_topic("narrow", config={"max.message.bytes": "10000"})
-    worker = env.worker()
+    worker = env.worker(reply_topics=frozenset({narrow}))
 
     @worker.task(env.prepare)
     async def cook(_dish: str) -> str:

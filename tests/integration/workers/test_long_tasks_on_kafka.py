@@ -190,7 +190,7 @@ async def test_a_task_acknowledged_at_its_start_does_not_come_again(env: KafkaWo
     done = env.cook(successor)
     await env.send_watched("t1", every=1)
     async with worker:
-        await asyncio.wait_for(begun.wait(), 30)
+        await asyncio.wait_for(begun.wait(), 60)
         await env.read(env.settings.topics.progress, 2)
     await env.send("t2")
     async with successor:
@@ -222,7 +222,7 @@ async def test_sigterm_drains_child_processes(env: KafkaWorkerEnv) -> None:
     child = int(await env.line(process, "computing in "))
     process.send_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     assert not alive(child)
     assert await env.results(1) == ["brief"]
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 _LIVES = 8
+_TASKS = 4
 
 
 async def lives(env: KafkaWorkerEnv, log: Path) -> list[int]:
-    """Run the worker again and again until a life does not end by itself within some seconds; how the others ended."""
+    """Run the worker again and again until the topic is done with; how the lives before ended."""
     environment = os.environ | {
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": env.settings.kafka.bootstrap_servers,
         "KALLBACK_TOPICS_PREFIX": env.settings.topics.prefix,
@@ -35,13 +36,16 @@ async def lives(env: KafkaWorkerEnv, log: Path) -> list[int]:
             cwd=Path(__file__).parent,
             env=environment,
         )
-        try:
-            async with asyncio.timeout(20):
-                ends.append(await process.wait())
-        except TimeoutError:
+        died = asyncio.create_task(process.wait())
+        all_done = asyncio.create_task(env.read(env.results_topic, _TASKS, patience=240))
+        await asyncio.wait({died, all_done}, return_when=asyncio.FIRST_COMPLETED)
+        if all_done.done():
+            all_done.result()
             process.terminate()
-            assert await process.wait() == 0
+            assert await died == 0
             return ends
+        all_done.cancel()
+        ends.append(await died)
     return ends
 
 
@@ -53,7 +57,7 @@ async def test_a_record_that_kills_its_process_is_parked(env: KafkaWorkerEnv, tm
     assert await env.dead(1) == ["parked"]
     (letter,) = await env.read(env.settings.topics.dead_letters, 1)
     assert letter.task_id == "poison"
-    results = await env.read(env.results_topic, 4)
+    results = await env.read(env.results_topic, _TASKS)
     failed = [seen.task_id for seen in results if seen.headers["kallback-status"] == "failed"]
     assert (sorted({seen.task_id for seen in results}), failed) == (["cake", "poison", "salad", "soup"], ["poison"])
     begun = collections.Counter((tmp_path / "log").read_text().split())

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from tests.unit.bridge.environment import BridgeEnv
-from tests.unit.bridge.factories import AUDIENCE, NOW, RecordFactory
+from tests.unit.bridge.factories import AUDIENCE, GROUP, NOW, RecordFactory
 from tests.unit.bridge.hostile_server import HostileServer, serve_hostile
 
-from kallback.kafka import MemoryBroker
+from kallback.kafka import MemoryBroker, TopicPartition
+from kallback.kafka.offsets.partition_metadata import Commit
 
 
 @pytest.fixture
@@ -20,10 +21,11 @@ def make() -> RecordFactory:
 
 @pytest.fixture
 async def env(make: RecordFactory) -> BridgeEnv:
-    """A broker in memory with the topics, and everything around a bridge."""
+    """A broker in memory with the topics, and everything around a bridge whose group is not new."""
     broker = MemoryBroker(clock=lambda: NOW)
     for topic in (AUDIENCE, "kallback.dead-letters", "kallback.outcomes", "kallback.progress"):
         broker.create_topic(topic, largest=8_000_000)
+    broker.group(GROUP).commits[TopicPartition(AUDIENCE, 0)] = Commit(0)
     return BridgeEnv(broker, make)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.unit.bridge.factories import AUDIENCE, GROUP, KEYRING, NOW, RecordFactory
@@ -22,10 +22,11 @@ from kallback.bridge import (
 )
 from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.progress.monitor_client import Answered, SendResult
+from kallback.bridge.restate.services import ServiceAnswer
 from kallback.bridge.results.late_policy import LateResult, ToHandler
-from kallback.kafka import MemoryBroker, MemoryConsumer, MemoryEndOffsets, MemoryProducer, Record
-from kallback.protocol import Marks, MissingTopicError
-from kallback.settings import KeySettings, Settings
+from kallback.kafka import ConsumerOptions, MemoryBroker, MemoryClients, MemoryConsumer, Record
+from kallback.protocol import Marks
+from kallback.settings import DeadLetterSettings, KeySettings, Settings
 from kallback.testing.polling import eventually
 
 
@@ -74,11 +75,13 @@ class BridgeEnv:
     checked: Callable[[], None] = lambda: None
     completer: Completer | None = None
     insecure: bool = False
+    letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
     on_settled: Callable[[Settled], None] | None = None
     handled: list[tuple[str, LateResult]] = field(default_factory=list[tuple[str, LateResult]])
     handler_reply: Callable[[LateResult], Reply] = lambda _: Accepted()
     wanted: frozenset[ToHandler] = frozenset()
     monitor_client: FakeMonitorClient = field(default_factory=FakeMonitorClient)
+    services: list[ServiceAnswer] = field(default_factory=list[ServiceAnswer])
     consumers: list[MemoryConsumer] = field(default_factory=list[MemoryConsumer])
     progress_consumers: list[MemoryConsumer] = field(default_factory=list[MemoryConsumer])
 
@@ -97,28 +100,15 @@ class BridgeEnv:
         self.checks += 1
         self.checked()
 
+    async def ask(self) -> list[ServiceAnswer]:
+        """Stand in for the look at Restate's services."""
+        return self.services
+
     async def send(self, handler: ToHandler, result: LateResult) -> Reply:
         """Stand in for a Restate handler that takes late results."""
         self.handled.append((str(handler), result))
         await asyncio.sleep(0)
         return self.handler_reply(result)
-
-    async def _topics(self, _settings: object, names: object) -> None:
-        assert isinstance(names, list)
-        for name in names:
-            if not self.broker.partitions(name):
-                raise MissingTopicError(f"topic {name} does not exist: run kallback topics create")
-
-    def _consumer(self, settings: Settings, options: BridgeOptions) -> MemoryConsumer:
-        consumer = MemoryConsumer(self.broker, [settings.topics.results], GROUP, options=options.for_consumer())
-        self.consumers.append(consumer)
-        return consumer
-
-    def _progress_consumer(self, settings: Settings, options: BridgeOptions) -> MemoryConsumer:
-        group = options.progress_group_for(AUDIENCE)
-        consumer = MemoryConsumer(self.broker, [settings.topics.progress], group, options=options.for_consumer())
-        self.progress_consumers.append(consumer)
-        return consumer
 
     def clocks(self) -> Clocks:
         """Time as the test sets it."""
@@ -128,17 +118,14 @@ class BridgeEnv:
         """A bridge in this environment, not started."""
         dependencies = Dependencies(
             completer=lambda *_: self.completer or FunctionCompleter(self.complete, batch_limit=batch_limit),
-            consumer=self._consumer,
-            producer=lambda _: MemoryProducer(self.broker),
-            check_topics=self._topics,
+            kafka=lambda *_: _Clients(self.broker, self.consumers, self.progress_consumers),
             check_restate=self.check,
             handlers=lambda _: _Handlers(self),
-            progress_consumer=self._progress_consumer,
-            end_offsets=lambda _: MemoryEndOffsets(self.broker),
             monitor_client=lambda _: self.monitor_client,
+            service_check=lambda *_: self,
             clocks=self.clocks(),
         )
-        settings = Settings(keys=KeySettings(keyring=KEYRING, insecure=self.insecure))
+        settings = Settings(keys=KeySettings(keyring=KEYRING, insecure=self.insecure), dead_letters=self.letters)
         return Bridge(
             settings,
             options or BridgeOptions(),
@@ -148,7 +135,12 @@ class BridgeEnv:
 
     async def settle(self, count: int) -> list[Settled]:
         """Wait until so many records have an outcome."""
-        await eventually(f"{count} settled records", lambda: len(self.settled) >= count, timeout=30, interval=0.01)
+        await eventually(
+            f"{count} settled records",
+            lambda: sum(each.count for each in self.settled) >= count,
+            timeout=30,
+            interval=0.01,
+        )
         return self.settled
 
     def outcomes(self) -> dict[str, int]:
@@ -170,6 +162,20 @@ class BridgeEnv:
     def header(record: Record, name: str) -> str:
         """One header as text."""
         return next(value or b"" for key, value in record.headers if key == name).decode()
+
+
+@dataclass
+class _Clients(MemoryClients):
+    """Remembers the consumers that it made."""
+
+    consumers: list[MemoryConsumer]
+    progress_consumers: list[MemoryConsumer]
+
+    def consumer(self, topics: Sequence[str], group: str, options: ConsumerOptions) -> MemoryConsumer:
+        """A member of a group."""
+        made = super().consumer(topics, group, options)
+        (self.consumers if group == GROUP else self.progress_consumers).append(made)
+        return made
 
 
 @dataclass

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Sequence
 
 import pytest
 from tests.unit.bridge.environment import BridgeEnv
-from tests.unit.bridge.factories import RecordFactory
+from tests.unit.bridge.factories import AUDIENCE, RecordFactory
 
 from kallback.bridge import (
     Accepted,
@@ -22,7 +23,7 @@ from kallback.bridge import (
     TooLarge,
 )
 from kallback.kafka import OutgoingRecord
-from kallback.protocol import Completed, Failed, Outcome
+from kallback.protocol import Completed, Failed, Keyring, Outcome, check_json
 from kallback.testing.polling import eventually
 
 OUTCOMES = BridgeOptions(outcomes=True)
@@ -316,3 +317,54 @@ async def test_everything_is_committed_when_it_stops(env: BridgeEnv, make: Recor
     async with env.bridge():
         await env.settle(count)
     assert env.committed() == count
+
+
+LARGE = b"[" + b",".join([b"[]"] * 100_000) + b"]"
+
+
+@pytest.mark.parametrize("structured", [False, True])
+async def test_a_large_value_is_judged_in_a_thread(
+    env: BridgeEnv, make: RecordFactory, monkeypatch: pytest.MonkeyPatch, *, structured: bool
+) -> None:
+    """It holds the event loop for no parsing: results behind it are delivered first."""
+    parsed_by: list[threading.Thread] = []
+
+    def parse(data: bytes) -> object:
+        parsed_by.append(threading.current_thread())
+        return check_json(data)
+
+    monkeypatch.setattr("kallback.protocol.results.check_json", parse)
+    text = make.sign()
+    in_one = b'{"kallback":{"version":1,"token":"%b"},"data":%b}' % (text.encode(), LARGE)
+    env.broker.append(OutgoingRecord(AUDIENCE, in_one) if structured else make.completed(text, LARGE))
+    env.broker.append(make.completed())
+    async with env.bridge():
+        await env.settle(2)
+    assert env.outcomes() == {"delivered": 2}
+    assert (parsed_by[0] is threading.main_thread(), parsed_by[1] is threading.main_thread()) == (True, False)
+    assert (env.settled[-1].record.offset, env.committed()) == (0, 2)
+
+
+async def test_a_large_value_without_a_valid_token_is_not_parsed(
+    env: BridgeEnv, make: RecordFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is verified first, in structured mode as well."""
+    parsed: list[bytes] = []
+    monkeypatch.setattr("kallback.protocol.results.check_json", parsed.append)
+    forged = make.sign(keyring=Keyring({"k1": b"2" * 32}))
+    in_one = b'{"kallback":{"version":1,"token":"%b"},"data":%b}' % (forged.encode(), LARGE)
+    env.broker.append(OutgoingRecord(AUDIENCE, in_one))
+    env.broker.append(make.completed(forged, LARGE))
+    async with env.bridge():
+        await env.settle(2)
+    assert ([settled.reason for settled in env.settled], parsed) == (["wrong-tag"] * 2, [])
+
+
+async def test_duplicates_of_a_large_result_are_recognized(env: BridgeEnv, make: RecordFactory) -> None:
+    """While the first is judged, nothing is known of its token; the second waits, and attaches."""
+    text = make.sign()
+    for _ in range(3):
+        env.broker.append(make.completed(text, LARGE))
+    async with env.bridge():
+        await env.settle(3)
+    assert (env.outcomes(), len(env.posted)) == ({"delivered": 1, "duplicate": 2}, 1)

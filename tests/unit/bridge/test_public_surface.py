@@ -5,8 +5,8 @@ from __future__ import annotations
 import kallback.bridge
 
 SURFACE = """
-Accepted AttachDuplicate Backlog Backoff Bridge BridgeOptions Clocks Completer CompleterName Completion Deliver
-Dependencies Duplicate FunctionCompleter HealthServer IngressCompleter Late Misconfigured NotifierCompleter
+Accepted AttachDuplicate Backlog Backoff Bridge BridgeOptions Client Clocks Completer CompleterName Completion Deliver
+Dependencies Duplicate FunctionCompleter HealthServer IngressCompleter KafkaClients Late Misconfigured NotifierCompleter
 Phase Rejected Reply Retry Seen Settled Stats Target TooLarge Tracing Trust UnusableResult UnverifiedResult Verdict
 Verified complete decide otlp_tracing read_reply verify
 """

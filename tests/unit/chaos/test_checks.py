@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from chaos.checks import check_all, doubled, lost
-from chaos.evidence import Evidence, GroupProgress, HandlerStart, OutcomeRecord, Result, Shutdown
+from chaos.evidence import Evidence, GroupProgress, HandlerStart, OutcomeRecord, Result, Shutdown, TeamEvidence
 from chaos.faults import Outage
 from chaos.load import Placed
 from chaos.plan import Backlog, Plan, Target
@@ -33,7 +35,8 @@ def the_plan() -> Plan:
     """One task of each kind that matters."""
     short = {Kind.LATE, Kind.SLOW}
     jobs = tuple(Job(number, kind, 2.0 if kind in short else NEVER, 0.1) for number, kind in enumerate(KINDS))
-    return Plan(seed=1, seconds=10, rate=1, jobs=jobs, faults=(), backlog=Backlog(1.0, records=2))
+    second = (Job(0, Kind.PLAIN, NEVER, 0.1), Job(1, Kind.LONG, NEVER, 6.0))
+    return Plan(1, seconds=10, rate=1, jobs=jobs, faults=(), backlog=Backlog(1.0, records=2), second_jobs=second)
 
 
 def a_result(number: int | None, injected: Kind | None, offset: int) -> Result:
@@ -70,6 +73,15 @@ def all_well() -> Evidence:
         outcomes=became,
         dead_letters=[a_dead_letter(each) for each in injected if each.injected not in {Kind.DUPLICATED, Kind.BACKLOG}],
         progress=[GroupProgress("bridges", "results", 0, 20, 20)],
+        second=TeamEvidence(
+            reports={
+                job.number: Report(job.number, right_end(job), f"s-{job.number}") for job in the_plan().second_jobs
+            },
+            runs=Counter({0: 1, 1: 2}),
+            interrupted=1,
+            result_keys=["s-0", "s-1"],
+            outcomes=Counter({Outcome.DELIVERED: 2}),
+        ),
     )
 
 
@@ -104,9 +116,25 @@ def with_outcome_record(offset: int, outcome: Outcome) -> Callable[[Evidence], E
     return lambda seen: replace(seen, outcomes=[*seen.outcomes, OutcomeRecord((0, offset), outcome)])
 
 
+def of_second(**changes: Any) -> Callable[[Evidence], Evidence]:
+    """Change what the second team left behind."""
+    return lambda seen: replace(seen, second=replace(seen.second, **changes))
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (of_second(reports={}), "task 0 (plain) of the second team: Restate never took it"),
+        (of_second(reports={1: "it is not done"}), "task 1 (long) of the second team: it is not done"),
+        (of_second(runs=Counter({1: 1})), "task 1 of the second team was not begun again after its worker"),
+        (of_second(interrupted=None), "no long task of the second team began"),
+        (of_second(result_keys=["task-0"]), "a result of task task-0 lies on the second team's topic"),
+        (of_second(dead_letters=["wrong-tag"]), "the second team has a dead letter: wrong-tag"),
+        (of_second(outcomes=Counter({Outcome.UNVERIFIED: 1})), "the second team's bridge could not verify 1 results"),
+        (
+            of_second(reports={0: Report(0, right_end(the_plan().second_jobs[0]), "task-0")}),
+            "worker's result 0:0 of task 0 is one of the second team's task",
+        ),
         (lambda it: replace(it, reports={**it.reports, PLAIN: "not done"}), "task 0 (plain, inv_0): not done"),
         (with_end(PLAIN, How.VALUE, "0: 17, 0 bytes"), "task 0 (plain, inv_0, task id task-0) ended with value"),
         (with_end(PLAIN, How.TIMED_OUT), "task 0 (plain, inv_0, task id task-0) ended with timed-out"),

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from kallback.cli import app as command
-from kallback.protocol import ConfigurationError, KafkaUnavailableError, KallbackError
+from kallback.protocol import ConfigurationError, InstanceIdTakenError, KafkaUnavailableError, KallbackError
+from kallback.testing import ServerStartError
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,12 +46,16 @@ def test_every_command_has_help_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(ConfigurationError("set it"), command.EXIT_CONFIGURATION), (KafkaUnavailableError("away"), command.EXIT_FAILURE)],
+    [
+        (ConfigurationError("set it"), command.EXIT_CONFIGURATION),
+        (KafkaUnavailableError("away"), command.EXIT_FAILURE),
+        (InstanceIdTakenError("another one"), command.EXIT_INSTANCE_ID_TAKEN),
+    ],
 )
 def test_an_error_of_ours_is_one_sentence_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: KallbackError, code: int
 ) -> None:
-    """No traceback reaches the user; 2 means that a setting must change."""
+    """No traceback reaches the user; 2: a setting must change; 3: never start this process again."""
 
     def fail(**_: object) -> None:
         raise error
@@ -91,3 +96,21 @@ def test_control_characters_of_an_error_are_shown(
     with pytest.raises(SystemExit):
         command.main()
     assert capsys.readouterr().err == "kallback: a broker said \\x1b[2J\n"
+
+
+def test_the_log_of_a_server_that_does_not_start_is_shown_in_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`kallback dev` shows the end of a log as people read it, and nothing of it reaches the terminal's controls."""
+
+    def fail(**_: object) -> None:
+        raise ServerStartError("Kafka ended. Last lines of kafka.log:\nstarting\nout of memory \x1b[2J")
+
+    monkeypatch.setattr(command, "app", fail)
+    with pytest.raises(SystemExit):
+        command.main()
+    assert capsys.readouterr().err.splitlines() == [
+        "kallback: Kafka ended. Last lines of kafka.log:",
+        "starting",
+        "out of memory \\x1b[2J",
+    ]

@@ -15,7 +15,9 @@ PACKAGES: Final = {
     "sdk": {"restate", "confluent_kafka"},
     "service": {"restate", "confluent_kafka", "hypercorn", "h2"},
     "workers": {"aiokafka", "prometheus_client"},
-    "bridge": {"confluent_kafka", "prometheus_client", "httptools"},
+    "bridge": {"aiokafka", "confluent_kafka", "prometheus_client", "httptools"},
+    "gateway": {"aiokafka", "confluent_kafka", "prometheus_client", "httptools", "h11"},
+    "console": {"aiokafka", "confluent_kafka", "prometheus_client", "httptools", "h11"},
     "otel": {"opentelemetry"},
     "none": set[str](),
 }
@@ -25,6 +27,7 @@ OPTIONAL: Final = sorted({*set[str]().union(*PACKAGES.values()), "httpx", "testc
 TOKEN: Final = "kb1:k1:shop.pack:MTExMTExMTExMTEx:1:sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ:0:AAAA"
 RUNS: Final = [
     ["bridge", "--insecure"],
+    ["bridge", "--insecure", "--client", "aiokafka"],
     ["bridge", "--insecure", "--health-port", "0"],
     ["bridge", "--insecure", "--otel"],
     ["complete", TOKEN, "--insecure"],
@@ -33,6 +36,9 @@ RUNS: Final = [
     ["dead-letters", "show", "0:1"],
     ["dev"],
     ["fail", TOKEN, "--insecure"],
+    ["gateway", "--insecure"],
+    ["gateway", "--insecure", "--client", "aiokafka", "--health-port", "0"],
+    ["console", "--host", "0.0.0.0"],
     ["service", "handler_module:app"],
     ["tasks", "progress", "q8Tzl0b2R6m1cV9x"],
     ["token", "inspect", TOKEN],
@@ -43,7 +49,7 @@ RUNS: Final = [
     ["worker", "worker_module:worker", "--client", "confluent"],
     ["worker", "worker_module:worker", "--health-port", "0"],
 ]
-STARTED: Final = {"service": {"service", "dev"}, "sdk": {"dev"}, "bridge": {"dev"}}
+STARTED: Final = {"service": {"service", "dev"}} | {extra: {"dev"} for extra in ("sdk", "bridge", "gateway", "console")}
 """Commands that would really serve, or start servers, with an extra."""
 SCRIPT: Final = """
 import json, sys
@@ -118,12 +124,16 @@ def test_a_command_without_its_extra_ends_in_a_sentence(extra: str, tmp_path: Pa
     ("extra", "run", "sentence"),
     [
         ("workers", ["bridge", "--help"], 'pip install "kallback[bridge]"'),
+        ("bridge", ["gateway", "--insecure"], 'pip install "kallback[gateway]"'),
+        ("workers", ["console", "--help"], 'pip install "kallback[console]"'),
+        ("workers", ["gateway", "--help"], 'pip install "kallback[gateway]"'),
         ("workers", ["complete", "--help"], 'pip install "kallback[bridge]"'),
         ("workers", ["tasks", "progress", "x"], 'pip install "kallback[bridge]"'),
         ("workers", ["topics", "create"], "pip install"),
         ("workers", ["service", "handler_module:app"], 'pip install "kallback[service]"'),
-        ("bridge", ["worker", "worker_module:worker"], 'pip install "kallback[workers]"'),
+        ("sdk", ["worker", "worker_module:worker"], 'pip install "kallback[workers]"'),
         ("bridge", ["bridge", "--insecure", "--otel"], 'pip install "kallback[otel]"'),
+        ("workers", ["worker", "worker_module:worker", "--otel"], 'pip install "kallback[otel]"'),
         ("sdk", ["service", "handler_module:app"], 'pip install "kallback[service]"'),
         ("none", ["dev"], "pip install"),
     ],

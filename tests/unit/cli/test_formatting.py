@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+import orjson
 import pytest
 
-from kallback.cli.formatting import moment, plain, readable, redact, size, span
+from kallback.cli.formatting import moment, plain, printable_json, readable, redact, size, span
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, task_id_of
 
 AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")
@@ -31,6 +32,14 @@ def test_control_characters_are_shown() -> None:
     """Line breaks stay where a text may have several lines."""
     assert plain("a\x1b[2J\n\u009b") == r"a\x1b[2J\n\x9b"
     assert plain("a\nb\x07", lines=True) == "a\nb\\x07"
+
+
+def test_json_on_a_terminal_has_no_control_characters() -> None:
+    """Those that JSON allows as they are become escapes: they are read as the same text."""
+    value = {"detail": "a\x1b[2J\x7f\u009b31m\u202eü \U000e0001"}
+    shown = printable_json(orjson.dumps(value))
+    assert shown == r'{"detail":"a\u001b[2J\u007f\u009b31m\u202eü \udb40\udc01"}'
+    assert orjson.loads(shown) == value
 
 
 def test_bytes_are_readable() -> None:

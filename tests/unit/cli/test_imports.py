@@ -11,7 +11,7 @@ import pytest
 
 from kallback.cli.commands.service import load_app
 from kallback.cli.commands.worker import load_worker
-from kallback.cli.imports import needs_extra
+from kallback.cli.imports import FailedModuleError, needs_extra
 from kallback.protocol import ConfigurationError, MissingExtraError
 
 WORKER = """
@@ -22,6 +22,9 @@ worker = Worker("kitchen")
 
 def make_worker():
     return Worker("kitchen")
+
+def make_named(name):
+    return Worker(name)
 """
 
 
@@ -62,6 +65,10 @@ def test_a_worker_is_found_by_module_and_name() -> None:
         ("kitchen_module.py:worker", "for example kitchen_module:worker"),
         ("src/kitchen/work.py:worker", "for example src.kitchen.work:worker"),
         ("..kitchen_module:worker", "for example kitchen_module:worker"),
+        ("kitchen_module.py", "for example kitchen_module:worker"),
+        (f"{Path.cwd()}/kitchen_module", "in the folder"),
+        ("kitchen_module:make_worker()", "`made = make_worker()` to the module, and write kitchen_module:made"),
+        ("kitchen_module:make_named", "if it makes one, call it in the module"),
         ("kitchen_module:make_worker", "add a line such as `made = make_worker()`"),
     ],
 )
@@ -92,11 +99,56 @@ def test_a_module_with_a_syntax_error_is_one_sentence(folder: Path) -> None:
     assert complaint.endswith("unclosed_kitchen.py, line 1: '(' was never closed")
 
 
-def test_an_error_of_the_module_itself_keeps_its_traceback(folder: Path) -> None:
-    """It is the user's code that must be corrected."""
-    (folder / "broken_kitchen.py").write_text("1 / 0\n")
-    with pytest.raises(ZeroDivisionError):
+def test_an_error_of_the_module_itself_is_told_with_the_frames_of_the_user(folder: Path) -> None:
+    """It is the user's code that must be corrected: no frame of kallback, no value of a variable."""
+    (folder / "broken_kitchen.py").write_text('def open_it():\n    password = "hunter2"\n    1 / 0\n\nopen_it()\n')
+    with pytest.raises(FailedModuleError) as failed:
         load_worker("broken_kitchen:worker")
+    assert str(failed.value).endswith("broken_kitchen.py, line 3: ZeroDivisionError: division by zero")
+    assert failed.value.trace.count("File ") == 2
+    assert "cli/imports.py" not in failed.value.trace
+    assert "hunter2" not in failed.value.trace
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("from json import nothing", "line 1: ImportError: cannot import name 'nothing'"),
+        ("from . import other", "line 1: ImportError: attempted relative import"),
+        ("import kallback.nothing", "imports 'kallback.nothing', which does not exist"),
+        ("raise SystemExit(3)", "ended the process while it was imported"),
+    ],
+)
+def test_a_failing_line_of_the_module_is_named(folder: Path, line: str, complaint: str) -> None:
+    """One sentence, with the place in the user's file."""
+    (folder / "failing_kitchen.py").write_text(f"{line}\n")
+    found = complaint_about("failing_kitchen:worker")
+    assert complaint in found
+    assert "failing_kitchen.py, line 1" in found
+
+
+def test_a_package_that_an_extra_installs_is_the_command_to_type(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module imports Restate's SDK, and only the workers' extra is there."""
+    monkeypatch.setitem(sys.modules, "restate", None)
+    (folder / "handler_kitchen.py").write_text("import restate\n")
+    with pytest.raises(ConfigurationError, match=r"which is not installed: pip install \"kallback\[sdk\]\""):
+        load_app("handler_kitchen:app")
+
+
+def test_an_application_and_a_worker_name_each_other(folder: Path) -> None:
+    """The command that runs what was named."""
+    (folder / "handler_kitchen.py").write_text("import restate\napp = restate.app([])\n")
+    assert "type `kallback service handler_kitchen:app`" in complaint_about("handler_kitchen:app")
+    with pytest.raises(ConfigurationError, match="type `kallback worker kitchen_module:worker`"):
+        load_app("kitchen_module:worker")
+
+
+def test_a_path_elsewhere_names_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module cannot be imported from here."""
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    for path in ("../kitchen_module.py", str(folder / "kitchen_module.py")):
+        assert f"kitchen_module:worker, in the folder {folder}" in complaint_about(f"{path}:worker")
 
 
 def test_a_factory_of_an_application_is_explained(folder: Path) -> None:

@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from kallback.health import pages
 from kallback.health.pages import Page, PageServer
 from kallback.protocol import ConfigurationError
 from kallback.testing.log_capture import capture_logs
@@ -57,7 +60,7 @@ async def ask(server: PageServer, raw: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         writer.write(raw)
-        return await asyncio.wait_for(reader.read(), 5)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.transport.abort()
 
@@ -107,6 +110,35 @@ async def test_a_defect_is_told(server: PageServer) -> None:
     assert lines[0]["kind"] == "/broken"
 
 
+_TEXT = st.one_of(st.binary(max_size=60), st.text(max_size=30).map(lambda text: text.encode("utf-8", "replace")))
+_REQUESTS = st.builds(
+    lambda method, path, version, headers: (
+        method + b" " + path + b" " + version + b"\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n"
+    ),
+    st.one_of(st.sampled_from([b"GET", b"HEAD", b"POST"]), _TEXT),
+    st.one_of(st.sampled_from([b"/hello", b"/hello?a=b", b"//", b"*"]), _TEXT),
+    st.one_of(st.sampled_from([b"HTTP/1.1", b"HTTP/2", b"HTTP/1."]), _TEXT),
+    st.lists(st.tuples(st.one_of(st.just(b"Accept"), _TEXT), _TEXT), max_size=5),
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(_REQUESTS, st.binary(max_size=300)))
+async def test_whatever_is_sent_has_an_answer_or_none(server: PageServer, raw: bytes) -> None:
+    """An answer is whole and no server error; nothing is logged."""
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(raw)
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+    assert lines == []
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert not answer or head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 40", b"HTTP/1.1 431 "))
+    assert not body or b"Content-Length: %d\r\n" % len(body) in answer
+
+
 async def test_a_huge_head_is_cut_off(patient: PageServer) -> None:
     """Nobody makes the bridge keep megabytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", patient.port)
@@ -114,8 +146,8 @@ async def test_a_huge_head_is_cut_off(patient: PageServer) -> None:
     try:
         for _ in range(5_000):
             writer.write(b"x" * 1000)
-            await asyncio.wait_for(writer.drain(), 5)
-        answer = await asyncio.wait_for(reader.read(), 5)
+            await asyncio.wait_for(writer.drain(), 60)
+        answer = await asyncio.wait_for(reader.read(), 60)
         assert answer == b"" or status(answer) == 431
     except ConnectionError:
         pass  # hung up in the middle
@@ -128,7 +160,7 @@ async def test_a_slow_client_is_cut_off() -> None:
     async with serving(timeout=0.2) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"G")
-        await asyncio.wait({asyncio.create_task(reader.read())}, timeout=5)
+        await asyncio.wait({asyncio.create_task(reader.read())}, timeout=60)
         assert not server._connections
         writer.transport.abort()
 
@@ -151,7 +183,7 @@ async def test_many_idle_clients_do_not_lock_out_a_probe(patient: PageServer) ->
     idle = [socket.create_connection(("127.0.0.1", patient.port)) for _ in range(100)]
     try:
         assert status(await ask(patient, b"GET /hello HTTP/1.1\r\n\r\n")) == 200
-        await eventually("few connections", lambda: len(patient._tasks) <= 32, timeout=5)
+        await eventually("few connections", lambda: len(patient._tasks) <= 32, timeout=60)
     finally:
         for each in idle:
             each.close()
@@ -165,7 +197,7 @@ async def test_stopping_leaves_nothing() -> None:
     await eventually("a connection to be taken", lambda: server._connections)
     await server.stop()
     await server.stop()
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), 60) == b""
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "kallback-health-page"]
     writer.transport.abort()
 
@@ -175,3 +207,56 @@ async def test_a_port_that_is_taken(server: PageServer) -> None:
     sentence = rf"^cannot listen on 127.0.0.1:{server.port} \(Address already in use\): choose another --health-port"
     with pytest.raises(ConfigurationError, match=sentence):
         await PageServer(PAGES, "127.0.0.1", server.port).start()
+
+
+async def stubborn() -> None:
+    """A task that does not end when it is cancelled."""
+    while True:
+        try:
+            await asyncio.sleep(0.2)
+        except asyncio.CancelledError:
+            continue
+        return
+
+
+async def test_stopping_ends_though_a_connection_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that ignores its cancellation is waited for up to a bound."""
+    monkeypatch.setattr(pages, "_STOP_TIMEOUT_S", 0.01)
+    server = PageServer(PAGES, "127.0.0.1", 0)
+    await server.start()
+    task = asyncio.create_task(stubborn())
+    server._tasks.add(task)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await server.stop()
+    assert not task.done()
+    await task
+
+
+async def test_stopping_ends_though_asyncio_waits_for_clients(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Since Python 3.12 `wait_closed` returns when the last client is gone."""
+    monkeypatch.setattr(pages, "_STOP_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(asyncio.base_events.Server, "wait_closed", lambda _: asyncio.Event().wait())
+    server = PageServer(PAGES, "127.0.0.1", 0)
+    await server.start()
+    async with asyncio.timeout(20):
+        await server.stop()
+    assert "the health port did not close in time" in caplog.text
+
+
+async def test_stopping_aborts_what_clients_do_not_take(patient: PageServer) -> None:
+    """An answer in the middle of its way does not hold up the stop."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", patient.port)
+    transport = writer.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.pause_reading()
+    writer.write(b"GET /large HTTP/1.1\r\n\r\n")
+    await eventually("a connection to be taken", lambda: patient._connections)
+    (kept,) = patient._connections.values()
+    async with asyncio.timeout(20):
+        await patient.stop()
+    assert kept.transport.is_closing()
+    transport.abort()
+    del reader

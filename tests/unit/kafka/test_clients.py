@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol, Record, TopicPartition
 from kallback.kafka.aiokafka.client import aiokafka_config
 from kallback.kafka.confluent.client import build, confluent_config
-from kallback.kafka.confluent.group_member import consumer_config
+from kallback.kafka.confluent.membership.group_member import consumer_config
 from kallback.kafka.confluent.messages import record_of
+from kallback.lifecycle import LogRation
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
 
@@ -36,6 +38,12 @@ def sasl() -> KafkaSettings:
         password=Secret("hush"),
     )
     return KafkaSettings("broker:9093", security, "mine")
+
+
+def test_lines_of_aiokafka_are_rationed_whoever_handles_them() -> None:
+    """A program that runs a worker itself has handlers of its own."""
+    for name in ("aiokafka", "aiokafka.cluster", "aiokafka.consumer.fetcher", "aiokafka.producer.sender"):
+        assert any(isinstance(each, LogRation) for each in logging.getLogger(name).filters), name
 
 
 def test_sasl_reaches_librdkafka() -> None:
@@ -143,8 +151,8 @@ async def test_aiokafka_refuses_the_protocol_that_it_does_not_speak() -> None:
     [
         ("confluent_kafka", "ConfluentConsumer", 'pip install "kallback[sdk]" or pip install "kallback[bridge]"'),
         ("confluent_kafka", "ConfluentProducer", 'pip install "kallback[sdk]" or pip install "kallback[bridge]"'),
-        ("aiokafka", "AiokafkaConsumer", 'pip install "kallback[workers]"'),
-        ("aiokafka", "AiokafkaProducer", 'pip install "kallback[workers]"'),
+        ("aiokafka", "AiokafkaConsumer", 'pip install "kallback[workers]" or pip install "kallback[bridge]"'),
+        ("aiokafka", "AiokafkaEndOffsets", 'pip install "kallback[workers]" or pip install "kallback[bridge]"'),
     ],
 )
 def test_a_client_that_is_not_installed_is_missed_only_when_used(absent: str, name: str, remedy: str) -> None:

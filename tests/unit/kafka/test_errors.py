@@ -8,6 +8,7 @@ from kallback.kafka.errors import error_for, fatal_code
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,
+    InstanceIdTakenError,
     KafkaUnavailableError,
     KallbackError,
     MissingTopicError,
@@ -26,7 +27,7 @@ from kallback.protocol.errors import (
         (30, AccessDeniedError, "ACL"),
         (58, AccessDeniedError, "KALLBACK_KAFKA_SASL"),
         (-169, AccessDeniedError, "KALLBACK_KAFKA_SASL"),
-        (82, ConfigurationError, "instance id"),
+        (82, InstanceIdTakenError, "instance id"),
         (26, ConfigurationError, "group.min.session.timeout.ms"),
         (111, KafkaUnavailableError, "session timeout"),
         (7, KafkaUnavailableError, "trying again may help"),

@@ -7,6 +7,7 @@ import math
 import msgspec
 
 from kallback.kafka import UNKNOWN_LAG, GroupStatus, PartitionStatus, TopicPartition, lag_value
+from kallback.kafka.group_status import OpenTransaction
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
@@ -42,3 +43,23 @@ def test_a_stall_names_its_partitions() -> None:
     assert quiet.stall_reason() is None
     stalled = GroupStatus(joined=True, rebalances=1, last_poll=0, partitions={A: KNOWN}, stalled=frozenset({B, A}))
     assert stalled.stall_reason() == "not read for 30 s though there are records: t[0], t[1]"
+
+
+def test_what_is_finished_above_a_long_task_is_no_backlog() -> None:
+    """The commit position stays at the long task; 10,000 records behind it are done."""
+    status = PartitionStatus(position=0, end=10_001, window_used=10_001, window=20_000, finished=10_000)
+    assert (status.lag, status.unfinished) == (10_001, 1)
+    assert UNKNOWN.unfinished is UNKNOWN_LAG
+
+
+def test_a_transaction_that_stays_open_is_a_stall() -> None:
+    """After as long as another stall; a probe says where it began and what it holds back."""
+
+    def status(seconds: float) -> GroupStatus:
+        transaction = OpenTransaction(17, 4, seconds)
+        return GroupStatus(
+            joined=True, rebalances=1, last_poll=0, partitions={A: KNOWN}, open_transactions={A: transaction}
+        )
+
+    assert status(29.0).stall_reason() is None
+    assert status(45.4).stall_reason() == "an open transaction holds back 4 offsets of t[0] from 17 on for 45 s"

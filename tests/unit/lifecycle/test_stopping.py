@@ -25,7 +25,7 @@ async def test_a_component_that_hangs_is_left_behind_and_named() -> None:
     """The others must stop, too."""
     deadline = StopDeadline("owner", 0.01, LOG)
     with capture_logs() as lines:
-        stopped = await asyncio.wait_for(deadline.stop("part", hang), 5)
+        stopped = await asyncio.wait_for(deadline.stop("part", hang), 60)
     assert (stopped, [line["part"] for line in lines]) == (False, ["part"])
 
 
@@ -59,4 +59,30 @@ async def test_a_cancelled_stop_cancels_the_component() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     stopping.cancel()
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), 60)
+
+
+async def test_a_bound_is_extended_by_what_a_drain_took() -> None:
+    """A drain has a bound of its own; the components after it keep theirs."""
+    deadline = StopDeadline("owner", 10, LOG)
+    deadline.extend(90)
+    assert 90 < deadline.remaining <= 100
+
+
+async def test_a_cancelled_stop_lets_its_component_clean_up() -> None:
+    """It is cancelled, too, and gets a moment."""
+    cleaned, begun = asyncio.Event(), asyncio.Event()
+
+    async def stop() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    stopping = asyncio.create_task(StopDeadline("owner", 60, LOG).stop("part", stop))
+    await begun.wait()
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    assert (stopping.cancelled(), cleaned.is_set()) == (True, True)

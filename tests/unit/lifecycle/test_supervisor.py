@@ -127,6 +127,28 @@ async def test_a_guarded_callback_does_not_raise(owner: Owner) -> None:
     assert [str(each) for each in owner.failures] == ["7"]
 
 
+async def test_a_panic_in_a_guarded_callback_is_a_failure(owner: Owner) -> None:
+    """It is no `Exception`, and the loop would only log it."""
+
+    def callback() -> None:
+        raise PanicError
+
+    owner.supervisor.guard("on delivery", callback)()
+    assert isinstance(owner.failures[0].__cause__, PanicError)
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+async def test_what_ends_a_process_or_a_task_passes_a_guard(owner: Owner, signal: type[BaseException]) -> None:
+    """Its catcher is not the supervisor."""
+
+    def callback() -> None:
+        raise signal
+
+    with pytest.raises(signal):
+        owner.supervisor.guard("on delivery", callback)()
+    assert owner.failures == []
+
+
 async def test_only_the_first_failure_is_reported(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
     """Later failures are consequences; they are in the log."""
     with caplog.at_level(logging.ERROR, "kallback.test"):

@@ -3,13 +3,8 @@
 import base64
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from kallback.protocol import Attempt, Keyring, TaskId, Token, parse_awakeable_id
-
-# Machines that run other things at the same time are slow at times; that is no finding.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 AUDIENCE = "kallback.results"
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.protocol import MARKS, MONITOR, Attempt, Heard, Marks, Signal, TaskId, TaskProgress
+from kallback.protocol import Attempt, Heard, Marks, Signal, TaskId, TaskProgress
 
 times = st.integers(0, 10**15)
 details = st.sampled_from([b"", b"null", b'{"price": 1.10}', b"123456789012345678901234567890", '"Käse 🧀"'.encode()])
 raw = details.map(msgspec.Raw)
 bodies = (
-    st.builds(Heard, st.text(), st.sampled_from(Signal), times, times, raw)
+    st.builds(Heard, st.text(), st.sampled_from(Signal), times, times, raw, st.sampled_from(["", "0-5,8"]))
     | st.builds(Marks, st.integers(1, 1000), st.dictionaries(st.integers(0, 999), times))
     | st.builds(
         TaskProgress,
@@ -84,8 +84,3 @@ def test_a_body_without_a_member_is_refused(name: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=f"missing required field `{name}`") as caught:
         msgspec.json.decode(body, type=Heard)
     assert "secret" not in str(caught.value)
-
-
-def test_the_names_of_the_services_are_frozen() -> None:
-    """The bridge calls them by name, and so does everybody's curl."""
-    assert (MONITOR, MARKS) == ("TaskMonitor", "ConsumedMarks")

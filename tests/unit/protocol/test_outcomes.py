@@ -1,6 +1,7 @@
 import msgspec
+import pytest
 
-from kallback.protocol import Outcome, OutcomeRecord, SourcePosition
+from kallback.protocol import Outcome, OutcomeRecord, SourcePosition, read_outcome
 
 SOURCE = SourcePosition("kallback.results", 3, 41, 1000)
 
@@ -28,3 +29,15 @@ def test_all_members_travel() -> None:
         "kallback": 1, "outcome": "unusable", "reason": "not-json", "at": 7, "type": "t", "task": "task", "attempt": 2,
         "source": {"topic": "kallback.results", "partition": 3, "offset": 41, "timestamp_ms": 1000},
     }  # fmt: skip
+
+
+def test_an_outcome_record_is_read_back() -> None:
+    """Also who sent the result by hand, and why."""
+    record = OutcomeRecord(Outcome.DELIVERED, SOURCE, 7, None, "t", "task", 2, 1, by="alice", why="no gas")
+    assert read_outcome(record.encode()) == record
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{}", b"\xff", b'{"kallback":2}', b'{"kallback":1,"outcome":"eaten"}'])
+def test_what_is_no_outcome_record_is_passed_over(value: bytes | None) -> None:
+    """Anything can be in a topic, and later versions may know more outcomes."""
+    assert read_outcome(value) is None

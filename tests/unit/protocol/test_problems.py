@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.protocol import DecodeError, Problem
+from kallback.protocol import DecodeError, EncodeError, Problem
 
 names = st.text(st.characters(codec="utf-8"), min_size=1)
 members = st.dictionaries(
@@ -68,3 +68,15 @@ def test_an_extension_never_replaces_a_member() -> None:
 def test_long_integers_in_extensions_stay_exact() -> None:
     """Thirty digits are not rounded to a double."""
     assert Problem.decode(b'{"n":123456789012345678901234567890}').extensions["n"] == 123456789012345678901234567890
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object()])
+def test_an_extension_that_json_cannot_carry_is_refused(value: Any) -> None:
+    """NaN would arrive as null; the error names the member."""
+    with pytest.raises(EncodeError, match=r"at `\$\.oven\.degrees`"):
+        Problem(extensions={"oven": {"degrees": value}}).encode()
+
+
+def test_a_delay_that_is_no_number_counts_as_absent() -> None:
+    """As where it is read."""
+    assert Problem.decode(Problem(retry_after=math.nan).encode()) == Problem()

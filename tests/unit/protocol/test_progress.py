@@ -86,6 +86,18 @@ def test_a_garbled_interval_counts_as_absent(every: bytes | None) -> None:
     assert report(heartbeat_every=every).every_ms is None
 
 
+def test_partitions_travel_as_text() -> None:
+    """A worker says which partitions of the task's topic it reads."""
+    told = progress_headers("kb1:x", Signal.STARTED, 1, 2, "0-5,8")
+    assert read_progress(b"", told).report().partitions == "0-5,8"
+
+
+@pytest.mark.parametrize("text", [None, b"", b"1,", b"-1", b"1-", b"a", b"01", b"1 2", b"\xff", b"0," * 600 + b"0"])
+def test_garbled_partitions_count_as_absent(text: bytes | None) -> None:
+    """They are only a hint; the heartbeat itself is good."""
+    assert report(partitions=text).partitions == ""
+
+
 def test_different_intervals_count_as_absent() -> None:
     """Nobody can tell which one is meant."""
     assert read_progress(b"", [*GOOD, ("kallback-heartbeat-every", b"3")]).report().every_ms is None

@@ -3,17 +3,21 @@ import types
 from kallback import protocol
 
 FROZEN = """
-    AccessDeniedError Answer Attempt ATTEMPT_TIMED_OUT AwakeableId AwakeablePlace BareAwakeable Cancel CancelReason
-    check_json checked_details Claims Codec Completed completed_headers ConfigurationError DecodeError EncodeError
-    Envelope EXCEPTION Failed failed_headers GiveUp Headers Heard HEARTBEAT_LOST InvalidAwakeableIdError
+    AccessDeniedError Answer Attempt ATTEMPT_TIMED_OUT AwakeableId AwakeablePlace BareAwakeable Cancel CancelProof
+    CancelReason check_json checked_details Claims Codec Completed completed_headers ConfigurationError Convention
+    Conventions DecodeError EncodeError
+    Envelope EXCEPTION Failed FailureMarks failed_headers GiveUp Headers Heard HEARTBEAT_LOST
+    InstanceIdTakenError InvalidAwakeableIdError
     InvalidControlError InvalidEnvelopeError InvalidKeyError InvalidProgressError InvalidTaskError
-    KafkaUnavailableError KallbackError Keyring locate_awakeable MARKS Marks MAX_DETAILS_BYTES MissingExtraError
-    MissingTopicError MONITOR NOT_STARTED PARKED_TASK open_envelope Outcome OutcomeRecord parse_awakeable_id Problem
-    progress_headers ProgressRecord read_claims read_progress read_result RecordTooLargeError Report
-    RestateUnavailableError ResultRecord Retry RetryAfter RetryPolicy seal shorten Signal SourcePosition Status
+    KafkaUnavailableError KallbackError Keyring locate_awakeable Marks MAX_DETAILS_BYTES MissingExtraError
+    MissingTopicError NOT_STARTED PARKED_TASK PLAIN_NAMES service_names ServiceNames
+    open_envelope Outcome OutcomeRecord parse_awakeable_id Problem
+    progress_headers ProgressRecord PublishedTask PublishedTasks read_claims read_conventions read_outcome read_progress
+    read_result RecordTooLargeError Report RestateUnavailableError ResultRecord Retry RetryAfter RetryPolicy seal
+    shorten Signal SourcePosition Status
     task_id_of TaskHeaders TaskId TaskProgress TaskType Token UnavailableError UNDECODABLE_TASK UNEXPECTED_ERROR
-    UnsupportedServerError Unusable UNUSABLE_RESULT UnusableResultError Unverified UnverifiedError values_of
-    WireError
+    UnsupportedServerError Unusable UNUSABLE_RESULT UnusableResultError Unverified UnverifiedError UnverifiedToken
+    values_of WireError
 """
 
 

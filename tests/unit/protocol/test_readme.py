@@ -1,7 +1,8 @@
 """The README for authors of workers says what the code does."""
 
+import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kallback.protocol import (
     UNUSABLE_RESULT,
     Attempt,
     Cancel,
+    CancelProof,
     CancelReason,
     Completed,
     Failed,
@@ -36,7 +38,8 @@ from kallback.protocol import (
     read_result,
 )
 
-README = (Path(__file__).parents[3] / "protocol" / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "protocol" / "README.md").read_text("utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -110,7 +113,8 @@ def test_the_structured_examples_are_read() -> None:
 
 def test_the_table_of_headers_is_complete() -> None:
     """Every header that a task record may carry has its row."""
-    task = TaskHeaders("t", TaskId("t"), Attempt(1), "t", "t", 1, "t", "t", 1, "t", 1, b"1")
+    task = TaskHeaders("t", TaskId("t"), Attempt(1), "t", "t", 1, "t", "t", 1, "t", 1, b"1", "t")
+    task = replace(task, hand_back=True, retry_lost=True)
     assert None not in {getattr(task, field.name) for field in fields(task)}
     table = "".join(line for line in README.splitlines() if line.startswith("|"))
     assert [name for name, _ in task.encode() if f"`{name}`" not in table] == []
@@ -139,20 +143,45 @@ def test_the_table_of_progress_names_every_header() -> None:
     """And no header of ours that is not written."""
     section = README.partition("## Long tasks")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| header `([a-z-]+)`", section, re.MULTILINE))
-    assert named == {name for name, _ in progress_headers("t", Signal.STARTED, 1, 1)}
+    assert named == {name for name, _ in progress_headers("t", Signal.STARTED, 1, 1, "0")}
 
 
 def test_the_limit_of_details_is_told() -> None:
     """Wherever it stands, it is the code's."""
-    assert README.count(f"{MAX_DETAILS_BYTES:,} bytes") == 2
+    assert README.count(f"{MAX_DETAILS_BYTES:,} bytes") == 3
 
 
 def test_the_control_examples_are_read() -> None:
     """Both lines of the example are cancels, one of all attempts and one of those up to the first."""
-    lines = [line for line in "".join(blocks("json")).splitlines() if '"cancel"' in line]
-    [whole, one] = [Cancel.decode(line.encode()) for line in lines]
+    [whole, one] = control_examples()
     assert (whole.attempt, whole.reason) == (None, CancelReason.TIMED_OUT)
     assert (one.attempt, one.reason) == (1, CancelReason.SUPERSEDED)
+
+
+def control_examples() -> list[Cancel]:
+    """The cancels that are shown."""
+    lines = [line for line in "".join(blocks("json")).splitlines() if '"cancel"' in line]
+    return [Cancel.decode(line.encode()) for line in lines]
+
+
+def test_the_control_examples_prove_to_be_authentic() -> None:
+    """Their secrets belong to the hash that is shown with them."""
+    [shown] = re.findall(r"`kallback-cancel-hash: ([A-Za-z0-9_-]{43})`", README)
+    assert [cancel.proof(shown) for cancel in control_examples()] == [CancelProof.AUTHENTIC] * 2
+
+
+VECTORS = json.loads((ROOT / "protocol" / "vectors" / "cancel_secrets.json").read_text("utf-8"))["checked"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["description"] for vector in VECTORS])
+def test_the_python_check_of_a_cancel_agrees_with_the_vectors(vector: dict[str, Any]) -> None:
+    """Copied as it stands, the snippet accepts what the kit accepts, and nothing else."""
+    [source] = [block for block in blocks("python") if "def is_authentic" in block]
+    names: dict[str, Any] = {}
+    exec(compile(source, "protocol/README.md", "exec"), names)
+    cancel = {} if vector["secret"] is None else {"secret": vector["secret"]}
+    task = {} if vector["hash"] is None else {"kallback-cancel-hash": vector["hash"].encode()}
+    assert names["is_authentic"](cancel, task) is (vector["proof"] == "authentic")
 
 
 @pytest.mark.parametrize(

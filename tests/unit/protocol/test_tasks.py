@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.protocol import Attempt, InvalidTaskError, TaskHeaders, TaskId
+from kallback.protocol import Attempt, Convention, InvalidTaskError, TaskHeaders, TaskId
 
 HEADERS = TaskHeaders("kb1:token", TaskId("AAECAwQFBgcICQoL"), Attempt(1), "restaurant.prepare", "kallback.results")
 MONITORED = replace(
@@ -34,6 +34,8 @@ texts = st.text(st.characters(codec="utf-8"))
         start_by_ms=st.none() | st.integers(1, 10**15 - 1),
         progress_to=st.none() | texts,
         heartbeat_every_ms=st.none() | st.integers(1, 10**15 - 1),
+        hand_back=st.booleans(),
+        retry_lost=st.booleans(),
         last_details=st.sampled_from([b"", b"null", b" [1.10] ", '{"next":"Käse"}'.encode()]),
     )
 )
@@ -50,6 +52,15 @@ def test_copies_of_an_attempt_are_identical() -> None:
 def test_no_deadline_means_no_header() -> None:
     """A caller that waits for ever sends no deadline, not a zero."""
     assert "kallback-deadline" not in dict(HEADERS.encode())
+
+
+def test_a_framework_finds_the_token_and_the_topic() -> None:
+    """Its headers come after ours, and the same attempt always has the same ones."""
+    for_workers = replace(HEADERS, convention=Convention.FASTSTREAM)
+    added = (("correlation_id", b"kb1:token"), ("reply_to", b"kallback.results"))
+    assert for_workers.encode() == (*HEADERS.encode(), *added)
+    event = dict(replace(HEADERS, convention=Convention.CLOUDEVENTS).encode())
+    assert (event["ce_id"], event["ce_type"]) == (b"AAECAwQFBgcICQoL-1", b"restaurant.prepare")
 
 
 def test_spring_finds_the_token_and_the_topic() -> None:

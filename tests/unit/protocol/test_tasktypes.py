@@ -1,11 +1,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from types import NoneType
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, cast
 
 import pytest
 
-from kallback.protocol import ConfigurationError, RetryPolicy, TaskType
+from kallback.protocol import ConfigurationError, Convention, RetryPolicy, TaskType
 
 SECOND = timedelta(seconds=1)
 
@@ -61,6 +61,17 @@ def test_a_topic_must_be_one_that_kafka_takes(topic: str) -> None:
     """Kafka's own rules for topic names are checked at declaration."""
     with pytest.raises(ConfigurationError, match="cannot be a Kafka topic"):
         TaskType("t", Order, int, topic=topic)
+
+
+def test_a_convention_may_be_written_as_a_text() -> None:
+    """As in the options of a bridge."""
+    assert TaskType("t", Order, int, convention=cast("Convention", "smallrye")).convention is Convention.SMALLRYE
+
+
+def test_an_unknown_convention_is_refused() -> None:
+    """Its tasks would have no headers that any worker looks for."""
+    with pytest.raises(ConfigurationError, match="'rails' is not known: use one of kallback, spring"):
+        TaskType("t", Order, int, convention=cast("Convention", "rails"))
 
 
 @pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1)])

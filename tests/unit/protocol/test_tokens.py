@@ -1,8 +1,9 @@
 import base64
+import hmac
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -53,6 +54,18 @@ def test_the_first_key_signs_and_all_verify(token: Token, audience: str) -> None
     rotated = Keyring({"k2": b"2" * 32, "k1": b"1" * 32})
     assert rotated.verify(old.sign(token, audience), audience) == token
     assert rotated.sign(token, audience).startswith("kb1:k2:")
+
+
+def test_a_keyring_of_each_key_signs_with_it(token: Token, audience: str) -> None:
+    """In the order of the keys; whoever has only the older one still verifies something."""
+    keys = {"new": os.urandom(32), "old": os.urandom(32)}
+    signed = [each.sign(token, audience) for each in Keyring(keys).each()]
+    assert [
+        Keyring({name: key}).verify(text, audience) for (name, key), text in zip(keys.items(), signed, strict=True)
+    ] == [
+        token,
+        token,
+    ]
 
 
 def test_a_bridge_without_the_new_key_says_so(keyring: Keyring, signed: str, audience: str) -> None:
@@ -123,6 +136,13 @@ def test_a_task_id_is_sixteen_characters() -> None:
     assert task_id_of(bytes(range(12))) == "AAECAwQFBgcICQoL"
 
 
+@given(st.binary(min_size=12, max_size=12))
+@example(b"\xf8" * 12)
+def test_a_task_id_does_not_look_like_an_option(random_bytes: bytes) -> None:
+    """People type it behind a command; of 64 ids one would begin with a dash."""
+    assert not task_id_of(random_bytes).startswith("-")
+
+
 @pytest.mark.parametrize("size", [0, 11, 13])
 def test_a_task_id_needs_twelve_bytes(size: int) -> None:
     """Other sizes would need padding, or be guessed."""
@@ -139,3 +159,28 @@ def test_a_short_token_names_the_attempt_only(signed: str) -> None:
 def test_what_is_no_token_becomes_its_length(text: str) -> None:
     """It may be a secret of someone else's."""
     assert shorten(text) == f"<{len(text)} characters>"
+
+
+@given(st.binary(min_size=32, max_size=200), tokens, st.text())
+def test_tags_are_the_standard_librarys_hmac(key: bytes, token: Token, audience: str) -> None:
+    """The MAC whose hashes are begun once is HMAC-SHA256, for keys below, at and above the block size."""
+    claims, tag = Keyring({"k1": key}).sign(token, audience).rsplit(":", 1)
+    mac = hmac.digest(key, f"{claims}\n{audience}".encode(), "sha256")
+    assert tag == base64.urlsafe_b64encode(mac[:16]).decode()[:22]
+
+
+@given(tokens, st.integers(16, 17), st.text(ALPHABET + ":. é", min_size=1), st.integers(0, 120))
+def test_check_and_verify_agree(keyring: Keyring, token: Token, signal: int, new: str, at: int) -> None:
+    """What one returns as unverified, the other raises, with the same reason and sentence."""
+    good = keyring.sign(replace(token, awakeable_id=_SIGNALS[signal]), "a")
+    for text in (good, f"{good[:at]}{new}{good[at:]}"):
+        found = keyring.check(text, "a")
+        if isinstance(found, Token):
+            assert keyring.verify(text, "a") == found
+            continue
+        with pytest.raises(UnverifiedError) as caught:
+            keyring.verify(text, "a")
+        assert (caught.value.reason, caught.value.detail) == (found.reason, found.detail)
+
+
+_SIGNALS = {16: AwakeableId("sign_1" + "A" * 32 + "AAAAEA"), 17: AwakeableId("sign_1" + "A" * 32 + "AAAAEQ")}

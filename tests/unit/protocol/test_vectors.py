@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kallback.protocol import (
     Cancel,
     CancelReason,
     Completed,
+    Convention,
     Envelope,
     Failed,
     Heard,
@@ -45,6 +47,7 @@ from kallback.protocol import (
     read_result,
     seal,
 )
+from kallback.protocol.cancel_secrets import cancel_secret, hash_of, last_of_chain
 
 FOLDER = Path(__file__).parents[3] / "protocol" / "vectors"
 Vector = dict[str, Any]
@@ -173,6 +176,14 @@ def test_task_records_are_written_byte_for_byte(vector: Vector) -> None:
     assert task_of(vector).encode() == headers_of(vector["record"]["headers"])
 
 
+@each("task_records", "written_for_frameworks")
+def test_task_records_for_frameworks_are_written_byte_for_byte(vector: Vector) -> None:
+    """Their headers follow those that each task has; to a reader that knows none of them it is the same task."""
+    headers = headers_of(vector["record"]["headers"])
+    assert replace(task_of(vector), convention=Convention(vector["convention"])).encode() == headers
+    assert TaskHeaders.decode(headers) == task_of(vector)
+
+
 @each("task_records", "written", "tolerated")
 def test_task_records_are_read(vector: Vector) -> None:
     """Headers that are not ours, their order and equal doubles make no difference."""
@@ -230,7 +241,8 @@ def test_every_reason_has_a_vector(outcome: str, reasons: type[Unverified] | typ
 def cancel_of(vector: Vector) -> Cancel:
     """The cancel that a vector describes."""
     attempt = None if vector["attempt"] is None else Attempt(vector["attempt"])
-    return Cancel(TaskId(vector["task_id"]), CancelReason(vector["reason"]), vector["at_ms"], attempt)
+    reason, secret = CancelReason(vector["reason"]), vector.get("secret")
+    return Cancel(TaskId(vector["task_id"]), reason, vector["at_ms"], attempt, secret)
 
 
 @each("control", "written")
@@ -256,9 +268,26 @@ def test_bad_control_records_are_refused(vector: Vector) -> None:
         Cancel.decode(bytes_of(vector["value"]))
 
 
+@each("cancel_secrets", "derived")
+def test_secrets_of_cancels_are_derived_alike(vector: Vector) -> None:
+    """Every process with the key derives the same secret for an attempt, and the same hash for its header."""
+    task_id, attempt = TaskId(vector["task_id"]), Attempt(vector["attempt"])
+    assert cancel_secret(RING, vector["key_id"], task_id, attempt) == vector["secret"]
+    assert hash_of(vector["secret"]) == vector["hash"]
+    assert last_of_chain(attempt) == vector["last_of_chain"]
+
+
+@each("cancel_secrets", "checked")
+def test_secrets_of_cancels_are_checked_alike(vector: Vector) -> None:
+    """A worker without keys tells an authentic cancel from a forged one."""
+    cancel = Cancel(TaskId("----AQIDBAUGBwj_"), CancelReason.CANCELLED, 1, None, vector["secret"])
+    assert cancel.proof(vector["hash"]).value == vector["proof"]
+
+
 def report_of(vector: Vector) -> Report:
     """What the worker of a vector tells."""
-    return Report(Signal(vector["signal"]), vector["at_ms"], must(vector["details"]), vector["every_ms"])
+    told = Signal(vector["signal"]), vector["at_ms"], must(vector["details"]), vector["every_ms"]
+    return Report(*told, vector.get("partitions", ""))
 
 
 def hear(record: Vector) -> Report:
@@ -271,7 +300,8 @@ def hear(record: Vector) -> Report:
 @each("progress", "written")
 def test_progress_records_are_written_byte_for_byte(vector: Vector) -> None:
     """The same report gives the same headers in the same order; its details are the value."""
-    found = progress_headers(vector["token"], Signal(vector["signal"]), vector["at_ms"], vector["every_ms"])
+    told = vector["token"], Signal(vector["signal"]), vector["at_ms"], vector["every_ms"]
+    found = progress_headers(*told, vector.get("partitions", ""))
     assert found == headers_of(vector["record"]["headers"])
     assert must(vector["details"]) == must(vector["record"]["value"])
 
@@ -388,7 +418,7 @@ def test_every_vector_has_a_description_of_its_own(file: str) -> None:
 
 
 def test_no_file_is_missing() -> None:
-    """The nine files that authors in other languages are told about."""
+    """The ten files that authors in other languages are told about."""
     told = re.findall(r"^\| `(\w+)\.json`", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(told) == [*FILES]
-    assert len(told) == 9
+    assert len(told) == 10

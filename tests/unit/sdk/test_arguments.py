@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import restate
 
-from kallback.protocol import Problem, TaskType
-from kallback.sdk import CompletionRefused, TaskNotSent, complete_awakeable, reject_awakeable
+from kallback.protocol import Problem, RetryPolicy, TaskType
+from kallback.sdk import Callbacks, CompletionRefused, TaskNotSent, complete_awakeable, reject_awakeable
+from kallback.settings import KeySettings, Settings
 from kallback.testing import HandlerTest
 
 PREPARE = TaskType("prepare", request=dict[str, int], result=str)
@@ -74,6 +78,9 @@ async def test_a_task_with_a_wrong_argument_is_not_sent(test: HandlerTest, call:
         (lambda it, _: it.first([], "1"), "n must be an int, not str"),
         (lambda it, ctx: it.progress(ctx, 7), "task_id must be a str, not int"),
         (lambda it, ctx: it.progress(ctx, "t\ud800"), "task_id cannot be encoded as UTF-8"),
+        (lambda it, ctx: it.progress(ctx, "t", timeout=5), "timeout must be a timedelta, not int"),
+        (lambda it, ctx: it.progress(ctx, "t", timeout=timedelta(0)), "timeout must be longer than 0"),
+        (lambda it, ctx: it.progress(ctx, "t", timeout=timedelta.max), "at most 36500 days"),
     ],
 )
 async def test_what_is_collected_must_be_handles(test: HandlerTest, call: Call, sentence: str) -> None:
@@ -117,3 +124,80 @@ async def test_a_failure_must_be_a_problem(test: HandlerTest) -> None:
 
     with pytest.raises(CompletionRefused, match="problem must be of type Problem, not str"):
         await test.run(handler)
+
+
+WRONG: list[Any] = [
+    None, 7, -1, True, 1.5, float("nan"), "text", "t\ud800", b"bytes", object(), object, [], [None], ["a", 7], (), {},
+    {1: 2}, iter([]), range(2), lambda: 1, timedelta(0), timedelta(-1), timedelta.max, PREPARE, Problem(), SOUP,
+    math.inf, RetryPolicy(), Ellipsis, NotImplemented, Exception("x"),
+]  # fmt: skip
+GOOD: dict[str, Any] = {
+    "task_type": PREPARE, "request": SOUP, "requests": [SOUP], "key": "k", "keys": ["k"], "timeout": timedelta(hours=1),
+    "handles": [], "n": 1, "partial": True, "task_id": "A" * 16, "token": "kb1:none", "value": 1, "problem": Problem(),
+}  # fmt: skip
+TAKES = {
+    "call": ("task_type", "request", "key", "timeout"),
+    "start": ("task_type", "request", "key", "timeout"),
+    "start_many": ("task_type", "requests", "keys", "timeout"),
+    "gather": ("handles", "partial"),
+    "first": ("handles", "n"),
+    "progress": ("task_id", "timeout"),
+    "awakeable": ("task_type", "timeout"),
+    "complete": ("token", "value"),
+    "fail": ("token", "problem"),
+}
+"""The methods of `Callbacks` for handlers, and their arguments beside the context."""
+
+
+def test_the_table_of_arguments_is_complete() -> None:
+    """A new method or argument must be tried with wrong values, too."""
+    methods = {name for name in vars(Callbacks) if not name.startswith("_")} - {
+        "app",
+        "counts",
+        "from_env",
+        "services",
+        "stop",
+    }
+    assert methods == set(TAKES)
+    for name, arguments in TAKES.items():
+        taken = set(inspect.signature(getattr(Callbacks, name)).parameters) - {"self", "ctx"}
+        assert taken == set(arguments)
+
+
+@pytest.mark.parametrize(("method", "argument"), [(name, each) for name, all_ in TAKES.items() for each in all_])
+async def test_no_value_of_any_argument_is_retried_without_end(test: HandlerTest, method: str, argument: str) -> None:
+    """Each is taken, or ends in a terminal error: Restate retries a handler that raises anything else."""
+
+    async def handler(ctx: restate.Context) -> None:
+        for wrong in WRONG:
+            given = {name: GOOD[name] for name in TAKES[method]} | {argument: wrong}
+            function = getattr(test.callbacks, method)
+            context = [ctx] if "ctx" in inspect.signature(function).parameters else []
+            try:
+                result = function(*context, **given)
+                if inspect.isawaitable(result):
+                    await result
+            except restate.TerminalError:
+                continue
+
+    await test.run(handler)
+
+
+async def test_a_context_must_be_one() -> None:
+    """Whatever else is passed in its place."""
+    callbacks: Any = Callbacks(Settings(keys=KeySettings(insecure=True)))
+    with pytest.raises(restate.TerminalError, match=r"ctx must be the handler's restate\.Context, not NoneType"):
+        await callbacks.call(None, PREPARE, SOUP)
+
+
+async def test_a_type_that_is_watched_needs_the_services(test: HandlerTest, caplog: pytest.LogCaptureFixture) -> None:
+    """An application that does not bind them would be retried without end; the error and a log line name the remedy."""
+    callbacks = Callbacks(Settings(keys=KeySettings(insecure=True)))
+    watched = replace(PREPARE, heartbeat_every=timedelta(seconds=30))
+
+    async def handler(ctx: restate.Context) -> None:
+        await callbacks.call(ctx, watched, SOUP)
+
+    with pytest.raises(TaskNotSent, match=r"serve your services with callbacks\.app"):
+        await test.run(handler)
+    assert "callbacks.app([...])" in caplog.text

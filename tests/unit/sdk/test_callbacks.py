@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import restate
+from restate.server_context import ServerInvocationContext
 
 import kallback.sdk
 from kallback.protocol import InvalidKeyError, Problem
 from kallback.sdk import Callbacks, CompletionRefused, ConsumedMarks, NotifierService, TaskMonitor
+from kallback.sdk.arguments import check_context
 from kallback.sdk.services.completion import encoded, encoded_problem
-from kallback.settings import KeySettings, Settings
+from kallback.settings import KeySettings, RestateSettings, Settings, Topics
 
 INSECURE = Settings(keys=KeySettings(insecure=True))
 
@@ -20,7 +25,9 @@ def test_the_public_surface_is_frozen() -> None:
         "Callbacks",
         "CompletionRefused",
         "ConsumedMarks",
+        "Convention",
         "InvalidResult",
+        "MonitorUnavailable",
         "NotifierService",
         "Problem",
         "Progress",
@@ -63,6 +70,58 @@ def test_the_services_to_bind() -> None:
     assert isinstance(monitor, TaskMonitor)
     assert isinstance(marks, ConsumedMarks)
     assert callbacks.services == services
+
+
+def test_services_have_the_names_of_their_environment() -> None:
+    """Two teams on one Restate do not take each other's over."""
+    team = Settings(topics=Topics(prefix="team-a."), keys=KeySettings(insecure=True))
+    assert [service.name for service in Callbacks(team).services] == [
+        "NotifierService.team-a.results",
+        "TaskMonitor.team-a.results",
+        "ConsumedMarks.team-a.results",
+    ]
+
+
+def test_the_old_names_are_bound_too_while_an_environment_is_upgraded() -> None:
+    """Handlers that began before call them, and bridges of before do."""
+    restate_settings = RestateSettings(old_service_names=True)
+    team = Settings(restate=restate_settings, topics=Topics(prefix="team-a."), keys=KeySettings(insecure=True))
+    names = [service.name for service in Callbacks(team).services]
+    assert names[3:] == ["NotifierService", "TaskMonitor", "ConsumedMarks"]
+    assert len(set(names)) == len(names)
+
+
+def test_an_application_has_the_services_once() -> None:
+    """They may be named among the user's own."""
+    callbacks = Callbacks(INSECURE)
+    assert callable(callbacks.app([restate.Service("orders")]))
+    assert callable(callbacks.app(iter([restate.Service("orders"), *callbacks.services])))
+
+
+class Reversed(restate.JournalValueCodec):
+    """A codec."""
+
+    def encode(self, buf: bytes) -> bytes:
+        """What the journal keeps."""
+        return buf[::-1]
+
+    async def decode(self, buf: bytes) -> bytes:
+        """What was encoded."""
+        return buf[::-1]
+
+
+def test_a_context_with_a_codec_that_bridges_may_not_have_is_refused() -> None:
+    """As of an application of `restate.app`, which kallback does not see."""
+    ctx: Any = object.__new__(ServerInvocationContext)
+    ctx.journal_codec = Reversed()
+    with pytest.raises(restate.TerminalError, match=r"serve it with callbacks.app\(\[...\], journal_value_codec"):
+        check_context(ctx)
+    check_context(ctx, has_codec=True)
+
+
+def test_an_application_can_have_a_codec() -> None:
+    """As with `restate.app`."""
+    assert callable(Callbacks(INSECURE).app([restate.Service("orders")], journal_value_codec=Reversed()))
 
 
 async def test_a_block_starts_and_stops() -> None:

@@ -16,7 +16,7 @@ from kallback.settings.environment import Environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KEY = "k1:" + base64.b64encode(hashlib.sha256(b"key").digest()).decode()
+KEY = "k1:" + base64.b64encode(hashlib.sha256(b"a key of these tests").digest()).decode()
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
@@ -87,6 +87,27 @@ def test_the_audience_is_the_results_topic_unless_given() -> None:
     """Tokens of one environment are worth nothing in another."""
     assert Settings.from_env({"KALLBACK_TOPICS_PREFIX": "test."}).keys.audience == "test.results"
     assert Settings.from_env({"KALLBACK_AUDIENCE": "us"}).keys.audience == "us"
+
+
+def test_a_link_is_the_address_of_the_gateway_and_a_token() -> None:
+    """With the path of a proxy, and without a second slash."""
+    settings = Settings.from_env({"KALLBACK_GATEWAY_URL": "https://example.com/answers/"})
+    assert settings.gateway.link("kb1:x") == "https://example.com/answers/v1/kb1:x"
+
+
+def test_without_a_gateway_there_is_no_link() -> None:
+    """The sentence names the variable."""
+    with pytest.raises(ConfigurationError, match="KALLBACK_GATEWAY_URL"):
+        Settings().gateway.link("kb1:x")
+
+
+@pytest.mark.parametrize(
+    "url", ["example.com", "ftp://example.com", "https://example.com/?a=", "https://example.com/#a"]
+)
+def test_what_is_no_address_of_a_gateway_is_refused(url: str) -> None:
+    """A link is that address and a path behind it."""
+    with pytest.raises(ConfigurationError, match="KALLBACK_GATEWAY_URL"):
+        Settings.from_env({"KALLBACK_GATEWAY_URL": url})
 
 
 def test_keys_are_parsed_and_hidden() -> None:
@@ -208,3 +229,37 @@ def test_topics_take_their_own_names_before_the_prefix() -> None:
 def test_addresses_lose_their_trailing_slash() -> None:
     """Paths are appended to addresses: one slash is enough."""
     assert Settings.from_env({"KALLBACK_RESTATE_ADMIN_URL": "http://r:1/"}).restate.admin_url == "http://r:1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KALLBACK_KAFKA_BOOTSTRAP_SERVERS", ",,,"),
+        ("KALLBACK_KAFKA_BOOTSTRAP_SERVERS", "a:b:c"),
+        ("KALLBACK_KAFKA_BOOTSTRAP_SERVERS", "good:9092,bad:99999"),
+        ("KALLBACK_KAFKA_EXTRA", "[" * 100_000),
+        ("KALLBACK_KAFKA_EXTRA", '{"a": {"b": 1}}'),
+        ("KALLBACK_KAFKA_EXTRA", '{"a": null}'),
+        ("KALLBACK_KAFKA_SSL_CA_FILE", "~nobody-of-this-name/ca.pem"),
+        ("KALLBACK_KAFKA_SSL_CA_FILE", "x" * 5_000),
+        ("KALLBACK_RESTATE_INGRESS_URL", "http://[::1"),
+        ("KALLBACK_RESTATE_INGRESS_URL", "http://x:99999"),
+        ("KALLBACK_RESTATE_ADMIN_URL", "http://x/\r\nHost: y"),
+        ("KALLBACK_DEAD_LETTERS_PER_SECOND", "9" * 5_000),
+        ("KALLBACK_TOPICS_REPLY_TO", "orders.replies,*x"),
+        ("KALLBACK_AUDIENCE", "\udcff"),
+        ("KALLBACK_KAFKA_SASL_PASSWORD", "\udcff"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_where_it_is_read(name: str, value: str) -> None:
+    """The sentence names its variable; no client, and no number of Python's, says something of its own."""
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize(
+    "servers", ["kafka:9092", "a, b:1", "[::1]:9092", "SASL_SSL://kafka.example.com:9092", "10.0.0.1"]
+)
+def test_addresses_of_kafka_are_taken_as_its_clients_take_them(servers: str) -> None:
+    """With a port or without, with a protocol before them, of version 6 in brackets."""
+    assert Settings.from_env({"KALLBACK_KAFKA_BOOTSTRAP_SERVERS": servers}).kafka.bootstrap_servers == servers

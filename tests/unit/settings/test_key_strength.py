@@ -1,6 +1,7 @@
 """Signing keys that are no secret are refused with a sentence; random keys always pass."""
 
 import base64
+import hashlib
 import random
 import re
 from pathlib import Path
@@ -35,6 +36,13 @@ def encoded(key: bytes) -> str:
         pytest.param("k1:" + "A" * 43, id="one letter"),
         pytest.param("k1:" + "MySecretKey" * 4, id="repeated word"),
         pytest.param("k1:" + "0" * 64, id="constant hexadecimal digits"),
+        pytest.param(encoded(hashlib.sha256(b"password").digest()), id="digest of a word"),
+        pytest.param(encoded(hashlib.sha512(b"Secret").digest()), id="longer digest of a capitalised word"),
+        pytest.param(encoded(hashlib.sha256(b"kallback\n").digest()), id="digest of a word and echo's newline"),
+        pytest.param(encoded(hashlib.sha256(b"").digest()), id="digest of nothing"),
+        pytest.param("k1:" + hashlib.sha256(b"password\n").hexdigest(), id="output of sha256sum"),
+        pytest.param("k1:" + hashlib.sha256(b"test").hexdigest().upper(), id="capital hexadecimal digits of a digest"),
+        pytest.param(encoded(hashlib.sha256(b"changeme").hexdigest().encode()), id="hexadecimal digest in base64"),
         pytest.param("k1:PUT-YOUR-KEY-HERE-PUT-YOUR-KEY-HERE-PUT-YOUR-KEY-00", id="another placeholder"),
     ],
 )
@@ -52,12 +60,20 @@ def test_each_key_of_a_ring_is_checked() -> None:
         Settings.from_env({"KALLBACK_KEYS": f"{good},old:{base64.b64encode(bytes(32)).decode()}"})
 
 
+def test_one_secret_under_two_ids_is_refused() -> None:
+    """A rotation to it would change nothing; the spelling of the base64 does not hide it."""
+    key = random.Random(1).randbytes(32)
+    again = f"k2:{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
+    with pytest.raises(InvalidKeyError, match=r"'k1' and 'k2' are the same secret.*openssl rand -base64 32"):
+        Settings.from_env({"KALLBACK_KEYS": f"{encoded(key)},{again}"})
+
+
 @pytest.mark.parametrize("size", [32, 33, 48, 64])
 def test_random_keys_pass(size: int) -> None:
     """Keys as `openssl rand -base64`, `-hex` and both in turn make them, thousands of each."""
     source = random.Random(size)
     for _ in range(5000):
-        key = source.randbytes(size)
-        urlsafe = base64.urlsafe_b64encode(key).decode().rstrip("=")
-        hexadecimal = base64.b64encode(f"{key.hex()}\n".encode()).decode()
-        Settings.from_env({"KALLBACK_KEYS": f"{encoded(key)},u:{urlsafe},h:{hexadecimal},x:{key.hex()}"})
+        key, second, third, fourth = (source.randbytes(size) for _ in range(4))
+        urlsafe = base64.urlsafe_b64encode(second).decode().rstrip("=")
+        hexadecimal = base64.b64encode(f"{third.hex()}\n".encode()).decode()
+        Settings.from_env({"KALLBACK_KEYS": f"{encoded(key)},u:{urlsafe},h:{hexadecimal},x:{fourth.hex()}"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from kallback.kafka import MemoryReader
 from kallback.protocol import MissingTopicError
 from kallback.workers import TaskContext
+from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.execution.function_call import FunctionCall
 from kallback.workers.execution.outcomes import Raised, StopReason
 from kallback.workers.registration.functions import inspect_function
@@ -65,6 +68,17 @@ async def test_swallowing_the_cancel_publishes_nothing_either(env: WorkerEnv, ca
 
     assert env.results() == []
     assert "its value is not published" in caplog.text
+
+
+async def test_records_of_the_control_topic_are_counted(env: WorkerEnv) -> None:
+    """What is no control record changes nothing, and is seen in the metrics."""
+    worker = env.worker()
+    env.cook(worker)
+    env.cancel("t7")
+    for value in (b"junk", None):
+        env.put(env.topics.control, value)
+    async with worker:
+        assert worker.control_records == {"cancel": 1, "invalid": 2, "unreadable": 0}
 
 
 async def test_a_thread_sees_that_it_is_cancelled(env: WorkerEnv) -> None:
@@ -200,8 +214,8 @@ async def test_losing_the_control_topic_stops_no_work(
     opened: list[str] = []
     reader = env.clients.reader
 
-    def failing(topic: str, since_ms: int) -> Any:
-        made = reader(topic, since_ms)
+    def failing(topic: str, since_ms: int, record_bytes: int | None) -> Any:
+        made = reader(topic, since_ms, record_bytes)
         opened.append(topic)
         if len(opened) == 1:
             made.caught_up.set()
@@ -233,3 +247,26 @@ async def test_a_cancel_between_fetching_and_beginning_is_in_time(env: WorkerEnv
 
     assert isinstance(await call.outcome(), Raised)
     assert called == []
+
+
+async def test_a_flood_of_cancels_does_not_hold_the_loop(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other work gets its turn after each hundred."""
+    turns, seen = itertools.count(), Counter[int]()
+    turn = next(turns)
+
+    async def take_turns() -> None:
+        nonlocal turn
+        while True:
+            turn = next(turns)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(CancelMemory, "remember", lambda *_: seen.update([turn]))
+    for number in range(1_000):
+        env.cancel(f"t{number}")
+    taking = asyncio.create_task(take_turns())
+    worker = env.worker()
+    env.cook(worker)
+    async with worker:
+        taking.cancel()
+
+    assert (seen.total(), max(seen.values()) <= 100) == (1_000, True)

@@ -11,11 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from kallback.cli.commands import worker as command
-from kallback.kafka import AiokafkaConsumer, AiokafkaReader, ConfluentConsumer, ConfluentReader, ConsumerOptions
+from kallback.kafka import (
+    AiokafkaConsumer,
+    AiokafkaReader,
+    ConfluentConsumer,
+    ConfluentReader,
+    ConsumerOptions,
+    clients_of,
+)
 from kallback.protocol import ConfigurationError
 from kallback.settings import KafkaSettings
 from kallback.workers import Client, Worker
-from kallback.workers.clients import clients_of
 
 if TYPE_CHECKING:
     from tests.unit.workers.environment import WorkerEnv

@@ -12,6 +12,8 @@ import pytest
 
 from kallback.health import Phase
 from kallback.kafka import MemoryConsumer, MemoryProducer
+from kallback.kafka.memory.reader import MemoryReader
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError
 from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.cancellation import CancelFollower
 from kallback.workers.intake.crash_guard import CrashGuard
@@ -57,6 +59,60 @@ async def test_a_part_that_ends_by_itself_ends_run_with_its_error(
     with pytest.raises(Exception, match=r"a bug|ended unexpectedly"):
         await asyncio.wait_for(worker.run(), 10)
     assert "takes no more tasks" in caplog.text
+
+
+async def test_a_part_that_ends_while_the_worker_starts_ends_run(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start waits for the cancels that are there already: without its follower it would wait for ever."""
+    monkeypatch.setattr(MemoryReader, "fetch", _deny)
+    worker = env.worker()
+    env.cook(worker)
+    env.cancel()
+
+    with pytest.raises(AccessDeniedError, match="withdrawn"):
+        await asyncio.wait_for(worker.run(), 10)
+
+
+async def test_a_start_that_cannot_read_all_cancels_ends_with_the_reason(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried for a while, then the process is started again instead of waiting without a word."""
+    monkeypatch.setattr(MemoryReader, "fetch", _lose)
+    monkeypatch.setattr("kallback.workers.cancellation._START_TIMEOUT_S", 0.05)
+    worker = env.worker()
+    env.cook(worker)
+    env.cancel()
+
+    with pytest.raises(KafkaUnavailableError, match="not read for 20 s"):
+        await asyncio.wait_for(worker.run(), 10)
+
+
+async def test_a_worker_that_loses_the_control_topic_is_not_ready_until_it_is_read_again(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks go on meanwhile."""
+    fetch = MemoryReader.fetch
+    worker = env.worker()
+    env.cook(worker)
+    async with worker:
+        await env.until(lambda: readiness(worker).ok, "readiness")
+        monkeypatch.setattr(MemoryReader, "fetch", _lose)
+        env.cancel("t7")
+        await env.until(lambda: worker.control_unread, "the failure")
+        assert "cancels are not seen: not read for 20 s" in readiness(worker).reasons[0]
+        env.send()
+        await env.until(env.results, "the result")
+        monkeypatch.setattr(MemoryReader, "fetch", fetch)
+        await env.until(lambda: readiness(worker).ok, "readiness again")
+
+
+async def _lose(*_: object) -> None:
+    raise KafkaUnavailableError("not read for 20 s though there are records: kallback.control[0]")
+
+
+async def _deny(*_: object) -> None:
+    raise AccessDeniedError("withdrawn")
 
 
 async def test_an_error_at_the_end_of_an_attempt_ends_run(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +171,7 @@ async def test_a_part_that_does_not_stop_is_named_and_left(
     env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: type
 ) -> None:
     """The others are stopped all the same."""
-    monkeypatch.setattr("kallback.workers.runtime._PART_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("kallback.workers.runtime._STOP_TIMEOUT_S", 0.05)
     worker = env.worker()
     env.cook(worker)
     with monkeypatch.context() as patch:
@@ -123,7 +179,7 @@ async def test_a_part_that_does_not_stop_is_named_and_left(
         await worker.start()
         await asyncio.wait_for(worker.stop(), 10)
 
-    assert "did not stop within" in caplog.text
+    assert "did not stop in time" in caplog.text
 
 
 async def test_attempts_that_do_not_end_are_left_at_the_end_of_a_drain(

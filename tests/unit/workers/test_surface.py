@@ -32,9 +32,11 @@ def test_the_public_names_are_these() -> None:
 
 def test_a_worker_has_these_members() -> None:
     """What users call on a worker."""
-    doing = {"run", "start", "stop", "task", "use_client", "use_instance_id"}
-    telling = {"counts", "durations", "function_of", "group_status", "phase", "running", "task_types"}
-    assert public(Worker) == doing | telling
+    doing = {"run", "start", "stop", "task"}
+    options = {"use_client", "use_failing_of_unknown_types", "use_instance_id", "use_session_timeout", "use_tracing"}
+    telling = {"counts", "durations", "function_of", "group_status", "phase", "running"}
+    cancels = {"control_records", "control_unread", "refused_cancels"}
+    assert public(Worker) == doing | options | telling | cancels | {"task_types"}
     assert str(inspect.signature(Worker.run)) == "(self) -> 'None'"
 
 
@@ -63,10 +65,12 @@ def test_counts_are_these() -> None:
         "attached",
         "cancelled",
         "completed",
+        "dead_letter_reasons",
         "dead_lettered",
         "dropped",
         "expired",
         "failed",
+        "handed_back",
         "retried",
         "skipped_cancelled",
         "skipped_expired",

@@ -21,7 +21,7 @@ from kallback.protocol import (
     TaskId,
 )
 from kallback.workers import TaskContext, TaskFailure, WorkerOptions
-from kallback.workers.cancellation import CancelMemory
+from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.context import deadline_of
 from kallback.workers.errors import encode_problem, problem_of
 

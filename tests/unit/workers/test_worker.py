@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kallback.kafka import OutgoingRecord, Position, Record
+from kallback.kafka import DeadLetters, OutgoingRecord, Position, Record
 from kallback.protocol import KafkaUnavailableError, MissingTopicError, TaskType
 from kallback.workers import TaskContext, TaskFailure
 from kallback.workers.attempts.decide import AttemptKey
@@ -46,8 +46,8 @@ async def test_the_result_is_keyed_by_the_task_id(env: WorkerEnv) -> None:
 
 
 async def test_the_result_goes_where_the_task_says(env: WorkerEnv) -> None:
-    """The reply topic is the task's, not the worker's."""
-    worker = env.worker()
+    """The reply topic is the task's, if the worker may answer to it."""
+    worker = env.worker(reply_topics=frozenset({"elsewhere"}))
     env.cook(worker)
     env.send(reply_to="elsewhere")
 
@@ -292,14 +292,14 @@ async def test_poison_does_not_stop_the_good(env: WorkerEnv) -> None:
         "unknown-task-type",
         "undecodable-task",
         "refused-reply-topic",
-        "undeliverable-result",
+        "refused-reply-topic",
     ]
 
 
 async def test_a_result_too_large_becomes_a_failed_one(env: WorkerEnv) -> None:
     """The caller is told that the work was done, and what to do about the size."""
     env.broker.create_topic("narrow", largest=1_000)
-    worker = env.worker()
+    worker = env.worker(reply_topics=frozenset({"narrow"}))
 
     @worker.task(env.prepare)
     async def cook(_order: Any) -> Any:
@@ -317,7 +317,7 @@ async def test_a_result_too_large_becomes_a_failed_one(env: WorkerEnv) -> None:
 async def test_a_result_too_large_even_as_a_failure_is_dead(env: WorkerEnv) -> None:
     """A reply topic that takes nothing at all does not block the partition."""
     env.broker.create_topic("tiny", largest=10)
-    worker = env.worker()
+    worker = env.worker(reply_topics=frozenset({"tiny"}))
     env.cook(worker)
     env.send(reply_to="tiny")
 
@@ -556,9 +556,14 @@ async def test_an_attempt_that_a_client_cancels_begins_again(env: WorkerEnv, mon
     assert worker.counts.retried == 1
 
 
-async def test_a_mended_dead_letter_is_done_once_more(env: WorkerEnv) -> None:
-    """Its reply topic was missing: the same record, sent again, is no duplicate of a finished task."""
-    worker = env.worker()
+async def test_a_mended_dead_letter_is_done_once_more(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reply topic was deleted meanwhile: the same record, sent again, is no duplicate of a finished task."""
+
+    async def list_topics() -> frozenset[str]:
+        return frozenset({"late-topic"})
+
+    monkeypatch.setattr(env.clients, "list_topics", list_topics)
+    worker = env.worker(reply_topics=frozenset({"late-topic"}))
     done = env.cook(worker)
     async with worker:
         env.send("t1", reply_to="late-topic")
@@ -609,3 +614,34 @@ async def test_a_number_without_json_form_is_refused_by_name(env: WorkerEnv) -> 
 
     assert env.results()[0].value["type"] == "urn:kallback:unusable-result"
     assert "weight" in env.results()[0].value["detail"]
+
+
+async def test_a_replay_that_comes_while_its_dead_letter_is_sent_is_done_once_more(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka has the dead letter before the worker hears of it: a replay within that time is no duplicate."""
+    send = DeadLetters.publish
+
+    async def replayed_meanwhile(self: DeadLetters, *args: Any) -> None:
+        await send(self, *args)
+        env.send("t1")
+        await env.until(lambda: worker.counts.attached, "the replay to be fetched")
+
+    monkeypatch.setattr(DeadLetters, "publish", replayed_meanwhile)
+    worker = env.worker()
+    done = env.cook(worker)
+    env.send("t1", value=b"{")
+    async with worker:
+        await env.settled(2)
+
+    assert (done, env.dead(), worker.counts.attached) == (["t1"], ["undecodable-task"], 1)
+
+
+async def test_slots_are_those_that_can_be_used(env: WorkerEnv) -> None:
+    """A worker whose types all have limits never runs more tasks than these allow."""
+    limited, free = env.worker(concurrency=16), env.worker(concurrency=16)
+    env.cook(free)
+    for worker in (limited, free):
+        worker.task(TaskType("other", request=str, result=str, topic="elsewhere"), concurrency=2)(str.upper)
+    async with limited, free:
+        assert (limited.running().slots, free.running().slots) == (2, 16)

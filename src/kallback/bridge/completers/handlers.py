@@ -62,7 +62,7 @@ class IngressHandlerClient:
     async def send(self, handler: ToHandler, result: LateResult) -> Reply:
         """Send it, without waiting for what the handler does."""
         answer: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
-        self._http.post(
+        self._http.post_value(
             f"/{handler}/send",
             result.body(),
             content_type="application/json",

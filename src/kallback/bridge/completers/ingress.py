@@ -20,6 +20,7 @@ from kallback.settings import RestateSettings
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
+_RESOLVE: Final = "resolve"
 
 
 class IngressCompleter:
@@ -57,9 +58,8 @@ class IngressCompleter:
         (completion,) = batch
         verb, body, content_type = _request(completion)
         path = f"/restate/awakeables/{completion.target.awakeable_id}/{verb}"
-        self._http.post(
-            path, body, content_type=content_type, on_result=lambda result: answered((self._reply(result),))
-        )
+        post = self._http.post_value if verb == _RESOLVE else self._http.post  # texts of rejections are never encoded
+        post(path, body, content_type=content_type, on_result=lambda result: answered((self._reply(result),)))
 
     def _reply(self, result: HttpResult) -> Reply:
         if isinstance(result, HttpAnswer) and result.status == ACCEPTED:
@@ -84,9 +84,9 @@ def failed_reply(error: RestateUnavailableError | ConfigurationError) -> Retry |
 def _request(completion: Completion) -> tuple[str, bytes, str]:
     target, answer = completion.target, completion.answer
     if isinstance(target, Token):
-        return "resolve", seal(target.task_id, target.attempt, answer), JSON
+        return _RESOLVE, seal(target.task_id, target.attempt, answer), JSON
     if isinstance(answer, Completed):
-        return "resolve", answer.value, JSON
+        return _RESOLVE, answer.value, JSON
     return "reject", _sentence(answer).encode(), TEXT
 
 

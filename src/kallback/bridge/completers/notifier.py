@@ -26,10 +26,9 @@ from kallback.bridge.completers.replies import TAKEN, Misconfigured, Rejected, R
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HttpAnswer, HttpResult
 from kallback.bridge.results.completion import Completion
-from kallback.protocol import Completed, Outcome, Unverified
+from kallback.protocol import PLAIN_NAMES, Completed, Outcome, Unverified
 from kallback.settings import RestateSettings
 
-PATH: Final = "/NotifierService/ack_many"
 BATCH: Final = 500
 BATCH_BYTES: Final = 1024 * 1024
 SENDS: Final = 4
@@ -56,9 +55,14 @@ _VERDICTS: Final = msgspec.json.Decoder(list[_Verdict])
 
 
 class NotifierCompleter:
-    """Sends batches to `NotifierService/ack_many`."""
+    """Sends batches to `NotifierService/ack_many`.
 
-    def __init__(self, settings: RestateSettings) -> None:
+    Args:
+        service: the name of `NotifierService` in this environment.
+    """
+
+    def __init__(self, settings: RestateSettings, service: str = PLAIN_NAMES.notifier) -> None:
+        self.service = service
         self.http = RestateHttp(settings, connections=SENDS, body_limit=_ANSWER_LIMIT)
         self.url = settings.ingress_url
         self._company: dict[str, int] = {}
@@ -130,8 +134,13 @@ class _Sending:
         self._requests += 1
         first, last = self._open.pop()
         body = b"[%b]" % b",".join(self._items[first:last])
-        self._completer.http.post(
-            PATH, body, content_type=JSON, on_result=lambda result: self._received(result, first, last)
+        path = f"/{self._completer.service}/ack_many"
+        self._completer.http.post_value(
+            path,
+            body,
+            content_type=JSON,
+            on_result=lambda result: self._received(result, first, last),
+            returns_value=True,
         )
 
     def _portions(self) -> list[tuple[int, int]]:
@@ -186,8 +195,8 @@ class _Sending:
         if answer.status == _MISSING:
             return Misconfigured(
                 "404",
-                f"{self._completer.url} has no NotifierService: bind callbacks.services in a Restate service and "
-                "register it with Restate, or use --completer ingress",
+                f"{self._completer.url} has no {self._completer.service}: serve your services with "
+                "callbacks.app([...]) and register them with Restate, or use --completer ingress",
             )
         return read_reply(answer.status, body=answer.body, retry_after=answer.retry_after, url=self._completer.url)
 

@@ -7,8 +7,8 @@ The line between "retry" and "never" decides whether results are lost, so "never
   with the code, seen on 1.7.12) and does not complain about the path: proxies answer 400, too, for example to plain
   HTTP on a TLS port, and Restate does so for an ingress address with a wrong path.
 - 408, 425, 429 and 5xx are temporary.
-- Everything else (401, 403, 404, 405, ...) is a wrong address or key. It does not concern the record, so nothing is
-  lost; but it does not end by itself, so a bridge that gets nothing else stops with a sentence.
+- Everything else (401, 403, 404, 405, ...) is a wrong address or key, or a proxy that has lost its route. It does not
+  concern the record, so nothing is lost: a bridge that gets nothing else is not ready, says so, and tries on.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from kallback.bridge.in_flight.parking import RetryBudget
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.results.completion import Completion
 from kallback.bridge.results.decide import Seen
-from kallback.bridge.results.verify import Target
 from kallback.lifecycle import RecentKeys
+from kallback.protocol.verification import Target
 
 
 class Delivery:

@@ -16,6 +16,8 @@ from kallback.bridge.in_flight.records import FetchedRecord
 
 _REFILL_RATIO: Final = 0.75
 _NEARLY_FULL_RATIO: Final = 0.75
+_MAX_SET_ASIDE: Final = 20_000
+"""Positions of records, or of runs of them, that wait for their summary: a few megabytes."""
 _VAIN_PROBING_S: Final = 30.0
 """Seconds of failing probes after which the records in flight may be the cause, and not Restate."""
 
@@ -59,6 +61,7 @@ class InFlightLimit:
         self._monotonic = context.clocks.monotonic
         self._limit = context.options.max_in_flight
         self._throttled_since: float | None = None
+        self._positions = 0  # of records that are set aside
         self._records: dict[FetchedRecord, None] = {}  # the oldest first
         self._usage: dict[int, _PartitionUsage] = {}
         self._open = asyncio.Event()
@@ -93,8 +96,23 @@ class InFlightLimit:
         stats.in_flight_bytes -= fetched.size
         if not self._open.is_set():
             self._update()
-        if stats.in_flight == 0:
-            self._empty.set()
+        self._check_empty()
+
+    def set_aside(self, positions: int, records: int) -> None:
+        """Count records of which only the positions are held, one for a run, until their summary is durable."""
+        self._positions += positions
+        self._stats.set_aside += records
+        self._empty.clear()
+        if self._positions >= _MAX_SET_ASIDE:
+            self._open.clear()
+
+    def settled_aside(self, positions: int, records: int) -> None:
+        """Count records that were set aside and are settled."""
+        self._positions -= positions
+        self._stats.set_aside -= records
+        if not self._open.is_set():
+            self._update()
+        self._check_empty()
 
     def throttle(self) -> None:
         """Admit only what probes need."""
@@ -144,7 +162,14 @@ class InFlightLimit:
             stuck += 1
         return Backlog(oldest, stuck, {number: usage.records for number, usage in self._usage.items()})
 
+    def _check_empty(self) -> None:
+        if self._stats.in_flight == 0 and self._stats.set_aside == 0:
+            self._empty.set()
+
     def _update(self) -> None:
+        if self._positions >= _MAX_SET_ASIDE:
+            self._open.clear()
+            return
         throttled = self._throttled_since is not None
         records = self._stats.in_flight <= (self._limit - 1 if throttled else self._limit * _REFILL_RATIO)
         if records and self._stats.in_flight_bytes <= self._options.max_in_flight_bytes * _REFILL_RATIO:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kallback.kafka import Consumer, Record
+from kallback.kafka import Consumer, Record, size_of
 
 
 class FetchedRecord:
@@ -12,16 +12,16 @@ class FetchedRecord:
 
     Attributes:
         since: when it was fetched, in seconds of `Clocks.monotonic`.
-        size: bytes of its value.
+        size: bytes that it holds: key, value and headers.
     """
 
     __slots__ = ("consumer", "record", "since", "size")
 
-    def __init__(self, record: Record, consumer: Consumer, since: float = 0.0) -> None:
+    def __init__(self, record: Record, consumer: Consumer, since: float = 0.0, size: int | None = None) -> None:
         self.record = record
         self.consumer = consumer
         self.since = since
-        self.size = len(record.value or b"")
+        self.size = size_of(record) if size is None else size
 
     def done(self) -> None:
         """Tell its consumer that its outcome is durable."""

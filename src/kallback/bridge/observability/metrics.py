@@ -6,7 +6,7 @@ this module. Labels are task types of verified tokens (their number is bounded),
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from prometheus_client.core import (
@@ -23,11 +23,13 @@ from kallback.bridge.pipeline.router import REJECTED
 from kallback.bridge.results.late_policy import LATE
 from kallback.bridge.stats import ProgressOutcome
 from kallback.health.exposition import build_of, family_of
-from kallback.kafka import UNREADABLE, PartitionStatus, TopicPartition, lag_value
+from kallback.kafka import UNREADABLE, GroupStatus, lag_value
+from kallback.kafka.group_status import NO_GROUP
 from kallback.protocol import Unusable, Unverified
 
 PREFIX: Final = "kallback_bridge_"
-REASONS: Final = (*(it.value for it in Unverified), UNREADABLE, *(it.value for it in Unusable), LATE, REJECTED, PARKED)
+_SUMMARIZED: Final = (*(it.value for it in Unverified), UNREADABLE)
+REASONS: Final = (*_SUMMARIZED, *(it.value for it in Unusable), LATE, REJECTED, PARKED)
 """Of dead letters; each is in the metrics from the start, so that a rate sees the first one."""
 
 
@@ -68,7 +70,8 @@ class BridgeCollector(Collector):
         stats, backlog = self._bridge.stats, self._bridge.backlog()
         yield _counter("records_fetched", "Result records taken from Kafka, duplicates included.", stats.fetched)
         yield _gauge("in_flight_records", "Records fetched and not settled.", stats.in_flight)
-        yield _gauge("in_flight_bytes", "Bytes of their values.", stats.in_flight_bytes)
+        yield _gauge("in_flight_bytes", "Bytes of memory that they take, about.", stats.in_flight_bytes)
+        yield _gauge("set_aside_records", "Unverified records that wait for their summary.", stats.set_aside)
         yield _gauge("in_flight_limit", "Records that may be in flight.", self._bridge.options.max_in_flight)
         yield _gauge("oldest_in_flight_seconds", "Since the oldest record in flight was fetched.", backlog.oldest_age)
         yield _gauge("stuck_records", "Records in flight for longer than they should be.", backlog.stuck)
@@ -87,6 +90,12 @@ class BridgeCollector(Collector):
         for reason, count in (dict.fromkeys(REASONS, 0) | stats.dead_letters).items():
             letters.add_metric((reason,), count)
         yield letters
+        counted = CounterMetricFamily(
+            f"{PREFIX}summarized_records", "Records that summaries of dead letters count.", labels=("reason",)
+        )
+        for reason, count in (dict.fromkeys(_SUMMARIZED, 0) | stats.summarized).items():
+            counted.add_metric((reason,), count)
+        yield counted
         yield _counter(
             "write_retries", "Dead letters and outcome records that Kafka did not take at once.", stats.write_retries
         )
@@ -105,16 +114,15 @@ class BridgeCollector(Collector):
         yield family
         yield _gauge("concurrency_limit", "Requests that may run concurrently; falls under load.", stats.concurrency)
         yield _gauge("restate_available", "0 while the breaker holds Restate to be away.", float(not stats.unavailable))
+        text = "1 while another environment has taken over a Restate service of this bridge."
+        yield _gauge("service_taken_over", text, float(stats.services_taken_over is not None))
 
     def _kafka(self) -> Iterator[Metric]:
-        status, in_flight = self._bridge.group_status(), self._bridge.backlog().by_partition
-        where = ("topic", "partition")
-        lags = GaugeMetricFamily(f"{PREFIX}partition_lag_records", "Offsets not settled; NaN if unknown.", labels=where)
-        flying = GaugeMetricFamily(f"{PREFIX}partition_in_flight_records", "Records in flight.", labels=where)
-        windows = GaugeMetricFamily(
-            f"{PREFIX}partition_window_ratio", "How much of the commit window is used; at 1 it stops.", labels=where
-        )
-        partitions: Mapping[TopicPartition, PartitionStatus] = {} if status is None else status.partitions
+        status, in_flight = self._bridge.group_status() or NO_GROUP, self._bridge.backlog().by_partition
+        lags = _by_partition("partition_lag_records", "Offsets not settled; NaN if unknown.")
+        flying = _by_partition("partition_in_flight_records", "Records in flight.")
+        windows = _by_partition("partition_window_ratio", "How much of the commit window is used; at 1 it stops.")
+        partitions = status.partitions
         for partition in sorted(partitions):
             stands = partitions[partition]
             labels = (partition.topic, str(partition.partition))
@@ -122,12 +130,30 @@ class BridgeCollector(Collector):
             flying.add_metric(labels, in_flight.get(partition.partition, 0))
             windows.add_metric(labels, stands.window_used / stands.window)
         yield from (lags, flying, windows)
-        unknown = 0 if status is None else status.unknown_lags
-        yield _gauge("partitions_lag_unknown", "Partitions that this bridge owns whose lag is unknown (NaN).", unknown)
-        stalled = 0 if status is None else len(status.stalled)
-        yield _gauge("partitions_stalled", "Partitions that are not read although they have records.", stalled)
+        text = "Partitions that this bridge owns whose lag is unknown (NaN)."
+        yield _gauge("partitions_lag_unknown", text, status.unknown_lags)
         yield _gauge("assigned_partitions", "Partitions that this bridge owns.", len(partitions))
-        yield _counter("rebalances", "Assignments by the group.", 0 if status is None else status.rebalances)
+        yield _counter("rebalances", "Assignments by the group.", status.rebalances)
+        yield from self._kafka_trouble((status, self._bridge.progress_status() or NO_GROUP))
+
+    @staticmethod
+    def _kafka_trouble(groups: Sequence[GroupStatus]) -> Iterator[Metric]:
+        """Of the results and of the progress topic: without progress, lost workers are not noticed."""
+        text = "How long a transaction holds records back."
+        transactions = _by_partition("partition_open_transaction_seconds", text)
+        for status in groups:
+            for each in sorted(status.partitions):
+                labels = (each.topic, str(each.partition))
+                transactions.add_metric(labels, status.open_transaction_seconds(each))
+        yield transactions
+        text = "Partitions that are not read although they have records."
+        yield _gauge("partitions_stalled", text, sum(len(status.stalled) for status in groups))
+        text = "Offsets that Kafka deleted before they were read."
+        yield _counter("skipped_offsets", text, sum(status.skipped_offsets for status in groups))
+
+
+def _by_partition(name: str, text: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=("topic", "partition"))
 
 
 def _by_reply(name: str, text: str, counts: Mapping[str, int]) -> Metric:

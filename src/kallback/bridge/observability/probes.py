@@ -5,7 +5,8 @@ and with records in flight something happens: a reply of Restate, a settled reco
 fails. Outages of Kafka and Restate are no reason to restart, so they never make a bridge dead.
 
 *Ready* means that results are completed now: started and not draining, nothing has failed, a member of the group
-(perhaps a spare one, without partitions), every partition that has records is read, Restate available.
+(perhaps a spare one, without partitions), every partition that has records is read, Restate available, and every
+service that it calls its own: a `TaskMonitor` of another environment notices none of its lost workers.
 """
 
 from __future__ import annotations
@@ -81,8 +82,12 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
     for each in (status, bridge.progress_status()):
         if each is not None and (stalled := each.stall_reason()):
             reasons.append(stalled)
-    if bridge.stats.unavailable:
+    if bridge.stats.refused:
+        reasons.append(bridge.stats.refused)
+    elif bridge.stats.unavailable:
         reasons.append("Restate is unavailable: fetching is paused")
+    if bridge.stats.services_taken_over:
+        reasons.append(bridge.stats.services_taken_over)
     return _result(bridge, reasons)
 
 
@@ -109,7 +114,7 @@ class Liveness:
         """Note whether something happened since the last look."""
         stats = self._bridge.stats
         happened = stats.settled + stats.replies.total() + stats.late_replies.total() + stats.write_retries
-        if happened != self._seen or not stats.in_flight:
+        if happened != self._seen or not (stats.in_flight or stats.set_aside):
             self._seen, self._moved_at = happened, self._monotonic()
 
     def verdict(self) -> BridgeProbeResult:

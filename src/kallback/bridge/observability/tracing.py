@@ -12,39 +12,28 @@ say where spans go, which are sampled, and under which name.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from kallback.bridge.stats import Settled
+from kallback.health.otlp import OtlpSpans
+from kallback.health.tracing import FLUSH_S, context_of, shut_down
 from kallback.kafka import Record
 from kallback.protocol import Outcome, Token
 from kallback.protocol.headers import TRACEPARENT, TRACESTATE
 
 SPAN: Final = "kallback.bridge complete"
-_FLUSH: Final = 5.0
 _GOOD: Final = frozenset({Outcome.DELIVERED, Outcome.DUPLICATE})
-_CONTEXT: Final = TraceContextTextMapPropagator()
 
 
 def otlp_tracing(group: str) -> Tracing:
     """Spans to an OTLP collector over HTTP, in batches, from a thread."""
-    named = Resource({"service.name": "kallback-bridge"})
-    provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Tracing(provider, group)
+    return Tracing(OtlpSpans("kallback-bridge").provider, group)
 
 
 class Tracing:
@@ -56,7 +45,7 @@ class Tracing:
         flush: seconds that `stop` waits until the last spans are sent.
     """
 
-    def __init__(self, provider: TracerProvider, group: str, *, flush: float = _FLUSH) -> None:
+    def __init__(self, provider: TracerProvider, group: str, *, flush: float = FLUSH_S) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("kallback.bridge")
         self._group = group
@@ -67,8 +56,8 @@ class Tracing:
         carrier = None if settled.target is None else _carrier(settled.record)
         if carrier is None:
             return
-        parent = _CONTEXT.extract(carrier)
-        if not trace.get_current_span(parent).get_span_context().is_valid:
+        parent = context_of(carrier.get(TRACEPARENT), carrier.get(TRACESTATE))
+        if parent is None:
             return
         end = time.time_ns()
         span = self._tracer.start_span(
@@ -84,19 +73,7 @@ class Tracing:
 
     async def stop(self) -> None:
         """Send what is left, within `flush` seconds; stopping twice is fine."""
-        loop, over = asyncio.get_running_loop(), asyncio.Event()
-
-        def shut_down() -> None:
-            self._provider.shutdown()
-            with suppress(RuntimeError):  # the loop has not waited
-                loop.call_soon_threadsafe(over.set)
-
-        threading.Thread(target=shut_down, name="kallback-tracing-end", daemon=True).start()
-        try:
-            async with asyncio.timeout(self._flush):
-                await over.wait()
-        except TimeoutError:
-            pass  # no collector: the process does not wait for it
+        await shut_down(self._provider, self._flush)
 
     def _attributes(self, settled: Settled) -> dict[str, AttributeValue]:
         record, target = settled.record, settled.target

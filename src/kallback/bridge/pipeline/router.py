@@ -1,11 +1,12 @@
 """Between Kafka and Restate: applies the verdict on each fetched record, and settles records by Restate's replies.
 
-Everything here is synchronous and runs on the bridge's event loop, so the state of a token changes in one step: there
-are never two deliveries of one token.
+The state of a token changes in one step on the bridge's event loop: there are never two deliveries of one token. Only
+large values are judged in a thread, as if their tokens were new; what is known of the token is looked up afterwards.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
@@ -18,21 +19,24 @@ from kallback.bridge.in_flight.parking import PARKED, FailureKind, Parking, Retr
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.pipeline.late_sender import LateDelivery, LateSender
 from kallback.bridge.pipeline.settler import Settlement, Settler
+from kallback.bridge.pipeline.unverified_settler import UnverifiedSettler
 from kallback.bridge.results.decide import (
+    LARGE_BYTES,
     AttachDuplicate,
     Deliver,
     Duplicate,
     Late,
+    Seen,
     UnusableResult,
-    UnverifiedResult,
-    Verdict,
+    VerifiedVerdict,
     decide,
     fail_unusable,
+    recheck,
 )
-from kallback.bridge.results.late_policy import DROPPED, LATE, DropLate, LateResult, ToHandler
-from kallback.bridge.results.verify import Trust
+from kallback.bridge.results.late_policy import DROPPED, HISTORY, LATE, DropLate, LateResult, ToHandler
 from kallback.kafka import Consumer, Record
 from kallback.protocol import Outcome, Unusable, UnusableResultError
+from kallback.protocol.verification import Trust, UnverifiedResult
 from kallback.settings import named_log
 
 REJECTED: Final = "rejected"
@@ -40,14 +44,14 @@ _log: Final = named_log("kallback.bridge")
 
 
 class ResultRouter:
-    """Gives each record to the dispatcher, the late sender or the settler; listens to the dispatcher.
+    """Gives each record to the dispatcher, the late sender or a settler; listens to the dispatcher.
 
     Args:
         trust: what authenticates a record.
         on_recovered: called when Restate is available again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one collaborator each
         self,
         trust: Trust,
         context: BridgeContext,
@@ -57,6 +61,7 @@ class ResultRouter:
         dispatcher: Dispatcher,
         late_sender: LateSender,
         settler: Settler,
+        unverified_settler: UnverifiedSettler,
         on_recovered: Callable[[], None],
     ) -> None:
         self._trust = trust
@@ -66,19 +71,48 @@ class ResultRouter:
         self._dispatcher = dispatcher
         self._late_sender = late_sender
         self._settler = settler
+        self._unverified_settler = unverified_settler
         self._notify_recovered = on_recovered
+        self._one_large = asyncio.Lock()  # one at a time: each needs several times its bytes
         self._deliveries = InFlightDeliveries(context.options.delivered_window)
         self._grace_ms = context.options.late_grace * 1000
 
     def route(self, records: Sequence[Record], consumer: Consumer) -> None:
-        """Decide on the records of a fetch, and apply the verdicts."""
-        clocks = self._context.clocks
-        self._context.stats.fetched += len(records)
+        """Decide on the records of a fetch, and apply the verdicts: those of verified records first."""
+        clocks, stats = self._context.clocks, self._context.stats
+        stats.fetched += len(records)
         now_ms, since = clocks.now() * 1000, clocks.monotonic()
+        unverified: list[tuple[Record, UnverifiedResult]] = []
         for record in records:
-            fetched = FetchedRecord(record, consumer, since)
-            self._in_flight.acquire(fetched)
+            if len(record.value or b"") > LARGE_BYTES:
+                self._route_large(FetchedRecord(record, consumer, since))
+                continue
             verdict = decide(record, self._trust, seen=self._deliveries.seen, now_ms=now_ms, grace_ms=self._grace_ms)
+            if isinstance(verdict, UnverifiedResult):
+                unverified.append((record, verdict))
+            else:
+                fetched = FetchedRecord(record, consumer, since)
+                self._in_flight.acquire(fetched)
+                self._apply(verdict, fetched)
+        if unverified:
+            self._unverified_settler.settle(unverified, consumer, since)
+
+    def _route_large(self, fetched: FetchedRecord) -> None:
+        """Decide on a record in a thread: parsing a large value takes longer than the event loop may be held."""
+        self._in_flight.acquire(fetched)
+        self._context.supervisor.run_once("large-result", self._decide_in_thread(fetched))
+
+    async def _decide_in_thread(self, fetched: FetchedRecord) -> None:
+        now_ms = self._context.clocks.now() * 1000
+        async with self._one_large:
+            verdict = await asyncio.to_thread(
+                decide, fetched.record, self._trust, seen=_all_new, now_ms=now_ms, grace_ms=self._grace_ms
+            )
+        verdict = recheck(verdict, self._deliveries.seen)
+        if isinstance(verdict, UnverifiedResult):
+            self._in_flight.release(fetched)
+            self._unverified_settler.settle([(fetched.record, verdict)], fetched.consumer, fetched.since)
+        else:
             self._apply(verdict, fetched)
 
     # What the dispatcher reports.
@@ -131,7 +165,7 @@ class ResultRouter:
 
     # How verdicts and replies are applied.
 
-    def _apply(self, verdict: Verdict, fetched: FetchedRecord) -> None:
+    def _apply(self, verdict: VerifiedVerdict, fetched: FetchedRecord) -> None:
         match verdict:
             case Deliver():
                 self._submit(Delivery(fetched, verdict.identity, verdict.completion))
@@ -144,8 +178,6 @@ class ResultRouter:
             case UnusableResult():
                 unusable = (verdict.reason, verdict.detail)
                 self._submit(Delivery(fetched, verdict.identity, verdict.completion, unusable))
-            case UnverifiedResult():
-                self._settler.settle(Settlement(fetched, Outcome.UNVERIFIED, None, verdict.reason, verdict.detail))
             case _:
                 assert_never(verdict)
 
@@ -184,17 +216,31 @@ class ResultRouter:
             self._settler.settle(Settlement(duplicate, Outcome.REJECTED, its_target, reason, detail))
 
     def _settle_late(self, fetched: FetchedRecord, verdict: Late) -> None:
-        policy = self._context.options.late.of(verdict.target.task_type)
         detail = verdict.detail
+        if fetched.record.history:
+            self._context.log.warning(
+                "late results from before the first commit of this group are counted as history, nothing else is done",
+                kind=HISTORY,
+                record=repr(fetched.record),
+                detail=detail,
+            )
+            self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, HISTORY, detail))
+            return
+        policy = self._context.options.late.of(verdict.target.task_type)
         if isinstance(policy, DropLate):
             self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, DROPPED, detail))
             return
         if isinstance(policy, ToHandler):
             try:
-                result = LateResult(verdict.target, verdict.result.answer(), fetched.record.timestamp_ms)
+                answer = verdict.result.answer(verdict.target.task_type)
+                result = LateResult(verdict.target, answer, fetched.record.timestamp_ms)
             except UnusableResultError as error:
                 detail = f"{detail}, and no result that a handler could be given: {error.detail}"
             else:
                 self._late_sender.submit(LateDelivery(fetched, result, policy))
                 return
         self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, LATE, detail))
+
+
+def _all_new(_identity: str) -> Seen:
+    return Seen.NEW

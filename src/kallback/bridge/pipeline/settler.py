@@ -12,7 +12,7 @@ writers; their records are not done and are redelivered, so a dead letter can ex
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -21,14 +21,17 @@ from kallback.bridge.context import BridgeContext
 from kallback.bridge.in_flight.limits import InFlightLimit
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.results.late_policy import NOT_DEAD_LETTERED
-from kallback.bridge.results.verify import Target
 from kallback.bridge.stats import Settled
-from kallback.kafka import DeadLetters, OutgoingRecord, Producer
+from kallback.kafka import DeadLetters, OutgoingRecord, Producer, SummaryBuilder
 from kallback.lifecycle import retry
 from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
+from kallback.protocol.by_hand import read_operator
+from kallback.protocol.verification import Target
 
 DEAD_LETTERED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERIFIED, Outcome.REJECTED})
 """Outcomes that leave a dead letter, except for some reasons of `late`."""
+_UNVERIFIED_WRITERS: Final = 8
+"""Their number is small: dead letters of unverified records must not take Kafka's time from the others."""
 _CANCEL_TIMEOUT_S: Final = 2.0
 
 
@@ -80,14 +83,18 @@ class Settler:
         self._outcomes_topic = outcomes_topic
         self._on_settled = on_settled
         self._queue: asyncio.Queue[Settlement] = asyncio.Queue()
+        self._unverified: asyncio.Queue[Settlement] = asyncio.Queue()
         self._writers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start the settlement writers."""
-        supervisor = self._context.supervisor
+        supervisor, writers = self._context.supervisor, self._context.options.writers
         self._writers = [
-            supervisor.run(f"settlement-writer-{number}", self._write_all())
-            for number in range(self._context.options.writers)
+            *(supervisor.run(f"settlement-writer-{number}", self._write_all(self._queue)) for number in range(writers)),
+            *(
+                supervisor.run(f"unverified-writer-{number}", self._write_all(self._unverified))
+                for number in range(min(writers, _UNVERIFIED_WRITERS))
+            ),
         ]
 
     async def stop(self) -> None:
@@ -105,15 +112,48 @@ class Settler:
                 target=_shown(settlement.target),
                 detail=settlement.detail,
             )
-            self._queue.put_nowait(settlement)
+            queue = self._unverified if settlement.outcome is Outcome.UNVERIFIED else self._queue
+            queue.put_nowait(settlement)
         elif self._outcomes_topic is not None:
             self._queue.put_nowait(settlement)
         else:
             self._finish(settlement)
 
-    async def _write_all(self) -> None:
+    async def write_summary(self, summary: SummaryBuilder, reason: str, detail: str, *, sample: bool) -> None:
+        """Write the summary of unverified records, and one outcome record for all of them."""
+        self._context.log.warning(
+            "results dead-lettered in a summary",
+            kind=f"summary-{reason}",
+            records=summary.count,
+            first=repr(summary.sample),
+            detail=detail,
+        )
+        await self._retried(lambda: self._dead_letters.publish_summary(summary, reason, detail, sample=sample))
+        self._stats.dead_letters[reason] += 1
+        topic = self._outcomes_topic
+        if topic is not None:
+            first, at_ms = summary.sample, int(self._context.clocks.now() * 1000)
+            source = SourcePosition(first.topic, first.partition, first.offset, first.timestamp_ms)
+            outcome = OutcomeRecord(Outcome.UNVERIFIED, source, at_ms, reason=reason, count=summary.count)
+            await self._retried(lambda: self._producer.send(OutgoingRecord(topic, outcome.encode(), outcome.key())))
+
+    def finish_counted(self, positions: Sequence[FetchedRecord], reason: str) -> None:
+        """Tell the consumers that the records of a durable summary are done."""
+        stats, count = self._stats, sum(fetched.record.count for fetched in positions)
+        for fetched in positions:
+            fetched.done()
+        stats.outcomes[Outcome.UNVERIFIED] += count
+        stats.reasons[reason] += count
+        stats.summarized[reason] += count
+        stats.by_task_type.settle(None, Outcome.UNVERIFIED, reason, count)
+        self._in_flight.settled_aside(len(positions), count)
+        if self._on_settled is not None:
+            for fetched in positions:
+                self._notify(self._on_settled, Settlement(fetched, Outcome.UNVERIFIED, None, reason))
+
+    async def _write_all(self, queue: asyncio.Queue[Settlement]) -> None:
         while True:
-            settlement = await self._queue.get()
+            settlement = await queue.get()
             try:
                 await self._write(settlement)
                 self._finish(settlement)
@@ -166,7 +206,10 @@ class Settler:
         """Call the user's function: its error must not undo the settlement, nor end a writer or the fetcher."""
         fetched = settlement.fetched
         try:
-            on_settled(Settled(fetched.record, settlement.outcome, settlement.reason, settlement.target, fetched.since))
+            count = fetched.record.count
+            on_settled(
+                Settled(fetched.record, settlement.outcome, settlement.reason, settlement.target, fetched.since, count)
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, the bridge stops with it
             self._context.supervisor.fail("on_settled", error)
 
@@ -181,6 +224,7 @@ def _shown(target: Target | None) -> str:
 def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
     record = settlement.fetched.record
     token = settlement.target if isinstance(settlement.target, Token) else None
+    operator = None if token is None else read_operator(record.headers)
     return OutcomeRecord(
         settlement.outcome,
         SourcePosition(record.topic, record.partition, record.offset, record.timestamp_ms),
@@ -189,4 +233,6 @@ def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
         task_type=None if token is None else token.task_type,
         task_id=None if token is None else token.task_id,
         attempt=None if token is None else token.attempt,
+        by=None if operator is None else operator.by,
+        why=None if operator is None else operator.why or None,
     )

@@ -23,7 +23,8 @@ from kallback.protocol import KallbackError, Marks
 
 _INTERVAL_S: Final = 1.0
 _MAX_LOOK_S: Final = 10.0
-_READING_S: Final = _INTERVAL_S / 2  # what was before the ends is read meanwhile
+_READING_S: Final = _INTERVAL_S / 2  # what was before the ends is read meanwhile; most is read at once
+_READING_LOOKS: Final = 10
 _SETTLING_S: Final = 5.0
 _NO_MONITOR_S: Final = 30.0
 _CANCEL_TIMEOUT_S: Final = 1.0
@@ -122,14 +123,31 @@ class WatermarkReporter:
             return
         asked_ms = int(clocks.now() * 1000)
         ends = await self._ends.of(list(self._topics))
-        await asyncio.sleep(_READING_S)
+        found = await self._read_up_to(ends, asked_ms)
         if clocks.monotonic() < self._steady_from:
             return
-        for name, topic in self._topics.items():
-            partitions = sum(each.topic == name for each in ends)
-            marks = marks_of(name, ends, topic.group_status(), asked_ms, topic.covered())
+        for name, marks in found.items():
             if marks:
+                partitions = sum(each.topic == name for each in ends)
                 self._monitor_client.report(name, Marks(partitions, marks), self._on_result)
+
+    async def _read_up_to(self, ends: Mapping[TopicPartition, int], asked_ms: int) -> dict[str, dict[int, int]]:
+        """The marks by topic, as soon as all owned partitions are read up to their ends, or half an interval later."""
+        for _ in range(_READING_LOOKS):
+            marks, complete = self._marks(ends, asked_ms)
+            if complete:
+                return marks
+            await asyncio.sleep(_READING_S / _READING_LOOKS)
+        return self._marks(ends, asked_ms)[0]
+
+    def _marks(self, ends: Mapping[TopicPartition, int], asked_ms: int) -> tuple[dict[str, dict[int, int]], bool]:
+        """The marks by topic, and whether they cover all owned partitions."""
+        marks, complete = dict[str, dict[int, int]](), True
+        for name, topic in self._topics.items():
+            status = topic.group_status()
+            marks[name] = marks_of(name, ends, status, asked_ms, topic.covered())
+            complete = complete and len(marks[name]) == (0 if status is None else len(status.partitions))
+        return marks, complete
 
     def _interrupted(self) -> None:
         self._steady_from = self._context.clocks.monotonic() + _SETTLING_S

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka.records import Record
-from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedError, read_progress
+from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedError, UnverifiedToken, read_progress
+from kallback.protocol.verification import Trust, is_late
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True):
@@ -36,10 +36,12 @@ def decide_progress(record: Record, trust: Trust, *, now_ms: int, grace_ms: int)
     """Decide on a record; never raises, whatever the bytes are."""
     try:
         found = read_progress(record.value, record.headers)
-        token = trust.keyring.verify(found.token, trust.audience)
     except UnverifiedError:
         return ProgressOutcome.UNVERIFIED
-    if token.deadline_ms and now_ms > token.deadline_ms + grace_ms:
+    token = trust.keyring.check(found.token, trust.audience)
+    if isinstance(token, UnverifiedToken):
+        return ProgressOutcome.UNVERIFIED
+    if is_late(token, now_ms, grace_ms):
         return ProgressOutcome.LATE
     try:
         report = found.report()

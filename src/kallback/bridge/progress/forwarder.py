@@ -26,9 +26,9 @@ from kallback.bridge.pipeline.fetcher import Fetcher
 from kallback.bridge.progress.coalescer import Coalescer
 from kallback.bridge.progress.decide import ProgressUpdate, decide_progress
 from kallback.bridge.progress.monitor_client import MonitorClient, SendResult
-from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import Consumer, GroupStatus, Record
+from kallback.protocol.verification import Trust
 
 _FETCH_LIMIT: Final = 500
 _TICK_S: Final = 0.05
@@ -92,7 +92,7 @@ class ProgressForwarder:
             self._read.clear()
         for record in records:
             fetched = FetchedRecord(record, consumer, since)
-            self._read[record.partition] = record.offset + 1
+            self._read[record.partition] = record.next_offset
             verdict = decide_progress(record, self._trust, now_ms=now_ms, grace_ms=grace_ms)
             if isinstance(verdict, ProgressUpdate):
                 self._settle(self._coalescer.add(verdict, fetched), ProgressOutcome.COALESCED)
@@ -121,7 +121,8 @@ class ProgressForwarder:
         else:
             self._context.log.warning(_SENTENCES[result], kind=f"progress-{result.value}", detail=detail)
             self._coalescer.discarded(update, now)
-        self._settle(fetched, _OUTCOMES[result])
+        refused = self._context.stats.progress_refused  # Restate accepts it, the service does not
+        self._settle(fetched, ProgressOutcome.REFUSED if refused else _OUTCOMES[result])
 
     def _retry(self, update: ProgressUpdate, fetched: FetchedRecord, detail: str) -> None:
         self._failures += 1
@@ -150,6 +151,6 @@ _OUTCOMES: Final = {
     SendResult.REFUSED: ProgressOutcome.REFUSED,
 }
 _SENTENCES: Final = {
-    SendResult.MISSING: "Restate has no TaskMonitor, progress is dropped: bind callbacks.services and register them",
+    SendResult.MISSING: "Restate has no TaskMonitor, progress is dropped: serve services with callbacks.app([...])",
     SendResult.REFUSED: "Restate refuses a progress update: it is dropped",
 }

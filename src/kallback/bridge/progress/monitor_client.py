@@ -6,7 +6,7 @@ these services is a deployment that does not use them: nothing is lost then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ from kallback.bridge.completers.replies import excerpt_of
 from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.connection import HttpAnswer, HttpResult
-from kallback.protocol import MARKS, MONITOR, Heard, Marks
+from kallback.protocol import PLAIN_NAMES, Heard, Marks, ServiceNames
 from kallback.settings import RestateSettings
 
 _CONNECTIONS: Final = 8
@@ -37,6 +37,9 @@ class SendResult(Enum):
     FAILED = "failed"
     """Retry later."""
 
+
+_PRECEDENCE: Final = (SendResult.FAILED, SendResult.ACCEPTED, SendResult.REFUSED, SendResult.MISSING)
+"""Of the results of one message to several services: all are sent it again if one may take it later."""
 
 Answered = Callable[[SendResult, str], None]
 """Called once, later, with the result and a sentence that explains it."""
@@ -63,9 +66,14 @@ class MonitorClient(Protocol):
 
 
 class IngressMonitorClient:
-    """Both over HTTP ingress."""
+    """Both over HTTP ingress.
 
-    def __init__(self, settings: RestateSettings) -> None:
+    Args:
+        names: of the environment's services; during an upgrade also the old ones, which are told the same.
+    """
+
+    def __init__(self, settings: RestateSettings, names: Sequence[ServiceNames] = (PLAIN_NAMES,)) -> None:
+        self._names = tuple(names)
         self._http = RestateHttp(settings, connections=_CONNECTIONS)
 
     async def start(self) -> None:
@@ -79,17 +87,26 @@ class IngressMonitorClient:
     def send_update(self, update: ProgressUpdate, answered: Answered) -> None:
         """`POST /TaskMonitor/{task id}/progress/send`."""
         report = update.report
-        heard = Heard(update.token, report.signal, report.at_ms, update.seen_ms)
+        heard = Heard(update.token, report.signal, report.at_ms, update.seen_ms, partitions=report.partitions)
         if report.details:
             heard = msgspec.structs.replace(heard, details=msgspec.Raw(report.details))
-        self._post(f"/{MONITOR}/{update.task_id}/progress/send", msgspec.json.encode(heard), answered)
+        paths = [f"/{each.monitor}/{update.task_id}/progress/send" for each in self._names]
+        self._post(paths, msgspec.json.encode(heard), answered)
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
         """`POST /ConsumedMarks/{topic}/report/send`."""
-        self._post(f"/{MARKS}/{topic}/report/send", msgspec.json.encode(marks), answered)
+        self._post([f"/{each.marks}/{topic}/report/send" for each in self._names], msgspec.json.encode(marks), answered)
 
-    def _post(self, path: str, body: bytes, answered: Answered) -> None:
-        self._http.post(path, body, content_type=JSON, on_result=lambda result: answered(*_read(result)))
+    def _post(self, paths: Sequence[str], body: bytes, answered: Answered) -> None:
+        results = list[tuple[SendResult, str]]()
+
+        def add(result: HttpResult) -> None:
+            results.append(_read(result))
+            if len(results) == len(paths):
+                answered(*min(results, key=lambda each: _PRECEDENCE.index(each[0])))
+
+        for path in paths:
+            self._http.post_value(path, body, content_type=JSON, on_result=add)
 
 
 def _read(result: HttpResult) -> tuple[SendResult, str]:

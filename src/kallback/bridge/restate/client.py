@@ -19,8 +19,10 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from kallback.bridge.restate.connection import Connection, HttpAnswer, HttpResult, HttpTimeoutError, OnResult
+from kallback.bridge.restate.value_codec import ValueCoder, load_codec
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings
+from kallback.settings.addresses import bracketed
 
 BODY_LIMIT: Final = 2048
 _IDLE: Final = 30.0
@@ -61,13 +63,15 @@ class RestateHttp:
         self._opening: set[asyncio.Task[None]] = set()
         self._waiting: deque[_Request] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._coder = ValueCoder(None)
 
     async def start(self) -> None:
         """Get ready; no connection is opened yet.
 
         Raises:
-            ConfigurationError: an address, a CA file or a token cannot be used.
+            ConfigurationError: an address, a CA file, a token or a codec cannot be used.
         """
+        self._coder = ValueCoder(await load_codec(self._settings.journal_value_codec))
         self._origin = _origin_of(self._url, self._settings)
         self._loop = asyncio.get_running_loop()
 
@@ -80,6 +84,7 @@ class RestateHttp:
         for task in self._opening:
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
+        await self._coder.stop()
         while self._waiting:
             self._waiting.popleft().on_result(self._stopped())
         while self._open:
@@ -88,14 +93,51 @@ class RestateHttp:
             await asyncio.sleep(0)
 
     def post(
-        self, path: str, body: bytes, *, content_type: str, on_result: OnResult, idempotency_key: str = ""
+        self,
+        path: str,
+        body: bytes,
+        *,
+        content_type: str,
+        on_result: OnResult,
+        idempotency_key: str = "",
+        accept: str = "",
     ) -> None:
         """Post bytes to a path under the address; `on_result` is called once, later, with the answer or the error."""
         to = self._origin
         head = f"POST {to.path}{path} HTTP/1.1\r\n{to.headers}content-type: {content_type}\r\n"
         if idempotency_key:
             head += f"idempotency-key: {idempotency_key}\r\n"
+        if accept:
+            head += f"accept: {accept}\r\n"
         self._send(b"%bcontent-length: %d\r\n\r\n%b" % (head.encode(), len(body), body), on_result)
+
+    def post_value(
+        self,
+        path: str,
+        value: bytes,
+        *,
+        content_type: str,
+        on_result: OnResult,
+        idempotency_key: str = "",
+        returns_value: bool = False,
+    ) -> None:
+        """Post what an application's journal keeps: a result of an awakeable, the input of a handler.
+
+        It is encoded if the application has a codec. With `returns_value` the answer is what the handler returned, and
+        is decoded.
+        """
+        try:
+            body = self._coder.encode(value)
+        except RestateUnavailableError as error:
+            asyncio.get_running_loop().call_soon(on_result, error)
+            return
+        if returns_value:
+            on_result = self._coder.decoding(on_result)
+        self.post(path, body, content_type=content_type, on_result=on_result, idempotency_key=idempotency_key)
+
+    async def get_value(self, path: str) -> HttpAnswer:
+        """Call a handler without input, and get what it returns, as `get`."""
+        return await self._coder.decoded(await self.get(path))
 
     async def get(self, path: str) -> HttpAnswer:
         """Get a small document.
@@ -237,7 +279,7 @@ def _origin_of(url: str, settings: RestateSettings) -> _Origin:
             "KALLBACK_RESTATE_INGRESS_URL to something like http://localhost:8080, with no user or password in it "
             "(a token belongs into KALLBACK_RESTATE_AUTH_TOKEN)"
         )
-    shown = f"[{host}]" if ":" in host else host
+    shown = bracketed(host)
     headers = f"host: {shown if address.port is None else f'{shown}:{port}'}\r\nuser-agent: kallback-bridge\r\n"
     tls = _tls(settings) if secure or settings.ca_file is not None else None
     path = quote(address.path, safe=_PATH).rstrip("/")

@@ -1,1 +1,1 @@
-"""Verifies a result record and decides what happens to it. Pure."""
+"""Decides what happens to a result record. Pure."""

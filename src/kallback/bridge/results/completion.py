@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from kallback.bridge.results.verify import Target
 from kallback.protocol import Answer
+from kallback.protocol.verification import Target
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):

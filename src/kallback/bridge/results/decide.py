@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.results.completion import Completion
-from kallback.bridge.results.verify import Target, Trust, Verified, verify
 from kallback.kafka.records import UNREADABLE, Record
 from kallback.protocol import (
     UNUSABLE_RESULT,
@@ -22,10 +21,20 @@ from kallback.protocol import (
     ResultRecord,
     Token,
     UnusableResultError,
-    UnverifiedError,
+)
+from kallback.protocol.verification import (
+    Target,
+    Trust,
+    UnverifiedResult,
+    Verified,
+    check_result,
+    identity_of,
+    is_late,
 )
 
 UNUSABLE_STATUS: Final = 500
+LARGE_BYTES: Final = 128 * 1024
+"""Values beyond it are decided on in a thread. Below it the worst one takes a few milliseconds."""
 
 
 class Seen(Enum):
@@ -73,14 +82,8 @@ class UnusableResult(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-class UnverifiedResult(msgspec.Struct, frozen=True):
-    """It is not authenticated: dead-letter it."""
-
-    reason: str
-    detail: str
-
-
-Verdict = Deliver | AttachDuplicate | Duplicate | Late | UnusableResult | UnverifiedResult
+VerifiedVerdict = Deliver | AttachDuplicate | Duplicate | Late | UnusableResult
+Verdict = VerifiedVerdict | UnverifiedResult
 
 
 def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms: float, grace_ms: float) -> Verdict:
@@ -93,30 +96,56 @@ def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms:
         now_ms: epoch milliseconds.
         grace_ms: milliseconds after the deadline in which a result is not late.
     """
-    if record.unreadable is not None:
-        return UnverifiedResult(UNREADABLE, record.unreadable.detail)
-    try:
-        verified = verify(record.value, record.headers, trust)
-    except UnverifiedError as error:
-        return UnverifiedResult(str(error.reason), error.detail)
+    if record.unreadable is not None or record.refused is not None:
+        return _decided_before(record)
+    screened = record.screened
+    verified = screened if isinstance(screened, Verified) else check_result(record.value, record.headers, trust)
+    if isinstance(verified, UnverifiedResult):
+        return verified
     known = seen(verified.identity)
     if known is Seen.DELIVERED:
         return Duplicate(verified.target)
     if known is Seen.IN_FLIGHT:
         return AttachDuplicate(verified.identity, verified.target)
     target = verified.target
-    if isinstance(target, Token) and target.deadline_ms and now_ms > target.deadline_ms + grace_ms:
+    if isinstance(target, Token) and is_late(target, now_ms, grace_ms):
         return Late(target, verified.result, f"{(now_ms - target.deadline_ms) / 1000:.0f} s after the task's deadline")
     return _answer(verified)
 
 
+def _decided_before(record: Record) -> UnverifiedResult:
+    """Return the verdict on what the client could not read, or the screen has refused."""
+    if record.refused is not None:
+        return UnverifiedResult(record.refused.refusal.reason, record.refused.refusal.detail)
+    return UnverifiedResult(UNREADABLE, "" if record.unreadable is None else record.unreadable.detail)
+
+
+def recheck(verdict: Verdict, seen: Callable[[str], Seen]) -> Verdict:
+    """Return the verdict on a record for what is known of its token now: it was decided on while that could change."""
+    match verdict:
+        case Deliver() | UnusableResult():
+            identity, target = verdict.identity, verdict.completion.target
+        case Late():
+            identity, target = identity_of(verdict.result.token), verdict.target
+        case _:
+            return verdict
+    known = seen(identity)
+    if known is Seen.DELIVERED:
+        return Duplicate(target)
+    return AttachDuplicate(identity, target) if known is Seen.IN_FLIGHT else verdict
+
+
 def _answer(verified: Verified) -> Deliver | UnusableResult:
     try:
-        answer = verified.result.answer()
+        answer = verified.result.answer(_task_type(verified.target))
     except UnusableResultError as error:
         completion = fail_unusable(verified.result.token, verified.target, error.detail)
         return UnusableResult(verified.identity, completion, str(error.reason), error.detail)
     return Deliver(verified.identity, Completion(verified.result.token, verified.target, answer))
+
+
+def _task_type(target: Target) -> str:
+    return target.task_type if isinstance(target, Token) else ""
 
 
 def fail_unusable(token: str, target: Target, detail: str) -> Completion:

@@ -1,4 +1,7 @@
-"""What happens to a late result: per task type, dead letter (the default), drop, or send it to a Restate handler."""
+"""What happens to a late result: per task type, dead letter (the default), drop, or send it to a Restate handler.
+
+No policy applies to history: most of it was delivered in time, to another group.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from kallback.protocol import Answer, Completed, ConfigurationError, Token
 LATE: Final = "late"
 DROPPED: Final = "late-dropped"
 HANDLED: Final = "late-handled"
-NOT_DEAD_LETTERED: Final = frozenset({DROPPED, HANDLED})
+HISTORY: Final = "late-history"
+"""Of a result in the history of its partition, which a new group reads: it is not known what was done with it."""
+NOT_DEAD_LETTERED: Final = frozenset({DROPPED, HANDLED, HISTORY})
 """Reasons of the outcome `late` that leave no dead letter."""
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Final
 
 import click
 
 from kallback.bridge import Bridge, BridgeOptions, Dependencies
-from kallback.cli.commands.bridge_options import bridge_options
+from kallback.cli.commands.bridge_options import bridge_options, dead_letter_options
 from kallback.cli.help import TextCommand
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
@@ -23,10 +24,13 @@ _REQUEST_TIMEOUTS: Final = 3
 
 @click.command(cls=TextCommand)
 @bridge_options
+@dead_letter_options
 @observing_options
 @insecure_option
 @verbose_option
-def bridge(*, options: BridgeOptions, insecure: bool, verbose: bool, observing: Observing) -> None:
+def bridge(
+    *, options: BridgeOptions, letters: dict[str, int], insecure: bool, verbose: bool, observing: Observing
+) -> None:
     """Run a bridge: read task results from Kafka and complete the awakeables that wait for them.
 
     Run as many bridges as you need; they share the partitions of the results topic. SIGTERM or Ctrl-C lets the bridge
@@ -40,7 +44,9 @@ def bridge(*, options: BridgeOptions, insecure: bool, verbose: bool, observing: 
         kallback bridge --health-port 9464
     """
     configure_logs(verbose=verbose)
-    serve_observed(settings_from_env(insecure=insecure), options, observing)
+    settings = settings_from_env(insecure=insecure)
+    settings = replace(settings, dead_letters=replace(settings.dead_letters, **letters))
+    serve_observed(settings, options, observing)
 
 
 def serve_observed(

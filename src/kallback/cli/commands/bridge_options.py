@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import click
 
-from kallback.bridge import BridgeOptions, CompleterName
+from kallback.bridge import BridgeOptions, Client, CompleterName
 from kallback.bridge.results.late_policy import read_policies
 from kallback.cli.commands.instance_id import AUTO, instance_id_for
 from kallback.cli.help import option_of
+from kallback.protocol import read_conventions
 
 _DEFAULTS: Final = BridgeOptions()
 _MEMBER: Final = _DEFAULTS.consumer
@@ -24,6 +25,7 @@ _SECONDS: Final = click.FloatRange(0)
 _COUNT: Final = click.IntRange(1)
 
 _replica = option_of("Replicas and restarts")
+_kafka = option_of("Kafka")
 _flow = option_of("Flow control")
 _results = option_of("Results")
 
@@ -77,6 +79,14 @@ _OPTIONS: Final = (
         metavar="SECONDS",
         help="Time to finish results in flight. "
         f"Default: {_DEFAULTS.drain_timeout:g} at a stop, {_MEMBER.drain_timeout:g} at a rebalance.",
+    ),
+    _kafka(
+        "--client",
+        default=_DEFAULTS.client.value,
+        show_default=True,
+        type=click.Choice([each.value for each in Client]),
+        help="Kafka client library. 'aiokafka' bounds the memory that a compressed record can take. 'confluent' sends "
+        "heartbeats from a thread. Without instance ids, all bridges of a group use the same one.",
     ),
     _flow(
         "--completer",
@@ -142,6 +152,14 @@ _OPTIONS: Final = (
         metavar="SECONDS",
         help="Time after the deadline during which a result is still delivered.",
     ),
+    _results(
+        "--convention",
+        multiple=True,
+        metavar="[TYPE=]CONVENTION[:NAME,...]",
+        help="What marks a result as failed besides what is detected, for one task type or for all others: error "
+        "headers ('spring:x-error,x-failure', also smallrye and faststream), event types "
+        "('cloudevents:com.example.failed'). 'kallback' switches detection off. Can be repeated.",
+    ),
     _results("--outcomes", is_flag=True, help="Write the outcome of each result to the outcomes topic."),
     _results(
         "--progress/--no-progress",
@@ -153,6 +171,22 @@ _OPTIONS: Final = (
         "--allow-bare-awakeables",
         is_flag=True,
         help="Accept unsigned awakeable ids in place of tokens. They are not authenticated.",
+    ),
+)
+_letters = option_of("Dead letters of unverified results")
+_LETTERS: Final = (
+    _letters(
+        "--dead-letters-per-second",
+        type=_COUNT,
+        metavar="N",
+        help="Dead letters of one reason that are written whole; what comes beyond is counted in summaries. "
+        "Default: KALLBACK_DEAD_LETTERS_PER_SECOND, else 100.",
+    ),
+    _letters(
+        "--dead-letter-bytes-per-hour",
+        type=_COUNT,
+        metavar="BYTES",
+        help="Bytes of all of these. Default: KALLBACK_DEAD_LETTERS_BYTES_PER_HOUR, else 256 MiB.",
     ),
 )
 _NAMES: Final = (
@@ -181,8 +215,24 @@ def bridge_options(run: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
+def dead_letter_options(run: Callable[..., None]) -> Callable[..., None]:
+    """Add the options; the command gets what was given as `letters`, members of `DeadLetterSettings`."""
+
+    @functools.wraps(run)
+    def with_options(
+        *, dead_letters_per_second: int | None, dead_letter_bytes_per_hour: int | None, **given: Any
+    ) -> None:
+        found = {"per_second": dead_letters_per_second, "bytes_per_hour": dead_letter_bytes_per_hour}
+        run(letters={name: value for name, value in found.items() if value is not None}, **given)
+
+    for each in reversed(_LETTERS):
+        with_options = each(with_options)
+    return with_options
+
+
 _ALL: Final = (
     *_NAMES,
+    "client",
     "instance_id",
     "session_timeout",
     "commit_interval",
@@ -190,6 +240,7 @@ _ALL: Final = (
     "completer",
     "window",
     "late",
+    "convention",
 )
 
 
@@ -207,8 +258,10 @@ def _read(given: dict[str, Any]) -> BridgeOptions:
     )
     return BridgeOptions(
         consumer=consumer,
+        client=Client(given["client"]),
         completer=CompleterName(given["completer"]),
         drain_timeout=_DEFAULTS.drain_timeout if drain is None else drain,
         late=read_policies(given["late"]),
+        conventions=read_conventions(given["convention"]),
         **{each: given[each] for each in _NAMES},
     )

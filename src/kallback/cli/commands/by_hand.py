@@ -36,8 +36,18 @@ from kallback.bridge import (
     decide,
 )
 from kallback.bridge import complete as complete_batch
+from kallback.cli.by_hand_options import (
+    TASK_TYPE,
+    error_status_option,
+    error_type_option,
+    misfit,
+    result_file_option,
+    retryable_option,
+    task_type_option,
+)
 from kallback.cli.formatting import read_stdin
 from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.imports import load_target
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.kafka import Headers, Record
 from kallback.protocol import (
@@ -46,12 +56,15 @@ from kallback.protocol import (
     KallbackError,
     Problem,
     RestateUnavailableError,
+    TaskType,
     Token,
     UnverifiedError,
     completed_headers,
     failed_headers,
+    read_claims,
 )
-from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE
+from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
+from kallback.protocol.headers import TOKEN
 from kallback.settings import RestateSettings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -119,8 +132,9 @@ def _read_token(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.command(cls=TextCommand)
 @_token_and_options
 @option("--json", "text", metavar="JSON", help="The result, as JSON. Default: null.")
-@option("--file", "file", type=click.File("rb"), metavar="FILE", help="File with the result, as JSON.")
-def complete(token: str, *, text: str | None, file: BinaryIO | None, **options: bool) -> None:
+@result_file_option
+@task_type_option
+def complete(token: str, *, text: str | None, file: BinaryIO | None, task_type: str | None, **options: bool) -> None:
     """Complete a task by hand.
 
     Sends the result straight to Restate's ingress; the handler resumes.
@@ -133,34 +147,22 @@ def complete(token: str, *, text: str | None, file: BinaryIO | None, **options: 
 
     For example:
 
-        kallback complete - --json '{"minutes": 12}' < token.txt
+        kallback complete - --json '{"minutes": 12}' --type shared:prepare < token.txt
     """
     if text is not None and file is not None:
         raise click.UsageError("Give one result, with --json or --file.")
     value = file.read() if file is not None else (text or "null").encode()
+    if task_type is not None:
+        _check_value(value, token, load_target(task_type, TASK_TYPE))
     _send_result(completed_headers(token), value, ByHandOptions(**options))
 
 
 @click.command(cls=TextCommand)
 @_token_and_options
-@option(
-    "--type",
-    "kind",
-    default=DEFAULT_TYPE,
-    show_default=True,
-    metavar="NAME",
-    help="Type of the error. Retry policies match it.",
-)
-@option(
-    "--status",
-    default=DEFAULT_STATUS,
-    show_default=True,
-    type=click.IntRange(400, 599),
-    metavar="CODE",
-    help="Code of the terminal error that the handler gets.",
-)
+@error_type_option
+@error_status_option
 @option("--detail", default="failed by hand", show_default=True, metavar="TEXT", help="One sentence for people.")
-@option("--retryable/--not-retryable", default=None, help="Whether another attempt can succeed.")
+@retryable_option
 @option(
     "--retry-after", type=click.FloatRange(0), metavar="SECONDS", help="Time before the next attempt, if there is one."
 )
@@ -189,6 +191,18 @@ def fail(
     _send_result(failed_headers(token), problem.encode(), ByHandOptions(**options))
 
 
+def _check_value(value: bytes, token: str, task_type: TaskType[Any, Any]) -> None:
+    """Refuse a result that the handler could not read: the token is good for one result only.
+
+    Raises:
+        NotCompletedError: the value does not fit the type, or the token belongs to another type.
+    """
+    if not token.startswith(AWAKEABLE_PREFIX) and (named := read_claims(token).token.task_type) != task_type.name:
+        raise NotCompletedError(f"the token is one of task type {named}, not of {task_type.name}: nothing was sent")
+    if (reason := misfit(value, task_type)) is not None:
+        raise NotCompletedError(reason)
+
+
 def _send_result(headers: Headers, value: bytes, options: ByHandOptions) -> None:
     """Check a result, send it to Restate, say what came of it.
 
@@ -205,10 +219,18 @@ def _send_result(headers: Headers, value: bytes, options: ByHandOptions) -> None
     """
     settings = settings_from_env(insecure=options.insecure)
     trust = Trust(settings.keys.require(), settings.keys.audience, options.allow_bare_awakeables)
+    _check_shape(headers)
     completion = _checked(Record("", 0, 0, 0, None, value, headers), trust, force=options.force)
     factory = click.get_current_context().find_object(CompleterFactory) or CompleterFactory()
     reply = asyncio.run(_send(factory.make(settings.restate), completion))
     _report(reply, completion)
+
+
+def _check_shape(headers: Headers) -> None:
+    """Say which part of a malformed token is wrong, in the sentence of `kallback token inspect`."""
+    text = (dict(headers)[TOKEN] or b"").decode(errors="replace")
+    if not text.startswith(AWAKEABLE_PREFIX):
+        read_claims(text)
 
 
 def _checked(record: Record, trust: Trust, *, force: bool) -> Completion:

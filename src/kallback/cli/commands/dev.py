@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from kallback.cli.help import TextCommand, option
 from kallback.cli.imports import needs_extra
+from kallback.protocol.errors import ConfigurationError
 
 _PORT = click.IntRange(1, 65535)
 
@@ -31,9 +33,24 @@ def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | N
     """
     with needs_extra("dev"):
         from kallback.testing.dev import run_dev  # noqa: PLC0415 - loaded only where the extra is there
+        from kallback.testing.servers.ports import is_free  # noqa: PLC0415
         from kallback.testing.stack import KafkaOptions, RestateOptions  # noqa: PLC0415
+    wanted = {"--kafka-port": kafka_port, "--ingress-port": ingress_port, "--admin-port": admin_port}
+    _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
     run_dev(
         KafkaOptions(port=kafka_port),
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port),
         example=Path.cwd() if example else None,
     )
+
+
+def _check_ports(wanted: dict[str, int], is_free: Callable[[int], bool]) -> None:
+    """Refuse a port that a server could not take: the servers' own errors do not name the option."""
+    for name, port in wanted.items():
+        same = [other for other, its in wanted.items() if its == port and other != name]
+        if same:
+            raise ConfigurationError(f"{name} and {same[0]} have the same port, {port}: give each its own")
+        if not is_free(port):
+            raise ConfigurationError(
+                f"port {port} is in use: choose another {name}, or leave the option out to take a free port"
+            )

@@ -14,11 +14,11 @@ import re
 from typing import Final
 
 from kallback.protocol import ConfigurationError
+from kallback.protocol.tasktypes import is_kafka_name
 
 AUTO: Final = "auto"
 NONE: Final = "none"
 _STATEFUL: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?-\d{1,4}", re.ASCII)
-_LEGAL: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 
 
 def instance_id_for(choice: str, *, hostname: str, in_kubernetes: bool) -> str | None:
@@ -31,7 +31,7 @@ def instance_id_for(choice: str, *, hostname: str, in_kubernetes: bool) -> str |
         return None
     if choice == AUTO:
         return hostname if in_kubernetes and _STATEFUL.fullmatch(hostname) else None
-    if _LEGAL.fullmatch(choice) is None or choice in (".", ".."):
+    if not is_kafka_name(choice):
         raise ConfigurationError(
             f"Kafka does not accept --instance-id {choice!r}: use at most 249 letters, digits, dots, dashes and "
             "underscores"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from kallback.cli.help import TextCommand, argument, option
-from kallback.cli.imports import is_factory, load_target, needs_extra
+from kallback.cli.imports import TargetKind, is_factory, is_made_by, load_target, needs_extra
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
 from kallback.protocol.errors import ConfigurationError
@@ -30,7 +30,7 @@ def _read_host(ctx: click.Context, param: click.Parameter, value: str) -> str:
 
 
 @click.command(cls=TextCommand)
-@argument("target", metavar="MODULE:NAME", help="Module and name of an application, which restate.app([...]) returns.")
+@argument("target", metavar="MODULE:NAME", help="Module and name of an application that callbacks.app([...]) made.")
 @option(
     "--port",
     default=9080,
@@ -51,8 +51,8 @@ def _read_host(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def service(target: str, *, port: int, host: str, verbose: bool) -> None:
     """Serve a Restate application over HTTP/2.
 
-    Python looks for MODULE in the current directory first. If handler.py contains `app = restate.app([orders])`, write
-    handler:app.
+    Python looks for MODULE in the current directory first. If handler.py contains `app = callbacks.app([orders])`,
+    write handler:app.
 
     Then register the service with Restate, once: POST {"uri": "http://127.0.0.1:9080"} to its admin API, by default at
     http://localhost:9070/deployments.
@@ -84,12 +84,15 @@ def load_app(target: str) -> Any:
     Raises:
         ConfigurationError: the text has another shape, or there is no such module or name.
     """
-    return load_target(
-        target,
-        lambda each: callable(each) and not is_factory(each),
-        what="an application, which restate.app([...]) returns",
-        example="handler:app",
-    )
+    return load_target(target, _APPLICATION)
+
+
+_APPLICATION: Final = TargetKind(
+    accepts=lambda each: callable(each) and not is_factory(each),
+    what="an application, which callbacks.app([...]) returns",
+    example="handler:app",
+    other_command=lambda each: "worker" if is_made_by(each, "kallback.workers") else None,
+)
 
 
 async def _serve(serving: ModuleType, app: Any, port: int, host: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from kallback.cli.formatting import moment, plain, read_stdin, span
+from kallback.cli.formatting import moment, plain, printable_json, read_stdin, span
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_facts
 from kallback.protocol import (
@@ -97,7 +97,7 @@ def _signature(settings: Settings, failure: Exception | None) -> dict[str, Any]:
 
 def _print(contents: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(contents))
+        click.echo(printable_json(orjson.dumps(contents)))
         return
     if contents["bare"]:
         click.echo("A bare awakeable id: it is not authenticated and has neither a deadline nor an attempt.")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 import click
 
 from kallback.cli.help import TextCommand, argument, option_of
-from kallback.cli.imports import load_target, needs_extra
+from kallback.cli.imports import TargetKind, is_made_by, load_target, needs_extra
 from kallback.cli.logs import configure_logs
-from kallback.cli.observing import health_host_option, health_port_option, verbose_option
+from kallback.cli.observing import health_host_option, health_port_option, otel_option, verbose_option
 from kallback.cli.runner import serve
 from kallback.workers import Client, Worker
 
 _kafka = option_of("Kafka")
+_tasks = option_of("Tasks")
 
 
 @click.command(cls=TextCommand)
@@ -28,16 +30,39 @@ _kafka = option_of("Kafka")
     metavar="NAME",
     help="Stable, unique name of this process in its consumer group. Give one to all workers of a group or to none.",
 )
+@_kafka(
+    "--session-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="After this time without a sign of life, Kafka gives the partitions of this worker to others. "
+    "Default: 10 to 45, as long as it takes to notice a lost attempt; 45 without heartbeats.",
+)
+@_tasks(
+    "--fail-unknown-types",
+    is_flag=True,
+    help="Also fail the caller of a task whose type the worker does not know, at once. Without it, the task becomes a "
+    "dead letter only, and its caller waits until the deadline. Not for topics that several groups read.",
+)
 @health_port_option
 @health_host_option
+@otel_option
+@option_of("Health and tracing")(
+    "--otel-link",
+    is_flag=True,
+    help="With --otel: each attempt begins a trace of its own, with a link to its caller's.",
+)
 @verbose_option
-def worker(
+def worker(  # noqa: PLR0913 - one option each
     target: str,
     *,
     client: str | None,
     instance_id: str | None,
+    session_timeout: float | None,
+    fail_unknown_types: bool,
     health_port: int | None,
     health_host: str,
+    otel: bool,
+    otel_link: bool,
     verbose: bool,
 ) -> None:
     """Run a worker process.
@@ -45,8 +70,9 @@ def worker(
     Python looks for MODULE in the current directory first. If kitchen.py contains `worker = Worker("kitchen")`, write
     kitchen:worker.
 
-    SIGTERM or Ctrl-C drains: running tasks get time to finish, and Kafka redelivers the others to another worker. A
-    second signal ends the process at once.
+    SIGTERM or Ctrl-C drains: running tasks get time to finish. The others go on at another worker: those of types
+    with heartbeats or a retry policy are handed back, and Kafka redelivers the rest. A second signal ends the process
+    at once.
 
     Settings: KALLBACK_KAFKA_BOOTSTRAP_SERVERS and the other KALLBACK_KAFKA_* and KALLBACK_TOPICS_* variables.
 
@@ -60,7 +86,11 @@ def worker(
         found.use_client(Client(client))
     if instance_id is not None:
         found.use_instance_id(instance_id)
-    serve(found, *_health(found, health_port, health_host))
+    if session_timeout is not None:
+        found.use_session_timeout(session_timeout)
+    if fail_unknown_types:
+        found.use_failing_of_unknown_types()
+    serve(found, *_health(found, health_port, health_host), *_tracing(found, otel=otel, link=otel_link))
 
 
 def _health(worker: Worker, port: int | None, host: str) -> list[AbstractAsyncContextManager[object]]:
@@ -72,16 +102,32 @@ def _health(worker: Worker, port: int | None, host: str) -> list[AbstractAsyncCo
     return [WorkerHealthServer(worker, port, host)]
 
 
+def _tracing(worker: Worker, *, otel: bool, link: bool) -> list[AbstractAsyncContextManager[object]]:
+    if not otel:
+        if link:
+            raise click.UsageError("--otel-link says how spans begin: give --otel, too")
+        return []
+    with needs_extra("otel"):
+        from kallback.health.otlp import OtlpSpans  # noqa: PLC0415 - as above
+
+    spans = OtlpSpans("kallback-worker")
+    worker.use_tracing(spans.provider, "link" if link else "child")
+    return [spans]
+
+
 def load_worker(target: str) -> Worker:
     """Import the worker that MODULE:NAME names.
 
     Raises:
         ConfigurationError: the text has another shape, or there is no such module, name or worker.
     """
-    found: Worker = load_target(
-        target,
-        lambda each: isinstance(each, Worker),
-        what="a kallback.workers.Worker",
-        example="kitchen:worker",
-    )
+    found: Worker = load_target(target, _WORKER)
     return found
+
+
+_WORKER: Final = TargetKind(
+    accepts=lambda each: isinstance(each, Worker),
+    what="a kallback.workers.Worker",
+    example="kitchen:worker",
+    other_command=lambda each: "service" if is_made_by(each, "restate") else None,
+)

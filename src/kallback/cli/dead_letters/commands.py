@@ -8,15 +8,15 @@ from typing import Any
 import click
 import orjson
 
+from kallback.cli.dead_letters.contents import read_contents
 from kallback.cli.dead_letters.detail import members_of, print_letter
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
-from kallback.cli.dead_letters.listing import HEADINGS, Listing, Selection, read_listing
+from kallback.cli.dead_letters.listing import ListOptions, print_list
 from kallback.cli.dead_letters.options import read_id, selecting, selection_of
 from kallback.cli.dead_letters.replay import replay
-from kallback.cli.formatting import counted, plain
+from kallback.cli.formatting import printable_json
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.logs import configure_logs
-from kallback.cli.tables import print_table
 from kallback.kafka import DeadLetter, DeadLetterId, MissingValue, Position, ReplayMarker, read_entry, recover
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
@@ -46,41 +46,18 @@ dead_letters.add_command(replay)
 @option("--replayed", is_flag=True, help="Include dead letters that were already replayed.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per line; times in epoch milliseconds.")
 def list_letters(*, replayed: bool, as_json: bool, limit: int | None, **options: Any) -> None:
-    """List dead letters, oldest first.
+    """List dead letters while they are read.
+
+    Those of one partition come in the order in which they were written; the partitions are interleaved.
 
     For example:
 
         kallback dead-letters list --reason unknown-key --since 2h
     """
     settings = Settings.from_env()
-    found = asyncio.run(
-        read_listing(factories_for(settings.kafka), settings.topics.dead_letters, selection_of(options))
-    )
-    rows = [row for row in found.rows if replayed or row.id not in found.replayed]
-    shown = rows[:limit]
-    if as_json:
-        for row in shown:
-            click.echo(orjson.dumps(row.members(found.replayed.get(row.id))))
-    else:
-        print_table(HEADINGS, [row.line() for row in shown])
-    click.echo(_summary(found, len(rows), len(shown), replayed=replayed), err=True)
-
-
-def _summary(found: Listing, matching: int, shown: int, *, replayed: bool) -> str:
-    """Return what the topic contains, in one sentence; it goes to stderr, so that stdout has rows only."""
-    total = found.reasons.total()
-    if not total:
-        return "No dead letters."
-    by_reason = ", ".join(f"{count:,} {plain(reason)}" for reason, count in found.reasons.most_common())
-    hidden = 0 if replayed else sum(row.id in found.replayed for row in found.rows)
-    parts = [f"{matching:,} of {counted(total, 'dead letter')} ({by_reason})"]
-    if shown < matching:
-        parts.append(f"{shown:,} shown")
-    if hidden:
-        parts.append(f"{hidden:,} more already replayed (--replayed shows them)")
-    if found.unknown:
-        parts.append(f"{counted(found.unknown, 'record')} not written by kallback")
-    return "; ".join(parts) + "."
+    clients = factories_for(settings.kafka)
+    wanted = ListOptions(selection_of(options), limit, with_replayed=replayed, as_json=as_json)
+    click.echo(asyncio.run(print_list(clients, settings.topics.dead_letters, wanted)), err=True)
 
 
 @dead_letters.command(cls=TextCommand)
@@ -105,7 +82,7 @@ def show(letter_id: str, *, raw_value: Path | None, as_json: bool) -> None:
     clients = factories_for(settings.kafka)
     letter, whole, replayed_ms = asyncio.run(_look_up(clients, settings.topics.dead_letters, read_id(letter_id)))
     if as_json:
-        click.echo(orjson.dumps(members_of(letter, whole, replayed_ms=replayed_ms)))
+        click.echo(printable_json(orjson.dumps(members_of(letter, whole, replayed_ms=replayed_ms))))
     else:
         print_letter(letter, whole, replayed_ms=replayed_ms, now_ms=int(time.time() * 1000))
     if raw_value is not None:
@@ -123,8 +100,8 @@ async def _look_up(
     letter = read_entry(record)
     if not isinstance(letter, DeadLetter):
         raise NoSuchLetterError(f"{wanted} in {topic} is not a dead letter but {_kind(letter)}")
-    found = await read_listing(clients, topic, Selection(ids=frozenset({wanted}), since_ms=letter.at_ms))
-    return letter, await recover(letter, clients.find), found.replayed.get(wanted)
+    found = await read_contents(clients, topic, letter.written_ms)
+    return letter, await recover(letter, clients.find), found.replayed.when(wanted)
 
 
 def _kind(entry: object) -> str:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import click
 
-from kallback.cli.dead_letters.listing import row_of
 from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON
+from kallback.cli.dead_letters.rows import row_of
 from kallback.cli.formatting import moment, plain, readable, size, span
 from kallback.cli.tables import print_facts
 from kallback.kafka import DeadLetter, MissingValue
@@ -58,6 +58,8 @@ def _facts(letter: DeadLetter, replayed_ms: int | None, now_ms: int) -> Iterator
     yield "meaning", help_text.meaning
     yield "remedy", help_text.remedy
     yield "written", plain(f"{moment(letter.at_ms)}, {span(now_ms - letter.at_ms)} ago, {group}")
+    if letter.summary is not None:
+        yield "records", f"{letter.count:,}: a summary; the record below is the first of them"
     yield "source", plain(f"{source}, {moment(letter.source_ms)}")
     yield "type", plain(f"{row.task_type} (claimed by the record, not verified)") if row.task_type else "unknown"
     yield "replayed", "not yet" if replayed_ms is None else moment(replayed_ms)

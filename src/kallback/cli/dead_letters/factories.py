@@ -1,13 +1,19 @@
 """Where the dead-letter commands get their Kafka clients: real ones, or those in click's context object (tests)."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from kallback import kafka
 from kallback.kafka import Position, Producer, Record, TopicReader
 from kallback.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from kallback.kafka.dead_letters.replay import ReadRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +24,14 @@ class KafkaFactories:
         reader: reads a topic from a time on (epoch milliseconds), or from its beginning.
         find: returns the record at a position; None if it no longer exists.
         check_topics: raises `MissingTopicError`.
+        read_range: reads the records of a range of offsets of a topic that still exist; None: no summary is replayed.
     """
 
     reader: Callable[[str, int | None], TopicReader]
     find: Callable[[Position], Awaitable[Record | None]]
     producer: Callable[[], Producer]
     check_topics: Callable[[Iterable[str]], Awaitable[None]]
+    read_range: ReadRange | None = None
 
 
 def factories_for(settings: KafkaSettings) -> KafkaFactories:
@@ -34,4 +42,7 @@ def factories_for(settings: KafkaSettings) -> KafkaFactories:
         find=lambda position: kafka.find_record(settings, position),
         producer=lambda: kafka.ConfluentProducer(settings),
         check_topics=lambda names: kafka.check_topics(settings, names),
+        read_range=lambda topic, offsets: kafka.read_range(
+            settings, Position(topic, offsets.partition, offsets.first), offsets.end
+        ),
     )

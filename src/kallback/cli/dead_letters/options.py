@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
 
-from kallback.cli.dead_letters.listing import Selection
+from kallback.cli.dead_letters.rows import Selection
 from kallback.cli.help import option_of
+from kallback.cli.times import read_moment
 from kallback.kafka import DeadLetterId
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_SPAN: Final = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SECONDS: Final = {"s": 1, "m": 60}
 _RATE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(?:/([sm]))?", re.ASCII)
-
-
-def read_moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Read `2h` (ago) or an ISO time (UTC unless it names an offset) as epoch milliseconds."""
-    if value is None:
-        return None
-    shape = _SPAN.fullmatch(value.strip())
-    if shape is not None:
-        ago = timedelta(seconds=int(shape[1]) * _SECONDS[shape[2]])
-        return int((time.time() - ago.total_seconds()) * 1000)
-    try:
-        moment = datetime.fromisoformat(value.strip())
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is not a time: write 30m, 2h or 3d (ago), or 2026-01-31T12:00 (UTC)", ctx, param
-        ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def read_rate(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -84,7 +65,12 @@ def selecting(command: Decorated) -> Decorated:
             help="Only dead letters written at or after this time: 2h (ago), or 2026-01-31T12:00 (UTC).",
         ),
         select("--until", callback=read_moment, metavar="TIME", help="Only dead letters written before this time."),
-        select("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of dead letters, oldest first."),
+        select(
+            "--limit",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Maximum number of dead letters: list ends after them, replay takes the oldest.",
+        ),
     )
     for each in reversed(options):
         command = each(command)

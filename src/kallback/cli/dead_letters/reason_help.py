@@ -60,8 +60,8 @@ REASON_HELP: Final = {
         "No worker needs that: check who may write to the topic. A replay changes nothing.",
     ),
     "unreadable": ReasonHelp(
-        "A Kafka client for Python cannot read the record: a header name is not UTF-8, or its batch cannot be "
-        "decompressed. The dead letter is a stub that names its position.",
+        "A Kafka client for Python cannot read the record: a header name is not UTF-8, or its batch is damaged, cannot "
+        "be decompressed, or unfolds to more than 16 MiB. The dead letter is a stub that names its position.",
         "Correct the producer. The record can be read at its position with another tool, such as Kafka's own; it "
         "cannot be replayed.",
     ),
@@ -93,8 +93,8 @@ REASON_HELP: Final = {
         "Deploy a worker that knows it, then replay before the deadline of the task.",
     ),
     "refused-reply-topic": ReasonHelp(
-        "The task asks for its result on a topic that the worker does not allow.",
-        "Allow the topic in the worker's options, then replay before the deadline of the task.",
+        "The task asks for its result on a topic that the worker does not allow, or that does not exist.",
+        "Allow the topic (KALLBACK_TOPICS_REPLY_TO) or create it, then replay before the deadline of the task.",
     ),
     "undecodable-task": ReasonHelp(
         "The request does not match the type that the worker declares.",

@@ -1,7 +1,7 @@
 """`kallback dead-letters replay`: plan, confirm, send, report.
 
-The topic is read twice: first to find the selected letters and the ones that were already replayed (their replay
-markers come later in the topic), then to send. Only rows are kept in between: the topic can be larger than the memory.
+The topic is read twice: first to decide about the selected dead letters and to find those that were already replayed,
+then to send. `plan` says what is kept in between, `checks` what may be sent.
 """
 
 import asyncio
@@ -9,21 +9,26 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 import click
 
+from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, check_letter
+from kallback.cli.dead_letters.counts import OTHERS
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
-from kallback.cli.dead_letters.listing import HEADINGS, Listing, Row, Selection, letters_of, read_listing
 from kallback.cli.dead_letters.options import read_rate, selecting, selection_of
+from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen, read_plan
+from kallback.cli.dead_letters.rows import HEADINGS, Selection, row_of
 from kallback.cli.formatting import counted, plain
 from kallback.cli.help import TextCommand, argument, option
-from kallback.cli.tables import print_table
+from kallback.cli.tables import RowPrinter
 from kallback.kafka import DeadLetter, Replayer, ReplayOptions, ReplayReport
-from kallback.protocol import ConfigurationError, KallbackError
-from kallback.settings import Settings, Topics
+from kallback.protocol import ConfigurationError, KallbackError, Keyring
+from kallback.settings import Settings
 
 _PROGRESS: Final = 100
+_MOST_QUESTIONS: Final = 20
 
 
 class NotAllReplayedError(KallbackError):
@@ -36,93 +41,154 @@ class NotAllReplayedError(KallbackError):
 @option("--all", "everything", is_flag=True, help="Replay all dead letters. Required if there is no id and no filter.")
 @option("--again", is_flag=True, help="Include dead letters that were already replayed.")
 @option("--to", metavar="TOPIC", help="Send to this topic. Default: the source topic of each record.")
+@option(
+    "--allow-topic",
+    "named",
+    multiple=True,
+    metavar="TOPIC",
+    help="Also send to this topic, and replay tasks whose results go there. Can be repeated.",
+)
+@option("--unverified", is_flag=True, help="Also send records whose token or headers do not pass the checks.")
 @option("--rate", callback=read_rate, metavar="N/s", help="Maximum rate, for example 50/s or 30/m. Default: no limit.")
 @option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
-@option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@option("-y", "--yes", is_flag=True, help="Do not ask for confirmation. It does not replace --allow-topic.")
 def replay(ids: tuple[str, ...], **options: Any) -> None:
     """Send dead letters again, byte for byte.
 
     Select them by id or with filters. Replay markers in the dead-letter topic record what was sent, so an interrupted
     replay continues with the same command.
 
+    Records go to the results topic, to topics with this installation's prefix, to the task topic that a valid token
+    names, and to topics that you allow. If KALLBACK_KEYS is set, tokens are verified before anything is sent.
+
     For example:
 
         kallback dead-letters replay --reason unknown-key --dry-run
     """
     settings = Settings.from_env()
-    clients, topic, to = factories_for(settings.kafka), settings.topics.dead_letters, options["to"]
-    selection = _selection(options, ids, settings.topics)
-    found = asyncio.run(read_listing(clients, topic, selection))
-    planned = _planned(found, selection, again=options["again"])[: options["limit"]]
-    rows = planned if to else [row for row in planned if row.source.topic not in _never_sources(settings.topics)]
-    if options["dry_run"]:
-        print_table(HEADINGS, [row.line() for row in rows])
-    if rows:
-        click.echo(_plan(rows, to) + (" would be sent." if options["dry_run"] else "."), err=True)
-    else:
+    clients, topic = factories_for(settings.kafka), settings.topics.dead_letters
+    rules = _rules(settings, options)
+    selection = _selection(options, ids)
+    plan, rules = _read(clients, topic, selection, rules, again=options["again"], ask=not options["dry_run"])
+    _say_left_out(plan, selection)
+    chosen = plan.choose(options["limit"])
+    if not chosen.total:
         click.echo("Nothing to replay.")
-    if rows and not options["dry_run"]:
+    elif options["dry_run"]:
+        asyncio.run(_print_chosen(clients, topic, chosen))
+        click.echo(_plan(chosen, rules, " would be sent."), err=True)
+    else:
+        click.echo(_plan(chosen, rules, "."), err=True)
         _confirm(yes=options["yes"])
-        _send(clients, topic, rows, ReplayOptions(to=to, per_second=options["rate"]))
-    if len(rows) < len(planned):
-        raise NotAllReplayedError(_forged([row for row in planned if row not in rows]))
+        _send(clients, topic, chosen, ReplayOptions(to=rules.to, per_second=options["rate"]), rules)
+    if refusals := _refusals(plan):
+        raise NotAllReplayedError(refusals)
 
 
-def _selection(options: dict[str, Any], ids: tuple[str, ...], topics: Topics) -> Selection:
+def _rules(settings: Settings, options: dict[str, Any]) -> ReplayRules:
+    keyring = settings.keys.keyring or (Keyring.insecure() if settings.keys.insecure else None)
+    rules = ReplayRules(
+        topics=settings.topics,
+        keyring=keyring,
+        audience=settings.keys.audience,
+        to=options["to"],
+        named=frozenset(options["named"]),
+        send_unverified=options["unverified"],
+    )
+    for name, topics in (("--to", {rules.to}), ("--allow-topic", rules.named)):
+        if refused := rules.never().intersection(topics):
+            raise ConfigurationError(
+                f"{name} {min(refused)}: no record is replayed to this topic; name a results topic or a task topic"
+            )
+    return rules
+
+
+def _selection(options: dict[str, Any], ids: tuple[str, ...]) -> Selection:
     selection = selection_of(options, ids)
     if selection == Selection() and not (options["everything"] or options["limit"]):
         raise ConfigurationError(
             "no dead letters selected: give ids or filters (--reason, --type, --topic, --since, --until), or --all"
         )
-    if options["to"] in _never_sources(topics):
-        raise ConfigurationError(
-            f"--to {options['to']}: no record is replayed to this topic; name a results topic or a task topic"
-        )
     return selection
 
 
-def _never_sources(topics: Topics) -> frozenset[str]:
-    """Topics whose records kallback never dead-letters: what names one as its source is forged.
+def _read(
+    clients: KafkaFactories, topic: str, selection: Selection, rules: ReplayRules, *, again: bool, ask: bool
+) -> tuple[ReplayPlan, ReplayRules]:
+    """Read the plan; on a terminal, ask about topics that are not known, and read again with those that are allowed."""
+    asked = set[str]()
+    while True:
+        plan = asyncio.run(read_plan(clients, topic, selection, rules, again=again))
+        foreign = _foreign(plan)
+        questions = sorted(foreign.keys() - asked)[:_MOST_QUESTIONS]
+        if not (ask and sys.stdin.isatty() and questions and len(asked) < _MOST_QUESTIONS):
+            return plan, rules
+        allowed = {name for name in questions if _allow(name, foreign[name])}
+        if not allowed:
+            return plan, rules
+        asked |= set(questions)
+        rules = replace(rules, named=rules.named | allowed)
 
-    A replay to the control topic would cancel tasks with the operator's permissions.
-    """
-    return frozenset({topics.progress, topics.control, topics.outcomes, topics.dead_letters})
+
+def _foreign(plan: ReplayPlan) -> Counter[str]:
+    found = Counter[str]()
+    for kind, number in plan.kinds().items():
+        if isinstance(kind.verdict, NeedsTopic):
+            found[kind.verdict.topic] += number.count
+    return found
 
 
-def _forged(rows: list[Row]) -> str:
-    first = rows[0]
-    return (
-        f"{counted(len(rows), 'dead letter')} not replayed (for example {first.id}): kallback never dead-letters "
-        f"records of {first.source.topic}, so they are forged; check who may write to the dead-letter topic"
+def _allow(topic: str, count: int) -> bool:
+    return click.confirm(
+        f"{counted(count, 'dead letter')} would write to {plain(topic)}, which is not known as a topic of this "
+        "installation. Is it one of yours?",
+        err=True,
     )
 
 
-def _send(clients: KafkaFactories, topic: str, rows: list[Row], options: ReplayOptions) -> None:
-    report = asyncio.run(_replay(clients, topic, rows, options))
-    if report.failed:
-        raise NotAllReplayedError(_failures(report))
+def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
+    """Name the ids that were not found, and say what was already replayed."""
+    if missing := plan.missing(selection.ids):
+        click.echo(f"Not found, or excluded by the filters: {', '.join(map(str, missing))}", err=True)
+    if replayed := plan.already_replayed():
+        click.echo(f"{counted(replayed, 'dead letter')} already replayed; --again sends them once more.", err=True)
 
 
-def _planned(found: Listing, selection: Selection, *, again: bool) -> list[Row]:
-    """Leave out what was already replayed and say so; name the ids that were not found."""
-    missing = selection.ids - {row.id for row in found.rows}
-    if missing:
-        names = ", ".join(map(str, sorted(missing)))
-        click.echo(f"Not found, or excluded by the filters: {names}", err=True)
-    rows = [row for row in found.rows if again or row.id not in found.replayed]
-    if len(rows) < len(found.rows):
-        click.echo(
-            f"{counted(len(found.rows) - len(rows), 'dead letter')} already replayed; --again sends them once more.",
-            err=True,
-        )
-    return rows
+def _plan(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
+    reasons = ", ".join(f"{count:,} {plain(each)}" for each, count in chosen.reasons.listed())
+    where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in chosen.targets.listed())
+    return f"{counted(chosen.total, 'dead letter')} ({reasons}): {where}{end} {_verification(chosen, rules)}"
 
 
-def _plan(rows: list[Row], to: str | None) -> str:
-    reasons = ", ".join(f"{count:,} {plain(each)}" for each, count in Counter(row.reason for row in rows).most_common())
-    targets = Counter(to or row.source.topic for row in rows)
-    where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in targets.most_common())
-    return f"{counted(len(rows), 'dead letter')} ({reasons}): {where}"
+def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
+    """Say what was not verified."""
+    left = chosen.total - chosen.verified
+    if not left:
+        return "Tokens verified; values are not signed."
+    why = "KALLBACK_KEYS is not set" if rules.keyring is None else "a stub or summary, or --unverified"
+    return f"Not verified: {counted(left, 'token')} ({why}), and the values, which are not signed."
+
+
+def _refusals(plan: ReplayPlan) -> str:
+    """One sentence for each cause, with one id as an example; empty if everything may be sent."""
+    sentences: dict[str, tuple[str, int]] = {}
+    for kind, number in plan.kinds().items():
+        if isinstance(kind.verdict, MaySend):
+            continue
+        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else _unnamed(kind.verdict.topic)
+        example, count = sentences.get(cause, (str(number.example), 0))
+        sentences[cause] = (example, count + number.count)
+    return "; ".join(
+        f"{counted(count, 'dead letter')} not replayed (for example {example}): {plain(cause)}"
+        for cause, (example, count) in sentences.items()
+    )
+
+
+def _unnamed(topic: str) -> str:
+    return (
+        f"{topic} is not known as a topic of this installation; if it is one of yours, add --allow-topic {topic}, or "
+        "set KALLBACK_KEYS, so that the tokens of tasks are verified"
+    )
 
 
 def _confirm(*, yes: bool) -> None:
@@ -133,17 +199,52 @@ def _confirm(*, yes: bool) -> None:
     click.confirm("Replay them?", abort=True, err=True)
 
 
-async def _replay(clients: KafkaFactories, topic: str, rows: list[Row], options: ReplayOptions) -> ReplayReport:
+async def _print_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> None:
+    with RowPrinter(HEADINGS) as printer:
+        async with aclosing(read_chosen(clients, topic, chosen)) as letters:
+            async for letter in letters:
+                printer.add(row_of(letter).line())
+
+
+def _send(
+    clients: KafkaFactories, topic: str, chosen: ChosenLetters, options: ReplayOptions, rules: ReplayRules
+) -> None:
+    report = asyncio.run(_replay(clients, topic, chosen, options, rules))
+    if report.failed:
+        raise NotAllReplayedError(_failures(report))
+
+
+async def _replay(
+    clients: KafkaFactories, topic: str, chosen: ChosenLetters, options: ReplayOptions, rules: ReplayRules
+) -> ReplayReport:
     """Send the letters; report what was sent, also after a failure."""
-    await clients.check_topics({options.to or row.source.topic for row in rows})
+    await clients.check_topics({name for name, _ in chosen.targets.listed() if name != OTHERS})
     async with clients.producer() as producer:
-        replayer = Replayer(producer, topic, find=clients.find, options=options)
+        replayer = Replayer(
+            producer,
+            topic,
+            find=clients.find,
+            read_range=clients.read_range,
+            check=lambda letter: _refusal(letter, rules),
+            options=options,
+        )
         try:
-            async with aclosing(letters_of(clients, topic, rows)) as letters:
-                await replayer.replay(_counted(letters, len(rows)))
+            async with aclosing(read_chosen(clients, topic, chosen)) as letters:
+                await replayer.replay(_counted(letters, chosen.total))
         finally:
-            _report(replayer.report, rows)
+            _report(replayer.report, chosen.total)
     return replayer.report
+
+
+def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
+    """Why a dead letter must not be sent, now that its record is whole."""
+    match check_letter(letter, rules):
+        case MaySend():
+            return None
+        case MustNotSend(cause):
+            return cause
+        case NeedsTopic(topic):
+            return _unnamed(topic)
 
 
 async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncIterator[DeadLetter]:
@@ -157,18 +258,22 @@ async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncItera
             click.echo(f"\r{count}/{total}", nl=count == total, err=True)
 
 
-def _report(report: ReplayReport, rows: list[Row]) -> None:
-    sent, total = len(report.sent), len(rows)
-    click.echo(f"Replayed {sent:,} of {counted(total, 'dead letter')}.")
+def _report(report: ReplayReport, total: int) -> None:
+    click.echo(f"Replayed {report.sent:,} of {counted(total, 'dead letter')}.")
+    if report.records:
+        click.echo(f"{counted(report.records, 'record')} of summaries sent.")
+    for cause, count in report.left_out.items():
+        click.echo(f"{counted(count, 'record')} of summaries not sent: {plain(cause)}", err=True)
     if report.unmarked:
         click.echo(f"{report.unmarked} of them have no replay marker: the next run sends them again.", err=True)
-    if sent + len(report.failed) < total:
+    if report.sent + sum(each.count for each in report.failed.values()) < total:
         click.echo("Run the same command again to continue with the rest.", err=True)
 
 
 def _failures(report: ReplayReport) -> str:
     """One sentence per cause, with the first id as an example."""
-    first = {why: letter for letter, why in reversed(report.failed.items())}
-    counts = Counter(report.failed.values())
-    causes = (f"{count} (for example {first[why]}): {plain(why)}" for why, count in counts.most_common())
-    return f"{counted(len(report.failed), 'dead letter')} not replayed. " + "; ".join(causes)
+    causes = (
+        f"{failure.count} (for example {failure.example}): {plain(cause)}" for cause, failure in report.failed.items()
+    )
+    total = sum(failure.count for failure in report.failed.values())
+    return f"{counted(total, 'dead letter')} not replayed. " + "; ".join(causes)

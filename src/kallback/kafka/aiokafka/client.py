@@ -10,7 +10,8 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from kallback.kafka.errors import error_for, missing_extra, missing_topic, unreachable
+from kallback.kafka.errors import NO_ANSWER, error_for, missing_extra, missing_topic, unreachable
+from kallback.lifecycle import ration_loggers
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingExtraError
 from kallback.settings import named_log
 
@@ -18,10 +19,10 @@ try:
     from aiokafka import AIOKafkaConsumer, errors
     from aiokafka.conn import collect_hosts, create_conn
 except ModuleNotFoundError as error:
-    raise missing_extra("aiokafka", "workers") from error
+    raise missing_extra("aiokafka", "workers", "bridge") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable
 
     from kallback.protocol.errors import KallbackError
     from kallback.settings import KafkaSettings
@@ -38,6 +39,7 @@ _STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_S
 
 
 log: Final = named_log("kallback.kafka")
+ration_loggers("aiokafka")  # it writes 170 lines a second while no broker answers
 CLOSE_TIMEOUT_S: Final = 15.0  # longer than a rebalance; a frozen broker must not hold up a stop
 
 
@@ -99,13 +101,18 @@ def translated(
 ) -> KallbackError:
     """Return the error of our tree."""
     if isinstance(error, errors.UnsupportedCodecError):
-        return MissingExtraError(
-            f'{what} failed ({error}): pip install "kallback[workers]", which brings the codecs of Kafka, or cramjam '
-            "alone; or use client confluent"
-        )
+        return missing_codec(what, error)
     code: object = getattr(error, "errno", 0)
     number = code if isinstance(code, int) else 0
     return error_for(number, f"{type(error).__name__}: {error}", what=what, topic=topic, group=group)
+
+
+def missing_codec(what: str, error: Exception) -> MissingExtraError:
+    """Return the error for a compression whose library is not installed."""
+    return MissingExtraError(
+        f'{what} failed ({error}): pip install "kallback[workers]" (or "kallback[bridge]"), which brings the codecs of '
+        "Kafka, or cramjam alone; or use client confluent"
+    )
 
 
 async def connect(client: Startable, settings: KafkaSettings) -> None:
@@ -119,33 +126,38 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
         async with asyncio.timeout(settings.connect_timeout):
             await client.start()
     except TimeoutError:
-        raise unreachable(settings) from None
+        raise unreachable(settings, f"{settings.bootstrap_servers}: {NO_ANSWER}") from None
     except errors.KafkaConnectionError as error:
-        raise await _refusal(settings, aiokafka_config(settings)) or unreachable(settings, str(error)) from None
+        raise await _refusal(aiokafka_config(settings)) or unreachable(settings, str(error)) from None
     except errors.KafkaError as error:
         raise translated(error, what="connecting to Kafka") from None
 
 
-async def _refusal(settings: KafkaSettings, config: dict[str, Any]) -> KallbackError | None:
+async def _refusal(config: dict[str, Any]) -> KallbackError | None:
     """Connect to one bootstrap server once more; return what refuses this client for good, if anything does.
 
     aiokafka logs why it could not connect and raises another error. A refused log-in and a certificate that is not
     trusted will not pass by themselves; everything else may.
     """
     options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
-    host, port, _ = collect_hosts(settings.bootstrap_servers)[0]
+    host, port, _ = collect_hosts(config["bootstrap_servers"])[0]
     try:
         async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
             connection = await create_conn(host, port, **options)
-    except errors.SaslAuthenticationFailed as error:
-        return error_for(_AUTHENTICATION, str(error), what="connecting to Kafka")
-    except ssl.SSLCertVerificationError as error:
-        return refused_certificate(error)
-    except ssl.SSLError as error:
-        return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
-    except (OSError, TimeoutError, errors.KafkaError):
-        return None
+    except (OSError, TimeoutError, errors.KafkaError) as error:
+        return refusal_of(error)
     connection.close()
+    return None
+
+
+def refusal_of(error: Exception) -> KallbackError | None:
+    """Return the error for a refused log-in or certificate; None for what may pass by itself."""
+    if isinstance(error, errors.SaslAuthenticationFailed):
+        return error_for(_AUTHENTICATION, str(error), what="connecting to Kafka")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return refused_certificate(error)
+    if isinstance(error, ssl.SSLError):
+        return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
     return None
 
 
@@ -209,13 +221,3 @@ def adopt_abandoned_commits() -> None:
 def _take_error(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()
-
-
-async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
-    """See `kallback.kafka.check_topics`."""
-    client = AIOKafkaConsumer(**aiokafka_config(settings), enable_auto_commit=False)
-    try:
-        await connect(client, settings)
-        await require_topics(client, settings, names)
-    finally:
-        await close(client)

@@ -1,7 +1,8 @@
-"""What a group has committed, metadata included, asked with aiokafka's admin client: its consumer gives positions only.
+"""How partitions start: what a group has committed, metadata included, and where logs begin and end.
 
-A connection for each question: it is asked once per rebalance, and a second one for as long as a worker lives would be
-idle all the time.
+aiokafka's admin client is asked for the commits, because its consumer gives positions only. The end of the log is asked
+of a consumer that reads uncommitted records too: to the member, an open transaction ends the log. A connection for each
+question: they are asked once per rebalance, and another one for as long as a worker lives would be idle all the time.
 
 Metadata ends with a zero byte. confluent-kafka writes one, and needs one: it reads a C string, and without the zero it
 reads on into the memory behind it.
@@ -16,18 +17,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.aiokafka.client import aiokafka_config
+from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.client import close
+from kallback.kafka.aiokafka.topic_states import leaderless
+from kallback.kafka.offsets.history import UNKNOWN_START, PartitionStart, start_without_leader
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import TopicPartition
 from kallback.settings import named_log
 
-from aiokafka import TopicPartition as ClientPartition  # isort: skip - the check comes first
-from aiokafka import errors  # isort: skip
+from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
+from aiokafka import TopicPartition as ClientPartition  # isort: skip
 from aiokafka.admin import AIOKafkaAdminClient  # isort: skip
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from kallback.kafka.consumer import ConsumerOptions
     from kallback.settings import KafkaSettings
 
 log: Final = named_log("kallback.kafka")
@@ -45,31 +50,83 @@ def client_commits(commits: Mapping[TopicPartition, Commit]) -> dict[ClientParti
     }
 
 
-async def committed_metadata(
-    settings: KafkaSettings, group: str, partitions: Collection[TopicPartition]
-) -> dict[TopicPartition, Commit]:
-    """Return what is committed. Without an answer in time nothing is: work may run twice, none is lost."""
-    if not partitions:
+async def partition_starts(
+    inner: AIOKafkaConsumer | None,
+    settings: KafkaSettings,
+    group: str,
+    partitions: Collection[TopicPartition],
+    options: ConsumerOptions,
+) -> dict[TopicPartition, PartitionStart]:
+    """Return how partitions start, if the options need it; a member of the group is asked where logs begin.
+
+    Without an answer, work may run twice and none is lost; but the history must be known.
+
+    Raises:
+        TimeoutError: Kafka does not answer in time, and the history is to be marked.
+    """
+    if not partitions or not options.asks_for_starts or inner is None:
         return {}
     try:
         async with asyncio.timeout(_PATIENCE):
             while True:
                 try:
-                    return await _asked(settings, group, partitions)
+                    return await _asked(inner, settings, group, partitions, history_counts=options.mark_history)
                 except (errors.KafkaError, AttributeError, ValueError) as error:
                     # Metadata that is not UTF-8; or a partition's error, such as a coordinator that moves, for which
                     # aiokafka 0.14 looks in the wrong place.
-                    log.debug("Kafka does not say what is committed", detail=repr(error))
+                    log.debug("Kafka does not say how partitions start", detail=repr(error))
                     await asyncio.sleep(_PAUSE)
     except TimeoutError:
+        if options.mark_history:
+            raise
         log.warning("commit metadata of earlier owners is not known, work may run twice", group=group)
-        return {}
+        return dict.fromkeys(partitions, UNKNOWN_START)
 
 
 async def _asked(
+    inner: AIOKafkaConsumer,
+    settings: KafkaSettings,
+    group: str,
+    partitions: Collection[TopicPartition],
+    *,
+    history_counts: bool,
+) -> dict[TopicPartition, PartitionStart]:
+    commits = await commits_of(settings, group, partitions)
+    starts: dict[TopicPartition, PartitionStart] = {}
+    for topic in {each.topic for each in partitions}:
+        for each in set(await leaderless(inner, topic)).intersection(partitions):
+            start = start_without_leader(commits.get(each), history_counts=history_counts)
+            if start is None:
+                raise errors.LeaderNotAvailableError
+            starts[each] = start
+    asked = {each: ClientPartition(each.topic, each.partition) for each in partitions if each not in starts}
+    if not asked:
+        return starts
+    begins = await inner.beginning_offsets(list(asked.values()))
+    log_end_offsets = await _log_end_offsets(settings, list(asked.values()))  # after the commits: they do not go back
+    return starts | {
+        each: PartitionStart(commits.get(each), begins[at], log_end_offsets[at]) for each, at in asked.items()
+    }
+
+
+async def _log_end_offsets(
+    settings: KafkaSettings, partitions: Collection[ClientPartition]
+) -> dict[ClientPartition, int]:
+    client = AIOKafkaConsumer(
+        **await reachable_config(settings), enable_auto_commit=False, isolation_level="read_uncommitted"
+    )
+    try:
+        await client.start()
+        return dict(await client.end_offsets(partitions))
+    finally:
+        await close(client)
+
+
+async def commits_of(
     settings: KafkaSettings, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, Commit]:
-    admin = AIOKafkaAdminClient(**aiokafka_config(settings))
+    """Return what a group has committed, of the partitions of which it has."""
+    admin = AIOKafkaAdminClient(**await reachable_config(settings))
     try:
         await admin.start()
         asked = [ClientPartition(each.topic, each.partition) for each in partitions]

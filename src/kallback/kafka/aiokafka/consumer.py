@@ -26,38 +26,43 @@ Failures: the timer, the readings and the rebalance callbacks are supervised; wh
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kallback.kafka.aiokafka.client import adopt_abandoned_commits, close, connect, require_topics, translated
-from kallback.kafka.aiokafka.committed_offsets import client_commits, committed_metadata
-from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_partition, consumer_config, ours
+from kallback.kafka.aiokafka.client import close, connect, require_topics, translated
+from kallback.kafka.aiokafka.commits import COMMIT_TIMEOUT_S, MemberCommits
+from kallback.kafka.aiokafka.committed_offsets import partition_starts
+from kallback.kafka.aiokafka.current_reading import CurrentReading
+from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_partition, new_member
 from kallback.kafka.aiokafka.rebalance import RebalanceListener
-from kallback.kafka.aiokafka.tolerant_read import read_records
+from kallback.kafka.aiokafka.stalls import AiokafkaStalls
+from kallback.kafka.aiokafka.static_membership import FENCED
+from kallback.kafka.aiokafka.topic_states import topic_facts
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.group_status import STALLED_AFTER_S, GroupStatus
+from kallback.kafka.errors import error_for, unreachable, up_to_damaged
+from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
-from kallback.kafka.offsets.read_stalls import ReadStallDetector
-from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.offsets.read_positions import ReadPositions
+from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S
+from kallback.kafka.records import Record, Screen, TopicPartition
 from kallback.lifecycle import StartStop, Supervisor
-from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
+from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
 
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kallback.settings import KafkaSettings
 
 log: Final = named_log("kallback.kafka")
 
-_READING_MS: Final = 1000
-_COMMIT_TIMEOUT_S: Final = 5.0
 _STALL_LOOK_S: Final = 10.0
-"""For leaving the group and closing connections; aiokafka itself may wait for its request timeout of 40 s."""
 _NO_PARTITION: Final = -1
 
 
@@ -78,15 +83,16 @@ class AiokafkaConsumer(StartStop):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inner: AIOKafkaConsumer | None = None
         self._retiring: set[AIOKafkaConsumer] = set()
+        self._joining_anew = False
         self._arrived = asyncio.Event()
         self._failure: KallbackError | None = None
         self._broken = False
-        self._reading: asyncio.Task[dict[TopicPartition, list[Record]]] | None = None
-        self._wanted: frozenset[TopicPartition] = frozenset()
-        self._next: dict[TopicPartition, tuple[int, int]] = {}
-        self._committing = asyncio.Lock()
-        self._stalls = ReadStallDetector(STALLED_AFTER_S)
-        self._stalled: frozenset[TopicPartition] = frozenset()
+        self._reading = CurrentReading(self._supervisor.guard("reading", self._read_over))
+        self._positions = ReadPositions(self._buffer)
+        self._followed = FollowedTopics(self._topics, self._positions)
+        self._next_topics_look = 0.0
+        self._commits = MemberCommits(lambda: self._inner, self._buffer, self._topics, group)
+        self._stalls = AiokafkaStalls()
         self._watermarks = AiokafkaWatermarks()
         self._last_tick = time.monotonic()
         self._stopped = False
@@ -102,7 +108,7 @@ class AiokafkaConsumer(StartStop):
         self._supervisor.run("timer", self._keep_time())
 
     async def _joined(self) -> AIOKafkaConsumer:
-        inner = AIOKafkaConsumer(**consumer_config(self._settings, self._group, self._options))
+        inner = await new_member(self._settings, self._group, self._options, self._on_fenced)
         self._retiring.add(inner)  # until it is returned: what fails or is cancelled meanwhile is closed by `stop`
         try:
             await connect(inner, self._settings)
@@ -119,13 +125,15 @@ class AiokafkaConsumer(StartStop):
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    if self._inner is None or self._stopped:
+                    if self._stopped or (self._inner is None and not self._joining_anew):
+                        self._raise_failure()
                         raise KafkaUnavailableError("this consumer is not running; start one first")
                     self._arrived.clear()
                     if records := self._buffer.take(limit):
                         return records
                     self._raise_failure()
-                    await self._read(self._inner, limit)
+                    if self._inner is not None:
+                        await self._read(self._inner, limit)
                     await self._arrived.wait()
         except TimeoutError:
             return []
@@ -133,6 +141,22 @@ class AiokafkaConsumer(StartStop):
     def started(self, record: Record) -> None:
         """Count a record as started."""
         self._buffer.started(record)
+
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Hold only the positions of records."""
+        self._buffer.set_aside(records)
+
+    def on_revoke(self, then: Callable[[frozenset[TopicPartition]], None]) -> None:
+        """Have partitions told before they are taken away."""
+        self._buffer.on_revoke = then
+
+    def screen(self, screen: Screen) -> None:
+        """Have each record screened as it is read."""
+        self._buffer.screen = screen
+
+    def release(self, record: Record) -> None:
+        """Let no rebalance wait for a record."""
+        self._buffer.release(record)
 
     def done(self, record: Record) -> None:
         """Settle a record."""
@@ -143,21 +167,11 @@ class AiokafkaConsumer(StartStop):
         await self._commit(leaving=False)
 
     async def _commit(self, *, leaving: bool) -> None:
-        async with self._committing:
-            commits = self._buffer.commits(leaving=leaving)
-            if not commits or self._inner is None:
-                return
-            try:
-                async with asyncio.timeout(_COMMIT_TIMEOUT_S):  # aiokafka itself tries for ever
-                    await self._inner.commit(client_commits(commits))
-            except errors.OffsetMetadataTooLargeError:
-                self._buffer.stop_metadata()
-            except (errors.KafkaError, TimeoutError) as error:
-                log.warning("commit failed, the next one covers it", reason=f"{type(error).__name__}: {error}")
-            else:
-                self._buffer.committed(commits)
-            finally:
-                adopt_abandoned_commits()
+        try:
+            await self._commits.make(self._followed.missing, leaving=leaving)
+        except AccessDeniedError as error:
+            self._failure = error
+            self._arrived.set()
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
@@ -170,13 +184,19 @@ class AiokafkaConsumer(StartStop):
     def group_status(self) -> GroupStatus:
         """The status of this member."""
         seen = self._watermarks
-        return self._buffer.group_status(seen.end_offsets, self._last_tick, seen.positions, self._stalled)
+        status = self._buffer.group_status(seen.end_offsets, self._last_tick, seen.positions, self._stalls.found)
+        return msgspec.structs.replace(
+            status,
+            missing_topics=self._followed.missing,
+            open_transactions={each: it for each, it in seen.transactions.noticed.items() if each in status.partitions},
+            skipped_offsets=self._followed.skipped_offsets,
+        )
 
     async def stop(self) -> None:
         """Commit and leave the group."""
         self._stopped = True
-        await self._supervisor.stop(_COMMIT_TIMEOUT_S)
-        await self._end_reading()
+        await self._supervisor.stop(COMMIT_TIMEOUT_S)
+        await self._reading.end()
         if self._inner is not None:
             await self._commit(leaving=True)
             inner, self._inner = self._inner, None
@@ -184,6 +204,7 @@ class AiokafkaConsumer(StartStop):
         for each in tuple(self._retiring):
             await self._close(each)
         self._forget_all()
+        self._stalls.found = frozenset()
 
     async def _close(self, inner: AIOKafkaConsumer) -> None:
         """Close a client; one that does not end in time is left behind, and its group session expires."""
@@ -192,44 +213,25 @@ class AiokafkaConsumer(StartStop):
         self._retiring.discard(inner)  # not after a cancellation: then `stop` closes it
 
     def _forget_all(self) -> None:
-        self._buffer.forget(list(self._next))
+        self._buffer.forget(list(self._positions.next))
         self._buffer.joined = False
-        self._next.clear()
-        self._stalled = frozenset()
+        self._positions.forget(self._positions.next)
 
     # Readings.
 
     async def _read(self, inner: AIOKafkaConsumer, limit: int) -> None:
         """See to it that a reading of the wanted partitions runs, or of none while none is assigned."""
         wanted = frozenset(self._buffer.needing_records())
-        if self._reading is not None:
-            if wanted <= self._wanted or not wanted:
+        if self._reading.runs:
+            if self._reading.covers(wanted) or not wanted:
                 return
-            await self._end_reading()
+            await self._reading.end()
             wanted = frozenset(self._buffer.needing_records())
-        if wanted or not self._next:
-            self._wanted = wanted
-            partitions = wanted or [TopicPartition(self._topics[0], _NO_PARTITION)]
-            self._reading = asyncio.create_task(
-                read_records(
-                    inner,
-                    [client_partition(each) for each in partitions],
-                    timeout_ms=_READING_MS,
-                    limit=min(limit, self._options.buffer_records),
-                ),
-                name="kallback-reading",
-            )
-            self._reading.add_done_callback(self._supervisor.guard("reading", self._read_over))
-
-    async def _end_reading(self) -> None:
-        reading, self._reading = self._reading, None  # while this one ends, another may begin
-        if reading is not None:
-            reading.cancel()
-            await asyncio.wait([reading], timeout=_COMMIT_TIMEOUT_S)
+        if wanted or not self._positions.next:
+            partitions = wanted or frozenset({TopicPartition(self._topics[0], _NO_PARTITION)})
+            self._reading.begin(inner, partitions, min(limit, self._options.buffer_records))
 
     def _read_over(self, reading: asyncio.Task[dict[TopicPartition, list[Record]]]) -> None:
-        if self._reading is reading:
-            self._reading = None
         self._arrived.set()
         if reading.cancelled():
             return
@@ -237,6 +239,8 @@ class AiokafkaConsumer(StartStop):
         if error is None:
             for partition, records in reading.result().items():
                 self._admit(partition, records)
+        elif isinstance(error, errors.UnknownTopicOrPartitionError):
+            self._next_topics_look = 0.0
         elif isinstance(error, errors.KafkaError):
             what = f"reading {', '.join(self._topics)}"
             self._failure = translated(error, what=what, topic=self._topics[0], group=self._group)
@@ -244,13 +248,20 @@ class AiokafkaConsumer(StartStop):
             self._failure = KafkaUnavailableError(f"the Kafka client failed ({error!r}); start a new consumer")
 
     def _admit(self, partition: TopicPartition, records: Sequence[Record]) -> None:
-        if partition not in self._next or not records:
+        if partition not in self._positions.next or not records:
             return
-        epoch, expected = self._next[partition]
-        if records[0].offset < expected:
-            log.warning("offsets went back: the topic was truncated or created anew", partition=str(partition))
-            epoch = self._buffer.restart(partition)
-        self._next[partition] = (epoch, records[-1].next_offset)
+        if self._options.stop_at_damaged_batch:
+            records, failure = up_to_damaged(records)
+            if failure is not None:
+                self._broken, self._failure = True, failure
+            if not records:
+                return
+        epoch = self._positions.moved_to(partition, records[0].offset)
+        for before, after in itertools.pairwise(records):
+            self._positions.deleted.skipped(partition, before.next_offset, after.offset)
+        self._positions.next[partition] = (epoch, records[-1].next_offset)
+        if self._positions.went_back:
+            self._next_topics_look = 0.0
         self._buffer.put(partition, [msgspec.structs.replace(each, epoch=epoch) for each in records])
 
     def _raise_failure(self) -> None:
@@ -259,6 +270,14 @@ class AiokafkaConsumer(StartStop):
             if not self._broken:
                 self._failure = None
             raise failure
+
+    def _on_fenced(self, inner: AIOKafkaConsumer) -> None:
+        if inner is not self._inner:
+            return  # it was replaced under the same id, by this consumer
+        self._broken = True
+        what = f"reading {', '.join(self._topics)} as instance {self._options.group_instance_id!r}"
+        self._failure = error_for(FENCED, "fenced by another member of the same instance id", what=what)
+        self._arrived.set()
 
     def _ended_unexpectedly(self, error: Exception) -> None:
         self._broken = True
@@ -276,7 +295,7 @@ class AiokafkaConsumer(StartStop):
         """Drain and give away partitions; the group's rebalance waits for it."""
         partitions = list(going)
         self._buffer.stop_handing_out(partitions)
-        await self._end_reading()
+        await self._reading.end()
         drained = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._buffer.when_drained(partitions, lambda: _set_from_any_thread(loop, drained))
@@ -287,17 +306,20 @@ class AiokafkaConsumer(StartStop):
             log.warning("unfinished records go to the next owner", partitions=[str(each) for each in partitions])
         await self._commit(leaving=True)
         self._buffer.forget(partitions)
-        for partition in partitions:
-            self._next.pop(partition, None)
+        self._positions.forget(partitions)
         self._arrived.set()  # fetch hears from now on why the group cannot be joined again, if so
 
     async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions."""
         share = list(partitions)
-        if self._options.commit_metadata:
-            self._buffer.restore_metadata(share, await committed_metadata(self._settings, self._group, share))
+        starts = await partition_starts(self._inner, self._settings, self._group, share, self._options)
+        report_first_reads(self._group, starts)
+        self._buffer.restore(starts)
         epochs = self._buffer.assign(share)
-        self._next = {partition: (epoch, 0) for partition, epoch in epochs.items()}
+        self._positions.forget(self._positions.next)
+        self._positions.assign(epochs)
+        self._followed.assigned(epochs, starts)
+        self._next_topics_look = 0.0
         log.info("partitions assigned", partitions=[str(each) for each in epochs])
         self._arrived.set()
 
@@ -308,48 +330,66 @@ class AiokafkaConsumer(StartStop):
             await asyncio.sleep(max(0, min(next_commit, next_look, self._watermarks.next_look) - loop.time()))
             self._last_tick = time.monotonic()
             if self._inner is not None and loop.time() >= self._watermarks.next_look:
+                epochs = {each: epoch for each, (epoch, _) in self._positions.next.items()}
                 await self._watermarks.look(self._inner, self.assignment())
+                self._buffer.ended(self._watermarks.reached(epochs))
+                if loop.time() >= self._next_topics_look:
+                    self._next_topics_look = loop.time() + TOPIC_LOOK_INTERVAL_S
+                    await self._look_at_topics(self._inner)
             if loop.time() >= next_commit:
                 await self.commit()
                 next_commit = loop.time() + self._options.commit_interval
             if loop.time() >= next_look:
-                await self._look_for_a_stall(loop.time())
+                await self._look_for_a_stall()
                 next_look = loop.time() + _STALL_LOOK_S
 
-    async def _look_for_a_stall(self, now: float) -> None:
+    async def _look_at_topics(self, inner: AIOKafkaConsumer) -> None:
+        followed = self._followed
+        before = self._buffer.known_commits()
+        facts = await topic_facts(inner, self._topics, self._positions.deleted.unexplained, before)
+        followed.report_undone(self._buffer.undone_commits(before, facts.committed))
+        followed.take(facts)
+        for partition in tuple(followed.to_restart):
+            try:
+                inner.seek(client_partition(partition), 0)  # a log that begins later: aiokafka goes on there
+            except errors.IllegalStateError as error:  # a rebalance is under way
+                log.debug("a partition cannot be restarted yet", partition=str(partition), reason=str(error))
+                continue
+            self._positions.restart(partition)
+            followed.to_restart.discard(partition)
+
+    async def _look_for_a_stall(self) -> None:
         inner, wanted = self._inner, self._buffer.needing_records()
-        if inner is None or self._reading is None or not wanted:
+        if inner is None or not self._reading.runs or not wanted:
             return  # no fetch waits, or everything wanted is buffered: silence is expected
-        partitions = [client_partition(each) for each in wanted]
-        try:
-            async with asyncio.timeout(self._settings.connect_timeout):
-                end_offsets = {ours(each): end for each, end in (await inner.end_offsets(partitions)).items()}
-                positions = {ours(each): await inner.position(each) for each in partitions}
-        except (errors.KafkaError, TimeoutError):
-            return  # Kafka is unavailable, or a rebalance came between: no sign of a stall
-        self._stalled = self._stalls.stalled(positions, end_offsets, now)
-        if self._stalled:
+        if await self._stalls.look(inner, wanted, self._settings.connect_timeout):
             log.error(
                 "partitions are not read although they have records: joining the group anew",
-                partitions=[str(each) for each in self._stalled],
+                partitions=[str(each) for each in self._stalls.found],
             )
             await self.join_anew()
 
     async def join_anew(self) -> None:
         """Replace a client that has stopped reading; what is unfinished comes again."""
+        self._joining_anew = True  # a fetch waits for the new client
+        try:
+            await self._replace_client()
+        finally:
+            self._joining_anew = False
+            self._arrived.set()
+
+    async def _replace_client(self) -> None:
         await self._commit(leaving=True)
-        await self._end_reading()
+        await self._reading.end()
         old, self._inner = self._inner, None
-        stalled = self._stalled
-        self._forget_all()
-        self._stalled = stalled  # until a look finds them read
+        self._forget_all()  # but what is stalled: it is until a look finds it read
         if old is not None:
             await self._close(old)
         try:
             self._inner = await self._joined()
         except (KallbackError, TimeoutError) as error:
             log.warning("joining anew failed: the next fetch says so", reason=str(error))
-        self._arrived.set()
+            self._failure = error if isinstance(error, KallbackError) else unreachable(self._settings)
 
 
 def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

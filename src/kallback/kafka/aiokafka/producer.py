@@ -12,10 +12,12 @@ record: the producer inside is then replaced, and the failed send says "try agai
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from kallback.kafka.aiokafka.client import aiokafka_config, close, connect, translated
+from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.client import close, connect, missing_codec, translated
 from kallback.kafka.errors import missing_topic, unreachable
+from kallback.kafka.producer import ProducerOptions
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
 
 _UNKNOWN_TOPIC_PATIENCE: Final = 5.0
 """Seconds for a fresh topic to show up in a broker's metadata."""
+
+_BATCH_BYTES: Final = 16 * 1024
+_LINGERING_BATCH_BYTES: Final = 64 * 1024
+"""Before compression; aiokafka sends one batch of a partition at a time."""
+
+_NO_VALUE: Final = object()
+"""Stands for a value of None: aiokafka refuses a record with neither key nor value before it serializes them."""
 
 _BROKEN: Final = (
     errors.DuplicateSequenceNumber,
@@ -41,8 +50,9 @@ _BROKEN: Final = (
 class AiokafkaProducer(StartStop):
     """A `Producer` for one event loop."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, options: ProducerOptions | None = None) -> None:
         self._settings = settings
+        self._options = options or ProducerOptions()
         self._inner: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._stopped = False
@@ -64,8 +74,9 @@ class AiokafkaProducer(StartStop):
         inner = await self._current()
         try:
             await self._require_topic(inner, record.topic)
-            value = b"" if record.value is None and record.key is None else record.value  # aiokafka refuses two nulls
-            acknowledged = await inner.send(record.topic, value, record.key, headers=list(record.headers))
+            value = _NO_VALUE if record.value is None else record.value
+            partition = _partition_of(inner, record)
+            acknowledged = await inner.send(record.topic, value, record.key, partition, headers=list(record.headers))
             metadata = await acknowledged
         except errors.KafkaError as error:
             if isinstance(error, _BROKEN):
@@ -81,13 +92,7 @@ class AiokafkaProducer(StartStop):
             if self._stopped:
                 raise KafkaUnavailableError("this producer is stopped; make a new one")
             if self._inner is None:
-                inner = AIOKafkaProducer(
-                    **aiokafka_config(self._settings),
-                    acks="all",
-                    enable_idempotence=True,
-                    max_request_size=self._settings.max_request_bytes,
-                    request_timeout_ms=int(self._settings.delivery_timeout * 1000),
-                )
+                inner = self._make(await reachable_config(self._settings))
                 try:
                     await connect(inner, self._settings)
                 except BaseException:
@@ -95,6 +100,23 @@ class AiokafkaProducer(StartStop):
                     raise
                 self._inner = inner
             return self._inner
+
+    def _make(self, connection: dict[str, Any]) -> AIOKafkaProducer:
+        options = self._options
+        try:
+            return AIOKafkaProducer(
+                **connection,
+                acks="all",
+                enable_idempotence=True,
+                compression_type=options.compression,
+                value_serializer=_serialized,
+                linger_ms=round(options.linger * 1000),
+                max_batch_size=_LINGERING_BATCH_BYTES if options.linger else _BATCH_BYTES,
+                max_request_size=self._settings.max_request_bytes,
+                request_timeout_ms=int(self._settings.delivery_timeout * 1000),
+            )
+        except RuntimeError as error:  # aiokafka's word for a codec whose library is not installed
+            raise missing_codec("making a producer", error) from None
 
     async def _require_topic(self, inner: AIOKafkaProducer, topic: str) -> None:
         if inner.client.cluster.partitions_for_topic(topic) is not None:
@@ -114,3 +136,13 @@ class AiokafkaProducer(StartStop):
                 return
             self._inner = None
         await close(broken)
+
+
+def _serialized(value: Any) -> Any:
+    return None if value is _NO_VALUE else value
+
+
+def _partition_of(inner: AIOKafkaProducer, record: OutgoingRecord) -> int | None:
+    """The partition of a record with a placement; None where the key decides."""
+    known = inner.client.cluster.partitions_for_topic(record.topic)
+    return None if record.placement is None or not known else record.placement.partition_of(len(known))

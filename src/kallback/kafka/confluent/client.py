@@ -6,11 +6,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, missing_extra, missing_topic, unreachable
+from kallback.kafka.errors import (
+    NO_ANSWER,
+    PERMANENT_FOR_A_CLIENT,
+    error_for,
+    missing_extra,
+    missing_topic,
+    unreachable,
+)
+from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
 from kallback.settings import named_log
 
@@ -35,6 +44,12 @@ log: Final = named_log("kallback.kafka")
 
 _SLICE: Final = 0.5
 """Seconds of one try to reach a broker; between tries the client's own errors are looked at."""
+
+_ERRORS_INTERVAL_S: Final = 60.0
+"""Seconds between equal lines of one client; librdkafka reports each failed connection."""
+
+_OF_BOOTSTRAP_SERVER: Final = re.compile(r"(?P<server>[^\s/]+)/bootstrap: (?P<reason>.*)")
+"""librdkafka's words; a test holds them against it."""
 
 _NOT_EXTRA: Final = frozenset(
     {
@@ -113,27 +128,46 @@ class ClientErrors:
     """Collects the errors that a client reports by itself (`error_cb`), and logs them without flooding.
 
     The callback runs in whichever thread polls the client.
+
+    Args:
+        client: names the client in log lines.
+        quiet: log for people who look for a fault only: another client of the same owner says the same.
+
+    Attributes:
+        connecting: the first contact is being made: errors are kept in `last` and not logged, because the sentence that
+            ends a failing contact has them.
     """
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, *, quiet: bool = False) -> None:
         self._client = client
-        self._logged: dict[int, float] = {}
+        self._throttle = None if quiet else LogThrottle(log, interval=_ERRORS_INTERVAL_S)
         self.refused: KallbackError | None = None
         self.fatal = False
         self.all_down = False
         self.last = ""
+        self.connecting = False
+        self._by_server: dict[str, str] = {}
 
     def __call__(self, error: KafkaError) -> None:
         """Note one error; a refused log-in is remembered, for no retry cures it."""
         self.last = error.str()
+        if (told := _OF_BOOTSTRAP_SERVER.search(self.last)) is not None:
+            self._by_server[told["server"]] = told["reason"]
         self.fatal = self.fatal or error.fatal()
         self.all_down = self.all_down or error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - as below
         if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):  # noqa: SLF001 - librdkafka's own codes
             self.refused = error_for(error.code(), error.str(), what="connecting to Kafka")
-        now = time.monotonic()
-        if now - self._logged.get(error.code(), float("-inf")) > 10:  # noqa: PLR2004 - seconds between equal lines
-            self._logged[error.code()] = now
-            log.warning("Kafka client error", client=self._client, code=error.name(), detail=error.str())
+        if self.connecting:
+            return
+        if self._throttle is None:
+            log.debug("Kafka client error", client=self._client, kind=error.name(), detail=error.str())
+        else:
+            self._throttle.warning("Kafka client error", kind=error.name(), client=self._client, detail=error.str())
+
+    def by_server(self, bootstrap_servers: str) -> str:
+        """Say of each bootstrap server what became of it."""
+        servers = [each.strip() for each in bootstrap_servers.split(",")]
+        return "; ".join(f"{each}: {self._by_server.get(each, NO_ANSWER)}" for each in servers)
 
 
 async def in_thread(blocking: Callable[[threading.Event], T]) -> T:
@@ -177,6 +211,14 @@ def first_contact(
     attempt = _ContactAttempt(
         settings, errors, time.monotonic() + settings.connect_timeout, abandoned or threading.Event()
     )
+    errors.connecting = True
+    try:
+        _ask(client, attempt, topics)
+    finally:
+        errors.connecting = False
+
+
+def _ask(client: Producer | Consumer | AdminClient, attempt: _ContactAttempt, topics: Iterable[str]) -> None:
     for topic in topics:
         found = attempt.metadata(client, topic).topics.get(topic)
         if found is None:
@@ -201,9 +243,9 @@ class _ContactAttempt(NamedTuple):
             slice_s = max(0.05, min(_SLICE, self.deadline - time.monotonic()))
             try:
                 return client.list_topics(topic, slice_s)
-            except KafkaException as error:
+            except KafkaException:
                 client.poll(0)  # lets error_cb speak
                 if self.errors.refused is not None:
                     raise self.errors.refused from None
                 if self.abandoned.is_set() or time.monotonic() >= self.deadline:
-                    raise unreachable(self.settings, self.errors.last or error.args[0].str()) from None
+                    raise unreachable(self.settings, self.errors.by_server(self.settings.bootstrap_servers)) from None

@@ -31,16 +31,16 @@ import time
 from typing import TYPE_CHECKING
 
 from kallback.kafka.confluent.client import first_contact, in_thread
-from kallback.kafka.confluent.consumer_thread import ConsumerThread
+from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.group_status import GroupStatus
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from kallback.kafka.records import Record, TopicPartition
+    from kallback.kafka.records import Record, Screen, TopicPartition
     from kallback.settings import KafkaSettings
 
 
@@ -55,6 +55,8 @@ class ConfluentConsumer(StartStop):
         self._group = group
         self._options = options or ConsumerOptions()
         self._thread: ConsumerThread | None = None
+        self._on_revoke: Callable[[frozenset[TopicPartition]], None] | None = None
+        self._screen: Screen | None = None
         self._stopped = False
 
     async def start(self) -> None:
@@ -64,6 +66,9 @@ class ConfluentConsumer(StartStop):
         if self._thread is not None:
             return
         thread = ConsumerThread(self._settings, self._topics, self._group, self._options)
+        if self._on_revoke is not None:
+            thread.buffer.on_revoke = self._on_revoke
+        thread.buffer.screen = self._screen
         try:
             await in_thread(
                 lambda abandoned: first_contact(
@@ -94,6 +99,24 @@ class ConfluentConsumer(StartStop):
         """Count a record as started."""
         if self._thread is not None:
             self._thread.buffer.started(record)
+
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Hold only the positions of records."""
+        if self._thread is not None:
+            self._thread.buffer.set_aside(records)
+
+    def on_revoke(self, then: Callable[[frozenset[TopicPartition]], None]) -> None:
+        """Have partitions told before they are taken away."""
+        self._on_revoke = then
+
+    def screen(self, screen: Screen) -> None:
+        """Have each record screened as it is read."""
+        self._screen = screen
+
+    def release(self, record: Record) -> None:
+        """Let no rebalance wait for a record."""
+        if self._thread is not None:
+            self._thread.buffer.release(record)
 
     def done(self, record: Record) -> None:
         """Settle a record."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent.group_member import client_partition
+from kallback.kafka.confluent.membership.group_member import client_partition
 from kallback.kafka.confluent.topics import connected
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition

@@ -23,10 +23,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, in_thread, log
+from kallback.kafka.confluent.partition_counts import PartitionCounts
 from kallback.kafka.errors import error_for
-from kallback.kafka.records import OutgoingRecord, Position
+from kallback.kafka.producer import ProducerOptions
+from kallback.kafka.records import OutgoingRecord, Placement, Position
 from kallback.lifecycle import StartStop
-from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer  # isort: skip - the check comes first
 
@@ -36,41 +38,50 @@ if TYPE_CHECKING:
 Ack = tuple["asyncio.Future[Position]", OutgoingRecord, KafkaError | None, Message]
 
 _POLL: Final = 0.1
+_BY_KEY: Final = -1  # librdkafka's partitioner decides
 _QUEUE_FULL_PAUSE: Final = 0.005
 _CLOSE_TIMEOUT_S: Final = 5.0
-_QUEUE_KBYTES: Final = 65_536
-"""64 MiB instead of librdkafka's 1 GiB: senders are slowed down before the process is out of memory."""
+_QUEUE_BYTES: Final = 16 * 1024 * 1024
+"""Keys, values and headers on their way. librdkafka would take 1 GiB of values, and headers without a bound."""
 
 
 class _Client:
     """One librdkafka producer, its polling thread, and the acknowledgements on their way to the loops."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, options: ProducerOptions) -> None:
         self._settings = settings
         self.errors = ClientErrors(settings.client_id)
         own: dict[str, Value] = {
             "acks": "all",
             "enable.idempotence": True,
-            "linger.ms": 0,
+            "compression.type": options.compression or "none",
+            "linger.ms": round(options.linger * 1000),
             "message.max.bytes": settings.max_request_bytes,
             "message.timeout.ms": int(settings.delivery_timeout * 1000),
-            "queue.buffering.max.kbytes": max(_QUEUE_KBYTES, 2 * settings.max_request_bytes // 1024),
+            "queue.buffering.max.kbytes": (_QUEUE_BYTES + settings.max_request_bytes) // 1024,
             "topic.metadata.propagation.max.ms": 5000,  # how long a send to an unknown topic takes to fail
         }
         config = confluent_config(settings, own)
         self.producer = build(lambda it: Producer(it | {"error_cb": self.errors}), config)
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
         self._unacknowledged: set[asyncio.Future[Position]] = set()
+        self._bytes = 0  # of the records in the queue
+        self._bytes_lock = threading.Lock()
         self._stopping = False
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run_guarded, name="kallback-producer", daemon=True)
         self._thread.start()
 
-    def enqueue(self, record: OutgoingRecord, future: asyncio.Future[Position]) -> None:
-        """Put a record into the queue; raises BufferError when it is full."""
-        loop = future.get_loop()
+    def enqueue(self, record: OutgoingRecord, future: asyncio.Future[Position], partition: int) -> None:
+        """Put a record into the queue; raises BufferError when it is full. An empty queue takes any record.
+
+        Call it on the future's loop.
+        """
+        loop, size = future.get_loop(), record.size
+        self._reserve(size)
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._release(size)
             self._unacknowledged.discard(future)
             self._acks[loop].append((future, record, error, message))
 
@@ -80,12 +91,27 @@ class _Client:
                 record.topic,
                 record.value,
                 record.key,
+                partition,
                 headers=list(record.headers) if record.headers else None,
                 on_delivery=on_delivery,
             )
         except BaseException:
+            self._release(size)
             self._unacknowledged.discard(future)
             raise
+        if self.errors.fatal:  # the thread may have ended since this client was chosen, and failed what waited then
+            self._unacknowledged.discard(future)
+            _fail_all([future])
+
+    def _reserve(self, size: int) -> None:
+        with self._bytes_lock:
+            if self._bytes and self._bytes + size > _QUEUE_BYTES:
+                raise BufferError
+            self._bytes += size
+
+    def _release(self, size: int) -> None:
+        with self._bytes_lock:
+            self._bytes -= size
 
     def close(self, abandoned: threading.Event) -> None:
         """Flush and end the thread; blocks for the delivery timeout and a little more at most.
@@ -125,7 +151,7 @@ class _Client:
     def _abandon(self) -> None:
         waiting, self._unacknowledged = self._unacknowledged, set()
         by_loop: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[Position]]] = defaultdict(list)
-        for future in waiting:
+        for future in tuple(waiting):  # an `enqueue` may still change the set
             by_loop[future.get_loop()].append(future)
         for loop, futures in by_loop.items():
             with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits any more
@@ -143,15 +169,20 @@ class _Client:
 
 
 class ConfluentProducer(StartStop):
-    """A `Producer` that several event loops may use at once; it connects at the first `send` or `start`."""
+    """A `Producer` that several event loops may use at once; it connects at the first `send` or `start`.
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    `KafkaSettings.extra` wins over the options.
+    """
+
+    def __init__(self, settings: KafkaSettings, options: ProducerOptions | None = None) -> None:
         self._settings = settings
+        self._options = options or ProducerOptions()
         self._lock = threading.Lock()
         self._client: _Client | None = None
         self._stopped = False
         self._waiting: dict[asyncio.AbstractEventLoop, int] = {}  # senders in line; loops without one are not kept
         self._gates: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+        self._partition_counts = PartitionCounts(lambda: self._current().producer)
 
     async def start(self) -> None:
         """Connect."""
@@ -176,20 +207,30 @@ class ConfluentProducer(StartStop):
         """Send one record and wait for its acknowledgement."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Position] = loop.create_future()
+        partition = _BY_KEY if record.placement is None else await self._partition_of(record, record.placement)
         try:
-            if self._waiting.get(loop) or not self._enqueued(record, future):
-                await self._wait_in_line(loop, record, future)
+            if self._waiting.get(loop) or not self._enqueued(record, future, partition):
+                await self._wait_in_line(loop, record, future, partition)
         except KafkaException as error:
             raise _failure(error.args[0], record) from None
-        return await future
+        try:
+            return await future
+        except KallbackError:
+            if partition != _BY_KEY:
+                self._partition_counts.forget(record.topic)
+            raise
+
+    async def _partition_of(self, record: OutgoingRecord, placement: Placement) -> int:
+        count = await self._partition_counts.of(record.topic)
+        return _BY_KEY if count is None else placement.partition_of(count)
 
     async def _wait_in_line(
-        self, loop: asyncio.AbstractEventLoop, record: OutgoingRecord, future: asyncio.Future[Position]
+        self, loop: asyncio.AbstractEventLoop, record: OutgoingRecord, future: asyncio.Future[Position], partition: int
     ) -> None:
         self._waiting[loop] = self._waiting.get(loop, 0) + 1
         try:
             async with self._gates.setdefault(loop, asyncio.Lock()):
-                while not self._enqueued(record, future):  # noqa: ASYNC110 - librdkafka has no event for it
+                while not self._enqueued(record, future, partition):  # noqa: ASYNC110 - librdkafka has no event for it
                     await asyncio.sleep(_QUEUE_FULL_PAUSE)
         finally:
             self._waiting[loop] -= 1
@@ -197,9 +238,9 @@ class ConfluentProducer(StartStop):
                 self._gates.pop(loop, None)
                 del self._waiting[loop]
 
-    def _enqueued(self, record: OutgoingRecord, future: asyncio.Future[Position]) -> bool:
+    def _enqueued(self, record: OutgoingRecord, future: asyncio.Future[Position], partition: int) -> bool:
         try:
-            self._current().enqueue(record, future)
+            self._current().enqueue(record, future, partition)
         except BufferError:
             return False
         return True
@@ -213,7 +254,7 @@ class ConfluentProducer(StartStop):
             if self._stopped:
                 raise KafkaUnavailableError("this producer is stopped; make a new one")
             if self._client is None or self._client.errors.fatal:
-                self._client = _Client(self._settings)
+                self._client = _Client(self._settings, self._options)
             return self._client
 
 

@@ -1,23 +1,26 @@
 """A groupless reader of one topic on librdkafka: every process sees every record.
 
-Ownership: all calls into librdkafka are made, one after the other, by the only thread of an executor. A *reading*
-(a short poll there) ends with records that wait in `_ready` until a `fetch` returns them: a cancelled fetch leaves the
-reading running and takes nothing.
+Ownership: all calls into librdkafka are made, one after the other, by one daemon thread. A *reading* (a short poll
+there) ends with records that wait in `_ready` until a `fetch` returns them: a cancelled fetch takes nothing and leaves
+the reading running. `stop` has a bound: a call that does not return is left behind with its thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from kallback.kafka.confluent.client import log
 from kallback.kafka.confluent.scan import TopicScan
-from kallback.lifecycle import StartStop
+from kallback.lifecycle import CallThread, StartStop
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
     from kallback.kafka.records import Record
     from kallback.settings import KafkaSettings
+
+_STOP_TIMEOUT_S: Final = 15.0
+"""For the reading that runs and for closing; librdkafka gives up on its brokers long before."""
 
 
 class ConfluentReader(StartStop):
@@ -31,7 +34,7 @@ class ConfluentReader(StartStop):
         self._settings = settings
         self._topic = topic
         self._since_ms = since_ms
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kallback-reader")
+        self._thread = CallThread("kallback-reader")
         self._source: TopicScan | None = None
         self._reading: asyncio.Future[list[Record]] | None = None
         self._ready: list[Record] = []
@@ -49,13 +52,13 @@ class ConfluentReader(StartStop):
             raise KafkaUnavailableError("this reader is stopped; make a new one")
         if self._source is not None:
             return
-        self._source = TopicScan(self._settings, self._topic)
+        self._source = source = TopicScan(self._settings, self._topic, follow=True)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._source.assign_all, self._since_ms)
+            await self._thread.submit(lambda: source.assign_all(self._since_ms))
         except BaseException:
             await self.stop()
             raise
-        self._look_for_the_end(self._source)
+        self._look_for_the_end(source)
 
     async def fetch(self, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
         """Return the next records."""
@@ -73,18 +76,26 @@ class ConfluentReader(StartStop):
         return records
 
     async def stop(self) -> None:
-        """Close."""
+        """Close; without an end within a bound the client is left behind."""
         self._stopped = True
         source, self._source = self._source, None
-        if source is not None:
-            if self._reading is not None:
-                await asyncio.gather(self._reading, return_exceptions=True)
-            await asyncio.get_running_loop().run_in_executor(self._thread, source.close)
-        self._thread.shutdown(wait=False)
+        if source is None:
+            return
+        source.abandon()
+        if self._reading is not None:
+            self._reading.add_done_callback(_take_error)
+        closing = self._thread.submit(source.close)  # runs behind the reading
+        self._thread.close()
+        done, _ = await asyncio.wait({closing}, timeout=_STOP_TIMEOUT_S)
+        if not done:
+            closing.cancel()
+            log.error("a reader was not closed", topic=self._topic, reason=f"no end within {_STOP_TIMEOUT_S:.0f} s")
+        elif (error := closing.exception()) is not None:
+            log.warning("a reader was not closed", topic=self._topic, reason=repr(error))
 
     async def _read(self, source: TopicScan) -> None:
         if self._reading is None:
-            self._reading = asyncio.get_running_loop().run_in_executor(self._thread, source.poll)
+            self._reading = self._thread.submit(source.poll)
         await asyncio.wait([self._reading])
         reading, self._reading = self._reading, None
         self._ready += reading.result()
@@ -92,3 +103,9 @@ class ConfluentReader(StartStop):
     def _look_for_the_end(self, source: TopicScan) -> None:
         if not source.end_offsets and self._reading is None:
             self._caught_up.set()
+
+
+def _take_error(reading: asyncio.Future[list[Record]]) -> None:
+    """The caller of `fetch` is gone: asyncio would log an error that was never retrieved."""
+    if not reading.cancelled():
+        reading.exception()

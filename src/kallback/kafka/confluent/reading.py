@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, log
-from kallback.kafka.confluent.flow_control import FlowControl
+from kallback.kafka.confluent.membership.flow_control import FlowControl
+from kallback.kafka.confluent.membership.watermarks import ConfluentWatermarks
 from kallback.kafka.confluent.messages import record_of
-from kallback.kafka.confluent.watermarks import ConfluentWatermarks
 from kallback.kafka.group_status import STALLED_AFTER_S
+from kallback.kafka.offsets.open_transactions import OpenTransactions
+from kallback.kafka.offsets.read_positions import ReadPositions
 from kallback.kafka.offsets.read_stalls import ReadStallDetector
 from kallback.kafka.records import Record, TopicPartition, Unreadable, unreadable_record
+from kallback.lifecycle import LogThrottle
 
-from confluent_kafka import Consumer, KafkaError, Message  # isort: skip - the check comes first
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.05
 _BATCH: Final = 500
+_SLICE: Final = 8  # messages consumed at once: a record takes up to 10 MB as Python objects, if it has many headers
 _RECORD_BYTES: Final = 64 * 1024  # assumed of a record that is about to be consumed, to keep within the buffer
+_LARGE_BYTES: Final = 1024 * 1024  # of a slice, behind which messages are consumed one by one again
 
 
 class PartitionReading:
@@ -41,6 +46,8 @@ class PartitionReading:
 
     Attributes:
         stalled: owned partitions that are not read although they have records.
+        positions: where each owned partition is read on.
+        transactions: those that hold records back.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class PartitionReading:
         search: BatchSearch | None,
     ) -> None:
         self.stalled: frozenset[TopicPartition] = frozenset()
+        self.positions = ReadPositions(buffer)
+        self.transactions = OpenTransactions()
         self._consumer = consumer
         self._buffer = buffer
         self._errors = errors
@@ -60,13 +69,14 @@ class PartitionReading:
         self._flow = FlowControl(consumer, buffer)
         self._watermarks = ConfluentWatermarks(consumer)
         self._stalls = ReadStallDetector(STALLED_AFTER_S)
-        self._next: dict[TopicPartition, tuple[int, int]] = {}
+        self._throttle = LogThrottle(log)
         self._ended_at: dict[TopicPartition, int] = {}
+        self._slice = 1
 
     @property
     def owned(self) -> list[TopicPartition]:
         """The partitions that are assigned."""
-        return list(self._next)
+        return list(self.positions.next)
 
     @property
     def end_offsets(self) -> Mapping[TopicPartition, int]:
@@ -75,26 +85,50 @@ class PartitionReading:
 
     def assign(self, epochs: Mapping[TopicPartition, int]) -> None:
         """Begin to read partitions."""
-        self._next.update({partition: (epoch, 0) for partition, epoch in epochs.items()})
+        self.positions.assign(epochs)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """End reading partitions that are taken away."""
         gone = list(partitions)
         self._flow.forget(gone)
+        self.positions.forget(gone)
         for partition in gone:
-            self._next.pop(partition, None)
             self._ended_at.pop(partition, None)
         self.stalled -= set(gone)
 
+    def restart(self, partition: TopicPartition) -> bool:
+        """Read an owned partition of a topic that was created anew from its beginning.
+
+        Returns:
+            False while librdkafka cannot: it has yet to hear of the new topic.
+        """
+        try:
+            self._consumer.seek(ClientPartition(partition.topic, partition.partition, OFFSET_BEGINNING))
+        except KafkaException as error:
+            log.debug("a partition cannot be restarted yet", partition=str(partition), reason=str(error))
+            return False
+        self._flow.resume(partition)
+        self.positions.restart(partition)
+        self._forget_end(partition)
+        return True
+
+    def _forget_end(self, partition: TopicPartition) -> None:
+        self._ended_at.pop(partition, None)
+        self._watermarks.forget(partition)
+
     def control_flow(self) -> None:
         """Wait a moment where much is buffered; pause what stays full, resume what was taken."""
-        self._flow.update(self._next)
+        self._flow.update(self.positions.next)
 
     def poll(self) -> None:
-        """Read what is there into the buffer."""
-        batch: dict[TopicPartition, list[Record]] = {}
+        """Read what is there into the buffer, a few messages at a time: what they take is known only then.
+
+        The buffer's other side is woken once at the end: it takes many records at a time, in place of each slice.
+        """
         end_offsets: dict[TopicPartition, tuple[int, int]] = {}
+        arrived = set[TopicPartition]()
         for messages in self._messages():
+            batch: dict[TopicPartition, list[Record]] = {}
             for message in messages:
                 error = message.error()
                 if error is None:
@@ -103,23 +137,31 @@ class PartitionReading:
                     self._end(message, end_offsets)
                 elif not self._is_damaged(error, message):
                     self._on_error(error, message)
-        for partition, records in batch.items():
-            self._buffer.put(partition, records)
+            size = sum(self._buffer.add(partition, records) for partition, records in batch.items())
+            arrived.update(batch)
+            self._slice = 1 if size > _LARGE_BYTES else min(_SLICE, 2 * self._slice)
+        self._buffer.announce(arrived)
         if end_offsets:
             self._buffer.ended(end_offsets)
 
     def step_over_damaged(self) -> None:
         """Pass on the batches whose ends were found, as one unreadable record each, and go on behind them."""
         for batch in self._search.found() if self._search is not None else ():
-            epoch, expected = self._next.get(batch.partition, (None, 0))
+            epoch, expected = self.positions.next.get(batch.partition, (None, 0))
             if epoch != batch.epoch:
                 continue
             first = max(batch.first, expected)
             if batch.end is not None and batch.end > first:
-                log.warning("a batch cannot be decompressed, it is stepped over", batch=str(batch))
-                why = Unreadable(batch.detail, batch.end - first)
+                self._throttle.warning(
+                    "a record batch cannot be read, it is stepped over",
+                    kind=str(batch.partition),
+                    partition=str(batch.partition),
+                    reason=batch.detail,
+                    offsets=batch.end - first,
+                )
+                why = Unreadable(f"a record batch cannot be read: {batch.detail}", batch.end - first, whole_batch=True)
                 self._buffer.put(batch.partition, [unreadable_record(batch.partition, first, batch.epoch, why)])
-                self._next[batch.partition] = (batch.epoch, batch.end)
+                self.positions.next[batch.partition] = (batch.epoch, batch.end)
             self._flow.resume(batch.partition)
             if batch.end is not None:
                 self._consumer.seek(ClientPartition(batch.partition.topic, batch.partition.partition, batch.end))
@@ -130,7 +172,7 @@ class PartitionReading:
         if self._search is None or error.code() not in BAD_BATCH or topic is None or number is None or offset is None:
             return False
         partition = TopicPartition(topic, number)
-        known = self._next.get(partition)
+        known = self.positions.next.get(partition)
         if known is not None and partition not in self._flow.stopped:
             self._flow.stop(partition)
             self._search.begin(partition, known[0], offset, error.str())
@@ -140,11 +182,12 @@ class PartitionReading:
         """Learn where partitions end, and which are not read although they should be."""
         if not self._watermarks.is_due(now):
             return
-        needing = [each for each in self._buffer.needing_records() if each in self._next]
+        needing = [each for each in self._buffer.needing_records() if each in self.positions.next]
         quiet = [] if self._errors.all_down else [*self._flow.paused, *needing]
-        self._watermarks.look(now, self._next, quiet)
+        self._watermarks.look(now, self.positions.next, quiet)
+        self.transactions.look(self._watermarks.stable_offsets, self._watermarks.log_end_offsets, now)
         positions = {
-            each: max(self._next[each][1], self._ended_at.get(each, 0))
+            each: max(self.positions.next[each][1], self._ended_at.get(each, 0))
             for each in needing
             if each not in self._flow.stopped
         }
@@ -157,33 +200,39 @@ class PartitionReading:
     def _messages(self) -> Iterator[Sequence[Message]]:
         """Read the next message, and when it was looked at, what is there already: a rebalance may come in between."""
         first = self._consumer.poll(_POLL_S)
-        if first is not None:
-            yield (first,)
-            if limit := min(_BATCH, self._buffer.bytes_free // _RECORD_BYTES):
-                yield self._consumer.consume(limit, 0)
+        messages: Sequence[Message] = () if first is None else (first,)
+        left = _BATCH
+        while messages:
+            yield messages
+            left -= len(messages)
+            limit = min(left, self._slice, self._buffer.bytes_free // _RECORD_BYTES)
+            messages = self._consumer.consume(limit, 0) if limit else ()
 
     def _admit(self, message: Message, batch: dict[TopicPartition, list[Record]]) -> None:
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
             return
         partition = TopicPartition(topic, number)
-        known = self._next.get(partition)
-        if known is None:  # taken away while this batch was read
+        if partition not in self.positions.next:  # taken away while this batch was read
             return
-        epoch, expected = known
-        if offset < expected:
-            log.warning("offsets went back: the topic was truncated or created anew", partition=str(partition))
-            epoch = self._buffer.restart(partition)
-            self._ended_at.pop(partition, None)
+        epoch = self._moved_to(partition, offset)
         record = record_of(message, partition, offset, epoch)
-        self._next[partition] = (epoch, record.next_offset)
+        self.positions.next[partition] = (epoch, record.next_offset)
         batch.setdefault(partition, []).append(record)
+
+    def _moved_to(self, partition: TopicPartition, offset: int) -> int:
+        """Note that reading has come to an offset; return the epoch in which it counts."""
+        before = self.positions.next[partition][0]
+        epoch = self.positions.moved_to(partition, offset)
+        if epoch != before:
+            self._forget_end(partition)
+        return epoch
 
     def _end(self, message: Message, end_offsets: dict[TopicPartition, tuple[int, int]]) -> None:
         """Note a partition's end, which lies beyond transaction markers."""
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is not None and number is not None and offset is not None:
             partition = TopicPartition(topic, number)
-            if partition in self._next:
-                end_offsets[partition] = (self._next[partition][0], offset)
+            if partition in self.positions.next:
+                end_offsets[partition] = (self._moved_to(partition, offset), offset)
                 self._ended_at[partition] = offset

@@ -11,42 +11,72 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
 from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log
-from kallback.kafka.confluent.group_member import reader_config
+from kallback.kafka.confluent.membership.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
-from kallback.kafka.errors import PERMANENT_FOR_A_CLIENT, error_for, unreachable
+from kallback.kafka.confluent.scan_stalls import ScanStalls
+from kallback.kafka.confluent.topic_watch import TopicWatch
+from kallback.kafka.errors import (
+    MISSING_TOPIC,
+    NO_OFFSET_BY_TIME,
+    PERMANENT_FOR_A_CLIENT,
+    SEARCH_FAILED,
+    error_for,
+    unreachable,
+    without_leader,
+)
+from kallback.kafka.offsets.topic_changes import PartitionsAdded, TopicChange, TopicObserver, TopicRecreated, TopicState
 from kallback.kafka.records import TopicPartition, Unreadable, unreadable_record
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 
     from kallback.kafka.records import Position, Record
     from kallback.settings import KafkaSettings
 
 _POLL: Final = 0.1
+_LEADER_LOOK_S: Final = 0.5
+_NO_LEADER: Final = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})  # noqa: SLF001 - librdkafka's own codes
+"""Of a partition that exists."""
 _BATCH: Final = 500
+_PATIENCE_S: Final = 30.0
+"""Without any record, after which Kafka counts as unavailable; as for readers of dead letters."""
 
 
 class TopicScan:
-    """One topic. Every method blocks; one thread at a time.
+    """One topic. Every method but `abandon` blocks; one thread at a time.
+
+    Args:
+        follow: also read partitions that are added later, and the topic that is created anew under this name.
 
     Attributes:
         end_offsets: partitions with records that were there at the start and are not read yet, and where those end.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, *, follow: bool = False) -> None:
         self._settings = settings
         self._topic = topic
         self._errors = ClientErrors(settings.client_id)
         self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(settings))
+        self._abandoned = threading.Event()
+        self._watch = TopicWatch(settings, [topic]) if follow else None
+        self._stalls = ScanStalls(self._consumer, topic)
+        self._observer = TopicObserver()
+        self._positions: dict[int, int] = {}
         self.end_offsets: dict[int, int] = {}
+
+    def abandon(self) -> None:
+        """Make a call that waits for Kafka give up soon; from any thread."""
+        self._abandoned.set()
 
     def assign_all(self, since_ms: int | None) -> None:
         """Begin every partition at its first record, or its first of that time (epoch milliseconds)."""
@@ -55,8 +85,11 @@ class TopicScan:
             begins = {number: begin for number, (begin, _) in ranges.items()}
             end_offsets = {number: end for number, (_, end) in ranges.items()}
             if since_ms is not None:
-                begins = self._offsets_at(since_ms, end_offsets)
+                times = [ClientPartition(self._topic, number, since_ms) for number in begins]
+                found = offsets_at(self._consumer, times, self._settings.connect_timeout)
+                begins |= {number: end_offsets[number] if at is None else at for number, at in found.items()}
             self._assign(begins)
+        self._observer.observe({self._topic: TopicState(None, len(ranges))})
         self.end_offsets = {number: end for number, end in end_offsets.items() if begins[number] < end}
 
     def assign_one(self, partition: int, offset: int) -> bool:
@@ -71,29 +104,67 @@ class TopicScan:
         self.end_offsets = {partition: end}
         return True
 
+    def assign_range(self, partition: int, first: int, end: int) -> bool:
+        """Begin one partition at an offset, to be read to before another; False if none of these records exists."""
+        with self._translated():
+            if partition not in self._partitions():
+                return False
+            begin, last = self._range(partition)
+            begin, last = max(begin, first), min(last, end)
+            if begin >= last:
+                return False
+            self._assign({partition: begin})
+        self.end_offsets = {partition: last}
+        return True
+
     def poll(self) -> list[Record]:
         """Return what is there, the first record as soon as it is; nothing after a short while."""
         with self._translated():
+            self._look()
+            began = time.monotonic()
             first = self._consumer.poll(_POLL)
-            if first is None:
-                return []
-            return list(self._admitted((first, *self._consumer.consume(_BATCH, 0))))
+            messages = () if first is None else (first, *self._consumer.consume(_BATCH, 0))
+            waited = time.monotonic() - began
+            records = list(self._admitted(messages))
+            self._stalls.look(self._positions, self.end_offsets, waited)
+            return records
 
     def close(self) -> None:
         """Close."""
+        if self._watch is not None:
+            self._watch.close()
         self._consumer.close()
 
+    def _look(self) -> None:
+        facts = None if self._watch is None else self._watch.look(time.monotonic())
+        if facts is not None:
+            self._adopt(self._observer.observe(facts.topics))
+
+    def _adopt(self, changes: Iterable[TopicChange]) -> None:
+        """Read a topic that was created anew from its beginning, and added partitions from theirs."""
+        for change in changes:
+            log.warning(change.event, **dataclasses.asdict(change))
+            if isinstance(change, TopicRecreated):
+                self.end_offsets.clear()
+                self._assign(dict.fromkeys(range(change.partitions), OFFSET_BEGINNING))
+            elif isinstance(change, PartitionsAdded):
+                self._assign(dict.fromkeys(range(change.partitions), OFFSET_BEGINNING) | self._positions)
+
     def _admitted(self, messages: Iterable[Message]) -> Iterator[Record]:
+        stepped = set[int | None]()
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
+            if partition in stepped:
+                continue  # it was read before the seek, and comes again
             if error is not None and error.code() in BAD_BATCH and partition is not None and offset is not None:
+                stepped.add(partition)
                 yield self._step_over(partition, offset, error.str())
-                return  # what follows was read before the seek, and comes again
-            if error is not None:
-                self._report(error, partition)
+            elif error is not None:
+                self._report(error, partition, offset)
             elif partition is not None and offset is not None:
                 if offset + 1 >= self.end_offsets.get(partition, float("inf")):
                     del self.end_offsets[partition]
+                self._positions[partition] = offset + 1
                 yield record_of(message, TopicPartition(self._topic, partition), offset, 0)
 
     def _step_over(self, partition: int, offset: int, detail: str) -> Record:
@@ -102,35 +173,46 @@ class TopicScan:
         end = end_of_batch(self._settings, DamagedBatch(place, 0, offset, detail, None))
         log.warning("a batch cannot be decompressed, it is stepped over", batch=f"{place}@{offset} to {end}")
         self._consumer.seek(ClientPartition(self._topic, partition, end))
+        self._positions[partition] = end
         if end >= self.end_offsets.get(partition, float("inf")):
             del self.end_offsets[partition]
         return unreadable_record(place, offset, 0, Unreadable(detail, end - offset))
 
-    def _report(self, error: KafkaError, partition: int | None) -> None:
+    def _report(self, error: KafkaError, partition: int | None, offset: int | None) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes
-            if partition is not None:
+            if partition is not None and offset is not None:
                 self.end_offsets.pop(partition, None)
+                self._positions[partition] = offset
+        elif error.code() in MISSING_TOPIC and self._watch is not None:
+            self._adopt(self._observer.observe({self._topic: None}))
+            self._watch.hurry()
         elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT - {KafkaError.GROUP_AUTHORIZATION_FAILED}:
             raise KafkaException(error)
         else:
             log.warning("Kafka client error while reading a topic", code=error.name(), detail=error.str())
 
     def _partitions(self) -> list[int]:
-        first_contact(self._consumer, self._settings, self._errors, topics=[self._topic])
+        first_contact(self._consumer, self._settings, self._errors, topics=[self._topic], abandoned=self._abandoned)
         return list(
             self._consumer.list_topics(self._topic, self._settings.connect_timeout).topics[self._topic].partitions
         )
 
     def _range(self, partition: int) -> tuple[int, int]:
+        """Return where a partition begins and ends; waits until it has a leader."""
         at = ClientPartition(self._topic, partition)
-        return self._consumer.get_watermark_offsets(at, self._settings.connect_timeout)
-
-    def _offsets_at(self, since_ms: int, end_offsets: dict[int, int]) -> dict[int, int]:
-        times = [ClientPartition(self._topic, number, since_ms) for number in end_offsets]
-        found = self._consumer.offsets_for_times(times, self._settings.connect_timeout)
-        return {each.partition: each.offset if each.offset >= 0 else end_offsets[each.partition] for each in found}
+        deadline = time.monotonic() + self._settings.connect_timeout
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(at, self._settings.connect_timeout)
+            except KafkaException as error:
+                if error.args[0].code() not in _NO_LEADER:
+                    raise
+            if self._abandoned.is_set() or time.monotonic() > deadline:
+                raise without_leader([TopicPartition(self._topic, partition)], self._settings.connect_timeout)
+            time.sleep(_LEADER_LOOK_S)
 
     def _assign(self, begins: dict[int, int]) -> None:
+        self._positions = dict(begins)
         self._consumer.assign([ClientPartition(self._topic, number, offset) for number, offset in begins.items()])
 
     @contextlib.contextmanager
@@ -140,6 +222,61 @@ class TopicScan:
         except KafkaException as error:
             kafka = error.args[0]
             raise error_for(kafka.code(), kafka.str(), what=f"reading {self._topic!r}", topic=self._topic) from None
+
+
+def offsets_at(consumer: Consumer, times: list[ClientPartition], timeout: float) -> dict[int, int | None]:
+    """Return the offset of the first record of a time in each partition.
+
+    Args:
+        consumer: asks.
+        times: partitions of one topic, each with epoch milliseconds in place of an offset.
+        timeout: seconds of one question.
+
+    Returns:
+        By number of the partition. None where there is no such record; a partition that the broker cannot search is
+        missing.
+
+    Raises:
+        KafkaException: any other answer.
+    """
+    try:
+        answers = consumer.offsets_for_times(times, timeout)
+        refusal: KafkaError | None = next((each.error for each in answers if each.error is not None), None)
+    except KafkaException as error:
+        answers, refusal = [], error.args[0]
+    if refusal is None:
+        return {each.partition: each.offset if each.offset >= 0 else None for each in answers}
+    if refusal.code() not in NO_OFFSET_BY_TIME:
+        raise KafkaException(refusal)
+    if len(times) > 1:  # one partition fails the answer for all
+        single = [offsets_at(consumer, [each], timeout) for each in times]
+        return {number: at for answer in single for number, at in answer.items()}
+    place = TopicPartition(times[0].topic, times[0].partition)
+    log.warning(SEARCH_FAILED, partition=str(place), reason=refusal.str())
+    return {}
+
+
+async def read_range(settings: KafkaSettings, first: Position, end: int) -> AsyncGenerator[list[Record]]:
+    """Read the records from a position to before an offset of its partition, those that still exist.
+
+    Raises:
+        MissingTopicError: the topic does not exist.
+        AccessDeniedError: reading it is not allowed.
+        KafkaUnavailableError: no broker answered in time, or it stopped to answer.
+    """
+    source = await asyncio.to_thread(TopicScan, settings, first.topic)
+    try:
+        there = await asyncio.to_thread(source.assign_range, first.partition, first.offset, end)
+        deadline = time.monotonic() + _PATIENCE_S
+        while there and source.end_offsets:
+            records = await asyncio.to_thread(source.poll)
+            if records:
+                deadline = time.monotonic() + _PATIENCE_S
+                yield [record for record in records if record.offset < end]
+            elif time.monotonic() > deadline:
+                raise unreachable(settings)
+    finally:
+        await asyncio.to_thread(source.close)
 
 
 async def find_record(settings: KafkaSettings, position: Position) -> Record | None:

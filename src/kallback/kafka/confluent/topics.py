@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.client import ClientErrors, admin_client, first_contact, in_thread
 from kallback.kafka.errors import error_for
-from kallback.kafka.topics import Created, Differs, Existed, Missing
+from kallback.kafka.topics import Created, Differs, Existed, Missing, until_visible
 from kallback.protocol.errors import ConfigurationError
 
 from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
@@ -39,7 +39,12 @@ async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) ->
 
 async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
     """See `kallback.kafka.check_topics`."""
-    await in_thread(lambda abandoned: connected(settings, names, abandoned))
+    await until_visible(lambda: in_thread(lambda abandoned: _check(settings, names, abandoned)))
+
+
+async def list_topics(settings: KafkaSettings) -> frozenset[str]:
+    """See `kallback.kafka.list_topics`."""
+    return await in_thread(lambda abandoned: _list(settings, abandoned))
 
 
 def connected(
@@ -50,6 +55,10 @@ def connected(
     admin = admin_client(settings, errors)
     first_contact(admin, settings, errors, topics=names, abandoned=abandoned)
     return admin
+
+
+def _check(settings: KafkaSettings, names: Sequence[str], abandoned: threading.Event) -> None:
+    connected(settings, names, abandoned)
 
 
 def _create(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
@@ -81,9 +90,17 @@ def _finding(
 
 def _compare(settings: KafkaSettings, specs: Sequence[TopicSpec], abandoned: threading.Event) -> list[TopicFinding]:
     admin = connected(settings, abandoned=abandoned)
-    with _described("listing topics (DESCRIBE)"):
-        there = admin.list_topics(timeout=settings.connect_timeout).topics  # all: asking for one could create it
+    there = _names(admin, settings)
     return [_compared(admin, settings, each) if each.name in there else Missing(each.name) for each in specs]
+
+
+def _list(settings: KafkaSettings, abandoned: threading.Event) -> frozenset[str]:
+    return _names(connected(settings, abandoned=abandoned), settings)
+
+
+def _names(admin: AdminClient, settings: KafkaSettings) -> frozenset[str]:
+    with _described("listing topics (DESCRIBE)"):
+        return frozenset(admin.list_topics(timeout=settings.connect_timeout).topics)  # asking for one could create it
 
 
 def _compared(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> Differs | Existed:

@@ -7,24 +7,34 @@ and needs nothing but the topic itself. Anything can be written to a topic: read
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from kallback.kafka.dead_letters.writer import PREFIX, STUB
+from kallback.kafka.dead_letters.summaries import SUMMARY, LetterSummary, read_summary
+from kallback.kafka.dead_letters.writer import STUB, original_headers
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
     from kallback.kafka.consumer import TopicReader
 
 REPLAYED: Final = "kallback-dead-replayed"
+REASON: Final = "kallback-dead-reason"
+_DETAIL: Final = "kallback-dead-detail"
+_TOPIC: Final = "kallback-dead-topic"
+_PARTITION: Final = "kallback-dead-partition"
+_OFFSET: Final = "kallback-dead-offset"
+_TIMESTAMP: Final = "kallback-dead-timestamp"
+_AT: Final = "kallback-dead-at"
+_GROUP: Final = "kallback-dead-group"
+_NUMBERS: Final = (_PARTITION, _OFFSET, _TIMESTAMP, _AT)
 _PATIENCE: Final = 30.0
 _LOOK: Final = 1.0
 _ID: Final = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
@@ -60,6 +70,7 @@ class DeadLetter:
         key, value, headers: the record's, byte for byte, without what the burial added. Hidden in repr: headers hold
             tokens, values are private.
         stub_bytes: the size of a value that was too large to be kept; None: the record is whole.
+        summary: set if it stands for many records: then the record is the first of them.
     """
 
     id: DeadLetterId
@@ -74,6 +85,12 @@ class DeadLetter:
     value: bytes | None = field(repr=False)
     headers: Headers = field(repr=False)
     stub_bytes: int | None = None
+    summary: LetterSummary | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of records that it stands for."""
+        return 1 if self.summary is None else self.summary.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,34 +113,49 @@ Entry = DeadLetter | ReplayMarker | UnknownEntry
 
 def read_entry(record: Record) -> Entry:
     """Return what a record of the dead-letter topic is."""
-    place = DeadLetterId(record.partition, record.offset)
-    facts = {name.removeprefix(PREFIX): value for name, value in record.headers if name.startswith(PREFIX) and value}
-    if "replayed" in facts:
-        return _replay_marker(record) or UnknownEntry(place)
-    numbers = {name: _number(facts.get(name)) for name in ("partition", "offset", "timestamp", "at")}
-    if "reason" not in facts or "topic" not in facts or None in numbers.values():
-        return UnknownEntry(place)
-    found = {name: number or 0 for name, number in numbers.items()}
-    stub = dict(record.headers).get(STUB)
+    facts = dict(record.headers)
+    if facts.get(REPLAYED):
+        return marker_of(record) or UnknownEntry(DeadLetterId(record.partition, record.offset))
+    if not is_dead_letter(facts):
+        return UnknownEntry(DeadLetterId(record.partition, record.offset))
+    stub, counted = facts.get(STUB), facts.get(SUMMARY)
+    summary = None if counted is None else read_summary(counted)
+    if counted is not None and summary is None:
+        return UnknownEntry(DeadLetterId(record.partition, record.offset))
     return DeadLetter(
-        place,
-        _text(facts["reason"]),
-        _text(facts.get("detail")),
-        found["at"],
+        DeadLetterId(record.partition, record.offset),
+        _text(facts[REASON]),
+        _text(facts.get(_DETAIL)),
+        int(facts[_AT] or b"0"),
         record.timestamp_ms,
-        Position(_text(facts["topic"]), found["partition"], found["offset"]),
-        found["timestamp"],
-        _text(facts.get("group")),
+        Position(_text(facts[_TOPIC]), int(facts[_PARTITION] or b"0"), int(facts[_OFFSET] or b"0")),
+        int(facts[_TIMESTAMP] or b"0"),
+        _text(facts.get(_GROUP)),
         record.key,
         record.value,
         original_headers(record.headers),
-        None if stub is None else _number(stub) or 0,
+        None if not stub else _number(stub) or 0,
+        summary,
     )
 
 
-def original_headers(headers: Headers) -> Headers:
-    """Return the headers without those that dead-lettering added."""
-    return tuple(header for header in headers if not header[0].startswith(PREFIX))
+def is_dead_letter(facts: Mapping[str, bytes | None]) -> bool:
+    """Whether headers by name are those of a dead letter: `read_entry` without the work."""
+    if not facts.get(REASON) or not facts.get(_TOPIC):
+        return False
+    return None not in map(_NUMBER.fullmatch, [facts.get(name) or b"" for name in _NUMBERS])
+
+
+def marker_of(record: Record) -> ReplayMarker | None:
+    """Return the replay marker that a record is; None for any other record."""
+    if not any(name == REPLAYED and value for name, value in record.headers):
+        return None
+    try:
+        found = _MARKER_BODY.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    letters = (DeadLetterId.parse(text) for text in found.replayed)
+    return ReplayMarker(frozenset(letter for letter in letters if letter is not None), found.at)
 
 
 def replay_marker(topic: str, letters: Iterable[DeadLetterId], at_ms: int) -> OutgoingRecord:
@@ -133,9 +165,21 @@ def replay_marker(topic: str, letters: Iterable[DeadLetterId], at_ms: int) -> Ou
 
 
 async def read_entries(
-    reader: TopicReader, *, patience: float = _PATIENCE, monotonic: Callable[[], float] = time.monotonic
+    reader: TopicReader, *, monotonic: Callable[[], float] = time.monotonic
 ) -> AsyncGenerator[Entry]:
+    """Read what the topic holds now, as `read_batches` does."""
+    async with aclosing(read_batches(reader, monotonic=monotonic)) as batches:
+        async for records in batches:
+            for record in records:
+                yield read_entry(record)
+
+
+async def read_batches(
+    reader: TopicReader, *, patience: float = _PATIENCE, monotonic: Callable[[], float] = time.monotonic
+) -> AsyncGenerator[list[Record]]:
     """Read what the topic holds now, then end; records that arrive meanwhile may come along.
+
+    Order: that of the offsets within a partition; the partitions are interleaved.
 
     Args:
         reader: of the dead-letter topic; not started.
@@ -152,13 +196,11 @@ async def read_entries(
             records = await reader.fetch(_LOOK)
             if records:
                 last = monotonic()
+                yield records
             elif monotonic() - last > patience and not reader.caught_up.is_set():
                 raise KafkaUnavailableError(
                     f"no record arrived for {patience:g} s: check that Kafka is available, then try again"
                 )
-            for record in records:
-                yield read_entry(record)
-            await asyncio.sleep(0)
 
 
 class _MarkerBody(msgspec.Struct):
@@ -167,15 +209,6 @@ class _MarkerBody(msgspec.Struct):
 
 
 _MARKER_BODY: Final = msgspec.json.Decoder(_MarkerBody)
-
-
-def _replay_marker(record: Record) -> ReplayMarker | None:
-    try:
-        found = _MARKER_BODY.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    letters = (DeadLetterId.parse(text) for text in found.replayed)
-    return ReplayMarker(frozenset(letter for letter in letters if letter is not None), found.at)
 
 
 def _number(data: bytes | None) -> int | None:

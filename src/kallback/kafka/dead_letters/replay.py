@@ -12,24 +12,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, original_headers, replay_marker
+from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, replay_marker
+from kallback.kafka.dead_letters.writer import original_headers
 from kallback.kafka.records import UNREADABLE, OutgoingRecord, Position
 from kallback.protocol.errors import KallbackError, RecordTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange
     from kallback.kafka.producer import Producer
     from kallback.kafka.records import Record
 
     FindRecord = Callable[[Position], Awaitable[Record | None]]
+    Check = Callable[["DeadLetter"], str | None]
+    ReadRange = Callable[[str, OffsetRange], AsyncGenerator[list[Record]]]
 
 _BATCH: Final = 100
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCHES_PER_SECOND: Final = 10
+_MOST_CAUSES: Final = 100
+_OTHER_CAUSES: Final = "other causes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +47,40 @@ class MissingValue:
 
 
 @dataclass(slots=True)
+class ReplayFailure:
+    """Dead letters that were not sent for one cause: how many, and the first as an example."""
+
+    example: DeadLetterId
+    count: int = 0
+
+
+@dataclass(slots=True)
 class ReplayReport:
-    """What has been done so far; it grows while the replay runs, so that it is true after an interruption as well.
+    """What has been done so far; it is true after an interruption as well, and its size has a bound.
 
     Attributes:
-        sent: dead letters that were sent and acknowledged.
-        failed: dead letters that were not sent, and why.
+        sent: number of dead letters that were sent and acknowledged.
+        failed: dead letters that were not sent, by cause; causes beyond the first 100 are counted as one.
+        records: number of records of summaries that were sent.
+        left_out: number of records of summaries that must not be sent, by cause.
         unmarked: the number of those sent that no replay marker names yet: a further run sends them again.
     """
 
-    sent: list[DeadLetterId] = field(default_factory=list[DeadLetterId])
-    failed: dict[DeadLetterId, str] = field(default_factory=dict[DeadLetterId, str])
+    sent: int = 0
+    failed: dict[str, ReplayFailure] = field(default_factory=dict[str, ReplayFailure])
+    records: int = 0
+    left_out: dict[str, int] = field(default_factory=dict[str, int])
     unmarked: int = 0
+
+    def leave_out(self, cause: str) -> None:
+        """Count a record of a summary that was not sent."""
+        name = cause if cause in self.left_out or len(self.left_out) < _MOST_CAUSES else _OTHER_CAUSES
+        self.left_out[name] = self.left_out.get(name, 0) + 1
+
+    def fail(self, letter: DeadLetterId, cause: str) -> None:
+        """Count a dead letter that was not sent."""
+        name = cause if cause in self.failed or len(self.failed) < _MOST_CAUSES else _OTHER_CAUSES
+        self.failed.setdefault(name, ReplayFailure(letter)).count += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +125,20 @@ class Replayer:
     Args:
         topic: the dead-letter topic, for the replay markers.
         find: returns the record at a position, for stubs.
+        read_range: reads a range of a topic, for summaries; None: summaries are not replayed.
+        check: says why a dead letter must not be sent (None: it may be). It is asked about the whole record, after the
+            record of a stub was read.
         clock: epoch seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - nine keyword arguments say more than a bundle
         self,
         producer: Producer,
         topic: str,
         *,
         find: FindRecord,
+        read_range: ReadRange | None = None,
+        check: Check = lambda _: None,
         options: ReplayOptions | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -113,6 +147,8 @@ class Replayer:
         self._producer = producer
         self._topic = topic
         self._find = find
+        self._read_range = read_range
+        self._check = check
         self._options = options or ReplayOptions()
         self._clock = clock
         self._monotonic = monotonic
@@ -130,6 +166,12 @@ class Replayer:
         limit = self._batch_size()
         batch: list[DeadLetter] = []
         async for letter in letters:
+            if letter.summary is not None:
+                await self._send(batch)
+                await self._send_summary(letter, letter.summary)
+                await self._pace(began)
+                batch = []
+                continue
             batch.append(letter)
             if len(batch) == limit or sum(len(each.value or b"") for each in batch) > _BATCH_BYTES:
                 await self._send(batch)
@@ -144,29 +186,70 @@ class Replayer:
 
     async def _pace(self, began: float) -> None:
         if self._options.per_second is not None:
-            due = began + len(self.report.sent) / self._options.per_second
+            due = began + self.report.sent / self._options.per_second
             if (wait := due - self._monotonic()) > 0:
                 await self._sleep(wait)
 
     async def _send(self, batch: list[DeadLetter]) -> None:
         """Send a batch; note what was acknowledged, also when something of it was not."""
-        whole: list[DeadLetter] = []
-        for letter in batch:
-            found = await recover(letter, self._find)
-            if isinstance(found, MissingValue):
-                self.report.failed[letter.id] = found.why
-            else:
-                whole.append(found)
+        whole = [found for letter in batch if (found := await self._whole(letter)) is not None]
         sends = (self._producer.send(self._outgoing(letter)) for letter in whole)
         answers = await asyncio.gather(*sends, return_exceptions=True)
         sent = [letter.id for letter, answer in zip(whole, answers, strict=True) if isinstance(answer, Position)]
-        self.report.sent += sent
+        self.report.sent += len(sent)
         self.report.unmarked += len(sent)
         failure = self._sort_out(whole, answers)
         if sent:
             await self._write_marker(sent, failure)
         if failure is not None:
             raise failure
+
+    async def _send_summary(self, letter: DeadLetter, summary: LetterSummary) -> None:
+        """Send every record of a summary that still exists; the replay marker follows the last one."""
+        if self._read_range is None:
+            self.report.fail(letter.id, f"it is a summary of {summary.count} records")
+            return
+        there = 0
+        for offsets in summary.ranges:
+            async with aclosing(self._read_range(letter.source.topic, offsets)) as batches:
+                async for records in batches:
+                    there += len(records)
+                    await self._send_records(letter, records)
+        if not there:
+            self.report.fail(letter.id, "the records of the summary are gone (retention)")
+            return
+        self.report.sent += 1
+        self.report.unmarked += 1
+        await self._write_marker([letter.id], None)
+
+    async def _send_records(self, letter: DeadLetter, records: list[Record]) -> None:
+        """Send some records of a summary; those that must not be sent are counted with their cause."""
+        sends: list[Awaitable[Position]] = []
+        for record in records:
+            whole = replace(
+                letter,
+                key=record.key,
+                value=record.value,
+                headers=original_headers(record.headers),
+                summary=None,
+                stub_bytes=None,
+            )
+            cause = record.unreadable.detail if record.unreadable is not None else self._check(whole)
+            if cause is None:
+                sends.append(self._producer.send(self._outgoing(whole)))
+                self.report.records += 1
+            else:
+                self.report.leave_out(cause)
+        await asyncio.gather(*sends)
+
+    async def _whole(self, letter: DeadLetter) -> DeadLetter | None:
+        """The dead letter with its record; None, and a line in the report, if it cannot or must not be sent."""
+        found = await recover(letter, self._find)
+        cause = found.why if isinstance(found, MissingValue) else self._check(found)
+        if cause is None and isinstance(found, DeadLetter):
+            return found
+        self.report.fail(letter.id, cause or "")
+        return None
 
     async def _write_marker(self, sent: list[DeadLetterId], failure: BaseException | None) -> None:
         try:
@@ -182,7 +265,7 @@ class Replayer:
         first: BaseException | None = None
         for letter, answer in zip(letters, answers, strict=True):
             if isinstance(answer, RecordTooLargeError):
-                self.report.failed[letter.id] = str(answer)
+                self.report.fail(letter.id, str(answer))
             elif isinstance(answer, BaseException):
                 first = first or answer
         return first

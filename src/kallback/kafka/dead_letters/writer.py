@@ -2,19 +2,26 @@
 
 Key, value and headers stay byte for byte; headers `kallback-dead-*` are added. A record that was dead-lettered before
 (its dead letter was replayed) gets new ones in place of the old: each name is there once and describes this time.
+
+After them the same facts follow under the names that Spring's `DeadLetterPublishingRecoverer` gives them
+(`KafkaHeaders.DLT_*`, numbers as big-endian integers), because tools for Kafka look for these. Tools take the last
+header of a name, so these count if the record was a dead letter of Spring before, whose headers are kept.
 """
 
 from __future__ import annotations
 
+import struct
 import time
 from typing import TYPE_CHECKING, Final
 
+from kallback.kafka.dead_letters.summaries import SUMMARY, SummaryBuilder
+from kallback.kafka.offsets.partition_buffer import size_of
 from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, Unreadable
 from kallback.protocol.errors import RecordTooLargeError
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kallback.kafka.producer import Producer
 
@@ -22,8 +29,21 @@ log: Final = named_log("kallback.kafka")
 
 PREFIX: Final = "kallback-dead-"
 STUB: Final = "kallback-dead-stub"
+SPRING_PREFIX: Final = "kafka_dlt-"
+_ADDED: Final = (PREFIX, SPRING_PREFIX)
 _LONGEST_DETAIL: Final = 1000
 _LONGEST_STUB_KEY: Final = 1024
+MAX_SAMPLE_BYTES: Final = 16_384
+"""Bytes of a record that a summary contains as its sample; of a larger one it contains the position."""
+
+
+def original_headers(headers: Headers) -> Headers:
+    """Return the headers without those that dead-lettering added.
+
+    Spring's names count as added only after ours: before them they were the record's own.
+    """
+    first = next((at for at, (name, _) in enumerate(headers) if name.startswith(PREFIX)), len(headers))
+    return headers[:first] + tuple([header for header in headers[first:] if not header[0].startswith(_ADDED)])
 
 
 class DeadLetters:
@@ -54,14 +74,36 @@ class DeadLetters:
             dead = self._headers(record, UNREADABLE, _unreadable_detail(record.unreadable))
             return await self._producer.send(OutgoingRecord(self._topic, None, None, (*dead, (STUB, b"0"))))
         dead = self._headers(record, reason, detail)
-        kept = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
+        kept = original_headers(record.headers)
         try:
             return await self._producer.send(OutgoingRecord(self._topic, record.value, record.key, kept + dead))
         except RecordTooLargeError:
             log.warning("dead letter too large, a stub takes its place", record=repr(record), topic=self._topic)
+        return await self._producer.send(self._stub(record, dead))
+
+    async def publish_summary(self, summary: SummaryBuilder, reason: str, detail: str, *, sample: bool) -> Position:
+        """Write one dead letter for all records of a summary, and wait for its acknowledgement.
+
+        Args:
+            summary: what was counted.
+            reason: of all of them.
+            detail: of the first of them.
+            sample: include the first record, unless it is larger than `MAX_SAMPLE_BYTES` or unreadable.
+
+        Raises:
+            MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `publish`; no record is done.
+        """
+        first = summary.sample
+        dead = (*self._headers(first, reason, detail), (SUMMARY, summary.build().encode()))
+        if not sample or first.unreadable is not None or size_of(first) > MAX_SAMPLE_BYTES:
+            return await self._producer.send(self._stub(first, dead))
+        kept = original_headers(first.headers)
+        return await self._producer.send(OutgoingRecord(self._topic, first.value, first.key, kept + dead))
+
+    def _stub(self, record: Record, dead: Headers) -> OutgoingRecord:
         key = record.key if record.key is None or len(record.key) <= _LONGEST_STUB_KEY else None
         size = str(len(record.value or b"")).encode()
-        return await self._producer.send(OutgoingRecord(self._topic, None, key, (*dead, (STUB, size))))
+        return OutgoingRecord(self._topic, None, key, (*dead, (STUB, size)))
 
     def _headers(self, record: Record, reason: str, detail: str) -> Headers:
         facts = {
@@ -74,7 +116,23 @@ class DeadLetters:
             "at": str(int(self._clock() * 1000)),
             "group": self._group,
         }
-        return tuple((PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items())
+        own = tuple((PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items())
+        return own + _spring_headers(record, facts)
+
+
+def _spring_headers(record: Record, facts: Mapping[str, str]) -> Headers:
+    texts = {
+        "original-topic": facts["topic"],
+        "original-consumer-group": facts["group"],
+        "exception-fqcn": facts["reason"],
+        "exception-message": facts["detail"],
+    }
+    return (
+        *((SPRING_PREFIX + name, text.encode("utf-8", "replace")) for name, text in texts.items()),
+        (SPRING_PREFIX + "original-partition", struct.pack(">i", record.partition)),
+        (SPRING_PREFIX + "original-offset", struct.pack(">q", record.offset)),
+        (SPRING_PREFIX + "original-timestamp", struct.pack(">q", record.timestamp_ms)),
+    )
 
 
 def _unreadable_detail(why: Unreadable) -> str:

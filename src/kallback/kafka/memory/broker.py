@@ -102,6 +102,10 @@ class MemoryBroker:
         for number in range(partitions):
             self._logs[TopicPartition(name, number)] = []
 
+    def topics(self) -> frozenset[str]:
+        """Return the names of all topics."""
+        return frozenset(partition.topic for partition in self._logs)
+
     def partitions(self, topic: str) -> list[TopicPartition]:
         """Return a topic's partitions; none if it does not exist."""
         return [partition for partition in self._logs if partition.topic == topic]
@@ -132,8 +136,7 @@ class MemoryBroker:
             raise missing_topic(record.topic)
         if len(record.key or b"") + len(record.value or b"") > self._largest[record.topic]:
             raise RecordTooLargeError(f"sending to {record.topic!r} failed: the record is larger than allowed")
-        spread = next(self._turn) if record.key is None else zlib.crc32(record.key)
-        partition = partitions[spread % len(partitions)]
+        partition = partitions[self._partition_of(record, len(partitions))]
         log = self._logs[partition]
         stamp = int(self._clock() * 1000)
         stored = Record(record.topic, partition.partition, len(log), stamp, record.key, record.value, record.headers)
@@ -143,6 +146,11 @@ class MemoryBroker:
         for arrived in self._readers:
             arrived.set()
         return Position(stored.topic, stored.partition, stored.offset)
+
+    def _partition_of(self, record: OutgoingRecord, count: int) -> int:
+        if record.placement is not None:
+            return record.placement.partition_of(count)
+        return (next(self._turn) if record.key is None else zlib.crc32(record.key)) % count
 
     def read(self, partition: TopicPartition, offset: int, limit: int) -> list[Record]:
         """Return records from an offset on."""

@@ -16,15 +16,17 @@ from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import missing_topic
 from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.memory.broker import MemoryBroker
+from kallback.kafka.offsets.followed_topics import report_first_reads
+from kallback.kafka.offsets.history import PartitionStart
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.offsets.partition_metadata import NO_COMMIT
-from kallback.kafka.records import OutgoingRecord, Position, Record, TopicPartition
+from kallback.kafka.records import OutgoingRecord, Position, Record, Screen, TopicPartition
 from kallback.lifecycle import StartStop, Supervisor
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 
 log: Final = named_log("kallback.kafka")
@@ -63,6 +65,7 @@ class MemoryConsumer(StartStop):
     ) -> None:
         self._broker = broker
         self._topics = tuple(topics)
+        self._group_name = group
         self._group = broker.group(group)
         self._options = options or ConsumerOptions()
         self._arrived = asyncio.Event()
@@ -108,6 +111,22 @@ class MemoryConsumer(StartStop):
     def started(self, record: Record) -> None:
         """Count a record as started; on the broker's loop only."""
         self._buffer.started(record)
+
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Hold only the positions of records; on the broker's loop only."""
+        self._buffer.set_aside(records)
+
+    def on_revoke(self, then: Callable[[frozenset[TopicPartition]], None]) -> None:
+        """Have partitions told before they are taken away."""
+        self._buffer.on_revoke = then
+
+    def screen(self, screen: Screen) -> None:
+        """Have each record screened as it is read."""
+        self._buffer.screen = screen
+
+    def release(self, record: Record) -> None:
+        """Let no rebalance wait for a record."""
+        self._buffer.release(record)
 
     def done(self, record: Record) -> None:
         """Settle a record; on the broker's loop only."""
@@ -179,7 +198,10 @@ class MemoryConsumer(StartStop):
     def receive(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions at the group's commit position."""
         share = list(partitions)
-        self._buffer.restore_metadata(share, self._group.commits)
+        commits = self._group.commits
+        starts = {each: PartitionStart(commits.get(each), 0, self._broker.end(each)) for each in share}
+        self._buffer.restore(starts)
+        report_first_reads(self._group_name, starts)
         for partition, epoch in self._buffer.assign(share).items():
             self._next[partition] = (epoch, self._group.commits.get(partition, NO_COMMIT).position)
         self._arrived.set()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kallback.kafka.offsets.history_buffer import HistoryBuffer
 from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit, PartitionMetadata
 from kallback.kafka.offsets.record_buffer import RecordBuffer
 from kallback.kafka.records import Record, TopicPartition
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from kallback.kafka.consumer import ConsumerOptions
+    from kallback.kafka.offsets.history import PartitionStart
 
 log: Final = named_log("kallback.kafka")
 
@@ -38,17 +40,17 @@ class MetadataBuffer(RecordBuffer):
         self._metadata: dict[TopicPartition, PartitionMetadata] = {}
         self._silent = False
 
-    def restore_metadata(self, partitions: Iterable[TopicPartition], found: Mapping[TopicPartition, Commit], /) -> None:
+    def restore(self, starts: Mapping[TopicPartition, PartitionStart], /) -> None:
         """Begin with what the group has committed of partitions that will be assigned."""
         with self._lock:
-            self._metadata.update({each: PartitionMetadata(found.get(each, NO_COMMIT)) for each in partitions})
+            self._metadata.update({each: PartitionMetadata(at.commit or NO_COMMIT) for each, at in starts.items()})
 
-    def restart(self, partition: TopicPartition) -> int:
+    def restart(self, partition: TopicPartition, position: int = 0) -> int:
         """Begin a new epoch within an assignment, in which old metadata does not hold."""
         with self._lock:
             if partition in self._metadata:
                 self._metadata[partition].restart()
-        return super().restart(partition)
+        return super().restart(partition, position)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """End the epochs of partitions that are gone, and close their books."""
@@ -129,6 +131,8 @@ def _counted(record: Record, deliveries: int) -> Record:
 
 
 def new_record_buffer(options: ConsumerOptions, wake: Callable[[], None]) -> RecordBuffer:
-    """Return a record buffer, with commit metadata if the options say so."""
-    kind = MetadataBuffer if options.commit_metadata else RecordBuffer
+    """Return a record buffer that keeps in commit metadata what the options say."""
+    kind: type[RecordBuffer] = MetadataBuffer if options.commit_metadata else RecordBuffer
+    if options.mark_history:
+        kind = HistoryBuffer
     return kind(options, wake, first_epoch=next(_CONSUMERS) << _EPOCH_BITS)

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
+from kallback.kafka.offsets.refused_runs import extends
 from kallback.kafka.records import Record
 
 _REFILL: Final = 0.75
+RECORD_BYTES: Final = 300
+"""What a record takes without key, value and headers: its fields, their objects, and its places in the buffers."""
+HEADER_BYTES: Final = 150
+"""What a header takes without its name and value: a tuple, a text, bytes, and a place."""
 
 
 class UnfinishedLimit:
@@ -56,9 +62,11 @@ class PartitionBuffer:
 
     Attributes:
         sizes: of these records, in the same order: counting one's headers costs more than keeping the number.
+        aside: offsets that are handed out and not done, and that the limit does not count.
+        released: offsets that are handed out and not done, and that no drain waits for.
     """
 
-    __slots__ = ("bytes", "end", "limit", "records", "revoking", "sizes")
+    __slots__ = ("aside", "bytes", "end", "limit", "records", "released", "revoking", "sizes")
 
     def __init__(self, limit: UnfinishedLimit) -> None:
         self.records: deque[Record] = deque()
@@ -66,12 +74,43 @@ class PartitionBuffer:
         self.bytes = 0
         self.revoking = False
         self.limit = limit
+        self.aside: set[int] = set()
+        self.released: set[int] = set()
         self.end: int | None = None  # everything before it was read: it is buffered or was handed out
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Buffer records, a run of refused ones as part of the run before it; return the bytes that they add."""
+        last = self.records[-1] if self.records else None
+        if last is not None and last.refused is not None and last.epoch == records[0].epoch:
+            records = records[1:] if extends(last.refused, records[0]) else records
+        sizes = list(map(size_of, records))
+        size = sum(sizes)
+        self.records.extend(records)
+        self.sizes.extend(sizes)
+        self.bytes += size
+        return size
+
+    def settled(self, record: Record) -> None:
+        """Count a record that is done no longer."""
+        self.released.discard(record.offset)
+        if record.offset in self.aside:
+            self.aside.remove(record.offset)
+        else:
+            self.limit.remove(size_of(record))
+
+    def set_aside(self, offset: int, size: int) -> None:
+        """Count a record no longer, though it is not done."""
+        if offset not in self.aside:
+            self.aside.add(offset)
+            self.limit.remove(size)
 
 
 def size_of(record: Record) -> int:
-    """Return what counts of a record where bytes are bounded: key, value and headers."""
-    size = len(record.key or b"") + len(record.value or b"")
+    """Return what counts of a record where bytes are bounded: about what it takes of memory.
+
+    These are key, value, headers, and the objects around them: a header of two bytes takes a hundred.
+    """
+    size = RECORD_BYTES + HEADER_BYTES * len(record.headers) + len(record.key or b"") + len(record.value or b"")
     for name, value in record.headers:
         size += len(name) + len(value or b"")
     return size

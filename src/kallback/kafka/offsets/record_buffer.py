@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 from kallback.kafka.group_status import GroupStatus, PartitionStatus
 from kallback.kafka.offsets.partition_buffer import PartitionBuffer, UnfinishedLimit, size_of
 from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.refused_runs import folded
 from kallback.kafka.offsets.tracker import CommitTracker, DoneResult
-from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.records import Record, Screen, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kallback.kafka.consumer import ConsumerOptions
+    from kallback.kafka.offsets.history import PartitionStart
+    from kallback.kafka.offsets.tracker import KnownCommit
 
 
 class RecordBuffer:
@@ -46,8 +49,12 @@ class RecordBuffer:
         self._rebalances = 0
         self.joined = False
         """Whether the group has assigned partitions; set back when it takes all of them away."""
+        self.on_revoke: Callable[[frozenset[TopicPartition]], None] = _ignore
+        """Called outside the lock, from the feeder, with partitions that will be revoked, before the drain."""
         self.taken = threading.Event()
         """Set by each `take` that took something: the feeder may deliver more. The feeder clears it."""
+        self.screen: Screen | None = None
+        """Called outside the lock, from the feeder, with each record that is put."""
         self._drains: list[tuple[frozenset[TopicPartition], Callable[[], None]]] = []
 
     # The feeder's side.
@@ -63,32 +70,36 @@ class RecordBuffer:
             self._turns = deque(self._partitions)
             return {partition: self._tracker.assign(partition) for partition in partitions}
 
-    def restart(self, partition: TopicPartition) -> int:
-        """Begin a new epoch within an assignment: offsets went back, the topic was truncated or created anew.
+    def restart(self, partition: TopicPartition, position: int = 0) -> int:
+        """Begin a new epoch within an assignment: the topic was truncated or created anew, `position` comes next.
 
         What is buffered of the old epoch is still handed out, but no longer counts.
         """
         with self._lock:
             if partition in self._partitions:
                 self._partitions[partition].limit = self._new_limit()
+                self._partitions[partition].aside.clear()
+                self._partitions[partition].released.clear()
                 self._partitions[partition].end = None
-            return self._tracker.assign(partition)
+            return self._tracker.restart(partition, position)
 
     def stop_handing_out(self, partitions: Iterable[TopicPartition]) -> None:
         """Drop what is buffered of partitions that will be revoked; the next owner reads it again."""
+        going = frozenset(partitions)
         with self._lock:
-            for partition in partitions:
+            for partition in going:
                 buffer = self._partitions.get(partition)
                 if buffer is not None:
                     buffer.end = None if buffer.records else buffer.end  # what is dropped here was not handed out
                     self._discard(partition)
                     buffer.revoking = True
+        self.on_revoke(going)
 
     def when_drained(self, partitions: Iterable[TopicPartition], then: Callable[[], None]) -> None:
         """Call `then` once, when the partitions have no unfinished record; at once if they have none."""
         wanted = frozenset(partitions)
         with self._lock:
-            if self._tracker.unfinished(wanted):
+            if self._is_waited_for(wanted):
                 self._drains.append((wanted, then))
                 return
         then()
@@ -101,21 +112,33 @@ class RecordBuffer:
                 self._partitions.pop(partition, None)
                 self._tracker.revoke(partition)
             self._turns = deque(self._partitions)
-            self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
+            self._drains = [drain for drain in self._drains if self._is_waited_for(drain[0])]
 
     def put(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         """Buffer records, in order, until they are taken; those of a partition that is being revoked are dropped."""
+        self.add(partition, records)
+        self.announce((partition,))
+
+    def add(self, partition: TopicPartition, records: Sequence[Record]) -> int:
+        """Do so without a word to the caller of `take`, because more is added at once; `announce` follows.
+
+        Returns:
+            the bytes that they take.
+        """
+        if self.screen is not None:
+            records = folded(records, self.screen)
         with self._lock:
             buffer = self._partitions.get(partition)
-            if buffer is None or buffer.revoking:
-                return
-            sizes = list(map(size_of, records))
-            size = sum(sizes)
-            buffer.records.extend(records)
-            buffer.sizes.extend(sizes)
-            buffer.bytes += size
+            if buffer is None or buffer.revoking or not records:
+                return 0
+            size = buffer.append(records)
             self._bytes += size
-            wake = self._should_wake(partition)
+        return size
+
+    def announce(self, partitions: Iterable[TopicPartition]) -> None:
+        """Wake the caller of `take` if it may take something of these partitions."""
+        with self._lock:
+            wake = any(self._should_wake(each) for each in partitions)
         if wake:
             self._wake()
 
@@ -166,10 +189,8 @@ class RecordBuffer:
                 if not buffer.records and not buffer.revoking and self._room(partition) > 0
             ]
 
-    def restore_metadata(
-        self, _partitions: Iterable[TopicPartition], _found: Mapping[TopicPartition, Commit], /
-    ) -> None:
-        """Begin with what the group has committed of partitions that will be assigned; needs commit metadata."""
+    def restore(self, _starts: Mapping[TopicPartition, PartitionStart], /) -> None:
+        """Begin with how partitions start that will be assigned; needs commit metadata, or marks of the history."""
 
     def commits(
         self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
@@ -185,6 +206,18 @@ class RecordBuffer:
         """Note what Kafka has acknowledged."""
         with self._lock:
             self._tracker.committed({partition: commit.position for partition, commit in commits.items()})
+
+    def known_commits(self) -> dict[TopicPartition, KnownCommit]:
+        """Return what Kafka holds as far as known; to be taken before it is asked."""
+        with self._lock:
+            return self._tracker.known_commits()
+
+    def undone_commits(
+        self, before: Mapping[TopicPartition, KnownCommit], found: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, int]:
+        """Return the committed positions that are lost, see `CommitTracker`; they are committed again."""
+        with self._lock:
+            return self._tracker.undone_commits(before, found)
 
     def stop_metadata(self) -> None:
         """Commit positions only from now on, as is done anyway without commit metadata."""
@@ -209,6 +242,30 @@ class RecordBuffer:
     def started(self, _record: Record, /) -> None:
         """Count a record as started; needs commit metadata."""
 
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Hold only the positions of unfinished records: the limits of unfinished records count them no longer."""
+        sizes = list(map(size_of, records))
+        with self._lock:
+            was_full = {each for each in self._partitions if self._room(each) == 0}
+            for record, size in zip(records, sizes, strict=True):
+                partition = TopicPartition(record.topic, record.partition)
+                if self._tracker.is_unfinished(partition, record.epoch, record.offset):
+                    self._partitions[partition].set_aside(record.offset, size)
+            wake = [each for each in was_full if self._should_wake(each)]
+        if wake:
+            self._wake()
+
+    def release(self, record: Record) -> None:
+        """Let no drain wait for an unfinished record."""
+        partition = TopicPartition(record.topic, record.partition)
+        drained: list[Callable[[], None]] = []
+        with self._lock:
+            if self._tracker.is_unfinished(partition, record.epoch, record.offset):
+                self._partitions[partition].released.add(record.offset)
+                drained = self._take_drained()
+        for then in drained:
+            then()
+
     def done(self, record: Record) -> DoneResult:
         """Settle one record; stale and unknown ones change nothing."""
         partition = TopicPartition(record.topic, record.partition)
@@ -217,7 +274,7 @@ class RecordBuffer:
             was_full = not self._woken and self._room(partition) == 0  # asked only where the answer matters
             result = self._tracker.done(partition, record.epoch, record.offset)
             if result is DoneResult.COUNTED:
-                self._partitions[partition].limit.remove(size_of(record))
+                self._partitions[partition].settled(record)
             wake = was_full and result is DoneResult.COUNTED and self._should_wake(partition)
             if self._drains:
                 drained = self._take_drained()
@@ -269,7 +326,8 @@ class RecordBuffer:
             end = max(end or 0, buffer.records[-1].next_offset)
             begin = buffer.records[0].offset
         used = self._options.window - self._tracker.room(partition)
-        return PartitionStatus(begin if position is None else position, end, used, self._options.window)
+        finished = self._tracker.finished(partition)
+        return PartitionStatus(begin if position is None else position, end, used, self._options.window, finished)
 
     def _advance_to_end(self) -> None:
         for partition, buffer in self._partitions.items():
@@ -315,6 +373,15 @@ class RecordBuffer:
         return True
 
     def _take_drained(self) -> list[Callable[[], None]]:
-        over = [then for partitions, then in self._drains if not self._tracker.unfinished(partitions)]
-        self._drains = [drain for drain in self._drains if self._tracker.unfinished(drain[0])]
+        over = [then for partitions, then in self._drains if not self._is_waited_for(partitions)]
+        self._drains = [drain for drain in self._drains if self._is_waited_for(drain[0])]
         return over
+
+    def _is_waited_for(self, partitions: frozenset[TopicPartition]) -> bool:
+        """Whether a drain of these partitions waits for a record."""
+        released = sum(len(self._partitions[each].released) for each in partitions if each in self._partitions)
+        return self._tracker.unfinished(partitions) > released
+
+
+def _ignore(_partitions: frozenset[TopicPartition]) -> None:
+    pass

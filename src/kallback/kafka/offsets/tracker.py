@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from kallback.kafka.records import TopicPartition
+
+_NOTHING: Final = -1  # below every position, so that the first one is committed
 
 
 class DoneResult(Enum):
@@ -44,10 +46,17 @@ class InHand(NamedTuple):
     ahead: int
 
 
+class KnownCommit(NamedTuple):
+    """What Kafka last said about a commit of an epoch; None: nothing yet."""
+
+    epoch: int
+    offset: int | None
+
+
 class _Partition:
     """One partition under one epoch."""
 
-    __slots__ = ("committed", "delivered", "epoch", "next_offset", "unfinished")
+    __slots__ = ("committed", "delivered", "epoch", "known", "next_offset", "unfinished")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -55,6 +64,7 @@ class _Partition:
         self.unfinished: set[int] = set()
         self.next_offset: int | None = None
         self.committed: int | None = None
+        self.known: int | None = None  # what Kafka holds: it has acknowledged it, or named it when it was asked
 
     @property
     def position(self) -> int | None:
@@ -82,6 +92,13 @@ class CommitTracker:
         self._last_epoch += 1
         self._partitions[partition] = _Partition(self._last_epoch)
         return self._last_epoch
+
+    def restart(self, partition: TopicPartition, position: int) -> int:
+        """Begin a new epoch at a position that is to be committed, whatever is committed: old offsets mean nothing."""
+        epoch = self.assign(partition)
+        state = self._partitions[partition]
+        state.next_offset, state.committed = position, _NOTHING
+        return epoch
 
     def revoke(self, partition: TopicPartition) -> None:
         """Forget a partition; what is settled later under its epoch is stale."""
@@ -152,6 +169,16 @@ class CommitTracker:
             state.delivered.popleft()
         return DoneResult.COUNTED
 
+    def finished(self, partition: TopicPartition) -> int:
+        """Count the records that are done and lie above the commit position, because an earlier one is not done."""
+        state = self._partitions.get(partition)
+        return 0 if state is None else len(state.delivered) - len(state.unfinished)
+
+    def is_unfinished(self, partition: TopicPartition, epoch: int, offset: int) -> bool:
+        """Return whether a record was delivered under this epoch and is not done."""
+        state = self._partitions.get(partition)
+        return state is not None and state.epoch == epoch and offset in state.unfinished
+
     def unfinished(self, partitions: Iterable[TopicPartition] | None = None) -> int:
         """Count the records that are delivered and not done, of some partitions or of all."""
         chosen = self._partitions if partitions is None else partitions
@@ -172,8 +199,43 @@ class CommitTracker:
         return positions
 
     def committed(self, positions: dict[TopicPartition, int]) -> None:
-        """Note that positions were committed; those of partitions that are gone are ignored."""
+        """Note that positions were committed.
+
+        Those of partitions that are gone are ignored, and those beyond the present position: they are of an earlier
+        epoch, and were acknowledged late.
+        """
         for partition, position in positions.items():
             state = self._partitions.get(partition)
-            if state is not None and (state.committed is None or position > state.committed):
+            if state is None or state.position is None or position > state.position:
+                continue
+            if state.committed is None or position > state.committed:
                 state.committed = position
+            state.known = position
+
+    def known_commits(self) -> dict[TopicPartition, KnownCommit]:
+        """Return what Kafka holds as far as known; to be taken before it is asked."""
+        return {each: KnownCommit(state.epoch, state.known) for each, state in self._partitions.items()}
+
+    def undone_commits(
+        self, before: Mapping[TopicPartition, KnownCommit], found: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, int]:
+        """Compare what Kafka held with what it says it holds; what is gone or lower is to be committed again.
+
+        Args:
+            before: what was known when it was asked.
+            found: what it says; None for nothing.
+
+        Returns:
+            the positions that are lost.
+        """
+        undone: dict[TopicPartition, int] = {}
+        for partition, offset in found.items():
+            state = self._partitions.get(partition)
+            if state is None or before.get(partition) != KnownCommit(state.epoch, state.known):
+                continue  # assigned or committed since
+            if state.known is not None and (offset is None or offset < state.known):
+                undone[partition] = state.known
+                state.committed, state.known = _NOTHING, None
+            else:
+                state.known = offset
+        return undone

@@ -7,32 +7,30 @@ are JSON, because msgspec lets broken UTF-8 through where it does not look (`msg
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import NoneType
-from typing import Any, Final, Generic, TypeVar, cast, is_typeddict
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 import orjson
 
 from kallback.protocol.errors import DecodeError, EncodeError
-from kallback.protocol.values.declared_types import (
-    PydanticModel,
-    holds_masked_secret,
-    is_model,
-    model_of,
-    name_of,
-    refuse_unreadable,
-)
+from kallback.protocol.values.declared_types import is_typed_dict, name_of, refuse_unreadable
+from kallback.protocol.values.nesting import is_nested_deeper
 from kallback.protocol.values.not_finite import find_not_finite
+from kallback.protocol.values.places import place_of
+from kallback.protocol.values.pydantic_models import PydanticModel, holds_masked_secret, is_model, model_of
+from kallback.protocol.values.recursion import with_room
 
 T = TypeVar("T")
 
 MAX_NESTING: Final = 500
-"""How deep JSON may be nested: msgspec gives up at about 1,000, earlier deep in a call stack, and then the waiting
-handler could not read what the bridge let through."""
+"""How deep JSON may be nested: what the bridge lets through, each reader can read, whatever its interpreter allows."""
 
-
+_LARGE_BYTES: Final = 65_536
+_TOO_DEEP: Final = f"JSON nested deeper than {MAX_NESTING}: send it flatter, or as a text"
 _EXACT: Final[dict[type, Callable[[Any], object]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
 """From a value of a subclass to one of the class itself, past methods that the subclass overrides."""
 _ASTERISKS: Final = b'"**********"'
@@ -47,25 +45,26 @@ def check_json(data: bytes) -> bytes:
             `MAX_NESTING`.
     """
     try:
-        value: object = orjson.loads(data)
+        _parse(data)
     except orjson.JSONDecodeError as error:
+        if "limit" in error.msg.lower():  # orjson's own, of 1,024 levels: "depth limit", formerly "Recursion limit"
+            raise DecodeError(_TOO_DEEP) from None
         raise DecodeError(f"not JSON: {error.msg} at character {error.pos}") from None
-    if data.count(b"[") + data.count(b"{") > MAX_NESTING and _is_nested_deeper(value, MAX_NESTING):
-        raise DecodeError(f"JSON nested deeper than {MAX_NESTING}: send it flatter, or as a text")
+    if is_nested_deeper(data, MAX_NESTING):
+        raise DecodeError(_TOO_DEEP)
     return data
 
 
-def _is_nested_deeper(value: object, limit: int) -> bool:
-    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(limit):
-        level = [child for parent in level for child in _children(parent) if isinstance(child, (dict, list))]
-        if not level:
-            return False
-    return True
-
-
-def _children(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
+def _parse(data: bytes) -> None:
+    """Parse and drop; without garbage collections, which would look through a large value again and again."""
+    if len(data) < _LARGE_BYTES or not gc.isenabled():
+        orjson.loads(data)
+        return
+    gc.disable()
+    try:
+        orjson.loads(data)
+    finally:
+        gc.enable()
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """
     check_json(data)
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        return with_room(lambda: msgspec.json.decode(data, type=dict[str, Any]))
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError(f"not a JSON object that can be read: {error}") from None
 
@@ -113,22 +112,22 @@ class Codec(Generic[T]):
                 f"expected {name_of(self._type)}, got {type(value).__name__}: pass a value of the declared type"
             )
         try:
-            data = self._serialize(value)
+            data = with_room(lambda: _serialize(value))
+        except RecursionError as error:
+            raise EncodeError(f"cannot encode {name_of(self._type)} as JSON: {_TOO_DEEP}") from error
         except Exception as error:  # the value's own code runs here and may raise anything
-            raise EncodeError(f"cannot encode {name_of(self._type)} as JSON: {_sentence(error)}") from error
+            place = place_of(value, _can_be_written)
+            raise EncodeError(
+                f"cannot encode {name_of(self._type)} as JSON: {_sentence(error)} - at `{place}`"
+            ) from error
         self._check_readable(value, data)
         return data
-
-    def _serialize(self, value: T) -> bytes:
-        if is_model(value):
-            return value.model_dump_json(by_alias=True).encode()
-        return msgspec.json.encode(value, enc_hook=_from_custom)
 
     def _check_readable(self, value: T, data: bytes) -> None:
         """Find at the side that made a value what would only fail at the side that waits for it."""
         try:
             check_json(data)
-            not_finite = find_not_finite(value, _from_custom) if b"null" in data else None
+            not_finite = with_room(lambda: find_not_finite(value, _from_custom)) if b"null" in data else None
             if not_finite is None:
                 self.decode(data)
         except Exception as error:  # the value's own code runs here, too
@@ -142,22 +141,42 @@ class Codec(Generic[T]):
         """The value in JSON bytes.
 
         Raises:
-            DecodeError: whatever goes wrong, the user's validators included; names the member that does not fit.
+            DecodeError: whatever goes wrong, the user's validators included; names the member that does not fit. Also
+                for JSON nested deeper than `MAX_NESTING`.
         """
+        if is_nested_deeper(data, MAX_NESTING):
+            check_json(data)  # says whether it is too deep or no JSON
         try:
-            if self._model is not None:
-                return cast("T", self._model.model_validate_json(data))
-            decoded: T = self._decoder.decode(data)
+            return with_room(lambda: self._read(data))
         except Exception as error:  # validators and __post_init__ of the user's types may raise anything
             raise DecodeError(f"does not fit {name_of(self._type)}: {_sentence(error)}") from error
+
+    def _read(self, data: bytes) -> T:
+        if self._model is not None:
+            return cast("T", self._model.model_validate_json(data))
+        decoded: T = self._decoder.decode(data)
         return decoded
+
+
+def _serialize(value: object) -> bytes:
+    if is_model(value):
+        return value.model_dump_json(by_alias=True).encode()
+    return msgspec.json.encode(value, enc_hook=_from_custom)
+
+
+def _can_be_written(value: object) -> bool:
+    try:
+        _serialize(value)
+    except Exception:  # noqa: BLE001 - the value's own code runs here and may raise anything
+        return False
+    return True
 
 
 def _fits(value: object, declared: Any) -> bool:
     """Whether a value may be of the declared type, as far as one look tells; type checkers see the rest."""
     if declared is None or declared is NoneType:
         return value is None
-    if is_typeddict(declared):
+    if is_typed_dict(declared):
         return isinstance(value, dict)
     if declared is Any or not isinstance(declared, type) or hasattr(declared, "__origin__"):
         return True

@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable, Iterator
-from typing import Any, Protocol, TypeGuard, cast, get_args, runtime_checkable
+from types import UnionType
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
 
-import msgspec
+from msgspec import inspect
 
+from kallback.protocol.values.pydantic_models import model_of, refuse_lost_members
 
-@runtime_checkable
-class PydanticModel(Protocol):
-    """What we use of `pydantic.BaseModel`, without importing pydantic."""
-
-    @classmethod
-    def model_validate_json(cls, json_data: bytes | str) -> Any:
-        """Read and validate."""
-        ...
-
-    @classmethod
-    def model_construct(cls, **values: Any) -> Any:
-        """Make a value without validation."""
-        ...
-
-    def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]:
-        """As a dict."""
-        ...
-
-    def model_dump_json(self, *, by_alias: bool) -> str:
-        """As JSON."""
-        ...
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_model(declared: Hashable) -> bool:
-    """Remembered per class: a check against a protocol costs more than the rest of the encoding of a small value."""
-    return isinstance(declared, type) and issubclass(declared, PydanticModel)
-
-
-def is_model(value: object) -> TypeGuard[PydanticModel]:
-    """Whether a value is an instance of a pydantic model."""
-    return _is_model(cast("Hashable", type(value)))
-
-
-def model_of(declared: Any) -> type[PydanticModel] | None:
-    """The type itself if it is a pydantic model."""
-    return declared if isinstance(declared, type) and issubclass(declared, PydanticModel) else None
+_NO_HASH: Final = (
+    inspect.ListType,
+    inspect.SetType,
+    inspect.DictType,
+    inspect.TypedDictType,
+    inspect.ByteArrayType,
+    inspect.RawType,
+)
+_TEXT_KEYS: Final = (
+    inspect.StrType,
+    inspect.BytesType,
+    inspect.DateType,
+    inspect.DateTimeType,
+    inspect.TimeType,
+    inspect.TimeDeltaType,
+    inspect.UUIDType,
+    inspect.DecimalType,
+)
+_NUMBER_KEYS: Final = (inspect.IntType, inspect.FloatType)
+_KEYS: Final = (*_TEXT_KEYS, *_NUMBER_KEYS, inspect.EnumType, inspect.LiteralType, inspect.AnyType)
 
 
 def name_of(declared: Any) -> str:
     """The type as a person writes it."""
     return getattr(declared, "__qualname__", None) or str(declared)
+
+
+def is_typed_dict(declared: Any) -> bool:
+    """Whether a type is a `TypedDict`, of `typing` or of `typing_extensions`."""
+    return isinstance(declared, type) and issubclass(declared, dict) and hasattr(cast("object", declared), "__total__")
 
 
 def refuse_unreadable(declared: Any) -> None:
@@ -60,18 +48,40 @@ def refuse_unreadable(declared: Any) -> None:
         TypeError: neither msgspec nor pydantic can write and read a part; says which.
         NameError: an annotation names something that does not exist.
     """
-    _refuse(msgspec.inspect.type_info(declared), set())
+    _refuse_variables(declared)
+    _refuse_unions_of_models(declared)
+    _refuse(inspect.type_info(declared), set())
+
+
+def _refuse_variables(declared: Any) -> None:
+    if isinstance(declared, TypeVar):
+        raise TypeError(f"{declared} is a type variable: write the type itself")
+    for part in get_args(declared):
+        _refuse_variables(part)
+
+
+def _refuse_unions_of_models(declared: Any) -> None:
+    """Pydantic says which of several models a value is; msgspec reads what is outside of a model."""
+    parts = get_args(declared)
+    if get_origin(declared) in {Union, UnionType}:
+        models = [part for part in parts if model_of(part) is not None]
+        if len(models) > 1:
+            names = " | ".join(map(name_of, models))
+            raise TypeError(f"a union of pydantic models needs a model around it: declare pydantic.RootModel[{names}]")
+    for part in parts:
+        _refuse_unions_of_models(part)
 
 
 def _refuse(info: object, seen: set[object]) -> None:
-    if isinstance(info, msgspec.inspect.CustomType):
+    if isinstance(info, inspect.CustomType):
         _refuse_custom(info.cls)
     elif isinstance(info, (tuple, list)):
         for part in cast("tuple[object, ...]", info):
             _refuse(part, seen)
-    elif isinstance(info, (msgspec.inspect.Type, msgspec.inspect.Field)):
+    elif isinstance(info, (inspect.Type, inspect.Field)):
         named = getattr(info, "cls", None)  # only a type with a name can hold itself
         _refuse_pydantic_dataclass(named)
+        _refuse_unhashable(info)
         if named is None or named not in seen:
             seen.add(named)
             _refuse([getattr(info, name) for name in info.__struct_fields__], seen)
@@ -81,12 +91,7 @@ def _refuse_custom(declared: type) -> None:
     model = model_of(declared)
     if model is None:
         raise TypeError(f"{name_of(declared)} has no JSON form that msgspec or pydantic knows")
-    secret = _masked_member(model, set())
-    if secret is not None:
-        raise TypeError(
-            f"pydantic writes {secret} as asterisks, so it would be lost: declare it as a str, or give it a "
-            "field_serializer that returns its value"
-        )
+    refuse_lost_members(model)
 
 
 def _refuse_pydantic_dataclass(declared: Any) -> None:
@@ -97,46 +102,40 @@ def _refuse_pydantic_dataclass(declared: Any) -> None:
         )
 
 
-def _masked_member(model: type[PydanticModel], seen: set[object]) -> str | None:
-    """The first member, also of models inside, that is a secret (`SecretStr`, `SecretBytes`) without a serializer."""
-    seen.add(model)
-    members: dict[str, Any] = getattr(model, "model_fields", {})  # no part of the protocol: only methods can be checked
-    for name, member in members.items():
-        for part in _classes_in(member.annotation):
-            if hasattr(part, "get_secret_value") and _is_masked(model, name, part):
-                return f"{name_of(model)}.{name}"
-            inner = model_of(part)
-            found = None if inner is None or inner in seen else _masked_member(inner, seen)
-            if found is not None:
-                return found
-    return None
+def _refuse_unhashable(info: object) -> None:
+    if isinstance(info, (inspect.SetType, inspect.FrozenSetType)):
+        part = _unhashable(info.item_type)
+        if part is not None:
+            raise TypeError(f"a set cannot hold {part}, which has no hash: declare a list")
+    elif isinstance(info, inspect.DictType):
+        _refuse_key(info.key_type)
 
 
-def holds_masked_secret(value: object) -> bool:
-    """Whether a pydantic model in a value writes a secret as asterisks, which its type need not declare."""
-    found = list[object]()
-
-    def hook(part: Any) -> Any:
-        if is_model(part):
-            return part.model_dump(mode="python", by_alias=True)
-        if hasattr(part, "get_secret_value"):
-            found.append(part)
-        return None
-
-    msgspec.to_builtins(value, enc_hook=hook)
-    return bool(found)
-
-
-def _is_masked(model: type[PydanticModel], name: str, secret: Any) -> bool:
-    """Write a probe: only that tells what the serializers of a model do."""
-    probe = secret(b"probe" if "Bytes" in secret.__name__ else "probe")
-    try:
-        return "probe" not in model.model_construct(**{name: probe}).model_dump_json(include={name}, warnings=False)
-    except Exception:  # noqa: BLE001 - a serializer of the user's that wants other values does not mask them
-        return False
+def _unhashable(info: object) -> str | None:
+    """The part of a member of a set that has no hash; None if there is none."""
+    if isinstance(info, _NO_HASH):
+        return _plain_name(info)
+    if isinstance(info, inspect.UnionType):
+        return next(filter(None, map(_unhashable, info.types)), None)
+    if isinstance(info, inspect.TupleType):
+        return next(filter(None, map(_unhashable, info.item_types)), None)
+    if isinstance(info, inspect.VarTupleType):
+        return _unhashable(info.item_type)
+    declared: Any = getattr(info, "cls", None)
+    if isinstance(info, inspect.StructType):  # it has a method that raises
+        return None if declared.__struct_config__.frozen else _plain_name(info)
+    return _plain_name(info) if declared is not None and declared.__hash__ is None else None
 
 
-def _classes_in(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    for part in get_args(annotation):
-        yield from _classes_in(part)
+def _refuse_key(info: object) -> None:
+    kinds = info.types if isinstance(info, inspect.UnionType) else (info,)
+    for kind in kinds:
+        if not isinstance(kind, (*_KEYS, inspect.NoneType) if len(kinds) > 1 else _KEYS):
+            raise TypeError(f"JSON has no keys of type {_plain_name(kind)}: declare a dict with keys of type str")
+    if any(isinstance(kind, _TEXT_KEYS) for kind in kinds) and any(isinstance(kind, _NUMBER_KEYS) for kind in kinds):
+        raise TypeError("a key that may be a text or a number is read as a text: declare a dict with keys of one type")
+
+
+def _plain_name(info: object) -> str:
+    declared = getattr(info, "cls", None)
+    return type(info).__name__.removesuffix("Type").lower() if declared is None else name_of(declared)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from kallback.protocol.values.declared_types import is_model
+from kallback.protocol.values.places import members
+from kallback.protocol.values.pydantic_models import is_model
 
 
 def find_not_finite(value: Any, to_known: Callable[[Any], Any]) -> str | None:
@@ -27,15 +28,5 @@ def find_not_finite(value: Any, to_known: Callable[[Any], Any]) -> str | None:
         place, part = parts.pop()
         if isinstance(part, float) and not math.isfinite(part):
             return place
-        parts.extend(_members(place, part))
+        parts.extend([(place + step, member) for step, member in members(part)][::-1])
     return None
-
-
-def _members(place: str, value: Any) -> list[tuple[str, Any]]:
-    """The members of a container, the first one last."""
-    named: list[tuple[str, Any]] = []
-    if isinstance(value, dict):
-        named = [(f"{place}.{name}", part) for name, part in cast("Mapping[Any, Any]", value).items()]
-    elif isinstance(value, (list, tuple)):
-        named = [(f"{place}[{index}]", part) for index, part in enumerate(cast("Sequence[Any]", value))]
-    return named[::-1]

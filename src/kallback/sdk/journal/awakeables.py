@@ -3,20 +3,27 @@
 `TaskAwakeable` is the low-level path: the handler sends the token itself, over any transport.
 """
 
+# The SDK does not say of what type the futures of its server are:
+# pyright: reportUnknownMemberType=false, reportUnknownParameterType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from restate import Context, RestateDurableFuture, TerminalError, wait_completed
+from restate.server_context import ServerDurableFuture
 
 from kallback.protocol import Attempt, AwakeableId, Keyring, Problem, TaskHeaders, TaskId, TaskType, Token
+from kallback.protocol.cancel_secrets import cancel_secret, hash_of
 from kallback.protocol.tokens import NO_DEADLINE
 from kallback.sdk.errors import TaskError, TaskFailed, TaskTimedOut, timed_out
 from kallback.sdk.journal.identity import AttemptTimes, TaskIdentity, datetime_of, milliseconds
 from kallback.sdk.journal.serdes import EnvelopeSerde
+from kallback.settings import GatewaySettings
 
 Result = TypeVar("Result")
 
@@ -34,15 +41,25 @@ class Signing:
     reply_to: str
     progress_to: str
 
+    def cancel_secret(self, identity: TaskIdentity, attempt: Attempt) -> str | None:
+        """The secret of a cancel that covers the attempts up to this one; None without the key of the task."""
+        key_id = identity.cancel_key
+        return None if key_id is None else cancel_secret(self.keyring, key_id, identity.task_id, attempt)
+
 
 @dataclass(frozen=True, slots=True)
 class PendingAttempt(Generic[Result]):
-    """One attempt that waits for its completion."""
+    """One attempt that waits for its completion.
+
+    Attributes:
+        cancel_secret: proves a cancel of it to the workers; hidden in repr.
+    """
 
     task_type: TaskType[Any, Result]
     awakeable_id: AwakeableId
     headers: TaskHeaders
     future: RestateDurableFuture[Result]
+    cancel_secret: str | None = field(repr=False)
 
     async def value(self) -> Result:
         """The value of a completed attempt.
@@ -73,16 +90,23 @@ def open_attempt(
     attempt: Attempt,
     signing: Signing,
     times: AttemptTimes | None = None,
+    *,
+    hand_back: bool = False,
+    retry_lost: bool = False,
 ) -> PendingAttempt[Result]:
     """Create the awakeable of an attempt and sign its token. No journal entry of its own.
 
-    Without `times` the attempt has only the task's limits.
+    Without `times` the attempt has only the task's limits. `hand_back` tells workers that they may hand it back,
+    `retry_lost` that another attempt follows if its heartbeats stop.
     """
     serde = EnvelopeSerde(task_type, identity.task_id, attempt)
     name, future = ctx.awakeable(serde)
+    if isinstance(future, ServerDurableFuture):
+        future = _ResultFuture(future)
     awakeable_id = AwakeableId(name)
     deadline_ms = identity.deadline_ms if times is None else times.deadline_ms
     watched = times is not None and task_type.monitored
+    secret = signing.cancel_secret(identity, attempt)
     token = Token(task_type.name, identity.task_id, attempt, awakeable_id, deadline_ms or NO_DEADLINE)
     headers = TaskHeaders(
         token=signing.keyring.sign(token, signing.audience),
@@ -96,8 +120,30 @@ def open_attempt(
         start_by_ms=None if times is None else times.start_by_ms,
         progress_to=signing.progress_to if watched else None,
         heartbeat_every_ms=milliseconds(task_type.heartbeat_every) if watched else None,
+        cancel_hash=None if secret is None else hash_of(secret),
+        hand_back=hand_back,
+        retry_lost=retry_lost,
+        convention=task_type.convention,
     )
-    return PendingAttempt(task_type, awakeable_id, headers, future)
+    return PendingAttempt(task_type, awakeable_id, headers, future, secret)
+
+
+class _ResultFuture(ServerDurableFuture[Result]):
+    """The future of an awakeable, which an await that the invocation's cancellation ends leaves as it was.
+
+    Restate's own one would keep that 409 as its outcome: it would count as completed, and as the task's failure.
+    """
+
+    def __init__(self, future: ServerDurableFuture[Result]) -> None:
+        super().__init__(future.context, future.handle, future.future.async_def)
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        return self._value().__await__()
+
+    async def _value(self) -> Result:
+        await wait_completed(self)
+        value: Result = await self.future.get()
+        return value
 
 
 def start_timer(ctx: Context, task_type: str, timeout: timedelta | None) -> RestateDurableFuture[None] | None:
@@ -112,13 +158,16 @@ class TaskAwakeable(Generic[Result]):
         await ctx.run_typed("ask the kitchen", post, url, headers=waiting.headers)
         prepared = await waiting.result()
 
-    The receiver completes it with the token: with a result record for the bridge, through `NotifierService`, or with
-    `callbacks.complete(ctx, token, value)` in another service. kallback tells no worker when the deadline passes: the
-    handler sent the token, so the handler withdraws it.
+    The receiver completes it with the token: with a result record for the bridge, over HTTP at the gateway, through
+    `NotifierService`, or with `callbacks.complete(ctx, token, value)` in another service. kallback tells no worker when
+    the deadline passes: the handler sent the token, so the handler withdraws it.
     """
 
-    def __init__(self, pending: PendingAttempt[Result], timer: RestateDurableFuture[None] | None) -> None:
+    def __init__(
+        self, pending: PendingAttempt[Result], timer: RestateDurableFuture[None] | None, gateway: GatewaySettings
+    ) -> None:
         self._pending: Final = pending
+        self._gateway: Final = gateway
         self._timer: Final = timer
         self._ended: TaskTimedOut | None = None
 
@@ -131,6 +180,21 @@ class TaskAwakeable(Generic[Result]):
     def token(self) -> str:
         """Completes the awakeable: a bearer credential, do not log it."""
         return self._pending.headers.token
+
+    @property
+    def url(self) -> str:
+        """The link that completes the awakeable with a POST: a bearer credential like the token, do not log it.
+
+        Raises:
+            ConfigurationError: KALLBACK_GATEWAY_URL is not set. Restate tries the handler again, so the call goes on
+                when it is.
+        """
+        return self._gateway.link(self.token)
+
+    @property
+    def cancel_secret(self) -> str | None:
+        """The `secret` of a control record that cancels this task, which only the handler can send: do not log it."""
+        return self._pending.cancel_secret
 
     @property
     def task_id(self) -> TaskId:

@@ -6,9 +6,11 @@ Kafka's acknowledgement and the journal's, and both records must be byte-identic
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final
@@ -21,13 +23,19 @@ from kallback.protocol.tasktypes import LONGEST_TIMEOUT
 from kallback.sdk.arguments import check_timeout
 from kallback.sdk.errors import BAD_REQUEST, INVALID_TIMEOUT, TaskNotSent
 from kallback.sdk.journal.serdes import StepSerde
+from kallback.sdk.observability.observer import TaskObserver
 
 Clock = Callable[[], float]
 RandomBytes = Callable[[int], bytes]
 
 _RANDOM_BYTES: Final = 12
+_FIRST_TURNS: Final = 5040  # divisible by many numbers of partitions: none is the first of more processes than others
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _TRACESTATE: Final = re.compile(r"[\x20-\x7e]{1,512}", re.ASCII)
+
+
+def _turns() -> Iterator[int]:
+    return itertools.count(secrets.randbelow(_FIRST_TURNS))
 
 
 class Unset(Enum):
@@ -63,6 +71,11 @@ class TaskIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
         deadline_ms: epoch milliseconds; None when the caller waits without a deadline.
         traceparent: W3C trace context, with `tracestate`, if the invocation carries one.
         first: of attempt 1, for task types that limit their attempts.
+        cancel_key: id of the signing key from which the secrets of cancels are derived. A replay needs the same
+            one, although another key may sign by then. None in journals of earlier versions: cancels need no secret.
+        turn: spreads the records of tasks without a key over the partitions. It is journaled, so that a record that is
+            published twice goes to one partition.
+        created_ms: epoch milliseconds, for metrics and spans. None in journals of earlier versions.
     """
 
     task_id: TaskId
@@ -70,6 +83,9 @@ class TaskIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     traceparent: str | None = None
     tracestate: str | None = None
     first: AttemptTimes | None = None
+    cancel_key: str | None = None
+    turn: int | None = None
+    created_ms: int | None = None
 
     @property
     def deadline(self) -> datetime | None:
@@ -84,8 +100,12 @@ class TaskIdentities(msgspec.Struct, frozen=True, omit_defaults=True):
     shared: TaskIdentity
 
     def each(self) -> list[TaskIdentity]:
-        """One identity for each task."""
-        return [msgspec.structs.replace(self.shared, task_id=task_id) for task_id in self.task_ids]
+        """One identity for each task, with consecutive turns."""
+        first = self.shared.turn
+        return [
+            msgspec.structs.replace(self.shared, task_id=task_id, turn=None if first is None else first + index)
+            for index, task_id in enumerate(self.task_ids)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +115,16 @@ class IdentitySource:
     Attributes:
         clock: seconds since the epoch.
         random_bytes: returns the requested number of unguessable bytes.
+        cancel_key: id of the signing key from which the secrets of cancels are derived.
+        observer: is told of each creation, and may continue the trace.
+        turns: counts the tasks of this process. It begins anywhere, so that processes do not keep step.
     """
 
     clock: Clock
     random_bytes: RandomBytes
+    cancel_key: str
+    observer: TaskObserver
+    turns: Iterator[int] = field(default_factory=_turns)
 
     def create(
         self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None
@@ -119,24 +145,32 @@ class IdentitySource:
         """Issue one step for many tasks."""
 
         async def create() -> TaskIdentities:
-            shared = self._identity(ctx, task_type, timeout)
+            shared = self._identity(ctx, task_type, timeout, count)
+            for _ in range(count - 1):
+                next(self.turns)
             others = [task_id_of(self.random_bytes(_RANDOM_BYTES)) for _ in range(count - 1)]
             return TaskIdentities([shared.task_id, *others], shared)
 
         options = RunOptions(serde=StepSerde[TaskIdentities](TaskIdentities))
         return ctx.run_typed(f"create {count} tasks {task_type.name}", create, options)
 
-    def _identity(self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None) -> TaskIdentity:
-        request = ctx.request()
-        traceparent, tracestate = trace_context(request.attempt_headers, request.headers)
+    def _identity(
+        self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None, count: int = 1
+    ) -> TaskIdentity:
+        request, task_id = ctx.request(), task_id_of(self.random_bytes(_RANDOM_BYTES))
+        parent = trace_context(request.attempt_headers, request.headers)
+        traceparent, tracestate = self.observer.created(task_type.name, task_id, count, parent)
         now = self.clock()
         deadline_ms = None if timeout is None else int((now + timeout.total_seconds()) * 1000)
         return TaskIdentity(
-            task_id=task_id_of(self.random_bytes(_RANDOM_BYTES)),
+            task_id=task_id,
             deadline_ms=deadline_ms,
             traceparent=traceparent,
             tracestate=tracestate,
             first=attempt_times_at(int(now * 1000), task_type, deadline_ms) if limits_attempts(task_type) else None,
+            cancel_key=self.cancel_key,
+            turn=next(self.turns),
+            created_ms=int(now * 1000),
         )
 
 

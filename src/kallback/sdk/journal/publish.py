@@ -14,9 +14,10 @@ once Restate has asked a busy handler to suspend, the handler receives nothing u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
@@ -27,7 +28,9 @@ from kallback.protocol import (
     ConfigurationError,
     KallbackError,
     MissingTopicError,
+    PublishedTasks,
     RecordTooLargeError,
+    TaskId,
 )
 from kallback.sdk.errors import ACCESS_DENIED, INTERNAL, MISCONFIGURED, MISSING_TOPIC, RECORD_TOO_LARGE, TOO_LARGE
 from kallback.sdk.journal.serdes import StepSerde
@@ -55,6 +58,14 @@ class Unreachable(msgspec.Struct, frozen=True, tag="unreachable"):
     detail: str
 
 
+class NotSetUp(msgspec.Struct, frozen=True, tag="not-set-up"):
+    """The topic or a permission is missing; the detail says what to do. Deployments may come in another order."""
+
+    kind: str
+    status: int
+    detail: str
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Kafka never accepts this record; the detail says what to do."""
 
@@ -63,19 +74,33 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     detail: str
 
 
-Publication = Sent | Unreachable | Refused
+Publication = Sent | Unreachable | NotSetUp | Refused
+Unpublished = Unreachable | NotSetUp
+"""What the next try may cure."""
 
 
 class PublishOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The outcome of one publishing step. The journal stays short.
+    """The outcome of one publishing step.
 
     Attributes:
-        sent: where the record is, if it was the only one.
+        sent: where the records are that Kafka has; None if it has none of them.
         failures: the records that Kafka does not have, by their index.
     """
 
-    sent: Sent | None = None
-    failures: dict[int, Unreachable | Refused] = {}
+    sent: PublishedTasks | None = None
+    failures: dict[int, Unpublished | Refused] = {}
+
+    def partitions(self) -> dict[TaskId, int]:
+        """Where the records of tasks are."""
+        return {} if self.sent is None else {task.task_id: task.partition for task in self.sent.tasks}
+
+
+OnSent = Callable[[Sequence[Publication], float], None]
+"""Told of what a step has sent, and in how many seconds; never in a replay."""
+
+
+def _ignore_sent(_publications: Sequence[Publication], _seconds: float) -> None:
+    pass
 
 
 class TaskPublisher:
@@ -112,36 +137,47 @@ class TaskPublisher:
         return self._own
 
 
-def publication_of(error: KallbackError) -> Unreachable | Refused:
+def publication_of(error: KallbackError) -> Unpublished | Refused:
     """The outcome of a record that the producer raised for."""
     sentence = str(error)
     if isinstance(error, RecordTooLargeError):
         return Refused(RECORD_TOO_LARGE, TOO_LARGE, sentence)
     if isinstance(error, MissingTopicError):
-        return Refused(MISSING_TOPIC, INTERNAL, sentence)
+        return NotSetUp(MISSING_TOPIC, INTERNAL, sentence)
     if isinstance(error, AccessDeniedError):
-        return Refused(ACCESS_DENIED, INTERNAL, sentence)
+        return NotSetUp(ACCESS_DENIED, INTERNAL, sentence)
     if isinstance(error, ConfigurationError):
         return Refused(MISCONFIGURED, INTERNAL, sentence)
     return Unreachable(sentence)
 
 
+class TaskBatch(Protocol):
+    """The task records of one step, and what is known of their tasks."""
+
+    @property
+    def records(self) -> Sequence[OutgoingRecord]:
+        """The records to send."""
+        ...
+
+    def published(self, sent: Mapping[int, Sent]) -> PublishedTasks:
+        """What the journal keeps of those that were sent, by their index."""
+        ...
+
+
 def publish_step(
-    ctx: Context, publisher: TaskPublisher, records: Sequence[OutgoingRecord], *, name: str
+    ctx: Context, publisher: TaskPublisher, batch: TaskBatch, *, name: str, on_sent: OnSent = _ignore_sent
 ) -> RestateDurableFuture[PublishOutcome]:
     """Issue one step that sends task records."""
 
     async def publish() -> PublishOutcome:
-        return publish_outcome(await asyncio.gather(*map(publisher.send, records)))
+        begun = time.monotonic()
+        publications = await asyncio.gather(*map(publisher.send, batch.records))
+        on_sent(publications, time.monotonic() - begun)
+        sent = {index: it for index, it in enumerate(publications) if isinstance(it, Sent)}
+        failures = {index: it for index, it in enumerate(publications) if not isinstance(it, Sent)}
+        return PublishOutcome(batch.published(sent) if sent else None, failures)
 
     return ctx.run_typed(name, publish, _PUBLISH_OPTIONS)
-
-
-def publish_outcome(publications: Sequence[Publication]) -> PublishOutcome:
-    """The outcome of a step from those of its records."""
-    failures = {index: it for index, it in enumerate(publications) if not isinstance(it, Sent)}
-    only = publications[0] if len(publications) == 1 else None
-    return PublishOutcome(only if isinstance(only, Sent) else None, failures)
 
 
 def cancel_step(

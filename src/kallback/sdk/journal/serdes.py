@@ -23,6 +23,7 @@ from kallback.protocol import (
     TaskType,
     open_envelope,
 )
+from kallback.protocol.results import NULL
 from kallback.sdk.errors import (
     BAD_GATEWAY,
     BAD_REQUEST,
@@ -34,6 +35,12 @@ from kallback.sdk.errors import (
     TaskFailed,
 )
 
+_NULL_CAME: Final = (
+    "; the worker sent null, or a record without a value, which means null: return a value, or declare a result type "
+    "that admits None"
+)
+_LONGEST_EXCERPT: Final = 200
+"""Characters."""
 T = TypeVar("T")
 Result = TypeVar("Result")
 
@@ -91,13 +98,21 @@ class EnvelopeSerde(Serde[Result]):
         try:
             return self._task_type.result_codec.decode(value)
         except DecodeError as error:
-            raise self._invalid(UNDECODABLE_RESULT, f"the result of {self._task_type.name} {error}") from None
+            came = _NULL_CAME if value.strip() == NULL else f"; the worker sent {_excerpt(value)}"
+            raise self._invalid(UNDECODABLE_RESULT, f"the result of {self._task_type.name} {error}{came}") from None
 
     def _invalid(self, kind: str, detail: str) -> InvalidResult:
         return InvalidResult(Problem(kind, BAD_GATEWAY, detail), **self._identity())
 
     def _identity(self) -> _TaskIdentity:
         return {"task_type": self._task_type.name, "task_id": self._task_id, "attempt": self._attempt}
+
+
+def _excerpt(value: bytes) -> str:
+    """The beginning of a value: a worker that reports an error in an unknown way says it there."""
+    text = " ".join(value[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace").split())
+    short = text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}..."
+    return "".join(each if each.isprintable() else "\ufffd" for each in short)
 
 
 def read_body(body: bytes, declared: type[T], *, what: str = "") -> T:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
-from restate import Context, RestateDurableFuture, TerminalError
+from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 
-from kallback.protocol import MONITOR, Attempt, Codec, DecodeError, TaskId, TaskProgress
-from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, UnknownTask
+from kallback.protocol import Attempt, Codec, DecodeError, TaskId, TaskProgress
+from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, MonitorUnavailable, UnknownTask
 from kallback.sdk.journal.awakeables import PendingAttempt
 from kallback.sdk.journal.identity import AttemptTimes, datetime_of, milliseconds
-from kallback.sdk.monitoring.decide import WatchRequest
+from kallback.sdk.monitoring.decide import WatchMany, WatchRequest
+from kallback.sdk.monitoring.unknown_service import call_known
 
 Details = TypeVar("Details")
+
+PROGRESS_TIMEOUT: Final = timedelta(seconds=10)
+"""How long a handler waits for the status of a task: `TaskMonitor` answers in milliseconds, or is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,67 @@ class Progress:
             raise TerminalError(f"the heartbeat details {error}", BAD_GATEWAY, metadata) from None
 
 
-def watch(
-    ctx: Context, pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms: int | None
-) -> RestateDurableFuture[bytes]:
-    """Have an attempt watched from before it is sent; the answer is the last heartbeat's details so far."""
-    request = WatchRequest(
+class MonitorCalls:
+    """Calls `TaskMonitor`, which has another name in each environment."""
+
+    def __init__(self, monitor: str) -> None:
+        self._monitor: Final = monitor
+        self._reads: Final = WeakKeyDictionary[Context, int]()
+
+    async def watch(self, ctx: Context, task_id: TaskId, request: WatchRequest) -> RestateDurableFuture[bytes]:
+        """Have an attempt watched from before it is sent; the answer is the last heartbeat's details so far.
+
+        Raises:
+            UnknownMonitorError: Restate does not know the service.
+        """
+        return await self._call(ctx, "watch", task_id, msgspec.json.encode(request), f"attempt {request.attempt}")
+
+    async def watch_many(self, ctx: Context, watches: dict[TaskId, WatchRequest]) -> RestateDurableFuture[bytes]:
+        """Have the first attempts of many tasks watched, with one call.
+
+        Raises:
+            UnknownMonitorError: Restate does not know the service.
+        """
+        return await self._call(ctx, "watch_many", next(iter(watches)), msgspec.json.encode(WatchMany(watches)))
+
+    def forget(self, ctx: Context, task_id: TaskId) -> None:
+        """Have the task's state cleared, with a one-way call."""
+        ctx.generic_send(self._monitor, "finish", b"", key=task_id)
+
+    async def read_progress(self, ctx: Context, task_id: str, timeout: timedelta) -> Progress:  # noqa: ASYNC109 - a durable one
+        """Read the status of a task.
+
+        Raises:
+            UnknownTask: the task is not watched.
+            MonitorUnavailable: no answer within the timeout.
+            UnknownMonitorError: Restate does not know the service.
+        """
+        limit = ctx.sleep(timeout, "deadline TaskMonitor/read")
+        number = self._reads[ctx] = self._reads.get(ctx, 0) + 1  # a handler may read the same status again and again
+        call = await self._call(ctx, "read", task_id, b"", f"{ctx.request().id} {number}")
+        completed, _ = await wait_completed(call, limit)
+        if call not in completed:
+            raise MonitorUnavailable(task_id, timeout)
+        try:
+            answer = await call
+        except TerminalError as error:
+            if error.status_code == NOT_FOUND:
+                raise UnknownTask(task_id) from None
+            raise
+        return progress_of(msgspec.json.decode(answer, type=TaskProgress))
+
+    async def _call(
+        self, ctx: Context, handler: str, key: str, body: bytes, which: str = ""
+    ) -> RestateDurableFuture[bytes]:
+        name = f"{self._monitor}/{handler} {key} {which}"
+        return await call_known(
+            ctx, self._monitor, name, lambda: ctx.generic_call(self._monitor, handler, body, key=key)
+        )
+
+
+def watch_request(pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms: int | None) -> WatchRequest:
+    """What `TaskMonitor` must know of an attempt."""
+    return WatchRequest(
         task_type=pending.task_type.name,
         attempt=pending.headers.attempt,
         awakeable_id=pending.awakeable_id,
@@ -69,27 +130,6 @@ def watch(
         limit_ms=milliseconds(pending.task_type.heartbeat_limit),
         deadline_ms=deadline_ms,
     )
-    return ctx.generic_call(MONITOR, "watch", msgspec.json.encode(request), key=pending.headers.task_id)
-
-
-def forget(ctx: Context, task_id: TaskId) -> None:
-    """Have the task's state cleared, with a one-way call."""
-    ctx.generic_send(MONITOR, "finish", b"", key=task_id)
-
-
-async def read_progress(ctx: Context, task_id: str) -> Progress:
-    """Read the status of a task.
-
-    Raises:
-        UnknownTask: the task is not watched.
-    """
-    try:
-        answer = await ctx.generic_call(MONITOR, "read", b"", key=task_id)
-    except TerminalError as error:
-        if error.status_code == NOT_FOUND:
-            raise UnknownTask(task_id) from None
-        raise
-    return progress_of(msgspec.json.decode(answer, type=TaskProgress))
 
 
 def progress_of(told: TaskProgress) -> Progress:

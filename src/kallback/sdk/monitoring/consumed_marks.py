@@ -16,7 +16,7 @@ import msgspec
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
 from restate.serde import BytesSerde
 
-from kallback.protocol import MARKS, Marks
+from kallback.protocol import PLAIN_NAMES, Marks, ServiceNames
 from kallback.sdk.journal.serdes import StepSerde, read_body
 from kallback.sdk.monitoring.decide import merged
 
@@ -26,11 +26,15 @@ _KEY: Final = "marks"
 
 
 class ConsumedMarks(VirtualObject):
-    """The virtual object `ConsumedMarks`, ready to be bound; `callbacks.services` has it."""
+    """The virtual object `ConsumedMarks`, ready to be bound; `callbacks.services` has it.
 
-    def __init__(self) -> None:
+    Args:
+        names: of the environment's services.
+    """
+
+    def __init__(self, names: ServiceNames = PLAIN_NAMES) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - the name has no annotation in restate
-            MARKS,
+            names.marks,
             description="The time up to which kallback's bridges have read a topic; its key is the topic's name.",
             journal_retention=timedelta(0),
             idempotency_retention=timedelta(0),

@@ -28,14 +28,15 @@ from kallback.protocol import (
     TaskId,
     TaskProgress,
 )
+from kallback.protocol.problems import PARTITIONS
 
 EXPIRY_GRACE_MS: Final = 60_000
 """State is cleared this long after the task's deadline. It still exists then only if its handler was killed."""
 
 _GATEWAY_TIMEOUT: Final = 504
 _SHORTEST_DELAY_MS: Final = 100
-_SECOND_MS: Final = 1_000
-"""Bridges report about once a second."""
+_LEAST_CHECK_MS: Final = 250
+"""Bridges report about once a second: this adds a quarter of it to the time until a worker is known to be lost."""
 _MINUTE_MS: Final = 60_000
 _LONGEST_DELAY_MS: Final = 24 * 3_600_000
 _NOTHING: Final = msgspec.Raw(b"")
@@ -59,6 +60,12 @@ class WatchRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int | None = None
 
 
+class WatchMany(msgspec.Struct, frozen=True):
+    """What a handler asks for when it sends the first attempts of many tasks."""
+
+    watches: dict[TaskId, WatchRequest]
+
+
 class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of a watched task.
 
@@ -69,6 +76,7 @@ class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
         heartbeat_ms: by the worker's clock.
         seen_ms: when the bridge last read a heartbeat of this attempt, by the bridge's clock.
         details: the last ones, of this attempt or an earlier one.
+        partitions: which ones the attempt's worker reads, as it last said; empty if it did not.
         given_up: the attempt was failed; the state keeps the details for the next attempt.
     """
 
@@ -79,6 +87,7 @@ class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
     seen_ms: int | None = None
     details: msgspec.Raw = _NOTHING
     given_up: bool = False
+    partitions: str = ""
 
     def progress(self, task_id: TaskId) -> TaskProgress:
         """The state as `read` returns it."""
@@ -166,6 +175,7 @@ def record_heartbeat(known: WatchedTask, heard: Heard) -> WatchedTask:
         heartbeat_ms=max(known.heartbeat_ms or 0, heard.at_ms),
         seen_ms=max(known.seen_ms or 0, heard.seen_ms),
         details=heard.details if bytes(heard.details) else known.details,
+        partitions=heard.partitions or known.partitions,
     )
 
 
@@ -190,12 +200,12 @@ def confirm_lost(
     """Whether an overdue attempt is suspected lost: all marks must have passed the time when its heartbeat was due.
 
     Until then a bridge is down or behind, and the heartbeat may be unread in Kafka. The longer that lasts, the rarer
-    the checks: once a second at first, once a minute in the end.
+    the checks: four in a second at first, once a minute in the end.
     """
     if all((lowest(each) or 0) >= overdue.since_ms for each in marks):
         return SuspectedLost(watched.generation, watched.seen_ms)
     behind = (now_ms - overdue.since_ms) // 2
-    least = min(_SECOND_MS, watched.watch.limit_ms or _SECOND_MS)
+    least = min(_LEAST_CHECK_MS, watched.watch.limit_ms or _LEAST_CHECK_MS)
     return CheckAgain(min(_MINUTE_MS, max(least, behind)))
 
 
@@ -213,7 +223,8 @@ def problem_of(watched: WatchedTask) -> Problem:
         return Problem(NOT_STARTED, _GATEWAY_TIMEOUT, detail, retryable=True)
     seconds = (watch.limit_ms or 0) / 1000
     detail = f"no heartbeat of {attempt} for {seconds:g} s: its worker crashed or cannot reach Kafka"
-    return Problem(HEARTBEAT_LOST, _GATEWAY_TIMEOUT, detail, retryable=True)
+    silent = {PARTITIONS: watched.partitions} if watched.partitions else {}
+    return Problem(HEARTBEAT_LOST, _GATEWAY_TIMEOUT, detail, retryable=True, extensions=silent)
 
 
 def merged(known: Marks | None, new: Marks) -> Marks:

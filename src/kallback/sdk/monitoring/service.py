@@ -28,19 +28,20 @@ import msgspec
 from restate import ObjectContext, ObjectSharedContext, TerminalError, VirtualObject
 from restate.serde import BytesSerde
 
+from kallback.lifecycle import LogThrottle
 from kallback.protocol import (
-    MARKS,
-    MONITOR,
     Failed,
     Heard,
     InvalidProgressError,
     Keyring,
     Marks,
+    ServiceNames,
     TaskId,
     Token,
     UnverifiedError,
     checked_details,
     seal,
+    service_names,
 )
 from kallback.sdk.errors import BAD_REQUEST, UnknownTask
 from kallback.sdk.journal.identity import Clock
@@ -52,6 +53,7 @@ from kallback.sdk.monitoring.decide import (
     Overdue,
     SuspectedLost,
     WatchedTask,
+    WatchMany,
     WatchRequest,
     begin,
     check,
@@ -61,10 +63,15 @@ from kallback.sdk.monitoring.decide import (
     record_heartbeat,
     still_lost,
 )
+from kallback.settings import named_log
 
 _BYTES: Final = BytesSerde()
 _STATE: Final = StepSerde[WatchedTask](WatchedTask)
 _KEY: Final = "watched"
+_REFUSED: Final = (
+    "progress is refused, its token is not of this environment: if another team's bridge sends it, give each "
+    "environment its own KALLBACK_TOPICS_PREFIX, otherwise give bridges and services the same KALLBACK_KEYS"
+)
 
 
 class _Alarm(msgspec.Struct, frozen=True):
@@ -77,11 +84,21 @@ class TaskMonitor(VirtualObject):
     Args:
         topics: names of the topics that carry heartbeats and results.
         clock: seconds since the epoch.
+        names: of the environment's services; by default those of the audience.
     """
 
-    def __init__(self, keyring: Keyring, audience: str, *, topics: Sequence[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        audience: str,
+        *,
+        topics: Sequence[str],
+        clock: Clock,
+        names: ServiceNames | None = None,
+    ) -> None:
+        self._names: Final = names or service_names(audience)
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - the name has no annotation in restate
-            MONITOR,
+            self._names.monitor,
             description="Records heartbeats of running kallback tasks and fails lost attempts; its key is the task id.",
             journal_retention=timedelta(0),
             idempotency_retention=timedelta(0),
@@ -90,7 +107,8 @@ class TaskMonitor(VirtualObject):
         self._audience: Final = audience
         self._topics: Final = tuple(topics)
         self._clock: Final = clock
-        for private in (self._watch, self._alarm, self._confirm, self._finish):
+        self._log: Final = LogThrottle(named_log(__name__))
+        for private in (self._watch, self._watch_many, self._alarm, self._confirm, self._finish):
             name = private.__name__.removeprefix("_")
             self.handler(name, input_serde=_BYTES, output_serde=_BYTES, ingress_private=True)(private)
         self.handler("progress", input_serde=_BYTES)(self._progress)
@@ -103,6 +121,16 @@ class TaskMonitor(VirtualObject):
         ctx.set(_KEY, watched, _STATE)
         self._set_alarm(ctx, watched, first_check(watched))
         return bytes(watched.details)
+
+    async def _watch_many(self, ctx: ObjectContext, body: bytes) -> bytes:
+        """Pass on the first attempts of many tasks, which start together; the key is one of them.
+
+        Restate delivers what an invocation sends in order, and its answer last. So each watch is in the inbox of its
+        task before the caller publishes, and so before a heartbeat.
+        """
+        for task_id, request in read_body(body, WatchMany).watches.items():
+            ctx.generic_send(self._names.monitor, "watch", msgspec.json.encode(request), key=task_id)
+        return b""
 
     async def _progress(self, ctx: ObjectContext, body: bytes) -> None:
         """Record a heartbeat; one of another attempt or of an unknown task changes nothing."""
@@ -158,7 +186,7 @@ class TaskMonitor(VirtualObject):
         elif isinstance(verdict, Overdue):
             further = confirm_lost(watched, verdict, now_ms, [await self._marks(ctx, topic) for topic in self._topics])
             if isinstance(further, SuspectedLost):
-                ctx.generic_send(MONITOR, "confirm", msgspec.json.encode(further), key=ctx.key())
+                ctx.generic_send(self._names.monitor, "confirm", msgspec.json.encode(further), key=ctx.key())
             else:
                 self._set_alarm(ctx, watched, further)
         else:
@@ -168,10 +196,10 @@ class TaskMonitor(VirtualObject):
         if isinstance(when, CheckAgain):
             alarm = msgspec.json.encode(_Alarm(watched.generation))
             delay = timedelta(milliseconds=when.in_ms)
-            ctx.generic_send(MONITOR, "alarm", alarm, key=ctx.key(), send_delay=delay)
+            ctx.generic_send(self._names.monitor, "alarm", alarm, key=ctx.key(), send_delay=delay)
 
     async def _marks(self, ctx: ObjectContext, topic: str) -> Marks:
-        return read_body(await ctx.generic_call(MARKS, "read", b"", key=topic), Marks)
+        return read_body(await ctx.generic_call(self._names.marks, "read", b"", key=topic), Marks)
 
     async def _now_ms(self, ctx: ObjectContext) -> int:
         async def now() -> int:
@@ -183,7 +211,11 @@ class TaskMonitor(VirtualObject):
         try:
             token = self._keyring.verify(heard.token, self._audience)
             checked_details(bytes(heard.details))
-        except (UnverifiedError, InvalidProgressError) as error:
+        except UnverifiedError as error:
+            name = self._names.monitor
+            self._log.warning(_REFUSED, kind="progress-refused", service=name, reason=error.reason, detail=str(error))
+            raise TerminalError(str(error), BAD_REQUEST) from None
+        except InvalidProgressError as error:
             raise TerminalError(str(error), BAD_REQUEST) from None
         if token.task_id != key:
             raise TerminalError("the token belongs to another task", BAD_REQUEST)

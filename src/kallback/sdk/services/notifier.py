@@ -35,6 +35,7 @@ from kallback.protocol import (
     Outcome,
     Problem,
     ResultRecord,
+    ServiceNames,
     Token,
     Unusable,
     UnusableResultError,
@@ -42,6 +43,7 @@ from kallback.protocol import (
     UnverifiedError,
     parse_awakeable_id,
     seal,
+    service_names,
 )
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
 from kallback.sdk.errors import BAD_REQUEST
@@ -83,11 +85,19 @@ class NotifierService(Service):
 
     Args:
         allow_bare_awakeables: also complete plain awakeable ids: no deadline, no fencing, no authentication.
+        names: of the environment's services; by default those of the audience.
     """
 
-    def __init__(self, keyring: Keyring, audience: str, *, allow_bare_awakeables: bool = False) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        audience: str,
+        *,
+        allow_bare_awakeables: bool = False,
+        names: ServiceNames | None = None,
+    ) -> None:
         super().__init__(
-            "NotifierService",
+            (names or service_names(audience)).notifier,
             description="Completes awakeables for kallback: verifies each item and answers a verdict per item.",
             journal_retention=timedelta(0),
             idempotency_retention=timedelta(0),

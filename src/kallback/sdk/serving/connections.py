@@ -21,7 +21,7 @@ from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from hypercorn.events import Event as ServerEvent
-from hypercorn.events import RawData
+from hypercorn.events import RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
@@ -112,6 +112,8 @@ class _RestateProtocol(ProtocolWrapper):
 class RestateConnection(TCPServer):
     """One connection without TLS, from its first byte to its end."""
 
+    _ends = False
+
     async def run(self) -> None:
         """Serve until either side closes it."""
         socket = self.writer.get_extra_info("socket")
@@ -133,8 +135,16 @@ class RestateConnection(TCPServer):
                 )
                 await self.protocol.initiate()
                 await self.idle_task.restart(task_group, self._idle_timeout)  # pyright: ignore[reportUnknownMemberType]
-                await self._read_data()
+                try:
+                    await self._read_data()
+                finally:
+                    self._ends = True
         except OSError:  # the peer is gone
             pass
         finally:
             await self._close()
+
+    async def protocol_send(self, event: ServerEvent) -> None:
+        """Send; a connection that ends needs no watch over its idle time, and its task group takes no new task."""
+        if not (self._ends and isinstance(event, Updated) and event.idle):
+            await super().protocol_send(event)

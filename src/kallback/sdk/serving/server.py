@@ -7,6 +7,7 @@ and the tasks of the remaining connections are cancelled. Cancelling `serve_app`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from hypercorn.config import Config
 from restate.server import install_shutdown_hook
 
 from kallback.sdk.serving.connections import RestateConnection, is_supported, without_limits
+from kallback.settings.addresses import bracketed
 
 LOOPBACK: Final = "127.0.0.1"
 GRACE: Final = 1.0
@@ -53,7 +55,7 @@ async def serve_app(
         OSError: the address cannot be used.
     """
     config = Config()
-    config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+    config.bind = [f"{bracketed(host)}:{port}"]
     config.errorlog = log
     config.graceful_timeout = GRACE
     if is_supported():
@@ -78,7 +80,8 @@ async def _serve_connections(app: Any, config: Config, end: asyncio.Event) -> No
             raise AssertionError("asyncio accepts a connection in a task")
         connections.add(task)
         task.add_done_callback(connections.discard)
-        await RestateConnection(wrapped, loop, config, context, {}, reader, writer)
+        with contextlib.suppress(asyncio.CancelledError):  # asyncio logs a cancelled connection as an error
+            await RestateConnection(wrapped, loop, config, context, {}, reader, writer)
 
     [socket] = config.create_sockets().insecure_sockets
     server = await asyncio.start_server(accept, backlog=config.backlog, sock=socket)

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from restate import TerminalError, wait_completed
 
 from kallback.sdk.errors import BAD_REQUEST, TaskError
-from kallback.sdk.tasks.cancellation import cancel_workers, cancels_workers_with_invocation
+from kallback.sdk.tasks.cancellation import cancels_workers_at_end
 from kallback.sdk.tasks.running_task import RunningTask
-from kallback.sdk.tasks.task import TaskValue
+from kallback.sdk.tasks.task import TaskValue, takes_back
 from kallback.sdk.tasks.wait_loop import WaitLoop
 
 Result = TypeVar("Result")
@@ -35,11 +35,11 @@ async def collect_all(tasks: Sequence[RunningTask[Result]]) -> list[Result]:
         TerminalError: the invocation was cancelled (409); the workers are told.
     """
     error = _first_error(tasks)
-    async with cancels_workers_with_invocation(tasks):
+    async with cancels_workers_at_end(tasks):
         loop = WaitLoop(tasks)
         while loop and error is None:
             error = _first_error(await loop.step())
-        await _cancel(loop.running)
+        _cancel(loop.running)
     if error is not None:
         raise error
     return [task.ended.value for task in tasks if isinstance(task.ended, TaskValue)]
@@ -51,7 +51,7 @@ async def collect_each(tasks: Sequence[RunningTask[Result]]) -> list[Result | Ta
     Raises:
         TerminalError: the invocation was cancelled (409); the workers are told.
     """
-    async with cancels_workers_with_invocation(tasks):
+    async with cancels_workers_at_end(tasks):
         if _nothing_to_do_before_the_end(tasks):
             await _wait_one_by_one(tasks)
         await WaitLoop(tasks).run()
@@ -70,7 +70,7 @@ async def collect_first(tasks: Sequence[RunningTask[Result]], n: int) -> list[Re
         raise TerminalError(f"first() of {len(tasks)} tasks cannot wait for {n} results", BAD_REQUEST)
     if len(set(tasks)) < len(tasks):
         raise TerminalError("first() got the same handle twice: pass each handle once", BAD_REQUEST)
-    async with cancels_workers_with_invocation(tasks):
+    async with cancels_workers_at_end(tasks):
         loop = WaitLoop(tasks)
         ended = [task for task in tasks if task.ended is not None]
         values, error = list[Result](), None
@@ -80,7 +80,7 @@ async def collect_first(tasks: Sequence[RunningTask[Result]], n: int) -> list[Re
             if len(values) >= n or len(values) + len(loop) < n:
                 break
             ended = await loop.step()
-        await _cancel(loop.running)
+        _cancel(loop.running)
     if len(values) < n and error is not None:
         raise error
     return values[:n]
@@ -90,21 +90,24 @@ def _first_error(tasks: Tasks) -> TaskError | None:
     return next((task.ended for task in tasks if isinstance(task.ended, TaskError)), None)
 
 
-async def _cancel(tasks: Tasks) -> None:
+def _cancel(tasks: Tasks) -> None:
     for task in tasks:
         task.cancel()
-    await cancel_workers(tasks)
 
 
 def _nothing_to_do_before_the_end(tasks: Tasks) -> bool:
-    """Whether the tasks have no retries, no attempt timeouts, and one deadline."""
+    """Whether the tasks have no next attempts, no attempt timeouts, and one deadline."""
     timers = {task.spec.timer for task in tasks}
-    limited = any(task.limit is not None or task.spec.task_type.retry is not None for task in tasks)
-    return len(timers) == 1 and not limited
+    return len(timers) == 1 and not any(map(_acts_before_its_end, tasks))
+
+
+def _acts_before_its_end(task: RunningTask[Any]) -> bool:
+    is_unsent = task.ready or task.publication is not None
+    return is_unsent or task.limit is not None or takes_back(task.spec.task_type)
 
 
 async def _wait_one_by_one(tasks: Tasks) -> None:
-    """Wait for one task at a time, in random order; stop at the deadline."""
+    """Wait for one task at a time, in random order; stop at the deadline, or when a task has more to do."""
     order = [task for task in dict.fromkeys(tasks) if task.ended is None]
     if order:
         order[0].ctx.random().shuffle(order)
@@ -113,4 +116,5 @@ async def _wait_one_by_one(tasks: Tasks) -> None:
         if task.pending.future not in completed:
             return
         await task.advance(set(completed))
-        await cancel_workers([task])
+        if task.ended is None:  # its result was stale
+            return

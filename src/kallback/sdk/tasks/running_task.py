@@ -3,6 +3,7 @@
     futures() ──completed──► advance() ──► ended, or a cancel for the workers, or ready for the next attempt: renew()
 
 A running task decides; `publishing.py` publishes its attempts and `wait_loop.py` waits, for one task or for a thousand.
+Nothing here waits for Kafka or for `TaskMonitor`.
 
 One coroutine at a time; nothing runs after a method has returned. Restate's journal decides which of two futures comes
 first, so a replay decides the same way. Each attempt has its own awakeable. A result of an earlier attempt changes
@@ -13,27 +14,30 @@ The invocation's cancellation (Restate's 409) passes through every method; `canc
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, Generic, TypeVar
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from restate import Context, RestateDurableFuture, TerminalError, wait_completed
-from restate.logging import RestateLoggingFilter
-from restate.server_context import ServerDurableFuture
+from restate import Context, RestateDurableFuture
 
-from kallback.kafka import OutgoingRecord
+from kallback.kafka import OutgoingRecord, Placement
 from kallback.protocol import (
     ATTEMPT_TIMED_OUT,
     HEARTBEAT_LOST,
     NOT_STARTED,
     Attempt,
+    Cancel,
     CancelReason,
     Problem,
     RetryAfter,
     TaskId,
 )
+from kallback.protocol.cancel_secrets import last_of_chain
+from kallback.protocol.long_tasks.hand_backs import details_of, silent_partitions
+from kallback.protocol.problems import HANDED_BACK
 from kallback.sdk.errors import (
-    GATEWAY_TIMEOUT,
     NOT_WATCHED,
     InvalidResult,
     StaleResult,
@@ -46,30 +50,57 @@ from kallback.sdk.errors import (
 )
 from kallback.sdk.journal.awakeables import PendingAttempt, open_attempt
 from kallback.sdk.journal.identity import AttemptTimes, attempt_times_step, limits_attempts
-from kallback.sdk.monitoring.client import forget, watch
+from kallback.sdk.monitoring.client import watch_request
+from kallback.sdk.monitoring.decide import WatchRequest
+from kallback.sdk.monitoring.unknown_service import UnknownMonitorError
+from kallback.sdk.observability.counts import AttemptEnd, attempt_end_of
 from kallback.sdk.tasks.cancel_queue import CancelQueue
-from kallback.sdk.tasks.task import FIRST_ATTEMPT, TaskDependencies, TaskSpec, TaskValue, Timer
+from kallback.sdk.tasks.delays import pause_after, silence_before
+from kallback.sdk.tasks.late_results import is_completed, log_late_results
+from kallback.sdk.tasks.silent_partitions import SilentPartitions
+from kallback.sdk.tasks.task import (
+    FIRST_ATTEMPT,
+    TaskDependencies,
+    TaskSpec,
+    TaskValue,
+    Timer,
+    retries_lost,
+    takes_back,
+)
 
 Result = TypeVar("Result")
 Future = RestateDurableFuture[Any]
 
-_log: Final = logging.getLogger(__name__)
-_log.addFilter(RestateLoggingFilter())  # no line while a journal is replayed
 _UNKNOWN_TO_WORKER: Final = frozenset({ATTEMPT_TIMED_OUT, HEARTBEAT_LOST, NOT_STARTED})
 """Failures that the attempt's worker has not reported itself."""
-_NOT_WATCHED: Final = (
-    "TaskMonitor did not answer before the deadline: bind callbacks.services in a Restate service and register it, or "
-    "declare the task type without start_timeout and heartbeat_every"
-)
+
+
+class Waiter(Protocol):
+    """What waits for futures: a task for its result, or attempts for their publication."""
+
+    @property
+    def tasks(self) -> Sequence[RunningTask[Any]]:
+        """Which `advance` may change."""
+        ...
+
+    def futures(self) -> list[Future]:
+        """The futures to wait for; `advance` needs at least one of them completed."""
+        ...
+
+    async def advance(self, completed: AbstractSet[Future]) -> None:
+        """Act on completed futures."""
+        ...
 
 
 class RunningTask(Generic[Result]):
     """One task of one handler, from the creation of its first attempt to its end.
 
     Attributes:
-        cancels: for the workers, not yet published.
+        cancels: for the workers.
         ended: the final value or error; None while the task runs.
         ready: the next attempt is due for `renew` and publication.
+        publication: of the current attempt, while Kafka does not have it.
+        partition: where the record of the current attempt is, as far as known.
     """
 
     def __init__(self, ctx: Context, dependencies: TaskDependencies, spec: TaskSpec[Result]) -> None:
@@ -77,15 +108,38 @@ class RunningTask(Generic[Result]):
         self.dependencies: Final = dependencies
         self.spec: Final = spec
         self.cancels: Final = CancelQueue(spec.identity.task_id)
-        self.pending = self._open(FIRST_ATTEMPT, spec.identity.first)
         self.limit = spec.first_limit
         self.ended: TaskValue[Result] | TaskError | None = None
         self.ready = False
+        self.publication: Waiter | None = None
+        self.partition: int | None = None
+        self._times = spec.identity.first
         self._awaited = True  # the current attempt has no outcome yet
         self._pause: Timer = None
         self._last_failure: TaskFailed | None = None
         self._uncounted = 0
+        self.pending = self._open(FIRST_ATTEMPT, self._times)
         self._given_up: list[PendingAttempt[Result]] = []
+        self._silent = SilentPartitions()
+        self._is_known_to_monitor = True
+        self._hand_backs = 0
+        self._handed_back = b""
+        dependencies.observer.counts.add(self)
+
+    @property
+    def type_name(self) -> str:
+        """Of its type."""
+        return self.spec.task_type.name
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not ended."""
+        return self.ended is None
+
+    @property
+    def tasks(self) -> Sequence[RunningTask[Result]]:
+        """Itself."""
+        return (self,)
 
     @property
     def task_id(self) -> TaskId:
@@ -100,7 +154,13 @@ class RunningTask(Generic[Result]):
     def record(self) -> OutgoingRecord:
         """The task record of the current attempt."""
         spec = self.spec
-        return OutgoingRecord(spec.task_type.topic, spec.request, spec.key, self.pending.headers.encode())
+        headers = self.pending.headers.encode()
+        return OutgoingRecord(spec.task_type.topic, spec.request, spec.key, headers, self._placement())
+
+    def with_secret(self, cancel: Cancel) -> Cancel:
+        """A cancel of this task with what proves it to workers."""
+        attempt = last_of_chain(self.attempt) if cancel.attempt is None else cancel.attempt
+        return replace(cancel, secret=self.dependencies.signing.cancel_secret(self.spec.identity, attempt))
 
     def name(self, action: str) -> str:
         """The name of a journal entry of the current attempt."""
@@ -136,54 +196,42 @@ class RunningTask(Generic[Result]):
             task_type = self.spec.task_type
             self._fail(attempt_timed_out(task_type.name, self.task_id, self.attempt, task_type.attempt_timeout))
         if self.ended is not None and self._given_up:
-            await self._log_late_results()
+            await log_late_results(self.type_name, self.task_id, self._given_up, self.futures())
 
     async def renew(self) -> None:
-        """Open the next attempt: a new awakeable, new times, and a new watch by `TaskMonitor`. It may end the task.
+        """Open the next attempt: a new awakeable and new times.
 
         Raises:
             TerminalError: the invocation was cancelled (409).
         """
-        task_type, attempt = self.spec.task_type, Attempt(self.attempt + 1)
-        self.ready, self.limit = False, None
-        times = None
+        task_type, attempt, times = self.spec.task_type, Attempt(self.attempt + 1), None
         if limits_attempts(task_type):
             clock = self.dependencies.clock
             times = await attempt_times_step(self.ctx, clock, task_type, self.spec.identity, attempt)
+        self.ready, self.limit, self._times = False, None, times
+        self._silent.begin(None if times is None else times.at_ms)
         self.pending, self._awaited = self._open(attempt, times), True
         if task_type.attempt_timeout is not None:
             self.limit = self.ctx.sleep(task_type.attempt_timeout, self.name("attempt deadline"))
-        if times is not None and task_type.monitored:
-            await self.watched(self.watch(times))
+        if not task_type.monitored:
+            self.continue_from(b"")
 
-    def watch(self, times: AttemptTimes) -> RestateDurableFuture[bytes]:
-        """Call `TaskMonitor` for the current attempt; `watched` waits for the answer."""
-        return watch(self.ctx, self.pending, times, self.spec.identity.deadline_ms)
+    def watch_request(self) -> WatchRequest | None:
+        """What `TaskMonitor` must know of the current attempt; None if its type needs no `TaskMonitor`."""
+        if self._times is None or not self.spec.task_type.monitored:
+            return None
+        return watch_request(self.pending, self._times, self.spec.identity.deadline_ms)
 
-    async def watched(self, answer: RestateDurableFuture[bytes]) -> None:
-        """Wait until the current attempt is watched; without an answer before the deadline the task ends.
+    def continue_from(self, details: bytes) -> None:
+        """Give the current attempt the last details: those of a hand-back are newer than what `TaskMonitor` has."""
+        self.pending = self.pending.after(self._handed_back or details)
+        if self.spec.task_type.monitored:
+            self._handed_back = b""
 
-        Raises:
-            TerminalError: the invocation was cancelled (409).
-        """
-        if not await self.completed_in_time(answer):
-            self.end_unpublished_at_deadline(NOT_WATCHED, GATEWAY_TIMEOUT, _NOT_WATCHED)
-            return
-        try:
-            self.pending = self.pending.after(await answer)
-        except TerminalError as error:  # of the call: a cancellation is raised before it is completed
-            self.end_unpublished(NOT_WATCHED, error.status_code, f"TaskMonitor does not watch it: {error.message}")
-
-    async def completed_in_time(self, future: Future) -> bool:
-        """Wait for a future until the task's deadline; whether the future is completed.
-
-        Raises:
-            TerminalError: the invocation was cancelled (409). Nothing else raises here: failures stay in the future,
-                so that a 409 of a worker is never mistaken for a cancellation, nor the reverse.
-        """
-        timer = self.spec.timer
-        completed, _ = await wait_completed(*([future] if timer is None else [future, timer]))
-        return future in completed
+    def end_unwatched(self, error: UnknownMonitorError) -> None:
+        """End because Restate does not know `TaskMonitor`: a message to it would not arrive either."""
+        self._is_known_to_monitor = False
+        self.end_unpublished(NOT_WATCHED, error.status_code, error.message)
 
     def give_up_unpublished(self) -> None:
         """Give up the current attempt, which Kafka never acknowledged in its time. It does not count as an attempt."""
@@ -224,12 +272,14 @@ class RunningTask(Generic[Result]):
     def end(self, outcome: TaskValue[Result] | TaskError) -> None:
         """End with a value or an error; `TaskMonitor` forgets the task."""
         if self.ended is None:
+            error = outcome if isinstance(outcome, TaskError) else None
+            self.dependencies.observer.ended(self.ctx, self.type_name, self.spec.identity, error)
             self._forget()
-        self.ended, self.ready = outcome, False
+        self.ended, self.ready, self.publication = outcome, False, None
 
     async def keep_result(self) -> None:
         """After or before `cancel`: if the current attempt has an outcome, it is the task's. It is never retried."""
-        if not (self._awaited and _is_completed(self.pending.future)):
+        if not (self._awaited and is_completed(self.pending.future)):
             return
         self._awaited = False
         try:
@@ -237,7 +287,8 @@ class RunningTask(Generic[Result]):
         except StaleResult:
             return
         except TaskFailed as error:
-            self.end(error)
+            if not self._is_hand_back(error):
+                self.end(error)
 
     async def _settle(self) -> None:
         self._awaited = False
@@ -245,52 +296,89 @@ class RunningTask(Generic[Result]):
             value = await self.pending.value()
         except StaleResult:  # the awakeable was completed by an earlier run: the attempt itself did not fail
             self._uncounted += 1
+            self._observe_end(AttemptEnd.STALE)
             self.cancels.add(CancelReason.SUPERSEDED, self.attempt)
             self.ready = True
         except InvalidResult as error:  # the worker or the type must be repaired: another attempt returns the same
             self.end(error)
         except TaskFailed as error:
-            self._fail(error)
+            if self._is_hand_back(error):
+                self._take_back(error.problem)
+            else:
+                self._fail(error)
         else:
             self.end(TaskValue(value))
 
+    def _is_hand_back(self, error: TaskFailed) -> bool:
+        return error.type == HANDED_BACK and self.pending.headers.hand_back
+
+    def _take_back(self, problem: Problem) -> None:
+        """The worker stopped: the next attempt continues at once, and this one does not count.
+
+        Its worker is told nevertheless: Kafka may deliver the record once more.
+        """
+        self._uncounted += 1
+        self._observe_end(AttemptEnd.HANDED_BACK)
+        self._hand_backs += 1
+        self._handed_back = details_of(problem) or self.pending.headers.last_details
+        self.cancels.add(CancelReason.SUPERSEDED, self.attempt)
+        self._silent.handed_back(self._unread(problem))
+        self._next_after(pause_after(self._hand_backs))
+
+    def _observe_end(self, end: AttemptEnd) -> None:
+        self.dependencies.observer.attempt_ended(self.ctx, self.type_name, self.task_id, self.attempt, end)
+
     def _fail(self, error: TaskFailed) -> None:
+        self._observe_end(attempt_end_of(error.type))
         policy, unknown = self.spec.task_type.retry, error.type in _UNKNOWN_TO_WORKER
-        verdict = None if policy is None else policy.after(Attempt(self.attempt - self._uncounted), error.problem)
+        verdict = None if policy is None else policy.after(self._counted(self.attempt), error.problem)
         if not isinstance(verdict, RetryAfter):
             if unknown:
                 self.cancels.add(CancelReason.TIMED_OUT)
             self.end(error)
             return
         self._last_failure = error
+        delay = verdict.delay - silence_before(error.type, self.spec.task_type)
         if unknown:
             self.cancels.add(CancelReason.SUPERSEDED, self.attempt)
-        if verdict.delay:
-            self._pause = self.ctx.sleep(verdict.delay, self.name("back off"))
+            self._silent.lost(self._unread(error.problem), max(delay, timedelta(0)))
+        self._next_after(delay)
+
+    def _next_after(self, delay: timedelta) -> None:
+        if delay > timedelta(0):
+            self._pause = self.ctx.sleep(delay, self.name("back off"))
         else:
             self.ready = True
 
+    def _unread(self, problem: Problem) -> frozenset[int]:
+        """Where this attempt was, and what else its worker read, is read by nothing until its group notices."""
+        own = frozenset[int]() if self.partition is None else frozenset({self.partition})
+        return silent_partitions(problem) | own
+
     def _forget(self) -> None:
-        if self.spec.task_type.monitored:
-            forget(self.ctx, self.task_id)
+        if self.spec.task_type.monitored and self._is_known_to_monitor:
+            self.dependencies.monitor.forget(self.ctx, self.task_id)
+
+    def _placement(self) -> Placement | None:
+        """Where the current attempt goes: not where the one before was lost or not started."""
+        turn = self.spec.identity.turn
+        if turn is None or not self.spec.spread:
+            return None
+        return self._silent.placement(turn + self.attempt - FIRST_ATTEMPT)
 
     def _open(self, attempt: Attempt, times: AttemptTimes | None) -> PendingAttempt[Result]:
-        spec = self.spec
-        return open_attempt(self.ctx, spec.task_type, spec.identity, attempt, self.dependencies.signing, times)
+        task_type, signing = self.spec.task_type, self.dependencies.signing
+        return open_attempt(
+            self.ctx,
+            task_type,
+            self.spec.identity,
+            attempt,
+            signing,
+            times,
+            hand_back=takes_back(task_type),
+            retry_lost=retries_lost(task_type, self._counted(attempt)),
+        )
 
-    async def _log_late_results(self) -> None:
-        """Log which attempts were completed after they were given up. No journal entry, and nothing to wait for."""
-        completed, _ = await wait_completed(*self.futures(), *(pending.future for pending in self._given_up))
-        for pending in self._given_up:
-            if pending.future in completed:
-                _log.warning(
-                    "%s, task %s: a result of attempt %d came after that attempt was given up, and was dropped",
-                    self.spec.task_type.name,
-                    self.task_id,
-                    pending.headers.attempt,
-                )
-
-
-def _is_completed(future: Future) -> bool:
-    """Whether a future is completed, without a wait. It follows from the waits before, so a replay sees the same."""
-    return isinstance(future, ServerDurableFuture) and bool(future.is_completed())  # type: ignore[no-untyped-call]  # it has no annotation
+    def _counted(self, attempt: Attempt) -> Attempt:
+        """The number of an attempt among those that count."""
+        return Attempt(attempt - self._uncounted)

@@ -12,27 +12,40 @@ from typing import Any, Final, Generic, TypeVar
 
 from restate import Context, RestateDurableFuture
 
-from kallback.protocol import Attempt, EncodeError, Problem, TaskType
+from kallback.lifecycle import LogThrottle
+from kallback.protocol import HEARTBEAT_LOST, Attempt, EncodeError, Problem, RetryAfter, TaskId, TaskType
 from kallback.sdk.arguments import check_key, check_sequence
-from kallback.sdk.errors import BAD_REQUEST, UNENCODABLE_REQUEST, TaskNotSent
+from kallback.sdk.errors import BAD_REQUEST, GATEWAY_TIMEOUT, UNENCODABLE_REQUEST, TaskNotSent
 from kallback.sdk.journal.awakeables import Signing, start_timer
 from kallback.sdk.journal.identity import Clock, IdentitySource, TaskIdentity
 from kallback.sdk.journal.publish import TaskPublisher
+from kallback.sdk.monitoring.client import MonitorCalls
+from kallback.sdk.observability.observer import TaskObserver
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 Timer = RestateDurableFuture[None] | None
 FIRST_ATTEMPT: Final = Attempt(1)
+_LOST: Final = Problem(HEARTBEAT_LOST, GATEWAY_TIMEOUT, retryable=True)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDependencies:
-    """What every task of one `Callbacks` uses."""
+    """What every task of one `Callbacks` uses.
+
+    Attributes:
+        setup_timeout: how long a task waits for a topic or a permission that is missing.
+        log: for what many tasks have in common.
+    """
 
     publisher: TaskPublisher
     signing: Signing
     control_topic: str
     clock: Clock
+    monitor: MonitorCalls
+    setup_timeout: timedelta
+    log: LogThrottle
+    observer: TaskObserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,8 @@ class TaskSpec(Generic[Result]):
 
     Attributes:
         request: encoded, so that duplicates are byte-identical.
-        key: of the record; it decides the partition.
+        key: of the record: the caller's, which decides the partition, or the task id.
+        spread: whether the record may go to any partition: the caller chose no key.
         timer: of the deadline.
         first_limit: timer of the first attempt's own timeout.
     """
@@ -52,6 +66,7 @@ class TaskSpec(Generic[Result]):
     identity: TaskIdentity
     timer: Timer
     first_limit: Timer = None
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,31 @@ class EncodedRequest(Generic[Result]):
     def spec(self, identity: TaskIdentity, timer: Timer, limit: Timer) -> TaskSpec[Result]:
         """The task of this request."""
         own_key = identity.task_id.encode() if self.key is None else self.key
-        return TaskSpec(self.task_type, self.body, own_key, identity, timer, limit)
+        return TaskSpec(self.task_type, self.body, own_key, identity, timer, limit, spread=self.key is None)
+
+
+def task_label(task_type: str, task_id: TaskId, attempt: Attempt) -> str:
+    """One attempt of a task in the names of journal entries, by which people and tools find it in Restate."""
+    suffix = "" if attempt == FIRST_ATTEMPT else f" attempt {attempt}"
+    return f"{task_type} {task_id}{suffix}"
+
+
+def takes_back(task_type: TaskType[Any, Any]) -> bool:
+    """Whether a worker that stops may hand an attempt back: where a handler acts before the task's end anyway.
+
+    Tasks of other types are short: Kafka delivers them again, and their handlers are not resumed for it.
+    """
+    return task_type.monitored or task_type.retry is not None
+
+
+def retries_lost(task_type: TaskType[Any, Any], attempt: Attempt) -> bool:
+    """Whether another attempt follows if the heartbeats of this one stop. If not, only a redelivery continues it.
+
+    The number of the attempt is the one among those that count.
+    """
+    if task_type.heartbeat_every is None or task_type.retry is None:
+        return False
+    return isinstance(task_type.retry.after(attempt, _LOST), RetryAfter)
 
 
 def encode_request(task_type: TaskType[Request, Result], request: Request, key: str | None) -> EncodedRequest[Result]:

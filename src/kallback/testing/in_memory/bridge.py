@@ -18,8 +18,9 @@ from kallback.bridge import (
 )
 from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.progress.monitor_client import Answered, SendResult
+from kallback.bridge.restate.services import ServiceAnswer
 from kallback.bridge.results.late_policy import LateResult, ToHandler
-from kallback.kafka import MemoryBroker, MemoryConsumer, MemoryEndOffsets, MemoryProducer
+from kallback.kafka import MemoryBroker, MemoryClients
 from kallback.protocol import Marks
 from kallback.settings import Settings
 
@@ -33,24 +34,16 @@ def memory_bridge(
     settled: Callable[[Settled], None],
 ) -> Bridge:
     """A bridge, not started."""
-    topics, options = settings.topics, BridgeOptions()
-    results, progress = options.group_for(topics.results), options.progress_group_for(topics.results)
-    reading = options.for_consumer()
     dependencies = Dependencies(
         completer=lambda _settings, _options: FunctionCompleter(complete),
-        consumer=lambda _settings, _options: MemoryConsumer(broker, [topics.results], results, options=reading),
-        producer=lambda _: MemoryProducer(broker),
-        check_topics=_checked,
+        kafka=lambda _settings, _options: MemoryClients(broker),
         check_restate=_checked,
         handlers=lambda _: _NoHandlers(),
-        progress_consumer=lambda _settings, _options: MemoryConsumer(
-            broker, [topics.progress], progress, options=reading
-        ),
-        end_offsets=lambda _: MemoryEndOffsets(broker),
         monitor_client=lambda _: _NoMonitorClient(),
+        service_check=lambda _settings, _options: _NoServices(),
         clocks=Clocks(now=now),
     )
-    return Bridge(settings, options, dependencies=dependencies, on_settled=settled)
+    return Bridge(settings, BridgeOptions(), dependencies=dependencies, on_settled=settled)
 
 
 class _NoHandlers:
@@ -88,5 +81,13 @@ class _NoMonitorClient:
         asyncio.get_running_loop().call_soon(answered, SendResult.ACCEPTED, "")
 
 
+class _NoServices:
+    """No service has to be asked."""
+
+    async def ask(self) -> list[ServiceAnswer]:
+        """There are no answers."""
+        return []
+
+
 async def _checked(*_: object) -> None:
-    """Nothing to check: the topics exist, and Restate is simulated."""
+    """Nothing to check: Restate is simulated."""

@@ -13,14 +13,25 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kallback.bridge import Accepted, Completion, Reply, Settled
-from kallback.kafka import MemoryBroker, MemoryProducer
+from kallback.kafka import MemoryBroker, MemoryProducer, OutgoingRecord
 from kallback.lifecycle import StartStop
-from kallback.protocol import Cancel, Keyring, Outcome, Token, seal
+from kallback.protocol import (
+    Cancel,
+    Codec,
+    Keyring,
+    Outcome,
+    Problem,
+    Token,
+    completed_headers,
+    failed_headers,
+    seal,
+)
 from kallback.sdk import Callbacks
-from kallback.settings import KeySettings, Settings
+from kallback.sdk.one_task import as_handler
+from kallback.settings import GatewaySettings, KeySettings, Settings
 from kallback.testing.errors import StuckHandlerError
 from kallback.testing.in_memory.bridge import memory_bridge
 from kallback.testing.in_memory.clock import START, VirtualTime
@@ -29,8 +40,12 @@ from kallback.testing.in_memory.monitor import SimulatedMonitor
 from kallback.testing.in_memory.restate import InMemoryRestate, Resources
 from kallback.testing.in_memory.scripted_worker import ScriptedWorker
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
 T = TypeVar("T")
 
+_ANY: Final = Codec[Any](object)
 _BRIDGE_TIMEOUT_S: Final = 10.0  # real seconds that the bridge may take; it needs milliseconds
 _MAX_RECORD_BYTES: Final = 8_000_000
 
@@ -52,18 +67,27 @@ class HandlerTest(StartStop):
         outcomes: the bridge's outcome of each result record.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
         self._time: Final = VirtualTime()
         self.broker: Final = MemoryBroker(clock=self._now)
-        self.monitor: Final = SimulatedMonitor(lambda: int(self._now() * 1000), self._resolve)
+        self._settings: Final = Settings(
+            keys=KeySettings(keyring=Keyring({"test": b"0" * 32})), gateway=GatewaySettings("http://gateway.test")
+        )
+        monitor = self._settings.services.monitor
+        self.monitor: Final = SimulatedMonitor(monitor, lambda: int(self._now() * 1000), self._resolve)
         self.worker: Final = ScriptedWorker(self.broker, self._time, self.monitor)
         self.state: Final[dict[str, bytes]] = {}
         self.sent: Final[list[tuple[str, str, bytes]]] = []
         self.outcomes: Final[list[Outcome]] = []
-        self._settings: Final = Settings(keys=KeySettings(keyring=Keyring({"test": b"0" * 32})))
         for topic in self._settings.topics.all():
             self.broker.create_topic(topic, largest=_MAX_RECORD_BYTES)
-        self.callbacks: Final = Callbacks(self._settings, producer=MemoryProducer(self.broker), clock=self._now)
+        self.callbacks: Final = Callbacks(
+            self._settings,
+            producer=MemoryProducer(self.broker),
+            clock=self._now,
+            services_elsewhere=True,
+            tracer_provider=tracer_provider,
+        )
         self._calls: Final[dict[tuple[str, str], Callable[[bytes], bytes]]] = {}
         self._restate: InMemoryRestate | None = None
         self._invocations: Final = itertools.count(1)
@@ -91,6 +115,14 @@ class HandlerTest(StartStop):
     def after(self, length: timedelta, action: Callable[[], None]) -> None:
         """Run an action after a time, such as the return of Kafka."""
         self._time.after(length.total_seconds(), action)
+
+    def complete(self, token: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:
+        """Complete a token that the handler has sent, as a person or another program does; `after` so long a time."""
+        self._answer(OutgoingRecord(self._results, _ANY.encode(value), None, completed_headers(token)), after)
+
+    def fail(self, token: str, problem: Problem, *, after: timedelta = timedelta(0)) -> None:
+        """Fail a token that the handler has sent."""
+        self._answer(OutgoingRecord(self._results, problem.encode(), None, failed_headers(token)), after)
 
     async def run(
         self,
@@ -124,11 +156,15 @@ class HandlerTest(StartStop):
             self._time.after(cancel_after.total_seconds(), restate.cancel)
         context = MemoryContext(restate, key, self._now, Channel(self._step, self._changed.set))
         try:
-            return await handler(context, *arguments)
+            return await as_handler(handler(context, *arguments))
         finally:
             context.end()
-            if self._trouble is not None:  # also if the handler caught it
-                raise self._trouble
+            self._raise_trouble(restate.failure)  # also if the handler caught it
+
+    def _raise_trouble(self, failure: Exception | None) -> None:
+        for trouble in (self._trouble, failure):
+            if trouble is not None:
+                raise trouble
 
     async def run_pending(self) -> None:
         """Let everything happen that is still to come: answers that are late for their handler."""
@@ -142,6 +178,16 @@ class HandlerTest(StartStop):
     async def stop(self) -> None:
         """Stop the bridge; stopping twice is fine."""
         await self._bridge.stop()
+
+    @property
+    def _results(self) -> str:
+        return self._settings.topics.results
+
+    def _answer(self, record: OutgoingRecord, after: timedelta) -> None:
+        def send() -> None:
+            self.broker.append(record)
+
+        self._time.after(after.total_seconds(), send)
 
     def _now(self) -> float:
         return self._time.now

@@ -13,7 +13,7 @@ import msgspec
 from restate.vm import Failure
 
 from kallback.protocol import Failed, Heard, Signal, TaskHeaders, TaskId, seal
-from kallback.sdk.monitoring.decide import WatchedTask, WatchRequest, begin, problem_of, record_heartbeat
+from kallback.sdk.monitoring.decide import WatchedTask, WatchMany, WatchRequest, begin, problem_of, record_heartbeat
 from kallback.testing.errors import NotSimulatedError
 
 Answer = Callable[[bytes | Failure], None]
@@ -25,10 +25,12 @@ class SimulatedMonitor:
     """`TaskMonitor` as handlers see it.
 
     Attributes:
+        name: of the service, in the environment of the test.
         watched: the state of each running task of a type with `start_timeout` or `heartbeat_every`, by task id.
     """
 
-    def __init__(self, now_ms: Callable[[], int], resolve: Callable[[str, bytes], None]) -> None:
+    def __init__(self, name: str, now_ms: Callable[[], int], resolve: Callable[[str, bytes], None]) -> None:
+        self.name: Final = name
         self.watched: Final[dict[str, WatchedTask]] = {}
         self._now_ms: Final = now_ms
         self._resolve: Final = resolve
@@ -54,12 +56,12 @@ class SimulatedMonitor:
         Raises:
             NotSimulatedError: `TaskMonitor` has another handler of this name, or none.
         """
-        if handler not in {"watch", "read"}:
+        methods = {"watch": self._watch, "watch_many": self._watch_many, "read": self._read}
+        if handler not in methods:
             raise NotSimulatedError(f"the handler test does not simulate TaskMonitor/{handler}")
-        method = self._watch if handler == "watch" else self._read
 
         def reply() -> None:
-            answer(method(key, parameter))
+            answer(methods[handler](key, parameter))
 
         if self._available:
             reply()
@@ -87,7 +89,15 @@ class SimulatedMonitor:
         self._resolve(known.watch.awakeable_id, envelope)
 
     def _watch(self, key: str, parameter: bytes) -> bytes:
-        watched = begin(self.watched.get(key), msgspec.json.decode(parameter, type=WatchRequest))
+        return self._begin(key, msgspec.json.decode(parameter, type=WatchRequest))
+
+    def _watch_many(self, _key: str, parameter: bytes) -> bytes:
+        for task_id, request in msgspec.json.decode(parameter, type=WatchMany).watches.items():
+            self._begin(task_id, request)
+        return b""
+
+    def _begin(self, key: str, request: WatchRequest) -> bytes:
+        watched = begin(self.watched.get(key), request)
         self.watched[key] = watched
         return bytes(watched.details)
 

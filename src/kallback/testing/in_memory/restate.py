@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from restate import TerminalError
 from restate.vm import (
     DO_PROGRESS_ANY_COMPLETED,
     DO_PROGRESS_CANCEL_SIGNAL_RECEIVED,
@@ -30,7 +31,6 @@ from restate.vm import (
     UnresolvedFuture,
 )
 
-from kallback.protocol import MONITOR
 from kallback.testing.errors import NotSimulatedError
 from kallback.testing.in_memory.clock import VirtualTime
 from kallback.testing.in_memory.monitor import SimulatedMonitor
@@ -81,6 +81,7 @@ class InMemoryRestate:
         self._steps: Final[dict[int, str]] = {}
         self._failed: Final[dict[int, int]] = {}
         self._cancelled = False
+        self.failure: TerminalError | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -127,6 +128,8 @@ class InMemoryRestate:
 
     def do_progress(self, unresolved: UnresolvedFuture) -> DoProgressResult:
         """Say what the SDK has to do next."""
+        if self.failure is not None:
+            raise self.failure
         if self._cancelled:
             self._cancelled = False
             return DO_PROGRESS_CANCEL_SIGNAL_RECEIVED
@@ -196,7 +199,7 @@ class InMemoryRestate:
         handles = CallHandles(next(self._handles), next(self._handles))
         self.complete(handles.invocation_id_handle, f"inv_{handles.invocation_id_handle}")
         answer = self._resources.calls.get((service, handler))
-        if answer is None and service == MONITOR:
+        if answer is None and service == self._resources.monitor.name:
             result = handles.result_handle
             self._resources.monitor.call(handler, key or "", parameter, lambda value: self.complete(result, value))
             return handles
@@ -211,11 +214,18 @@ class InMemoryRestate:
         """A one-way call: recorded for the test; only `TaskMonitor` acts on it."""
         handle = next(self._handles)
         self.complete(handle, f"inv_{handle}")
-        if service == MONITOR:
+        if service == self._resources.monitor.name:
             self._resources.monitor.finish(key or "")
         else:
             self._resources.sent.append((service, handler, parameter))
         return handle
+
+    def sys_write_output_failure(self, output: Failure) -> None:
+        """The end of the invocation, from below the handler."""
+        self.failure = TerminalError(output.message, output.code)
+
+    def sys_end(self) -> None:
+        """The output was written."""
 
     def sys_get_state(self, name: str, _entry_name: str | None = None) -> int:
         """A value of the state."""

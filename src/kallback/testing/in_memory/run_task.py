@@ -19,6 +19,7 @@ from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, Ta
 from kallback.protocol.results import NULL, Status
 from kallback.workers import Executor, TaskFailure, Worker
 from kallback.workers.attempts.decide import Reject, Rules, Run, decide
+from kallback.workers.attempts.reply_policy import ReplyPolicy
 from kallback.workers.attempts.results import Reply, failed_reply, reply_for
 from kallback.workers.context import context_of, decode_details, encode_details
 from kallback.workers.errors import failure_of
@@ -31,6 +32,7 @@ Result = TypeVar("Result")
 
 _NO_TOKEN: Final = "kb1:none"  # noqa: S105 - a place holder: nothing verifies it here
 _NO_TOPIC: Final = "none"
+_ANY_TOPIC: Final = ReplyPolicy(allowed=frozenset({"*"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
     Raises:
         InvalidTaskError: it is no task for this function.
     """
-    verdict = decide(record, Rules({function.task_type.name: function}), now_ms=0)
+    verdict = decide(record, Rules({function.task_type.name: function}, _ANY_TOPIC), now_ms=0)
     if isinstance(verdict, Reject):
         return Worked(failed_reply(verdict.headers, verdict.problem))
     if not isinstance(verdict, Run):

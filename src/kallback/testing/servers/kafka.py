@@ -27,7 +27,7 @@ SINGLE_NODE: Final[dict[str, str]] = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "broker.heartbeat.interval.ms": "400",
-    "broker.session.timeout.ms": "2000",  # a killed broker may register again only after it: 9 s by default
+    "broker.session.timeout.ms": "6000",  # a killed broker may register again only after it; a starved one is fenced
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
 } | {

@@ -227,6 +227,7 @@ class ChildProcess:
                 )
             if time.monotonic() > deadline:
                 raise ServerStartError(
-                    f"{self.name} did not answer within {timeout:g} s. Last lines of {self.log}:\n{self.log_tail()}"
+                    f"{self.name} did not answer within {timeout:g} s. If this machine is busy, start it again when it "
+                    f"has less to do. Last lines of {self.log}:\n{self.log_tail()}"
                 )
             time.sleep(0.03)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from typing import Any, Final, NamedTuple
 
 from kallback.kafka import Record
 from kallback.protocol.controls import Cancel
 from kallback.protocol.errors import DecodeError, InvalidTaskError
-from kallback.protocol.problems import PARKED_TASK, UNDECODABLE_TASK, Problem
+from kallback.protocol.problems import PARKED_TASK, UNDECODABLE_TASK, UNKNOWN_TASK_TYPE, Problem
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.workers.attempts.reply_policy import ReplyPolicy
 from kallback.workers.registration.functions import TaskFunction
 
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _UNDECODABLE_STATUS: Final = 422
+_UNKNOWN_STATUS: Final = 501
 
 
 class DeadLetterReason(StrEnum):
@@ -122,8 +122,13 @@ class DeadLetterTask:
 
 Skip = SkipCancelled | SkipExpired
 Verdict = Run | Reject | AttachToRunning | DropFinished | SkipCancelled | SkipExpired | DeadLetterTask
-FindCancel = Callable[[TaskId, Attempt], Cancel | None]
+FindCancel = Callable[[TaskId, Attempt, str | None], Cancel | None]
+"""The authentic cancel of an attempt of a task with this `kallback-cancel-hash`."""
 StateOf = Callable[[AttemptKey, Record], AttemptState]
+
+
+def _none_is_missing(_topic: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +137,26 @@ class Rules:
 
     Attributes:
         functions: registered functions by task type name.
-        reply_topics: allowed reply topics; None allows all.
+        replies: which topics may be answered to.
+        is_missing: whether a topic for results or progress is known not to exist.
         clock_skew: seconds by which the caller's clock may be behind this one.
         deliveries: how often a record may be started.
+        fail_unknown_types: also fail the caller of a task whose type is not registered.
     """
 
     functions: Mapping[str, TaskFunction]
-    reply_topics: frozenset[str] | None = None
+    replies: ReplyPolicy = field(default_factory=ReplyPolicy)
+    is_missing: Callable[[str], bool] = _none_is_missing
     clock_skew: float = 0.0
     deliveries: int = 5
+    fail_unknown_types: bool = False
 
 
 def _all_new(_key: AttemptKey, _record: Record) -> AttemptState:
     return AttemptState.NEW
 
 
-def _no_cancel(_task_id: TaskId, _attempt: Attempt) -> Cancel | None:
+def _no_cancel(_task_id: TaskId, _attempt: Attempt, _cancel_hash: str | None) -> Cancel | None:
     return None
 
 
@@ -185,7 +194,7 @@ def decide_skip(
     key: AttemptKey, headers: TaskHeaders, rules: Rules, now_ms: int, find_cancel: FindCancel
 ) -> Skip | None:
     """Say whether an attempt that has not begun is to be skipped now; None if it is not."""
-    cancel = find_cancel(*key)
+    cancel = find_cancel(*key, headers.cancel_hash)
     if cancel is not None:
         return SkipCancelled(key, cancel)
     for limit, at_ms in (("deadline", headers.deadline_ms), ("time to start by", headers.start_by_ms)):
@@ -196,18 +205,13 @@ def decide_skip(
 
 def _decide_new(record: Record, key: AttemptKey, headers: TaskHeaders, rules: Rules) -> Verdict:
     function = rules.functions.get(headers.task_type)
+    refusal = _refusal_of(headers, rules)
     if function is None:
-        return DeadLetterTask(
-            DeadLetterReason.UNKNOWN_TASK_TYPE,
-            f"no function here does task type {headers.task_type!r} (there is {', '.join(rules.functions)}): "
-            "register one with @worker.task, or give the type a topic of its own, then send the record again",
-        )
-    for what, topic in (("result", headers.reply_to), ("progress", headers.progress_to)):
-        if topic is not None and not _is_allowed(topic, rules.reply_topics):
-            return DeadLetterTask(
-                DeadLetterReason.REFUSED_REPLY_TOPIC,
-                f"no {what} may go to {topic!r}: if it is yours, add it to WorkerOptions.reply_topics",
-            )
+        return _decide_unknown(key, headers, rules, may_reply=refusal is None)
+    if refusal is not None:
+        return DeadLetterTask(DeadLetterReason.REFUSED_REPLY_TOPIC, refusal)
+    if headers.progress_to is not None and rules.is_missing(headers.progress_to):
+        headers = replace(headers, progress_to=None)
     try:
         request = function.task_type.request_codec.decode(record.value or b"null")
     except DecodeError as error:
@@ -217,10 +221,22 @@ def _decide_new(record: Record, key: AttemptKey, headers: TaskHeaders, rules: Ru
     return Run(key, headers, function, request, last_chance=1 < rules.deliveries == record.deliveries)
 
 
-def _is_allowed(topic: str, reply_topics: frozenset[str] | None) -> bool:
-    if reply_topics is not None:
-        return topic in reply_topics
-    return _TOPIC.fullmatch(topic) is not None and topic not in {".", ".."}
+def _decide_unknown(key: AttemptKey, headers: TaskHeaders, rules: Rules, *, may_reply: bool) -> Verdict:
+    sentence = (
+        f"no function here does task type {headers.task_type!r} (there is {', '.join(rules.functions)}): "
+        "register one with @worker.task, or give the type a topic of its own"
+    )
+    reason = DeadLetterReason.UNKNOWN_TASK_TYPE
+    if rules.fail_unknown_types and may_reply:
+        return Reject(key, headers, Problem(UNKNOWN_TASK_TYPE, _UNKNOWN_STATUS, sentence, retryable=False), reason)
+    return DeadLetterTask(reason, f"{sentence}, then send the record again")
+
+
+def _refusal_of(headers: TaskHeaders, rules: Rules) -> str | None:
+    refusal, topic = rules.replies.refusal_of(headers), headers.reply_to
+    if refusal is None and rules.is_missing(topic):
+        return f"the reply topic {topic!r} does not exist: create it, then send the record again"
+    return refusal
 
 
 def _parked(deliveries: int) -> Problem:

@@ -20,7 +20,7 @@ from typing import Final
 from kallback.kafka import OutgoingRecord, Producer
 from kallback.lifecycle import Backoff, retry
 from kallback.protocol.errors import KafkaUnavailableError, KallbackError, RecordTooLargeError
-from kallback.protocol.progress import Signal, progress_headers
+from kallback.protocol.long_tasks.progress import Signal, progress_headers
 from kallback.protocol.tasks import TaskHeaders
 from kallback.workers.logs import guarded_logger
 
@@ -29,6 +29,24 @@ logger = guarded_logger(__name__)
 _DEFAULT_INTERVAL_S: Final = 2.0  # twice the pause between details where the task asks for no heartbeats
 _LEAST_INTERVAL_S: Final = 0.1  # no task type may ask for more; a forged task would fill the topic
 _FLUSH_TIMEOUT_S: Final = 1.0  # for the last details before a failed result
+
+
+class LastDetails:
+    """The newest heartbeat details of one attempt, for whoever continues it; from any thread.
+
+    Args:
+        before: of the attempt before it: they count until the function says something.
+        forward: is given each of them.
+    """
+
+    def __init__(self, before: bytes, forward: Callable[[bytes], None]) -> None:
+        self.newest = before
+        self._forward: Final = forward
+
+    def record(self, details: bytes) -> None:
+        """Keep the details of a heartbeat, if it has some, and forward the heartbeat."""
+        self.newest = details or self.newest
+        self._forward(details)
 
 
 class HeartbeatSender:
@@ -40,16 +58,24 @@ class HeartbeatSender:
         producer: sends it.
         clock: epoch seconds.
         backoff: between tries.
+        partitions: which partitions of the task's topic this worker reads now, as text.
     """
 
     def __init__(
-        self, headers: TaskHeaders, topic: str, producer: Producer, clock: Callable[[], float], backoff: Backoff
+        self,
+        headers: TaskHeaders,
+        topic: str,
+        producer: Producer,
+        clock: Callable[[], float],
+        backoff: Backoff,
+        partitions: Callable[[], str],
     ) -> None:
         self._headers: Final = headers
         self._topic: Final = topic
         self._producer: Final = producer
         self._clock: Final = clock
         self._backoff: Final = backoff
+        self._partitions: Final = partitions
         self._loop: Final = asyncio.get_running_loop()
         self._wake: Final = asyncio.Event()
         self._lock: Final = threading.Lock()  # guards the next two
@@ -130,7 +156,7 @@ class HeartbeatSender:
 
     async def _send(self, signal: Signal, at_ms: int) -> None:
         headers = self._headers
-        echoed = progress_headers(headers.token, signal, at_ms, headers.heartbeat_every_ms)
+        echoed = progress_headers(headers.token, signal, at_ms, headers.heartbeat_every_ms, self._partitions())
         details = self._take()
         self._sent_at = self._loop.time()
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record
+from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record, SummaryBuilder
 from kallback.lifecycle import Backoff, retry
 from kallback.protocol.errors import ConfigurationError, EncodeError, RecordTooLargeError
 from kallback.protocol.headers import TRACEPARENT, TRACESTATE
@@ -113,6 +113,17 @@ class ResultPublisher:
         """Dead-letter a record; return when Kafka has it."""
         await retry(
             lambda: self._dead_letters.publish(record, reason, detail),
+            self._backoff,
+            errors=Exception,
+            on_failure=_log_retry,
+        )
+
+    async def dead_letter_summary(
+        self, summary: SummaryBuilder, reason: DeadLetterReason, detail: str, *, sample: bool
+    ) -> None:
+        """Dead-letter all records of a summary; return when Kafka has it."""
+        await retry(
+            lambda: self._dead_letters.publish_summary(summary, reason, detail, sample=sample),
             self._backoff,
             errors=Exception,
             on_failure=_log_retry,

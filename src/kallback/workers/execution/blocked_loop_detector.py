@@ -8,7 +8,6 @@ line: the task, how long, and where in the code the loop's thread is now. It the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import threading
 import time
@@ -52,16 +51,22 @@ class BlockedLoopDetector:
             await asyncio.sleep(_JOIN_INTERVAL_S)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed without a stop: there is nothing to watch
-            while not self._ending.is_set():
-                answered = threading.Event()
-                asked = time.monotonic()
-                loop.call_soon_threadsafe(answered.set)
-                if not answered.wait(self._limit):
-                    _report(loop, ident, time.monotonic() - asked)
-                    while not (answered.wait(self._limit) or loop.is_closed()):
-                        pass
+        try:
+            while not self._ending.is_set() and not loop.is_closed():
+                self._ask(loop, ident)
                 self._ending.wait(self._limit / 2)
+        except BaseException:  # a thread that ends in silence looks like a loop that is never blocked
+            if not loop.is_closed():
+                logger.exception("a blocked event loop will no longer be noticed")
+
+    def _ask(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
+        answered, asked = threading.Event(), time.monotonic()
+        loop.call_soon_threadsafe(answered.set)
+        if answered.wait(self._limit):
+            return
+        _report(loop, ident, time.monotonic() - asked)
+        while not (answered.wait(self._limit) or loop.is_closed()):
+            pass
 
 
 def _report(loop: asyncio.AbstractEventLoop, ident: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ function starts ends with it.
 
 SIGINT is ignored: Ctrl-C reaches all processes of a terminal, and the worker drains. SIGTERM counts when the job is
 cancelled: it raises `SystemExit` in the function, so that its `finally` runs. At any other time it comes from a
-supervisor that signals every process of the service: the worker drains, and the child goes on.
+supervisor that signals every process of the service: the worker drains, and the child goes on, also one that starts.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from typing import Any, Final
 
 from kallback.workers.context import TaskContext
 from kallback.workers.errors import TaskFailure, encode_problem, interrupted, problem_of, traceback_of
+from kallback.workers.execution.child_pipe import ChildEnd
 from kallback.workers.execution.messages import (
     ChildMessage,
+    ContextParts,
     HeartbeatDetails,
     Job,
     JobEnd,
@@ -36,6 +38,8 @@ from kallback.workers.execution.messages import (
 from kallback.workers.execution.process_groups import die_with_parent, kill_process_group, lead_process_group
 from kallback.workers.pickling import pickled, unpickled
 
+HELD_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+"""The worker starts a child with these blocked: they are minded as soon as the child has handlers for them."""
 _ENDED_BY_SIGTERM: Final = 128 + signal.SIGTERM
 _HEARTBEAT_INTERVAL_S: Final = 0.1  # the worker throttles them again, this only spares the pipe
 
@@ -49,6 +53,7 @@ def child_main(jobs: Connection, cancels: Connection, worker_id: int, log_level:
     child = _Child(jobs, cancels)
     signal.signal(signal.SIGINT, _ignore)  # not SIG_IGN, which programs that a function starts would inherit
     signal.signal(signal.SIGTERM, child.on_sigterm)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
     logging.getLogger().addHandler(LogRecordSender(child.send))
     logging.getLogger().setLevel(log_level)
     threading.Thread(target=child.listen, name="kallback-child", daemon=True).start()
@@ -59,9 +64,15 @@ def _ignore(_number: int, _frame: Any) -> None:
     pass
 
 
+def _attach(context: ContextParts) -> None:
+    from kallback.workers.observability.spans import attach_to  # noqa: PLC0415 - OpenTelemetry is optional
+
+    attach_to(context.traceparent, context.tracestate)
+
+
 class _Child:
     def __init__(self, jobs: Connection, cancels: Connection) -> None:
-        self._jobs: Final = jobs
+        self._jobs: Final = ChildEnd(jobs)
         self._cancels: Final = cancels
         self._sending: Final = threading.Lock()
         self._state: Final = threading.RLock()
@@ -78,7 +89,7 @@ class _Child:
     def work(self) -> None:
         while not self._ending:
             try:
-                job: Job = self._jobs.recv()
+                job: Job = self._jobs.receive()
             except (EOFError, OSError):
                 return
             end = self._run(job)
@@ -90,6 +101,8 @@ class _Child:
     def _run(self, job: Job) -> JobEnd:
         context = self._context_of(job)
         try:
+            if job.context.is_traced:
+                _attach(job.context)
             function, request, takes_context = unpickled(job.call)
             value = function(request, context) if takes_context else function(request)
             return ReturnedValue(pickled(value))

@@ -11,18 +11,21 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import weakref
+from collections.abc import Generator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, Self, final
 
-from kallback.workers.execution.child import child_main
+from kallback.workers.execution.child import HELD_SIGNALS, child_main
+from kallback.workers.execution.child_pipe import WorkerEnd
 from kallback.workers.execution.messages import ChildMessage, Job
 from kallback.workers.execution.outcomes import NotStartedError
 from kallback.workers.execution.process_groups import kill_process_group
 
 _SPAWN: Final = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-_LOOK_INTERVAL_S: Final = 1.0  # how often a silent child is looked at: a process it started may hold its pipe open
 _LEAVE_TIMEOUT_S: Final = 1.0  # for an idle child to end when its pipe is closed
 _REAP_TIMEOUT_S: Final = 5.0  # after SIGKILL; longer only in an uninterruptible system call
 
@@ -33,7 +36,7 @@ class ChildConnection:
 
     def __init__(self, process: SpawnProcess, jobs: Connection, cancels: Connection) -> None:
         self._process: Final = process
-        self._jobs: Final = jobs
+        self._jobs: Final = WorkerEnd(jobs, process.is_alive)
         self._cancels: Final = cancels
         _open_connections.add(self)
 
@@ -55,7 +58,11 @@ class ChildConnection:
         return self._process.exitcode
 
     def send(self, job: Job) -> None:
-        """Give it a job; OSError if it is gone."""
+        """Give it a job.
+
+        Raises:
+            EOFError, OSError: it is gone.
+        """
         self._jobs.send(job)
 
     def receive(self) -> ChildMessage:
@@ -64,17 +71,13 @@ class ChildConnection:
         Raises:
             EOFError, OSError: it is gone.
         """
-        while not self._jobs.poll(_LOOK_INTERVAL_S):
-            if not self._process.is_alive() and not self._jobs.poll(0):
-                raise EOFError
-        message: ChildMessage = self._jobs.recv()
+        message: ChildMessage = self._jobs.receive()
         return message
 
     def is_idle(self) -> bool:
         """Whether it lives and waits; messages since its last job (log lines of other threads) are dropped."""
         try:
-            while self._jobs.poll(0):
-                self._jobs.recv()
+            self._jobs.discard()
         except (EOFError, OSError):
             return False
         return self._process.is_alive()
@@ -104,6 +107,20 @@ class ChildConnection:
         _open_connections.discard(self)
 
 
+@contextlib.contextmanager
+def _signals_held() -> Generator[None]:
+    """Hold signals for the children that this thread starts, until `child_main` can mind them.
+
+    A supervisor signals every process of the service, and a child that starts would end with its job.
+    """
+    resource_tracker.ensure_running()  # it lets signals through again when it starts its own process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_process() -> tuple[SpawnProcess, Connection, Connection]:
     jobs, child_jobs = _SPAWN.Pipe()
     child_cancels, cancels = _SPAWN.Pipe(duplex=False)
@@ -111,7 +128,8 @@ def _start_process() -> tuple[SpawnProcess, Connection, Connection]:
     arguments = (child_jobs, child_cancels, os.getpid(), level)
     process = _SPAWN.Process(target=child_main, args=arguments, name="kallback-child", daemon=False)
     try:
-        process.start()
+        with _signals_held():
+            process.start()
     except BaseException:
         jobs.close()
         cancels.close()

@@ -17,7 +17,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from kallback.lifecycle import Backoff
 from kallback.workers.context import TaskContext
@@ -44,6 +44,7 @@ class FunctionCall:
         context: and with this, if it takes it.
         process_pool: where functions with executor "process" run; the others need none.
         on_heartbeat: takes heartbeat details that come from another process.
+        cancel_hash: the task's, to tell authentic cancels from forged ones.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class FunctionCall:
         context: TaskContext,
         process_pool: ProcessPool | None = None,
         on_heartbeat: Callable[[bytes], None] = lambda _details: None,
+        cancel_hash: str | None = None,
     ) -> None:
         self.context: Final = context
+        self.cancel_hash: Final = cancel_hash
         self.stopped: StopReason | None = None
         self.started_at: float | None = None
         """When the function was called, as `time.monotonic`."""
@@ -65,6 +68,7 @@ class FunctionCall:
         self._process_pool: Final = process_pool
         self._on_heartbeat: Final = on_heartbeat
         self._future: asyncio.Future[CallOutcome] | None = None
+        self._given_up: Final = asyncio.Event()
         self._interrupt: Callable[[], object] = _nothing
 
     @property
@@ -77,11 +81,19 @@ class FunctionCall:
         """Whether it runs or is about to, and was not stopped before."""
         return self.stopped is None and not (self._future is not None and self._future.done())
 
+    def seconds(self, now: float) -> float:
+        """Seconds since the function was called, 0 before; `now` is of `time.monotonic`."""
+        return 0.0 if self.started_at is None else now - self.started_at
+
     def stop(self, reason: StopReason) -> None:
         """Interrupt the function, or do not begin what has not begun: its outcome is not needed."""
         self.stopped = self.stopped or reason
         self.context.cancel()
         self._interrupt()
+
+    def give_up(self) -> None:
+        """Wait no longer for a stopped function that does not end: `outcome` returns."""
+        self._given_up.set()
 
     async def outcome(self) -> CallOutcome:
         """Call the function and wait for its end. Cancelling the waiting does not cancel the call."""
@@ -107,10 +119,17 @@ class FunctionCall:
         except NotStartedError as error:
             return Raised(error)
         self.waits_for_start = False
-        await asyncio.wait({self._future})
-        if self._future.cancelled():
+        await self._end(self._future)
+        if not self._future.done() or self._future.cancelled():
             return Raised(interrupted("CancelledError", "the function was cancelled"))
         return self._future.result()
+
+    async def _end(self, future: asyncio.Future[CallOutcome]) -> None:
+        given_up: asyncio.Future[Any] = asyncio.create_task(self._given_up.wait(), name="kallback-given-up")
+        try:
+            await asyncio.wait({cast("asyncio.Future[Any]", future), given_up}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            given_up.cancel()
 
     def _start(self) -> asyncio.Future[CallOutcome]:
         match self._function.executor:

@@ -28,6 +28,7 @@ class ContextParts:
     traceparent: str | None
     tracestate: str | None
     last_details: Any
+    is_traced: bool
 
 
 @dataclass(frozen=True, slots=True)

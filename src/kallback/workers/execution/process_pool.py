@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from kallback.protocol.errors import ConfigurationError
@@ -31,10 +32,12 @@ class ProcessPool:
 
     Args:
         cancel_grace: seconds from a cancel to SIGTERM.
+        call_later: of the worker's supervisor: a timer that fails is reported.
     """
 
-    def __init__(self, cancel_grace: float) -> None:
+    def __init__(self, cancel_grace: float, call_later: Callable[[float, str, Callable[[], object]], object]) -> None:
         self._cancel_grace: Final = cancel_grace
+        self._call_later: Final = call_later
         self._numbers: Final = itertools.count(1)
         self._idle: Final = list[ProcessSlot]()
         self._busy: Final = dict[ProcessSlot, ProcessCall]()
@@ -69,8 +72,7 @@ class ProcessPool:
             return
         call.cancelled = True
         slot.tell(call)
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._cancel_grace, self._terminate, call, loop)
+        self._call_later(self._cancel_grace, "terminate", partial(self._terminate, call))
 
     async def stop(self) -> None:
         """End all children and what they have started; return when none is left, or after a bounded time."""
@@ -92,10 +94,10 @@ class ProcessPool:
             logger.error("%d child processes have not ended %.0f s after they were killed", len(late), _STOP_TIMEOUT_S)
         self._idle.clear()
 
-    def _terminate(self, call: ProcessCall, loop: asyncio.AbstractEventLoop) -> None:
+    def _terminate(self, call: ProcessCall) -> None:
         if (slot := self._slot_of(call)) is not None:
             slot.terminate()
-            loop.call_later(_KILL_DELAY_S, self._kill, call)
+            self._call_later(_KILL_DELAY_S, "kill", partial(self._kill, call))
 
     def _kill(self, call: ProcessCall) -> None:
         if (slot := self._slot_of(call)) is not None:
@@ -133,4 +135,5 @@ def _parts_of(context: TaskContext) -> ContextParts:
         context.traceparent,
         context.tracestate,
         context.last_details,
+        context.is_traced,
     )

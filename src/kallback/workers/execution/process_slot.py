@@ -180,7 +180,7 @@ def _write_log_record(data: bytes) -> None:
         log = logging.getLogger(record.name)
         if log.isEnabledFor(record.levelno):
             log.handle(record)
-    except Exception:
+    except BaseException:  # unpickling calls what users put into `extra`; no interrupt or cancel comes to this thread
         logger.exception("a log record of a child process was not written")
 
 

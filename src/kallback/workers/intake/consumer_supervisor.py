@@ -6,12 +6,15 @@ the same partition; its outcome is durable either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from kallback.kafka import Consumer, GroupStatus, Record, TopicPartition
 from kallback.lifecycle import Backoff, retry
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.protocol.long_tasks.partitions import partitions_text
 from kallback.workers.logs import guarded_logger
 
 logger = guarded_logger(__name__)
@@ -31,10 +34,29 @@ class ConsumerSupervisor:
         self._open: Final = open_consumer
         self._backoff: Final = backoff
         self._consumer = open_consumer()
+        self._on_revoke: Callable[[frozenset[TopicPartition]], None] = _ignore
 
     async def start(self) -> None:
         """Start the first consumer; errors as those of `Consumer.start`."""
+        self._listen()
         await self._consumer.start()
+
+    def on_revoke(self, then: Callable[[frozenset[TopicPartition]], None]) -> None:
+        """Have partitions told before they are taken away, on the loop of `start`."""
+        self._on_revoke = then
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def revoked(partitions: frozenset[TopicPartition]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone
+                loop.call_soon_threadsafe(self._on_revoke, partitions)
+
+        self._consumer.on_revoke(revoked)
+
+    def release(self, record: Record) -> None:
+        """A rebalance need not wait for the record: it has not begun."""
+        self._consumer.release(record)
 
     async def fetch(self, limit: int) -> list[Record]:
         """The next records; outlives a consumer that cannot go on."""
@@ -57,9 +79,17 @@ class ConsumerSupervisor:
         """The record need not come again."""
         self._consumer.done(record)
 
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Only the positions of the records are held from now on."""
+        self._consumer.set_aside(records)
+
     def owns(self, record: Record) -> bool:
         """Whether the record's partition is this member's now; if not, another member gets the record."""
         return TopicPartition(record.topic, record.partition) in self._consumer.assignment()
+
+    def partitions_of(self, topic: str) -> str:
+        """The partitions of a topic that are this member's now, as text."""
+        return partitions_text(each.partition for each in self._consumer.assignment() if each.topic == topic)
 
     def group_status(self) -> GroupStatus:
         """What the present consumer knows of its group."""
@@ -72,7 +102,12 @@ class ConsumerSupervisor:
     async def _replace(self) -> None:
         await self._consumer.stop()
         self._consumer = self._open()
+        self._listen()
         await self._consumer.start()
+
+
+def _ignore(_partitions: frozenset[TopicPartition]) -> None:
+    pass
 
 
 def _log_failure(error: Exception, delay: float) -> None:

@@ -1,8 +1,9 @@
 """Records that crash the whole process: their starts are recorded, and at the last chance they run apart from others.
 
 A record that crashed processes is delivered again with the number of its starts. Commits carry the starts; they
-happen on a timer, so a record that crashes its process at once is not among them. But it is the first that comes after
-the next start: so the first attempts of an assignment wait until their start is committed.
+happen on a timer, so a record that crashes its process at once is not among them. But it comes again soon after the
+next start, behind what the dead process had not committed either. `is_recorded_first` says which attempts wait until
+their start is committed, fetched ones and those that were held behind another record of their key, or a full type.
 
 At its last chance a record runs apart from others, so that none is parked for another one's fault: it begins when no
 other task function runs that began lately (`Isolation` says when), and for its first seconds nothing begins beside it.
@@ -13,17 +14,20 @@ Owned by the worker's loop. Order: the record keeps its turn within its key. Can
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from kallback.kafka import Record
+from kallback.lifecycle import Supervisor
 from kallback.workers.intake.isolation import Isolation, Step
 from kallback.workers.intake.scheduler import Scheduler
 
 _LOOK_INTERVAL_S: Final = 0.05
 _APART_FOR_S: Final = 10.0  # most crashes come at once; longer would stop the others for a long task
+RECORDED_INTERVALS: Final = 5
+"""Intervals of commits from a partition's first start on: what a dead process did within one takes longer where each
+start is committed."""
 
 
 class CrashGuard:
@@ -35,6 +39,8 @@ class CrashGuard:
         ages: seconds for which each task function has run.
         run_apart: starts the next record at its last chance; returns what ends with it, None if there is none any more.
         start_held: starts what the scheduler lets begin.
+        supervisor: runs the commits of starts that come alone.
+        commit_interval: seconds between commits by the clock: an attempt that ran for so long had its start committed.
     """
 
     def __init__(
@@ -44,32 +50,44 @@ class CrashGuard:
         ages: Callable[[float], Sequence[float]],
         run_apart: Callable[[], asyncio.Task[None] | None],
         start_held: Callable[[], object],
+        supervisor: Supervisor,
+        commit_interval: float,
     ) -> None:
         self._commit: Final = commit
         self._scheduler: Final = scheduler
         self._ages: Final = ages
         self._run_apart: Final = run_apart
         self._start_held: Final = start_held
-        self._epochs: Final = dict[tuple[str, int], int]()
+        self._supervisor: Final = supervisor
+        self._commit_interval: Final = commit_interval
+        self._first_start: Final = dict[tuple[str, int], tuple[int, float]]()
         self._suspect_waits: Final = asyncio.Event()
-        self.recorded = _set_event()
-        """Set when the starts until now are committed, where that matters."""
+        self._next_commit: asyncio.Event | None = None
+        """Set when the next commit of starts is over; None if none is due."""
+        self._turn: Final = asyncio.Lock()
+        self._follows_recorded = False
 
-    @contextlib.asynccontextmanager
-    async def recording(self, records: Sequence[Record]) -> AsyncGenerator[None]:
-        """Commit the starts of attempts that begin in the body, if they are the first of an assignment."""
-        if self._are_first(records):
-            async with self._recording_starts():
-                yield
-        else:
-            yield
+    def recorded(self, record: Record) -> asyncio.Event | None:
+        """Return what is set when the start of an attempt, which begins now, is committed; None if it need not be."""
+        is_early = self._is_early(record, time.monotonic())
+        if not is_recorded_first(record.deliveries, is_early=is_early, follows_recorded=self._follows_recorded):
+            return None
+        if self._next_commit is None:
+            self._next_commit = asyncio.Event()
+            self._supervisor.run_once("the commit of starts", self._commit_starts(self._next_commit))
+        return self._next_commit
 
-    @contextlib.asynccontextmanager
-    async def _recording_starts(self) -> AsyncGenerator[None]:
-        self.recorded = recorded = asyncio.Event()
+    def ended(self, record: Record, seconds: float) -> None:
+        """Take note that an attempt has ended, which ran for so long."""
+        if record.deliveries > 1 or seconds >= self._commit_interval:
+            self._follows_recorded = True
+
+    async def _commit_starts(self, recorded: asyncio.Event) -> None:
         try:
-            yield
-            await self._commit()
+            async with self._turn:
+                self._next_commit = None  # what starts or ends from now on may miss this one
+                self._follows_recorded = False
+                await self._commit()
         finally:
             recorded.set()  # also at the end of fetching: what waits for it is to be drained
 
@@ -90,9 +108,12 @@ class CrashGuard:
             self._scheduler.resume()
 
     async def _moment(self) -> None:
-        """Wait until no other task function runs that began lately; nothing begins any more then."""
+        """Wait until no other task function runs that began lately; nothing begins any more then.
+
+        The wait also ends when no record is left to run apart: they may go to another worker meanwhile.
+        """
         isolation = Isolation()
-        while True:
+        while self._scheduler.has_apart:
             now = time.monotonic()
             match isolation.step(now, self._ages(now)):
                 case Step.RUN:
@@ -108,8 +129,7 @@ class CrashGuard:
 
     async def _run_next(self) -> None:
         try:
-            async with self._recording_starts():
-                attempt = self._run_apart()
+            attempt = self._run_apart()
             if attempt is not None:
                 await asyncio.wait({attempt}, timeout=_APART_FOR_S)
         finally:
@@ -119,14 +139,21 @@ class CrashGuard:
         self._scheduler.resume()
         self._start_held()
 
-    def _are_first(self, records: Sequence[Record]) -> bool:
-        epochs = {(record.topic, record.partition): record.epoch for record in records}
-        first = any(self._epochs.get(partition) != epoch for partition, epoch in epochs.items())
-        self._epochs.update(epochs)
-        return first
+    def _is_early(self, record: Record, now: float) -> bool:
+        epoch, since = self._first_start.get((record.topic, record.partition), (None, now))
+        if epoch != record.epoch:
+            since = now
+            self._first_start[record.topic, record.partition] = (record.epoch, since)
+        return now - since < self._commit_interval * RECORDED_INTERVALS
 
 
-def _set_event() -> asyncio.Event:
-    event = asyncio.Event()
-    event.set()
-    return event
+def is_recorded_first(deliveries: int, *, is_early: bool, follows_recorded: bool) -> bool:
+    """Return whether an attempt waits until its start is committed.
+
+    Args:
+        deliveries: how often its record is started, this time included. Processes have died after the earlier ones.
+        is_early: it begins in the first seconds of an assignment, where records come again that crash at once.
+        follows_recorded: an attempt has ended since the last commit, and its start is probably committed. If the
+            process dies now, only that one would count a delivery, and be parked at last for what begins after it.
+    """
+    return is_early or follows_recorded or deliveries > 1

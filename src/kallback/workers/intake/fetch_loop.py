@@ -16,15 +16,18 @@ ends in an error of the worker itself is admitted again after a pause: no record
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, assert_never
 
-from kallback.kafka import Record
-from kallback.lifecycle import Supervisor
+from kallback.kafka import Record, TopicPartition
+from kallback.lifecycle import LogThrottle, Supervisor
+from kallback.settings import NamedLog
 from kallback.workers.attempts.decide import (
     AttachToRunning,
+    AttemptKey,
     DeadLetterTask,
     DropFinished,
     FindCancel,
@@ -42,6 +45,7 @@ from kallback.workers.attempts.runner import AttemptRunner, StartedAttempt
 from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
 from kallback.workers.intake.crash_guard import CrashGuard
+from kallback.workers.intake.dead_letter_settler import DeadLetterSettler
 from kallback.workers.intake.in_flight import InFlightAttempts
 from kallback.workers.intake.scheduler import Scheduled, Scheduler, Slot
 from kallback.workers.logs import guarded_logger
@@ -66,15 +70,18 @@ class FetchLoop:
     Args:
         consumer: of the group.
         rules: of this worker.
+        learn_topics: finds out which of the topics exist that fetched records name.
         find_cancel: what is known of cancels.
         table: what runs and what is finished.
         runner: of attempts.
+        dead_letters: of records that begin no attempt.
         in_flight: attempts that run.
         scheduler: says which work may begin.
         supervisor: of the pauses before attempts that begin again.
         counts: what was done.
         clock: epoch seconds.
         retry_delay: seconds of these pauses.
+        commit_interval: seconds between the consumer's commits.
     """
 
     def __init__(  # noqa: PLR0913 - one collaborator each
@@ -82,21 +89,26 @@ class FetchLoop:
         *,
         consumer: ConsumerSupervisor,
         rules: Rules,
+        learn_topics: Callable[[Sequence[Record]], Awaitable[None]],
         find_cancel: FindCancel,
         table: AttemptTable,
         runner: AttemptRunner,
+        dead_letters: DeadLetterSettler,
         in_flight: InFlightAttempts,
         scheduler: Scheduler[QueuedTask],
         supervisor: Supervisor,
         counts: WorkerCounts,
         clock: Callable[[], float],
         retry_delay: float,
+        commit_interval: float,
     ) -> None:
         self._consumer: Final = consumer
         self._rules: Final = rules
+        self._learn_topics: Final = learn_topics
         self._find_cancel: Final = find_cancel
         self._table: Final = table
         self._runner: Final = runner
+        self._dead_letters: Final = dead_letters
         self._in_flight: Final = in_flight
         self._scheduler: Final = scheduler
         self._supervisor: Final = supervisor
@@ -106,8 +118,10 @@ class FetchLoop:
         self._slot_freed: Final = asyncio.Event()
         self._retrying = 0
         self._is_ending = False
+        self._log: Final = LogThrottle(NamedLog(logger))  # others may write any number of records that are not run
+        consumer.on_revoke(supervisor.guard("a revocation", self.prepare_revoke))
         self.crash_guard: Final = CrashGuard(
-            consumer.commit, scheduler, in_flight.ages, self._start_apart, self._start_held
+            consumer.commit, scheduler, in_flight.ages, self._start_apart, self._start_held, supervisor, commit_interval
         )
 
     async def run(self) -> None:
@@ -122,9 +136,11 @@ class FetchLoop:
                 self._slot_freed.clear()
                 await self._slot_freed.wait()
             records = await self._consumer.fetch(self._scheduler.free)
-            async with self.crash_guard.recording(records):
-                for record in records:
-                    self.admit(record)
+            await self._learn_topics(records)
+            for record in records:
+                self.admit(record)
+            await self._dead_letters.room()
+            await asyncio.sleep(0)  # records that take no slot do not hold the loop
 
     def held_back(self) -> dict[str, int]:
         """How many records wait in this worker, by reason."""
@@ -136,6 +152,19 @@ class FetchLoop:
         self._is_ending = True
         for task in self._scheduler.clear_held():
             self._release_task(task)
+
+    def prepare_revoke(self, partitions: frozenset[TopicPartition]) -> None:
+        """Let a rebalance wait for nothing that it need not wait for.
+
+        What is held has not begun. An attempt that its caller replaces if its heartbeats stop goes on here, and needs
+        its record no longer. Otherwise the next owner would begin it anew. The record of an attempt that is not
+        replaced stays undone: if this worker dies, only its redelivery continues the task.
+        """
+        for task in self._scheduler.drop(lambda it: TopicPartition(it.record.topic, it.record.partition) in partitions):
+            for record in self._release_task(task, partitions):
+                self._consumer.release(record)
+        for record in self._table.acknowledge_watched(partitions):
+            self._consumer.settle(record)
 
     def admit(self, record: Record) -> None:
         """Decide what a record means, and apply the verdict."""
@@ -149,13 +178,13 @@ class FetchLoop:
                 self._table.admit(key, record)
                 self._start_bare(self._runner.reject(record, verdict), partial(self._table.abandon, key))
             case DeadLetterTask():
-                self._start_bare(self._runner.dead_letter(record, verdict), lambda: [record])
+                self._dead_letters.settle(record, verdict, self._retry_unless_ending)
             case AttachToRunning(key):
-                logger.info("%r is a duplicate of running task %r attempt %d, settled with it", record, *key)
+                self._say("duplicate-running", "a duplicate of a running task, settled with it", key)
                 self._counts.attached += 1
                 self._table.attach(key, record)
             case DropFinished(key):
-                logger.info("%r is a duplicate of finished task %r attempt %d, dropped", record, *key)
+                self._say("duplicate-finished", "a duplicate of a finished task, dropped", key)
                 self._counts.dropped += 1
                 self._consumer.settle(record)
             case SkipCancelled() | SkipExpired():
@@ -175,22 +204,25 @@ class FetchLoop:
     def _start(self, slot: Slot, task: QueuedTask) -> asyncio.Task[None]:
         self._consumer.started(task.record)
         attempt = self._runner.start(task.record, task.verdict)
-        run = self._run(attempt, self.crash_guard.recorded)
+        run = self._run(attempt, self.crash_guard.recorded(task.record))
         unsettled = partial(self._table.abandon, task.verdict.key)
-        return self._in_flight.start(run, self._guarded(slot, unsettled), attempt.call)
+        return self._in_flight.start(run, self._guarded(slot, unsettled, attempt), attempt.call)
 
-    async def _run(self, attempt: StartedAttempt, recorded: asyncio.Event) -> None:
-        await recorded.wait()
+    async def _run(self, attempt: StartedAttempt, recorded: asyncio.Event | None) -> None:
+        if recorded is not None:
+            await recorded.wait()
         await self._runner.run(attempt)
 
     def _start_bare(self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]]) -> None:
-        """Start what calls no function: a rejection, a dead letter."""
+        """Start what calls no function: a rejection."""
         self._scheduler.acquire(_ANY_SLOT)
         self._in_flight.start(attempt, self._guarded(_ANY_SLOT, unsettled))
 
-    def _guarded(self, slot: Slot, unsettled: Callable[[], list[Record]]) -> Callable[[BaseException | None], None]:
+    def _guarded(
+        self, slot: Slot, unsettled: Callable[[], list[Record]], attempt: StartedAttempt | None = None
+    ) -> Callable[[BaseException | None], None]:
         """`_on_end` as a callback of the event loop, which would only log its error: the slot would never be free."""
-        return self._supervisor.guard("the end of an attempt", partial(self._on_end, slot, unsettled))
+        return self._supervisor.guard("the end of an attempt", partial(self._on_end, slot, unsettled, attempt))
 
     def _start_held(self) -> None:
         self._slot_freed.set()
@@ -212,18 +244,30 @@ class FetchLoop:
         self._release(scheduled.slot)
         return None
 
-    def _on_end(self, slot: Slot, unsettled: Callable[[], list[Record]], error: BaseException | None) -> None:
+    def _on_end(
+        self,
+        slot: Slot,
+        unsettled: Callable[[], list[Record]],
+        attempt: StartedAttempt | None,
+        error: BaseException | None,
+    ) -> None:
         records = unsettled()
-        if error is not None and not self._is_ending:
-            for record in records:
-                self._retry(record)
+        again = self.admit if error is None else self._retry
         self._release(slot)
+        if attempt is not None:
+            self.crash_guard.ended(attempt.record, attempt.call.seconds(time.monotonic()))
         self._start_held()
+        for each in () if self._is_ending else records:  # without an error: replays of a dead letter
+            again(each)
 
     def _release(self, slot: Slot) -> None:
         self._scheduler.release(slot)
         if self._scheduler.has_apart:
             self.crash_guard.notice_suspect()
+
+    def _retry_unless_ending(self, record: Record) -> None:
+        if not self._is_ending:
+            self._retry(record)
 
     def _retry(self, record: Record) -> None:
         self._counts.retried += 1
@@ -240,7 +284,7 @@ class FetchLoop:
     def _is_still_due(self, task: QueuedTask) -> bool:
         key = task.verdict.key
         if not self._consumer.owns(task.record):
-            logger.info("task %r attempt %d is released: its partition went to another worker", *key)
+            self._say("released", "task released: its partition went to another worker", key)
             self._release_task(task)
             return False
         skip = decide_skip(key, task.verdict.headers, self._rules, self._now_ms(), self._find_cancel)
@@ -251,18 +295,31 @@ class FetchLoop:
             self._consumer.settle(record)
         return False
 
-    def _release_task(self, task: QueuedTask) -> None:
-        self._table.abandon(task.verdict.key)
+    def _release_task(self, task: QueuedTask, going: frozenset[TopicPartition] = frozenset()) -> list[Record]:
+        """Forget a task that has not begun; returns its records that other workers get.
+
+        Those of partitions that stay here are duplicates that waited for it: they come again from here alone.
+        """
         self._counts.abandoned += 1
+        gone = list[Record]()
+        for record in self._table.abandon(task.verdict.key):
+            if TopicPartition(record.topic, record.partition) in going or not self._consumer.owns(record):
+                gone.append(record)
+            else:
+                self._retry_unless_ending(record)
+        return gone
 
     def _count_skipped(self, skip: Skip) -> None:
         match skip:
             case SkipCancelled(key, cancel):
-                logger.info("task %r attempt %d skipped: cancelled by the caller (%s)", *key, cancel.reason)
+                self._say("skipped-cancelled", f"task skipped: cancelled by the caller ({cancel.reason})", key)
                 self._counts.skipped_cancelled += 1
             case SkipExpired(key, limit, late_ms):
-                logger.info("task %r attempt %d skipped: %d ms past its %s", *key, late_ms, limit)
+                self._say("skipped-expired", f"task skipped: {late_ms} ms past its {limit}", key)
                 self._counts.skipped_expired += 1
+
+    def _say(self, kind: str, event: str, key: AttemptKey) -> None:
+        self._log.info(event, kind=kind, task_id=key.task_id, attempt=key.attempt)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
-from kallback.protocol.controls import Cancel
+from kallback.protocol.controls import Cancel, CancelProof
 from kallback.workers.execution.function_call import FunctionCall
 from kallback.workers.execution.outcomes import StopReason
 from kallback.workers.logs import guarded_logger
@@ -19,13 +19,19 @@ from kallback.workers.logs import guarded_logger
 logger = guarded_logger(__name__)
 
 _CLEAN_UP_TIMEOUT_S: Final = 2.0  # for interrupted functions after a drain that was too short
+_HAND_BACK_TIMEOUT_S: Final = 2.0  # for Kafka to take what is handed back
 _CANCEL_TIMEOUT_S: Final = 5.0  # for attempts to end once they are cancelled: they only let go of what they wait for
 
 
 class InFlightAttempts:
-    """Attempts, each a task on the loop, most of them with a function call in it."""
+    """Attempts, each a task on the loop, most of them with a function call in it.
 
-    def __init__(self) -> None:
+    Args:
+        on_refused: is given cancels that are not authentic.
+    """
+
+    def __init__(self, on_refused: Callable[[Cancel, CancelProof], None] = lambda _cancel, _proof: None) -> None:
+        self._on_refused: Final = on_refused
         self._attempts: Final = dict[asyncio.Task[None], FunctionCall | None]()
 
     def __len__(self) -> int:
@@ -59,21 +65,26 @@ class InFlightAttempts:
 
     def oldest(self, now: float) -> float:
         """Seconds since the oldest call began, 0 without one; `now` is of `time.monotonic`."""
-        return max((now - call.started_at for call in self.calls() if call.started_at is not None), default=0.0)
+        return max((call.seconds(now) for call in self.calls()), default=0.0)
 
     def ages(self, now: float) -> list[float]:
         """Seconds for which each function has run that still runs or is about to."""
         running = (call for call in self.calls() if call.running is None or not call.running.done())
-        return [0.0 if call.started_at is None else now - call.started_at for call in running]
+        return [call.seconds(now) for call in running]
 
     def waiting_for_start(self) -> int:
         """How many calls wait for a thread or process."""
         return sum(call.waits_for_start for call in self.calls())
 
     def cancel(self, cancel: Cancel) -> None:
-        """Stop what a cancel covers."""
+        """Stop what an authentic cancel covers."""
         for call in self._stoppable():
-            if cancel.covers(call.context.task_id, call.context.attempt):
+            if not cancel.covers(call.context.task_id, call.context.attempt):
+                continue
+            proof = cancel.proof(call.cancel_hash)
+            if proof is not CancelProof.AUTHENTIC:
+                self._on_refused(cancel, proof)
+            else:
                 call.context.log.info("cancelled by the caller (%s)", cancel.reason)
                 call.stop(StopReason.CANCELLED)
 
@@ -99,13 +110,26 @@ class InFlightAttempts:
         try:
             if self._attempts:
                 await asyncio.wait(self._attempts, timeout=timeout)
+            await self._hand_back()
         finally:
             abandoned = len(self._attempts)
             await self._abandon()
         return abandoned
 
+    async def _hand_back(self) -> None:
+        """Interrupt the functions, and let their attempts end: they are handed back, or left for another worker."""
+        calls = [call for call in self.calls() if call.is_stoppable]
+        for call in calls:
+            call.stop(StopReason.ABANDONED)
+        for timeout in (_CLEAN_UP_TIMEOUT_S, _HAND_BACK_TIMEOUT_S):
+            if calls and self._attempts:
+                await asyncio.wait(self._attempts, timeout=timeout)
+            for call in calls:
+                call.give_up()
+        _log_stubborn(calls)
+
     async def _abandon(self) -> None:
-        """End the attempts first, so that none settles its record; then give the functions a moment."""
+        """End what is left, so that none settles its record; then give the functions a moment."""
         attempts, calls = list(self._attempts), list(self.calls())
         for attempt in attempts:
             attempt.cancel()
@@ -118,9 +142,8 @@ class InFlightAttempts:
                 logger.error("%d attempts did not end within %.0f s of their cancel", len(late), _CANCEL_TIMEOUT_S)
         running = [end for call in calls if (end := call.running) is not None]
         if running:
-            _, stubborn = await asyncio.wait(running, timeout=_CLEAN_UP_TIMEOUT_S)
-            if stubborn:
-                logger.warning("%d task functions ignore their cancellation and are left running", len(stubborn))
+            await asyncio.wait(running, timeout=_CLEAN_UP_TIMEOUT_S)
+        _log_stubborn(calls)
 
     def _on_end(self, on_end: Callable[[BaseException | None], None], task: asyncio.Task[None]) -> None:
         del self._attempts[task]
@@ -128,3 +151,9 @@ class InFlightAttempts:
         if error is not None and not isinstance(error, asyncio.CancelledError):
             logger.error("an attempt ended in an error of the worker, its record was not settled", exc_info=error)
         on_end(error)
+
+
+def _log_stubborn(calls: Iterable[FunctionCall]) -> None:
+    stubborn = sum(call.running is not None and not call.running.done() for call in calls)
+    if stubborn:
+        logger.warning("%d task functions ignore their cancellation and are left running", stubborn)

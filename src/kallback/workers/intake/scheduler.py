@@ -13,7 +13,8 @@ paused. It keeps its turn in the queue of its key.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 Work = TypeVar("Work")
@@ -115,13 +116,7 @@ class Scheduler(Generic[Work]):
         """Give a slot back; then take `next` until there is none."""
         self._running -= 1
         self._by_type[slot.task_type] -= 1
-        if slot.key is None or slot.key not in self._key_queues:
-            return
-        waiting = self._key_queues[slot.key]
-        if waiting:
-            self._hold(waiting.popleft())
-        else:
-            del self._key_queues[slot.key]
+        self._pass_on(slot.key)
 
     def next(self) -> Scheduled[Work] | None:
         """The oldest held work that may begin, with its slot acquired; None when there is none."""
@@ -141,14 +136,40 @@ class Scheduler(Generic[Work]):
         self.acquire(slot)
         return Scheduled(slot, work)
 
+    def drop(self, matches: Callable[[Work], bool]) -> list[Work]:
+        """Forget and return what is held and matches; what waits behind it within its key takes its turn."""
+        dropped = [entry for entry in self._held_entries() if matches(entry.work)]
+        gone = {entry.arrival for entry in dropped}
+        for queue in self._key_queues.values():
+            _keep(queue, gone)
+        for turns in (*self._ready.values(), self._apart):
+            keys = [entry.slot.key for entry in turns if entry.arrival in gone]
+            _keep(turns, gone)
+            for key in keys:
+                self._pass_on(key)
+        return [entry.work for entry in dropped]
+
     def clear_held(self) -> list[Work]:
         """Forget and return all that is held."""
-        queues: list[deque[_Entry[Work]]] = [*self._ready.values(), *self._key_queues.values(), self._apart]
-        entries = sorted((entry for queue in queues for entry in queue), key=_arrival)
+        held = [entry.work for entry in self._held_entries()]
         self._ready.clear()
         self._key_queues.clear()
         self._apart.clear()
-        return [entry.work for entry in entries]
+        return held
+
+    def _held_entries(self) -> list[_Entry[Work]]:
+        queues: list[deque[_Entry[Work]]] = [*self._ready.values(), *self._key_queues.values(), self._apart]
+        return sorted((entry for queue in queues for entry in queue), key=_arrival)
+
+    def _pass_on(self, key: Hashable) -> None:
+        """The first piece of a key is gone: the next one takes its turn."""
+        if key is None or key not in self._key_queues:
+            return
+        waiting = self._key_queues[key]
+        if waiting:
+            self._hold(waiting.popleft())
+        else:
+            del self._key_queues[key]
 
     def _hold(self, entry: _Entry[Work]) -> None:
         if entry.slot.apart:
@@ -161,6 +182,12 @@ class Scheduler(Generic[Work]):
             return False
         limit = None if task_type is None else self._limits.get(task_type)
         return limit is None or self._by_type.get(task_type, 0) < limit
+
+
+def _keep(queue: deque[_Entry[Any]], gone: AbstractSet[int]) -> None:
+    kept = [entry for entry in queue if entry.arrival not in gone]
+    queue.clear()
+    queue.extend(kept)
 
 
 def _arrival(entry: _Entry[Any]) -> int:

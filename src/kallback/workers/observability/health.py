@@ -7,7 +7,8 @@
 How long a task takes is its own business: a worker whose slots are all taken by long tasks is healthy. An outage of
 Kafka is no reason to restart. A consumer that is stuck is replaced by the worker itself.
 
-*Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one.
+*Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one; and that
+cancels are seen.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def readiness(worker: WatchedWorker) -> WorkerProbeResult:
         reasons.append("the consumer group has not given this worker its share yet")
     elif stalled := status.stall_reason():
         reasons.append(stalled)
+    if worker.control_unread:
+        reasons.append(f"the control topic cannot be read, cancels are not seen: {worker.control_unread}")
     return _probe_result(worker, status, reasons)
 
 

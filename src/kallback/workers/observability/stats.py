@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -26,8 +27,10 @@ class WorkerCounts:
         attached: duplicates of running attempts, settled with them.
         dropped: duplicates of finished attempts.
         dead_lettered: dead-lettered, undecodable tasks (which also get a failed result) included.
+        handed_back: unfinished at the end of a drain, and handed back to the caller, who sends the next attempt.
         abandoned: unfinished at the end of a drain, or held back when their partition went: left for another worker.
         retried: attempts that ended in an error of the worker itself and begin again; counted each time.
+        dead_letter_reasons: the dead-lettered ones by their reason.
     """
 
     completed: int = 0
@@ -39,8 +42,10 @@ class WorkerCounts:
     attached: int = 0
     dropped: int = 0
     dead_lettered: int = 0
+    handed_back: int = 0
     abandoned: int = 0
     retried: int = 0
+    dead_letter_reasons: Counter[str] = field(default_factory=Counter[str])
 
 
 class RunningTasks(msgspec.Struct, frozen=True):
@@ -77,6 +82,21 @@ class WatchedWorker(Protocol):
     @property
     def durations(self) -> Mapping[str, Histogram]:
         """How long its functions took, by task type."""
+        ...
+
+    @property
+    def refused_cancels(self) -> Mapping[str, int]:
+        """How many cancels were refused, by reason."""
+        ...
+
+    @property
+    def control_records(self) -> Mapping[str, int]:
+        """How many records of the control topic were read, by outcome."""
+        ...
+
+    @property
+    def control_unread(self) -> str | None:
+        """Why the control topic is not read now, so that cancels are not seen; None while it is."""
         ...
 
     def group_status(self) -> GroupStatus | None:

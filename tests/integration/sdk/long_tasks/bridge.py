@@ -33,16 +33,20 @@ class SimulatedBridge:
         """Those whose marks count."""
         return self.env.settings.topics.progress, self.env.settings.topics.results
 
-    async def hears(self, task: Record, signal: Signal = Signal.HEARTBEAT, details: bytes = b"") -> None:
+    async def hears(
+        self, task: Record, signal: Signal = Signal.HEARTBEAT, details: bytes = b"", partitions: str = ""
+    ) -> None:
         """Report a heartbeat, now."""
         headers = TaskHeaders.decode(task.headers)
-        heard = Heard(headers.token, signal, self.now_ms(), self.now_ms(), msgspec.Raw(details))
-        await self.post(f"TaskMonitor/{headers.task_id}/progress/send", heard)
+        heard = Heard(headers.token, signal, self.now_ms(), self.now_ms(), msgspec.Raw(details), partitions)
+        await self.post(f"{self.env.services.monitor}/{headers.task_id}/progress/send", heard)
 
     async def read(self, up_to_ms: int | None = None, *, topics: tuple[str, ...] = (), partitions: int = 1) -> None:
         """Report that partition 0 of the topics was read up to now; `partitions` is what there are."""
         for topic in topics or self.topics:
-            await self.post(f"ConsumedMarks/{topic}/report", Marks(partitions, {0: up_to_ms or self.now_ms()}))
+            await self.post(
+                f"{self.env.services.marks}/{topic}/report", Marks(partitions, {0: up_to_ms or self.now_ms()})
+            )
 
     @asynccontextmanager
     async def reporting(self) -> AsyncGenerator[None]:
@@ -84,7 +88,7 @@ class SimulatedBridge:
     async def alarms(self, task_id: str) -> int:
         """How many alarms of a task have been set and not yet gone off."""
         sql = (
-            "SELECT id FROM sys_invocation WHERE target_service_name = 'TaskMonitor' AND target_handler_name = 'alarm'"
-            f" AND target_service_key = '{task_id}'"
+            f"SELECT id FROM sys_invocation WHERE target_service_name = '{self.env.services.monitor}' AND "
+            f"target_handler_name = 'alarm' AND target_service_key = '{task_id}'"
         )
         return len(await self.env.admin.query(sql))

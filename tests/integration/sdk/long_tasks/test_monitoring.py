@@ -15,9 +15,12 @@ import restate
 from tests.integration.sdk.environment import EnvFactory, Order, SdkEnv, SdkServers
 from tests.integration.sdk.long_tasks.bridge import SimulatedBridge
 
+from kallback.kafka import AiokafkaReader, Record
 from kallback.protocol import Attempt, CancelReason, Heard, Problem, RetryPolicy, Signal, TaskHeaders
+from kallback.protocol.long_tasks.hand_backs import hand_back
+from kallback.protocol.long_tasks.partitions import partitions_text
 from kallback.settings import Settings
-from kallback.testing import eventually
+from kallback.testing import TopicFactory, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -26,12 +29,12 @@ LIMIT = 0.3
 SOON = RetryPolicy(attempts=3, first_delay=timedelta(milliseconds=20))
 
 
-def calling(env: SdkEnv, **limits: Any) -> Any:
+def calling(env: SdkEnv, *, key: str | None = None, **limits: Any) -> Any:
     """A handler that has a dish prepared by a task type with these limits."""
     kind = env.limited(**limits)
 
     async def run(ctx: restate.Context) -> dict[str, Any]:
-        handle = await env.callbacks.start(ctx, kind, Order("x"))
+        handle = await env.callbacks.start(ctx, kind, Order("x"), key=key)
         try:
             return {"value": (await handle.result()).shelf, "attempt": handle.attempt}
         except restate.TerminalError as error:
@@ -65,7 +68,7 @@ async def test_a_record_says_what_is_expected_of_its_worker(env: SdkEnv) -> None
 
 async def test_an_attempt_that_nobody_starts_is_followed_by_another(env: SdkEnv, bridge: SimulatedBridge) -> None:
     """Once the marks have passed the time until which it was to be started."""
-    limits = {"start_timeout": timedelta(seconds=0.3), "retry": SOON}
+    limits: dict[str, Any] = {"start_timeout": timedelta(seconds=0.3), "retry": SOON}
     async with env.invoked(calling(env, **limits)) as invocation, bridge.reporting():
         first = await env.task()
         cancel = await env.cancel_record()
@@ -169,7 +172,7 @@ async def test_a_heartbeat_in_the_inbox_saves_the_attempt(
             task = await env.task()
             await bridge.hears(task, Signal.STARTED)
             late = Heard(TaskHeaders.decode(task.headers).token, Signal.HEARTBEAT, 1, bridge.now_ms() + 60_000)
-            path = f"{servers.stack.ingress_url}/TaskMonitor/{id_of(task)}/progress/send"
+            path = f"{servers.stack.ingress_url}/{env.services.monitor}/{id_of(task)}/progress/send"
             heartbeats.append((path, msgspec.json.encode(late)))
             await bridge.read(bridge.now_ms() + 30_000)
             await asyncio.sleep(4 * LIMIT)
@@ -216,3 +219,51 @@ async def test_nothing_is_kept_of_a_task_that_ended(env: SdkEnv, bridge: Simulat
         await bridge.hears(task)  # a heartbeat that comes after all
         await asyncio.sleep(0.2)
         assert not await bridge.state(id_of(task))
+
+
+async def test_the_next_attempt_avoids_what_the_silent_worker_read(
+    env: SdkEnv, bridge: SimulatedBridge, topics_factory: TopicFactory
+) -> None:
+    """Of four partitions it read three, as its last heartbeat says: one is left. A task with a key stays in its own."""
+    topic = topics_factory("four", partitions=4)
+    limits: dict[str, Any] = {"heartbeat_every": BEAT, "retry": SOON, "topic": topic}
+    async with AiokafkaReader(env.settings.kafka, topic) as tasks:
+        for key, allowed in ((None, 1), ("o-1", None)):
+            async with env.invoked(calling(env, key=key, **limits)) as invocation, bridge.reporting():
+                first = await one_of(tasks)
+                others = sorted({0, 1, 2, 3} - {first.partition})
+                read = partitions_text([first.partition, *others[:2]])
+                await bridge.hears(first, Signal.STARTED, partitions=read)
+                second = await one_of(tasks)
+                assert second.partition == (first.partition if allowed is None else others[2])
+                await env.complete(second, b'{"shelf": "B3"}')
+                assert (await invocation.result())["attempt"] == 2
+
+
+async def test_the_next_attempt_avoids_the_worker_that_handed_back_last(
+    env: SdkEnv, topics_factory: TopicFactory
+) -> None:
+    """Two workers stop one after the other, as in two deployments; the partitions of the first have new owners."""
+    topic = topics_factory("four-again", partitions=4)
+    async with (
+        AiokafkaReader(env.settings.kafka, topic) as tasks,
+        env.invoked(calling(env, retry=SOON, topic=topic)) as invocation,
+    ):
+        seen: list[int] = []
+        for read in ("0-1", "2-3", "0-1", "2-3"):
+            task = await one_of(tasks)
+            seen.append(task.partition)
+            await env.fail(task, hand_back(b"", read))
+        task = await one_of(tasks)
+        assert [partition // 2 for partition in [*seen[1:], task.partition]] == [1, 0, 1, 0], seen
+        await env.complete(task, b'{"shelf": "B3"}')
+        assert (await invocation.result())["attempt"] == 5
+
+
+async def one_of(tasks: AiokafkaReader) -> Record:
+    """The next task record of a topic."""
+    async with asyncio.timeout(60):
+        while not (found := await tasks.fetch(1.0)):
+            pass
+    (record,) = found
+    return record

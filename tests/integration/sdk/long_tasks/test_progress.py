@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from tests.integration.sdk.environment import Order, SdkEnv
 from tests.integration.sdk.long_tasks.bridge import SimulatedBridge
 
-from kallback.cli.commands.tasks import UnknownTaskError, tasks
+from kallback.cli.tasks.commands import tasks
+from kallback.cli.tasks.progress import UnknownTaskError
 from kallback.protocol import Attempt, AwakeableId, Heard, Keyring, Signal, TaskHeaders, TaskId, Token
 from kallback.testing import RestateError, eventually
 
@@ -97,7 +98,7 @@ async def test_anybody_who_reaches_the_ingress_can_ask(env: SdkEnv, bridge: Simu
     """`POST /TaskMonitor/{id}/read`; after the end it is 404."""
     async with env.invoked(waiting(env)) as invocation:
         task = await env.task()
-        path = f"TaskMonitor/{id_of(task)}/read"
+        path = f"{env.services.monitor}/{id_of(task)}/read"
         got = await env.ingress.call(path)
         assert (got["task_id"], got["task_type"], got["attempt"]) == (id_of(task), env.prepare.name, 1)
         await env.complete(task, b'{"shelf": "B3"}')
@@ -108,12 +109,12 @@ async def test_anybody_who_reaches_the_ingress_can_ask(env: SdkEnv, bridge: Simu
     assert caught.value.status == 404
 
 
-@pytest.mark.parametrize("handler", ["watch", "alarm", "confirm", "finish"])
+@pytest.mark.parametrize("handler", ["watch", "watch_many", "alarm", "confirm", "finish"])
 async def test_what_only_services_may_do_is_private(env: SdkEnv, handler: str) -> None:
     """Nobody ends the watch over a task from outside."""
     async with env.serving(asking(env)):
         with pytest.raises(RestateError) as caught:
-            await env.ingress.call(f"TaskMonitor/AAAAAAAAAAAAAAAA/{handler}", {})
+            await env.ingress.call(f"{env.services.monitor}/AAAAAAAAAAAAAAAA/{handler}", {})
     assert caught.value.status == 400
 
 
@@ -130,8 +131,8 @@ async def test_a_sign_of_life_must_be_proven(env: SdkEnv, bridge: SimulatedBridg
         }
         heard = Heard(tokens[token], Signal.STARTED, 1, 1)
         with pytest.raises(AssertionError):
-            await bridge.post(f"TaskMonitor/{id_of(task)}/progress", heard)
-        assert "started_ms" not in await env.ingress.call(f"TaskMonitor/{id_of(task)}/read")
+            await bridge.post(f"{env.services.monitor}/{id_of(task)}/progress", heard)
+        assert "started_ms" not in await env.ingress.call(f"{env.services.monitor}/{id_of(task)}/read")
         await env.complete(task, b'{"shelf": "B3"}')
         await invocation.result()
 
@@ -144,7 +145,7 @@ async def test_a_sign_of_life_of_no_known_task_leaves_nothing(env: SdkEnv, bridg
         await invocation.result()
         await bridge.gone(id_of(task))
         await bridge.post(
-            f"TaskMonitor/{id_of(task)}/progress",
+            f"{env.services.monitor}/{id_of(task)}/progress",
             Heard(TaskHeaders.decode(task.headers).token, Signal.HEARTBEAT, bridge.now_ms(), bridge.now_ms()),
         )
         assert not await bridge.state(id_of(task))
@@ -153,6 +154,7 @@ async def test_a_sign_of_life_of_no_known_task_leaves_nothing(env: SdkEnv, bridg
 async def test_the_command_says_how_a_task_stands(env: SdkEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """`kallback tasks progress ID`, against a real Restate; after the end it says that it knows of none."""
     monkeypatch.setenv("KALLBACK_RESTATE_INGRESS_URL", env.stack.ingress_url)
+    monkeypatch.setenv("KALLBACK_AUDIENCE", env.settings.keys.audience)
     async with env.invoked(waiting(env)) as invocation:
         task = await env.task()
         shown = await asyncio.to_thread(CliRunner().invoke, tasks, ["progress", id_of(task), "--json"])

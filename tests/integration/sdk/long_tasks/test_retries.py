@@ -13,6 +13,7 @@ import restate
 from tests.integration.sdk.environment import EnvFactory, Invocation, Order, SdkEnv, Send
 
 from kallback.protocol import CancelReason, KafkaUnavailableError, Problem, RetryPolicy, TaskHeaders
+from kallback.protocol.long_tasks.hand_backs import hand_back
 from kallback.settings import Settings
 from kallback.testing import RestateError, eventually
 
@@ -102,6 +103,35 @@ async def test_the_worker_says_how_long_to_wait(env: SdkEnv) -> None:
         assert time.monotonic() - failed >= 0.95
         await env.complete(second, b'{"shelf": "B3"}')
         assert (await invocation.result())["attempt"] == 2
+
+
+async def test_a_handed_back_attempt_is_followed_at_once_and_does_not_count(env: SdkEnv) -> None:
+    """The policy allows one. The next has the details byte for byte, also if the worker said nothing new."""
+    policy = RetryPolicy(attempts=1, first_delay=timedelta(minutes=5))
+    async with env.invoked(calling(env, retry=policy)) as invocation:
+        found: list[bytes] = []
+        for details in (b'{"price": 1.10}', b""):
+            task = await env.task()
+            assert dict(task.headers)["kallback-hand-back"] == b"1"
+            await env.fail(task, hand_back(details, "0"))
+            cancel = await env.cancel_record()
+            assert (cancel.reason, cancel.attempt) == (CancelReason.SUPERSEDED, len(found) + 1)
+            found.append(TaskHeaders.decode(task.headers).last_details)
+        third = await env.task()
+        found.append(TaskHeaders.decode(third.headers).last_details)
+        assert found == [b"", b'{"price": 1.10}', b'{"price": 1.10}']
+        await env.fail(third, BROKEN)
+        got = await invocation.result()
+    assert (got["error"][0], got["attempt"]) == ("TaskFailed", 3)
+
+
+async def test_a_short_type_is_not_handed_back(env: SdkEnv) -> None:
+    """Its handler is not to be resumed before the end; a worker that hands it back nevertheless fails it."""
+    async with env.invoked(calling(env)) as invocation:
+        task = await env.task()
+        assert "kallback-hand-back" not in dict(task.headers)
+        await env.fail(task, hand_back(b"", ""))
+        assert (await invocation.result())["error"] == ["TaskFailed", 503, "urn:kallback:handed-back"]
 
 
 async def test_an_attempt_that_takes_too_long_is_superseded(env: SdkEnv) -> None:

@@ -224,5 +224,5 @@ async def test_a_missing_service(service: Service) -> None:
     service.answer = lambda _: (404, {"code": 404, "message": "service 'NotifierService' not found"})
     (reply,) = await service.complete(service.item())
     assert isinstance(reply, Misconfigured)
-    assert "callbacks.services" in reply.detail
+    assert "callbacks.app([...])" in reply.detail
     assert "register" in reply.detail

@@ -122,4 +122,4 @@ async def test_drained_waits_for_the_last_one() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     limit.release(last)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)

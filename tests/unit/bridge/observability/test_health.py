@@ -19,7 +19,7 @@ async def get(server: HealthServer, path: str) -> tuple[int, bytes]:
     """Status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
-    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
     writer.close()
     return int(head.split(b" ", 2)[1]), body
 

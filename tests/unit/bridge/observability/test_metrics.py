@@ -9,6 +9,8 @@ from tests.unit.bridge.factories import RecordFactory
 from kallback.bridge import Bridge, BridgeOptions, Rejected, Retry
 from kallback.bridge.observability.metrics import BridgeCollector
 from kallback.health.exposition import exposition
+from kallback.kafka import OutgoingRecord
+from kallback.kafka.offsets.partition_buffer import HEADER_BYTES, RECORD_BYTES
 from kallback.testing.polling import eventually
 
 
@@ -37,6 +39,7 @@ async def test_what_became_of_records(env: BridgeEnv, make: RecordFactory) -> No
     assert seen["records_settled_total", ("unusable", "not-json", "kitchen.prepare")] == 1
     assert seen["records_settled_total", ("unverified", "malformed-token", "(unverified)")] == 1
     assert (seen["dead_letters_total", ("not-json",)], seen["dead_letters_total", ("wrong-tag",)]) == (1, 0)
+    assert seen["summarized_records_total", ("wrong-tag",)] == 0  # a rate sees the first one
 
 
 async def test_latency_is_from_the_records_timestamp(env: BridgeEnv, make: RecordFactory) -> None:
@@ -76,16 +79,23 @@ async def test_replies_and_retries(env: BridgeEnv, make: RecordFactory) -> None:
     assert (seen["completion_attempts_total", ()], seen["completion_retries_total", ()]) == (3, 2)
 
 
+def held_bytes(record: OutgoingRecord) -> int:
+    """Bytes of key, value and headers, and of the objects around them."""
+    headers = sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in record.headers)
+    return RECORD_BYTES + len(record.key or b"") + len(record.value or b"") + headers
+
+
 async def test_what_is_in_flight(env: BridgeEnv, make: RecordFactory) -> None:
     """Records, bytes, lag, window and the age of the oldest."""
     env.hold.clear()
-    for _ in range(4):
-        env.broker.append(make.completed(value=b"12345"))
+    records = [make.completed(value=b"12345") for _ in range(4)]
+    for record in records:
+        env.broker.append(record)
     async with env.bridge(BridgeOptions(drain_timeout=0.0)) as bridge:
         await eventually("four in flight", lambda: len(env.posted) == 4)
         env.monotonic += 7.0
         seen = scrape(bridge)
-    assert (seen["in_flight_records", ()], seen["in_flight_bytes", ()]) == (4, 20)
+    assert (seen["in_flight_records", ()], seen["in_flight_bytes", ()]) == (4, sum(map(held_bytes, records)))
     assert seen["oldest_in_flight_seconds", ()] == 7.0
     here = ("0", "kallback.results")
     assert (seen["partition_lag_records", here], seen["partition_in_flight_records", here]) == (4, 4)

@@ -185,3 +185,9 @@ def test_no_consumer_is_no_death(fake: Fake, liveness: Liveness) -> None:
     fake.polled = None
     fake.pass_time(200, liveness, polling=False)
     assert liveness.verdict().ok
+
+
+def test_not_ready_while_another_environment_has_taken_over_a_service(fake: Fake) -> None:
+    """Its operator must act: lost workers are not noticed. The probe says what to do."""
+    fake.stats.services_taken_over = "TaskMonitor does not verify this bridge's tokens"
+    assert readiness(fake).reasons == ["TaskMonitor does not verify this bridge's tokens"]

@@ -49,6 +49,25 @@ async def test_marks_are_reported_with_all_partitions(env: BridgeEnv) -> None:
     assert (topic, marks.partitions, marks.marks) == ("kallback.results", 2, {0: NOW_MS})
 
 
+async def test_what_is_read_at_once_is_reported_at_once(env: BridgeEnv) -> None:
+    """A lost worker is noticed sooner; what is unread is waited for, and then not claimed."""
+    looks: list[int] = []
+
+    def covered() -> dict[int, int]:
+        looks.append(len(looks))
+        return {}
+
+    def reporter(position: int) -> WatermarkReporter:
+        context = BridgeContext(env.bridge().options, env.clocks())
+        topics = {"kallback.results": MarkedTopic(lambda: _status(position), covered)}
+        return WatermarkReporter(topics, _Ends({PARTITION: 9}), env.monitor_client, context)
+
+    await reporter(9).look()
+    assert (len(looks), len(env.monitor_client.reported)) == (1, 1)
+    await reporter(8).look()
+    assert (len(looks), len(env.monitor_client.reported)) == (12, 1)
+
+
 async def test_nothing_is_claimed_right_after_a_silence_of_kafka(env: BridgeEnv) -> None:
     """Workers that could not send either need a moment to be heard."""
     reporter = _reporter_of(env, {PARTITION: 9})

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from tests.unit.bridge.factories import AUDIENCE, KEYRING, NOW, RecordFactory
 
 from kallback.bridge.progress.decide import ProgressUpdate, decide_progress
-from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import OutgoingRecord, Record
 from kallback.protocol import Report, Signal, TaskId, progress_headers
+from kallback.protocol.verification import Trust
 
 TRUST = Trust(KEYRING, AUDIENCE)
 NOW_MS = int(NOW * 1000)

@@ -11,10 +11,11 @@ from kallback.bridge.context import BridgeContext
 from kallback.bridge.progress.consumed_marks import marks_of
 from kallback.bridge.progress.forwarder import ProgressForwarder
 from kallback.bridge.progress.monitor_client import SendResult
-from kallback.bridge.results.verify import Trust
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import MemoryConsumer, OutgoingRecord, TopicPartition
+from kallback.kafka.records import Unreadable, unreadable_record
 from kallback.protocol import Signal, progress_headers
+from kallback.protocol.verification import Trust
 from kallback.testing.polling import eventually
 
 NOW_MS = int(NOW * 1000)
@@ -130,3 +131,22 @@ async def test_a_heartbeat_that_restate_never_accepts_holds_the_marks_back(env: 
     held_back = forwarder.covered()
     await forwarder.stop()
     assert held_back == {0: 0}
+
+
+async def test_a_damaged_batch_is_read_to_its_end(env: BridgeEnv, make: RecordFactory) -> None:
+    """It is one record for many offsets: marks go on behind it while a heartbeat before it waits for its turn."""
+    context = BridgeContext(BridgeOptions(), env.clocks())
+    consumer = MemoryConsumer(env.broker, ["kallback.progress"], "group")
+    forwarder = ProgressForwarder(lambda: consumer, Trust(KEYRING, AUDIENCE), env.monitor_client, context)
+    await forwarder.start()
+    text = make.sign()
+    for count in (1, 2):
+        env.broker.append(_heartbeat(make, text))
+        await eventually("the heartbeat", partial(_is_covered, forwarder, count), timeout=5, interval=0.002)
+    damaged = unreadable_record(
+        TopicPartition("kallback.progress", 0), 2, 1, Unreadable("damaged", 5, whole_batch=True)
+    )
+    forwarder._route([damaged], forwarder._read_by or consumer)
+    covered, waiting = forwarder.covered(), consumer.unfinished()
+    await forwarder.stop()
+    assert (covered, waiting) == ({0: 7}, 1)

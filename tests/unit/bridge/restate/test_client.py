@@ -41,7 +41,7 @@ def posted(http: RestateHttp, path: str = "/x", body: bytes = b"{}") -> asyncio.
 
 async def post(http: RestateHttp) -> HttpResult:
     """Post and wait; a callback that never comes fails the test."""
-    return await asyncio.wait_for(posted(http), 5)
+    return await asyncio.wait_for(posted(http), 60)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ async def test_an_answer_to_half_a_request() -> None:
 
     server = await asyncio.start_server(early, "127.0.0.1", 0)
     async with client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as http:
-        assert await asyncio.wait_for(posted(http, body=b"x" * 30_000_000), 5) == HttpAnswer(503)
+        assert await asyncio.wait_for(posted(http, body=b"x" * 30_000_000), 60) == HttpAnswer(503)
         await eventually("the drop", lambda: not http._open, interval=0.005)
     server.close()
     await server.wait_closed()
@@ -220,7 +220,7 @@ async def test_connections_are_bounded(hostile: HostileServer) -> None:
     """Requests beyond the limit wait for a connection, and all are answered."""
     hostile.answers(ACCEPT)
     async with client(hostile.url, connections=3) as http:
-        results = await asyncio.wait_for(asyncio.gather(*(posted(http) for _ in range(50))), 5)
+        results = await asyncio.wait_for(asyncio.gather(*(posted(http) for _ in range(50))), 60)
     assert results == [HttpAnswer(202)] * 50
     assert hostile.connections <= 3
 
@@ -237,7 +237,7 @@ async def test_waiting_for_a_connection_has_an_end(hostile: HostileServer) -> No
     """The time-out counts from the post."""
     hostile.script = lambda *_: asyncio.sleep(60)
     async with client(hostile.url, patience=0.2, connections=1) as http:
-        results = await asyncio.wait_for(asyncio.gather(posted(http), posted(http)), 5)
+        results = await asyncio.wait_for(asyncio.gather(posted(http), posted(http)), 60)
     assert [type(each) for each in results] == [HttpTimeoutError] * 2
 
 
@@ -285,9 +285,7 @@ async def test_ipv6(hostile_on_ipv6: HostileServer) -> None:
     assert f"host: {hostile_on_ipv6.url.removeprefix('http://')}\r\n".encode() in hostile_on_ipv6.requests[0]
 
 
-@pytest.mark.parametrize(
-    ("path", "seen"), [("/base", b"/base/x"), ("/a b\r\n", b"/a%20b/x"), ("/ü/%41?q=1#f", b"/%C3%BC/%41/x")]
-)
+@pytest.mark.parametrize(("path", "seen"), [("/base", b"/base/x"), ("/ü/%41?q=1#f", b"/%C3%BC/%41/x")])
 async def test_base_paths(hostile: HostileServer, path: str, seen: bytes) -> None:
     """Kept, and quoted where it must be; nothing in it can become a header."""
     hostile.answers(ACCEPT)
@@ -296,7 +294,9 @@ async def test_base_paths(hostile: HostileServer, path: str, seen: bytes) -> Non
     assert hostile.requests[0].startswith(b"POST " + seen + b" HTTP/1.1\r\n")
 
 
-@pytest.mark.parametrize("url", ["http://:8080", "http://h:99999", "http://user:hunter2@h", "http://" + "a" * 70])
+@pytest.mark.parametrize(
+    "url", ["http://:8080", "http://h/a b\r\n", "http://h:99999", "http://user:hunter2@h", "http://" + "a" * 70]
+)
 async def test_addresses_that_cannot_be_used(url: str) -> None:
     """They name the setting, and show no password."""
     with pytest.raises(ConfigurationError, match="KALLBACK_RESTATE_INGRESS_URL") as caught:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import (
@@ -16,9 +18,10 @@ from kallback.bridge import (
     UnverifiedResult,
     Verdict,
     decide,
+    verify,
 )
 from kallback.kafka import OutgoingRecord
-from kallback.protocol import Completed, Failed, Keyring
+from kallback.protocol import Completed, Failed, Keyring, read_conventions
 
 TRUST = Trust(Keyring({"k1": b"1" * 32}), "kallback.results")
 GRACE = 30.0
@@ -39,6 +42,17 @@ def test_a_good_result_is_delivered(make: RecordFactory) -> None:
     assert isinstance(found, Deliver)
     assert found.completion.target == token
     assert found.completion.answer == Completed(b'{"price": 1.10}')
+
+
+def test_what_the_screen_has_verified_is_not_verified_again(make: RecordFactory) -> None:
+    """The verdict travels with the record: without keys, the token could not be verified here."""
+    received = make.received(make.completed())
+    screened = replace(received, screened=verify(received.value, received.headers, TRUST))
+    keyless = Trust(Keyring({"k1": b"2" * 32}), "kallback.results")
+
+    found = decide(screened, keyless, seen=lambda _: Seen.NEW, now_ms=make.now * 1000, grace_ms=0)
+
+    assert isinstance(found, Deliver)
 
 
 def test_a_failure_is_delivered(make: RecordFactory) -> None:
@@ -139,3 +153,23 @@ def test_a_completion_hides_its_token(make: RecordFactory) -> None:
     assert isinstance(found, Deliver)
     assert text not in repr(found)
     assert found.completion.target.awakeable_id not in repr(found)
+
+
+def test_an_error_header_of_its_task_type_makes_a_failure(make: RecordFactory) -> None:
+    """The type is in the token, and only a verified one counts."""
+    token = make.token()
+    chosen = read_conventions([f"{token.task_type}=spring:x-error", "other=kallback"])
+    headers = (("kafka_correlationId", make.sign(token).encode()), ("x-error", b"no basil"))
+    record = make.received(OutgoingRecord("kallback.results", b"7", None, headers))
+
+    found = decide(
+        record,
+        msgspec.structs.replace(TRUST, conventions=chosen),
+        seen=lambda _: Seen.NEW,
+        now_ms=make.now * 1000,
+        grace_ms=GRACE,
+    )
+
+    assert isinstance(found, Deliver)
+    assert isinstance(found.completion.answer, Failed)
+    assert found.completion.answer.problem().detail == "no basil: 7"

@@ -112,7 +112,8 @@ def test_tracing_is_told_of_every_record(served: Served) -> None:
 
 def test_a_missing_extra_is_a_command_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for every role."""
-    monkeypatch.delitem(sys.modules, "kallback.bridge.observability.tracing", raising=False)
+    for module in ("kallback.bridge.observability.tracing", "kallback.health.tracing"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     asked = Observing(health_port=None, health_host="127.0.0.1", otel=True)
     with pytest.raises(MissingExtraError, match=r"kallback\[otel\]"):

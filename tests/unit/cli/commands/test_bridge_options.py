@@ -8,11 +8,12 @@ from typing import Protocol
 import pytest
 from click.testing import CliRunner
 
-from kallback.bridge import BridgeOptions
+from kallback.bridge import BridgeOptions, Client
 from kallback.bridge.results.late_policy import DropLate, ToHandler
 from kallback.cli.commands import bridge as command
 from kallback.cli.commands.instance_id import instance_id_for
-from kallback.protocol import ConfigurationError
+from kallback.protocol import ConfigurationError, FailureMarks
+from kallback.settings import DeadLetterSettings, Settings
 
 
 class ReadOptions(Protocol):
@@ -44,6 +45,23 @@ def test_without_options_the_defaults_hold(read: ReadOptions) -> None:
     assert read() == BridgeOptions()
 
 
+def test_limits_of_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option wins over its variable; without it the variable counts."""
+    served: list[Settings] = []
+    monkeypatch.setattr(command, "configure_logs", lambda **_: None)
+    monkeypatch.setattr(command, "serve_observed", lambda settings, *_: served.append(settings))
+    environ = {"KALLBACK_DEAD_LETTERS_PER_SECOND": "7", "KALLBACK_DEAD_LETTERS_BYTES_PER_HOUR": "8000"}
+    CliRunner().invoke(
+        command.bridge, ["--insecure", "--dead-letters-per-second", "3"], env=environ, catch_exceptions=False
+    )
+    assert served[0].dead_letters == DeadLetterSettings(per_second=3, bytes_per_hour=8000)
+
+
+def test_the_client(read: ReadOptions) -> None:
+    """By default it is confluent."""
+    assert read("--client", "aiokafka").client is Client.AIOKAFKA
+
+
 def test_one_drain_timeout_for_stop_and_rebalance(read: ReadOptions) -> None:
     """Who sets it means both."""
     options = read("--drain-timeout", "3")
@@ -68,6 +86,13 @@ def test_late_policies(read: ReadOptions) -> None:
     """One for all, and one for a type."""
     late = read("--late", "drop", "--late", "shop.pack=handler:Orphans/take").late
     assert (late.of("other"), late.of("shop.pack")) == (DropLate(), ToHandler("Orphans", "take"))
+
+
+def test_conventions(read: ReadOptions) -> None:
+    """Error headers for one type; the others as they are detected."""
+    conventions = read("--convention", "shop.pack=spring:x-error").conventions
+    assert conventions.of("shop.pack").headers == {"x-error"}
+    assert conventions.of("other") == FailureMarks()
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("never", None), ("60", 60.0)])

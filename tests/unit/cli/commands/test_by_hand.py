@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -169,3 +170,58 @@ def test_without_keys_nothing_is_sent() -> None:
         complete, [token()], obj=CompleterFactory(lambda _: FunctionCompleter(restate.take))
     )
     assert (restate.posted, isinstance(result.exception, ConfigurationError)) == ([], True)
+
+
+SHARED = """
+from dataclasses import dataclass
+from kallback.protocol import TaskType
+
+@dataclass
+class Packed:
+    shelf: str
+
+pack = TaskType("shop.pack", request=str, result=Packed)
+ship = TaskType("shop.ship", request=str, result=Packed)
+"""
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """A module of the user, with two task types."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "shared_by_hand.py").write_text(SHARED)
+    yield "shared_by_hand"
+    sys.modules.pop("shared_by_hand", None)
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "complaint"),
+    [
+        ('{"shelf": 5}', "pack", "nothing was sent: it"),
+        ("null", "pack", "nothing was sent: it"),
+        ("{", "pack", "nothing was sent: it"),
+        ('{"shelf": "B4"}', "ship", "the token is one of task type shop.pack, not of shop.ship"),
+    ],
+)
+def test_a_result_that_does_not_fit_its_type_keeps_the_token(
+    shared: str, value: str, name: str, complaint: str
+) -> None:
+    """Restate takes the first completion only: a wrong one could not be corrected."""
+    restate = Restate()
+    result = restate.run(complete, token(), "--json", value, "--type", f"{shared}:{name}")
+    assert isinstance(result.exception, NotCompletedError)
+    assert (complaint in str(result.exception), restate.posted) == (True, [])
+
+
+def test_a_result_that_fits_its_type_is_handed_over(shared: str) -> None:
+    """Byte for byte, as without the check."""
+    restate = Restate()
+    restate.run(complete, token(), "--json", '{"shelf":  "B4"}', "--type", f"{shared}:pack")
+    assert restate.posted[0].answer == Completed(b'{"shelf":  "B4"}')
+
+
+def test_a_malformed_token_has_the_sentence_of_token_inspect() -> None:
+    """One sentence for one fault."""
+    for command in (complete, fail):
+        result = Restate().run(command, "no-token")
+        assert str(result.exception) == "not a token: it does not begin with kb1:"

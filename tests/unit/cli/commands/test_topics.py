@@ -29,7 +29,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     async def create(_settings: KafkaSettings, specs: list[TopicSpec]) -> list[TopicFinding]:
         there: dict[str, TopicFinding] = {
             "shop.results": Existed("shop.results"),
-            "shop.outcomes": Differs("shop.outcomes", ("partitions: 1, wanted 4",)),
+            "shop.outcomes": Differs("shop.outcomes", ("partitions: 1, wanted 12",)),
         }
         return [there.get(spec.name, Created(spec.name)) for spec in specs]
 
@@ -46,8 +46,8 @@ def test_a_dry_run_shows_what_would_be_created() -> None:
     result = run("create", "restaurant.prepare", "--dry-run", "--longest-timeout", "36h")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert "planned restaurant.prepare partitions=4 cleanup.policy=delete retention.ms=216000000" in lines
-    assert any(line.startswith("planned shop.results partitions=4") for line in lines)
+    assert "planned restaurant.prepare partitions=12 cleanup.policy=delete retention.ms=216000000" in lines
+    assert any(line.startswith("planned shop.results partitions=12") for line in lines)
     assert any("shop.dead-letters" in line and "max.message.bytes=1114112" in line for line in lines)
 
 
@@ -61,7 +61,7 @@ def test_a_dry_run_as_json_has_the_whole_topic() -> None:
     """One object for each topic."""
     objects = [json.loads(line) for line in run("create", "--dry-run", "--json").stdout.splitlines()]
     (results,) = [each for each in objects if each["topic"] == "shop.results"]
-    assert (results["status"], results["partitions"], results["replication"]) == ("planned", 4, -1)
+    assert (results["status"], results["partitions"], results["replication"]) == ("planned", 12, -1)
     assert results["config"]["max.message.bytes"] == "1048576"
 
 
@@ -71,14 +71,14 @@ def test_each_finding_is_one_line() -> None:
     lines = [" ".join(line.split()) for line in run("create").stdout.splitlines()]
     assert "exists shop.results" in lines
     assert "created shop.progress" in lines
-    assert "differs shop.outcomes partitions: 1, wanted 4" in lines
+    assert "differs shop.outcomes partitions: 1, wanted 12" in lines
 
 
 @pytest.mark.usefixtures("cluster")
 def test_each_finding_is_one_object() -> None:
     """For scripts."""
     objects = [json.loads(line) for line in run("create", "--json").stdout.splitlines()]
-    assert {"topic": "shop.outcomes", "status": "differs", "differences": ["partitions: 1, wanted 4"]} in objects
+    assert {"topic": "shop.outcomes", "status": "differs", "differences": ["partitions: 1, wanted 12"]} in objects
 
 
 @pytest.mark.usefixtures("cluster")

@@ -18,14 +18,17 @@ from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.kafka import (
     DeadLetters,
     Headers,
+    LetterSummary,
     MemoryBroker,
     MemoryProducer,
     MemoryReader,
+    OffsetRange,
     OutgoingRecord,
     Position,
     Record,
     TopicPartition,
 )
+from kallback.kafka.dead_letters.summaries import LastRecord
 from kallback.protocol import (
     Attempt,
     AwakeableId,
@@ -368,7 +371,7 @@ def test_a_stub_is_replayed_from_its_source(env: DeadLetterEnv) -> None:
     env.broker.create_topic("big", largest=5_000_000)
     env.broker.append(OutgoingRecord("big", b"x" * 2_000_000, b"k"))
     env.dead_letter("not-json", source=env.broker.records("big")[0])
-    env.run("replay", "--all", "--yes")
+    env.run("replay", "--all", "--yes", "--allow-topic", "big", "--unverified")
     assert [len(record.value or b"") for record in env.broker.records("big")] == [2_000_000, 2_000_000]
 
 
@@ -390,3 +393,14 @@ def test_an_id_that_is_not_there_is_named(env: DeadLetterEnv) -> None:
     env.dead_letter()
     result = env.run("replay", "0:0", "0:9", "--yes")
     assert ("0:9" in result.stderr, len(env.sent())) == (True, 1)
+
+
+def test_a_summary_shows_how_many_records_it_counts(env: DeadLetterEnv) -> None:
+    """In the row, in JSON and in full."""
+    counted = LetterSummary(2214, (OffsetRange(0, 0, 2214),), LastRecord(0, 2213, 1)).encode()
+    headers = {"reason": b"no-token", "topic": RESULTS.encode(), "partition": b"0", "offset": b"0", "timestamp": b"1"}
+    headers |= {"at": b"1", "summary": counted}
+    env.broker.append(OutgoingRecord(DEAD, b"v", None, tuple((f"kallback-dead-{n}", v) for n, v in headers.items())))
+    assert "1 B (2,214 records)" in env.run("list").stdout
+    assert json.loads(env.run("list", "--json").stdout)["records"] == 2214
+    assert "2,214: a summary" in env.run("show", "0:0").stdout

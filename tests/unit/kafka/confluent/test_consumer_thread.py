@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.kafka import ConfluentConsumer, ConsumerOptions, Record, TopicPartition
-from kallback.kafka.confluent.consumer_thread import ConsumerThread
+from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
@@ -77,3 +77,20 @@ async def test_a_thread_that_ends_unexpectedly_says_so(monkeypatch: pytest.Monke
             await consumer.fetch(1, 20)
         await consumer.stop()
         await consumer.stop()
+
+
+async def test_a_commit_that_the_thread_ends_of_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its caller would wait for ever, and never fetch, which tells it why."""
+    owner, _ = await owner_with_a_record_done()
+
+    def broken() -> None:
+        raise SystemError("a binding's own defect")
+
+    monkeypatch.setattr(owner._reading, "poll", broken)
+    commit = asyncio.create_task(owner.command("commit"))
+    await asyncio.sleep(0)
+    run_commands: Any = owner._run_commands
+    with pytest.raises(SystemError):
+        run_commands()
+    async with asyncio.timeout(60):
+        await commit

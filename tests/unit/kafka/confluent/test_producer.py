@@ -1,12 +1,16 @@
-"""The end of a producer while Kafka does not answer."""
+"""The end of a producer: while Kafka does not answer, and beside a send."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+
+import pytest
 
 from kallback.kafka import OutgoingRecord
 from kallback.kafka.confluent.producer import ConfluentProducer
+from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
 
@@ -22,3 +26,32 @@ async def test_a_cancelled_stop_leaves_no_thread_behind() -> None:
     done, _ = await asyncio.wait({stopping, sending}, timeout=30)
     assert done == {stopping, sending}
     assert "kallback-producer" not in {each.name for each in threading.enumerate()}
+
+
+async def send_in_line(producer: ConfluentProducer) -> None:
+    """Send on this loop into a queue that stays full, and give up."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await producer.send(OutgoingRecord("topic", b"value"))
+
+
+def test_event_loops_that_ended_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that runs a loop per request does not keep every loop, not even those that waited in line."""
+    producer = ConfluentProducer(KafkaSettings("127.0.0.1:1"))
+    monkeypatch.setattr(producer, "_enqueued", lambda *_: False)
+    for _ in range(3):
+        asyncio.run(send_in_line(producer))
+    assert (producer._gates, producer._waiting) == ({}, {})
+
+
+async def test_a_send_beside_the_end_of_the_thread_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread has failed what waited, and nobody would end the future of a record that was just on its way."""
+    producer = ConfluentProducer(KafkaSettings("127.0.0.1:1", delivery_timeout=1))
+    client = producer._current()
+    monkeypatch.setattr(producer, "_current", lambda: client)
+    await producer.stop()
+    assert not client._thread.is_alive()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(KafkaUnavailableError, match="try again"):
+            await producer.send(OutgoingRecord("topic", b"value"))

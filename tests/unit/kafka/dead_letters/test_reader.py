@@ -24,6 +24,7 @@ from kallback.kafka import (
     read_entry,
 )
 from kallback.kafka.dead_letters.reader import REPLAYED, replay_marker
+from kallback.kafka.dead_letters.writer import original_headers
 from kallback.protocol import KafkaUnavailableError
 
 TOPIC = "dead"
@@ -47,6 +48,31 @@ async def bury(broker: MemoryBroker, value: bytes | None = b"v") -> Position:
 async def entries(broker: MemoryBroker) -> list[object]:
     """Everything that is there."""
     return [entry async for entry in read_entries(MemoryReader(broker, TOPIC))]
+
+
+async def test_tools_find_the_names_that_spring_uses(broker: MemoryBroker) -> None:
+    """Numbers are big-endian, as `DeadLetterPublishingRecoverer` writes them."""
+    await bury(broker)
+    async with MemoryReader(broker, TOPIC) as reader:
+        (record,) = await reader.fetch(1)
+    found = {name: value for name, value in record.headers if name.startswith("kafka_dlt-")}
+    assert found == {
+        "kafka_dlt-original-topic": b"results",
+        "kafka_dlt-original-partition": b"\0\0\0\x03",
+        "kafka_dlt-original-offset": b"\0\0\0\0\0\0\0\x2a",
+        "kafka_dlt-original-timestamp": b"\0\0\0\0\0\0\x06\xa4",
+        "kafka_dlt-original-consumer-group": b"bridge",
+        "kafka_dlt-exception-fqcn": b"late",
+        "kafka_dlt-exception-message": b"too late",
+    }
+
+
+def test_the_headers_of_a_dead_letter_of_spring_are_kept() -> None:
+    """They stand before those that kallback added: they are the record's own."""
+    own = (("kafka_dlt-original-topic", b"orders"), ("a", None))
+    added = (("kallback-dead-reason", b"late"), ("kafka_dlt-original-topic", b"results"))
+    assert original_headers((*own, *added, ("later", b"1"))) == (*own, ("later", b"1"))
+    assert original_headers(own) == own
 
 
 async def test_a_letter_is_read_back_as_it_was(broker: MemoryBroker) -> None:
@@ -145,4 +171,4 @@ async def test_a_record_that_dies_again_does_not_grow(broker: MemoryBroker) -> N
         assert letter.headers == HEADERS
         broker.append(OutgoingRecord(TOPIC, letter.value, letter.key, letter.headers))
     sizes = {len(record.headers) for record in broker.records(TOPIC)}
-    assert sizes == {len(HEADERS), len(HEADERS) + 8}
+    assert sizes == {len(HEADERS), len(HEADERS) + 15}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,11 @@ import pytest
 from kallback.kafka import (
     DeadLetter,
     DeadLetterId,
+    LetterSummary,
     MemoryBroker,
     MemoryProducer,
     MissingValue,
+    OffsetRange,
     OutgoingRecord,
     Position,
     Record,
@@ -23,6 +25,8 @@ from kallback.kafka import (
     read_entry,
     recover,
 )
+from kallback.kafka.dead_letters.replay import ReplayFailure
+from kallback.kafka.dead_letters.summaries import LastRecord
 from kallback.protocol import KafkaUnavailableError, MissingTopicError
 
 HEADERS = (("a", None), ("a", b"\x00"))
@@ -98,7 +102,7 @@ async def test_a_tombstone_stays_one(broker: MemoryBroker) -> None:
 async def test_what_was_sent_is_noted(broker: MemoryBroker) -> None:
     """So that a further run knows."""
     report = await replayer(broker).replay(these(*(letter(n) for n in range(250))))
-    assert (len(report.sent), report.unmarked, noted(broker)) == (250, 0, set(range(250)))
+    assert (report.sent, report.unmarked, noted(broker)) == (250, 0, set(range(250)))
 
 
 async def test_another_topic_can_be_named(broker: MemoryBroker) -> None:
@@ -112,9 +116,22 @@ async def test_a_letter_that_no_topic_takes_does_not_stop_the_others(broker: Mem
     broker.create_topic("small", largest=10)
     big = letter(1, topic="small", value=b"x" * 100)
     report = await replayer(broker).replay(these(letter(0), big, letter(2)))
-    assert [each.offset for each in report.sent] == [0, 2]
-    assert "larger" in report.failed[DeadLetterId(0, 1)]
-    assert noted(broker) == {0, 2}
+    ((cause, failure),) = report.failed.items()
+    assert ("larger" in cause, failure) == (True, ReplayFailure(DeadLetterId(0, 1), 1))
+    assert (report.sent, noted(broker)) == (2, {0, 2})
+
+
+async def test_a_letter_that_fails_the_check_is_not_sent(broker: MemoryBroker) -> None:
+    """The check decides for each letter; the others are sent."""
+    work = replayer(broker, check=lambda each: "forged" if each.id.offset == 1 else None)
+    report = await work.replay(these(letter(0), letter(1)))
+    assert (report.sent, report.failed) == (1, {"forged": ReplayFailure(DeadLetterId(0, 1), 1)})
+
+
+async def test_the_causes_of_a_report_have_a_bound(broker: MemoryBroker) -> None:
+    """Hostile letters choose what the sentence about them says."""
+    report = await replayer(broker, check=lambda each: f"cause {each.id}").replay(these(*map(letter, range(150))))
+    assert (len(report.failed), report.failed["other causes"].count) == (101, 50)
 
 
 async def test_a_failure_in_the_middle_says_what_was_sent(broker: MemoryBroker) -> None:
@@ -122,7 +139,7 @@ async def test_a_failure_in_the_middle_says_what_was_sent(broker: MemoryBroker) 
     work = replayer(broker, producer=Failing(broker, at=3))
     with pytest.raises(KafkaUnavailableError):
         await work.replay(these(*(letter(n) for n in range(5))))
-    assert (len(work.report.sent), noted(broker)) == (4, {0, 1, 3, 4})
+    assert (work.report.sent, noted(broker)) == (4, {0, 1, 3, 4})
 
 
 async def test_what_could_not_be_noted_is_counted(broker: MemoryBroker) -> None:
@@ -130,7 +147,7 @@ async def test_what_could_not_be_noted_is_counted(broker: MemoryBroker) -> None:
     work = replayer(broker, producer=Failing(broker, at=3))
     with pytest.raises(KafkaUnavailableError):
         await work.replay(these(letter(0), letter(1)))
-    assert (len(work.report.sent), work.report.unmarked) == (2, 2)
+    assert (work.report.sent, work.report.unmarked) == (2, 2)
 
 
 async def test_a_missing_topic_stops_the_replay(broker: MemoryBroker) -> None:
@@ -188,3 +205,42 @@ async def test_a_stub_whose_record_is_gone_is_lost(found: Record | Exception | N
     lost = await recover(STUB, find)
     assert isinstance(lost, MissingValue)
     assert why in lost.why
+
+
+def summary(*ranges: tuple[int, int, int]) -> DeadLetter:
+    """A summary of records of the topic `results`."""
+    counted = LetterSummary(
+        sum(end - first for _, first, end in ranges), tuple(OffsetRange(*each) for each in ranges), LastRecord(0, 9, 3)
+    )
+    return replace(letter(7), summary=counted)
+
+
+async def test_a_summary_is_replayed_record_by_record(broker: MemoryBroker) -> None:
+    """What exists of its ranges is sent, what fails the check is counted; then one replay marker names it."""
+    broker.create_topic("source")
+    for number in range(6):
+        broker.append(OutgoingRecord("source", b"%d" % number, b"k"))
+
+    async def read_range(topic: str, offsets: OffsetRange) -> AsyncGenerator[list[Record]]:
+        yield [each for each in broker.records(topic) if offsets.first <= each.offset < offsets.end]
+
+    work = replayer(
+        broker,
+        read_range=read_range,
+        check=lambda each: "forged" if each.value == b"2" else None,
+        options=ReplayOptions(to="results"),
+    )
+    one = replace(summary((0, 1, 4), (0, 5, 9)), source=Position("source", 0, 1))
+    report = await work.replay(these(letter(0), one))
+    assert (report.sent, report.records, report.left_out, noted(broker)) == (2, 3, {"forged": 1}, {0, 7})
+
+
+async def test_a_summary_whose_records_are_gone_is_told(broker: MemoryBroker) -> None:
+    """No replay marker names it."""
+
+    async def read_range(_: str, offsets: OffsetRange) -> AsyncGenerator[list[Record]]:  # noqa: ARG001 - the seam's
+        for nothing in list[list[Record]]():
+            yield nothing
+
+    report = await replayer(broker, read_range=read_range).replay(these(summary((0, 1, 4))))
+    assert ("gone" in next(iter(report.failed)), noted(broker)) == (True, set())

@@ -6,6 +6,7 @@ import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.offsets.commit_metadata import CommitMetadata, decode, encode
+from kallback.kafka.offsets.history import UNKNOWN_START, PartitionStart
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer, new_record_buffer
 from kallback.kafka.offsets.partition_metadata import Commit
 
@@ -16,7 +17,7 @@ B = TopicPartition("t", 1)
 def buffer(notes: CommitMetadata | None = None, *, window: int = 100) -> MetadataBuffer:
     """A record buffer that owns A, with what a predecessor noted at position 0."""
     books = MetadataBuffer(ConsumerOptions(window=window, commit_metadata=True), lambda: None)
-    books.restore_metadata([A], {A: Commit(0, encode(0, notes or CommitMetadata()))})
+    books.restore({A: PartitionStart(Commit(0, encode(0, notes or CommitMetadata())), 0, 0)})
     books.assign([A])
     return books
 
@@ -105,7 +106,7 @@ def test_a_stale_start_counts_for_nothing() -> None:
     (old,) = books.take(1)
     books.forget([A])
     books.started(old)
-    books.restore_metadata([A], {})
+    books.restore({A: UNKNOWN_START})
     epoch = books.assign([A])[A]
     books.put(A, records(0, epoch=epoch))
     books.take(1)
@@ -160,7 +161,7 @@ def test_brokers_that_allow_no_notes_get_positions() -> None:
 def test_notes_are_an_option(notes: bool) -> None:  # noqa: FBT001 - the parameter of the test
     """Without them a start is nothing, and metadata stays empty."""
     books = new_record_buffer(ConsumerOptions(commit_metadata=notes), lambda: None)
-    books.restore_metadata([A], {A: Commit(0, encode(0, CommitMetadata(((1, 2),))))})
+    books.restore({A: PartitionStart(Commit(0, encode(0, CommitMetadata(((1, 2),)))), 0, 0)})
     epoch = books.assign([A])[A]
     books.put(A, records(0, 1, 2, epoch=epoch))
     taken = books.take(10)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
+from kallback.kafka.offsets.history import PartitionStart
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer
 from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit
 
@@ -29,7 +30,7 @@ class Lives(RuleBasedStateMachine):
     def begin_life(self) -> None:
         """Own the partition, as whoever comes after the last owner."""
         self.books = MetadataBuffer(ConsumerOptions(window=12, commit_metadata=True), lambda: None)
-        self.books.restore_metadata([A], {A: self.commit})
+        self.books.restore({A: PartitionStart(self.commit, 0, 0)})
         self.epoch = self.books.assign([A])[A]
         self.rest = [at for at in LOG if at >= self.commit.position]
         self.open: dict[int, Record] = {}
@@ -102,5 +103,5 @@ class Lives(RuleBasedStateMachine):
         assert self.books.commits().get(A, self.commit) == Commit(LOG[-1] + 1)
 
 
-Lives.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+Lives.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
 TestLives = Lives.TestCase

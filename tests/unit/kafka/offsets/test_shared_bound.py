@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
+from kallback.kafka.offsets.history import UNKNOWN_START
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer, new_record_buffer
-from kallback.kafka.offsets.partition_buffer import size_of
+from kallback.kafka.offsets.partition_buffer import HEADER_BYTES, RECORD_BYTES, size_of
 from kallback.kafka.offsets.record_buffer import RecordBuffer
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
-OPTIONS = ConsumerOptions(buffer_records=100, buffer_bytes=1000, buffer_bytes_total=100)
+TOTAL = 100 + 2 * RECORD_BYTES
+OPTIONS = ConsumerOptions(buffer_records=100, buffer_bytes=1000, buffer_bytes_total=TOTAL)
 
 
 @pytest.fixture(params=[RecordBuffer, MetadataBuffer])
 def buffer(request: pytest.FixtureRequest) -> RecordBuffer:
-    """A buffer of at most 100 bytes that owns A and B."""
+    """A buffer of at most 100 bytes beside those of two empty records; it owns A and B."""
     kind: type[RecordBuffer] = request.param
     made = kind(OPTIONS, lambda: None)
-    made.restore_metadata([A, B], {})
+    made.restore({A: UNKNOWN_START, B: UNKNOWN_START})
     made.assign([A, B])
     return made
 
 
 def record(partition: TopicPartition, offset: int, size: int) -> Record:
-    """A record of that many bytes, of the first assignment."""
+    """A record whose value has that many bytes, of the first assignment."""
     return Record("t", partition.partition, offset, 0, None, b"x" * size, (), partition.partition + 1)
 
 
@@ -54,13 +58,26 @@ def test_what_is_taken_revoked_or_lost_is_free_again(buffer: RecordBuffer) -> No
     buffer.take(1)
     buffer.stop_handing_out([B])
     buffer.forget([A, B])
-    assert buffer.bytes_free == 100
+    assert buffer.bytes_free == TOTAL
 
 
 def test_headers_count() -> None:
     """A record may be all headers: a bound on keys and values alone would not bound anything."""
     large = Record("t", 0, 0, 0, b"kk", b"vvv", (("name", b"12345"), ("n", None)))
-    assert size_of(large) == 2 + 3 + 4 + 5 + 1
+    assert size_of(large) == RECORD_BYTES + 2 * HEADER_BYTES + 2 + 3 + 4 + 5 + 1
+
+
+def test_a_record_takes_no_more_memory_than_is_counted() -> None:
+    """A header of two bytes takes a hundred: without the objects around them, a bound would be ten times too high."""
+    headers = [(f"{number:05}", b"%05d" % number) for number in range(10_000)]
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        kept = Record("t", 0, 2**40, 2**40, b"key", None, tuple((name + "x", value + b"x") for name, value in headers))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before <= size_of(kept) <= 2 * (after - before)
 
 
 @pytest.mark.parametrize("metadata", [False, True])

@@ -143,7 +143,7 @@ class Life(RuleBasedStateMachine):
             known.pop(partition, None)
 
 
-Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Life.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestLife = Life.TestCase
 
 
@@ -177,3 +177,66 @@ def test_an_unassigned_partition_has_no_room() -> None:
     assert (tracker.room(A), tracker.epoch(A), tracker.assignment()) == (0, None, frozenset())
     tracker.committed({A: 5})
     assert tracker.uncommitted() == {}
+
+
+def test_finished_records_above_the_position_are_counted() -> None:
+    """Those below it are not: the position tells of them."""
+    partition, tracker = TopicPartition("t", 0), CommitTracker(10)
+    epoch = tracker.assign(partition)
+    for offset in range(4):
+        tracker.delivered(partition, offset)
+    for offset in (0, 2, 3):
+        tracker.done(partition, epoch, offset)
+    assert (tracker.position(partition), tracker.finished(partition)) == (1, 2)
+    assert tracker.finished(TopicPartition("t", 1)) == 0
+
+
+def committed_up_to(offset: int) -> CommitTracker:
+    """A tracker of A whose commit Kafka has acknowledged."""
+    tracker = CommitTracker(100)
+    epoch = tracker.assign(A)
+    for each in range(offset):
+        tracker.delivered(A, each)
+        tracker.done(A, epoch, each)
+    tracker.committed({A: offset})
+    return tracker
+
+
+@pytest.mark.parametrize("found", [None, 2])
+def test_a_commit_that_is_gone_or_set_back_is_due_again(found: int | None) -> None:
+    """Once: then Kafka holds it again."""
+    tracker = committed_up_to(5)
+    assert tracker.undone_commits(tracker.known_commits(), {A: found}) == {A: 5}
+    assert tracker.uncommitted() == {A: 5}
+    tracker.committed({A: 5})
+    assert tracker.undone_commits(tracker.known_commits(), {A: 5}) == {}
+    assert tracker.uncommitted() == {}
+
+
+def test_an_answer_that_an_acknowledgement_has_overtaken_says_nothing() -> None:
+    """It was given before."""
+    tracker = committed_up_to(5)
+    before = tracker.known_commits()
+    tracker.delivered(A, 5)
+    tracker.done(A, tracker.epoch(A) or 0, 5)
+    tracker.committed({A: 6})
+    assert tracker.undone_commits(before, {A: 4}) == {}
+
+
+def test_what_was_committed_before_the_assignment_is_learnt_from_the_first_answer() -> None:
+    """It is missed from then on, also of a partition that nothing was read of."""
+    tracker = CommitTracker(100)
+    tracker.assign(A)
+    tracker.reached(A, 7)
+    assert tracker.undone_commits(tracker.known_commits(), {A: 7}) == {}
+    assert tracker.uncommitted() == {}
+    assert tracker.undone_commits(tracker.known_commits(), {A: None}) == {A: 7}
+    assert tracker.uncommitted() == {A: 7}
+
+
+def test_answers_about_another_assignment_say_nothing() -> None:
+    """Nor about partitions that are not assigned."""
+    tracker = committed_up_to(5)
+    before = tracker.known_commits()
+    tracker.assign(A)
+    assert tracker.undone_commits(before, {A: None, B: None}) == {}

@@ -86,3 +86,31 @@ def test_a_new_epoch_begins_with_all_its_room() -> None:
     for record in old:
         books.done(record)
     assert len(books.take(4)) == 2
+
+
+def test_a_record_that_is_set_aside_makes_room_and_stays_unfinished() -> None:
+    """The limits count it no longer, once; the commit position waits for it."""
+    books = buffer(unfinished_records=2)
+    books.put(A, records(A, 6, epoch=1))
+    first, second = books.take(6)
+    for _ in range(2):
+        books.set_aside([first])
+    books.done(second)
+    assert [record.offset for record in books.take(6)] == [2, 3]
+    assert books.commits() == {}
+    books.done(first)
+    assert (books.take(6), books.commits()) == ([], {A: Commit(2)})
+
+
+def test_records_that_are_set_aside_under_an_old_epoch_change_nothing() -> None:
+    """The limit of the new epoch is not the one that counted them."""
+    books = buffer(unfinished_records=2)
+    books.put(A, records(A, 2, epoch=1))
+    old = books.take(2)
+    epoch = books.restart(A)
+    books.put(A, records(A, 4, epoch=epoch))
+    assert len(books.take(4)) == 2
+    books.set_aside(old)
+    for record in old:
+        books.done(record)
+    assert books.take(4) == []

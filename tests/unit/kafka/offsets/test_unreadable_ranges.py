@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition, Unreadable
+from kallback.kafka.offsets.history import UNKNOWN_START
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.record_buffer import RecordBuffer
@@ -18,7 +19,7 @@ def buffer(request: pytest.FixtureRequest) -> RecordBuffer:
     """A buffer that holds record 4, a batch of offsets 5 to 24 that cannot be read, and record 25."""
     kind: type[RecordBuffer] = request.param
     made = kind(ConsumerOptions(), lambda: None)
-    made.restore_metadata([A], {})
+    made.restore({A: UNKNOWN_START})
     made.assign([A])
     bad = unreadable_record(A, 5, 1, Unreadable("a batch", 20))
     made.put(A, [Record("t", 0, 4, 0, None, b"", (), 1), bad, Record("t", 0, 25, 0, None, b"", (), 1)])

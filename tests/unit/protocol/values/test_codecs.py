@@ -1,19 +1,22 @@
 import datetime as dt
+import inspect
 import json
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 import pydantic
-import pydantic.dataclasses
 import pytest
+import typing_extensions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kallback.protocol import Codec, DecodeError, EncodeError, check_json
-from kallback.protocol.values.codecs import MAX_NESTING
+from kallback.protocol.values.codecs import MAX_NESTING, parse_object
 
 
 @dataclass
@@ -36,6 +39,12 @@ class Address(TypedDict):
 
     street: str
     floor: NotRequired[int]
+
+
+class Parcel(typing_extensions.TypedDict):
+    """A typed dict as pydantic asks for it below Python 3.12."""
+
+    weight: int
 
 
 class Prepared(pydantic.BaseModel):
@@ -100,13 +109,6 @@ class Opaque:
 
 
 @dataclass
-class Shelf:
-    """Hides an opaque part."""
-
-    holds: list[Opaque]
-
-
-@dataclass
 class Tree:
     """Holds itself."""
 
@@ -125,6 +127,7 @@ CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Item, items),
     (Order, st.builds(Order, texts, st.lists(items))),
     (Address, st.fixed_dictionaries({"street": texts}, optional={"floor": st.integers()})),
+    (Parcel, st.fixed_dictionaries({"weight": st.integers()})),
     (Prepared, st.builds(Prepared, mins=st.integers(0, 2**60), at=st.none() | st.datetimes(timezones=st.just(dt.UTC)))),
     (Batch, st.builds(Batch, st.lists(st.builds(Prepared, mins=st.integers(0, 2**60))))),
     (list[Prepared], st.lists(st.builds(Prepared, mins=st.integers(0, 2**60)))),
@@ -153,7 +156,17 @@ def test_a_value_survives_the_wire(declared: Any, values: st.SearchStrategy[Any]
 
 @pytest.mark.parametrize(
     ("value", "declared"),
-    [({"id": "o-1"}, Order), (1, str), ("1", int), (None, Item), (1, None), ([], Address), (1.5, int), (1, Prepared)],
+    [
+        ({"id": "o-1"}, Order),
+        (1, str),
+        ("1", int),
+        (None, Item),
+        (1, None),
+        ([], Address),
+        ([], Parcel),
+        (1.5, int),
+        (1, Prepared),
+    ],
 )
 def test_a_value_of_another_type_is_not_sent(value: object, declared: Any) -> None:
     """The mistake shows where it is made, not at the worker."""
@@ -182,11 +195,22 @@ def test_a_part_without_a_json_form_is_an_encode_error(value: object, declared: 
         encode(value, declared)
 
 
-@pytest.mark.parametrize("declared", [Opaque, list[Opaque], dict[str, Opaque | None], Shelf])
-def test_a_type_that_can_never_be_read_is_refused_at_construction(declared: Any) -> None:
-    """A type without a JSON form fails where it is declared, not at the first result."""
-    with pytest.raises(TypeError, match="Opaque has no JSON form"):
-        Codec[Any](declared)
+@pytest.mark.parametrize(
+    ("value", "declared", "place"),
+    [
+        (Opaque(), Any, "$"),
+        ({"a": [1, {"b": Opaque()}]}, Any, "$.a[1].b"),
+        (Item("tea", Opaque()), Any, "$.quantity"),  # type: ignore[arg-type] # wrong on purpose
+        (Order("1", [Item("\ud800")]), Order, "$.items[0].name"),
+        ([b"", ("x", {Opaque()})], list[Any], "$[1][1][0]"),
+        ({"a": {object(): 1}}, Any, "$.a"),
+    ],
+)
+def test_the_error_names_the_part_that_cannot_be_written(value: Any, declared: Any, place: str) -> None:
+    """In a large value, the type alone does not tell where to look."""
+    with pytest.raises(EncodeError) as refused:
+        encode(value, declared)
+    assert f"at `{place}`" in str(refused.value)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":1},', b"]")])
@@ -196,6 +220,45 @@ def test_json_is_nested_500_deep_at_most(opening: bytes, closing: bytes) -> None
     assert check_json(deepest) == deepest
     with pytest.raises(DecodeError, match="nested deeper than 500"):
         check_json(opening + deepest + closing)
+
+
+DEEPEST = b"[" * MAX_NESTING + b"]" * MAX_NESTING
+
+
+def deep_in_the_stack(work: Callable[[], Any]) -> Any:
+    """Call it where only a hundred levels of the stack are left."""
+    used = 0
+    frame = inspect.currentframe()
+    while frame is not None:
+        used, frame = used + 1, frame.f_back
+
+    def down(levels: int) -> Any:
+        return work() if levels == 0 else down(levels - 1)
+
+    return down(sys.getrecursionlimit() - used - 100)
+
+
+def test_the_deepest_json_is_written_and_read_deep_in_a_stack() -> None:
+    """The protocol limits the nesting, and not how deep the caller is."""
+    value = deep_in_the_stack(lambda: Codec[Any](Any).decode(DEEPEST))
+
+    assert deep_in_the_stack(lambda: encode(value, Any)) == DEEPEST
+    assert deep_in_the_stack(lambda: parse_object(b'{"a":' * 499 + b"{}" + b"}" * 499))
+
+
+@pytest.mark.parametrize("depth", [MAX_NESTING + 1, 1_000, 2_000, 100_000])
+def test_deeper_json_is_the_same_error_for_each_reader_and_writer(depth: int) -> None:
+    """One sentence, whatever the interpreter allows."""
+    data = b"[" * depth + b"]" * depth
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    with pytest.raises(DecodeError, match="JSON nested deeper than 500"):
+        check_json(data)
+    with pytest.raises(DecodeError, match="JSON nested deeper than 500"):
+        Codec[Any](Any).decode(data)
+    with pytest.raises(EncodeError, match="JSON nested deeper than 500"):
+        encode(value, Any)
 
 
 def test_many_brackets_side_by_side_are_no_nesting() -> None:
@@ -326,106 +389,3 @@ def test_what_the_bridge_refuses_is_not_sent(value: Any) -> None:
     """A result that can be written but not verified would only end as a dead letter."""
     with pytest.raises(EncodeError):
         encode(value, Any)
-
-
-class Login(pydantic.BaseModel):
-    """A model with a secret, which pydantic writes as asterisks."""
-
-    password: pydantic.SecretStr
-
-
-class Logins(pydantic.BaseModel):
-    """A model with a secret further down."""
-
-    by_name: dict[str, Login | None]
-
-
-@pytest.mark.parametrize("declared", [Login, Logins, list[Login], Login | None])
-def test_a_model_whose_secrets_would_be_lost_is_refused(declared: Any) -> None:
-    """The worker would get asterisks; the sentence names the member."""
-    with pytest.raises(TypeError, match=r"Login\.password as asterisks"):
-        Codec(declared)
-
-
-class Revealed(pydantic.BaseModel):
-    """A model that says how its secret travels."""
-
-    password: pydantic.SecretStr
-
-    @pydantic.field_serializer("password")
-    def reveal(self, value: pydantic.SecretStr) -> str:
-        """Send it as it is."""
-        return value.get_secret_value()
-
-
-def test_a_secret_with_a_serializer_travels() -> None:
-    """Whoever writes a serializer has decided that the secret is sent."""
-    codec = Codec(Revealed)
-    sent = codec.encode(Revealed(password=pydantic.SecretStr("sesame")))
-    assert codec.decode(sent).password.get_secret_value() == "sesame"
-
-
-class Undeclared(pydantic.BaseModel):
-    """Its member may be anything, a secret, too."""
-
-    member: Any
-
-
-@pytest.mark.parametrize("declared", [Undeclared, Any, dict])
-def test_a_secret_that_no_type_declares_is_refused_where_it_is_sent(declared: Any) -> None:
-    """The other side would get asterisks."""
-    value = Undeclared(member=[pydantic.SecretStr("sesame")])
-    codec: Codec[Any] = Codec(declared)
-    with pytest.raises(EncodeError, match="writes a secret in it as asterisks"):
-        codec.encode({"inside": value} if declared is dict else value)
-
-
-def test_a_text_of_asterisks_is_a_text() -> None:
-    """Ten of them are what pydantic writes, and what a user may send."""
-    assert Codec(Undeclared).encode(Undeclared(member="*" * 10)) == b'{"member":"**********"}'
-
-
-class Numbered(pydantic.BaseModel):
-    """A serializer of its own that wants a number inside the secret."""
-
-    pin: pydantic.SecretStr
-
-    @pydantic.field_serializer("pin")
-    def reveal(self, value: pydantic.SecretStr) -> str:
-        """Refuse what is no number, such as the value with which declarations are tried."""
-        return str(int(value.get_secret_value()))
-
-
-def test_a_serializer_that_wants_other_values_masks_nothing() -> None:
-    """A model's own serializer may refuse the value with which the declaration is tried."""
-    codec = Codec(Numbered)
-
-    assert codec.encode(Numbered(pin=pydantic.SecretStr("1234"))) == b'{"pin":"1234"}'
-
-
-@pydantic.dataclasses.dataclass
-class Checked:
-    """A pydantic dataclass."""
-
-    size: Annotated[int, pydantic.Field(ge=0)]
-
-
-@pytest.mark.parametrize("declared", [Checked, list[Checked], dict[str, Checked | None]])
-def test_a_pydantic_dataclass_is_refused(declared: Any) -> None:
-    """Its validators would not run; the sentence says what to use."""
-    with pytest.raises(TypeError, match="BaseModel"):
-        Codec(declared)
-
-
-class Linked(pydantic.BaseModel):
-    """A model with a member that only pydantic can write."""
-
-    at: pydantic.AnyUrl
-    note: str
-
-
-def test_asterisks_in_a_text_are_no_secret() -> None:
-    """A value that merely looks masked is sent, whatever other members it has."""
-    value = Linked(at=pydantic.AnyUrl("https://example.org/"), note="*" * 10)
-    assert b"*" * 10 in encode(value, Linked)
-    assert b"*" * 10 in encode({"any": value}, Any)

@@ -87,3 +87,10 @@ def test_many_mints_share_all_but_the_id() -> None:
     """One deadline, one trace."""
     many = TaskIdentities([TaskId("A" * 16), TaskId("B" * 16)], TaskIdentity(TaskId("A" * 16), 5, TRACE))
     assert many.each() == [TaskIdentity(TaskId("A" * 16), 5, TRACE), TaskIdentity(TaskId("B" * 16), 5, TRACE)]
+
+
+def test_many_tasks_have_consecutive_turns() -> None:
+    """They spread evenly; identities that an earlier version journaled have no turn, and keep having none."""
+    ids = [TaskId("A" * 16), TaskId("B" * 16), TaskId("C" * 16)]
+    assert [it.turn for it in TaskIdentities(ids, TaskIdentity(ids[0], turn=7)).each()] == [7, 8, 9]
+    assert [it.turn for it in TaskIdentities(ids, TaskIdentity(ids[0])).each()] == [None, None, None]

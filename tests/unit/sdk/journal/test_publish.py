@@ -16,6 +16,7 @@ from kallback.protocol import (
     RecordTooLargeError,
 )
 from kallback.sdk.journal.publish import (
+    NotSetUp,
     Publication,
     Refused,
     Sent,
@@ -34,14 +35,24 @@ RECORD = OutgoingRecord("prepare", b"{}")
     ("error", "kind", "status"),
     [
         (RecordTooLargeError("x"), "urn:kallback:record-too-large", 413),
-        (MissingTopicError("x"), "urn:kallback:missing-topic", 500),
-        (AccessDeniedError("x"), "urn:kallback:access-denied", 500),
         (ConfigurationError("x"), "urn:kallback:misconfigured", 500),
     ],
 )
 def test_what_trying_again_cannot_cure_is_refused(error: KallbackError, kind: str, status: int) -> None:
     """A leaf per remedy, with the producer's own sentence."""
     assert publication_of(error) == Refused(kind, status, "x")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MissingTopicError("x"), "urn:kallback:missing-topic"),
+        (AccessDeniedError("x"), "urn:kallback:access-denied"),
+    ],
+)
+def test_what_a_deployment_may_still_bring_is_not_refused(error: KallbackError, kind: str) -> None:
+    """Services may be deployed before their topics and permissions."""
+    assert publication_of(error) == NotSetUp(kind, 500, "x")
 
 
 def test_a_silent_broker_is_unreachable() -> None:
@@ -90,7 +101,13 @@ def test_pauses_grow_to_a_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    "publication", [Sent("prepare", 1, 2), Unreachable("no"), Refused("urn:kallback:missing-topic", 500, "make it")]
+    "publication",
+    [
+        Sent("prepare", 1, 2),
+        Unreachable("no"),
+        NotSetUp("urn:kallback:access-denied", 500, "allow it"),
+        Refused("urn:kallback:missing-topic", 500, "make it"),
+    ],
 )
 def test_every_outcome_survives_the_journal(publication: Publication) -> None:
     """A replay sees what the step saw."""

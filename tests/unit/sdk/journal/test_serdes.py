@@ -57,6 +57,33 @@ def test_a_value_of_another_type_is_invalid(value: bytes) -> None:
         SERDE.deserialize(seal(TASK, Attempt(2), Completed(value)))
 
 
+def test_a_null_where_a_value_is_declared_says_what_came() -> None:
+    """A record without a value is the usual cause, and the worker's author looks for it there."""
+    with pytest.raises(InvalidResult, match="the worker sent null, or a record without a value"):
+        SERDE.deserialize(seal(TASK, Attempt(2), Completed(b"null")))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b'"FAILED"', '"FAILED"'),
+        (b'["a",\n "b"]', r'\["a", "b"\]'),
+        ('"\x9b[31mred"'.encode(), '"\ufffd\\[31mred"'),
+    ],
+)
+def test_a_value_of_another_type_is_in_the_sentence(value: bytes, said: str) -> None:
+    """A worker that reports an error in its own way says there what happened; a terminal shows it harmlessly."""
+    with pytest.raises(InvalidResult, match=f"the worker sent {said}$"):
+        SERDE.deserialize(seal(TASK, Attempt(2), Completed(value)))
+
+
+def test_of_a_long_value_only_the_beginning_is_in_the_sentence() -> None:
+    """The sentence is logged, and kept in Restate's journal."""
+    with pytest.raises(InvalidResult) as caught:
+        SERDE.deserialize(seal(TASK, Attempt(2), Completed(b'"' + b"x" * 5000 + b'"')))
+    assert caught.value.message.endswith('the worker sent "' + "x" * 199 + "...")
+
+
 @given(st.binary() | st.binary().map(lambda value: seal(TASK, Attempt(2), Completed(value))))
 def test_no_bytes_raise_anything_but_a_terminal_error(data: bytes) -> None:
     """Any other exception would be retried for ever."""

@@ -128,10 +128,10 @@ def test_marks_past_the_limit_raise_a_suspicion() -> None:
 def test_one_mark_that_is_behind_is_enough_to_look_again(told: list[Marks]) -> None:
     """The heartbeat may lie there."""
     due = SENT + 35_000
-    assert confirm_lost(RUNNING, Overdue(due), due, told) == CheckAgain(1_000)
+    assert confirm_lost(RUNNING, Overdue(due), due, told) == CheckAgain(250)
 
 
-@pytest.mark.parametrize(("behind", "pause"), [(0, 1_000), (10_000, 5_000), (10**7, 60_000)])
+@pytest.mark.parametrize(("behind", "pause"), [(0, 250), (10_000, 5_000), (10**7, 60_000)])
 def test_while_a_bridge_is_away_looks_become_rare(behind: int, pause: int) -> None:
     """Ten thousand tasks must not ask once a second for a whole night."""
     due = SENT + 35_000
@@ -139,9 +139,9 @@ def test_while_a_bridge_is_away_looks_become_rare(behind: int, pause: int) -> No
 
 
 def test_short_limits_are_looked_at_sooner() -> None:
-    """A limit below a second is its own pause."""
-    short = record_heartbeat(begin(None, watch(limit_ms=300)), heard(SENT))
-    assert confirm_lost(short, Overdue(SENT + 300), SENT + 300, marks(0, 0)) == CheckAgain(300)
+    """A limit below a quarter of a second is its own pause."""
+    short = record_heartbeat(begin(None, watch(limit_ms=200)), heard(SENT))
+    assert confirm_lost(short, Overdue(SENT + 200), SENT + 200, marks(0, 0)) == CheckAgain(200)
 
 
 def test_a_suspicion_is_confirmed_by_silence_only() -> None:

@@ -25,7 +25,7 @@ from kallback.protocol import (
     open_envelope,
 )
 from kallback.sdk import ConsumedMarks, TaskMonitor, UnknownTask
-from kallback.sdk.monitoring.decide import SuspectedLost, WatchRequest
+from kallback.sdk.monitoring.decide import SuspectedLost, WatchMany, WatchRequest
 
 AUDIENCE, TASK = "kallback.results", TaskId("A" * 16)
 KEYS = Keyring.insecure()
@@ -144,7 +144,7 @@ async def test_marks_that_are_behind_set_the_alarm_again() -> None:
     """A bridge is away: nothing is known."""
     ctx = await running(marks=NOW + 299)
     await call(monitor(NOW + 300), "alarm", ctx, b'{"generation": 2}')
-    assert [(handler, delay) for handler, _, delay in ctx.sent] == [("alarm", 0.3)]
+    assert [(handler, delay) for handler, _, delay in ctx.sent] == [("alarm", 0.25)]
 
 
 async def test_a_confirmed_suspicion_fails_the_attempt() -> None:
@@ -226,6 +226,16 @@ async def test_what_cannot_be_understood_or_proven_is_terminal(handler: str, bod
     assert (caught.value.status_code, ctx.state) == (400, before)
 
 
+async def test_progress_of_another_environment_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The team that has taken over another one's name sees it in its own log."""
+    body = msgspec.json.encode(msgspec.structs.replace(heard(), token="kb1:x"))
+    watching = monitor()
+    for _ in range(2):
+        with pytest.raises(TerminalError):
+            await call(watching, "progress", await running(), body)
+    assert caplog.text.count("give each environment its own KALLBACK_TOPICS_PREFIX") == 1
+
+
 async def test_details_that_are_too_large_are_refused() -> None:
     """They would lie in Restate's state, and travel in a header."""
     large = msgspec.structs.replace(heard(), details=msgspec.Raw(b'"' + b"x" * 17_000 + b'"'))
@@ -253,3 +263,21 @@ async def test_what_is_no_marks_is_terminal(body: bytes) -> None:
 def test_restate_keeps_nothing_of_the_invocations(service: Any) -> None:
     """Retention 0."""
     assert (service.journal_retention, service.idempotency_retention) == (timedelta(0), timedelta(0))
+
+
+async def test_the_first_attempts_of_many_tasks_are_passed_on_in_one_call() -> None:
+    """Each task gets its own request, in order; the object that was called keeps nothing of them."""
+
+    class Passing(Context):
+        """Writes down the keys."""
+
+        def generic_send(self, _service: str, handler: str, arg: bytes, *, key: str, **_: Any) -> None:
+            """Write it down."""
+            self.sent.append((f"{key}/{handler}", arg, None))
+
+    ctx, ids = Passing(), [TaskId(letter * 16) for letter in "BA"]
+
+    await call(monitor(), "watch_many", ctx, WatchMany(dict.fromkeys(ids, WATCH)))
+
+    assert ctx.sent == [(f"{task_id}/watch", msgspec.json.encode(WATCH), None) for task_id in ids]
+    assert ctx.state == {}

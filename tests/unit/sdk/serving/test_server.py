@@ -54,10 +54,18 @@ class Connection:
     async def answered(self, stream: int) -> bytes:
         """Wait for the answer of a stream."""
         await self.flush()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while stream not in self.ended:
                 await self._receive()
         return self.bodies.pop(stream, b"")
+
+    async def received(self, stream: int) -> bytes:
+        """Wait for a part of the answer of a stream."""
+        await self.flush()
+        async with asyncio.timeout(60):
+            while stream not in self.bodies:
+                await self._receive()
+        return self.bodies[stream]
 
     async def _receive(self) -> None:
         data = await self._reader.read(65_536)
@@ -225,7 +233,34 @@ async def test_a_stream_that_is_opened_while_it_ends_does_not_keep_it() -> None:
     connection.http.send_data(late, b"x" * 100)
     await connection.flush()
     go_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await connection.answered(first) == b"done"
         await serving
     connection.close()
+
+
+async def test_a_handler_that_ends_its_answer_while_it_is_cancelled_does_so_in_silence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the end of the grace: its connection takes no new task, and a cancelled connection is no error."""
+    monkeypatch.setattr("kallback.sdk.serving.server.GRACE", 0.0)
+    port, end, ended = free_ports(1)[0], asyncio.Event(), asyncio.Event()
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"suspended", "more_body": True})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await send({"type": "http.response.body"})
+            ended.set()
+
+    serving = asyncio.create_task(serve_app(app, port, end))
+    await eventually("the port", lambda: accepts(port))
+    connection = await Connection.open(port)
+    stream = connection.request()
+    assert await connection.received(stream) == b"suspended"
+    end.set()
+    await serving
+    connection.close()
+    assert (ended.is_set(), [each for each in caplog.records if each.levelno >= logging.ERROR]) == (True, [])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from kallback.protocol import TaskId, TaskType
+from kallback.protocol import HEARTBEAT_LOST, Attempt, RetryPolicy, TaskId, TaskType
 from kallback.sdk import TaskNotSent
 from kallback.sdk.journal.identity import TaskIdentity
-from kallback.sdk.tasks.task import encode_request, encode_requests
+from kallback.sdk.tasks.task import encode_request, encode_requests, retries_lost
 
+BEAT = timedelta(seconds=1)
 PREPARE = TaskType("prepare", str, str)
 
 
@@ -19,6 +21,28 @@ def test_without_a_key_the_task_id_is_the_records_key() -> None:
     identity = TaskIdentity(TaskId("A" * 16))
     assert encode_request(PREPARE, "soup", None).spec(identity, None, None).key == b"A" * 16
     assert encode_request(PREPARE, "soup", "t7").spec(identity, None, None).key == b"t7"
+
+
+def test_only_tasks_without_a_key_are_spread() -> None:
+    """A caller's key means an order, and its partition."""
+    identity = TaskIdentity(TaskId("A" * 16), turn=3)
+    assert encode_request(PREPARE, "soup", None).spec(identity, None, None).spread
+    assert not encode_request(PREPARE, "soup", "t7").spec(identity, None, None).spread
+
+
+@pytest.mark.parametrize(
+    ("limits", "attempt", "retries"),
+    [
+        ({"heartbeat_every": BEAT}, 1, False),
+        ({"retry": RetryPolicy(attempts=3)}, 1, False),
+        ({"heartbeat_every": BEAT, "retry": RetryPolicy(attempts=3)}, 2, True),
+        ({"heartbeat_every": BEAT, "retry": RetryPolicy(attempts=3)}, 3, False),
+        ({"heartbeat_every": BEAT, "retry": RetryPolicy(never={HEARTBEAT_LOST})}, 1, False),
+    ],
+)
+def test_a_lost_attempt_is_replaced_as_the_policy_says(limits: dict[str, Any], attempt: int, retries: object) -> None:
+    """Workers commit its record early only then; without heartbeats nobody would know of the loss."""
+    assert retries_lost(TaskType("render", str, str, **limits), Attempt(attempt)) is retries
 
 
 def test_there_is_a_key_for_each_request() -> None:

@@ -11,7 +11,7 @@ import pytest
 import restate
 from restate import TerminalError
 
-from kallback.protocol import ConfigurationError, Outcome, RetryPolicy, TaskType
+from kallback.protocol import CancelReason, ConfigurationError, Outcome, Problem, RetryPolicy, TaskType
 from kallback.sdk import TaskFailed, TaskNotSent, TaskTimedOut
 from kallback.testing import HandlerTest, NotSimulatedError, StuckHandlerError
 from kallback.workers import TaskContext, TaskFailure, Worker
@@ -29,6 +29,7 @@ class Order:
 PREPARE = TaskType("prepare", request=Order, result=str, timeout=HOUR)
 RETRIED = TaskType("retried", request=Order, result=str, timeout=HOUR, retry=RetryPolicy(attempts=3))
 FOREVER = TaskType("forever", request=Order, result=str, timeout=None)
+PROBLEM = Problem("Refused", 422, "too expensive")
 WATCHED = TaskType("watched", request=Order, result=str, start_timeout=MINUTE, heartbeat_every=MINUTE, timeout=HOUR)
 
 
@@ -322,3 +323,62 @@ async def test_the_handlers_time_is_the_tests(test: HandlerTest) -> None:
         return await ctx.time() - before
 
     assert await test.run(handler) == WEEK.total_seconds()
+
+
+async def test_an_awakeable_has_a_link_for_the_gateway(test: HandlerTest) -> None:
+    """It is the gateway's address with the token."""
+
+    async def handler(ctx: restate.Context) -> bool:
+        waiting = await test.callbacks.awakeable(ctx, FOREVER)
+        return waiting.url == f"http://gateway.test/v1/{waiting.token}"
+
+    assert await test.run(handler)
+
+
+async def test_a_token_that_was_sent_is_completed_by_the_test(test: HandlerTest) -> None:
+    """As by a person who answers after a day; a failure arrives in the same way."""
+    answers = [lambda token: test.complete(token, "yes", after=24 * HOUR), lambda token: test.fail(token, PROBLEM)]
+
+    async def handler(ctx: restate.Context, number: int) -> str:
+        waiting = await test.callbacks.awakeable(ctx, FOREVER)
+
+        async def send() -> None:
+            answers[number](waiting.token)
+
+        await ctx.run_typed("send the mail", send)
+        return await waiting.result()
+
+    assert await test.run(handler, 0) == "yes"
+    assert test.elapsed == 24 * HOUR
+    with pytest.raises(TaskFailed, match="too expensive"):
+        await test.run(handler, 1)
+
+
+async def test_a_handler_whose_wait_for_a_future_is_cancelled_may_wait_again(test: HandlerTest) -> None:
+    """The 409 of the invocation is no outcome of the task."""
+    test.worker.on(PREPARE).completes("B3", after=MINUTE)
+
+    async def handler(ctx: restate.Context) -> list[str]:
+        handle = await test.callbacks.start(ctx, PREPARE, Order("soup"))
+        with pytest.raises(TerminalError, match="cancelled"):
+            await handle.future
+        return [await handle.result(), await handle.future]
+
+    assert await test.run(handler, cancel_after=timedelta(seconds=1)) == ["B3", "B3"]
+
+
+async def test_a_handler_whose_wait_for_a_future_is_cancelled_may_tell_the_workers(test: HandlerTest) -> None:
+    """Restate tells the handler, who waits for the future by itself; the handler tells the workers."""
+    test.worker.on(PREPARE).never_answers()
+
+    async def handler(ctx: restate.Context) -> None:
+        handle = await test.callbacks.start(ctx, PREPARE, Order("soup"))
+        try:
+            await handle.future
+        except TerminalError:
+            await handle.cancel()
+            raise
+
+    with pytest.raises(TerminalError, match="cancelled"):
+        await test.run(handler, cancel_after=timedelta(seconds=1))
+    assert [each.reason for each in test.cancels] == [CancelReason.CANCELLED]

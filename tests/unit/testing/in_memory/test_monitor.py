@@ -9,7 +9,7 @@ import pytest
 import restate
 
 from kallback.protocol import ConfigurationError, RetryPolicy, TaskType
-from kallback.sdk import TaskFailed, TaskNotSent, UnknownTask
+from kallback.sdk import MonitorUnavailable, TaskFailed, TaskNotSent, UnknownTask
 from kallback.testing import HandlerTest
 from kallback.workers import TaskContext, TaskFailure, Worker
 
@@ -53,12 +53,12 @@ async def test_it_may_come_back(test: HandlerTest) -> None:
 
 
 async def test_a_lost_attempt_is_followed_by_the_next_one(test: HandlerTest) -> None:
-    """The script says when it is lost."""
+    """The script says when it is lost; the policy's delay of a second has passed in the silence before."""
     render = test.worker.on(RENDER).is_lost(after=MINUTE).completes("done")
 
     assert await test.run(call, test, RENDER) == "done"
     assert [each.headers.attempt for each in render.tasks] == [1, 2]
-    assert test.elapsed == MINUTE + SECOND
+    assert test.elapsed == MINUTE
 
 
 async def test_the_last_lost_attempt_is_the_tasks_failure(test: HandlerTest) -> None:
@@ -131,3 +131,23 @@ async def test_without_it_every_run_has_ids_of_its_own(test: HandlerTest) -> Non
 
     assert await test.run(call, test, PREPARE) == "B3"
     assert [each.headers.attempt for each in prepare.tasks] == [1, 1]
+
+
+async def test_an_absent_monitor_ends_the_wait_for_progress(test: HandlerTest) -> None:
+    """After ten seconds, or the time that the handler gives; the error names the remedy."""
+    test.monitor.available = False
+
+    async def status(ctx: restate.Context) -> list[str]:
+        errors = list[str]()
+        for options in ({}, {"timeout": MINUTE}):
+            try:
+                await test.callbacks.progress(ctx, "A" * 16, **options)
+            except MonitorUnavailable as error:
+                errors.append(f"{error.status_code} {error.message}")
+        return errors
+
+    errors = await test.run(status)
+
+    assert [error.split(":")[0][-12:] for error in errors] == [" within 10 s", " within 60 s"]
+    assert all("callbacks.app([...])" in error for error in errors)
+    assert test.elapsed == 10 * SECOND + MINUTE

@@ -30,7 +30,7 @@ def time() -> VirtualTime:
 @pytest.fixture
 def machine(time: VirtualTime) -> InMemoryRestate:
     """Of one invocation."""
-    monitor = SimulatedMonitor(lambda: 0, lambda _awakeable_id, _envelope: None)
+    monitor = SimulatedMonitor("TaskMonitor", lambda: 0, lambda _awakeable_id, _envelope: None)
     return InMemoryRestate(Resources(time, monitor, {}, {}, []), 1)
 
 

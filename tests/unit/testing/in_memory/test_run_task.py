@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,15 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kallback.kafka import (
-    ConsumerOptions,
-    MemoryBroker,
-    MemoryConsumer,
-    MemoryProducer,
-    MemoryReader,
-    OutgoingRecord,
-    Record,
-)
+from kallback.kafka import MemoryBroker, MemoryClients, OutgoingRecord, Record
 from kallback.protocol import Attempt, ConfigurationError, EncodeError, TaskHeaders, TaskId, TaskType
 from kallback.settings import Settings, Topics
 from kallback.testing import eventually, run_task
@@ -74,34 +65,12 @@ async def leaves(_: Order) -> Prepared:
     raise SystemExit(3)
 
 
-class Clients:
-    """Of a broker in memory."""
-
-    def __init__(self, broker: MemoryBroker) -> None:
-        self.broker = broker
-
-    def consumer(self, topics: Sequence[str], group: str, options: ConsumerOptions) -> MemoryConsumer:
-        """A member of a group."""
-        return MemoryConsumer(self.broker, topics, group, options=options)
-
-    def producer(self) -> MemoryProducer:
-        """A producer."""
-        return MemoryProducer(self.broker)
-
-    def reader(self, topic: str, since_ms: int) -> MemoryReader:
-        """A reader of a whole topic."""
-        return MemoryReader(self.broker, topic, since_ms=since_ms)
-
-    async def check_topics(self, topics: Sequence[str]) -> None:
-        """They are there."""
-
-
 async def published(function: Any) -> Record:
     """What a real worker publishes."""
     broker, topics = MemoryBroker(), Topics()
     for topic in (PREPARE.topic, *topics.all()):
         broker.create_topic(topic)
-    worker = Worker("kitchen", settings=Settings(topics=topics), kafka=Clients(broker))
+    worker = Worker("kitchen", settings=Settings(topics=topics), kafka=MemoryClients(broker))
     worker.task(PREPARE)(function)
     headers = TaskHeaders("kb1:t", TaskId("task-1"), Attempt(1), "prepare", topics.results)
     broker.append(OutgoingRecord(PREPARE.topic, b'{"dish":"soup"}', None, headers.encode()))

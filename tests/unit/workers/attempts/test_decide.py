@@ -26,6 +26,7 @@ from kallback.workers.attempts.decide import (
     Verdict,
     decide,
 )
+from kallback.workers.attempts.reply_policy import ReplyPolicy
 from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.registration.functions import inspect_function
 
@@ -173,7 +174,8 @@ def test_an_unreadable_request_is_refused(env: WorkerEnv, known: KnownTasks, val
 @pytest.mark.parametrize(("reply_to", "dead"), [("elsewhere", True), ("kallback.results", False)])
 def test_the_allow_list_holds_reply_topics(env: WorkerEnv, known: KnownTasks, *, reply_to: str, dead: bool) -> None:
     """With an allow-list, a task that wants its result elsewhere is dead."""
-    known.rules = dataclasses.replace(known.rules, reply_topics=frozenset({"kallback.results"}))
+    policy = ReplyPolicy(allowed=frozenset({"kallback.results"}))
+    known.rules = dataclasses.replace(known.rules, replies=policy)
 
     assert isinstance(known.decide(env.record(env.headers(reply_to=reply_to))), DeadLetterTask if dead else Run)
 

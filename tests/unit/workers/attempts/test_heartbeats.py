@@ -33,7 +33,7 @@ def gated(env: WorkerEnv, worker: Worker) -> tuple[list[TaskContext], asyncio.Ev
 
 
 async def test_a_start_is_told(env: WorkerEnv) -> None:
-    """Token, signal, time and interval travel, keyed by the task id; without an interval there is no heartbeat."""
+    """Token, signal, time, interval and partitions travel, keyed by the task id."""
     worker = env.worker()
     env.cook(worker)
     env.send_watched(every=60)
@@ -48,6 +48,7 @@ async def test_a_start_is_told(env: WorkerEnv) -> None:
         "kallback-signal": b"started",
         "kallback-at": str(int(env.now * 1000)).encode(),
         "kallback-heartbeat-every": b"60000",
+        "kallback-partitions": b"0",
     }
 
 
@@ -214,21 +215,21 @@ async def test_an_outage_of_progress_neither_fails_nor_piles_up(env: WorkerEnv) 
 
 async def test_a_missing_progress_topic_costs_progress_only(env: WorkerEnv, caplog: pytest.LogCaptureFixture) -> None:
     """One line in the log, the task is done."""
-    worker = env.worker()
+    worker = env.worker(reply_topics=frozenset({"no-such-topic"}))
     env.cook(worker)
     env.send(progress_to="no-such-topic", heartbeat_every_ms=10)
     async with worker:
         await env.settled(1)
 
     assert worker.counts.completed == 1
-    assert caplog.text.count("its progress is not sent") == 1
+    assert caplog.text.count("a task names a topic that does not exist") == 1
 
 
 async def test_the_allow_list_holds_for_progress(env: WorkerEnv) -> None:
     """A task that wants its progress elsewhere is dead-lettered."""
     worker = env.worker(reply_topics=frozenset({env.topics.results}))
     done = env.cook(worker)
-    env.send_watched()
+    env.send(progress_to="elsewhere", heartbeat_every_ms=60_000)
     async with worker:
         await env.settled(1)
 

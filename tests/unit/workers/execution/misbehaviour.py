@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from kallback.workers import TaskContext, TaskFailure
@@ -46,6 +49,13 @@ class Trap:
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return _explode, ("unpickled",)
+
+
+class ExitTrap:
+    """A value that leaves the process where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[int], NoReturn], tuple[int]]:
+        return sys.exit, (3,)
 
 
 class NumpyLikeBool:
@@ -136,6 +146,12 @@ def log_badly(_task: TaskContext) -> str:
     return "logged"
 
 
+def log_a_trap(_task: TaskContext) -> str:
+    """Log a line with a value that cannot be unpickled, and raises more than an `Exception` then."""
+    logging.getLogger("kitchen.oven").warning("hot", extra={"trap": ExitTrap()})
+    return "logged"
+
+
 def wait_for_cancel(task: TaskContext) -> str:
     """Wait until cancelled, as a thread or process does."""
     task.heartbeat("begun")
@@ -154,6 +170,29 @@ def sleep(task: TaskContext) -> str:
 def leave(_task: TaskContext) -> NoReturn:
     """End the process without a word."""
     os._exit(3)
+
+
+def _fork() -> None:
+    if os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+
+
+def die_sending(_task: TaskContext) -> NoReturn:
+    """Be killed in the middle of a message, and leave a fork behind that holds the pipe."""
+    thread = threading.Thread(target=_fork)  # forks of the main thread end with it
+    thread.start()
+    thread.join()
+    os.write(_pipe_to_worker().fileno(), b"\0\0\0")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def _pipe_to_worker() -> Connection:
+    """The child's end of the pipe to its worker."""
+    found = next(each for each in gc.get_objects() if isinstance(each, Connection) and each.readable and each.writable)
+    assert isinstance(found, Connection)
+    return found
 
 
 def misbehave(way: str, task: TaskContext) -> Any:

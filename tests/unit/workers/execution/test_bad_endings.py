@@ -98,11 +98,13 @@ async def test_a_value_that_cannot_travel_is_a_failed_result(env: WorkerEnv, exe
     assert result.value["type"] in {UNEXPECTED, UNUSABLE}
 
 
-@pytest.mark.parametrize(("way", "value"), [("megabytes", "printed"), ("log_badly", "logged")])
+@pytest.mark.parametrize(
+    ("way", "value"), [("megabytes", "printed"), ("log_badly", "logged"), ("log_a_trap", "logged")]
+)
 async def test_what_is_printed_and_logged_holds_nothing_up(
     env: WorkerEnv, executor: Executor, way: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However much it is, and also a line whose arguments do not fit."""
+    """However much it is, also a line whose arguments do not fit, or whose `extra` ends the process that reads it."""
     monkeypatch.setattr(logging, "raiseExceptions", False)
     result = await outcome(env, made(env, executor), way)
 
@@ -153,6 +155,13 @@ async def test_a_log_filter_that_raises_at_a_line_of_a_child_costs_that_line(env
 async def test_a_process_that_ends_itself_is_a_failed_result(env: WorkerEnv) -> None:
     """In a thread or on the loop it ends the worker, whose record is parked after some starts."""
     result = await outcome(env, made(env, Executor.PROCESS), "leave")
+
+    assert result.value["exception"] == ["ProcessDied"]
+
+
+async def test_a_process_that_dies_in_the_middle_of_a_message_is_a_failed_result(env: WorkerEnv) -> None:
+    """Also if a process that it has forked holds its pipe open: neither the rest of the message nor an end comes."""
+    result = await outcome(env, made(env, Executor.PROCESS), "die_sending")
 
     assert result.value["exception"] == ["ProcessDied"]
 

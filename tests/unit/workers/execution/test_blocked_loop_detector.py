@@ -68,3 +68,21 @@ async def test_stopping_ends_the_thread(env: WorkerEnv) -> None:
         assert [each.name for each in threading.enumerate()].count("kallback-blocked-loop") == 1
 
     assert "kallback-blocked-loop" not in [each.name for each in threading.enumerate()]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), KeyError("a defect"), MemoryError()])
+async def test_a_detector_that_fails_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """Its silence would look like a loop that is never blocked."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("kallback.workers.execution.blocked_loop_detector._report", fail)
+    detector = BlockedLoopDetector(0.01)
+    await detector.start()
+    time.sleep(0.1)  # noqa: ASYNC251 - what is noticed
+    await detector.stop()
+
+    assert "a blocked event loop will no longer be noticed" in caplog.text

@@ -89,7 +89,7 @@ from tests.unit.workers.execution.test_children_of_tasks import FOLDER
 
 async def main():
     function = inspect_function(FOLDER, family.have_children, Registration(executor=Executor.PROCESS))
-    await ProcessPool(5).start(function, sys.argv[1], TaskContext("t1"), print).future
+    await ProcessPool(5, print).start(function, sys.argv[1], TaskContext("t1"), print).future
 
 asyncio.run(main())
 """

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ import orjson
 import pytest
 from tests.unit.workers.execution import cpu
 
+from kallback.health import Phase
 from kallback.protocol import ConfigurationError, TaskType
 from kallback.workers import Worker
+from kallback.workers.execution.process_slot import ProcessSlot
 
 if TYPE_CHECKING:
     from tests.unit.workers.environment import WorkerEnv
@@ -241,6 +244,25 @@ async def test_a_process_that_does_not_look_is_ended(
     assert (env.results(), worker.counts.cancelled) == ([], 1)
 
 
+async def test_a_child_that_cannot_be_ended_is_reported(
+    env: WorkerEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop would only log the error of the timer, and the slot would be busy permanently."""
+
+    def fail(_slot: ProcessSlot) -> None:
+        raise PermissionError("not this process")
+
+    worker = made(env, cpu.ignore_cancel, cancel_grace=0.01)
+    send(env, tmp_path)
+    await worker.start()
+    await begun(env, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(ProcessSlot, "terminate", fail)
+        env.cancel("t1")
+        await env.until(lambda: worker.phase is Phase.STOPPED, "the failure to be reported")
+    await worker.stop()
+
+
 async def test_sigterm_to_the_whole_service_leaves_children_to_the_worker(env: WorkerEnv, tmp_path: Path) -> None:
     """A supervisor signals every process; the worker drains, so the child must finish its task."""
     worker = made(env, cpu.beat_and_wait)
@@ -251,6 +273,28 @@ async def test_sigterm_to_the_whole_service_leaves_children_to_the_worker(env: W
             os.kill(child, signal.SIGTERM)
             os.kill(child, signal.SIGINT)
         (tmp_path / "enough").touch()
+        await env.settled(1)
+
+    assert env.results()[0].value == "done"
+
+
+async def test_signals_to_a_child_that_starts_leave_it_to_the_worker(
+    env: WorkerEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no handlers yet, and its first task is on the way: it is held to nothing that it cannot mind."""
+    start = SpawnProcess.start
+
+    def start_and_signal(process: SpawnProcess) -> None:
+        start(process)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGINT)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_and_signal)
+    worker = made(env, cpu.beat_and_wait)
+    (tmp_path / "enough").touch()
+    send(env, tmp_path)
+    async with worker:
         await env.settled(1)
 
     assert env.results()[0].value == "done"
@@ -289,7 +333,7 @@ from tests.unit.workers.execution import cpu
 async def main():
     echo = TaskType("echo", request=str, result=str)
     function = inspect_function(echo, getattr(cpu, sys.argv[1]), Registration(executor=Executor.PROCESS))
-    await ProcessPool(5).start(function, sys.argv[2], TaskContext("t1"), print).future
+    await ProcessPool(5, print).start(function, sys.argv[2], TaskContext("t1"), print).future
 
 asyncio.run(main())
 """

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
 
-from kallback.kafka import MemoryConsumer, Record
+from kallback.kafka import ConsumerOptions, MemoryConsumer, Record
+from kallback.lifecycle import Supervisor
+from kallback.settings import named_log
 from kallback.workers import TaskContext, Worker
+from kallback.workers.intake.crash_guard import CrashGuard, is_recorded_first
+from kallback.workers.intake.scheduler import Scheduler, Slot
 
 if TYPE_CHECKING:
     from tests.unit.workers.environment import Order, Prepared, WorkerEnv
@@ -43,19 +48,20 @@ class Kitchen:
             self.gates.setdefault(each, asyncio.Event()).set()
 
 
-def is_suspect(record: Record) -> bool:
-    """Whether its task is named so."""
-    return (dict(record.headers)["kallback-task-id"] or b"").startswith(b"suspect")
+def deliveries_of(record: Record) -> int:
+    """How often it is started, by the name of its task."""
+    name = dict(record.headers)["kallback-task-id"] or b""
+    return 5 if name.startswith(b"suspect") else 2 if name.endswith(b"tried") else 1
 
 
 @pytest.fixture(autouse=True)
-def _suspects_at_their_last_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four processes died of each record that is named `suspect...`."""
+def _tried_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four processes died of each record that is named `suspect...`, one after it had started one named `...tried`."""
     fetch = MemoryConsumer.fetch
 
     async def counted(self: MemoryConsumer, limit: int, timeout: float) -> list[Record]:  # noqa: ASYNC109 - the seam's
         records = await fetch(self, limit, timeout)
-        return [structs.replace(each, deliveries=5) if is_suspect(each) else each for each in records]
+        return [structs.replace(each, deliveries=deliveries_of(each)) for each in records]
 
     monkeypatch.setattr(MemoryConsumer, "fetch", counted)
 
@@ -149,6 +155,90 @@ async def test_its_start_is_committed_before_it_begins(env: WorkerEnv, monkeypat
     assert commits[0] == ["long"]
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each `start` of a record and each `commit` that the worker asks for, in order."""
+    commit, started = MemoryConsumer.commit, MemoryConsumer.started
+    steps = list[str]()
+
+    async def remember_commit(self: MemoryConsumer) -> None:
+        await commit(self)
+        steps.append("commit")
+
+    def remember_start(self: MemoryConsumer, record: Record) -> None:
+        started(self, record)
+        steps.append("start")
+
+    monkeypatch.setattr(MemoryConsumer, "commit", remember_commit)
+    monkeypatch.setattr(MemoryConsumer, "started", remember_start)
+    return steps
+
+
+async def test_starts_of_later_fetches_are_committed_too(env: WorkerEnv, steps: list[str]) -> None:
+    """A process that dies of a record that was not in the first fetch of an assignment leaves word of it as well."""
+    worker = env.worker()
+    kitchen = Kitchen(env, worker)
+    env.send("first")
+    async with worker:
+        await env.until(lambda: kitchen.begun == ["first"], "the first task")
+        steps.clear()
+        env.send("second")
+        await env.until(lambda: "second" in kitchen.begun, "the second task")
+        steps_until_call = list(steps)
+        kitchen.end("first", "second")
+        await env.settled(2)
+
+    assert steps_until_call == ["start", "commit"]
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "is_early", "follows_recorded"), [(1, True, False), (1, False, True), (2, False, False)]
+)
+def test_which_starts_are_committed_before_the_function_is_called(
+    *, deliveries: int, is_early: bool, follows_recorded: bool
+) -> None:
+    """Early ones, those behind an attempt that would be blamed, and those of records that processes died after."""
+    assert is_recorded_first(deliveries, is_early=is_early, follows_recorded=follows_recorded)
+
+
+def test_other_starts_are_committed_by_the_clock() -> None:
+    """Short tasks do not wait for Kafka."""
+    assert not is_recorded_first(1, is_early=False, follows_recorded=False)
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["held", "fetched"])
+@pytest.mark.parametrize(
+    ("first", "early", "commit_interval"),
+    [("quick", True, 1000.0), ("quick-tried", False, 1000.0), ("quick", False, 0.0)],
+    ids=["early", "behind one that processes died after", "behind one that ran for an interval"],
+)
+async def test_the_start_of_what_follows_is_committed(
+    env: WorkerEnv,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[str],
+    *,
+    first: str,
+    early: bool,
+    commit_interval: float,
+    ordered: bool,
+) -> None:
+    """A process that dies of a record leaves word of it, not only of the one that ended before."""
+    if not early:
+        monkeypatch.setattr("kallback.workers.intake.crash_guard.RECORDED_INTERVALS", 0)
+    worker = env.worker(consumer=ConsumerOptions(commit_interval=commit_interval), concurrency=2 if ordered else 1)
+    kitchen = Kitchen(env, worker, ordered=ordered)
+    env.send(first, key=b"a")
+    env.send("second", key=b"a")
+    async with worker:
+        await env.until(lambda: "second" in kitchen.begun, "the second task")
+        steps_until_call = list(steps)
+        kitchen.end("second")
+        await env.settled(2)
+
+    assert steps_until_call[-2:] == ["start", "commit"]
+    assert steps_until_call.count("start") == 2
+
+
 async def test_several_run_one_after_the_other(env: WorkerEnv) -> None:
     """Each of them apart from the others."""
     worker = env.worker()
@@ -175,3 +265,35 @@ async def test_a_stop_leaves_it_to_another_worker(env: WorkerEnv) -> None:
         await env.until(lambda: worker.running().held_back["last-chance"], "it to wait")
 
     assert (kitchen.begun, worker.counts.abandoned, env.committed()) == (["long"], 2, 0)
+
+
+@pytest.mark.parametrize("age", [0.5, 10.0], ids=["while others are held", "before others are held"])
+async def test_one_that_goes_to_another_worker_holds_no_others(monkeypatch: pytest.MonkeyPatch, age: float) -> None:
+    """The wait for its moment ends with it, though a young task runs, and what is held begins."""
+    monkeypatch.setattr("kallback.workers.intake.crash_guard._LOOK_INTERVAL_S", 0)
+    monkeypatch.setattr("kallback.workers.intake.crash_guard.time", SimpleNamespace(monotonic=lambda: 1.0))
+    scheduler = Scheduler[str](2, {})
+    scheduler.try_acquire(Slot(apart=True), "suspect")
+    looked, resumed = asyncio.Event(), asyncio.Event()
+
+    def ages(_now: float) -> list[float]:
+        looked.set()
+        return [age]
+
+    async def commit() -> None:
+        """Commit nothing."""
+
+    supervisor = Supervisor("test", lambda _: None, named_log("test"))
+    guard = CrashGuard(commit, scheduler, ages, lambda: None, resumed.set, supervisor, 1.0)
+    guard.notice_suspect()
+    running = asyncio.create_task(guard.run())
+    try:
+        async with asyncio.timeout(20):
+            await looked.wait()
+            assert scheduler.free == (0 if age < 1 else 2)
+            scheduler.drop(lambda it: it == "suspect")
+            await resumed.wait()
+        assert scheduler.free == 2
+    finally:
+        running.cancel()
+        await asyncio.wait({running})

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from kallback.kafka import TopicPartition
 from kallback.workers import TaskContext, Worker
 
@@ -137,3 +139,27 @@ async def test_what_is_held_of_a_lost_partition_is_not_begun(env: WorkerEnv) -> 
         await env.until(lambda: worker.counts.abandoned == 1, "the held one to be given back")
 
     assert begun == ["t1"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_duplicate_elsewhere_is_done_when_the_held_one_is_lost(env: WorkerEnv, told: bool) -> None:  # noqa: FBT001
+    """It waited for the held one to be done. This worker still has its partition, so nobody else would do it."""
+    worker = env.worker()
+    begun, gates = gated(env, worker, concurrency=1)
+    env.cook(worker, dataclasses.replace(env.prepare, name="quick", topic="elsewhere"))
+    lost = [TopicPartition("orders", 0)]
+    env.send("t1")
+    env.send("t2")
+    async with worker:
+        consumer = env.clients.consumers[0]
+        await env.until(lambda: begun == ["t1"] and consumer.unfinished() == 2, "the second task to be held")
+        env.send("t2", topic="elsewhere")
+        await env.until(lambda: worker.counts.attached == 1, "the duplicate")
+        if told:
+            consumer._buffer.stop_handing_out(lost)
+            await env.until(lambda: worker.counts.abandoned == 1, "the held one to be given back")
+        consumer._buffer.forget(lost)
+        for task_id in ("t1", "t2"):
+            gates.setdefault(task_id, asyncio.Event()).set()
+        await env.until(lambda: begun == ["t1", "t2"], "the duplicate to begin")
+        await env.until(lambda: consumer.unfinished() == 0, "the duplicate to be done")

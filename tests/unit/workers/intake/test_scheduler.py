@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kallback.workers.intake.scheduler import Scheduler, Slot
+from kallback.workers.intake.scheduler import Scheduled, Scheduler, Slot
 
 A, B = Slot("a"), Slot("b")
 
@@ -162,3 +162,19 @@ def test_work_that_runs_apart_is_taken_while_the_scheduler_is_paused() -> None:
     assert everything(scheduler) == []
     scheduler.resume()
     assert everything(scheduler) == ["next", "other"]
+
+
+def test_what_is_dropped_passes_its_turn_on() -> None:
+    """Work of one key that was held behind it may begin; other work stays held."""
+    scheduler = Scheduler[str](total=10, limits={"a": 1})
+    running, ordered = Slot("a"), Slot("a", "key")
+    assert scheduler.try_acquire(running, "first")
+    for work in ("gone", "stays", "gone too"):
+        assert not scheduler.try_acquire(ordered, work)
+    assert not scheduler.try_acquire(running, "other")
+    assert scheduler.drop(lambda work: work.startswith("gone")) == ["gone", "gone too"]
+    assert scheduler.held()["order"] == 0
+    scheduler.release(running)
+    assert scheduler.next() == Scheduled(running, "other")
+    scheduler.release(running)
+    assert scheduler.next() == Scheduled(ordered, "stays")

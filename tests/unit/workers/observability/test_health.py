@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ class Fake:
     polled: float = 100.0
     counts: WorkerCounts = field(default_factory=WorkerCounts)
     durations: Mapping[str, Histogram] = field(default_factory=dict[str, Histogram])
+    refused_cancels: Mapping[str, int] = field(default_factory=lambda: {"no-secret": 2})
+    control_records: Mapping[str, int] = field(default_factory=lambda: {"invalid": 4})
+    control_unread: str | None = None
 
     def group_status(self) -> GroupStatus:
         """Its one partition has two records that wait."""
@@ -51,6 +55,15 @@ def test_a_worker_that_takes_none_is_not_ready_but_alive(fake: Fake) -> None:
     assert liveness(fake, 100.0).ok
 
 
+def test_a_worker_that_sees_no_cancels_is_not_ready() -> None:
+    """It may do work that nobody waits for; it says why."""
+    fake = Fake(control_unread="no broker leads kallback.control[1]")
+    assert readiness(fake).reasons == [
+        "the control topic cannot be read, cancels are not seen: no broker leads kallback.control[1]"
+    ]
+    assert liveness(fake, 100.0).ok
+
+
 def test_a_client_that_has_not_polled_for_long_is_dead() -> None:
     """That is the one thing that a restart mends."""
     result = liveness(Fake(polled=100.0), 221.0)
@@ -61,10 +74,17 @@ async def test_the_pages_of_a_worker() -> None:
     """Metrics for Prometheus, verdicts as JSON."""
     histogram = Histogram((1.0,))
     histogram.observe(0.5)
-    fake = Fake(polled=time.monotonic(), counts=WorkerCounts(completed=3), durations={"kitchen.prepare": histogram})
+    fake = Fake(
+        polled=time.monotonic(),
+        counts=WorkerCounts(completed=3, dead_letter_reasons=Counter(parked=1)),
+        durations={"kitchen.prepare": histogram},
+    )
     async with WorkerHealthServer(fake, 0) as server:
         metrics, live, ready = await asyncio.gather(*(get(server, path) for path in ("metrics", "livez", "readyz")))
     assert 'kallback_worker_records_total{outcome="completed"} 3.0' in metrics.text
+    assert 'kallback_worker_dead_letters_total{reason="parked"} 1.0' in metrics.text
+    assert 'kallback_worker_cancels_refused_total{reason="no-secret"} 2.0' in metrics.text
+    assert 'kallback_worker_control_records_total{outcome="invalid"} 4.0' in metrics.text
     assert 'kallback_worker_running_tasks{task_type="kitchen.prepare"} 1.0' in metrics.text
     assert 'kallback_worker_task_duration_seconds_count{task_type="kitchen.prepare"} 1.0' in metrics.text
     assert 'kallback_worker_partition_lag_records{partition="0",topic="t"} 2.0' in metrics.text

@@ -1,0 +1,24 @@
+"""The Restate service of a run: each invocation is one good call."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import restate
+
+from attacks.work import good
+from kallback.sdk import Callbacks
+
+logging.basicConfig(level=logging.WARNING)
+callbacks = Callbacks.from_env()
+service = restate.Service("Attacked", journal_retention=timedelta(0))
+
+
+@service.handler()
+async def call(ctx: restate.Context, number: int) -> int:
+    """Have a worker count one further."""
+    return await callbacks.call(ctx, good, number)
+
+
+app = restate.app([service, *callbacks.services])

@@ -1,0 +1,39 @@
+"""Refusals that do not concern a record (401, 403, 404, a web page), and when they are worth an alarm. Pure.
+
+A wrong setting looks like a proxy that has lost its route, and only one of the two ends by itself. So a bridge never
+stops because of it: it tries on, and says what it gets. Nothing is lost meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kallback.bridge.completers.replies import Misconfigured
+
+
+class RefusalTimer:
+    """Measures since when nothing but `Misconfigured` replies has arrived.
+
+    Args:
+        limit: seconds after which it is more than a proxy that restarts.
+        monotonic: seconds that only grow.
+    """
+
+    __slots__ = ("_limit", "_monotonic", "_since")
+
+    def __init__(self, limit: float, monotonic: Callable[[], float]) -> None:
+        self._limit = limit
+        self._monotonic = monotonic
+        self._since: float | None = None
+
+    def clear(self) -> None:
+        """Another reply has arrived."""
+        self._since = None
+
+    def refused(self, reply: Misconfigured) -> str | None:
+        """Note one more such reply; return what to tell the operator, once the limit is over."""
+        now = self._monotonic()
+        since = self._since = now if self._since is None else self._since
+        if now - since < self._limit:
+            return None
+        return f"nothing was delivered for {now - since:.0f} s: {reply.detail}. No result is lost"

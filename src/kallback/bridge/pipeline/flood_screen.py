@@ -1,0 +1,60 @@
+"""Recognizes unverified records as they are read, while more come than are dead-lettered whole.
+
+The consumer hands out consecutive refused records as one. So a flood passes neither the buffer nor the event loop
+record by record, and a good result behind it waits only until the flood is read. A verified record carries what was
+found (`Record.screened`), so that it is not verified a second time when it is decided on.
+
+Threads: the consumer's thread calls the screen, the event loop adds reasons. Both replace `_reasons` as a whole; if one
+undoes what the other did, the next unverified record adds the reason again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from kallback.bridge.results.decide import LARGE_BYTES
+from kallback.kafka import Record, Refusal
+from kallback.protocol.verification import Trust, UnverifiedResult, Verified, check_result
+
+_MOMENT_S: Final = 1.0
+"""After it records are let through again, so that some are dead-lettered whole, or the flood is over."""
+
+
+class FloodScreen:
+    """Refuses records whose reason occurs too often now.
+
+    Args:
+        trust: what authenticates a record.
+        monotonic: seconds that only grow.
+    """
+
+    def __init__(self, trust: Trust, monotonic: Callable[[], float]) -> None:
+        self._trust = trust
+        self._monotonic = monotonic
+        self._reasons: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def add(self, reason: str) -> None:
+        """Refuse records of this reason for a moment."""
+        if reason not in self._reasons:
+            self._until = self._monotonic() + _MOMENT_S
+            self._reasons |= {reason}
+
+    def __call__(self, records: Sequence[Record]) -> list[Refusal | Verified | None] | None:
+        """Return why each record is refused, or that it is verified; None in place of all if there is no flood."""
+        if not self._reasons:
+            return None
+        if self._monotonic() > self._until:
+            self._reasons = frozenset()
+            return None
+        return [self._look(record) for record in records]
+
+    def _look(self, record: Record) -> Refusal | Verified | None:
+        """Return None for a record that is large, or unverified for another reason: it is decided on as always."""
+        if record.unreadable is not None or len(record.value or b"") > LARGE_BYTES:
+            return None
+        found = check_result(record.value, record.headers, self._trust)
+        if isinstance(found, UnverifiedResult):
+            return Refusal(found.reason, found.detail) if found.reason in self._reasons else None
+        return found

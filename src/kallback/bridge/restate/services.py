@@ -1,0 +1,249 @@
+"""Asks the Restate services that a bridge calls whether they are its own: whether they verify its tokens.
+
+Several environments can share a Restate. Messages to a service of another environment are accepted by Restate and then
+refused by the service, without a word to the sender. So each service is sent what changes nothing there, and answers: a
+heartbeat of a task that does not exist, or a result for an awakeable that does not exist.
+
+While a key is rotated, bridges know keys that services do not know yet. So a service is the bridge's own if it verifies
+a token of any of the bridge's keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+import msgspec
+
+from kallback.bridge.restate.client import RestateHttp
+from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.value_codec import VARIABLE
+from kallback.protocol import (
+    Attempt,
+    AwakeableId,
+    Heard,
+    Keyring,
+    Outcome,
+    ServiceNames,
+    Signal,
+    TaskId,
+    Token,
+    task_id_of,
+)
+from kallback.protocol.tokens import TASK_ID_BYTES
+from kallback.settings import RestateSettings
+
+_TIMEOUT_S: Final = 5.0
+_JSON: Final = "application/json"
+_OK: Final = frozenset({200, 202, 204})
+_REFUSED: Final = 400
+_MISSING: Final = 404
+_TASK_TYPE: Final = "kallback.service-check"
+_INVOCATION_ID_BYTES: Final = 24
+_SIGNAL: Final = (17).to_bytes(4, "big")
+_SHOWN: Final = 200
+
+
+class ServiceState(Enum):
+    """What is known of a service."""
+
+    OWN = auto()
+    """It verifies this bridge's tokens."""
+    FOREIGN = auto()
+    """It verifies none of them."""
+    MISSING = auto()
+    """Restate does not know it."""
+    UNKNOWN = auto()
+    """No answer, or one that says nothing about it."""
+
+
+class ServiceAnswer(NamedTuple):
+    """What one service answered.
+
+    Attributes:
+        service: its name.
+        detail: a sentence that explains the state, for people.
+        takes_progress: whether it is the environment's `TaskMonitor`.
+    """
+
+    service: str
+    state: ServiceState
+    detail: str = ""
+    takes_progress: bool = False
+
+
+class ServiceCheck:
+    """Asks the services of a bridge.
+
+    Args:
+        monitors: names of each `TaskMonitor` that the bridge calls, the environment's own one first.
+        notifiers: names of each `NotifierService` that the bridge calls.
+    """
+
+    def __init__(
+        self,
+        settings: RestateSettings,
+        keyring: Keyring,
+        audience: str,
+        *,
+        monitors: Sequence[str] = (),
+        notifiers: Sequence[str] = (),
+    ) -> None:
+        self._settings = settings
+        self._keyrings = keyring.each()
+        self._audience = audience
+        self._monitors = monitors[:1]  # the old one of an upgrade is told the same, and need not take it
+        self._questions: list[tuple[str, _Question]] = [
+            *((name, _ask_monitor) for name in monitors),
+            *((name, _ask_notifier) for name in notifiers),
+        ]
+
+    async def ask(self) -> list[ServiceAnswer]:
+        """Ask each service, for a few seconds at most; an answer that does not come counts as unknown."""
+        if not self._questions:
+            return []
+        http = RestateHttp(self._settings, connections=len(self._questions))
+        await http.start()
+        try:
+            answers = await asyncio.gather(*(self._ask(http, name, question) for name, question in self._questions))
+        finally:
+            await http.stop()
+        return [answer._replace(takes_progress=answer.service in self._monitors) for answer in answers]
+
+    async def _ask(self, http: RestateHttp, service: str, question: _Question) -> ServiceAnswer:
+        found = ServiceAnswer(service, ServiceState.UNKNOWN)
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                for keyring in self._keyrings:
+                    request = question(service, *_signed(keyring, self._audience))
+                    state, detail = request.read(await _post(http, request))
+                    found = ServiceAnswer(service, state, detail)
+                    if state is not ServiceState.FOREIGN:
+                        break
+        except TimeoutError:
+            return ServiceAnswer(service, ServiceState.UNKNOWN, f"no answer within {_TIMEOUT_S:g} s")
+        return found
+
+
+def services_in_use(names: ServiceNames, old: ServiceNames | None) -> list[ServiceNames]:
+    """The names under which a bridge calls services: its environment's, and the old ones during an upgrade."""
+    return [names] if old is None else [names, old]
+
+
+def foreign_service(answers: Sequence[ServiceAnswer], url: str) -> str | None:
+    """Say what is wrong if a service belongs to another environment; None if none does."""
+    for each in answers:
+        if each.state is ServiceState.FOREIGN and (mismatch := _codec_mismatch(each.detail)) is not None:
+            return f"{each.service} at {url} {mismatch} ({each.detail}). {_SAME_CODEC}"
+        if each.state is ServiceState.FOREIGN:
+            return (
+                f"{each.service} at {url} does not verify this bridge's tokens ({each.detail}): it belongs to an "
+                "environment with other keys or another audience. Give each environment of a Restate a "
+                "KALLBACK_TOPICS_PREFIX of its own, the same in its services, workers and bridges. If the service is "
+                "yours, give it the bridge's KALLBACK_KEYS and KALLBACK_AUDIENCE, and register it again"
+            )
+    return None
+
+
+_SAME_CODEC: Final = (
+    f"Set {VARIABLE} of the bridge to the MODULE:NAME of the object that the services pass to callbacks.app as "
+    "journal_value_codec, or to nothing if they pass none"
+)
+
+
+def _codec_mismatch(detail: str) -> str | None:
+    """Say what is wrong with the codec; None if it is not the codec. The first text is Restate's SDK's."""
+    if "journal value codec" in detail:
+        return "cannot decode what this bridge sends: its journal_value_codec is not the bridge's"
+    if "the body is no " in detail:
+        return "cannot read what this bridge sends: it has no journal_value_codec, or another one than the bridge"
+    return None
+
+
+class _ServiceRequest(NamedTuple):
+    """What is posted to a service.
+
+    Attributes:
+        read: what an answer says, and why.
+    """
+
+    path: str
+    body: bytes
+    read: Callable[[HttpResult], tuple[ServiceState, str]]
+
+
+_Question = Callable[[str, TaskId, str], _ServiceRequest]
+
+
+def _ask_monitor(service: str, task_id: TaskId, token: str) -> _ServiceRequest:
+    now_ms = int(time.time() * 1000)
+    body = msgspec.json.encode(Heard(token, Signal.HEARTBEAT, now_ms, now_ms))
+    return _ServiceRequest(f"/{service}/{task_id}/progress", body, _read_monitor)
+
+
+def _ask_notifier(service: str, _task_id: TaskId, token: str) -> _ServiceRequest:
+    return _ServiceRequest(f"/{service}/ack", msgspec.json.encode({"token": token, "value": None}), _read_notifier)
+
+
+def _read_monitor(result: HttpResult) -> tuple[ServiceState, str]:
+    if not isinstance(result, HttpAnswer):
+        return ServiceState.UNKNOWN, str(result)
+    if result.status in _OK:
+        return ServiceState.OWN, ""
+    said = _error_of(result.body)
+    detail = f"{result.status}: {said.message[:_SHOWN]}"
+    if result.status == said.code == _REFUSED:  # of the handler; a proxy's page has no such body
+        return ServiceState.FOREIGN, detail
+    return ServiceState.MISSING if result.status == _MISSING else ServiceState.UNKNOWN, detail
+
+
+class _AckVerdict(msgspec.Struct):
+    outcome: str
+    detail: str = ""
+
+
+def _read_notifier(result: HttpResult) -> tuple[ServiceState, str]:
+    if not isinstance(result, HttpAnswer) or result.status not in _OK:
+        state, detail = _read_monitor(result)
+        return (ServiceState.UNKNOWN if state is ServiceState.FOREIGN else state), detail
+    try:
+        verdict = msgspec.json.decode(result.body, type=_AckVerdict)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return ServiceState.UNKNOWN, str(error)
+    return (ServiceState.FOREIGN if verdict.outcome == Outcome.UNVERIFIED else ServiceState.OWN), verdict.detail
+
+
+class _ServiceError(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+def _error_of(body: bytes) -> _ServiceError:
+    try:
+        return msgspec.json.decode(body, type=_ServiceError)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _ServiceError(message=body[:_SHOWN].decode("utf-8", "replace"))
+
+
+def _signed(keyring: Keyring, audience: str) -> tuple[TaskId, str]:
+    """A task that does not exist, and a token of it."""
+    task_id = task_id_of(os.urandom(TASK_ID_BYTES))
+    raw = os.urandom(_INVOCATION_ID_BYTES) + _SIGNAL
+    awakeable = AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+    return task_id, keyring.sign(Token(_TASK_TYPE, task_id, Attempt(1), awakeable), audience)
+
+
+async def _post(http: RestateHttp, request: _ServiceRequest) -> HttpResult:
+    came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
+
+    def answered(result: HttpResult) -> None:
+        if not came.done():
+            came.set_result(result)
+
+    http.post_value(request.path, request.body, content_type=_JSON, on_result=answered, returns_value=True)
+    return await came

@@ -1,0 +1,156 @@
+"""The codec of the services' journals: what Restate's SDK calls `journal_value_codec`, applied from outside.
+
+An application that encrypts or compresses its journal decodes all that comes into it: results of awakeables, inputs of
+handlers. So what a bridge sends there has to be encoded by the same codec. The object is the application's own, named
+as MODULE:NAME; its class need not be known here.
+
+The codec's code runs on the event loop, as it does in the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, cast
+
+import msgspec
+
+from kallback.bridge.restate.connection import HttpAnswer, HttpResult, OnResult
+from kallback.protocol import ConfigurationError, RestateUnavailableError
+
+VARIABLE: Final = "KALLBACK_RESTATE_JOURNAL_VALUE_CODEC"
+_SUCCESS: Final = 200
+
+
+class ValueCodec(Protocol):
+    """A `restate.JournalValueCodec`."""
+
+    def encode(self, buf: bytes) -> bytes:
+        """Return what the journal keeps of a value."""
+        ...
+
+    async def decode(self, buf: bytes) -> bytes:
+        """Return the value."""
+        ...
+
+
+class ValueCoder:
+    """Encodes what is sent into an application, and decodes what its handlers return.
+
+    Owns one asyncio task for each answer that is being decoded; `stop` ends them.
+    """
+
+    def __init__(self, codec: ValueCodec | None) -> None:
+        self._codec = codec
+        self._decoding: set[asyncio.Task[None]] = set()
+
+    def encode(self, value: bytes) -> bytes:
+        """Return a value as the application reads it.
+
+        Raises:
+            RestateUnavailableError: the codec fails; what it says is not repeated, because it may quote the value.
+        """
+        if self._codec is None:
+            return value
+        try:
+            return self._codec.encode(value)
+        except Exception as error:  # noqa: BLE001 - the codec may raise anything
+            raise _failed("encode", error) from None
+
+    async def decoded(self, answer: HttpAnswer) -> HttpAnswer:
+        """Return an answer with what the handler returned; failures are never encoded.
+
+        Raises:
+            RestateUnavailableError: the codec fails.
+        """
+        if self._codec is None or answer.status != _SUCCESS:
+            return answer
+        try:
+            return msgspec.structs.replace(answer, body=await self._codec.decode(answer.body))
+        except Exception as error:  # noqa: BLE001 - the codec may raise anything
+            raise _failed("decode", error) from None
+
+    def decoding(self, on_result: OnResult) -> OnResult:
+        """Return a callback that decodes an answer and passes it on, once."""
+        return on_result if self._codec is None else lambda result: self._receive(result, on_result)
+
+    def _receive(self, result: HttpResult, on_result: OnResult) -> None:
+        if not isinstance(result, HttpAnswer):
+            on_result(result)
+            return
+        task = asyncio.get_running_loop().create_task(self._pass_on(result, on_result), name="kallback-bridge-decode")
+        self._decoding.add(task)
+        task.add_done_callback(self._decoding.discard)
+
+    async def _pass_on(self, answer: HttpAnswer, on_result: OnResult) -> None:
+        result: HttpResult = RestateUnavailableError("the answer was not decoded before the end")
+        try:
+            result = await self.decoded(answer)
+        except RestateUnavailableError as error:
+            result = error
+        finally:  # cancelled or not, the caller is told
+            on_result(result)
+
+    async def stop(self) -> None:
+        """End what is being decoded; each caller is told."""
+        for task in tuple(self._decoding):
+            task.cancel()
+        await asyncio.gather(*self._decoding, return_exceptions=True)
+
+
+_loaded: Final[dict[str, ValueCodec]] = {}
+"""By MODULE:NAME, as modules are: a provider may ask a key server, and connections are made again and again."""
+
+
+async def load_codec(target: str) -> ValueCodec | None:
+    """Return the codec that MODULE:NAME names; None for an empty text. The module is also looked for in this folder.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if not target:
+        return None
+    if target not in _loaded:
+        _loaded[target] = await _made(target)
+    return _loaded[target]
+
+
+async def _made(target: str) -> ValueCodec:
+    module, _, name = target.partition(":")
+    if not module or not name.isidentifier():
+        raise ConfigurationError(f"{VARIABLE}={target!r} does not name a codec: write MODULE:NAME")
+    found = _imported(module, name, target)
+    if not _is_codec(found) and callable(found):  # a provider, which builds the codec
+        made = cast("Callable[[], object]", found)()
+        found = await cast("Awaitable[object]", made) if inspect.isawaitable(made) else made
+    if not _is_codec(found):
+        raise ConfigurationError(
+            f"{VARIABLE}={target!r} names no codec: it must be the object that the application passes as "
+            "journal_value_codec"
+        )
+    return cast("ValueCodec", found)
+
+
+def _imported(module: str, name: str, target: str) -> object:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except Exception as error:  # noqa: BLE001 - the user's module may raise anything
+        raise ConfigurationError(
+            f"{VARIABLE}={target!r} cannot be imported ({type(error).__name__}: {error}): install the application's "
+            "module beside kallback, or start in its folder"
+        ) from None
+
+
+def _is_codec(found: object) -> bool:
+    if isinstance(found, type):
+        return False
+    return callable(getattr(found, "encode", None)) and callable(getattr(found, "decode", None))
+
+
+def _failed(verb: str, error: Exception) -> RestateUnavailableError:
+    return RestateUnavailableError(f"the journal value codec cannot {verb} a value ({type(error).__name__})")

@@ -1,0 +1,119 @@
+"""`kallback console`: one console process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from kallback.cli.console.console import Console
+from kallback.cli.console.options import ConsoleOptions
+from kallback.cli.help import TextCommand, option, option_of
+from kallback.cli.logs import configure_logs
+from kallback.cli.observing import verbose_option
+from kallback.cli.runner import serve
+from kallback.protocol import ConfigurationError
+from kallback.settings import Secret, Settings
+from kallback.web import ServerOptions
+
+_BOUNDS: Final = ConsoleOptions().server
+_CHANGE_BYTES: Final = 1024 * 1024
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_http = option_of("HTTP")
+
+
+@click.command(cls=TextCommand)
+@_http(
+    "--port",
+    default=_BOUNDS.port,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port to listen on.",
+)
+@_http(
+    "--host",
+    default=_BOUNDS.host,
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to listen on. Any but the loopback needs --password-file. It has no TLS: put a proxy before it.",
+)
+@_http(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Host name in the address of the console, for example behind a proxy. Default: the loopback's names.",
+)
+@_http(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with the password that a browser must send, with any user name. Default: none.",
+)
+@option(
+    "--process",
+    "processes",
+    multiple=True,
+    metavar="URL",
+    help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464. May be repeated.",
+)
+@option("--allow-changes", is_flag=True, help="Let operators complete, fail, retry and cancel tasks.")
+@_http(
+    "--user-header",
+    metavar="NAME",
+    help="Header in which a trusted proxy names the user, for changes. Default: the user name of the login.",
+)
+@option("--mask-payloads", is_flag=True, help="Show no requests, results and details of heartbeats.")
+@verbose_option
+def console(  # noqa: PLR0913 - one option each
+    *,
+    port: int,
+    host: str,
+    allow_host: tuple[str, ...],
+    password_file: Path | None,
+    processes: tuple[str, ...],
+    allow_changes: bool,
+    user_header: str | None,
+    mask_payloads: bool,
+    verbose: bool,
+) -> None:
+    """Show pending tasks and dead letters in a web browser.
+
+    Without --allow-changes the pages are read-only. They are read from Restate's introspection and from Kafka at the
+    moment they are shown.
+
+    Settings: KALLBACK_KAFKA_*, KALLBACK_RESTATE_*, KALLBACK_TOPICS_*, KALLBACK_AUDIENCE; KALLBACK_KEYS only to cancel.
+    docs/console.md describes the pages.
+
+    For example:
+
+        kallback console --port 8091
+    """
+    configure_logs(verbose=verbose)
+    password = None if password_file is None else _read_password(password_file)
+    if host not in _LOOPBACK and password is None:
+        raise ConfigurationError(
+            f"--host {host} opens the console to the network: give --password-file, or keep it on the loopback"
+        )
+    body_bytes = _CHANGE_BYTES if allow_changes else _BOUNDS.max_body_bytes
+    options = ConsoleOptions(
+        server=ServerOptions(host=host, port=port, max_body_bytes=body_bytes),
+        hosts=frozenset(allow_host),
+        password=password,
+        processes=processes,
+        allow_changes=allow_changes,
+        user_header=user_header,
+        mask_payloads=mask_payloads,
+    )
+    serve(Console(Settings.from_env(), options))
+
+
+def _read_password(path: Path) -> Secret:
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--password-file {path} cannot be read ({type(error).__name__})") from None
+    if not text:
+        raise ConfigurationError(f"--password-file {path} is empty: write a password into it")
+    return Secret(text)

@@ -1,0 +1,86 @@
+"""`kallback doctor`: says why tasks do not end, with a remedy for each finding."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import aclosing
+from typing import Final
+
+import click
+import orjson
+
+from kallback import kafka
+from kallback.cli.activity import activity
+from kallback.cli.formatting import plain, printable_json
+from kallback.cli.help import TextCommand, argument, is_coloured, option
+from kallback.cli.insecure import insecure_option, settings_from_env
+from kallback.cli.logs import configure_logs
+from kallback.cli.tasks.factories import operations_factories
+from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
+from kallback.settings import Settings
+
+_COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red"}
+EXIT_PROBLEM: Final = 1
+
+
+@click.command(cls=TextCommand)
+@argument("target", metavar="[TYPE|TASK]", required=False, default="", help="Topic of a task type, or id of a task.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
+@insecure_option
+def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
+    """Say why tasks do not end.
+
+    Looks at Restate, the services of this environment, topics, bridges; with a type also at its workers, with a task
+    at its record, its invocation and its dead letters. It changes nothing.
+
+    Settings: those of a bridge; with KALLBACK_KEYS the services are asked whether they have the same keys.
+
+    Exit codes: 0 if no problem was found (warnings do not count), 1 if there is one, 2 if a setting must change.
+
+    For example:
+
+        kallback doctor restaurant.prepare
+        kallback doctor q8Tzl0b2R6m1cV9x
+    """
+    configure_logs()
+    settings = settings_from_env(insecure=insecure)
+    found = asyncio.run(_examine(settings, target, as_json=as_json))
+    if Severity.PROBLEM in found:
+        sys.exit(EXIT_PROBLEM)
+
+
+async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Severity]:
+    factories, found = operations_factories(settings), set[Severity]()
+    async with factories.introspection() as introspection:
+        sources = Sources(
+            introspection,
+            topics=lambda: kafka.list_topics(settings.kafka),
+            groups=lambda topic: kafka.groups_of(settings.kafka, topic),
+            find=factories.find,
+            reader=factories.reader,
+            services=service_check(settings),
+        )
+        with activity("looking", beside_output=True):
+            async with aclosing(Examination(sources, settings).run(target)) as findings:
+                async for finding in findings:
+                    _print(finding, as_json=as_json)
+                    found.add(finding.severity)
+    return found
+
+
+def _print(finding: Finding, *, as_json: bool) -> None:
+    if as_json:
+        members = {
+            "subject": finding.subject,
+            "severity": finding.severity.value,
+            "sentence": finding.sentence,
+            "remedy": finding.remedy or None,
+        }
+        click.echo(printable_json(orjson.dumps(members)))
+        return
+    severity = f"{finding.severity.value:<7}"
+    shown = click.style(severity, fg=_COLOURS[finding.severity]) if is_coloured() else severity
+    click.echo(f"{shown}  {finding.subject:<12}  {plain(finding.sentence)}")
+    if finding.remedy:
+        click.echo(f"{'':<7}  {'':<12}  → {plain(finding.remedy)}")

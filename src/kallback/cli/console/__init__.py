@@ -1,0 +1,1 @@
+"""`kallback console`: pages for operators in a web browser, made on the server."""

@@ -1,0 +1,63 @@
+"""Who may see pages: the name in the address, and the password. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from http import HTTPStatus
+from typing import Final
+
+from kallback.cli.console.changes import check_same_site
+from kallback.cli.console.options import ConsoleOptions
+from kallback.web import HttpHead, refused
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def check_access(head: HttpHead, options: ConsoleOptions) -> None:
+    """Refuse a request for another host, a change that is not allowed, or a request without the password.
+
+    Raises:
+        RefusedRequestError: with the reason.
+    """
+    host = "".join(head.values("host")).lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name not in _LOOPBACK | {each.lower() for each in options.hosts}:
+        detail = "this console does not know the host in the address: start it with --allow-host and that name"
+        raise refused("unknown-host", HTTPStatus.MISDIRECTED_REQUEST, detail)
+    if head.method == "POST" and options.allow_changes:
+        check_same_site(head)
+    elif head.method not in {"GET", "HEAD"}:
+        detail = "the console is read-only: use the command line, or start it with --allow-changes"
+        raise refused("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, detail, ("Allow", "GET, HEAD"))
+    if options.password is not None and not _has_password(head, options.password.reveal()):
+        login = ("WWW-Authenticate", 'Basic realm="kallback console", charset="UTF-8"')
+        detail = "log in with any user name and the password of --password-file"
+        raise refused("not-logged-in", HTTPStatus.UNAUTHORIZED, detail, login)
+
+
+def user_of(head: HttpHead, options: ConsoleOptions) -> str:
+    """Return who sends a request: what the trusted proxy says, else the user of the login, else `console`."""
+    if options.user_header is not None:
+        named = head.values(options.user_header.lower())[-1:]  # what a client sent itself comes before the proxy's
+        return "".join(named).encode("latin-1").decode("utf-8", "replace").strip()
+    return _login(head)[0].decode("utf-8", "replace").strip() or "console"
+
+
+def _has_password(head: HttpHead, password: str) -> bool:
+    return hmac.compare_digest(_login(head)[1], password.encode())
+
+
+def _login(head: HttpHead) -> tuple[bytes, bytes]:
+    """Return user and password; empty if there are none."""
+    scheme, _, value = "".join(head.values("authorization")).partition(" ")
+    if scheme.lower() == "bearer":
+        return b"", value.strip().encode("latin-1", "replace")
+    if scheme.lower() != "basic":
+        return b"", b""
+    try:
+        user, _, password = base64.b64decode(value.strip(), validate=True).partition(b":")
+    except binascii.Error:
+        return b"", b""
+    return user, password

@@ -1,0 +1,79 @@
+"""The console: a web server whose pages are read from Restate and Kafka.
+
+This module is the composition root. Ownership: the console owns its server and its sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from kallback.cli.console.handler import ConsoleHandler
+from kallback.cli.console.options import ConsoleOptions
+from kallback.cli.console.routes import Route
+from kallback.cli.console.sender import ChangeSender
+from kallback.cli.console.sources import ServerSources
+from kallback.health import Phase
+from kallback.kafka import ConfluentProducer
+from kallback.lifecycle import StartStop
+from kallback.settings import Settings, named_log
+from kallback.settings.addresses import bracketed
+from kallback.web import ServerStats, WebServer
+
+_log: Final = named_log("kallback.console")
+
+
+class Console(StartStop):
+    """Serves the pages of one environment."""
+
+    def __init__(self, settings: Settings, options: ConsoleOptions | None = None) -> None:
+        self.options: Final = options or ConsoleOptions()
+        self._sources: Final = ServerSources(settings, self.options.processes)
+        self._producer: Final = ConfluentProducer(settings.kafka) if self.options.allow_changes else None
+        changes = None if self._producer is None else ChangeSender(self._sources, self._producer, settings)
+        handler = ConsoleHandler(self._sources, settings, self.options, changes=changes)
+        self._server: Final[WebServer[Route]] = WebServer(handler, self.options.server, ServerStats())
+        self._phase = Phase.STARTING
+        self._ended = asyncio.Event()
+
+    @property
+    def phase(self) -> Phase:
+        """Starting, running or stopped."""
+        return self._phase
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.port
+
+    async def run(self) -> None:
+        """Start, and run until `stop`.
+
+        Raises:
+            ConfigurationError: a setting must change; the sentence says which.
+            KafkaUnavailableError: changes are allowed, and no broker answers.
+        """
+        async with self:
+            await self._ended.wait()
+
+    async def start(self) -> None:
+        """Listen; raises as `run`."""
+        try:
+            await self._sources.start()
+            if self._producer is not None:
+                await self._producer.start()
+            await self._server.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._phase = Phase.RUNNING
+        _log.info("console started", address=f"http://{bracketed(self.options.server.host)}:{self.port}")
+
+    async def stop(self) -> None:
+        """Close everything; stopping twice is fine."""
+        self._ended.set()
+        await self._server.stop()
+        if self._producer is not None:
+            await self._producer.stop()
+        await self._sources.stop()
+        self._phase = Phase.STOPPED

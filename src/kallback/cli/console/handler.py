@@ -1,0 +1,161 @@
+"""Answers the requests of a console. A page is read when it is asked for, and an error of a server is a page, too."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib import resources
+from typing import Final, assert_never
+from urllib.parse import quote
+
+from kallback.cli.console import pages
+from kallback.cli.console.access import check_access, user_of
+from kallback.cli.console.changes import read_change
+from kallback.cli.console.forms import change_forms
+from kallback.cli.console.fresh import FreshValue
+from kallback.cli.console.layout import SECURITY
+from kallback.cli.console.options import ConsoleOptions
+from kallback.cli.console.overview import OverviewReader
+from kallback.cli.console.routes import (
+    STATIC,
+    ChangeRoute,
+    DeadLetterRoute,
+    DeadLettersRoute,
+    OverviewRoute,
+    PageRoute,
+    ProcessesRoute,
+    Route,
+    SentRoute,
+    SettingsRoute,
+    StaticRoute,
+    TaskRoute,
+    TasksRoute,
+    change_of,
+    route_of,
+)
+from kallback.cli.console.sender import MakesChanges
+from kallback.cli.console.shown_settings import shown_settings
+from kallback.cli.console.sources import ConsoleSources
+from kallback.kafka import DeadLetterId
+from kallback.operations import NotAnswerableError, NoTaskRecordError
+from kallback.protocol import KallbackError, UnavailableError
+from kallback.settings import Settings, named_log
+from kallback.web import HttpHead, HttpResponse
+
+_PAGE_TASKS: Final = 50
+_log: Final = named_log("kallback.console")
+
+
+class ConsoleHandler:
+    """Answers the requests of one console.
+
+    Args:
+        now: seconds since the epoch.
+        changes: makes the changes of operators; None: the console is read-only.
+    """
+
+    def __init__(
+        self,
+        sources: ConsoleSources,
+        settings: Settings,
+        options: ConsoleOptions,
+        now: Callable[[], float] = time.time,
+        changes: MakesChanges | None = None,
+    ) -> None:
+        self._changes: Final = changes
+        self._secret: Final = secrets.token_urlsafe(32)
+        self._sources: Final = sources
+        self._settings: Final = settings
+        self._options: Final = options
+        self._now: Final = now
+        self._letters: Final = FreshValue(sources.letters, options.fresh_for, now)
+        self._processes: Final = FreshValue(sources.processes, options.fresh_for, now)
+        reader = OverviewReader(sources, self._letters.get, options.max_tasks, now)
+        self._overview: Final = FreshValue(reader.read, options.fresh_for, now)
+
+    def admit(self, head: HttpHead, peer: str) -> Route | HttpResponse:
+        """Decide on a request by its head; raises `RefusedRequestError`."""
+        del peer
+        check_access(head, self._options)
+        if head.method == "POST":
+            return change_of(head.target, user_of(head, self._options))
+        return route_of(head.target)
+
+    async def answer(self, request: Route, body: bytes) -> HttpResponse:
+        """Return a page; what a server does not answer is a page that says so."""
+        try:
+            if isinstance(request, ChangeRoute):
+                return await self._change(request, body)
+            return await self._page(request)
+        except (NotAnswerableError, NoTaskRecordError) as error:
+            return pages.error_page("Nothing was sent", str(error), HTTPStatus.CONFLICT, "/tasks")
+        except KallbackError as error:
+            unavailable = isinstance(error, UnavailableError)
+            status = HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.INTERNAL_SERVER_ERROR
+            return pages.error_page("This page cannot be read", str(error), status)
+
+    def count(self, request: Route | None, response: HttpResponse) -> None:
+        """Nothing is counted."""
+
+    async def _page(self, route: PageRoute) -> HttpResponse:  # noqa: PLR0911 - one for each page
+        now_ms = int(self._now() * 1000)
+        match route:
+            case OverviewRoute():
+                return pages.overview_page(await self._overview.get(), now_ms)
+            case TasksRoute():
+                found = await self._sources.tasks(route.filter(), route.cursor, _PAGE_TASKS)
+                return pages.tasks_page(route, found, now_ms)
+            case TaskRoute():
+                return await self._task(route.task_id, now_ms)
+            case SentRoute():
+                return pages.sent_page(route.task_id)
+            case DeadLettersRoute():
+                return pages.dead_letters_page(await self._letters.get(), now_ms)
+            case DeadLetterRoute():
+                return await self._letter(route.letter)
+            case ProcessesRoute():
+                return pages.processes_page(await self._processes.get())
+            case SettingsRoute():
+                return pages.settings_page(shown_settings(self._settings))
+            case StaticRoute():
+                return _static(route.name)
+            case _:
+                assert_never(route)
+
+    async def _letter(self, name: DeadLetterId) -> HttpResponse:
+        letter = await self._sources.letter(name)
+        if letter is None:
+            sentence = "There is no such dead letter, or it is not kept any more."
+            return pages.error_page("No dead letter", sentence, HTTPStatus.NOT_FOUND, "/dead-letters")
+        return pages.dead_letter_page(letter, mask=self._options.mask_payloads)
+
+    async def _task(self, task_id: str, now_ms: int) -> HttpResponse:
+        task = await self._sources.task(task_id)
+        if task is None:
+            sentence = "No handler waits for this task: it has ended, or it belongs to another environment."
+            return pages.error_page("No pending task", sentence, HTTPStatus.NOT_FOUND, "/tasks")
+        record = await self._sources.record(task.position)
+        admin_url = self._settings.restate.admin_url
+        forms = None if self._changes is None else change_forms(task, self._secret)
+        return pages.task_page(task, record, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
+
+    async def _change(self, route: ChangeRoute, body: bytes) -> HttpResponse:
+        if self._changes is None:
+            raise AssertionError("a console without changes admits none")
+        try:
+            change = read_change(route.action, body, self._secret, route.user)
+        except ValueError as error:
+            raise NotAnswerableError(f"{error}: nothing was sent") from None
+        task = await self._sources.task(route.task_id)
+        if task is None:
+            raise NotAnswerableError("no handler waits for this task any more: nothing was sent")
+        await self._changes.make(task, change)
+        _log.info("changed by hand", action=route.action, task=task.task_id, by=change.operator.by)
+        return pages.redirect(f"/tasks/{quote(task.task_id)}/sent")
+
+
+def _static(name: str) -> HttpResponse:
+    content = resources.files("kallback.cli.console").joinpath("static", name).read_bytes()
+    return HttpResponse("static", HTTPStatus.OK, content, STATIC[name], SECURITY)

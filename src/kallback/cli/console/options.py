@@ -1,0 +1,48 @@
+"""How one console behaves: frozen, each field with unit, default and reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kallback.cli.console.shown_settings import shown_address
+from kallback.protocol import ConfigurationError
+from kallback.settings import Secret
+from kallback.settings.addresses import is_http
+from kallback.web import ServerOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleOptions:
+    """How one console behaves.
+
+    Attributes:
+        server: where it listens, by default on port 8091 of the loopback, and the bounds of its requests.
+        hosts: names of the console in its address, beside those of the loopback. A request for another name is refused,
+            because a web page of another site could send it.
+        password: what a browser must send; default none, for the loopback.
+        processes: addresses of health ports of bridges, workers and gateways, such as `http://127.0.0.1:9464`.
+        allow_changes: let operators complete, fail, retry and cancel tasks. Default no.
+        user_header: the header in which a trusted proxy names the user, for changes; default none.
+        mask_payloads: show no requests, results and details of heartbeats. Default no.
+        max_tasks: pending tasks that the overview counts at most. Default 10,000: more cost Restate seconds.
+        fresh_for: seconds that overview, dead letters and processes are shown before they are read anew. Default
+            5: however many browsers look, the servers are asked once.
+    """
+
+    server: ServerOptions = field(default_factory=lambda: ServerOptions(port=8091, max_body_bytes=1024))
+    hosts: frozenset[str] = frozenset()
+    password: Secret | None = None
+    processes: tuple[str, ...] = ()
+    allow_changes: bool = False
+    user_header: str | None = None
+    mask_payloads: bool = False
+    max_tasks: int = 10_000
+    fresh_for: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address of a health port."""
+        for address in self.processes:
+            if not is_http(address) or not address.startswith("http://"):
+                raise ConfigurationError(
+                    f"{shown_address(address)!r} is no address of a health port: write it like http://127.0.0.1:9464"
+                )

@@ -1,0 +1,89 @@
+"""Counts of what is pending and of what failed, for the first page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kallback.cli.console.sources import ConsoleSources
+from kallback.kafka import DeadLetter
+from kallback.operations import PendingTask, TaskFilter, TaskState
+from kallback.protocol import KallbackError
+
+_PAGE: Final = 1000
+
+
+@dataclass(slots=True)
+class Overview:
+    """What the first page shows.
+
+    Attributes:
+        tasks: pending tasks by type and state.
+        oldest: the pending task that was created first; None without one.
+        has_more: whether there are more pending tasks than were counted.
+        unreadable: invocations whose journals cannot be read.
+        letters: the last dead letters by reason; records that a summary counts are included.
+        failures: sentences of what could not be read.
+        read_ms: when it was read, epoch milliseconds.
+    """
+
+    read_ms: int
+    tasks: Counter[tuple[str, TaskState]] = field(default_factory=Counter[tuple[str, TaskState]])
+    oldest: PendingTask | None = None
+    has_more: bool = False
+    unreadable: int = 0
+    letters: Counter[str] = field(default_factory=Counter[str])
+    failures: list[str] = field(default_factory=list[str])
+
+
+class OverviewReader:
+    """Reads overviews.
+
+    Args:
+        letters: returns the last dead letters; raises as `ConsoleSources.letters`.
+        max_tasks: pending tasks that are counted at most.
+        now: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        sources: ConsoleSources,
+        letters: Callable[[], Awaitable[Sequence[DeadLetter]]],
+        max_tasks: int,
+        now: Callable[[], float],
+    ) -> None:
+        self._sources: Final = sources
+        self._letters: Final = letters
+        self._max_tasks: Final = max_tasks
+        self._now: Final = now
+
+    async def read(self) -> Overview:
+        """Return an overview; what cannot be read is a sentence in it."""
+        overview = Overview(int(self._now() * 1000))
+        for count in (self._count_tasks, self._count_letters):
+            try:
+                await count(overview)
+            except KallbackError as error:
+                overview.failures.append(str(error))
+        return overview
+
+    async def _count_tasks(self, overview: Overview) -> None:
+        cursor, counted = None, 0
+        while True:
+            page = await self._sources.tasks(TaskFilter(), cursor, min(_PAGE, self._max_tasks - counted))
+            counted += len(page.tasks)
+            overview.unreadable += len(page.unreadable)
+            for task in page.tasks:
+                overview.tasks[task.task_type, task.state] += 1
+                if overview.oldest is None or task.created_ms < overview.oldest.created_ms:
+                    overview.oldest = task
+            cursor = page.cursor
+            overview.has_more = cursor is not None
+            if cursor is None or counted >= self._max_tasks:
+                return
+
+    async def _count_letters(self, overview: Overview) -> None:
+        for letter in await self._letters():
+            overview.letters[letter.reason] += letter.count

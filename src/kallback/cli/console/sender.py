@@ -1,0 +1,53 @@
+"""Makes the changes of operators, through Kafka: what a worker or a caller would send, in the operator's name."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from kallback.cli.console.changes import Change, ChangeAction
+from kallback.cli.console.sources import ConsoleSources
+from kallback.kafka import Producer
+from kallback.operations import ByHand, NotAnswerableError, PendingTask, read_task_record
+from kallback.settings import Settings
+
+
+class MakesChanges(Protocol):
+    """What makes changes; a test has another one."""
+
+    async def make(self, task: PendingTask, change: Change) -> None:
+        """Make a change; returns when Kafka has it.
+
+        Raises:
+            NotAnswerableError: it cannot be made to this task, or to its attempt.
+            NoTaskRecordError: the task's record is gone.
+            ConfigurationError, KafkaUnavailableError: as `ByHand`.
+        """
+        ...
+
+
+class ChangeSender:
+    """`MakesChanges` on a producer that its owner starts and stops."""
+
+    def __init__(self, sources: ConsoleSources, producer: Producer, settings: Settings) -> None:
+        self._sources: Final = sources
+        self._producer: Final = producer
+        self._settings: Final = settings
+
+    async def make(self, task: PendingTask, change: Change) -> None:
+        """Make a change; returns when Kafka has it."""
+        if change.attempt != task.attempt:
+            raise NotAnswerableError(
+                f"attempt {change.attempt} has ended meanwhile, and attempt {task.attempt} runs: look at it first"
+            )
+        record = await read_task_record(self._sources.record, task)
+        by_hand = ByHand(self._producer, self._settings, change.operator)
+        match change.action:
+            case ChangeAction.COMPLETE:
+                await by_hand.complete(record, change.value)
+            case ChangeAction.FAIL:
+                await by_hand.fail(record, change.problem)
+            case ChangeAction.RETRY:
+                details = b"" if task.progress is None else task.progress.details
+                await by_hand.retry(record, details)
+            case ChangeAction.CANCEL:
+                await by_hand.cancel(record)

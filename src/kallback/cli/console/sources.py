@@ -1,0 +1,108 @@
+"""What the pages show, read from Restate and Kafka at the moment that a page is made. Nothing is stored.
+
+Reads are bounded: pages of tasks, one record, the last dead letters of each partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final, Protocol
+
+from kallback import kafka
+from kallback.cli.console.processes import ProcessStatus, read_process
+from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, read_entry, read_range
+from kallback.lifecycle import StartStop
+from kallback.operations import Introspection, PendingTask, PendingTasks, TaskFilter, TaskPage
+from kallback.settings import Settings
+
+LAST_LETTERS: Final = 200
+
+
+class ConsoleSources(Protocol):
+    """Where pages get what they show; a test has another one."""
+
+    async def tasks(self, wanted: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
+        """Return a page of pending tasks; raises as `PendingTasks.page`."""
+        ...
+
+    async def task(self, task_id: str) -> PendingTask | None:
+        """Return one pending task; None if no handler waits for it; raises as `PendingTasks.find`."""
+        ...
+
+    async def record(self, position: Position) -> Record | None:
+        """Return the record at a position; None if it is not there any more; raises as `find_record`."""
+        ...
+
+    async def letters(self) -> list[DeadLetter]:
+        """Return the last dead letters, the newest first; raises as `find_record`."""
+        ...
+
+    async def letter(self, name: DeadLetterId) -> DeadLetter | None:
+        """Return one dead letter; None if it is not there any more; raises as `find_record`."""
+        ...
+
+    async def processes(self) -> list[ProcessStatus]:
+        """Return what bridges, workers and gateways say of themselves."""
+        ...
+
+
+class ServerSources(StartStop):
+    """`ConsoleSources` of one environment on real servers.
+
+    Args:
+        processes: addresses of health ports.
+    """
+
+    def __init__(self, settings: Settings, processes: Sequence[str] = ()) -> None:
+        self._processes: Final = tuple(processes)
+        self._settings: Final = settings
+        self._introspection: Final = Introspection(settings.restate)
+        self._pending: Final = PendingTasks(self._introspection, settings)
+        self._ends: Final = kafka.clients_of(kafka.Client.CONFLUENT, settings.kafka).end_offsets()
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Get ready; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: an address, a CA file or a token cannot be used.
+        """
+        await self._running.enter_async_context(self._introspection)
+        self._running.push_async_callback(self._ends.stop)
+
+    async def stop(self) -> None:
+        """Close the connections; stopping twice is fine."""
+        await self._running.aclose()
+
+    async def tasks(self, wanted: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
+        """Return a page of pending tasks."""
+        return await self._pending.page(wanted, cursor=cursor, limit=limit)
+
+    async def task(self, task_id: str) -> PendingTask | None:
+        """Return one pending task."""
+        return await self._pending.find(task_id)
+
+    async def record(self, position: Position) -> Record | None:
+        """Return the record at a position."""
+        return await kafka.find_record(self._settings.kafka, position)
+
+    async def letters(self) -> list[DeadLetter]:
+        """Return the last dead letters."""
+        topic, found = self._settings.topics.dead_letters, list[DeadLetter]()
+        for partition, end in (await self._ends.of([topic])).items():
+            first = Position(topic, partition.partition, max(0, end - LAST_LETTERS))
+            async for records in read_range(self._settings.kafka, first, end):
+                found += [entry for entry in map(read_entry, records) if isinstance(entry, DeadLetter)]
+        return sorted(found, key=lambda letter: letter.written_ms, reverse=True)[:LAST_LETTERS]
+
+    async def letter(self, name: DeadLetterId) -> DeadLetter | None:
+        """Return one dead letter."""
+        record = await self.record(Position(self._settings.topics.dead_letters, name.partition, name.offset))
+        entry = None if record is None else read_entry(record)
+        return entry if isinstance(entry, DeadLetter) else None
+
+    async def processes(self) -> list[ProcessStatus]:
+        """Return what bridges, workers and gateways say of themselves."""
+        return await asyncio.gather(*map(read_process, self._processes))

@@ -1,0 +1,197 @@
+"""Decides whether a dead letter may be replayed, and to where. Pure.
+
+Everything in a dead letter is hostile: anyone who may write to the dead-letter topic chooses the source topic, the
+reason, the headers and the value, and a replay writes with the operator's permissions. So a replay goes to topics of
+this installation only: its results topic, topics with its prefix, task topics that a valid token names, and topics that
+the operator names. It never goes to topics that only kallback itself writes to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kallback.kafka import DeadLetter
+from kallback.protocol import (
+    Cancel,
+    InvalidControlError,
+    InvalidTaskError,
+    Keyring,
+    TaskHeaders,
+    Token,
+    UnverifiedError,
+    read_result,
+)
+from kallback.protocol.tasktypes import is_kafka_name
+from kallback.settings import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRules:
+    """What a replay may send.
+
+    Attributes:
+        topics: the topics of this installation.
+        keyring: verifies tokens; None: they are not verified.
+        audience: what tokens are bound to.
+        to: the topic to send to; None: each dead letter to its source topic.
+        named: topics that the operator names as task topics or results topics.
+        send_unverified: send what fails a check of its token or its headers.
+    """
+
+    topics: Topics
+    keyring: Keyring | None = None
+    audience: str = ""
+    to: str | None = None
+    named: frozenset[str] = frozenset()
+    send_unverified: bool = False
+
+    def never(self) -> frozenset[str]:
+        """Topics whose records kallback never dead-letters: what names one as its source is forged.
+
+        A replay to the control topic would cancel tasks with the operator's permissions.
+        """
+        return frozenset({self.topics.progress, self.topics.control, self.topics.outcomes, self.topics.dead_letters})
+
+    def owns(self, topic: str) -> bool:
+        """Whether a topic is one of this installation, or named by the operator."""
+        own = topic == self.topics.results or topic in self.named or self.topics.has_prefix(topic)
+        return own and topic not in self.never()
+
+
+@dataclass(frozen=True, slots=True)
+class MaySend:
+    """The dead letter may be sent to this topic; `is_verified`: its token is valid here."""
+
+    topic: str
+    is_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsTopic:
+    """It may be sent only if the operator says that this topic is one of the installation."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class MustNotSend:
+    """It is not sent; the cause is the end of a sentence about it."""
+
+    cause: str
+
+
+ReplayVerdict = MaySend | NeedsTopic | MustNotSend
+
+
+def check_letter(letter: DeadLetter, rules: ReplayRules) -> ReplayVerdict:
+    """Decide about one dead letter; that of a stub or a summary is preliminary: ask again for each record read."""
+    target = rules.to or letter.source.topic
+    forged = _forged(letter, target, rules)
+    if forged is not None:
+        return forged
+    if letter.stub_bytes is not None or letter.summary is not None:
+        # Its records would be read from there with the operator's permissions.
+        foreign = next((topic for topic in (letter.source.topic, target) if not _is_known(topic, rules)), None)
+        return MaySend(target, is_verified=False) if foreign is None else NeedsTopic(foreign)
+    if rules.topics.results in {letter.source.topic, target}:
+        return _check_result(letter, target, rules)
+    return _check_task(letter, target, rules)
+
+
+def _forged(letter: DeadLetter, target: str, rules: ReplayRules) -> MustNotSend | None:
+    source = letter.source.topic
+    if source in rules.never() and (rules.to is None or letter.stub_bytes is not None):
+        return MustNotSend(_never_sentence(source))
+    if target in rules.never():
+        return MustNotSend(_never_sentence(target))
+    if not is_kafka_name(source):
+        return MustNotSend("the source is not the name of a topic, so they are forged")
+    if _is_cancel(letter):
+        return MustNotSend("the record is a cancel, and kallback never dead-letters cancels, so they are forged")
+    return None
+
+
+def _never_sentence(topic: str) -> str:
+    return (
+        f"kallback never dead-letters records of {topic}, so they are forged; check who may write to the dead-letter "
+        "topic"
+    )
+
+
+def _is_known(topic: str, rules: ReplayRules) -> bool:
+    return rules.owns(topic) or topic == rules.to
+
+
+def _is_cancel(letter: DeadLetter) -> bool:
+    try:
+        Cancel.decode(letter.value)
+    except InvalidControlError:
+        return False
+    return True
+
+
+def _check_result(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVerdict:
+    if not _is_known(target, rules):
+        return NeedsTopic(target)
+    try:
+        text = read_result(letter.value, letter.headers).token
+        if rules.keyring is not None:
+            _verified(text, target, rules.keyring, rules)
+    except UnverifiedError as error:
+        if rules.send_unverified:
+            return MaySend(target, is_verified=False)
+        return MustNotSend(f"the token is not valid here ({error.reason}), so the bridge would refuse them again{_HOW}")
+    return MaySend(target, is_verified=rules.keyring is not None)
+
+
+_HOW: Final = "; --unverified sends them anyway"
+
+
+def _verified(text: str, target: str, keyring: Keyring, rules: ReplayRules) -> Token:
+    """Verify a token for this installation's audience, or for the results topic that the record is sent to."""
+    try:
+        return keyring.verify(text, rules.audience)
+    except UnverifiedError:
+        if target in {rules.audience, rules.topics.results}:
+            raise
+        return keyring.verify(text, target)
+
+
+def _check_task(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVerdict:
+    try:
+        headers = TaskHeaders.decode(letter.headers)
+    except InvalidTaskError:
+        return _unless_unverified(
+            "a header of a task is missing or wrong, so a worker would refuse them again", target, rules
+        )
+    if (answers := _answer_topics(headers, rules)) is not None:
+        return answers
+    if rules.keyring is None:
+        return MaySend(target, is_verified=False) if _is_known(target, rules) else NeedsTopic(target)
+    try:
+        token = _verified(headers.token, headers.reply_to, rules.keyring, rules)
+    except UnverifiedError as error:
+        return _unless_unverified(f"the token of the task is not valid here ({error.reason})", target, rules)
+    if (token.task_type, token.task_id, token.attempt) != (headers.task_type, headers.task_id, headers.attempt):
+        return _unless_unverified("the headers of the task contradict its token", target, rules)
+    is_known = _is_known(target, rules) or token.task_type == target
+    return MaySend(target, is_verified=True) if is_known else NeedsTopic(target)
+
+
+def _answer_topics(headers: TaskHeaders, rules: ReplayRules) -> ReplayVerdict | None:
+    """Look at the topics that a worker would write to; None if all of them are of this installation."""
+    progress_to = None if headers.progress_to == rules.topics.progress else headers.progress_to
+    for topic in (headers.reply_to, progress_to):
+        if topic is not None and topic in rules.never():
+            return MustNotSend(f"the task asks for an answer on {topic}, so they are forged")
+        if topic is not None and not _is_known(topic, rules):
+            return NeedsTopic(topic)
+    return None
+
+
+def _unless_unverified(cause: str, target: str, rules: ReplayRules) -> ReplayVerdict:
+    """What fails a check is sent only on demand, and to a known topic only."""
+    if not rules.send_unverified:
+        return MustNotSend(cause + _HOW)
+    return MaySend(target, is_verified=False) if _is_known(target, rules) else NeedsTopic(target)

@@ -1,0 +1,186 @@
+"""What a replay will send, found in one reading of the dead-letter topic: 24 bytes for each dead letter.
+
+The replay markers come later in the topic than the dead letters that they name, so the plan is known at the end of the
+reading. The dead letters themselves are read a second time, while they are sent: the topic can be larger than the
+memory, and nothing that arrives in between is part of the plan.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from kallback.cli.dead_letters.checks import MaySend, MustNotSend, ReplayRules, ReplayVerdict, check_letter
+from kallback.cli.dead_letters.contents import ReplayedLetters, begin_of
+from kallback.cli.dead_letters.counts import OTHERS, BoundedCounts
+from kallback.cli.dead_letters.factories import KafkaFactories
+from kallback.cli.dead_letters.rows import Selection, row_of
+from kallback.kafka import DeadLetter, DeadLetterId, ReplayMarker, read_entries
+
+_MOST_KINDS: Final = 1000
+"""Combinations of reason and decision; the writer of a record chooses both."""
+_TOO_MANY: Final = MustNotSend("there are too many different reasons and sources: select some with --reason or --topic")
+_LONGEST_REASON: Final = 100
+
+
+class PlannedKind(NamedTuple):
+    """What many dead letters have in common."""
+
+    reason: str
+    verdict: ReplayVerdict
+
+
+@dataclass(slots=True)
+class KindCount:
+    """How many dead letters are of a kind, and one of them."""
+
+    example: DeadLetterId
+    count: int = 0
+
+
+class _PendingLetter(NamedTuple):
+    """A selected dead letter that was not replayed, or is to be replayed again."""
+
+    at_ms: int
+    partition: int
+    offset: int
+    kind: int
+
+
+@dataclass(slots=True)
+class _PlannedPartition:
+    """The selected dead letters of one partition, in the order of their offsets."""
+
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+    times_ms: array[int] = field(default_factory=lambda: array("q"))
+    kinds: array[int] = field(default_factory=lambda: array("q"))
+
+
+@dataclass(slots=True)
+class ChosenLetters:
+    """The dead letters that are sent.
+
+    Attributes:
+        offsets: by partition, ascending.
+        since_ms: none of them was written earlier.
+    """
+
+    total: int = 0
+    verified: int = 0
+    since_ms: int | None = None
+    offsets: dict[int, array[int]] = field(default_factory=dict[int, "array[int]"])
+    reasons: BoundedCounts = field(default_factory=BoundedCounts)
+    targets: BoundedCounts = field(default_factory=BoundedCounts)
+
+    def __contains__(self, letter: DeadLetterId) -> bool:
+        """Whether a dead letter is one of them."""
+        offsets = self.offsets.get(letter.partition, ())
+        index = bisect_left(offsets, letter.offset)
+        return index < len(offsets) and offsets[index] == letter.offset
+
+
+class ReplayPlan:
+    """The selected dead letters and what is decided about them.
+
+    Args:
+        again: include those that were replayed.
+    """
+
+    def __init__(self, *, again: bool) -> None:
+        self._again = again
+        self._partitions: dict[int, _PlannedPartition] = {}
+        self._kinds: list[PlannedKind] = []
+        self._numbers: dict[PlannedKind, int] = {}
+        self._since_ms: int | None = None
+        self.replayed = ReplayedLetters()
+
+    def add(self, letter: DeadLetter, verdict: ReplayVerdict) -> None:
+        """Take in a selected dead letter; those of a partition come in the order of their offsets."""
+        rows = self._partitions.setdefault(letter.id.partition, _PlannedPartition())
+        rows.offsets.append(letter.id.offset)
+        rows.times_ms.append(letter.at_ms)
+        rows.kinds.append(self._number(PlannedKind(letter.reason[:_LONGEST_REASON], verdict)))
+        self._since_ms = letter.written_ms if self._since_ms is None else min(self._since_ms, letter.written_ms)
+
+    def _number(self, kind: PlannedKind) -> int:
+        if kind not in self._numbers:
+            if len(self._kinds) >= _MOST_KINDS:
+                kind = PlannedKind(OTHERS, _TOO_MANY)
+            if kind not in self._numbers:
+                self._numbers[kind] = len(self._kinds)
+                self._kinds.append(kind)
+        return self._numbers[kind]
+
+    def already_replayed(self) -> int:
+        """The number of selected dead letters that are left out, because they were replayed."""
+        return sum(len(rows.offsets) for rows in self._partitions.values()) - sum(1 for _ in self._pending())
+
+    def missing(self, ids: frozenset[DeadLetterId]) -> list[DeadLetterId]:
+        """Those of some ids that were not selected."""
+        return sorted(
+            each for each in ids if each.offset not in self._partitions.get(each.partition, _PlannedPartition()).offsets
+        )
+
+    def kinds(self) -> dict[PlannedKind, KindCount]:
+        """Count what is left to decide about or to send, by kind."""
+        found: dict[PlannedKind, KindCount] = {}
+        for row in self._pending():
+            example = DeadLetterId(row.partition, row.offset)
+            found.setdefault(self._kinds[row.kind], KindCount(example)).count += 1
+        return found
+
+    def choose(self, limit: int | None) -> ChosenLetters:
+        """Return what may be sent; of more than the limit, those that were dead-lettered first."""
+        rows: Iterator[_PendingLetter] | list[_PendingLetter] = (
+            row for row in self._pending() if isinstance(self._kinds[row.kind].verdict, MaySend)
+        )
+        if limit is not None:
+            rows = sorted(heapq.nsmallest(limit, rows), key=lambda row: (row.partition, row.offset))
+        chosen = ChosenLetters(since_ms=self._since_ms)
+        for row in rows:
+            reason, verdict = self._kinds[row.kind]
+            chosen.total += 1
+            chosen.offsets.setdefault(row.partition, array("q")).append(row.offset)
+            chosen.reasons.add(reason)
+            if isinstance(verdict, MaySend):
+                chosen.targets.add(verdict.topic)
+                chosen.verified += verdict.is_verified
+        return chosen
+
+    def _pending(self) -> Iterator[_PendingLetter]:
+        for partition, rows in self._partitions.items():
+            for offset, at_ms, kind in zip(rows.offsets, rows.times_ms, rows.kinds, strict=True):
+                if self._again or self.replayed.when(DeadLetterId(partition, offset)) is None:
+                    yield _PendingLetter(at_ms, partition, offset, kind)
+
+
+async def read_plan(
+    clients: KafkaFactories, topic: str, selection: Selection, rules: ReplayRules, *, again: bool
+) -> ReplayPlan:
+    """Read the dead-letter topic and decide about each selected dead letter."""
+    plan = ReplayPlan(again=again)
+    async with aclosing(read_entries(clients.reader(topic, begin_of(selection.since_ms)))) as entries:
+        async for entry in entries:
+            if isinstance(entry, DeadLetter):
+                if selection.admits(row_of(entry)):
+                    plan.add(entry, check_letter(entry, rules))
+            elif isinstance(entry, ReplayMarker):
+                plan.replayed.add(entry)
+    return plan
+
+
+async def read_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> AsyncGenerator[DeadLetter]:
+    """Read the chosen dead letters again, with their values and headers."""
+    left = chosen.total
+    async with aclosing(read_entries(clients.reader(topic, chosen.since_ms))) as entries:
+        async for entry in entries:
+            if isinstance(entry, DeadLetter) and entry.id in chosen:
+                yield entry
+                left -= 1
+                if not left:
+                    return

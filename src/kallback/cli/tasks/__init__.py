@@ -1,0 +1,1 @@
+"""`kallback tasks`: pending tasks, seen and steered."""

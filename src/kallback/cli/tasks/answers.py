@@ -1,0 +1,179 @@
+"""`kallback tasks complete | fail | retry | cancel`: answers by hand, through Kafka, in an operator's name."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from kallback.cli.by_hand_options import (
+    TASK_TYPE,
+    error_status_option,
+    error_type_option,
+    misfit,
+    result_file_option,
+    retryable_option,
+    task_type_option,
+)
+from kallback.cli.formatting import plain
+from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.imports import load_target
+from kallback.cli.tasks.factories import operations_factories
+from kallback.cli.tasks.lookup import find_with_record
+from kallback.kafka import Position
+from kallback.operations import ByHand, NotAnswerableError, PendingTask, TaskRecord
+from kallback.protocol import Problem, TaskType
+from kallback.protocol.by_hand import Operator
+from kallback.settings import Settings
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Answer = Callable[[ByHand, PendingTask, TaskRecord], Awaitable[Position]]
+
+
+def _of_a_task(run: Decorated) -> Decorated:
+    """Add the argument and the options that all commands have."""
+    options: tuple[Callable[[Decorated], Decorated], ...] = (
+        argument("task_id", metavar="ID", help="Task id: 16 characters."),
+        option("--by", metavar="NAME", help="Who does it, for the outcome record. Default: the user of this machine."),
+        option("--why", default="", metavar="TEXT", help="Why, in one sentence, for the outcome record."),
+    )
+    for each in reversed(options):
+        run = each(run)
+    return run
+
+
+@click.command(cls=TextCommand)
+@_of_a_task
+@option("--value", metavar="JSON", help="The result, as JSON. Default: null.")
+@result_file_option
+@task_type_option
+def complete(
+    task_id: str, *, value: str | None, file: BinaryIO | None, task_type: str | None, by: str | None, why: str
+) -> None:
+    """Complete a pending task by hand.
+
+    Publishes a result record, as a worker does. The bridge judges it like any other, and the outcome record names you.
+
+    Exit codes: 0 if Kafka has the result, 1 if not, 2 if a setting or an argument must change.
+
+    For example:
+
+        kallback tasks complete q8Tzl0b2R6m1cV9x --value '{"minutes": 12}' --type shared:prepare --why "by phone"
+    """
+    if value is not None and file is not None:
+        raise click.UsageError("Give one result, with --value or --file.")
+    result = file.read() if file is not None else (value or "null").encode()
+    declared = None if task_type is None else load_target(task_type, TASK_TYPE)
+
+    async def answer(by_hand: ByHand, _task: PendingTask, record: TaskRecord) -> Position:
+        if declared is not None:
+            _check_value(result, record, declared)
+        return await by_hand.complete(record, result)
+
+    _publish(task_id, _operator(by, why), answer)
+
+
+@click.command(cls=TextCommand)
+@_of_a_task
+@error_type_option
+@error_status_option
+@option("--detail", metavar="TEXT", help="One sentence for people. Default: who failed it, and why.")
+@retryable_option
+def fail(
+    task_id: str, *, kind: str, status: int, detail: str | None, retryable: bool | None, by: str | None, why: str
+) -> None:
+    """Fail the current attempt of a pending task by hand.
+
+    The retry policy of the task type decides whether another attempt follows; --not-retryable fails the task for good.
+
+    The exit codes are those of `kallback tasks complete`.
+
+    For example:
+
+        kallback tasks fail q8Tzl0b2R6m1cV9x --type OutOfStock --status 422 --not-retryable --why "no basil today"
+    """
+    operator = _operator(by, why)
+    said = f"failed by {operator.by}" + (f": {operator.why}" if operator.why else "")
+    problem = Problem(kind, status, said if detail is None else detail, retryable=retryable)
+    _publish(task_id, operator, lambda by_hand, _task, record: by_hand.fail(record, problem))
+
+
+@click.command(cls=TextCommand)
+@_of_a_task
+def retry(task_id: str, *, by: str | None, why: str) -> None:
+    """Have the next attempt of a pending task sent at once.
+
+    The current attempt is given up and does not count as failed. The next one continues with its last details.
+    Only for types with a retry policy or with heartbeats.
+
+    The exit codes are those of `kallback tasks complete`.
+
+    For example:
+
+        kallback tasks retry q8Tzl0b2R6m1cV9x --why "its worker hangs"
+    """
+    _publish(task_id, _operator(by, why), lambda by_hand, task, record: by_hand.retry(record, _details_of(task)))
+
+
+@click.command(cls=TextCommand)
+@_of_a_task
+def cancel(task_id: str, *, by: str | None, why: str) -> None:
+    """Cancel a pending task: the worker stops, the handler fails.
+
+    The error has type urn:kallback:cancelled-by-hand and status 410, and is not retried. Needs KALLBACK_KEYS, which
+    prove the cancel to workers.
+
+    The exit codes are those of `kallback tasks complete`.
+
+    For example:
+
+        kallback tasks cancel q8Tzl0b2R6m1cV9x --why "the customer left"
+    """
+    _publish(task_id, _operator(by, why), lambda by_hand, _task, record: by_hand.cancel(record))
+
+
+def _details_of(task: PendingTask) -> bytes:
+    """The last heartbeat's details, newer than those that the record has."""
+    return b"" if task.progress is None else task.progress.details
+
+
+def _operator(by: str | None, why: str) -> Operator:
+    try:
+        return Operator(_user() if by is None else by, why)
+    except ValueError as error:
+        raise click.UsageError(f"--by or --why: {error}") from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        raise click.UsageError("This user has no name: say who does it with --by.") from None
+
+
+def _check_value(value: bytes, record: TaskRecord, task_type: TaskType[Any, Any]) -> None:
+    """Refuse a result that the handler could not read: the first result counts."""
+    named = record.headers.task_type
+    if named != task_type.name:
+        raise NotAnswerableError(f"the task is one of type {plain(named)}, not of {task_type.name}: nothing was sent")
+    if (reason := misfit(value, task_type)) is not None:
+        raise NotAnswerableError(reason)
+
+
+def _publish(task_id: str, operator: Operator, answer: Answer) -> None:
+    settings = Settings.from_env()
+    factories = operations_factories(settings)
+
+    async def publish() -> tuple[TaskRecord, Position]:
+        task, record = await find_with_record(factories, settings, task_id)
+        async with factories.producer() as producer:
+            return record, await answer(ByHand(producer, settings, operator), task, record)
+
+    record, at = asyncio.run(publish())
+    click.echo(
+        f"sent as {at.topic}[{at.partition}] offset {at.offset}: {plain(record.headers.task_type)}, task {task_id}, "
+        f"attempt {record.headers.attempt}. `kallback outcomes tail --task {task_id}` shows the outcome."
+    )

@@ -1,0 +1,229 @@
+"""`kallback tasks list | show`: what handlers wait for, from Restate's journals and Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+import orjson
+
+from kallback.cli.activity import activity
+from kallback.cli.formatting import counted, printable_json
+from kallback.cli.help import TextCommand, TextGroup, argument, option, option_of
+from kallback.cli.logs import configure_logs
+from kallback.cli.tables import print_facts, print_table
+from kallback.cli.tasks.answers import cancel, complete, fail, retry
+from kallback.cli.tasks.factories import OperationsFactories, operations_factories
+from kallback.cli.tasks.lookup import find_task
+from kallback.cli.tasks.progress import progress
+from kallback.cli.tasks.rows import (
+    HEADINGS,
+    facts_of,
+    invocation_facts,
+    invocation_members,
+    members_of,
+    record_facts,
+    record_members,
+    row_of,
+)
+from kallback.cli.times import read_span
+from kallback.operations import (
+    InvocationStatus,
+    NoTaskRecordError,
+    PendingTask,
+    PendingTasks,
+    RowSource,
+    TaskFilter,
+    TaskPage,
+    TaskRecord,
+    TaskState,
+    read_invocation,
+    read_task_record,
+)
+from kallback.settings import Settings
+
+_WATCH_S: Final = 2.0
+_select = option_of("Filters")
+
+
+@click.group(cls=TextGroup)
+def tasks() -> None:
+    """List pending tasks, and complete, fail, retry or cancel them by hand.
+
+    A task is pending while a handler waits for it. Tasks are read from Restate's introspection
+    (KALLBACK_RESTATE_ADMIN_URL) and from Kafka; docs/operations.md explains the columns.
+
+    Settings: KALLBACK_RESTATE_*, KALLBACK_KAFKA_*, KALLBACK_TOPICS_* and KALLBACK_AUDIENCE of the environment.
+    """
+    configure_logs()
+
+
+for _command in (progress, complete, fail, retry, cancel):
+    tasks.add_command(_command)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What is listed, and how."""
+
+    limit: int
+    as_json: bool
+    options: dict[str, Any]
+
+    def wanted(self, now_ms: int) -> TaskFilter:
+        """The filter, at this time."""
+        states = {TaskState(name) for name in self.options["states"]}
+        if self.options["not_started"]:
+            states.add(TaskState.NOT_STARTED)
+        older, within = self.options["older_than"], self.options["deadline_within"]
+        return TaskFilter(
+            types=frozenset(self.options["types"]),
+            states=frozenset(states),
+            handlers=frozenset(self.options["handlers"]),
+            created_before_ms=None if older is None else now_ms - older,
+            deadline_before_ms=None if within is None else now_ms + within,
+        )
+
+
+@tasks.command("list", cls=TextCommand)
+@_select("--type", "types", multiple=True, metavar="TYPE", help="Only this task type. Can be repeated.")
+@_select(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([each.value for each in TaskState]),
+    help="Only tasks in this state. Can be repeated.",
+)
+@_select("--not-started", is_flag=True, help="Only tasks that no worker has begun; types with heartbeats tell.")
+@_select(
+    "--handler",
+    "handlers",
+    multiple=True,
+    metavar="NAME",
+    help="Only this Service, or Service/handler. Can be repeated.",
+)
+@_select("--older-than", callback=read_span, metavar="TIME", help="Only tasks that are older: 30s, 15m, 2h or 3d.")
+@_select(
+    "--deadline-within", callback=read_span, metavar="TIME", help="Only tasks whose deadline comes within this time."
+)
+@option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), metavar="N", help="Maximum number.")
+@option("--watch", is_flag=True, help="Print the list again every 2 seconds, until Ctrl-C.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object per line; times in epoch milliseconds.")
+def list_tasks(*, limit: int, watch: bool, as_json: bool, **options: Any) -> None:
+    """List pending tasks, those of the oldest invocations first.
+
+    Exit codes: 0, also if there are none; 1 if a server does not answer, 2 if a setting must change.
+
+    For example:
+
+        kallback tasks list --type restaurant.prepare --older-than 15m
+    """
+    settings = Settings.from_env()
+    listing = _Listing(limit, as_json, options)
+    asyncio.run(_list(operations_factories(settings), settings, listing, watch=watch))
+
+
+async def _list(factories: OperationsFactories, settings: Settings, listing: _Listing, *, watch: bool) -> None:
+    async with factories.introspection() as introspection:
+        pending = PendingTasks(introspection, settings)
+        while True:
+            now_ms = int(time.time() * 1000)
+            with activity("reading journals"):
+                page = await pending.page(listing.wanted(now_ms), limit=listing.limit)
+            if watch and not listing.as_json and sys.stdout.isatty():
+                click.clear()
+            _print_page(page, now_ms, as_json=listing.as_json)
+            if not watch:
+                return
+            await asyncio.sleep(_WATCH_S)
+
+
+def _print_page(page: TaskPage, now_ms: int, *, as_json: bool) -> None:
+    if as_json:
+        for task in page.tasks:
+            click.echo(printable_json(orjson.dumps(members_of(task))))
+    else:
+        print_table(HEADINGS, [row_of(task, now_ms) for task in page.tasks])
+    click.echo(_summary(page), err=True)
+
+
+def _summary(page: TaskPage) -> str:
+    parts = [counted(len(page.tasks), "pending task") if page.tasks else "No pending tasks"]
+    if page.cursor is not None:
+        parts.append("there are more (--limit)")
+    if page.unreadable:
+        parts.append(
+            f"the tasks of {counted(len(page.unreadable), 'invocation')} cannot be read: their journals are encoded (a "
+            "journal value codec), or too large"
+        )
+    return "; ".join(parts) + "."
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """All that is known of a task.
+
+    Attributes:
+        record: its record, or why there is none.
+    """
+
+    task: PendingTask
+    invocation: InvocationStatus | None
+    record: TaskRecord | str
+
+
+@tasks.command(cls=TextCommand)
+@argument("task_id", metavar="ID", help="Task id: 16 characters.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
+def show(task_id: str, *, as_json: bool) -> None:
+    """Show a pending task: request, heartbeats, deadline, invocation.
+
+    The token is shortened: neither the awakeable id nor the signature is shown.
+
+    Exit codes: 0 if a handler waits for the task, 1 if none does or a server does not answer, 2 if a setting must
+    change.
+
+    For example:
+
+        kallback tasks show q8Tzl0b2R6m1cV9x
+    """
+    settings = Settings.from_env()
+    found = asyncio.run(_look_up(operations_factories(settings), settings, task_id))
+    if as_json:
+        click.echo(printable_json(orjson.dumps(_members(found))))
+    else:
+        print_facts([*facts_of(found.task, int(time.time() * 1000)), *_more_facts(found)])
+
+
+async def _look_up(factories: OperationsFactories, settings: Settings, task_id: str) -> _Shown:
+    async with factories.introspection() as introspection:
+        task, invocation = await _find(introspection, settings, task_id)
+    try:
+        with activity("reading the task's record"):
+            record: TaskRecord | str = await read_task_record(factories.find, task)
+    except NoTaskRecordError as error:
+        record = str(error)
+    return _Shown(task, invocation, record)
+
+
+async def _find(
+    introspection: RowSource, settings: Settings, task_id: str
+) -> tuple[PendingTask, InvocationStatus | None]:
+    task = await find_task(introspection, settings, task_id)
+    return task, await read_invocation(introspection, task.invocation.id)
+
+
+def _members(found: _Shown) -> dict[str, Any]:
+    members = members_of(found.task)
+    if found.invocation is not None:
+        members |= invocation_members(found.invocation)
+    return members | ({"record": found.record} if isinstance(found.record, str) else record_members(found.record))
+
+
+def _more_facts(found: _Shown) -> list[tuple[str, str]]:
+    facts = [] if found.invocation is None else list(invocation_facts(found.invocation))
+    return facts + ([("", found.record)] if isinstance(found.record, str) else list(record_facts(found.record)))

@@ -1,0 +1,165 @@
+"""`kallback tasks progress`: the status of a task with heartbeats, without access to journals or to Kafka.
+
+It asks the environment's `TaskMonitor`, a service of the sdk, through Restate's ingress; no key is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from kallback.bridge.restate.client import RestateHttp
+from kallback.bridge.restate.connection import HttpAnswer
+from kallback.cli.formatting import moment, plain, printable_json, readable, span
+from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.tables import print_facts
+from kallback.protocol import (
+    AccessDeniedError,
+    ConfigurationError,
+    KallbackError,
+    RestateUnavailableError,
+    TaskProgress,
+)
+from kallback.settings import RestateSettings, Settings
+
+Ask = Callable[[RestateSettings, str], Coroutine[Any, Any, HttpAnswer]]
+_OK: Final = 200
+_DENIED: Final = frozenset({401, 403})
+_NOT_FOUND: Final = 404
+_BODY_LIMIT: Final = 65_536
+_SHOWN: Final = 4_096
+_UNKNOWN: Final = "no task "
+"""How an answer of `TaskMonitor` begins; Restate's own answer, when it does not know the service, begins otherwise."""
+
+
+class UnknownTaskError(KallbackError):
+    """No task with this id is monitored."""
+
+
+class _RestateError(msgspec.Struct):
+    message: str = ""
+
+
+async def ask(settings: RestateSettings, path: str) -> HttpAnswer:
+    """Call a handler without input; Restate accepts GET for that as well as POST.
+
+    Raises:
+        RestateUnavailableError: no usable answer; a retry may help.
+        ConfigurationError: an address, a certificate or a token that cannot be used.
+    """
+    http = RestateHttp(settings, connections=1, body_limit=_BODY_LIMIT)
+    await http.start()
+    try:
+        return await http.get_value(path)
+    finally:
+        await http.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorQuery:
+    """Asks Restate; a test puts another one into click's context object."""
+
+    ask: Ask = ask
+
+
+@click.command(cls=TextCommand)
+@argument("task_id", metavar="ID", help="Task id: 16 characters.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
+def progress(task_id: str, *, as_json: bool) -> None:
+    """Show the status of a running task.
+
+    Shows the attempt, the times of its start and of its last heartbeat, and the details of the heartbeat. Only tasks
+    whose type has heartbeat_every or start_timeout are monitored; callbacks.app([...]) binds what they need.
+
+    Settings: KALLBACK_RESTATE_*, and KALLBACK_TOPICS_PREFIX (or KALLBACK_AUDIENCE) of the environment.
+
+    Exit codes: 0 if the task runs, 1 if it is not monitored or Restate does not answer, 2 if a setting must change.
+
+    For example:
+
+        kallback tasks progress q8Tzl0b2R6m1cV9x --json
+    """
+    settings = Settings.from_env()
+    query = click.get_current_context().find_object(MonitorQuery) or MonitorQuery()
+    try:
+        answer = asyncio.run(_read(query.ask, settings, task_id))
+    except RestateUnavailableError as error:
+        raise RestateUnavailableError(
+            f"{error}: check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it"
+        ) from None
+    if answer.status != _OK:
+        _refuse(answer, task_id, settings)
+    found = _decoded(answer, settings.restate)
+    if as_json:
+        click.echo(printable_json(msgspec.json.encode(found)))
+    else:
+        print_facts(_facts(found, int(time.time() * 1000)))
+
+
+async def _read(ask: Ask, settings: Settings, task_id: str) -> HttpAnswer:
+    """Ask the environment's `TaskMonitor`; during an upgrade also the one under the old name."""
+    path = f"{quote(task_id, safe='')}/read"
+    answer = await ask(settings.restate, f"/{settings.services.monitor}/{path}")
+    if answer.status == _NOT_FOUND and settings.old_services is not None:
+        older = await ask(settings.restate, f"/{settings.old_services.monitor}/{path}")
+        return older if older.status == _OK else answer
+    return answer
+
+
+def _decoded(answer: HttpAnswer, settings: RestateSettings) -> TaskProgress:
+    try:
+        return msgspec.json.decode(answer.body, type=TaskProgress)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{settings.ingress_url} does not answer like Restate's ingress ({error}): correct "
+            "KALLBACK_RESTATE_INGRESS_URL"
+        ) from None
+
+
+def _refuse(answer: HttpAnswer, task_id: str, settings: Settings) -> NoReturn:
+    message, url = _message(answer.body), settings.restate.ingress_url
+    if answer.status == _NOT_FOUND and message.startswith(_UNKNOWN):
+        raise UnknownTaskError(
+            f"task {plain(task_id)} is not monitored: it has ended, the id is wrong, or its type has neither "
+            "start_timeout nor heartbeat_every"
+        )
+    if answer.status == _NOT_FOUND:
+        raise ConfigurationError(
+            f"Restate at {url} has no service {settings.services.monitor} ({plain(message)}): serve your services with "
+            "callbacks.app([...]) and register them again, or correct KALLBACK_RESTATE_INGRESS_URL or "
+            "KALLBACK_TOPICS_PREFIX"
+        )
+    if answer.status in _DENIED:
+        raise AccessDeniedError(
+            f"{url} answers {answer.status}: set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access"
+        )
+    raise RestateUnavailableError(f"{url} answers {answer.status} ({plain(message)}): try again later")
+
+
+def _message(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_RestateError).message
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def _facts(found: TaskProgress, now_ms: int) -> Iterator[tuple[str, str]]:
+    details = bytes(found.details)
+    yield "task", plain(found.task_id)
+    yield "type", plain(found.task_type)
+    yield "attempt", str(found.attempt)
+    yield "dispatched", _ago(found.dispatched_ms, now_ms)
+    yield "started", "not yet" if found.started_ms is None else _ago(found.started_ms, now_ms)
+    yield "heartbeat", "none yet" if found.heartbeat_ms is None else _ago(found.heartbeat_ms, now_ms)
+    yield "details", readable(details, longest=_SHOWN) if details else "none"
+
+
+def _ago(at_ms: int, now_ms: int) -> str:
+    return f"{moment(at_ms)} ({span(max(0, now_ms - at_ms))} ago)"

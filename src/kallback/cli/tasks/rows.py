@@ -1,0 +1,122 @@
+"""A pending task as a row, as facts, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from kallback.cli.formatting import moment, plain, readable, redact, span
+from kallback.operations import InvocationStatus, PendingTask, TaskRecord
+from kallback.protocol import shorten
+
+HEADINGS: Final = ("TASK", "TYPE", "STATE", "ATTEMPT", "AGE", "DEADLINE", "HANDLER", "INVOCATION")
+_SHOWN: Final = 4_096
+
+
+def row_of(task: PendingTask, now_ms: int) -> tuple[str, ...]:
+    """The cells of a task, under `HEADINGS`."""
+    return (
+        task.task_id,
+        plain(task.task_type),
+        task.state.value,
+        str(task.attempt),
+        span(max(0, now_ms - task.created_ms)),
+        _remaining(task.deadline_ms, now_ms),
+        plain(task.invocation.target),
+        task.invocation.id,
+    )
+
+
+def members_of(task: PendingTask) -> dict[str, Any]:
+    """A task for scripts; times in epoch milliseconds."""
+    progress, invocation = task.progress, task.invocation
+    members: dict[str, Any] = {
+        "task": task.task_id,
+        "type": task.task_type,
+        "state": task.state.value,
+        "attempt": task.attempt,
+        "created": task.created_ms,
+        "deadline": task.deadline_ms,
+        "topic": task.position.topic,
+        "partition": task.position.partition,
+        "offset": task.position.offset,
+        "invocation": invocation.id,
+        "target": invocation.target,
+        "status": invocation.status,
+    }
+    if progress is not None:
+        members |= {
+            "dispatched": progress.dispatched_ms,
+            "started": progress.started_ms,
+            "heartbeat": progress.heartbeat_ms,
+            "details": progress.details.decode() or None,
+        }
+    return members
+
+
+def record_members(record: TaskRecord) -> dict[str, Any]:
+    """What a task's record adds to the members; the token is shortened."""
+    return {
+        "key": None if record.key is None else redact(record.key.decode(errors="replace")),
+        "request": redact(record.request.decode(errors="replace")),
+        "token": shorten(record.headers.token),
+    }
+
+
+def invocation_members(invocation: InvocationStatus) -> dict[str, Any]:
+    """What Restate says of the waiting invocation."""
+    return {
+        "status": invocation.status,
+        "retries": invocation.retry_count or 0,
+        "failure": None if invocation.last_failure is None else redact(invocation.last_failure),
+        "next_retry": invocation.next_retry_at,
+    }
+
+
+def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
+    """A task for people."""
+    at = task.position
+    yield "task", task.task_id
+    yield "type", plain(task.task_type)
+    yield "state", task.state.value
+    yield "attempt", str(task.attempt)
+    yield "created", _ago(task.created_ms, now_ms)
+    yield (
+        "deadline",
+        "none" if task.deadline_ms is None else f"{moment(task.deadline_ms)} ({_remaining(task.deadline_ms, now_ms)})",
+    )
+    if task.progress is not None:
+        progress = task.progress
+        yield "dispatched", _ago(progress.dispatched_ms, now_ms)
+        yield "started", "not yet" if progress.started_ms is None else _ago(progress.started_ms, now_ms)
+        yield "heartbeat", "none yet" if progress.heartbeat_ms is None else _ago(progress.heartbeat_ms, now_ms)
+        yield "details", readable(progress.details, longest=_SHOWN) if progress.details else "none"
+    yield "handler", plain(task.invocation.target)
+    yield "invocation", f"{task.invocation.id} ({task.invocation.status})"
+    yield "record", f"{plain(at.topic)}[{at.partition}] offset {at.offset}"
+
+
+def record_facts(record: TaskRecord) -> Iterator[tuple[str, str]]:
+    """A task's record for people; the token is shortened."""
+    yield "key", "none" if record.key is None else readable(record.key, longest=_SHOWN)
+    yield "token", shorten(record.headers.token)
+    yield "request", readable(record.request, longest=_SHOWN, lines=True)
+
+
+def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
+    """What Restate says of the waiting invocation, for people."""
+    yield "", f"Restate says: {invocation.status}"
+    if invocation.retry_count:
+        yield "", f"started again {invocation.retry_count} times, next {invocation.next_retry_at or 'not planned'}"
+    if invocation.last_failure:
+        yield "failure", plain(invocation.last_failure[:_SHOWN])
+
+
+def _remaining(deadline_ms: int | None, now_ms: int) -> str:
+    if deadline_ms is None:
+        return "none"
+    return f"in {span(deadline_ms - now_ms)}" if deadline_ms >= now_ms else f"{span(now_ms - deadline_ms)} ago"
+
+
+def _ago(at_ms: int, now_ms: int) -> str:
+    return f"{moment(at_ms)} ({span(max(0, now_ms - at_ms))} ago)"

@@ -1,0 +1,87 @@
+"""From a verified request to the record that a worker would write. Pure."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from kallback.gateway.requests import Action, GatewayRequest
+from kallback.kafka import OutgoingRecord
+from kallback.protocol import (
+    InvalidProgressError,
+    Signal,
+    Token,
+    UnusableResultError,
+    checked_details,
+    completed_headers,
+    failed_headers,
+    progress_headers,
+    read_result,
+)
+from kallback.protocol.headers import TOKEN
+from kallback.protocol.verification import Trust, is_late, verify
+from kallback.settings import Topics
+from kallback.web import refused
+
+
+class VerifiedRequest(msgspec.Struct, frozen=True):
+    """A request whose token is good. Hidden in repr.
+
+    Attributes:
+        text: the token as it was sent; a secret.
+        token: what it says.
+    """
+
+    action: Action
+    text: str
+    token: Token
+
+    def __repr__(self) -> str:
+        return f"VerifiedRequest({self.action}, {self.token!r})"
+
+
+def verify_request(request: GatewayRequest, trust: Trust, *, now_ms: float, grace_ms: float) -> VerifiedRequest:
+    """Verify the token of a request with the bridge's own function.
+
+    Raises:
+        UnverifiedError: the token proves nothing; the reason is for the operator, not for the client.
+        RefusedRequestError: the handler waits no longer.
+    """
+    target = verify(None, ((TOKEN, request.token.encode()),), trust).target
+    if not isinstance(target, Token):
+        raise AssertionError("a gateway trusts no bare awakeable id")  # noqa: TRY004 - a defect, not a wrong argument
+    if is_late(target, now_ms, grace_ms):
+        raise refused("late", HTTPStatus.GONE, "the deadline of the task has passed: its handler waits no longer")
+    return VerifiedRequest(request.action, request.token, target)
+
+
+def record_of(request: VerifiedRequest, body: bytes, topics: Topics, *, now_ms: int) -> OutgoingRecord:
+    """Return the record that a worker would write.
+
+    Raises:
+        RefusedRequestError: the body is not what the action needs.
+    """
+    key = request.token.task_id.encode()
+    if request.action is Action.HEARTBEAT:
+        headers = progress_headers(request.text, Signal.HEARTBEAT, now_ms)
+        return OutgoingRecord(topics.progress, _details(body), key, headers)
+    headers = (failed_headers if request.action is Action.FAILURE else completed_headers)(request.text)
+    try:
+        read_result(body, headers).answer()
+    except UnusableResultError as error:
+        raise refused(str(error.reason), HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.detail}: {_NOTHING_SENT}") from None
+    return OutgoingRecord(topics.results, body, key, headers)
+
+
+def _details(body: bytes) -> bytes:
+    try:
+        return checked_details(body)
+    except InvalidProgressError as error:
+        raise refused(
+            "invalid-details", HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}: correct the body, and send it again"
+        ) from None
+
+
+_NOTHING_SENT: Final = "nothing was written, so correct the body, and send it again with the same token"

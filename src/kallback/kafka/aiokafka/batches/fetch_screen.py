@@ -1,0 +1,115 @@
+"""Screens what an aiokafka consumer fetches, between its network client and its decoder.
+
+aiokafka has no public place for this. The wrapped method, `AIOKafkaClient.send`, is the one place that all versions
+have in common, and a test holds this against aiokafka.
+
+Memory: all partitions of a consumer share `total` bytes. aiokafka keeps at most one fetch of each partition, and
+fetches a partition again when it has handed out everything of the last one: so what was passed on last is the most that
+is kept.
+
+Order: as aiokafka's; one fetch of a partition at a time. Decompression runs in a thread. Cancellation:
+nothing of a response is passed on.
+"""
+
+# aiokafka is annotated in part only and ships no py.typed:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false, reportUnknownParameterType=false
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from kallback.kafka.aiokafka.batches.batch_format import is_compressed
+from kallback.kafka.aiokafka.batches.batch_screen import Screened, screened
+from kallback.kafka.records import TopicPartition
+from kallback.lifecycle import LogThrottle
+from kallback.settings import named_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiokafka import AIOKafkaConsumer
+
+    from kallback.kafka.records import Unreadable
+
+FETCH_API_KEY: Final = 1
+_ON_THE_LOOP: Final = 64 * 1024  # bytes of a response that are screened without a thread: less than a millisecond
+_NO_ROOM_PAUSE_S: Final = 0.1
+
+log: Final = named_log("kallback.kafka")
+
+
+class FetchScreen:
+    """Passes on what aiokafka can decode, within a bound.
+
+    Args:
+        inner: not started yet.
+        bound: bytes that a record batch may unfold to.
+        total: bytes that all partitions may hold together.
+        record_bytes: larger records are dropped from large batches; None: none is.
+    """
+
+    def __init__(self, inner: AIOKafkaConsumer, *, bound: int, total: int, record_bytes: int | None = None) -> None:
+        self._inner = inner
+        self._record_bytes = record_bytes
+        self._bound = bound
+        self._total = total
+        self._passed: dict[TopicPartition, int] = {}
+        self._throttle = LogThrottle(log)
+        client: Any = inner._client  # noqa: SLF001 - see the module's docstring
+        self._send = client.send
+        client.send = self._screened_send
+
+    async def _screened_send(self, node_id: Any, request: Any, **options: Any) -> Any:
+        response = await self._send(node_id, request, **options)
+        if getattr(response, "API_KEY", None) != FETCH_API_KEY:
+            return response
+        self._forget_what_is_gone()
+        positions = {
+            TopicPartition(topic, number): offset for topic, parts in request.topics for number, offset, *_ in parts
+        }
+        passed, deferred = 0, False
+        topics: list[tuple[str, list[Any]]] = []
+        for topic, parts in response.topics:
+            kept: list[Any] = []
+            for number, *fields, data in parts:
+                partition = TopicPartition(topic, number)
+                found = await self._screen(partition, data or b"", positions)
+                passed += len(found.data)
+                deferred = deferred or found.deferred
+                kept.append((number, *fields, found.data))
+            topics.append((topic, kept))
+        if deferred and not passed:
+            await asyncio.sleep(_NO_ROOM_PAUSE_S)  # otherwise aiokafka would fetch the same at once
+        response.topics = topics
+        return response
+
+    async def _screen(
+        self, partition: TopicPartition, data: bytes, positions: Mapping[TopicPartition, int]
+    ) -> Screened:
+        position = positions.get(partition, 0)
+        room = self._total - sum(size for each, size in self._passed.items() if each != partition)
+        if len(data) <= _ON_THE_LOOP and not is_compressed(data):
+            found = screened(data, position, bound=self._bound, room=room)
+        else:
+            found = await asyncio.to_thread(
+                screened, data, position, bound=self._bound, room=room, record_bytes=self._record_bytes
+            )
+        self._passed[partition] = len(found.data)
+        for why in found.damaged:
+            self._log(partition, why)
+        return found
+
+    def _forget_what_is_gone(self) -> None:
+        owned = {TopicPartition(each.topic, each.partition) for each in self._inner.assignment()}
+        self._passed = {each: size for each, size in self._passed.items() if each in owned}
+
+    def _log(self, partition: TopicPartition, why: Unreadable) -> None:
+        self._throttle.warning(
+            "a record batch cannot be read, it is stepped over",
+            kind=str(partition),
+            partition=str(partition),
+            reason=why.detail,
+            offsets=why.count,
+        )

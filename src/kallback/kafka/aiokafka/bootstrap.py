@@ -1,0 +1,86 @@
+"""Finds a bootstrap server that answers: aiokafka asks one after the other, and waits 40 s for each.
+
+All are asked at once, and the first that answers is used; where there is only one, aiokafka itself asks it.
+Cancellation: the connections that are being made are closed.
+"""
+
+# aiokafka is annotated in part only and ships no py.typed:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from kallback.kafka.aiokafka.client import aiokafka_config, refusal_of
+from kallback.kafka.errors import NO_ANSWER, unreachable
+
+from aiokafka import errors  # isort: skip - the check comes first
+from aiokafka.conn import collect_hosts, create_conn  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kallback.settings import KafkaSettings
+
+
+async def reachable_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return `aiokafka_config` with a bootstrap server that answers.
+
+    Raises:
+        KafkaUnavailableError: none answered within the connect timeout; the sentence says what each of several did.
+        AccessDeniedError: none answered, and one refuses the credentials or the certificate.
+    """
+    config = aiokafka_config(settings)
+    servers = collect_hosts(settings.bootstrap_servers, randomize=False)
+    if len(servers) == 1:
+        return config
+    options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
+    tasks = {
+        f"{host}:{port}": asyncio.create_task(_ask(host, port, options), name="kallback-bootstrap")
+        for host, port, _ in servers
+    }
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            return config | {"bootstrap_servers": await _first(tasks)}
+    except TimeoutError:
+        pass
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        results = await asyncio.gather(*tasks.values(), return_exceptions=True)
+    failures = dict(zip(tasks, results, strict=True))
+    for error in failures.values():
+        if isinstance(error, Exception) and (refusal := refusal_of(error)) is not None:
+            raise refusal
+    raise unreachable(settings, "; ".join(f"{server}: {_reason(error)}" for server, error in failures.items()))
+
+
+async def _ask(host: str, port: int, options: Mapping[str, Any]) -> None:
+    connection = await create_conn(host, port, **options)
+    connection.close()
+
+
+async def _first(tasks: Mapping[str, asyncio.Task[None]]) -> str:
+    """Return the server that answers first.
+
+    Raises:
+        TimeoutError: none of them does.
+    """
+    pending = set(tasks.values())
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for server, task in tasks.items():
+            if task in done and task.exception() is None:
+                return server
+    raise TimeoutError
+
+
+def _reason(error: BaseException | None) -> str:
+    if error is None or isinstance(error, asyncio.CancelledError | TimeoutError):
+        return NO_ANSWER
+    if isinstance(error, OSError | ssl.SSLError | errors.KafkaError):
+        return str(error)
+    return repr(error)

@@ -1,0 +1,74 @@
+"""Asks Kafka where topics end, with aiokafka: a consumer without a group, which fetches nothing."""
+
+# aiokafka is annotated in part only and ships no py.typed:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.client import close, connect, translated
+from kallback.kafka.aiokafka.group_member import client_partition, ours
+from kallback.kafka.aiokafka.topic_states import partition_counts
+from kallback.kafka.records import TopicPartition
+from kallback.protocol.errors import KafkaUnavailableError
+
+from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kallback.settings import KafkaSettings
+
+_PATIENCE_S: Final = 5.0
+
+
+class AiokafkaEndOffsets:
+    """`EndOffsets` on aiokafka; connects at the first question. Questions are asked one after the other."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._inner: AIOKafkaConsumer | None = None
+
+    async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        """Where these topics end."""
+        what = f"asking where {', '.join(topics)} end"
+        try:
+            inner = await self._connected()
+            async with asyncio.timeout(_PATIENCE_S):
+                counts = await partition_counts(inner, topics)
+                partitions = [
+                    client_partition(TopicPartition(topic, number))
+                    for topic, count in counts.items()
+                    for number in range(count)
+                ]
+                end_offsets = await inner.end_offsets(partitions) if partitions else {}
+        except errors.KafkaError as error:
+            raise translated(error, what=what) from None
+        except (OSError, NotImplementedError) as error:  # TimeoutError is an OSError
+            raise KafkaUnavailableError(f"{what} failed ({error!r}); trying again may help") from None
+        if len(end_offsets) < len(partitions):
+            raise KafkaUnavailableError(f"Kafka does not say where all partitions of {', '.join(topics)} end")
+        return {ours(each): end for each, end in end_offsets.items()}
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            await close(inner)
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._inner is None:
+            inner = AIOKafkaConsumer(
+                **await reachable_config(self._settings), enable_auto_commit=False, isolation_level="read_committed"
+            )
+            try:
+                await connect(inner, self._settings)
+            except BaseException:
+                await close(inner)
+                raise
+            self._inner = inner
+        return self._inner

@@ -1,0 +1,83 @@
+"""Asks Kafka which consumer groups read a topic, with librdkafka's admin client, whose calls block: in a thread."""
+
+# confluent_kafka.admin re-exports without saying so, and its futures say not of what:
+# pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
+from kallback.kafka.confluent.topics import connected
+from kallback.kafka.errors import error_for
+from kallback.kafka.groups import TopicGroup
+from kallback.kafka.records import TopicPartition
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
+
+    from kallback.settings import KafkaSettings
+
+_MOST_GROUPS: Final = 1000
+_MOST_AT_ONCE: Final = 100
+
+
+async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
+    """See `kallback.kafka.groups_of`."""
+    end_offsets = await ConfluentEndOffsets(settings).of([topic])
+    return await asyncio.to_thread(_groups, settings, topic, end_offsets)
+
+
+def _groups(settings: KafkaSettings, topic: str, end_offsets: Mapping[TopicPartition, int]) -> list[TopicGroup]:
+    admin = connected(settings, [topic])
+    try:
+        listed = admin.list_consumer_groups(request_timeout=settings.connect_timeout).result().valid
+        names = sorted(group.group_id for group in listed)[:_MOST_GROUPS]
+        chunks = [names[first : first + _MOST_AT_ONCE] for first in range(0, len(names), _MOST_AT_ONCE)]
+        return [group for chunk in chunks for group in _described(admin, settings, chunk, end_offsets)]
+    except KafkaException as error:
+        kafka = error.args[0]
+        raise error_for(kafka.code(), kafka.str(), what=f"asking which groups read {topic!r}") from None
+
+
+def _described(
+    admin: AdminClient, settings: KafkaSettings, names: Sequence[str], end_offsets: Mapping[TopicPartition, int]
+) -> list[TopicGroup]:
+    """Those of these groups that read the topic."""
+    timeout = settings.connect_timeout
+    partitions = [ClientPartition(each.topic, each.partition) for each in end_offsets]
+    described = admin.describe_consumer_groups(list(names), request_timeout=timeout)
+    committed = [
+        admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name, partitions)], request_timeout=timeout)[
+            name
+        ]
+        for name in names
+    ]
+    descriptions = [cast("ConsumerGroupDescription", described[name].result()) for name in names]
+    found = [
+        _group(description, future, end_offsets) for description, future in zip(descriptions, committed, strict=True)
+    ]
+    return [group for group in found if group.members or group.committed]
+
+
+def _group(
+    description: ConsumerGroupDescription, committed: Future[Any], end_offsets: Mapping[TopicPartition, int]
+) -> TopicGroup:
+    owned = [
+        {TopicPartition(each.topic, each.partition) for each in member.assignment.topic_partitions}.intersection(
+            end_offsets
+        )
+        for member in description.members or ()
+    ]
+    answer = cast("ConsumerGroupTopicPartitions", committed.result())
+    positions = {each.partition: each.offset for each in answer.topic_partitions or () if each.offset >= 0}
+    lag = sum(max(0, end - positions.get(each.partition, 0)) for each, end in end_offsets.items())
+    unassigned = len(set(end_offsets) - set[TopicPartition]().union(*owned))
+    return TopicGroup(str(description.group_id), sum(map(bool, owned)), unassigned, positions, lag)

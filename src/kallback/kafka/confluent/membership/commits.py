@@ -1,0 +1,106 @@
+"""Commits of a librdkafka consumer: in the background between polls, or blocking inside a rebalance callback.
+
+Called by the consumer thread only; Kafka's answer to a background commit arrives inside a poll of the same thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.confluent.client import ClientErrors, log
+from kallback.kafka.confluent.membership.group_member import client_commit, ours
+from kallback.kafka.errors import DENIED
+from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.record_buffer import RecordBuffer
+from kallback.kafka.records import TopicPartition
+
+from confluent_kafka import Consumer, KafkaError, KafkaException  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+_PROBE: Final = 0.5
+
+
+class Commits:
+    """Commits what the record buffer says is due.
+
+    Args:
+        on_denied: is told that the group or a topic of it may not be used any more.
+
+    Attributes:
+        under_way: how many commits Kafka has not answered yet.
+        suspended: topics of which nothing is committed: they do not exist, and their offsets would be taken for those
+            of topics that are created under the same names.
+    """
+
+    def __init__(
+        self, buffer: RecordBuffer, errors: ClientErrors, topic: str, on_denied: Callable[[KafkaError], object]
+    ) -> None:
+        self._on_denied = on_denied
+        self.under_way = 0
+        self.suspended: frozenset[str] = frozenset()
+        self._buffer = buffer
+        self._errors = errors
+        self._topic = topic
+
+    def begin(self, consumer: Consumer, *, leaving: bool = False) -> None:
+        """Commit in the background; `leaving` all partitions takes starts back."""
+        commits = self._due(leaving=leaving)
+        if not commits or not self._is_reachable(consumer):
+            return
+        try:
+            consumer.commit(offsets=[client_commit(*each) for each in commits.items()], asynchronous=True)
+            self.under_way += 1
+        except KafkaException as error:
+            self._book(error.args[0], [])
+
+    def make(self, consumer: Consumer, going: Collection[TopicPartition]) -> None:
+        """Commit for partitions that go, blocking, inside a callback.
+
+        Nothing may be called there that runs callbacks itself, as a look at the topics does: librdkafka's next callback
+        would find no caller and abort the process. A revocation came from a broker, so one is there.
+        """
+        commits = self._due(going, leaving=True)
+        if not commits:
+            return
+        try:
+            offsets = [client_commit(*each) for each in commits.items()]
+            self._book(None, consumer.commit(offsets=offsets, asynchronous=False))
+        except KafkaException as error:
+            self._book(error.args[0], [])
+
+    def answered(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
+        """Take the answer to a commit in the background (runs inside a poll)."""
+        self.under_way = max(0, self.under_way - 1)
+        self._book(error, partitions)
+
+    def _due(
+        self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
+    ) -> dict[TopicPartition, Commit]:
+        due = self._buffer.commits(among, leaving=leaving)
+        return {each: commit for each, commit in due.items() if each.topic not in self.suspended}
+
+    def _is_reachable(self, consumer: Consumer) -> bool:
+        """Whether commits make sense: without a broker each would block the leaving for a session timeout."""
+        if self._errors.all_down:
+            try:
+                consumer.list_topics(self._topic, _PROBE)
+            except KafkaException as error:
+                log.warning("nothing is committed while Kafka is unavailable", reason=error.args[0].str())
+                return False
+            self._errors.all_down = False
+        return True
+
+    def _book(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
+        if error is not None:
+            log.warning("commit failed, the next one covers it", code=error.name(), reason=error.str())
+        refused = [error, *(each.error for each in partitions)]
+        denied = next((each for each in refused if each is not None and each.code() in DENIED), None)
+        if denied is not None:
+            self._on_denied(denied)
+        if any(each is not None and each.code() == KafkaError.OFFSET_METADATA_TOO_LARGE for each in refused):
+            self._buffer.stop_metadata()
+        good = [each for each in partitions if error is None and each.error is None]
+        self._buffer.committed({ours(each): Commit(each.offset, each.metadata or "") for each in good})

@@ -1,0 +1,328 @@
+"""The thread that owns a librdkafka consumer: it alone makes calls into it, rebalance callbacks included.
+
+`confluent/consumer.py` explains threads, back-pressure and rebalances. Whatever ends the thread reaches the caller of
+`fetch` as a failure, and every command is answered, also those that come too late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
+from kallback.kafka.confluent.client import ClientErrors, build, log
+from kallback.kafka.confluent.membership.commits import Commits
+from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
+from kallback.kafka.confluent.membership.group_member import consumer_config, ours
+from kallback.kafka.confluent.reading import PartitionReading
+from kallback.kafka.confluent.topic_watch import TopicWatch
+from kallback.kafka.consumer import ConsumerOptions
+from kallback.kafka.errors import DENIED, MISSING_TOPIC, PERMANENT_FOR_A_CLIENT, damaged_batch, error_for, fatal_code
+from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
+from kallback.kafka.offsets.metadata_buffer import new_record_buffer
+from kallback.kafka.records import TopicPartition
+from kallback.lifecycle import LogThrottle, Supervisor
+from kallback.protocol.errors import KafkaUnavailableError, KallbackError
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kallback.kafka.offsets.topic_changes import TopicFacts
+    from kallback.settings import KafkaSettings
+
+Command = Literal["commit", "stop"]
+
+_COMMIT_TIMEOUT_S: Final = 5.0
+_COMMITTED_TIMEOUT_S: Final = 0.5  # nothing is polled meanwhile
+_CLOSE_TIMEOUT_S: Final = 30.0
+"""For leaving the group and closing the client; librdkafka gives up on its brokers long before."""
+
+
+class ConsumerThread:
+    """Makes every call into one librdkafka consumer."""
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, options: ConsumerOptions) -> None:
+        self.failure: KallbackError | None = None
+        self.errors = ClientErrors(settings.client_id)
+        config = consumer_config(settings, group, options)
+        self.consumer = build(
+            lambda it: Consumer(it | {"error_cb": self.errors, "on_commit": self._committed_or_not}), config
+        )
+        self._settings = settings
+        self._topics = list(topics)
+        self._group = group
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
+        self._throttle = LogThrottle(log)
+        self._commands: queue.SimpleQueue[tuple[Command, asyncio.Future[None]]] = queue.SimpleQueue()
+        self._commands_lock = threading.Lock()
+        self._gone = False
+        self._closing = False
+        self._arrived = asyncio.Event()
+        self.buffer = new_record_buffer(options, self.wake)
+        search = None if options.stop_at_damaged_batch else BatchSearch(settings)
+        self._reading = PartitionReading(self.consumer, self.buffer, self.errors, self._report, search)
+        self._commits = Commits(self.buffer, self.errors, self._topics[0], self._denied)
+        self._followed = FollowedTopics(self._topics, self._reading.positions)
+        self._watch = TopicWatch(settings, self._topics)
+        self._last_poll = time.monotonic()
+
+    # The loop's side.
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._supervisor.run_thread("thread", self._run, forever=False)
+
+    async def stop(self) -> None:
+        """Commit, leave the group and end the thread. Without an answer within a bound the thread is left behind."""
+        timeout = 2 * _COMMIT_TIMEOUT_S + self._options.drain_timeout + _CLOSE_TIMEOUT_S
+        try:
+            async with asyncio.timeout(timeout):
+                await self.command("stop")
+        except TimeoutError:
+            log.error("the consumer thread does not answer, its group session will expire", seconds=timeout)
+        await self._supervisor.stop(1.0)
+
+    async def arrival(self) -> None:
+        """Wait until something may be taken, or something failed."""
+        await self._arrived.wait()
+
+    def look(self) -> None:
+        """Say that the loop looks now: what comes later wakes it again."""
+        self._arrived.clear()
+
+    def wake(self) -> None:
+        """Wake the loop, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._arrived.set)
+        except RuntimeError:  # the loop was closed without a stop: leave the group, nothing takes the records
+            self._closing = True
+
+    async def command(self, what: Command) -> None:
+        """Have the thread do something between two polls, and wait for it."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        with self._commands_lock:
+            if self._gone:
+                return
+            self._commands.put((what, future))
+        await asyncio.shield(future)
+
+    def group_status(self) -> GroupStatus:
+        """The status of the member, from any thread."""
+        status = self.buffer.group_status(self._reading.end_offsets, self._last_poll, stalled=self._reading.stalled)
+        return msgspec.structs.replace(
+            status,
+            missing_topics=self._followed.missing,
+            open_transactions={
+                each: found for each, found in self._reading.transactions.noticed.items() if each in status.partitions
+            },
+            skipped_offsets=self._followed.skipped_offsets,
+        )
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong: once if the consumer goes on, each time if it cannot."""
+        failure = self.failure
+        if failure is not None:
+            if not self._closing:
+                self.failure = None
+            raise failure
+
+    def _ended_unexpectedly(self, error: Exception) -> None:
+        self._closing = True
+        if self.failure is None:
+            what = f"the Kafka consumer of {', '.join(self._topics)} ended ({error!r})"
+            self.failure = KafkaUnavailableError(f"{what}; start a new one")
+        self._arrived.set()
+
+    # The thread's side.
+
+    def _run(self) -> None:
+        """Poll until told to stop; whatever happens, leave the group and answer every command."""
+        try:
+            self.consumer.subscribe(
+                self._topics,
+                on_assign=self._partitions_assigned,
+                on_revoke=self._partitions_revoked,
+                on_lost=self._partitions_lost,
+            )
+            next_commit = time.monotonic() + self._options.commit_interval
+            while not self._closing:
+                self._run_commands()
+                self._reading.control_flow()
+                self._reading.step_over_damaged()
+                self._reading.poll()
+                self._last_poll = now = time.monotonic()
+                if now >= next_commit and not self._commits.under_way:
+                    self._commits.begin(self.consumer)
+                    next_commit = time.monotonic() + self._options.commit_interval
+                self._reading.look(now)
+                self._look_at_topics(now)
+        except KafkaException as error:
+            self._fail(error.args[0])
+        finally:
+            self._leave()
+
+    def _look_at_topics(self, now: float) -> None:
+        followed, positions = self._followed, self._reading.positions
+        if positions.went_back:
+            self._watch.hurry()
+        facts = self._watch.look(now, positions.deleted.unexplained)
+        if facts is not None:
+            followed.take(self._with_commits(facts) if facts.topics else facts)
+            self._commits.suspended = followed.missing
+        if followed.to_restart:
+            followed.to_restart = {each for each in followed.to_restart if not self._reading.restart(each)}
+
+    def _with_commits(self, facts: TopicFacts) -> TopicFacts:
+        """Add what the group has committed; what is lost is committed again."""
+        before = self.buffer.known_commits()
+        if not before:
+            return facts
+        try:
+            found = committed_offsets(self.consumer, before, _COMMITTED_TIMEOUT_S)
+        except KafkaException as error:
+            log.debug("Kafka does not say what is committed", detail=str(error))
+            if error.args[0].code() in DENIED:  # librdkafka itself does not tell an idle member
+                self._denied(error.args[0])
+            return facts
+        self._followed.report_undone(self.buffer.undone_commits(before, found))
+        return facts._replace(committed=found)
+
+    def _run_commands(self) -> None:
+        while not self._closing:
+            try:
+                what, future = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            if what == "stop":
+                self._closing = True
+                self._commands.put((what, future))  # answered when the group is left
+            else:
+                try:
+                    self._commit_and_wait()
+                finally:
+                    self._answer(future)  # also if the thread ends of it
+
+    def _answer(self, future: asyncio.Future[None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_release, future)
+        except RuntimeError:  # the loop was closed meanwhile: nothing waits
+            log.debug("a command of a closed event loop")
+
+    def _report(self, error: KafkaError, message: Message) -> None:
+        topic = message.topic()
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code
+            self._fail(error)
+        elif error.code() in BAD_BATCH:
+            self.failure = damaged_batch(f"{topic}[{message.partition()}]@{message.offset()}", error.str())
+            self._closing = True
+            self.wake()
+        elif error.code() in MISSING_TOPIC:
+            self._followed.gone(topic)
+            self._commits.suspended = self._followed.missing
+            self._watch.hurry()
+        elif error.code() in PERMANENT_FOR_A_CLIENT:
+            what = f"reading {topic or ', '.join(self._topics)}"
+            self.failure = error_for(error.code(), error.str(), what=what, topic=topic, group=self._group)
+            self.wake()
+        else:
+            self._throttle.warning("Kafka consumer error", kind=error.name(), reason=error.str())
+
+    def _denied(self, error: KafkaError) -> None:
+        what = f"committing for {', '.join(self._topics)}"
+        self.failure = error_for(error.code(), error.str(), what=what, group=self._group)
+        self.wake()
+
+    def _fail(self, error: KafkaError) -> None:
+        instance = self._options.group_instance_id
+        what = f"reading {', '.join(self._topics)}" + (f" as instance {instance!r}" if instance else "")
+        code = fatal_code(error.code(), error.str())
+        self.failure = error_for(code, error.str(), what=what, group=self._group)
+        self._closing = True
+        self.wake()
+
+    # Rebalance and commit.
+
+    def _partitions_assigned(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        owned = [ours(each) for each in partitions]
+        starts = partition_starts(self._settings, self._group, owned, self._options)
+        report_first_reads(self._group, starts)
+        self.buffer.restore(starts)
+        epochs = self.buffer.assign(owned)
+        self._reading.assign(epochs)
+        self._followed.assigned(owned, starts)
+        self._watch.hurry()
+        log.info("partitions assigned", partitions=[str(each) for each in owned])
+
+    def _partitions_revoked(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        going = [ours(each) for each in partitions]
+        self.buffer.stop_handing_out(going)
+        if not self._closing:  # when leaving, what is done was committed just before, with patience
+            drained = threading.Event()
+            self.buffer.when_drained(going, drained.set)
+            if not drained.wait(self._options.drain_timeout):
+                log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
+            self._commits.make(self.consumer, going)
+        self._forget(going)
+
+    def _partitions_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        going = [ours(each) for each in partitions]
+        log.warning("partitions lost", partitions=[str(each) for each in going])
+        self.buffer.stop_handing_out(going)
+        self._forget(going)
+        self.buffer.joined = False
+
+    def _forget(self, partitions: Iterable[TopicPartition]) -> None:
+        gone = list(partitions)
+        self.buffer.forget(gone)
+        self._reading.forget(gone)
+
+    def _commit_and_wait(self, *, leaving: bool = False) -> None:
+        """Commit and poll on until it is acknowledged; not for ever, as librdkafka would without a broker."""
+        self._commits.begin(self.consumer, leaving=leaving)
+        deadline = time.monotonic() + _COMMIT_TIMEOUT_S
+        while self._commits.under_way and time.monotonic() < deadline:
+            self._reading.poll()
+
+    def _committed_or_not(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
+        self._commits.answered(error, partitions)
+
+    def _leave(self) -> None:
+        self._closing = True
+        try:
+            self._close()
+        finally:
+            self.buffer.joined = False
+            with self._commands_lock:
+                self._gone = True
+            while not self._commands.empty():
+                self._answer(self._commands.get()[1])
+            self.wake()
+
+    def _close(self) -> None:
+        try:
+            self._commit_and_wait(leaving=True)
+        except (KafkaException, RuntimeError) as error:
+            log.warning("the last commit failed, its records will be redelivered", reason=str(error))
+        finally:
+            try:
+                self.consumer.close()
+            except (KafkaException, RuntimeError) as error:
+                log.warning("leaving the group failed, its session will expire", reason=str(error))
+            self._watch.close()
+            self.buffer.forget(self._reading.owned)
+
+
+def _release(future: asyncio.Future[None]) -> None:
+    if not future.done():  # it is, if the loop is being closed
+        future.set_result(None)

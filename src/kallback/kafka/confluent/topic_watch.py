@@ -1,0 +1,106 @@
+"""Asks Kafka about the topics that a client reads: ids, partitions, and where logs begin. One thread at a time.
+
+librdkafka's consumer says how many partitions a topic has, but not its id, so an admin client is asked. Its answers are
+futures: nothing blocks here, and a cluster that does not answer leaves everything as it was.
+"""
+
+# confluent_kafka.admin re-exports without saying so, and its futures say not of what:
+# pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kallback.kafka.confluent.client import ClientErrors, admin_client, log
+from kallback.kafka.confluent.membership.group_member import client_partition, ours
+from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts, TopicState
+from kallback.kafka.records import TopicPartition
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection  # isort: skip - the check comes first
+from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+from confluent_kafka.admin import AdminClient, OffsetSpec, TopicDescription  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from concurrent.futures import Future
+
+    from kallback.settings import KafkaSettings
+
+_PATIENCE_S: Final = 5.0
+_NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
+"""Sixteen zero bytes: of a broker that knows no topic ids."""
+
+
+class TopicWatch:
+    """Asks every few seconds, and at once after `hurry`.
+
+    Args:
+        topics: which are asked about.
+    """
+
+    def __init__(self, settings: KafkaSettings, topics: Collection[str]) -> None:
+        self._settings = settings
+        self._topics = list(topics)
+        self._admin: AdminClient | None = None
+        self._next = 0.0
+        self._asked: list[tuple[object, Future[Any]]] = []
+
+    def hurry(self) -> None:
+        """Ask at the next look, because something happened to a topic."""
+        self._next = 0.0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._admin, self._asked = None, []
+
+    def look(self, now: float, begins: Iterable[TopicPartition] = ()) -> TopicFacts | None:
+        """Return the answers to the last question once they are there; ask the next one when it is due.
+
+        Args:
+            now: monotonic seconds.
+            begins: partitions whose first offsets are needed.
+        """
+        if self._asked:
+            if not all(future.done() for _, future in self._asked):
+                return None
+            asked, self._asked = self._asked, []
+            return _facts(asked)
+        if now >= self._next:
+            self._next = now + TOPIC_LOOK_INTERVAL_S
+            self._ask(list(begins))
+        return None
+
+    def _ask(self, begins: list[TopicPartition]) -> None:
+        if self._admin is None:
+            self._admin = admin_client(self._settings, ClientErrors(self._settings.client_id, quiet=True))
+        admin = self._admin
+        questions: list[Mapping[Any, Any]] = [
+            admin.describe_topics(TopicCollection(self._topics), request_timeout=_PATIENCE_S)
+        ]
+        if begins:
+            earliest = cast("OffsetSpec", OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the library has no types for it
+            questions.append(
+                admin.list_offsets(dict.fromkeys(map(client_partition, begins), earliest), request_timeout=_PATIENCE_S)
+            )
+        self._asked = [each for question in questions for each in question.items()]
+
+
+def _facts(asked: Iterable[tuple[object, Future[Any]]]) -> TopicFacts:
+    topics: dict[str, TopicState | None] = {}
+    begins: dict[TopicPartition, int] = {}
+    for subject, future in asked:
+        try:
+            answer: Any = future.result()
+        except KafkaException as error:
+            code = error.args[0].code()
+            if isinstance(subject, str) and code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                topics[subject] = None
+            log.debug("Kafka does not say what was asked about a topic", subject=str(subject), detail=str(error))
+            continue
+        if isinstance(answer, TopicDescription):
+            topic_id = str(answer.topic_id)
+            topics[answer.name] = TopicState(None if topic_id == _NO_ID else topic_id, len(answer.partitions))
+        elif isinstance(subject, ClientPartition):
+            begins[ours(subject)] = answer.offset
+    return TopicFacts(topics, begins)

@@ -1,0 +1,123 @@
+"""What a group member does when its topics change: which partitions it restarts, and what is said in the log.
+
+The client asks Kafka (see `TOPIC_LOOK_INTERVAL_S`) and passes the answers here. Partitions that are added need nothing
+but a log line: the client looks at its topics as often, and has the group assign them. One thread at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka.offsets.history import CommitState, PartitionStart, first_reads
+from kallback.kafka.offsets.topic_changes import TopicChange, TopicFacts, TopicObserver, TopicRecreated
+from kallback.settings import named_log
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from kallback.kafka.offsets.read_positions import ReadPositions
+    from kallback.kafka.records import TopicPartition
+
+log: Final = named_log("kallback.kafka")
+
+_FIRST_READS: Final = {
+    CommitState.ABSENT: "the group has no committed offsets of partitions: they are read from their beginning",
+    CommitState.BEYOND_END: "committed offsets lie beyond the ends of partitions: these are read from their beginning",
+}
+
+
+class FollowedTopics:
+    """The topics of one group member.
+
+    Attributes:
+        to_restart: owned partitions of topics that were created anew, which the client has to read from their
+            beginning; the client removes them.
+        to_compare: partitions whose committed offsets are asked for, and the answers.
+        skipped_offsets: offsets that Kafka had deleted before they were read.
+    """
+
+    def __init__(self, topics: Collection[str], positions: ReadPositions) -> None:
+        self.to_restart: set[TopicPartition] = set()
+        self.to_compare: dict[TopicPartition, int | None] = {}
+        self.skipped_offsets = 0
+        self._topics = topics
+        self._positions = positions
+        self._observer = TopicObserver()
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The topics that do not exist; from any thread. Nothing of them is committed.
+
+        Their offsets would be taken for those of topics that are created under the same names.
+        """
+        return self._observer.missing
+
+    def assigned(
+        self, partitions: Iterable[TopicPartition], starts: Mapping[TopicPartition, PartitionStart] | None = None
+    ) -> None:
+        """Compare what the group has committed with where reading begins; `starts` say it if it is known already."""
+        self.to_compare = dict.fromkeys(partitions)
+        for partition, start in (starts or {}).items():
+            if start.commit is not None:
+                self.to_compare[partition] = start.commit.position
+
+    def report_undone(self, commits: Mapping[TopicPartition, int]) -> None:
+        """Say that what the group had committed is gone or was set back, and what follows."""
+        for partition, position in commits.items():
+            log.error(
+                "the group's committed offset is gone or was set back: it is committed again",
+                partition=str(partition),
+                committed=position,
+            )
+
+    def gone(self, topic: str | None) -> None:
+        """Take note that the client does not find a topic, or any of them."""
+        self._adopt(self._observer.observe(dict.fromkeys([topic] if topic else self._topics)))
+
+    def take(self, facts: TopicFacts) -> None:
+        """Take note of what Kafka says."""
+        self._adopt(self._observer.observe(facts.topics))
+        self._report_truncated(facts)
+        self._compare_beginnings(facts)
+        for partition, gap in self._positions.deleted.found(facts.begins).items():
+            self.skipped_offsets += gap.end - gap.first
+            log.error(
+                "Kafka deleted records before they were read: reading goes on behind them",
+                partition=str(partition),
+                offsets=f"{gap.first} to {gap.end - 1}",
+                skipped=gap.end - gap.first,
+            )
+
+    def _adopt(self, changes: Iterable[TopicChange]) -> None:
+        positions = self._positions
+        for change in changes:
+            log.warning(change.event, **dataclasses.asdict(change))
+            if isinstance(change, TopicRecreated):
+                owned = {each for each in positions.next if each.topic == change.topic}
+                self.to_restart |= owned - positions.went_back  # those are in the new topic already
+                positions.went_back -= owned
+        self.to_restart.intersection_update(positions.next)
+
+    def _report_truncated(self, facts: TopicFacts) -> None:
+        known = [each for each in self._positions.went_back if facts.topics.get(each.topic) is not None]
+        for partition in known:
+            log.warning("offsets went back: the log was truncated, or is another topic's", partition=str(partition))
+        self._positions.went_back.difference_update(known)
+
+    def _compare_beginnings(self, facts: TopicFacts) -> None:
+        """Note where the reading of an assignment began behind what the group has committed."""
+        for partition in [each for each, at in self.to_compare.items() if at is None and each in facts.committed]:
+            self.to_compare[partition] = facts.committed[partition]  # a later answer may be our own commit
+            if self.to_compare[partition] is None:
+                del self.to_compare[partition]  # the group has committed nothing
+        for partition, committed in list(self.to_compare.items()):
+            if committed is not None and partition in self._positions.began:
+                self._positions.deleted.skipped(partition, committed, self._positions.began.pop(partition))
+                del self.to_compare[partition]
+
+
+def report_first_reads(group: str, starts: Mapping[TopicPartition, PartitionStart]) -> None:
+    """Say which partitions are read from their beginning, for lack of a valid commit, and how much that is."""
+    for state, offsets in first_reads(starts).items():
+        log.warning(_FIRST_READS[state], group=group, partitions=list(map(str, offsets)), records=sum(offsets.values()))

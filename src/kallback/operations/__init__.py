@@ -1,0 +1,36 @@
+"""What operators see and do: pending tasks, outcomes, and results by hand. No state of its own.
+
+Restate's introspection and Kafka's topics have everything; this package reads them. What it changes goes through Kafka,
+as if a worker or a caller had sent it.
+"""
+
+from kallback.operations.by_hand import ByHand, NotAnswerableError
+from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
+from kallback.operations.invocations import InvocationStatus, read_invocation
+from kallback.operations.outcomes import follow_outcomes
+from kallback.operations.pending import PendingTasks, TaskPage
+from kallback.operations.task_records import FindRecord, NoTaskRecordError, TaskRecord, read_task_record
+from kallback.operations.tasks import AttemptProgress, PendingTask, TaskFilter, TaskState, WaitingInvocation
+
+__all__ = [
+    "AnswerCutOffError",
+    "AnswerTooLargeError",
+    "AttemptProgress",
+    "ByHand",
+    "FindRecord",
+    "Introspection",
+    "InvocationStatus",
+    "NoTaskRecordError",
+    "NotAnswerableError",
+    "PendingTask",
+    "PendingTasks",
+    "RowSource",
+    "TaskFilter",
+    "TaskPage",
+    "TaskRecord",
+    "TaskState",
+    "WaitingInvocation",
+    "follow_outcomes",
+    "read_invocation",
+    "read_task_record",
+]

@@ -1,0 +1,148 @@
+"""Ends and repeats attempts by hand, through Kafka: publishes what a worker or a caller would, and who did it.
+
+    complete, fail ──► results topic         judged by the bridge like any result
+    retry ──────────► results topic         hands the attempt back: the caller sends the next one at once
+    cancel ─────────► control, results      stops the worker, then fails the task
+
+The bridge verifies the token of the task, which is in its record; so completing and failing need no key here. The
+outcome record says what became of it, and names the operator.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from kallback.kafka import Headers, OutgoingRecord, Position, Producer
+from kallback.operations.task_records import TaskRecord
+from kallback.protocol import (
+    Cancel,
+    CancelReason,
+    ConfigurationError,
+    DecodeError,
+    KallbackError,
+    Problem,
+    check_json,
+    completed_headers,
+    failed_headers,
+)
+from kallback.protocol.by_hand import Operator
+from kallback.protocol.cancel_secrets import cancel_secret, last_of_chain, proves
+from kallback.protocol.long_tasks.hand_backs import hand_back
+from kallback.protocol.problems import CANCELLED_BY_HAND
+from kallback.settings import Settings
+
+_GONE: Final = 410
+"""The status of a task that was cancelled by hand. Not 409: that is how Restate cancels an invocation."""
+_GRACE_MS: Final = 30_000
+"""As long after its deadline as a bridge takes a result."""
+
+Clock = Callable[[], float]
+
+
+class NotAnswerableError(KallbackError):
+    """This cannot be done to this task; the sentence says what can."""
+
+
+class ByHand:
+    """What one operator does to tasks.
+
+    Args:
+        producer: started by its owner.
+        settings: of the environment. Its keys are needed for `cancel` only.
+        operator: is named in the outcome records.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, producer: Producer, settings: Settings, operator: Operator, *, clock: Clock = time.time) -> None:
+        self._producer: Final = producer
+        self._settings: Final = settings
+        self._operator: Final = operator
+        self._clock: Final = clock
+
+    async def complete(self, task: TaskRecord, value: bytes) -> Position:
+        """Complete the task with a value, JSON; returns where its result record is.
+
+        Raises:
+            NotAnswerableError: the value is not JSON, the deadline has passed, or its results go to another topic.
+            KafkaUnavailableError, AccessDeniedError, MissingTopicError, RecordTooLargeError: of Kafka.
+        """
+        try:
+            check_json(value)
+        except DecodeError as error:
+            raise NotAnswerableError(f"the result is {error}: nothing was sent") from None
+        return await self._answer(task, completed_headers(task.headers.token), value)
+
+    async def fail(self, task: TaskRecord, problem: Problem) -> Position:
+        """Fail the current attempt; the type's retry policy decides on another one. Raises as `complete`."""
+        return await self._answer(task, failed_headers(task.headers.token), problem.encode())
+
+    async def retry(self, task: TaskRecord, last_details: bytes = b"") -> Position:
+        """Give the current attempt up, so that the caller sends the next one at once; it does not count as failed.
+
+        Args:
+            task: the record of the current attempt.
+            last_details: what the next attempt continues with, JSON; empty: what this attempt began with.
+
+        Raises:
+            NotAnswerableError: its caller takes no attempts back; otherwise as `complete`.
+        """
+        if not task.headers.hand_back:
+            raise NotAnswerableError(
+                f"{task.headers.task_type} has neither a retry policy nor heartbeats, so its caller sends no other "
+                "attempt: complete the task or fail it"
+            )
+        return await self.fail(task, hand_back(last_details or task.headers.last_details, ""))
+
+    async def cancel(self, task: TaskRecord) -> Position:
+        """Tell the workers to stop, then fail the task with type `urn:kallback:cancelled-by-hand`, for good.
+
+        Raises:
+            ConfigurationError: no key here proves the cancel to the workers; otherwise as `complete`.
+        """
+        headers = task.headers
+        self._refuse_unanswerable(task)
+        cancel = Cancel(headers.task_id, CancelReason.CANCELLED, int(self._clock() * 1000), secret=self._secret(task))
+        await self._producer.send(
+            OutgoingRecord(
+                self._settings.topics.control, cancel.encode(), headers.task_id.encode(), self._operator.encode()
+            )
+        )
+        detail = f"cancelled by {self._operator.by}"
+        detail = f"{detail}: {self._operator.why}" if self._operator.why else detail
+        return await self.fail(task, Problem(CANCELLED_BY_HAND, _GONE, detail, retryable=False))
+
+    async def _answer(self, task: TaskRecord, headers: Headers, value: bytes) -> Position:
+        self._refuse_unanswerable(task)
+        key = task.headers.task_id.encode()
+        headers = (*headers, *self._operator.encode())
+        return await self._producer.send(OutgoingRecord(task.headers.reply_to, value, key, headers))
+
+    def _refuse_unanswerable(self, task: TaskRecord) -> None:
+        """Refuse what a bridge would not take, before anything is sent."""
+        reply_to, deadline_ms = task.headers.reply_to, task.headers.deadline_ms
+        if reply_to != self._settings.topics.results:
+            raise NotAnswerableError(
+                f"the results of task {task.headers.task_id} go to {reply_to}, but this environment reads "
+                f"{self._settings.topics.results}: use the settings of the task's environment"
+            )
+        if deadline_ms is not None and deadline_ms + _GRACE_MS < self._clock() * 1000:
+            raise NotAnswerableError(
+                f"the deadline of task {task.headers.task_id} has passed: its handler does not wait for it any more"
+            )
+
+    def _secret(self, task: TaskRecord) -> str | None:
+        """The secret that proves a cancel of all attempts to the workers; None if they ask for none."""
+        headers = task.headers
+        if headers.cancel_hash is None:
+            return None
+        keyring = self._settings.keys.require()
+        for key_id in keyring.key_ids:
+            secret = cancel_secret(keyring, key_id, headers.task_id, last_of_chain(headers.attempt))
+            if secret is not None and proves(secret, headers.cancel_hash):
+                return secret
+        raise ConfigurationError(
+            f"no key here belongs to task {headers.task_id}, so workers would not believe the cancel: set "
+            "KALLBACK_KEYS as the service that sent the task has it, or fail the task instead"
+        )

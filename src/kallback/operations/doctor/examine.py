@@ -1,0 +1,201 @@
+"""Runs the checks one after the other: what cannot be looked at is a finding, too, with the remedy in its sentence.
+
+Nothing is changed, in Kafka or in Restate. Order: Restate, its services, topics, bridges, then the workers of one type,
+then one task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
+from kallback.kafka import DeadLetter, TopicGroup, TopicReader, read_entries
+from kallback.operations.doctor.findings import (
+    Finding,
+    clock_finding,
+    invocation_finding,
+    ok,
+    place_findings,
+    problem,
+    reader_findings,
+    service_findings,
+    state_finding,
+    topic_findings,
+    warning,
+)
+from kallback.operations.introspection import RowSource
+from kallback.operations.invocations import read_invocation
+from kallback.operations.monitor_states import is_task_id
+from kallback.operations.pending import PendingTasks
+from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
+from kallback.operations.tasks import PendingTask
+from kallback.protocol import KallbackError, UnverifiedError, read_claims
+from kallback.protocol.headers import TASK_ID, TOKEN
+from kallback.settings import Settings
+
+_START_BRIDGE: Final = "start a bridge: kallback bridge"
+
+
+class _Now(msgspec.Struct):
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the doctor looks with.
+
+    Attributes:
+        topics: the names of all topics.
+        groups: the consumer groups of a topic.
+        services: asks the services of the environment; None without keys.
+        reader: of a topic, from a time on (epoch milliseconds).
+    """
+
+    introspection: RowSource
+    topics: Callable[[], Awaitable[frozenset[str]]]
+    groups: Callable[[str], Awaitable[list[TopicGroup]]]
+    find: FindRecord
+    reader: Callable[[str, int | None], TopicReader]
+    services: Callable[[], Awaitable[list[ServiceAnswer]]] | None = None
+
+
+def service_check(settings: Settings) -> Callable[[], Awaitable[list[ServiceAnswer]]] | None:
+    """What asks the services of an environment; None without keys."""
+    if settings.keys.keyring is None and not settings.keys.insecure:
+        return None
+    names = settings.services
+    check = ServiceCheck(
+        settings.restate,
+        settings.keys.require(),
+        settings.keys.audience,
+        monitors=[names.monitor],
+        notifiers=[names.notifier],
+    )
+    return check.ask
+
+
+class Examination:
+    """Looks at one environment."""
+
+    def __init__(self, sources: Sources, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._sources: Final = sources
+        self._settings: Final = settings
+        self._clock: Final = clock
+        self._topics: frozenset[str] | None = None
+
+    async def run(self, target: str = "") -> AsyncGenerator[Finding]:
+        """Return findings as they are made.
+
+        Args:
+            target: a task type (the name of its topic) or the id of a task; empty: the environment alone.
+        """
+        for check in (self._restate, self._services, self._own_topics, self._bridges):
+            async for finding in self._guarded(check()):
+                yield finding
+        if target and is_task_id(target) and target not in (self._topics or ()):
+            async for finding in self._guarded(self._task(target)):
+                yield finding
+        elif target:
+            async for finding in self._guarded(self._workers(target)):
+                yield finding
+
+    async def _guarded(self, findings: AsyncGenerator[Finding]) -> AsyncGenerator[Finding]:
+        """The findings of a check; an error is one, and ends this check only."""
+        async with aclosing(findings):
+            try:
+                async for finding in findings:
+                    yield finding
+            except KallbackError as error:
+                yield problem("access", str(error))
+
+    async def _restate(self) -> AsyncGenerator[Finding]:
+        [row] = await self._sources.introspection.rows("SELECT now() AS now", _Now)
+        yield ok("restate", "the admin API answers queries")
+        yield clock_finding(self._now_ms() - int(datetime.fromisoformat(row.now).timestamp() * 1000))
+
+    async def _services(self) -> AsyncGenerator[Finding]:
+        if self._sources.services is None:
+            yield warning("services", "their keys were not checked", "set KALLBACK_KEYS as bridges have it")
+            return
+        for finding in service_findings(await self._sources.services()):
+            yield finding
+
+    async def _own_topics(self) -> AsyncGenerator[Finding]:
+        self._topics = await self._sources.topics()
+        topics = self._settings.topics
+        for finding in topic_findings(
+            (topics.results, topics.progress, topics.control, topics.dead_letters), self._topics
+        ):
+            yield finding
+
+    async def _bridges(self) -> AsyncGenerator[Finding]:
+        topic = self._settings.topics.results
+        for finding in reader_findings("bridges", topic, await self._sources.groups(topic), _START_BRIDGE):
+            yield finding
+
+    async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
+        for finding in _worker_findings(topic, await self._sources.groups(topic)):
+            yield finding
+
+    async def _task(self, task_id: str) -> AsyncGenerator[Finding]:
+        introspection = self._sources.introspection
+        task = await PendingTasks(introspection, self._settings, clock=self._clock).find(task_id)
+        if task is None:
+            yield warning(
+                "task",
+                f"no handler of this environment waits for task {task_id}",
+                "it has ended, or the id or KALLBACK_TOPICS_PREFIX is wrong; see kallback outcomes tail --task",
+            )
+            return
+        yield state_finding(task, self._now_ms())
+        yield invocation_finding(await read_invocation(introspection, task.invocation.id))
+        async for finding in self._record(task):
+            yield finding
+        async for finding in self._dead_letters(task):
+            yield finding
+
+    async def _record(self, task: PendingTask) -> AsyncGenerator[Finding]:
+        try:
+            await read_task_record(self._sources.find, task)
+        except NoTaskRecordError as error:
+            yield problem("record", str(error))
+            return
+        groups = await self._sources.groups(task.position.topic)
+        for finding in (*_worker_findings(task.position.topic, groups), *place_findings(task, groups)):
+            yield finding
+
+    async def _dead_letters(self, task: PendingTask) -> AsyncGenerator[Finding]:
+        topic = self._settings.topics.dead_letters
+        async with aclosing(read_entries(self._sources.reader(topic, task.created_ms))) as entries:
+            async for entry in entries:
+                if isinstance(entry, DeadLetter) and _concerns(entry, task.task_id):
+                    yield problem(
+                        "dead letters",
+                        f"a record of the task was dead-lettered ({entry.reason}): {entry.detail}",
+                        f"see what it means and what to do: kallback dead-letters show {entry.id}",
+                    )
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Sequence[Finding]:
+    return list(reader_findings("workers", topic, groups, f"start a worker that reads {topic}"))
+
+
+def _concerns(letter: DeadLetter, task_id: str) -> bool:
+    """Whether a dead letter claims to belong to a task. It need not be verified: people look at it."""
+    headers = dict(letter.headers)
+    if headers.get(TASK_ID) == task_id.encode():
+        return True
+    try:
+        return read_claims((headers.get(TOKEN) or b"").decode()).token.task_id == task_id
+    except (UnverifiedError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,188 @@
+"""What the doctor finds: the values, and the decisions on what was seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.kafka import TopicGroup
+from kallback.operations.invocations import InvocationStatus
+from kallback.operations.tasks import PendingTask, TaskState
+
+_LARGE_LAG: Final = 1000
+_CLOCK_MS: Final = 5_000
+"""Heartbeats and deadlines bear this much."""
+
+
+class Severity(StrEnum):
+    """What a finding means for tasks."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It may be meant so, or it will become a problem."""
+    PROBLEM = "problem"
+    """Tasks do not end because of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: what, in a word or two.
+        sentence: what was found.
+        remedy: what to do; empty if nothing.
+    """
+
+    subject: str
+    severity: Severity
+    sentence: str
+    remedy: str = ""
+
+
+def ok(subject: str, sentence: str) -> Finding:
+    """Nothing to do."""
+    return Finding(subject, Severity.OK, sentence)
+
+
+def problem(subject: str, sentence: str, remedy: str = "") -> Finding:
+    """Tasks do not end because of it."""
+    return Finding(subject, Severity.PROBLEM, sentence, remedy)
+
+
+def warning(subject: str, sentence: str, remedy: str = "") -> Finding:
+    """It may be meant so."""
+    return Finding(subject, Severity.WARNING, sentence, remedy)
+
+
+def clock_finding(difference_ms: int) -> Finding:
+    """Whether this machine and Restate agree on the time; the difference is positive if this clock is ahead."""
+    seconds = abs(difference_ms) / 1000
+    if abs(difference_ms) <= _CLOCK_MS:
+        return ok("clocks", "this machine and Restate agree on the time")
+    return warning(
+        "clocks",
+        f"this machine's clock is {seconds:.0f} s {'ahead of' if difference_ms > 0 else 'behind'} Restate's",
+        "synchronize the clocks (NTP): deadlines are set by services and checked by workers and bridges",
+    )
+
+
+def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[Finding]:
+    """Whether topics exist."""
+    missing = [name for name in names if name not in existing]
+    for name in missing:
+        yield problem("topics", f"topic {name} does not exist", f"create it: kallback topics create {name}")
+    if not missing:
+        yield ok("topics", "all topics exist")
+
+
+def service_findings(answers: Sequence[ServiceAnswer]) -> Iterator[Finding]:
+    """Whether the services that bridges call are there and verify our tokens."""
+    for answer in answers:
+        if answer.state is ServiceState.OWN:
+            yield ok("services", f"{answer.service} answers and verifies the tokens of these keys")
+        elif answer.state is ServiceState.MISSING:
+            yield warning(
+                "services",
+                f"Restate does not know {answer.service}",
+                "serve your services with callbacks.app([...]) and register them (types without heartbeats need none)",
+            )
+        elif answer.state is ServiceState.FOREIGN:
+            yield problem(
+                "services",
+                f"{answer.service} does not verify the tokens of these keys",
+                "give services and bridges the same KALLBACK_KEYS, or each environment its own KALLBACK_TOPICS_PREFIX",
+            )
+        else:
+            yield warning(
+                "services", f"{answer.service} gives no answer ({answer.detail})", "check that its endpoint runs"
+            )
+
+
+def reader_findings(subject: str, topic: str, groups: Sequence[TopicGroup], remedy: str) -> Iterator[Finding]:
+    """Whether something reads a topic, and how far it is behind.
+
+    Args:
+        subject: of the findings.
+        topic: its name.
+        groups: that read it, or have read it.
+        remedy: what to start if nothing does.
+    """
+    if not any(group.members for group in groups):
+        known = f" (no member is left in {', '.join(group.name for group in groups)})" if groups else ""
+        yield problem(subject, f"nothing reads {topic}{known}", remedy)
+    for group in groups:
+        if group.members:
+            yield _group_finding(subject, topic, group)
+
+
+def _group_finding(subject: str, topic: str, group: TopicGroup) -> Finding:
+    members = "1 member" if group.members == 1 else f"{group.members} members"
+    records = "1 record" if group.lag == 1 else f"{group.lag:,} records"
+    said = f"group {group.name} reads {topic} with {members}, {records} behind"
+    if group.unassigned:
+        return warning(
+            subject,
+            f"{said}; {group.unassigned} partitions have no reader",
+            "wait for the end of the rebalance; if it stays so, look at the members' logs",
+        )
+    if group.lag >= _LARGE_LAG:
+        return warning(subject, said, "start more of them, or find out what slows them down")
+    return ok(subject, said)
+
+
+def invocation_finding(invocation: InvocationStatus | None) -> Finding:
+    """Whether the invocation can take a result."""
+    if invocation is None:
+        return warning(
+            "invocation", "Restate does not know the waiting invocation any more", "look again: it has just ended"
+        )
+    said = f"{invocation.target} is {invocation.status}"
+    if invocation.last_failure and invocation.retry_count:
+        said = f"{said}, failed {invocation.retry_count} times: {invocation.last_failure}"
+    if invocation.status == "paused":
+        return problem(
+            "invocation", said, f"repair the cause, then resume it: restate invocations resume {invocation.id}"
+        )
+    if invocation.status == "backing-off" or (invocation.last_failure and invocation.retry_count):
+        return problem("invocation", said, "repair the handler or its endpoint: it cannot take a result while it fails")
+    return ok("invocation", said)
+
+
+def place_findings(task: PendingTask, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
+    """How far the groups of the task's topic are from its record."""
+    at = task.position
+    for group in [each for each in groups if each.members]:
+        position = group.committed.get(at.partition)
+        if position is None:
+            yield warning("record", f"group {group.name} has not committed anything in {at.topic}[{at.partition}]")
+        elif position > at.offset:
+            yield warning(
+                "record",
+                f"group {group.name} is done with the task's record ({at.topic}[{at.partition}] offset {at.offset})",
+                "if no result is under way, the worker dropped it or its result was refused: look at the worker's log "
+                "and at the dead letters",
+            )
+        else:
+            before = at.offset - position
+            where = f", or waits behind {before:,} others" if before else " or is next"
+            yield ok(
+                "record",
+                f"group {group.name} is at offset {position} of {at.topic}[{at.partition}], the task's record is at "
+                f"{at.offset}: it runs{where}",
+            )
+
+
+def state_finding(task: PendingTask, now_ms: int) -> Finding:
+    """What the task's type tells of it."""
+    if task.deadline_ms is not None and task.deadline_ms < now_ms:
+        return problem("task", "its deadline has passed and its handler has not gone on", "see the invocation")
+    if task.state is TaskState.NOT_STARTED:
+        return warning("task", "no worker has reported that it began", "see the readers of its topic")
+    if task.progress is None:
+        return ok("task", "its record is in Kafka; its type has no heartbeats, so nothing tells whether it runs")
+    heard_ms = task.progress.heartbeat_ms or task.progress.started_ms or now_ms
+    return ok("task", f"a worker has begun; its last sign of life is {max(0, now_ms - heard_ms) // 1000} s old")

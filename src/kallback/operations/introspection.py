@@ -1,0 +1,158 @@
+"""Asks Restate's introspection: SQL over HTTP at its admin address, JSON back.
+
+Answers are bounded: of one answer at most `ANSWER_BYTES` are kept in memory, and a larger one is `AnswerTooLargeError`,
+so that the caller asks for less. Restate scans all of a table unless rows are named by invocation id, so callers do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol, Self, TypeVar
+
+import msgspec
+
+from kallback.bridge.restate.client import RestateHttp
+from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.protocol import (
+    AccessDeniedError,
+    ConfigurationError,
+    KallbackError,
+    RestateUnavailableError,
+    UnsupportedServerError,
+)
+from kallback.settings import RestateSettings
+
+ANSWER_BYTES: Final = 64 * 1024 * 1024
+_CONNECTIONS: Final = 4
+_JSON: Final = "application/json"
+_OK: Final = 200
+_OVERLOADED: Final = 429
+_DENIED: Final = frozenset({401, 403})
+_MISSING: Final = frozenset({404, 405, 406, 415})
+_SHOWN: Final = 300
+_BEGINNING: Final = b'{"rows":'
+_END: Final = b"]}"
+
+Row = TypeVar("Row")
+
+
+class AnswerTooLargeError(KallbackError):
+    """An answer is larger than what is kept in memory; ask for fewer rows."""
+
+
+class AnswerCutOffError(RestateUnavailableError):
+    """An answer ended in the middle: Restate gave the query up, or it took too long. A smaller one may succeed."""
+
+
+class _Rows(msgspec.Struct):
+    rows: msgspec.Raw
+
+
+class _QueryRefusal(msgspec.Struct):
+    message: str = ""
+
+
+class RowSource(Protocol):
+    """Answers SQL queries; a test has another one."""
+
+    async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+        """Return the rows of a query; raises as `Introspection.rows`."""
+        ...
+
+
+class Introspection:
+    """SQL queries to one Restate. Start it before, stop it after; it keeps a few connections."""
+
+    def __init__(self, settings: RestateSettings) -> None:
+        self._http = RestateHttp(settings, settings.admin_url, connections=_CONNECTIONS, body_limit=ANSWER_BYTES)
+        self.url: Final = settings.admin_url
+
+    async def __aenter__(self) -> Self:
+        """Get ready.
+
+        Raises:
+            ConfigurationError: an address, a CA file or a token cannot be used.
+        """
+        await self._http.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._http.stop()
+
+    async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+        """Return the rows of a query.
+
+        Args:
+            sql: the query.
+            kind: a struct with the columns that it selects.
+
+        Raises:
+            AnswerTooLargeError: ask for fewer rows.
+            AnswerCutOffError: ask again, better for fewer rows.
+            RestateUnavailableError: no answer, or one that says that Restate is busy; a retry may help.
+            AccessDeniedError: Restate, or what is in front of it, wants a token.
+            UnsupportedServerError: this server has no such tables.
+            ConfigurationError: something else answers at the address.
+        """
+        answer = await self._ask(msgspec.json.encode({"query": sql}))
+        if answer.status != _OK:
+            raise self._refused(answer)
+        if len(answer.body) >= ANSWER_BYTES:
+            raise AnswerTooLargeError(f"Restate's answer is larger than {ANSWER_BYTES} bytes")
+        try:
+            return msgspec.json.decode(msgspec.json.decode(answer.body, type=_Rows).rows, type=list[kind])  # type: ignore[valid-type]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if answer.body.startswith(_BEGINNING) and not answer.body.endswith(_END):
+                raise AnswerCutOffError(
+                    "Restate's answer to a query ended in the middle: try again, or raise "
+                    "KALLBACK_RESTATE_REQUEST_TIMEOUT"
+                ) from None
+            raise ConfigurationError(
+                f"{self.url} does not answer like Restate's admin API ({error}): correct KALLBACK_RESTATE_ADMIN_URL"
+            ) from None
+
+    async def _ask(self, body: bytes) -> HttpAnswer:
+        came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
+
+        def answered(result: HttpResult) -> None:
+            if not came.done():
+                came.set_result(result)
+
+        self._http.post("/query", body, content_type=_JSON, accept=_JSON, on_result=answered)
+        result = await came
+        if isinstance(result, RestateUnavailableError):
+            raise RestateUnavailableError(
+                f"{result}: check that Restate runs and that KALLBACK_RESTATE_ADMIN_URL names its admin API"
+            )
+        if isinstance(result, ConfigurationError):
+            raise result
+        return result
+
+    def _refused(self, answer: HttpAnswer) -> KallbackError:
+        message = _message(answer.body)
+        if answer.status in _DENIED:
+            return AccessDeniedError(
+                f"{self.url} answers {answer.status}: set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access"
+            )
+        if answer.status == _OVERLOADED:
+            return RestateUnavailableError(
+                f"Restate answers no more queries for now ({answer.status}): try again in a few seconds, or less often"
+            )
+        if answer.status in _MISSING:
+            return ConfigurationError(
+                f"{self.url} has no introspection ({answer.status}): set KALLBACK_RESTATE_ADMIN_URL to the address of "
+                "Restate's admin API (port 9070 by default, not the ingress)"
+            )
+        if "not found" in message or "No field named" in message:
+            return UnsupportedServerError(
+                f"Restate at {self.url} does not know what is asked for ({message}): upgrade it to 1.7.0 or later"
+            )
+        return RestateUnavailableError(f"Restate refuses a query ({answer.status}: {message}): try again later")
+
+
+def _message(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_QueryRefusal).message[:_SHOWN]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "no reason given"

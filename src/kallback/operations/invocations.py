@@ -1,0 +1,38 @@
+"""What Restate says of one invocation: whether it runs, suspends, fails again and again, or is paused."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kallback.operations.introspection import RowSource
+from kallback.operations.journals import quoted
+
+
+class InvocationStatus(msgspec.Struct, frozen=True):
+    """One invocation, as Restate has it.
+
+    Attributes:
+        status: `running`, `suspended`, `backing-off`, `paused`, `ready`, `pending` and so on.
+        retry_count: how often it was started again since it last made progress; None for never.
+        last_failure: why its last run failed.
+        next_retry_at: when it is started again, as Restate writes it.
+        pinned_deployment_id: the deployment that runs it.
+    """
+
+    id: str
+    target: str
+    status: str
+    retry_count: int | None = None
+    last_failure: str | None = None
+    next_retry_at: str | None = None
+    pinned_deployment_id: str | None = None
+
+
+async def read_invocation(introspection: RowSource, invocation_id: str) -> InvocationStatus | None:
+    """Return the status of an invocation; None if Restate does not know it. Raises as `Introspection.rows`."""
+    rows = await introspection.rows(
+        "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id "  # noqa: S608 - `quoted` lets ids through only
+        f"FROM sys_invocation WHERE id IN ({quoted([invocation_id])})",
+        InvocationStatus,
+    )
+    return rows[0] if rows else None

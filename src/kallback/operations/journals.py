@@ -1,0 +1,233 @@
+"""What journals say of the tasks in them: queries and their rows, and the attempts that still wait. Pure.
+
+    Command: Run           publish shop.pack q8Tzl0b2R6m1cV9x     completion 5
+    Notification: Run      completion 5: {"sent": ...}            where the record is
+    Notification: Signal   17                                     this awakeable has its result
+    Command: Run           cancel (timed-out) shop.pack q8Tz...   the handler gave the task up
+
+A task waits while the latest attempt of it that was published has no result, its deadline has not passed, and its
+handler has not given it up. Two queries find that: the names of steps and the numbers of signals, then the values of
+the publishing steps alone, so that values of other steps are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import msgspec
+
+from kallback.protocol import PublishedTask, PublishedTasks, TaskId
+
+LATE_GRACE_MS: Final = 30_000
+"""After its deadline a task may still be about to end: the handler's timer fires, and then the handler is resumed."""
+
+_VALUE_BYTES: Final = 4 * 1024 * 1024
+"""Of a publishing step's value: room for 70,000 tasks."""
+_MANY_COMPLETIONS: Final = 64
+_PUBLISH: Final = re.compile(
+    r"publish (?:\d+ [A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{1,128} [A-Za-z0-9_-]{16}(?: attempt \d+)?)", re.ASCII
+)
+_GIVEN_UP: Final = re.compile(r"cancel \((?:timed-out|cancelled)\) [A-Za-z0-9._-]{1,128} ([A-Za-z0-9_-]{16})", re.ASCII)
+_ID: Final = re.compile(r"inv_[A-Za-z0-9]{1,64}", re.ASCII)
+
+
+class StepRow(msgspec.Struct, frozen=True, gc=False):
+    """A named step, or a signal that came."""
+
+    id: str
+    index: int
+    entry_lite_json: str
+    name: str | None = None
+
+
+class ValueRow(msgspec.Struct, frozen=True, gc=False):
+    """The value of a step."""
+
+    id: str
+    entry_json: str
+
+
+class _Run(msgspec.Struct):
+    completion_id: int
+
+
+class _Command(msgspec.Struct):
+    run: _Run = msgspec.field(name="Run")
+
+
+class _Signal(msgspec.Struct):
+    index: int = msgspec.field(name="SignalIndex")
+
+
+class _Notification(msgspec.Struct):
+    id: _Signal
+
+
+class _Step(msgspec.Struct):
+    command: _Command | None = msgspec.field(name="Command", default=None)
+    notification: _Notification | None = msgspec.field(name="Notification", default=None)
+
+
+Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class _Result(msgspec.Struct):
+    success: list[Byte] = msgspec.field(name="Success", default_factory=list[Byte])
+
+
+class _RunValue(msgspec.Struct):
+    completion_id: int
+    result: _Result
+
+
+class _Completion(msgspec.Struct):
+    run: _RunValue = msgspec.field(name="Run")
+
+
+class _ValueNotification(msgspec.Struct):
+    completion: _Completion = msgspec.field(name="Completion")
+
+
+class _StepValue(msgspec.Struct):
+    notification: _ValueNotification = msgspec.field(name="Notification")
+
+
+class _Outcome(msgspec.Struct):
+    sent: PublishedTasks | None = None
+
+
+_STEP: Final = msgspec.json.Decoder(_Step)
+_VALUE: Final = msgspec.json.Decoder(_StepValue)
+_OUTCOME: Final = msgspec.json.Decoder(_Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingAttempt:
+    """The current attempt of a task that an invocation waits for.
+
+    Attributes:
+        number: of the task among all tasks of the invocation, from 0: the same whenever the journal is read.
+    """
+
+    invocation_id: str
+    shared: PublishedTasks
+    task: PublishedTask
+    number: int
+
+
+@dataclass(slots=True)
+class Journals:
+    """What the journals of some invocations say, as far as it was read.
+
+    Attributes:
+        unreadable: invocations with a publishing step whose value is not kallback's JSON.
+    """
+
+    unreadable: set[str] = field(default_factory=set[str])
+    _publishing: dict[tuple[str, int], None] = field(default_factory=dict[tuple[str, int], None])
+    _signals: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    _given_up: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    _latest: dict[str, dict[TaskId, WaitingAttempt]] = field(default_factory=dict[str, dict[TaskId, WaitingAttempt]])
+
+    def add_steps(self, rows: Iterable[StepRow]) -> None:
+        """Take the rows of `steps_query`."""
+        for row in rows:
+            step = _decoded_step(row.entry_lite_json)
+            if step.notification is not None:
+                self._signals.add((row.id, step.notification.id.index))
+            elif step.command is not None and row.name is not None:
+                self._add_command(row.id, row.name, step.command.run.completion_id)
+
+    def add_values(self, rows: Iterable[ValueRow]) -> None:
+        """Take all rows of `values_query`."""
+        runs = [(row.id, run) for row in rows if (run := _decoded_run(row.entry_json)) is not None]
+        for invocation, run in sorted(runs, key=lambda found: found[1].completion_id):
+            if (invocation, run.completion_id) not in self._publishing:
+                continue
+            try:
+                sent = _OUTCOME.decode(bytes(run.result.success)).sent
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self.unreadable.add(invocation)
+                continue
+            if sent is not None:
+                self._add_sent(invocation, sent)
+
+    @property
+    def publishing(self) -> list[tuple[str, int]]:
+        """The publishing steps: invocation and number of the completion."""
+        return list(self._publishing)
+
+    def waiting(self, invocation: str, now_ms: int) -> list[WaitingAttempt]:
+        """The attempts that an invocation waits for, in the order in which their tasks were published."""
+        return [each for each in self._latest.get(invocation, {}).values() if self._is_waited_for(each, now_ms)]
+
+    def _is_waited_for(self, attempt: WaitingAttempt, now_ms: int) -> bool:
+        deadline_ms, invocation = attempt.shared.deadline_ms, attempt.invocation_id
+        is_late = deadline_ms is not None and deadline_ms + LATE_GRACE_MS < now_ms
+        has_result = (invocation, attempt.task.signal) in self._signals
+        return not (is_late or has_result or (invocation, attempt.task.task_id) in self._given_up)
+
+    def _add_command(self, invocation: str, name: str, completion: int) -> None:
+        given_up = _GIVEN_UP.match(name)
+        if given_up is not None:
+            self._given_up.add((invocation, given_up[1]))
+        elif _PUBLISH.fullmatch(name) is not None:
+            self._publishing[invocation, completion] = None
+
+    def _add_sent(self, invocation: str, sent: PublishedTasks) -> None:
+        latest = self._latest.setdefault(invocation, {})
+        for task in sent.tasks:
+            known = latest.get(task.task_id)
+            number = len(latest) if known is None else known.number
+            latest[task.task_id] = WaitingAttempt(invocation, sent, task, number)
+
+
+def steps_query(ids: Sequence[str]) -> str:
+    """The query for publishing steps, cancels and signals of invocations."""
+    return (
+        "SELECT id, index, name, entry_lite_json FROM sys_journal "  # noqa: S608 - `quoted` lets ids through only
+        f"WHERE id IN ({quoted(ids)}) AND ((entry_type = 'Command: Run' AND (name LIKE 'publish %' OR name LIKE "
+        "'cancel (%')) OR entry_type = 'Notification: Signal')"
+    )
+
+
+def values_query(steps: Sequence[tuple[str, int]]) -> str:
+    """The query for the values of steps; it may return those of some other steps."""
+    ids = list(dict.fromkeys(invocation for invocation, _ in steps))
+    completions = sorted({completion for _, completion in steps})
+    wanted = " OR ".join(f"entry_lite_json LIKE '%\"CompletionId\":{number}}}%'" for number in completions)
+    limit = f" AND ({wanted})" if len(completions) <= _MANY_COMPLETIONS else ""
+    return (
+        f"SELECT id, entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) "  # noqa: S608 - as above
+        f"AND entry_type = 'Notification: Run' AND raw_length <= {_VALUE_BYTES}{limit}"
+    )
+
+
+def quoted(ids: Iterable[str]) -> str:
+    """Invocation ids as a list in SQL.
+
+    Raises:
+        ValueError: one is not an invocation id.
+    """
+    texts = list(ids)
+    for text in texts:
+        if _ID.fullmatch(text) is None:
+            raise ValueError(f"{text!r} is not an invocation id")
+    return ", ".join(f"'{text}'" for text in texts)
+
+
+def _decoded_step(text: str) -> _Step:
+    try:
+        return _STEP.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return _Step()  # a signal with a name, or a kind that a later Restate has
+
+
+def _decoded_run(text: str) -> _RunValue | None:
+    try:
+        return _VALUE.decode(text).notification.completion.run
+    except (msgspec.DecodeError, RecursionError):
+        return None  # of a step that failed, or of another kind

@@ -1,0 +1,258 @@
+"""The tasks that handlers wait for, read from Restate's introspection, page by page, the oldest invocation first.
+
+    open invocations ──► their publishing steps ──► values of these ──► states of TaskMonitor ──► a page
+
+Nothing is stored: each page is read anew, and a cursor says where the next one begins. Memory is bounded by the chunk
+of invocations that is read at one time; a chunk whose answer is too large is halved.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from kallback.kafka import Position
+from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, RowSource
+from kallback.operations.journals import Journals, StepRow, ValueRow, WaitingAttempt, quoted, steps_query, values_query
+from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
+from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
+from kallback.protocol import ConfigurationError, TaskId, locate_awakeable
+from kallback.settings import Settings
+
+PAGE_TASKS: Final = 100
+_STATES: Final = 500
+"""Tasks of which the states of `TaskMonitor` are asked for at one time."""
+_BEHIND: Final = 10**9 - 1
+"""Behind all tasks of an invocation."""
+_CHUNK: Final = 1000
+"""Invocations that are read at one time, at most."""
+_ALL: Final = TaskFilter()
+_CURSOR: Final = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z)~(inv_[A-Za-z0-9]{1,64})~(\d{1,9})", re.ASCII
+)
+_OPEN: Final = "status IN ('invoked', 'suspended', 'paused')"
+_COLUMNS: Final = "id, target, target_service_name, target_handler_name, status, created_at"
+
+Clock = Callable[[], float]
+
+
+class _Cursor(NamedTuple):
+    """Where a page begins: at a task of an invocation."""
+
+    created_at: str
+    invocation: str
+    number: int
+
+    def __str__(self) -> str:
+        return "~".join(map(str, self))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some pending tasks.
+
+    Attributes:
+        cursor: where the next page begins; None after the last one.
+        unreadable: open invocations, read for this page, whose journal values are encoded (a journal value codec): what
+            they wait for cannot be shown.
+    """
+
+    tasks: list[PendingTask]
+    cursor: str | None
+    unreadable: frozenset[str] = frozenset()
+
+
+class _InvocationRow(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    target: str
+    target_service_name: str
+    target_handler_name: str
+    status: str
+    created_at: str
+
+    def invocation(self) -> WaitingInvocation:
+        created_ms = int(datetime.fromisoformat(self.created_at).timestamp() * 1000)
+        handler = f"{self.target_service_name}/{self.target_handler_name}"
+        return WaitingInvocation(self.id, self.target, handler, self.status, created_ms)
+
+
+class PendingTasks:
+    """Lists pending tasks of one environment.
+
+    Args:
+        introspection: an `Introspection` that its owner has started.
+        settings: of the environment, which its audience names.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, introspection: RowSource, settings: Settings, *, clock: Clock = time.time) -> None:
+        self._introspection: Final = introspection
+        self._audience: Final = settings.keys.audience
+        self._states: Final = MonitorStates(introspection, settings.services.monitor)
+        self._clock: Final = clock
+
+    async def page(self, wanted: TaskFilter = _ALL, *, cursor: str | None = None, limit: int = PAGE_TASKS) -> TaskPage:
+        """Return the next tasks, those of the oldest invocations first.
+
+        Args:
+            wanted: the tasks to return.
+            cursor: of the page before; None: from the beginning.
+            limit: most tasks of the page.
+
+        Raises:
+            ConfigurationError: a cursor that no page had, a wrong address, or a server that is too old.
+            AccessDeniedError: Restate wants a token.
+            RestateUnavailableError: no answer, or Restate refuses queries for now.
+        """
+        start, tasks, unreadable = _read_cursor(cursor), list[PendingTask](), set[str]()
+        chunk = min(_CHUNK, limit + 1)
+        while True:
+            rows = await self._invocations(start, chunk)
+            journals = await self._journals([row.id for row in rows])
+            unreadable |= journals.unreadable
+            async for row, attempt, task in self._tasks(self._waiting(rows, journals, start), wanted):
+                if len(tasks) == limit:
+                    return TaskPage(tasks, str(_Cursor(row.created_at, row.id, attempt.number)), frozenset(unreadable))
+                tasks.append(task)
+            if len(rows) < chunk or (wanted.task_ids and len(tasks) == len(wanted.task_ids)):
+                return TaskPage(tasks, None, frozenset(unreadable))
+            start, chunk = _Cursor(rows[-1].created_at, rows[-1].id, _BEHIND), _CHUNK
+
+    async def each(self, wanted: TaskFilter = _ALL, *, limit: int = _CHUNK) -> AsyncGenerator[TaskPage]:
+        """Return all pages; the same errors as `page`."""
+        page = await self.page(wanted, limit=limit)
+        yield page
+        while page.cursor is not None:
+            page = await self.page(wanted, cursor=page.cursor, limit=limit)
+            yield page
+
+    async def find(self, task_id: str) -> PendingTask | None:
+        """Return one pending task; None if no handler waits for it. Reads all journals if the type has no heartbeats.
+
+        Raises:
+            ConfigurationError, AccessDeniedError, RestateUnavailableError: as `page`.
+        """
+        if not is_task_id(task_id):
+            return None
+        wanted = TaskFilter(task_ids=frozenset({TaskId(task_id)}))
+        watched = (await self._states.of([TaskId(task_id)])).get(TaskId(task_id))
+        if watched is not None:
+            rows = await self._invocation(locate_awakeable(watched.awakeable_id).invocation_id)
+            waiting = self._waiting(rows, await self._journals([row.id for row in rows]), None)
+            async for _, _, task in self._tasks(waiting, wanted):
+                return task
+        async for page in self.each(wanted, limit=1):
+            return page.tasks[0] if page.tasks else None
+        return None
+
+    async def _invocations(self, start: _Cursor | None, count: int) -> list[_InvocationRow]:
+        """The open invocations from a place on, the oldest first."""
+        behind = (
+            ""
+            if start is None
+            else (
+                f"AND (created_at > '{start.created_at}' OR (created_at = '{start.created_at}' AND "
+                f"id >= '{start.invocation}')) "
+            )
+        )
+        return await self._introspection.rows(
+            f"SELECT {_COLUMNS} FROM sys_invocation_status WHERE {_OPEN} {behind}"  # noqa: S608 - a checked cursor
+            f"ORDER BY created_at, id LIMIT {count}",
+            _InvocationRow,
+        )
+
+    async def _invocation(self, invocation_id: str) -> list[_InvocationRow]:
+        sql = f"SELECT {_COLUMNS} FROM sys_invocation_status WHERE id IN ({quoted([invocation_id])}) AND {_OPEN}"  # noqa: S608 - as above
+        return await self._introspection.rows(sql, _InvocationRow)
+
+    async def _journals(self, ids: Sequence[str]) -> Journals:
+        journals = Journals()
+        await self._read_journals(ids, journals)
+        return journals
+
+    async def _read_journals(self, ids: Sequence[str], journals: Journals) -> None:
+        """Read what is needed of these journals, half of them at a time where an answer is too large or cut off."""
+        if not ids:
+            return
+        try:
+            steps = await self._introspection.rows(steps_query(ids), StepRow)
+            found = Journals()
+            found.add_steps(steps)
+            values = await self._values(found.publishing)
+        except (AnswerTooLargeError, AnswerCutOffError) as error:
+            if len(ids) == 1 and isinstance(error, AnswerCutOffError):
+                raise
+            if len(ids) == 1:
+                journals.unreadable.update(ids)
+                return
+            middle = len(ids) // 2
+            await self._read_journals(ids[:middle], journals)
+            await self._read_journals(ids[middle:], journals)
+            return
+        journals.add_steps(steps)
+        journals.add_values(values)
+
+    async def _values(self, steps: Sequence[tuple[str, int]]) -> list[ValueRow]:
+        return await self._introspection.rows(values_query(steps), ValueRow) if steps else []
+
+    def _waiting(
+        self, rows: Sequence[_InvocationRow], journals: Journals, start: _Cursor | None
+    ) -> list[tuple[_InvocationRow, WaitingAttempt]]:
+        """The waiting attempts of this environment, from a place on."""
+        now_ms = int(self._clock() * 1000)
+        return [
+            (row, attempt)
+            for row in rows
+            for attempt in journals.waiting(row.id, now_ms)
+            if attempt.shared.audience == self._audience
+            and (start is None or row.id != start.invocation or attempt.number >= start.number)
+        ]
+
+    async def _tasks(
+        self, waiting: Sequence[tuple[_InvocationRow, WaitingAttempt]], wanted: TaskFilter
+    ) -> AsyncGenerator[tuple[_InvocationRow, WaitingAttempt, PendingTask]]:
+        """The wanted tasks; the states of `TaskMonitor` are asked for some hundreds of them at a time."""
+        whatever_state = replace(wanted, states=frozenset())
+        for first in range(0, len(waiting), _STATES):
+            found = [(row, attempt, _pending(row, attempt)) for row, attempt in waiting[first : first + _STATES]]
+            found = [each for each in found if whatever_state.accepts(each[2])]
+            watched = await self._states.of([each[2].task_id for each in found if each[1].shared.monitored])
+            for row, attempt, pending in found:
+                task = _with_progress(pending, watched.get(pending.task_id))
+                if wanted.accepts(task):
+                    yield row, attempt, task
+
+
+def _pending(row: _InvocationRow, attempt: WaitingAttempt) -> PendingTask:
+    shared, task = attempt.shared, attempt.task
+    invocation = row.invocation()
+    return PendingTask(
+        task.task_id,
+        shared.task_type,
+        task.attempt,
+        Position(shared.topic, task.partition, task.offset),
+        invocation.created_ms if shared.created_ms is None else shared.created_ms,
+        shared.deadline_ms,
+        invocation,
+    )
+
+
+def _with_progress(task: PendingTask, watched: WatchedState | None) -> PendingTask:
+    if watched is None or watched.attempt != task.attempt:
+        return task
+    return replace(task, progress=watched.progress)
+
+
+def _read_cursor(text: str | None) -> _Cursor | None:
+    if text is None:
+        return None
+    shape = _CURSOR.fullmatch(text)
+    if shape is None:
+        raise ConfigurationError("the cursor is not one of a page of pending tasks: begin without one")
+    return _Cursor(shape[1], shape[2], int(shape[3]))

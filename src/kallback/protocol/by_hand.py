@@ -1,0 +1,57 @@
+"""Results that people send in a worker's place: headers that say who did it and why.
+
+They are claims: whoever has the token can write them. The bridge copies them into the outcome record, which makes the
+outcomes topic an audit trail of what was answered by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kallback.protocol.headers import BY, WHY, Headers, values_of
+
+MAX_BY_BYTES: Final = 256
+MAX_WHY_BYTES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who answered a task by hand.
+
+    Attributes:
+        by: a name; printable text of at most 256 bytes.
+        why: one sentence, of at most 1024 bytes; may be empty.
+    """
+
+    by: str
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what the bridge would not copy.
+
+        Raises:
+            ValueError: a text is too long, not printable, or the name is empty.
+        """
+        for name, text, limit in (("name", self.by, MAX_BY_BYTES), ("reason", self.why, MAX_WHY_BYTES)):
+            if not text.isprintable() or len(text.encode(errors="replace")) > limit:
+                raise ValueError(f"the {name} must be one printable line of at most {limit} bytes")
+        if not self.by.strip():
+            raise ValueError("the name is empty: say who does it")
+
+    def encode(self) -> tuple[tuple[str, bytes], ...]:
+        """The headers, to be added to those of a result."""
+        why = ((WHY, self.why.encode()),) if self.why else ()
+        return ((BY, self.by.encode()), *why)
+
+
+def read_operator(headers: Headers) -> Operator | None:
+    """Who sent a result by hand; None if it says nothing of it, or nothing that can be shown."""
+    pairs = headers if isinstance(headers, tuple) else tuple(headers)
+    names, reasons = values_of(pairs, BY), values_of(pairs, WHY)
+    if len(names) != 1 or len(reasons) > 1:
+        return None
+    try:
+        return Operator(names[0].decode(), reasons[0].decode() if reasons else "")
+    except ValueError:  # UnicodeDecodeError is one
+        return None

@@ -1,0 +1,160 @@
+"""Results that frameworks write in their own way: error replies, and texts without quotes.
+
+An error of NestJS has a null value, which would be a completed `null`; one of Spring or SmallRye has some payload,
+which would be a completed value. `kallback.protocol.frameworks.conventions` says how each is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from kallback.protocol.errors import DecodeError, EncodeError
+from kallback.protocol.frameworks.conventions import (
+    DLT_CAUSE,
+    DLT_CLASS,
+    DLT_MESSAGE,
+    EVENT_TYPE,
+    NESTJS_DISPOSED,
+    Convention,
+    FailureMarks,
+)
+from kallback.protocol.headers import CONTENT_TYPE, DEAD_REASON
+from kallback.protocol.problems import DEFAULT_TYPE, UNEXPECTED_ERROR, Problem
+from kallback.protocol.retries import EXCEPTION
+from kallback.protocol.values.codecs import Codec, check_json, parse_object
+
+_FLAGS: Final = frozenset({"", "true", "1", "null"})
+"""Values that say nothing more."""
+_LONGEST_DETAIL: Final = 4096
+"""Characters: a framework may put a stack trace there."""
+_NO_MEMBERS: Final[Mapping[str, Any]] = {}
+_NO_WORDS: Final = "the worker reported an error without saying why"
+_TEXT: Final = Codec[str](str)
+
+
+def foreign_problem(found: Mapping[str, bytes], body: bytes, marks: FailureMarks) -> bytes | None:
+    """Return the problem object of a result that is an error in a framework's way; None if it is none.
+
+    Args:
+        found: the headers with the role of a mark.
+        body: the record's value.
+        marks: what marks an error of this task type.
+    """
+    for name, content in found.items():
+        if marks.is_error(name, content):
+            return problem_of_error_header(content, body)
+    if marks.detected and DLT_CLASS in found and DEAD_REASON not in found:
+        return _problem_of_dead_letter(found)
+    if found.get(EVENT_TYPE) in marks.event_types:
+        return problem_of_error_header(b"", body)
+    return None
+
+
+def foreign_text(found: Mapping[str, bytes], body: bytes, convention: Convention) -> bytes | None:
+    """Return the JSON text of a value that a framework wrote without quotes; None if it did not.
+
+    FastStream says so in the content type. NestJS does not: what is JSON stays what it is.
+    """
+    if convention is Convention.FASTSTREAM and found.get(CONTENT_TYPE, b"").lower().startswith(b"text/plain"):
+        return _quoted(body)
+    if NESTJS_DISPOSED not in found or not body:
+        return None
+    try:
+        check_json(body)
+    except DecodeError:
+        return _quoted(body)
+    return None
+
+
+def _quoted(body: bytes) -> bytes | None:
+    try:
+        return _TEXT.encode(body.decode())
+    except (UnicodeDecodeError, EncodeError):
+        return None
+
+
+def problem_of_error_header(header: bytes, value: bytes | None) -> bytes:
+    """Return the problem object of an error reply.
+
+    Args:
+        header: the value of the error header; empty for a null value. The members of an object are the problem's:
+            NestJS sends the argument of its `RpcException`.
+        value: the record's value. An object is the problem; a text is a part of the detail.
+    """
+    body = value or b""
+    if body.lstrip().startswith(b"{"):
+        return _with_detail(body, _words(header))
+    words = [text for text in (_words(header), _words(body)) if text not in _FLAGS]
+    detail = (": ".join(dict.fromkeys(words)) or _NO_WORDS)[:_LONGEST_DETAIL]
+    return _encoded(_members(header), detail)
+
+
+def _with_detail(body: bytes, words: str) -> bytes:
+    """Return a problem object, byte for byte unless the header alone says what happened."""
+    members = _NO_MEMBERS if words in _FLAGS else _members(body)
+    if not members or isinstance(members.get("detail"), str):
+        return body
+    return _encoded({**members, "detail": words[:_LONGEST_DETAIL]}, words)
+
+
+def _problem_of_dead_letter(found: Mapping[str, bytes]) -> bytes:
+    """Return the problem of a request that Spring gave up; its value is the request, and says nothing of the error."""
+    detail = found.get(DLT_MESSAGE, b"").decode("utf-8", "replace")[:_LONGEST_DETAIL] or _NO_WORDS
+    classes = [found[name].decode("utf-8", "replace") for name in (DLT_CAUSE, DLT_CLASS) if found.get(name)]
+    return Problem(UNEXPECTED_ERROR, detail=detail, extensions={EXCEPTION: classes}).encode()
+
+
+def _encoded(members: Mapping[str, Any], detail: str) -> bytes:
+    own = Problem.from_members(members)
+    return Problem(
+        type=UNEXPECTED_ERROR if own.type == DEFAULT_TYPE else own.type,
+        status=_status(members),
+        detail=own.detail[:_LONGEST_DETAIL] or detail,
+        title=own.title,
+        retryable=own.retryable,
+        retry_after=own.retry_after,
+        extensions={name: value for name, value in own.extensions.items() if name not in _SAID},
+    ).encode()
+
+
+def _status(members: Mapping[str, Any]) -> int:
+    """NestJS's `RpcException` says `"status": "error"`, its `HttpException` a number, as status or as statusCode."""
+    code = members.get("status") if isinstance(members.get("status"), int) else members.get("statusCode")
+    return Problem.from_members({"status": code}).status
+
+
+_SAID: Final = frozenset({"message", "statusCode"})
+"""Members that are the detail and the status."""
+
+
+def _members(data: bytes) -> Mapping[str, Any]:
+    try:
+        return parse_object(data) if data.lstrip().startswith(b"{") else {}
+    except DecodeError:
+        return {}
+
+
+def _words(data: bytes) -> str:
+    """A JSON text, the `message` of a JSON object, or the bytes as text."""
+    text = data.decode("utf-8", "replace").strip()
+    try:
+        if text.startswith("{"):
+            return _message(parse_object(data)) or text
+        return _TEXT.decode(data) if text.startswith('"') else text
+    except DecodeError:
+        return text
+
+
+def _message(members: Mapping[str, Any]) -> str:
+    """NestJS's validation sends a list of texts; an `HttpException` has what was said in its `response`."""
+    response = members.get("response")
+    inner = cast("dict[str, Any]", response).get("message") if isinstance(response, dict) else None
+    return _said(inner) or _said(members.get("message"))
+
+
+def _said(message: object) -> str:
+    if isinstance(message, list):
+        texts = [each for each in cast("list[object]", message) if isinstance(each, str)]
+        return "; ".join(texts) if len(texts) == len(cast("list[object]", message)) else ""
+    return message if isinstance(message, str) else ""

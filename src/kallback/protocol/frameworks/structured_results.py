@@ -1,0 +1,138 @@
+"""Results that carry the token in their value: structured mode, and CloudEvents in theirs.
+
+Everything here is hostile until the token is verified. Therefore members are not built where they are only skipped,
+and what is kept of a CloudEvent besides its data is short.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+import msgspec
+
+from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
+from kallback.protocol.frameworks.conventions import Convention
+from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
+
+_PREFIXES: Final = (TOKEN_PREFIX, AWAKEABLE_PREFIX)
+_FAILED: Final = (b"failed",)
+_NOT_TEXT: Final = b"?"
+"""In place of a status that is not text: unknown in any case."""
+_NOT_JSON: Final = b"?"
+"""In place of data that is not base64: unusable in any case."""
+_LONGEST_TEXT: Final = 4096
+"""Bytes of an attribute of a CloudEvent that is looked at, far more than a token."""
+
+
+class StructuredResult(msgspec.Struct, frozen=True, gc=False):
+    """What a value says of itself.
+
+    Attributes:
+        token: not verified; empty if a CloudEvent has none.
+        statuses: at most one; none means completed, unless the type of an event says something else.
+        body: the answer, unchecked.
+        convention: kallback for structured mode.
+        version: of structured mode, unchecked.
+        event_type: of a CloudEvent.
+    """
+
+    token: str
+    statuses: tuple[bytes, ...]
+    body: bytes
+    convention: Convention
+    version: object = 1
+    event_type: bytes = b""
+
+
+class _Head(msgspec.Struct):
+    """The `kallback` member of structured mode; wrong types are looked at after the token is verified."""
+
+    token: str
+    version: object = 1
+    status: object = None
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Value(msgspec.Struct):
+    kallback: _Head | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw = msgspec.Raw(b"")
+    data_base64: msgspec.Raw = msgspec.Raw(b"")
+    specversion: msgspec.Raw = msgspec.Raw(b"")
+    type: msgspec.Raw = msgspec.Raw(b"")
+    correlationid: msgspec.Raw = msgspec.Raw(b"")
+    kallbackstatus: msgspec.Raw = msgspec.Raw(b"")
+
+
+_VALUE: Final = msgspec.json.Decoder(_Value)
+_TEXT: Final = msgspec.json.Decoder(str)
+
+
+def read_structured(value: bytes | None) -> StructuredResult | None:
+    """Return what a value with a token says; None if it has none."""
+    found = _parsed(value)
+    if found is None:
+        return None
+    if isinstance(found.kallback, _Head):
+        return _own(found.kallback, found.data)
+    event = _event(found)
+    return event if event is not None and event.token.startswith(_PREFIXES) else None
+
+
+def read_event(value: bytes) -> StructuredResult | None:
+    """Return what a CloudEvent in structured mode says, with or without a token; None if the value is no CloudEvent."""
+    found = _parsed(value)
+    return None if found is None else _event(found)
+
+
+def _parsed(value: bytes | None) -> _Value | None:
+    if not value:
+        return None
+    try:
+        value.decode()  # msgspec lets broken UTF-8 through where it skips
+        return _VALUE.decode(value)  # it skips the answer: the token is verified before that is looked at
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _own(head: _Head, data: msgspec.Raw) -> StructuredResult:
+    status = head.status
+    statuses = () if status is None else (status.encode() if isinstance(status, str) else _NOT_TEXT,)
+    body = bytes(head.error) or bytes(data) if statuses == _FAILED else bytes(data)
+    return StructuredResult(head.token, statuses, body, Convention.KALLBACK, head.version)
+
+
+def _event(found: _Value) -> StructuredResult | None:
+    if not _text(found.specversion):
+        return None
+    status = _text(found.kallbackstatus)
+    statuses = (status.encode() if status else _NOT_TEXT,) if found.kallbackstatus else ()
+    return StructuredResult(
+        _text(found.correlationid),
+        statuses,
+        bytes(found.data) or _from_base64(found.data_base64),
+        Convention.CLOUDEVENTS,
+        event_type=_text(found.type).encode(),
+    )
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """Return a short text; empty for everything else."""
+    data = bytes(raw)
+    if len(data) > _LONGEST_TEXT:
+        return ""
+    try:
+        return _TEXT.decode(data)
+    except msgspec.DecodeError:
+        return ""
+
+
+def _from_base64(raw: msgspec.Raw) -> bytes:
+    data = bytes(raw)
+    if not data or data == b"null":
+        return b""
+    try:
+        return base64.b64decode(data[1:-1], validate=True) if data.startswith(b'"') else _NOT_JSON
+    except binascii.Error:
+        return _NOT_JSON

@@ -1,0 +1,50 @@
+"""What the publishing step leaves in Restate's journal: where the records of its tasks are in Kafka.
+
+    journal of the waiting invocation ──PublishedTasks──► whoever lists pending tasks
+
+Tools read it through Restate's introspection. A list of tasks needs nothing else; the position leads to the task
+record, and so to key, request and token. It is JSON without secrets: the signal index alone completes nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kallback.protocol.service_names import DEFAULT_AUDIENCE
+from kallback.protocol.tokens import Attempt, TaskId
+
+
+class PublishedTask(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt of one task, whose record Kafka has acknowledged. An array in JSON, because there may be thousands.
+
+    Attributes:
+        signal: index of the awakeable of this attempt, within its invocation.
+        partition: of the task's topic, with `offset`: where the record is.
+    """
+
+    task_id: TaskId
+    attempt: Attempt
+    signal: int
+    partition: int
+    offset: int
+
+
+class PublishedTasks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one step has published: attempts of one task type with one deadline.
+
+    Attributes:
+        topic: that took the records.
+        tasks: without those that Kafka did not take.
+        created_ms: when the tasks were created, epoch milliseconds like the deadline.
+        deadline_ms: of the tasks; None if their handler waits without one.
+        monitored: whether `TaskMonitor` knows the tasks.
+        audience: of their tokens, which names the environment.
+    """
+
+    task_type: str
+    topic: str
+    tasks: list[PublishedTask]
+    created_ms: int | None = None
+    deadline_ms: int | None = None
+    monitored: bool = False
+    audience: str = DEFAULT_AUDIENCE

@@ -1,0 +1,1 @@
+"""What a service process says of its tasks: metrics and spans."""

@@ -1,0 +1,125 @@
+"""The console in Chromium: that pages work, and that hostile text does nothing in them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from tests.unit.cli.console.environment import FakeChanges, FakeSources, dead_letter, pending, running, serving
+
+from kallback.kafka import Record
+
+playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+PATHS = ["", "tasks", "tasks/task000000000000", "dead-letters", "dead-letters/0:7", "processes", "settings"]
+MARKUP = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+
+
+@pytest.fixture
+async def browser() -> AsyncGenerator[Any]:
+    """One without a window."""
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Any) -> Any:
+    """A page that collects what the browser complains of."""
+    page = await browser.new_page()
+    page.complaints = []
+    page.on("console", lambda message: page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    return page
+
+
+async def test_a_task_is_found_by_its_id_with_the_keyboard(page: Any) -> None:
+    """From the overview, without a mouse."""
+    task = pending(progress=running(b'{"percent":40}'))
+    sources = FakeSources([task], {task.position: Record("tasks", 0, 0, 0, None, b'{"dish":"soup"}', ())})
+    async with serving(sources) as client:
+        await page.goto(str(client.base_url))
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        await page.get_by_role("link", name="Pending tasks").press("Enter")
+        await page.get_by_label("Task id").fill(task.task_id)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("heading", name=f"Task {task.task_id}").wait_for()
+        assert await page.locator("pre").all_inner_texts() == ['{"percent":40}', '{"dish":"soup"}']
+    assert page.complaints == []
+
+
+async def test_hostile_text_does_nothing(page: Any) -> None:
+    """As request, details, reason and detail; a megabyte of it is cut."""
+    task = pending(progress=running(MARKUP.encode()))
+    value = MARKUP.encode() * 12_000
+    record = Record("tasks", 0, 0, 0, None, value, (("x", MARKUP.encode()),))
+    sources = FakeSources([task], {task.position: record}, [dead_letter(MARKUP, value, detail=MARKUP)])
+    async with serving(sources) as client:
+        for path in ("", f"tasks/{task.task_id}", "dead-letters", "dead-letters/0:7"):
+            await page.goto(str(client.base_url.join(path)))
+            assert await page.locator("img").count() == 0
+            assert await page.title() != "taken"
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("action", ["Complete", "Fail", "Retry", "Cancel"])
+async def test_a_form_is_accepted_from_the_page(page: Any, action: str) -> None:
+    """With what a browser tells of its origin."""
+    task, changes = pending(), FakeChanges()
+    async with serving(FakeSources([task]), changes=changes) as client:
+        await page.goto(str(client.base_url.join(f"tasks/{task.task_id}")))
+        form = page.get_by_role("form", name=action)
+        await form.get_by_label("Why").fill("it hangs")
+        if action == "Fail":
+            await form.get_by_label("Detail").fill("no basil")
+        await form.get_by_role("button").click()
+        await page.get_by_role("heading", name="Sent").wait_for()
+    assert [str(change.action) for _, change in changes.made] == [action.lower()]
+    assert page.complaints == []
+
+
+async def test_a_form_of_another_site_changes_nothing(page: Any) -> None:
+    """Although the browser sends it."""
+    task, changes = pending(), FakeChanges()
+    async with serving(FakeSources([task]), changes=changes) as client:
+        address = client.base_url.join(f"tasks/{task.task_id}/cancel")
+        await page.set_content(f'<form method="post" action="{address}"><button>Win</button></form>')
+        async with page.expect_response("**/cancel") as answer:
+            await page.get_by_role("button").click()
+        assert (await answer.value).status == 403
+    assert changes.made == []
+
+
+async def test_a_page_is_read_anew_while_it_is_shown(page: Any) -> None:
+    """A task that has ended leaves the list, without a reload."""
+    sources = FakeSources([pending(0), pending(1)])
+    async with serving(sources) as client:
+        await page.goto(str(client.base_url.join("tasks")))
+        assert await page.locator("tbody tr").count() == 2
+        sources.pending.pop()
+        await playwright.expect(page.locator("tbody tr")).to_have_count(1, timeout=60_000)
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path", ["", "tasks", "tasks/task000000000000", "dead-letters", "dead-letters/0:7", "settings"]
+)
+async def test_pages_fit_a_phone(page: Any, path: str, scheme: str) -> None:
+    """Nothing but tables and payloads is wider than the screen, in light and dark."""
+    task = pending(task_type="a.very.long.type.name." + "x" * 100)
+    async with serving(FakeSources([task], dead=[dead_letter()])) as client:
+        await page.emulate_media(color_scheme=scheme)
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await page.goto(str(client.base_url.join(path)))
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        background = await page.evaluate("getComputedStyle(document.documentElement).colorScheme")
+    assert background == "light dark"

@@ -1,0 +1,97 @@
+"""A partition that is not read although it has records, by a member of a group or by a reader of a whole topic."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition as ConfluentPartition
+from tests.integration.kafka.labs import RealLab, transaction
+
+from kallback.kafka import Record, TopicPartition
+from kallback.kafka.aiokafka import consumer as aiokafka_consumer
+from kallback.kafka.aiokafka import stalls as aiokafka_stalls
+from kallback.kafka.aiokafka.group_member import client_partition
+from kallback.kafka.confluent import reading as confluent_reading
+from kallback.kafka.offsets import read_stalls
+from kallback.protocol import KafkaUnavailableError
+
+pytestmark = pytest.mark.integration
+
+PATIENCE_S = 1.0
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look twice a second, and wait one second instead of thirty."""
+    monkeypatch.setattr(confluent_reading, "STALLED_AFTER_S", PATIENCE_S)
+    monkeypatch.setattr(aiokafka_stalls, "STALLED_AFTER_S", PATIENCE_S)
+    monkeypatch.setattr(aiokafka_consumer, "_STALL_LOOK_S", PATIENCE_S / 2)
+    monkeypatch.setattr(read_stalls, "READER_STALLED_AFTER_S", PATIENCE_S)
+    monkeypatch.setattr(read_stalls, "READER_LOOK_INTERVAL_S", PATIENCE_S / 2)
+
+
+def pause_behind_its_back(consumer: Any, partition: TopicPartition) -> None:
+    """Stop the client's fetching of a partition, as a fault of the client would."""
+    if hasattr(consumer, "_inner"):
+        consumer._inner.pause(client_partition(partition))
+    elif hasattr(consumer, "_source"):
+        consumer._source._consumer.pause([ConfluentPartition(partition.topic, partition.partition)])
+    else:
+        consumer._thread._reading._consumer.pause([ConfluentPartition(partition.topic, partition.partition)])
+
+
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
+async def test_a_partition_that_is_not_read_is_named_and_then_read(lab: RealLab) -> None:
+    """The client has stopped reading it: the status names it until its records arrive."""
+    topic = lab.topic()
+    partition = TopicPartition(topic, 0)
+    consumer = await lab.consumer(topic)
+    await lab.send(topic, "first")
+    (first,) = await lab.receive(consumer, 1)
+    consumer.done(first)
+    pause_behind_its_back(consumer, partition)
+    await lab.send(topic, "second")
+
+    reasons: set[str | None] = set()
+    records: list[Record] = []
+    async with asyncio.timeout(60):
+        while not records:
+            records = await consumer.fetch(10, 0.1)
+            reasons.add(consumer.group_status().stall_reason())
+    assert f"not read for 30 s though there are records: {partition}" in reasons
+    assert [record.value for record in records] == [b"second"]
+
+
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
+async def test_a_reader_says_which_partition_it_does_not_read(lab: RealLab) -> None:
+    """Also while others are read: cancels that nobody sees would look like none."""
+    topic = lab.topic(partitions=2)
+    quiet = TopicPartition(topic, 0)
+    reader = await lab.reader(topic)
+    pause_behind_its_back(reader, quiet)
+    await lab.send_to(topic, 0, "unseen")
+
+    async def read_on() -> None:
+        while True:
+            await lab.send_to(topic, 1, "seen")
+            await reader.fetch(PATIENCE_S / 4)
+
+    with pytest.raises(KafkaUnavailableError, match=re.escape(f"though there are records: {quiet};")):
+        await asyncio.wait_for(read_on(), 240)
+
+
+@pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
+@pytest.mark.parametrize("abort", [False, True])
+async def test_a_reader_at_the_end_of_its_topic_is_at_rest(lab: RealLab, *, abort: bool) -> None:
+    """Also where the last offsets are those of transaction markers, or of records that were taken back."""
+    topic = lab.topic()
+    reader = await lab.reader(topic)
+    with transaction(lab.settings, topic, "a", abort=abort):
+        pass
+    got: list[str] = []
+    for _ in range(10):  # several times the patience
+        got += lab.values(await reader.fetch(PATIENCE_S / 2))
+    assert got == ([] if abort else ["a"])

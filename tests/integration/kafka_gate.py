@@ -1,0 +1,118 @@
+"""A Kafka behind a gate: clients reach it, but their requests of one chosen kind are held and never answered.
+
+Ownership: the gate's connections live on an event loop in a thread of their own, so that a test may block. The broker
+advertises the gate's address; what a connection sends after a held request is held, too, as Kafka answers in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+
+from kallback.testing import KafkaServer
+from kallback.testing.servers.ports import free_ports
+from kallback.testing.stack import KafkaOptions, start_kafka
+
+
+class Request(IntEnum):
+    """Kinds of requests, by their number in Kafka's protocol."""
+
+    FETCH = 1
+    LIST_OFFSETS = 2
+    METADATA = 3
+    OFFSET_FETCH = 9
+    FIND_COORDINATOR = 10
+    JOIN_GROUP = 11
+    SYNC_GROUP = 14
+    API_VERSIONS = 18
+    INIT_PRODUCER_ID = 22
+
+
+class KafkaGate:
+    """Passes bytes between clients and a broker.
+
+    Attributes:
+        address: what clients are given.
+    """
+
+    def __init__(self, port: int, broker_port: int) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self._port, self._broker_port = port, broker_port
+        self._held: Request | None = None
+        self._met = threading.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="kafka-gate", daemon=True)
+        self._listening = threading.Event()
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        assert self._listening.wait(10)
+
+    def stop(self) -> None:
+        """Close everything."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def hold(self, kind: Request | None) -> None:
+        """From now on, hold requests of this kind; none: of no kind, and those that were held stay unanswered."""
+        self._met.clear()
+        self._held = kind
+
+    async def met(self) -> None:
+        """Wait until such a request has come."""
+        assert await asyncio.to_thread(self._met.wait, 60), f"waited 60 s for a request of kind {self._held!r}"
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", self._port))
+        self._listening.set()
+        self._loop.run_forever()
+        server.close()
+        for each in asyncio.all_tasks(self._loop):
+            each.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.1))
+        self._loop.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        ways = (self._pass_requests(reader, broker_writer), self._pass_answers(broker_reader, writer))
+        await asyncio.wait({asyncio.ensure_future(way) for way in ways}, return_when=asyncio.FIRST_COMPLETED)
+        for each in (writer, broker_writer):
+            each.close()
+
+    async def _pass_requests(self, reader: asyncio.StreamReader, broker: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, OSError):
+            holding = False
+            while True:
+                size = await reader.readexactly(4)
+                body = await reader.readexactly(int.from_bytes(size))
+                holding = holding or int.from_bytes(body[:2]) == self._held
+                if holding:
+                    self._met.set()
+                else:
+                    broker.write(size + body)
+
+    @staticmethod
+    async def _pass_answers(broker: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await broker.read(65_536):
+                writer.write(data)
+
+
+@contextmanager
+def gated_kafka() -> Generator[tuple[KafkaServer, KafkaGate]]:
+    """A broker that is reached through a gate only."""
+    port, gate_port = free_ports(2)
+    gate = KafkaGate(gate_port, port)
+    gate.start()
+    try:
+        options = KafkaOptions(port=port, properties={"advertised.listeners": f"PLAINTEXT://{gate.address}"})
+        with start_kafka(options) as server:
+            yield server, gate
+    finally:
+        gate.stop()

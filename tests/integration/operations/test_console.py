@@ -1,0 +1,95 @@
+"""The console on real servers: what it shows of pending tasks and dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import restate
+from tests.integration.operations.conftest import Shop, ShopFactory
+
+from kallback.cli.console.console import Console
+from kallback.cli.console.options import ConsoleOptions
+from kallback.kafka import ConfluentProducer, DeadLetters, Position, Record, find_record
+from kallback.protocol import TaskType
+from kallback.sdk import Callbacks
+from kallback.web import ServerOptions
+
+pytestmark = pytest.mark.integration
+MARKUP = '<script>alert("x")</script>'
+
+
+async def call(ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, Any], body: dict[str, Any]) -> None:
+    """Wait for one task."""
+    await callbacks.call(ctx, cook, {**body, "note": MARKUP})
+
+
+@asynccontextmanager
+async def opened(shop: Shop, *, allow_changes: bool = False) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of a console of the shop's environment, in which there are dead letters, too."""
+    topics, record = shop.settings.topics, Record("elsewhere", 1, 5, 0, b"key", MARKUP.encode(), ())
+    async with ConfluentProducer(shop.settings.kafka) as producer:
+        for reason in ("late", "no-token"):
+            await DeadLetters(producer, topics.dead_letters, group="bridges").publish(record, reason, MARKUP)
+    async with (
+        Console(shop.settings, ConsoleOptions(server=ServerOptions(port=0), allow_changes=allow_changes)) as console,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{console.port}", verify=False, trust_env=False, timeout=60
+        ) as client,
+    ):
+        yield client
+
+
+async def test_a_pending_task_is_found_and_shown(make_shop: ShopFactory) -> None:
+    """From the overview to the list to the task, with the request that is in Kafka."""
+    async with make_shop(call) as shop, asyncio.timeout(90):
+        await shop.order(7)
+        [task] = await shop.tasks(1)
+        async with opened(shop) as client:
+            overview = await client.get("/")
+            listed = await client.get("/tasks", params={"type": shop.cook.name})
+            shown = await client.get(f"/tasks/{task.task_id}")
+
+    assert "<dt>Pending tasks</dt><dd>1</dd>" in overview.text
+    assert f'<a href="/tasks/{task.task_id}">' in listed.text
+    assert "{&quot;number&quot;:7,&quot;note&quot;:" in shown.text
+    assert MARKUP not in shown.text
+    assert task.invocation.id in shown.text
+
+
+async def test_dead_letters_are_listed_and_shown(make_shop: ShopFactory) -> None:
+    """The newest first, each with its reason, and its bytes as text."""
+    async with make_shop(call) as shop, asyncio.timeout(90), opened(shop) as client:
+        overview = await client.get("/")
+        listed = await client.get("/dead-letters")
+        shown = await client.get("/dead-letters/0:0")
+
+    assert "its task is unknown" in overview.text
+    assert listed.text.index("no-token") < listed.text.index("late")
+    assert "elsewhere/1@5" in shown.text
+    assert MARKUP not in shown.text
+
+
+async def test_a_task_is_completed_by_hand(make_shop: ShopFactory) -> None:
+    """The form's result is in the results topic, with the task's token and the operator's name."""
+    async with make_shop(call) as shop, asyncio.timeout(90):
+        await shop.order(7)
+        [task] = await shop.tasks(1)
+        async with opened(shop, allow_changes=True) as client:
+            page = (await client.get(f"/tasks/{task.task_id}")).text
+            secret = re.findall(r'name="form_secret" value="([^"]+)"', page)[0]
+            data = {"form_secret": secret, "attempt": "1", "why": "the oven broke", "value": '{"shelf": "B3"}'}
+            answer = await client.post(f"/tasks/{task.task_id}/complete", data=data)
+        record = await find_record(shop.settings.kafka, Position(shop.settings.topics.results, 0, 0))
+
+    assert answer.status_code == 303
+    assert record is not None
+    headers = dict(record.headers)
+    assert record.value == b'{"shelf": "B3"}'
+    assert (headers["kallback-by"], headers["kallback-why"]) == (b"console", b"the oven broke")
+    assert (headers["kallback-token"] or b"").startswith(b"kb1:")

@@ -1,0 +1,88 @@
+"""Pending tasks, read from a real Restate's journals."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import restate
+from tests.integration.operations.conftest import HOUR, ShopFactory
+
+from kallback.kafka import find_record
+from kallback.operations import TaskFilter, TaskState
+from kallback.protocol import TaskHeaders, TaskType
+from kallback.sdk import Callbacks
+from kallback.testing import eventually
+
+pytestmark = pytest.mark.integration
+Cook = TaskType[Any, Any]
+Body = dict[str, Any]
+
+
+async def call(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Body) -> None:
+    """Wait for one task."""
+    await callbacks.call(ctx, cook, body)
+
+
+async def test_a_pending_task_leads_to_its_record(make_shop: ShopFactory) -> None:
+    """Type, id, handler and invocation come from the journal; key, request and token from Kafka."""
+    async with make_shop(call) as shop, asyncio.timeout(90):
+        invocation = await shop.order(7)
+        [task] = await shop.tasks(1)
+        record = await find_record(shop.settings.kafka, task.position)
+    assert record is not None
+    headers = TaskHeaders.decode(record.headers)
+    assert (task.task_id, task.task_type, task.attempt) == (headers.task_id, shop.cook.name, 1)
+    assert (task.invocation.id, task.invocation.handler) == (invocation, f"{shop.service}/order")
+    assert (task.deadline_ms, task.state) == (headers.deadline_ms, TaskState.SENT)
+    assert record.value == b'{"number":7}'
+
+
+async def test_pages_have_each_task_once_the_oldest_first(make_shop: ShopFactory) -> None:
+    """A page may end within an invocation that waits for several tasks."""
+
+    async def handler(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Body) -> None:
+        await callbacks.gather(await callbacks.start_many(ctx, cook, [body] * 3))
+
+    async with make_shop(handler) as shop, asyncio.timeout(90):
+        first, second = await shop.order(), await shop.order()
+        whole = await shop.tasks(6)
+        found = [task async for page in shop.pending.each(limit=2) for task in page.tasks]
+    assert [task.task_id for task in found] == [task.task_id for task in whole]
+    assert [task.invocation.id for task in found] == [first] * 3 + [second] * 3
+    assert len({task.task_id for task in found}) == 6
+
+
+async def test_a_task_that_its_handler_does_not_wait_for_is_not_listed(make_shop: ShopFactory) -> None:
+    """It cancelled the task, and went on to the next one."""
+
+    async def handler(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Body) -> None:
+        await (await callbacks.start(ctx, cook, body)).cancel()
+        await callbacks.call(ctx, cook, {"next": True})
+
+    async with make_shop(handler) as shop, asyncio.timeout(90):
+        await shop.order()
+
+        async def requests() -> list[bytes | None]:
+            tasks = (await shop.pending.page()).tasks
+            records = [await find_record(shop.settings.kafka, task.position) for task in tasks]
+            return [record.value for record in records if record is not None]
+
+        async def only_the_next() -> bool:
+            return await requests() == [b'{"next":true}']
+
+        await eventually("the next task alone", only_the_next)
+
+
+async def test_a_task_with_heartbeats_tells_its_state(make_shop: ShopFactory) -> None:
+    """No worker has begun it; `find` goes straight to its invocation."""
+    async with make_shop(call, heartbeat_every=HOUR) as shop, asyncio.timeout(90):
+        await shop.order()
+        [task] = await shop.tasks(1)
+        assert task.state is TaskState.NOT_STARTED
+        assert (await shop.pending.page(TaskFilter(states=frozenset({TaskState.RUNNING})))).tasks == []
+        found = await shop.pending.find(task.task_id)
+        assert found is not None
+        assert (found.position, found.state) == (task.position, task.state)  # its invocation may be suspended meanwhile
+        assert await shop.pending.find("AAAAAAAAAAAAAAAA") is None

@@ -1,0 +1,81 @@
+"""A type with heartbeats in a Restate that does not know `TaskMonitor`: a terminal error that names the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import restate
+from tests.integration.sdk.environment import EnvFactory, Order
+
+from kallback.sdk import TaskNotSent
+from kallback.sdk.monitoring import unknown_service
+from kallback.settings import Settings
+from kallback.testing import RestateError, serve_endpoint
+
+pytestmark = pytest.mark.integration
+
+
+async def test_it_ends_within_half_a_minute(
+    make_env: EnvFactory, own_topics: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the handler says that another deployment serves it, and none does."""
+    unbound = replace(own_topics, keys=replace(own_topics.keys, audience=uuid4().hex))
+    service = restate.Service(f"Unbound{uuid4().hex[:8]}")
+    async with make_env(settings=unbound, services_elsewhere=True) as env:
+
+        @service.handler()
+        async def one(ctx: restate.Context) -> None:
+            await env.callbacks.call(ctx, env.limited(heartbeat_every=timedelta(seconds=1)), Order("soup"))
+
+        @service.handler()
+        async def many(ctx: restate.Context) -> None:
+            handles = await env.callbacks.start_many(
+                ctx, env.limited(start_timeout=timedelta(seconds=1)), [Order("a"), Order("b")]
+            )
+            await env.callbacks.gather(handles)
+
+        async with serve_endpoint(restate.app([service]), env.stack.restate), asyncio.timeout(60):
+            calls = [env.ingress.call(f"{service.name}/{name}") for name in ("one", "many")]
+            for answer in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(answer, RestateError)
+                assert "callbacks.app([...])" in str(answer)
+    assert "Restate does not know" in caplog.text
+
+
+@pytest.mark.parametrize("process", ["the same", "another"])
+async def test_the_handler_compensates(
+    make_env: EnvFactory, own_topics: Settings, monkeypatch: pytest.MonkeyPatch, process: str
+) -> None:
+    """It catches the error, journals its compensation, and a replay in any process comes the same way."""
+    unbound = replace(own_topics, keys=replace(own_topics.keys, audience=uuid4().hex))
+    service = restate.Service(f"Unbound{uuid4().hex[:8]}")
+    refunds, ends = list[str](), list[str]()
+    async with make_env(settings=unbound, services_elsewhere=True) as env:
+
+        @service.handler()
+        async def order(ctx: restate.Context) -> str:
+            async def refund() -> str:
+                refunds.append("refund")
+                return "refunded"
+
+            try:
+                await env.callbacks.call(ctx, env.limited(heartbeat_every=timedelta(seconds=1)), Order("soup"))
+            except TaskNotSent as error:
+                refunded = await ctx.run_typed("refund", refund)
+                await ctx.sleep(timedelta(seconds=0.1))
+                ends.append(refunded)
+                if len(ends) == 1:
+                    if process == "another":
+                        monkeypatch.setattr(unknown_service, "_tries", unknown_service.CallTries())
+                    raise RuntimeError("so that it is replayed") from None
+                return f"{refunded}: {error.type}"
+            return "sent"
+
+        async with serve_endpoint(restate.app([service]), env.stack.restate), asyncio.timeout(90):
+            answer = await env.ingress.call(f"{service.name}/order")
+    assert answer == "refunded: urn:kallback:not-watched"
+    assert (refunds, ends) == (["refund"], ["refunded"] * 2)

@@ -1,0 +1,70 @@
+"""`kallback outcomes tail`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kallback.cli.commands.outcomes import outcomes
+from kallback.cli.tasks.factories import OperationsFactories
+from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord
+from kallback.protocol import Outcome, OutcomeRecord, SourcePosition
+
+TOPIC = "kallback.outcomes"
+SOURCE = SourcePosition("kallback.results", 0, 1, 2)
+DELIVERED = OutcomeRecord(Outcome.DELIVERED, SOURCE, 3, None, "cook", "AAECAwQFBgcICQoL", 1, by="alice", why="\x1b[2J")
+LATE = OutcomeRecord(Outcome.LATE, SOURCE, 4, "late", "bake", "BAECAwQFBgcICQoL", 1)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Generator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def tail(*arguments: str) -> Result:
+    """Show a topic with two outcomes, and with what is none."""
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC)
+    for value in (DELIVERED.encode(), b"garbage", LATE.encode()):
+        broker.append(OutgoingRecord(TOPIC, value))
+    unused: Any = None
+    reader = lambda topic, _: MemoryReader(broker, topic)  # noqa: E731 - one line
+    factories = OperationsFactories(unused, unused, lambda: MemoryProducer(broker), reader)
+    return CliRunner().invoke(outcomes, ["tail", *arguments], obj=factories)
+
+
+def test_each_outcome_is_a_line() -> None:
+    """What is none is passed over; what an operator wrote cannot play with the terminal."""
+    result = tail()
+    first, second = result.stdout.splitlines()
+    assert first.split()[2:] == ["delivered", "-", "cook", "AAECAwQFBgcICQoL", "1", "alice", "\\x1b[2J"]
+    assert second.split()[2:6] == ["late", "late", "bake", "BAECAwQFBgcICQoL"]
+    assert result.stderr == "2 outcomes.\n"
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        (["--task", "AAECAwQFBgcICQoL"], 1),
+        (["--type", "bake"], 1),
+        (["--outcome", "late", "--outcome", "rejected"], 1),
+        (["--by-hand"], 1),
+        (["--by-hand", "--type", "bake"], 0),
+    ],
+)
+def test_filters(filters: list[str], count: int) -> None:
+    """Each condition must hold."""
+    assert len(tail(*filters).stdout.splitlines()) == count
+
+
+def test_json_is_what_the_topic_has() -> None:
+    """For scripts."""
+    assert json.loads(tail("--json", "--type", "bake").stdout)["reason"] == "late"

@@ -1,0 +1,136 @@
+"""A console whose sources are what the test says, and clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+from kallback.cli.console.changes import Change
+from kallback.cli.console.handler import ConsoleHandler
+from kallback.cli.console.options import ConsoleOptions
+from kallback.cli.console.processes import ProcessStatus
+from kallback.cli.console.routes import Route
+from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
+from kallback.operations import AttemptProgress, PendingTask, TaskFilter, TaskPage, WaitingInvocation
+from kallback.protocol import Attempt, KallbackError, TaskId
+from kallback.settings import Settings
+from kallback.web import ServerOptions, ServerStats, WebServer
+
+NOW: Final = 1_800_000_000.0
+NOW_MS: Final = int(NOW * 1000)
+TOKEN: Final = "kb1:k1:shop.pack:MTExMTExMTExMTEx:1:sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ:0:" + "A" * 22
+
+
+def pending(number: int = 0, task_type: str = "shop.pack", **others: Any) -> PendingTask:
+    """A pending task."""
+    invocation = WaitingInvocation(f"inv_{number}", "Shop/order", "Shop/order", "suspended", NOW_MS - 120_000)
+    task_id = TaskId(f"task{number:012}")
+    position = Position("tasks", 0, number)
+    return PendingTask(
+        task_id, task_type, Attempt(1), position, NOW_MS - 60_000 - number, NOW_MS + 60_000, invocation, **others
+    )
+
+
+def running(details: bytes = b"") -> AttemptProgress:
+    """Progress of an attempt that a worker has begun."""
+    return AttemptProgress(NOW_MS - 50_000, NOW_MS - 40_000, NOW_MS - 5_000, details)
+
+
+def dead_letter(reason: str = "late", value: bytes = b"{}", **others: Any) -> DeadLetter:
+    """A dead letter."""
+    headers = (("kallback-token", TOKEN.encode()),)
+    fields: dict[str, Any] = {
+        "id": DeadLetterId(0, 7),
+        "detail": "40 s after the task's deadline",
+        "at_ms": NOW_MS - 1000,
+        "written_ms": NOW_MS - 1000,
+        "source": Position("kallback.results", 1, 5),
+        "source_ms": NOW_MS - 2000,
+        "group": "kallback.results.bridge",
+        "key": b"key",
+        "headers": headers,
+    }
+    return DeadLetter(reason=reason, value=value, **{**fields, **others})
+
+
+@dataclass
+class FakeSources:
+    """`ConsoleSources` from lists; counts how often tasks and dead letters were read."""
+
+    pending: list[PendingTask] = field(default_factory=list[PendingTask])
+    records: dict[Position, Record] = field(default_factory=dict[Position, Record])
+    dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    error: KallbackError | None = None
+    statuses: list[ProcessStatus] = field(default_factory=list[ProcessStatus])
+    reads: int = 0
+    letter_reads: int = 0
+
+    async def tasks(self, wanted: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
+        """Return a page; its cursor is a number."""
+        self.reads += 1
+        self._fail()
+        found = [task for task in self.pending if wanted.accepts(task)]
+        begin = int(cursor or 0)
+        following = str(begin + limit) if begin + limit < len(found) else None
+        return TaskPage(found[begin : begin + limit], following)
+
+    async def task(self, task_id: str) -> PendingTask | None:
+        """Return one task."""
+        self._fail()
+        return next((task for task in self.pending if task.task_id == task_id), None)
+
+    async def record(self, position: Position) -> Record | None:
+        """Return one record."""
+        return self.records.get(position)
+
+    async def letters(self) -> list[DeadLetter]:
+        """Return all dead letters."""
+        self.letter_reads += 1
+        self._fail()
+        return self.dead
+
+    async def letter(self, name: DeadLetterId) -> DeadLetter | None:
+        """Return one dead letter."""
+        return next((letter for letter in self.dead if letter.id == name), None)
+
+    async def processes(self) -> list[ProcessStatus]:
+        """Return all statuses."""
+        return self.statuses
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class FakeChanges:
+    """`MakesChanges` that remembers."""
+
+    made: list[tuple[TaskId, Change]] = field(default_factory=list[tuple[TaskId, Change]])
+    error: KallbackError | None = None
+
+    async def make(self, task: PendingTask, change: Change) -> None:
+        """Remember a change, or fail."""
+        if self.error is not None:
+            raise self.error
+        self.made.append((task.task_id, change))
+
+
+@asynccontextmanager
+async def serving(
+    sources: FakeSources, settings: Settings | None = None, changes: FakeChanges | None = None, **options: Any
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of a console on a free port."""
+    made = ConsoleOptions(server=ServerOptions(port=0), allow_changes=changes is not None, **options)
+    handler = ConsoleHandler(sources, settings or Settings(), made, now=lambda: NOW, changes=changes)
+    async with (
+        WebServer[Route](handler, made.server, ServerStats()) as server,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{server.port}", verify=False, trust_env=False, timeout=60
+        ) as client,
+    ):
+        yield client

@@ -1,0 +1,209 @@
+"""Changes that operators make on a page, and forms that are refused."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from tests.unit.cli.console.environment import FakeChanges, FakeSources, pending, serving
+
+from kallback.cli.console.changes import Change, ChangeAction
+from kallback.cli.console.sender import ChangeSender
+from kallback.kafka import MemoryBroker, MemoryClients, Record
+from kallback.operations import NotAnswerableError
+from kallback.protocol import Attempt, Problem, TaskHeaders
+from kallback.protocol.by_hand import Operator
+from kallback.settings import Secret, Settings
+
+TASK = pending()
+ADDRESS = f"/tasks/{TASK.task_id}"
+
+
+async def secret_of(client: httpx.AsyncClient) -> str:
+    """What a form of the task's page has."""
+    found = re.search(r'name="form_secret" value="([^"]+)"', (await client.get(ADDRESS)).text)
+    assert found is not None
+    return found[1]
+
+
+async def send(
+    client: httpx.AsyncClient, action: str, fields: dict[str, str] | None = None, headers: dict[str, str] | None = None
+) -> int:
+    """Send a form as the task's page does; the status of the answer."""
+    data = {"form_secret": await secret_of(client), "attempt": "1", "why": "it hangs", **(fields or {})}
+    return (await client.post(f"{ADDRESS}/{action}", data=data, headers=headers)).status_code
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "value", "problem"),
+    [
+        ("complete", {"value": '{"shelf": "B3"}'}, b'{"shelf": "B3"}', Problem()),
+        ("fail", {"type": "OutOfStock", "detail": "no basil"}, b"null", Problem("OutOfStock", 500, "no basil")),
+        ("retry", {}, b"null", Problem()),
+        ("cancel", {}, b"null", Problem()),
+    ],
+)
+async def test_a_form_makes_a_change(action: str, fields: dict[str, str], value: bytes, problem: Problem) -> None:
+    """In the name of the console, for want of a login, with the reason; the browser then opens a page that says so."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        assert await send(client, action, fields) == 303
+        sent = await client.get(f"{ADDRESS}/sent")
+
+    [(task_id, change)] = changes.made
+    assert task_id == TASK.task_id
+    assert change == Change(ChangeAction(action), 1, Operator("console", "it hangs"), value, problem)
+    assert "Kafka has it" in sent.text
+
+
+async def test_without_the_switch_there_are_no_forms_and_no_changes() -> None:
+    """It is read-only by default."""
+    async with serving(FakeSources([TASK])) as client:
+        page = (await client.get(ADDRESS)).text
+        answer = await client.post(f"{ADDRESS}/fail", data={"attempt": "1"})
+    assert ('method="post"' in page, answer.status_code) == (False, 405)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+    ],
+)
+async def test_a_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
+    """Even with the secret."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        assert await send(client, "fail", headers=headers) == 403
+    assert changes.made == []
+
+
+async def test_a_form_of_this_site_is_accepted() -> None:
+    """With the headers that browsers add."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        origin = str(client.base_url).rstrip("/")
+        assert await send(client, "fail", headers={"origin": origin, "sec-fetch-site": "same-origin"}) == 303
+
+
+async def test_a_browser_may_tell_the_origin_of_a_form() -> None:
+    """With the policy `no-referrer` it would send `Origin: null`, and the console's own forms would be refused."""
+    async with serving(FakeSources([TASK]), changes=FakeChanges()) as client:
+        assert (await client.get(ADDRESS)).headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 43, "é"])
+async def test_a_form_without_the_secret_is_refused(secret: str) -> None:
+    """One of another process, too."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        assert await send(client, "fail", {"form_secret": secret}) == 403
+    assert changes.made == []
+
+
+@pytest.mark.parametrize("media", ["application/json", "text/plain", "multipart/form-data"])
+async def test_only_forms_are_read(media: str) -> None:
+    """Other types are refused before the body is read."""
+    async with serving(FakeSources([TASK]), changes=FakeChanges()) as client:
+        answer = await client.post(f"{ADDRESS}/fail", content=b"{}", headers={"content-type": media})
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("fields", [{"attempt": ""}, {"attempt": "x"}, {"attempt": "9" * 50}, {"why": "x" * 2000}])
+async def test_a_field_that_cannot_be_used_is_said(fields: dict[str, str]) -> None:
+    """And nothing is sent."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        assert await send(client, "fail", fields) == 409
+    assert changes.made == []
+
+
+async def test_a_task_that_has_ended_is_said() -> None:
+    """It ended while the operator wrote."""
+    sources, changes = FakeSources([TASK]), FakeChanges()
+    async with serving(sources, changes=changes) as client:
+        secret = await secret_of(client)
+        sources.pending.clear()
+        answer = await client.post(f"{ADDRESS}/fail", data={"form_secret": secret, "attempt": "1", "why": "x"})
+    assert (answer.status_code, "no handler waits" in answer.text) == (409, True)
+
+
+async def test_what_cannot_be_done_is_said() -> None:
+    """In the words of the operation."""
+    changes = FakeChanges(error=NotAnswerableError("its deadline has <passed>"))
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        data = {"form_secret": await secret_of(client), "attempt": "1", "why": "x"}
+        answer = await client.post(f"{ADDRESS}/fail", data=data)
+    assert (answer.status_code, "deadline has &lt;passed&gt;" in answer.text) == (409, True)
+
+
+async def test_a_change_needs_the_password_and_has_the_user_of_the_login() -> None:
+    """The outcome record names who logged in."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes, password=Secret("open sesame")) as client:
+        assert (await client.post(f"{ADDRESS}/fail", data={"attempt": "1"})).status_code == 401
+        client.auth = httpx.BasicAuth("ann", "open sesame")
+        assert await send(client, "fail") == 303
+    assert changes.made[0][1].operator == Operator("ann", "it hangs")
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"x-user": "ann"}, 303), ({}, 409)])
+async def test_a_proxy_names_the_user(headers: dict[str, str], status: int) -> None:
+    """If it names none, nothing is changed."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes, user_header="X-User") as client:
+        assert await send(client, "fail", headers=headers) == status
+    assert [change.operator.by for _, change in changes.made] == ["ann"] * (status == 303)
+
+
+async def test_a_change_is_a_record_like_a_workers_in_the_operators_name() -> None:
+    """Sent to the results topic, with the task's own token."""
+    broker, settings = MemoryBroker(), Settings()
+    broker.create_topic(settings.topics.results)
+    headers = TaskHeaders("kb1:token", TASK.task_id, Attempt(1), TASK.task_type, settings.topics.results)
+    record = Record("tasks", 0, 0, 0, b"key", b"{}", headers.encode())
+    sources = FakeSources([TASK], {TASK.position: record})
+    async with MemoryClients(broker).producer() as producer:
+        sender = ChangeSender(sources, producer, settings)
+        change = Change(ChangeAction.COMPLETE, 1, Operator("ann", "it hangs"), b'{"shelf": "B3"}', Problem())
+        await sender.make(TASK, change)
+
+    [sent] = broker.records(settings.topics.results)
+    assert sent.value == b'{"shelf": "B3"}'
+    assert dict(sent.headers)["kallback-token"] == b"kb1:token"
+    assert dict(sent.headers)["kallback-by"] == b"ann"
+
+
+async def test_a_change_of_an_attempt_that_has_ended_is_not_made() -> None:
+    """The operator has not seen the attempt that runs now."""
+    async with MemoryClients(MemoryBroker()).producer() as producer:
+        sender = ChangeSender(FakeSources([TASK]), producer, Settings())
+        change = Change(ChangeAction.FAIL, 2, Operator("ann"), b"null", Problem())
+        with pytest.raises(NotAnswerableError, match="attempt 2 has ended"):
+            await sender.make(TASK, change)
+
+
+async def test_a_client_cannot_add_to_the_name_that_its_proxy_gives() -> None:
+    """A proxy that adds a header has the last word; the name is UTF-8, as browsers and proxies write it."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes, user_header="X-User") as client:
+        form = {"form_secret": await secret_of(client), "attempt": "1", "why": "it hangs"}
+        names = [(b"X-User", b"root"), (b"X-User", "J\u00f6rg".encode())]
+        answer = await client.post(f"{ADDRESS}/retry", data=form, headers=names)
+
+    assert answer.status_code == 303
+    assert [change.operator.by for _, change in changes.made] == ["J\u00f6rg"]
+
+
+async def test_a_defect_is_not_the_gateways() -> None:
+    """The sentence of an internal error names no other process: who reads it looks at the right log."""
+    async with serving(FakeSources([TASK])) as client:
+        answer = await client.get("/tasks?cursor=none")  # the sources of this test take numbers only
+
+    assert answer.status_code == 500
+    assert "the server failed, and its log says why" in answer.json()["detail"]

@@ -1,0 +1,52 @@
+"""A value that is read once for many."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kallback.cli.console.fresh import FreshValue
+
+
+async def test_requests_that_come_during_a_reading_share_it() -> None:
+    """However many there are."""
+    reads, go = list[int](), asyncio.Event()
+
+    async def read() -> int:
+        reads.append(1)
+        await go.wait()
+        return len(reads)
+
+    value = FreshValue(read, 5.0, lambda: 0.0)
+    waiting = [asyncio.create_task(value.get()) for _ in range(50)]
+    await asyncio.sleep(0)
+    go.set()
+    assert await asyncio.gather(*waiting) == [1] * 50
+
+
+async def test_it_is_read_again_when_it_is_no_longer_fresh() -> None:
+    """By the clock that it was given."""
+    times, reads = iter([0.0, 4.9, 5.0]), list[int]()
+
+    async def read() -> int:
+        reads.append(1)
+        return len(reads)
+
+    value = FreshValue(read, 5.0, lambda: next(times))
+    assert [await value.get() for _ in range(3)] == [1, 1, 2]
+
+
+async def test_an_error_is_not_kept() -> None:
+    """The next request reads again."""
+    failures = [ValueError("away")]
+
+    async def read() -> str:
+        if failures:
+            raise failures.pop()
+        return "read"
+
+    value = FreshValue(read, 5.0, lambda: 0.0)
+    with pytest.raises(ValueError, match="away"):
+        await value.get()
+    assert await value.get() == "read"

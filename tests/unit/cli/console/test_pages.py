@@ -1,0 +1,280 @@
+"""What the pages of a console show."""
+
+from __future__ import annotations
+
+import base64
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.console.environment import (
+    TOKEN,
+    FakeSources,
+    dead_letter,
+    pending,
+    running,
+    serving,
+)
+
+from kallback.cli.console.processes import ProcessStatus
+from kallback.kafka import Record
+from kallback.protocol import Keyring, RestateUnavailableError
+from kallback.settings import (
+    KafkaSecurity,
+    KafkaSettings,
+    KeySettings,
+    RestateSettings,
+    Secret,
+    SecurityProtocol,
+    Settings,
+)
+
+PAGES = ["/", "/tasks", "/tasks/task000000000000", "/dead-letters", "/dead-letters/0:7", "/processes", "/settings"]
+MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def record_of(value: bytes) -> Record:
+    """The record of the first pending task."""
+    return Record("tasks", 0, 0, 0, b"key", value, (("kallback-token", TOKEN.encode()), ("x", MARKUP.encode())))
+
+
+async def test_the_overview_counts_tasks_and_dead_letters() -> None:
+    """By type and state, and by reason with its meaning."""
+    tasks = [pending(0), pending(1, progress=running()), pending(2, "shop.bill")]
+    async with serving(FakeSources(tasks, dead=[dead_letter(), dead_letter()])) as client:
+        page = (await client.get("/")).text
+
+    assert "<dt>Pending tasks</dt><dd>3</dd>" in page
+    assert '<a href="/tasks?type=shop.pack">shop.pack</a></td><td class="number">1</td>' in page
+    assert "the caller no longer waits" in page
+    assert '<a href="/tasks/task000000000002">1 min (shop.bill)</a>' in page
+
+
+async def test_overview_and_dead_letters_are_read_once_for_all_browsers() -> None:
+    """Within the time that they are fresh, however many look."""
+    sources = FakeSources([pending()], dead=[dead_letter()])
+    async with serving(sources) as client:
+        for _ in range(10):
+            await client.get("/")
+            await client.get("/dead-letters")
+    assert (sources.reads, sources.letter_reads) == (1, 1)
+
+
+async def test_an_overview_ends_at_its_bound() -> None:
+    """And says that there are more."""
+    async with serving(FakeSources([pending(number) for number in range(30)]), max_tasks=10) as client:
+        page = (await client.get("/")).text
+    assert "more than 10" in page
+
+
+async def test_a_list_goes_on_with_the_same_filter() -> None:
+    """The next page's address has it."""
+    tasks = [pending(number) for number in range(60)] + [pending(99, "shop.bill")]
+    async with serving(FakeSources(tasks)) as client:
+        first = (await client.get("/tasks?type=shop.pack&state=sent")).text
+        second = (await client.get("/tasks?type=shop.pack&state=sent&cursor=50")).text
+
+    assert first.count('<a href="/tasks/task') == 50
+    assert 'href="/tasks?type=shop.pack&amp;state=sent&amp;cursor=50"' in first
+    assert (second.count('<a href="/tasks/task'), "Next page" in second) == (10, False)
+
+
+async def test_a_task_is_shown_with_its_request_and_its_life() -> None:
+    """Times, heartbeats, record, and a link to the invocation in Restate's own pages."""
+    task = pending(progress=running(b'{"percent":40}'))
+    settings = Settings(restate=RestateSettings(admin_url="http://user:hush@restate:9070/"))
+    async with serving(FakeSources([task], {task.position: record_of(b'{"dish":"soup"}')}), settings) as client:
+        page = (await client.get(f"/tasks?id={task.task_id}")).text
+
+    for shown in ("running", "50 s ago", "40 s ago", "5 s ago", "in 1 min", "{&quot;percent&quot;:40}", "Shop/order"):
+        assert shown in page
+    assert "{&quot;dish&quot;:&quot;soup&quot;}" in page
+    assert 'href="http://restate:9070/ui/invocations/inv_0"' in page
+    assert "hush" not in page
+
+
+async def test_a_record_that_is_gone_is_said() -> None:
+    """The task is shown all the same."""
+    async with serving(FakeSources([pending()])) as client:
+        page = await client.get("/tasks/task000000000000")
+    assert (page.status_code, "not in Kafka any more" in page.text) == (200, True)
+
+
+async def test_a_dead_letter_is_shown_with_its_meaning_and_the_remedy() -> None:
+    """The list leads to it."""
+    async with serving(FakeSources(dead=[dead_letter("unknown-key")])) as client:
+        listed, shown = (await client.get("/dead-letters")).text, (await client.get("/dead-letters/0:7")).text
+
+    assert '<a href="/dead-letters/0:7">0:7</a>' in listed
+    assert "shop.pack" in listed
+    assert "Add the key to the bridges" in shown
+    assert "kallback.results/1@5" in shown
+
+
+@pytest.mark.parametrize(
+    "value", [MARKUP.encode(), b"\x00\x1b[2J\xff", MARKUP.encode() * 20_000, b'{"t":"' + TOKEN.encode() + b'"}']
+)
+async def test_a_hostile_payload_does_no_harm(value: bytes) -> None:
+    """Markup, control characters, a megabyte, a whole token: all is text, and the page stays small."""
+    task = pending(progress=running(value[:1000]))
+    sources = FakeSources([task], {task.position: record_of(value)}, [dead_letter(MARKUP, value, detail=MARKUP)])
+    async with serving(sources) as client:
+        pages = [
+            (await client.get(path)).text
+            for path in ("/", f"/tasks/{task.task_id}", "/dead-letters", "/dead-letters/0:7")
+        ]
+
+    for page in pages:
+        elements = Elements(page)
+        assert elements.tags.count("script") == 1
+        assert "img" not in elements.tags
+        assert not any(name.startswith("on") for name, _ in elements.attributes)
+        assert all(char.isprintable() or char in "\n\t" for char in page)
+        assert TOKEN[-22:] not in page
+        assert TOKEN.split(":")[5] not in page
+        assert len(page) < 300_000
+
+
+async def test_payloads_can_be_hidden() -> None:
+    """Requests, details and dead letters; the rest is there."""
+    task = pending(progress=running(b'{"secret":1}'))
+    sources = FakeSources([task], {task.position: record_of(b'{"secret":2}')}, [dead_letter(value=b'{"secret":3}')])
+    async with serving(sources, mask_payloads=True) as client:
+        pages = [(await client.get(path)).text for path in (f"/tasks/{task.task_id}", "/dead-letters/0:7")]
+    assert [("secret" in page, "hidden (--mask-payloads)" in page) for page in pages] == [(False, True), (False, True)]
+
+
+async def test_processes_are_shown_with_what_they_say() -> None:
+    """Whether each is ready, and why not."""
+    statuses = [
+        ProcessStatus("http://me:hush@bridge:9464", "running", ready=True, members={"lag": "7", "in_flight": "2"}),
+        ProcessStatus("http://worker:9465", reasons=("it does not answer <here>",)),
+    ]
+    async with serving(FakeSources(statuses=statuses)) as client:
+        page = (await client.get("/processes")).text
+
+    assert "hush" not in page
+    for shown in ("lag 7, in_flight 2", "<strong>not ready</strong>", "it does not answer &lt;here&gt;"):
+        assert shown in page
+
+
+async def test_settings_are_shown_without_secrets() -> None:
+    """Passwords, keys, extra options and users in addresses."""
+    security = KafkaSecurity(protocol=SecurityProtocol.SASL_SSL, username="me", password=Secret("hush1"))
+    settings = Settings(
+        kafka=KafkaSettings(security=security, extra={"ssl.key.password": "hush2"}),
+        restate=RestateSettings(ingress_url="http://me:hush3@restate:8080", auth_token=Secret("hush4")),
+        keys=KeySettings(Keyring({"k1": b"hush5" * 10})),
+    )
+    async with serving(FakeSources(), settings) as client:
+        page = (await client.get("/settings")).text
+
+    assert "hush" not in page
+    for shown in ("http://***@restate:8080", "keys k1 (hidden)", "ssl.key.password", "set (hidden)", "localhost:9092"):
+        assert shown in page
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/task000000000000", "/dead-letters"])
+async def test_a_server_that_does_not_answer_is_a_page(path: str) -> None:
+    """With the sentence of the error."""
+    async with serving(FakeSources(error=RestateUnavailableError("no answer from <Restate>"))) as client:
+        page = await client.get(path)
+    assert (page.status_code, "no answer from &lt;Restate&gt;" in page.text) == (503, True)
+
+
+async def test_the_overview_says_what_it_could_not_read() -> None:
+    """And shows the rest."""
+    async with serving(FakeSources(error=RestateUnavailableError("no answer"))) as client:
+        page = await client.get("/")
+    assert (page.status_code, page.text.count('<p class="error" role="status">no answer</p>')) == (200, 2)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/tasks/a/b", "/static/../handler.py", "/dead-letters/x", "/static/x.js"])
+async def test_there_is_nothing_else(path: str) -> None:
+    """No file of the package either."""
+    async with serving(FakeSources()) as client:
+        assert (await client.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/tasks/task000000000009", "/dead-letters/0:9"])
+async def test_what_is_not_there_is_a_page(path: str) -> None:
+    """A task may have ended since the list was read."""
+    async with serving(FakeSources()) as client:
+        page = await client.get(path)
+    assert (page.status_code, '<p class="error"' in page.text) == (404, True)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_it_is_read_only(method: str) -> None:
+    """Any method that could change something is refused."""
+    async with serving(FakeSources()) as client:
+        assert (await client.request(method, "/tasks")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:8091", 200), ("ops.example.com", 200), ("evil.example", 421)],
+)
+async def test_only_known_hosts_are_answered(host: str, status: int) -> None:
+    """A page of another site cannot read the console by a name that it controls."""
+    async with serving(FakeSources(), hosts=frozenset({"ops.example.com"})) as client:
+        assert (await client.get("/", headers={"host": host})).status_code == status
+
+
+async def test_a_password_is_asked_for() -> None:
+    """By the browser's own dialogue, with any user; programs may send it as a bearer token."""
+    async with serving(FakeSources(), password=Secret("open sesame")) as client:
+        without = await client.get("/")
+        wrong = await client.get("/", auth=("me", "close sesame"))
+        right = await client.get("/", auth=("me", "open sesame"))
+        bearer = await client.get("/", headers={"authorization": "Bearer open sesame"})
+        broken = await client.get("/", headers={"authorization": "Basic " + base64.b64encode(b"x").decode()[:-1]})
+
+    statuses = [each.status_code for each in (without, wrong, right, bearer, broken)]
+    assert statuses == [401, 401, 200, 200, 401]
+    assert without.headers["www-authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/static/console.js", "/static/console.css"])
+async def test_a_page_can_load_nothing_from_elsewhere(path: str) -> None:
+    """The policy says so to the browser, and no page names another address."""
+    async with serving(FakeSources([pending()], dead=[dead_letter()])) as client:
+        answer = await client.get(path)
+
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert 'src="http' not in answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_can_be_read_by_a_screen_reader(path: str) -> None:
+    """It has a language, a title, one heading of the first level, and landmarks."""
+    async with serving(FakeSources([pending()], dead=[dead_letter()])) as client:
+        elements = Elements((await client.get(path)).text)
+
+    assert ("lang", "en") in elements.attributes
+    assert [elements.tags.count(tag) for tag in ("title", "h1", "main", "nav")] == [1, 1, 1, 1]
+
+
+def test_style_and_script_are_a_part_of_the_package() -> None:
+    """They are read from there, and nothing else is."""
+    static = Path(__file__).parents[4] / "src" / "kallback" / "cli" / "console" / "static"
+    assert {path.name for path in static.iterdir()} == {"console.css", "console.js"}

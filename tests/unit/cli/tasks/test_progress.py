@@ -1,0 +1,120 @@
+"""`kallback tasks progress`: the status of a task."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from kallback.bridge.restate.connection import HttpAnswer
+from kallback.cli.tasks.progress import MonitorQuery, UnknownTaskError, progress
+from kallback.protocol import (
+    AccessDeniedError,
+    Attempt,
+    ConfigurationError,
+    RestateUnavailableError,
+    TaskId,
+    TaskProgress,
+)
+from kallback.settings import RestateSettings
+
+ID = "q8Tzl0b2R6m1cV9x"
+
+
+def run(*arguments: str, status: int = 200, body: bytes = b"") -> tuple[Result, list[str]]:
+    """Run the command against a Restate that answers this; the paths that it asked for."""
+    asked = list[str]()
+
+    async def answer(_settings: RestateSettings, path: str) -> HttpAnswer:
+        asked.append(path)
+        return HttpAnswer(status, body=body)
+
+    return CliRunner().invoke(progress, [*arguments], obj=MonitorQuery(answer)), asked
+
+
+def told(**members: object) -> bytes:
+    """What `TaskMonitor` answers."""
+    now = int(time.time() * 1000)
+    progress = TaskProgress(TaskId(ID), "restaurant.prepare", Attempt(2), now - 65_000)
+    return msgspec.json.encode(msgspec.structs.replace(progress, **members))
+
+
+def test_a_task_under_way_is_shown() -> None:
+    """Line by line, with times as people read them."""
+    now = int(time.time() * 1000)
+    body = told(started_ms=now - 60_000, heartbeat_ms=now - 2_000, details=msgspec.Raw(b'{"percent": 40}'))
+    result, asked = run(ID, body=body)
+    assert (result.exit_code, asked) == (0, [f"/TaskMonitor/{ID}/read"])
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert (lines["attempt"], lines["type"], lines["details"]) == ("2", "restaurant.prepare", '{"percent": 40}')
+    assert "(1 min" in lines["started"]
+    assert "(2 s ago)" in lines["heartbeat"]
+
+
+def test_a_task_that_has_not_started_says_so() -> None:
+    """Nothing is left blank."""
+    output = run(ID, body=told())[0].stdout
+    assert "started     not yet" in output
+    assert "heartbeat   none yet" in output
+    assert "details     none" in output
+
+
+def test_json_is_what_the_monitor_told() -> None:
+    """For scripts: one line, epoch milliseconds, details as they are."""
+    result, _ = run(ID, "--json", body=told(details=msgspec.Raw(b'{"percent": 1.10}')))
+    assert json.loads(result.stdout)["attempt"] == 2
+    assert '{"percent": 1.10}' in result.stdout
+
+
+def test_details_cannot_play_with_the_terminal() -> None:
+    """Control characters are shown, not obeyed."""
+    output = run(ID, body=told(details=msgspec.Raw('"\x7f\u009b2J"'.encode())))[0].stdout
+    assert "\x7f" not in output
+    assert "\u009b" not in output
+
+
+def test_the_id_is_one_part_of_the_path() -> None:
+    """Whatever is typed, no other handler is reached."""
+    _, asked = run("../NotifierService/ack?", status=404)
+    assert asked == ["/TaskMonitor/..%2FNotifierService%2Fack%3F/read"]
+
+
+def test_the_monitor_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each environment of a Restate has its own; during an upgrade the old one may know the task."""
+    monkeypatch.setenv("KALLBACK_TOPICS_PREFIX", "team-a.")
+    assert run(ID, body=told())[1] == [f"/TaskMonitor.team-a.results/{ID}/read"]
+    monkeypatch.setenv("KALLBACK_RESTATE_OLD_SERVICE_NAMES", "1")
+    assert run(ID, status=404)[1] == [f"/TaskMonitor.team-a.results/{ID}/read", f"/TaskMonitor/{ID}/read"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error", "said"),
+    [
+        (404, "no task x is watched", UnknownTaskError, "it has ended"),
+        (404, "service 'TaskMonitor' not found", ConfigurationError, "callbacks.app([...])"),
+        (401, "", AccessDeniedError, "KALLBACK_RESTATE_AUTH_TOKEN"),
+        (503, "later", RestateUnavailableError, "try again"),
+    ],
+)
+def test_each_refusal_has_its_sentence(status: int, message: str, error: type[Exception], said: str) -> None:
+    """And its error, from which the exit code follows."""
+    result, _ = run(ID, status=status, body=json.dumps({"message": message}).encode())
+    assert type(result.exception) is error
+    assert said in str(result.exception)
+
+
+def test_something_that_is_no_restate_is_named() -> None:
+    """The sentence says what to set."""
+    result, _ = run(ID, body=b"<html>")
+    assert "KALLBACK_RESTATE_INGRESS_URL" in str(result.exception)
+
+
+def test_a_restate_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real connection, to a port where no server listens."""
+    monkeypatch.setenv("KALLBACK_RESTATE_INGRESS_URL", "http://127.0.0.1:9")
+    result = CliRunner().invoke(progress, [ID])
+    assert type(result.exception) is RestateUnavailableError
+    assert "check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it" in str(result.exception)

@@ -1,0 +1,188 @@
+"""`kallback tasks list | show | complete | fail | retry | cancel`, with Restate's answers and Kafka in memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from kallback.cli.tasks.commands import tasks
+from kallback.cli.tasks.factories import OperationsFactories
+from kallback.cli.tasks.lookup import NoPendingTaskError
+from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Position, Record
+from kallback.operations import NotAnswerableError
+from kallback.operations.journals import StepRow, ValueRow
+from kallback.protocol import Attempt, TaskHeaders, TaskId
+
+Row = TypeVar("Row")
+ID = TaskId("-AECAwQFBgcICQoL")
+INVOCATION = f"inv_1{'a' * 33}"
+HEADERS = TaskHeaders("kb1:k:cook:x", ID, Attempt(1), "cook", "kallback.results", hand_back=True)
+
+
+@dataclass
+class Shop:
+    """One handler waits for one task, whose id begins with a dash as those of earlier versions may."""
+
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    at: Position = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Publish the task."""
+        for topic in ("cook", "kallback.results", "kallback.control"):
+            self.broker.create_topic(topic)
+        self.at = self.broker.append(OutgoingRecord("cook", b'{"dish": "\x1b[2Jsoup"}', b"table 7", HEADERS.encode()))
+
+    async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+        """Answer as Restate does."""
+        return msgspec.convert([{"id": INVOCATION, "index": 4} | row for row in self._rows(sql, kind)], list[kind])  # type: ignore[valid-type]
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        if kind is StepRow:
+            command = {"Command": {"Run": {"completion_id": 3}}}
+            return [{"name": f"publish cook {ID}", "entry_lite_json": json.dumps(command)}]
+        if kind is ValueRow:
+            sent = {"task_type": "cook", "topic": "cook", "tasks": [[ID, 1, 17, self.at.partition, self.at.offset]]}
+            value = list(json.dumps({"sent": sent}).encode())
+            completion = {"Run": {"completion_id": 3, "result": {"Success": value}}}
+            return [{"entry_json": json.dumps({"Notification": {"Completion": completion}})}]
+        if "FROM state" in sql:
+            return []
+        names = {"target_service_name": "Shop", "target_handler_name": "order", "created_at": "2026-01-01T00:00:00Z"}
+        failing = {"target": "Shop/order", "status": "backing-off", "retry_count": 3, "last_failure": "no oven"}
+        return [names | failing]
+
+    def factories(self) -> OperationsFactories:
+        """What the commands use."""
+
+        @asynccontextmanager
+        async def introspection() -> AsyncIterator[Shop]:
+            yield self
+
+        async def find(at: Position) -> Record | None:
+            return next((each for each in self.broker.records(at.topic) if each.offset == at.offset), None)
+
+        return OperationsFactories(
+            introspection, find, lambda: MemoryProducer(self.broker), lambda topic, _: MemoryReader(self.broker, topic)
+        )
+
+    def run(self, *arguments: str) -> Result:
+        """Run a command."""
+        return CliRunner().invoke(tasks, [*arguments], obj=self.factories())
+
+    def sent(self) -> tuple[dict[str, bytes | None], Any]:
+        """The headers and the value of the one result."""
+        [record] = self.broker.records("kallback.results")
+        return dict(record.headers), json.loads(record.value or b"")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Generator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """One."""
+    return Shop()
+
+
+def test_the_list_has_a_line_for_each_task(shop: Shop) -> None:
+    """Id, type, state, handler and invocation."""
+    result = shop.run("list")
+    assert result.exit_code == 0
+    words = result.stdout.split()
+    assert (words[0], words[1], words[2]) == (ID, "cook", "sent")
+    assert words[-2:] == ["Shop/order", INVOCATION]
+    assert result.stderr == "1 pending task.\n"
+
+
+@pytest.mark.parametrize(
+    "filters", [["--type", "bake"], ["--not-started"], ["--handler", "Cart"], ["--deadline-within", "1h"]]
+)
+def test_filters_leave_out(shop: Shop, filters: list[str]) -> None:
+    """Then the list is empty, and says so."""
+    result = shop.run("list", *filters)
+    assert (result.stdout, result.stderr) == ("", "No pending tasks.\n")
+
+
+def test_the_list_as_json(shop: Shop) -> None:
+    """One object per line, times in epoch milliseconds."""
+    found = json.loads(shop.run("list", "--json").stdout)
+    assert (found["task"], found["created"], found["deadline"], found["offset"]) == (ID, 1767225600000, None, 0)
+
+
+def test_a_task_is_shown_without_its_token(shop: Shop) -> None:
+    """An id that begins with a dash is an argument; control characters of a request do not reach the terminal."""
+    result = shop.run("show", ID)
+    assert result.exit_code == 0
+    assert "started again 3 times" in result.stdout
+    assert "no oven" in result.stdout
+    assert "\\x1b[2Jsoup" in result.stdout
+    assert "kb1:k:cook" not in result.stdout
+
+
+def test_a_task_is_shown_as_json(shop: Shop) -> None:
+    """With what Restate says of the invocation."""
+    found = json.loads(shop.run("show", ID, "--json").stdout)
+    assert (found["key"], found["retries"], found["failure"]) == ("table 7", 3, "no oven")
+
+
+def test_an_unknown_task_says_what_can_be_wrong(shop: Shop) -> None:
+    """The remedy is in the sentence."""
+    result = shop.run("show", "BBBBBBBBBBBBBBBB")
+    assert isinstance(result.exception, NoPendingTaskError)
+    assert "KALLBACK_TOPICS_PREFIX" in str(result.exception)
+
+
+def test_a_task_is_completed_in_somebodys_name(shop: Shop) -> None:
+    """Through Kafka."""
+    result = shop.run("complete", ID, "--value", '{"minutes": 12}', "--by", "alice", "--why", "by phone")
+    assert result.exit_code == 0, result.output
+    headers, value = shop.sent()
+    assert value == {"minutes": 12}
+    assert (headers["kallback-by"], headers["kallback-why"]) == (b"alice", b"by phone")
+
+
+def test_a_task_fails_in_somebodys_name(shop: Shop) -> None:
+    """The error's detail says who and why, unless another one is given."""
+    shop.run("fail", ID, "--type", "NoGas", "--status", "422", "--not-retryable", "--by", "alice", "--why", "no gas")
+    value = shop.sent()[1]
+    assert (value["type"], value["status"], value["retryable"]) == ("NoGas", 422, False)
+    assert value["detail"] == "failed by alice: no gas"
+
+
+def test_a_retry_hands_back(shop: Shop) -> None:
+    """The caller sends the next attempt."""
+    assert shop.run("retry", ID, "--by", "alice").exit_code == 0
+    assert shop.sent()[1]["type"] == "urn:kallback:handed-back"
+
+
+def test_a_cancel_reaches_workers_and_handler(shop: Shop) -> None:
+    """This task asks for no secret, as those of earlier versions."""
+    assert shop.run("cancel", ID, "--by", "alice").exit_code == 0
+    assert len(shop.broker.records("kallback.control")) == 1
+    assert shop.sent()[1]["type"] == "urn:kallback:cancelled-by-hand"
+
+
+def test_what_is_not_json_is_not_sent(shop: Shop) -> None:
+    """The handler could not read it."""
+    result = shop.run("complete", ID, "--value", "{", "--by", "alice")
+    assert isinstance(result.exception, NotAnswerableError)
+    assert not shop.broker.records("kallback.results")
+
+
+def test_a_name_that_cannot_be_shown_is_refused(shop: Shop) -> None:
+    """It stands in outcome records and lists."""
+    result = shop.run("retry", ID, "--by", "\x1b[2J")
+    assert (result.exit_code, "--by or --why" in result.stderr) == (2, True)

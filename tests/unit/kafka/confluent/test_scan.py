@@ -1,0 +1,86 @@
+"""The reading of a whole topic, partition by partition, with batches that cannot be decompressed among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from kallback.kafka.confluent import scan as scan_module
+from kallback.kafka.confluent.scan import TopicScan
+from kallback.settings import KafkaSettings
+
+
+class Message:
+    """What librdkafka hands out: a record, or an error at its place."""
+
+    def __init__(self, partition: int, offset: int, code: int | None = None) -> None:
+        self._at = partition, offset
+        self._error = None if code is None else KafkaError(code)
+
+    def partition(self) -> int:
+        """Its partition."""
+        return self._at[0]
+
+    def offset(self) -> int:
+        """Its offset."""
+        return self._at[1]
+
+    def error(self) -> KafkaError | None:
+        """What is wrong."""
+        return self._error
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind and time."""
+        return 1, 0
+
+    def key(self) -> None:
+        """No key."""
+
+    def value(self) -> bytes:
+        """A value."""
+        return b"1"
+
+    def headers(self) -> list[Any]:
+        """No headers."""
+        return []
+
+
+class Client:
+    """A consumer that has read these messages, the first one by a poll."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self._messages = messages
+        self.sought: list[tuple[int, int]] = []
+
+    def poll(self, _timeout: float) -> Message:
+        """The first one."""
+        return self._messages[0]
+
+    def consume(self, _limit: int, _timeout: float) -> list[Message]:
+        """The others."""
+        return self._messages[1:]
+
+    def seek(self, to: Any) -> None:
+        """Go on there."""
+        self.sought.append((to.partition, to.offset))
+
+
+def test_stepping_over_a_batch_drops_nothing_of_other_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read behind the batch comes again after the seek; records of other partitions would not."""
+    bad: int = KafkaError._BAD_COMPRESSION
+    client = Client([Message(0, 2, bad), Message(0, 3), Message(1, 0), Message(2, 0, bad), Message(1, 1)])
+    monkeypatch.setattr(scan_module, "build", lambda *_: client)
+    monkeypatch.setattr(scan_module, "end_of_batch", lambda *_: 5)
+    scan = TopicScan(KafkaSettings(), "letters")
+    scan.end_offsets = {0: 9, 1: 2, 2: 5}
+
+    records = scan.poll()
+    assert [(each.partition, each.offset, each.unreadable is None) for each in records] == [
+        (0, 2, False),
+        (1, 0, True),
+        (2, 0, False),
+        (1, 1, True),
+    ]
+    assert (client.sought, scan.end_offsets) == ([(0, 5), (2, 5)], {0: 9})

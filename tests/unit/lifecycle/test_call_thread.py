@@ -1,0 +1,63 @@
+"""Blocking calls in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from kallback.lifecycle import CallThread
+
+
+@pytest.fixture
+def thread() -> CallThread:
+    """A thread without calls."""
+    return CallThread("calls")
+
+
+def current_name() -> str:
+    """The name of the thread that asks."""
+    return threading.current_thread().name
+
+
+def broken() -> None:
+    """A call that fails."""
+    raise KeyError("call")
+
+
+def gone() -> None:
+    """A call that would end the interpreter of a script."""
+    raise SystemExit
+
+
+async def test_calls_run_in_one_thread_in_order(thread: CallThread) -> None:
+    """Each ends before the next begins."""
+    seen: list[int] = []
+    calls = [thread.submit(lambda number=number: seen.append(number)) for number in range(5)]  # type: ignore[misc]  # mypy sees no type of a lambda's default
+    assert await thread.submit(current_name) == "calls"
+    assert all(call.done() for call in calls)
+    assert seen == [0, 1, 2, 3, 4]
+    thread.close()
+
+
+async def test_an_error_reaches_the_caller_and_the_next_call_runs(thread: CallThread) -> None:
+    """Whatever was raised."""
+    with pytest.raises(KeyError):
+        await thread.submit(broken)
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        await thread.submit(gone)
+    assert await thread.submit(current_name) == "calls"
+    thread.close()
+
+
+async def test_a_cancelled_call_ends_only_the_waiting(thread: CallThread) -> None:
+    """The next call still runs behind it."""
+    go = threading.Event()
+    first = thread.submit(lambda: go.wait(30))
+    first.cancel()
+    second = thread.submit(lambda: "second")
+    go.set()
+    async with asyncio.timeout(20):
+        assert await second == "second"
+    thread.close()

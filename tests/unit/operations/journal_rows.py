@@ -1,0 +1,45 @@
+"""Rows as restate-server 1.7.12 returns them, for tests without a server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kallback.operations.journals import Journals, StepRow, ValueRow
+
+INVOCATION = "inv_14CXtoDXhX8f0rLkALUbiZNvC3gsdBkp9N"
+SOUP = "AAECAwQFBgcICQoL"
+CAKE = "BBECAwQFBgcICQoL"
+DEADLINE_MS = 1_000_000
+
+
+def command(name: str, completion: int, invocation: str = INVOCATION) -> StepRow:
+    """A step that a handler began."""
+    run = {"Command": {"Run": {"completion_id": completion, "name": name}}}
+    return StepRow(invocation, completion, json.dumps(run, separators=(",", ":")), name)
+
+
+def signal(number: int, invocation: str = INVOCATION) -> StepRow:
+    """An awakeable that was completed."""
+    came = {"Notification": {"ty": "Signal", "id": {"SignalIndex": number}, "result": "Success"}}
+    return StepRow(invocation, 99, json.dumps(came, separators=(",", ":")))
+
+
+def value(completion: int, content: bytes, invocation: str = INVOCATION) -> ValueRow:
+    """The value of a step."""
+    run = {"completion_id": completion, "result": {"Success": list(content)}}
+    return ValueRow(invocation, json.dumps({"Notification": {"Completion": {"Run": run}}}))
+
+
+def sent(*tasks: list[Any], **members: Any) -> bytes:
+    """The value of a publishing step: tasks as id, attempt, signal, partition and offset."""
+    shared = {"task_type": "cook", "topic": "cook", "tasks": tasks, "created_ms": 5, "deadline_ms": DEADLINE_MS}
+    return json.dumps({"sent": shared | members}).encode()
+
+
+def journals(*rows: StepRow | ValueRow) -> Journals:
+    """What these rows say."""
+    found = Journals()
+    found.add_steps([row for row in rows if isinstance(row, StepRow)])
+    found.add_values([row for row in rows if isinstance(row, ValueRow)])
+    return found

@@ -1,0 +1,207 @@
+"""What the doctor says of what it sees: a finding for each thing, a remedy for each problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.kafka import MemoryBroker, MemoryReader, OutgoingRecord, Position, Record, TopicGroup
+from kallback.operations import AttemptProgress, InvocationStatus, PendingTask, WaitingInvocation
+from kallback.operations.doctor import Examination, Severity, Sources, service_check
+from kallback.operations.doctor.findings import (
+    Finding,
+    clock_finding,
+    invocation_finding,
+    place_findings,
+    reader_findings,
+    service_findings,
+    state_finding,
+    topic_findings,
+)
+from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
+from kallback.settings import KeySettings, Settings
+
+Row = TypeVar("Row")
+OK, WARNING, PROBLEM = Severity.OK, Severity.WARNING, Severity.PROBLEM
+ID = TaskId("AAECAwQFBgcICQoL")
+WAITING = WaitingInvocation("inv_1", "Shop/order", "Shop/order", "suspended", 0)
+TASK = PendingTask(ID, "cook", Attempt(1), Position("cook", 0, 10), 0, 60_000, WAITING)
+
+
+@pytest.mark.parametrize(("difference_ms", "severity"), [(0, OK), (-5_000, OK), (5_001, WARNING), (-60_000, WARNING)])
+def test_clocks(difference_ms: int, severity: Severity) -> None:
+    """Some seconds do no harm."""
+    assert clock_finding(difference_ms).severity is severity
+
+
+def test_a_missing_topic_has_its_command() -> None:
+    """One finding for each; one for all if none is missing."""
+    [missing] = topic_findings(["a", "b"], frozenset({"a"}))
+    assert (missing.severity, missing.remedy) == (PROBLEM, "create it: kallback topics create b")
+    [all_there] = topic_findings(["a"], frozenset({"a"}))
+    assert all_there.severity is OK
+
+
+@pytest.mark.parametrize(
+    ("state", "severity"),
+    [
+        (ServiceState.OWN, OK),
+        (ServiceState.MISSING, WARNING),
+        (ServiceState.UNKNOWN, WARNING),
+        (ServiceState.FOREIGN, PROBLEM),
+    ],
+)
+def test_services(state: ServiceState, severity: Severity) -> None:
+    """Other keys are a problem; a service that types without heartbeats do not need is not."""
+    [finding] = service_findings([ServiceAnswer("TaskMonitor", state)])
+    assert finding.severity is severity
+    assert bool(finding.remedy) is (severity is not OK)
+
+
+@pytest.mark.parametrize(
+    ("groups", "severities"),
+    [
+        ([], [PROBLEM]),
+        ([TopicGroup("kitchen", 0, 2, {0: 1}, 5)], [PROBLEM]),
+        ([TopicGroup("kitchen", 2, 0, {}, 5)], [OK]),
+        ([TopicGroup("kitchen", 2, 1, {}, 5)], [WARNING]),
+        ([TopicGroup("kitchen", 2, 0, {}, 1000)], [WARNING]),
+        ([TopicGroup("old", 0, 2, {0: 1}, 5), TopicGroup("kitchen", 1, 0, {}, 0)], [OK]),
+    ],
+)
+def test_readers(groups: list[TopicGroup], severities: list[Severity]) -> None:
+    """A group that nobody is in any more does not matter beside one that reads."""
+    findings = list(reader_findings("workers", "cook", groups, "start a worker"))
+    assert [finding.severity for finding in findings] == severities
+    if severities == [PROBLEM]:
+        assert findings[0].remedy == "start a worker"
+
+
+@pytest.mark.parametrize(
+    ("status", "retries", "severity"),
+    [
+        ("suspended", None, OK),
+        ("running", None, OK),
+        ("paused", 70, PROBLEM),
+        ("backing-off", 3, PROBLEM),
+        ("running", 3, PROBLEM),
+    ],
+)
+def test_invocations(status: str, retries: int | None, severity: Severity) -> None:
+    """One that fails again and again cannot take a result."""
+    failure = None if retries is None else "no oven"
+    finding = invocation_finding(InvocationStatus("inv_1", "Shop/order", status, retries, failure))
+    assert finding.severity is severity
+    assert ("no oven" in finding.sentence) is (severity is PROBLEM)
+
+
+def test_an_invocation_that_has_just_ended() -> None:
+    """It is no problem."""
+    assert invocation_finding(None).severity is WARNING
+
+
+@pytest.mark.parametrize(("committed", "severity"), [({}, WARNING), ({0: 11}, WARNING), ({0: 10}, OK), ({0: 3}, OK)])
+def test_how_far_a_group_is_from_the_task(committed: dict[int, int], severity: Severity) -> None:
+    """Behind it, done without a result: the remedy says where to look."""
+    [finding] = place_findings(TASK, [TopicGroup("kitchen", 1, 0, committed)])
+    assert finding.severity is severity
+
+
+@pytest.mark.parametrize(
+    ("progress", "now_ms", "severity"),
+    [
+        (None, 1, OK),
+        (AttemptProgress(0), 1, WARNING),
+        (AttemptProgress(0, 1), 1, OK),
+        (None, 60_001, PROBLEM),
+    ],
+)
+def test_what_the_task_tells(progress: AttemptProgress | None, now_ms: int, severity: Severity) -> None:
+    """A passed deadline is the handler's problem."""
+    assert state_finding(replace(TASK, progress=progress), now_ms).severity is severity
+
+
+@dataclass
+class Cluster:
+    """Servers in which nothing waits."""
+
+    topics: frozenset[str] = frozenset(Settings().topics.all())
+    groups: list[TopicGroup] = field(default_factory=lambda: [TopicGroup("readers", 1, 0)])
+    available: bool = True
+
+    async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+        """Answer as Restate does."""
+        found: list[dict[str, Any]] = [{"now": "1970-01-01T00:00:01Z"}] if "now()" in sql else []
+        return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
+
+    async def findings(self, target: str = "") -> list[Finding]:
+        """Examine it."""
+        broker = MemoryBroker()
+        broker.create_topic("kallback.dead-letters")
+        broker.append(OutgoingRecord("kallback.dead-letters", b""))
+
+        async def topics() -> frozenset[str]:
+            if not self.available:
+                raise KafkaUnavailableError("no broker answers: start Kafka")
+            return self.topics
+
+        async def groups(_topic: str) -> list[TopicGroup]:
+            return self.groups
+
+        async def find(_at: Position) -> Record | None:
+            return None
+
+        sources = Sources(self, topics, groups, find, lambda topic, _: MemoryReader(broker, topic))
+        return [each async for each in Examination(sources, Settings(), clock=lambda: 1.0).run(target)]
+
+
+async def test_a_healthy_environment_has_no_problem() -> None:
+    """Without keys, the services are not asked; that is said."""
+    findings = await Cluster().findings()
+    assert {finding.severity for finding in findings} == {OK, WARNING}
+    assert [finding.remedy for finding in findings if finding.severity is WARNING] == [
+        "set KALLBACK_KEYS as bridges have it"
+    ]
+
+
+def test_services_are_asked_with_the_keys_that_there_are() -> None:
+    """The published key of insecure mode is one; without any, they are not asked."""
+    assert service_check(Settings()) is None
+    assert service_check(Settings(keys=KeySettings(insecure=True))) is not None
+
+
+async def test_what_cannot_be_looked_at_is_a_finding() -> None:
+    """The other checks follow nevertheless."""
+    findings = await Cluster(available=False).findings()
+    assert [finding.sentence for finding in findings if finding.severity is PROBLEM] == [
+        "no broker answers: start Kafka"
+    ]
+    assert findings[-1].subject == "bridges"
+
+
+async def test_a_type_is_asked_for_its_workers() -> None:
+    """By the name of its topic."""
+    findings = await Cluster(groups=[]).findings("cook")
+    assert findings[-1].remedy == "start a worker that reads cook"
+
+
+async def test_a_task_that_is_not_pending() -> None:
+    """It has ended, or the id is wrong."""
+    assert "no handler" in (await Cluster().findings(ID))[-1].sentence
+
+
+@pytest.mark.parametrize(
+    ("committed", "lag", "place", "behind"),
+    [(10, 1, "it runs or is next", "1 record behind"), (7, 2, "it runs, or waits behind 3 others", "2 records behind")],
+)
+def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, behind: str) -> None:
+    """Not "0 records are before it", nor "1 records"."""
+    groups = [TopicGroup("kitchen", 1, 0, {0: committed}, lag)]
+    [found] = place_findings(TASK, groups)
+    [reader] = reader_findings("workers", "cook", groups, "start a worker")
+    assert found.sentence.endswith(place)
+    assert reader.sentence.endswith(behind)

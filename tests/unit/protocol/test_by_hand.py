@@ -1,0 +1,51 @@
+"""Who answered a task by hand, and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from kallback.protocol.by_hand import Operator, read_operator
+
+ALICE = Operator("alice", "the oven is broken")
+
+
+def test_it_travels_in_two_headers() -> None:
+    """Beside those of a result."""
+    assert ALICE.encode() == (("kallback-by", b"alice"), ("kallback-why", b"the oven is broken"))
+    assert read_operator(iter(ALICE.encode())) == ALICE
+
+
+def test_a_reason_is_not_required() -> None:
+    """Then there is one header."""
+    assert Operator("alice").encode() == (("kallback-by", b"alice"),)
+    assert read_operator(Operator("alice").encode()) == Operator("alice")
+
+
+def test_a_worker_sends_none() -> None:
+    """Nearly all results."""
+    assert read_operator((("kallback-token", b"x"),)) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("kallback-by", b""),),
+        (("kallback-by", b"\xff"),),
+        (("kallback-by", b"\x1b[2J"),),
+        (("kallback-by", b"a" * 257),),
+        (("kallback-by", b"a"), ("kallback-by", b"b")),
+        (("kallback-by", b"a"), ("kallback-why", b"x" * 1025)),
+        (("kallback-by", b"a"), ("kallback-why", b"x"), ("kallback-why", b"y")),
+        (("kallback-why", b"x"),),
+    ],
+)
+def test_what_cannot_be_shown_counts_as_absent(headers: tuple[tuple[str, bytes], ...]) -> None:
+    """The header comes from Kafka; the result itself counts nevertheless."""
+    assert read_operator(headers) is None
+
+
+@pytest.mark.parametrize(("by", "why"), [("", ""), (" ", ""), ("a\n", ""), ("a", "x\ty"), ("é" * 129, "")])
+def test_what_would_not_be_copied_is_refused_at_once(by: str, why: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match=r"one printable line|say who"):
+        Operator(by, why)
