@@ -25,7 +25,7 @@ async def test_the_port_names_a_partition_that_is_not_read(results: ResultsTopic
     async with HealthServer(bridge, 0) as server, bridge:
         await results.fill(20)
         await results.settle(20)
-        pause_behind_its_back(bridge._fetcher._consumer, partition)
+        await pause_behind_its_back(bridge._fetcher._consumer, partition)
         await results.fill(20)
 
         sentence = f"not read for 30 s though there are records: {partition}"

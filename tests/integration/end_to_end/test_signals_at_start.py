@@ -30,7 +30,7 @@ in_each_phase = pytest.mark.parametrize("phase", list(Request), ids=lambda phase
 
 
 class Place:
-    """Topics on a broker behind a gate, and the environment of processes that use them."""
+    """Topics and groups on a broker behind a gate, and the environment of processes that use them."""
 
     def __init__(self, server: KafkaServer, gate: KafkaGate) -> None:
         self.gate = gate
@@ -57,12 +57,20 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place() -> Generator[Place]:
-    """One for all tests; each process has the group of its own command."""
-    with gated_kafka() as (server, gate):
-        place = Place(server, gate)
-        asyncio.run(place.write_history())
-        yield place
+def gated_server() -> Generator[tuple[KafkaServer, KafkaGate]]:
+    """One for all tests."""
+    with gated_kafka() as server_and_gate:
+        yield server_and_gate
+
+
+@pytest.fixture
+async def place(gated_server: tuple[KafkaServer, KafkaGate]) -> Place:
+    """Groups of its own: a process whose requests are held cannot leave its group, and the next one would wait."""
+    server, gate = gated_server
+    gate.hold(None)
+    place = Place(server, gate)
+    await place.write_history()
+    return place
 
 
 @asynccontextmanager
