@@ -42,7 +42,8 @@ class KafkaGate:
         self.address = f"127.0.0.1:{port}"
         self._port, self._broker_port = port, broker_port
         self._held: Request | None = None
-        self._met = threading.Event()
+        self._met = set[str]()
+        self._changed = threading.Condition()
         self._connections: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="kafka-gate", daemon=True)
@@ -60,12 +61,18 @@ class KafkaGate:
 
     def hold(self, kind: Request | None) -> None:
         """From now on, hold requests of this kind; none: of no kind, and those that were held stay unanswered."""
-        self._met.clear()
-        self._held = kind
+        with self._changed:
+            self._met.clear()
+            self._held = kind
 
-    async def met(self) -> None:
-        """Wait until such a request has come."""
-        assert await asyncio.to_thread(self._met.wait, 60), f"waited 60 s for a request of kind {self._held!r}"
+    async def met(self, client_id: str) -> None:
+        """Wait until such a request of this client has come."""
+
+        def wait() -> bool:
+            with self._changed:
+                return self._changed.wait_for(lambda: client_id in self._met, 60)
+
+        assert await asyncio.to_thread(wait), f"waited 60 s for a request of kind {self._held!r} of {client_id}"
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -93,15 +100,25 @@ class KafkaGate:
                 body = await reader.readexactly(int.from_bytes(size))
                 holding = holding or int.from_bytes(body[:2]) == self._held
                 if holding:
-                    self._met.set()
+                    self._note(_client_id(body))
                 else:
                     broker.write(size + body)
+
+    def _note(self, client_id: str) -> None:
+        with self._changed:
+            self._met.add(client_id)
+            self._changed.notify_all()
 
     @staticmethod
     async def _pass_answers(broker: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await broker.read(65_536):
                 writer.write(data)
+
+
+def _client_id(request: bytes) -> str:
+    """Of a request's header: kind, version (2 bytes each), number (4), length of the text (2), the text."""
+    return request[10 : 10 + max(0, int.from_bytes(request[8:10], signed=True))].decode()
 
 
 @contextmanager

@@ -36,16 +36,16 @@ class Place:
         self.gate = gate
         self.topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
         self.kitchen = f"{self.topics.prefix}kitchen"
-        TopicFactory(server).make([*self.topics.all(), self.kitchen])
+        TopicFactory(server).make([*self.topics.all(), *(f"{self.kitchen}.{client}" for client in CLIENTS)])
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self, client: ClientName, **more: str) -> dict[str, str]:
         """Every server may take as long as it likes."""
         return os.environ | {
             "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": self.gate.address,
             "KALLBACK_KAFKA_CONNECT_TIMEOUT": NEVER,
+            "KALLBACK_KAFKA_CLIENT_ID": client,
             "KALLBACK_TOPICS_PREFIX": self.topics.prefix,
             "KALLBACK_KEYS": "k1:" + base64.b64encode(os.urandom(32)).decode(),
-            "KITCHEN": self.kitchen,
             **more,
         }
 
@@ -124,30 +124,39 @@ async def starting(environment: dict[str, str], *command: str) -> AsyncGenerator
             await process.communicate()
 
 
+async def ends_in_phase(place: Place, client: ClientName, environment: dict[str, str], *command: str) -> None:
+    """Start the command with this client, and stop it when its request is held."""
+    async with starting(environment, *command, "--client", client) as process:
+        await place.gate.met(client)
+        await process.ends_at_sigterm()
+
+
 @in_each_phase
-@both_clients
-async def test_a_worker_ends_whatever_request_is_not_answered(place: Place, client: ClientName, phase: Request) -> None:
-    """From the first contact, over the history of the control topic, to its place in the group."""
+async def test_a_worker_ends_whatever_request_is_not_answered(place: Place, phase: Request) -> None:
+    """From the first contact, over the history of the control topic, to its place in the group; with both clients."""
     place.gate.hold(phase)
-    async with starting(place.environment(), "worker", "kitchen:worker", "--client", client) as worker:
-        await place.gate.met()
-        await worker.ends_at_sigterm()
+    async with asyncio.TaskGroup() as group:
+        for client in CLIENTS:
+            environment = place.environment(client, KITCHEN=f"{place.kitchen}.{client}")
+            group.create_task(ends_in_phase(place, client, environment, "worker", "kitchen:worker"))
 
 
 @in_each_phase
-@both_clients
 async def test_a_bridge_ends_whatever_request_is_not_answered(
-    place: Place, restate_server: RestateServer, client: ClientName, phase: Request
+    place: Place, restate_server: RestateServer, phase: Request
 ) -> None:
-    """From the first contact to its first fetch."""
+    """From the first contact to its first fetch; with both clients."""
     place.gate.hold(phase)
-    addresses = {
-        "KALLBACK_RESTATE_INGRESS_URL": restate_server.ingress_url,
-        "KALLBACK_RESTATE_ADMIN_URL": restate_server.admin_url,
-    }
-    async with starting(place.environment(**addresses), "bridge", "--client", client) as bridge:
-        await place.gate.met()
-        await bridge.ends_at_sigterm()
+    async with asyncio.TaskGroup() as group:
+        for client in CLIENTS:
+            environment = place.environment(
+                client,
+                KALLBACK_RESTATE_INGRESS_URL=restate_server.ingress_url,
+                KALLBACK_RESTATE_ADMIN_URL=restate_server.admin_url,
+            )
+            group.create_task(
+                ends_in_phase(place, client, environment, "bridge", "--group", f"{place.kitchen}.{client}")
+            )
 
 
 @both_clients
@@ -156,6 +165,7 @@ async def test_a_bridge_ends_while_restate_does_not_answer(place: Place, client:
     place.gate.hold(None)
     async with silent_server() as (address, reached):
         environment = place.environment(
+            client,
             KALLBACK_RESTATE_INGRESS_URL=address,
             KALLBACK_RESTATE_ADMIN_URL=address,
             KALLBACK_RESTATE_REQUEST_TIMEOUT=NEVER,
