@@ -15,7 +15,7 @@ from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, Mo
 from kallback.sdk.journal.awakeables import PendingAttempt
 from kallback.sdk.journal.identity import AttemptTimes, datetime_of, milliseconds
 from kallback.sdk.monitoring.decide import WatchMany, WatchRequest
-from kallback.sdk.monitoring.unknown_service import call_known
+from kallback.sdk.monitoring.unknown_service import call_known, send_known
 
 Details = TypeVar("Details")
 
@@ -66,7 +66,7 @@ class MonitorCalls:
 
     def __init__(self, monitor: str) -> None:
         self._monitor: Final = monitor
-        self._reads: Final = WeakKeyDictionary[Context, int]()
+        self._numbers: Final = WeakKeyDictionary[Context, int]()
 
     async def watch(self, ctx: Context, task_id: TaskId, request: WatchRequest) -> RestateDurableFuture[bytes]:
         """Have an attempt watched from before it is sent; the answer is the last heartbeat's details so far.
@@ -85,8 +85,9 @@ class MonitorCalls:
         return await self._call(ctx, "watch_many", next(iter(watches)), msgspec.json.encode(WatchMany(watches)))
 
     def forget(self, ctx: Context, task_id: TaskId) -> None:
-        """Have the task's state cleared, with a one-way call."""
-        ctx.generic_send(self._monitor, "finish", b"", key=task_id)
+        """Have the task's state cleared, with a one-way call. Where Restate does not know the service there is none."""
+        call = f"{self._monitor}/finish {task_id} {self._number(ctx)}"
+        send_known(ctx, self._monitor, call, lambda: ctx.generic_send(self._monitor, "finish", b"", key=task_id))
 
     async def read_progress(self, ctx: Context, task_id: str, timeout: timedelta) -> Progress:  # noqa: ASYNC109 - a durable one
         """Read the status of a task.
@@ -97,8 +98,7 @@ class MonitorCalls:
             UnknownMonitorError: Restate does not know the service.
         """
         limit = ctx.sleep(timeout, "deadline TaskMonitor/read")
-        number = self._reads[ctx] = self._reads.get(ctx, 0) + 1  # a handler may read the same status again and again
-        call = await self._call(ctx, "read", task_id, b"", f"{ctx.request().id} {number}")
+        call = await self._call(ctx, "read", task_id, b"", f"{ctx.request().id} {self._number(ctx)}")
         completed, _ = await wait_completed(call, limit)
         if call not in completed:
             raise MonitorUnavailable(task_id, timeout)
@@ -117,6 +117,11 @@ class MonitorCalls:
         return await call_known(
             ctx, self._monitor, name, lambda: ctx.generic_call(self._monitor, handler, body, key=key)
         )
+
+    def _number(self, ctx: Context) -> int:
+        """Tells apart what a handler does again and again, in the order of its journal."""
+        number = self._numbers[ctx] = self._numbers.get(ctx, 0) + 1
+        return number
 
 
 def watch_request(pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms: int | None) -> WatchRequest:

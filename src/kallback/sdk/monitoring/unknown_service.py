@@ -7,6 +7,10 @@ is replayed. It gets an error in place of the call, and may do something else th
 A step in the journal marks the decision. A replay meets it in place of the call, and cannot look ahead. The process
 that decided knows it; in any other one the call does not match the journal, which fails this attempt, and the next
 attempt knows it, too.
+
+A one-way call is left out in the same way, and no error follows. A timer without length marks that decision: it is in
+the journal without an await, which a step is not. It stands for all one-way calls up to the handler's next call, so
+that a replay elsewhere fails once, however many tasks end there.
 """
 
 from __future__ import annotations
@@ -15,8 +19,11 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 from restate import Context, RestateDurableFuture, RunOptions, TerminalError
 from restate.server_context import ServerInvocationContext
@@ -25,6 +32,7 @@ from kallback.sdk.errors import INTERNAL
 from kallback.sdk.journal.serdes import StepSerde
 
 Future = TypeVar("Future", bound=RestateDurableFuture[bytes])
+Issued = TypeVar("Issued")
 
 _log: Final = logging.getLogger(__name__)
 _LEAST_TRIES: Final = 4
@@ -78,6 +86,8 @@ class CallTries:
 
 
 _tries: Final = CallTries()
+_silent: Final = WeakSet[Context]()
+"""Handlers whose one-way calls are left out."""
 
 
 async def call_known(ctx: Context, monitor: str, call: str, issue: Callable[[], Future]) -> Future:
@@ -87,16 +97,32 @@ async def call_known(ctx: Context, monitor: str, call: str, issue: Callable[[], 
         UnknownMonitorError: Restate does not know `TaskMonitor`. The decision is in the journal.
         TerminalError: the invocation was cancelled (409).
     """
+    _silent.discard(ctx)
     if isinstance(ctx, ServerInvocationContext) and _never_succeeds(ctx, call):
-        error = UnknownMonitorError(monitor)
-        await _mark(ctx, monitor, call)
-        _log.error("%s: invocation %s goes on without it", error.message, ctx.request().id)
+        error, is_replayed = UnknownMonitorError(monitor), ctx.vm.is_replaying()
+        with _decided(call):
+            await ctx.run_typed(_mark(monitor), _noted, RunOptions(serde=StepSerde[bool](bool)))
+        if not is_replayed:
+            _log.error("%s: invocation %s goes on without it", error.message, ctx.request().id)
         raise error
-    try:
-        return issue()
-    except Exception:  # the journal has something else at this place
-        _tries.give_up(call)
-        raise
+    return _issue(call, issue)
+
+
+def send_known(ctx: Context, monitor: str, call: str, issue: Callable[[], object]) -> None:
+    """Issue a one-way call; one that Restate has refused again and again is left out. `call` as for `call_known`."""
+    if ctx in _silent:
+        return
+    if isinstance(ctx, ServerInvocationContext) and _never_succeeds(ctx, call):
+        is_replayed = ctx.vm.is_replaying()
+        with _decided(call):
+            ctx.sleep(timedelta(0), _mark(monitor))
+        _silent.add(ctx)
+        if not is_replayed:
+            _log.error(
+                "%s: invocation %s does not tell it which tasks end", _SENTENCE.format(monitor), ctx.request().id
+            )
+        return
+    _issue(call, issue)
 
 
 def _never_succeeds(ctx: ServerInvocationContext, call: str) -> bool:
@@ -108,10 +134,24 @@ def _never_succeeds(ctx: ServerInvocationContext, call: str) -> bool:
     return False
 
 
-async def _mark(ctx: ServerInvocationContext, monitor: str, call: str) -> None:
-    """Journal the decision. Where the journal has the call after all, the next attempt makes it."""
+def _issue(call: str, issue: Callable[[], Issued]) -> Issued:
     try:
-        await ctx.run_typed(f"give up {monitor}", _noted, RunOptions(serde=StepSerde[bool](bool)))
+        return issue()
+    except Exception:  # the journal has something else at this place
+        _tries.give_up(call)
+        raise
+
+
+def _mark(monitor: str) -> str:
+    """The name of the entry that marks the decision."""
+    return f"give up {monitor}"
+
+
+@contextmanager
+def _decided(call: str) -> Generator[None]:
+    """Journal the decision in the body. Where the journal has the call after all, the next attempt makes it."""
+    try:
+        yield
     except TerminalError:
         raise
     except Exception:
