@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.secret import HiddenValues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,8 +113,9 @@ class KafkaSettings:
         max_request_bytes: the largest record the clients try to send; default 16 MiB, far above the usual
             limits of topics, so that the topic decides and not the client.
         extra: further librdkafka options, handed to the confluent client as they are (`{"socket.keepalive.enable":
-            "true"}`); aiokafka does not know them and ignores them. Default none. Options on which kallback's
-            guarantees rest (offsets, acknowledgements, groups) are refused.
+            "true"}`); aiokafka does not know them and ignores them, but refuses those that secure the connection.
+            Default none. Options on which kallback's guarantees rest (offsets, acknowledgements, groups) are refused.
+            Their values are not in the `repr`: some are secrets.
     """
 
     bootstrap_servers: str = "localhost:9092"
@@ -124,10 +125,11 @@ class KafkaSettings:
     delivery_timeout: float = 30.0
     setup_timeout: float = 60.0
     max_request_bytes: int = 16 * 1024 * 1024
-    extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    extra: Mapping[str, str] = field(default_factory=lambda: HiddenValues({}))
 
     def __post_init__(self) -> None:
         """Refuse what is no list of servers: clients would wait for it, or end in an error of their own."""
+        object.__setattr__(self, "extra", HiddenValues(self.extra))
         servers = [each.strip() for each in self.bootstrap_servers.split(",") if each.strip()]
         wrong = [each for each in servers if not _is_server(each)]
         if wrong or not servers:

@@ -132,7 +132,8 @@ def _dead_letters(env: Environment) -> DeadLetterSettings:
 
 def _keys(env: Environment) -> KeySettings:
     insecure = env.flag("KALLBACK_INSECURE")
-    text = env.optional("KALLBACK_KEYS")
+    secret = env.secret("KALLBACK_KEYS")
+    text = "" if secret is None else secret.reveal().strip()
     keyring = Keyring.parse(text, insecure=insecure) if text else None
     if text:
         refuse_weak_keys(text)

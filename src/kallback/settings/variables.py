@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PREFIX: Final = "KALLBACK_"
+SECRET_FILE: Final = "_FILE"  # noqa: S105 - a part of a name
+"""Behind the name of a secret: the variable that names a file with the secret in it."""
 _NEAR: Final = 0.85
 _KUBERNETES: Final = re.compile(r"_SERVICE_(HOST|PORT(_.+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.+)?)?$")
 
@@ -27,6 +29,11 @@ class Variable:
     name: str
     default: str
     meaning: str
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it may also be given as the name of a file, in a variable of its own."""
+        return self.meaning.endswith("(secret)")
 
 
 VARIABLES: Final = (
@@ -67,17 +74,18 @@ VARIABLES: Final = (
     Variable("KALLBACK_AUDIENCE", "<results topic>", "What tokens are bound to"),
     Variable("KALLBACK_INSECURE", "0", "1: accept the published development key"),
 )
-_KNOWN: Final = tuple(variable.name for variable in VARIABLES)
+_SECRET_FILES: Final = tuple(variable.name + SECRET_FILE for variable in VARIABLES if variable.is_secret)
+_KNOWN: Final = (*(variable.name for variable in VARIABLES), *_SECRET_FILES)
 
 
 def refuse_misspelled(names: Iterable[str]) -> None:
-    """Refuse a variable that is nearly one of ours; leave alone what resembles none.
+    """Refuse a variable that is nearly one of ours, or that names a file; leave alone what resembles none.
 
     Raising on every unknown `KALLBACK_*` would break on Kubernetes, which puts variables such as
     `KALLBACK_SERVICE_HOST` into each container, named after the services of the namespace.
 
     Raises:
-        ConfigurationError: naming the variable and the one that was probably meant.
+        ConfigurationError: naming the variable and what was probably meant.
     """
     for name in names:
         if not name.startswith(PREFIX) or name in _KNOWN or _KUBERNETES.search(name):
@@ -85,3 +93,7 @@ def refuse_misspelled(names: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=_NEAR)
         if near:
             raise ConfigurationError(f"{name} is no setting of kallback: did you mean {near[0]}? Rename or unset it")
+        if name.endswith(SECRET_FILE):  # a secret that is expected there would be missed
+            raise ConfigurationError(
+                f"{name} is no setting of kallback: unset it; files with secrets are {', '.join(_SECRET_FILES)}"
+            )

@@ -81,6 +81,15 @@ def test_an_unreadable_tls_file_is_an_error_that_names_the_variables() -> None:
         aiokafka_config(KafkaSettings(security=security))
 
 
+@pytest.mark.parametrize(
+    "option", ["security.protocol", "sasl.mechanism", "ssl.ca.location", "enable.ssl.certificate.verification"]
+)
+def test_aiokafka_refuses_security_that_it_would_ignore(option: str) -> None:
+    """It would connect in plain text, or trust everybody."""
+    with pytest.raises(ConfigurationError, match=rf"{option}, which aiokafka ignores: use client confluent"):
+        aiokafka_config(KafkaSettings(extra={option: "x"}))
+
+
 def test_extra_options_pass_through_to_librdkafka() -> None:
     """They win over kallback's own, except where guarantees rest on them."""
     config = confluent_config(KafkaSettings(extra={"linger.ms": "5"}), {"linger.ms": 0})

@@ -35,6 +35,7 @@ _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 _REFUSAL_TIMEOUT_S: Final = 2.0
 _AUTHENTICATION: Final = 58
 _TLS: Final = -181
+_SECURITY_OPTIONS: Final = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.")
 _STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
 
 
@@ -63,7 +64,17 @@ def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
     """Return the arguments that consumer and producer share: connection and security.
 
     `settings.extra` holds librdkafka's options, which aiokafka does not know: they are left out.
+
+    Raises:
+        ConfigurationError: one of them secures the connection: without it the client would connect as if it were not
+            there.
     """
+    for option in settings.extra:
+        if option.startswith(_SECURITY_OPTIONS):
+            raise ConfigurationError(
+                f"KALLBACK_KAFKA_EXTRA has {option}, which aiokafka ignores: use client confluent, or the "
+                "KALLBACK_KAFKA_SECURITY_PROTOCOL, _SASL_* and _SSL_* variables, which both clients obey"
+            )
     security = settings.security
     config: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,

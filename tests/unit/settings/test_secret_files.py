@@ -1,0 +1,82 @@
+"""Each secret may stand in a file, as Docker and Kubernetes mount secrets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kallback.protocol.errors import ConfigurationError
+from kallback.settings import VARIABLES, KafkaSettings, Settings
+from kallback.settings.environment import Environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRETS = [variable.name for variable in VARIABLES if variable.is_secret]
+TOKEN = "KALLBACK_RESTATE_AUTH_TOKEN"
+KEY = "k1:" + base64.b64encode(hashlib.sha256(b"a key in a file").digest()).decode()
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_whole_file_is_the_secret(tmp_path: Path, name: str, end: str) -> None:
+    """Spaces belong to it; the line end that an editor adds does not."""
+    file = tmp_path / "secret"
+    file.write_bytes(f" hush {end}".encode())
+    secret = Environment({f"{name}_FILE": str(file)}).secret(name)
+    assert secret is not None
+    assert secret.reveal() == " hush "
+
+
+def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
+    """Their names are known; the keys themselves do not show."""
+    file = tmp_path / "keys"
+    file.write_text(KEY + "\n")
+    assert repr(Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()) == "Keyring(k1)"
+
+
+def test_a_secret_and_its_file_are_not_both_set(tmp_path: Path) -> None:
+    """Nobody knows which one holds."""
+    variables = {TOKEN: "hush", f"{TOKEN}_FILE": str(tmp_path / "token")}
+    with pytest.raises(ConfigurationError, match="are both set: unset one of them") as caught:
+        Settings.from_env(variables)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "cannot be read"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "not UTF-8"),
+        (b"x" * 70_000, "more than"),
+    ],
+)
+def test_a_file_without_a_secret_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
+    """The sentence names the variable and says why."""
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=rf"{TOKEN}_FILE=.*{why}"):
+        Settings.from_env({f"{TOKEN}_FILE": str(file)})
+
+
+@pytest.mark.parametrize(
+    "name", ["KALLBACK_KAFKA_SASL_USERNAME_FILE", "KALLBACK_TOPICS_RESULTS_FILE", "KALLBACK_MY_FILE"]
+)
+def test_a_file_that_nothing_reads_is_refused(name: str) -> None:
+    """A secret that is expected there would be missed."""
+    with pytest.raises(ConfigurationError, match=f"{name} is no setting"):
+        Settings.from_env({name: "/run/secrets/name"})
+
+
+def test_further_options_show_their_names_only() -> None:
+    """Some of them are secrets, and nobody knows which."""
+    settings = KafkaSettings(extra={"sasl.oauthbearer.client.secret": "hush"})
+    assert "hush" not in repr(settings)
+    assert "sasl.oauthbearer.client.secret" in repr(settings)
+    assert dict(settings.extra) == {"sasl.oauthbearer.client.secret": "hush"}
