@@ -94,8 +94,9 @@ class TaskContext:
         """Tell how far the work is; from any thread, cheap, as often as you like.
 
         The newest details travel, at most every half `heartbeat_every` of the task type; what is in between is
-        never sent. The next attempt finds them in `last_details`, and the caller can read them. Best effort: while
-        Kafka is away nothing waits and nothing fails. Heartbeats without details are sent by the worker itself.
+        never sent. The next attempt finds them in `last_details`, and the caller can read them. A failure carries
+        the newest ones itself. Best effort: while Kafka is away nothing waits and nothing fails. Heartbeats without
+        details are sent by the worker itself.
 
         Args:
             details: a JSON value of at most 16 KiB; None keeps those that were said before.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from kallback.protocol.long_tasks.last_details import details_of, with_details
 from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE, UNEXPECTED_ERROR, UNUSABLE_RESULT, Problem
 from kallback.protocol.retries import EXCEPTION
 
@@ -153,7 +154,10 @@ def too_large_problem(size: int, topic: str) -> Problem:
 
 
 def encode_problem(problem: Problem) -> bytes:
-    """The problem as JSON; extensions that JSON cannot carry are left out, and the detail says so. Never raises."""
+    """The problem as JSON. If JSON cannot carry an extension, all are left out but the last details. Never raises.
+
+    The problem's detail says so.
+    """
     try:
         return problem.encode()
     except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
@@ -161,13 +165,14 @@ def encode_problem(problem: Problem) -> bytes:
 
 
 def _without_extensions(problem: Problem, reason: str) -> Problem:
-    return Problem(
+    bare = Problem(
         type=_clean(str(problem.type), _LONGEST_DETAIL),
         status=problem.status,
         detail=_clean(f"{problem.detail} (left out what is no JSON: {reason})".lstrip(), _LONGEST_DETAIL),
         retryable=problem.retryable,
         retry_after=problem.retry_after,
     )
+    return with_details(bare, details_of(problem))
 
 
 def _shown(error: BaseException) -> str:

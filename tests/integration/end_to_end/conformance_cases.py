@@ -27,8 +27,7 @@ class Types:
         self.silent = _type("silent", topic, timeout=8 * SECOND)
         self.slow = _type("slow", topic, attempt_timeout=5 * SECOND)
         self.held = _type("held", topic)
-        # The delay is longer than a heartbeat needs: one that comes right before a failure is best effort.
-        self.watched = _type("watched", topic, heartbeat_every=SECOND, retry=RetryPolicy(first_delay=3 * SECOND))
+        self.watched = _type("watched", topic, heartbeat_every=SECOND, retry=RetryPolicy(first_delay=SECOND / 10))
 
     def answered(self) -> list[TaskType[Order, str]]:
         """Those that the worker answers."""

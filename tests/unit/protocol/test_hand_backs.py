@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from kallback.protocol import MAX_DETAILS_BYTES, Problem
-from kallback.protocol.long_tasks.hand_backs import details_of, hand_back, silent_partitions
+from kallback.protocol import Problem
+from kallback.protocol.long_tasks.hand_backs import hand_back, silent_partitions
+from kallback.protocol.long_tasks.last_details import details_of
 
 VECTORS = Path(__file__).parents[3] / "protocol/vectors/results_good.json"
 
@@ -25,12 +23,6 @@ def test_what_is_unknown_is_left_out() -> None:
     """No details, and partitions that are not known."""
     problem = hand_back(b"", "")
     assert (problem.extensions, details_of(problem), silent_partitions(problem)) == ({}, b"", frozenset())
-
-
-@pytest.mark.parametrize("text", [7, None, ["x"], "no JSON", "\ud800", "1" * (MAX_DETAILS_BYTES + 1)])
-def test_details_that_are_none_count_as_absent(text: Any) -> None:
-    """They are a hint to the next attempt, which can do without."""
-    assert details_of(Problem(extensions={"last_details": text})) == b""
 
 
 def test_the_vector_is_what_is_written() -> None:

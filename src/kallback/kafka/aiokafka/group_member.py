@@ -143,7 +143,12 @@ class AiokafkaWatermarks:
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
                 positions = {ours(each): await inner.position(each) for each in partitions}
                 end_offsets = await inner.end_offsets(partitions) if partitions else {}
-                log_end_offsets = {ours(each): end for each in partitions if (end := inner.highwater(each)) is not None}
+                assigned = inner.assignment()  # aiokafka asserts it, and a rebalance may have come meanwhile
+                log_end_offsets = {
+                    ours(each): end
+                    for each in partitions
+                    if each in assigned and (end := inner.highwater(each)) is not None
+                }
         except (errors.KafkaError, TimeoutError):
             pass  # Kafka is unavailable, or a rebalance came between
         else:

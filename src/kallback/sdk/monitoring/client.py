@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
+from msgspec.structs import replace
 from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 
 from kallback.protocol import Attempt, Codec, DecodeError, TaskId, TaskProgress
@@ -124,9 +125,11 @@ class MonitorCalls:
         return number
 
 
-def watch_request(pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms: int | None) -> WatchRequest:
-    """What `TaskMonitor` must know of an attempt."""
-    return WatchRequest(
+def watch_request(
+    pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms: int | None, details: bytes
+) -> WatchRequest:
+    """What `TaskMonitor` must know of an attempt; the details are those that the attempt before ended with."""
+    request = WatchRequest(
         task_type=pending.task_type.name,
         attempt=pending.headers.attempt,
         awakeable_id=pending.awakeable_id,
@@ -135,6 +138,7 @@ def watch_request(pending: PendingAttempt[Any], times: AttemptTimes, deadline_ms
         limit_ms=milliseconds(pending.task_type.heartbeat_limit),
         deadline_ms=deadline_ms,
     )
+    return replace(request, details=msgspec.Raw(details)) if details else request
 
 
 def progress_of(told: TaskProgress) -> Progress:

@@ -49,6 +49,7 @@ class WatchRequest(msgspec.Struct, frozen=True, omit_defaults=True):
         awakeable_id: is resolved with a failure when the attempt is lost.
         limit_ms: without a heartbeat for this long, the attempt is lost; None for a type without heartbeats.
         deadline_ms: the task's.
+        details: what the attempt before ended with, newer than its last heartbeat; empty if its end said nothing.
     """
 
     task_type: str
@@ -58,6 +59,7 @@ class WatchRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     start_by_ms: int | None = None
     limit_ms: int | None = None
     deadline_ms: int | None = None
+    details: msgspec.Raw = _NOTHING
 
 
 class WatchMany(msgspec.Struct, frozen=True):
@@ -156,10 +158,12 @@ class SuspectedLost(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def begin(known: WatchedTask | None, watch: WatchRequest) -> WatchedTask:
-    """The state after an attempt was sent; it keeps the last details."""
+    """The state after an attempt was sent; it has the last details."""
+    details, watch = watch.details, replace(watch, details=_NOTHING)
     if known is None:
-        return WatchedTask(watch)
-    return WatchedTask(watch, generation=known.generation + 1, details=known.details)
+        return WatchedTask(watch, details=details)
+    newest = details if bytes(details) else known.details
+    return WatchedTask(watch, generation=known.generation + 1, details=newest)
 
 
 def record_heartbeat(known: WatchedTask, heard: Heard) -> WatchedTask:

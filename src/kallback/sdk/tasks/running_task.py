@@ -35,7 +35,8 @@ from kallback.protocol import (
     TaskId,
 )
 from kallback.protocol.cancel_secrets import last_of_chain
-from kallback.protocol.long_tasks.hand_backs import details_of, silent_partitions
+from kallback.protocol.long_tasks.hand_backs import silent_partitions
+from kallback.protocol.long_tasks.last_details import details_of, without_details
 from kallback.protocol.problems import HANDED_BACK
 from kallback.sdk.errors import (
     NOT_WATCHED,
@@ -123,7 +124,7 @@ class RunningTask(Generic[Result]):
         self._silent = SilentPartitions()
         self._is_known_to_monitor = True
         self._hand_backs = 0
-        self._handed_back = b""
+        self._details = b""  # what the attempt before ended with
         dependencies.observer.counts.add(self)
 
     @property
@@ -220,13 +221,16 @@ class RunningTask(Generic[Result]):
         """What `TaskMonitor` must know of the current attempt; None if its type needs no `TaskMonitor`."""
         if self._times is None or not self.spec.task_type.monitored:
             return None
-        return watch_request(self.pending, self._times, self.spec.identity.deadline_ms)
+        return watch_request(self.pending, self._times, self.spec.identity.deadline_ms, self._details)
 
     def continue_from(self, details: bytes) -> None:
-        """Give the current attempt the last details: those of a hand-back are newer than what `TaskMonitor` has."""
-        self.pending = self.pending.after(self._handed_back or details)
+        """Give the current attempt the last details: those of the end of the one before, or what `TaskMonitor` has.
+
+        `TaskMonitor` has both from then on.
+        """
+        self.pending = self.pending.after(self._details or details)
         if self.spec.task_type.monitored:
-            self._handed_back = b""
+            self._details = b""
 
     def end_unwatched(self, error: UnknownMonitorError) -> None:
         """End because Restate does not know `TaskMonitor`: a message to it would not arrive either."""
@@ -288,7 +292,7 @@ class RunningTask(Generic[Result]):
             return
         except TaskFailed as error:
             if not self._is_hand_back(error):
-                self.end(error)
+                self.end(self._take_details(error))
 
     async def _settle(self) -> None:
         self._awaited = False
@@ -305,7 +309,7 @@ class RunningTask(Generic[Result]):
             if self._is_hand_back(error):
                 self._take_back(error.problem)
             else:
-                self._fail(error)
+                self._fail(self._take_details(error))
         else:
             self.end(TaskValue(value))
 
@@ -320,10 +324,18 @@ class RunningTask(Generic[Result]):
         self._uncounted += 1
         self._observe_end(AttemptEnd.HANDED_BACK)
         self._hand_backs += 1
-        self._handed_back = details_of(problem) or self.pending.headers.last_details
+        self._details = details_of(problem) or self._details
         self.cancels.add(CancelReason.SUPERSEDED, self.attempt)
         self._silent.handed_back(self._unread(problem))
         self._next_after(pause_after(self._hand_backs))
+
+    def _take_details(self, error: TaskFailed) -> TaskFailed:
+        """Keep the details that a failure carries for the next attempt; the error as the handler sees it."""
+        problem = without_details(error.problem) if self.pending.headers.hand_back else error.problem
+        if problem is error.problem:
+            return error
+        self._details = details_of(error.problem)
+        return TaskFailed(problem, task_type=error.task_type, task_id=error.task_id, attempt=error.attempt)
 
     def _observe_end(self, end: AttemptEnd) -> None:
         self.dependencies.observer.attempt_ended(self.ctx, self.type_name, self.task_id, self.attempt, end)

@@ -19,6 +19,7 @@ from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, Ta
 from kallback.protocol.results import NULL, Status
 from kallback.workers import Executor, TaskFailure, Worker
 from kallback.workers.attempts.decide import Reject, Rules, Run, decide
+from kallback.workers.attempts.heartbeats import LastDetails
 from kallback.workers.attempts.reply_policy import ReplyPolicy
 from kallback.workers.attempts.results import Reply, failed_reply, reply_for
 from kallback.workers.context import context_of, decode_details, encode_details
@@ -118,7 +119,8 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
         return Worked(failed_reply(verdict.headers, verdict.problem))
     if not isinstance(verdict, Run):
         raise InvalidTaskError(f"{record!r} is no task for {function.name}: {verdict}")
-    context = context_of(verdict.headers, on_heartbeat=beats.append)
+    details = LastDetails(verdict.headers.last_details, beats.append)
+    context = context_of(verdict.headers, on_heartbeat=details.record)
     call = FunctionCall(_without_process(function), verdict.request, context)
     try:
         outcome = await call.outcome()
@@ -127,7 +129,7 @@ async def work_on(function: TaskFunction, record: Record, beats: list[bytes]) ->
         if function.executor is Executor.LOOP and call.running is not None:
             await asyncio.wait({call.running})
         raise
-    reply = reply_for(outcome, verdict.headers, function, expose_tracebacks=False)
+    reply = reply_for(outcome, verdict.headers, function, details.newest, expose_tracebacks=False)
     return Worked(reply, outcome.error if isinstance(outcome, Raised) else None)
 
 

@@ -119,7 +119,7 @@ class HeartbeatSender:
             logger.error("%r: its progress ended unexpectedly", self._headers, exc_info=error)
 
     async def flush(self) -> None:
-        """Send the newest details if they wait: the next attempt of a failed one should have them."""
+        """Send the newest details if they wait: the caller can read them until the next attempt begins."""
         if not self._details:
             return
         with contextlib.suppress(TimeoutError, KallbackError):

@@ -15,6 +15,7 @@ from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record, Summar
 from kallback.lifecycle import Backoff, retry
 from kallback.protocol.errors import ConfigurationError, EncodeError, RecordTooLargeError
 from kallback.protocol.headers import TRACEPARENT, TRACESTATE
+from kallback.protocol.long_tasks.last_details import with_details, without_details
 from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
@@ -29,10 +30,15 @@ logger = guarded_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A result record to be sent, and what it says."""
+    """A result record to be sent, and what it says.
+
+    Attributes:
+        smaller: what is sent if Kafka refuses the record for its size: the same without last details.
+    """
 
     status: Status
     record: OutgoingRecord
+    smaller: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,17 @@ class Undeliverable:
     detail: str
 
 
-def reply_for(outcome: CallOutcome, headers: TaskHeaders, function: TaskFunction, *, expose_tracebacks: bool) -> Reply:
-    """Say what the caller is told."""
+def reply_for(
+    outcome: CallOutcome, headers: TaskHeaders, function: TaskFunction, details: bytes, *, expose_tracebacks: bool
+) -> Reply:
+    """Say what the caller is told.
+
+    A failure carries the newest details of the attempt, or of those before it, if its caller takes them: the next
+    attempt continues there, whenever the heartbeat with them arrives.
+    """
     if not isinstance(outcome, Returned):
-        return failed_reply(headers, problem_of(outcome.error, expose_tracebacks=expose_tracebacks))
+        problem = problem_of(outcome.error, expose_tracebacks=expose_tracebacks)
+        return failed_reply(headers, with_details(problem, details) if headers.hand_back else problem)
     try:
         value = function.task_type.result_codec.encode(outcome.value)
     except EncodeError as error:
@@ -65,11 +78,11 @@ def reply_for(outcome: CallOutcome, headers: TaskHeaders, function: TaskFunction
 
 def failed_reply(headers: TaskHeaders, problem: Problem) -> Reply:
     """A failed result."""
-    value = encode_problem(problem)
+    value, bare = encode_problem(problem), without_details(problem)
     record = OutgoingRecord(
         headers.reply_to, value, headers.task_id.encode(), _echo(failed_headers(headers.token), headers)
     )
-    return Reply(Status.FAILED, record)
+    return Reply(Status.FAILED, record, smaller=None if bare is problem else failed_reply(headers, bare))
 
 
 def _echo(own: tuple[tuple[str, bytes], ...], headers: TaskHeaders) -> tuple[tuple[str, bytes], ...]:
@@ -98,11 +111,13 @@ class ResultPublisher:
         self._backoff: Final = backoff
 
     async def publish(self, headers: TaskHeaders, reply: Reply) -> Published | Undeliverable:
-        """Send a result; one that is too large becomes a failed result that says so."""
+        """Send a result; one that is too large goes without last details, or becomes a failed result that says so."""
         try:
             return await self._send(reply)
         except RecordTooLargeError:
             size = len(reply.record.value or b"")
+        if reply.smaller is not None:
+            return await self.publish(headers, reply.smaller)
         smaller = failed_reply(headers, too_large_problem(size, headers.reply_to))
         try:
             return await self._send(smaller)

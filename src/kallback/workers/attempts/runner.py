@@ -214,7 +214,8 @@ class AttemptRunner:
         if attempt.heartbeats is not None and isinstance(outcome, Raised):
             await attempt.heartbeats.flush()
         headers, function = attempt.verdict.headers, attempt.verdict.function
-        reply = reply_for(outcome, headers, function, expose_tracebacks=self._expose_tracebacks)
+        newest = attempt.details.newest
+        reply = reply_for(outcome, headers, function, newest, expose_tracebacks=self._expose_tracebacks)
         published = await self._publisher.publish(headers, reply)
         match published:
             case Published(Status.COMPLETED):

@@ -19,6 +19,7 @@ from kallback.kafka import AiokafkaReader, Record
 from kallback.protocol import Attempt, CancelReason, Heard, Problem, RetryPolicy, Signal, TaskHeaders
 from kallback.protocol.long_tasks.hand_backs import hand_back
 from kallback.protocol.long_tasks.partitions import partitions_text
+from kallback.sdk import TaskError
 from kallback.settings import Settings
 from kallback.testing import TopicFactory, eventually
 
@@ -38,7 +39,9 @@ def calling(env: SdkEnv, *, key: str | None = None, **limits: Any) -> Any:
         try:
             return {"value": (await handle.result()).shelf, "attempt": handle.attempt}
         except restate.TerminalError as error:
-            return {"type": getattr(error, "type", None), "code": error.status_code, "message": error.message}
+            told = dict(error.problem.extensions) if isinstance(error, TaskError) else None
+            found = {"type": getattr(error, "type", None), "code": error.status_code, "message": error.message}
+            return found | {"extensions": told}
 
     return run
 
@@ -100,6 +103,22 @@ async def test_a_lost_attempts_details_reach_the_next_one(env: SdkEnv, bridge: S
     assert (cancel.reason, cancel.attempt) == (CancelReason.SUPERSEDED, 1)
     assert TaskHeaders.decode(first.headers).last_details == b""
     assert TaskHeaders.decode(second.headers).last_details == b'{"done": 1.10}'
+
+
+async def test_what_an_attempt_ended_with_reaches_all_that_follow(env: SdkEnv, bridge: SimulatedBridge) -> None:
+    """Its heartbeat comes too late; the next attempt says nothing and is lost. The handler does not see the details."""
+    retry = RetryPolicy(attempts=3, first_delay=timedelta(0))
+    async with env.invoked(calling(env, heartbeat_every=BEAT, retry=retry)) as invocation, bridge.reporting():
+        first = await env.task()
+        await env.fail(first, Problem("OvenBroken", 503, extensions={"last_details": '{"done": 1.10}', "shelf": 3}))
+        second = await env.task()
+        await bridge.hears(first, details=b'{"done": 1}')
+        await bridge.hears(second, Signal.STARTED)
+        third = await env.task()
+        await env.fail(third, Problem("OvenBroken", 503, extensions={"last_details": '{"done": 2}', "shelf": 3}))
+        got = await invocation.result()
+    assert [TaskHeaders.decode(each.headers).last_details for each in (second, third)] == [b'{"done": 1.10}'] * 2
+    assert (got["type"], got["extensions"]) == ("OvenBroken", {"shelf": 3})
 
 
 async def test_an_attempt_that_is_heard_of_lives(env: SdkEnv, bridge: SimulatedBridge) -> None:

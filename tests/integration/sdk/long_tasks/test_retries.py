@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,17 @@ async def test_a_handed_back_attempt_is_followed_at_once_and_does_not_count(env:
         await env.fail(third, BROKEN)
         got = await invocation.result()
     assert (got["error"][0], got["attempt"]) == ("TaskFailed", 3)
+
+
+async def test_a_failure_says_where_the_next_attempt_goes_on(env: SdkEnv) -> None:
+    """Without heartbeats, too; what an earlier attempt said counts until a later one says more."""
+    async with env.invoked(calling(env, retry=SOON)) as invocation:
+        for extensions in ({"last_details": '{"price": 1.10}'}, {}):
+            await env.fail(await env.task(), replace(BROKEN, extensions=extensions))
+        third = await env.task()
+        assert TaskHeaders.decode(third.headers).last_details == b'{"price": 1.10}'
+        await env.complete(third, b'{"shelf": "B3"}')
+        assert (await invocation.result())["attempt"] == 3
 
 
 async def test_a_short_type_is_not_handed_back(env: SdkEnv) -> None:

@@ -51,6 +51,13 @@ NEW = begin(None, watch())
 RUNNING = record_heartbeat(NEW, heard(SENT + 5_000, b"[1]"))
 
 
+def test_an_attempt_begins_with_what_the_one_before_ended_with() -> None:
+    """It is newer than the last heartbeat, which may come later; without it, that one counts."""
+    raw = msgspec.Raw(b"[2]")
+    assert [bytes(begin(known, watch(2, details=raw)).details) for known in (None, RUNNING)] == [b"[2]", b"[2]"]
+    assert bytes(begin(RUNNING, watch(2)).details) == b"[1]"
+
+
 def test_the_first_look_is_when_it_must_have_started() -> None:
     """One alarm, for the start."""
     assert first_check(NEW) == CheckAgain(60_000)

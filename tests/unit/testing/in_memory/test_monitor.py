@@ -95,6 +95,18 @@ async def test_the_next_attempt_gets_the_details_of_the_one_before(test: Handler
     assert seen == [None, {"frame": 1}, {"frame": 2}]
 
 
+async def test_a_failure_says_where_the_next_attempt_goes_on(test: HandlerTest) -> None:
+    """In a script, too; the handler does not see the details."""
+    failure = TaskFailure("OutOfMemory", last_details='{"frame":7}', shelf=3)
+    render = test.worker.on(RENDER).fails(failure)
+
+    with pytest.raises(TaskFailed) as caught:
+        await test.run(call, test, RENDER)
+
+    assert [each.headers.last_details for each in render.tasks] == [b"", b'{"frame":7}', b'{"frame":7}']
+    assert caught.value.problem.extensions == {"shelf": 3}
+
+
 async def test_progress_can_be_asked_for(test: HandlerTest) -> None:
     """While the task runs, and not when it has ended."""
     test.worker.on(RENDER).completes("done", after=MINUTE)

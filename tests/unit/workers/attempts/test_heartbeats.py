@@ -156,6 +156,64 @@ async def test_the_last_details_of_a_failed_attempt_are_told(env: WorkerEnv) -> 
     assert env.progress() == [("started", None), ("heartbeat", {"done": 41})]
 
 
+async def test_a_failure_carries_the_last_details_to_the_next_attempt(env: WorkerEnv) -> None:
+    """Only if its caller takes them, and if another attempt may follow; what the function did not change, too."""
+    worker = env.worker()
+
+    @worker.task(env.prepare)
+    async def cook(order: Any, task: TaskContext) -> Any:
+        if order.dish != "none":
+            task.heartbeat(order.dish)
+        raise TaskFailure("Dropped", retryable=False if order.dish == "final" else None)
+
+    env.send("t1", b'{"dish": "soup"}', hand_back=True)
+    env.send("t2", b'{"dish": "none"}', hand_back=True, last_details=b'{"price": 1.10}')
+    env.send("t3", b'{"dish": "soup"}')
+    env.send("t4", b'{"dish": "final"}', hand_back=True)
+    async with worker:
+        await env.settled(4)
+
+    assert sorted(str(result.value.get("last_details")) for result in env.results()) == [
+        '"soup"',
+        "None",
+        "None",
+        '{"price": 1.10}',
+    ]
+
+
+async def test_details_travel_with_a_problem_that_is_no_json(env: WorkerEnv) -> None:
+    """The member that is none is left out, and the attempt before is not lost with it."""
+    worker = env.worker()
+
+    @worker.task(env.prepare)
+    def cook(_order: Any, task: TaskContext) -> Any:
+        task.heartbeat(41)
+        raise TaskFailure("Dropped", shelf=object())
+
+    env.send(hand_back=True)
+    async with worker:
+        await env.settled(1)
+
+    assert (env.results()[0].value["type"], env.results()[0].value["last_details"]) == ("Dropped", "41")
+
+
+async def test_a_failure_that_is_too_large_with_details_travels_without(env: WorkerEnv) -> None:
+    """The caller gets what the function says, not that it is too large."""
+    env.broker.create_topic("small", largest=2_000)
+    worker = env.worker(reply_topics=frozenset({"small"}))
+
+    @worker.task(env.prepare)
+    def cook(_order: Any, task: TaskContext) -> Any:
+        task.heartbeat("x" * 4_000)
+        raise TaskFailure("Dropped")
+
+    env.send(hand_back=True, reply_to="small")
+    async with worker:
+        await env.settled(1)
+
+    assert [result.value for result in env.results("small")] == [{"type": "Dropped", "status": 500, "detail": ""}]
+
+
 async def test_details_of_the_attempt_before_reach_the_function(env: WorkerEnv) -> None:
     """`last_details` is the decoded header."""
     worker = env.worker()
