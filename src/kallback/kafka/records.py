@@ -101,7 +101,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return 1 if self.refused is None else self.refused.count
 
     def __repr__(self) -> str:
-        return f"Record({self.topic}[{self.partition}]@{self.offset} epoch={self.epoch})"
+        return f"Record({Position(self.topic, self.partition, self.offset)} epoch={self.epoch})"
 
 
 Screen = Callable[[Sequence[Record]], Sequence[object] | None]
@@ -183,6 +183,9 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     topic: str
     partition: int
     offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
 class TopicPartition(msgspec.Struct, frozen=True, order=True, gc=False):

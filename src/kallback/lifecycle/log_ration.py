@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 LIBRARIES: Final = ("aiokafka", "hypercorn", "kafka", "opentelemetry", "restate", "urllib3")
@@ -30,6 +31,14 @@ class _Kind(NamedTuple):
     logger: str
     level: int
     text: str
+
+
+@dataclass(slots=True)
+class _LeftOut:
+    """How many lines of a kind were left out, and the first of them as it would have been written."""
+
+    example: str
+    count: int = 1
 
 
 class LogRation(logging.Filter):
@@ -57,7 +66,7 @@ class LogRation(logging.Filter):
         self._call_later: Final = call_later or _call_later
         self._lock: Final = threading.Lock()
         self._until: Final[dict[_Kind, float]] = {}
-        self._left_out: Final[dict[_Kind, int]] = {}
+        self._left_out: Final[dict[_Kind, _LeftOut]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the line is written."""
@@ -70,9 +79,12 @@ class LogRation(logging.Filter):
                 self._forget_oldest()
                 self._until[kind] = now + self._interval
                 return True
-            is_first = kind not in self._left_out
-            self._left_out[kind] = self._left_out.get(kind, 0) + 1
-        if is_first:
+            known = self._left_out.get(kind)
+            if known is None:
+                self._left_out[kind] = _LeftOut(_written(record))
+            else:
+                known.count += 1
+        if known is None:
             self._call_later(self._until[kind] - now, lambda: self._summarize(kind))
         return False
 
@@ -86,16 +98,24 @@ class LogRation(logging.Filter):
 
     def _summarize(self, kind: _Kind) -> None:
         with self._lock:
-            left_out = self._left_out.pop(kind, 0)
+            left_out = self._left_out.pop(kind)
             self._until[kind] = self._monotonic() + self._interval
         logging.getLogger(kind.logger).log(
             kind.level,
             "%d lines like this were left out in %.0f s: %s",
-            left_out,
+            left_out.count,
             self._interval,
-            kind.text,
+            left_out.example,
             extra={_SUMMARY: True},
         )
+
+
+def _written(record: logging.LogRecord) -> str:
+    """Return a line with its arguments filled in, as far as they fit."""
+    try:
+        return record.getMessage()[:_MAX_TEXT]
+    except Exception:  # noqa: BLE001 - arguments that do not fit, or that cannot be written
+        return str(record.msg)[:_MAX_TEXT]
 
 
 def ration_loggers(library: str) -> None:

@@ -6,8 +6,9 @@
     Command: Run           cancel (timed-out) shop.pack q8Tz...   the handler gave the task up
 
 A task waits while the latest attempt of it that was published has no result, its deadline has not passed, and its
-handler has not given it up. Two queries find that: the names of steps and the numbers of signals, then the values of
-the publishing steps alone, so that values of other steps are not read.
+handler has not given it up. One query finds that: the names of steps, the numbers of signals, and those values of steps
+that begin as kallback's do, so that other values are not read. A second query reads the values of publishing steps
+that begin otherwise: those of a codec, or of a step that failed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import msgspec
 
@@ -26,6 +27,8 @@ LATE_GRACE_MS: Final = 30_000
 
 _VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a publishing step's value: room for 70,000 tasks."""
+_BEGINNING: Final = ",".join(map(str, b'{"sent":'))
+"""Of the value of a publishing step, as Restate writes bytes in JSON."""
 _MANY_COMPLETIONS: Final = 64
 _PUBLISH: Final = re.compile(
     r"publish (?:\d+ [A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{1,128} [A-Za-z0-9_-]{16}(?: attempt \d+)?)", re.ASCII
@@ -35,12 +38,17 @@ _ID: Final = re.compile(r"inv_[A-Za-z0-9]{1,64}", re.ASCII)
 
 
 class StepRow(msgspec.Struct, frozen=True, gc=False):
-    """A named step, or a signal that came."""
+    """A named step, a signal that came, or the value of a step.
+
+    Attributes:
+        entry_json: of a value; None for the others.
+    """
 
     id: str
     index: int
     entry_lite_json: str
     name: str | None = None
+    entry_json: str | None = None
 
 
 class ValueRow(msgspec.Struct, frozen=True, gc=False):
@@ -127,26 +135,44 @@ class Journals:
     """
 
     unreadable: set[str] = field(default_factory=set[str])
-    _publishing: dict[tuple[str, int], None] = field(default_factory=dict[tuple[str, int], None])
+    _publishing: dict[tuple[str, int], bool] = field(default_factory=dict[tuple[str, int], bool])
     _signals: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     _given_up: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _latest: dict[str, dict[TaskId, WaitingAttempt]] = field(default_factory=dict[str, dict[TaskId, WaitingAttempt]])
 
-    def add_steps(self, rows: Iterable[StepRow]) -> None:
-        """Take the rows of `steps_query`."""
+    @classmethod
+    def of(cls, steps: Sequence[StepRow], values: Sequence[ValueRow] = ()) -> Self:
+        """Return what the rows of `steps_query`, and those of `values_query`, say."""
+        found = cls()
+        found._add_steps(steps)
+        found._add_values([*(ValueRow(row.id, row.entry_json) for row in steps if row.entry_json is not None), *values])
+        return found
+
+    def add(self, others: Journals) -> None:
+        """Take the journals of other invocations."""
+        self.unreadable |= others.unreadable
+        self._publishing |= others._publishing
+        self._signals |= others._signals
+        self._given_up |= others._given_up
+        self._latest |= others._latest
+
+    def _add_steps(self, rows: Iterable[StepRow]) -> None:
         for row in rows:
+            if row.entry_json is not None:
+                continue
             step = _decoded_step(row.entry_lite_json)
             if step.notification is not None:
                 self._signals.add((row.id, step.notification.id.index))
             elif step.command is not None and row.name is not None:
                 self._add_command(row.id, row.name, step.command.run.completion_id)
 
-    def add_values(self, rows: Iterable[ValueRow]) -> None:
-        """Take all rows of `values_query`."""
+    def _add_values(self, rows: Iterable[ValueRow]) -> None:
+        """Take all values; their order tells which attempt is the latest."""
         runs = [(row.id, run) for row in rows if (run := _decoded_run(row.entry_json)) is not None]
         for invocation, run in sorted(runs, key=lambda found: found[1].completion_id):
             if (invocation, run.completion_id) not in self._publishing:
                 continue
+            self._publishing[invocation, run.completion_id] = True
             try:
                 sent = _OUTCOME.decode(bytes(run.result.success)).sent
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -156,9 +182,9 @@ class Journals:
                 self._add_sent(invocation, sent)
 
     @property
-    def publishing(self) -> list[tuple[str, int]]:
-        """The publishing steps: invocation and number of the completion."""
-        return list(self._publishing)
+    def without_values(self) -> list[tuple[str, int]]:
+        """The publishing steps whose values are not known: invocation and number of the completion."""
+        return [step for step, is_known in self._publishing.items() if not is_known]
 
     def waiting(self, invocation: str, now_ms: int) -> list[WaitingAttempt]:
         """The attempts that an invocation waits for, in the order in which their tasks were published."""
@@ -175,7 +201,7 @@ class Journals:
         if given_up is not None:
             self._given_up.add((invocation, given_up[1]))
         elif _PUBLISH.fullmatch(name) is not None:
-            self._publishing[invocation, completion] = None
+            self._publishing[invocation, completion] = False
 
     def _add_sent(self, invocation: str, sent: PublishedTasks) -> None:
         latest = self._latest.setdefault(invocation, {})
@@ -186,11 +212,12 @@ class Journals:
 
 
 def steps_query(ids: Sequence[str]) -> str:
-    """The query for publishing steps, cancels and signals of invocations."""
+    """The query for publishing steps, cancels and signals of invocations, and values that begin as kallback's do."""
     return (
-        "SELECT id, index, name, entry_lite_json FROM sys_journal "  # noqa: S608 - `quoted` lets ids through only
-        f"WHERE id IN ({quoted(ids)}) AND ((entry_type = 'Command: Run' AND (name LIKE 'publish %' OR name LIKE "
-        "'cancel (%')) OR entry_type = 'Notification: Signal')"
+        "SELECT id, index, name, entry_lite_json, CASE WHEN entry_type = 'Notification: Run' THEN entry_json END AS "  # noqa: S608 - `quoted` lets ids through only
+        f"entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) AND ((entry_type = 'Command: Run' AND (name LIKE "
+        "'publish %' OR name LIKE 'cancel (%')) OR entry_type = 'Notification: Signal' OR (entry_type = "
+        f"'Notification: Run' AND raw_length <= {_VALUE_BYTES} AND entry_json LIKE '%\"Success\":[{_BEGINNING},%'))"
     )
 
 

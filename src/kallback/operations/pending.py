@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -82,6 +83,20 @@ class _InvocationRow(msgspec.Struct, frozen=True, gc=False):
         return WaitingInvocation(self.id, self.target, handler, self.status, created_ms)
 
 
+class _Chunk(NamedTuple):
+    """What some open invocations wait for.
+
+    Attributes:
+        waiting: the attempts of this environment.
+        end: where the next chunk begins; None after the last one.
+        unreadable: those of the invocations whose journals are encoded.
+    """
+
+    waiting: list[tuple[_InvocationRow, WaitingAttempt]]
+    end: _Cursor | None
+    unreadable: frozenset[str]
+
+
 class PendingTasks:
     """Lists pending tasks of one environment.
 
@@ -110,27 +125,29 @@ class PendingTasks:
             AccessDeniedError: Restate wants a token.
             RestateUnavailableError: no answer, or Restate refuses queries for now.
         """
-        start, tasks, unreadable = _read_cursor(cursor), list[PendingTask](), set[str]()
-        chunk = min(_CHUNK, limit + 1)
-        while True:
-            rows = await self._invocations(start, chunk)
-            journals = await self._journals([row.id for row in rows])
-            unreadable |= journals.unreadable
-            async for row, attempt, task in self._tasks(self._waiting(rows, journals, start), wanted):
-                if len(tasks) == limit:
-                    return TaskPage(tasks, str(_Cursor(row.created_at, row.id, attempt.number)), frozenset(unreadable))
-                tasks.append(task)
-            if len(rows) < chunk or (wanted.task_ids and len(tasks) == len(wanted.task_ids)):
-                return TaskPage(tasks, None, frozenset(unreadable))
-            start, chunk = _Cursor(rows[-1].created_at, rows[-1].id, _BEHIND), _CHUNK
+        tasks, unreadable = list[PendingTask](), set[str]()
+        async with aclosing(self._chunks(_read_cursor(cursor), min(_CHUNK, limit + 1))) as chunks:
+            async for chunk in chunks:
+                unreadable |= chunk.unreadable
+                async for row, attempt, task in self._tasks(chunk.waiting, wanted):
+                    if len(tasks) == limit:
+                        return TaskPage(
+                            tasks, str(_Cursor(row.created_at, row.id, attempt.number)), frozenset(unreadable)
+                        )
+                    tasks.append(task)
+                if wanted.task_ids and len(tasks) == len(wanted.task_ids):
+                    break
+        return TaskPage(tasks, None, frozenset(unreadable))
 
-    async def each(self, wanted: TaskFilter = _ALL, *, limit: int = _CHUNK) -> AsyncGenerator[TaskPage]:
-        """Return all pages; the same errors as `page`."""
-        page = await self.page(wanted, limit=limit)
-        yield page
-        while page.cursor is not None:
-            page = await self.page(wanted, cursor=page.cursor, limit=limit)
-            yield page
+    async def each(self, wanted: TaskFilter = _ALL) -> AsyncGenerator[TaskPage]:
+        """Return all tasks, the oldest first, as pages of those that some hundreds of invocations wait for.
+
+        It reads each journal once; a row of `page`s reads some of them twice. The same errors as `page`.
+        """
+        async with aclosing(self._chunks(None, _CHUNK)) as chunks:
+            async for chunk in chunks:
+                tasks = [task async for _, _, task in self._tasks(chunk.waiting, wanted)]
+                yield TaskPage(tasks, None if chunk.end is None else str(chunk.end), chunk.unreadable)
 
     async def find(self, task_id: str) -> PendingTask | None:
         """Return one pending task; None if no handler waits for it. Reads all journals if the type has no heartbeats.
@@ -147,9 +164,22 @@ class PendingTasks:
             waiting = self._waiting(rows, await self._journals([row.id for row in rows]), None)
             async for _, _, task in self._tasks(waiting, wanted):
                 return task
-        async for page in self.each(wanted, limit=1):
-            return page.tasks[0] if page.tasks else None
+        async with aclosing(self.each(wanted)) as pages:
+            async for page in pages:
+                if page.tasks:
+                    return page.tasks[0]
         return None
+
+    async def _chunks(self, start: _Cursor | None, count: int) -> AsyncGenerator[_Chunk]:
+        """Read open invocations with their journals: so many first, then many at a time."""
+        while True:
+            rows = await self._invocations(start, count)
+            journals = await self._journals([row.id for row in rows])
+            end = _Cursor(rows[-1].created_at, rows[-1].id, _BEHIND) if len(rows) == count else None
+            yield _Chunk(self._waiting(rows, journals, start), end, frozenset(journals.unreadable))
+            if end is None:
+                return
+            start, count = end, _CHUNK
 
     async def _invocations(self, start: _Cursor | None, count: int) -> list[_InvocationRow]:
         """The open invocations from a place on, the oldest first."""
@@ -182,9 +212,10 @@ class PendingTasks:
             return
         try:
             steps = await self._introspection.rows(steps_query(ids), StepRow)
-            found = Journals()
-            found.add_steps(steps)
-            values = await self._values(found.publishing)
+            found = Journals.of(steps)
+            if found.without_values:
+                query = values_query(found.without_values)
+                found = Journals.of(steps, await self._introspection.rows(query, ValueRow))
         except (AnswerTooLargeError, AnswerCutOffError) as error:
             if len(ids) == 1 and isinstance(error, AnswerCutOffError):
                 raise
@@ -195,11 +226,7 @@ class PendingTasks:
             await self._read_journals(ids[:middle], journals)
             await self._read_journals(ids[middle:], journals)
             return
-        journals.add_steps(steps)
-        journals.add_values(values)
-
-    async def _values(self, steps: Sequence[tuple[str, int]]) -> list[ValueRow]:
-        return await self._introspection.rows(values_query(steps), ValueRow) if steps else []
+        journals.add(found)
 
     def _waiting(
         self, rows: Sequence[_InvocationRow], journals: Journals, start: _Cursor | None

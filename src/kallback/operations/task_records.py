@@ -39,7 +39,7 @@ async def read_task_record(find: FindRecord, task: PendingTask) -> TaskRecord:
     record = await find(at)
     if record is None:
         raise NoTaskRecordError(
-            f"the record of task {task.task_id} is not in {at.topic}[{at.partition}] at offset {at.offset} any more: "
+            f"the record of task {task.task_id} is not at {at} any more: "
             "the topic's retention removed it; make the retention longer than the longest deadline"
         )
     try:
@@ -48,7 +48,7 @@ async def read_task_record(find: FindRecord, task: PendingTask) -> TaskRecord:
         raise NoTaskRecordError(f"the record of task {task.task_id} cannot be read: {error}") from None
     if (headers.task_id, headers.attempt) != (task.task_id, task.attempt):
         raise NoTaskRecordError(
-            f"{at.topic}[{at.partition}] has another record at offset {at.offset} than that of task {task.task_id}: "
+            f"another record than that of task {task.task_id} is at {at}: "
             "the topic was created anew, and the task's record is gone"
         )
     return TaskRecord(at, record.timestamp_ms, headers, record.key, record.value or b"")

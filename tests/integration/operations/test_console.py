@@ -71,7 +71,7 @@ async def test_dead_letters_are_listed_and_shown(make_shop: ShopFactory) -> None
 
     assert "its task is unknown" in overview.text
     assert listed.text.index("no-token") < listed.text.index("late")
-    assert "elsewhere/1@5" in shown.text
+    assert "elsewhere[1]@5" in shown.text
     assert MARKUP not in shown.text
 
 

@@ -10,7 +10,7 @@ import restate
 from tests.integration.operations.conftest import HOUR, ShopFactory
 
 from kallback.kafka import find_record
-from kallback.operations import TaskFilter, TaskState
+from kallback.operations import PendingTask, TaskFilter, TaskState
 from kallback.protocol import TaskHeaders, TaskType
 from kallback.sdk import Callbacks
 from kallback.testing import eventually
@@ -48,8 +48,12 @@ async def test_pages_have_each_task_once_the_oldest_first(make_shop: ShopFactory
     async with make_shop(handler) as shop, asyncio.timeout(90):
         first, second = await shop.order(), await shop.order()
         whole = await shop.tasks(6)
-        found = [task async for page in shop.pending.each(limit=2) for task in page.tasks]
-    assert [task.task_id for task in found] == [task.task_id for task in whole]
+        found, cursor = list[PendingTask](), None
+        while not found or cursor is not None:
+            page = await shop.pending.page(cursor=cursor, limit=2)
+            found, cursor = found + page.tasks, page.cursor
+        at_once = [task.task_id async for page in shop.pending.each() for task in page.tasks]
+    assert [task.task_id for task in found] == [task.task_id for task in whole] == at_once
     assert [task.invocation.id for task in found] == [first] * 3 + [second] * 3
     assert len({task.task_id for task in found}) == 6
 

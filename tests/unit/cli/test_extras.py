@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import click
 import msgspec
 import pytest
+
+from kallback.cli.app import app
 
 PACKAGES: Final = {
     "sdk": {"restate", "confluent_kafka"},
@@ -30,6 +33,7 @@ RUNS: Final = [
     ["bridge", "--insecure", "--client", "aiokafka"],
     ["bridge", "--insecure", "--health-port", "0"],
     ["bridge", "--insecure", "--otel"],
+    ["completion", "bash"],
     ["complete", TOKEN, "--insecure"],
     ["dead-letters", "list"],
     ["dead-letters", "replay", "0:1", "--yes"],
@@ -39,9 +43,18 @@ RUNS: Final = [
     ["gateway", "--insecure"],
     ["gateway", "--insecure", "--client", "aiokafka", "--health-port", "0"],
     ["console", "--host", "0.0.0.0"],
+    ["doctor"],
+    ["outcomes", "tail"],
     ["service", "handler_module:app"],
+    ["tasks", "cancel", "q8Tzl0b2R6m1cV9x", "--why", "x"],
+    ["tasks", "complete", "q8Tzl0b2R6m1cV9x", "--why", "x"],
+    ["tasks", "fail", "q8Tzl0b2R6m1cV9x", "--why", "x"],
+    ["tasks", "list"],
     ["tasks", "progress", "q8Tzl0b2R6m1cV9x"],
+    ["tasks", "retry", "q8Tzl0b2R6m1cV9x", "--why", "x"],
+    ["tasks", "show", "q8Tzl0b2R6m1cV9x"],
     ["token", "inspect", TOKEN],
+    ["topics", "check"],
     ["topics", "create"],
     ["topics", "create", "--dry-run"],
     ["version"],
@@ -109,6 +122,17 @@ def run_all(folder: Path, extra: str, runs: list[list[str]]) -> list[Ended]:
         timeout=100,
     )
     return [msgspec.json.decode(line, type=Ended) for line in done.stdout.splitlines()]
+
+
+def test_every_command_is_run() -> None:
+    """Also those of groups."""
+    context = click.Context(app)
+    found: list[list[str]] = []
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        names = list(command.commands) if isinstance(command, click.Group) else [""]
+        found += [[name, *filter(None, [each])] for each in names]
+    assert [each for each in found if not any(run[: len(each)] == each for run in RUNS)] == []
 
 
 @pytest.mark.parametrize("extra", PACKAGES)

@@ -50,7 +50,15 @@ def test_the_first_line_is_written_and_the_others_are_counted(rationed: Rationed
         logging.getLogger("lib.conn").error("no connection to %s", node)
     assert rationed.lines == ["no connection to 0"]
     rationed.pass_interval()
-    assert rationed.lines[1:] == ["1699 lines like this were left out in 60 s: no connection to %s"]
+    assert rationed.lines[1:] == ["1699 lines like this were left out in 60 s: no connection to 1"]
+
+
+def test_a_line_whose_arguments_do_not_fit_is_counted(rationed: Rationed) -> None:
+    """The summary has its text as it is."""
+    for _ in range(3):
+        rationed.handler.filter(logging.makeLogRecord({"name": "lib", "levelno": 40, "msg": "%d", "args": ("a",)}))
+    rationed.pass_interval()
+    assert rationed.lines == ["2 lines like this were left out in 60 s: %d"]
 
 
 def test_another_text_level_or_logger_is_another_kind(rationed: Rationed) -> None:

@@ -39,7 +39,6 @@ def sent(*tasks: list[Any], **members: Any) -> bytes:
 
 def journals(*rows: StepRow | ValueRow) -> Journals:
     """What these rows say."""
-    found = Journals()
-    found.add_steps([row for row in rows if isinstance(row, StepRow)])
-    found.add_values([row for row in rows if isinstance(row, ValueRow)])
-    return found
+    return Journals.of(
+        [row for row in rows if isinstance(row, StepRow)], [row for row in rows if isinstance(row, ValueRow)]
+    )

@@ -91,7 +91,7 @@ def test_a_task_that_kafka_did_not_take_is_not_listed() -> None:
 def test_a_step_of_the_user_is_passed_over() -> None:
     """People publish things, too; their values are none of ours."""
     found = journals(command("publish news", 3), value(3, b"\x00\xff"))
-    assert (found.publishing, waiting(found), found.unreadable) == ([], [], set())
+    assert (found.without_values, waiting(found), found.unreadable) == ([], [], set())
 
 
 def test_a_value_that_a_codec_encoded_is_counted() -> None:

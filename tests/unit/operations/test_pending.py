@@ -11,6 +11,7 @@ import pytest
 from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, value
 
 from kallback.operations import AnswerCutOffError, AnswerTooLargeError, PendingTasks, TaskFilter, TaskState
+from kallback.operations.journals import StepRow
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
@@ -66,9 +67,8 @@ def pending(introspection: FakeIntrospection) -> PendingTasks:
 
 
 async def ids(introspection: FakeIntrospection, wanted: TaskFilter | None = None) -> list[str]:
-    """The ids of all pages of one task each."""
-    pages = pending(introspection).each(wanted or TaskFilter(), limit=1)
-    return [task.task_id async for page in pages for task in page.tasks]
+    """The ids of all tasks, read in one go."""
+    return [task.task_id async for page in pending(introspection).each(wanted or TaskFilter()) for task in page.tasks]
 
 
 async def test_a_page_says_where_the_next_one_begins() -> None:
@@ -76,7 +76,21 @@ async def test_a_page_says_where_the_next_one_begins() -> None:
     introspection = FakeIntrospection()
     introspection.waits(FIRST, [SOUP, 1, 17, 0, 0], [CAKE, 1, 18, 0, 1])
     introspection.waits(SECOND, ["CCECAwQFBgcICQoL", 1, 17, 0, 2])
-    assert await ids(introspection) == [SOUP, CAKE, "CCECAwQFBgcICQoL"]
+    pages = [await pending(introspection).page(limit=1)]
+    while pages[-1].cursor is not None:
+        pages.append(await pending(introspection).page(cursor=pages[-1].cursor, limit=1))
+    assert [[task.task_id for task in page.tasks] for page in pages] == [[SOUP], [CAKE], ["CCECAwQFBgcICQoL"]]
+
+
+async def test_all_tasks_are_listed_with_one_query_of_journals() -> None:
+    """The values of kallback's steps come with their names; no journal is read twice."""
+    introspection = FakeIntrospection()
+    for invocation, task_id in ((FIRST, SOUP), (SECOND, CAKE)):
+        introspection.waits(invocation, [task_id, 1, 17, 0, 0])
+        step, its_value = introspection.rows_of[invocation]
+        introspection.rows_of[invocation] = [step, StepRow(invocation, 4, "{}", None, its_value.entry_json)]
+    assert await ids(introspection) == [SOUP, CAKE]
+    assert len([sql for sql in introspection.asked if "FROM sys_journal" in sql]) == 1
 
 
 async def test_tasks_of_another_environment_are_not_listed() -> None:

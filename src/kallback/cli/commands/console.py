@@ -10,6 +10,7 @@ import click
 from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.help import TextCommand, option, option_of
+from kallback.cli.listening import listening_options
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
 from kallback.cli.runner import serve
@@ -24,21 +25,7 @@ _http = option_of("HTTP")
 
 
 @click.command(cls=TextCommand)
-@_http(
-    "--port",
-    default=_BOUNDS.port,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    metavar="PORT",
-    help="Port to listen on.",
-)
-@_http(
-    "--host",
-    default=_BOUNDS.host,
-    show_default=True,
-    metavar="ADDRESS",
-    help="Address to listen on. Any but the loopback needs --password-file. It has no TLS: put a proxy before it.",
-)
+@listening_options(_BOUNDS.port, "Any but the loopback needs --password-file. It has no TLS: put a proxy before it.")
 @_http(
     "--allow-host",
     multiple=True,

@@ -8,6 +8,7 @@ import click
 
 from kallback.cli.help import TextCommand, option_of
 from kallback.cli.insecure import insecure_option, settings_from_env
+from kallback.cli.listening import listening_options
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import health_host_option, health_port_option, verbose_option
 from kallback.cli.runner import serve
@@ -22,21 +23,7 @@ _limits = option_of("Limits")
 
 
 @click.command(cls=TextCommand)
-@_http(
-    "--port",
-    default=_BOUNDS.port,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    metavar="PORT",
-    help="Port to listen on.",
-)
-@_http(
-    "--host",
-    default=_BOUNDS.host,
-    show_default=True,
-    metavar="ADDRESS",
-    help="Address to listen on. The port has no TLS: put a proxy with TLS before it.",
-)
+@listening_options(_BOUNDS.port, "The port has no TLS: put a proxy with TLS before it.")
 @_http(
     "--client-header",
     metavar="NAME",

@@ -12,41 +12,20 @@ from typing import Any, Final
 
 import click
 
-from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.help import TextCommand, argument
 from kallback.cli.imports import TargetKind, is_factory, is_made_by, load_target, needs_extra
+from kallback.cli.listening import listening_options
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
 from kallback.protocol.errors import ConfigurationError
 
+_PORT: Final = 9080
 _CANNOT_LISTEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
-
-
-def _read_host(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    try:
-        value.encode("idna")
-    except UnicodeError:
-        raise click.BadParameter(f"{value!r} is neither an address nor a host name", ctx, param) from None
-    return value
 
 
 @click.command(cls=TextCommand)
 @argument("target", metavar="MODULE:NAME", help="Module and name of an application that callbacks.app([...]) made.")
-@option(
-    "--port",
-    default=9080,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    metavar="PORT",
-    help="Port to listen on.",
-)
-@option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    callback=_read_host,
-    metavar="ADDRESS",
-    help="Address to listen on. Anyone who can reach it can call every handler.",
-)
+@listening_options(_PORT, "Anyone who can reach it can call every handler.", lowest_port=1)
 @verbose_option
 def service(target: str, *, port: int, host: str, verbose: bool) -> None:
     """Serve a Restate application over HTTP/2.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import DeadLetter
-from kallback.operations import PendingTask, TaskFilter, TaskState
+from kallback.operations import PendingTask, TaskState
 from kallback.protocol import KallbackError
-
-_PAGE: Final = 1000
 
 
 @dataclass(slots=True)
@@ -70,20 +69,23 @@ class OverviewReader:
         return overview
 
     async def _count_tasks(self, overview: Overview) -> None:
-        cursor, counted = None, 0
-        while True:
-            page = await self._sources.tasks(TaskFilter(), cursor, min(_PAGE, self._max_tasks - counted))
-            counted += len(page.tasks)
-            overview.unreadable += len(page.unreadable)
-            for task in page.tasks:
-                overview.tasks[task.task_type, task.state] += 1
-                if overview.oldest is None or task.created_ms < overview.oldest.created_ms:
-                    overview.oldest = task
-            cursor = page.cursor
-            overview.has_more = cursor is not None
-            if cursor is None or counted >= self._max_tasks:
-                return
+        counted = 0
+        async with aclosing(self._sources.all_tasks()) as pages:
+            async for page in pages:
+                overview.unreadable += len(page.unreadable)
+                for task in page.tasks:
+                    if counted == self._max_tasks:
+                        overview.has_more = True
+                        return
+                    counted += 1
+                    _count(overview, task)
 
     async def _count_letters(self, overview: Overview) -> None:
         for letter in await self._letters():
             overview.letters[letter.reason] += letter.count
+
+
+def _count(overview: Overview, task: PendingTask) -> None:
+    overview.tasks[task.task_type, task.state] += 1
+    if overview.oldest is None or task.created_ms < overview.oldest.created_ms:
+        overview.oldest = task

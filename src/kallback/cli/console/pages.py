@@ -274,7 +274,7 @@ def _task(task: PendingTask) -> str:
 
 
 def _place(position: Position) -> str:
-    return f"{position.topic[:_LONGEST_HEADER]}/{position.partition}@{position.offset}"
+    return str(position)[:_LONGEST_HEADER]
 
 
 def _when(at_ms: int | None, now_ms: int) -> str:

@@ -6,7 +6,7 @@ Reads are bounded: pages of tasks, one record, the last dead letters of each par
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
@@ -25,6 +25,10 @@ class ConsoleSources(Protocol):
 
     async def tasks(self, wanted: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
         """Return a page of pending tasks; raises as `PendingTasks.page`."""
+        ...
+
+    def all_tasks(self) -> AsyncGenerator[TaskPage]:
+        """Return all pending tasks; raises as `PendingTasks.each`."""
         ...
 
     async def task(self, task_id: str) -> PendingTask | None:
@@ -79,6 +83,10 @@ class ServerSources(StartStop):
     async def tasks(self, wanted: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
         """Return a page of pending tasks."""
         return await self._pending.page(wanted, cursor=cursor, limit=limit)
+
+    def all_tasks(self) -> AsyncGenerator[TaskPage]:
+        """Return all pending tasks."""
+        return self._pending.each()
 
     async def task(self, task_id: str) -> PendingTask | None:
         """Return one pending task."""

@@ -141,11 +141,13 @@ def _check_result(letter: DeadLetter, target: str, rules: ReplayRules) -> Replay
     except UnverifiedError as error:
         if rules.send_unverified:
             return MaySend(target, is_verified=False)
-        return MustNotSend(f"the token is not valid here ({error.reason}), so the bridge would refuse them again{_HOW}")
+        return MustNotSend(
+            f"the token is not valid here ({error.reason}), so the bridge would refuse the record again{_HOW}"
+        )
     return MaySend(target, is_verified=rules.keyring is not None)
 
 
-_HOW: Final = "; --unverified sends them anyway"
+_HOW: Final = "; --unverified skips this check"
 
 
 def _verified(text: str, target: str, keyring: Keyring, rules: ReplayRules) -> Token:
@@ -163,7 +165,7 @@ def _check_task(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVe
         headers = TaskHeaders.decode(letter.headers)
     except InvalidTaskError:
         return _unless_unverified(
-            "a header of a task is missing or wrong, so a worker would refuse them again", target, rules
+            "a header of a task is missing or wrong, so a worker would refuse the record again", target, rules
         )
     if (answers := _answer_topics(headers, rules)) is not None:
         return answers

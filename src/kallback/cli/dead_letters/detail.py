@@ -51,7 +51,6 @@ def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed
 def _facts(letter: DeadLetter, replayed_ms: int | None, now_ms: int) -> Iterator[tuple[str, str]]:
     row = row_of(letter)
     help_text = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
-    source = f"{letter.source.topic}/{letter.source.partition}@{letter.source.offset}"
     group = f"by {letter.group}" if letter.group else "by an unknown group"
     yield "reason", plain(letter.reason)
     yield "detail", plain(letter.detail or "-")
@@ -60,7 +59,7 @@ def _facts(letter: DeadLetter, replayed_ms: int | None, now_ms: int) -> Iterator
     yield "written", plain(f"{moment(letter.at_ms)}, {span(now_ms - letter.at_ms)} ago, {group}")
     if letter.summary is not None:
         yield "records", f"{letter.count:,}: a summary; the record below is the first of them"
-    yield "source", plain(f"{source}, {moment(letter.source_ms)}")
+    yield "source", plain(f"{letter.source}, {moment(letter.source_ms)}")
     yield "type", plain(f"{row.task_type} (claimed by the record, not verified)") if row.task_type else "unknown"
     yield "replayed", "not yet" if replayed_ms is None else moment(replayed_ms)
 

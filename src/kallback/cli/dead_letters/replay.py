@@ -151,7 +151,9 @@ def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
     if missing := plan.missing(selection.ids):
         click.echo(f"Not found, or excluded by the filters: {', '.join(map(str, missing))}", err=True)
     if replayed := plan.already_replayed():
-        click.echo(f"{counted(replayed, 'dead letter')} already replayed; --again sends them once more.", err=True)
+        click.echo(
+            f"{counted(replayed, 'dead letter')} already replayed; --again sends such dead letters once more.", err=True
+        )
 
 
 def _plan(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
@@ -196,7 +198,7 @@ def _confirm(*, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigurationError("not a terminal, nothing sent: check with --dry-run, then rerun with --yes")
-    click.confirm("Replay them?", abort=True, err=True)
+    click.confirm("Replay now?", abort=True, err=True)
 
 
 async def _print_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> None:
@@ -265,7 +267,8 @@ def _report(report: ReplayReport, total: int) -> None:
     for cause, count in report.left_out.items():
         click.echo(f"{counted(count, 'record')} of summaries not sent: {plain(cause)}", err=True)
     if report.unmarked:
-        click.echo(f"{report.unmarked} of them have no replay marker: the next run sends them again.", err=True)
+        sent_again = f"{counted(report.unmarked, 'dead letter')} sent without a replay marker"
+        click.echo(f"{sent_again}: the next run sends what has no marker again.", err=True)
     if report.sent + sum(each.count for each in report.failed.values()) < total:
         click.echo("Run the same command again to continue with the rest.", err=True)
 

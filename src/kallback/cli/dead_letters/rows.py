@@ -75,8 +75,7 @@ class Row:
         shown_size = f"{size(self.size)} (stub)" if self.is_stub else size(self.size)
         if self.records > 1:
             shown_size += f" ({self.records:,} records)"
-        source = f"{self.source.topic}/{self.source.partition}@{self.source.offset}"
-        cells = (str(self.id), moment(self.at_ms), self.reason, source, self.task_type or "-", shown_size)
+        cells = (str(self.id), moment(self.at_ms), self.reason, str(self.source), self.task_type or "-", shown_size)
         return tuple(plain(redact(cell)[:_LONGEST_CELL]) for cell in cells)
 
     def members(self, replayed_ms: int | None) -> dict[str, Any]:

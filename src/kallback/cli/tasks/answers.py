@@ -174,6 +174,6 @@ def _publish(task_id: str, operator: Operator, answer: Answer) -> None:
 
     record, at = asyncio.run(publish())
     click.echo(
-        f"sent as {at.topic}[{at.partition}] offset {at.offset}: {plain(record.headers.task_type)}, task {task_id}, "
+        f"sent as {at}: {plain(record.headers.task_type)}, task {task_id}, "
         f"attempt {record.headers.attempt}. `kallback outcomes tail --task {task_id}` shows the outcome."
     )

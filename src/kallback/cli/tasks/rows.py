@@ -75,7 +75,6 @@ def invocation_members(invocation: InvocationStatus) -> dict[str, Any]:
 
 def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
     """A task for people."""
-    at = task.position
     yield "task", task.task_id
     yield "type", plain(task.task_type)
     yield "state", task.state.value
@@ -93,7 +92,7 @@ def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
         yield "details", readable(progress.details, longest=_SHOWN) if progress.details else "none"
     yield "handler", plain(task.invocation.target)
     yield "invocation", f"{task.invocation.id} ({task.invocation.status})"
-    yield "record", f"{plain(at.topic)}[{at.partition}] offset {at.offset}"
+    yield "record", f"{plain(str(task.position))}"
 
 
 def record_facts(record: TaskRecord) -> Iterator[tuple[str, str]]:

@@ -103,17 +103,16 @@ async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingV
     """
     if letter.stub_bytes is None:
         return letter
-    place = f"{letter.source.topic}/{letter.source.partition}@{letter.source.offset}"
     if letter.reason == UNREADABLE:
-        return MissingValue(f"the Kafka client cannot read {place} ({letter.detail})")
+        return MissingValue(f"the Kafka client cannot read {letter.source} ({letter.detail})")
     try:
         record = await find(letter.source)
     except KallbackError as error:
-        return MissingValue(f"its value was too large to be kept, and {place} cannot be read: {error}")
+        return MissingValue(f"its value was too large to be kept, and {letter.source} cannot be read: {error}")
     if record is None:
-        return MissingValue(f"its value was too large to be kept, and {place} is gone (retention)")
+        return MissingValue(f"its value was too large to be kept, and {letter.source} is gone (retention)")
     if record.timestamp_ms != letter.source_ms or len(record.value or b"") != letter.stub_bytes:
-        return MissingValue(f"its value was too large to be kept, and another record is at {place} now")
+        return MissingValue(f"its value was too large to be kept, and another record is at {letter.source} now")
     return replace(
         letter, key=record.key, value=record.value, headers=original_headers(record.headers), stub_bytes=None
     )

@@ -162,7 +162,7 @@ def place_findings(task: PendingTask, groups: Sequence[TopicGroup]) -> Iterator[
         elif position > at.offset:
             yield warning(
                 "record",
-                f"group {group.name} is done with the task's record ({at.topic}[{at.partition}] offset {at.offset})",
+                f"group {group.name} is done with the task's record ({at})",
                 "if no result is under way, the worker dropped it or its result was refused: look at the worker's log "
                 "and at the dead letters",
             )

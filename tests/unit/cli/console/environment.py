@@ -78,6 +78,13 @@ class FakeSources:
         following = str(begin + limit) if begin + limit < len(found) else None
         return TaskPage(found[begin : begin + limit], following)
 
+    async def all_tasks(self) -> AsyncGenerator[TaskPage]:
+        """Return all tasks in pages of two."""
+        self.reads += 1
+        self._fail()
+        for begin in range(0, len(self.pending), 2):
+            yield TaskPage(self.pending[begin : begin + 2], None)
+
     async def task(self, task_id: str) -> PendingTask | None:
         """Return one task."""
         self._fail()

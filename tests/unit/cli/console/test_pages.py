@@ -123,7 +123,7 @@ async def test_a_dead_letter_is_shown_with_its_meaning_and_the_remedy() -> None:
     assert '<a href="/dead-letters/0:7">0:7</a>' in listed
     assert "shop.pack" in listed
     assert "Add the key to the bridges" in shown
-    assert "kallback.results/1@5" in shown
+    assert "kallback.results[1]@5" in shown
 
 
 @pytest.mark.parametrize(

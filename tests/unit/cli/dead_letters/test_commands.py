@@ -123,7 +123,7 @@ def test_list_shows_one_line_each(env: DeadLetterEnv) -> None:
     env.dead_letter()
     (line,) = env.run("list").stdout.splitlines()
     cells = line.split()
-    assert (cells[0], *cells[3:]) == ("0:0", "unknown-key", f"{RESULTS}/2@42", "shop.pack", "11", "B")
+    assert (cells[0], *cells[3:]) == ("0:0", "unknown-key", f"{RESULTS}[2]@42", "shop.pack", "11", "B")
 
 
 def test_list_counts_what_is_there(env: DeadLetterEnv) -> None:
