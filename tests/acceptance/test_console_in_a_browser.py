@@ -7,8 +7,18 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from tests.unit.cli.console.environment import FakeChanges, FakeSources, dead_letter, pending, running, serving
+from tests.unit.cli.console.environment import (
+    NOW_MS,
+    FakeChanges,
+    FakeSources,
+    dead_letter,
+    outcome,
+    pending,
+    running,
+    serving,
+)
 
+from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import Record
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
@@ -86,6 +96,53 @@ async def test_a_form_is_accepted_from_the_page(page: Any, action: str) -> None:
     assert page.complaints == []
 
 
+async def test_dead_letters_are_replayed_after_a_check(page: Any) -> None:
+    """The check says what would be sent; sending needs a reason."""
+    changes = FakeChanges()
+    async with serving(FakeSources(dead=[dead_letter()]), changes=changes) as client:
+        await page.goto(str(client.base_url.join("dead-letters")))
+        form = page.get_by_role("form", name="Check a replay")
+        await form.get_by_label("Reason").fill("late")
+        await form.get_by_label("Per second").fill("5")
+        await form.get_by_role("button").click()
+        await page.get_by_text("1 dead letter would be sent.").wait_for()
+        await page.get_by_label("Why").fill("the key is back")
+        await page.get_by_role("button", name="Replay").click()
+        await page.get_by_role("heading", name="Replayed").wait_for()
+    [sent] = changes.replays.sent
+    assert (sent.reason, sent.per_second, sent.operator.why) == ("late", 5, "the key is back")
+    assert page.complaints == []
+
+
+async def test_a_refused_change_is_a_sentence_with_a_way_back(page: Any) -> None:
+    """The task ended while the operator wrote."""
+    task = pending()
+    sources, changes = FakeSources([task]), FakeChanges()
+    async with serving(sources, changes=changes) as client:
+        await page.goto(str(client.base_url.join(f"tasks/{task.task_id}")))
+        sources.pending.clear()
+        form = page.get_by_role("form", name="Retry")
+        await form.get_by_label("Why").fill("it hangs")
+        await form.get_by_role("button").click()
+        assert "no handler waits for this task any more" in await page.get_by_role("status").inner_text()
+        await page.get_by_role("link", name="Back").click()
+        await page.get_by_role("heading", name="No pending task").wait_for()
+    assert changes.made == []
+
+
+async def test_outcomes_are_filtered_on_their_page(page: Any) -> None:
+    """By hand only."""
+    results = [outcome(), outcome(by="ann", why=MARKUP)]
+    async with serving(FakeSources(results=results)) as client:
+        await page.goto(str(client.base_url.join("outcomes")))
+        assert await page.locator("tbody tr").count() == 2
+        await page.get_by_label("By hand").check()
+        await page.get_by_role("button", name="Show").click()
+        await playwright.expect(page.locator("tbody tr")).to_have_count(1)
+        assert await page.locator("img").count() == 0
+    assert page.complaints == []
+
+
 async def test_a_form_of_another_site_changes_nothing(page: Any) -> None:
     """Although the browser sends it."""
     task, changes = pending(), FakeChanges()
@@ -111,12 +168,14 @@ async def test_a_page_is_read_anew_while_it_is_shown(page: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["", "tasks", "tasks/task000000000000", "dead-letters", "dead-letters/0:7", "settings"]
+    "path", ["", "tasks", "tasks/task000000000000", "outcomes", "dead-letters", "dead-letters/0:7", "settings"]
 )
 async def test_pages_fit_a_phone(page: Any, path: str, scheme: str) -> None:
     """Nothing but tables and payloads is wider than the screen, in light and dark."""
     task = pending(task_type="a.very.long.type.name." + "x" * 100)
-    async with serving(FakeSources([task], dead=[dead_letter()])) as client:
+    samples = [TrafficSample(NOW_MS - 30_000, 100, 0, 7), TrafficSample(NOW_MS - 15_000, 130, 0, 12)]
+    sources = FakeSources([task], dead=[dead_letter()], results=[outcome(why="x" * 300)])
+    async with serving(sources, changes=FakeChanges(), samples=samples) as client:
         await page.emulate_media(color_scheme=scheme)
         await page.set_viewport_size({"width": 360, "height": 740})
         await page.goto(str(client.base_url.join(path)))

@@ -114,6 +114,10 @@ class RequestHandler:
         self._stats.latency_of(request.action).observe(self._monotonic() - began)
         return _accepted(request)
 
+    def refuse(self, response: HttpResponse) -> HttpResponse:
+        """Return a refusal as it is: a problem object."""
+        return response
+
     def count(self, request: VerifiedRequest | None, response: HttpResponse) -> None:
         """Count an answer."""
         action = UNKNOWN if request is None else request.action.value

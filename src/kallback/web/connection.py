@@ -55,6 +55,10 @@ class AnswersRequests(Protocol[Admitted]):
         """Act on the body; raises `RefusedRequestError`."""
         ...
 
+    def refuse(self, response: HttpResponse) -> HttpResponse:
+        """Return what a client is told of a refusal, whose body is a problem object."""
+        ...
+
     def count(self, request: Admitted | None, response: HttpResponse) -> None:
         """Count an answer."""
         ...
@@ -129,14 +133,16 @@ class ClientConnection(Generic[Admitted]):
             self.answering = True
             response = admitted if isinstance(admitted, HttpResponse) else await self._handler.answer(admitted, body)
         except RefusedRequestError as error:
-            response = error.response
+            response = self._handler.refuse(error.response)
         except h11.RemoteProtocolError as error:
-            response = broken(HTTPStatus(error.error_status_hint), "that is not HTTP/1.1, or too large").response
+            response = self._handler.refuse(
+                broken(HTTPStatus(error.error_status_hint), "that is not HTTP/1.1, or too large").response
+            )
         except Exception as error:
             if isinstance(error, OSError):
                 raise
             _throttle.error("a request failed", kind=type(error).__name__, reason=str(error))
-            response = internal().response
+            response = self._handler.refuse(internal().response)
         finally:
             self.answering = False
             self._stats.buffered_bytes -= self._buffered

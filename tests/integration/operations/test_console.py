@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,11 +17,12 @@ from tests.integration.operations.conftest import Shop, ShopFactory
 from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.kafka import ConfluentProducer, DeadLetters, Position, Record, find_record
-from kallback.protocol import TaskType
+from kallback.protocol import Attempt, AwakeableId, Keyring, TaskType, Token, completed_headers, task_id_of
 from kallback.sdk import Callbacks
 from kallback.web import ServerOptions
 
 pytestmark = pytest.mark.integration
+AWAKEABLE = AwakeableId("sign_1" + base64.urlsafe_b64encode(bytes(27) + b"\x11").rstrip(b"=").decode())
 MARKUP = '<script>alert("x")</script>'
 
 
@@ -68,8 +70,10 @@ async def test_dead_letters_are_listed_and_shown(make_shop: ShopFactory) -> None
         overview = await client.get("/")
         listed = await client.get("/dead-letters")
         shown = await client.get("/dead-letters/0:0")
+        outcomes = await client.get("/outcomes")
 
     assert "its task is unknown" in overview.text
+    assert "--outcomes" in outcomes.text
     assert listed.text.index("no-token") < listed.text.index("late")
     assert "elsewhere[1]@5" in shown.text
     assert MARKUP not in shown.text
@@ -93,3 +97,25 @@ async def test_a_task_is_completed_by_hand(make_shop: ShopFactory) -> None:
     assert record.value == b'{"shelf": "B3"}'
     assert (headers["kallback-by"], headers["kallback-why"]) == (b"console", b"the oven broke")
     assert (headers["kallback-token"] or b"").startswith(b"kb1:")
+
+
+async def test_dead_letters_are_replayed_from_a_page(make_shop: ShopFactory) -> None:
+    """A check says what would be sent; those of another topic are refused."""
+    async with make_shop(call) as shop, asyncio.timeout(90), opened(shop, allow_changes=True) as client:
+        results = shop.settings.topics.results
+        signed = Keyring.insecure().sign(
+            Token(shop.cook.name, task_id_of(b"1" * 12), Attempt(1), AWAKEABLE), shop.settings.keys.audience
+        )
+        async with ConfluentProducer(shop.settings.kafka) as producer:
+            record = Record(results, 0, 5, 0, b"key", b"{}", completed_headers(signed))
+            await DeadLetters(producer, shop.settings.topics.dead_letters, group="bridges").publish(record, "late", "")
+        secret = re.findall(r'name="form_secret" value="([^"]+)"', (await client.get("/dead-letters")).text)[0]
+        checked = await client.post("/dead-letters/replay/check", data={"form_secret": secret})
+        done = await client.post("/dead-letters/replay/send", data={"form_secret": secret, "why": "the key is back"})
+        sent = await find_record(shop.settings.kafka, Position(results, 0, 0))
+
+    assert "1 dead letter (1 late)" in checked.text
+    assert "2 dead letters not replayed" in checked.text
+    assert "Replayed 1 of 1 dead letter." in done.text
+    assert sent is not None
+    assert sent.value == b"{}"

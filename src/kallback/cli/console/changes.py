@@ -7,6 +7,7 @@ attempt that the operator saw.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from kallback.kafka import DeadLetterId
 from kallback.protocol import Problem
 from kallback.protocol.by_hand import Operator
 from kallback.protocol.problems import DEFAULT_TYPE
@@ -23,6 +25,8 @@ FORM: Final = "application/x-www-form-urlencoded"
 SECRET_FIELD: Final = "form_secret"  # noqa: S105 - a field's name
 _MAX_FIELDS: Final = 10
 _FAILED_STATUS: Final = 500
+MOST_REPLAYED: Final = 1000
+MOST_PER_SECOND: Final = 1000
 
 
 class ChangeAction(StrEnum):
@@ -48,6 +52,32 @@ class Change(msgspec.Struct, frozen=True):
     operator: Operator
     value: bytes
     problem: Problem
+
+
+class ReplayStep(StrEnum):
+    """What is done with a replay."""
+
+    CHECK = "check"
+    SEND = "send"
+
+
+class ReplayForm(msgspec.Struct, frozen=True):
+    """A replay that an operator wants.
+
+    Attributes:
+        letter: one dead letter; None: those with the reason and the type, empty for any.
+        limit: dead letters at most, the oldest first.
+        per_second: dead letters a second at most.
+        again: those that were replayed before, too.
+    """
+
+    operator: Operator
+    letter: DeadLetterId | None = None
+    reason: str = ""
+    task_type: str = ""
+    limit: int = 100
+    per_second: int = 50
+    again: bool = False
 
 
 def check_same_site(head: HttpHead) -> None:
@@ -79,20 +109,56 @@ def read_change(action: ChangeAction, body: bytes, secret: str, user: str) -> Ch
         RefusedRequestError: the form is not one of this process.
         ValueError: a field cannot be used; the sentence says which.
     """
-    try:
-        fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
-    except (ValueError, UnicodeDecodeError):
-        fields = {}
-    if not hmac.compare_digest(fields.get(SECRET_FIELD, "").encode(), secret.encode()):
-        detail = "the form is not one of this console, or the console was restarted: open the task's page again"
-        raise refused("unknown-form", HTTPStatus.FORBIDDEN, detail)
+    fields = _fields(body, secret)
     attempt = fields.get("attempt", "")
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 7):  # noqa: PLR2004 - an attempt has six digits
         raise ValueError("the attempt is not a number")
     return Change(
         action,
         int(attempt),
-        Operator(user, " ".join(fields.get("why", "").split())),
+        _operator(fields, user),
         fields.get("value", "").strip().encode() or b"null",
         Problem(fields.get("type", "").strip() or DEFAULT_TYPE, _FAILED_STATUS, fields.get("detail", "").strip()),
     )
+
+
+def read_replay(step: ReplayStep, body: bytes, secret: str, user: str) -> ReplayForm:
+    """Read a form; the arguments and errors are those of `read_change`. A check needs no reason."""
+    fields = _fields(body, secret)
+    letter = DeadLetterId.parse(fields["id"]) if fields.get("id") else None
+    if fields.get("id") and letter is None:
+        raise ValueError("the id of the dead letter is not PARTITION:OFFSET")
+    return ReplayForm(
+        Operator(user) if step is ReplayStep.CHECK else _operator(fields, user),
+        letter,
+        fields.get("reason", "").strip(),
+        fields.get("type", "").strip(),
+        _number(fields, "limit", 100, MOST_REPLAYED),
+        _number(fields, "rate", 50, MOST_PER_SECOND),
+        again=fields.get("again") == "1",
+    )
+
+
+def _fields(body: bytes, secret: str) -> dict[str, str]:
+    try:
+        fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    except (ValueError, UnicodeDecodeError):
+        fields = {}
+    if not hmac.compare_digest(fields.get(SECRET_FIELD, "").encode(), secret.encode()):
+        detail = "the form is not one of this console, or the console was restarted: open the page again"
+        raise refused("unknown-form", HTTPStatus.FORBIDDEN, detail)
+    return fields
+
+
+def _operator(fields: Mapping[str, str], user: str) -> Operator:
+    why = " ".join(fields.get("why", "").split())
+    if not why:
+        raise ValueError("the reason is empty: say why")
+    return Operator(user, why)
+
+
+def _number(fields: Mapping[str, str], name: str, default: int, highest: int) -> int:
+    text = fields.get(name, "").strip() or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= highest):  # noqa: PLR2004 - no number here is longer
+        raise ValueError(f"the {name} is a number from 1 to {highest}")
+    return int(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, assert_never
@@ -12,20 +12,23 @@ from urllib.parse import quote
 
 from kallback.cli.console import pages
 from kallback.cli.console.access import check_access, user_of
-from kallback.cli.console.changes import read_change
-from kallback.cli.console.forms import change_forms
+from kallback.cli.console.changes import ReplayStep, read_change, read_replay
 from kallback.cli.console.fresh import FreshValue
-from kallback.cli.console.layout import SECURITY
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.overview import OverviewReader
+from kallback.cli.console.pages.forms import change_forms
+from kallback.cli.console.pages.layout import SECURITY
 from kallback.cli.console.routes import (
     STATIC,
     ChangeRoute,
     DeadLetterRoute,
     DeadLettersRoute,
+    OtherRoute,
+    OutcomesRoute,
     OverviewRoute,
     PageRoute,
     ProcessesRoute,
+    ReplayRoute,
     Route,
     SentRoute,
     SettingsRoute,
@@ -38,6 +41,7 @@ from kallback.cli.console.routes import (
 from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.shown_settings import shown_settings
 from kallback.cli.console.sources import ConsoleSources
+from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId
 from kallback.operations import NotAnswerableError, NoTaskRecordError
 from kallback.protocol import KallbackError, UnavailableError
@@ -54,6 +58,7 @@ class ConsoleHandler:
     Args:
         now: seconds since the epoch.
         changes: makes the changes of operators; None: the console is read-only.
+        samples: returns those of the last hour, for the charts.
     """
 
     def __init__(
@@ -63,7 +68,9 @@ class ConsoleHandler:
         options: ConsoleOptions,
         now: Callable[[], float] = time.time,
         changes: MakesChanges | None = None,
+        samples: Callable[[], Sequence[TrafficSample]] = tuple,
     ) -> None:
+        self._samples: Final = samples
         self._changes: Final = changes
         self._secret: Final = secrets.token_urlsafe(32)
         self._sources: Final = sources
@@ -72,7 +79,8 @@ class ConsoleHandler:
         self._now: Final = now
         self._letters: Final = FreshValue(sources.letters, options.fresh_for, now)
         self._processes: Final = FreshValue(sources.processes, options.fresh_for, now)
-        reader = OverviewReader(sources, self._letters.get, options.max_tasks, now)
+        self._outcomes: Final = FreshValue(sources.outcomes, options.fresh_for, now)
+        reader = OverviewReader(sources, self._letters.get, self._outcomes.get, options.max_tasks, now)
         self._overview: Final = FreshValue(reader.read, options.fresh_for, now)
 
     def admit(self, head: HttpHead, peer: str) -> Route | HttpResponse:
@@ -83,14 +91,22 @@ class ConsoleHandler:
             return change_of(head.target, user_of(head, self._options))
         return route_of(head.target)
 
+    def refuse(self, response: HttpResponse) -> HttpResponse:
+        """Return a refusal as a page: a browser shows it."""
+        return pages.refusal_page(response)
+
     async def answer(self, request: Route, body: bytes) -> HttpResponse:
         """Return a page; what a server does not answer is a page that says so."""
         try:
             if isinstance(request, ChangeRoute):
                 return await self._change(request, body)
+            if isinstance(request, ReplayRoute):
+                return await self._replay(request, body)
             return await self._page(request)
         except (NotAnswerableError, NoTaskRecordError) as error:
-            return pages.error_page("Nothing was sent", str(error), HTTPStatus.CONFLICT, "/tasks")
+            section = "/dead-letters" if isinstance(request, ReplayRoute) else "/tasks"
+            back = f"/tasks/{quote(request.task_id)}" if isinstance(request, ChangeRoute) else section
+            return pages.error_page("Nothing was sent", str(error), HTTPStatus.CONFLICT, section, back=back)
         except KallbackError as error:
             unavailable = isinstance(error, UnavailableError)
             status = HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.INTERNAL_SERVER_ERROR
@@ -103,18 +119,25 @@ class ConsoleHandler:
         now_ms = int(self._now() * 1000)
         match route:
             case OverviewRoute():
-                return pages.overview_page(await self._overview.get(), now_ms)
+                return pages.overview_page(await self._overview.get(), self._samples(), now_ms)
             case TasksRoute():
                 found = await self._sources.tasks(route.filter(), route.cursor, _PAGE_TASKS)
                 return pages.tasks_page(route, found, now_ms)
             case TaskRoute():
                 return await self._task(route.task_id, now_ms)
-            case SentRoute():
-                return pages.sent_page(route.task_id)
+            case OutcomesRoute():
+                return pages.outcomes_page(route, await self._outcomes.get())
             case DeadLettersRoute():
-                return pages.dead_letters_page(await self._letters.get(), now_ms)
+                return pages.dead_letters_page(await self._letters.get(), now_ms, self._form_secret)
             case DeadLetterRoute():
                 return await self._letter(route.letter)
+            case _:
+                return await self._other_page(route)
+
+    async def _other_page(self, route: OtherRoute) -> HttpResponse:
+        match route:
+            case SentRoute():
+                return pages.sent_page(route.task_id)
             case ProcessesRoute():
                 return pages.processes_page(await self._processes.get())
             case SettingsRoute():
@@ -129,7 +152,7 @@ class ConsoleHandler:
         if letter is None:
             sentence = "There is no such dead letter, or it is not kept any more."
             return pages.error_page("No dead letter", sentence, HTTPStatus.NOT_FOUND, "/dead-letters")
-        return pages.dead_letter_page(letter, mask=self._options.mask_payloads)
+        return pages.dead_letter_page(letter, self._form_secret, mask=self._options.mask_payloads)
 
     async def _task(self, task_id: str, now_ms: int) -> HttpResponse:
         task = await self._sources.task(task_id)
@@ -154,6 +177,24 @@ class ConsoleHandler:
         await self._changes.make(task, change)
         _log.info("changed by hand", action=route.action, task=task.task_id, by=change.operator.by)
         return pages.redirect(f"/tasks/{quote(task.task_id)}/sent")
+
+    @property
+    def _form_secret(self) -> str | None:
+        """What forms need; None: there are none."""
+        return None if self._changes is None else self._secret
+
+    async def _replay(self, route: ReplayRoute, body: bytes) -> HttpResponse:
+        if self._changes is None:
+            raise AssertionError("a console without changes admits none")
+        try:
+            form = read_replay(route.step, body, self._secret, route.user)
+        except ValueError as error:
+            raise NotAnswerableError(f"{error}: nothing was sent") from None
+        if route.step is ReplayStep.CHECK:
+            return pages.replay_check_page(form, await self._changes.replays.check(form), self._secret)
+        done = await self._changes.replays.send(form)
+        _log.info("replayed by hand", by=form.operator.by, why=form.operator.why, result=done.sentences[0])
+        return pages.replayed_page(done)
 
 
 def _static(name: str) -> HttpResponse:

@@ -11,7 +11,7 @@ from typing import Final
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import DeadLetter
 from kallback.operations import PendingTask, TaskState
-from kallback.protocol import KallbackError
+from kallback.protocol import KallbackError, OutcomeRecord
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Overview:
         has_more: whether there are more pending tasks than were counted.
         unreadable: invocations whose journals cannot be read.
         letters: the last dead letters by reason; records that a summary counts are included.
+        outcomes: the last ones, the newest first.
         failures: sentences of what could not be read.
         read_ms: when it was read, epoch milliseconds.
     """
@@ -34,6 +35,7 @@ class Overview:
     has_more: bool = False
     unreadable: int = 0
     letters: Counter[str] = field(default_factory=Counter[str])
+    outcomes: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])
     failures: list[str] = field(default_factory=list[str])
 
 
@@ -42,6 +44,7 @@ class OverviewReader:
 
     Args:
         letters: returns the last dead letters; raises as `ConsoleSources.letters`.
+        outcomes: returns the last outcomes; raises as `ConsoleSources.outcomes`.
         max_tasks: pending tasks that are counted at most.
         now: seconds since the epoch.
     """
@@ -50,22 +53,25 @@ class OverviewReader:
         self,
         sources: ConsoleSources,
         letters: Callable[[], Awaitable[Sequence[DeadLetter]]],
+        outcomes: Callable[[], Awaitable[list[OutcomeRecord]]],
         max_tasks: int,
         now: Callable[[], float],
     ) -> None:
         self._sources: Final = sources
         self._letters: Final = letters
+        self._outcomes: Final = outcomes
         self._max_tasks: Final = max_tasks
         self._now: Final = now
 
     async def read(self) -> Overview:
         """Return an overview; what cannot be read is a sentence in it."""
         overview = Overview(int(self._now() * 1000))
-        for count in (self._count_tasks, self._count_letters):
+        for count in (self._count_tasks, self._count_letters, self._read_outcomes):
             try:
                 await count(overview)
             except KallbackError as error:
-                overview.failures.append(str(error))
+                if str(error) not in overview.failures:
+                    overview.failures.append(str(error))
         return overview
 
     async def _count_tasks(self, overview: Overview) -> None:
@@ -83,6 +89,9 @@ class OverviewReader:
     async def _count_letters(self, overview: Overview) -> None:
         for letter in await self._letters():
             overview.letters[letter.reason] += letter.count
+
+    async def _read_outcomes(self, overview: Overview) -> None:
+        overview.outcomes = await self._outcomes()
 
 
 def _count(overview: Overview, task: PendingTask) -> None:

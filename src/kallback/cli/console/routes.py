@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 import msgspec
 
-from kallback.cli.console.changes import ChangeAction
+from kallback.cli.console.changes import ChangeAction, ReplayStep
 from kallback.kafka import DeadLetterId
 from kallback.operations import TaskFilter, TaskState
+from kallback.protocol import Outcome, OutcomeRecord
 from kallback.web import refused
 
 STATIC: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"}
@@ -82,6 +83,40 @@ class DeadLetterRoute(msgspec.Struct, frozen=True):
     letter: DeadLetterId
 
 
+class OutcomesRoute(msgspec.Struct, frozen=True):
+    """The last outcomes.
+
+    Attributes:
+        task_id, task_type, outcome: what is wanted; empty: any.
+        by_hand: only results that were sent by hand.
+    """
+
+    task_id: str = ""
+    task_type: str = ""
+    outcome: str = ""
+    by_hand: bool = False
+
+    def accepts(self, outcome: OutcomeRecord) -> bool:
+        """Return whether an outcome is wanted."""
+        return (
+            (not self.task_id or outcome.task_id == self.task_id)
+            and (not self.task_type or outcome.task_type == self.task_type)
+            and (not self.outcome or outcome.outcome == self.outcome)
+            and (not self.by_hand or outcome.by is not None)
+        )
+
+
+class ReplayRoute(msgspec.Struct, frozen=True):
+    """A replay of dead letters.
+
+    Attributes:
+        user: who sends it.
+    """
+
+    step: ReplayStep
+    user: str
+
+
 class ProcessesRoute(msgspec.Struct, frozen=True):
     """Bridges, workers and gateways."""
 
@@ -96,18 +131,17 @@ class StaticRoute(msgspec.Struct, frozen=True):
     name: str
 
 
-PageRoute = (
-    OverviewRoute
-    | TasksRoute
-    | TaskRoute
-    | SentRoute
-    | DeadLettersRoute
-    | DeadLetterRoute
-    | ProcessesRoute
-    | SettingsRoute
-    | StaticRoute
-)
-Route = PageRoute | ChangeRoute
+OtherRoute = SentRoute | ProcessesRoute | SettingsRoute | StaticRoute
+PageRoute = OverviewRoute | TasksRoute | TaskRoute | DeadLettersRoute | DeadLetterRoute | OutcomesRoute | OtherRoute
+Route = PageRoute | ChangeRoute | ReplayRoute
+
+
+_FIXED: Final[dict[str, PageRoute]] = {
+    "": OverviewRoute(),
+    "dead-letters": DeadLettersRoute(),
+    "processes": ProcessesRoute(),
+    "settings": SettingsRoute(),
+}
 
 
 def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
@@ -118,29 +152,25 @@ def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
     """
     path, _, query = target.partition("?")
     match [unquote(part) for part in path.strip("/").split("/")]:
-        case [""]:
-            return OverviewRoute()
+        case [name] if name in _FIXED:
+            return _FIXED[name]
         case ["tasks"]:
             return _tasks(query)
         case ["tasks", task_id]:
             return TaskRoute(task_id)
         case ["tasks", task_id, "sent"]:
             return SentRoute(task_id)
-        case ["dead-letters"]:
-            return DeadLettersRoute()
         case ["dead-letters", name] if (letter := DeadLetterId.parse(name)) is not None:
             return DeadLetterRoute(letter)
-        case ["processes"]:
-            return ProcessesRoute()
-        case ["settings"]:
-            return SettingsRoute()
+        case ["outcomes"]:
+            return _outcomes(query)
         case ["static", name] if name in STATIC:
             return StaticRoute(name)
         case _:
             raise refused("not-found", HTTPStatus.NOT_FOUND, "there is no such page: begin at /")
 
 
-def change_of(target: str, user: str) -> ChangeRoute:
+def change_of(target: str, user: str) -> ChangeRoute | ReplayRoute:
     """Return which change an address makes.
 
     Raises:
@@ -149,17 +179,32 @@ def change_of(target: str, user: str) -> ChangeRoute:
     match [unquote(part) for part in target.strip("/").split("/")]:
         case ["tasks", task_id, action] if action in list(ChangeAction):
             return ChangeRoute(task_id, ChangeAction(action), user)
+        case ["dead-letters", "replay", step] if step in list(ReplayStep):
+            return ReplayRoute(ReplayStep(step), user)
         case _:
             raise refused("not-found", HTTPStatus.NOT_FOUND, "there is no such change: begin at /")
 
 
 def _tasks(query: str) -> TasksRoute | TaskRoute:
-    try:
-        fields = dict(parse_qsl(query, max_num_fields=_MAX_FIELDS))
-    except ValueError:
-        fields = {}
+    fields = _fields(query)
     if task_id := fields.get("id", "").strip():
         return TaskRoute(task_id)
     state = fields.get("state", "")
     known = state if state in list(TaskState) else ""
     return TasksRoute(fields.get("type", "").strip(), known, fields.get("handler", "").strip(), fields.get("cursor"))
+
+
+def _outcomes(query: str) -> OutcomesRoute:
+    fields = _fields(query)
+    outcome = fields.get("outcome", "")
+    known = outcome if outcome in list(Outcome) else ""
+    return OutcomesRoute(
+        fields.get("id", "").strip(), fields.get("type", "").strip(), known, by_hand=fields.get("by_hand") == "1"
+    )
+
+
+def _fields(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, max_num_fields=_MAX_FIELDS))
+    except ValueError:
+        return {}

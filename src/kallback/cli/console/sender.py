@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from kallback.cli.console.changes import Change, ChangeAction
+from kallback.cli.console.replays import ReplaysLetters
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import Producer
 from kallback.operations import ByHand, NotAnswerableError, PendingTask, read_task_record
@@ -13,6 +14,11 @@ from kallback.settings import Settings
 
 class MakesChanges(Protocol):
     """What makes changes; a test has another one."""
+
+    @property
+    def replays(self) -> ReplaysLetters:
+        """What replays dead letters."""
+        ...
 
     async def make(self, task: PendingTask, change: Change) -> None:
         """Make a change; returns when Kafka has it.
@@ -28,7 +34,10 @@ class MakesChanges(Protocol):
 class ChangeSender:
     """`MakesChanges` on a producer that its owner starts and stops."""
 
-    def __init__(self, sources: ConsoleSources, producer: Producer, settings: Settings) -> None:
+    def __init__(
+        self, sources: ConsoleSources, producer: Producer, settings: Settings, replays: ReplaysLetters
+    ) -> None:
+        self.replays: Final = replays
         self._sources: Final = sources
         self._producer: Final = producer
         self._settings: Final = settings

@@ -6,15 +6,19 @@ Reads are bounded: pages of tasks, one record, the last dead letters of each par
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
 from kallback import kafka
+from kallback.cli.console.outcomes import LAST_OUTCOMES
 from kallback.cli.console.processes import ProcessStatus, read_process
+from kallback.cli.console.traffic import TrafficSample, lag_of
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, read_entry, read_range
 from kallback.lifecycle import StartStop
 from kallback.operations import Introspection, PendingTask, PendingTasks, TaskFilter, TaskPage
+from kallback.protocol import OutcomeRecord, read_outcome
 from kallback.settings import Settings
 
 LAST_LETTERS: Final = 200
@@ -45,6 +49,14 @@ class ConsoleSources(Protocol):
 
     async def letter(self, name: DeadLetterId) -> DeadLetter | None:
         """Return one dead letter; None if it is not there any more; raises as `find_record`."""
+        ...
+
+    async def outcomes(self) -> list[OutcomeRecord]:
+        """Return the last outcomes, the newest first; raises as `find_record`."""
+        ...
+
+    async def traffic(self) -> TrafficSample:
+        """Return how much there is now; raises as `EndOffsets.of` and `groups_of`."""
         ...
 
     async def processes(self) -> list[ProcessStatus]:
@@ -98,11 +110,8 @@ class ServerSources(StartStop):
 
     async def letters(self) -> list[DeadLetter]:
         """Return the last dead letters."""
-        topic, found = self._settings.topics.dead_letters, list[DeadLetter]()
-        for partition, end in (await self._ends.of([topic])).items():
-            first = Position(topic, partition.partition, max(0, end - LAST_LETTERS))
-            async for records in read_range(self._settings.kafka, first, end):
-                found += [entry for entry in map(read_entry, records) if isinstance(entry, DeadLetter)]
+        records = await self._last(self._settings.topics.dead_letters, LAST_LETTERS)
+        found = [entry for entry in map(read_entry, records) if isinstance(entry, DeadLetter)]
         return sorted(found, key=lambda letter: letter.written_ms, reverse=True)[:LAST_LETTERS]
 
     async def letter(self, name: DeadLetterId) -> DeadLetter | None:
@@ -110,6 +119,33 @@ class ServerSources(StartStop):
         record = await self.record(Position(self._settings.topics.dead_letters, name.partition, name.offset))
         entry = None if record is None else read_entry(record)
         return entry if isinstance(entry, DeadLetter) else None
+
+    async def outcomes(self) -> list[OutcomeRecord]:
+        """Return the last outcomes."""
+        records = await self._last(self._settings.topics.outcomes, LAST_OUTCOMES)
+        found = [outcome for record in records if (outcome := read_outcome(record.value)) is not None]
+        return sorted(found, key=lambda outcome: outcome.at_ms, reverse=True)[:LAST_OUTCOMES]
+
+    async def traffic(self) -> TrafficSample:
+        """Return how much there is now."""
+        topics = self._settings.topics
+        ends = await self._ends.of([topics.results, topics.dead_letters])
+        groups = await kafka.groups_of(self._settings.kafka, topics.results)
+        return TrafficSample(
+            int(time.time() * 1000),
+            sum(end for partition, end in ends.items() if partition.topic == topics.results),
+            sum(end for partition, end in ends.items() if partition.topic == topics.dead_letters),
+            lag_of(groups),
+        )
+
+    async def _last(self, topic: str, count: int) -> list[Record]:
+        """Return so many records of each partition, those at its end."""
+        found = list[Record]()
+        for partition, end in (await self._ends.of([topic])).items():
+            first = Position(topic, partition.partition, max(0, end - count))
+            async for records in read_range(self._settings.kafka, first, end):
+                found += records
+        return found
 
     async def processes(self) -> list[ProcessStatus]:
         """Return what bridges, workers and gateways say of themselves."""

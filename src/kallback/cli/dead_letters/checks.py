@@ -106,16 +106,16 @@ def _forged(letter: DeadLetter, target: str, rules: ReplayRules) -> MustNotSend 
     if target in rules.never():
         return MustNotSend(_never_sentence(target))
     if not is_kafka_name(source):
-        return MustNotSend("the source is not the name of a topic, so they are forged")
+        return MustNotSend("the source is not the name of a topic, so the record is forged")
     if _is_cancel(letter):
-        return MustNotSend("the record is a cancel, and kallback never dead-letters cancels, so they are forged")
+        return MustNotSend("the record is a cancel, and kallback never dead-letters cancels, so it is forged")
     return None
 
 
 def _never_sentence(topic: str) -> str:
     return (
-        f"kallback never dead-letters records of {topic}, so they are forged; check who may write to the dead-letter "
-        "topic"
+        f"kallback never dead-letters records of {topic}, so the record is forged; check who may write to the "
+        "dead-letter topic"
     )
 
 
@@ -186,7 +186,7 @@ def _answer_topics(headers: TaskHeaders, rules: ReplayRules) -> ReplayVerdict | 
     progress_to = None if headers.progress_to == rules.topics.progress else headers.progress_to
     for topic in (headers.reply_to, progress_to):
         if topic is not None and topic in rules.never():
-            return MustNotSend(f"the task asks for an answer on {topic}, so they are forged")
+            return MustNotSend(f"the task asks for an answer on {topic}, so the record is forged")
         if topic is not None and not _is_known(topic, rules):
             return NeedsTopic(topic)
     return None

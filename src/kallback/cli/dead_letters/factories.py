@@ -36,8 +36,12 @@ class KafkaFactories:
 
 def factories_for(settings: KafkaSettings) -> KafkaFactories:
     """Return the context's factories, else those of confluent-kafka, which the bridge extra installs."""
-    given = click.get_current_context().find_object(KafkaFactories)
-    return given or KafkaFactories(
+    return click.get_current_context().find_object(KafkaFactories) or confluent_factories(settings)
+
+
+def confluent_factories(settings: KafkaSettings) -> KafkaFactories:
+    """Return factories of confluent-kafka."""
+    return KafkaFactories(
         reader=lambda topic, since_ms: kafka.ConfluentReader(settings, topic, since_ms=since_ms),
         find=lambda position: kafka.find_record(settings, position),
         producer=lambda: kafka.ConfluentProducer(settings),

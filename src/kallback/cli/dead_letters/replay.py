@@ -14,17 +14,25 @@ from typing import Any, Final
 
 import click
 
-from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, check_letter
-from kallback.cli.dead_letters.counts import OTHERS
+from kallback.cli.dead_letters.checks import NeedsTopic, ReplayRules
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
 from kallback.cli.dead_letters.options import read_rate, selecting, selection_of
 from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen, read_plan
 from kallback.cli.dead_letters.rows import HEADINGS, Selection, row_of
+from kallback.cli.dead_letters.sending import (
+    failure_sentence,
+    plan_sentence,
+    refusal_sentence,
+    replayer_for,
+    report_lines,
+    rules_of,
+    send_chosen,
+)
 from kallback.cli.formatting import counted, plain
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tables import RowPrinter
-from kallback.kafka import DeadLetter, Replayer, ReplayOptions, ReplayReport
-from kallback.protocol import ConfigurationError, KallbackError, Keyring
+from kallback.kafka import DeadLetter, ReplayOptions, ReplayReport
+from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
 _PROGRESS: Final = 100
@@ -67,7 +75,7 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
     """
     settings = Settings.from_env()
     clients, topic = factories_for(settings.kafka), settings.topics.dead_letters
-    rules = _rules(settings, options)
+    rules = rules_of(settings, options["to"], options["named"], unverified=options["unverified"])
     selection = _selection(options, ids)
     plan, rules = _read(clients, topic, selection, rules, again=options["again"], ask=not options["dry_run"])
     _say_left_out(plan, selection)
@@ -76,31 +84,13 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
         click.echo("Nothing to replay.")
     elif options["dry_run"]:
         asyncio.run(_print_chosen(clients, topic, chosen))
-        click.echo(_plan(chosen, rules, " would be sent."), err=True)
+        click.echo(plan_sentence(chosen, rules, " would be sent."), err=True)
     else:
-        click.echo(_plan(chosen, rules, "."), err=True)
+        click.echo(plan_sentence(chosen, rules, "."), err=True)
         _confirm(yes=options["yes"])
         _send(clients, topic, chosen, ReplayOptions(to=rules.to, per_second=options["rate"]), rules)
-    if refusals := _refusals(plan):
+    if refusals := refusal_sentence(plan):
         raise NotAllReplayedError(refusals)
-
-
-def _rules(settings: Settings, options: dict[str, Any]) -> ReplayRules:
-    keyring = settings.keys.keyring or (Keyring.insecure() if settings.keys.insecure else None)
-    rules = ReplayRules(
-        topics=settings.topics,
-        keyring=keyring,
-        audience=settings.keys.audience,
-        to=options["to"],
-        named=frozenset(options["named"]),
-        send_unverified=options["unverified"],
-    )
-    for name, topics in (("--to", {rules.to}), ("--allow-topic", rules.named)):
-        if refused := rules.never().intersection(topics):
-            raise ConfigurationError(
-                f"{name} {min(refused)}: no record is replayed to this topic; name a results topic or a task topic"
-            )
-    return rules
 
 
 def _selection(options: dict[str, Any], ids: tuple[str, ...]) -> Selection:
@@ -156,43 +146,6 @@ def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
         )
 
 
-def _plan(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
-    reasons = ", ".join(f"{count:,} {plain(each)}" for each, count in chosen.reasons.listed())
-    where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in chosen.targets.listed())
-    return f"{counted(chosen.total, 'dead letter')} ({reasons}): {where}{end} {_verification(chosen, rules)}"
-
-
-def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
-    """Say what was not verified."""
-    left = chosen.total - chosen.verified
-    if not left:
-        return "Tokens verified; values are not signed."
-    why = "KALLBACK_KEYS is not set" if rules.keyring is None else "a stub or summary, or --unverified"
-    return f"Not verified: {counted(left, 'token')} ({why}), and the values, which are not signed."
-
-
-def _refusals(plan: ReplayPlan) -> str:
-    """One sentence for each cause, with one id as an example; empty if everything may be sent."""
-    sentences: dict[str, tuple[str, int]] = {}
-    for kind, number in plan.kinds().items():
-        if isinstance(kind.verdict, MaySend):
-            continue
-        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else _unnamed(kind.verdict.topic)
-        example, count = sentences.get(cause, (str(number.example), 0))
-        sentences[cause] = (example, count + number.count)
-    return "; ".join(
-        f"{counted(count, 'dead letter')} not replayed (for example {example}): {plain(cause)}"
-        for cause, (example, count) in sentences.items()
-    )
-
-
-def _unnamed(topic: str) -> str:
-    return (
-        f"{topic} is not known as a topic of this installation; if it is one of yours, add --allow-topic {topic}, or "
-        "set KALLBACK_KEYS, so that the tokens of tasks are verified"
-    )
-
-
 def _confirm(*, yes: bool) -> None:
     if yes:
         return
@@ -213,40 +166,23 @@ def _send(
 ) -> None:
     report = asyncio.run(_replay(clients, topic, chosen, options, rules))
     if report.failed:
-        raise NotAllReplayedError(_failures(report))
+        raise NotAllReplayedError(failure_sentence(report))
 
 
 async def _replay(
     clients: KafkaFactories, topic: str, chosen: ChosenLetters, options: ReplayOptions, rules: ReplayRules
 ) -> ReplayReport:
     """Send the letters; report what was sent, also after a failure."""
-    await clients.check_topics({name for name, _ in chosen.targets.listed() if name != OTHERS})
     async with clients.producer() as producer:
-        replayer = Replayer(
-            producer,
-            topic,
-            find=clients.find,
-            read_range=clients.read_range,
-            check=lambda letter: _refusal(letter, rules),
-            options=options,
-        )
+        replayer = replayer_for(clients, producer, topic, options, rules)
         try:
-            async with aclosing(read_chosen(clients, topic, chosen)) as letters:
-                await replayer.replay(_counted(letters, chosen.total))
+            await send_chosen(clients, topic, chosen, replayer, lambda letters: _counted(letters, chosen.total))
         finally:
-            _report(replayer.report, chosen.total)
+            result, *remarks = report_lines(replayer.report, chosen.total)
+            click.echo(result)
+            for remark in remarks:
+                click.echo(remark, err=True)
     return replayer.report
-
-
-def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
-    """Why a dead letter must not be sent, now that its record is whole."""
-    match check_letter(letter, rules):
-        case MaySend():
-            return None
-        case MustNotSend(cause):
-            return cause
-        case NeedsTopic(topic):
-            return _unnamed(topic)
 
 
 async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncIterator[DeadLetter]:
@@ -258,25 +194,3 @@ async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncItera
         count += 1
         if shown and (count % _PROGRESS == 0 or count == total):
             click.echo(f"\r{count}/{total}", nl=count == total, err=True)
-
-
-def _report(report: ReplayReport, total: int) -> None:
-    click.echo(f"Replayed {report.sent:,} of {counted(total, 'dead letter')}.")
-    if report.records:
-        click.echo(f"{counted(report.records, 'record')} of summaries sent.")
-    for cause, count in report.left_out.items():
-        click.echo(f"{counted(count, 'record')} of summaries not sent: {plain(cause)}", err=True)
-    if report.unmarked:
-        sent_again = f"{counted(report.unmarked, 'dead letter')} sent without a replay marker"
-        click.echo(f"{sent_again}: the next run sends what has no marker again.", err=True)
-    if report.sent + sum(each.count for each in report.failed.values()) < total:
-        click.echo("Run the same command again to continue with the rest.", err=True)
-
-
-def _failures(report: ReplayReport) -> str:
-    """One sentence per cause, with the first id as an example."""
-    causes = (
-        f"{failure.count} (for example {failure.example}): {plain(cause)}" for cause, failure in report.failed.items()
-    )
-    total = sum(failure.count for failure in report.failed.values())
-    return f"{counted(total, 'dead letter')} not replayed. " + "; ".join(causes)

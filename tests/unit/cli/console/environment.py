@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
 
-from kallback.cli.console.changes import Change
+from kallback.cli.console.changes import Change, ReplayForm
 from kallback.cli.console.handler import ConsoleHandler
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.processes import ProcessStatus
+from kallback.cli.console.replays import ReplayCheck
 from kallback.cli.console.routes import Route
+from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
 from kallback.operations import AttemptProgress, PendingTask, TaskFilter, TaskPage, WaitingInvocation
-from kallback.protocol import Attempt, KallbackError, TaskId
+from kallback.protocol import Attempt, KallbackError, Outcome, OutcomeRecord, SourcePosition, TaskId
 from kallback.settings import Settings
 from kallback.web import ServerOptions, ServerStats, WebServer
 
@@ -38,6 +40,13 @@ def pending(number: int = 0, task_type: str = "shop.pack", **others: Any) -> Pen
 def running(details: bytes = b"") -> AttemptProgress:
     """Progress of an attempt that a worker has begun."""
     return AttemptProgress(NOW_MS - 50_000, NOW_MS - 40_000, NOW_MS - 5_000, details)
+
+
+def outcome(kind: Outcome = Outcome.DELIVERED, **others: Any) -> OutcomeRecord:
+    """The outcome of the first pending task's result, 40 ms after its record."""
+    source = SourcePosition("kallback.results", 1, 5, NOW_MS - 1040)
+    fields: dict[str, Any] = {"task_type": "shop.pack", "task_id": "task000000000000", "attempt": 1}
+    return OutcomeRecord(kind, source, NOW_MS - 1000, **{**fields, **others})
 
 
 def dead_letter(reason: str = "late", value: bytes = b"{}", **others: Any) -> DeadLetter:
@@ -64,6 +73,7 @@ class FakeSources:
     pending: list[PendingTask] = field(default_factory=list[PendingTask])
     records: dict[Position, Record] = field(default_factory=dict[Position, Record])
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    results: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])
     error: KallbackError | None = None
     statuses: list[ProcessStatus] = field(default_factory=list[ProcessStatus])
     reads: int = 0
@@ -104,6 +114,15 @@ class FakeSources:
         """Return one dead letter."""
         return next((letter for letter in self.dead if letter.id == name), None)
 
+    async def outcomes(self) -> list[OutcomeRecord]:
+        """Return all outcomes."""
+        self._fail()
+        return self.results
+
+    async def traffic(self) -> TrafficSample:
+        """Return nothing."""
+        return TrafficSample(NOW_MS, 0, 0, None)
+
     async def processes(self) -> list[ProcessStatus]:
         """Return all statuses."""
         return self.statuses
@@ -114,9 +133,28 @@ class FakeSources:
 
 
 @dataclass
+class FakeReplays:
+    """`ReplaysLetters` that remembers."""
+
+    checked: list[ReplayForm] = field(default_factory=list[ReplayForm])
+    sent: list[ReplayForm] = field(default_factory=list[ReplayForm])
+
+    async def check(self, form: ReplayForm) -> ReplayCheck:
+        """Say that one would be sent."""
+        self.checked.append(form)
+        return ReplayCheck(("1 dead letter would be sent.",), 1)
+
+    async def send(self, form: ReplayForm) -> ReplayCheck:
+        """Say that one was sent."""
+        self.sent.append(form)
+        return ReplayCheck(("Replayed 1 of 1 dead letter.",), 1)
+
+
+@dataclass
 class FakeChanges:
     """`MakesChanges` that remembers."""
 
+    replays: FakeReplays = field(default_factory=FakeReplays)
     made: list[tuple[TaskId, Change]] = field(default_factory=list[tuple[TaskId, Change]])
     error: KallbackError | None = None
 
@@ -129,11 +167,17 @@ class FakeChanges:
 
 @asynccontextmanager
 async def serving(
-    sources: FakeSources, settings: Settings | None = None, changes: FakeChanges | None = None, **options: Any
+    sources: FakeSources,
+    settings: Settings | None = None,
+    changes: FakeChanges | None = None,
+    samples: Sequence[TrafficSample] = (),
+    **options: Any,
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of a console on a free port."""
     made = ConsoleOptions(server=ServerOptions(port=0), allow_changes=changes is not None, **options)
-    handler = ConsoleHandler(sources, settings or Settings(), made, now=lambda: NOW, changes=changes)
+    handler = ConsoleHandler(
+        sources, settings or Settings(), made, now=lambda: NOW, changes=changes, samples=lambda: samples
+    )
     async with (
         WebServer[Route](handler, made.server, ServerStats()) as server,
         httpx.AsyncClient(

@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from tests.unit.cli.console.environment import FakeChanges, FakeSources, pending, serving
+from tests.unit.cli.console.environment import FakeChanges, FakeReplays, FakeSources, pending, serving
 
 from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.sender import ChangeSender
@@ -123,6 +123,18 @@ async def test_a_field_that_cannot_be_used_is_said(fields: dict[str, str]) -> No
     assert changes.made == []
 
 
+@pytest.mark.parametrize("why", ["", "   "])
+async def test_a_change_needs_a_reason(why: str) -> None:
+    """A form can be sent without the browser's own checks; the page says what is missing, and leads back."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        data = {"form_secret": await secret_of(client), "attempt": "1", "why": why}
+        answer = await client.post(f"{ADDRESS}/retry", data=data)
+    assert (answer.status_code, changes.made) == (409, [])
+    assert "the reason is empty: say why" in answer.text
+    assert f'<a href="{ADDRESS}">Back</a>' in answer.text
+
+
 async def test_a_task_that_has_ended_is_said() -> None:
     """It ended while the operator wrote."""
     sources, changes = FakeSources([TASK]), FakeChanges()
@@ -169,7 +181,7 @@ async def test_a_change_is_a_record_like_a_workers_in_the_operators_name() -> No
     record = Record("tasks", 0, 0, 0, b"key", b"{}", headers.encode())
     sources = FakeSources([TASK], {TASK.position: record})
     async with MemoryClients(broker).producer() as producer:
-        sender = ChangeSender(sources, producer, settings)
+        sender = ChangeSender(sources, producer, settings, FakeReplays())
         change = Change(ChangeAction.COMPLETE, 1, Operator("ann", "it hangs"), b'{"shelf": "B3"}', Problem())
         await sender.make(TASK, change)
 
@@ -182,7 +194,7 @@ async def test_a_change_is_a_record_like_a_workers_in_the_operators_name() -> No
 async def test_a_change_of_an_attempt_that_has_ended_is_not_made() -> None:
     """The operator has not seen the attempt that runs now."""
     async with MemoryClients(MemoryBroker()).producer() as producer:
-        sender = ChangeSender(FakeSources([TASK]), producer, Settings())
+        sender = ChangeSender(FakeSources([TASK]), producer, Settings(), FakeReplays())
         change = Change(ChangeAction.FAIL, 2, Operator("ann"), b"null", Problem())
         with pytest.raises(NotAnswerableError, match="attempt 2 has ended"):
             await sender.make(TASK, change)
@@ -206,4 +218,4 @@ async def test_a_defect_is_not_the_gateways() -> None:
         answer = await client.get("/tasks?cursor=none")  # the sources of this test take numbers only
 
     assert answer.status_code == 500
-    assert "the server failed, and its log says why" in answer.json()["detail"]
+    assert "The server failed, and its log says why" in answer.text

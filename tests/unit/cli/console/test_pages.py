@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 from tests.unit.cli.console.environment import (
+    NOW_MS,
     TOKEN,
     FakeSources,
     dead_letter,
+    outcome,
     pending,
     running,
     serving,
 )
 
 from kallback.cli.console.processes import ProcessStatus
+from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import Record
-from kallback.protocol import Keyring, RestateUnavailableError
+from kallback.protocol import Keyring, Outcome, RestateUnavailableError
 from kallback.settings import (
     KafkaSecurity,
     KafkaSettings,
@@ -29,7 +32,16 @@ from kallback.settings import (
     Settings,
 )
 
-PAGES = ["/", "/tasks", "/tasks/task000000000000", "/dead-letters", "/dead-letters/0:7", "/processes", "/settings"]
+PAGES = [
+    "/",
+    "/outcomes",
+    "/tasks",
+    "/tasks/task000000000000",
+    "/dead-letters",
+    "/dead-letters/0:7",
+    "/processes",
+    "/settings",
+]
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 
@@ -198,10 +210,51 @@ async def test_a_server_that_does_not_answer_is_a_page(path: str) -> None:
 
 
 async def test_the_overview_says_what_it_could_not_read() -> None:
-    """And shows the rest."""
+    """And shows the rest; one sentence is said once, however many parts of the page it concerns."""
     async with serving(FakeSources(error=RestateUnavailableError("no answer"))) as client:
         page = await client.get("/")
-    assert (page.status_code, page.text.count('<p class="error" role="status">no answer</p>')) == (200, 2)
+    assert (page.status_code, page.text.count('<p class="error" role="status">no answer</p>')) == (200, 1)
+
+
+async def test_the_last_outcomes_are_listed() -> None:
+    """Those of one task, or those by hand, with who sent them and why."""
+    by_hand = outcome(task_id="task000000000001", by="ann", why="the <oven> broke")
+    async with serving(FakeSources(results=[by_hand, outcome(), outcome(Outcome.LATE, reason="late")])) as client:
+        everything = (await client.get("/outcomes")).text
+        late = (await client.get("/outcomes?outcome=late")).text
+        answered = (await client.get("/outcomes?by_hand=1&id=task000000000001&type=shop.pack")).text
+
+    assert [page.count("<tr><td>") for page in (everything, late, answered)] == [3, 1, 1]
+    for shown in ("ann", "the &lt;oven&gt; broke", "task000000000001"):
+        assert shown in answered
+
+
+async def test_without_outcomes_the_page_says_who_writes_them() -> None:
+    """Bridges do so only with an option."""
+    async with serving(FakeSources()) as client:
+        assert "--outcomes" in (await client.get("/outcomes")).text
+
+
+async def test_the_overview_has_outcomes_latency_and_charts() -> None:
+    """Each chart says its figures in words, too."""
+    samples = [TrafficSample(NOW_MS - 30_000, 100, 0, 7), TrafficSample(NOW_MS - 15_000, 130, 0, 12)]
+    async with serving(FakeSources(results=[outcome(), outcome(Outcome.LATE)]), samples=samples) as client:
+        page = (await client.get("/")).text
+
+    assert "40 ms median" in page
+    assert '<th scope="col" class="number">delivered</th><th scope="col" class="number">late</th>' in page
+    assert 'aria-label="Results per second in the last hour: 2 now, 2 at most"' in page
+    assert 'aria-label="Bridge lag, results in the last hour: 12 now, 12 at most"' in page
+    assert "style=" not in page
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/nothing", {}), ("/", {"host": "evil.example"})])
+async def test_a_refusal_is_a_page(path: str, headers: dict[str, str]) -> None:
+    """A browser shows a sentence, and no JSON."""
+    async with serving(FakeSources()) as client:
+        answer = await client.get(path, headers=headers)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<p class="error" role="status">T' in answer.text
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/tasks/a/b", "/static/../handler.py", "/dead-letters/x", "/static/x.js"])

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from kallback.cli.console.markup import Content, Markup, element, joined
+from kallback.cli.console.pages.markup import Content, Markup, element, joined
 from kallback.web import HttpResponse
 from kallback.web.messages import HTML
 
 _PAGES: Final = {
     "/": "Overview",
     "/tasks": "Pending tasks",
+    "/outcomes": "Outcomes",
     "/dead-letters": "Dead letters",
     "/processes": "Processes",
     "/settings": "Settings",

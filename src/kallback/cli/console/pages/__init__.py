@@ -1,0 +1,32 @@
+"""The pages of the console: pure functions from values to HTML."""
+
+from kallback.cli.console.pages.changed import (
+    error_page,
+    redirect,
+    refusal_page,
+    replay_check_page,
+    replayed_page,
+    sent_page,
+)
+from kallback.cli.console.pages.dead_letters import dead_letter_page, dead_letters_page
+from kallback.cli.console.pages.outcomes import outcomes_page
+from kallback.cli.console.pages.overview import overview_page
+from kallback.cli.console.pages.processes import processes_page, settings_page
+from kallback.cli.console.pages.tasks import task_page, tasks_page
+
+__all__ = [
+    "dead_letter_page",
+    "dead_letters_page",
+    "error_page",
+    "outcomes_page",
+    "overview_page",
+    "processes_page",
+    "redirect",
+    "refusal_page",
+    "replay_check_page",
+    "replayed_page",
+    "sent_page",
+    "settings_page",
+    "task_page",
+    "tasks_page",
+]

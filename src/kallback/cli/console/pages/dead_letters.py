@@ -1,0 +1,64 @@
+"""Dead letters: the list, and one of them."""
+
+from __future__ import annotations
+
+from kallback.cli.console.pages.forms import replay_form, replay_one_form
+from kallback.cli.console.pages.layout import facts, page, table
+from kallback.cli.console.pages.markup import Content, element
+from kallback.cli.console.pages.values import REFRESH_S, place, record_parts
+from kallback.cli.console.sources import LAST_LETTERS
+from kallback.cli.dead_letters.reason_help import REASON_HELP
+from kallback.cli.dead_letters.rows import task_type_of
+from kallback.cli.formatting import moment, size, span
+from kallback.kafka import DeadLetter, Record
+from kallback.web import HttpResponse
+
+
+def dead_letters_page(letters: list[DeadLetter], now_ms: int, secret: str | None = None) -> HttpResponse:
+    """Return the last dead letters; with a secret, also the form that replays them."""
+    rows: list[list[Content]] = [
+        [
+            element("a", str(letter.id), href=f"/dead-letters/{letter.id}"),
+            letter.reason,
+            task_type_of(letter) or "-",
+            place(letter.source),
+            span(now_ms - letter.written_ms),
+            f"{letter.count:,}",
+        ]
+        for letter in letters
+    ]
+    headings = ["Dead letter", "Reason", "Type", "Source", "Age", "Records"]
+    caption = f"The last {LAST_LETTERS} dead letters at most, the newest first"
+    return page(
+        "Dead letters",
+        table(caption, headings, rows, numbers=1),
+        *([] if secret is None else [element("h2", "Replay"), replay_form(secret)]),
+        section="/dead-letters",
+        refresh=0 if secret is not None else REFRESH_S,  # what is typed into a form must stay
+    )
+
+
+def dead_letter_page(letter: DeadLetter, secret: str | None = None, *, mask: bool) -> HttpResponse:
+    """Return one dead letter; with a secret, also the form that replays it."""
+    help_ = REASON_HELP.get(letter.reason)
+    record = Record("", 0, 0, letter.source_ms, letter.key, letter.value, letter.headers)
+    stub = None if letter.stub_bytes is None else f"not kept: {size(letter.stub_bytes)}"
+    return page(
+        f"Dead letter {letter.id}",
+        facts(
+            (
+                ("Reason", letter.reason),
+                ("Meaning", None if help_ is None else help_.meaning),
+                ("What to do", None if help_ is None else help_.remedy),
+                ("Detail", letter.detail or None),
+                ("Records", f"{letter.count:,}"),
+                ("Source", place(letter.source)),
+                ("Written", moment(letter.written_ms)),
+                ("Dead-lettered by", letter.group),
+                ("Value", stub),
+            )
+        ),
+        *record_parts("Record", record, mask=mask),
+        *([] if secret is None else [element("h2", "Replay"), replay_one_form(letter.id, secret)]),
+        section="/dead-letters",
+    )

@@ -1,0 +1,71 @@
+"""What became of results: the last outcomes, and a summary of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from kallback.cli.console.outcomes import LAST_OUTCOMES
+from kallback.cli.console.pages.layout import page, table, trouble
+from kallback.cli.console.pages.markup import Content, Markup, element
+from kallback.cli.console.pages.values import REFRESH_S
+from kallback.cli.console.routes import OutcomesRoute
+from kallback.cli.formatting import moment
+from kallback.protocol import Outcome, OutcomeRecord
+from kallback.web import HttpResponse
+
+_LONGEST: Final = 300
+_NOT_WRITTEN: Final = "Bridges write outcomes when they run with --outcomes; none is there yet."
+
+
+def outcomes_page(route: OutcomesRoute, found: Sequence[OutcomeRecord]) -> HttpResponse:
+    """Return the last outcomes, as far as they are wanted."""
+    shown = [each for each in found if route.accepts(each)]
+    rows: list[list[Content]] = [
+        [
+            element("time", moment(each.at_ms)),
+            each.outcome.value,
+            *((text or "-")[:_LONGEST] for text in (each.reason, each.task_type, each.task_id)),
+            "-" if each.attempt is None else str(each.attempt),
+            *((text or "-")[:_LONGEST] for text in (each.by, each.why)),
+        ]
+        for each in shown
+    ]
+    headings = ["Time", "Outcome", "Reason", "Type", "Task", "Attempt", "By", "Why"]
+    return page(
+        "Outcomes",
+        _filters(route),
+        None if found else trouble(_NOT_WRITTEN),
+        table(f"The last {LAST_OUTCOMES} outcomes at most, the newest first", headings, rows),
+        section="/outcomes",
+        refresh=REFRESH_S,
+    )
+
+
+def outcomes_by_type(found: Sequence[OutcomeRecord]) -> Markup:
+    """Return a table of task types and outcomes."""
+    kinds = [each for each in Outcome if any(one.outcome is each for one in found)]
+    counts = Counter(((each.task_type or "unknown")[:_LONGEST], each.outcome) for each in found)
+    types = sorted({name for name, _ in counts})
+    rows: list[list[Content]] = [[name, *(f"{counts[name, kind]:,}" for kind in kinds)] for name in types]
+    return table(
+        f"Of the last {LAST_OUTCOMES} outcomes", ["Type", *(each.value for each in kinds)], rows, numbers=len(kinds)
+    )
+
+
+def _filters(route: OutcomesRoute) -> Markup:
+    kinds = [element("option", "any", value="", selected=not route.outcome)]
+    kinds += [element("option", each.value, value=each.value, selected=route.outcome == each) for each in Outcome]
+    return element(
+        "form",
+        element("label", "Task id", element("input", name="id", maxlength="16", value=route.task_id)),
+        element("label", "Type", element("input", name="type", value=route.task_type)),
+        element("label", "Outcome", element("select", *kinds, name="outcome")),
+        element(
+            "label", "By hand", element("input", type="checkbox", name="by_hand", value="1", checked=route.by_hand)
+        ),
+        element("button", "Show"),
+        action="/outcomes",
+        role="search",
+    )

@@ -1,0 +1,101 @@
+"""Pending tasks: the list, and one of them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from kallback.cli.console.pages.layout import facts, page, table, trouble
+from kallback.cli.console.pages.markup import Content, Markup, element
+from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
+from kallback.cli.console.routes import TasksRoute
+from kallback.cli.formatting import counted, span
+from kallback.kafka import Record
+from kallback.operations import PendingTask, TaskPage, TaskState
+from kallback.web import HttpResponse
+
+
+def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
+    """Return a list of pending tasks."""
+    rows: list[list[Content]] = [
+        [
+            element("a", task.task_id, href=task_link(task)),
+            task.task_type,
+            str(task.state),
+            f"{task.attempt}",
+            task.invocation.target,
+            span(now_ms - task.created_ms),
+            left(task.deadline_ms, now_ms),
+        ]
+        for task in found.tasks
+    ]
+    headings = ["Task", "Type", "State", "Attempt", "Handler", "Age", "Deadline"]
+    unreadable = counted(len(found.unreadable), "invocation") if found.unreadable else ""
+    following = None if found.cursor is None else element("a", "Next page", href=route.next(found.cursor), rel="next")
+    return page(
+        "Pending tasks",
+        _filters(route),
+        trouble(f"{unreadable} cannot be read: a journal value codec encodes them.") if unreadable else None,
+        table(counted(len(found.tasks), "task"), headings, rows),
+        element("p", following) if following is not None else None,
+        section="/tasks",
+        refresh=REFRESH_S,
+    )
+
+
+def task_page(
+    task: PendingTask, record: Record | None, admin_url: str, now_ms: int, *, mask: bool, forms: Markup | None = None
+) -> HttpResponse:
+    """Return what is known of one pending task."""
+    progress = task.progress
+    details = None if progress is None or not progress.details else progress.details
+    return page(
+        f"Task {task.task_id}",
+        facts(
+            (
+                ("Type", task.task_type),
+                ("State", str(task.state)),
+                ("Attempt", str(task.attempt)),
+                ("Created", when(task.created_ms, now_ms)),
+                ("Dispatched", None if progress is None else when(progress.dispatched_ms, now_ms)),
+                ("Started", None if progress is None else when(progress.started_ms, now_ms)),
+                ("Last heartbeat", None if progress is None else when(progress.heartbeat_ms, now_ms)),
+                ("Deadline", left(task.deadline_ms, now_ms)),
+                ("Waiting handler", task.invocation.target),
+                ("Invocation", _invocation(task, admin_url)),
+                ("Task record", place(task.position)),
+            )
+        ),
+        *([] if details is None else [element("h2", "Details of the last heartbeat"), payload(details, mask=mask)]),
+        *record_parts("Request", record, mask=mask),
+        forms,
+        section="/tasks",
+        refresh=0 if forms is not None else REFRESH_S,  # what is typed into a form must stay
+    )
+
+
+def task_link(task: PendingTask) -> str:
+    """Return the address of a task's page."""
+    return f"/tasks/{quote(task.task_id)}"
+
+
+def _filters(route: TasksRoute) -> Markup:
+    states = [element("option", "any", value="", selected=not route.state)]
+    states += [element("option", str(each), value=str(each), selected=route.state == each) for each in TaskState]
+    return element(
+        "form",
+        element("label", "Task id", element("input", name="id", maxlength="16", autocomplete="off")),
+        element("label", "Type", element("input", name="type", value=route.task_type)),
+        element("label", "State", element("select", *states, name="state")),
+        element("label", "Handler", element("input", name="handler", value=route.handler)),
+        element("button", "Show"),
+        action="/tasks",
+        role="search",
+    )
+
+
+def _invocation(task: PendingTask, admin_url: str) -> Markup:
+    parts = urlsplit(admin_url)
+    address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    invocation = task.invocation
+    href = f"{address}/ui/invocations/{quote(invocation.id)}"
+    return element("a", f"{invocation.id} ({invocation.status})", href=href, rel="noreferrer")

@@ -1,0 +1,148 @@
+"""Sends the dead letters that were chosen, and says in sentences what is planned, refused and done.
+
+`kallback dead-letters replay` and the console use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+
+from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, check_letter
+from kallback.cli.dead_letters.counts import OTHERS
+from kallback.cli.dead_letters.factories import KafkaFactories
+from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen
+from kallback.cli.formatting import counted, plain
+from kallback.kafka import DeadLetter, Producer, Replayer, ReplayOptions, ReplayReport
+from kallback.protocol import ConfigurationError, Keyring
+from kallback.settings import Settings
+
+Letters = AsyncIterator[DeadLetter]
+
+
+def rules_of(settings: Settings, to: str | None, named: Iterable[str], *, unverified: bool) -> ReplayRules:
+    """Return what may be sent where.
+
+    Raises:
+        ConfigurationError: a topic that is named takes no records.
+    """
+    keyring = settings.keys.keyring or (Keyring.insecure() if settings.keys.insecure else None)
+    rules = ReplayRules(
+        topics=settings.topics,
+        keyring=keyring,
+        audience=settings.keys.audience,
+        to=to,
+        named=frozenset(named),
+        send_unverified=unverified,
+    )
+    for name, topics in (("--to", {rules.to}), ("--allow-topic", rules.named)):
+        if refused := rules.never().intersection(topics):
+            raise ConfigurationError(
+                f"{name} {min(refused)}: no record is replayed to this topic; name a results topic or a task topic"
+            )
+    return rules
+
+
+def replayer_for(
+    clients: KafkaFactories, producer: Producer, topic: str, options: ReplayOptions, rules: ReplayRules
+) -> Replayer:
+    """Return what sends dead letters of a topic, and checks each once more."""
+    return Replayer(
+        producer,
+        topic,
+        find=clients.find,
+        read_range=clients.read_range,
+        check=lambda letter: _refusal(letter, rules),
+        options=options,
+    )
+
+
+async def send_chosen(
+    clients: KafkaFactories,
+    topic: str,
+    chosen: ChosenLetters,
+    replayer: Replayer,
+    seen: Callable[[Letters], Letters] = lambda letters: letters,
+) -> None:
+    """Send dead letters, each of which passes `seen`; `replayer.report` says what was sent, also after a failure.
+
+    Raises:
+        MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
+    """
+    await clients.check_topics({name for name, _ in chosen.targets.listed() if name != OTHERS})
+    async with aclosing(read_chosen(clients, topic, chosen)) as letters:
+        await replayer.replay(seen(letters))
+
+
+def plan_sentence(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
+    """Say what is sent where, and what was verified."""
+    reasons = ", ".join(f"{count:,} {plain(each)}" for each, count in chosen.reasons.listed())
+    where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in chosen.targets.listed())
+    return f"{counted(chosen.total, 'dead letter')} ({reasons}): {where}{end} {_verification(chosen, rules)}"
+
+
+def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
+    """Say what was not verified."""
+    left = chosen.total - chosen.verified
+    if not left:
+        return "Tokens verified; values are not signed."
+    why = "KALLBACK_KEYS is not set" if rules.keyring is None else "a stub or summary, or --unverified"
+    return f"Not verified: {counted(left, 'token')} ({why}), and the values, which are not signed."
+
+
+def refusal_sentence(plan: ReplayPlan) -> str:
+    """One sentence for each cause, with one id as an example; empty if everything may be sent."""
+    sentences: dict[str, tuple[str, int]] = {}
+    for kind, number in plan.kinds().items():
+        if isinstance(kind.verdict, MaySend):
+            continue
+        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else _unnamed(kind.verdict.topic)
+        example, count = sentences.get(cause, (str(number.example), 0))
+        sentences[cause] = (example, count + number.count)
+    return "; ".join(
+        f"{counted(count, 'dead letter')} not replayed (for example {example}): {plain(cause)}"
+        for cause, (example, count) in sentences.items()
+    )
+
+
+def _unnamed(topic: str) -> str:
+    return (
+        f"{topic} is not known as a topic of this installation; if it is one of yours, add --allow-topic {topic}, or "
+        "set KALLBACK_KEYS, so that the tokens of tasks are verified"
+    )
+
+
+def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
+    """Why a dead letter must not be sent, now that its record is whole."""
+    match check_letter(letter, rules):
+        case MaySend():
+            return None
+        case MustNotSend(cause):
+            return cause
+        case NeedsTopic(topic):
+            return _unnamed(topic)
+
+
+def report_lines(report: ReplayReport, total: int) -> list[str]:
+    """Say what was sent; the first sentence is the result, the others are remarks."""
+    lines = [f"Replayed {report.sent:,} of {counted(total, 'dead letter')}."]
+    if report.records:
+        lines.append(f"{counted(report.records, 'record')} of summaries sent.")
+    lines += [
+        f"{counted(count, 'record')} of summaries not sent: {plain(cause)}" for cause, count in report.left_out.items()
+    ]
+    if report.unmarked:
+        sent_again = f"{counted(report.unmarked, 'dead letter')} sent without a replay marker"
+        lines.append(f"{sent_again}: the next run sends what has no marker again.")
+    if report.sent + sum(each.count for each in report.failed.values()) < total:
+        lines.append("Run the same command again to continue with the rest.")
+    return lines
+
+
+def failure_sentence(report: ReplayReport) -> str:
+    """One sentence per cause, with the first id as an example."""
+    causes = (
+        f"{failure.count} (for example {failure.example}): {plain(cause)}" for cause, failure in report.failed.items()
+    )
+    total = sum(failure.count for failure in report.failed.values())
+    return f"{counted(total, 'dead letter')} not replayed. " + "; ".join(causes)

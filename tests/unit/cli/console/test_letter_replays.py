@@ -1,0 +1,88 @@
+"""What a replay from the console sends, on a broker in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from tests.unit.cli.dead_letters.environment import TOKEN, DeadLetterEnv
+
+from kallback.cli.console.changes import ReplayForm
+from kallback.cli.console.replays import LetterReplays
+from kallback.kafka import DeadLetterId, Record
+from kallback.operations import NotAnswerableError
+from kallback.protocol import completed_headers
+from kallback.protocol.by_hand import Operator
+from kallback.settings import Settings
+
+ANN = Operator("ann", "the key is back")
+
+
+@pytest.fixture
+def env() -> DeadLetterEnv:
+    """Without dead letters."""
+    return DeadLetterEnv()
+
+
+def replays(env: DeadLetterEnv) -> LetterReplays:
+    """What replays dead letters of this broker."""
+    return LetterReplays(env.clients, Settings())
+
+
+def test_a_check_says_what_would_be_sent_where(env: DeadLetterEnv) -> None:
+    """And sends nothing."""
+    env.dead_letter()
+    check = asyncio.run(replays(env).check(ReplayForm(ANN)))
+    assert (check.total, env.sent()) == (1, [])
+    assert check.sentences[0].startswith("1 dead letter (1 unknown-key): 1 to kallback.results would be sent.")
+
+
+def test_what_is_selected_is_sent_once(env: DeadLetterEnv) -> None:
+    """A second replay finds the marker of the first; with `again` it sends once more."""
+    env.dead_letter("unknown-key")
+    env.dead_letter("not-json")
+    wanted = ReplayForm(ANN, reason="unknown-key")
+    first = asyncio.run(replays(env).send(wanted))
+    second = asyncio.run(replays(env).send(wanted))
+    third = asyncio.run(replays(env).send(ReplayForm(ANN, reason="unknown-key", again=True)))
+
+    assert first.sentences == ("Replayed 1 of 1 dead letter.",)
+    assert second.sentences == ("Replayed 0 of 0 dead letters.", "1 dead letter already replayed.")
+    assert third.sentences == ("Replayed 1 of 1 dead letter.",)
+    assert [record.value for record in env.sent()] == [b'{"ok":true}'] * 2
+
+
+def test_one_dead_letter_is_replayed_by_its_id(env: DeadLetterEnv) -> None:
+    """The others stay."""
+    for number in range(3):
+        env.dead_letter(value=b"%d" % number)
+    asyncio.run(replays(env).send(ReplayForm(ANN, DeadLetterId(0, 1))))
+    assert [record.value for record in env.sent()] == [b"1"]
+
+
+def test_a_record_that_must_not_be_sent_is_said(env: DeadLetterEnv) -> None:
+    """In the sentence of the command line, which can allow it."""
+    env.dead_letter(source=Record("elsewhere", 0, 1, 0, b"k", b"{}", completed_headers(TOKEN)))
+    check = asyncio.run(replays(env).check(ReplayForm(ANN)))
+    assert check.total == 0
+    assert check.sentences[0] == "Nothing to replay."
+    assert check.sentences[1].startswith("1 dead letter not replayed (for example 0:0): a header of a task is missing")
+
+
+async def test_one_replay_runs_at_a_time(env: DeadLetterEnv) -> None:
+    """Two would send the same dead letters: neither has the other's markers yet."""
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def check_topics(_names: Iterable[str]) -> None:
+        reached.set()
+        await go_on.wait()
+
+    both = LetterReplays(replace(env.clients, check_topics=check_topics), Settings())
+    first = asyncio.create_task(both.send(ReplayForm(ANN)))
+    await reached.wait()
+    with pytest.raises(NotAnswerableError, match="another replay is running"):
+        await both.send(ReplayForm(ANN))
+    go_on.set()
+    await first

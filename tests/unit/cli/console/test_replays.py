@@ -1,0 +1,94 @@
+"""Replays of dead letters from a page: a check first, then the sending, with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from tests.unit.cli.console.environment import FakeChanges, FakeSources, dead_letter, serving
+
+from kallback.cli.console.changes import ReplayForm
+from kallback.kafka import DeadLetterId
+from kallback.protocol.by_hand import Operator
+
+ASKED = {"reason": "late", "type": "shop.pack", "limit": "7", "rate": "9", "again": "1"}
+
+
+@pytest.fixture
+def changes() -> FakeChanges:
+    """What the console changes."""
+    return FakeChanges()
+
+
+@pytest.fixture
+async def client(changes: FakeChanges) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of a console that allows changes."""
+    async with serving(FakeSources(dead=[dead_letter()]), changes=changes) as client:
+        yield client
+
+
+async def secret_of(client: httpx.AsyncClient) -> str:
+    """What a form of the list has."""
+    found = re.search(r'name="form_secret" value="([^"]+)"', (await client.get("/dead-letters")).text)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_check_sends_nothing(client: httpx.AsyncClient, changes: FakeChanges) -> None:
+    """Its page says what would be sent, and has the form that does it."""
+    data = {"form_secret": await secret_of(client), **ASKED}
+    page = (await client.post("/dead-letters/replay/check", data=data)).text
+
+    wanted = ReplayForm(Operator("console"), None, "late", "shop.pack", 7, 9, again=True)
+    assert (changes.replays.checked, changes.replays.sent) == ([wanted], [])
+    assert "1 dead letter would be sent." in page
+    assert 'action="/dead-letters/replay/send"' in page
+
+
+async def test_what_was_checked_is_sent(client: httpx.AsyncClient, changes: FakeChanges) -> None:
+    """With the fields of the page of the check, and the operator's reason."""
+    data = {"form_secret": await secret_of(client), "id": "0:7"}
+    page = (await client.post("/dead-letters/replay/check", data=data)).text
+    hidden = dict(re.findall(r'<input type="hidden" name="([a-z_]+)" value="([^"]*)">', page))
+    done = (await client.post("/dead-letters/replay/send", data={**hidden, "why": "the key is back"})).text
+
+    assert "Replayed 1 of 1 dead letter." in done
+    assert changes.replays.sent == [ReplayForm(Operator("console", "the key is back"), DeadLetterId(0, 7))]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({}, "the reason is empty: say why"),
+        ({"why": "x", "limit": "1001"}, "the limit is a number from 1 to 1000"),
+        ({"why": "x", "rate": "0"}, "the rate is a number from 1 to 1000"),
+        ({"why": "x", "rate": "fast"}, "the rate is a number from 1 to 1000"),
+        ({"why": "x", "id": "7"}, "PARTITION:OFFSET"),
+    ],
+)
+async def test_a_field_that_cannot_be_used_is_said(
+    client: httpx.AsyncClient, changes: FakeChanges, fields: dict[str, str], sentence: str
+) -> None:
+    """And nothing is sent."""
+    data = {"form_secret": await secret_of(client), **fields}
+    answer = await client.post("/dead-letters/replay/send", data=data)
+    assert (answer.status_code, changes.replays.sent) == (409, [])
+    assert sentence in answer.text
+
+
+@pytest.mark.parametrize("step", ["check", "send"])
+async def test_a_form_without_the_secret_is_refused(client: httpx.AsyncClient, changes: FakeChanges, step: str) -> None:
+    """Also where nothing would be changed: reading the topic costs something."""
+    answer = await client.post(f"/dead-letters/replay/{step}", data={"form_secret": "x", "why": "x"})
+    assert (answer.status_code, changes.replays.checked, changes.replays.sent) == (403, [], [])
+
+
+async def test_without_the_switch_there_is_no_form() -> None:
+    """It is read-only by default."""
+    async with serving(FakeSources(dead=[dead_letter()])) as client:
+        pages = [(await client.get(path)).text for path in ("/dead-letters", "/dead-letters/0:7")]
+        answer = await client.post("/dead-letters/replay/send", data={"why": "x"})
+    assert [page.count('method="post"') for page in pages] == [0, 0]
+    assert answer.status_code == 405
