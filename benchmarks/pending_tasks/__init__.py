@@ -1,0 +1,1 @@
+"""How long it takes to list thousands of pending tasks, and what browsers that look at them cost."""

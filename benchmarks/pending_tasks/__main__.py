@@ -1,0 +1,110 @@
+"""Fills a Restate with handlers that wait, and measures how long it takes to list their tasks.
+
+python -m benchmarks.pending_tasks
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import httpx
+
+from benchmarks import machine
+from benchmarks.environment import ROOT, BenchmarkEnvironment, open_environment
+from kallback.operations import Introspection, PendingTasks, TaskFilter
+from kallback.settings import KeySettings, RestateSettings, Settings, Topics
+from kallback.testing import ServiceProcess, TopicFactory, eventually
+
+_TOPICS: Final = Topics(prefix="pending.")
+_AT_ONCE: Final = 32
+_FILLED_S: Final = 1200.0
+_PAGE: Final = 50
+"""Tasks on a page of the console."""
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pending_tasks", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=10_000, help="pending tasks (default 10,000)")
+    parser.add_argument("--rounds", type=int, default=7, help="of each measurement (default 7)")
+    parser.add_argument("--handlers", default="one,one_watched,many", help="some of one, one_watched, many")
+    parser.add_argument("--hold", action="store_true", help="then wait for Ctrl-C, and say how to look at the tasks")
+    options = parser.parse_args()
+    for handler in options.handlers.split(","):
+        with open_environment() as environment:
+            print(f"{machine.describe(environment.stack)}, load average {machine.load_average()}", flush=True)
+            _measure(environment, handler, options)
+
+
+def _measure(environment: BenchmarkEnvironment, handler: str, options: argparse.Namespace) -> None:
+    TopicFactory(environment.stack.kafka).make([*_TOPICS.all(), "pending.plain", "pending.watched"])
+    variables = environment.variables(_TOPICS)
+    service = ServiceProcess("benchmarks.pending_tasks.service:app", environment.stack.restate, env=variables, cwd=ROOT)
+    try:
+        service.start()
+        settings = Settings(
+            restate=RestateSettings(environment.stack.ingress_url, environment.stack.admin_url),
+            topics=_TOPICS,
+            keys=KeySettings(keyring=environment.keyring, audience=variables["KALLBACK_AUDIENCE"]),
+        )
+        asyncio.run(_fill_and_list(settings, handler, options.tasks, options.rounds))
+        if options.hold:
+            print("\n".join(f"export {name}={value}" for name, value in variables.items()), flush=True)
+            while True:
+                time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        service.close()
+
+
+async def _fill_and_list(settings: Settings, handler: str, tasks: int, rounds: int) -> None:
+    async with Introspection(settings.restate) as introspection:
+        pending = PendingTasks(introspection, settings)
+        began = time.monotonic()
+        await _fill(settings.restate.ingress_url, handler, tasks)
+        await eventually(f"{tasks} tasks", lambda: _has(pending, tasks), timeout=_FILLED_S, interval=2.0)
+        print(f"{handler}: {tasks:,} tasks after {time.monotonic() - began:.0f} s", flush=True)
+        await _timed("first page of 50", rounds, lambda: pending.page(limit=_PAGE))
+        await _timed("all tasks", rounds, lambda: _all(pending))
+        await _timed("an id that no handler waits for", rounds, lambda: pending.find("AAAAAAAAAAAAAAAA"))
+
+
+async def _fill(ingress_url: str, handler: str, tasks: int) -> None:
+    """Start the handlers: one for each task, or one for each hundred."""
+    bodies = [100] * (tasks // 100) if handler == "many" else list(range(tasks))
+    left = iter(bodies)
+    async with httpx.AsyncClient(base_url=ingress_url, timeout=60) as http:
+
+        async def send() -> None:
+            for body in left:
+                (await http.post(f"/Waiting/{handler}/send", json=body)).raise_for_status()
+
+        await asyncio.gather(*(send() for _ in range(_AT_ONCE)))
+
+
+async def _has(pending: PendingTasks, tasks: int) -> bool:
+    return await _all(pending) >= tasks
+
+
+async def _all(pending: PendingTasks) -> int:
+    return sum([len(page.tasks) async for page in pending.each(TaskFilter())])
+
+
+async def _timed(what: str, rounds: int, read: Callable[[], Awaitable[object]]) -> None:
+    seconds: list[float] = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        await read()
+        seconds.append(time.perf_counter() - began)
+    seconds.sort()
+    middle = seconds[len(seconds) // 2]
+    print(f"  {what}: median {middle:.3f} s, {seconds[0]:.3f} to {seconds[-1]:.3f} s, {rounds} rounds", flush=True)
+
+
+if __name__ == "__main__":
+    main()
