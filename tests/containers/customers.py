@@ -42,7 +42,7 @@ class Customers:
         return status
 
     async def until(
-        self, stages: Iterable[str], orders: Iterable[str], *, timeout_s: float = 150
+        self, stages: Iterable[str], orders: Iterable[str], *, timeout_s: float = 300
     ) -> list[dict[str, Any]]:
         """Wait until each order is in one of these stages; return what the customers then see."""
         wanted, left = set(stages), list(orders)
