@@ -10,7 +10,7 @@ from kallback.protocol import Attempt, Cancel, CancelReason, TaskId
 
 
 class CancelQueue:
-    """The cancels of one task. After a cancel of all attempts there is nothing more to tell.
+    """The cancels of one task. No attempt is cancelled twice, but for one that was replaced and then the last.
 
     Attributes:
         steps: those that were issued, until they have been waited for.
@@ -20,18 +20,21 @@ class CancelQueue:
         self.steps: Final = list[RestateDurableFuture[Any]]()
         self._task_id: Final = task_id
         self._queued: list[Cancel] = []
-        self._complete = False
+        self._last: Attempt | None = None
+        self._reason: CancelReason | None = None
 
-    def add(self, reason: CancelReason, attempt: Attempt | None = None) -> None:
-        """Queue a cancel.
+    def add(self, reason: CancelReason, attempt: Attempt, *, is_final: bool = False) -> None:
+        """Queue a cancel, unless it was said before.
 
         Args:
             reason: why.
-            attempt: the last one to be cancelled; None for all attempts.
+            attempt: the current one: it and those before it are cancelled.
+            is_final: no attempt follows: all are cancelled.
         """
-        if not self._complete:
-            self._queued.append(Cancel(self._task_id, reason, 0, attempt))
-        self._complete = self._complete or attempt is None
+        is_new = self._last is None or attempt > self._last
+        if is_new or (is_final and self._reason is CancelReason.SUPERSEDED):
+            self._last, self._reason = attempt, reason
+            self._queued.append(Cancel(self._task_id, reason, 0, None if is_final else attempt))
 
     def take(self) -> list[Cancel]:
         """The queued cancels, each returned once. The publisher adds their time and secret."""

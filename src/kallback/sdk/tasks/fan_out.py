@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from restate import TerminalError, wait_completed
 
-from kallback.sdk.errors import BAD_REQUEST, TaskError
+from kallback.sdk.errors import BAD_REQUEST, TaskCancelled, TaskError
 from kallback.sdk.tasks.cancellation import cancels_workers_at_end
 from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.task import TaskValue, takes_back
@@ -87,7 +87,9 @@ async def collect_first(tasks: Sequence[RunningTask[Result]], n: int) -> list[Re
 
 
 def _first_error(tasks: Tasks) -> TaskError | None:
-    return next((task.ended for task in tasks if isinstance(task.ended, TaskError)), None)
+    """The first one; a task that was cancelled because another one failed is not the cause."""
+    errors = [task.ended for task in tasks if isinstance(task.ended, TaskError)]
+    return next((error for error in errors if not isinstance(error, TaskCancelled)), errors[0] if errors else None)
 
 
 def _cancel(tasks: Tasks) -> None:

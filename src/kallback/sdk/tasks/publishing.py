@@ -10,9 +10,9 @@ missing is waited for, too, for a bounded time.
 
 An attempt whose result comes meanwhile was sent, although its acknowledgement is lost: it waits no more.
 
-A task keeps its publication: a handler that catches its cancellation and waits again goes on with it. If the handler
-ends the task instead, nothing more is published. A step that has begun may still write its record; the cancel of the
-task covers that attempt, too.
+A handler that catches its cancellation and waits again publishes the next attempt: the one that was not acknowledged is
+cancelled, because a step that has begun may still write its record. If the handler ends the task instead, nothing more
+is published.
 """
 
 from __future__ import annotations
@@ -120,6 +120,7 @@ class PendingPublication:
     async def _watch(self, requests: Mapping[TaskId, WatchRequest]) -> None:
         """One call, however many tasks."""
         ctx, monitor = self.tasks[0].ctx, self.tasks[0].dependencies.monitor
+        self._keep()
         try:
             if len(requests) > 1:
                 answer = await monitor.watch_many(ctx, dict(requests))

@@ -154,8 +154,7 @@ class RunningTask(Generic[Result]):
 
     def record(self) -> OutgoingRecord:
         """The task record of the current attempt."""
-        spec = self.spec
-        headers = self.pending.headers.encode()
+        spec, headers = self.spec, self.pending.headers.encode()
         return OutgoingRecord(spec.task_type.topic, spec.request, spec.key, headers, self._placement())
 
     def with_secret(self, cancel: Cancel) -> Cancel:
@@ -165,8 +164,7 @@ class RunningTask(Generic[Result]):
 
     def name(self, action: str) -> str:
         """The name of a journal entry of the current attempt."""
-        suffix = "" if self.attempt == FIRST_ATTEMPT else f" attempt {self.attempt}"
-        return f"{action} {self.spec.task_type.name}{suffix}"
+        return f"{action} {self.type_name}" + ("" if self.attempt == FIRST_ATTEMPT else f" attempt {self.attempt}")
 
     def futures(self) -> list[Future]:
         """The futures to wait for; `advance` needs at least one of them completed."""
@@ -194,8 +192,8 @@ class RunningTask(Generic[Result]):
         elif self.limit is not None and self.limit in completed:
             self._awaited = False
             self._given_up.append(self.pending)
-            task_type = self.spec.task_type
-            self._fail(attempt_timed_out(task_type.name, self.task_id, self.attempt, task_type.attempt_timeout))
+            limit = self.spec.task_type.attempt_timeout
+            self._fail(attempt_timed_out(self.type_name, self.task_id, self.attempt, limit))
         if self.ended is not None and self._given_up:
             await log_late_results(self.type_name, self.task_id, self._given_up, self.futures())
 
@@ -246,32 +244,37 @@ class RunningTask(Generic[Result]):
     def end_unpublished(self, kind: str, status: int, detail: str) -> None:
         """End because the current attempt cannot be published."""
         problem = Problem(kind, status, detail)
-        name = self.spec.task_type.name
-        self.end(TaskNotSent(problem, task_type=name, task_id=self.task_id, attempt=self.attempt))
+        self.end(TaskNotSent(problem, task_type=self.type_name, task_id=self.task_id, attempt=self.attempt))
 
     def end_unpublished_at_deadline(self, kind: str, status: int, detail: str) -> None:
         """End because the current attempt was not published before the deadline; workers of earlier ones must know."""
         if self._last_failure is not None:
             detail = f"{detail}; attempt {self._last_failure.attempt} failed: {self._last_failure.message}"
         if self.attempt != FIRST_ATTEMPT:
-            self.cancels.add(CancelReason.TIMED_OUT)
+            self.cancels.add(CancelReason.TIMED_OUT, self.attempt, is_final=True)
         self.end_unpublished(kind, status, detail)
 
     def time_out(self) -> None:
         """End because the deadline has passed; the workers must know."""
-        self.cancels.add(CancelReason.TIMED_OUT)
-        name, deadline = self.spec.task_type.name, self.spec.identity.deadline
-        self.end(timed_out(name, self.task_id, self.attempt, deadline, self._last_failure))
+        self.cancels.add(CancelReason.TIMED_OUT, self.attempt, is_final=True)
+        deadline = self.spec.identity.deadline
+        self.end(timed_out(self.type_name, self.task_id, self.attempt, deadline, self._last_failure))
 
     def cancel(self) -> None:
         """End because the handler does not wait any more; the workers must know."""
-        self.cancels.add(CancelReason.CANCELLED)
+        self.cancels.add(CancelReason.CANCELLED, self.attempt, is_final=True)
         self.end(cancelled_by_handler(self.spec.task_type.name, self.task_id, self.attempt))
 
     def abandon(self) -> None:
-        """The invocation was cancelled. The task has not ended: the handler may catch the 409 and wait again."""
-        self.cancels.add(CancelReason.CANCELLED)
+        """The invocation was cancelled. The task has not ended: the handler may catch the 409 and wait again.
+
+        Attempts that follow are not cancelled; one follows where the current one was not acknowledged.
+        """
+        self.cancels.add(CancelReason.CANCELLED, self.attempt)
         self._forget()
+        if self.publication is not None and not is_completed(self.pending.future):
+            self.publication = None
+            self.give_up_unpublished()
 
     def end(self, outcome: TaskValue[Result] | TaskError) -> None:
         """End with a value or an error; `TaskMonitor` forgets the task."""
@@ -346,7 +349,7 @@ class RunningTask(Generic[Result]):
         verdict = None if policy is None else policy.after(self._counted(self.attempt), error.problem)
         if not isinstance(verdict, RetryAfter):
             if unknown:
-                self.cancels.add(CancelReason.TIMED_OUT)
+                self.cancels.add(CancelReason.TIMED_OUT, self.attempt, is_final=True)
             self.end(error)
             return
         self._last_failure = error
@@ -379,13 +382,13 @@ class RunningTask(Generic[Result]):
         return self._silent.placement(turn + self.attempt - FIRST_ATTEMPT)
 
     def _open(self, attempt: Attempt, times: AttemptTimes | None) -> PendingAttempt[Result]:
-        task_type, signing = self.spec.task_type, self.dependencies.signing
+        task_type = self.spec.task_type
         return open_attempt(
             self.ctx,
             task_type,
             self.spec.identity,
             attempt,
-            signing,
+            self.dependencies.signing,
             times,
             hand_back=takes_back(task_type),
             retry_lost=retries_lost(task_type, self._counted(attempt)),

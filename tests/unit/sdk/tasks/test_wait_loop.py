@@ -169,7 +169,7 @@ async def test_the_invocations_cancellation_reaches_all(test: HandlerTest, outag
 
 
 async def test_a_handler_that_waits_again_after_its_cancellation_goes_on(test: HandlerTest, outage: Outage) -> None:
-    """What waited to be sent still waits, and is sent."""
+    """What waited to be sent is sent as another attempt: the workers were told of the unacknowledged one."""
     test.after(SECOND / 2, lambda: outage.refused.add("slow"))
     test.after(HOUR, outage.refused.clear)
     slow = test.worker.on(SLOW).fails(BROKEN, after=SECOND).completes("B3")
@@ -182,7 +182,8 @@ async def test_a_handler_that_waits_again_after_its_cancellation_goes_on(test: H
             return await handle.result()
 
     assert await test.run(handler, cancel_after=MINUTE) == "B3"
-    assert [each.headers.attempt for each in slow.tasks] == [1, 2]
+    assert [each.headers.attempt for each in slow.tasks] == [1, 3]
+    assert [each.attempt for each in test.cancels] == [2]
 
 
 async def test_tasks_that_were_sent_do_not_wait_for_the_start_of_the_others(test: HandlerTest, outage: Outage) -> None:
