@@ -7,17 +7,21 @@ import os
 from datetime import timedelta
 
 from kallback.protocol import RetryPolicy, TaskType
-from kallback.workers import TaskContext, Worker
+from kallback.workers import TaskContext, Worker, WorkerOptions
 
 render = TaskType(
     os.environ.get("RENDER", "render"),
     request=str,
     result=int,
     timeout=timedelta(minutes=3),
-    heartbeat_every=timedelta(seconds=1),
+    heartbeat_every=timedelta(seconds=float(os.environ.get("HEARTBEAT_EVERY", "1"))),
     retry=RetryPolicy(attempts=4),
 )
-worker = Worker(render.name)
+_session_timeout = os.environ.get("SESSION_TIMEOUT")
+worker = Worker(
+    render.name,
+    options=WorkerOptions(session_timeout=None if _session_timeout is None else float(_session_timeout)),
+)
 
 
 @worker.task(render)

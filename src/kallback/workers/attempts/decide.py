@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from kallback.kafka import Record
 from kallback.protocol.controls import Cancel
 from kallback.protocol.errors import DecodeError, InvalidTaskError
-from kallback.protocol.problems import PARKED_TASK, UNDECODABLE_TASK, UNKNOWN_TASK_TYPE, Problem
+from kallback.protocol.problems import HEARTBEAT_LOST, PARKED_TASK, UNDECODABLE_TASK, UNKNOWN_TASK_TYPE, Problem
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
 from kallback.workers.attempts.reply_policy import ReplyPolicy
@@ -18,6 +18,7 @@ from kallback.workers.registration.functions import TaskFunction
 
 _UNDECODABLE_STATUS: Final = 422
 _UNKNOWN_STATUS: Final = 501
+_LOST_STATUS: Final = 504
 
 
 class DeadLetterReason(StrEnum):
@@ -77,6 +78,18 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportLost:
+    """It began in a process that has died: the caller sends another attempt, which continues at the last details.
+
+    To begin it anew would lose them: the record has those of the attempt before.
+    """
+
+    key: AttemptKey
+    headers: TaskHeaders
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class AttachToRunning:
     """A duplicate of one that runs: settled together with it."""
 
@@ -121,7 +134,7 @@ class DeadLetterTask:
 
 
 Skip = SkipCancelled | SkipExpired
-Verdict = Run | Reject | AttachToRunning | DropFinished | SkipCancelled | SkipExpired | DeadLetterTask
+Verdict = Run | Reject | ReportLost | AttachToRunning | DropFinished | SkipCancelled | SkipExpired | DeadLetterTask
 FindCancel = Callable[[TaskId, Attempt, str | None], Cancel | None]
 """The authentic cancel of an attempt of a task with this `kallback-cancel-hash`."""
 StateOf = Callable[[AttemptKey, Record], AttemptState]
@@ -216,6 +229,8 @@ def _decide_new(record: Record, key: AttemptKey, headers: TaskHeaders, rules: Ru
         request = function.task_type.request_codec.decode(record.value or b"null")
     except DecodeError as error:
         return Reject(key, headers, _undecodable(headers.task_type, error), DeadLetterReason.UNDECODABLE_TASK)
+    if record.deliveries > 1 and headers.retry_lost:
+        return ReportLost(key, headers, _lost(headers))
     if record.deliveries > rules.deliveries:
         return Reject(key, headers, _parked(rules.deliveries), DeadLetterReason.PARKED)
     return Run(key, headers, function, request, last_chance=1 < rules.deliveries == record.deliveries)
@@ -237,6 +252,15 @@ def _refusal_of(headers: TaskHeaders, rules: Rules) -> str | None:
     if refusal is None and rules.is_missing(topic):
         return f"the reply topic {topic!r} does not exist: create it, then send the record again"
     return refusal
+
+
+def _lost(headers: TaskHeaders) -> Problem:
+    return Problem(
+        type=HEARTBEAT_LOST,
+        status=_LOST_STATUS,
+        detail=f"the process that began attempt {headers.attempt} of {headers.task_type} died: its log may say why",
+        retryable=True,
+    )
 
 
 def _parked(deliveries: int) -> Problem:

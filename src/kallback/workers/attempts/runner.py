@@ -28,7 +28,7 @@ from kallback.lifecycle import Backoff, LogThrottle
 from kallback.protocol.long_tasks.hand_backs import hand_back
 from kallback.protocol.results import Status
 from kallback.settings.logs import NamedLog
-from kallback.workers.attempts.decide import AttemptState, DeadLetterReason, DeadLetterTask, Reject, Run
+from kallback.workers.attempts.decide import AttemptState, DeadLetterReason, DeadLetterTask, Reject, ReportLost, Run
 from kallback.workers.attempts.heartbeats import HeartbeatSender, LastDetails
 from kallback.workers.attempts.results import Published, ResultPublisher, Undeliverable, failed_reply, reply_for
 from kallback.workers.attempts.table import AttemptTable
@@ -175,6 +175,12 @@ class AttemptRunner:
         await self._dead_letter(record, verdict.reason, verdict.problem.detail)
         self._acknowledge(self._table.dead_letter(verdict.key))
 
+    async def report_lost(self, verdict: ReportLost) -> None:
+        """Tell the caller that the attempt is lost; acknowledge its record."""
+        await self._publisher.publish(verdict.headers, failed_reply(verdict.headers, verdict.problem))
+        self._counts.failed += 1
+        self._acknowledge(self._table.finish(verdict.key))
+
     async def dead_letter(self, record: Record, verdict: DeadLetterTask) -> None:
         """Dead-letter a record; acknowledge it."""
         await self._dead_letter(record, verdict.reason, verdict.detail)
@@ -207,7 +213,7 @@ class AttemptRunner:
         if verdict.function.acknowledge is Acknowledge.START:
             self._acknowledge(self._table.acknowledge(verdict.key))
         elif verdict.headers.retry_lost:
-            self._table.watch(verdict.key)
+            self._acknowledge(self._table.watch(verdict.key))
 
     async def _publish(self, attempt: StartedAttempt, outcome: CallOutcome) -> Published | Undeliverable:
         _log_raised(attempt.call, outcome)

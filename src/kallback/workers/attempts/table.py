@@ -36,6 +36,7 @@ class AttemptTable:
         self._running: Final = dict[AttemptKey, list[Record] | None]()
         self._replays_from: Final = dict[AttemptKey, int]()
         self._watched: Final = set[AttemptKey]()
+        self._leaving: Final = set[TopicPartition]()  # in a rebalance, until a record of it is admitted again
         self._finished: Final = RecentKeys[AttemptKey](finished_kept)
         self._dead_lettered: Final = RecentKeys[_RecordKey](finished_kept)
 
@@ -49,6 +50,7 @@ class AttemptTable:
 
     def admit(self, key: AttemptKey, record: Record) -> None:
         """The attempt runs, or waits for a slot; duplicates attach from now on."""
+        self._leaving.discard(_partition_of(record))
         self._running[key] = [record]
 
     def attach(self, key: AttemptKey, duplicate: Record) -> None:
@@ -57,13 +59,19 @@ class AttemptTable:
         if records is not None:
             records.append(duplicate)
 
-    def watch(self, key: AttemptKey) -> None:
-        """The attempt runs, and its caller sends another one if its heartbeats stop."""
-        if key in self._running:
-            self._watched.add(key)
+    def watch(self, key: AttemptKey) -> list[Record]:
+        """The attempt runs, and its caller sends another one if its heartbeats stop.
+
+        Returns its records, to be settled, if a rebalance takes their partition away just now.
+        """
+        if key not in self._running:
+            return []
+        self._watched.add(key)
+        return self.acknowledge_watched(frozenset(self._leaving))
 
     def acknowledge_watched(self, partitions: frozenset[TopicPartition]) -> list[Record]:
         """Watched attempts whose records are on these partitions continue without them: return the records."""
+        self._leaving.update(partitions)
         keys = [key for key in self._watched if any(_partition_of(it) in partitions for it in self._running[key] or ())]
         return [record for key in keys for record in self.acknowledge(key)]
 

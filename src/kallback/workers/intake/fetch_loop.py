@@ -32,6 +32,7 @@ from kallback.workers.attempts.decide import (
     DropFinished,
     FindCancel,
     Reject,
+    ReportLost,
     Rules,
     Run,
     Skip,
@@ -177,6 +178,10 @@ class FetchLoop:
             case Reject(key):
                 self._table.admit(key, record)
                 self._start_bare(self._runner.reject(record, verdict), partial(self._table.abandon, key))
+            case ReportLost(key):
+                self._say("lost", "the process that began it died: its caller sends the next attempt", key)
+                self._table.admit(key, record)
+                self._start_bare(self._runner.report_lost(verdict), partial(self._table.abandon, key))
             case DeadLetterTask():
                 self._dead_letters.settle(record, verdict, self._retry_unless_ending)
             case AttachToRunning(key):
@@ -214,7 +219,7 @@ class FetchLoop:
         await self._runner.run(attempt)
 
     def _start_bare(self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]]) -> None:
-        """Start what calls no function: a rejection."""
+        """Start what calls no function: a rejection, or the report of a loss."""
         self._scheduler.acquire(_ANY_SLOT)
         self._in_flight.start(attempt, self._guarded(_ANY_SLOT, unsettled))
 

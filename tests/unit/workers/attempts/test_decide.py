@@ -19,6 +19,7 @@ from kallback.workers.attempts.decide import (
     DeadLetterTask,
     DropFinished,
     Reject,
+    ReportLost,
     Rules,
     Run,
     SkipCancelled,
@@ -55,6 +56,24 @@ class KnownTasks:
 def known(env: WorkerEnv) -> KnownTasks:
     """Nothing is known yet."""
     return KnownTasks(env)
+
+
+def test_an_attempt_of_a_dead_process_is_lost_if_its_caller_sends_another_one(
+    env: WorkerEnv, known: KnownTasks
+) -> None:
+    """Begun anew, it would lose the progress that its heartbeats told."""
+    record = env.record(env.headers(retry_lost=True))
+    assert isinstance(known.decide(record), Run)
+    verdict = known.decide(structs.replace(record, deliveries=2))
+    assert isinstance(verdict, ReportLost)
+    assert (verdict.problem.type, verdict.problem.retryable) == ("urn:kallback:heartbeat-lost", True)
+
+
+def test_an_attempt_of_a_dead_process_begins_anew_if_its_caller_sends_no_other_one(
+    env: WorkerEnv, known: KnownTasks
+) -> None:
+    """Only this record continues the task."""
+    assert isinstance(known.decide(structs.replace(env.record(), deliveries=2)), Run)
 
 
 def test_a_new_task_runs_with_its_request_decoded(env: WorkerEnv, known: KnownTasks) -> None:

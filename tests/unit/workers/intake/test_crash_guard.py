@@ -89,6 +89,21 @@ async def test_the_others_go_on_while_it_waits_for_a_long_task(env: WorkerEnv) -
     assert kitchen.beside["suspect"] == set()
 
 
+async def test_the_caller_is_told_that_the_process_of_an_attempt_died(env: WorkerEnv) -> None:
+    """If it sends another one then: the function is not called, and the record is done."""
+    worker = env.worker()
+    kitchen = Kitchen(env, worker)
+    kitchen.end("last-tried")
+    env.send_watched("tried", hand_back=True, retry_lost=True)
+    env.send_watched("last-tried", hand_back=True)
+    async with worker:
+        await env.settled(2)
+
+    assert [result.status for result in env.results()] == ["failed", "completed"]
+    assert env.results()[0].value["type"] == "urn:kallback:heartbeat-lost"
+    assert (kitchen.begun, env.dead()) == (["last-tried"], [])
+
+
 async def test_it_keeps_its_place_in_the_order_of_its_key(env: WorkerEnv) -> None:
     """Later records of the key wait for it."""
     worker = env.worker()
