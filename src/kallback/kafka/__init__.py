@@ -30,7 +30,6 @@ from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
 from kallback.kafka.memory.kafka_clients import MemoryClients
 from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
-from kallback.kafka.offsets.partition_buffer import size_of
 from kallback.kafka.producer import Producer, ProducerOptions
 from kallback.kafka.records import (
     UNREADABLE,
@@ -44,6 +43,7 @@ from kallback.kafka.records import (
     TopicPartition,
     Unreadable,
     position_of,
+    size_of,
 )
 from kallback.kafka.topic_admin import check_topics, compare_topics, create_topics, groups_of, list_topics
 from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec

@@ -15,6 +15,11 @@ import msgspec
 UNREADABLE: Final = "unreadable"
 """The reason for which a record that the client could not read is dead-lettered."""
 
+RECORD_BYTES: Final = 300
+"""What a record takes without key, value and headers: its fields, their objects, and its places in the buffers."""
+HEADER_BYTES: Final = 150
+"""What a header takes without its name and value: a tuple, a text, bytes, and a place."""
+
 Headers = tuple[tuple[str, bytes | None], ...]
 """Ordered, duplicates allowed, a value may be None: byte for byte what Kafka holds."""
 
@@ -72,6 +77,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         refused: set if the consumer's screen refused it (see `Consumer.screen`): then the record stands for a run of
             them, is the first of them, and is settled for all.
         screened: what the consumer's screen found out about the record, for those who passed the screen; else None.
+        size: see `size_of`; 0 if nobody has measured it yet.
     """
 
     topic: str
@@ -87,6 +93,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     history: bool = False
     refused: RefusedRun | None = None
     screened: object = None
+    size: int = 0
 
     @property
     def next_offset(self) -> int:
@@ -110,6 +117,22 @@ Screen = Callable[[Sequence[Record]], Sequence[object] | None]
 For each of them it returns a `Refusal`, or what it found out (`Record.screened`), or None. None in place of all: it has
 not looked.
 """
+
+
+def size_of(record: Record) -> int:
+    """Return what counts of a record where bytes are bounded; its client measures it once, for all who count."""
+    return record.size or memory_of(record.key, record.value, record.headers)
+
+
+def memory_of(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return about what a record of these takes of memory, in bytes.
+
+    These are key, value, headers, and the objects around them: a header of two bytes takes a hundred.
+    """
+    size = RECORD_BYTES + HEADER_BYTES * len(headers) + len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += len(name) + len(content or b"")
+    return size
 
 
 def position_of(record: Record) -> Record:

@@ -17,6 +17,7 @@ from kallback.kafka.aiokafka.client import aiokafka_config
 from kallback.kafka.confluent.client import build, confluent_config
 from kallback.kafka.confluent.membership.group_member import consumer_config
 from kallback.kafka.confluent.messages import record_of
+from kallback.kafka.records import memory_of
 from kallback.lifecycle import LogRation
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
@@ -119,11 +120,14 @@ def test_an_option_that_librdkafka_refuses_is_an_error_of_configuration() -> Non
     ],
 )
 def test_a_message_is_kept_as_kafka_holds_it(key: Any, value: Any, given: Any, headers: Any) -> None:
-    """Order, duplicates and headers without a value stay; no headers are an empty tuple, no key and value are None."""
+    """Order, duplicates and headers without a value stay; no headers are an empty tuple, no key and value are None.
+
+    What the record takes is measured with it, once.
+    """
     message = Mock(**{"key.return_value": key, "value.return_value": value, "headers.return_value": given})
     message.timestamp.return_value = (1, 5)
     record = record_of(message, TopicPartition("t", 2), 7, 3)
-    assert record == Record("t", 2, 7, 5, key, value, headers, 3)
+    assert record == Record("t", 2, 7, 5, key, value, headers, 3, size=memory_of(key, value, headers))
     hash(record)
 
 

@@ -15,7 +15,7 @@ from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.static_membership import StaticMembership
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.offsets.open_transactions import OpenTransactions
-from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.records import Record, TopicPartition, memory_of
 
 from aiokafka import AIOKafkaConsumer  # isort: skip - the check comes first
 from aiokafka import TopicPartition as ClientPartition  # isort: skip
@@ -86,6 +86,7 @@ def screen_fetches(
 
 def record_of(message: ConsumerRecord[bytes | None, bytes | None], epoch: int) -> Record:
     """Return aiokafka's record as ours."""
+    headers = tuple(message.headers)
     return as_unreadable(
         Record(
             message.topic,
@@ -94,8 +95,9 @@ def record_of(message: ConsumerRecord[bytes | None, bytes | None], epoch: int) -
             message.timestamp,
             message.key,
             message.value,
-            tuple(message.headers),
+            headers,
             epoch,
+            size=memory_of(message.key, message.value, headers),
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.records import Headers, Record, TopicPartition, Unreadable, unreadable_record
+from kallback.kafka.records import Headers, Record, TopicPartition, Unreadable, memory_of, unreadable_record
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -26,13 +26,15 @@ def record_of(message: Message, partition: TopicPartition, offset: int, epoch: i
     except (SystemError, ValueError) as error:
         why = Unreadable(f"a header name is not UTF-8 ({type(error).__name__})")
         return unreadable_record(partition, offset, epoch, why)
+    key, value = message.key(), message.value()
     return Record(
         partition.topic,
         partition.partition,
         offset,
         message.timestamp()[1],
-        message.key(),
-        message.value(),
+        key,
+        value,
         headers,
         epoch,
+        size=memory_of(key, value, headers),
     )

@@ -34,6 +34,7 @@ _POLL_S: Final = 0.05
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: a record takes up to 10 MB as Python objects, if it has many headers
 _RECORD_BYTES: Final = 64 * 1024  # assumed of a record that is about to be consumed, to keep within the buffer
+_ADDED_BYTES: Final = 64 * 1024  # of slices that are added to the buffer together
 _LARGE_BYTES: Final = 1024 * 1024  # of a slice, behind which messages are consumed one by one again
 
 
@@ -123,26 +124,38 @@ class PartitionReading:
     def poll(self) -> None:
         """Read what is there into the buffer, a few messages at a time: what they take is known only then.
 
-        The buffer's other side is woken once at the end: it takes many records at a time, in place of each slice.
+        Slices of small records are added to the buffer together. Its other side is woken once at the end: it takes many
+        records at a time, in place of each slice.
         """
         end_offsets: dict[TopicPartition, tuple[int, int]] = {}
         arrived = set[TopicPartition]()
+        batch: dict[TopicPartition, list[Record]] = {}
+        waiting = 0
         for messages in self._messages():
-            batch: dict[TopicPartition, list[Record]] = {}
+            size = 0
             for message in messages:
                 error = message.error()
                 if error is None:
-                    self._admit(message, batch)
+                    size += self._admit(message, batch)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
                     self._end(message, end_offsets)
                 elif not self._is_damaged(error, message):
                     self._on_error(error, message)
-            size = sum(self._buffer.add(partition, records) for partition, records in batch.items())
-            arrived.update(batch)
             self._slice = 1 if size > _LARGE_BYTES else min(_SLICE, 2 * self._slice)
+            waiting += size
+            if waiting >= _ADDED_BYTES:
+                arrived |= self._add(batch)
+                batch, waiting = {}, 0
+        arrived |= self._add(batch)
         self._buffer.announce(arrived)
         if end_offsets:
             self._buffer.ended(end_offsets)
+
+    def _add(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> set[TopicPartition]:
+        """Add records to the buffer; return their partitions."""
+        for partition, records in batch.items():
+            self._buffer.add(partition, records)
+        return set(batch)
 
     def step_over_damaged(self) -> None:
         """Pass on the batches whose ends were found, as one unreadable record each, and go on behind them."""
@@ -208,17 +221,22 @@ class PartitionReading:
             limit = min(left, self._slice, self._buffer.bytes_free // _RECORD_BYTES)
             messages = self._consumer.consume(limit, 0) if limit else ()
 
-    def _admit(self, message: Message, batch: dict[TopicPartition, list[Record]]) -> None:
+    def _admit(self, message: Message, batch: dict[TopicPartition, list[Record]]) -> int:
+        """Put a message into the batch as a record; return the bytes that it takes."""
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
-            return
+            return 0
         partition = TopicPartition(topic, number)
-        if partition not in self.positions.next:  # taken away while this batch was read
-            return
-        epoch = self._moved_to(partition, offset)
+        known = self.positions.next.get(partition)
+        if known is None:  # taken away while this batch was read
+            return 0
+        epoch, expected = known
+        if offset != expected or not expected:
+            epoch = self._moved_to(partition, offset)
         record = record_of(message, partition, offset, epoch)
         self.positions.next[partition] = (epoch, record.next_offset)
         batch.setdefault(partition, []).append(record)
+        return record.size
 
     def _moved_to(self, partition: TopicPartition, offset: int) -> int:
         """Note that reading has come to an offset; return the epoch in which it counts."""

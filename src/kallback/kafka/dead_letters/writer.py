@@ -15,8 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.dead_letters.summaries import SUMMARY, SummaryBuilder
-from kallback.kafka.offsets.partition_buffer import size_of
-from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, Unreadable
+from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, Unreadable, size_of
 from kallback.protocol.errors import RecordTooLargeError
 from kallback.settings import named_log
 

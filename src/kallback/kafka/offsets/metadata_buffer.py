@@ -16,7 +16,7 @@ import msgspec
 from kallback.kafka.offsets.history_buffer import HistoryBuffer
 from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit, PartitionMetadata
 from kallback.kafka.offsets.record_buffer import RecordBuffer
-from kallback.kafka.records import Record, TopicPartition
+from kallback.kafka.records import Record, TopicPartition, size_of
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class MetadataBuffer(RecordBuffer):
         buffer, full = self._partitions[partition], len(taken) + limit
         while buffer.records and len(taken) < full and self._room(partition) > 0:
             record = buffer.records.popleft()
-            size = buffer.sizes.popleft()
+            size = size_of(record)
             buffer.bytes -= size
             self._bytes -= size
             if record.epoch != self._tracker.epoch(partition):

@@ -12,13 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from kallback.kafka.offsets.refused_runs import extends
-from kallback.kafka.records import Record
+from kallback.kafka.records import Record, size_of
 
 _REFILL: Final = 0.75
-RECORD_BYTES: Final = 300
-"""What a record takes without key, value and headers: its fields, their objects, and its places in the buffers."""
-HEADER_BYTES: Final = 150
-"""What a header takes without its name and value: a tuple, a text, bytes, and a place."""
 
 
 class UnfinishedLimit:
@@ -61,16 +57,14 @@ class PartitionBuffer:
     """The records of one partition that wait to be handed out, and the limit of those that were.
 
     Attributes:
-        sizes: of these records, in the same order: counting one's headers costs more than keeping the number.
         aside: offsets that are handed out and not done, and that the limit does not count.
         released: offsets that are handed out and not done, and that no drain waits for.
     """
 
-    __slots__ = ("aside", "bytes", "end", "limit", "records", "released", "revoking", "sizes")
+    __slots__ = ("aside", "bytes", "end", "limit", "records", "released", "revoking")
 
     def __init__(self, limit: UnfinishedLimit) -> None:
         self.records: deque[Record] = deque()
-        self.sizes: deque[int] = deque()
         self.bytes = 0
         self.revoking = False
         self.limit = limit
@@ -83,10 +77,8 @@ class PartitionBuffer:
         last = self.records[-1] if self.records else None
         if last is not None and last.refused is not None and last.epoch == records[0].epoch:
             records = records[1:] if extends(last.refused, records[0]) else records
-        sizes = list(map(size_of, records))
-        size = sum(sizes)
+        size = sum(map(size_of, records))
         self.records.extend(records)
-        self.sizes.extend(sizes)
         self.bytes += size
         return size
 
@@ -103,14 +95,3 @@ class PartitionBuffer:
         if offset not in self.aside:
             self.aside.add(offset)
             self.limit.remove(size)
-
-
-def size_of(record: Record) -> int:
-    """Return what counts of a record where bytes are bounded: about what it takes of memory.
-
-    These are key, value, headers, and the objects around them: a header of two bytes takes a hundred.
-    """
-    size = RECORD_BYTES + HEADER_BYTES * len(record.headers) + len(record.key or b"") + len(record.value or b"")
-    for name, value in record.headers:
-        size += len(name) + len(value or b"")
-    return size

@@ -15,11 +15,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kallback.kafka.group_status import GroupStatus, PartitionStatus
-from kallback.kafka.offsets.partition_buffer import PartitionBuffer, UnfinishedLimit, size_of
+from kallback.kafka.offsets.partition_buffer import PartitionBuffer, UnfinishedLimit
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.refused_runs import folded
 from kallback.kafka.offsets.tracker import CommitTracker, DoneResult
-from kallback.kafka.records import Record, Screen, TopicPartition
+from kallback.kafka.records import Record, Screen, TopicPartition, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -119,21 +119,14 @@ class RecordBuffer:
         self.add(partition, records)
         self.announce((partition,))
 
-    def add(self, partition: TopicPartition, records: Sequence[Record]) -> int:
-        """Do so without a word to the caller of `take`, because more is added at once; `announce` follows.
-
-        Returns:
-            the bytes that they take.
-        """
+    def add(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        """Do so without a word to the caller of `take`, because more is added at once; `announce` follows."""
         if self.screen is not None:
             records = folded(records, self.screen)
         with self._lock:
             buffer = self._partitions.get(partition)
-            if buffer is None or buffer.revoking or not records:
-                return 0
-            size = buffer.append(records)
-            self._bytes += size
-        return size
+            if buffer is not None and records and not buffer.revoking:
+                self._bytes += buffer.append(records)
 
     def announce(self, partitions: Iterable[TopicPartition]) -> None:
         """Wake the caller of `take` if it may take something of these partitions."""
@@ -339,7 +332,7 @@ class RecordBuffer:
         epoch = self._tracker.epoch(partition)
         for _ in range(min(limit, len(buffer.records), self._room(partition))):
             record = buffer.records.popleft()
-            size = buffer.sizes.popleft()
+            size = size_of(record)
             buffer.bytes -= size
             self._bytes -= size
             taken.append(record)
@@ -363,7 +356,6 @@ class RecordBuffer:
         if buffer is not None:
             self._bytes -= buffer.bytes
             buffer.records.clear()
-            buffer.sizes.clear()
             buffer.bytes = 0
 
     def _should_wake(self, partition: TopicPartition) -> bool:

@@ -10,7 +10,7 @@ from kallback.bridge import Bridge, BridgeOptions, Rejected, Retry
 from kallback.bridge.observability.metrics import BridgeCollector
 from kallback.health.exposition import exposition
 from kallback.kafka import OutgoingRecord
-from kallback.kafka.offsets.partition_buffer import HEADER_BYTES, RECORD_BYTES
+from kallback.kafka.records import HEADER_BYTES, RECORD_BYTES
 from kallback.testing.polling import eventually
 
 

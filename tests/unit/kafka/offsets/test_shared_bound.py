@@ -9,8 +9,8 @@ import pytest
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.offsets.history import UNKNOWN_START
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer, new_record_buffer
-from kallback.kafka.offsets.partition_buffer import HEADER_BYTES, RECORD_BYTES, size_of
 from kallback.kafka.offsets.record_buffer import RecordBuffer
+from kallback.kafka.records import HEADER_BYTES, RECORD_BYTES, size_of
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)

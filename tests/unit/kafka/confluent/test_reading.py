@@ -1,0 +1,127 @@
+"""How much one poll reads, and how often what it read is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from kallback.kafka import ConsumerOptions, Record, TopicPartition
+from kallback.kafka.confluent.client import ClientErrors
+from kallback.kafka.confluent.reading import PartitionReading
+from kallback.kafka.offsets.record_buffer import RecordBuffer
+
+PARTITION = TopicPartition("results", 0)
+MIB = 1024 * 1024
+
+
+class QueuedMessage:
+    """A message of librdkafka, as far as it is read."""
+
+    def __init__(self, offset: int, value: bytes) -> None:
+        self._offset = offset
+        self._value = value
+
+    def error(self) -> None:
+        """Nothing is wrong with it."""
+
+    def topic(self) -> str:
+        """Return its topic."""
+        return PARTITION.topic
+
+    def partition(self) -> int:
+        """Return its partition."""
+        return PARTITION.partition
+
+    def offset(self) -> int:
+        """Return its offset."""
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return when it was written."""
+        return 1, 5
+
+    def key(self) -> None:
+        """It has no key."""
+
+    def value(self) -> bytes:
+        """Return its value."""
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Return its headers."""
+        return [("name", b"value")]
+
+
+class Queue:
+    """A librdkafka consumer that has fetched messages already.
+
+    Attributes:
+        most: messages that were taken with one call, at most.
+    """
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.messages = [QueuedMessage(offset, value) for offset, value in enumerate(values)]
+        self.most = 0
+
+    def poll(self, _timeout: float) -> QueuedMessage | None:
+        """Return the next one."""
+        return next(iter(self.consume(1, 0)), None)
+
+    def consume(self, limit: int, _timeout: float) -> list[QueuedMessage]:
+        """Return the next ones."""
+        taken, self.messages = self.messages[:limit], self.messages[limit:]
+        self.most = max(self.most, len(taken))
+        return taken
+
+
+class CountingBuffer(RecordBuffer):
+    """A buffer that notes how it is filled."""
+
+    def __init__(self, options: ConsumerOptions) -> None:
+        super().__init__(options, lambda: None)
+        self.added: list[int] = []
+
+    def add(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        """Note how many records come together."""
+        self.added.append(len(records))
+        super().add(partition, records)
+
+
+def reading_of(queue: Any, buffer: RecordBuffer) -> PartitionReading:
+    """Read one partition from its beginning."""
+
+    def fail(*error: object) -> None:
+        pytest.fail(f"no error was expected: {error}")
+
+    reading = PartitionReading(queue, buffer, ClientErrors("test"), fail, None)
+    reading.assign(buffer.assign([PARTITION]))
+    return reading
+
+
+def test_small_records_are_taken_in_slices_and_added_together() -> None:
+    """What a slice takes of memory is known only when it was taken; adding costs as much as reading a record or two."""
+    queue, buffer = Queue([b"small"] * 100), CountingBuffer(ConsumerOptions())
+    reading_of(queue, buffer).poll()
+    assert [each.offset for each in buffer.take(200)] == list(range(100))
+    assert queue.most == 8
+    assert buffer.added == [100]
+
+
+def test_a_poll_of_large_records_reads_no_more_than_the_buffer_holds() -> None:
+    """Each slice counts before the next one is taken, and large messages are taken one by one."""
+    queue, buffer = Queue([b"x" * MIB] * 100), CountingBuffer(ConsumerOptions(buffer_bytes_total=4 * MIB))
+    reading_of(queue, buffer).poll()
+    assert buffer.added == [1, 1, 1, 1]
+    assert queue.most == 1
+
+
+def test_slices_become_small_again_behind_large_records() -> None:
+    """Small records in front do not let a run of large ones be taken together."""
+    large = [b"x" * (MIB + 1)] * 20
+    queue, buffer = Queue([b"small"] * 30 + large), CountingBuffer(ConsumerOptions(buffer_bytes_total=64 * MIB))
+    reading_of(queue, buffer).poll()
+    assert max(buffer.added) <= 30 + 8
+    assert buffer.added[1:] == [1] * (len(buffer.added) - 1)
+    assert sum(buffer.added) == 50
