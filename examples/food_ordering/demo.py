@@ -33,14 +33,20 @@ async def perform(stack: Stack, board: Board, logs: Path, *, stay: bool) -> list
     """Scenes the demo on a running stack; return what the audit found."""
     orders = msgspec.json.decode((HERE / "orders.json").read_bytes(), type=list[Order])
     async with running_processes(stack, logs) as processes:
-        board.say("topics are created; Restate services, bridge, kitchen, bakers and drivers run")
+        board.say("topics are created; Restate services, bridge, kitchen, bakers, drivers and console run")
+        board.say(f"the console is on {processes.console_url} while the demo runs", "bold")
         async with asyncio.timeout(TIME_LIMIT - board.seconds):
             scenes = Scenes(processes, board, orders)
             found = await scenes.run()
-            checks = found + await audit(processes, orders, expected_ends(orders), scenes.expected)
+            checks = found + await audit(processes, orders, expected_ends(orders), scenes.expected, scenes.stopped)
         board.report(checks)
         if stay:
-            board.say(f"everything keeps running until Ctrl-C; Restate's own view is on {stack.admin_url}/ui")
+            for process in scenes.stopped:
+                process.start()
+            board.say(
+                f"everything keeps running until Ctrl-C; the console is on {processes.console_url}, "
+                f"Restate's own view on {stack.admin_url}/ui"
+            )
             await asyncio.Event().wait()
     return checks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from demo_board import Check
 from demo_invalid_records import ExpectedOutcome, RecordPosition, position_of, source_of
@@ -15,6 +15,7 @@ from tasks import Order
 
 from kallback.kafka import read_entry
 from kallback.protocol import Cancel, CancelReason
+from kallback.testing.servers.processes import ChildProcess
 
 _PATIENCE = 10  # seconds for the last outcome records
 
@@ -24,6 +25,7 @@ async def audit(
     orders: Sequence[Order],
     ends: Mapping[str, str],
     expected: Mapping[RecordPosition, ExpectedOutcome],
+    stopped: Collection[ChildProcess],
 ) -> list[Check]:
     """Check the whole run: orders, money, result records, dead letters, the cancel, and that no handler waits.
 
@@ -32,13 +34,14 @@ async def audit(
         orders: what was ordered.
         ends: the right final state of each order.
         expected: the result records that are not ordinary, and what had to become of them.
+        stopped: processes that were stopped on purpose.
     """
     return [
         *await _orders(processes, orders, ends),
         *await _records(processes, expected),
         await _cancels(processes, [order_id for order_id, end in ends.items() if end == "CANCELLED"]),
         await _no_handler_waits(processes),
-        Check("every process is running", tuple(processes.ended())),
+        Check("every process is running that was not stopped on purpose", tuple(processes.ended(but=stopped))),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The last scene: a cake that takes long, and a baker that is killed."""
+"""The scene of a cake that takes long, and a baker that is killed."""
 
 from __future__ import annotations
 

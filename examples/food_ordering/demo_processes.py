@@ -41,13 +41,15 @@ class DemoProcesses:
         kitchen: `kallback worker pos_worker:worker`.
         bakers: `kallback worker bakery:worker`, twice.
         phones: the simulated drivers (`driver_phones.py`).
+        console: `kallback console`.
+        console_url: where it is.
     """
 
     def __init__(self, stack: Stack, logs: Path) -> None:
         self._stack = stack
         self._logs = logs
         self._env = _environment(stack)
-        self._port = free_ports(1)[0]
+        self._port, console_port = free_ports(2)
         self.settings = Settings.from_env(self._env)
         self.ingress = Ingress(stack.ingress_url)
         self.admin = Admin(stack.admin_url)
@@ -56,16 +58,18 @@ class DemoProcesses:
         self.kitchen = self._process("kitchen", KALLBACK, "worker", "pos_worker:worker")
         self.bakers = tuple(self._process(name, KALLBACK, "worker", "bakery:worker") for name in ("baker-1", "baker-2"))
         self.phones = self._process("phones", sys.executable, "driver_phones.py")
+        self.console_url = f"http://127.0.0.1:{console_port}"
+        self.console = self._process("console", KALLBACK, "console", "--port", str(console_port), "--allow-changes")
 
     @property
     def processes(self) -> tuple[ChildProcess, ...]:
         """All processes."""
-        return (self.services, self.bridge, self.kitchen, *self.bakers, self.phones)
+        return (self.services, self.bridge, self.kitchen, *self.bakers, self.phones, self.console)
 
     async def start(self) -> None:
         """Create the topics, start the processes, tell Restate where its services and the drivers' topic are."""
         await self.kallback("topics", "create", prepare.topic, bake.topic, DRIVER_UPDATES, "--partitions", "4")
-        for process in (self.services, self.bridge, self.kitchen, *self.bakers):
+        for process in (self.services, self.bridge, self.kitchen, *self.bakers, self.console):
             process.start()
         await asyncio.to_thread(self.services.wait_ready, lambda: accepts(self._port))
         await self.admin.register(f"http://127.0.0.1:{self._port}")

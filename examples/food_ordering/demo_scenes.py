@@ -1,4 +1,4 @@
-"""The scenes of the demo: ordinary orders first, then six scenes with failures."""
+"""The scenes of the demo: ordinary orders first, then seven scenes with failures."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from demo_invalid_records import (
     send_invalid_records,
     source_of,
 )
+from demo_nobody import NobodyScene
 from demo_processes import NEW_KEY, DemoProcesses
 from demo_watch import Watch
 from tasks import Order
@@ -41,9 +42,10 @@ def expected_ends(orders: Sequence[Order]) -> dict[str, str]:
 
 
 class Scenes:
-    """Runs the scenes: ordinary orders, then six scenes with failures.
+    """Runs the scenes: ordinary orders, then seven scenes with failures.
 
     Attributes:
+        stopped: processes that were stopped on purpose and do not run.
         expected: the result records that are not ordinary, by position, with the outcome that each must have.
     """
 
@@ -52,6 +54,7 @@ class Scenes:
         self._board = board
         self._orders = sorted(order.id for order in orders)
         self._watch = Watch(processes, board, {order.id: order for order in orders})
+        self.stopped = self._watch.killed
         self.expected: dict[RecordPosition, ExpectedOutcome] = {}
 
     async def run(self) -> list[Check]:
@@ -63,6 +66,7 @@ class Scenes:
         await self._invalid_records_arrive()
         await self._keys_rotate_in_the_wrong_order()
         found = await self._baker_is_killed()
+        found += await self._nobody_does_a_task()
         watch = self._watch
         await watch.until("every order to end", lambda: watch.count(*_FINAL) == len(self._orders), timeout_s=60)
         return found
@@ -78,7 +82,7 @@ class Scenes:
 
     async def _kitchen_rejects(self) -> None:
         await self._scene(
-            "Scene 1 of 6: the kitchen rejects an order",
+            "Scene 1 of 7: the kitchen rejects an order",
             f"Order {SOLD_OUT_ORDER} asks for burrata, which is sold out. The worker raises a typed failure. The",
             "workflow catches it as a typed error in another process, and refunds the customer.",
         )
@@ -88,7 +92,7 @@ class Scenes:
 
     async def _customer_cancels(self) -> None:
         await self._scene(
-            "Scene 2 of 6: a customer cancels",
+            "Scene 2 of 7: a customer cancels",
             f"Order {CANCELLED_ORDER} is a Peking duck, which takes long. The customer cancels meanwhile. The workflow",
             "ends, and kallback tells the kitchen, which stops the work.",
         )
@@ -107,7 +111,7 @@ class Scenes:
     async def _bridge_and_kitchen_are_killed(self) -> None:
         processes, board, watch = self._processes, self._board, self._watch
         await self._scene(
-            "Scene 3 of 6: kill -9",
+            "Scene 3 of 7: kill -9",
             "Eleven more orders. The bridge is killed, then the kitchen with orders on the stove. Answers stay in",
             "Kafka, workflows wait in Restate. Both processes start again and continue.",
         )
@@ -131,7 +135,7 @@ class Scenes:
     async def _invalid_records_arrive(self) -> None:
         order_id, watch = ORDER_BEHIND_INVALID_RECORDS, self._watch
         await self._scene(
-            "Scene 4 of 6: invalid records on the results topic",
+            "Scene 4 of 7: invalid records on the results topic",
             "Four kinds of invalid records arrive: a duplicate, a late answer, a forged answer, and garbage in",
             f"every partition. The answer to order {order_id} comes after them.",
         )
@@ -158,7 +162,7 @@ class Scenes:
     async def _keys_rotate_in_the_wrong_order(self) -> None:
         order_id, watch, board = ROTATION_ORDER, self._watch, self._board
         await self._scene(
-            "Scene 5 of 6: a key rotation in the wrong order",
+            "Scene 5 of 7: a key rotation in the wrong order",
             "The services sign with a new key before the bridge has it. The bridge cannot verify the answer and does",
             "not drop it: the answer becomes a dead letter, and the workflow keeps waiting.",
             meanwhile=self._processes.rotate_services(),
@@ -176,11 +180,19 @@ class Scenes:
 
     async def _baker_is_killed(self) -> list[Check]:
         await self._scene(
-            "Scene 6 of 6: a long task, and a baker that is killed",
+            "Scene 6 of 7: a long task, and a baker that is killed",
             "A wedding cake takes hours. The baker sends a heartbeat after each layer, and its progress can be read.",
             "Then the baker is killed. Kafka does not deliver the cake again; the missing heartbeats reveal the loss.",
         )
         return await CakeScene(self._processes, self._board, self._watch).run()
+
+    async def _nobody_does_a_task(self) -> list[Check]:
+        await self._scene(
+            "Scene 7 of 7: a task that nobody does",
+            "Another cake is ordered when all bakers have gone home, and its workflow waits. The doctor says why, the",
+            "console shows the task, and an operator fails it by hand: through Kafka, in her name, with a reason.",
+        )
+        return await NobodyScene(self._processes, self._board, self._watch).run()
 
     async def _signed_answer_is_dead_lettered(self) -> bool:
         """Whether there is an answer signed with the new key, and the bridge has written its outcome."""
