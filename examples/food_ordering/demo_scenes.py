@@ -18,8 +18,8 @@ from demo_invalid_records import (
     send_invalid_records,
     source_of,
 )
-from demo_nobody import NobodyScene
 from demo_processes import NEW_KEY, DemoProcesses
+from demo_untaken import UntakenTaskScene
 from demo_watch import Watch
 from tasks import Order
 
@@ -66,7 +66,7 @@ class Scenes:
         await self._invalid_records_arrive()
         await self._keys_rotate_in_the_wrong_order()
         found = await self._baker_is_killed()
-        found += await self._nobody_does_a_task()
+        found += await self._no_worker_takes_a_task()
         watch = self._watch
         await watch.until("every order to end", lambda: watch.count(*_FINAL) == len(self._orders), timeout_s=60)
         return found
@@ -186,13 +186,13 @@ class Scenes:
         )
         return await CakeScene(self._processes, self._board, self._watch).run()
 
-    async def _nobody_does_a_task(self) -> list[Check]:
+    async def _no_worker_takes_a_task(self) -> list[Check]:
         await self._scene(
-            "Scene 7 of 7: a task that nobody does",
+            "Scene 7 of 7: a task that no worker takes",
             "Another cake is ordered when all bakers have gone home, and its workflow waits. The doctor says why, the",
             "console shows the task, and an operator fails it by hand: through Kafka, in her name, with a reason.",
         )
-        return await NobodyScene(self._processes, self._board, self._watch).run()
+        return await UntakenTaskScene(self._processes, self._board, self._watch).run()
 
     async def _signed_answer_is_dead_lettered(self) -> bool:
         """Whether there is an answer signed with the new key, and the bridge has written its outcome."""

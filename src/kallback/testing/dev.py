@@ -1,4 +1,4 @@
-"""`kallback dev`: a local Kafka and Restate, with kallback's topics and a signing key of its own.
+"""`kallback dev`: a local Kafka and Restate, with kallback's topics, a signing key of its own, and the console.
 
 It prints what to export and what to type next, waits for Ctrl-C or SIGTERM, and says what it stops.
 """
@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -22,21 +23,24 @@ from kallback.kafka import create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import KafkaSettings, Topics
 from kallback.testing.environment import ServerEnvironment, ServerKind
-from kallback.testing.errors import NoServerError
+from kallback.testing.errors import NoServerError, ServerStartError
 from kallback.testing.prepare import make_class_archive
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
+from kallback.testing.servers.ports import accepts, free_ports, is_free
+from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree, with_kept_log
 from kallback.testing.software.kafka import find_kafka
 from kallback.testing.software.progress import DownloadProgress
 from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_stack
 from kallback.testing.topics import TopicFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from types import FrameType
 
 EXAMPLE_FILES: Final = ("shared.py", "handler.py", "worker.py")
 _EXAMPLE_TOPIC: Final = "restaurant.prepare"
 _KEY_BYTES: Final = 32
+_CONSOLE_PORT: Final = 8091
 _NEXT_STEPS: Final = """
 Then, {where}, each in a terminal of its own:
 
@@ -57,6 +61,7 @@ def run_dev(
     *,
     topics: Topics | None = None,
     example: Path | None = None,
+    console_port: int | None = None,
     out: TextIO = sys.stdout,
     end: threading.Event | None = None,
 ) -> None:
@@ -67,6 +72,7 @@ def run_dev(
         restate: which Restate to use, or how to start one.
         topics: names of kallback's topics.
         example: write the three files of the README's example into this folder, and create their topic.
+        console_port: where the console listens; default 8091, or a free port if that is taken.
         out: where to print.
         end: set by another thread, it ends the stack.
 
@@ -81,8 +87,9 @@ def run_dev(
     _speed_up_kafka(kafka or KafkaOptions(), progress)
     with start_stack(kafka, restate, progress=progress) as stack:
         _create_topics(stack, names, (_EXAMPLE_TOPIC,) if example else ())
-        with _signals_set(finish):
-            _announce(stack, names, progress, example)
+        variables = environment_lines(stack, names)
+        with _signals_set(finish), _console(variables, console_port, progress) as console_url:
+            _announce(stack, names, progress, Announcement(variables, console_url, example))
             finish.wait()
         progress.say(f"\nStopping what was started here:\n  {stack.kafka.description}\n  {stack.restate.description}")
     progress.say("Stopped.")
@@ -136,16 +143,54 @@ def environment_lines(stack: Stack, topics: Topics) -> dict[str, str]:
     return lines
 
 
-def _announce(stack: Stack, topics: Topics, progress: DownloadProgress, example: Path | None) -> None:
+@contextmanager
+def _console(variables: Mapping[str, str], port: int | None, progress: DownloadProgress) -> Generator[str | None]:
+    """Run `kallback console`; yields its address, or None if it does not start."""
+    chosen = port or (_CONSOLE_PORT if is_free(_CONSOLE_PORT) else free_ports(1)[0])
+    directory = make_tree("console")
+    command = [sys.executable, "-m", "kallback.cli", "console", "--port", str(chosen), "--allow-changes"]
+    child = ChildProcess("The console", command, log=directory / "console.log", env={**os.environ, **variables})
+    try:
+        child.start()
+        url: str | None = f"http://127.0.0.1:{chosen}"
+        try:
+            child.wait_ready(lambda: accepts(chosen))
+        except ServerStartError as error:
+            progress.say(str(with_kept_log(error)))
+            url = None
+        yield url
+    finally:
+        child.kill()
+        remove_tree(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What users of a running stack are told.
+
+    Attributes:
+        variables: to export.
+        console_url: None if there is no console.
+        example: the folder of the example; None without one.
+    """
+
+    variables: Mapping[str, str]
+    console_url: str | None
+    example: Path | None
+
+
+def _announce(stack: Stack, topics: Topics, progress: DownloadProgress, told: Announcement) -> None:
     progress.say(f"{stack.kafka.description}\n{stack.restate.description}\nTopics: {', '.join(topics.all())}")
     progress.say("\nIn each other terminal, first:\n")
     activate = activation()
     if activate is not None:
         progress.say(activate)
-    for name, value in environment_lines(stack, topics).items():
+    for name, value in told.variables.items():
         progress.say(f"export {name}={shlex.quote(value)}")
-    progress.say(next_steps(stack.admin_url, stack.ingress_url, example))
-    progress.say("The key is for this run only. Ctrl-C stops both servers and removes their data.")
+    progress.say(next_steps(stack.admin_url, stack.ingress_url, told.example))
+    if told.console_url is not None:
+        progress.say(f"Pending tasks, outcomes and dead letters in the web browser: {told.console_url}\n")
+    progress.say("The key is for this run only. Ctrl-C stops everything and removes their data.")
 
 
 def next_steps(admin_url: str, ingress_url: str, example: Path | None) -> str:

@@ -11,9 +11,12 @@ UnavailableError
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError, UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class NoServerError(ConfigurationError):
@@ -25,9 +28,14 @@ class ServerStartError(UnavailableError):
 
     Attributes:
         has_log_lines: the sentence may be followed by lines of the server's log.
+        log: the file from which they are; None if there are none.
     """
 
     has_log_lines: Final = True
+
+    def __init__(self, sentence: str, log: Path | None = None) -> None:
+        super().__init__(sentence)
+        self.log: Final = log
 
 
 class NotOursError(ConfigurationError):

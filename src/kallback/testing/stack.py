@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kallback.testing.environment import ServerEnvironment, ServerKind
-from kallback.testing.errors import NoServerError
+from kallback.testing.errors import NoServerError, ServerStartError
 from kallback.testing.servers.embedded_kafka import LIMITS, EmbeddedKafka
 from kallback.testing.servers.kafka import GivenKafka, LocalKafka
+from kallback.testing.servers.processes import START_TIMEOUT_S, with_kept_log
 from kallback.testing.servers.restate import GivenRestate, LocalRestate, Setting
 from kallback.testing.software.kafka import find_kafka
 from kallback.testing.software.progress import DownloadProgress
@@ -41,6 +42,7 @@ class KafkaOptions:
         properties: server properties of a local one, added to the defaults of this package.
         embedded: fall back on librdkafka's embedded broker where no real Kafka can be started.
         keep: keep a local one's data directory.
+        start_timeout: seconds in which a local one must answer.
     """
 
     bootstrap_servers: str | None = None
@@ -48,6 +50,7 @@ class KafkaOptions:
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     embedded: bool = True
     keep: bool = False
+    start_timeout: float = START_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class RestateOptions:
         admin_port: where a local one's admin API listens; by default a free port.
         configuration: settings of a local one by dotted name, added to the defaults of this package.
         keep: keep a local one's data directory.
+        start_timeout: seconds in which a local one must answer.
     """
 
     ingress_url: str | None = None
@@ -71,6 +75,7 @@ class RestateOptions:
     admin_port: int | None = None
     configuration: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     keep: bool = False
+    start_timeout: float = START_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,13 @@ def choose_kafka(
             raise
         _log.warning("%s Instead: %s", error, LIMITS)
         return EmbeddedKafka()
-    return LocalKafka(software, port=options.port, properties=options.properties, keep=options.keep)
+    return LocalKafka(
+        software,
+        port=options.port,
+        properties=options.properties,
+        keep=options.keep,
+        start_timeout=options.start_timeout,
+    )
 
 
 def choose_restate(
@@ -199,13 +210,17 @@ def choose_restate(
         admin_port=options.admin_port,
         configuration=options.configuration,
         keep=options.keep,
+        start_timeout=options.start_timeout,
     )
 
 
 @contextmanager
 def _running(server: Server) -> Generator[None]:
     try:
-        server.start()
+        try:
+            server.start()
+        except ServerStartError as error:
+            raise with_kept_log(error) from None
         yield
     finally:
         server.close()

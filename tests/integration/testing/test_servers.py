@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -122,8 +123,12 @@ def test_a_wrong_restate_setting_shows_in_the_error() -> None:
     """A server that refuses its configuration says why."""
     options = RestateOptions(configuration={"worker.invoker.inactivity-timeout": "soon"})
 
-    with pytest.raises(ServerStartError, match="inactivity-timeout"), start_restate(options):
+    with pytest.raises(ServerStartError, match="inactivity-timeout") as failure, start_restate(options):
         pass
+
+    assert failure.value.log is not None
+    assert "inactivity-timeout" in failure.value.log.read_text()
+    failure.value.log.unlink()
 
 
 def test_wrong_addresses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,22 +147,28 @@ run_dev()
 
 
 async def test_dev_prints_what_to_export_and_stops_on_ctrl_c() -> None:
-    """The printed lines are settings that kallback accepts; Ctrl-C ends both servers."""
+    """The printed lines are settings that kallback accepts, and the console answers; Ctrl-C ends everything."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _DEV, stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     exported: dict[str, str] = {}
+    console = ""
     while not (line := (await process.stdout.readline()).decode()).startswith("The key is for this run"):
         assert line, "kallback dev ended before it was up"
+        if "in the web browser: " in line:
+            console = line.split()[-1]
         if line.startswith("export "):
             name, _, value = line.removeprefix("export ").strip().partition("=")
             exported[name] = value
     settings = Settings.from_env(exported)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        page = (await http.get(console)).text
     os.killpg(process.pid, signal.SIGINT)
     rest = (await process.communicate())[0].decode()
 
     assert settings.keys.require().key_ids == ("k1",)
     assert "Stopping" in rest
+    assert "<dt>Pending tasks</dt><dd>0</dd>" in page
     assert process.returncode == 0
     assert is_free(int(settings.kafka.bootstrap_servers.rpartition(":")[2]))

@@ -18,12 +18,34 @@ _PORT = click.IntRange(1, 65535)
 @option("--kafka-port", type=_PORT, metavar="PORT", help="Port of Kafka. Default: a free port.")
 @option("--ingress-port", type=_PORT, metavar="PORT", help="Port of Restate's ingress. Default: a free port.")
 @option("--admin-port", type=_PORT, metavar="PORT", help="Port of Restate's admin API. Default: a free port.")
+@option(
+    "--console-port",
+    type=_PORT,
+    metavar="PORT",
+    help="Port of the console. Default: 8091, or a free port if it is taken.",
+)
+@option(
+    "--start-timeout",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Time in which each server must answer.",
+)
 @option("--example", is_flag=True, help="Write the README's shared.py, handler.py and worker.py to this folder.")
-def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | None, example: bool) -> None:
-    """Start a local Kafka and Restate for development.
+def dev(
+    *,
+    kafka_port: int | None,
+    ingress_port: int | None,
+    admin_port: int | None,
+    console_port: int | None,
+    start_timeout: float,
+    example: bool,
+) -> None:
+    """Start a local Kafka and Restate for development, and the console.
 
     Creates kallback's topics, and prints the addresses, the variables to export and what to type next. Ctrl-C stops
-    both servers and removes their data.
+    everything and removes the servers' data.
 
     What this machine lacks for them (Java, Node.js, the servers) is downloaded once.
 
@@ -35,11 +57,17 @@ def dev(*, kafka_port: int | None, ingress_port: int | None, admin_port: int | N
         from kallback.testing.dev import run_dev  # noqa: PLC0415 - loaded only where the extra is there
         from kallback.testing.servers.ports import is_free  # noqa: PLC0415
         from kallback.testing.stack import KafkaOptions, RestateOptions  # noqa: PLC0415
-    wanted = {"--kafka-port": kafka_port, "--ingress-port": ingress_port, "--admin-port": admin_port}
+    wanted = {
+        "--kafka-port": kafka_port,
+        "--ingress-port": ingress_port,
+        "--admin-port": admin_port,
+        "--console-port": console_port,
+    }
     _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
     run_dev(
-        KafkaOptions(port=kafka_port),
-        RestateOptions(ingress_port=ingress_port, admin_port=admin_port),
+        KafkaOptions(port=kafka_port, start_timeout=start_timeout),
+        RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),
+        console_port=console_port,
         example=Path.cwd() if example else None,
     )
 

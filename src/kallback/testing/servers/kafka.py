@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from kallback.testing.errors import NotOursError, ServerStartError
 from kallback.testing.servers.ports import with_free_ports
-from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
+from kallback.testing.servers.processes import START_TIMEOUT_S, ChildProcess, make_tree, remove_tree
 from kallback.testing.software.kafka import KAFKA_VERSION
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class LocalKafka:
         properties: server properties, added to the defaults.
         keep: keep the data directory after `close`.
         options: JVM options in place of the class archive's.
+        start_timeout: seconds in which it must answer.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class LocalKafka:
         properties: Mapping[str, str] | None = None,
         keep: bool = False,
         options: tuple[str, ...] = (),
+        start_timeout: float = START_TIMEOUT_S,
     ) -> None:
+        self._start_timeout = start_timeout
         self._software = software
         self._wanted = (port, None)
         self._ports: tuple[int, ...] | None = None
@@ -162,7 +165,7 @@ class LocalKafka:
     def _run(self, port: int) -> None:
         self._child.start()
         probe = KafkaProbe(f"127.0.0.1:{port}")
-        self._child.wait_ready(probe.answers)
+        self._child.wait_ready(probe.answers, timeout=self._start_timeout)
 
 
 class GivenKafka:

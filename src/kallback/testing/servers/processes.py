@@ -26,6 +26,8 @@ from kallback.testing.servers import watchdog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+START_TIMEOUT_S = 60.0  # for a server on a busy machine with two cores; a start takes some seconds otherwise
+_KEPT_LOG_BYTES = 10 * 1024 * 1024
 _WATCHDOG_TIMEOUT_S = 10.0  # for the watchdog to clean up when this process exits normally
 
 
@@ -107,6 +109,17 @@ def remove_tree(path: Path) -> None:
     """Remove a directory of `make_tree` now."""
     shutil.rmtree(path, ignore_errors=True)
     _watch.remove("tree", str(path))
+
+
+def with_kept_log(error: ServerStartError) -> ServerStartError:
+    """Return an error whose log file outlives the directory of its server: a copy that this process leaves behind."""
+    if error.log is None or not error.log.exists():
+        return error
+    handle, name = tempfile.mkstemp(prefix="kallback-", suffix=f"-{error.log.name}")
+    with error.log.open("rb") as log, os.fdopen(handle, "wb") as copy:
+        log.seek(max(0, error.log.stat().st_size - _KEPT_LOG_BYTES))
+        shutil.copyfileobj(log, copy)
+    return ServerStartError(str(error).replace(str(error.log), name), Path(name))
 
 
 def watch_container(identity: str) -> None:
@@ -212,7 +225,7 @@ class ChildProcess:
         text = self.log.read_bytes()[-20_000:].decode(errors="replace")
         return "\n".join(text.splitlines()[-lines:]) or "(no output)"
 
-    def wait_ready(self, probe: Callable[[], bool], *, timeout: float = 60.0) -> None:
+    def wait_ready(self, probe: Callable[[], bool], *, timeout: float = START_TIMEOUT_S) -> None:
         """Return when the probe returns True.
 
         Raises:
@@ -223,11 +236,13 @@ class ChildProcess:
             if not self.running:
                 raise ServerStartError(
                     f"{self.name} ended with exit code {self.exit_code} before it was ready. "
-                    f"Last lines of {self.log}:\n{self.log_tail()}"
+                    f"Last lines of {self.log}:\n{self.log_tail()}",
+                    self.log,
                 )
             if time.monotonic() > deadline:
                 raise ServerStartError(
                     f"{self.name} did not answer within {timeout:g} s. If this machine is busy, start it again when it "
-                    f"has less to do. Last lines of {self.log}:\n{self.log_tail()}"
+                    f"has less to do, or allow more time. Last lines of {self.log}:\n{self.log_tail()}",
+                    self.log,
                 )
             time.sleep(0.03)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kallback.protocol.errors import UnsupportedServerError
 from kallback.testing.errors import NotOursError, ServerStartError
 from kallback.testing.servers.ports import with_free_ports
-from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
+from kallback.testing.servers.processes import START_TIMEOUT_S, ChildProcess, make_tree, remove_tree
 from kallback.testing.software.restate import LEAST_RESTATE
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class LocalRestate:
         configuration: settings, added to the defaults, by their dotted names in Restate's configuration file, such as
             `{"worker.invoker.inactivity-timeout": "1s"}`.
         keep: keep the data directory after `close`.
+        start_timeout: seconds in which it must answer.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class LocalRestate:
         admin_port: int | None = None,
         configuration: Mapping[str, Setting] | None = None,
         keep: bool = False,
+        start_timeout: float = START_TIMEOUT_S,
     ) -> None:
+        self._start_timeout = start_timeout
         self._executable = executable
         self._wanted = (ingress_port, admin_port, None)
         self._ports: tuple[int, ...] | None = None
@@ -143,7 +146,7 @@ class LocalRestate:
     def _run(self, ports: tuple[int, ...]) -> None:
         self._child.start()
         urls = (f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}")
-        self._child.wait_ready(lambda: restate_answers(*urls))
+        self._child.wait_ready(lambda: restate_answers(*urls), timeout=self._start_timeout)
 
 
 class GivenRestate:

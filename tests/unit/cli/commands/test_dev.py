@@ -11,7 +11,7 @@ from kallback.cli.commands.dev import dev
 from kallback.protocol import ConfigurationError
 
 
-@pytest.mark.parametrize("option", ["--kafka-port", "--ingress-port", "--admin-port"])
+@pytest.mark.parametrize("option", ["--kafka-port", "--ingress-port", "--admin-port", "--console-port"])
 def test_a_port_in_use_names_its_option(option: str) -> None:
     """The servers' own errors do not."""
     with socket.socket() as taken:

@@ -15,7 +15,7 @@ import pytest
 
 from kallback.testing.errors import ServerStartError
 from kallback.testing.servers import watchdog
-from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree
+from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree, with_kept_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +115,30 @@ def test_a_server_that_dies_at_start_shows_its_last_lines(tmp_path: Path) -> Non
 
     with pytest.raises(ServerStartError, match=r"(?s)Thing ended with exit code 3 before it was ready.*no such option"):
         child.wait_ready(lambda: False)
+
+
+def test_the_log_of_a_server_that_did_not_start_is_kept(tmp_path: Path) -> None:
+    """The error names a copy, because the server's own directory is removed."""
+    child = ChildProcess("Thing", ["sh", "-c", "echo no such option; exit 3"], log=tmp_path / "thing.log")
+    child.start()
+    with pytest.raises(ServerStartError) as failure:
+        child.wait_ready(lambda: False)
+
+    kept = with_kept_log(failure.value)
+    child.log.unlink()
+
+    assert kept.log is not None
+    try:
+        assert f"Last lines of {kept.log}:\nno such option" in str(kept)
+        assert kept.log.read_text() == "no such option\n"
+    finally:
+        kept.log.unlink()
+
+
+def test_an_error_without_a_log_stays_as_it_is() -> None:
+    """That of a server which runs elsewhere."""
+    error = ServerStartError("no answer")
+    assert with_kept_log(error) is error
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ OPERATOR = "Ann, shift lead"
 WHY = "the bakers have gone home"
 
 
-class NobodyScene:
+class UntakenTaskScene:
     """Orders a cake when no baker is there."""
 
     def __init__(self, processes: DemoProcesses, board: Board, watch: Watch) -> None:
@@ -86,4 +86,6 @@ class NobodyScene:
         wrong = [] if said == ("delivered", OPERATOR, WHY) else [f"its outcome says {said}"]
         if WHY not in failure:
             wrong.append(f"the workflow was told {failure!r}")
-        return Check("a task that nobody did was failed by hand, and its outcome says by whom and why", tuple(wrong))
+        return Check(
+            "a task that no worker took was failed by hand, and its outcome says by whom and why", tuple(wrong)
+        )
