@@ -84,6 +84,17 @@ ACCESS = (
     Permission("worker", "WRITE", "TOPIC", "kallback.results"),
     Permission("worker", "WRITE", "TOPIC", "kallback.progress"),
     Permission("worker", "WRITE", "TOPIC", "kallback.dead-letters"),
+    Permission("gateway", "WRITE", "TOPIC", "kallback.results"),
+    Permission("gateway", "WRITE", "TOPIC", "kallback.progress"),
+    Permission("console", "READ", "TOPIC", "restaurant.prepare"),
+    Permission("console", "READ", "TOPIC", "bakery.bake"),
+    Permission("console", "READ", "TOPIC", "kallback.outcomes"),
+    Permission("console", "READ", "TOPIC", "kallback.dead-letters"),
+    Permission("console", "DESCRIBE", "TOPIC", "kallback.results"),
+    Permission("console", "DESCRIBE", "GROUP", "kallback.results.bridge"),
+    Permission("console", "WRITE", "TOPIC", "kallback.results"),
+    Permission("console", "WRITE", "TOPIC", "kallback.control"),
+    Permission("console", "WRITE", "TOPIC", "kallback.dead-letters"),
 )
 """What kallback's roles need."""
 
@@ -97,7 +108,7 @@ EXAMPLE = (
 )
 """What the food-ordering example adds."""
 
-USERS = ("admin", "topics", "bridge", "service", "worker", "drivers")
+USERS = ("admin", "topics", "bridge", "service", "worker", "gateway", "console", "drivers")
 
 
 def main() -> None:

@@ -80,9 +80,10 @@ def signing_key(name: str) -> str:
 
 
 def own_environment() -> dict[str, str]:
-    """Ports that are free, and a key of this run."""
-    kafka, ingress, admin = (str(port) for port in free_ports(3))
-    return {"KAFKA_PORT": kafka, "INGRESS_PORT": ingress, "ADMIN_PORT": admin, "KALLBACK_KEYS": signing_key("k1")}
+    """Ports that are free, and a key and a password of this run."""
+    kafka, ingress, admin, console = (str(port) for port in free_ports(4))
+    ports = {"KAFKA_PORT": kafka, "INGRESS_PORT": ingress, "ADMIN_PORT": admin, "CONSOLE_PORT": console}
+    return ports | {"KALLBACK_KEYS": signing_key("k1"), "CONSOLE_PASSWORD": secrets.token_hex(16)}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import httpx
 import pytest
 from tests.containers.compose import ComposeProject, composed, docker, own_environment
 from tests.containers.customers import Customers
@@ -60,6 +61,16 @@ def test_only_named_volumes_are_made(stack: ComposeProject) -> None:
     containers = [state["ID"] for state in stack.states()]
     names = docker("inspect", "--format", each, *containers).split()
     assert sorted(names) == [f"{stack.project}_kafka", f"{stack.project}_restate"]
+
+
+async def test_the_console_asks_for_its_password(stack: ComposeProject) -> None:
+    """With any user name; then it shows the processes, which answer it."""
+    address = f"http://127.0.0.1:{stack.environ['CONSOLE_PORT']}"
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        without = await client.get("/processes")
+        page = await client.get("/processes", auth=("ann", stack.environ["CONSOLE_PASSWORD"]))
+    assert (without.status_code, page.status_code) == (401, 200)
+    assert "http://bridge:9464</td><td>ready" in page.text
 
 
 async def test_orders_are_delivered(customers: Customers) -> None:
