@@ -8,7 +8,7 @@ from kallback.operations.by_hand import ByHand, NotAnswerableError
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation
 from kallback.operations.outcomes import follow_outcomes
-from kallback.operations.pending import PendingTasks, TaskPage
+from kallback.operations.pending import PendingTasks, TaskPage, UnreadableJournalsError
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, TaskRecord, read_task_record
 from kallback.operations.tasks import AttemptProgress, PendingTask, TaskFilter, TaskState, WaitingInvocation
 
@@ -29,6 +29,7 @@ __all__ = [
     "TaskPage",
     "TaskRecord",
     "TaskState",
+    "UnreadableJournalsError",
     "WaitingInvocation",
     "follow_outcomes",
     "read_invocation",

@@ -45,6 +45,7 @@ class _Watched(msgspec.Struct):
     started_ms: int | None = None
     heartbeat_ms: int | None = None
     details: msgspec.Raw = _NOTHING
+    details_ms: int | None = None
 
 
 class _StateRow(msgspec.Struct):
@@ -89,5 +90,7 @@ def _decoded(text: str | None) -> WatchedState | None:
         awakeable_id = parse_awakeable_id(state.watch.awakeable_id)
     except (msgspec.DecodeError, RecursionError, InvalidAwakeableIdError):
         return None  # encoded by a journal value codec, or of a later version
-    progress = AttemptProgress(state.watch.dispatched_ms, state.started_ms, state.heartbeat_ms, bytes(state.details))
+    progress = AttemptProgress(
+        state.watch.dispatched_ms, state.started_ms, state.heartbeat_ms, bytes(state.details), state.details_ms
+    )
     return WatchedState(state.watch.attempt, awakeable_id, progress)

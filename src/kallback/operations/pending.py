@@ -23,7 +23,7 @@ from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeE
 from kallback.operations.journals import Journals, StepRow, ValueRow, WaitingAttempt, quoted, steps_query, values_query
 from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
-from kallback.protocol import ConfigurationError, TaskId, locate_awakeable
+from kallback.protocol import ConfigurationError, KallbackError, TaskId, locate_awakeable
 from kallback.settings import Settings
 
 PAGE_TASKS: Final = 100
@@ -41,6 +41,10 @@ _OPEN: Final = "status IN ('invoked', 'suspended', 'paused')"
 _COLUMNS: Final = "id, target, target_service_name, target_handler_name, status, created_at"
 
 Clock = Callable[[], float]
+
+
+class UnreadableJournalsError(KallbackError):
+    """A task is not in the journals that can be read, and some cannot."""
 
 
 class _Cursor(NamedTuple):
@@ -153,6 +157,7 @@ class PendingTasks:
         """Return one pending task; None if no handler waits for it. Reads all journals if the type has no heartbeats.
 
         Raises:
+            UnreadableJournalsError: it was not found, and some journals cannot be read.
             ConfigurationError, AccessDeniedError, RestateUnavailableError: as `page`.
         """
         if not is_task_id(task_id):
@@ -164,10 +169,18 @@ class PendingTasks:
             waiting = self._waiting(rows, await self._journals([row.id for row in rows]), None)
             async for _, _, task in self._tasks(waiting, wanted):
                 return task
+        unreadable = 0
         async with aclosing(self.each(wanted)) as pages:
             async for page in pages:
                 if page.tasks:
                     return page.tasks[0]
+                unreadable += len(page.unreadable)
+        if unreadable:
+            raise UnreadableJournalsError(
+                f"no journal that can be read has task {task_id}, and {unreadable} invocations have journals that are "
+                "encoded (a journal value codec) or too large: it may belong to one of them; `kallback tasks progress` "
+                "asks TaskMonitor, if its type has heartbeats"
+            )
         return None
 
     async def _chunks(self, start: _Cursor | None, count: int) -> AsyncGenerator[_Chunk]:

@@ -45,12 +45,22 @@ class AttemptProgress:
     Attributes:
         started_ms: by the worker's clock, like `heartbeat_ms`; None before that.
         details: of the last heartbeat that had some: JSON; empty for none.
+        details_ms: when this attempt's details last became others; None if they never did.
     """
 
     dispatched_ms: int
     started_ms: int | None = None
     heartbeat_ms: int | None = None
     details: bytes = field(default=b"", repr=False)
+    details_ms: int | None = None
+
+    @property
+    def unchanged_since_ms(self) -> int | None:
+        """Since when the details are the same: since the start if they never changed; None before it or without any.
+
+        A task that hangs may still send heartbeats by itself.
+        """
+        return (self.details_ms or self.started_ms) if self.details else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,19 @@ def test_what_the_task_tells(progress: AttemptProgress | None, now_ms: int, seve
     assert state_finding(replace(TASK, progress=progress), now_ms).severity is severity
 
 
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (AttemptProgress(0, 1000, 9000, b"[1]", 4000), "its details are the same for 6 s"),
+        (AttemptProgress(0, 1000, 9000, b"[1]"), "its details are the same for 9 s"),
+        (AttemptProgress(0, 1000, 9000), "its heartbeats have no details"),
+    ],
+)
+def test_a_heartbeat_alone_does_not_tell_that_a_task_gets_on(progress: AttemptProgress, said: str) -> None:
+    """Some workers send it by themselves, while the function hangs."""
+    assert said in state_finding(replace(TASK, progress=progress), 10_000).sentence
+
+
 @dataclass
 class Cluster:
     """Servers in which nothing waits."""

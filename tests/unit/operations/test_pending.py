@@ -10,7 +10,14 @@ import msgspec
 import pytest
 from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, value
 
-from kallback.operations import AnswerCutOffError, AnswerTooLargeError, PendingTasks, TaskFilter, TaskState
+from kallback.operations import (
+    AnswerCutOffError,
+    AnswerTooLargeError,
+    PendingTasks,
+    TaskFilter,
+    TaskState,
+    UnreadableJournalsError,
+)
 from kallback.operations.journals import StepRow
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
@@ -165,6 +172,14 @@ async def test_a_journal_that_is_too_large_alone_is_counted() -> None:
     page = await pending(introspection).page()
     assert not page.tasks
     assert page.unreadable == {FIRST}
+
+
+async def test_a_task_that_may_be_in_an_unreadable_journal_is_not_called_ended() -> None:
+    """Nothing is known of it."""
+    introspection = FakeIntrospection(most=0)
+    introspection.waits(FIRST, [SOUP, 1, 17, 0, 0])
+    with pytest.raises(UnreadableJournalsError, match="may belong to one of them"):
+        await pending(introspection).find(SOUP)
 
 
 async def test_a_query_that_fails_alone_is_an_error() -> None:

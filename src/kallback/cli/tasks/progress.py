@@ -159,6 +159,9 @@ def _facts(found: TaskProgress, now_ms: int) -> Iterator[tuple[str, str]]:
     yield "started", "not yet" if found.started_ms is None else _ago(found.started_ms, now_ms)
     yield "heartbeat", "none yet" if found.heartbeat_ms is None else _ago(found.heartbeat_ms, now_ms)
     yield "details", readable(details, longest=_SHOWN) if details else "none"
+    unchanged_ms = found.details_ms or found.started_ms
+    if details and unchanged_ms is not None:
+        yield "unchanged", f"since {_ago(unchanged_ms, now_ms)}"
 
 
 def _ago(at_ms: int, now_ms: int) -> str:

@@ -50,6 +50,7 @@ def members_of(task: PendingTask) -> dict[str, Any]:
             "started": progress.started_ms,
             "heartbeat": progress.heartbeat_ms,
             "details": progress.details.decode() or None,
+            "details_changed": progress.details_ms,
         }
     return members
 
@@ -90,6 +91,8 @@ def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
         yield "started", "not yet" if progress.started_ms is None else _ago(progress.started_ms, now_ms)
         yield "heartbeat", "none yet" if progress.heartbeat_ms is None else _ago(progress.heartbeat_ms, now_ms)
         yield "details", readable(progress.details, longest=_SHOWN) if progress.details else "none"
+        if progress.unchanged_since_ms is not None:
+            yield "unchanged", f"since {_ago(progress.unchanged_since_ms, now_ms)}"
     yield "handler", plain(task.invocation.target)
     yield "invocation", f"{task.invocation.id} ({task.invocation.status})"
     yield "record", f"{plain(str(task.position))}"

@@ -185,4 +185,8 @@ def state_finding(task: PendingTask, now_ms: int) -> Finding:
     if task.progress is None:
         return ok("task", "its record is in Kafka; its type has no heartbeats, so nothing tells whether it runs")
     heard_ms = task.progress.heartbeat_ms or task.progress.started_ms or now_ms
-    return ok("task", f"a worker has begun; its last sign of life is {max(0, now_ms - heard_ms) // 1000} s old")
+    said = f"a worker has begun; its last sign of life is {max(0, now_ms - heard_ms) // 1000} s old"
+    unchanged_ms = task.progress.unchanged_since_ms
+    if unchanged_ms is None:
+        return ok("task", f"{said}; its heartbeats have no details, so they do not tell whether it gets on")
+    return ok("task", f"{said}; its details are the same for {max(0, now_ms - unchanged_ms) // 1000} s")

@@ -70,6 +70,7 @@ class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
         started_ms: when a worker began, by the worker's clock; None before that.
         heartbeat_ms: its last heartbeat, by the worker's clock.
         details: of the last heartbeat that had some, of this attempt or an earlier one: JSON; empty for none.
+        details_ms: when this attempt's details last became others, by the worker's clock; None if they never did.
     """
 
     task_id: TaskId
@@ -79,6 +80,7 @@ class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
     started_ms: int | None = None
     heartbeat_ms: int | None = None
     details: msgspec.Raw = _NO_DETAILS
+    details_ms: int | None = None
 
     def __post_init__(self) -> None:
         if self.details == _NO_DETAILS:

@@ -34,6 +34,8 @@ class Progress:
         started: when a worker started it, by the worker's clock; None before that.
         heartbeat: its last heartbeat, by the worker's clock.
         raw_details: of the last heartbeat with details, of this attempt or an earlier one: JSON, empty for none.
+        details_changed: when this attempt's details last became others, by the worker's clock; None if they never did.
+            A task that hangs may still send heartbeats by itself; its details stay the same.
     """
 
     task_id: TaskId
@@ -43,6 +45,7 @@ class Progress:
     started: datetime | None
     heartbeat: datetime | None
     raw_details: bytes
+    details_changed: datetime | None = None
 
     @property
     def details(self) -> Any:
@@ -154,4 +157,5 @@ def progress_of(told: TaskProgress) -> Progress:
         datetime_of(told.started_ms),
         datetime_of(told.heartbeat_ms),
         bytes(told.details),
+        datetime_of(told.details_ms),
     )

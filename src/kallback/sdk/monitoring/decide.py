@@ -78,6 +78,7 @@ class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
         heartbeat_ms: by the worker's clock.
         seen_ms: when the bridge last read a heartbeat of this attempt, by the bridge's clock.
         details: the last ones, of this attempt or an earlier one.
+        details_ms: when this attempt's details last became others, by the worker's clock; None if they never did.
         partitions: which ones the attempt's worker reads, as it last said; empty if it did not.
         given_up: the attempt was failed; the state keeps the details for the next attempt.
     """
@@ -90,6 +91,7 @@ class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
     details: msgspec.Raw = _NOTHING
     given_up: bool = False
     partitions: str = ""
+    details_ms: int | None = None
 
     def progress(self, task_id: TaskId) -> TaskProgress:
         """The state as `read` returns it."""
@@ -102,6 +104,7 @@ class WatchedTask(msgspec.Struct, frozen=True, omit_defaults=True):
             self.started_ms,
             self.heartbeat_ms,
             self.details,
+            self.details_ms,
         )
 
     def due_ms(self) -> int | None:
@@ -171,6 +174,7 @@ def record_heartbeat(known: WatchedTask, heard: Heard) -> WatchedTask:
 
     A new generation means that an alarm must be set: only the first heartbeat does that.
     """
+    has_others = bool(bytes(heard.details)) and bytes(heard.details) != bytes(known.details)
     first = known.seen_ms is None and known.watch.limit_ms is not None and not known.given_up
     return replace(
         known,
@@ -180,6 +184,7 @@ def record_heartbeat(known: WatchedTask, heard: Heard) -> WatchedTask:
         seen_ms=max(known.seen_ms or 0, heard.seen_ms),
         details=heard.details if bytes(heard.details) else known.details,
         partitions=heard.partitions or known.partitions,
+        details_ms=heard.at_ms if has_others else known.details_ms,
     )
 
 

@@ -39,7 +39,7 @@ def pending(number: int = 0, task_type: str = "shop.pack", **others: Any) -> Pen
 
 def running(details: bytes = b"") -> AttemptProgress:
     """Progress of an attempt that a worker has begun."""
-    return AttemptProgress(NOW_MS - 50_000, NOW_MS - 40_000, NOW_MS - 5_000, details)
+    return AttemptProgress(NOW_MS - 50_000, NOW_MS - 40_000, NOW_MS - 5_000, details, NOW_MS - 30_000)
 
 
 def outcome(kind: Outcome = Outcome.DELIVERED, **others: Any) -> OutcomeRecord:

@@ -45,13 +45,15 @@ def told(**members: object) -> bytes:
 def test_a_task_under_way_is_shown() -> None:
     """Line by line, with times as people read them."""
     now = int(time.time() * 1000)
-    body = told(started_ms=now - 60_000, heartbeat_ms=now - 2_000, details=msgspec.Raw(b'{"percent": 40}'))
+    details = msgspec.Raw(b'{"percent": 40}')
+    body = told(started_ms=now - 60_000, heartbeat_ms=now - 2_000, details=details, details_ms=now - 30_000)
     result, asked = run(ID, body=body)
     assert (result.exit_code, asked) == (0, [f"/TaskMonitor/{ID}/read"])
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert (lines["attempt"], lines["type"], lines["details"]) == ("2", "restaurant.prepare", '{"percent": 40}')
     assert "(1 min" in lines["started"]
     assert "(2 s ago)" in lines["heartbeat"]
+    assert "(30 s ago)" in lines["unchanged"]
 
 
 def test_a_task_that_has_not_started_says_so() -> None:

@@ -97,6 +97,16 @@ def test_details_stay_until_there_are_others() -> None:
     assert bytes(record_heartbeat(RUNNING, heard(SENT + 6_000, b"[2]")).details) == b"[2]"
 
 
+def test_the_state_says_when_the_details_became_others() -> None:
+    """The same details, or none, change nothing: a task that hangs may still send heartbeats by itself."""
+    same = record_heartbeat(RUNNING, heard(SENT + 6_000, b"[1]", at_ms=SENT + 5_900))
+    none = record_heartbeat(same, heard(SENT + 7_000))
+    others = record_heartbeat(none, heard(SENT + 8_000, b"[2]", at_ms=SENT + 7_900))
+    assert same.details_ms == none.details_ms == RUNNING.details_ms is not None
+    assert others.details_ms == SENT + 7_900
+    assert begin(others, watch()).details_ms is None
+
+
 def test_the_next_attempt_has_the_details_and_nothing_else() -> None:
     """It has not started, whatever the one before did."""
     second = begin(RUNNING, watch(attempt=2))

@@ -59,6 +59,7 @@ def task_page(
                 ("Dispatched", None if progress is None else when(progress.dispatched_ms, now_ms)),
                 ("Started", None if progress is None else when(progress.started_ms, now_ms)),
                 ("Last heartbeat", None if progress is None else when(progress.heartbeat_ms, now_ms)),
+                ("Details unchanged since", _unchanged(task, now_ms)),
                 ("Deadline", left(task.deadline_ms, now_ms)),
                 ("Waiting handler", task.invocation.target),
                 ("Invocation", _invocation(task, admin_url)),
@@ -71,6 +72,11 @@ def task_page(
         section="/tasks",
         refresh=0 if forms is not None else REFRESH_S,  # what is typed into a form must stay
     )
+
+
+def _unchanged(task: PendingTask, now_ms: int) -> str | None:
+    since_ms = None if task.progress is None else task.progress.unchanged_since_ms
+    return None if since_ms is None else when(since_ms, now_ms)
 
 
 def task_link(task: PendingTask) -> str:
