@@ -31,6 +31,8 @@ _INVALID_TOPIC: Final = frozenset({17})
 _TOO_LARGE: Final = frozenset({10, 18})
 DENIED: Final = frozenset({29, 30, 31, 53})
 """A permission is missing."""
+REBALANCING: Final = frozenset({22, 27, 113})
+"""A commit came from a generation of the group that has ended."""
 _DENIED_GROUP: Final = frozenset({30})
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})

@@ -40,12 +40,12 @@ async def cancelled(env: SdkEnv, invocation: Invocation) -> None:
 
 
 async def test_cancelled_while_it_waits(env: SdkEnv) -> None:
-    """A waiting handler publishes a cancel and ends with 409."""
+    """A waiting handler publishes a cancel of what it has sent, and ends with 409."""
     async with env.invoked(calling(env)) as invocation:
         task_id = TaskHeaders.decode((await env.task()).headers).task_id
         await cancelled(env, invocation)
         cancel = await env.cancel_record()
-    assert (cancel.task_id, cancel.reason, cancel.attempt) == (task_id, CancelReason.CANCELLED, None)
+    assert (cancel.task_id, cancel.reason, cancel.attempt) == (task_id, CancelReason.CANCELLED, 1)
 
 
 async def test_cancelled_while_it_publishes(make_env: EnvFactory) -> None:

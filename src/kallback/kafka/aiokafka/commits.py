@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.client import adopt_abandoned_commits, translated
 from kallback.kafka.aiokafka.committed_offsets import client_commits
+from kallback.kafka.offsets.commit_failures import CommitFailures
 from kallback.settings import named_log
 
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
@@ -39,6 +41,7 @@ class MemberCommits:
         self._what = f"committing for {', '.join(topics)}"
         self._group = group
         self._turn = asyncio.Lock()
+        self._failures = CommitFailures(log, time.monotonic)
 
     async def make(self, missing: Collection[str], *, leaving: bool) -> None:
         """Commit, except of topics that are missing; what fails now is covered by the next commit.
@@ -59,8 +62,10 @@ class MemberCommits:
             except (errors.GroupAuthorizationFailedError, errors.TopicAuthorizationFailedError) as error:
                 raise translated(error, what=self._what, group=self._group) from None
             except (errors.KafkaError, TimeoutError) as error:
-                log.warning("commit failed, the next one covers it", reason=f"{type(error).__name__}: {error}")
+                in_rebalance = isinstance(error, errors.CommitFailedError)
+                self._failures.failed(f"{type(error).__name__}: {error}", in_rebalance=in_rebalance, leaving=leaving)
             else:
+                self._failures.taken()
                 self._buffer.committed(commits)
             finally:
                 adopt_abandoned_commits()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.kafka import ConfluentConsumer, ConsumerOptions, Record, TopicPartition
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
+from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
@@ -50,6 +53,23 @@ async def test_a_revocation_commits_and_asks_nothing_else() -> None:
     revoked: Any = owner._partitions_revoked
     revoked(recorder, [ClientPartition("results", 0)])
     assert recorder.asked == ["commit"]
+
+
+async def test_a_commit_that_a_rebalance_overtakes_is_made_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Kafka refuses it without harm, so there is no warning; the partition stays, and its position is still due."""
+    owner, _ = await owner_with_a_record_done()
+    committed: Any = owner._committed_or_not
+    committed(KafkaError(KafkaError.ILLEGAL_GENERATION), [ClientPartition("results", 0, 8)])
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert owner.buffer.commits() == {PARTITION: Commit(8)}
+
+
+async def test_a_commit_that_fails_otherwise_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """It names Kafka's reason."""
+    owner, _ = await owner_with_a_record_done()
+    committed: Any = owner._committed_or_not
+    committed(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE), [])
+    assert "COORDINATOR_NOT_AVAILABLE" in caplog.text
 
 
 async def test_a_commit_by_the_clock_looks_for_a_broker_first() -> None:

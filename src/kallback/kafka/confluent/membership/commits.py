@@ -5,11 +5,13 @@ Called by the consumer thread only; Kafka's answer to a background commit arrive
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.client import ClientErrors, log
 from kallback.kafka.confluent.membership.group_member import client_commit, ours
-from kallback.kafka.errors import DENIED
+from kallback.kafka.errors import DENIED, REBALANCING
+from kallback.kafka.offsets.commit_failures import CommitFailures
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.record_buffer import RecordBuffer
 from kallback.kafka.records import TopicPartition
@@ -44,6 +46,7 @@ class Commits:
         self._buffer = buffer
         self._errors = errors
         self._topic = topic
+        self._failures = CommitFailures(log, time.monotonic)
 
     def begin(self, consumer: Consumer, *, leaving: bool = False) -> None:
         """Commit in the background; `leaving` all partitions takes starts back."""
@@ -69,7 +72,7 @@ class Commits:
             offsets = [client_commit(*each) for each in commits.items()]
             self._book(None, consumer.commit(offsets=offsets, asynchronous=False))
         except KafkaException as error:
-            self._book(error.args[0], [])
+            self._book(error.args[0], [], leaving=True)
 
     def answered(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
         """Take the answer to a commit in the background (runs inside a poll)."""
@@ -93,9 +96,12 @@ class Commits:
             self._errors.all_down = False
         return True
 
-    def _book(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
-        if error is not None:
-            log.warning("commit failed, the next one covers it", code=error.name(), reason=error.str())
+    def _book(self, error: KafkaError | None, partitions: list[ClientPartition], *, leaving: bool = False) -> None:
+        if error is None:
+            self._failures.taken()
+        else:
+            reason = f"{error.name()}: {error.str()}"
+            self._failures.failed(reason, in_rebalance=error.code() in REBALANCING, leaving=leaving)
         refused = [error, *(each.error for each in partitions)]
         denied = next((each for each in refused if each is not None and each.code() in DENIED), None)
         if denied is not None:
