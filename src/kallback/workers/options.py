@@ -50,9 +50,8 @@ class WorkerOptions:
         retry_delay_limit: the longest such delay, in seconds. Default 10.
         session_timeout: seconds without a sign of life to Kafka after which the group gives this worker's partitions to
             the others. Default None: as `consumer` says if it says so, otherwise by the registered types. With
-            heartbeats, it is the shortest time after which one of their attempts counts as lost, between 10 and 45:
-            then tasks that wait in the partitions of a worker that died are not much later than the one it worked on.
-            Without heartbeats, it is 45.
+            heartbeats, it is two intervals of the most frequent ones, between 10 and 45: then tasks that wait in the
+            partitions of a worker that died are not later than the one it worked on. Without heartbeats, it is 45.
         consumer: how the group's consumer behaves; see `ConsumerOptions`.
     """
 

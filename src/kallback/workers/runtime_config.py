@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _LONGEST_SESSION_S: Final = ConsumerOptions().session_timeout
 _SHORTEST_SESSION_S: Final = 10.0  # a loop that is blocked for less does not cost the membership
+_SESSION_INTERVALS: Final = (
+    2  # between heartbeats: with the rebalance it is about as long as an attempt takes to be lost
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,15 @@ class RuntimeConfig:
 
     @property
     def _session_timeout(self) -> float:
-        """Seconds: chosen, or else as long as it takes to notice a lost attempt, within bounds."""
+        """Seconds: chosen, or else two intervals of the most frequent heartbeats, within bounds."""
         chosen = self.options.session_timeout
         if chosen is not None:
             return chosen
         if self.options.consumer.session_timeout != _LONGEST_SESSION_S:
             return self.options.consumer.session_timeout
-        limits = [each.task_type.heartbeat_limit for each in self.functions.values()]
-        shortest = min((each.total_seconds() for each in limits if each is not None), default=_LONGEST_SESSION_S)
-        return min(_LONGEST_SESSION_S, max(_SHORTEST_SESSION_S, shortest))
+        intervals = [each.task_type.heartbeat_every for each in self.functions.values()]
+        shortest = min((each.total_seconds() for each in intervals if each is not None), default=_LONGEST_SESSION_S)
+        return min(_LONGEST_SESSION_S, max(_SHORTEST_SESSION_S, _SESSION_INTERVALS * shortest))
 
     @property
     def replies(self) -> ReplyPolicy:

@@ -23,7 +23,7 @@ from kallback.workers.runtime_config import RuntimeConfig
     [
         ([], {}, 45.0),
         ([1.0], {}, 10.0),
-        ([30.0, 5.0], {}, 15.0),
+        ([30.0, 8.0], {}, 16.0),
         ([60.0], {}, 45.0),
         ([1.0], {"session_timeout": 7.0}, 7.0),
         ([1.0], {"consumer": ConsumerOptions(session_timeout=6.0)}, 6.0),
@@ -32,7 +32,7 @@ from kallback.workers.runtime_config import RuntimeConfig
 def test_the_session_timeout_follows_from_the_heartbeats(
     beats: list[float], chosen: dict[str, Any], timeout: float
 ) -> None:
-    """As long as it takes to notice a lost attempt, between 10 and 45 s; what is chosen counts."""
+    """Two intervals, between 10 and 45 s; what is chosen counts."""
     worker = Worker("kitchen", options=WorkerOptions(**chosen))
     types = [TaskType("plain", str, str)]
     types += [TaskType(f"t{beat:g}", str, str, heartbeat_every=timedelta(seconds=beat)) for beat in beats]

@@ -76,6 +76,16 @@ def test_an_attempt_of_a_dead_process_begins_anew_if_its_caller_sends_no_other_o
     assert isinstance(known.decide(structs.replace(env.record(), deliveries=2)), Run)
 
 
+@pytest.mark.parametrize(("key", "verdict"), [(b"table-4", Run), (b"t1", ReportLost), (None, ReportLost)])
+def test_an_attempt_of_a_dead_process_keeps_its_place_in_the_order_of_its_key(
+    env: WorkerEnv, known: KnownTasks, key: bytes | None, verdict: type[Verdict]
+) -> None:
+    """The next attempt would come behind later tasks of the key; without a caller's key there is no order to keep."""
+    known.rules = Rules({"prepare": dataclasses.replace(known.rules.functions["prepare"], ordered=True)})
+    record = structs.replace(env.record(env.headers(retry_lost=True)), deliveries=2, key=key)
+    assert isinstance(known.decide(record), verdict)
+
+
 def test_a_new_task_runs_with_its_request_decoded(env: WorkerEnv, known: KnownTasks) -> None:
     """A task that is new, known and readable runs with its typed request."""
     verdict = known.decide(env.record())
