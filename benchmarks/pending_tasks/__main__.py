@@ -15,6 +15,7 @@ import httpx
 
 from benchmarks import machine
 from benchmarks.environment import ROOT, BenchmarkEnvironment, open_environment
+from benchmarks.pending_tasks.console import console
 from kallback.operations import Introspection, PendingTasks, TaskFilter
 from kallback.settings import KeySettings, RestateSettings, Settings, Topics
 from kallback.testing import ServiceProcess, TopicFactory, eventually
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000, help="pending tasks (default 10,000)")
     parser.add_argument("--rounds", type=int, default=7, help="of each measurement (default 7)")
     parser.add_argument("--handlers", default="one,one_watched,many", help="some of one, one_watched, many")
+    parser.add_argument("--browsers", type=int, default=50, help="that look at the console's overview (default 50)")
     parser.add_argument("--hold", action="store_true", help="then wait for Ctrl-C, and say how to look at the tasks")
     options = parser.parse_args()
     for handler in options.handlers.split(","):
@@ -52,6 +54,9 @@ def _measure(environment: BenchmarkEnvironment, handler: str, options: argparse.
             keys=KeySettings(keyring=environment.keyring, audience=variables["KALLBACK_AUDIENCE"]),
         )
         asyncio.run(_fill_and_list(settings, handler, options.tasks, options.rounds))
+        with console(variables, environment.log("console")) as process:
+            asyncio.run(process.look(options.browsers))
+            print(f"  {options.browsers} browsers on the overview: {process.figures()}", flush=True)
         if options.hold:
             print("\n".join(f"export {name}={value}" for name, value in variables.items()), flush=True)
             while True:

@@ -5,6 +5,7 @@ as if a worker or a caller had sent it.
 """
 
 from kallback.operations.by_hand import ByHand, NotAnswerableError
+from kallback.operations.dead_letters import concerns
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation
 from kallback.operations.outcomes import follow_outcomes
@@ -31,6 +32,7 @@ __all__ = [
     "TaskState",
     "UnreadableJournalsError",
     "WaitingInvocation",
+    "concerns",
     "follow_outcomes",
     "read_invocation",
     "read_task_record",

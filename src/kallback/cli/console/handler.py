@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, assert_never
@@ -42,9 +43,9 @@ from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.shown_settings import shown_settings
 from kallback.cli.console.sources import ConsoleSources
 from kallback.cli.console.traffic import TrafficSample
-from kallback.kafka import DeadLetterId
-from kallback.operations import NotAnswerableError, NoTaskRecordError
-from kallback.protocol import KallbackError, UnavailableError
+from kallback.kafka import DeadLetter, DeadLetterId
+from kallback.operations import NotAnswerableError, NoTaskRecordError, concerns
+from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse
 
@@ -156,13 +157,22 @@ class ConsoleHandler:
 
     async def _task(self, task_id: str, now_ms: int) -> HttpResponse:
         task = await self._sources.task(task_id)
+        history = await self._history(task_id)
         if task is None:
-            sentence = "No handler waits for this task: it has ended, or it belongs to another environment."
-            return pages.error_page("No pending task", sentence, HTTPStatus.NOT_FOUND, "/tasks")
+            return pages.ended_task_page(task_id, history, now_ms)
         record = await self._sources.record(task.position)
         admin_url = self._settings.restate.admin_url
         forms = None if self._changes is None else change_forms(task, self._secret)
-        return pages.task_page(task, record, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
+        return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
+
+    async def _history(self, task_id: str) -> pages.TaskHistory:
+        """Return what the last outcomes and dead letters say of a task; where they cannot be read, nothing."""
+        outcomes, letters = list[OutcomeRecord](), list[DeadLetter]()
+        with suppress(KallbackError):
+            outcomes = [each for each in await self._outcomes.get() if each.task_id == task_id]
+        with suppress(KallbackError):
+            letters = [each for each in await self._letters.get() if concerns(each, task_id)]
+        return pages.TaskHistory(outcomes, letters)
 
     async def _change(self, route: ChangeRoute, body: bytes) -> HttpResponse:
         if self._changes is None:

@@ -17,6 +17,7 @@ import msgspec
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
 from kallback.kafka import DeadLetter, TopicGroup, TopicReader, read_entries
+from kallback.operations.dead_letters import concerns
 from kallback.operations.doctor.findings import (
     Finding,
     clock_finding,
@@ -36,8 +37,7 @@ from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import KallbackError, UnverifiedError, read_claims
-from kallback.protocol.headers import TASK_ID, TOKEN
+from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
@@ -175,7 +175,7 @@ class Examination:
         topic = self._settings.topics.dead_letters
         async with aclosing(read_entries(self._sources.reader(topic, task.created_ms))) as entries:
             async for entry in entries:
-                if isinstance(entry, DeadLetter) and _concerns(entry, task.task_id):
+                if isinstance(entry, DeadLetter) and concerns(entry, task.task_id):
                     yield problem(
                         "dead letters",
                         f"a record of the task was dead-lettered ({entry.reason}): {entry.detail}",
@@ -188,14 +188,3 @@ class Examination:
 
 def _worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Sequence[Finding]:
     return list(reader_findings("workers", topic, groups, f"start a worker that reads {topic}"))
-
-
-def _concerns(letter: DeadLetter, task_id: str) -> bool:
-    """Whether a dead letter claims to belong to a task. It need not be verified: people look at it."""
-    headers = dict(letter.headers)
-    if headers.get(TASK_ID) == task_id.encode():
-        return True
-    try:
-        return read_claims((headers.get(TOKEN) or b"").decode()).token.task_id == task_id
-    except (UnverifiedError, UnicodeDecodeError):
-        return False

@@ -21,6 +21,7 @@ from tests.unit.cli.console.environment import (
 from kallback.cli.console.processes import ProcessStatus
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import Record
+from kallback.operations import PendingTask
 from kallback.protocol import Keyring, Outcome, RestateUnavailableError
 from kallback.settings import (
     KafkaSecurity,
@@ -236,6 +237,20 @@ async def test_the_last_outcomes_are_listed() -> None:
     assert [page.count("<tr><td>") for page in (everything, late, answered)] == [3, 1, 1]
     for shown in ("ann", "the &lt;oven&gt; broke", "task000000000001"):
         assert shown in answered
+
+
+@pytest.mark.parametrize("tasks", [[], [pending()]])
+async def test_a_task_has_its_outcomes_and_dead_letters(tasks: list[PendingTask]) -> None:
+    """While it waits, and when it has ended; those of other tasks are not shown."""
+    own = (("kallback-task-id", b"task000000000000"),)
+    letters = [dead_letter(headers=own), dead_letter("not-json", headers=())]
+    results = [outcome(by="ann"), outcome(task_id="task000000000001", by="eve")]
+    async with serving(FakeSources(tasks, dead=letters, results=results)) as client:
+        page = await client.get("/tasks/task000000000000")
+
+    assert page.status_code == (200 if tasks else 404)
+    assert ("ann" in page.text, "eve" in page.text) == (True, False)
+    assert (">late<" in page.text, "not-json" in page.text) == (True, False)
 
 
 async def test_without_outcomes_the_page_says_who_writes_them() -> None:

@@ -12,11 +12,13 @@ from kallback.cli.console.pages.dead_letters import dead_letter_page, dead_lette
 from kallback.cli.console.pages.outcomes import outcomes_page
 from kallback.cli.console.pages.overview import overview_page
 from kallback.cli.console.pages.processes import processes_page, settings_page
-from kallback.cli.console.pages.tasks import task_page, tasks_page
+from kallback.cli.console.pages.tasks import TaskHistory, ended_task_page, task_page, tasks_page
 
 __all__ = [
+    "TaskHistory",
     "dead_letter_page",
     "dead_letters_page",
+    "ended_task_page",
     "error_page",
     "outcomes_page",
     "overview_page",

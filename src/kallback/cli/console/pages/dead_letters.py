@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kallback.cli.console.pages.forms import replay_form, replay_one_form
 from kallback.cli.console.pages.layout import facts, page, table
-from kallback.cli.console.pages.markup import Content, element
+from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.console.pages.values import REFRESH_S, place, record_parts
 from kallback.cli.console.sources import LAST_LETTERS
 from kallback.cli.dead_letters.reason_help import REASON_HELP
@@ -16,6 +18,17 @@ from kallback.web import HttpResponse
 
 def dead_letters_page(letters: list[DeadLetter], now_ms: int, secret: str | None = None) -> HttpResponse:
     """Return the last dead letters; with a secret, also the form that replays them."""
+    return page(
+        "Dead letters",
+        letters_table(f"The last {LAST_LETTERS} dead letters at most, the newest first", letters, now_ms),
+        *([] if secret is None else [element("h2", "Replay"), replay_form(secret)]),
+        section="/dead-letters",
+        refresh=0 if secret is not None else REFRESH_S,  # what is typed into a form must stay
+    )
+
+
+def letters_table(caption: str, letters: Sequence[DeadLetter], now_ms: int) -> Markup:
+    """Return dead letters as a table."""
     rows: list[list[Content]] = [
         [
             element("a", str(letter.id), href=f"/dead-letters/{letter.id}"),
@@ -28,14 +41,7 @@ def dead_letters_page(letters: list[DeadLetter], now_ms: int, secret: str | None
         for letter in letters
     ]
     headings = ["Dead letter", "Reason", "Type", "Source", "Age", "Records"]
-    caption = f"The last {LAST_LETTERS} dead letters at most, the newest first"
-    return page(
-        "Dead letters",
-        table(caption, headings, rows, numbers=1),
-        *([] if secret is None else [element("h2", "Replay"), replay_form(secret)]),
-        section="/dead-letters",
-        refresh=0 if secret is not None else REFRESH_S,  # what is typed into a form must stay
-    )
+    return table(caption, headings, rows, numbers=1)
 
 
 def dead_letter_page(letter: DeadLetter, secret: str | None = None, *, mask: bool) -> HttpResponse:

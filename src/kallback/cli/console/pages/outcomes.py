@@ -22,6 +22,18 @@ _NOT_WRITTEN: Final = "Bridges write outcomes when they run with --outcomes; non
 def outcomes_page(route: OutcomesRoute, found: Sequence[OutcomeRecord]) -> HttpResponse:
     """Return the last outcomes, as far as they are wanted."""
     shown = [each for each in found if route.accepts(each)]
+    return page(
+        "Outcomes",
+        _filters(route),
+        None if found else trouble(_NOT_WRITTEN),
+        outcomes_table(f"The last {LAST_OUTCOMES} outcomes at most, the newest first", shown),
+        section="/outcomes",
+        refresh=REFRESH_S,
+    )
+
+
+def outcomes_table(caption: str, shown: Sequence[OutcomeRecord]) -> Markup:
+    """Return outcomes as a table."""
     rows: list[list[Content]] = [
         [
             element("time", moment(each.at_ms)),
@@ -33,14 +45,7 @@ def outcomes_page(route: OutcomesRoute, found: Sequence[OutcomeRecord]) -> HttpR
         for each in shown
     ]
     headings = ["Time", "Outcome", "Reason", "Type", "Task", "Attempt", "By", "Why"]
-    return page(
-        "Outcomes",
-        _filters(route),
-        None if found else trouble(_NOT_WRITTEN),
-        table(f"The last {LAST_OUTCOMES} outcomes at most, the newest first", headings, rows),
-        section="/outcomes",
-        refresh=REFRESH_S,
-    )
+    return table(caption, headings, rows)
 
 
 def outcomes_by_type(found: Sequence[OutcomeRecord]) -> Markup:

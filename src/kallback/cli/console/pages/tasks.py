@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from kallback.cli.console.pages.dead_letters import letters_table
 from kallback.cli.console.pages.layout import facts, page, table, trouble
 from kallback.cli.console.pages.markup import Content, Markup, element
+from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
 from kallback.cli.formatting import counted, span
-from kallback.kafka import Record
+from kallback.kafka import DeadLetter, Record
 from kallback.operations import PendingTask, TaskPage, TaskState
+from kallback.protocol import OutcomeRecord
 from kallback.web import HttpResponse
 
 
@@ -42,8 +48,50 @@ def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TaskHistory:
+    """What became of a task's results so far.
+
+    Attributes:
+        outcomes: of the last outcomes.
+        letters: of the last dead letters.
+    """
+
+    outcomes: Sequence[OutcomeRecord] = ()
+    letters: Sequence[DeadLetter] = ()
+
+    def parts(self, now_ms: int) -> list[Markup]:
+        """Return them as tables, those that are not empty."""
+        parts: list[Markup] = []
+        if self.outcomes:
+            parts += [element("h2", "Outcomes"), outcomes_table("Outcomes of its results", self.outcomes)]
+        if self.letters:
+            parts += [element("h2", "Dead letters"), letters_table("Its dead letters", self.letters, now_ms)]
+        return parts
+
+
+def ended_task_page(task_id: str, history: TaskHistory, now_ms: int) -> HttpResponse:
+    """Return what is known of a task that no handler waits for."""
+    sentence = "No handler waits for this task: it has ended, or it belongs to another environment."
+    return page(
+        "No pending task",
+        trouble(sentence),
+        facts((("Task", task_id),)),
+        *history.parts(now_ms),
+        section="/tasks",
+        status=HTTPStatus.NOT_FOUND,
+    )
+
+
 def task_page(
-    task: PendingTask, record: Record | None, admin_url: str, now_ms: int, *, mask: bool, forms: Markup | None = None
+    task: PendingTask,
+    record: Record | None,
+    history: TaskHistory,
+    admin_url: str,
+    now_ms: int,
+    *,
+    mask: bool,
+    forms: Markup | None = None,
 ) -> HttpResponse:
     """Return what is known of one pending task."""
     progress = task.progress
@@ -68,6 +116,7 @@ def task_page(
         ),
         *([] if details is None else [element("h2", "Details of the last heartbeat"), payload(details, mask=mask)]),
         *record_parts("Request", record, mask=mask),
+        *history.parts(now_ms),
         forms,
         section="/tasks",
         refresh=0 if forms is not None else REFRESH_S,  # what is typed into a form must stay

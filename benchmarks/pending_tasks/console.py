@@ -1,0 +1,58 @@
+"""`kallback console` as a process, and browsers that look at its overview."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from benchmarks.processes import rss_mib, running
+from kallback.testing.servers.ports import free_ports
+from kallback.testing.servers.processes import ChildProcess
+
+_REFRESH_S: Final = 5.0
+"""As the console's script."""
+_LOOKS: Final = 6
+
+
+class ConsoleProcess:
+    """A console that runs, and how long its pages took."""
+
+    def __init__(self, child: ChildProcess, url: str) -> None:
+        self._child: Final = child
+        self._url: Final = url
+        self._seconds: Final[list[float]] = []
+
+    async def look(self, browsers: int) -> None:
+        """Have browsers read the overview, as long as half a minute."""
+        await asyncio.gather(*(self._look(number * _REFRESH_S / browsers) for number in range(browsers)))
+
+    def figures(self) -> str:
+        """What it cost."""
+        seconds = sorted(self._seconds)
+        middle, slowest = seconds[len(seconds) // 2], seconds[-1]
+        memory = rss_mib(self._child.pid, "VmHWM")
+        return f"{len(seconds)} pages, median {middle:.3f} s, slowest {slowest:.3f} s; console {memory:.0f} MiB at most"
+
+    async def _look(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        async with httpx.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as http:
+            for _ in range(_LOOKS):
+                began = time.perf_counter()
+                (await http.get("/")).raise_for_status()
+                self._seconds.append(time.perf_counter() - began)
+                await asyncio.sleep(_REFRESH_S)
+
+
+@contextmanager
+def console(variables: Mapping[str, str], log: Path) -> Generator[ConsoleProcess]:
+    """Start it, end it."""
+    [port] = free_ports(1)
+    command = ["kallback.cli", "console", "--port", str(port)]
+    with running("console", command, env=variables, log=log, ready="console started") as child:
+        yield ConsoleProcess(child, f"http://127.0.0.1:{port}")
