@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import h2.config
@@ -24,6 +26,12 @@ async def app(_scope: Any, _receive: Any, send: Any) -> None:
     """Answer at once."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"done"})
+
+
+async def open_for_ever(_scope: Any, receive: Any, _send: Any) -> None:
+    """Wait until the client goes away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Wire:
@@ -53,12 +61,12 @@ class Wire:
         return RawData(self.client.data_to_send())
 
 
-async def test_a_stream_that_is_reset_while_its_data_is_sent_harms_no_other() -> None:
-    """The task that sends for all streams finds the buffer gone, and goes on."""
-    wire = Wire()
+@asynccontextmanager
+async def serving(application: Any, wire: Wire) -> AsyncIterator[RestateHttp2]:
+    """The server's side of a connection."""
     async with asyncio.timeout(60), TaskGroup(asyncio.get_running_loop()) as tasks:
         http = RestateHttp2(
-            ASGIWrapper(app),
+            ASGIWrapper(application),
             without_limits(Config()),
             WorkerContext(None),
             tasks,
@@ -69,6 +77,16 @@ async def test_a_stream_that_is_reset_while_its_data_is_sent_harms_no_other() ->
             wire.send,
         )
         await http.initiate()
+        try:
+            yield http
+        finally:
+            await http.handle(Closed())
+
+
+async def test_a_stream_that_is_reset_while_its_data_is_sent_harms_no_other() -> None:
+    """The task that sends for all streams finds the buffer gone, and goes on."""
+    wire = Wire()
+    async with serving(app, wire) as http:
         wire.request(1)
         await http.handle(wire.data())
         await wire.blocked.wait()
@@ -78,5 +96,27 @@ async def test_a_stream_that_is_reset_while_its_data_is_sent_harms_no_other() ->
         wire.request(3)
         await http.handle(wire.data())
         assert [await wire.answered.get(), await wire.answered.get()] == [1, 3]
-        await http.handle(Closed())
     assert (http.stream_buffers, http.streams) == ({}, {})
+
+
+async def test_nothing_is_kept_of_streams_that_were_reset() -> None:
+    """Hypercorn would keep the buffer and the priority of each: memory of killed invocations."""
+    wire = Wire()
+    async with serving(open_for_ever, wire) as http:
+        await http.handle(wire.data())
+        kept = len(http.priority._streams)
+        for stream in range(1, 41, 2):
+            wire.request(stream)
+        await http.handle(wire.data())
+        assert (len(http.stream_buffers), len(http.priority._streams)) == (20, kept + 20)
+        for stream in range(1, 41, 2):
+            wire.client.reset_stream(stream)
+        await http.handle(wire.data())
+        assert (http.stream_buffers, len(http.priority._streams)) == ({}, kept)
+
+
+def test_the_limits_are_those_that_restate_asks_for() -> None:
+    """All three: requests of a connection, streams at once, and seconds without a request."""
+    config = without_limits(Config())
+    limits = config.keep_alive_max_requests, config.h2_max_concurrent_streams, config.keep_alive_timeout
+    assert limits == (2147483647,) * 3

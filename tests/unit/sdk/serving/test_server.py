@@ -14,6 +14,8 @@ import h2.events
 import hypercorn.protocol
 import hypercorn.protocol.h2
 import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
 
 from kallback.sdk.serving import serve_app
 from kallback.sdk.serving.connections import is_supported
@@ -205,10 +207,18 @@ async def test_an_untested_hypercorn_serves_with_its_own_limits(
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         await answer(send)
 
+    used = list[int]()
+
+    async def served(app: App, config: Config, **options: Any) -> None:
+        used.append(config.keep_alive_max_requests)
+        await serve(app, config, **options)
+
     monkeypatch.setattr("kallback.sdk.serving.server.is_supported", lambda: False)
+    monkeypatch.setattr("kallback.sdk.serving.server.serve", served)
     with caplog.at_level(logging.WARNING, "kallback.sdk.serving"):
         async with connected(app) as connection:
             assert await connection.answered(connection.request()) == b"done"
+    assert used == [1000]
     assert "closes each connection after 1000 requests" in caplog.text
 
 
