@@ -25,8 +25,9 @@ class ConsoleOptions:
         user_header: the header in which a trusted proxy names the user, for changes; default none.
         mask_payloads: show no requests, results and details of heartbeats. Default no.
         max_tasks: pending tasks that the overview counts at most. Default 10,000: more cost Restate seconds.
-        fresh_for: seconds that overview, dead letters and processes are shown before they are read anew. Default
-            5: however many browsers look, the servers are asked once.
+        fresh_for: seconds that overview, outcomes, dead letters and processes are shown before they are read anew.
+            Default 5: however many browsers look, the servers are asked once. What took long to read is shown for
+            longer.
     """
 
     server: ServerOptions = field(default_factory=lambda: ServerOptions(port=8091, max_body_bytes=1024))

@@ -27,7 +27,7 @@ async def test_requests_that_come_during_a_reading_share_it() -> None:
 
 async def test_it_is_read_again_when_it_is_no_longer_fresh() -> None:
     """By the clock that it was given."""
-    times, reads = iter([0.0, 4.9, 5.0]), list[int]()
+    times, reads = iter([0.0, 0.0, 4.9, 5.0, 5.0]), list[int]()  # a reading looks at the clock before and after
 
     async def read() -> int:
         reads.append(1)
@@ -50,3 +50,21 @@ async def test_an_error_is_not_kept() -> None:
     with pytest.raises(ValueError, match="away"):
         await value.get()
     assert await value.get() == "read"
+
+
+async def test_what_took_long_to_read_is_shown_for_longer() -> None:
+    """Reading takes a twentieth of the time at most: 3 of 60 seconds."""
+    now, reads = 0.0, list[float]()
+
+    async def read() -> float:
+        nonlocal now
+        reads.append(now)
+        now += 3
+        return now
+
+    value = FreshValue(read, 5, lambda: now)
+    while now < 130:
+        await value.get()
+        now += 1
+
+    assert reads == [0.0, 60.0, 120.0]
