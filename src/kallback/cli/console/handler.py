@@ -122,7 +122,7 @@ class ConsoleHandler:
             case OverviewRoute():
                 return pages.overview_page(await self._overview.get(), self._samples(), now_ms)
             case TasksRoute():
-                found = await self._sources.tasks(route.filter(), route.cursor, _PAGE_TASKS)
+                found = await self._sources.tasks(route.filter(now_ms), route.cursor, _PAGE_TASKS)
                 return pages.tasks_page(route, found, now_ms)
             case TaskRoute():
                 return await self._task(route.task_id, now_ms)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 import msgspec
 
 from kallback.cli.console.changes import ChangeAction, ReplayStep
+from kallback.cli.times import milliseconds_of
 from kallback.kafka import DeadLetterId
 from kallback.operations import TaskFilter, TaskState
 from kallback.protocol import Outcome, OutcomeRecord
@@ -27,25 +28,38 @@ class TasksRoute(msgspec.Struct, frozen=True):
 
     Attributes:
         task_type, state, handler: what is wanted; empty: any.
+        older_than, deadline_within: durations such as `15m`; empty: any.
         cursor: where the page begins; None: at the oldest.
     """
 
     task_type: str = ""
     state: str = ""
     handler: str = ""
+    older_than: str = ""
+    deadline_within: str = ""
     cursor: str | None = None
 
-    def filter(self) -> TaskFilter:
-        """Return what is wanted."""
+    def filter(self, now_ms: int) -> TaskFilter:
+        """Return what is wanted at a time, epoch milliseconds."""
+        older_ms, within_ms = milliseconds_of(self.older_than), milliseconds_of(self.deadline_within)
         return TaskFilter(
             types=frozenset({self.task_type} - {""}),
             states=frozenset({TaskState(self.state)}) if self.state else frozenset(),
             handlers=frozenset({self.handler} - {""}),
+            created_before_ms=None if older_ms is None else now_ms - older_ms,
+            deadline_before_ms=None if within_ms is None else now_ms + within_ms,
         )
 
     def next(self, cursor: str) -> str:
         """Return the address of the next page."""
-        fields = {"type": self.task_type, "state": self.state, "handler": self.handler, "cursor": cursor}
+        fields = {
+            "type": self.task_type,
+            "state": self.state,
+            "handler": self.handler,
+            "older_than": self.older_than,
+            "deadline_within": self.deadline_within,
+            "cursor": cursor,
+        }
         return "/tasks?" + urlencode({name: value for name, value in fields.items() if value})
 
 
@@ -191,7 +205,13 @@ def _tasks(query: str) -> TasksRoute | TaskRoute:
         return TaskRoute(task_id)
     state = fields.get("state", "")
     known = state if state in list(TaskState) else ""
-    return TasksRoute(fields.get("type", "").strip(), known, fields.get("handler", "").strip(), fields.get("cursor"))
+    older, within = (
+        text if milliseconds_of(text := fields.get(name, "").strip()) is not None else ""
+        for name in ("older_than", "deadline_within")
+    )
+    return TasksRoute(
+        fields.get("type", "").strip(), known, fields.get("handler", "").strip(), older, within, fields.get("cursor")
+    )
 
 
 def _outcomes(query: str) -> OutcomesRoute:

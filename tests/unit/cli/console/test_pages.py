@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -105,6 +106,24 @@ async def test_a_list_goes_on_with_the_same_filter() -> None:
     assert first.count('<a href="/tasks/task') == 50
     assert 'href="/tasks?type=shop.pack&amp;state=sent&amp;cursor=50"' in first
     assert (second.count('<a href="/tasks/task'), "Next page" in second) == (10, False)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("older_than=90s", 1),
+        ("older_than=30s", 2),
+        ("deadline_within=30s", 1),
+        ("deadline_within=2h&older_than=1h", 0),
+        ("older_than=soon", 2),
+    ],
+)
+async def test_tasks_are_filtered_by_age_and_deadline(query: str, found: int) -> None:
+    """As on the command line; what is no duration filters nothing."""
+    tasks = [pending(0), replace(pending(1), created_ms=NOW_MS - 100_000, deadline_ms=NOW_MS + 20_000)]
+    async with serving(FakeSources(tasks)) as client:
+        page = (await client.get(f"/tasks?{query}")).text
+    assert page.count('<a href="/tasks/task') == found
 
 
 async def test_a_task_is_shown_with_its_request_and_its_life() -> None:

@@ -138,13 +138,27 @@ def _filters(route: TasksRoute) -> Markup:
     states += [element("option", str(each), value=str(each), selected=route.state == each) for each in TaskState]
     return element(
         "form",
-        element("label", "Task id", element("input", name="id", maxlength="16", autocomplete="off")),
-        element("label", "Type", element("input", name="type", value=route.task_type)),
+        element("label", "Task id", element("input", name="id", maxlength="16", size="17", autocomplete="off")),
+        element("label", "Type", element("input", name="type", value=route.task_type, size="15")),
         element("label", "State", element("select", *states, name="state")),
-        element("label", "Handler", element("input", name="handler", value=route.handler)),
+        element("label", "Handler", element("input", name="handler", value=route.handler, size="15")),
+        element("label", "Older than", _span("older_than", route.older_than)),
+        element("label", "Deadline within", _span("deadline_within", route.deadline_within)),
         element("button", "Show"),
         action="/tasks",
         role="search",
+    )
+
+
+def _span(name: str, value: str) -> Markup:
+    return element(
+        "input",
+        name=name,
+        value=value,
+        size="6",
+        placeholder="15m",
+        pattern=r"\d{1,6}\s*[smhd]",
+        title="30s, 15m, 2h or 3d",
     )
 
 
