@@ -201,7 +201,7 @@ async def test_cancelled_between_two_attempts(env: SdkEnv) -> None:
         with pytest.raises(RestateError, match="cancelled"):
             await invocation.result()
         cancel = await env.cancel_record()
-    assert (cancel.reason, cancel.attempt) == (CancelReason.CANCELLED, None)
+    assert (cancel.reason, cancel.attempt) == (CancelReason.CANCELLED, 1)
 
 
 async def test_the_deadline_ends_a_pause(env: SdkEnv) -> None:
