@@ -23,6 +23,8 @@ from kallback.testing import ServiceProcess, TopicFactory, eventually
 _TOPICS: Final = Topics(prefix="pending.")
 _AT_ONCE: Final = 32
 _FILLED_S: Final = 1200.0
+_LOOK_S: Final = 15.0
+"""Between two looks whether all are there: a look costs Restate seconds."""
 _PAGE: Final = 50
 """Tasks on a page of the console."""
 
@@ -72,7 +74,7 @@ async def _fill_and_list(settings: Settings, handler: str, tasks: int, rounds: i
         pending = PendingTasks(introspection, settings)
         began = time.monotonic()
         await _fill(settings.restate.ingress_url, handler, tasks)
-        await eventually(f"{tasks} tasks", lambda: _has(pending, tasks), timeout=_FILLED_S, interval=2.0)
+        await eventually(f"{tasks} tasks", lambda: _has(pending, tasks), timeout=_FILLED_S, interval=_LOOK_S)
         print(f"{handler}: {tasks:,} tasks after {time.monotonic() - began:.0f} s", flush=True)
         await _timed("first page of 50", rounds, lambda: pending.page(limit=_PAGE))
         await _timed("all tasks", rounds, lambda: _all(pending))
