@@ -18,8 +18,9 @@ from kallback.cli.dead_letters.sending import (
     failure_sentence,
     plan_sentence,
     refusal_sentence,
+    remark_lines,
     replayer_for,
-    report_lines,
+    result_lines,
     rules_of,
     send_chosen,
 )
@@ -86,8 +87,9 @@ class LetterReplays:
                 options = ReplayOptions(per_second=form.per_second)
                 replayer = replayer_for(self._clients, producer, self._topic, options, self._rules)
                 await send_chosen(self._clients, self._topic, chosen, replayer)
-        failures = (failure_sentence(replayer.report),) if replayer.report.failed else ()
-        return ReplayCheck((*report_lines(replayer.report, chosen.total), *failures, *refusals), chosen.total)
+        report, total = replayer.report, chosen.total
+        failures = [failure_sentence(report)] if report.failed else []
+        return ReplayCheck((*result_lines(report, total), *remark_lines(report, total), *failures, *refusals), total)
 
     async def _choose(self, form: ReplayForm) -> tuple[ChosenLetters, list[str]]:
         """Return what is sent, and sentences about what is not."""

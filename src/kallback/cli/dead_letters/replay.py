@@ -23,8 +23,9 @@ from kallback.cli.dead_letters.sending import (
     failure_sentence,
     plan_sentence,
     refusal_sentence,
+    remark_lines,
     replayer_for,
-    report_lines,
+    result_lines,
     rules_of,
     send_chosen,
 )
@@ -178,10 +179,10 @@ async def _replay(
         try:
             await send_chosen(clients, topic, chosen, replayer, lambda letters: _counted(letters, chosen.total))
         finally:
-            result, *remarks = report_lines(replayer.report, chosen.total)
-            click.echo(result)
-            for remark in remarks:
-                click.echo(remark, err=True)
+            for line in result_lines(replayer.report, chosen.total):
+                click.echo(line)
+            for line in remark_lines(replayer.report, chosen.total):
+                click.echo(line, err=True)
     return replayer.report
 
 

@@ -123,19 +123,22 @@ def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
             return _unnamed(topic)
 
 
-def report_lines(report: ReplayReport, total: int) -> list[str]:
-    """Say what was sent; the first sentence is the result, the others are remarks."""
+def result_lines(report: ReplayReport, total: int) -> list[str]:
+    """Say what was sent."""
     lines = [f"Replayed {report.sent:,} of {counted(total, 'dead letter')}."]
-    if report.records:
-        lines.append(f"{counted(report.records, 'record')} of summaries sent.")
-    lines += [
+    return [*lines, f"{counted(report.records, 'record')} of summaries sent."] if report.records else lines
+
+
+def remark_lines(report: ReplayReport, total: int) -> list[str]:
+    """Say what was not sent, and what the next run does; empty if there is nothing to say."""
+    lines = [
         f"{counted(count, 'record')} of summaries not sent: {plain(cause)}" for cause, count in report.left_out.items()
     ]
     if report.unmarked:
         sent_again = f"{counted(report.unmarked, 'dead letter')} sent without a replay marker"
         lines.append(f"{sent_again}: the next run sends what has no marker again.")
     if report.sent + sum(each.count for each in report.failed.values()) < total:
-        lines.append("Run the same command again to continue with the rest.")
+        lines.append("Replay the same again to continue with the rest.")
     return lines
 
 

@@ -261,7 +261,7 @@ def test_an_interrupted_replay_says_how_to_go_on(env: DeadLetterEnv) -> None:
     result = CliRunner().invoke(dead_letters, ["replay", "--all", "--yes"], obj=env.clients)
     assert isinstance(result.exception, KafkaUnavailableError)
     assert "Replayed 1 of 2 dead letters.\n" in result.stdout
-    assert "Run the same command again to continue with the rest" in result.stderr
+    assert "Replay the same again to continue with the rest" in result.stderr
     assert len(env.rows()) == 1
 
 
