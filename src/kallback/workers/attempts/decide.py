@@ -229,16 +229,20 @@ def _decide_new(record: Record, key: AttemptKey, headers: TaskHeaders, rules: Ru
         request = function.task_type.request_codec.decode(record.value or b"null")
     except DecodeError as error:
         return Reject(key, headers, _undecodable(headers.task_type, error), DeadLetterReason.UNDECODABLE_TASK)
-    if record.deliveries > 1 and headers.retry_lost and not _keeps_order(record, headers, function):
+    if record.deliveries > 1 and _is_replaced(record, headers, function):
         return ReportLost(key, headers, _lost(headers))
     if record.deliveries > rules.deliveries:
         return Reject(key, headers, _parked(rules.deliveries), DeadLetterReason.PARKED)
     return Run(key, headers, function, request, last_chance=1 < rules.deliveries == record.deliveries)
 
 
-def _keeps_order(record: Record, headers: TaskHeaders, function: TaskFunction) -> bool:
-    """Whether later records of its key wait for this one: the next attempt would come behind them."""
-    return function.ordered and record.key not in (None, headers.task_id.encode())
+def _is_replaced(record: Record, headers: TaskHeaders, function: TaskFunction) -> bool:
+    """Whether the next attempt is better than this one begun anew: it knows the progress that was told.
+
+    In the order of a key it would come behind later records, which wait for this one.
+    """
+    keeps_order = function.ordered and record.key not in (None, headers.task_id.encode())
+    return headers.retry_lost and headers.progress_to is not None and not keeps_order
 
 
 def _decide_unknown(key: AttemptKey, headers: TaskHeaders, rules: Rules, *, may_reply: bool) -> Verdict:

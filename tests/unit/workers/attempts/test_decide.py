@@ -62,11 +62,20 @@ def test_an_attempt_of_a_dead_process_is_lost_if_its_caller_sends_another_one(
     env: WorkerEnv, known: KnownTasks
 ) -> None:
     """Begun anew, it would lose the progress that its heartbeats told."""
-    record = env.record(env.headers(retry_lost=True))
+    record = env.record(env.headers(retry_lost=True, progress_to=env.topics.progress))
     assert isinstance(known.decide(record), Run)
     verdict = known.decide(structs.replace(record, deliveries=2))
     assert isinstance(verdict, ReportLost)
     assert (verdict.problem.type, verdict.problem.retryable) == ("urn:kallback:heartbeat-lost", True)
+
+
+def test_an_attempt_of_a_dead_process_begins_anew_if_its_progress_could_not_be_told(
+    env: WorkerEnv, known: KnownTasks
+) -> None:
+    """Its topic is missing: nothing is lost by it, and every rebalance would cost an attempt."""
+    known.rules = dataclasses.replace(known.rules, is_missing=lambda topic: topic == env.topics.progress)
+    headers = env.headers(retry_lost=True, progress_to=env.topics.progress)
+    assert isinstance(known.decide(structs.replace(env.record(headers), deliveries=2)), Run)
 
 
 def test_an_attempt_of_a_dead_process_begins_anew_if_its_caller_sends_no_other_one(
@@ -82,7 +91,9 @@ def test_an_attempt_of_a_dead_process_keeps_its_place_in_the_order_of_its_key(
 ) -> None:
     """The next attempt would come behind later tasks of the key; without a caller's key there is no order to keep."""
     known.rules = Rules({"prepare": dataclasses.replace(known.rules.functions["prepare"], ordered=True)})
-    record = structs.replace(env.record(env.headers(retry_lost=True)), deliveries=2, key=key)
+    record = structs.replace(
+        env.record(env.headers(retry_lost=True, progress_to=env.topics.progress)), deliveries=2, key=key
+    )
     assert isinstance(known.decide(record), verdict)
 
 
