@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
+from kallback.cli.heap import use_one_heap
 from kallback.health import Phase
 from kallback.lifecycle import restore_signals_in_forks
 
@@ -45,7 +46,7 @@ class Service(Protocol):
 
 
 def serve(service: Service, *beside: AbstractAsyncContextManager[object]) -> None:
-    """Run a service until it ends or a signal stops it.
+    """Run a service until it ends or a signal stops it, in a process with one heap.
 
     Args:
         service: what runs.
@@ -54,6 +55,7 @@ def serve(service: Service, *beside: AbstractAsyncContextManager[object]) -> Non
     Raises:
         KallbackError: what ended the service for good.
     """
+    use_one_heap()
     asyncio.run(_serve_beside(service, beside))
 
 
