@@ -238,8 +238,8 @@ class Bridge(StartStop):
         """The bridge cannot go on; `wait` raises the first such error."""
         if self._failure is None:
             self._failure = error
+            self._ended.set()
             _log.error("the bridge cannot go on: it stops", reason=str(error))
-        self._ended.set()
 
     def _check_again(self) -> None:
         """Restate was unavailable: it may be another one now, and too old."""

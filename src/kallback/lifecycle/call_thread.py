@@ -36,10 +36,15 @@ class CallThread:
         self._thread: threading.Thread | None = None
 
     def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
-        """Run a call behind those that were submitted before; the future has its result or its error."""
+        """Run a call behind those that were submitted before; the future has its result or its error.
+
+        Raises:
+            RuntimeError: the operating system starts no more threads.
+        """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread  # after a shortage of threads the next call tries again
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._calls.put(_Call(call, future))
         return future

@@ -79,14 +79,22 @@ class LogRation(logging.Filter):
                 self._forget_oldest()
                 self._until[kind] = now + self._interval
                 return True
-            known = self._left_out.get(kind)
+            until, known = self._until[kind], self._left_out.get(kind)
             if known is None:
                 self._left_out[kind] = _LeftOut(_written(record))
             else:
                 known.count += 1
-        if known is None:
-            self._call_later(self._until[kind] - now, lambda: self._summarize(kind))
-        return False
+        return known is None and not self._is_summary_due_later(kind, until - now)
+
+    def _is_summary_due_later(self, kind: _Kind, delay: float) -> bool:
+        """Have the lines counted; False without a thread for it, and the line passes."""
+        try:
+            self._call_later(delay, lambda: self._summarize(kind))
+        except RuntimeError:  # raised here, it would end what the library does
+            with self._lock:
+                self._left_out.pop(kind, None)
+            return False
+        return True
 
     def _is_rationed(self, logger: str) -> bool:
         return any(logger == each or logger.startswith(f"{each}.") for each in self._libraries)

@@ -109,7 +109,7 @@ class Supervisor:
         if self._stopping and error is None:
             return
         failure = _failure(f"{self._owner}: {name} ended unexpectedly", error)
-        self._log.error("a part ended unexpectedly", owner=self._owner, part=name, reason=str(error or failure))
+        self._log.error("a part ended unexpectedly", owner=self._owner, part=name, reason=str(failure))
         if self._failure is not None:
             return
         self._failure = failure
@@ -180,7 +180,8 @@ class Supervisor:
             self._remember_loop().call_soon_threadsafe(self.fail, name, error)
         except RuntimeError:  # the loop is closed
             if error is not None:
-                self._log.error("a part ended unexpectedly", owner=self._owner, part=name, reason=repr(error))
+                reason = _text_of(error) or type(error).__name__
+                self._log.error("a part ended unexpectedly", owner=self._owner, part=name, reason=reason)
 
     async def _join_threads(self, deadline: float) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -197,9 +198,22 @@ class Supervisor:
 
 
 def _failure(sentence: str, error: BaseException | None) -> Exception:
-    """Keep our own errors as they are: their sentences name the remedy. Wrap what callers cannot be asked to know."""
-    if isinstance(error, Exception):
+    """Keep our own errors as they are: their sentences name the remedy. Wrap what callers cannot be asked to know.
+
+    An error that fails at its own text is wrapped, too: whoever writes or shows the failure could not.
+    """
+    text = None if error is None else _text_of(error)
+    if isinstance(error, Exception) and text is not None:
         return error
-    failure = UnexpectedEndError(sentence if error is None else f"{sentence}: {error!r}")
+    failure = UnexpectedEndError(sentence if error is None else f"{sentence}: {text or type(error).__name__}")
     failure.__cause__ = error
     return failure
+
+
+def _text_of(error: BaseException) -> str | None:
+    """Return it as `repr` shows it; None if `str` or `repr` fails."""
+    try:
+        str(error)
+        return repr(error)
+    except BaseException:  # noqa: BLE001 - an exception class of the user may raise anything
+        return None

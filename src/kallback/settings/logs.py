@@ -5,11 +5,17 @@
 
 With plain `logging` such a line reads `commit failed, the next one covers it detail='...'`; a set-up that knows
 `LogLine`, as the `kallback` command's, gets sentence and fields apart.
+
+Lines cannot fail: filters and handlers are the user's code, and what they raise must not end the part that logs, nor
+hide the failure that the line is about.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
+import traceback
 from typing import Any, Final
 
 
@@ -51,10 +57,22 @@ class NamedLog:
         self._write(logging.ERROR, event, fields)
 
     def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        if self._logger.isEnabledFor(level):
+        if not self._logger.isEnabledFor(level):
+            return
+        try:
             self._logger.log(level, LogLine(event, fields), stacklevel=3)
+        except Exception:  # noqa: BLE001 - filters and handlers are the user's code
+            report_lost_line()
 
 
 def named_log(name: str) -> NamedLog:
     """The log of one package."""
     return NamedLog(logging.getLogger(name))
+
+
+def report_lost_line() -> None:
+    """Write to stderr what a filter or handler raised, as the handlers of `logging` do themselves."""
+    if logging.raiseExceptions:
+        with contextlib.suppress(Exception):
+            print("--- a log line was lost: a filter or handler raised ---", file=sys.stderr)  # noqa: T201 - as logging
+            traceback.print_exc(limit=5)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
-import traceback
 from collections.abc import Mapping
 from typing import Any
+
+from kallback.settings.logs import report_lost_line
 
 
 class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
@@ -19,16 +18,9 @@ class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
         try:
             super().log(level, msg, *args, **kwargs)
         except Exception:  # noqa: BLE001 - filters and handlers are the user's code
-            _report()
+            report_lost_line()
 
 
 def guarded_logger(name: str, extra: Mapping[str, object] | None = None) -> GuardedLogger:
     """The logger of a module."""
     return GuardedLogger(logging.getLogger(name), extra)
-
-
-def _report() -> None:
-    if logging.raiseExceptions:
-        with contextlib.suppress(Exception):
-            print("--- a log line was lost: a filter or handler raised ---", file=sys.stderr)  # noqa: T201 - as logging
-            traceback.print_exc(limit=5)

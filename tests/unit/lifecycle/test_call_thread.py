@@ -61,3 +61,20 @@ async def test_a_cancelled_call_ends_only_the_waiting(thread: CallThread) -> Non
     async with asyncio.timeout(20):
         assert await second == "second"
     thread.close()
+
+
+async def test_a_thread_that_did_not_start_is_started_by_the_next_call(
+    thread: CallThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shortage of threads fails the call that meets it, and no later one."""
+
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            thread.submit(current_name)
+    async with asyncio.timeout(20):
+        assert await thread.submit(current_name) == "calls"
+    thread.close()

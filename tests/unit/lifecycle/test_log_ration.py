@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator
 
 import pytest
@@ -98,3 +99,15 @@ def test_the_memory_is_bounded(rationed: Rationed) -> None:
         logging.getLogger("lib").error("".join(chr(ord("a") + int(digit)) for digit in str(number)))
     (ration,) = (each for each in rationed.handler.filters if isinstance(each, LogRation))
     assert len(ration._until) <= 200
+
+
+def test_without_a_thread_for_the_count_lines_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shortage of threads neither fails the library that logs, nor loses a line."""
+
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    ration = LogRation(["lib"])
+    line = logging.makeLogRecord({"name": "lib", "levelno": logging.ERROR, "msg": "no connection"})
+    assert [ration.filter(line) for _ in range(3)] == [True, True, True]

@@ -35,6 +35,15 @@ class PanicError(BaseException):
     """What extensions in Rust raise: no Exception."""
 
 
+class UnprintableError(Exception):
+    """Fails at its own text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
 @pytest.fixture
 async def owner() -> AsyncIterator[Owner]:
     """An owner whose supervisor is stopped at the end."""
@@ -256,3 +265,33 @@ async def test_a_task_whose_future_is_cancelled_by_others_is_a_failure(owner: Ow
 
     owner.supervisor.run("reader", work())
     assert "reader ended unexpectedly" in str(await owner.failure())
+
+
+async def test_a_log_filter_that_raises_hides_no_failure(owner: Owner) -> None:
+    """The filter is the user's code; the owner is told all the same."""
+
+    def refuse(_record: logging.LogRecord) -> bool:
+        raise KeyError("tenant")
+
+    async def work() -> None:
+        raise ValueError("broken")
+
+    logger = logging.getLogger("kallback.test")
+    logger.addFilter(refuse)
+    try:
+        owner.supervisor.run("reader", work())
+        assert isinstance(await owner.failure(), ValueError)
+    finally:
+        logger.removeFilter(refuse)
+
+
+async def test_an_error_without_a_text_is_wrapped(owner: Owner) -> None:
+    """Whoever writes or shows the failure later can do so."""
+
+    async def work() -> None:
+        raise UnprintableError
+
+    owner.supervisor.run("reader", work())
+    failure = await owner.failure()
+    assert "reader ended unexpectedly: UnprintableError" in str(failure)
+    assert isinstance(failure.__cause__, UnprintableError)

@@ -33,3 +33,18 @@ def test_a_level_that_is_off_costs_no_text(caplog: pytest.LogCaptureFixture) -> 
         named_log("kallback.test").debug("quiet")
         named_log("kallback.test").info("quiet")
     assert caplog.messages == []
+
+
+def test_a_filter_that_raises_costs_the_line_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """Filters are the user's code: what writes a line goes on, and stderr says what was lost."""
+
+    def refuse(_record: logging.LogRecord) -> bool:
+        raise KeyError("tenant")
+
+    logger = logging.getLogger("kallback.test")
+    logger.addFilter(refuse)
+    try:
+        named_log("kallback.test").warning("commit failed")
+    finally:
+        logger.removeFilter(refuse)
+    assert "a log line was lost" in capsys.readouterr().err
