@@ -118,9 +118,14 @@ def problem_of(error: BaseException, *, expose_tracebacks: bool) -> Problem:
     return Problem(type=UNEXPECTED_ERROR, status=500, detail=_clean(detail, _LONGEST_DETAIL), extensions=extensions)
 
 
+def exited(error: SystemExit) -> TaskFailure:
+    """The failure of a function that would have ended its process."""
+    return interrupted("SystemExit", _shown(error))
+
+
 def interrupted(name: str, detail: str) -> TaskFailure:
     """The failure of a function that did not end by itself."""
-    sentence = f"{name}: {detail}" if detail else name
+    sentence = _clean(f"{name}: {detail}" if detail else name, _LONGEST_DETAIL)
     return failure_of(Problem(UNEXPECTED_ERROR, 500, sentence, extensions={EXCEPTION: [name]}))
 
 
@@ -178,7 +183,7 @@ def _without_extensions(problem: Problem, reason: str) -> Problem:
 def _shown(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception class of the user may fail at its own text
+    except BaseException:  # noqa: BLE001 - an exception class of the user may fail at its own text, or panic
         return "(its text cannot be had)"
 
 
@@ -186,7 +191,7 @@ def traceback_of(error: BaseException) -> str:
     """The traceback as text, its end if it is long."""
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - an exception class of the user may fail at its own text
+    except BaseException:  # noqa: BLE001 - an exception class of the user may fail at its own text, or panic
         text = "(the traceback cannot be formatted)"
     return _clean(text[-_LONGEST_TRACEBACK:], _LONGEST_TRACEBACK)
 

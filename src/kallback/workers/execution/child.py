@@ -7,6 +7,9 @@ function starts ends with it.
 SIGINT is ignored: Ctrl-C reaches all processes of a terminal, and the worker drains. SIGTERM counts when the job is
 cancelled: it raises `SystemExit` in the function, so that its `finally` runs. At any other time it comes from a
 supervisor that signals every process of the service: the worker drains, and the child goes on, also one that starts.
+
+Forks of the child (a pool of the task function, say) do not write to the pipe: messages of several processes would mix,
+and a fork that returns from the function would answer for it, or for the next job. They log to stderr.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ import functools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from kallback.workers.context import TaskContext
-from kallback.workers.errors import TaskFailure, encode_problem, interrupted, problem_of, traceback_of
+from kallback.workers.errors import TaskFailure, encode_problem, exited, problem_of, traceback_of
 from kallback.workers.execution.child_pipe import ChildEnd
 from kallback.workers.execution.messages import (
     ChildMessage,
@@ -54,14 +58,32 @@ def child_main(jobs: Connection, cancels: Connection, worker_id: int, log_level:
     signal.signal(signal.SIGINT, _ignore)  # not SIG_IGN, which programs that a function starts would inherit
     signal.signal(signal.SIGTERM, child.on_sigterm)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
-    logging.getLogger().addHandler(LogRecordSender(child.send))
+    sender = LogRecordSender(child.send)
+    logging.getLogger().addHandler(sender)
     logging.getLogger().setLevel(log_level)
+    os.register_at_fork(after_in_child=functools.partial(child.on_fork, sender))
     threading.Thread(target=child.listen, name="kallback-child", daemon=True).start()
     child.work()
 
 
+def _leave_fork(end: JobEnd) -> NoReturn:
+    """End a fork that has come back from the function: nobody waits for it."""
+    if isinstance(end, RaisedError):
+        logging.getLogger(__name__).error("a fork of a task function failed:\n%s", end.traceback)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(0 if isinstance(end, ReturnedValue) else 1)
+
+
 def _ignore(_number: int, _frame: Any) -> None:
     pass
+
+
+def _end_of(error: BaseException) -> JobEnd:
+    if isinstance(error, SystemExit):
+        return RaisedFailure(encode_problem(exited(error).problem))
+    problem = encode_problem(problem_of(error, expose_tracebacks=False))
+    return RaisedFailure(problem) if isinstance(error, TaskFailure) else RaisedError(problem, traceback_of(error))
 
 
 def _attach(context: ContextParts) -> None:
@@ -83,6 +105,7 @@ class _Child:
         self._sent_at = 0.0
         self._timer: threading.Timer | None = None
         self._ending = False
+        self._is_fork = False
 
     # The main thread.
 
@@ -93,6 +116,8 @@ class _Child:
             except (EOFError, OSError):
                 return
             end = self._run(job)
+            if self._is_fork:
+                _leave_fork(end)
             self._flush()
             with self._state:
                 self._context = None
@@ -106,12 +131,8 @@ class _Child:
             function, request, takes_context = unpickled(job.call)
             value = function(request, context) if takes_context else function(request)
             return ReturnedValue(pickled(value))
-        except TaskFailure as failure:
-            return RaisedFailure(encode_problem(failure.problem))
-        except SystemExit as error:
-            return RaisedFailure(encode_problem(interrupted("SystemExit", str(error)).problem))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is told
-            return RaisedError(encode_problem(problem_of(error, expose_tracebacks=False)), traceback_of(error))
+            return _end_of(error)
 
     def _context_of(self, job: Job) -> TaskContext:
         parts = job.context
@@ -139,6 +160,15 @@ class _Child:
         if not self._sending.locked():  # half a message would be worse than SIGKILL, which comes a second later
             raise SystemExit(_ENDED_BY_SIGTERM)
 
+    # A fork.
+
+    def on_fork(self, sender: logging.Handler) -> None:
+        """Take the pipe away from a fork; a lock of this object may be held in it for ever."""
+        self._is_fork = True
+        root = logging.getLogger()
+        root.removeHandler(sender)
+        root.addHandler(logging.StreamHandler())
+
     # Any thread.
 
     def send(self, message: ChildMessage) -> None:
@@ -146,6 +176,8 @@ class _Child:
             self._jobs.send(message)
 
     def _record(self, number: int, details: bytes) -> None:
+        if self._is_fork:
+            return
         with self._state:
             if number != self._number or self._context is None or not details:
                 return  # from a thread that outlives its job, or without details: the worker sends those by itself

@@ -21,7 +21,7 @@ from typing import Any, Final, cast, final
 
 from kallback.lifecycle import Backoff
 from kallback.workers.context import TaskContext
-from kallback.workers.errors import interrupted
+from kallback.workers.errors import exited, interrupted
 from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned, StopReason
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.workers.registration.functions import TaskFunction
@@ -191,7 +191,7 @@ class FunctionCall:
 
 def _raised(error: BaseException) -> Raised:
     if isinstance(error, SystemExit):
-        return Raised(interrupted("SystemExit", str(error)))
+        return Raised(exited(error))
     return Raised(error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 _FORK = multiprocessing.get_context("fork")
+_LINES = 20
 
 
 def _square(number: int) -> int:
@@ -46,3 +48,34 @@ def leave_children(folder: str) -> str:
     """Start a process and a program, and leave them behind."""
     _start(folder)
     return "left"
+
+
+def _log_much(_number: int) -> None:
+    for _ in range(_LINES):
+        logging.getLogger("kitchen.oven").warning("x" * 300_000)
+
+
+def log_in_forks(_folder: str) -> str:
+    """Log long lines in several processes at the same time."""
+    forks = [_FORK.Process(target=_log_much, args=(number,)) for number in range(3)]
+    for fork in forks:
+        fork.start()
+    _log_much(0)
+    for fork in forks:
+        fork.join()
+    return "logged"
+
+
+def return_twice(folder: str) -> str:
+    """Return in a fork, too, once the next task runs, which waits for the end of the fork."""
+    forked, follower = Path(folder) / "forked", Path(folder) / "follower"
+    if forked.exists():
+        follower.touch()
+        os.waitpid(int(forked.read_text()), 0)
+        return "of the next task"
+    if pid := os.fork():
+        forked.write_text(str(pid))
+        return "of the task"
+    while not follower.exists():
+        time.sleep(0.01)
+    return "of the fork"

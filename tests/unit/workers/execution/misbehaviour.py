@@ -44,6 +44,20 @@ class UnprintableError(Exception):
         raise RuntimeError("no text")
 
 
+class PanickingError(Exception):
+    """An exception whose text is no `Exception` away."""
+
+    def __str__(self) -> str:
+        raise PanicError("no text")
+
+
+class Wordless:
+    """A value without a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 class Trap:
     """A value that can be pickled and not unpickled."""
 
@@ -113,6 +127,16 @@ def keyboard_interrupt(_task: TaskContext) -> NoReturn:
 def system_exit(_task: TaskContext) -> NoReturn:
     """Raise what would end the process."""
     raise SystemExit(3)
+
+
+def wordless_exit(_task: TaskContext) -> NoReturn:
+    """Raise what would end the process, with a status that has no text."""
+    sys.exit(Wordless())  # type: ignore[arg-type]  # `sys.exit` takes any object
+
+
+def panicking_error(_task: TaskContext) -> NoReturn:
+    """Raise what panics at its own text."""
+    raise PanickingError
 
 
 def generator_exit(_task: TaskContext) -> NoReturn:

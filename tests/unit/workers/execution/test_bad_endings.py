@@ -34,7 +34,9 @@ FAILURES = {
     "unprintable_error": UNEXPECTED,
     "panic": UNEXPECTED,
     "keyboard_interrupt": UNEXPECTED,
+    "panicking_error": UNEXPECTED,
     "system_exit": UNEXPECTED,
+    "wordless_exit": UNEXPECTED,
     "generator_exit": UNEXPECTED,
 }
 
@@ -87,6 +89,7 @@ async def test_whatever_is_raised_is_a_failed_result(env: WorkerEnv, executor: E
     result = await outcome(env, made(env, executor), way)
 
     assert (result.status, result.value["type"]) == ("failed", type_)
+    assert result.value.get("exception") != ["ProcessDied"]
 
 
 @pytest.mark.parametrize("way", ["unpicklable_value", "trap_value"])

@@ -53,6 +53,29 @@ async def test_a_task_in_a_process_may_have_children(env: WorkerEnv, tmp_path: P
     assert env.results()[0].value == "[1, 4, 9]"
 
 
+async def test_forks_of_a_task_may_log(env: WorkerEnv, tmp_path: Path) -> None:
+    """What they write does not get between the messages of the task's own process."""
+    worker = env.worker()
+    worker.task(FOLDER, executor="process")(family.log_in_forks)
+    async with worker:
+        env.send("t1", orjson.dumps(str(tmp_path)))
+        await env.settled(1)
+
+    assert env.results()[0].value == "logged"
+
+
+async def test_a_fork_that_returns_answers_for_no_task(env: WorkerEnv, tmp_path: Path) -> None:
+    """Neither for its own, which has its answer, nor for the next one of the same process."""
+    worker = env.worker()
+    worker.task(FOLDER, executor="process", concurrency=1)(family.return_twice)
+    async with worker:
+        for number in (1, 2):
+            env.send(f"t{number}", orjson.dumps(str(tmp_path)))
+            await env.settled(number)
+
+    assert [each.value for each in env.results()] == ["of the task", "of the next task"]
+
+
 async def test_children_of_a_cancelled_task_end_with_it(env: WorkerEnv, tmp_path: Path) -> None:
     """Also those that ignore SIGTERM, and programs."""
     worker = env.worker(cancel_grace=0)
