@@ -58,7 +58,7 @@ class Supervisor:
         return self._start(name, work, forever=True)
 
     def run_once(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run work that comes to an end: only an error is a failure."""
+        """Run work that comes to an end: an error is a failure, and so is a cancel of what the work waits for."""
         return self._start(name, work, forever=False)
 
     def run_thread(self, name: str, work: Callable[[], None], *, forever: bool = True) -> threading.Thread:
@@ -161,7 +161,7 @@ class Supervisor:
     def _ended(self, name: str, forever: bool, task: asyncio.Task[None]) -> None:  # noqa: FBT001 - partial's argument
         self._tasks.discard(task)
         if task.cancelled():
-            if forever and not self._stopping and not task.cancelling():
+            if not self._stopping and not task.cancelling():
                 self.fail(name, None)  # what it waited for was cancelled, not the task itself
             return
         error = task.exception()

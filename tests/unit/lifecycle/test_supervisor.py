@@ -255,7 +255,8 @@ async def test_cancelling_some_of_the_tasks_is_no_failure(owner: Owner) -> None:
     await owner.supervisor.stop(1.0)
 
 
-async def test_a_task_whose_future_is_cancelled_by_others_is_a_failure(owner: Owner) -> None:
+@pytest.mark.parametrize("start", ["run", "run_once"])
+async def test_a_task_whose_future_is_cancelled_by_others_is_a_failure(owner: Owner, start: str) -> None:
     """A cancelled future ends the task that waits for it, as silently as a cancel of the task would."""
 
     async def work() -> None:
@@ -263,7 +264,7 @@ async def test_a_task_whose_future_is_cancelled_by_others_is_a_failure(owner: Ow
         future.cancel()
         await future
 
-    owner.supervisor.run("reader", work())
+    getattr(owner.supervisor, start)("reader", work())
     assert "reader ended unexpectedly" in str(await owner.failure())
 
 

@@ -52,6 +52,7 @@ class Fetcher:
         self._limit = limit
         self._context = context
         self._consumer: Consumer | None = None
+        self._retiring: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -73,9 +74,9 @@ class Fetcher:
     async def stop(self) -> None:
         """Commit what is done and leave the group; stopping twice is fine."""
         await self.pause()
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
+        for consumer in (self._retiring, self._consumer):
+            if consumer is not None:
+                await self._retire(consumer)
 
     async def _run(self, consumer: Consumer) -> None:
         while True:
@@ -94,8 +95,7 @@ class Fetcher:
                 await asyncio.sleep(0)  # let sends begin before the next batch is decided
 
     async def _replace(self, failed: Consumer) -> Consumer:
-        self._consumer = None
-        await failed.stop()
+        await self._retire(failed)
         return await retry(
             self._start_consumer,
             self._context.options.backoff,
@@ -109,10 +109,16 @@ class Fetcher:
         try:
             await consumer.start()
         except KafkaUnavailableError:
-            self._consumer = None
-            await consumer.stop()
+            await self._retire(consumer)
             raise
         return consumer
+
+    async def _retire(self, consumer: Consumer) -> None:
+        if consumer is self._consumer:
+            self._consumer = None
+        self._retiring = consumer
+        await consumer.stop()
+        self._retiring = None  # not after a cancellation: then `stop` stops it
 
     def _log_unavailable(self, error: Exception, _delay: float) -> None:
         self._context.log.warning("Kafka unavailable: retrying", kind="consumer", detail=str(error))

@@ -114,8 +114,10 @@ class HeartbeatSender:
 
     def _log_end(self, task: asyncio.Task[None]) -> None:
         """An error here is a defect: it costs this attempt's progress, and must not pass unseen."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if task.cancelled():
+            if not task.cancelling():
+                logger.error("%r: its progress ended: what it waited for was cancelled", self._headers)
+        elif (error := task.exception()) is not None:
             logger.error("%r: its progress ended unexpectedly", self._headers, exc_info=error)
 
     async def flush(self) -> None:

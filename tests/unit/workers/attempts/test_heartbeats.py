@@ -283,6 +283,36 @@ async def test_a_missing_progress_topic_costs_progress_only(env: WorkerEnv, capl
     assert caplog.text.count("a task names a topic that does not exist") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (asyncio.CancelledError(), "progress ended: what it waited for was cancelled"),
+        (GeneratorExit(), "progress ended unexpectedly"),
+    ],
+)
+async def test_progress_that_ends_by_itself_is_said(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException, said: str
+) -> None:
+    """A defect costs the attempt's progress and must not pass unseen; the task is done."""
+    send = MemoryProducer.send
+
+    async def break_off(self: MemoryProducer, record: OutgoingRecord) -> Position:
+        if record.topic == env.topics.progress:
+            raise error
+        return await send(self, record)
+
+    monkeypatch.setattr(MemoryProducer, "send", break_off)
+    worker = env.worker()
+    _, gate = gated(env, worker)
+    env.send_watched(every=0.01)
+    async with worker:
+        await env.until(lambda: said in caplog.text, said)
+        gate.set()
+        await env.settled(1)
+
+    assert worker.counts.completed == 1
+
+
 async def test_the_allow_list_holds_for_progress(env: WorkerEnv) -> None:
     """A task that wants its progress elsewhere is dead-lettered."""
     worker = env.worker(reply_topics=frozenset({env.topics.results}))
