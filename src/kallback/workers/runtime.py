@@ -32,7 +32,7 @@ from kallback.workers.cancel_memory import CancelMemory, RefusedCancels
 from kallback.workers.cancellation import CancelFollower
 from kallback.workers.denials import DenialReporter
 from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
-from kallback.workers.execution.process_pool import ProcessPool, check_importable
+from kallback.workers.execution.process_pool import ProcessPool, check_importable, check_not_in_new_child
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
 from kallback.workers.intake.dead_letter_settler import DeadLetterSettler
 from kallback.workers.intake.fetch_loop import FetchLoop, QueuedTask
@@ -204,6 +204,7 @@ class WorkerRuntime:
 
     async def _open(self) -> None:
         config = self._config
+        check_not_in_new_child()
         async with contextlib.AsyncExitStack() as stack:
             for function in config.functions.values():
                 if function.executor is Executor.PROCESS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import multiprocessing
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -124,6 +125,21 @@ def check_importable(function: TaskFunction) -> None:
             f"{function.name} cannot be called in a process: {error}. A child imports it by its name: define it at the "
             "top level of a module, with @worker.task(...) as its outermost decorator"
         ) from None
+
+
+def check_not_in_new_child() -> None:
+    """Make sure that this process is no child that imports its worker's main module, to find a function there.
+
+    It would become a worker itself, and its job would never begin.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as `multiprocessing` asks itself
+        raise ConfigurationError(
+            "a child process imports the main module of its worker, and that starts a worker: put the lines that "
+            'start it below `if __name__ == "__main__":`'
+        )
 
 
 def _parts_of(context: TaskContext) -> ContextParts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -319,6 +320,42 @@ async def test_a_function_hidden_by_another_object_is_refused_at_the_start(env: 
 
     with pytest.raises(ConfigurationError, match=r"decorated cannot be called in a process.*outermost decorator"):
         await worker.start()
+
+
+_UNGUARDED = """
+import asyncio, orjson
+from kallback.protocol import TaskType
+from tests.unit.workers.environment import WorkerEnv
+from tests.unit.workers.execution import cpu
+
+async def main():
+    env = WorkerEnv()
+    worker = env.worker()
+    worker.task(TaskType("prepare", request=str, result=str, topic="orders"), executor="process")(cpu.who)
+    async with worker:
+        env.send("t1", orjson.dumps("soup"))
+        await env.settled(1)
+    print(env.results()[0].value["detail"])
+
+asyncio.run(main())
+"""
+
+
+async def test_a_main_module_that_starts_a_worker_when_it_is_imported(tmp_path: Path) -> None:
+    """A child imports it as well: it must not become a second worker, whose job never begins."""
+    script = tmp_path / "main.py"
+    script.write_text(_UNGUARDED)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, script, stdout=pipe, stderr=pipe, env=environment)
+    try:
+        async with asyncio.timeout(60):
+            said, errors = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert said.decode() == "ProcessDied: the process of the task function ended with exit code 1\n"
+    assert "below `if __name__" in errors.decode()
 
 
 _ORPHANS = """
