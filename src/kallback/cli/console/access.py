@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from http import HTTPStatus
 from typing import Final
@@ -50,14 +49,15 @@ def _has_password(head: HttpHead, password: str) -> bool:
 
 
 def _login(head: HttpHead) -> tuple[bytes, bytes]:
-    """Return user and password; empty if there are none."""
-    scheme, _, value = "".join(head.values("authorization")).partition(" ")
+    """Return user and password; empty if there are none, or two."""
+    given = head.values("authorization")
+    scheme, _, value = (given[0] if len(given) == 1 else "").partition(" ")
     if scheme.lower() == "bearer":
         return b"", value.strip().encode("latin-1", "replace")
     if scheme.lower() != "basic":
         return b"", b""
     try:
         user, _, password = base64.b64decode(value.strip(), validate=True).partition(b":")
-    except binascii.Error:
+    except ValueError:  # not base64, or not even ASCII
         return b"", b""
     return user, password

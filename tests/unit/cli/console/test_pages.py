@@ -346,6 +346,15 @@ async def test_a_password_is_asked_for() -> None:
     assert without.headers["www-authenticate"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("values", [[b"Basic \xe9"], [b"Bearer open s", b"esame"], [b"Basic"], [b""]])
+async def test_what_is_no_login_asks_for_the_password(values: list[bytes]) -> None:
+    """It is no failure of the console, and two headers are not one."""
+    async with serving(FakeSources(), password=Secret("open sesame")) as client:
+        answer = await client.get("/", headers=[(b"authorization", value) for value in values])
+
+    assert answer.status_code == 401
+
+
 @pytest.mark.parametrize("path", [*PAGES, "/static/console.js", "/static/console.css"])
 async def test_a_page_can_load_nothing_from_elsewhere(path: str) -> None:
     """The policy says so to the browser, and no page names another address."""
