@@ -157,6 +157,10 @@ class ClientConnection(Generic[Admitted]):
             return None
         self._is_head = event.method == b"HEAD"
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
+        if {"content-length", "transfer-encoding"} <= {name for name, _ in headers}:
+            # a proxy may go by the other one: what is a part of the body to one would be a request to the other
+            detail = "the body has two lengths: send Content-Length or Transfer-Encoding, not both"
+            raise broken(HTTPStatus.BAD_REQUEST, detail)
         return HttpHead(event.method.decode("latin-1"), event.target.decode("latin-1"), headers)
 
     async def _body(self, head: HttpHead) -> bytes:

@@ -196,6 +196,19 @@ async def test_a_connection_takes_one_request_after_the_other(env: GatewayEnv) -
     assert len(env.records()) == 2
 
 
+async def test_a_body_of_two_lengths_is_refused(env: GatewayEnv) -> None:
+    """A proxy may believe the other one, and take what follows for a request that it has not seen."""
+    hidden = b"POST /v1/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with env.running() as gateway:
+        answer = await exchange(
+            gateway, head(env, "Content-Length: 48", "Transfer-Encoding: chunked") + b"1\r\n1\r\n0\r\n\r\n" + hidden
+        )
+
+    assert status(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert env.records() == []
+
+
 async def test_a_client_that_asks_first_is_told_to_go_on(env: GatewayEnv) -> None:
     """Curl does so with larger bodies; without a good token it is told no before it sends."""
     request = head(env, "Content-Length: 1", "Expect: 100-continue", "Connection: close")
