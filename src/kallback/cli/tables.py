@@ -6,6 +6,7 @@ and rich's markup has no meaning in them.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Self
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BLOCK: Final = 100
+_GAP: Final = "  "
 _WIDEST_MINIMUM: Final = 20
 """Characters that a column keeps from block to block; wider ones could leave no place for the others."""
 
@@ -32,7 +34,7 @@ class RowPrinter:
         self._headings: Sequence[str] = headings
         self._block = block
         self._on_terminal = sys.stdout.isatty()
-        self._widths = [0] * len(headings)
+        self._widths = [len(heading) if self._on_terminal else 0 for heading in headings]
         self._rows: list[list[str]] = []
         self._is_first = True
 
@@ -56,12 +58,20 @@ class RowPrinter:
         if not rows:
             return
         self._widths = [max(width, *map(len, cells)) for width, *cells in zip(self._widths, *rows, strict=True)]
-        if self._on_terminal:
+        if self._on_terminal and self._fits():
             self._print_block(rows)
             return
-        widths = self._widths
-        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-        click.echo("\n".join(lines))
+        lines = [self._headings, *rows] if self._on_terminal and self._is_first else rows
+        self._is_first = False
+        click.echo("\n".join(_GAP.join(map(str.ljust, line, self._widths)).rstrip() for line in lines))
+
+    def _fits(self) -> bool:
+        """Whether a terminal has place for all columns; if not, it wraps lines, and nothing is cut off or folded."""
+        widths = self._minimum_widths()
+        return sum(widths) + len(_GAP) * (len(widths) - 1) <= shutil.get_terminal_size().columns
+
+    def _minimum_widths(self) -> list[int]:
+        return [self._widths[0], *(min(width, _WIDEST_MINIMUM) for width in self._widths[1:])]
 
     def _print_block(self, rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table  # noqa: PLC0415 - see above
@@ -70,12 +80,12 @@ class RowPrinter:
             *self._headings,
             box=None,
             pad_edge=False,
-            padding=(0, 2, 0, 0),
+            padding=(0, len(_GAP), 0, 0),
             header_style="bold",
             show_header=self._is_first,
         )
-        for column, width in zip(table.columns, self._widths, strict=True):
-            column.min_width = min(width, _WIDEST_MINIMUM)
+        for column, width in zip(table.columns, self._minimum_widths(), strict=True):
+            column.min_width = width
         table.columns[0].no_wrap = True
         table.columns[0].style = "cyan"
         self._is_first = False

@@ -80,6 +80,16 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(terminal: Terminal, columns: in
     assert sum(line.count("x") for line in lines) == 150
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60, 80])
+def test_a_table_that_does_not_fit_is_lines(terminal: Terminal, columns: int) -> None:
+    """No id is cut off or folded, so that it can be copied; the terminal wraps the lines."""
+    headings = ("TIME", "OUTCOME", "TYPE", "TASK", "BY", "WHY")
+    row = ("2026-01-31 17:38:15Z", "delivered", "restaurant.prepare", "q8Tzl0b2R6m1cV9x", "alice", "phoned the kitchen")
+    first, *lines = terminal(lambda: print_table(headings, [row, row]), columns=columns).splitlines()
+    assert first.split() == list(headings)
+    assert lines == ["  ".join(row)] * 2
+
+
 def test_hostile_text_is_shown_on_a_terminal(terminal: Terminal) -> None:
     """Neither control characters nor rich's markup, emoji and links have an effect."""
     shown = terminal(lambda: print_table(("TEXT", "TEXT"), [(HOSTILE, HOSTILE)]), columns=200)
