@@ -44,7 +44,7 @@ _CONSOLE_PORT: Final = 8091
 _NEXT_STEPS: Final = """
 Then, {where}, each in a terminal of its own:
 
-{topics}kallback bridge
+{topics}kallback bridge --outcomes
 kallback worker worker:worker
 kallback service handler:app
 

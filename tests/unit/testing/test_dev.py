@@ -39,6 +39,7 @@ def test_the_next_steps_name_the_addresses(example: Path | None) -> None:
 
     assert "curl http://127.0.0.1:9070/deployments" in text
     assert "curl http://127.0.0.1:8080/Orders/place" in text
+    assert "kallback bridge --outcomes\n" in text, "the console and `kallback outcomes tail` have nothing to show"
     assert ("kallback topics create restaurant.prepare" in text) is (example is None)
 
 

@@ -95,7 +95,8 @@ def tail(*, since: int | None, **options: Any) -> None:
     sets: dict[str, Any] = {name: frozenset(options[name]) for name in ("tasks", "types", "outcomes")}
     wanted = _Wanted(**{**options, **sets})
     count = asyncio.run(_tail(operations_factories(settings), settings.topics.outcomes, since, wanted))
-    click.echo(f"{counted(count, 'outcome')}." if count else "No outcomes.", err=True)
+    none = "No outcomes: bridges write them when they run with --outcomes."
+    click.echo(f"{counted(count, 'outcome')}." if count else none, err=True)
 
 
 async def _tail(factories: OperationsFactories, topic: str, since_ms: int | None, wanted: _Wanted) -> int:

@@ -65,6 +65,13 @@ def test_filters(filters: list[str], count: int) -> None:
     assert len(tail(*filters).stdout.splitlines()) == count
 
 
+def test_without_outcomes_the_sentence_says_who_writes_them() -> None:
+    """Bridges do not, unless they are told to."""
+    assert (
+        tail("--by-hand", "--type", "bake").stderr == "No outcomes: bridges write them when they run with --outcomes.\n"
+    )
+
+
 def test_json_is_what_the_topic_has() -> None:
     """For scripts."""
     assert json.loads(tail("--json", "--type", "bake").stdout)["reason"] == "late"
