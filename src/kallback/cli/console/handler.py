@@ -44,10 +44,11 @@ from kallback.cli.console.shown_settings import shown_settings
 from kallback.cli.console.sources import ConsoleSources
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetter, DeadLetterId
+from kallback.lifecycle import LogThrottle
 from kallback.operations import NotAnswerableError, NoTaskRecordError, concerns
 from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
 from kallback.settings import Settings, named_log
-from kallback.web import HttpHead, HttpResponse
+from kallback.web import HttpHead, HttpResponse, RefusedRequestError
 
 _PAGE_TASKS: Final = 50
 _log: Final = named_log("kallback.console")
@@ -72,6 +73,7 @@ class ConsoleHandler:
         samples: Callable[[], Sequence[TrafficSample]] = tuple,
     ) -> None:
         self._samples: Final = samples
+        self._throttle: Final = LogThrottle(_log)
         self._changes: Final = changes
         self._secret: Final = secrets.token_urlsafe(32)
         self._sources: Final = sources
@@ -86,8 +88,12 @@ class ConsoleHandler:
 
     def admit(self, head: HttpHead, peer: str) -> Route | HttpResponse:
         """Decide on a request by its head; raises `RefusedRequestError`."""
-        del peer
-        check_access(head, self._options)
+        try:
+            check_access(head, self._options)
+        except RefusedRequestError as error:
+            if error.response.status is HTTPStatus.UNAUTHORIZED and head.values("authorization"):
+                self._throttle.warning("a login is refused", kind=error.response.outcome, client=peer)
+            raise
         if head.method == "POST":
             return change_of(head.target, user_of(head, self._options))
         return route_of(head.target)

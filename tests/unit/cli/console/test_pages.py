@@ -33,6 +33,7 @@ from kallback.settings import (
     SecurityProtocol,
     Settings,
 )
+from kallback.testing.log_capture import capture_logs
 
 PAGES = [
     "/",
@@ -344,6 +345,20 @@ async def test_a_password_is_asked_for() -> None:
     statuses = [each.status_code for each in (without, wrong, right, bearer, broken)]
     assert statuses == [401, 401, 200, 200, 401]
     assert without.headers["www-authenticate"].startswith("Basic ")
+
+
+async def test_the_log_says_that_a_password_was_wrong() -> None:
+    """Whoever guesses leaves a trace, which has no password; a browser that asks first leaves none."""
+    with capture_logs("kallback.console") as lines:
+        async with serving(FakeSources(), password=Secret("open sesame")) as client:
+            await client.get("/")
+            without = list(lines)
+            await client.get("/", auth=("me", "close sesame"))
+            await client.get("/", auth=("me", "close sesame 2"))
+
+    assert without == []
+    assert [(line["event"], line["client"]) for line in lines] == [("a login is refused", "127.0.0.1")]
+    assert "close sesame" not in str(lines)
 
 
 @pytest.mark.parametrize("values", [[b"Basic \xe9"], [b"Bearer open s", b"esame"], [b"Basic"], [b""]])
