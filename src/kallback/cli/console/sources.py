@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Final, Protocol
 
 from kallback import kafka
@@ -22,6 +23,8 @@ from kallback.protocol import OutcomeRecord, read_outcome
 from kallback.settings import Settings
 
 LAST_LETTERS: Final = 200
+KEPT_VALUE_BYTES: Final = 16 * 1024
+"""Lists of dead letters show no values; a smaller one may have the token, which says the task type."""
 
 
 class ConsoleSources(Protocol):
@@ -109,10 +112,9 @@ class ServerSources(StartStop):
         return await kafka.find_record(self._settings.kafka, position)
 
     async def letters(self) -> list[DeadLetter]:
-        """Return the last dead letters."""
-        records = await self._last(self._settings.topics.dead_letters, LAST_LETTERS)
-        found = [entry for entry in map(read_entry, records) if isinstance(entry, DeadLetter)]
-        return sorted(found, key=lambda letter: letter.written_ms, reverse=True)[:LAST_LETTERS]
+        """Return the last dead letters; large values are left out."""
+        async with aclosing(self._last(self._settings.topics.dead_letters, LAST_LETTERS)) as batches:
+            return await last_letters(batches)
 
     async def letter(self, name: DeadLetterId) -> DeadLetter | None:
         """Return one dead letter."""
@@ -122,9 +124,12 @@ class ServerSources(StartStop):
 
     async def outcomes(self) -> list[OutcomeRecord]:
         """Return the last outcomes."""
-        records = await self._last(self._settings.topics.outcomes, LAST_OUTCOMES)
-        found = [outcome for record in records if (outcome := read_outcome(record.value)) is not None]
-        return sorted(found, key=lambda outcome: outcome.at_ms, reverse=True)[:LAST_OUTCOMES]
+        found = list[OutcomeRecord]()
+        async with aclosing(self._last(self._settings.topics.outcomes, LAST_OUTCOMES)) as batches:
+            async for records in batches:
+                found += [outcome for record in records if (outcome := read_outcome(record.value)) is not None]
+                found = sorted(found, key=lambda outcome: outcome.at_ms, reverse=True)[:LAST_OUTCOMES]
+        return found
 
     async def traffic(self) -> TrafficSample:
         """Return how much there is now."""
@@ -138,15 +143,30 @@ class ServerSources(StartStop):
             lag_of(groups),
         )
 
-    async def _last(self, topic: str, count: int) -> list[Record]:
+    async def _last(self, topic: str, count: int) -> AsyncGenerator[list[Record]]:
         """Return so many records of each partition, those at its end."""
-        found = list[Record]()
         for partition, end in (await self._ends.of([topic])).items():
             first = Position(topic, partition.partition, max(0, end - count))
-            async for records in read_range(self._settings.kafka, first, end):
-                found += records
-        return found
+            async with aclosing(read_range(self._settings.kafka, first, end)) as batches:
+                async for records in batches:
+                    yield records
 
     async def processes(self) -> list[ProcessStatus]:
         """Return what bridges, workers and gateways say of themselves."""
         return await asyncio.gather(*map(read_process, self._processes))
+
+
+async def last_letters(batches: AsyncIterable[Sequence[Record]]) -> list[DeadLetter]:
+    """Return the newest dead letters of what is read, the newest first, without their large values.
+
+    What is kept is bounded while it is read, too: anyone who may write results can fill the topic with large records.
+    """
+    found = list[DeadLetter]()
+    async for records in batches:
+        found += [_small(entry) for entry in map(read_entry, records) if isinstance(entry, DeadLetter)]
+        found = sorted(found, key=lambda letter: letter.written_ms, reverse=True)[:LAST_LETTERS]
+    return found
+
+
+def _small(letter: DeadLetter) -> DeadLetter:
+    return replace(letter, value=None) if len(letter.value or b"") > KEPT_VALUE_BYTES else letter

@@ -348,7 +348,7 @@ async def test_a_password_is_asked_for() -> None:
 
 
 async def test_the_log_says_that_a_password_was_wrong() -> None:
-    """Whoever guesses leaves a trace, which has no password; a browser that asks first leaves none."""
+    """Someone who guesses leaves a trace, which has no password; a browser that asks first leaves none."""
     with capture_logs("kallback.console") as lines:
         async with serving(FakeSources(), password=Secret("open sesame")) as client:
             await client.get("/")
