@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kallback.cli.formatting import moment, plain, readable, redact, span
+from kallback.cli.formatting import counted, moment, plain, readable, redact, span
 from kallback.operations import InvocationStatus, PendingTask, TaskRecord
 from kallback.protocol import shorten
 
@@ -109,7 +109,8 @@ def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
     """What Restate says of the waiting invocation, for people."""
     yield "", f"Restate says: {invocation.status}"
     if invocation.retry_count:
-        yield "", f"started again {invocation.retry_count} times, next {invocation.next_retry_at or 'not planned'}"
+        again = counted(invocation.retry_count, "time")
+        yield "", f"started again {again}, next {invocation.next_retry_at or 'not planned'}"
     if invocation.last_failure:
         yield "failure", plain(invocation.last_failure[:_SHOWN])
 

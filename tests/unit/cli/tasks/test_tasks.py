@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 from kallback.cli.tasks.commands import tasks
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.cli.tasks.lookup import NoPendingTaskError
+from kallback.cli.tasks.rows import invocation_facts
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Position, Record
-from kallback.operations import NotAnswerableError
+from kallback.operations import InvocationStatus, NotAnswerableError
 from kallback.operations.journals import StepRow, ValueRow
 from kallback.protocol import Attempt, TaskHeaders, TaskId
 
@@ -130,6 +131,13 @@ def test_a_task_is_shown_without_its_token(shop: Shop) -> None:
     assert "no oven" in result.stdout
     assert "\\x1b[2Jsoup" in result.stdout
     assert "kb1:k:cook" not in result.stdout
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "started again 1 time, "), (1200, "started again 1,200 times, ")])
+def test_how_often_an_invocation_was_started_again(count: int, said: str) -> None:
+    """As other counts are written."""
+    facts = list(invocation_facts(InvocationStatus("inv_1", "Shop/order", "backing-off", count)))
+    assert facts[1][1].startswith(said)
 
 
 def test_a_task_is_shown_as_json(shop: Shop) -> None:
