@@ -45,7 +45,11 @@ _http = option_of("HTTP")
     metavar="URL",
     help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464. May be repeated.",
 )
-@option("--allow-changes", is_flag=True, help="Let operators complete, fail, retry and cancel tasks.")
+@option(
+    "--allow-changes",
+    is_flag=True,
+    help="Let operators complete, fail, retry and cancel tasks, and replay dead letters.",
+)
 @_http(
     "--user-header",
     metavar="NAME",
@@ -70,8 +74,8 @@ def console(  # noqa: PLR0913 - one option each
     Without --allow-changes the pages are read-only. They are read from Restate's introspection and from Kafka at the
     moment they are shown.
 
-    Settings: KALLBACK_KAFKA_*, KALLBACK_RESTATE_*, KALLBACK_TOPICS_*, KALLBACK_AUDIENCE; KALLBACK_KEYS only to cancel.
-    docs/console.md describes the pages.
+    Settings: KALLBACK_KAFKA_*, KALLBACK_RESTATE_*, KALLBACK_TOPICS_*, KALLBACK_AUDIENCE; KALLBACK_KEYS to cancel, and
+    to verify tokens before a replay. docs/console.md describes the pages.
 
     For example:
 

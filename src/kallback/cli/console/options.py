@@ -21,7 +21,7 @@ class ConsoleOptions:
             because a web page of another site could send it.
         password: what a browser must send; default none, for the loopback.
         processes: addresses of health ports of bridges, workers and gateways, such as `http://127.0.0.1:9464`.
-        allow_changes: let operators complete, fail, retry and cancel tasks. Default no.
+        allow_changes: let operators complete, fail, retry and cancel tasks, and replay dead letters. Default no.
         user_header: the header in which a trusted proxy names the user, for changes; default none.
         mask_payloads: show no requests, results and details of heartbeats. Default no.
         max_tasks: pending tasks that the overview counts at most. Default 10,000: more cost Restate seconds.
