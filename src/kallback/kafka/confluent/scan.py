@@ -38,7 +38,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 
     from kallback.kafka.records import Position, Record
     from kallback.settings import KafkaSettings
@@ -48,6 +48,8 @@ _LEADER_LOOK_S: Final = 0.5
 _NO_LEADER: Final = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})  # noqa: SLF001 - librdkafka's own codes
 """Of a partition that exists."""
 _BATCH: Final = 500
+_SLICE: Final = 8  # messages consumed at once: each may have a key or headers of a megabyte
+_LARGE_BYTES: Final = 1024 * 1024  # of records, behind which no more are consumed in one poll
 _PATIENCE_S: Final = 30.0
 """Without any record, after which Kafka counts as unavailable; as for readers of dead letters."""
 
@@ -72,6 +74,7 @@ class TopicScan:
         self._stalls = ScanStalls(self._consumer, topic)
         self._observer = TopicObserver()
         self._positions: dict[int, int] = {}
+        self._polled_bytes = 0
         self.end_offsets: dict[int, int] = {}
 
     def abandon(self) -> None:
@@ -123,9 +126,11 @@ class TopicScan:
             self._look()
             began = time.monotonic()
             first = self._consumer.poll(_POLL)
-            messages = () if first is None else (first, *self._consumer.consume(_BATCH, 0))
             waited = time.monotonic() - began
-            records = list(self._admitted(messages))
+            records: list[Record] = []
+            for record in self._admitted(self._messages(first)):
+                records.append(record)
+                self._polled_bytes += record.size
             self._stalls.look(self._positions, self.end_offsets, waited)
             return records
 
@@ -134,6 +139,17 @@ class TopicScan:
         if self._watch is not None:
             self._watch.close()
         self._consumer.close()
+
+    def _messages(self, first: Message | None) -> Iterator[Message]:
+        """Go on with what is there already, a few at a time: what they take is known only when they are records."""
+        self._polled_bytes = 0
+        messages: Sequence[Message] = () if first is None else (first,)
+        left = _BATCH
+        while messages:
+            yield from messages
+            left -= len(messages)
+            is_full = left <= 0 or self._polled_bytes >= _LARGE_BYTES
+            messages = () if is_full else self._consumer.consume(min(_SLICE, left), 0)
 
     def _look(self) -> None:
         facts = None if self._watch is None else self._watch.look(time.monotonic())

@@ -15,8 +15,9 @@ from kallback.settings import KafkaSettings
 class Message:
     """What librdkafka hands out: a record, or an error at its place."""
 
-    def __init__(self, partition: int, offset: int, code: int | None = None) -> None:
+    def __init__(self, partition: int, offset: int, code: int | None = None, size: int = 1) -> None:
         self._at = partition, offset
+        self._size = size
         self._error = None if code is None else KafkaError(code)
 
     def partition(self) -> int:
@@ -39,8 +40,8 @@ class Message:
         """No key."""
 
     def value(self) -> bytes:
-        """A value."""
-        return b"1"
+        """A value of its size."""
+        return bytes(self._size)
 
     def headers(self) -> list[Any]:
         """No headers."""
@@ -52,15 +53,18 @@ class Client:
 
     def __init__(self, messages: list[Message]) -> None:
         self._messages = messages
+        self._next = 1
         self.sought: list[tuple[int, int]] = []
 
     def poll(self, _timeout: float) -> Message:
         """The first one."""
         return self._messages[0]
 
-    def consume(self, _limit: int, _timeout: float) -> list[Message]:
-        """The others."""
-        return self._messages[1:]
+    def consume(self, limit: int, _timeout: float) -> list[Message]:
+        """The next ones."""
+        messages = self._messages[self._next : self._next + limit]
+        self._next += len(messages)
+        return messages
 
     def seek(self, to: Any) -> None:
         """Go on there."""
@@ -84,3 +88,14 @@ def test_stepping_over_a_batch_drops_nothing_of_other_partitions(monkeypatch: py
         (1, 1, True),
     ]
     assert (client.sought, scan.end_offsets) == ([(0, 5), (2, 5)], {0: 9})
+
+
+@pytest.mark.parametrize(("size", "read"), [(1, 500), (300_000, 9), (2_000_000, 1)])
+def test_one_poll_takes_many_small_records_or_few_large_ones(
+    monkeypatch: pytest.MonkeyPatch, size: int, read: int
+) -> None:
+    """Each becomes a record with objects of its own, and all of one poll are in memory together."""
+    client = Client([Message(0, offset, size=size) for offset in range(600)])
+    monkeypatch.setattr(scan_module, "build", lambda *_: client)
+    scan = TopicScan(KafkaSettings(), "letters")
+    assert len(scan.poll()) == read
