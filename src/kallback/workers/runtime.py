@@ -142,9 +142,9 @@ class WorkerRuntime:
 
     def running(self) -> RunningTasks:
         """What runs now."""
-        in_flight = self._in_flight
-        oldest = in_flight.oldest(time.monotonic())
-        return RunningTasks(in_flight.by_type(), oldest, self._config.slots, self._fetch_loop.held_back())
+        by_type = dict.fromkeys(self._config.functions, 0) | self._in_flight.by_type()
+        oldest = self._in_flight.oldest(time.monotonic())
+        return RunningTasks(by_type, oldest, self._config.slots, self._fetch_loop.held_back())
 
     @property
     def control_records(self) -> Mapping[str, int]:

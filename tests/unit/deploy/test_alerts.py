@@ -43,7 +43,8 @@ def test_an_alert_has_a_sentence_and_a_severity(rule: Any) -> None:
 
 def test_each_alert_is_seen_firing_and_silent() -> None:
     """In what Prometheus' own tool evaluates."""
-    cases = [case for test in yaml.safe_load(FIRING.read_text())["tests"] for case in test["alert_rule_test"]]
+    tests = yaml.safe_load(FIRING.read_text())["tests"]
+    cases = [case for test in tests for case in test.get("alert_rule_test", [])]
     names = {named(rule) for rule in RULES}
     assert {case["alertname"] for case in cases if case["exp_alerts"]} == names
     assert {case["alertname"] for case in cases if not case["exp_alerts"]} == names
@@ -77,8 +78,21 @@ def test_the_metrics_of_the_recipe_exist() -> None:
     assert set(METRIC.findall(page)) <= METRICS
 
 
+def recipe() -> Any:
+    """The ScaledObject."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (TOP / "docs" / "autoscaling.md").read_text(), re.DOTALL)
+    return yaml.safe_load(block)
+
+
 def test_the_recipe_is_yaml_that_keda_reads() -> None:
     """One ScaledObject with a query."""
-    (block,) = re.findall(r"```yaml\n(.*?)```", (TOP / "docs" / "autoscaling.md").read_text(), re.DOTALL)
-    recipe = yaml.safe_load(block)
-    assert (recipe["kind"], recipe["spec"]["triggers"][0]["type"]) == ("ScaledObject", "prometheus")
+    assert (recipe()["kind"], recipe()["spec"]["triggers"][0]["type"]) == ("ScaledObject", "prometheus")
+
+
+def test_the_queries_of_the_recipe_are_evaluated() -> None:
+    """By Prometheus' own tool: the query, and the one with what types with `acknowledge="start"` add."""
+    query = recipe()["spec"]["triggers"][0]["metadata"]["query"].strip()
+    (addition,) = re.findall(r"^`(\+ sum\(.*?\))`", (TOP / "docs" / "autoscaling.md").read_text(), re.MULTILINE)
+    tests = yaml.safe_load(FIRING.read_text())["tests"]
+    evaluated = {case["expr"] for test in tests for case in test.get("promql_expr_test", [])}
+    assert evaluated == {query, f"{query} {addition}"}

@@ -645,3 +645,11 @@ async def test_slots_are_those_that_can_be_used(env: WorkerEnv) -> None:
         worker.task(TaskType("other", request=str, result=str, topic="elsewhere"), concurrency=2)(str.upper)
     async with limited, free:
         assert (limited.running().slots, free.running().slots) == (2, 16)
+
+
+async def test_a_type_of_which_nothing_runs_is_counted_as_zero(env: WorkerEnv) -> None:
+    """A query that adds the running tasks of one type to others finds a number at any time."""
+    worker = env.worker()
+    env.cook(worker)
+    async with worker:
+        assert worker.running().by_type == {"prepare": 0}

@@ -52,7 +52,7 @@ class RunningTasks(msgspec.Struct, frozen=True):
     """What runs now.
 
     Attributes:
-        by_type: running tasks by task type.
+        by_type: running tasks by task type; 0 of a registered type of which none runs.
         oldest: seconds since the oldest of them began; 0 if none runs.
         slots: how many may run.
         held_back: records that wait in this worker, by reason: their type is at its `limit`, their key is busy
