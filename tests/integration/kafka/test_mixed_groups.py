@@ -28,6 +28,7 @@ from kallback.testing.topics import TopicFactory
 pytestmark = pytest.mark.integration
 
 EAGER = dataclasses.replace(QUIET, assignment=Assignment.EAGER)
+NAMED = dataclasses.replace(QUIET, session_timeout=6, drain_timeout=1)
 KINDS: list[type[AiokafkaConsumer | ConfluentConsumer]] = [ConfluentConsumer, AiokafkaConsumer]
 
 
@@ -73,6 +74,51 @@ async def test_a_group_may_change_its_client_in_a_rolling_update(
         async with fetching(first):
             await eventually(lambda: len(first.assignment()) == 2 == len(second.assignment()), "two partitions each")
         await eventually(lambda: len(second.assignment()) == 4, "all partitions")
+
+
+@pytest.mark.parametrize("kinds", [KINDS, KINDS[::-1]], ids=["to-aiokafka", "to-confluent"])
+async def test_named_members_may_change_their_client_one_by_one(
+    kinds: list[type[AiokafkaConsumer | ConfluentConsumer]], kafka_settings: KafkaSettings, topics_factory: TopicFactory
+) -> None:
+    """Each comes back under its instance id with the other client, as the bridges of a StatefulSet do."""
+    topic = topics_factory("named", partitions=4)
+    group, (old, new) = f"g-{topic}", kinds
+
+    def member(kind: type[AiokafkaConsumer | ConfluentConsumer], name: str) -> Consumer:
+        return kind(kafka_settings, [topic], group, options=dataclasses.replace(NAMED, group_instance_id=name))
+
+    def shares(*members: Consumer) -> bool:
+        owned = [each.assignment() for each in members]
+        return len(set().union(*owned)) == 4 == sum(map(len, owned)) and all(owned)
+
+    async with contextlib.AsyncExitStack() as until:
+        second = member(old, "1")
+        first_stays = await until.enter_async_context(contextlib.AsyncExitStack())
+        second_stays = await until.enter_async_context(contextlib.AsyncExitStack())
+        first = await first_stays.enter_async_context(fetching(member(old, "0")))
+        await second_stays.enter_async_context(fetching(second))
+        await eventually(lambda: shares(first, second), "a share for each")
+        await first_stays.aclose()
+        first = await until.enter_async_context(fetching(member(new, "0")))
+        await eventually(lambda: shares(first, second), "a share for each client")
+        await second_stays.aclose()
+        second = await until.enter_async_context(fetching(member(new, "1")))
+        await eventually(lambda: shares(first, second), "a share for each of the new ones")
+
+
+@pytest.mark.parametrize("kinds", [KINDS, KINDS[::-1]], ids=["aiokafka-joins", "confluent-joins"])
+async def test_bridges_without_names_that_change_their_client_are_told_the_cause(
+    kinds: list[type[AiokafkaConsumer | ConfluentConsumer]], kafka_settings: KafkaSettings, topics_factory: TopicFactory
+) -> None:
+    """The clients assign partitions in other ways there: the new one ends, and those that run go on."""
+    topic = topics_factory("unnamed", partitions=2)
+    running, joining = (kind(kafka_settings, [topic], f"g-{topic}", options=QUIET) for kind in kinds)
+    async with fetching(running):
+        await eventually(lambda: len(running.assignment()) == 2, "all partitions")
+        async with joining:
+            with pytest.raises(ConfigurationError, match=r"bridges.*instance id.*without one the same --client"):
+                await fetch_for_ever(joining)
+        assert len(running.assignment()) == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
