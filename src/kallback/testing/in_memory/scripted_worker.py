@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Generic, Self, TypeVar
 
 from kallback.kafka import MemoryBroker, OutgoingRecord, Record, TopicPartition
@@ -18,6 +19,7 @@ from kallback.testing.in_memory.clock import VirtualTime
 from kallback.testing.in_memory.monitor import SimulatedMonitor
 from kallback.testing.in_memory.run_task import work_on
 from kallback.workers import Executor, TaskFailure, Worker
+from kallback.workers.context import encode_details
 from kallback.workers.registration.functions import TaskFunction
 
 Request = TypeVar("Request")
@@ -42,9 +44,18 @@ class SentTask(Generic[Request]):
 
 
 @dataclass(frozen=True, slots=True)
+class _Heartbeat:
+    """What an attempt tells of itself, so long a time after it began."""
+
+    details: bytes
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """One entry of a script; without a function, no answer."""
 
+    heartbeats: tuple[_Heartbeat, ...]
     function: TaskFunction | None = None
     after: timedelta = _NOW
     times: int = 1
@@ -60,6 +71,7 @@ class Script(Generic[Request, Result]):
     def __init__(self, task_type: TaskType[Request, Result]) -> None:
         self._task_type: Final = task_type
         self._script: Final[list[_Answer]] = []
+        self._heartbeats: Final[list[_Heartbeat]] = []  # of the answer that is added next
         self._next = 0
         self.tasks: Final[list[SentTask[Request]]] = []
 
@@ -85,7 +97,7 @@ class Script(Generic[Request, Result]):
 
     def never_answers(self) -> Self:
         """Take the task and never answer."""
-        self._script.append(_Answer())
+        self._script.append(_Answer(self._take_heartbeats()))
         return self
 
     def is_lost(self, *, after: timedelta = _NOW) -> Self:
@@ -94,30 +106,54 @@ class Script(Generic[Request, Result]):
         Raises:
             ConfigurationError: the type has no heartbeats.
         """
-        if self._task_type.heartbeat_every is None:
-            raise ConfigurationError(
-                f"{self._task_type.name} has no heartbeat_every: an attempt of it is never lost; use .never_answers()"
-            )
-        self._script.append(_Answer(after=after, lost=True))
+        self._check_heartbeats("an attempt of it is never lost; use .never_answers()")
+        self._script.append(_Answer(self._take_heartbeats(), after=after, lost=True))
+        return self
+
+    def sends_heartbeat(self, details: object = None, *, after: timedelta = _NOW) -> Self:
+        """Send a heartbeat before the answer that is added next; `after` so long a time since the attempt began.
+
+        worker.on(render).sends_heartbeat({"frame": 73}, after=timedelta(minutes=1)).is_lost(after=timedelta(minutes=2))
+
+        Raises:
+            ConfigurationError: the type has no heartbeats.
+            InvalidProgressError: the details are no JSON, or too large.
+        """
+        self._check_heartbeats("its workers send none")
+        self._heartbeats.append(_Heartbeat(encode_details(details), after))
         return self
 
     def take(self, record: Record, headers: TaskHeaders) -> _Answer:
         """Record a task and return the answer to it.
 
         Raises:
-            ConfigurationError: the script is empty.
+            ConfigurationError: the script is empty, or ends with a heartbeat.
         """
         key = (record.key or b"").decode()
         self.tasks.append(SentTask(self._task_type.request_codec.decode(record.value or b"null"), key, headers))
         if not self._script:
             raise ConfigurationError(f"worker.on({self._task_type.name}) says nothing: add .completes(...) or the like")
+        if self._heartbeats:
+            raise ConfigurationError(
+                f"worker.on({self._task_type.name}) has a heartbeat with no answer behind it: add .completes(...) or "
+                "the like"
+            )
         answer = self._script[min(self._next, len(self._script) - 1)]
         self._next += 1
         return answer
 
     def _add(self, function: TaskFunction, after: timedelta, times: int) -> Self:
-        self._script.append(_Answer(function, after, times))
+        self._script.append(_Answer(self._take_heartbeats(), function, after, times))
         return self
+
+    def _take_heartbeats(self) -> tuple[_Heartbeat, ...]:
+        taken = tuple(self._heartbeats)
+        self._heartbeats.clear()
+        return taken
+
+    def _check_heartbeats(self, what_follows: str) -> None:
+        if self._task_type.heartbeat_every is None:
+            raise ConfigurationError(f"{self._task_type.name} has no heartbeat_every: {what_follows}")
 
 
 class ScriptedWorker:
@@ -159,6 +195,9 @@ class ScriptedWorker:
             )
         answer = script.take(record, headers)
         self._monitor.record(headers, Signal.STARTED)
+        for heartbeat in answer.heartbeats:
+            report = partial(self._monitor.record, headers, Signal.HEARTBEAT, heartbeat.details)
+            self._time.after(heartbeat.after.total_seconds(), report)
         delay = answer.after.total_seconds()
         if answer.lost:
             self._time.after(delay, lambda: self._monitor.lose(headers))

@@ -125,6 +125,39 @@ async def test_progress_can_be_asked_for(test: HandlerTest) -> None:
     assert await test.run(handler) == [1, True, 404]
 
 
+async def test_the_details_of_a_script_are_read_while_the_attempt_runs(test: HandlerTest) -> None:
+    """Each from its time on, as a handler that reports progress reads them."""
+    render = test.worker.on(RENDER).sends_heartbeat({"frame": 1}).sends_heartbeat({"frame": 73}, after=MINUTE)
+    render.completes("done", after=2 * MINUTE)
+
+    async def handler(ctx: restate.Context) -> list[object]:
+        handle = await test.callbacks.start(ctx, RENDER, "clip")
+        seen = list[object]()
+        for _ in range(2):
+            await ctx.sleep(45 * SECOND)
+            seen.append((await test.callbacks.progress(ctx, handle.task_id)).details)
+        return [*seen, await handle.result()]
+
+    assert await test.run(handler) == [{"frame": 1}, {"frame": 73}, "done"]
+
+
+async def test_the_attempt_after_a_lost_one_goes_on_from_the_details_of_the_script(test: HandlerTest) -> None:
+    """And those of the attempt after that, which sends none of its own."""
+    render = test.worker.on(RENDER).sends_heartbeat({"frame": 73}).is_lost(after=MINUTE).is_lost().completes("done")
+
+    assert await test.run(call, test, RENDER) == "done"
+    assert [each.headers.last_details for each in render.tasks] == [b"", b'{"frame":73}', b'{"frame":73}']
+
+
+async def test_a_heartbeat_needs_a_type_that_has_them_and_an_answer_behind_it(test: HandlerTest) -> None:
+    """The script says so where it is written, or when its task comes."""
+    with pytest.raises(ConfigurationError, match="heartbeat_every"):
+        test.worker.on(PREPARE).sends_heartbeat()
+    test.worker.on(RENDER).completes("done").sends_heartbeat({"frame": 1})
+    with pytest.raises(ConfigurationError, match="no answer behind"):
+        await test.run(call, test, RENDER)
+
+
 async def test_a_result_of_the_run_before_is_stale(test: HandlerTest) -> None:
     """Restate gives a purged workflow the same awakeable ids again; the task is published once more."""
     prepare = test.worker.on(PREPARE).completes("of the first run", after=10 * MINUTE).completes("B3", after=HOUR / 2)
