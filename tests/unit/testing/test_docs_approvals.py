@@ -1,0 +1,65 @@
+"""The handler of the page on approvals does what the page says, when a person answers and when none does."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kallback.protocol import Problem
+from kallback.sdk import TaskFailed
+from kallback.testing import HandlerTest
+
+PAGE = (Path(__file__).parents[3] / "docs" / "approvals.md").read_text("utf-8")
+HANDLER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(name="page")
+def names_of_the_page(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the first snippet defines."""
+    monkeypatch.setenv("KALLBACK_INSECURE", "1")
+    names: dict[str, Any] = {"__name__": "approvals"}
+    exec(compile(HANDLER, "docs/approvals.md", "exec"), names)
+    return names
+
+
+async def buy(page: dict[str, Any], test: HandlerTest, *answers: Any) -> str:
+    """Run the handler; the step that sends the mail does this with the token."""
+
+    async def send_mail(*, item: str, token: str) -> None:
+        assert item == "lamp"
+        for answer in answers:
+            answer(token)
+
+    page |= {"callbacks": test.callbacks, "send_mail": send_mail}
+    return str(await test.run(page["buy"], "lamp"))
+
+
+@pytest.mark.parametrize(("approved", "said"), [(True, "ordered"), (False, "refused")])
+async def test_a_person_answers(page: dict[str, Any], *, approved: bool, said: str) -> None:
+    """A day later; the first answer counts."""
+    async with HandlerTest() as test:
+        answers = [
+            lambda token: test.complete(token, approved, after=DAY),
+            lambda token: test.complete(token, not approved, after=2 * DAY),
+        ]
+        assert await buy(page, test, *answers) == said
+        assert test.elapsed == DAY
+
+
+async def test_a_person_refuses_with_a_reason(page: dict[str, Any]) -> None:
+    """As `callbacks.fail` and `kallback fail` do."""
+    async with HandlerTest() as test:
+        with pytest.raises(TaskFailed, match="ask again in May"):
+            await buy(page, test, lambda token: test.fail(token, Problem("TooExpensive", 422, "ask again in May")))
+
+
+async def test_a_person_who_does_not_answer(page: dict[str, Any]) -> None:
+    """The timeout of the task type."""
+    async with HandlerTest() as test:
+        assert await buy(page, test) == "no answer within a week"
+        assert test.elapsed == 7 * DAY
