@@ -350,7 +350,7 @@ class Callbacks:
         timer = start_timer(ctx, task_type.name, limit)
         identity = await self._identities.create(ctx, task_type, limit)
         pending = open_attempt(ctx, task_type, identity, FIRST_ATTEMPT, self._dependencies.signing)
-        return TaskAwakeable(pending, timer, self._gateway)
+        return TaskAwakeable(ctx, pending, timer, self._gateway)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service with the signing keys.

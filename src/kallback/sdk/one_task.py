@@ -8,7 +8,7 @@ asyncio tasks do not. So a call from another task than the handler's (`asyncio.g
 The handler cannot do anything after that, not even compensate: its other asyncio tasks may be on their way, so what it
 would journal has no order that a replay repeats. The error says so.
 
-Results of tasks that were started may be awaited in other asyncio tasks: these waits take turns.
+Results of tasks that were started, and of awakeables, may be awaited in other asyncio tasks: these waits take turns.
 """
 
 from __future__ import annotations

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import restate
 from tests.integration.sdk.environment import Order, SdkEnv
 
-from kallback.testing import RestateError
+from kallback.protocol import Attempt, Completed, seal
+from kallback.sdk import TaskAwakeable
+from kallback.testing import RestateError, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -70,5 +73,26 @@ async def test_results_of_started_tasks_may_be_gathered(env: SdkEnv) -> None:
             invocation = await env.ingress.send(f"{service}/run")
             tasks = [await env.task() for _ in range(5)]
             await asyncio.gather(*(env.complete(task, b'{"shelf": "B3"}') for task in reversed(tasks)))
+            async with asyncio.timeout(60):
+                assert await env.ingress.attach(invocation) == ["B3"] * 5
+
+
+async def test_answers_of_awakeables_may_be_gathered(env: SdkEnv) -> None:
+    """Several people are asked, and answer at once."""
+    asked = dict[str, list[TaskAwakeable[Any]]]()
+
+    async def run(ctx: restate.Context) -> list[str]:
+        waiting = asked[ctx.request().id] = [await env.callbacks.awakeable(ctx, env.prepare) for _ in range(5)]
+        return [it.shelf for it in await asyncio.gather(*(each.result() for each in waiting))]
+
+    async with env.serving(run) as service:
+        for _ in range(TIMES):
+            invocation = await env.ingress.send(f"{service}/run")
+            await eventually("five awakeables", partial(asked.__contains__, invocation))
+            answer = Completed(b'{"shelf": "B3"}')
+            posts = [
+                env.post_to(each.id, seal(each.task_id, Attempt(1), answer)) for each in reversed(asked[invocation])
+            ]
+            await asyncio.gather(*posts)
             async with asyncio.timeout(60):
                 assert await env.ingress.attach(invocation) == ["B3"] * 5

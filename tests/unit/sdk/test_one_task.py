@@ -85,7 +85,14 @@ async def result_in_a_step(ctx: restate.Context, callbacks: Callbacks) -> Any:
     return await ctx.run_typed("step", handle.result)
 
 
-NATURAL = [gathered, grouped, in_a_step, limited, created, caught, collected, beside_a_result, result_in_a_step]
+async def answer_in_a_step(ctx: restate.Context, callbacks: Callbacks) -> Any:
+    """The result of an awakeable inside a step."""
+    waiting = await callbacks.awakeable(ctx, PREPARE)
+    return await ctx.run_typed("step", waiting.result)
+
+
+IN_A_STEP = [in_a_step, result_in_a_step, answer_in_a_step]
+NATURAL = [*IN_A_STEP, gathered, grouped, limited, created, caught, collected, beside_a_result]
 
 
 @pytest.mark.parametrize("natural", NATURAL)
@@ -94,7 +101,7 @@ async def test_what_could_hang_ends_with_the_remedy(test: HandlerTest, natural: 
     with pytest.raises(restate.TerminalError, match=r"callbacks\.start_many and callbacks\.gather") as caught_error:
         await test.run(natural, test.callbacks)
     assert (caught_error.value.status_code, test.elapsed) == (400, timedelta(0))
-    assert ("no compensation" in str(caught_error.value)) is (natural not in (in_a_step, result_in_a_step))
+    assert ("no compensation" in str(caught_error.value)) is (natural not in IN_A_STEP)
 
 
 async def test_results_of_started_tasks_may_be_gathered(test: HandlerTest) -> None:
@@ -106,3 +113,16 @@ async def test_results_of_started_tasks_may_be_gathered(test: HandlerTest) -> No
 
     assert await test.run(handler) == ["A", "B", "C"]
     assert test.elapsed == timedelta(minutes=1)
+
+
+async def test_answers_of_awakeables_may_be_gathered(test: HandlerTest) -> None:
+    """Two people are asked, and the handler goes on when both have answered."""
+
+    async def handler(ctx: restate.Context) -> list[str]:
+        waiting = [await test.callbacks.awakeable(ctx, PREPARE) for _ in range(2)]
+        for minutes, each in enumerate(waiting, 1):
+            test.complete(each.token, f"after {minutes}", after=timedelta(minutes=minutes))
+        return await asyncio.gather(*(each.result() for each in waiting))
+
+    assert await test.run(handler) == ["after 1", "after 2"]
+    assert test.elapsed == timedelta(minutes=2)

@@ -23,6 +23,7 @@ from kallback.protocol.tokens import NO_DEADLINE
 from kallback.sdk.errors import TaskError, TaskFailed, TaskTimedOut, timed_out
 from kallback.sdk.journal.identity import AttemptTimes, TaskIdentity, datetime_of, milliseconds
 from kallback.sdk.journal.serdes import EnvelopeSerde
+from kallback.sdk.one_task import turn
 from kallback.settings import GatewaySettings
 
 Result = TypeVar("Result")
@@ -164,8 +165,13 @@ class TaskAwakeable(Generic[Result]):
     """
 
     def __init__(
-        self, pending: PendingAttempt[Result], timer: RestateDurableFuture[None] | None, gateway: GatewaySettings
+        self,
+        ctx: Context,
+        pending: PendingAttempt[Result],
+        timer: RestateDurableFuture[None] | None,
+        gateway: GatewaySettings,
     ) -> None:
+        self._ctx: Final = ctx
         self._pending: Final = pending
         self._gateway: Final = gateway
         self._timer: Final = timer
@@ -222,8 +228,12 @@ class TaskAwakeable(Generic[Result]):
         Raises:
             TaskFailed: the worker reported a failure, or the result does not fit its type (`InvalidResult`).
             TaskTimedOut: no result before the deadline.
-            TerminalError: the invocation was cancelled (409).
+            TerminalError: the invocation was cancelled (409), or this is awaited inside `ctx.run` (400).
         """
+        async with turn(self._ctx, "the result of an awakeable"):
+            return await self._result()
+
+    async def _result(self) -> Result:
         if self._ended is not None:
             raise self._ended
         pending = self._pending
