@@ -14,9 +14,11 @@ import pytest
 
 from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol, Record, TopicPartition
 from kallback.kafka.aiokafka.client import aiokafka_config
+from kallback.kafka.aiokafka.group_member import TOPICS_REFRESH_MS, member_config
 from kallback.kafka.confluent.client import build, confluent_config
-from kallback.kafka.confluent.membership.group_member import consumer_config
+from kallback.kafka.confluent.membership.group_member import consumer_config, reader_config
 from kallback.kafka.confluent.messages import record_of
+from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S
 from kallback.kafka.records import memory_of
 from kallback.lifecycle import LogRation
 from kallback.protocol.errors import ConfigurationError
@@ -191,3 +193,19 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = room.Nothing
     assert all(hasattr(room, name) for name in room.__all__)
+
+
+@pytest.mark.parametrize(
+    "milliseconds",
+    [
+        TOPIC_LOOK_INTERVAL_S * 1000,
+        consumer_config(KafkaSettings(), "g", ConsumerOptions())["topic.metadata.refresh.interval.ms"],
+        reader_config(KafkaSettings())["topic.metadata.refresh.interval.ms"],
+        member_config("g", ConsumerOptions())["metadata_max_age_ms"],
+        TOPICS_REFRESH_MS,
+    ],
+    ids=["topics", "confluent-member", "confluent-reader", "aiokafka-member", "aiokafka-reader"],
+)
+def test_changes_of_topics_are_looked_for_three_times_in_half_a_minute(milliseconds: Any) -> None:
+    """Within 30 s a change is noticed; tests on real servers look more often, and do not see what the clients do."""
+    assert milliseconds <= 10_000
