@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from tests.integration.bridge.environment import ResultsTopic, both_clients, wit
 
 from kallback.bridge import Bridge, BridgeOptions
 from kallback.bridge.results.late_policy import LatePolicies, read_policies
+from kallback.kafka import Client
 from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
@@ -82,3 +84,27 @@ async def test_a_restart_half_way_and_a_second_bridge_change_nothing(
     assert by_reason(results) == {"late-history": 2 * PAST, None: 1, "late": 5}
     assert len(results.settled) > redelivered + 6
     assert len(await results.dead_letters()) == 5
+
+
+@both_clients
+async def test_a_new_group_takes_over_with_the_other_client(results: ResultsTopic, options: BridgeOptions) -> None:
+    """Bridges of both run side by side for a while: each result reaches its handler, and no late one is handled."""
+    (other_client,) = set(Client) - {results.client}
+    handlers = [await results.waiting_handler(deadline=600) for _ in range(3)]
+    await write_late(results, PAST)
+
+    async def is_completed(number: int) -> bool:
+        await results.complete(handlers[number].token)
+        return bool((await handlers[number].envelope())["status"] == "completed")
+
+    async with AsyncExitStack() as before, AsyncExitStack() as until:
+        old = await before.enter_async_context(results.bridge(replace(options, group=f"{options.group}.old")))
+        assert await is_completed(0)
+        new = await until.enter_async_context(replace(results, client=other_client).bridge(options))
+        await eventually("a share for the new one", lambda: owns_partitions(new))
+        assert await is_completed(1)
+        await before.aclose()
+        assert await is_completed(2)
+        await eventually("all that was there", lambda: new.stats.reasons["late-history"] == PAST)
+    assert await results.dead_letters() == {}
+    assert (old.stats.late_replies, new.stats.late_replies) == ({}, {})
