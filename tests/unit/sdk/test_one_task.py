@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,16 @@ from kallback.testing import HandlerTest
 
 PREPARE = TaskType("prepare", request=str, result=str, timeout=timedelta(hours=1))
 Natural = Callable[[restate.Context, Callbacks], Awaitable[Any]]
+
+
+@pytest.fixture(autouse=True)
+def abandoned_tasks() -> Iterator[None]:
+    """Tasks that a handler never awaits are reported when they are collected: here, not in the middle of another test.
+
+    The report writes a traceback, which parses code; Python 3.11 fails with a `SystemError` where it parses code already.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture(name="test")
