@@ -23,7 +23,7 @@ Natural = Callable[[restate.Context, Callbacks], Awaitable[Any]]
 def abandoned_tasks() -> Iterator[None]:
     """Tasks that a handler never awaits are reported when they are collected: here, not in the middle of another test.
 
-    The report writes a traceback, which parses code; Python 3.11 fails with a `SystemError` where it parses code already.
+    The report writes a traceback, which parses code. Where Python 3.11 parses code already, that is a `SystemError`.
     """
     yield
     gc.collect()
