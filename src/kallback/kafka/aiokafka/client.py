@@ -60,6 +60,13 @@ class Startable(Protocol):
         ...
 
 
+class StartStoppable(Startable, Stoppable, Protocol):
+    """aiokafka's consumer or producer."""
+
+
+Client = TypeVar("Client", bound=StartStoppable)
+
+
 def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
     """Return the arguments that consumer and producer share: connection and security.
 
@@ -142,6 +149,16 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
         raise await _refusal(aiokafka_config(settings)) or unreachable(settings, str(error)) from None
     except errors.KafkaError as error:
         raise translated(error, what="connecting to Kafka") from None
+
+
+async def connected(client: Client, settings: KafkaSettings) -> Client:
+    """Return the client once it is started; one that cannot start is closed. Raises as `connect`."""
+    try:
+        await connect(client, settings)
+    except BaseException:
+        await close(client)
+        raise
+    return client
 
 
 async def _refusal(config: dict[str, Any]) -> KallbackError | None:

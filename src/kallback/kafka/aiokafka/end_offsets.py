@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
-from kallback.kafka.aiokafka.client import close, connect, translated
+from kallback.kafka.aiokafka.client import close, connected, translated
 from kallback.kafka.aiokafka.group_member import client_partition, ours
 from kallback.kafka.aiokafka.topic_states import partition_counts
 from kallback.kafka.records import TopicPartition
@@ -65,10 +65,5 @@ class AiokafkaEndOffsets:
             inner = AIOKafkaConsumer(
                 **await reachable_config(self._settings), enable_auto_commit=False, isolation_level="read_committed"
             )
-            try:
-                await connect(inner, self._settings)
-            except BaseException:
-                await close(inner)
-                raise
-            self._inner = inner
+            self._inner = await connected(inner, self._settings)
         return self._inner

@@ -15,7 +15,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
-from kallback.kafka.aiokafka.client import close, connect, missing_codec, translated
+from kallback.kafka.aiokafka.client import close, connected, missing_codec, translated
 from kallback.kafka.errors import missing_topic, unreachable
 from kallback.kafka.producer import ProducerOptions
 from kallback.kafka.records import OutgoingRecord, Position
@@ -93,12 +93,7 @@ class AiokafkaProducer(StartStop):
                 raise KafkaUnavailableError("this producer is stopped; make a new one")
             if self._inner is None:
                 inner = self._make(await reachable_config(self._settings))
-                try:
-                    await connect(inner, self._settings)
-                except BaseException:
-                    await close(inner)
-                    raise
-                self._inner = inner
+                self._inner = await connected(inner, self._settings)
             return self._inner
 
     def _make(self, connection: dict[str, Any]) -> AIOKafkaProducer:
