@@ -9,7 +9,7 @@ import asyncio
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from kallback.kafka.errors import (
     NO_ANSWER,
@@ -25,7 +25,6 @@ from kallback.settings import named_log
 
 try:
     from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient
 except ModuleNotFoundError as error:
     raise missing_extra("confluent-kafka", "sdk", "bridge") from error
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import Consumer, Producer
-    from confluent_kafka.admin import ClusterMetadata
+    from confluent_kafka.admin import AdminClient, ClusterMetadata
 
     from kallback.settings import KafkaSettings
 
@@ -114,14 +113,6 @@ def build(kind: Callable[[dict[str, Value]], T], config: dict[str, Value]) -> T:
         raise ConfigurationError(
             f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
         ) from None
-
-
-def admin_client(settings: KafkaSettings, errors: ClientErrors) -> AdminClient:
-    """Make an admin client that tells its errors there; nothing is contacted yet."""
-    return build(
-        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", errors)}),
-        confluent_config(settings, {}),
-    )
 
 
 class ClientErrors:

@@ -1,4 +1,8 @@
-"""Asks Kafka where topics end, with librdkafka's admin client, whose calls block: they run in a thread."""
+"""Asks Kafka where topics end, with librdkafka's admin client, whose calls block.
+
+Ownership: one thread makes all calls of the client, one after the other, and closes it behind the last one. `stop`
+waits a little for that; while Kafka does not answer, the thread is left to it.
+"""
 
 # confluent_kafka.admin re-exports without saying so, and its futures say not of what:
 # pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -6,12 +10,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, cast
 
+from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.membership.group_member import client_partition
-from kallback.kafka.confluent.topics import connected
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition
+from kallback.lifecycle import CallThread
 from kallback.protocol.errors import KafkaUnavailableError
 
 from confluent_kafka import IsolationLevel, KafkaException  # isort: skip - the check comes first
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
 _PATIENCE: Final = 5.0
+_STOP_TIMEOUT_S: Final = 2.0
 
 
 class ConfluentEndOffsets:
@@ -32,35 +40,59 @@ class ConfluentEndOffsets:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._admin: AdminClient | None = None
+        self._connection: _Connection | None = None
 
     async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
         """Where these topics end."""
-        return await asyncio.to_thread(self._of, list(topics))
+        connection = self._connection = self._connection or _Connection(self._settings)
+        return await connection.thread.submit(lambda: connection.of(list(topics)))
 
     async def stop(self) -> None:
         """Close the connection."""
-        self._admin = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        connection.abandoned.set()
+        closing = connection.thread.submit(connection.close)
+        connection.thread.close()
+        await asyncio.wait([closing], timeout=_STOP_TIMEOUT_S)
+        closing.cancel()
 
-    def _of(self, topics: list[str]) -> dict[TopicPartition, int]:
+
+class _Connection:
+    """An admin client, and the thread that makes all its calls."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.thread = CallThread("kallback-end-offsets")
+        self.abandoned = threading.Event()
+        self._settings = settings
+        self._admin: AdminClient | None = None
+        self._opened = ExitStack()
+
+    def close(self) -> None:
+        """Close the client."""
+        self._opened.close()
+
+    def of(self, topics: list[str]) -> dict[TopicPartition, int]:
+        """Where these topics end."""
         try:
-            return self._ask(topics)
+            if self._admin is None:
+                self._admin = self._opened.enter_context(connected(self._settings, abandoned=self.abandoned))
+            return self._ask(self._admin, topics)
         except KafkaException as error:
             told = error.args[0]
             raise error_for(told.code(), told.str(), what=f"asking where {', '.join(topics)} end") from None
         except TimeoutError:
             raise KafkaUnavailableError(f"Kafka does not say where {', '.join(topics)} end; try again") from None
 
-    def _ask(self, topics: list[str]) -> dict[TopicPartition, int]:
-        if self._admin is None:
-            self._admin = connected(self._settings)
-        partitions = [each for topic in topics for each in self._partitions(self._admin, topic)]
+    def _ask(self, admin: AdminClient, topics: list[str]) -> dict[TopicPartition, int]:
+        partitions = [each for topic in topics for each in self._partitions(admin, topic)]
         if not partitions:
             return {}
         latest = cast("OffsetSpec", OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the library has no types for it
         futures = cast(
             "dict[ClientPartition, Future[ListOffsetsResultInfo]]",
-            self._admin.list_offsets(
+            admin.list_offsets(
                 dict.fromkeys(map(client_partition, partitions), latest),
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=_PATIENCE,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
-from kallback.kafka.confluent.topics import connected
 from kallback.kafka.errors import error_for
 from kallback.kafka.groups import TopicGroup
 from kallback.kafka.records import TopicPartition
@@ -31,17 +31,21 @@ _MOST_AT_ONCE: Final = 100
 
 async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
     """See `kallback.kafka.groups_of`."""
-    end_offsets = await ConfluentEndOffsets(settings).of([topic])
+    asked = ConfluentEndOffsets(settings)
+    try:
+        end_offsets = await asked.of([topic])
+    finally:
+        await asked.stop()
     return await asyncio.to_thread(_groups, settings, topic, end_offsets)
 
 
 def _groups(settings: KafkaSettings, topic: str, end_offsets: Mapping[TopicPartition, int]) -> list[TopicGroup]:
-    admin = connected(settings, [topic])
     try:
-        listed = admin.list_consumer_groups(request_timeout=settings.connect_timeout).result().valid
-        names = sorted(group.group_id for group in listed)[:_MOST_GROUPS]
-        chunks = [names[first : first + _MOST_AT_ONCE] for first in range(0, len(names), _MOST_AT_ONCE)]
-        return [group for chunk in chunks for group in _described(admin, settings, chunk, end_offsets)]
+        with connected(settings, [topic]) as admin:
+            listed = admin.list_consumer_groups(request_timeout=settings.connect_timeout).result().valid
+            names = sorted(group.group_id for group in listed)[:_MOST_GROUPS]
+            chunks = [names[first : first + _MOST_AT_ONCE] for first in range(0, len(names), _MOST_AT_ONCE)]
+            return [group for chunk in chunks for group in _described(admin, settings, chunk, end_offsets)]
     except KafkaException as error:
         kafka = error.args[0]
         raise error_for(kafka.code(), kafka.str(), what=f"asking which groups read {topic!r}") from None

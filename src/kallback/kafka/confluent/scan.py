@@ -136,9 +136,11 @@ class TopicScan:
 
     def close(self) -> None:
         """Close."""
-        if self._watch is not None:
-            self._watch.close()
-        self._consumer.close()
+        try:
+            if self._watch is not None:
+                self._watch.close()
+        finally:
+            self._consumer.close()
 
     def _messages(self, first: Message | None) -> Iterator[Message]:
         """Go on with what is there already, a few at a time: what they take is known only when they are records."""

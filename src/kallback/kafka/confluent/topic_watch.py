@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from kallback.kafka.confluent.client import ClientErrors, admin_client, log
+from kallback.kafka.confluent.admin import close_admin, open_admin
+from kallback.kafka.confluent.client import ClientErrors, log
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts, TopicState
 from kallback.kafka.records import TopicPartition
@@ -52,7 +53,9 @@ class TopicWatch:
 
     def close(self) -> None:
         """Close the connection."""
-        self._admin, self._asked = None, []
+        admin, self._admin, self._asked = self._admin, None, []
+        if admin is not None:
+            close_admin(admin)
 
     def look(self, now: float, begins: Iterable[TopicPartition] = ()) -> TopicFacts | None:
         """Return the answers to the last question once they are there; ask the next one when it is due.
@@ -73,7 +76,7 @@ class TopicWatch:
 
     def _ask(self, begins: list[TopicPartition]) -> None:
         if self._admin is None:
-            self._admin = admin_client(self._settings, ClientErrors(self._settings.client_id, quiet=True))
+            self._admin = open_admin(self._settings, ClientErrors(self._settings.client_id, quiet=True))
         admin = self._admin
         questions: list[Mapping[Any, Any]] = [
             admin.describe_topics(TopicCollection(self._topics), request_timeout=_PATIENCE_S)

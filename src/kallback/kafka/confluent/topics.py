@@ -9,7 +9,8 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.confluent.client import ClientErrors, admin_client, first_contact, in_thread
+from kallback.kafka.confluent.admin import connected
+from kallback.kafka.confluent.client import in_thread
 from kallback.kafka.errors import error_for
 from kallback.kafka.topics import Created, Differs, Existed, Missing, until_visible
 from kallback.protocol.errors import ConfigurationError
@@ -47,27 +48,18 @@ async def list_topics(settings: KafkaSettings) -> frozenset[str]:
     return await in_thread(lambda abandoned: _list(settings, abandoned))
 
 
-def connected(
-    settings: KafkaSettings, names: Sequence[str] = (), abandoned: threading.Event | None = None
-) -> AdminClient:
-    """An admin client that has reached a broker, and these topics; blocks, see `first_contact`."""
-    errors = ClientErrors(settings.client_id)
-    admin = admin_client(settings, errors)
-    first_contact(admin, settings, errors, topics=names, abandoned=abandoned)
-    return admin
-
-
 def _check(settings: KafkaSettings, names: Sequence[str], abandoned: threading.Event) -> None:
-    connected(settings, names, abandoned)
+    with connected(settings, names, abandoned):
+        pass
 
 
 def _create(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
     if not specs:
         return []
-    admin = connected(settings)
     wanted = [NewTopic(each.name, each.partitions, each.replication, config=dict(each.config)) for each in specs]
-    futures = admin.create_topics(wanted, request_timeout=settings.connect_timeout)
-    return [_finding(admin, settings, each, futures[each.name].exception()) for each in specs]
+    with connected(settings) as admin:
+        futures = admin.create_topics(wanted, request_timeout=settings.connect_timeout)
+        return [_finding(admin, settings, each, futures[each.name].exception()) for each in specs]
 
 
 def _finding(
@@ -89,13 +81,14 @@ def _finding(
 
 
 def _compare(settings: KafkaSettings, specs: Sequence[TopicSpec], abandoned: threading.Event) -> list[TopicFinding]:
-    admin = connected(settings, abandoned=abandoned)
-    there = _names(admin, settings)
-    return [_compared(admin, settings, each) if each.name in there else Missing(each.name) for each in specs]
+    with connected(settings, abandoned=abandoned) as admin:
+        there = _names(admin, settings)
+        return [_compared(admin, settings, each) if each.name in there else Missing(each.name) for each in specs]
 
 
 def _list(settings: KafkaSettings, abandoned: threading.Event) -> frozenset[str]:
-    return _names(connected(settings, abandoned=abandoned), settings)
+    with connected(settings, abandoned=abandoned) as admin:
+        return _names(admin, settings)
 
 
 def _names(admin: AdminClient, settings: KafkaSettings) -> frozenset[str]:
