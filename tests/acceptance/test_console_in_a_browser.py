@@ -20,6 +20,7 @@ from tests.unit.cli.console.environment import (
 
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import Record
+from kallback.operations import NotAnswerableError
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -128,6 +129,43 @@ async def test_a_refused_change_is_a_sentence_with_a_way_back(page: Any) -> None
         await page.get_by_role("link", name="Back").click()
         await page.get_by_role("heading", name="No pending task").wait_for()
     assert changes.made == []
+
+
+async def test_a_refused_form_keeps_what_was_typed(page: Any) -> None:
+    """It is corrected in its place and sent again."""
+    task, changes = pending(), FakeChanges(error=NotAnswerableError(f"the result does not fit {MARKUP}"))
+    async with serving(FakeSources([task]), changes=changes) as client:
+        await page.goto(str(client.base_url.join(f"tasks/{task.task_id}")))
+        form = page.get_by_role("form", name="Complete")
+        await form.get_by_label("Result, as JSON").fill(MARKUP)
+        await form.get_by_label("Why").fill('the "oven" broke')
+        await form.get_by_role("button").click()
+        assert "the result does not fit" in await page.get_by_role("status").inner_text()
+        assert await form.get_by_label("Result, as JSON").input_value() == MARKUP
+        assert await form.get_by_label("Why").input_value() == 'the "oven" broke'
+        changes.error = None
+        await form.get_by_label("Result, as JSON").fill("{}")
+        await form.get_by_role("button").click()
+        await page.get_by_role("heading", name="Sent").wait_for()
+    [(_, change)] = changes.made
+    assert (change.value, change.operator.why) == (b"{}", 'the "oven" broke')
+    assert [each for each in page.complaints if "409" not in each] == []
+
+
+async def test_an_empty_replay_form_is_refused(page: Any) -> None:
+    """It does not mean all dead letters; a box does."""
+    changes = FakeChanges()
+    async with serving(FakeSources(dead=[dead_letter()]), changes=changes) as client:
+        await page.goto(str(client.base_url.join("dead-letters")))
+        form = page.get_by_role("form", name="Check a replay")
+        await form.get_by_label("At most").fill("7")
+        await form.get_by_role("button").click()
+        assert "nothing is chosen" in await page.get_by_role("status").inner_text()
+        assert await form.get_by_label("At most").input_value() == "7"
+        await form.get_by_label("All of them").check()
+        await form.get_by_role("button").click()
+        await page.get_by_text("1 dead letter would be sent.").wait_for()
+    assert [each.limit for each in changes.replays.checked] == [7]
 
 
 async def test_outcomes_are_filtered_on_their_page(page: Any) -> None:

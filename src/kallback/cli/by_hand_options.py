@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from kallback.cli.help import option
 from kallback.cli.imports import TargetKind
-from kallback.protocol import DecodeError, TaskType
+from kallback.protocol import TaskType
 from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE
 
 TASK_TYPE: Final = TargetKind(
@@ -41,12 +41,3 @@ error_status_option = option(
     help="Code of the terminal error that the handler gets.",
 )
 retryable_option = option("--retryable/--not-retryable", default=None, help="Whether another attempt can succeed.")
-
-
-def misfit(result: bytes, task_type: TaskType[Any, Any]) -> str | None:
-    """Why the handler could not read a result of this type; None if it could."""
-    try:
-        task_type.result_codec.decode(result)
-    except DecodeError as error:
-        return f"the result does not fit task type {task_type.name}, nothing was sent: it {error}"
-    return None

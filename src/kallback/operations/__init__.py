@@ -4,12 +4,12 @@ Restate's introspection and Kafka's topics have everything; this package reads t
 as if a worker or a caller had sent it.
 """
 
-from kallback.operations.by_hand import ByHand, NotAnswerableError
+from kallback.operations.by_hand import ByHand, NotAnswerableError, misfit
 from kallback.operations.dead_letters import concerns
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation
 from kallback.operations.outcomes import follow_outcomes
-from kallback.operations.pending import PendingTasks, TaskPage, UnreadableJournalsError
+from kallback.operations.pending import InvalidCursorError, PendingTasks, TaskPage, UnreadableJournalsError
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, TaskRecord, read_task_record
 from kallback.operations.tasks import AttemptProgress, PendingTask, TaskFilter, TaskState, WaitingInvocation
 
@@ -20,6 +20,7 @@ __all__ = [
     "ByHand",
     "FindRecord",
     "Introspection",
+    "InvalidCursorError",
     "InvocationStatus",
     "NoTaskRecordError",
     "NotAnswerableError",
@@ -34,6 +35,7 @@ __all__ = [
     "WaitingInvocation",
     "concerns",
     "follow_outcomes",
+    "misfit",
     "read_invocation",
     "read_task_record",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from kallback.kafka import Headers, OutgoingRecord, Position, Producer
 from kallback.operations.task_records import TaskRecord
@@ -23,6 +23,7 @@ from kallback.protocol import (
     DecodeError,
     KallbackError,
     Problem,
+    TaskType,
     check_json,
     completed_headers,
     failed_headers,
@@ -45,6 +46,15 @@ class NotAnswerableError(KallbackError):
     """This cannot be done to this task; the sentence says what can."""
 
 
+def misfit(result: bytes, task_type: TaskType[Any, Any]) -> str | None:
+    """Why a handler could not read a result of this type; None if it could."""
+    try:
+        task_type.result_codec.decode(result)
+    except DecodeError as error:
+        return f"the result does not fit task type {task_type.name}, nothing was sent: it {error}"
+    return None
+
+
 class ByHand:
     """What one operator does to tasks.
 
@@ -61,17 +71,25 @@ class ByHand:
         self._operator: Final = operator
         self._clock: Final = clock
 
-    async def complete(self, task: TaskRecord, value: bytes) -> Position:
+    async def complete(self, task: TaskRecord, value: bytes, task_type: TaskType[Any, Any] | None = None) -> Position:
         """Complete the task with a value, JSON; returns where its result record is.
 
+        Args:
+            task: the record of the current attempt.
+            value: the result.
+            task_type: the value must fit it; None: it is not checked.
+
         Raises:
-            NotAnswerableError: the value is not JSON, the deadline has passed, or its results go to another topic.
+            NotAnswerableError: the value is not JSON or does not fit, the deadline has passed, or its results go to
+                another topic.
             KafkaUnavailableError, AccessDeniedError, MissingTopicError, RecordTooLargeError: of Kafka.
         """
         try:
             check_json(value)
         except DecodeError as error:
             raise NotAnswerableError(f"the result is {error}: nothing was sent") from None
+        if task_type is not None:
+            _check_value(value, task, task_type)
         return await self._answer(task, completed_headers(task.headers.token), value)
 
     async def fail(self, task: TaskRecord, problem: Problem) -> Position:
@@ -109,9 +127,8 @@ class ByHand:
                 self._settings.topics.control, cancel.encode(), headers.task_id.encode(), self._operator.encode()
             )
         )
-        detail = f"cancelled by {self._operator.by}"
-        detail = f"{detail}: {self._operator.why}" if self._operator.why else detail
-        return await self.fail(task, Problem(CANCELLED_BY_HAND, _GONE, detail, retryable=False))
+        problem = Problem(CANCELLED_BY_HAND, _GONE, self._operator.sentence("cancelled"), retryable=False)
+        return await self.fail(task, problem)
 
     async def _answer(self, task: TaskRecord, headers: Headers, value: bytes) -> Position:
         self._refuse_unanswerable(task)
@@ -146,3 +163,12 @@ class ByHand:
             f"no key here belongs to task {headers.task_id}, so workers would not believe the cancel: set "
             "KALLBACK_KEYS as the service that sent the task has it, or fail the task instead"
         )
+
+
+def _check_value(value: bytes, task: TaskRecord, task_type: TaskType[Any, Any]) -> None:
+    """Refuse a result that the handler could not read: the first result counts."""
+    named = task.headers.task_type
+    if named != task_type.name:
+        raise NotAnswerableError(f"the task is one of type {named}, not of {task_type.name}: nothing was sent")
+    if (reason := misfit(value, task_type)) is not None:
+        raise NotAnswerableError(reason)

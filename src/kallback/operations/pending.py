@@ -23,7 +23,7 @@ from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeE
 from kallback.operations.journals import Journals, StepRow, ValueRow, WaitingAttempt, quoted, steps_query, values_query
 from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
-from kallback.protocol import ConfigurationError, KallbackError, TaskId, locate_awakeable
+from kallback.protocol import KallbackError, TaskId, locate_awakeable
 from kallback.settings import Settings
 
 PAGE_TASKS: Final = 100
@@ -37,6 +37,8 @@ _ALL: Final = TaskFilter()
 _CURSOR: Final = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z)~(inv_[A-Za-z0-9]{1,64})~(\d{1,9})", re.ASCII
 )
+_YEARS: Final = range(1970, 2262)
+"""What Restate's timestamps hold; it fails a query with another year."""
 _OPEN: Final = "status IN ('invoked', 'suspended', 'paused')"
 _COLUMNS: Final = "id, target, target_service_name, target_handler_name, status, created_at"
 
@@ -45,6 +47,10 @@ Clock = Callable[[], float]
 
 class UnreadableJournalsError(KallbackError):
     """A task is not in the journals that can be read, and some cannot."""
+
+
+class InvalidCursorError(KallbackError):
+    """A cursor is not one that a page had."""
 
 
 class _Cursor(NamedTuple):
@@ -125,7 +131,8 @@ class PendingTasks:
             limit: most tasks of the page.
 
         Raises:
-            ConfigurationError: a cursor that no page had, a wrong address, or a server that is too old.
+            InvalidCursorError: no page had this cursor.
+            ConfigurationError: a wrong address, or a server that is too old.
             AccessDeniedError: Restate wants a token.
             RestateUnavailableError: no answer, or Restate refuses queries for now.
         """
@@ -293,6 +300,13 @@ def _read_cursor(text: str | None) -> _Cursor | None:
     if text is None:
         return None
     shape = _CURSOR.fullmatch(text)
-    if shape is None:
-        raise ConfigurationError("the cursor is not one of a page of pending tasks: begin without one")
+    if shape is None or not _is_time(shape[1]):
+        raise InvalidCursorError("the cursor is not one of a page of pending tasks: begin without one")
     return _Cursor(shape[1], shape[2], int(shape[3]))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).year in _YEARS
+    except ValueError:  # the thirteenth month
+        return False

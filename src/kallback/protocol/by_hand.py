@@ -39,6 +39,10 @@ class Operator:
         if not self.by.strip():
             raise ValueError("the name is empty: say who does it")
 
+    def sentence(self, deed: str) -> str:
+        """Who did what and why, for the detail of a problem: `failed by ann: no basil`."""
+        return f"{deed} by {self.by}: {self.why}" if self.why else f"{deed} by {self.by}"
+
     def encode(self) -> tuple[tuple[str, bytes], ...]:
         """The headers, to be added to those of a result."""
         why = ((WHY, self.why.encode()),) if self.why else ()

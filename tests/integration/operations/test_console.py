@@ -32,14 +32,14 @@ async def call(ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, A
 
 
 @asynccontextmanager
-async def opened(shop: Shop, *, allow_changes: bool = False) -> AsyncGenerator[httpx.AsyncClient]:
+async def opened(shop: Shop, **options: Any) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of a console of the shop's environment, in which there are dead letters, too."""
     topics, record = shop.settings.topics, Record("elsewhere", 1, 5, 0, b"key", MARKUP.encode(), ())
     async with ConfluentProducer(shop.settings.kafka) as producer:
         for reason in ("late", "no-token"):
             await DeadLetters(producer, topics.dead_letters, group="bridges").publish(record, reason, MARKUP)
     async with (
-        Console(shop.settings, ConsoleOptions(server=ServerOptions(port=0), allow_changes=allow_changes)) as console,
+        Console(shop.settings, ConsoleOptions(server=ServerOptions(port=0), **options)) as console,
         httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{console.port}", verify=False, trust_env=False, timeout=60
         ) as client,
@@ -110,8 +110,9 @@ async def test_dead_letters_are_replayed_from_a_page(make_shop: ShopFactory) -> 
             record = Record(results, 0, 5, 0, b"key", b"{}", completed_headers(signed))
             await DeadLetters(producer, shop.settings.topics.dead_letters, group="bridges").publish(record, "late", "")
         secret = re.findall(r'name="form_secret" value="([^"]+)"', (await client.get("/dead-letters")).text)[0]
-        checked = await client.post("/dead-letters/replay/check", data={"form_secret": secret})
-        done = await client.post("/dead-letters/replay/send", data={"form_secret": secret, "why": "the key is back"})
+        checked = await client.post("/dead-letters/replay/check", data={"form_secret": secret, "all": "1"})
+        data = {"form_secret": secret, "all": "1", "why": "the key is back"}
+        done = await client.post("/dead-letters/replay/send", data=data)
         sent = await find_record(shop.settings.kafka, Position(results, 0, 0))
 
     assert "1 dead letter (1 late)" in checked.text
@@ -119,3 +120,42 @@ async def test_dead_letters_are_replayed_from_a_page(make_shop: ShopFactory) -> 
     assert "Replayed 1 of 1 dead letter." in done.text
     assert sent is not None
     assert sent.value == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/tasks?cursor=2026-01-01T00:00:00Z~inv_1~0", 200),
+        ("/tasks?cursor=2026-13-01T00:00:00Z~inv_1~0", 400),
+        ("/tasks?cursor=2261-12-31T23:59:59.999999999Z~inv_1~999999999", 200),
+        ("/tasks?cursor=2262-12-31T23:59:59Z~inv_1~0", 400),
+        ("/tasks?type=%00&handler=%27", 200),
+        ("/tasks/%27%20OR%201=1", 404),
+        ("/dead-letters/0:999999999999999999", 404),
+        ("/dead-letters/999999999:0", 404),
+    ],
+)
+async def test_odd_addresses_are_no_failures(make_shop: ShopFactory, address: str, status: int) -> None:
+    """Neither of the console nor of the servers that it asks."""
+    async with make_shop(call) as shop, asyncio.timeout(90), opened(shop) as client:
+        assert (await client.get(address)).status_code == status
+
+
+async def test_a_result_that_does_not_fit_is_refused_and_can_be_corrected(make_shop: ShopFactory) -> None:
+    """The form comes back with the sentence; nothing is in the results topic before the second try."""
+    async with make_shop(call) as shop, asyncio.timeout(90):
+        await shop.order(7)
+        [task] = await shop.tasks(1)
+        async with opened(shop, allow_changes=True, types=(shop.cook,)) as client:
+            page = (await client.get(f"/tasks/{task.task_id}")).text
+            secret = re.findall(r'name="form_secret" value="([^"]+)"', page)[0]
+            data = {"form_secret": secret, "attempt": "1", "why": "the oven broke", "value": "[1]"}
+            refused = await client.post(f"/tasks/{task.task_id}/complete", data=data)
+            sent = await client.post(f"/tasks/{task.task_id}/complete", data={**data, "value": "{}"})
+        record = await find_record(shop.settings.kafka, Position(shop.settings.topics.results, 0, 0))
+
+    assert (refused.status_code, sent.status_code) == (409, 303)
+    assert f"the result does not fit task type {shop.cook.name}, nothing was sent" in refused.text
+    assert ">[1]</textarea>" in refused.text
+    assert record is not None
+    assert record.value == b"{}"

@@ -13,13 +13,14 @@ from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, value
 from kallback.operations import (
     AnswerCutOffError,
     AnswerTooLargeError,
+    InvalidCursorError,
     PendingTasks,
     TaskFilter,
     TaskState,
     UnreadableJournalsError,
 )
 from kallback.operations.journals import StepRow
-from kallback.protocol import ConfigurationError, KallbackError
+from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
 Row = TypeVar("Row")
@@ -200,8 +201,18 @@ async def test_one_task_is_found_by_its_id() -> None:
     assert await pending(introspection).find("x' OR 1=1") is None
 
 
-@pytest.mark.parametrize("cursor", ["", "1", "2026-01-01T00:00:00Z~inv_1'--~0", "x" * 10_000])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "1",
+        "2026-01-01T00:00:00Z~inv_1'--~0",
+        "2026-13-01T00:00:00Z~inv_1~0",
+        "2262-01-01T00:00:00Z~inv_1~0",
+        "x" * 10_000,
+    ],
+)
 async def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     """It comes from outside, and goes into a query."""
-    with pytest.raises(ConfigurationError, match="begin without one"):
+    with pytest.raises(InvalidCursorError, match="begin without one"):
         await pending(FakeIntrospection()).page(cursor=cursor)

@@ -40,7 +40,6 @@ from kallback.cli.by_hand_options import (
     TASK_TYPE,
     error_status_option,
     error_type_option,
-    misfit,
     result_file_option,
     retryable_option,
     task_type_option,
@@ -50,6 +49,7 @@ from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.imports import load_target
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.kafka import Headers, Record
+from kallback.operations import misfit
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,

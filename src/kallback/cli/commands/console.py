@@ -7,9 +7,11 @@ from typing import Final
 
 import click
 
+from kallback.cli.by_hand_options import TASK_TYPE
 from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.help import TextCommand, option, option_of
+from kallback.cli.imports import load_target
 from kallback.cli.listening import listening_options
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
@@ -43,12 +45,20 @@ _http = option_of("HTTP")
     "processes",
     multiple=True,
     metavar="URL",
-    help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464. May be repeated.",
+    help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464. Can be repeated.",
 )
 @option(
     "--allow-changes",
     is_flag=True,
     help="Let operators complete, fail, retry and cancel tasks, and replay dead letters.",
+)
+@option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="MODULE:TYPE",
+    help="Check results of this task type before they are sent by hand: its Python name, for example shared:prepare. "
+    "Can be repeated.",
 )
 @_http(
     "--user-header",
@@ -65,6 +75,7 @@ def console(  # noqa: PLR0913 - one option each
     password_file: Path | None,
     processes: tuple[str, ...],
     allow_changes: bool,
+    types: tuple[str, ...],
     user_header: str | None,
     mask_payloads: bool,
     verbose: bool,
@@ -95,6 +106,7 @@ def console(  # noqa: PLR0913 - one option each
         processes=processes,
         allow_changes=allow_changes,
         user_header=user_header,
+        types=tuple(load_target(each, TASK_TYPE) for each in types),
         mask_payloads=mask_payloads,
     )
     serve(Console(Settings.from_env(), options))

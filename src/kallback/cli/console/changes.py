@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from kallback.kafka import DeadLetterId
-from kallback.protocol import Problem
+from kallback.protocol import KallbackError, Problem
 from kallback.protocol.by_hand import Operator
 from kallback.protocol.problems import DEFAULT_TYPE
 from kallback.web import HttpHead, refused
@@ -27,6 +27,15 @@ _MAX_FIELDS: Final = 10
 _FAILED_STATUS: Final = 500
 MOST_REPLAYED: Final = 1000
 MOST_PER_SECOND: Final = 1000
+YES: Final = "1"
+"""The value of a box that is ticked."""
+
+Fields = Mapping[str, str]
+"""The fields of a form, as they were typed."""
+
+
+class UnusableFormError(KallbackError):
+    """A field of a form cannot be used; the sentence says which, and what to write."""
 
 
 class ChangeAction(StrEnum):
@@ -96,50 +105,16 @@ def check_same_site(head: HttpHead) -> None:
         raise refused("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
 
 
-def read_change(action: ChangeAction, body: bytes, secret: str, user: str) -> Change:
-    """Read a form.
+def read_fields(body: bytes, secret: str) -> Fields:
+    """Read the fields of a form.
 
     Args:
-        action: from the address.
         body: the form.
         secret: of this process.
-        user: who sends it.
 
     Raises:
         RefusedRequestError: the form is not one of this process.
-        ValueError: a field cannot be used; the sentence says which.
     """
-    fields = _fields(body, secret)
-    attempt = fields.get("attempt", "")
-    if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 7):  # noqa: PLR2004 - an attempt has six digits
-        raise ValueError("the attempt is not a number")
-    return Change(
-        action,
-        int(attempt),
-        _operator(fields, user),
-        fields.get("value", "").strip().encode() or b"null",
-        Problem(fields.get("type", "").strip() or DEFAULT_TYPE, _FAILED_STATUS, fields.get("detail", "").strip()),
-    )
-
-
-def read_replay(step: ReplayStep, body: bytes, secret: str, user: str) -> ReplayForm:
-    """Read a form; the arguments and errors are those of `read_change`. A check needs no reason."""
-    fields = _fields(body, secret)
-    letter = DeadLetterId.parse(fields["id"]) if fields.get("id") else None
-    if fields.get("id") and letter is None:
-        raise ValueError("the id of the dead letter is not PARTITION:OFFSET")
-    return ReplayForm(
-        Operator(user) if step is ReplayStep.CHECK else _operator(fields, user),
-        letter,
-        fields.get("reason", "").strip(),
-        fields.get("type", "").strip(),
-        _number(fields, "limit", 100, MOST_REPLAYED),
-        _number(fields, "rate", 50, MOST_PER_SECOND),
-        again=fields.get("again") == "1",
-    )
-
-
-def _fields(body: bytes, secret: str) -> dict[str, str]:
     try:
         fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
     except (ValueError, UnicodeDecodeError):
@@ -150,15 +125,79 @@ def _fields(body: bytes, secret: str) -> dict[str, str]:
     return fields
 
 
-def _operator(fields: Mapping[str, str], user: str) -> Operator:
+def read_change(action: ChangeAction, fields: Fields, user: str) -> Change:
+    """Read what an operator wants to do to a task.
+
+    Args:
+        action: from the address.
+        fields: of the form.
+        user: who sends it.
+
+    Raises:
+        UnusableFormError: a field cannot be used.
+    """
+    attempt = fields.get("attempt", "")
+    if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 7):  # noqa: PLR2004 - an attempt has six digits
+        raise UnusableFormError("the attempt is not a number: open the task's page again")
+    operator = _operator(fields, user)
+    problem = _problem(fields, operator) if action is ChangeAction.FAIL else Problem()
+    return Change(action, int(attempt), operator, fields.get("value", "").strip().encode() or b"null", problem)
+
+
+def read_replay(step: ReplayStep, fields: Fields, user: str) -> ReplayForm:
+    """Read which dead letters an operator wants to replay; a check needs no reason.
+
+    Raises:
+        UnusableFormError: a field cannot be used, or nothing is chosen.
+    """
+    letter, reason, task_type = letter_of(fields), fields.get("reason", "").strip(), fields.get("type", "").strip()
+    if letter is None and not (reason or task_type or fields.get("all") == YES):
+        raise UnusableFormError('nothing is chosen: give a reason or a type, or tick "All of them"')
+    return ReplayForm(
+        _named(user) if step is ReplayStep.CHECK else _operator(fields, user),
+        letter,
+        reason,
+        task_type,
+        _number(fields, "limit", 100, MOST_REPLAYED),
+        _number(fields, "rate", 50, MOST_PER_SECOND),
+        again=fields.get("again") == YES,
+    )
+
+
+def letter_of(fields: Fields) -> DeadLetterId | None:
+    """Return the dead letter that a form names; None if it names none.
+
+    Raises:
+        UnusableFormError: what it names is no id.
+    """
+    text = fields.get("id", "")
+    letter = DeadLetterId.parse(text)
+    if text and letter is None:
+        raise UnusableFormError("the id of the dead letter is not PARTITION:OFFSET")
+    return letter
+
+
+def _operator(fields: Fields, user: str) -> Operator:
     why = " ".join(fields.get("why", "").split())
     if not why:
-        raise ValueError("the reason is empty: say why")
-    return Operator(user, why)
+        raise UnusableFormError("the reason is empty: say why")
+    return _named(user, why)
 
 
-def _number(fields: Mapping[str, str], name: str, default: int, highest: int) -> int:
+def _named(user: str, why: str = "") -> Operator:
+    try:
+        return Operator(user, why)
+    except ValueError as error:
+        raise UnusableFormError(str(error)) from None
+
+
+def _problem(fields: Fields, operator: Operator) -> Problem:
+    kind, detail = fields.get("type", "").strip(), fields.get("detail", "").strip()
+    return Problem(kind or DEFAULT_TYPE, _FAILED_STATUS, detail or operator.sentence("failed"))
+
+
+def _number(fields: Fields, name: str, default: int, highest: int) -> int:
     text = fields.get(name, "").strip() or str(default)
     if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= highest):  # noqa: PLR2004 - no number here is longer
-        raise ValueError(f"the {name} is a number from 1 to {highest}")
+        raise UnusableFormError(f"the {name} is a number from 1 to {highest}")
     return int(text)

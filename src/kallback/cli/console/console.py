@@ -51,7 +51,7 @@ class Console(StartStop):
         if self._producer is None:
             return None
         replays = LetterReplays(confluent_factories(settings.kafka), settings)
-        return ChangeSender(self._sources, self._producer, settings, replays)
+        return ChangeSender(self._sources, self._producer, settings, replays, self.options.types)
 
     @property
     def phase(self) -> Phase:

@@ -9,11 +9,10 @@ from contextlib import suppress
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, assert_never
-from urllib.parse import quote
 
 from kallback.cli.console import pages
 from kallback.cli.console.access import check_access, user_of
-from kallback.cli.console.changes import ReplayStep, read_change, read_replay
+from kallback.cli.console.form_handler import FormHandler
 from kallback.cli.console.fresh import FreshValue
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.overview import OverviewReader
@@ -45,7 +44,7 @@ from kallback.cli.console.sources import ConsoleSources
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetter, DeadLetterId
 from kallback.lifecycle import LogThrottle
-from kallback.operations import NotAnswerableError, NoTaskRecordError, concerns
+from kallback.operations import InvalidCursorError, concerns
 from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
@@ -74,8 +73,8 @@ class ConsoleHandler:
     ) -> None:
         self._samples: Final = samples
         self._throttle: Final = LogThrottle(_log)
-        self._changes: Final = changes
         self._secret: Final = secrets.token_urlsafe(32)
+        self._forms: Final = None if changes is None else FormHandler(sources, changes, self._secret)
         self._sources: Final = sources
         self._settings: Final = settings
         self._options: Final = options
@@ -105,15 +104,13 @@ class ConsoleHandler:
     async def answer(self, request: Route, body: bytes) -> HttpResponse:
         """Return a page; what a server does not answer is a page that says so."""
         try:
-            if isinstance(request, ChangeRoute):
-                return await self._change(request, body)
-            if isinstance(request, ReplayRoute):
-                return await self._replay(request, body)
-            return await self._page(request)
-        except (NotAnswerableError, NoTaskRecordError) as error:
-            section = "/dead-letters" if isinstance(request, ReplayRoute) else "/tasks"
-            back = f"/tasks/{quote(request.task_id)}" if isinstance(request, ChangeRoute) else section
-            return pages.error_page("Nothing was sent", str(error), HTTPStatus.CONFLICT, section, back=back)
+            if not isinstance(request, ChangeRoute | ReplayRoute):
+                return await self._page(request)
+            if self._forms is None:
+                raise AssertionError("a console without changes admits none")
+            return await self._forms.answer(request, body)
+        except InvalidCursorError as error:
+            return pages.error_page("No such page", str(error), HTTPStatus.BAD_REQUEST, "/tasks", back="/tasks")
         except KallbackError as error:
             unavailable = isinstance(error, UnavailableError)
             status = HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.INTERNAL_SERVER_ERROR
@@ -168,7 +165,8 @@ class ConsoleHandler:
             return pages.ended_task_page(task_id, history, now_ms)
         record = await self._sources.record(task.position)
         admin_url = self._settings.restate.admin_url
-        forms = None if self._changes is None else change_forms(task, self._secret)
+        checked = {each.name for each in self._options.types}
+        forms = None if self._forms is None else change_forms(task, self._secret, checked)
         return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
 
     async def _history(self, task_id: str) -> pages.TaskHistory:
@@ -180,37 +178,10 @@ class ConsoleHandler:
             letters = [each for each in await self._letters.get() if concerns(each, task_id)]
         return pages.TaskHistory(outcomes, letters)
 
-    async def _change(self, route: ChangeRoute, body: bytes) -> HttpResponse:
-        if self._changes is None:
-            raise AssertionError("a console without changes admits none")
-        try:
-            change = read_change(route.action, body, self._secret, route.user)
-        except ValueError as error:
-            raise NotAnswerableError(f"{error}: nothing was sent") from None
-        task = await self._sources.task(route.task_id)
-        if task is None:
-            raise NotAnswerableError("no handler waits for this task any more: nothing was sent")
-        await self._changes.make(task, change)
-        _log.info("changed by hand", action=route.action, task=task.task_id, by=change.operator.by)
-        return pages.redirect(f"/tasks/{quote(task.task_id)}/sent")
-
     @property
     def _form_secret(self) -> str | None:
         """What forms need; None: there are none."""
-        return None if self._changes is None else self._secret
-
-    async def _replay(self, route: ReplayRoute, body: bytes) -> HttpResponse:
-        if self._changes is None:
-            raise AssertionError("a console without changes admits none")
-        try:
-            form = read_replay(route.step, body, self._secret, route.user)
-        except ValueError as error:
-            raise NotAnswerableError(f"{error}: nothing was sent") from None
-        if route.step is ReplayStep.CHECK:
-            return pages.replay_check_page(form, await self._changes.replays.check(form), self._secret)
-        done = await self._changes.replays.send(form)
-        _log.info("replayed by hand", by=form.operator.by, why=form.operator.why, result=done.sentences[0])
-        return pages.replayed_page(done)
+        return None if self._forms is None else self._secret
 
 
 def _static(name: str) -> HttpResponse:

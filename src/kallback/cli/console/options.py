@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from kallback.cli.console.shown_settings import shown_address
-from kallback.protocol import ConfigurationError
+from kallback.protocol import ConfigurationError, TaskType
 from kallback.settings import Secret
 from kallback.settings.addresses import is_http
 from kallback.web import ServerOptions
@@ -23,6 +24,7 @@ class ConsoleOptions:
         processes: addresses of health ports of bridges, workers and gateways, such as `http://127.0.0.1:9464`.
         allow_changes: let operators complete, fail, retry and cancel tasks, and replay dead letters. Default no.
         user_header: the header in which a trusted proxy names the user, for changes; default none.
+        types: task types whose results are checked before they are sent by hand; default none.
         mask_payloads: show no requests, results and details of heartbeats. Default no.
         max_tasks: pending tasks that the overview counts at most. Default 10,000: more cost Restate seconds.
         fresh_for: seconds that overview, outcomes, dead letters and processes are shown before they are read anew.
@@ -36,14 +38,18 @@ class ConsoleOptions:
     processes: tuple[str, ...] = ()
     allow_changes: bool = False
     user_header: str | None = None
+    types: tuple[TaskType[Any, Any], ...] = ()
     mask_payloads: bool = False
     max_tasks: int = 10_000
     fresh_for: float = 5.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no address of a health port."""
+        """Refuse what is no address of a health port, and types that cannot be told apart."""
         for address in self.processes:
             if not is_http(address) or not address.startswith("http://"):
                 raise ConfigurationError(
                     f"{shown_address(address)!r} is no address of a health port: write it like http://127.0.0.1:9464"
                 )
+        names = [each.name for each in self.types]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigurationError(f"two task types are named {min(twice)}: give --type once for it")

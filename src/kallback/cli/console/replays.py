@@ -29,6 +29,8 @@ from kallback.kafka import ReplayOptions
 from kallback.operations import NotAnswerableError
 from kallback.settings import Settings
 
+_NOTHING: Final = "Nothing to replay."
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayCheck:
@@ -69,7 +71,7 @@ class LetterReplays:
         """Return what would be sent."""
         chosen, refusals = await self._choose(form)
         if not chosen.total:
-            return ReplayCheck(("Nothing to replay.", *refusals))
+            return ReplayCheck((_NOTHING, *refusals))
         return ReplayCheck((plan_sentence(chosen, self._rules, " would be sent."), *refusals), chosen.total)
 
     async def send(self, form: ReplayForm) -> ReplayCheck:
@@ -83,6 +85,8 @@ class LetterReplays:
             raise NotAnswerableError("another replay is running: wait until it has ended, and check again")
         async with self._running:
             chosen, refusals = await self._choose(form)
+            if not chosen.total:
+                return ReplayCheck((_NOTHING, *refusals))
             async with self._clients.producer() as producer:
                 options = ReplayOptions(per_second=form.per_second)
                 replayer = replayer_for(self._clients, producer, self._topic, options, self._rules)

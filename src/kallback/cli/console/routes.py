@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlencode
@@ -13,7 +14,7 @@ from kallback.cli.times import milliseconds_of
 from kallback.kafka import DeadLetterId
 from kallback.operations import TaskFilter, TaskState
 from kallback.protocol import Outcome, OutcomeRecord
-from kallback.web import refused
+from kallback.web import RefusedRequestError, refused
 
 STATIC: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"}
 _MAX_FIELDS: Final = 20
@@ -162,7 +163,7 @@ def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
     """Return what an address shows.
 
     Raises:
-        RefusedRequestError: nothing.
+        RefusedRequestError: nothing, or a filter is not understood.
     """
     path, _, query = target.partition("?")
     match [unquote(part) for part in path.strip("/").split("/")]:
@@ -203,28 +204,47 @@ def _tasks(query: str) -> TasksRoute | TaskRoute:
     fields = _fields(query)
     if task_id := fields.get("id", "").strip():
         return TaskRoute(task_id)
-    state = fields.get("state", "")
-    known = state if state in list(TaskState) else ""
-    older, within = (
-        text if milliseconds_of(text := fields.get(name, "").strip()) is not None else ""
-        for name in ("older_than", "deadline_within")
-    )
     return TasksRoute(
-        fields.get("type", "").strip(), known, fields.get("handler", "").strip(), older, within, fields.get("cursor")
+        fields.get("type", "").strip(),
+        _choice(fields, "state", [each.value for each in TaskState]),
+        fields.get("handler", "").strip(),
+        _duration(fields, "older_than"),
+        _duration(fields, "deadline_within"),
+        fields.get("cursor"),
     )
 
 
 def _outcomes(query: str) -> OutcomesRoute:
     fields = _fields(query)
-    outcome = fields.get("outcome", "")
-    known = outcome if outcome in list(Outcome) else ""
     return OutcomesRoute(
-        fields.get("id", "").strip(), fields.get("type", "").strip(), known, by_hand=fields.get("by_hand") == "1"
+        fields.get("id", "").strip(),
+        fields.get("type", "").strip(),
+        _choice(fields, "outcome", [each.value for each in Outcome]),
+        by_hand=_choice(fields, "by_hand", ["1"]) == "1",
     )
+
+
+def _choice(fields: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    """Return one of some words, or nothing; a filter that is not understood must not show everything."""
+    word = fields.get(name, "")
+    if word and word not in choices:
+        raise _unusable(f"{name} is {' or '.join(choices)}")
+    return word
+
+
+def _duration(fields: Mapping[str, str], name: str) -> str:
+    text = fields.get(name, "").strip()
+    if text and milliseconds_of(text) is None:
+        raise _unusable(f"{name} is not a duration: write 30s, 15m, 2h or 3d")
+    return text
 
 
 def _fields(query: str) -> dict[str, str]:
     try:
         return dict(parse_qsl(query, max_num_fields=_MAX_FIELDS))
     except ValueError:
-        return {}
+        raise _unusable(f"there are more than {_MAX_FIELDS} filters") from None
+
+
+def _unusable(detail: str) -> RefusedRequestError:
+    return refused("unusable-filter", HTTPStatus.BAD_REQUEST, detail)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
 from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.replays import ReplaysLetters
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import Producer
 from kallback.operations import ByHand, NotAnswerableError, PendingTask, read_task_record
+from kallback.protocol import TaskType
 from kallback.settings import Settings
 
 
@@ -32,11 +34,21 @@ class MakesChanges(Protocol):
 
 
 class ChangeSender:
-    """`MakesChanges` on a producer that its owner starts and stops."""
+    """`MakesChanges` on a producer that its owner starts and stops.
+
+    Args:
+        types: task types whose results are checked before they are sent.
+    """
 
     def __init__(
-        self, sources: ConsoleSources, producer: Producer, settings: Settings, replays: ReplaysLetters
+        self,
+        sources: ConsoleSources,
+        producer: Producer,
+        settings: Settings,
+        replays: ReplaysLetters,
+        types: Iterable[TaskType[Any, Any]] = (),
     ) -> None:
+        self._types: Final = {each.name: each for each in types}
         self.replays: Final = replays
         self._sources: Final = sources
         self._producer: Final = producer
@@ -52,7 +64,7 @@ class ChangeSender:
         by_hand = ByHand(self._producer, self._settings, change.operator)
         match change.action:
             case ChangeAction.COMPLETE:
-                await by_hand.complete(record, change.value)
+                await by_hand.complete(record, change.value, self._types.get(task.task_type))
             case ChangeAction.FAIL:
                 await by_hand.fail(record, change.problem)
             case ChangeAction.RETRY:

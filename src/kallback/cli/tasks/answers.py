@@ -13,7 +13,6 @@ from kallback.cli.by_hand_options import (
     TASK_TYPE,
     error_status_option,
     error_type_option,
-    misfit,
     result_file_option,
     retryable_option,
     task_type_option,
@@ -24,8 +23,8 @@ from kallback.cli.imports import load_target
 from kallback.cli.tasks.factories import operations_factories
 from kallback.cli.tasks.lookup import find_with_record
 from kallback.kafka import Position
-from kallback.operations import ByHand, NotAnswerableError, PendingTask, TaskRecord
-from kallback.protocol import Problem, TaskType
+from kallback.operations import ByHand, PendingTask, TaskRecord
+from kallback.protocol import Problem
 from kallback.protocol.by_hand import Operator
 from kallback.settings import Settings
 
@@ -68,12 +67,7 @@ def complete(
     result = file.read() if file is not None else (value or "null").encode()
     declared = None if task_type is None else load_target(task_type, TASK_TYPE)
 
-    async def answer(by_hand: ByHand, _task: PendingTask, record: TaskRecord) -> Position:
-        if declared is not None:
-            _check_value(result, record, declared)
-        return await by_hand.complete(record, result)
-
-    _publish(task_id, _operator(by, why), answer)
+    _publish(task_id, _operator(by, why), lambda by_hand, _task, record: by_hand.complete(record, result, declared))
 
 
 @click.command(cls=TextCommand)
@@ -96,8 +90,8 @@ def fail(
         kallback tasks fail q8Tzl0b2R6m1cV9x --type OutOfStock --status 422 --not-retryable --why "no basil today"
     """
     operator = _operator(by, why)
-    said = f"failed by {operator.by}" + (f": {operator.why}" if operator.why else "")
-    problem = Problem(kind, status, said if detail is None else detail, retryable=retryable)
+    said = operator.sentence("failed") if detail is None else detail
+    problem = Problem(kind, status, said, retryable=retryable)
     _publish(task_id, operator, lambda by_hand, _task, record: by_hand.fail(record, problem))
 
 
@@ -152,15 +146,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         raise click.UsageError("This user has no name: say who does it with --by.") from None
-
-
-def _check_value(value: bytes, record: TaskRecord, task_type: TaskType[Any, Any]) -> None:
-    """Refuse a result that the handler could not read: the first result counts."""
-    named = record.headers.task_type
-    if named != task_type.name:
-        raise NotAnswerableError(f"the task is one of type {plain(named)}, not of {task_type.name}: nothing was sent")
-    if (reason := misfit(value, task_type)) is not None:
-        raise NotAnswerableError(reason)
 
 
 def _publish(task_id: str, operator: Operator, answer: Answer) -> None:

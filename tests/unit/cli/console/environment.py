@@ -17,7 +17,14 @@ from kallback.cli.console.replays import ReplayCheck
 from kallback.cli.console.routes import Route
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
-from kallback.operations import AttemptProgress, PendingTask, TaskFilter, TaskPage, WaitingInvocation
+from kallback.operations import (
+    AttemptProgress,
+    InvalidCursorError,
+    PendingTask,
+    TaskFilter,
+    TaskPage,
+    WaitingInvocation,
+)
 from kallback.protocol import Attempt, KallbackError, Outcome, OutcomeRecord, SourcePosition, TaskId
 from kallback.settings import Settings
 from kallback.web import ServerOptions, ServerStats, WebServer
@@ -84,6 +91,8 @@ class FakeSources:
         self.reads += 1
         self._fail()
         found = [task for task in self.pending if wanted.accepts(task)]
+        if not (cursor or "0").isdigit():
+            raise InvalidCursorError("the cursor is not one of a page of pending tasks: begin without one")
         begin = int(cursor or 0)
         following = str(begin + limit) if begin + limit < len(found) else None
         return TaskPage(found[begin : begin + limit], following)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import html
 import re
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 from tests.unit.cli.console.environment import FakeChanges, FakeReplays, FakeSources, pending, serving
 
 from kallback.cli.console.changes import Change, ChangeAction
+from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.sender import ChangeSender
 from kallback.kafka import MemoryBroker, MemoryClients, Record
 from kallback.operations import NotAnswerableError
-from kallback.protocol import Attempt, Problem, TaskHeaders
+from kallback.protocol import (
+    AccessDeniedError,
+    Attempt,
+    ConfigurationError,
+    KafkaUnavailableError,
+    KallbackError,
+    Problem,
+    TaskHeaders,
+    TaskType,
+)
 from kallback.protocol.by_hand import Operator
 from kallback.settings import Secret, Settings
 
@@ -119,7 +132,7 @@ async def test_a_field_that_cannot_be_used_is_said(fields: dict[str, str]) -> No
     """And nothing is sent."""
     changes = FakeChanges()
     async with serving(FakeSources([TASK]), changes=changes) as client:
-        assert await send(client, "fail", fields) == 409
+        assert await send(client, "fail", fields) == 400
     assert changes.made == []
 
 
@@ -130,7 +143,7 @@ async def test_a_change_needs_a_reason(why: str) -> None:
     async with serving(FakeSources([TASK]), changes=changes) as client:
         data = {"form_secret": await secret_of(client), "attempt": "1", "why": why}
         answer = await client.post(f"{ADDRESS}/retry", data=data)
-    assert (answer.status_code, changes.made) == (409, [])
+    assert (answer.status_code, changes.made) == (400, [])
     assert "the reason is empty: say why" in answer.text
     assert f'<a href="{ADDRESS}">Back</a>' in answer.text
 
@@ -164,7 +177,7 @@ async def test_a_change_needs_the_password_and_has_the_user_of_the_login() -> No
     assert changes.made[0][1].operator == Operator("ann", "it hangs")
 
 
-@pytest.mark.parametrize(("headers", "status"), [({"x-user": "ann"}, 303), ({}, 409)])
+@pytest.mark.parametrize(("headers", "status"), [({"x-user": "ann"}, 303), ({}, 400)])
 async def test_a_proxy_names_the_user(headers: dict[str, str], status: int) -> None:
     """If it names none, nothing is changed."""
     changes = FakeChanges()
@@ -212,10 +225,85 @@ async def test_a_client_cannot_add_to_the_name_that_its_proxy_gives() -> None:
     assert [change.operator.by for _, change in changes.made] == ["J\u00f6rg"]
 
 
-async def test_a_defect_is_not_the_gateways() -> None:
+async def test_a_defect_is_not_the_gateways(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence of an internal error names no other process: who reads it looks at the right log."""
-    async with serving(FakeSources([TASK])) as client:
-        answer = await client.get("/tasks?cursor=none")  # the sources of this test take numbers only
+    sources = FakeSources([TASK])
+
+    async def broken(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(sources, "tasks", broken)
+    async with serving(sources) as client:
+        answer = await client.get("/tasks")
 
     assert answer.status_code == 500
     assert "The server failed, and its log says why" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "error", "status"),
+    [
+        ("complete", {"value": '{"a":\r\n"<b>"}', "why": " "}, None, 400),
+        ("complete", {"value": '{"a":\r\n"<b>"}'}, NotAnswerableError("it does not fit"), 409),
+        ("complete", {"value": '{"a":\r\n"<b>"}'}, KafkaUnavailableError("no broker"), 503),
+        ("fail", {"type": "Out<Of>Stock", "detail": "no <b>"}, AccessDeniedError("no WRITE"), 500),
+        ("retry", {}, NotAnswerableError("it takes none back"), 409),
+        ("cancel", {}, NotAnswerableError("no key"), 409),
+    ],
+)
+async def test_a_refused_form_is_shown_again_as_it_was_typed(
+    action: str, fields: dict[str, str], error: KallbackError | None, status: int
+) -> None:
+    """Whatever the reason; it can be corrected and sent as it stands."""
+    changes = FakeChanges(error=error)
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        sent = {"form_secret": await secret_of(client), "attempt": "1", "why": 'the "oven" <hangs>', **fields}
+        answer = await client.post(f"{ADDRESS}/{action}", data=sent)
+
+    assert answer.status_code == status
+    assert f'action="{ADDRESS}/{action}"' in answer.text
+    for name, value in sent.items():
+        shown = html.escape(value.replace("\r\n", "\n"))
+        assert f">{shown}</textarea>" in answer.text if name == "value" else f'name="{name}"' in answer.text
+        assert shown in answer.text
+    assert "<b>" not in answer.text
+
+
+async def test_without_a_detail_a_failure_says_who_and_why() -> None:
+    """As on the command line."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        assert await send(client, "fail", {"detail": " "}) == 303
+    assert changes.made[0][1].problem == Problem(detail="failed by console: it hangs")
+
+
+PACK = TaskType("shop.pack", dict[str, str], dict[str, int])
+
+
+async def test_a_result_that_does_not_fit_its_type_is_not_sent() -> None:
+    """If the console knows the type, as the command line does with --type; results of other types are JSON."""
+    broker, settings = MemoryBroker(), Settings()
+    broker.create_topic(settings.topics.results)
+    headers = TaskHeaders("kb1:token", TASK.task_id, Attempt(1), TASK.task_type, settings.topics.results)
+    record = Record("tasks", 0, 0, 0, b"key", b"{}", headers.encode())
+    sources = FakeSources([TASK], {TASK.position: record})
+    change = Change(ChangeAction.COMPLETE, 1, Operator("ann"), b'{"shelf": "B3"}', Problem())
+    async with MemoryClients(broker).producer() as producer:
+        with pytest.raises(NotAnswerableError, match="does not fit task type"):
+            await ChangeSender(sources, producer, settings, FakeReplays(), [PACK]).make(TASK, change)
+        assert broker.records(settings.topics.results) == []
+        await ChangeSender(sources, producer, settings, FakeReplays(), [replace(PACK, name="b")]).make(TASK, change)
+    assert len(broker.records(settings.topics.results)) == 1
+
+
+@pytest.mark.parametrize(("types", "hint"), [((PACK,), "checked against shop.pack"), ((), "--type")])
+async def test_the_form_says_what_is_checked(types: tuple[TaskType[Any, Any], ...], hint: str) -> None:
+    """And how to have more checked."""
+    async with serving(FakeSources([TASK]), changes=FakeChanges(), types=types) as client:
+        assert hint in (await client.get(ADDRESS)).text
+
+
+def test_two_types_of_one_name_are_refused() -> None:
+    """Only one of them could be checked."""
+    with pytest.raises(ConfigurationError, match=r"two task types are named shop\.pack"):
+        ConsoleOptions(types=(PACK, PACK))

@@ -49,7 +49,7 @@ def test_what_is_selected_is_sent_once(env: DeadLetterEnv) -> None:
     third = asyncio.run(replays(env).send(ReplayForm(ANN, reason="unknown-key", again=True)))
 
     assert first.sentences == ("Replayed 1 of 1 dead letter.",)
-    assert second.sentences == ("Replayed 0 of 0 dead letters.", "1 dead letter already replayed.")
+    assert second.sentences == ("Nothing to replay.", "1 dead letter already replayed.")
     assert third.sentences == ("Replayed 1 of 1 dead letter.",)
     assert [record.value for record in env.sent()] == [b'{"ok":true}'] * 2
 
@@ -71,18 +71,29 @@ def test_a_record_that_must_not_be_sent_is_said(env: DeadLetterEnv) -> None:
     assert check.sentences[1].startswith("1 dead letter not replayed (for example 0:0): a header of a task is missing")
 
 
-async def test_one_replay_runs_at_a_time(env: DeadLetterEnv) -> None:
+def test_one_replay_runs_at_a_time(env: DeadLetterEnv) -> None:
     """Two would send the same dead letters: neither has the other's markers yet."""
-    reached, go_on = asyncio.Event(), asyncio.Event()
+    env.dead_letter()
 
-    async def check_topics(_names: Iterable[str]) -> None:
-        reached.set()
-        await go_on.wait()
+    async def both() -> None:
+        reached, go_on = asyncio.Event(), asyncio.Event()
 
-    both = LetterReplays(replace(env.clients, check_topics=check_topics), Settings())
-    first = asyncio.create_task(both.send(ReplayForm(ANN)))
-    await reached.wait()
-    with pytest.raises(NotAnswerableError, match="another replay is running"):
-        await both.send(ReplayForm(ANN))
-    go_on.set()
-    await first
+        async def check_topics(_names: Iterable[str]) -> None:
+            reached.set()
+            await go_on.wait()
+
+        both = LetterReplays(replace(env.clients, check_topics=check_topics), Settings())
+        first = asyncio.create_task(both.send(ReplayForm(ANN)))
+        await reached.wait()
+        with pytest.raises(NotAnswerableError, match="another replay is running"):
+            await both.send(ReplayForm(ANN))
+        go_on.set()
+        await first
+
+    asyncio.run(both())
+
+
+def test_a_replay_of_nothing_says_so(env: DeadLetterEnv) -> None:
+    """Not that none of none was replayed."""
+    done = asyncio.run(replays(env).send(ReplayForm(ANN, reason="late")))
+    assert done.sentences == ("Nothing to replay.",)

@@ -116,15 +116,33 @@ async def test_a_list_goes_on_with_the_same_filter() -> None:
         ("older_than=30s", 2),
         ("deadline_within=30s", 1),
         ("deadline_within=2h&older_than=1h", 0),
-        ("older_than=soon", 2),
     ],
 )
 async def test_tasks_are_filtered_by_age_and_deadline(query: str, found: int) -> None:
-    """As on the command line; what is no duration filters nothing."""
+    """As on the command line."""
     tasks = [pending(0), replace(pending(1), created_ms=NOW_MS - 100_000, deadline_ms=NOW_MS + 20_000)]
     async with serving(FakeSources(tasks)) as client:
         page = (await client.get(f"/tasks?{query}")).text
     assert page.count('<a href="/tasks/task') == found
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("/tasks?cursor=x", "cursor is not one of a page of pending tasks: begin without one"),
+        ("/tasks?older_than=soon", "Older_than is not a duration: write 30s, 15m, 2h or 3d."),
+        ("/tasks?deadline_within=1", "Deadline_within is not a duration"),
+        ("/tasks?state=asleep", "State is sent or not-started or running."),
+        ("/outcomes?outcome=good", "Outcome is delivered or"),
+        ("/outcomes?by_hand=no", "By_hand is 1."),
+        ("/tasks?" + "&".join(f"a{number}=1" for number in range(30)), "There are more than 20 filters."),
+    ],
+)
+async def test_what_an_address_asks_for_is_understood_or_refused(address: str, sentence: str) -> None:
+    """Neither a failure of the server, nor a list of everything."""
+    async with serving(FakeSources([pending()], results=[outcome()])) as client:
+        page = await client.get(address)
+    assert (page.status_code, sentence in page.text, "<table" in page.text) == (400, True, False)
 
 
 async def test_a_task_is_shown_with_its_request_and_its_life() -> None:

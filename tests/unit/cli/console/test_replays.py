@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncGenerator
 
@@ -61,10 +62,10 @@ async def test_what_was_checked_is_sent(client: httpx.AsyncClient, changes: Fake
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({}, "the reason is empty: say why"),
-        ({"why": "x", "limit": "1001"}, "the limit is a number from 1 to 1000"),
-        ({"why": "x", "rate": "0"}, "the rate is a number from 1 to 1000"),
-        ({"why": "x", "rate": "fast"}, "the rate is a number from 1 to 1000"),
+        ({"reason": "late"}, "the reason is empty: say why"),
+        ({"all": "1", "why": "x", "limit": "1001"}, "the limit is a number from 1 to 1000"),
+        ({"all": "1", "why": "x", "rate": "0"}, "the rate is a number from 1 to 1000"),
+        ({"all": "1", "why": "x", "rate": "fast"}, "the rate is a number from 1 to 1000"),
         ({"why": "x", "id": "7"}, "PARTITION:OFFSET"),
     ],
 )
@@ -74,7 +75,7 @@ async def test_a_field_that_cannot_be_used_is_said(
     """And nothing is sent."""
     data = {"form_secret": await secret_of(client), **fields}
     answer = await client.post("/dead-letters/replay/send", data=data)
-    assert (answer.status_code, changes.replays.sent) == (409, [])
+    assert (answer.status_code, changes.replays.sent) == (400, [])
     assert sentence in answer.text
 
 
@@ -92,3 +93,48 @@ async def test_without_the_switch_there_is_no_form() -> None:
         answer = await client.post("/dead-letters/replay/send", data={"why": "x"})
     assert [page.count('method="post"') for page in pages] == [0, 0]
     assert answer.status_code == 405
+
+
+@pytest.mark.parametrize("step", ["check", "send"])
+@pytest.mark.parametrize("fields", [{}, {"reason": " ", "type": ""}, {"all": "0", "limit": "5"}])
+async def test_an_empty_form_does_not_mean_all_dead_letters(
+    client: httpx.AsyncClient, changes: FakeChanges, step: str, fields: dict[str, str]
+) -> None:
+    """All of them are meant only if the box is ticked, as with --all on the command line."""
+    data = {"form_secret": await secret_of(client), "why": "x", **fields}
+    answer = await client.post(f"/dead-letters/replay/{step}", data=data)
+    assert (answer.status_code, changes.replays.checked, changes.replays.sent) == (400, [], [])
+    assert "nothing is chosen: give a reason or a type, or tick &quot;All of them&quot;" in answer.text
+
+
+async def test_all_dead_letters_are_checked_and_sent_on_demand(client: httpx.AsyncClient, changes: FakeChanges) -> None:
+    """The page of the check passes the choice on."""
+    data = {"form_secret": await secret_of(client), "all": "1"}
+    page = (await client.post("/dead-letters/replay/check", data=data)).text
+    hidden = dict(re.findall(r'<input type="hidden" name="([a-z_]+)" value="([^"]*)">', page))
+    await client.post("/dead-letters/replay/send", data={**hidden, "why": "the key is back"})
+    assert [len(each) for each in (changes.replays.checked, changes.replays.sent)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "shown"),
+    [
+        ("check", {"reason": "la<te>", "type": "a b", "limit": "0", "rate": "7", "again": "1"}, "reason"),
+        ("check", {"id": "0:7", "again": "1", "limit": "0"}, "again"),
+        ("send", {"id": "0:7", "limit": "9", "rate": "7", "again": "1", "why": ""}, "why"),
+    ],
+)
+async def test_a_refused_form_is_shown_again_as_it_was_typed(
+    client: httpx.AsyncClient, step: str, fields: dict[str, str], shown: str
+) -> None:
+    """The step is the same, and a page leads back."""
+    secret = await secret_of(client)
+    answer = await client.post(f"/dead-letters/replay/{step}", data={"form_secret": secret, **fields})
+    assert answer.status_code == 400
+    assert f'action="/dead-letters/replay/{step}"' in answer.text
+    assert f'name="{shown}"' in answer.text
+    for name, value in fields.items():
+        if f'name="{name}"' in answer.text:
+            assert f'value="{html.escape(value)}"' in answer.text
+    assert (" checked" in answer.text) == (step == "check")
+    assert f'<a href="/dead-letters{"/0%3A7" if "id" in fields else ""}">Back</a>' in answer.text

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from kallback.cli.console.changes import ReplayForm
-from kallback.cli.console.pages.forms import replay_confirmation
+from kallback.cli.console.pages.forms import fields_of, replay_confirmation
 from kallback.cli.console.pages.layout import SECURITY, page, trouble
 from kallback.cli.console.pages.markup import Markup, element
 from kallback.cli.console.replays import ReplayCheck
@@ -42,6 +42,12 @@ def error_page(
     return page(title, trouble(sentence), link, section=section, status=status)
 
 
+def refused_form_page(title: str, sentence: str, status: HTTPStatus, form: Markup, back: str) -> HttpResponse:
+    """Return a form that was refused, with the sentence that says why; `back` is the address of the page it is on."""
+    link = element("p", element("a", "Back", href=back))
+    return page(title, trouble(sentence), form, link, section=f"/{back.split('/')[1]}", status=status)
+
+
 def refusal_page(response: HttpResponse) -> HttpResponse:
     """Return the refusal of a request as a page, with its status and its headers."""
     problem = msgspec.json.decode(response.body, type=Problem)
@@ -52,7 +58,7 @@ def refusal_page(response: HttpResponse) -> HttpResponse:
 
 def replay_check_page(form: ReplayForm, check: ReplayCheck, secret: str) -> HttpResponse:
     """Return what a replay would do, with the form that does it."""
-    confirm = replay_confirmation(form, secret) if check.total else None
+    confirm = replay_confirmation(fields_of(form), secret) if check.total else None
     return page("Replay", *_paragraphs(check), confirm, _to_letters(), section="/dead-letters")
 
 

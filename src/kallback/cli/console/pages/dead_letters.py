@@ -65,6 +65,6 @@ def dead_letter_page(letter: DeadLetter, secret: str | None = None, *, mask: boo
             )
         ),
         *record_parts("Record", record, mask=mask),
-        *([] if secret is None else [element("h2", "Replay"), replay_one_form(letter.id, secret)]),
+        *([] if secret is None else [element("h2", "Replay"), replay_one_form(str(letter.id), secret)]),
         section="/dead-letters",
     )

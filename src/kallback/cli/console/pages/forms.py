@@ -1,109 +1,157 @@
-"""The forms with which an operator changes a task, or replays dead letters. Pure."""
+"""The forms with which an operator changes a task, or replays dead letters. Pure.
+
+A form that was refused is shown again, with what was typed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Final
 from urllib.parse import quote
 
 from kallback.cli.console.changes import (
     MOST_PER_SECOND,
     MOST_REPLAYED,
     SECRET_FIELD,
+    YES,
     ChangeAction,
+    Fields,
     ReplayForm,
     ReplayStep,
 )
 from kallback.cli.console.pages.markup import Markup, element, joined
-from kallback.kafka import DeadLetterId
 from kallback.operations import PendingTask
 
+_NOTHING: Final[Fields] = MappingProxyType({})
+_LABELS: Final = {
+    ChangeAction.COMPLETE: "Complete",
+    ChangeAction.FAIL: "Fail",
+    ChangeAction.RETRY: "Retry",
+    ChangeAction.CANCEL: "Cancel",
+}
+_HIDDEN: Final = ("id", "reason", "type", "limit", "rate", "again", "all")
+"""What a replay selects; the form that sends it has the fields of the one that checked it."""
 
-def change_forms(task: PendingTask, secret: str) -> Markup:
+
+def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = ()) -> Markup:
     """Return one form for each change.
 
     Args:
         task: what is changed.
         secret: of this process; a form without it is refused.
+        checked: names of the task types whose results are checked before they are sent.
     """
-    why = _why()
-    value = element("label", "Result, as JSON", element("textarea", "null", name="value", rows="4", cols="40"))
-    kind = element("label", "Type of the error", element("input", name="type", placeholder="about:blank"))
-    detail = element("label", "Detail", element("input", name="detail", required=True))
+    fits = task.task_type in set(checked)
+    hint = f"A result is checked against {task.task_type} before it is sent." if fits else _NOT_CHECKED
+    fields = {"attempt": str(task.attempt)}
     return joined(
         (
             element("h2", "By hand"),
-            element("p", "Each is sent through Kafka, and the outcome record names you."),
-            _form(task, ChangeAction.COMPLETE, secret, "Complete", value, why),
-            _form(task, ChangeAction.FAIL, secret, "Fail", kind, detail, why),
-            _form(task, ChangeAction.RETRY, secret, "Retry", why),
-            _form(task, ChangeAction.CANCEL, secret, "Cancel", why),
+            element("p", f"Each is sent through Kafka, and the outcome record names you. {hint}"),
+            *(change_form(task.task_id, action, secret, fields) for action in ChangeAction),
         )
     )
 
 
-def replay_form(secret: str) -> Markup:
+_NOT_CHECKED: Final = (
+    "A result is checked to be JSON; to have it checked against the task's type, start the console with --type."
+)
+
+
+def change_form(task_id: str, action: ChangeAction, secret: str, typed: Fields) -> Markup:
+    """Return the form of one change.
+
+    Args:
+        task_id: what is changed.
+        action: the change.
+        secret: of this process.
+        typed: what it is filled with; `attempt` is the attempt that the operator saw.
+    """
+    fields = {"attempt": element("input", type="hidden", name="attempt", value=typed.get("attempt", ""))}
+    if action is ChangeAction.COMPLETE:
+        value = typed.get("value", "null").replace("\r\n", "\n")
+        area = element("textarea", value, name="value", rows="4", cols="40")
+        fields["value"] = element("label", "Result, as JSON", area)
+    elif action is ChangeAction.FAIL:
+        kind, detail = typed.get("type", ""), typed.get("detail", "")
+        fields["type"] = _label("Type of the error", name="type", placeholder="about:blank", value=kind)
+        fields["detail"] = _label("Detail", name="detail", required=True, value=detail)
+    label = _LABELS[action]
+    address = f"/tasks/{quote(task_id)}/{action}"
+    return _form(secret, address, label, f"{label} task", *fields.values(), _why(typed))
+
+
+def replay_form(secret: str, typed: Fields = _NOTHING) -> Markup:
     """Return the form for a replay of many dead letters; a check comes first."""
     return _replay_form(
         secret,
         ReplayStep.CHECK,
         "Check a replay",
-        element("label", "Reason", element("input", name="reason", placeholder="any")),
-        element("label", "Type", element("input", name="type", placeholder="any")),
-        element("label", "At most", _number("limit", 100, MOST_REPLAYED)),
-        element("label", "Per second", _number("rate", 50, MOST_PER_SECOND)),
-        element("label", "Replayed ones, too", element("input", type="checkbox", name="again", value="1")),
+        _label("Reason", name="reason", placeholder="any", value=typed.get("reason", "")),
+        _label("Type", name="type", placeholder="any", value=typed.get("type", "")),
+        _number("At most", "limit", 100, MOST_REPLAYED, typed),
+        _number("Per second", "rate", 50, MOST_PER_SECOND, typed),
+        _box("All of them", "all", typed),
+        _box("Replayed ones, too", "again", typed),
     )
 
 
-def replay_one_form(letter: DeadLetterId, secret: str) -> Markup:
+def replay_one_form(letter: str, secret: str, typed: Fields = _NOTHING) -> Markup:
     """Return the form for a replay of one dead letter."""
-    again = element("label", "If it was replayed, again", element("input", type="checkbox", name="again", value="1"))
-    return _replay_form(
-        secret, ReplayStep.CHECK, "Check a replay", element("input", type="hidden", name="id", value=str(letter)), again
-    )
+    name = element("input", type="hidden", name="id", value=letter)
+    again = _box("If it was replayed, again", "again", typed)
+    return _replay_form(secret, ReplayStep.CHECK, "Check a replay", name, again)
 
 
-def replay_confirmation(form: ReplayForm, secret: str) -> Markup:
-    """Return the form that sends what was checked."""
-    fields = {
+def replay_confirmation(typed: Fields, secret: str) -> Markup:
+    """Return the form that sends what was checked: what it selects, and a reason."""
+    hidden = [element("input", type="hidden", name=name, value=typed.get(name, "")) for name in _HIDDEN]
+    return _replay_form(secret, ReplayStep.SEND, "Replay", *hidden, _why(typed))
+
+
+def fields_of(form: ReplayForm) -> Fields:
+    """Return the fields that select what a replay selects."""
+    nothing = form.letter is None and not form.reason and not form.task_type
+    return {
         "id": "" if form.letter is None else str(form.letter),
         "reason": form.reason,
         "type": form.task_type,
         "limit": str(form.limit),
         "rate": str(form.per_second),
-        "again": "1" if form.again else "",
+        "again": YES if form.again else "",
+        "all": YES if nothing else "",
     }
-    hidden = [element("input", type="hidden", name=name, value=value) for name, value in fields.items()]
-    return _replay_form(secret, ReplayStep.SEND, "Replay", *hidden, _why())
 
 
 def _replay_form(secret: str, step: ReplayStep, label: str, *fields: Markup) -> Markup:
+    return _form(secret, f"/dead-letters/replay/{step}", label, label, *fields)
+
+
+def _form(secret: str, address: str, label: str, button: str, *fields: Markup) -> Markup:
     return element(
         "form",
         element("input", type="hidden", name=SECRET_FIELD, value=secret),
         *fields,
-        element("button", label),
+        element("button", button),
         method="post",
-        action=f"/dead-letters/replay/{step}",
+        action=address,
         aria_label=label,
     )
 
 
-def _why() -> Markup:
-    return element("label", "Why", element("input", name="why", maxlength="500", required=True))
+def _label(label: str, **attributes: str | bool) -> Markup:
+    return element("label", label, element("input", **attributes))
 
 
-def _number(name: str, value: int, highest: int) -> Markup:
-    return element("input", type="number", name=name, value=str(value), min="1", max=str(highest))
+def _why(typed: Fields) -> Markup:
+    return _label("Why", name="why", maxlength="500", required=True, value=typed.get("why", ""))
 
 
-def _form(task: PendingTask, action: ChangeAction, secret: str, label: str, *fields: Markup) -> Markup:
-    return element(
-        "form",
-        element("input", type="hidden", name=SECRET_FIELD, value=secret),
-        element("input", type="hidden", name="attempt", value=str(task.attempt)),
-        *fields,
-        element("button", f"{label} task"),
-        method="post",
-        action=f"/tasks/{quote(task.task_id)}/{action}",
-        aria_label=label,
-    )
+def _box(label: str, name: str, typed: Fields) -> Markup:
+    return _label(label, type="checkbox", name=name, value=YES, checked=typed.get(name) == YES)
+
+
+def _number(label: str, name: str, value: int, highest: int, typed: Fields) -> Markup:
+    written = typed.get(name, str(value))
+    return _label(label, type="number", name=name, value=written, min="1", max=str(highest))

@@ -1,0 +1,112 @@
+"""Answers the forms of operators: changes to tasks, and replays of dead letters.
+
+A form that is refused, whatever the reason, is shown again with the sentence and with what was typed.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final, assert_never
+from urllib.parse import quote
+
+from kallback.cli.console import pages
+from kallback.cli.console.changes import (
+    Fields,
+    ReplayStep,
+    UnusableFormError,
+    read_change,
+    read_fields,
+    read_replay,
+)
+from kallback.cli.console.pages.forms import change_form, replay_confirmation, replay_form, replay_one_form
+from kallback.cli.console.routes import ChangeRoute, ReplayRoute
+from kallback.cli.console.sender import MakesChanges
+from kallback.cli.console.sources import ConsoleSources
+from kallback.kafka import DeadLetterId
+from kallback.operations import NotAnswerableError, NoTaskRecordError
+from kallback.protocol import KallbackError, RecordTooLargeError, UnavailableError
+from kallback.settings import named_log
+from kallback.web import HttpResponse
+
+_log: Final = named_log("kallback.console")
+
+
+class FormHandler:
+    """Answers the forms of one console that allows changes.
+
+    Args:
+        changes: makes the changes.
+        secret: of this process; forms have it.
+    """
+
+    def __init__(self, sources: ConsoleSources, changes: MakesChanges, secret: str) -> None:
+        self._sources: Final = sources
+        self._changes: Final = changes
+        self._secret: Final = secret
+
+    async def answer(self, route: ChangeRoute | ReplayRoute, body: bytes) -> HttpResponse:
+        """Do what a form says, and return the page that follows.
+
+        Raises:
+            RefusedRequestError: the form is not one of this process.
+        """
+        fields = read_fields(body, self._secret)
+        try:
+            match route:
+                case ChangeRoute():
+                    return await self._change(route, fields)
+                case ReplayRoute():
+                    return await self._replay(route, fields)
+                case _:
+                    assert_never(route)
+        except KallbackError as error:
+            return self._again(route, fields, error)
+
+    async def _change(self, route: ChangeRoute, fields: Fields) -> HttpResponse:
+        change = read_change(route.action, fields, route.user)
+        task = await self._sources.task(route.task_id)
+        if task is None:
+            raise NotAnswerableError("no handler waits for this task any more: nothing was sent")
+        await self._changes.make(task, change)
+        _log.info("changed by hand", action=route.action, task=task.task_id, by=change.operator.by)
+        return pages.redirect(f"/tasks/{quote(task.task_id)}/sent")
+
+    async def _replay(self, route: ReplayRoute, fields: Fields) -> HttpResponse:
+        form = read_replay(route.step, fields, route.user)
+        if route.step is ReplayStep.CHECK:
+            return pages.replay_check_page(form, await self._changes.replays.check(form), self._secret)
+        done = await self._changes.replays.send(form)
+        _log.info("replayed by hand", by=form.operator.by, why=form.operator.why, result=done.sentences[0])
+        return pages.replayed_page(done)
+
+    def _again(self, route: ChangeRoute | ReplayRoute, fields: Fields, error: KallbackError) -> HttpResponse:
+        """Return the form again; what is not known to be sent is not said to be refused."""
+        status = _status(error)
+        title = "This was refused" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "This did not succeed"
+        match route:
+            case ChangeRoute():
+                form, back = change_form(route.task_id, route.action, self._secret, fields), f"/tasks/{route.task_id}"
+            case ReplayRoute():
+                letter = DeadLetterId.parse(fields.get("id", ""))
+                back = "/dead-letters" if letter is None else f"/dead-letters/{letter}"
+                if route.step is ReplayStep.SEND:
+                    form = replay_confirmation(fields, self._secret)
+                elif letter is not None:
+                    form = replay_one_form(str(letter), self._secret, fields)
+                else:
+                    form = replay_form(self._secret, fields)
+            case _:
+                assert_never(route)
+        return pages.refused_form_page(title, str(error), status, form, quote(back))
+
+
+def _status(error: KallbackError) -> HTTPStatus:
+    match error:
+        case UnusableFormError():
+            return HTTPStatus.BAD_REQUEST
+        case NotAnswerableError() | NoTaskRecordError() | RecordTooLargeError():
+            return HTTPStatus.CONFLICT
+        case UnavailableError():
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        case _:
+            return HTTPStatus.INTERNAL_SERVER_ERROR
