@@ -72,8 +72,8 @@ class BridgeOptions:
         longest_retry_after: seconds; a longer Retry-After of Restate (or a proxy) is cut to this. Default 5.
         unavailable_after: failed sends with different records, without a success in between, after which Restate
             counts as unavailable. Default 5: one poison record is not an outage.
-        misconfigured_after: seconds for which nothing but refusals (401, 403, 404, ...) arrives before the bridge
-            logs an error and is not ready; it tries on. Default 30: longer than a proxy's restart.
+        misconfigured_after: seconds for which nothing but failures arrives (no answer, 401, 404, 503, ...) before the
+            bridge logs an error and is not ready; it tries on. Default 30: longer than a proxy's restart.
         drain_timeout: seconds that a stop waits for what is in flight. Default 10: orchestrators kill after 30.
         writers: dead letters and outcome records that are written to Kafka at one time. Default 64.
         outcomes: write the outcome of each result record to the outcomes topic. Default off: it costs one more Kafka

@@ -136,8 +136,8 @@ class Stats:
         summarized: records that summaries count, by reason.
         progress: progress records by what became of them.
         write_retries: dead letters and outcome records that Kafka did not take at once.
-        refused: what to tell the operator, while for longer than `BridgeOptions.misconfigured_after` nothing but
-            refusals arrives that do not concern a record; None otherwise.
+        undelivered: what to tell the operator, while for longer than `BridgeOptions.misconfigured_after` nothing but
+            failures arrives that do not concern a record; None otherwise.
         services_taken_over: what to tell the operator, while a Restate service that was this bridge's own belongs to
             another environment, as far as known; None otherwise.
         progress_refused: whether that is the one which takes progress, now.
@@ -160,7 +160,7 @@ class Stats:
     summarized: Counter[str] = field(default_factory=Counter[str])
     progress: Counter[ProgressOutcome] = field(default_factory=Counter[ProgressOutcome])
     write_retries: int = 0
-    refused: str | None = None
+    undelivered: str | None = None
     services_taken_over: str | None = None
     progress_refused: bool = False
     unavailable: bool = False

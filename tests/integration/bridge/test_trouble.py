@@ -248,7 +248,7 @@ async def refused(results: ResultsTopic) -> None:
     async with results.bridge(replace(QUICK, drain_timeout=0.0), clocks=Clocks(monotonic=lambda: now)) as bridge:
         await eventually("refusals", lambda: bridge.stats.retries > 3)
         now = 30.0
-        await eventually("the reason", lambda: bridge.stats.refused is not None)
+        await eventually("the reason", lambda: bridge.stats.undelivered is not None)
         assert "KALLBACK_RESTATE_INGRESS_URL" in "".join(readiness(bridge).reasons)
         assert bridge.failure is None
 

@@ -115,10 +115,10 @@ async def test_an_outage_is_two_log_lines(env: BridgeEnv, make: RecordFactory) -
     assert len(events) < 10
 
 
-@pytest.mark.parametrize("reply", [WRONG, DENIED])
+@pytest.mark.parametrize("reply", [WRONG, DENIED, DOWN])
 @pytest.mark.parametrize("count", [1, 50])
-async def test_refusals_that_persist_are_told_until_they_end(
-    env: BridgeEnv, make: RecordFactory, reply: Misconfigured, count: int
+async def test_failures_that_persist_are_told_until_they_end(
+    env: BridgeEnv, make: RecordFactory, reply: Misconfigured | Retry, count: int
 ) -> None:
     """After 30 s of nothing else the bridge is not ready, and an error line has the remedy; it tries on."""
     env.reply = lambda _: reply
@@ -126,11 +126,11 @@ async def test_refusals_that_persist_are_told_until_they_end(
         env.broker.append(make.completed())
     with capture_logs() as lines:
         async with env.bridge(BridgeOptions(backoff=QUICK)) as bridge:
-            await eventually("refusals", lambda: bridge.stats.retries > 3, interval=0.002)
+            await eventually("failures", lambda: bridge.stats.retries > 3, interval=0.002)
             env.monotonic = 30.0
-            await eventually("the sentence", lambda: not readiness(bridge).ok, interval=0.002)
-            await eventually("its reason", lambda: bridge.stats.refused is not None, interval=0.002)
+            await eventually("its reason", lambda: bridge.stats.undelivered is not None, interval=0.002)
             seen, before = bridge.stats.retries, readiness(bridge).reasons
+            assert readiness(bridge).restate == "unavailable"
             env.monotonic = 3600.0
             await eventually("further tries", lambda: bridge.stats.retries > seen + 3, interval=0.002)
             assert (bridge.failure, env.settled, env.dead_letters(), env.committed()) == (None, [], [], 0)
@@ -169,7 +169,7 @@ async def test_refusals_that_come_and_go_do_not(env: BridgeEnv, make: RecordFact
     env.reply = lambda _: WRONG
     env.broker.append(make.completed())
     async with env.bridge(BridgeOptions(backoff=QUICK, drain_timeout=0.0)) as bridge:
-        await eventually("refusals", lambda: bridge.stats.replies["404"] > 3, interval=0.002)
+        await eventually("failures", lambda: bridge.stats.replies["404"] > 3, interval=0.002)
         env.reply = lambda _: between
         label = between.label
         await eventually("the other reply", lambda: bridge.stats.replies[label] > 0, interval=0.002)

@@ -34,8 +34,8 @@ from kallback.bridge.completers.replies import Accepted, Misconfigured, Rejected
 from kallback.bridge.context import BridgeContext
 from kallback.bridge.dispatch.circuit_breaker import CircuitBreaker
 from kallback.bridge.dispatch.concurrency import ConcurrencyLimiter
-from kallback.bridge.dispatch.refusals import RefusalTimer
 from kallback.bridge.dispatch.retry_queue import RetryQueue
+from kallback.bridge.dispatch.undelivered import UndeliveredTimer
 from kallback.bridge.in_flight.deliveries import Delivery
 from kallback.bridge.in_flight.parking import FailureKind
 
@@ -105,7 +105,7 @@ class Dispatcher:
         self._log = context.log
         self._breaker = CircuitBreaker(options.backoff, options.unavailable_after)
         self._limiter = ConcurrencyLimiter(min(options.concurrency, completer.send_limit))
-        self._refusals = RefusalTimer(options.misconfigured_after, context.clocks.monotonic)
+        self._undelivered = UndeliveredTimer(options.misconfigured_after, context.clocks.monotonic)
         self._stats.concurrency = self._limiter.limit
         self._ready: deque[Delivery] = deque()
         self._retries: deque[Delivery] = deque()
@@ -214,7 +214,8 @@ class Dispatcher:
             listener.on_fatal(error)
 
     def _ended(self, delivery: Delivery, reply: FinalReply, listener: DeliveryListener) -> None:
-        self._clear_refusals()
+        self._undelivered.clear()
+        self._stats.undelivered = None
         self._limiter.succeeded()
         if self._breaker.succeeded():
             listener.on_recovered()
@@ -227,24 +228,21 @@ class Dispatcher:
         self._stats.retries += 1
         self._log.warning("a completion was not accepted, retrying", kind=f"reply-{reply.label}", detail=reply.detail)
         if isinstance(reply, Misconfigured):
-            self._note_refusal(reply)
+            self._note_undelivered(reply)
             return listener.on_failure(delivery, reply.detail)
-        self._clear_refusals()
         kind = FailureKind.UNKNOWN if reply.shared else listener.on_failure(delivery, reply.detail)
+        if kind is FailureKind.UNKNOWN:
+            self._note_undelivered(reply)
         if reply.overloaded and (kind is FailureKind.UNKNOWN or delivery.failures < _KNOWN_FAILURES):
             self._limiter.overloaded(sent.generation)
         return kind
 
-    def _note_refusal(self, reply: Misconfigured) -> None:
-        """Log what is wrong when nothing else arrives, and try on: a lost route looks like a wrong setting."""
-        sentence = self._refusals.refused(reply)
+    def _note_undelivered(self, reply: Retry | Misconfigured) -> None:
+        """Log what is wrong when nothing else arrives, and try on: it may be an outage, and a lost route looks like one."""
+        sentence = self._undelivered.failed(reply)
         if sentence is not None:
-            self._stats.refused = sentence
-            self._log.error("Restate refuses every completion: trying on", kind="refused", reason=sentence)
-
-    def _clear_refusals(self) -> None:
-        self._refusals.clear()
-        self._stats.refused = None
+            self._stats.undelivered = sentence
+            self._log.error("Restate accepts no completion: trying on", kind="undelivered", reason=sentence)
 
     def _handle_failures(self, failures: list[_Failure], sent: _SendInfo, listener: DeliveryListener) -> None:
         """Tell the circuit breaker once for the whole send, then put each delivery where it waits."""

@@ -82,8 +82,8 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
     for each in (status, bridge.progress_status()):
         if each is not None and (stalled := each.stall_reason()):
             reasons.append(stalled)
-    if bridge.stats.refused:
-        reasons.append(bridge.stats.refused)
+    if bridge.stats.undelivered:
+        reasons.append(bridge.stats.undelivered)
     elif bridge.stats.unavailable:
         reasons.append("Restate is unavailable: fetching is paused")
     if bridge.stats.services_taken_over:
@@ -137,7 +137,7 @@ def _result(bridge: ObservedBridge, reasons: list[str]) -> BridgeProbeResult:
         in_flight=bridge.stats.in_flight,
         partitions=None if status is None else len(status.partitions),
         lag=None if status is None else status.lag,
-        restate="unavailable" if bridge.stats.unavailable else "available",
+        restate="unavailable" if bridge.stats.unavailable or bridge.stats.undelivered else "available",
     )
 
 
