@@ -12,6 +12,9 @@ from kallback.kafka.records import TopicPartition
 
 STALLED_AFTER_S: Final = 30.0
 """Seconds without reading a partition that has unread records; a broker restart or a rebalance takes less."""
+UNANSWERED_AFTER_S: Final = 10.0
+"""Seconds without an answer of Kafka after which it counts as unavailable: two questions, one after the other."""
+CHECK_BROKERS: Final = "check that the brokers of KALLBACK_KAFKA_BOOTSTRAP_SERVERS run and can be reached"
 
 
 class UnknownLag(StrEnum):
@@ -93,6 +96,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
         missing_topics: those that the member should read and that do not exist now.
         open_transactions: by the partition whose records they hold back, for 10 s at least.
         skipped_offsets: offsets that Kafka had deleted before they were read, since the member started.
+        unanswered: seconds for which Kafka has answered none of the member's questions; 0 while it answers.
     """
 
     joined: bool
@@ -105,6 +109,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
         default_factory=dict["TopicPartition", "OpenTransaction"]
     )
     skipped_offsets: int = 0
+    unanswered: float = 0.0
 
     @property
     def lag(self) -> Lag:
@@ -128,7 +133,9 @@ class GroupStatus(msgspec.Struct, frozen=True):
         return sum(each.lag is UNKNOWN_LAG for each in self.partitions.values())
 
     def stall_reason(self) -> str | None:
-        """Return a sentence that names missing topics or partitions that are not read, for a probe; None for none."""
+        """Return why records are not read, for a probe: Kafka, missing topics, partitions; None for none."""
+        if self.unanswered >= UNANSWERED_AFTER_S:
+            return f"Kafka has not answered for {self.unanswered:.0f} s: {CHECK_BROKERS}"
         if self.missing_topics:
             names = " ".join(sorted(self.missing_topics))
             return f"a topic does not exist any more; create it with: kallback topics create {names}"

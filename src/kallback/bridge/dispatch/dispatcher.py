@@ -238,7 +238,7 @@ class Dispatcher:
         return kind
 
     def _note_undelivered(self, reply: Retry | Misconfigured) -> None:
-        """Log what is wrong when nothing else arrives, and try on: it may be an outage, and a lost route looks like one."""
+        """Log what is wrong when nothing else arrives, and try on: a lost route looks like an outage."""
         sentence = self._undelivered.failed(reply)
         if sentence is not None:
             self._stats.undelivered = sentence

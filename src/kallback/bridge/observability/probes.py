@@ -22,6 +22,8 @@ from kallback.kafka import GroupStatus
 STUCK_AFTER: Final = 60.0
 """Seconds without progress: several times the longest request timeout and the longest wait between attempts."""
 _REBALANCE_MARGIN_S: Final = 20.0
+_NO_SHARE: Final = "the consumer group has not assigned partitions to this bridge yet"
+_SHARE_LOST: Final = "the bridge has lost its partitions and joins its group again, when Kafka answers"
 
 
 class ObservedBridge(Protocol):
@@ -77,11 +79,10 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
         reasons.append(f"the bridge is {bridge.phase}")
     elif status is None:
         reasons.append("Kafka is unavailable: the consumer is being replaced")
-    elif not status.joined:
-        reasons.append("the consumer group has not assigned partitions to this bridge yet")
-    for each in (status, bridge.progress_status()):
-        if each is not None and (stalled := each.stall_reason()):
-            reasons.append(stalled)
+    elif not status.joined and status.stall_reason() is None:
+        reasons.append(_SHARE_LOST if status.rebalances else _NO_SHARE)
+    stalls = [each.stall_reason() for each in (status, bridge.progress_status()) if each is not None]
+    reasons += dict.fromkeys(each for each in stalls if each is not None)
     if bridge.stats.undelivered:
         reasons.append(bridge.stats.undelivered)
     elif bridge.stats.unavailable:

@@ -89,7 +89,7 @@ class AiokafkaConsumer(StartStop):
         self._broken = False
         self._reading = CurrentReading(self._supervisor.guard("reading", self._read_over))
         self._positions = ReadPositions(self._buffer)
-        self._followed = FollowedTopics(self._topics, self._positions)
+        self._followed = FollowedTopics(self._topics, self._positions, time.monotonic)
         self._next_topics_look = 0.0
         self._commits = MemberCommits(lambda: self._inner, self._buffer, self._topics, group)
         self._stalls = AiokafkaStalls()
@@ -190,6 +190,7 @@ class AiokafkaConsumer(StartStop):
             missing_topics=self._followed.missing,
             open_transactions={each: it for each, it in seen.transactions.noticed.items() if each in status.partitions},
             skipped_offsets=self._followed.skipped_offsets,
+            unanswered=self._followed.unanswered.seconds,
         )
 
     async def stop(self) -> None:
@@ -331,7 +332,8 @@ class AiokafkaConsumer(StartStop):
             self._last_tick = time.monotonic()
             if self._inner is not None and loop.time() >= self._watermarks.next_look:
                 epochs = {each: epoch for each, (epoch, _) in self._positions.next.items()}
-                await self._watermarks.look(self._inner, self.assignment())
+                if await self._watermarks.look(self._inner, self.assignment()):
+                    self._followed.unanswered.answered()
                 self._buffer.ended(self._watermarks.reached(epochs))
                 if loop.time() >= self._next_topics_look:
                     self._next_topics_look = loop.time() + TOPIC_LOOK_INTERVAL_S

@@ -138,8 +138,9 @@ class AiokafkaWatermarks:
         self.positions: dict[TopicPartition, int] = {}
         self.transactions = OpenTransactions()
 
-    async def look(self, inner: AIOKafkaConsumer, owned: Iterable[TopicPartition]) -> None:
-        """Ask; an answer that does not come leaves the old one."""
+    async def look(self, inner: AIOKafkaConsumer, owned: Iterable[TopicPartition]) -> bool:
+        """Ask; an answer that does not come leaves the old one. Returns whether Kafka has answered."""
+        answered = False
         partitions = led(inner, owned)
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
@@ -157,7 +158,9 @@ class AiokafkaWatermarks:
             self.positions = positions
             self.end_offsets = {ours(each): end for each, end in end_offsets.items()}
             self._look_for_transactions(log_end_offsets)
+            answered = bool(partitions)
         self.next_look = asyncio.get_running_loop().time() + _LOOK_INTERVAL_S
+        return answered
 
     def _look_for_transactions(self, log_end_offsets: Mapping[TopicPartition, int]) -> None:
         """Look at what is read to the last stable offset: to the end for readers of committed records."""

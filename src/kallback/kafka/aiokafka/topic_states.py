@@ -12,6 +12,7 @@ answer since 2.8. aiokafka has no public way to send a request of one's own; a t
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -185,11 +186,7 @@ async def _answers(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[str
 
 
 async def _described(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[str, _TopicAnswer]:
-    client: Any = inner._client  # noqa: SLF001 - see the module's docstring
-    node = client.get_random_node()
-    if node is None:
-        raise errors.NodeNotReadyError
-    answer: Any = await client.send(node, _MetadataRequest(topics))
+    answer = await _asked(inner, _MetadataRequest(topics))
     return {
         topic: _TopicAnswer(
             code,
@@ -198,3 +195,17 @@ async def _described(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[s
         )
         for code, topic, topic_id, _, partitions, *_ in answer.topics
     }
+
+
+async def _asked(inner: AIOKafkaConsumer, request: _MetadataRequest) -> Any:
+    """Return the answer of any broker: one that is down is passed over."""
+    client: Any = inner._client  # noqa: SLF001 - see the module's docstring
+    nodes = [each.nodeId for each in client.cluster.brokers()]
+    random.shuffle(nodes)
+    failure: Exception = errors.NodeNotReadyError()
+    for node in nodes:
+        try:
+            return await client.send(node, request)
+        except (errors.NodeNotReadyError, errors.KafkaConnectionError) as error:
+            failure = error
+    raise failure

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.offsets.history import CommitState, PartitionStart, first_reads
 from kallback.kafka.offsets.topic_changes import TopicChange, TopicFacts, TopicObserver, TopicRecreated
+from kallback.kafka.offsets.unanswered import Unanswered
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from kallback.kafka.offsets.read_positions import ReadPositions
     from kallback.kafka.records import TopicPartition
@@ -30,17 +31,22 @@ _FIRST_READS: Final = {
 class FollowedTopics:
     """The topics of one group member.
 
+    Args:
+        monotonic: seconds that only grow.
+
     Attributes:
         to_restart: owned partitions of topics that were created anew, which the client has to read from their
             beginning; the client removes them.
         to_compare: partitions whose committed offsets are asked for, and the answers.
         skipped_offsets: offsets that Kafka had deleted before they were read.
+        unanswered: since when Kafka says nothing about the topics.
     """
 
-    def __init__(self, topics: Collection[str], positions: ReadPositions) -> None:
+    def __init__(self, topics: Collection[str], positions: ReadPositions, monotonic: Callable[[], float]) -> None:
         self.to_restart: set[TopicPartition] = set()
         self.to_compare: dict[TopicPartition, int | None] = {}
         self.skipped_offsets = 0
+        self.unanswered = Unanswered(monotonic)
         self._topics = topics
         self._positions = positions
         self._observer = TopicObserver()
@@ -76,7 +82,11 @@ class FollowedTopics:
         self._adopt(self._observer.observe(dict.fromkeys([topic] if topic else self._topics)))
 
     def take(self, facts: TopicFacts) -> None:
-        """Take note of what Kafka says."""
+        """Take note of what Kafka says, or that it says nothing."""
+        if facts.topics:
+            self.unanswered.answered()
+        else:
+            self.unanswered.failed()
         self._adopt(self._observer.observe(facts.topics))
         self._report_truncated(facts)
         self._compare_beginnings(facts)

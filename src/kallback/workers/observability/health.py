@@ -26,6 +26,8 @@ from kallback.workers.observability.stats import WatchedWorker
 
 STUCK_AFTER: Final = 120.0
 """Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""
+_NO_SHARE: Final = "the consumer group has not given this worker its share yet"
+_SHARE_LOST: Final = "the worker has lost its partitions and joins its group again, when Kafka answers"
 
 
 class WorkerProbeResult(ProbeResult, frozen=True, kw_only=True):
@@ -43,10 +45,10 @@ def readiness(worker: WatchedWorker) -> WorkerProbeResult:
     status, reasons = worker.group_status(), list[str]()
     if worker.phase is not Phase.RUNNING:
         reasons.append(f"the worker is {worker.phase}")
-    elif status is None or not status.joined:
-        reasons.append("the consumer group has not given this worker its share yet")
-    elif stalled := status.stall_reason():
+    elif status is not None and (stalled := status.stall_reason()):
         reasons.append(stalled)
+    elif status is None or not status.joined:
+        reasons.append(_NO_SHARE if status is None or not status.rebalances else _SHARE_LOST)
     if worker.control_unread:
         reasons.append(f"the control topic cannot be read, cancels are not seen: {worker.control_unread}")
     return _probe_result(worker, status, reasons)

@@ -26,6 +26,7 @@ class Fake:
     lags: tuple[int | None, ...] = (3,)
     stalled: frozenset[TopicPartition] = frozenset()
     progress_stalled: frozenset[TopicPartition] = frozenset()
+    unanswered: float = 0.0
     now: float = 0.0
 
     def group_status(self) -> GroupStatus | None:
@@ -35,11 +36,18 @@ class Fake:
         partitions = {
             TopicPartition("results", number): PartitionStatus(0, lag, 0, 10) for number, lag in enumerate(self.lags)
         }
-        return GroupStatus(self.joined, 1, self.polled, partitions, self.stalled)
+        return GroupStatus(self.joined, 1, self.polled, partitions, self.stalled, unanswered=self.unanswered)
 
     def progress_status(self) -> GroupStatus | None:
         """Another consumer."""
-        return GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={}, stalled=self.progress_stalled)
+        return GroupStatus(
+            joined=True,
+            rebalances=1,
+            last_poll=0.0,
+            partitions={},
+            stalled=self.progress_stalled,
+            unanswered=self.unanswered,
+        )
 
     def pass_time(self, seconds: float, liveness: Liveness, *, polling: bool = True) -> None:
         """Let time pass with a look every second."""
@@ -102,6 +110,12 @@ def test_not_ready_before_the_group_answers(fake: Fake) -> None:
     """No share yet."""
     fake.joined = False
     assert "group" in readiness(fake).reasons[0]
+
+
+def test_silence_of_kafka_is_one_reason(fake: Fake) -> None:
+    """It explains the lost partitions, of results and of progress."""
+    fake.joined, fake.unanswered = False, 12.0
+    assert ["Kafka has not answered for 12 s" in reason for reason in readiness(fake).reasons] == [True]
 
 
 def test_not_ready_without_a_consumer(fake: Fake) -> None:

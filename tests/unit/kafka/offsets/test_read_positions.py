@@ -61,7 +61,7 @@ def test_a_gap_before_the_beginning_of_the_log_was_deleted() -> None:
 
 def test_a_topic_created_anew_is_restarted(positions: ReadPositions) -> None:
     """The client seeks; nothing is restarted before the id changes."""
-    topics = FollowedTopics(["t"], positions)
+    topics = FollowedTopics(["t"], positions, lambda: 0.0)
     topics.take(facts("a"))
     assert topics.to_restart == set()
     topics.take(facts("b"))
@@ -70,7 +70,7 @@ def test_a_topic_created_anew_is_restarted(positions: ReadPositions) -> None:
 
 def test_a_partition_that_went_back_by_itself_is_not_restarted(positions: ReadPositions) -> None:
     """It is read from the beginning of the new topic already."""
-    topics = FollowedTopics(["t"], positions)
+    topics = FollowedTopics(["t"], positions, lambda: 0.0)
     topics.take(facts("a"))
     positions.moved_to(A, 0)
     topics.take(facts("b"))
@@ -82,7 +82,7 @@ def test_offsets_that_go_back_in_the_same_topic_are_said(
     positions: ReadPositions, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log was truncated."""
-    topics = FollowedTopics(["t"], positions)
+    topics = FollowedTopics(["t"], positions, lambda: 0.0)
     topics.take(facts("a"))
     positions.moved_to(A, 4)
     topics.take(facts("a"))
@@ -94,7 +94,7 @@ def test_records_deleted_behind_the_committed_position_are_said(caplog: pytest.L
     buffer = RecordBuffer(ConsumerOptions(), lambda: None)
     positions = ReadPositions(buffer)
     positions.assign(buffer.assign([A]))
-    topics = FollowedTopics(["t"], positions)
+    topics = FollowedTopics(["t"], positions, lambda: 0.0)
     topics.assigned([A])
     positions.moved_to(A, 20)
     with caplog.at_level(logging.ERROR):

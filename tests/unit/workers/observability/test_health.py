@@ -29,12 +29,17 @@ class Fake:
     refused_cancels: Mapping[str, int] = field(default_factory=lambda: {"no-secret": 2})
     control_records: Mapping[str, int] = field(default_factory=lambda: {"invalid": 4})
     control_unread: str | None = None
+    unanswered: float = 0.0
 
     def group_status(self) -> GroupStatus:
         """Its one partition has two records that wait."""
         stands = PartitionStatus(position=3, end=5, window_used=0, window=10)
         return GroupStatus(
-            joined=self.joined, rebalances=1, last_poll=self.polled, partitions={TopicPartition("t", 0): stands}
+            joined=self.joined,
+            rebalances=1,
+            last_poll=self.polled,
+            partitions={TopicPartition("t", 0): stands},
+            unanswered=self.unanswered,
         )
 
     def running(self) -> RunningTasks:
@@ -52,6 +57,14 @@ def test_a_worker_that_takes_tasks_is_ready() -> None:
 def test_a_worker_that_takes_none_is_not_ready_but_alive(fake: Fake) -> None:
     """A restart would not help."""
     assert not readiness(fake).ok
+    assert liveness(fake, 100.0).ok
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_worker_without_kafka_is_not_ready_but_alive(*, joined: bool) -> None:
+    """Its client may hold it for a member of its group, because nobody says otherwise."""
+    fake = Fake(joined=joined, unanswered=12.0)
+    assert ["Kafka has not answered for 12 s" in reason for reason in readiness(fake).reasons] == [True]
     assert liveness(fake, 100.0).ok
 
 

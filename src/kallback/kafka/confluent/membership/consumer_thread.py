@@ -73,7 +73,7 @@ class ConsumerThread:
         search = None if options.stop_at_damaged_batch else BatchSearch(settings)
         self._reading = PartitionReading(self.consumer, self.buffer, self.errors, self._report, search)
         self._commits = Commits(self.buffer, self.errors, self._topics[0], self._denied)
-        self._followed = FollowedTopics(self._topics, self._reading.positions)
+        self._followed = FollowedTopics(self._topics, self._reading.positions, time.monotonic)
         self._watch = TopicWatch(settings, self._topics)
         self._last_poll = time.monotonic()
 
@@ -127,6 +127,7 @@ class ConsumerThread:
                 each: found for each, found in self._reading.transactions.noticed.items() if each in status.partitions
             },
             skipped_offsets=self._followed.skipped_offsets,
+            unanswered=self._followed.unanswered.seconds,
         )
 
     def raise_failure(self) -> None:
