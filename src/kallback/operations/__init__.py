@@ -4,7 +4,7 @@ Restate's introspection and Kafka's topics have everything; this package reads t
 as if a worker or a caller had sent it.
 """
 
-from kallback.operations.by_hand import ByHand, NotAnswerableError, misfit
+from kallback.operations.by_hand import ByHand, NotAnswerableError, check_answerable, misfit
 from kallback.operations.dead_letters import concerns
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation
@@ -33,6 +33,7 @@ __all__ = [
     "TaskState",
     "UnreadableJournalsError",
     "WaitingInvocation",
+    "check_answerable",
     "concerns",
     "follow_outcomes",
     "misfit",

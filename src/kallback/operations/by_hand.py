@@ -120,7 +120,7 @@ class ByHand:
             ConfigurationError: no key here proves the cancel to the workers; otherwise as `complete`.
         """
         headers = task.headers
-        self._refuse_unanswerable(task)
+        check_answerable(task, self._settings, now_ms=self._clock() * 1000)
         cancel = Cancel(headers.task_id, CancelReason.CANCELLED, int(self._clock() * 1000), secret=self._secret(task))
         await self._producer.send(
             OutgoingRecord(
@@ -131,23 +131,10 @@ class ByHand:
         return await self.fail(task, problem)
 
     async def _answer(self, task: TaskRecord, headers: Headers, value: bytes) -> Position:
-        self._refuse_unanswerable(task)
+        check_answerable(task, self._settings, now_ms=self._clock() * 1000)
         key = task.headers.task_id.encode()
         headers = (*headers, *self._operator.encode())
         return await self._producer.send(OutgoingRecord(task.headers.reply_to, value, key, headers))
-
-    def _refuse_unanswerable(self, task: TaskRecord) -> None:
-        """Refuse what a bridge would not take, before anything is sent."""
-        reply_to, deadline_ms = task.headers.reply_to, task.headers.deadline_ms
-        if reply_to != self._settings.topics.results:
-            raise NotAnswerableError(
-                f"the results of task {task.headers.task_id} go to {reply_to}, but this environment reads "
-                f"{self._settings.topics.results}: use the settings of the task's environment"
-            )
-        if deadline_ms is not None and deadline_ms + _GRACE_MS < self._clock() * 1000:
-            raise NotAnswerableError(
-                f"the deadline of task {task.headers.task_id} has passed: its handler does not wait for it any more"
-            )
 
     def _secret(self, task: TaskRecord) -> str | None:
         """The secret that proves a cancel of all attempts to the workers; None if they ask for none."""
@@ -162,6 +149,24 @@ class ByHand:
         raise ConfigurationError(
             f"no key here belongs to task {headers.task_id}, so workers would not believe the cancel: set "
             "KALLBACK_KEYS as the service that sent the task has it, or fail the task instead"
+        )
+
+
+def check_answerable(task: TaskRecord, settings: Settings, *, now_ms: float) -> None:
+    """Refuse what a bridge of this environment would not take.
+
+    Raises:
+        NotAnswerableError: the deadline has passed, or the task's results go to another topic.
+    """
+    reply_to, deadline_ms = task.headers.reply_to, task.headers.deadline_ms
+    if reply_to != settings.topics.results:
+        raise NotAnswerableError(
+            f"the results of task {task.headers.task_id} go to {reply_to}, but this environment reads "
+            f"{settings.topics.results}: use the settings of the task's environment"
+        )
+    if deadline_ms is not None and deadline_ms + _GRACE_MS < now_ms:
+        raise NotAnswerableError(
+            f"the deadline of task {task.headers.task_id} has passed: its handler does not wait for it any more"
         )
 
 

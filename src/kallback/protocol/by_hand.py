@@ -1,18 +1,35 @@
 """Results that people send in a worker's place: headers that say who did it and why.
 
 They are claims: whoever has the token can write them. The bridge copies them into the outcome record, which makes the
-outcomes topic an audit trail of what was answered by hand.
+outcomes topic an audit trail of what was answered by hand. What was done is no claim: it is read from the result.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
+from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
 from kallback.protocol.headers import BY, WHY, Headers, values_of
+from kallback.protocol.problems import CANCELLED_BY_HAND, HANDED_BACK
+from kallback.protocol.results import Completed, read_result
 
 MAX_BY_BYTES: Final = 256
 MAX_WHY_BYTES: Final = 1024
+
+
+class Deed(StrEnum):
+    """What was done to a task by hand."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRIED = "retried"
+    CANCELLED = "cancelled"
+
+
+_DEEDS: Final = {CANCELLED_BY_HAND: Deed.CANCELLED, HANDED_BACK: Deed.RETRIED}
+"""By the type of the problem; any other one is a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +75,18 @@ def read_operator(headers: Headers) -> Operator | None:
     try:
         return Operator(names[0].decode(), reasons[0].decode() if reasons else "")
     except ValueError:  # UnicodeDecodeError is one
+        return None
+
+
+def deed_of(value: bytes | None, headers: Headers) -> Deed | None:
+    """What a result does that was sent by hand; None if it is no result.
+
+    Args:
+        value: of the result record, whose token was verified.
+        headers: of the record.
+    """
+    try:
+        answer = read_result(value, headers).answer()
+        return Deed.COMPLETED if isinstance(answer, Completed) else _DEEDS.get(answer.problem().type, Deed.FAILED)
+    except (UnverifiedError, UnusableResultError, DecodeError):
         return None

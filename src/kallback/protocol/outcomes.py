@@ -74,6 +74,7 @@ class OutcomeRecord:
         at_ms: when the outcome was durable, epoch milliseconds.
         task_id: with `attempt` and `task_type`, set from verified tokens only.
         by: who sent the result by hand, and `why`, as they said; of verified results only.
+        did: what the result that they sent does: `completed`, `failed`, `retried` or `cancelled`.
     """
 
     outcome: Outcome
@@ -86,6 +87,12 @@ class OutcomeRecord:
     count: int | None = None
     by: str | None = None
     why: str | None = None
+    did: str | None = None
+
+    @property
+    def deed(self) -> str | None:
+        """What was done by hand, and by whom: `failed by ann`; None for results of workers."""
+        return None if self.by is None else f"{self.did or 'answered'} by {self.by}"
 
     def key(self) -> bytes:
         """The task id, else the source position: outcomes of one task stay in order."""
@@ -107,6 +114,7 @@ class OutcomeRecord:
             "count": self.count,
             "by": self.by,
             "why": self.why,
+            "did": self.did,
         }
         return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
 
@@ -123,6 +131,7 @@ class _OutcomeBody(msgspec.Struct):
     count: int | None = None
     by: str | None = None
     why: str | None = None
+    did: str | None = None
 
 
 _BODY: Final = msgspec.json.Decoder(_OutcomeBody)
@@ -145,4 +154,5 @@ def read_outcome(value: bytes | None) -> OutcomeRecord | None:
         count=body.count,
         by=body.by,
         why=body.why,
+        did=body.did,
     )

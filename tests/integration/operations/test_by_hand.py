@@ -51,7 +51,7 @@ async def outcome_of(shop: Shop, task_id: str) -> OutcomeRecord:
 
 
 async def test_a_task_is_completed_in_somebodys_name(make_shop: ShopFactory) -> None:
-    """The handler has the value, and the outcome record says who and why."""
+    """The handler has the value, and the outcome record says who did what and why."""
     async with (
         make_shop(call) as shop,
         Bridge(shop.settings, BridgeOptions(outcomes=True)),
@@ -63,14 +63,14 @@ async def test_a_task_is_completed_in_somebodys_name(make_shop: ShopFactory) -> 
         await ByHand(producer, shop.settings, ALICE).complete(await record_of(shop, task), b'{"minutes":12}')
         assert await shop.ingress.attach(invocation) == "{'minutes': 12}"
         outcome = await outcome_of(shop, task.task_id)
-    assert (outcome.outcome, outcome.by, outcome.why) == ("delivered", "alice", "by phone")
+    assert (outcome.outcome, outcome.deed, outcome.why) == ("delivered", "completed by alice", "by phone")
 
 
 async def test_a_task_is_cancelled_in_somebodys_name(make_shop: ShopFactory) -> None:
     """Its handler gets an error that is not retried, and the list is empty."""
     async with (
         make_shop(call) as shop,
-        Bridge(shop.settings),
+        Bridge(shop.settings, BridgeOptions(outcomes=True)),
         ConfluentProducer(shop.settings.kafka) as producer,
         asyncio.timeout(90),
     ):
@@ -81,6 +81,7 @@ async def test_a_task_is_cancelled_in_somebodys_name(make_shop: ShopFactory) -> 
         assert answer.startswith("urn:kallback:cancelled-by-hand: ")
         assert "cancelled by alice: by phone" in answer
         assert await shop.tasks(0) == []
+        assert (await outcome_of(shop, task.task_id)).deed == "cancelled by alice"
 
 
 async def test_a_retry_by_hand_sends_the_next_attempt(make_shop: ShopFactory) -> None:

@@ -49,6 +49,7 @@ RUNS: Final = [
     ["tasks", "cancel", "q8Tzl0b2R6m1cV9x", "--why", "x"],
     ["tasks", "complete", "q8Tzl0b2R6m1cV9x", "--why", "x"],
     ["tasks", "fail", "q8Tzl0b2R6m1cV9x", "--why", "x"],
+    ["tasks", "link", "q8Tzl0b2R6m1cV9x", "--token"],
     ["tasks", "list"],
     ["tasks", "progress", "q8Tzl0b2R6m1cV9x"],
     ["tasks", "retry", "q8Tzl0b2R6m1cV9x", "--why", "x"],

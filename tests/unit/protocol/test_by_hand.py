@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.protocol.by_hand import Operator, read_operator
+from kallback.protocol import Problem, completed_headers, failed_headers
+from kallback.protocol.by_hand import Deed, Operator, deed_of, read_operator
+from kallback.protocol.headers import Headers
+from kallback.protocol.long_tasks.hand_backs import hand_back
+from kallback.protocol.problems import CANCELLED_BY_HAND
 
 ALICE = Operator("alice", "the oven is broken")
 
@@ -49,3 +53,29 @@ def test_what_would_not_be_copied_is_refused_at_once(by: str, why: str) -> None:
     """Before anything is sent."""
     with pytest.raises(ValueError, match=r"one printable line|say who"):
         Operator(by, why)
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "deed"),
+    [
+        (b'{"minutes": 12}', completed_headers("kb1:x"), Deed.COMPLETED),
+        (b"", completed_headers("kb1:x"), Deed.COMPLETED),
+        (Problem("OutOfStock").encode(), failed_headers("kb1:x"), Deed.FAILED),
+        (b"", failed_headers("kb1:x"), Deed.FAILED),
+        (Problem(CANCELLED_BY_HAND).encode(), failed_headers("kb1:x"), Deed.CANCELLED),
+        (hand_back(b"", "").encode(), failed_headers("kb1:x"), Deed.RETRIED),
+        (b"no json", completed_headers("kb1:x"), None),
+        (b"{}", (), None),
+    ],
+)
+def test_what_was_done_is_read_from_the_result(value: bytes, headers: Headers, deed: Deed | None) -> None:
+    """Not from a header: it cannot say another thing than what the handler gets."""
+    assert deed_of(value, headers) == deed
+
+
+@pytest.mark.parametrize(
+    ("operator", "sentence"), [(ALICE, "failed by alice: the oven is broken"), (Operator("bob"), "failed by bob")]
+)
+def test_a_problem_says_who_and_why(operator: Operator, sentence: str) -> None:
+    """As its detail."""
+    assert operator.sentence("failed") == sentence

@@ -1,3 +1,5 @@
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -32,8 +34,10 @@ def test_all_members_travel() -> None:
 
 
 def test_an_outcome_record_is_read_back() -> None:
-    """Also who sent the result by hand, and why."""
-    record = OutcomeRecord(Outcome.DELIVERED, SOURCE, 7, None, "t", "task", 2, 1, by="alice", why="no gas")
+    """Also who sent the result by hand, why, and what it does."""
+    record = OutcomeRecord(
+        Outcome.DELIVERED, SOURCE, 7, None, "t", "task", 2, 1, by="alice", why="no gas", did="failed"
+    )
     assert read_outcome(record.encode()) == record
 
 
@@ -41,3 +45,17 @@ def test_an_outcome_record_is_read_back() -> None:
 def test_what_is_no_outcome_record_is_passed_over(value: bytes | None) -> None:
     """Anything can be in a topic, and later versions may know more outcomes."""
     assert read_outcome(value) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "deed"),
+    [
+        ({}, None),
+        ({"did": "failed"}, None),
+        ({"by": "ann", "did": "failed"}, "failed by ann"),
+        ({"by": "ann"}, "answered by ann"),
+    ],
+)
+def test_an_outcome_says_what_was_done_by_hand(members: dict[str, Any], deed: str | None) -> None:
+    """Outcomes of earlier bridges do not say what, and results of workers say nothing of it."""
+    assert OutcomeRecord(Outcome.DELIVERED, SOURCE, 7, **members).deed == deed

@@ -25,7 +25,7 @@ from kallback.bridge.stats import Settled
 from kallback.kafka import DeadLetters, OutgoingRecord, Producer, SummaryBuilder
 from kallback.lifecycle import retry
 from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
-from kallback.protocol.by_hand import read_operator
+from kallback.protocol.by_hand import deed_of, read_operator
 from kallback.protocol.verification import Target
 
 DEAD_LETTERED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERIFIED, Outcome.REJECTED})
@@ -235,4 +235,5 @@ def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
         attempt=None if token is None else token.attempt,
         by=None if operator is None else operator.by,
         why=None if operator is None else operator.why or None,
+        did=None if operator is None else deed_of(record.value, record.headers),
     )

@@ -20,7 +20,7 @@ from kallback.operations import follow_outcomes
 from kallback.protocol import Outcome, OutcomeRecord
 from kallback.settings import Settings
 
-_HEADINGS: Final = ("TIME", "OUTCOME", "REASON", "TYPE", "TASK", "ATTEMPT", "BY", "WHY")
+_HEADINGS: Final = ("TIME", "OUTCOME", "REASON", "TYPE", "TASK", "ATTEMPT", "BY HAND", "WHY")
 _OUTCOMES: Final = ", ".join(each.value for each in Outcome)
 _select = option_of("Filters")
 
@@ -82,7 +82,7 @@ class _Wanted:
 def tail(*, since: int | None, **options: Any) -> None:
     """Show outcomes in the order in which they are read.
 
-    Those of one task come in order. BY and WHY are what the sender of a result by hand said.
+    Those of one task come in order. BY HAND says what a result by hand does; the name and WHY are what its sender said.
 
     Exit codes: 0, also if there are none; 1 if Kafka does not answer, 2 if the topic does not exist or a setting must
     change.
@@ -124,7 +124,7 @@ def _print(shown: list[OutcomeRecord], printer: RowPrinter, *, as_json: bool) ->
 def _row(outcome: OutcomeRecord) -> tuple[str, ...]:
     texts = (outcome.reason, outcome.task_type, outcome.task_id)
     attempt = "" if outcome.attempt is None else str(outcome.attempt)
-    operator = (outcome.by, outcome.why)
+    operator = (outcome.deed, outcome.why)
     return (
         moment(outcome.at_ms),
         outcome.outcome.value,

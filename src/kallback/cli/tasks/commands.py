@@ -1,4 +1,4 @@
-"""`kallback tasks list | show`: what handlers wait for, from Restate's journals and Kafka."""
+"""`kallback tasks list`, and the group of its sisters: what handlers wait for, from Restate's journals."""
 
 from __future__ import annotations
 
@@ -13,36 +13,21 @@ import orjson
 
 from kallback.cli.activity import activity
 from kallback.cli.formatting import counted, printable_json
-from kallback.cli.help import TextCommand, TextGroup, argument, option, option_of
+from kallback.cli.help import TextCommand, TextGroup, option, option_of
 from kallback.cli.logs import configure_logs
-from kallback.cli.tables import print_facts, print_table
+from kallback.cli.tables import print_table
 from kallback.cli.tasks.answers import cancel, complete, fail, retry
 from kallback.cli.tasks.factories import OperationsFactories, operations_factories
-from kallback.cli.tasks.lookup import find_task
+from kallback.cli.tasks.link import link
 from kallback.cli.tasks.progress import progress
-from kallback.cli.tasks.rows import (
-    HEADINGS,
-    facts_of,
-    invocation_facts,
-    invocation_members,
-    members_of,
-    record_facts,
-    record_members,
-    row_of,
-)
+from kallback.cli.tasks.rows import HEADINGS, members_of, row_of
+from kallback.cli.tasks.show import show
 from kallback.cli.times import read_span
 from kallback.operations import (
-    InvocationStatus,
-    NoTaskRecordError,
-    PendingTask,
     PendingTasks,
-    RowSource,
     TaskFilter,
     TaskPage,
-    TaskRecord,
     TaskState,
-    read_invocation,
-    read_task_record,
 )
 from kallback.settings import Settings
 
@@ -62,7 +47,7 @@ def tasks() -> None:
     configure_logs()
 
 
-for _command in (progress, complete, fail, retry, cancel):
+for _command in (show, progress, complete, fail, retry, cancel, link):
     tasks.add_command(_command)
 
 
@@ -161,69 +146,3 @@ def _summary(page: TaskPage) -> str:
             "journal value codec), or too large"
         )
     return "; ".join(parts) + "."
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """All that is known of a task.
-
-    Attributes:
-        record: its record, or why there is none.
-    """
-
-    task: PendingTask
-    invocation: InvocationStatus | None
-    record: TaskRecord | str
-
-
-@tasks.command(cls=TextCommand)
-@argument("task_id", metavar="ID", help="Task id: 16 characters.")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
-def show(task_id: str, *, as_json: bool) -> None:
-    """Show a pending task: request, heartbeats, deadline, invocation.
-
-    The token is shortened: neither the awakeable id nor the signature is shown.
-
-    Exit codes: 0 if a handler waits for the task, 1 if none does or a server does not answer, 2 if a setting must
-    change.
-
-    For example:
-
-        kallback tasks show q8Tzl0b2R6m1cV9x
-    """
-    settings = Settings.from_env()
-    found = asyncio.run(_look_up(operations_factories(settings), settings, task_id))
-    if as_json:
-        click.echo(printable_json(orjson.dumps(_members(found))))
-    else:
-        print_facts([*facts_of(found.task, int(time.time() * 1000)), *_more_facts(found)])
-
-
-async def _look_up(factories: OperationsFactories, settings: Settings, task_id: str) -> _Shown:
-    async with factories.introspection() as introspection:
-        task, invocation = await _find(introspection, settings, task_id)
-    try:
-        with activity("reading the task's record"):
-            record: TaskRecord | str = await read_task_record(factories.find, task)
-    except NoTaskRecordError as error:
-        record = str(error)
-    return _Shown(task, invocation, record)
-
-
-async def _find(
-    introspection: RowSource, settings: Settings, task_id: str
-) -> tuple[PendingTask, InvocationStatus | None]:
-    task = await find_task(introspection, settings, task_id)
-    return task, await read_invocation(introspection, task.invocation.id)
-
-
-def _members(found: _Shown) -> dict[str, Any]:
-    members = members_of(found.task)
-    if found.invocation is not None:
-        members |= invocation_members(found.invocation)
-    return members | ({"record": found.record} if isinstance(found.record, str) else record_members(found.record))
-
-
-def _more_facts(found: _Shown) -> list[tuple[str, str]]:
-    facts = [] if found.invocation is None else list(invocation_facts(found.invocation))
-    return facts + ([("", found.record)] if isinstance(found.record, str) else list(record_facts(found.record)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from kallback.cli.formatting import counted, moment, plain, readable, redact, span
 from kallback.operations import InvocationStatus, PendingTask, TaskRecord
-from kallback.protocol import shorten
+from kallback.protocol import OutcomeRecord, shorten
 
 HEADINGS: Final = ("TASK", "TYPE", "STATE", "ATTEMPT", "AGE", "DEADLINE", "HANDLER", "INVOCATION")
 _SHOWN: Final = 4_096
@@ -113,6 +113,17 @@ def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
         yield "", f"started again {again}, next {invocation.next_retry_at or 'not planned'}"
     if invocation.last_failure:
         yield "failure", plain(invocation.last_failure[:_SHOWN])
+
+
+def outcome_facts(outcomes: Sequence[OutcomeRecord]) -> Iterator[tuple[str, str]]:
+    """What became of the results so far, and what was done by hand, for people."""
+    if not outcomes:
+        yield "outcomes", "none: no result has come, or bridges run without --outcomes"
+    for outcome in outcomes:
+        why = (outcome.reason, outcome.deed, outcome.why)
+        said = ", ".join(plain(text) for text in why if text)
+        attempt = "" if outcome.attempt is None else f" (attempt {outcome.attempt})"
+        yield "outcome", f"{moment(outcome.at_ms)} {outcome.outcome}{attempt}" + (f": {said}" if said else "")
 
 
 def _remaining(deadline_ms: int | None, now_ms: int) -> str:

@@ -17,7 +17,9 @@ from kallback.protocol import Outcome, OutcomeRecord, SourcePosition
 
 TOPIC = "kallback.outcomes"
 SOURCE = SourcePosition("kallback.results", 0, 1, 2)
-DELIVERED = OutcomeRecord(Outcome.DELIVERED, SOURCE, 3, None, "cook", "AAECAwQFBgcICQoL", 1, by="alice", why="\x1b[2J")
+DELIVERED = OutcomeRecord(
+    Outcome.DELIVERED, SOURCE, 3, None, "cook", "AAECAwQFBgcICQoL", 1, by="alice", did="failed", why="\x1b[2J"
+)
 LATE = OutcomeRecord(Outcome.LATE, SOURCE, 4, "late", "bake", "BAECAwQFBgcICQoL", 1)
 
 
@@ -45,7 +47,7 @@ def test_each_outcome_is_a_line() -> None:
     """What is none is passed over; what an operator wrote cannot play with the terminal."""
     result = tail()
     first, second = result.stdout.splitlines()
-    assert first.split()[2:] == ["delivered", "-", "cook", "AAECAwQFBgcICQoL", "1", "alice", "\\x1b[2J"]
+    assert first.split()[2:] == ["delivered", "-", "cook", "AAECAwQFBgcICQoL", "1", "failed", "by", "alice", "\\x1b[2J"]
     assert second.split()[2:6] == ["late", "late", "bake", "BAECAwQFBgcICQoL"]
     assert result.stderr == "2 outcomes.\n"
 

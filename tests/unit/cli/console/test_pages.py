@@ -266,14 +266,14 @@ async def test_the_overview_says_what_it_could_not_read() -> None:
 
 async def test_the_last_outcomes_are_listed() -> None:
     """Those of one task, or those by hand, with who sent them and why."""
-    by_hand = outcome(task_id="task000000000001", by="ann", why="the <oven> broke")
+    by_hand = outcome(task_id="task000000000001", by="ann", did="failed", why="the <oven> broke")
     async with serving(FakeSources(results=[by_hand, outcome(), outcome(Outcome.LATE, reason="late")])) as client:
         everything = (await client.get("/outcomes")).text
         late = (await client.get("/outcomes?outcome=late")).text
         answered = (await client.get("/outcomes?by_hand=1&id=task000000000001&type=shop.pack")).text
 
     assert [page.count("<tr><td>") for page in (everything, late, answered)] == [3, 1, 1]
-    for shown in ("ann", "the &lt;oven&gt; broke", "task000000000001"):
+    for shown in ("failed by ann", "the &lt;oven&gt; broke", "task000000000001"):
         assert shown in answered
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,12 +20,21 @@ from kallback.cli.tasks.rows import invocation_facts
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Position, Record
 from kallback.operations import InvocationStatus, NotAnswerableError
 from kallback.operations.journals import StepRow, ValueRow
-from kallback.protocol import Attempt, TaskHeaders, TaskId
+from kallback.protocol import (
+    Attempt,
+    ConfigurationError,
+    Outcome,
+    OutcomeRecord,
+    SourcePosition,
+    TaskHeaders,
+    TaskId,
+)
 
 Row = TypeVar("Row")
 ID = TaskId("-AECAwQFBgcICQoL")
 INVOCATION = f"inv_1{'a' * 33}"
-HEADERS = TaskHeaders("kb1:k:cook:x", ID, Attempt(1), "cook", "kallback.results", hand_back=True)
+TOKEN = "kb1:k:cook:x"
+HEADERS = TaskHeaders(TOKEN, ID, Attempt(1), "cook", "kallback.results", hand_back=True)
 
 
 @dataclass
@@ -37,7 +46,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         """Publish the task."""
-        for topic in ("cook", "kallback.results", "kallback.control"):
+        for topic in ("cook", "kallback.results", "kallback.control", "kallback.outcomes"):
             self.broker.create_topic(topic)
         self.at = self.broker.append(OutgoingRecord("cook", b'{"dish": "\x1b[2Jsoup"}', b"table 7", HEADERS.encode()))
 
@@ -194,3 +203,60 @@ def test_a_name_that_cannot_be_shown_is_refused(shop: Shop) -> None:
     """It stands in outcome records and lists."""
     result = shop.run("retry", ID, "--by", "\x1b[2J")
     assert (result.exit_code, "--by or --why" in result.stderr) == (2, True)
+
+
+def test_a_task_is_shown_with_what_was_done_to_it(shop: Shop) -> None:
+    """By whom and why; outcomes of other tasks are left out."""
+    source = SourcePosition("kallback.results", 0, 1, 0)
+    done = OutcomeRecord(
+        Outcome.DELIVERED, source, 1, task_id=ID, attempt=1, by="ann", why="its \u009b worker hangs", did="retried"
+    )
+    for outcome in (done, replace(done, task_id="another", by="eve")):
+        shop.broker.append(OutgoingRecord("kallback.outcomes", outcome.encode()))
+    people, programs = shop.run("show", ID, "--outcomes"), shop.run("show", ID, "--outcomes", "--json")
+
+    assert "1970-01-01 00:00:00Z delivered (attempt 1): retried by ann, its \\x9b worker hangs" in people.stdout
+    assert "eve" not in people.stdout
+    [shown] = json.loads(programs.stdout)["outcomes"]
+    assert (shown["by"], shown["did"], shown["outcome"]) == ("ann", "retried", "delivered")
+
+
+def test_a_task_without_outcomes_says_who_writes_them(shop: Shop) -> None:
+    """Bridges do so only with an option; without the option of this command the topic is not read."""
+    assert "bridges run without --outcomes" in shop.run("show", ID, "--outcomes").stdout
+    assert "outcome" not in shop.run("show", ID).stdout
+
+
+def test_a_link_is_printed_alone_and_with_a_warning(shop: Shop) -> None:
+    """The link goes to standard output, so that it can be piped; the warning names what it is."""
+    result = shop.run("link", ID, "--gateway", "https://answers.example.com/")
+    assert result.stdout == f"https://answers.example.com/v1/{TOKEN}\n"
+    assert TOKEN not in result.stderr
+    assert "Whoever has it can answer this attempt, once" in result.stderr
+
+
+def test_the_token_alone_needs_no_gateway(shop: Shop) -> None:
+    """For header Authorization, or for `kallback complete -`."""
+    assert shop.run("link", ID, "--token").stdout == f"{TOKEN}\n"
+
+
+def test_without_a_gateway_there_is_no_link(shop: Shop) -> None:
+    """The sentence names the setting."""
+    result = shop.run("link", ID)
+    assert (result.stdout, isinstance(result.exception, ConfigurationError)) == ("", True)
+    assert "KALLBACK_GATEWAY_URL" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("headers", "sentence"),
+    [
+        (replace(HEADERS, reply_to="other.results"), "use the settings of the task's environment"),
+        (replace(HEADERS, deadline_ms=1), "has passed"),
+    ],
+)
+def test_a_link_that_could_answer_nothing_is_not_printed(shop: Shop, headers: TaskHeaders, sentence: str) -> None:
+    """Its deadline has passed, or another environment reads the results."""
+    shop.at = shop.broker.append(OutgoingRecord("cook", b"{}", b"table 7", headers.encode()))
+    result = shop.run("link", ID, "--token")
+    assert (result.stdout, isinstance(result.exception, NotAnswerableError)) == ("", True)
+    assert sentence in str(result.exception)

@@ -40,11 +40,11 @@ def outcomes_table(caption: str, shown: Sequence[OutcomeRecord]) -> Markup:
             each.outcome.value,
             *((text or "-")[:_LONGEST] for text in (each.reason, each.task_type, each.task_id)),
             "-" if each.attempt is None else str(each.attempt),
-            *((text or "-")[:_LONGEST] for text in (each.by, each.why)),
+            *((text or "-")[:_LONGEST] for text in (each.deed, each.why)),
         ]
         for each in shown
     ]
-    headings = ["Time", "Outcome", "Reason", "Type", "Task", "Attempt", "By", "Why"]
+    headings = ["Time", "Outcome", "Reason", "Type", "Task", "Attempt", "By hand", "Why"]
     return table(caption, headings, rows)
 
 
