@@ -58,6 +58,7 @@ _SECTIONS: Final = {
         "dead-letters": _CommandEntry(
             "dead_letters.commands:dead_letters", "", "List, inspect and replay dead letters."
         ),
+        "wire": _CommandEntry("commands.wire:wire", "bridge", "Check a worker in any language against the wire."),
         "token": _CommandEntry("commands.token:token", "", "Decode and verify tokens."),
     },
     "About": {

@@ -59,6 +59,7 @@ RUNS: Final = [
     ["topics", "create"],
     ["topics", "create", "--dry-run"],
     ["version"],
+    ["wire", "check", "shop.pack"],
     ["worker", "worker_module:worker"],
     ["worker", "worker_module:worker", "--client", "confluent"],
     ["worker", "worker_module:worker", "--health-port", "0"],

@@ -1,0 +1,100 @@
+"""What a run reads and writes with, and the topics that it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from kallback.kafka import Producer, TopicGroup, TopicReader, TopicSpec, check_topics, create_topics, groups_of
+from kallback.kafka import list_topics as topics_of
+from kallback.protocol import AccessDeniedError, ConfigurationError, KafkaUnavailableError
+from kallback.wire_check.options import CheckedTopics
+from kallback.wire_check.worker_process import CheckedProcess
+
+if TYPE_CHECKING:
+    from kallback.kafka import KafkaClients
+    from kallback.settings import KafkaSettings
+
+_CLOCK_ERROR_MS: Final = 300_000
+"""Answers carry the time of their producer's clock: reading begins that long before now."""
+_DAY_MS: Final = "86400000"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConnections:
+    """What a run reads and writes with; all of it is started.
+
+    Attributes:
+        producer: for tasks and cancels.
+        results: reads the reply topic.
+        progress: reads the progress topic.
+        groups: who reads the topic of tasks; None: unknown.
+        process: the worker, if it may be started; None: it runs elsewhere.
+    """
+
+    producer: Producer
+    results: TopicReader
+    progress: TopicReader
+    groups: Callable[[], Awaitable[Sequence[TopicGroup] | None]]
+    process: CheckedProcess | None = None
+
+
+@asynccontextmanager
+async def open_connections(
+    clients: KafkaClients, settings: KafkaSettings, topics: CheckedTopics, process: CheckedProcess | None
+) -> AsyncGenerator[CheckConnections]:
+    """Connect, and start the worker if that is to be done; the end closes all and kills the worker.
+
+    Raises:
+        KafkaUnavailableError: no broker answered.
+        ConfigurationError: the worker's command cannot be started.
+    """
+    since_ms = int(time.time() * 1000) - _CLOCK_ERROR_MS
+
+    async def groups() -> Sequence[TopicGroup] | None:
+        return await _groups(settings, topics.tasks)
+
+    async with AsyncExitStack() as stack:
+        producer = await stack.enter_async_context(clients.producer())
+        results = await stack.enter_async_context(clients.reader(topics.results, since_ms))
+        progress = await stack.enter_async_context(clients.reader(topics.progress, since_ms))
+        if process is not None:
+            stack.push_async_callback(process.kill)
+            await process.start()
+        yield CheckConnections(producer, results, progress, groups, process)
+
+
+async def prepare_topics(settings: KafkaSettings, topics: CheckedTopics, own: Sequence[str]) -> CheckedTopics:
+    """Make the topics of the check itself, and look at the others; returns them without those that are optional.
+
+    Args:
+        settings: of the cluster.
+        topics: those of a run.
+        own: names of topics that the check may make.
+
+    Raises:
+        MissingTopicError: one does not exist.
+        ConfigurationError: a bridge reads the reply topic: it would dead-letter the answers.
+    """
+    kept = {"cleanup.policy": "delete", "retention.ms": _DAY_MS}
+    await create_topics(settings, [TopicSpec(name, partitions=1, config=kept) for name in own])
+    await check_topics(settings, [topics.tasks, topics.results, topics.progress])
+    for topic in {topics.results, topics.progress} - set(own):
+        readers = [group.name for group in await _groups(settings, topic) or () if group.members]
+        if readers:
+            raise ConfigurationError(
+                f"group {readers[0]} reads {topic}, and bridges dead-letter answers to tasks of this check: stop them, "
+                "or choose another topic with --results and --progress"
+            )
+    known = await topics_of(settings)
+    return topics if topics.control in known else replace(topics, control="")
+
+
+async def _groups(settings: KafkaSettings, topic: str) -> Sequence[TopicGroup] | None:
+    try:
+        return await groups_of(settings, topic)
+    except (AccessDeniedError, KafkaUnavailableError):
+        return None

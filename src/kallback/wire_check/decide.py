@@ -1,0 +1,215 @@
+"""The verdicts of checks on single answers: what was seen, against what the page of the wire asks. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from kallback.protocol import Completed, Failed
+from kallback.protocol.problems import HANDED_BACK
+from kallback.wire_check.observed import CheckResult, CheckVerdict, Observed, SeenAnswer, failed, not_covered, passed
+from kallback.wire_check.options import WireCheckOptions
+
+_QUOTED: Final = 3
+
+
+def decide_completed(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """Each task must have been completed."""
+    if missing := observed.unanswered():
+        return failed(f"{_named(missing)} got no answer{_strays(observed)}")
+    for name, answer in observed.not_completed():
+        return failed(f"the {name} was {answer.said}; a request that the worker can do must be completed")
+    count = len(observed.tasks())
+    return passed("completed, with the task's token" if count == 1 else f"{count} tasks completed, each with its token")
+
+
+def decide_next_attempt(observed: Observed, options: WireCheckOptions) -> CheckResult:
+    """The second attempt is work of its own."""
+    if observed.seen("first attempt") and not observed.seen("second attempt"):
+        return failed("the second attempt got no answer: only copies of the same attempt may be dropped")
+    return decide_completed(observed, options)
+
+
+def decide_copies(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """Copies of an attempt are dropped, or get the same answer."""
+    answers = observed.seen()
+    if not answers:
+        return failed(f"the task got no answer{_strays(observed)}")
+    if any(_meaning(each) != _meaning(answers[0]) for each in answers):
+        return failed("copies of one attempt got different answers; drop them, or send the same answer again")
+    times = "once" if len(answers) == 1 else f"{len(answers)} times, each time the same"
+    return passed(f"sent {observed.sent['task']} times, answered {times}")
+
+
+def decide_failure(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A request that cannot be done must be answered with a failure."""
+    answers = observed.seen()
+    if not answers:
+        return failed("no answer, so the caller waits until its deadline; send a failed result at once")
+    if isinstance(answers[0].content, Completed):
+        return failed("it was completed; set kallback-status: failed, or the error header of your framework")
+    if not isinstance(answers[0].content, Failed):
+        return failed(f"the answer was {answers[0].said}")
+    return passed(f"it {answers[0].said}")
+
+
+def decide_unicode(observed: Observed, options: WireCheckOptions) -> CheckResult:
+    """The same request, as UTF-8 and with escapes, must be read alike."""
+    result = decide_completed(observed, options)
+    escaped, raw = (_texts(observed, name) for name in ("task with escapes", "task in UTF-8"))
+    if result.verdict is CheckVerdict.PASS and escaped - raw:
+        return failed("texts of the answer differ from those for the same request with escapes: read requests as UTF-8")
+    return result
+
+
+def decide_skipped(observed: Observed, why: str) -> CheckResult:
+    """The task must not have been done."""
+    if answers := observed.seen():
+        return failed(f"it was {answers[0].said}; {why}")
+    return passed("it was skipped")
+
+
+def decide_past_deadline(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A task whose deadline has passed is skipped."""
+    return decide_skipped(
+        observed, "its deadline was an hour ago, and bridges treat the answer as late; skip such a task"
+    )
+
+
+def decide_past_start(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A task that should have been started earlier is skipped."""
+    return decide_skipped(observed, "the time in kallback-start-by has passed, and the caller has given the attempt up")
+
+
+def decide_other_version(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A task of an unknown version is not done."""
+    answers = observed.seen()
+    if answers and isinstance(answers[0].content, Completed):
+        return failed("it was completed; refuse tasks whose kallback-version is not 1")
+    return passed(f"it was refused: {answers[0].said}" if answers else "it was skipped")
+
+
+def decide_no_headers(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """Records that are no tasks are skipped."""
+    if observed.strays:
+        return failed(
+            f"a record arrived on the reply topic that no task asked for ({observed.strays[0]}); skip such records"
+        )
+    return passed("skipped, and the next task was done")
+
+
+def decide_cancelled(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A cancelled task is not done; supporting cancels is optional."""
+    skipped = len(observed.unanswered())
+    if not skipped:
+        return not_covered("cancelled tasks were answered all the same: the worker takes no cancels, which is optional")
+    return passed("cancelled tasks were not answered")
+
+
+def decide_forged_cancel(observed: Observed, options: WireCheckOptions) -> CheckResult:
+    """A cancel without the task's secret has no effect."""
+    if observed.unanswered():
+        return failed("a cancel with a wrong secret cancelled the task; compare it with kallback-cancel-hash")
+    return decide_completed(observed, options)
+
+
+def decide_restart(observed: Observed, options: WireCheckOptions) -> CheckResult:
+    """What was under way when the worker was killed is done after its restart."""
+    if missing := observed.unanswered():
+        return failed(
+            f"{len(missing)} of {len(observed.tasks())} tasks were lost: the worker commits an offset before Kafka has "
+            "acknowledged the result"
+        )
+    left = len(observed.tasks()) - len(observed.answered_before_stop)
+    if not left:
+        return not_covered("all tasks were answered before the worker could be killed: give a --long-request")
+    return decide_completed(observed, options)
+
+
+def decide_stop(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A stop is no failure of the task."""
+    return _stopped(observed) or passed("the task was completed" + _however(observed))
+
+
+def decide_hand_back(observed: Observed, _options: WireCheckOptions) -> CheckResult:
+    """A task may be handed back; otherwise it is completed."""
+    if any(_is_handed_back(each) for each in observed.seen()):
+        return passed("the attempt was handed back")
+    return _stopped(observed) or not_covered("the task was completed, not handed back, which is optional")
+
+
+def decide_one_answer(everything: list[Observed]) -> CheckResult:
+    """Each task that was sent once, to a worker that was not stopped, has one answer."""
+    steady = [each for each in everything if not each.restarted]
+    counts = [(name, len(each.seen(name))) for each in steady for name, sent in each.sent.items() if sent == 1]
+    more = [count for _, count in counts if count > 1]
+    if not any(count for _, count in counts):
+        return not_covered("no task was answered")
+    if more:
+        return failed(f"{len(more)} tasks got more than one answer, up to {max(more)}; send each result once")
+    return passed("each task that was sent once got one answer at most")
+
+
+def _stopped(observed: Observed) -> CheckResult | None:
+    """What is wrong with the answer to a task whose worker was stopped; None: it was completed."""
+    if "task" in observed.answered_before_stop:
+        return not_covered("it was answered before the worker could be stopped: give a longer --long-request")
+    if not observed.seen():
+        return failed("the task was lost: after the restart it got no answer")
+    for answer in observed.seen():
+        if _is_handed_back(answer):
+            return failed("it was handed back, though the task does not have the header kallback-hand-back")
+        if not isinstance(answer.content, Completed):
+            return failed(f"the stop of the worker became a failure of the task: it was {answer.said}")
+    return None
+
+
+def _however(observed: Observed) -> str:
+    return ", but the worker did not end after SIGTERM and was killed" if observed.had_to_be_killed else ""
+
+
+def _is_handed_back(answer: SeenAnswer) -> bool:
+    return isinstance(answer.content, Failed) and answer.problem.type == HANDED_BACK
+
+
+def _strays(observed: Observed) -> str:
+    return f"; but a record arrived that belongs to no task ({observed.strays[0]})" if observed.strays else ""
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(names[:_QUOTED])
+    return f"the {shown}" if len(names) <= _QUOTED else f"{len(names)} tasks"
+
+
+def _meaning(answer: SeenAnswer) -> object:
+    """An answer as JSON means it."""
+    match answer.content:
+        case Completed(value):
+            return ("completed", _loaded(value))
+        case Failed(error):
+            return ("failed", _loaded(error))
+        case _:
+            return answer.content
+
+
+def _texts(observed: Observed, name: str) -> set[str]:
+    """All texts beyond ASCII in the answers to a task."""
+    values = [each.content.value for each in observed.seen(name) if isinstance(each.content, Completed)]
+    return {text for value in values for text in _strings(_loaded(value)) if not text.isascii()}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    members: Any = value
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for each in [*members, *(members.values() if isinstance(value, dict) else ())]:
+            yield from _strings(each)
+
+
+def _loaded(value: bytes) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value

@@ -1,0 +1,145 @@
+"""Checks of long tasks, of workers that are killed or stopped, and of cancels. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kallback.wire_check.decide import (
+    decide_cancelled,
+    decide_forged_cancel,
+    decide_hand_back,
+    decide_past_start,
+    decide_restart,
+    decide_stop,
+)
+from kallback.wire_check.decide_progress import decide_long_task
+from kallback.wire_check.options import WireCheckOptions
+from kallback.wire_check.ordinary_checks import MANY, with_own_key
+from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request, long_request
+from kallback.wire_check.steps import (
+    HOUR_S,
+    AwaitAnswers,
+    AwaitBegin,
+    CheckStep,
+    KillWorker,
+    SendCancel,
+    SendControl,
+    SendTask,
+    SendTogether,
+    StartWorker,
+    StopWorker,
+    Wait,
+)
+
+CONTROL_S: Final = 2.0
+"""A worker reads the control topic beside its tasks, and has to get there first."""
+
+
+@check_of(
+    "past-start-by",
+    "A task whose kallback-start-by has passed is skipped.",
+    "long-tasks",
+    decide_past_start,
+    CheckNeed.LONG_REQUEST,
+)
+def _past_start_by(options: WireCheckOptions) -> Sequence[CheckStep]:
+    return (SendTask(name="task", value=long_request(options), start_by_s=-HOUR_S, monitored=True),)
+
+
+@check_of(
+    "long-task",
+    "A task of a type with heartbeats reports its start, and that it continues.",
+    "long-tasks",
+    decide_long_task,
+    CheckNeed.LONG_REQUEST,
+)
+def _long_task(options: WireCheckOptions) -> Sequence[CheckStep]:
+    return SendTask(name="task", value=long_request(options), monitored=True), AwaitAnswers()
+
+
+@check_of(
+    "restart",
+    "What a worker had not answered when it was killed is done after its restart.",
+    "duplicates-and-idempotency",
+    decide_restart,
+    CheckNeed.COMMAND,
+)
+def _restart(options: WireCheckOptions) -> Sequence[CheckStep]:
+    tasks = [with_own_key(f"task {number}", options) for number in range(1, 2 * MANY + 1)]
+    if options.requests.long is not None:  # begun when the worker is killed
+        long = SendTask(name="long task", value=options.requests.long, monitored=True)
+        begun: Sequence[CheckStep] = (long, AwaitBegin("long task"), SendTogether(tuple(tasks)))
+    else:
+        first, others = tasks[:MANY], tasks[MANY:]
+        begun = (SendTogether(tuple(first)), AwaitAnswers(any_one=True), SendTogether(tuple(others)))
+    return *begun, KillWorker(), StartWorker(), AwaitAnswers(after_restart=True)
+
+
+@check_of(
+    "stop",
+    "A worker that stops completes a task or leaves its offset uncommitted.",
+    "how-to-fail",
+    decide_stop,
+    CheckNeed.COMMAND,
+    CheckNeed.LONG_REQUEST,
+)
+def _stop(options: WireCheckOptions) -> Sequence[CheckStep]:
+    return _stopping(SendTask(name="task", value=long_request(options), monitored=True))
+
+
+@check_of(
+    "hand-back",
+    "A worker that stops may hand an attempt back.",
+    "hand-an-attempt-back",
+    decide_hand_back,
+    CheckNeed.COMMAND,
+    CheckNeed.LONG_REQUEST,
+)
+def _hand_back(options: WireCheckOptions) -> Sequence[CheckStep]:
+    return _stopping(SendTask(name="task", value=long_request(options), monitored=True, hand_back=True))
+
+
+def _stopping(task: SendTask) -> Sequence[CheckStep]:
+    return task, AwaitBegin("task"), StopWorker(), StartWorker(), AwaitAnswers(after_restart=True)
+
+
+@check_of(
+    "cancelled", "A task that was cancelled is not answered.", "cancel", decide_cancelled, CheckNeed.CONTROL_TOPIC
+)
+def _cancelled(options: WireCheckOptions) -> Sequence[CheckStep]:
+    names = ("task 1", "task 2", "task 3")
+    return (
+        SendControl(b'{"kallback": 2, "action": "of a later version"}'),
+        SendControl(b"not JSON"),
+        *(SendCancel(name) for name in names),
+        Wait(CONTROL_S),
+        *(SendTask(name=name, value=good_request(options)) for name in names),
+    )
+
+
+@check_of(
+    "forged-cancel",
+    "A cancel without the task's secret has no effect.",
+    "cancel",
+    decide_forged_cancel,
+    CheckNeed.CONTROL_TOPIC,
+)
+def _forged_cancel(options: WireCheckOptions) -> Sequence[CheckStep]:
+    return (
+        SendCancel("task", forged=True),
+        Wait(CONTROL_S),
+        SendTask(name="task", value=good_request(options)),
+        AwaitAnswers(),
+    )
+
+
+LIFECYCLE_CHECKS: Final = (
+    _past_start_by,
+    _long_task,
+    _restart,
+    _stop,
+    _hand_back,
+    _cancelled,
+    _forged_cancel,
+)

@@ -1,0 +1,156 @@
+"""What was seen of a worker in one check, and the verdict on it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kallback.protocol import Completed, DecodeError, Failed, Problem, Report
+
+ALIVE = "ordinary task"
+"""The name of the task that is sent after each check."""
+
+
+class CheckVerdict(StrEnum):
+    """Whether a worker keeps a rule."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    FAIL = "fail"
+    NOT_COVERED = "not covered"
+    """It was not seen: something is missing, or the rule is optional and the worker does not do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A verdict, and why, in a sentence."""
+
+    verdict: CheckVerdict
+    sentence: str
+
+
+def passed(sentence: str) -> CheckResult:
+    """The rule is kept."""
+    return CheckResult(CheckVerdict.PASS, sentence)
+
+
+def failed(sentence: str) -> CheckResult:
+    """The rule is broken."""
+    return CheckResult(CheckVerdict.FAIL, sentence)
+
+
+def not_covered(sentence: str) -> CheckResult:
+    """Nothing shows whether the rule is kept."""
+    return CheckResult(CheckVerdict.NOT_COVERED, sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableAnswer:
+    """An answer with a valid token whose value is no result.
+
+    Attributes:
+        reason: as bridges name it, such as `not-json`.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProgress:
+    """A progress record with a valid token.
+
+    Attributes:
+        report: None: it cannot be understood.
+        detail: why not.
+        at: seconds of a monotonic clock, when it was read.
+    """
+
+    report: Report | None
+    detail: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAnswer:
+    """An answer with a valid token.
+
+    Attributes:
+        at: seconds of a monotonic clock, when it was read.
+    """
+
+    content: Completed | Failed | UnusableAnswer
+    at: float
+
+    @property
+    def said(self) -> str:
+        """What it says, for a sentence."""
+        match self.content:
+            case Completed():
+                return "completed"
+            case Failed():
+                problem = self.problem
+                return f"failed with {problem.type}" + (f" ({problem.detail})" if problem.detail else "")
+            case UnusableAnswer(reason, detail):
+                return f"unusable, {reason}: {detail}"
+
+    @property
+    def problem(self) -> Problem:
+        """The problem of a failed answer."""
+        try:
+            return self.content.problem() if isinstance(self.content, Failed) else Problem()
+        except DecodeError as error:  # nested too deep to be read here
+            return Problem(detail=str(error))
+
+
+@dataclass(slots=True)
+class Observed:
+    """What one check has seen so far.
+
+    Attributes:
+        sent: how often each task was sent.
+        answers: to each task.
+        progress: of each task.
+        strays: why records on the reply topic could not be assigned to a task.
+        answered_before_stop: tasks that had an answer when the worker was killed or stopped.
+        restarted: the worker was killed or stopped meanwhile.
+        had_to_be_killed: it did not end after SIGTERM.
+        obstacle: why the steps could not be carried out; empty if they were.
+        silent: it does not answer an ordinary task any more.
+        ended: what its process said at its end; empty while it runs, or if its process is not known.
+    """
+
+    sent: Counter[str] = field(default_factory=Counter[str])
+    answers: defaultdict[str, list[SeenAnswer]] = field(
+        default_factory=lambda: defaultdict[str, list[SeenAnswer]](list)
+    )
+    progress: defaultdict[str, list[SeenProgress]] = field(
+        default_factory=lambda: defaultdict[str, list[SeenProgress]](list)
+    )
+    strays: list[str] = field(default_factory=list[str])
+    answered_before_stop: frozenset[str] = frozenset()
+    restarted: bool = False
+    had_to_be_killed: bool = False
+    obstacle: str = ""
+    silent: bool = False
+    ended: str = ""
+
+    def tasks(self) -> list[str]:
+        """The names of the check's own tasks."""
+        return [name for name in self.sent if name != ALIVE]
+
+    def unanswered(self) -> list[str]:
+        """Those of them without an answer."""
+        return [name for name in self.tasks() if not self.answers.get(name)]
+
+    def seen(self, name: str = "task") -> list[SeenAnswer]:
+        """The answers to a task."""
+        return self.answers.get(name, [])
+
+    def not_completed(self) -> Iterator[tuple[str, SeenAnswer]]:
+        """The check's own tasks with an answer that is not a completed one."""
+        for name in self.tasks():
+            for answer in self.seen(name):
+                if not isinstance(answer.content, Completed):
+                    yield name, answer

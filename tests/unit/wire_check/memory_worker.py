@@ -1,0 +1,138 @@
+"""A worker on a broker in memory, which keeps the rules of the wire but for those that a test takes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Record, TopicGroup
+from kallback.protocol import (
+    Cancel,
+    CancelProof,
+    InvalidControlError,
+    InvalidTaskError,
+    Problem,
+    TaskHeaders,
+    completed_headers,
+    failed_headers,
+)
+from kallback.wire_check import CheckConnections, CheckedTopics
+
+TOPICS = CheckedTopics(tasks="prepare", results="check.results", progress="check.progress", control="control")
+
+
+class CarelessError(Exception):
+    """What a careless worker dies of."""
+
+
+class MemoryWorker:
+    """Answers tasks.
+
+    Args:
+        broker: where.
+        habits: bad ones, by name; see the uses of `_has`.
+    """
+
+    def __init__(self, broker: MemoryBroker, habits: Sequence[str]) -> None:
+        self._broker = broker
+        self._habits = frozenset(habits)
+        self._done = set[tuple[str, int]]()
+        self._cancels = list[Cancel]()
+
+    def _has(self, habit: str) -> bool:
+        return habit in self._habits
+
+    async def run(self) -> None:
+        """Work until cancelled, or until it dies."""
+        tasks, control = MemoryReader(self._broker, TOPICS.tasks), MemoryReader(self._broker, TOPICS.control)
+        await asyncio.gather(tasks.start(), control.start())
+        while True:
+            for record in await control.fetch(0):
+                self._remember(record)
+            for record in await tasks.fetch(0.01):
+                try:
+                    self._take(record)
+                except CarelessError:
+                    return
+
+    def _remember(self, record: Record) -> None:
+        try:
+            self._cancels.append(Cancel.decode(record.value))
+        except InvalidControlError:
+            return
+
+    def _take(self, record: Record) -> None:
+        if self._has("never answers"):
+            return
+        if not record.headers and self._has("dies of a record without headers"):
+            raise CarelessError
+        try:
+            headers = TaskHeaders.decode(record.headers)
+        except InvalidTaskError:
+            if not (record.headers and self._has("does tasks of every version")):
+                return
+            version = [each for each in record.headers if each[0] != "kallback-version"]
+            headers = TaskHeaders.decode((("kallback-version", b"1"), *version))
+        if not self._skips(headers):
+            self._answer(record, headers)
+
+    def _skips(self, headers: TaskHeaders) -> bool:
+        late = headers.deadline_ms is not None and headers.deadline_ms < time.time() * 1000
+        key = (headers.task_id, 0 if self._has("knows tasks, not attempts") else headers.attempt)
+        known = key in self._done
+        self._done.add(key)
+        return (late and not self._has("does late tasks")) or known or self._is_cancelled(headers)
+
+    def _is_cancelled(self, headers: TaskHeaders) -> bool:
+        anyone = self._has("believes every cancel")
+        return any(
+            cancel.covers(headers.task_id, headers.attempt)
+            and (anyone or cancel.proof(headers.cancel_hash) is CancelProof.AUTHENTIC)
+            for cancel in self._cancels
+        )
+
+    def _answer(self, record: Record, headers: TaskHeaders) -> None:
+        value, fails = b'{"minutes": 12}', not _is_order(record.value)
+        if fails and not self._has("answers success for failures"):
+            if self._has("says nothing of failures"):
+                return
+            kind, value = failed_headers(headers.token), Problem("BadOrder", 422).encode()
+        else:
+            kind = completed_headers(headers.token)
+        kept = kind[1:] if self._has("copies no headers") else kind
+        for _ in range(2 if self._has("answers twice") else 1):
+            self._broker.append(OutgoingRecord(headers.reply_to, value, record.key, kept))
+
+
+def _is_order(value: bytes | None) -> bool:
+    try:
+        order = json.loads(value or b"null")
+    except ValueError:
+        return False
+    return isinstance(order, dict) and "id" in order
+
+
+async def _no_groups() -> Sequence[TopicGroup]:
+    return ()
+
+
+@asynccontextmanager
+async def checked_worker(*habits: str) -> AsyncGenerator[CheckConnections]:
+    """Run such a worker, and return what the checks need."""
+    broker = MemoryBroker()
+    for topic in (TOPICS.tasks, TOPICS.results, TOPICS.progress, TOPICS.control):
+        broker.create_topic(topic)
+    working = asyncio.create_task(MemoryWorker(broker, habits).run())
+    try:
+        async with (
+            MemoryProducer(broker) as producer,
+            MemoryReader(broker, TOPICS.results) as results,
+            MemoryReader(broker, TOPICS.progress) as progress,
+        ):
+            yield CheckConnections(producer, results, progress, _no_groups)
+    finally:
+        working.cancel()
+        await asyncio.wait([working])

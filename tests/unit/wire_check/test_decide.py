@@ -1,0 +1,178 @@
+"""The verdicts of `kallback wire check`: from what was seen, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from kallback.protocol import Completed, Failed, Problem, Report, Signal
+from kallback.protocol.problems import HANDED_BACK
+from kallback.wire_check import CheckedTopics, CheckRequests, CheckVerdict, WireCheckOptions
+from kallback.wire_check import decide as decisions
+from kallback.wire_check.decide_progress import decide_long_task
+from kallback.wire_check.observed import ALIVE, Observed, SeenAnswer, SeenProgress, UnusableAnswer
+from kallback.wire_check.protocol_check import Decide
+
+PASS, FAIL, NOT_COVERED = CheckVerdict.PASS, CheckVerdict.FAIL, CheckVerdict.NOT_COVERED
+TOPICS = CheckedTopics(tasks="t", results="r", progress="p", control="c")
+OPTIONS = WireCheckOptions(requests=CheckRequests(good=(b"{}",)), topics=TOPICS, task_type="t")
+
+DONE = Completed(b'{"minutes": 12}')
+SAME = Completed(b'{ "minutes" : 12 }')
+OTHER = Completed(b'{"minutes": 13}')
+BAD_ORDER = Failed(Problem("BadOrder", 422).encode())
+HANDED = Failed(Problem(HANDED_BACK, 503).encode())
+NO_RESULT = UnusableAnswer("not-json", "the value is no JSON")
+
+
+def seen(*contents: Completed | Failed | UnusableAnswer, sent: int = 1, name: str = "task") -> Observed:
+    """What was seen of one task, answered like this."""
+    observed = Observed()
+    observed.sent[name] = sent
+    observed.answers[name] = [SeenAnswer(each, 1.0) for each in contents]
+    return observed
+
+
+def together(*parts: Observed) -> Observed:
+    """What was seen of several tasks."""
+    observed = Observed()
+    for number, part in enumerate(parts):
+        observed.sent[f"task {number}"] = 1
+        observed.answers[f"task {number}"] = part.seen()
+    return observed
+
+
+def before_stop(observed: Observed) -> Observed:
+    """The answer had come before the worker was stopped."""
+    observed.answered_before_stop = frozenset({"task"})
+    return observed
+
+
+def with_strays(observed: Observed) -> Observed:
+    """A record without a token came, too."""
+    observed.strays.append("no token")
+    return observed
+
+
+@pytest.mark.parametrize(
+    ("decide", "observed", "verdict"),
+    [
+        (decisions.decide_completed, seen(DONE), PASS),
+        (decisions.decide_completed, seen(), FAIL),
+        (decisions.decide_completed, seen(BAD_ORDER), FAIL),
+        (decisions.decide_completed, seen(NO_RESULT), FAIL),
+        (decisions.decide_completed, together(seen(DONE), seen()), FAIL),
+        (decisions.decide_copies, seen(DONE, sent=3), PASS),
+        (decisions.decide_copies, seen(DONE, SAME, sent=3), PASS),
+        (decisions.decide_copies, seen(DONE, OTHER, sent=3), FAIL),
+        (decisions.decide_copies, seen(DONE, BAD_ORDER, sent=3), FAIL),
+        (decisions.decide_copies, seen(sent=3), FAIL),
+        (decisions.decide_failure, seen(BAD_ORDER), PASS),
+        (decisions.decide_failure, seen(DONE), FAIL),
+        (decisions.decide_failure, seen(NO_RESULT), FAIL),
+        (decisions.decide_failure, seen(), FAIL),
+        (decisions.decide_past_deadline, seen(), PASS),
+        (decisions.decide_past_deadline, seen(DONE), FAIL),
+        (decisions.decide_past_start, seen(DONE), FAIL),
+        (decisions.decide_other_version, seen(), PASS),
+        (decisions.decide_other_version, seen(BAD_ORDER), PASS),
+        (decisions.decide_other_version, seen(DONE), FAIL),
+        (decisions.decide_no_headers, seen(), PASS),
+        (decisions.decide_no_headers, with_strays(seen()), FAIL),
+        (decisions.decide_cancelled, seen(), PASS),
+        (decisions.decide_cancelled, seen(DONE), NOT_COVERED),
+        (decisions.decide_forged_cancel, seen(DONE), PASS),
+        (decisions.decide_forged_cancel, seen(), FAIL),
+        (decisions.decide_restart, seen(DONE), PASS),
+        (decisions.decide_restart, seen(), FAIL),
+        (decisions.decide_restart, before_stop(seen(DONE)), NOT_COVERED),
+        (decisions.decide_stop, seen(DONE), PASS),
+        (decisions.decide_stop, seen(), FAIL),
+        (decisions.decide_stop, seen(BAD_ORDER), FAIL),
+        (decisions.decide_stop, seen(HANDED), FAIL),
+        (decisions.decide_stop, before_stop(seen(DONE)), NOT_COVERED),
+        (decisions.decide_hand_back, seen(HANDED), PASS),
+        (decisions.decide_hand_back, seen(DONE), NOT_COVERED),
+        (decisions.decide_hand_back, seen(BAD_ORDER), FAIL),
+        (decisions.decide_hand_back, seen(), FAIL),
+    ],
+)
+def test_verdicts(decide: Decide, observed: Observed, verdict: CheckVerdict) -> None:
+    """Each rule, kept and broken."""
+    result = decide(observed, OPTIONS)
+    assert result.verdict is verdict, result.sentence
+
+
+def test_a_second_attempt_must_be_done_again() -> None:
+    """A worker that drops it because it knows the task id leaves the caller without an answer."""
+    observed = seen(DONE, name="first attempt")
+    observed.sent["second attempt"] = 1
+    result = decisions.decide_next_attempt(observed, OPTIONS)
+    assert (result.verdict, "only copies of the same attempt" in result.sentence) == (FAIL, True)
+
+
+@pytest.mark.parametrize(("answer", "verdict"), [("Größe", PASS), ("GrÃ¶Ã\x9fe", FAIL)])
+def test_a_request_that_is_read_in_another_encoding_is_noticed(answer: str, verdict: CheckVerdict) -> None:
+    """The same request with escapes shows what the texts are."""
+    observed = Observed()
+    for name, text in (("task with escapes", "Größe"), ("task in UTF-8", answer)):
+        observed.sent[name] = 1
+        observed.answers[name] = [SeenAnswer(Completed(f'{{"dishes": ["{text}"]}}'.encode()), 1.0)]
+    assert decisions.decide_unicode(observed, OPTIONS).verdict is verdict
+
+
+def test_an_answer_without_a_token_is_named() -> None:
+    """The worker answers, and the sentence says why no handler would get the answer."""
+    assert "no token" in decisions.decide_completed(with_strays(seen()), OPTIONS).sentence
+
+
+def test_two_answers_to_one_task_are_noticed() -> None:
+    """Of the ordinary tasks, too."""
+    twice = seen(DONE, DONE, name=ALIVE)
+    assert decisions.decide_one_answer([seen(DONE), twice]).verdict is FAIL
+    assert decisions.decide_one_answer([seen(DONE)]).verdict is PASS
+    assert decisions.decide_one_answer([seen()]).verdict is NOT_COVERED
+
+
+def test_answers_after_a_restart_and_to_copies_may_come_again() -> None:
+    """At least once is what the wire asks for."""
+    restarted = seen(DONE, DONE)
+    restarted.restarted = True
+    copied = seen(DONE, DONE, sent=2)
+    assert decisions.decide_one_answer([seen(DONE), restarted, copied]).verdict is PASS
+
+
+STARTED, HEARTBEAT = Signal.STARTED, Signal.HEARTBEAT
+
+
+def reports(*seen_at: tuple[Signal, float], every_ms: int | None = 1000, answered: float = 3.5) -> Observed:
+    """A long task with progress at these seconds."""
+    observed = seen(DONE)
+    observed.answers["task"] = [SeenAnswer(DONE, answered)]
+    observed.progress["task"] = [SeenProgress(Report(signal, 0, every_ms=every_ms), "", at) for signal, at in seen_at]
+    return observed
+
+
+@pytest.mark.parametrize(
+    ("observed", "verdict"),
+    [
+        (reports((STARTED, 0), (HEARTBEAT, 1), (HEARTBEAT, 2), (HEARTBEAT, 3)), PASS),
+        (reports(), FAIL),
+        (reports((HEARTBEAT, 1), (HEARTBEAT, 2)), FAIL),
+        (reports((STARTED, 0), (HEARTBEAT, 1), every_ms=None), FAIL),
+        (reports((STARTED, 0), (HEARTBEAT, 1), answered=5), FAIL),
+        (reports((STARTED, 0), answered=0.5), NOT_COVERED),
+        (seen(), FAIL),
+    ],
+)
+def test_progress(observed: Observed, verdict: CheckVerdict) -> None:
+    """Started, a heartbeat in each interval, never three intervals without one."""
+    result = decide_long_task(observed, OPTIONS)
+    assert result.verdict is verdict, result.sentence
+
+
+def test_a_progress_record_that_bridges_drop_is_named() -> None:
+    """It does not count as a heartbeat."""
+    observed = reports((STARTED, 0))
+    observed.progress["task"].append(SeenProgress(None, "details are no JSON", 1.0))
+    result = decide_long_task(observed, OPTIONS)
+    assert (result.verdict, "details are no JSON" in result.sentence) == (FAIL, True)
