@@ -99,6 +99,7 @@ def _handle_signals(asked: asyncio.Event) -> None:
 
     def on_signal(number: signal.Signals) -> None:
         if asked.is_set():
+            logger.warning("%s: ending at once; Kafka delivers again what is unfinished", number.name)
             os._exit(EXIT_INTERRUPTED)
         logger.info("%s: draining; a second signal ends the process at once", number.name)
         asked.set()

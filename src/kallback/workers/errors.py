@@ -118,11 +118,6 @@ def problem_of(error: BaseException, *, expose_tracebacks: bool) -> Problem:
     return Problem(type=UNEXPECTED_ERROR, status=500, detail=_clean(detail, _LONGEST_DETAIL), extensions=extensions)
 
 
-def exited(error: SystemExit) -> TaskFailure:
-    """The failure of a function that would have ended its process."""
-    return interrupted("SystemExit", _shown(error))
-
-
 def interrupted(name: str, detail: str) -> TaskFailure:
     """The failure of a function that did not end by itself."""
     sentence = _clean(f"{name}: {detail}" if detail else name, _LONGEST_DETAIL)
@@ -141,6 +136,16 @@ def misfit_problem(task_type: str, function: str, sentence: str) -> Problem:
     detail = (
         f"{function} returned a value that is no result of task type {task_type}: {sentence}. "
         "Return the declared type, or change result= of the task type on both sides"
+    )
+    return Problem(type=UNUSABLE_RESULT, status=500, detail=_clean(detail, _LONGEST_DETAIL), retryable=False)
+
+
+def unpicklable_problem(task_type: str, error: Exception) -> Problem:
+    """What the caller is told when the returned value does not get out of its child process."""
+    detail = (
+        f"the function of {task_type} returned a value that cannot be pickled "
+        f"({type(error).__name__}: {_shown(error)}), so it does not get out of its child process: "
+        "return plain data of the declared type"
     )
     return Problem(type=UNUSABLE_RESULT, status=500, detail=_clean(detail, _LONGEST_DETAIL), retryable=False)
 

@@ -206,6 +206,7 @@ class WorkerRuntime:
         config = self._config
         check_not_in_new_child()
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._log_stop)
             for function in config.functions.values():
                 if function.executor is Executor.PROCESS:
                     check_importable(function)
@@ -253,13 +254,22 @@ class WorkerRuntime:
     async def _drain(self) -> None:
         self._fetch_loop.release_held()
         if self._in_flight:
-            logger.info("worker %s waits for %d tasks in flight", self._config.group, len(self._in_flight))
+            logger.info(
+                "worker %s waits for at most %g s for its tasks in flight: %d; then others continue them",
+                self._config.group,
+                self._config.options.drain_timeout,
+                len(self._in_flight),
+            )
         begun = time.monotonic()
         try:
             abandoned = await self._in_flight.drain(self._config.options.drain_timeout)
             self._counts.abandoned += abandoned
         finally:
             self._stopping.extend(time.monotonic() - begun)
+
+    def _log_stop(self) -> None:
+        if self._fetching is not None:  # otherwise it has never taken a task, and an error says why
+            logger.info("worker %s stopped", self._config.group)
 
     async def _watch_deadlines(self) -> None:
         """Look again and again instead of waiting until then: the clock may be set, and a laptop may sleep."""

@@ -51,6 +51,17 @@ class Recorder:
         self._stopped.set()
 
 
+class SignalledTwice(Recorder):
+    """A service that is told to stop by two signals."""
+
+    async def run(self) -> None:
+        """Send the first, and the second when that has been heard."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        await super().run()
+
+
 class Forking(Recorder):
     """A service one of whose threads forks a process, terminates it, and says how it ended."""
 
@@ -91,6 +102,17 @@ def test_a_signal_drains_the_service(number: int) -> None:
     service = Recorder(number)
     serve(service)
     assert service.events == ["running", "asked to stop", "drained"]
+
+
+def test_a_second_signal_ends_the_process_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once, with an exit code of its own."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    serve(SignalledTwice())
+    assert codes == [130]
+    assert "SIGINT: ending at once" in caplog.text
 
 
 def test_a_signal_during_the_start_cancels_it() -> None:

@@ -108,7 +108,7 @@ async def test_a_function_that_ignores_the_end_is_handed_back_nevertheless(
     gate.set()
     assert [problem["type"] for problem in handed_back(env)] == ["urn:kallback:handed-back"]
     assert env.committed() == 1
-    assert "ignore their cancellation" in caplog.text
+    assert "ignores its interruption" in caplog.text
 
 
 async def test_without_kafka_nothing_is_handed_back(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -359,7 +359,7 @@ async def test_a_function_that_will_not_end_does_not_hold_the_stop(
     await worker.start()
     await env.until(begun.is_set, "the thread")
     await worker.stop()
-    assert "ignore their cancellation" in caplog.text
+    assert "ignores its interruption" in caplog.text
     assert threads[0].daemon
     release.set()
     threads[0].join(5)

@@ -223,8 +223,10 @@ async def test_a_value_of_another_type_is_a_failed_result_with_a_remedy(env: Wor
 
 
 @pytest.mark.parametrize("in_loop", [True, False])
-async def test_sys_exit_fails_the_task_and_not_the_worker(env: WorkerEnv, *, in_loop: bool) -> None:
-    """A function that wants to end the process would end every worker that gets the task."""
+async def test_sys_exit_fails_the_task_and_not_the_worker(
+    env: WorkerEnv, caplog: pytest.LogCaptureFixture, *, in_loop: bool
+) -> None:
+    """A function that wants to end the process would end every worker that gets the task; the log says where."""
     worker = env.worker()
 
     async def cook(_order: Any) -> Any:
@@ -239,6 +241,7 @@ async def test_sys_exit_fails_the_task_and_not_the_worker(env: WorkerEnv, *, in_
         await env.settled(1)
 
     assert env.results()[0].value["detail"] == "SystemExit: 3"
+    assert "raise SystemExit(3)" in caplog.text
 
 
 async def test_a_function_that_cancels_itself_fails(env: WorkerEnv) -> None:

@@ -109,7 +109,9 @@ class WatermarkReporter:
             except (KallbackError, TimeoutError) as error:
                 self._interrupted()
                 self._context.log.warning(
-                    "ends of topics unknown: no marks are reported", kind="marks", detail=str(error)
+                    "Kafka does not say where topics end: until it does, no attempt counts as lost",
+                    kind="marks",
+                    detail=str(error),
                 )
 
     async def look(self) -> None:

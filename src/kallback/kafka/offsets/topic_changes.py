@@ -48,7 +48,9 @@ class TopicFacts(NamedTuple):
 class TopicGone:
     """The topic does not exist any more."""
 
-    event: ClassVar[str] = "a topic does not exist any more: it is read again once it is created"
+    event: ClassVar[str] = (
+        "a topic does not exist any more: it is read again once `kallback topics create` has created it"
+    )
     topic: str
 
 

@@ -10,6 +10,7 @@ else can happen, time advances to the next timer. So a timeout of a week takes n
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -113,7 +114,13 @@ class HandlerTest(StartStop):
         self._calls[service, handler] = answer
 
     def after(self, length: timedelta, action: Callable[[], None]) -> None:
-        """Run an action after a time, such as the return of Kafka."""
+        """Run an action after a time, such as the return of Kafka.
+
+        Raises:
+            TypeError: it is an `async def`, which nobody would await.
+        """
+        if inspect.iscoroutinefunction(action):
+            raise TypeError("HandlerTest.after calls a plain function: an `async def` would not be awaited")
         self._time.after(length.total_seconds(), action)
 
     def complete(self, token: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:

@@ -16,7 +16,10 @@ from kallback.protocol.tasktypes import is_kafka_name
 from kallback.settings import Topics
 
 _WILDCARD: Final = "*"
-_REMEDY: Final = "if it is yours, add it to KALLBACK_TOPICS_REPLY_TO or WorkerOptions.reply_topics"
+_REMEDY: Final = (
+    "if it is yours, add it to KALLBACK_TOPICS_REPLY_TO or WorkerOptions.reply_topics; if it is another team's, give "
+    "each team's task type a topic of its own"
+)
 
 
 @dataclass(frozen=True, slots=True)

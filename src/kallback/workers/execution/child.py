@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn
 
 from kallback.workers.context import TaskContext
-from kallback.workers.errors import TaskFailure, encode_problem, exited, problem_of, traceback_of
+from kallback.workers.errors import TaskFailure, encode_problem, problem_of, traceback_of, unpicklable_problem
 from kallback.workers.execution.child_pipe import ChildEnd
 from kallback.workers.execution.messages import (
     ChildMessage,
@@ -79,9 +79,14 @@ def _ignore(_number: int, _frame: Any) -> None:
     pass
 
 
+def _returned(value: Any, task_type: str) -> JobEnd:
+    try:
+        return ReturnedValue(pickled(value))
+    except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are pickled
+        return RaisedError(encode_problem(unpicklable_problem(task_type, error)), traceback_of(error))
+
+
 def _end_of(error: BaseException) -> JobEnd:
-    if isinstance(error, SystemExit):
-        return RaisedFailure(encode_problem(exited(error).problem))
     problem = encode_problem(problem_of(error, expose_tracebacks=False))
     return RaisedFailure(problem) if isinstance(error, TaskFailure) else RaisedError(problem, traceback_of(error))
 
@@ -130,7 +135,7 @@ class _Child:
                 _attach(job.context)
             function, request, takes_context = unpickled(job.call)
             value = function(request, context) if takes_context else function(request)
-            return ReturnedValue(pickled(value))
+            return _returned(value, job.context.task_type)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is told
             return _end_of(error)
 

@@ -21,7 +21,7 @@ from typing import Any, Final, cast, final
 
 from kallback.lifecycle import Backoff
 from kallback.workers.context import TaskContext
-from kallback.workers.errors import exited, interrupted
+from kallback.workers.errors import interrupted
 from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned, StopReason
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.workers.registration.functions import TaskFunction
@@ -151,7 +151,7 @@ class FunctionCall:
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker, and the next one
-                return _raised(error)
+                return Raised(error)
 
         return asyncio.create_task(call(), name=f"{NAME}{self.context.log.label}")
 
@@ -169,7 +169,7 @@ class FunctionCall:
             try:
                 outcome: CallOutcome = Returned(context.run(self._function.function, *arguments))
             except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is told
-                outcome = _raised(error)
+                outcome = Raised(error)
             with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is gone, nothing waits
                 loop.call_soon_threadsafe(settle, outcome)
 
@@ -187,12 +187,6 @@ class FunctionCall:
         call = pool.start(self._function, self._request, self.context, self._on_heartbeat)
         self._interrupt = lambda: pool.cancel(call)
         return call.future
-
-
-def _raised(error: BaseException) -> Raised:
-    if isinstance(error, SystemExit):
-        return Raised(exited(error))
-    return Raised(error)
 
 
 def _nothing() -> None:

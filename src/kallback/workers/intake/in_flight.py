@@ -154,6 +154,6 @@ class InFlightAttempts:
 
 
 def _log_stubborn(calls: Iterable[FunctionCall]) -> None:
-    stubborn = sum(call.running is not None and not call.running.done() for call in calls)
-    if stubborn:
-        logger.warning("%d task functions ignore their cancellation and are left running", stubborn)
+    for call in calls:
+        if call.running is not None and not call.running.done():
+            call.context.log.warning("ignores its interruption: the function ends with the process at the latest")

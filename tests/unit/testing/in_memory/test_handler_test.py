@@ -382,3 +382,12 @@ async def test_a_handler_whose_wait_for_a_future_is_cancelled_may_tell_the_worke
     with pytest.raises(TerminalError, match="cancelled"):
         await test.run(handler, cancel_after=timedelta(seconds=1))
     assert [each.reason for each in test.cancels] == [CancelReason.CANCELLED]
+
+
+def test_an_action_that_nobody_would_await_is_refused() -> None:
+    """It would never run, and the test would pass without it."""
+
+    async def action() -> None: ...
+
+    with pytest.raises(TypeError, match="plain function"):
+        HandlerTest().after(timedelta(minutes=1), action)  # type: ignore[arg-type]  # what a user may do

@@ -205,13 +205,16 @@ async def test_sys_exit_in_a_process_fails_the_task(env: WorkerEnv) -> None:
 
 
 async def test_a_value_that_cannot_travel_is_a_failure(env: WorkerEnv) -> None:
-    """Said by the child, which lives on."""
+    """Said by the child, which lives on; no retry mends it."""
     worker = made(env, cpu.lock)
     send(env)
     async with worker:
         await env.settled(1)
 
-    assert "cannot pickle" in env.results()[0].value["detail"]
+    problem = env.results()[0].value
+    assert (problem["type"], problem["retryable"]) == ("urn:kallback:unusable-result", False)
+    assert "cannot pickle" in problem["detail"]
+    assert "returned a value" in problem["detail"]
 
 
 async def test_a_process_sees_its_cancel(env: WorkerEnv, tmp_path: Path) -> None:
