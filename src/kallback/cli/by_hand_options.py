@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Final
 
 import click
@@ -9,12 +10,15 @@ import click
 from kallback.cli.help import option
 from kallback.cli.imports import TargetKind
 from kallback.protocol import TaskType
+from kallback.protocol.by_hand import Operator
 from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE
 
 TASK_TYPE: Final = TargetKind(
     accepts=lambda each: isinstance(each, TaskType), what="a kallback.protocol.TaskType", example="shared:prepare"
 )
 
+by_option = option("--by", metavar="NAME", help="Who does it, for the record. Default: the user of this machine.")
+why_option = option("--why", default="", metavar="TEXT", help="Why, in one sentence, for the record.")
 result_file_option = option(
     "--file", "file", type=click.File("rb"), metavar="FILE", help="File with the result, as JSON."
 )
@@ -41,3 +45,26 @@ error_status_option = option(
     help="Code of the terminal error that the handler gets.",
 )
 retryable_option = option("--retryable/--not-retryable", default=None, help="Whether another attempt can succeed.")
+
+
+def operator_of(by: str | None, why: str) -> Operator:
+    """Return who does something, from `--by` and `--why`.
+
+    Raises:
+        click.UsageError: a text cannot be used, or this user has no name.
+    """
+    name = user_name() if by is None else by
+    if name is None:
+        raise click.UsageError("This user has no name: say who does it with --by.")
+    try:
+        return Operator(name, why)
+    except ValueError as error:
+        raise click.UsageError(f"--by or --why: {error}") from None
+
+
+def user_name() -> str | None:
+    """Return the user of this machine; None for a container's user without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

@@ -66,6 +66,44 @@ async def test_a_task_is_completed_in_somebodys_name(make_shop: ShopFactory) -> 
     assert (outcome.outcome, outcome.deed, outcome.why) == ("delivered", "completed by alice", "by phone")
 
 
+async def outcomes_of(shop: Shop, task_id: str, count: int) -> list[str]:
+    """The outcomes of a task's results, when there are so many."""
+
+    async def found() -> list[str] | None:
+        reader = ConfluentReader(shop.settings.kafka, shop.settings.topics.outcomes)
+        batches = [batch async for batch in follow_outcomes(reader, to_the_end=True)]
+        outcomes = [str(each.outcome) for batch in batches for each in batch if each.task_id == task_id]
+        return outcomes if len(outcomes) >= count else None
+
+    return await eventually(f"{count} outcomes", found)
+
+
+async def test_a_copy_is_told_by_the_bridge_that_delivered_the_first(make_shop: ShopFactory) -> None:
+    """After a restart it counts as delivered again, as Restate answers; the handler keeps the first value."""
+    options = BridgeOptions(outcomes=True)
+    async with (
+        make_shop(call) as shop,
+        ConfluentProducer(shop.settings.kafka) as producer,
+        asyncio.timeout(90),
+    ):
+        by_hand = ByHand(producer, shop.settings, ALICE)
+        invocation = await shop.order()
+        [task] = await shop.tasks(1)
+        record = await record_of(shop, task)
+        async with Bridge(shop.settings, options):
+            await by_hand.complete(record, b'{"number":1}')
+            assert await shop.ingress.attach(invocation) == "{'number': 1}"
+            await by_hand.complete(record, b'{"number":2}')
+            assert await outcomes_of(shop, task.task_id, 2) == ["delivered", "duplicate"]
+        async with Bridge(shop.settings, options):
+            await by_hand.complete(record, b'{"number":3}')
+            await outcomes_of(shop, task.task_id, 3)
+            await by_hand.complete(record, b'{"number":4}')
+            outcomes = await outcomes_of(shop, task.task_id, 4)
+        assert await shop.ingress.attach(invocation) == "{'number': 1}"
+    assert outcomes == ["delivered", "duplicate", "delivered", "duplicate"]
+
+
 async def test_a_task_is_cancelled_in_somebodys_name(make_shop: ShopFactory) -> None:
     """Its handler gets an error that is not retried, and the list is empty."""
     async with (

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from importlib import resources
 from typing import Final, assert_never
@@ -40,9 +41,9 @@ from kallback.cli.console.routes import (
 )
 from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.shown_settings import shown_settings
-from kallback.cli.console.sources import ConsoleSources
+from kallback.cli.console.sources import ConsoleSources, LastLetters
 from kallback.cli.console.traffic import TrafficSample
-from kallback.kafka import DeadLetter, DeadLetterId
+from kallback.kafka import DeadLetterId
 from kallback.lifecycle import LogThrottle
 from kallback.operations import InvalidCursorError, concerns
 from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
@@ -156,7 +157,8 @@ class ConsoleHandler:
         if letter is None:
             sentence = "There is no such dead letter, or it is not kept any more."
             return pages.error_page("No dead letter", sentence, HTTPStatus.NOT_FOUND, "/dead-letters")
-        return pages.dead_letter_page(letter, self._form_secret, mask=self._options.mask_payloads)
+        replay = (await self._letters.get()).replays.get(name)
+        return pages.dead_letter_page(letter, replay, self._form_secret, mask=self._options.mask_payloads)
 
     async def _task(self, task_id: str, now_ms: int) -> HttpResponse:
         task = await self._sources.task(task_id)
@@ -171,11 +173,12 @@ class ConsoleHandler:
 
     async def _history(self, task_id: str) -> pages.TaskHistory:
         """Return what the last outcomes and dead letters say of a task; where they cannot be read, nothing."""
-        outcomes, letters = list[OutcomeRecord](), list[DeadLetter]()
+        outcomes, letters = list[OutcomeRecord](), LastLetters()
         with suppress(KallbackError):
             outcomes = [each for each in await self._outcomes.get() if each.task_id == task_id]
         with suppress(KallbackError):
-            letters = [each for each in await self._letters.get() if concerns(each, task_id)]
+            last = await self._letters.get()
+            letters = replace(last, letters=[each for each in last.letters if concerns(each, task_id)])
         return pages.TaskHistory(outcomes, letters)
 
     @property

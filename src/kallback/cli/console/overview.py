@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from kallback.cli.console.sources import ConsoleSources
-from kallback.kafka import DeadLetter
+from kallback.cli.console.sources import ConsoleSources, LastLetters
 from kallback.operations import PendingTask, TaskState
 from kallback.protocol import KallbackError, OutcomeRecord
 
@@ -52,7 +51,7 @@ class OverviewReader:
     def __init__(
         self,
         sources: ConsoleSources,
-        letters: Callable[[], Awaitable[Sequence[DeadLetter]]],
+        letters: Callable[[], Awaitable[LastLetters]],
         outcomes: Callable[[], Awaitable[list[OutcomeRecord]]],
         max_tasks: int,
         now: Callable[[], float],
@@ -87,7 +86,7 @@ class OverviewReader:
                     _count(overview, task)
 
     async def _count_letters(self, overview: Overview) -> None:
-        for letter in await self._letters():
+        for letter in (await self._letters()).letters:
             overview.letters[letter.reason] += letter.count
 
     async def _read_outcomes(self, overview: Overview) -> None:

@@ -88,7 +88,7 @@ class LetterReplays:
             if not chosen.total:
                 return ReplayCheck((_NOTHING, *refusals))
             async with self._clients.producer() as producer:
-                options = ReplayOptions(per_second=form.per_second)
+                options = ReplayOptions(per_second=form.per_second, operator=form.operator)
                 replayer = replayer_for(self._clients, producer, self._topic, options, self._rules)
                 await send_chosen(self._clients, self._topic, chosen, replayer)
         report, total = replayer.report, chosen.total

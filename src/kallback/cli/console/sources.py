@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from kallback import kafka
 from kallback.cli.console.outcomes import LAST_OUTCOMES
 from kallback.cli.console.processes import ProcessStatus, read_process
 from kallback.cli.console.traffic import TrafficSample, lag_of
-from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, read_entry, read_range
+from kallback.cli.dead_letters.contents import Replay
+from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, ReplayMarker, read_entry, read_range
 from kallback.lifecycle import StartStop
 from kallback.operations import Introspection, PendingTask, PendingTasks, TaskFilter, TaskPage
 from kallback.protocol import OutcomeRecord, read_outcome
@@ -25,6 +26,23 @@ from kallback.settings import Settings
 LAST_LETTERS: Final = 200
 KEPT_VALUE_BYTES: Final = 16 * 1024
 """Lists of dead letters show no values; a smaller one may have the token, which says the task type."""
+
+
+_MOST_REPLAYS: Final = 50_000
+"""Ids in replay markers that are kept while the last records are read: a marker of kallback has 100 at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastLetters:
+    """The last dead letters.
+
+    Attributes:
+        letters: the newest first.
+        replays: those of them that a marker among the last records names as replayed.
+    """
+
+    letters: Sequence[DeadLetter] = ()
+    replays: Mapping[DeadLetterId, Replay] = field(default_factory=dict[DeadLetterId, Replay])
 
 
 class ConsoleSources(Protocol):
@@ -46,8 +64,8 @@ class ConsoleSources(Protocol):
         """Return the record at a position; None if it is not there any more; raises as `find_record`."""
         ...
 
-    async def letters(self) -> list[DeadLetter]:
-        """Return the last dead letters, the newest first; raises as `find_record`."""
+    async def letters(self) -> LastLetters:
+        """Return the last dead letters; raises as `find_record`."""
         ...
 
     async def letter(self, name: DeadLetterId) -> DeadLetter | None:
@@ -111,7 +129,7 @@ class ServerSources(StartStop):
         """Return the record at a position."""
         return await kafka.find_record(self._settings.kafka, position)
 
-    async def letters(self) -> list[DeadLetter]:
+    async def letters(self) -> LastLetters:
         """Return the last dead letters; large values are left out."""
         async with aclosing(self._last(self._settings.topics.dead_letters, LAST_LETTERS)) as batches:
             return await last_letters(batches)
@@ -156,16 +174,21 @@ class ServerSources(StartStop):
         return await asyncio.gather(*map(read_process, self._processes))
 
 
-async def last_letters(batches: AsyncIterable[Sequence[Record]]) -> list[DeadLetter]:
-    """Return the newest dead letters of what is read, the newest first, without their large values.
+async def last_letters(batches: AsyncIterable[Sequence[Record]]) -> LastLetters:
+    """Return the newest dead letters of what is read, without their large values, and which were replayed.
 
-    What is kept is bounded while it is read, too: anyone who may write results can fill the topic with large records.
+    What is kept is bounded while it is read, too: anyone who may write results can fill the topic with large records,
+    and who may write dead letters can name any number of them in replay markers.
     """
-    found = list[DeadLetter]()
+    found, replays = list[DeadLetter](), dict[DeadLetterId, Replay]()
     async for records in batches:
-        found += [_small(entry) for entry in map(read_entry, records) if isinstance(entry, DeadLetter)]
+        entries = [read_entry(record) for record in records]
+        found += [_small(entry) for entry in entries if isinstance(entry, DeadLetter)]
         found = sorted(found, key=lambda letter: letter.written_ms, reverse=True)[:LAST_LETTERS]
-    return found
+        for marker in entries:
+            if isinstance(marker, ReplayMarker) and len(replays) + len(marker.letters) <= _MOST_REPLAYS:
+                replays |= dict.fromkeys(marker.letters, Replay(marker.at_ms, marker.operator))
+    return LastLetters(found, {each.id: replays[each.id] for each in found if each.id in replays})
 
 
 def _small(letter: DeadLetter) -> DeadLetter:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from kallback.cli.dead_letters.contents import read_contents
+from kallback.cli.dead_letters.contents import Replay, read_contents
 from kallback.cli.dead_letters.detail import members_of, print_letter
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
 from kallback.cli.dead_letters.listing import ListOptions, print_list
@@ -80,18 +80,18 @@ def show(letter_id: str, *, raw_value: Path | None, as_json: bool) -> None:
     """
     settings = Settings.from_env()
     clients = factories_for(settings.kafka)
-    letter, whole, replayed_ms = asyncio.run(_look_up(clients, settings.topics.dead_letters, read_id(letter_id)))
+    letter, whole, replay_ = asyncio.run(_look_up(clients, settings.topics.dead_letters, read_id(letter_id)))
     if as_json:
-        click.echo(printable_json(orjson.dumps(members_of(letter, whole, replayed_ms=replayed_ms))))
+        click.echo(printable_json(orjson.dumps(members_of(letter, whole, replay=replay_))))
     else:
-        print_letter(letter, whole, replayed_ms=replayed_ms, now_ms=int(time.time() * 1000))
+        print_letter(letter, whole, replay=replay_, now_ms=int(time.time() * 1000))
     if raw_value is not None:
         _write(raw_value, whole)
 
 
 async def _look_up(
     clients: KafkaFactories, topic: str, wanted: DeadLetterId
-) -> tuple[DeadLetter, DeadLetter | MissingValue, int | None]:
+) -> tuple[DeadLetter, DeadLetter | MissingValue, Replay | None]:
     record = await clients.find(Position(topic, wanted.partition, wanted.offset))
     if record is None:
         raise NoSuchLetterError(
@@ -101,7 +101,7 @@ async def _look_up(
     if not isinstance(letter, DeadLetter):
         raise NoSuchLetterError(f"{wanted} in {topic} is not a dead letter but {_kind(letter)}")
     found = await read_contents(clients, topic, letter.written_ms)
-    return letter, await recover(letter, clients.find), found.replayed.when(wanted)
+    return letter, await recover(letter, clients.find), found.replayed.find(wanted)
 
 
 def _kind(entry: object) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kallback.cli.dead_letters.counts import BoundedCounts
 from kallback.kafka import DeadLetterId, ReplayMarker
 from kallback.kafka.dead_letters.reader import REASON, is_dead_letter, marker_of, read_batches
 from kallback.protocol import KallbackError
+from kallback.protocol.by_hand import Operator
 
 if TYPE_CHECKING:
     from kallback.cli.dead_letters.factories import KafkaFactories
@@ -21,19 +22,30 @@ if TYPE_CHECKING:
 _SKEW_MS: Final = 300_000
 """The clocks of brokers and processes differ: reading begins this much before the wanted time."""
 _MOST_REPLAYED: Final = 1_000_000
-"""Ids in replay markers that are kept: about 85 MiB."""
+"""Ids in replay markers that are kept: about 85 MiB, and 1.3 MiB for the names."""
+
+
+_MOST_OPERATORS: Final = 1000
 
 
 class TooManyMarkersError(KallbackError):
     """The replay markers name more dead letters than one command keeps in memory."""
 
 
+class Replay(NamedTuple):
+    """When a dead letter was replayed (epoch milliseconds), and by whom; those of one marker share it."""
+
+    at_ms: int
+    operator: Operator | None = None
+
+
 class ReplayedLetters:
-    """Which dead letters were replayed, and when (epoch milliseconds)."""
+    """Which dead letters were replayed, when, and by whom."""
 
     def __init__(self) -> None:
-        self._at: dict[int, dict[int, int]] = {}
+        self._at: dict[int, dict[int, Replay]] = {}
         self._count = 0
+        self._operators: dict[Operator, Operator] = {}
 
     def add(self, marker: ReplayMarker) -> None:
         """Take in a replay marker.
@@ -41,8 +53,9 @@ class ReplayedLetters:
         Raises:
             TooManyMarkersError: more ids than one command keeps.
         """
+        replay = Replay(marker.at_ms, self._known(marker.operator))
         for partition, offset in marker.letters:
-            self._at.setdefault(partition, {})[offset] = marker.at_ms
+            self._at.setdefault(partition, {})[offset] = replay
         self._count += len(marker.letters)
         if self._count > _MOST_REPLAYED:
             raise TooManyMarkersError(
@@ -50,8 +63,14 @@ class ReplayedLetters:
                 "--since; if nobody replayed that many, check who may write to the dead-letter topic"
             )
 
-    def when(self, letter: DeadLetterId) -> int | None:
-        """When this dead letter was replayed; None if it was not."""
+    def _known(self, operator: Operator | None) -> Operator | None:
+        """The same operator, kept once; names beyond the first 1,000, which no team has, are forgotten."""
+        if operator is None or (operator not in self._operators and len(self._operators) >= _MOST_OPERATORS):
+            return None
+        return self._operators.setdefault(operator, operator)
+
+    def find(self, letter: DeadLetterId) -> Replay | None:
+        """When and by whom this dead letter was replayed; None if it was not."""
         return self._at.get(letter.partition, {}).get(letter.offset)
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import click
 
+from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON
-from kallback.cli.dead_letters.rows import row_of
+from kallback.cli.dead_letters.rows import replay_words, row_of
 from kallback.cli.formatting import moment, plain, readable, size, span
 from kallback.cli.tables import print_facts
 from kallback.kafka import DeadLetter, MissingValue
@@ -22,10 +23,10 @@ _LONGEST_VALUE: Final = 2000
 _WHOLE: Final = 1 << 30
 
 
-def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed_ms: int | None, now_ms: int) -> None:
+def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay: Replay | None, now_ms: int) -> None:
     """Print a letter; `whole` is the same letter with its record, if the record still exists."""
     click.echo(f"dead letter {letter.id}")
-    print_facts(_facts(letter, replayed_ms, now_ms))
+    print_facts(_facts(letter, replay, now_ms))
     click.echo()
     if isinstance(whole, MissingValue):
         click.echo(f"The record cannot be replayed: {plain(whole.why)}.")
@@ -35,10 +36,10 @@ def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay
     print_facts(_record(whole))
 
 
-def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed_ms: int | None) -> dict[str, Any]:
+def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay: Replay | None) -> dict[str, Any]:
     """Return a letter as an object for programs; tokens are shortened, bytes that are not UTF-8 are hexadecimal."""
     reason = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
-    members = row_of(letter).members(replayed_ms) | {"meaning": reason.meaning, "remedy": reason.remedy}
+    members = row_of(letter).members(replay) | {"meaning": reason.meaning, "remedy": reason.remedy}
     if isinstance(whole, MissingValue):
         return members | {"missing": plain(whole.why)}
     return members | {
@@ -48,7 +49,7 @@ def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replayed
     }
 
 
-def _facts(letter: DeadLetter, replayed_ms: int | None, now_ms: int) -> Iterator[tuple[str, str]]:
+def _facts(letter: DeadLetter, replay: Replay | None, now_ms: int) -> Iterator[tuple[str, str]]:
     row = row_of(letter)
     help_text = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
     group = f"by {letter.group}" if letter.group else "by an unknown group"
@@ -61,7 +62,7 @@ def _facts(letter: DeadLetter, replayed_ms: int | None, now_ms: int) -> Iterator
         yield "records", f"{letter.count:,}: a summary; the record below is the first of them"
     yield "source", plain(f"{letter.source}, {moment(letter.source_ms)}")
     yield "type", plain(f"{row.task_type} (claimed by the record, not verified)") if row.task_type else "unknown"
-    yield "replayed", "not yet" if replayed_ms is None else moment(replayed_ms)
+    yield "replayed", replay_words(replay)
 
 
 def _record(letter: DeadLetter) -> Iterator[tuple[str, str]]:

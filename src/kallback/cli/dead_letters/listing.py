@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import click
 import orjson
 
 from kallback.cli.dead_letters.contents import TopicContents, read_contents
 from kallback.cli.dead_letters.factories import KafkaFactories
-from kallback.cli.dead_letters.rows import HEADINGS, Row, Selection, read_rows
+from kallback.cli.dead_letters.rows import HEADINGS, Row, Selection, read_rows, replay_words
 from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.tables import RowPrinter
 
@@ -35,15 +35,15 @@ class ListOptions:
 class _Printed:
     """What has been printed, and what was left out because it was already replayed."""
 
+    printer: RowPrinter
     rows: int = 0
     replayed: int = 0
-    printer: RowPrinter = field(default_factory=lambda: RowPrinter(HEADINGS))
 
 
 async def print_list(clients: KafkaFactories, topic: str, options: ListOptions) -> str:
     """Print the dead letters to stdout; return what the topic contains, in one sentence."""
     contents = await read_contents(clients, topic, options.selection.since_ms)
-    printed = _Printed()
+    printed = _Printed(printer=RowPrinter((*HEADINGS, "REPLAYED") if options.with_replayed else HEADINGS))
     async with aclosing(read_rows(clients, topic, options.selection)) as batches:
         async for rows in batches:
             _print(rows, contents, options, printed)
@@ -54,17 +54,18 @@ async def print_list(clients: KafkaFactories, topic: str, options: ListOptions) 
 
 def _print(rows: list[Row], contents: TopicContents, options: ListOptions, printed: _Printed) -> None:
     """Print a batch, up to the limit."""
-    replayed_ms = {row.id: contents.replayed.when(row.id) for row in rows}
-    wanted = [row for row in rows if options.with_replayed or replayed_ms[row.id] is None]
+    replays = {row.id: contents.replayed.find(row.id) for row in rows}
+    wanted = [row for row in rows if options.with_replayed or replays[row.id] is None]
     shown = wanted if options.limit is None else wanted[: options.limit - printed.rows]
     printed.rows += len(shown)
     printed.replayed += len(rows) - len(wanted)
     if options.as_json:
         if shown:
-            click.echo("\n".join(printable_json(orjson.dumps(row.members(replayed_ms[row.id]))) for row in shown))
+            click.echo("\n".join(printable_json(orjson.dumps(row.members(replays[row.id]))) for row in shown))
         return
     for row in shown:
-        printed.printer.add(row.line())
+        replayed = (replay_words(replays[row.id]),) if options.with_replayed else ()
+        printed.printer.add((*row.line(), *replayed))
     printed.printer.flush()
 
 

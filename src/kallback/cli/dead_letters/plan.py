@@ -155,7 +155,7 @@ class ReplayPlan:
     def _pending(self) -> Iterator[_PendingLetter]:
         for partition, rows in self._partitions.items():
             for offset, at_ms, kind in zip(rows.offsets, rows.times_ms, rows.kinds, strict=True):
-                if self._again or self.replayed.when(DeadLetterId(partition, offset)) is None:
+                if self._again or self.replayed.find(DeadLetterId(partition, offset)) is None:
                     yield _PendingLetter(at_ms, partition, offset, kind)
 
 

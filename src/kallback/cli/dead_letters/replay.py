@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from kallback.cli.by_hand_options import by_option, operator_of, user_name, why_option
 from kallback.cli.dead_letters.checks import NeedsTopic, ReplayRules
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
 from kallback.cli.dead_letters.options import read_rate, selecting, selection_of
@@ -60,12 +61,14 @@ class NotAllReplayedError(KallbackError):
 @option("--unverified", is_flag=True, help="Also send records whose token or headers do not pass the checks.")
 @option("--rate", callback=read_rate, metavar="N/s", help="Maximum rate, for example 50/s or 30/m. Default: no limit.")
 @option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@by_option
+@why_option
 @option("-y", "--yes", is_flag=True, help="Do not ask for confirmation. It does not replace --allow-topic.")
 def replay(ids: tuple[str, ...], **options: Any) -> None:
     """Send dead letters again, byte for byte.
 
-    Select them by id or with filters. Replay markers in the dead-letter topic record what was sent, so an interrupted
-    replay continues with the same command.
+    Select them by id or with filters. Replay markers in the dead-letter topic record what was sent and by whom, so an
+    interrupted replay continues with the same command.
 
     Records go to the results topic, to topics with this installation's prefix, to the task topic that a valid token
     names, and to topics that you allow. If KALLBACK_KEYS is set, tokens are verified before anything is sent.
@@ -78,6 +81,8 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
     clients, topic = factories_for(settings.kafka), settings.topics.dead_letters
     rules = rules_of(settings, options["to"], options["named"], unverified=options["unverified"])
     selection = _selection(options, ids)
+    by, why = options["by"], options["why"]
+    operator = None if by is None and user_name() is None else operator_of(by, why)
     plan, rules = _read(clients, topic, selection, rules, again=options["again"], ask=not options["dry_run"])
     _say_left_out(plan, selection)
     chosen = plan.choose(options["limit"])
@@ -89,7 +94,7 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
     else:
         click.echo(plan_sentence(chosen, rules, "."), err=True)
         _confirm(yes=options["yes"])
-        _send(clients, topic, chosen, ReplayOptions(to=rules.to, per_second=options["rate"]), rules)
+        _send(clients, topic, chosen, ReplayOptions(to=rules.to, per_second=options["rate"], operator=operator), rules)
     if refusals := refusal_sentence(plan):
         raise NotAllReplayedError(refusals)
 

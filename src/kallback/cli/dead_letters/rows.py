@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kallback.cli.dead_letters.contents import begin_of
+from kallback.cli.dead_letters.contents import Replay, begin_of
 from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.formatting import moment, plain, redact, size
 from kallback.kafka import DeadLetter, DeadLetterId, Position, read_entry
@@ -78,8 +78,9 @@ class Row:
         cells = (str(self.id), moment(self.at_ms), self.reason, str(self.source), self.task_type or "-", shown_size)
         return tuple(plain(redact(cell)[:_LONGEST_CELL]) for cell in cells)
 
-    def members(self, replayed_ms: int | None) -> dict[str, Any]:
+    def members(self, replay: Replay | None) -> dict[str, Any]:
         """The members of a line for programs."""
+        operator = None if replay is None else replay.operator
         return {
             "id": str(self.id),
             "at": self.at_ms,
@@ -96,8 +97,18 @@ class Row:
             "size": self.size,
             "stub": self.is_stub,
             "records": self.records,
-            "replayed_at": replayed_ms,
+            "replayed_at": None if replay is None else replay.at_ms,
+            "replayed_by": None if operator is None else operator.by,
+            "replayed_why": None if operator is None else operator.why or None,
         }
+
+
+def replay_words(replay: Replay | None) -> str:
+    """When a dead letter was replayed, by whom and why."""
+    if replay is None:
+        return "not yet"
+    said = replay.operator
+    return plain(moment(replay.at_ms) if said is None else said.sentence(moment(replay.at_ms)))
 
 
 async def read_rows(clients: KafkaFactories, topic: str, selection: Selection) -> AsyncGenerator[list[Row]]:

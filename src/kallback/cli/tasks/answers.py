@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO, TypeVar
 
@@ -11,11 +10,14 @@ import click
 
 from kallback.cli.by_hand_options import (
     TASK_TYPE,
+    by_option,
     error_status_option,
     error_type_option,
+    operator_of,
     result_file_option,
     retryable_option,
     task_type_option,
+    why_option,
 )
 from kallback.cli.formatting import plain
 from kallback.cli.help import TextCommand, argument, option
@@ -36,8 +38,8 @@ def _of_a_task(run: Decorated) -> Decorated:
     """Add the argument and the options that all commands have."""
     options: tuple[Callable[[Decorated], Decorated], ...] = (
         argument("task_id", metavar="ID", help="Task id: 16 characters."),
-        option("--by", metavar="NAME", help="Who does it, for the outcome record. Default: the user of this machine."),
-        option("--why", default="", metavar="TEXT", help="Why, in one sentence, for the outcome record."),
+        by_option,
+        why_option,
     )
     for each in reversed(options):
         run = each(run)
@@ -67,7 +69,7 @@ def complete(
     result = file.read() if file is not None else (value or "null").encode()
     declared = None if task_type is None else load_target(task_type, TASK_TYPE)
 
-    _publish(task_id, _operator(by, why), lambda by_hand, _task, record: by_hand.complete(record, result, declared))
+    _publish(task_id, operator_of(by, why), lambda by_hand, _task, record: by_hand.complete(record, result, declared))
 
 
 @click.command(cls=TextCommand)
@@ -89,7 +91,7 @@ def fail(
 
         kallback tasks fail q8Tzl0b2R6m1cV9x --type OutOfStock --status 422 --not-retryable --why "no basil today"
     """
-    operator = _operator(by, why)
+    operator = operator_of(by, why)
     said = operator.sentence("failed") if detail is None else detail
     problem = Problem(kind, status, said, retryable=retryable)
     _publish(task_id, operator, lambda by_hand, _task, record: by_hand.fail(record, problem))
@@ -109,7 +111,7 @@ def retry(task_id: str, *, by: str | None, why: str) -> None:
 
         kallback tasks retry q8Tzl0b2R6m1cV9x --why "its worker hangs"
     """
-    _publish(task_id, _operator(by, why), lambda by_hand, task, record: by_hand.retry(record, _details_of(task)))
+    _publish(task_id, operator_of(by, why), lambda by_hand, task, record: by_hand.retry(record, _details_of(task)))
 
 
 @click.command(cls=TextCommand)
@@ -126,26 +128,12 @@ def cancel(task_id: str, *, by: str | None, why: str) -> None:
 
         kallback tasks cancel q8Tzl0b2R6m1cV9x --why "the customer left"
     """
-    _publish(task_id, _operator(by, why), lambda by_hand, _task, record: by_hand.cancel(record))
+    _publish(task_id, operator_of(by, why), lambda by_hand, _task, record: by_hand.cancel(record))
 
 
 def _details_of(task: PendingTask) -> bytes:
     """The last heartbeat's details, newer than those that the record has."""
     return b"" if task.progress is None else task.progress.details
-
-
-def _operator(by: str | None, why: str) -> Operator:
-    try:
-        return Operator(_user() if by is None else by, why)
-    except ValueError as error:
-        raise click.UsageError(f"--by or --why: {error}") from None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        raise click.UsageError("This user has no name: say who does it with --by.") from None
 
 
 def _publish(task_id: str, operator: Operator, answer: Answer) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from kallback.kafka.dead_letters.summaries import SUMMARY, LetterSummary, read_summary
 from kallback.kafka.dead_letters.writer import STUB, original_headers
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record
+from kallback.protocol.by_hand import Operator
 from kallback.protocol.errors import KafkaUnavailableError
 
 if TYPE_CHECKING:
@@ -95,10 +96,15 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayMarker:
-    """Says that dead letters were replayed."""
+    """Says that dead letters were replayed.
+
+    Attributes:
+        operator: who replayed them and why, as they said; None if they said nothing.
+    """
 
     letters: frozenset[DeadLetterId]
     at_ms: int
+    operator: Operator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +161,26 @@ def marker_of(record: Record) -> ReplayMarker | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     letters = (DeadLetterId.parse(text) for text in found.replayed)
-    return ReplayMarker(frozenset(letter for letter in letters if letter is not None), found.at)
+    named = frozenset(letter for letter in letters if letter is not None)
+    return ReplayMarker(named, found.at, _operator(found.by, found.why))
 
 
-def replay_marker(topic: str, letters: Iterable[DeadLetterId], at_ms: int) -> OutgoingRecord:
-    """Return the record that says that dead letters were replayed."""
-    body = {"kallback": 1, "replayed": [str(letter) for letter in letters], "at": at_ms}
+def replay_marker(
+    topic: str, letters: Iterable[DeadLetterId], at_ms: int, operator: Operator | None = None
+) -> OutgoingRecord:
+    """Return the record that says that dead letters were replayed, and by whom."""
+    body: dict[str, object] = {"kallback": 1, "replayed": [str(letter) for letter in letters], "at": at_ms}
+    if operator is not None:
+        body |= {"by": operator.by, "why": operator.why}
     return OutgoingRecord(topic, msgspec.json.encode(body), None, ((REPLAYED, b"1"),))
+
+
+def _operator(by: object, why: object) -> Operator | None:
+    """Who a marker names; anyone who may write to the topic can write anything."""
+    try:
+        return Operator(by, why if isinstance(why, str) else "") if isinstance(by, str) else None
+    except ValueError:  # too long, or not printable
+        return None
 
 
 async def read_entries(
@@ -206,6 +225,8 @@ async def read_batches(
 class _MarkerBody(msgspec.Struct):
     replayed: list[str]
     at: int
+    by: object = None
+    why: object = None
 
 
 _MARKER_BODY: Final = msgspec.json.Decoder(_MarkerBody)

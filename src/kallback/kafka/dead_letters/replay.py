@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange
     from kallback.kafka.producer import Producer
     from kallback.kafka.records import Record
+    from kallback.protocol.by_hand import Operator
 
     FindRecord = Callable[[Position], Awaitable[Record | None]]
     Check = Callable[["DeadLetter"], str | None]
@@ -90,10 +91,12 @@ class ReplayOptions:
     Attributes:
         to: the topic to send to; default: each letter to the topic where it came from.
         per_second: maximum number of dead letters a second; default: as fast as Kafka accepts them.
+        operator: who replays them and why, for the replay markers; default: they do not say.
     """
 
     to: str | None = None
     per_second: float | None = None
+    operator: Operator | None = None
 
 
 async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingValue:
@@ -252,7 +255,8 @@ class Replayer:
 
     async def _write_marker(self, sent: list[DeadLetterId], failure: BaseException | None) -> None:
         try:
-            await self._producer.send(replay_marker(self._topic, sent, int(self._clock() * 1000)))
+            at_ms = int(self._clock() * 1000)
+            await self._producer.send(replay_marker(self._topic, sent, at_ms, self._options.operator))
         except KallbackError:
             if failure is None:  # else that one is told, it came first
                 raise

@@ -15,7 +15,9 @@ from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.processes import ProcessStatus
 from kallback.cli.console.replays import ReplayCheck
 from kallback.cli.console.routes import Route
+from kallback.cli.console.sources import LastLetters
 from kallback.cli.console.traffic import TrafficSample
+from kallback.cli.dead_letters.contents import Replay
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
 from kallback.operations import (
     AttemptProgress,
@@ -80,6 +82,7 @@ class FakeSources:
     pending: list[PendingTask] = field(default_factory=list[PendingTask])
     records: dict[Position, Record] = field(default_factory=dict[Position, Record])
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    replays: dict[DeadLetterId, Replay] = field(default_factory=dict[DeadLetterId, Replay])
     results: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])
     error: KallbackError | None = None
     statuses: list[ProcessStatus] = field(default_factory=list[ProcessStatus])
@@ -113,11 +116,11 @@ class FakeSources:
         """Return one record."""
         return self.records.get(position)
 
-    async def letters(self) -> list[DeadLetter]:
+    async def letters(self) -> LastLetters:
         """Return all dead letters."""
         self.letter_reads += 1
         self._fail()
-        return self.dead
+        return LastLetters(self.dead, self.replays)
 
     async def letter(self, name: DeadLetterId) -> DeadLetter | None:
         """Return one dead letter."""

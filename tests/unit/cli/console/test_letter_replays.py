@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from tests.unit.cli.dead_letters.environment import TOKEN, DeadLetterEnv
+from tests.unit.cli.dead_letters.environment import DEAD, TOKEN, DeadLetterEnv
 
 from kallback.cli.console.changes import ReplayForm
 from kallback.cli.console.replays import LetterReplays
-from kallback.kafka import DeadLetterId, Record
+from kallback.kafka import DeadLetterId, Record, ReplayMarker, read_entry
 from kallback.operations import NotAnswerableError
 from kallback.protocol import completed_headers
 from kallback.protocol.by_hand import Operator
@@ -97,3 +97,12 @@ def test_a_replay_of_nothing_says_so(env: DeadLetterEnv) -> None:
     """Not that none of none was replayed."""
     done = asyncio.run(replays(env).send(ReplayForm(ANN, reason="late")))
     assert done.sentences == ("Nothing to replay.",)
+
+
+def test_a_replay_from_a_page_is_in_the_operators_name(env: DeadLetterEnv) -> None:
+    """Its marker says who and why."""
+    env.dead_letter()
+    asyncio.run(replays(env).send(ReplayForm(ANN)))
+    marker = read_entry(env.broker.records(DEAD)[-1])
+    assert isinstance(marker, ReplayMarker)
+    assert marker.operator == ANN

@@ -21,9 +21,11 @@ from tests.unit.cli.console.environment import (
 
 from kallback.cli.console.processes import ProcessStatus
 from kallback.cli.console.traffic import TrafficSample
-from kallback.kafka import Record
+from kallback.cli.dead_letters.contents import Replay
+from kallback.kafka import DeadLetterId, Record
 from kallback.operations import PendingTask
 from kallback.protocol import Keyring, Outcome, RestateUnavailableError
+from kallback.protocol.by_hand import Operator
 from kallback.settings import (
     KafkaSecurity,
     KafkaSettings,
@@ -184,6 +186,19 @@ async def test_a_dead_letter_is_shown_with_its_meaning_and_the_remedy() -> None:
     assert "shop.pack" in listed
     assert "Add the key to the bridges" in shown
     assert "kallback.results[1]@5" in shown
+
+
+async def test_a_replayed_dead_letter_says_so() -> None:
+    """In the lists and on its page, with who and why; where it is not known, the page says where to look."""
+    letters = [dead_letter(headers=(("kallback-task-id", b"task000000000000"),)), dead_letter(id=DeadLetterId(0, 8))]
+    replays = {DeadLetterId(0, 7): Replay(NOW_MS, Operator("ann", "the <key> is back"))}
+    async with serving(FakeSources([pending()], dead=letters, replays=replays)) as client:
+        paths = ("/dead-letters", "/tasks/task000000000000", "/dead-letters/0:7", "/dead-letters/0:8")
+        listed, task, first, second = [(await client.get(path)).text for path in paths]
+
+    assert [page.count("2027-01-15 08:00:00Z by ann<") for page in (listed, task)] == [1, 1]
+    assert "2027-01-15 08:00:00Z by ann: the &lt;key&gt; is back" in first
+    assert "not seen among the last 200 records of each partition; `kallback dead-letters show 0:8`" in second
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator
 from tests.unit.cli.dead_letters.environment import DEAD, DeadLetterEnv
 
 from kallback.cli.console.sources import KEPT_VALUE_BYTES, LAST_LETTERS, last_letters
-from kallback.kafka import Record
+from kallback.cli.dead_letters.contents import Replay
+from kallback.kafka import DeadLetterId, Record
+from kallback.kafka.dead_letters.reader import replay_marker
+from kallback.protocol.by_hand import Operator
 
 
 async def batches(env: DeadLetterEnv, size: int = 50) -> AsyncGenerator[list[Record]]:
@@ -29,7 +32,7 @@ def test_the_last_dead_letters_are_kept() -> None:
 
     kept = asyncio.run(last_letters(batches(env)))
 
-    assert [letter.written_ms for letter in kept] == list(range(LAST_LETTERS + 59, 59, -1))
+    assert [letter.written_ms for letter in kept.letters] == list(range(LAST_LETTERS + 59, 59, -1))
 
 
 def test_large_values_are_not_kept() -> None:
@@ -38,7 +41,17 @@ def test_large_values_are_not_kept() -> None:
     for length in (KEPT_VALUE_BYTES, KEPT_VALUE_BYTES + 1):
         env.dead_letter(value=b"x" * length)
 
-    assert sorted(len(letter.value or b"") for letter in asyncio.run(last_letters(batches(env)))) == [
+    assert sorted(len(letter.value or b"") for letter in asyncio.run(last_letters(batches(env))).letters) == [
         0,
         KEPT_VALUE_BYTES,
     ]
+
+
+def test_replays_of_the_last_dead_letters_are_known() -> None:
+    """From their markers, wherever these lie; what is not listed takes no memory."""
+    env = DeadLetterEnv()
+    env.dead_letter()
+    for letters in ([DeadLetterId(0, 0), DeadLetterId(7, 5)], [DeadLetterId(1, number) for number in range(60_000)]):
+        env.broker.append(replay_marker(DEAD, letters, 99, Operator("ann")))
+
+    assert asyncio.run(last_letters(batches(env))).replays == {DeadLetterId(0, 0): Replay(99, Operator("ann"))}

@@ -183,6 +183,34 @@ def test_replay_goes_on_where_it_stopped(env: DeadLetterEnv) -> None:
     assert (len(env.sent()), env.rows("--replayed")) == (3, ["0:0", "0:1", "0:2"])
 
 
+def test_a_replay_says_who_did_it_and_why(env: DeadLetterEnv) -> None:
+    """In the list and with the dead letter, for people and for programs."""
+    env.dead_letter()
+    env.dead_letter()
+    env.run("replay", "0:0", "--yes", "--by", "ann", "--why", "the key is back")
+    listed = env.run("list", "--replayed").stdout.splitlines()
+    shown = env.run("show", "0:0").stdout
+    program = json.loads(env.run("show", "0:0", "--json").stdout)
+
+    assert listed[0].endswith(" by ann: the key is back")
+    assert listed[1].endswith("not yet")
+    assert " by ann: the key is back\n" in shown
+    assert (program["replayed_by"], program["replayed_why"]) == ("ann", "the key is back")
+    assert json.loads(env.run("show", "0:1", "--json").stdout)["replayed_by"] is None
+
+
+def test_a_user_without_a_name_can_replay(env: DeadLetterEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in some containers: the marker then names none."""
+
+    def unknown() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    env.dead_letter()
+    assert env.run("replay", "0:0", "--yes").stdout == "Replayed 1 of 1 dead letter.\n"
+    assert " by " not in env.run("list", "--replayed").stdout
+
+
 def test_replay_again_sends_again(env: DeadLetterEnv) -> None:
     """On demand only."""
     env.dead_letter()

@@ -26,6 +26,7 @@ from kallback.kafka import (
 from kallback.kafka.dead_letters.reader import REPLAYED, replay_marker
 from kallback.kafka.dead_letters.writer import original_headers
 from kallback.protocol import KafkaUnavailableError
+from kallback.protocol.by_hand import Operator
 
 TOPIC = "dead"
 HEADERS = (("a", None), ("a", b"\x00"), ("kallback-token", b"t"))
@@ -97,6 +98,21 @@ async def test_a_replay_note_names_letters(broker: MemoryBroker) -> None:
     """What was replayed can be read back from the same topic."""
     broker.append(replay_marker(TOPIC, [DeadLetterId(0, 1), DeadLetterId(1, 7)], 99))
     assert await entries(broker) == [ReplayMarker(frozenset({DeadLetterId(0, 1), DeadLetterId(1, 7)}), 99)]
+
+
+async def test_a_replay_note_says_who_and_why(broker: MemoryBroker) -> None:
+    """If they said so."""
+    operator = Operator("ann", "the key is back")
+    broker.append(replay_marker(TOPIC, [DeadLetterId(0, 1)], 99, operator))
+    assert await entries(broker) == [ReplayMarker(frozenset({DeadLetterId(0, 1)}), 99, operator)]
+
+
+@pytest.mark.parametrize("more", ['"by":7', '"by":"\\u001b"', '"by":""', '"by":["a"]', f'"by":"{"x" * 300}"'])
+async def test_a_name_that_cannot_be_shown_counts_as_absent(broker: MemoryBroker, more: str) -> None:
+    """The dead letters are replayed nevertheless."""
+    value = f'{{"kallback":1,"replayed":["0:1"],"at":99,{more}}}'.encode()
+    broker.append(OutgoingRecord(TOPIC, value, None, ((REPLAYED, b"1"),)))
+    assert await entries(broker) == [ReplayMarker(frozenset({DeadLetterId(0, 1)}), 99)]
 
 
 async def test_an_empty_topic_has_no_entries(broker: MemoryBroker) -> None:

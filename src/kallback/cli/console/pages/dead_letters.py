@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
 from kallback.cli.console.pages.forms import replay_form, replay_one_form
 from kallback.cli.console.pages.layout import facts, page, table
 from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.console.pages.values import REFRESH_S, place, record_parts
-from kallback.cli.console.sources import LAST_LETTERS
+from kallback.cli.console.sources import LAST_LETTERS, LastLetters
+from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.dead_letters.reason_help import REASON_HELP
-from kallback.cli.dead_letters.rows import task_type_of
+from kallback.cli.dead_letters.rows import replay_words, task_type_of
 from kallback.cli.formatting import moment, size, span
 from kallback.kafka import DeadLetter, Record
 from kallback.web import HttpResponse
 
+_REPLAYS: Final = (
+    f"A replay is shown if its marker is among the last {LAST_LETTERS} records of a partition of the topic; "
+    "`kallback dead-letters list --replayed` reads all of them."
+)
+_NOT_SEEN: Final = (
+    f"not seen among the last {LAST_LETTERS} records of each partition; `kallback dead-letters show {{id}}` reads all"
+)
 
-def dead_letters_page(letters: list[DeadLetter], now_ms: int, secret: str | None = None) -> HttpResponse:
+
+def _short(replay: Replay | None) -> str:
+    if replay is None:
+        return "-"
+    return moment(replay.at_ms) if replay.operator is None else f"{moment(replay.at_ms)} by {replay.operator.by}"
+
+
+def dead_letters_page(last: LastLetters, now_ms: int, secret: str | None = None) -> HttpResponse:
     """Return the last dead letters; with a secret, also the form that replays them."""
     return page(
         "Dead letters",
-        letters_table(f"The last {LAST_LETTERS} dead letters at most, the newest first", letters, now_ms),
+        letters_table(f"The last {LAST_LETTERS} dead letters at most, the newest first", last, now_ms),
+        element("p", _REPLAYS) if last.letters else None,
         *([] if secret is None else [element("h2", "Replay"), replay_form(secret)]),
         section="/dead-letters",
         refresh=0 if secret is not None else REFRESH_S,  # what is typed into a form must stay
     )
 
 
-def letters_table(caption: str, letters: Sequence[DeadLetter], now_ms: int) -> Markup:
+def letters_table(caption: str, last: LastLetters, now_ms: int) -> Markup:
     """Return dead letters as a table."""
     rows: list[list[Content]] = [
         [
@@ -36,15 +52,18 @@ def letters_table(caption: str, letters: Sequence[DeadLetter], now_ms: int) -> M
             task_type_of(letter) or "-",
             place(letter.source),
             span(now_ms - letter.written_ms),
+            _short(last.replays.get(letter.id)),
             f"{letter.count:,}",
         ]
-        for letter in letters
+        for letter in last.letters
     ]
-    headings = ["Dead letter", "Reason", "Type", "Source", "Age", "Records"]
+    headings = ["Dead letter", "Reason", "Type", "Source", "Age", "Replayed", "Records"]
     return table(caption, headings, rows, numbers=1)
 
 
-def dead_letter_page(letter: DeadLetter, secret: str | None = None, *, mask: bool) -> HttpResponse:
+def dead_letter_page(
+    letter: DeadLetter, replay: Replay | None = None, secret: str | None = None, *, mask: bool
+) -> HttpResponse:
     """Return one dead letter; with a secret, also the form that replays it."""
     help_ = REASON_HELP.get(letter.reason)
     record = Record("", 0, 0, letter.source_ms, letter.key, letter.value, letter.headers)
@@ -62,6 +81,7 @@ def dead_letter_page(letter: DeadLetter, secret: str | None = None, *, mask: boo
                 ("Written", moment(letter.written_ms)),
                 ("Dead-lettered by", letter.group),
                 ("Value", stub),
+                ("Replayed", _NOT_SEEN.format(id=letter.id) if replay is None else replay_words(replay)),
             )
         ),
         *record_parts("Record", record, mask=mask),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -13,8 +13,9 @@ from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
+from kallback.cli.console.sources import LastLetters
 from kallback.cli.formatting import counted, span
-from kallback.kafka import DeadLetter, Record
+from kallback.kafka import Record
 from kallback.operations import PendingTask, TaskPage, TaskState
 from kallback.protocol import OutcomeRecord
 from kallback.web import HttpResponse
@@ -58,14 +59,14 @@ class TaskHistory:
     """
 
     outcomes: Sequence[OutcomeRecord] = ()
-    letters: Sequence[DeadLetter] = ()
+    letters: LastLetters = field(default_factory=LastLetters)
 
     def parts(self, now_ms: int) -> list[Markup]:
         """Return them as tables, those that are not empty."""
         parts: list[Markup] = []
         if self.outcomes:
             parts += [element("h2", "Outcomes"), outcomes_table("Outcomes of its results", self.outcomes)]
-        if self.letters:
+        if self.letters.letters:
             parts += [element("h2", "Dead letters"), letters_table("Its dead letters", self.letters, now_ms)]
         return parts
 
