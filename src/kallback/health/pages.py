@@ -21,6 +21,7 @@ import msgspec
 from kallback.lifecycle import LogThrottle
 from kallback.protocol import ConfigurationError
 from kallback.settings import named_log
+from kallback.settings.addresses import LOOPBACK, host_named, is_ip
 
 TEXT: Final = "text/plain; charset=utf-8"
 _HEAD_LIMIT: Final = 8 * 1024
@@ -135,7 +136,9 @@ class PageServer:
         method, target, _ = parts
         if method not in {"GET", "HEAD"}:
             return _response(_plain(HTTPStatus.METHOD_NOT_ALLOWED), "Allow: GET, HEAD\r\n")
-        response = _response(self._page(target.partition("?")[0], _accepted(lines)))
+        if self._host in LOOPBACK and not _is_local(_values(lines, "host")):
+            return _response(_OTHER_HOST)
+        response = _response(self._page(target.partition("?")[0], ",".join(_values(lines, "accept"))))
         return response if method == "GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
     def _page(self, path: str, accept: str) -> Page:
@@ -153,9 +156,24 @@ def _plain(status: HTTPStatus) -> Page:
     return Page(f"{status.phrase}\n".encode(), status=status)
 
 
-def _accepted(lines: list[str]) -> str:
+_OTHER_HOST: Final = Page(
+    b"on the loopback this port answers to localhost and to IP addresses only: use one of them, or --health-host\n",
+    status=HTTPStatus.MISDIRECTED_REQUEST,
+)
+
+
+def _is_local(hosts: list[str]) -> bool:
+    """Whether a request for the loopback can come from this machine's own programs.
+
+    A web page can have a name of its own point to the loopback, and read what a browser on this machine gets there. It
+    cannot choose an address in digits, nor leave the header out.
+    """
+    return all(named in LOOPBACK or is_ip(named) for named in map(host_named, hosts))
+
+
+def _values(lines: list[str], wanted: str) -> list[str]:
     named = (line.partition(":") for line in lines)
-    return ",".join(value.strip() for name, _, value in named if name.lower() == "accept")
+    return [value.strip() for name, _, value in named if name.lower() == wanted]
 
 
 def _response(page: Page, more: str = "") -> bytes:

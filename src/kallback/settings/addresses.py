@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of the loopback."""
 
 
 def is_http(url: str) -> bool:
@@ -19,3 +24,20 @@ def is_http(url: str) -> bool:
 def bracketed(host: str) -> str:
     """A host as it is written before a port: brackets around an IPv6 address."""
     return f"[{host}]" if ":" in host else host
+
+
+def host_named(header: str) -> str:
+    """The host that a header `Host` names, in lower case, without port and brackets."""
+    text = header.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.rpartition(":")[0] or text
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an address in digits, which no one else's name server answers for."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.secret import Secret
+from kallback.settings.secret_files import warn_if_exposed
 from kallback.settings.variables import SECRET_FILE
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Environment:
             raise ConfigurationError(f"{name} and {name}{SECRET_FILE} are both set: unset one of them")
         if path is not None:
             text = _content(name + SECRET_FILE, path)
+            warn_if_exposed(name + SECRET_FILE, Path(path).expanduser())
         return Secret(text) if text else None
 
     def _readable(self, name: str) -> str:
@@ -113,6 +115,13 @@ class Environment:
             if path.is_file():
                 return path
         raise ConfigurationError(f"{name}={text!r} is no file: set it to the path of a PEM file")
+
+    def secret_file(self, name: str) -> Path | None:
+        """Return the path of a file that exists and holds a secret, such as the key of a certificate."""
+        path = self.file(name)
+        if path is not None:
+            warn_if_exposed(name, path)
+        return path
 
     def mapping(self, name: str) -> Mapping[str, str]:
         """Return a JSON object of texts (numbers and booleans are taken as their text)."""

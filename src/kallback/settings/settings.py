@@ -91,7 +91,7 @@ def _security(env: Environment) -> KafkaSecurity:
         password=env.secret("KALLBACK_KAFKA_SASL_PASSWORD"),
         ca_file=env.file("KALLBACK_KAFKA_SSL_CA_FILE"),
         cert_file=env.file("KALLBACK_KAFKA_SSL_CERT_FILE"),
-        key_file=env.file("KALLBACK_KAFKA_SSL_KEY_FILE"),
+        key_file=env.secret_file("KALLBACK_KAFKA_SSL_KEY_FILE"),
         key_password=env.secret("KALLBACK_KAFKA_SSL_KEY_PASSWORD"),
     )
 

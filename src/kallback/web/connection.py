@@ -161,6 +161,10 @@ class ClientConnection(Generic[Admitted]):
             # a proxy may go by the other one: what is a part of the body to one would be a request to the other
             detail = "the body has two lengths: send Content-Length or Transfer-Encoding, not both"
             raise broken(HTTPStatus.BAD_REQUEST, detail)
+        if event.http_version < b"1.1" and any(name == "transfer-encoding" for name, _ in headers):
+            # HTTP/1.0 has no such header: a proxy that speaks it would take the body for the next request
+            detail = "HTTP/1.0 has no Transfer-Encoding: send Content-Length, or HTTP/1.1"
+            raise broken(HTTPStatus.BAD_REQUEST, detail)
         return HttpHead(event.method.decode("latin-1"), event.target.decode("latin-1"), headers)
 
     async def _body(self, head: HttpHead) -> bytes:

@@ -209,6 +209,25 @@ async def test_a_body_of_two_lengths_is_refused(env: GatewayEnv) -> None:
     assert env.records() == []
 
 
+@pytest.mark.parametrize(
+    ("lines", "body", "expected", "written"),
+    [
+        (["Transfer-Encoding: chunked"], b"1\r\n1\r\n0\r\n\r\n", 400, []),
+        (["Transfer-Encoding: chunked", "Connection: keep-alive"], b"1\r\n1\r\n0\r\n\r\n", 400, []),
+        (["Content-Length: 1"], b"1", 202, [b"1"]),
+    ],
+)
+async def test_an_encoding_that_http_1_0_does_not_have_is_refused(
+    env: GatewayEnv, lines: list[str], body: bytes, expected: int, written: list[bytes]
+) -> None:
+    """A proxy that speaks HTTP/1.0 would take the body for the next request."""
+    async with env.running() as gateway:
+        answer = await exchange(gateway, head(env, *lines).replace(b"HTTP/1.1", b"HTTP/1.0") + body)
+
+    assert status(answer) == expected
+    assert [record.value for record in env.records()] == written
+
+
 async def test_a_client_that_asks_first_is_told_to_go_on(env: GatewayEnv) -> None:
     """Curl does so with larger bodies; without a good token it is told no before it sends."""
     request = head(env, "Content-Length: 1", "Expect: 100-continue", "Connection: close")

@@ -31,9 +31,9 @@ PAGES = {
 
 
 @asynccontextmanager
-async def serving(timeout: float = 5.0) -> AsyncGenerator[PageServer]:  # noqa: ASYNC109 - the server's own
+async def serving(timeout: float = 5.0, host: str = "127.0.0.1") -> AsyncGenerator[PageServer]:  # noqa: ASYNC109 - the server's own
     """A server of the pages above."""
-    server = PageServer(PAGES, "127.0.0.1", 0, timeout=timeout)
+    server = PageServer(PAGES, host, 0, timeout=timeout)
     await server.start()
     try:
         yield server
@@ -72,7 +72,7 @@ def status(answer: bytes) -> int:
 
 async def test_a_page_and_what_the_client_accepts(server: PageServer) -> None:
     """Headers have any case, queries do not matter."""
-    answer = await ask(server, b"GET /hello?x=1 HTTP/1.1\r\nHost: x\r\naCCept: text/plain\r\n\r\n")
+    answer = await ask(server, b"GET /hello?x=1 HTTP/1.1\r\nHost: localhost\r\naCCept: text/plain\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert (status(answer), body) == (200, b"hello text/plain")
     assert {b"Content-Length: 16", b"Connection: close"} <= set(head.split(b"\r\n"))
@@ -260,3 +260,32 @@ async def test_stopping_aborts_what_clients_do_not_take(patient: PageServer) -> 
     assert kept.transport.is_closing()
     transport.abort()
     del reader
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (b"Host: localhost:9464\r\n", 200),
+        (b"host: LOCALHOST\r\n", 200),
+        (b"Host: 127.0.0.1:9464\r\n", 200),
+        (b"Host: 10.1.2.3:9464\r\n", 200),
+        (b"Host: [::1]:9464\r\n", 200),
+        (b"", 200),
+        (b"Host: evil.example:9464\r\n", 421),
+        (b"Host: localhost.evil.example\r\n", 421),
+        (b"Host: localhost\r\nHost: evil.example\r\n", 421),
+        (b"Host: \r\n", 421),
+    ],
+)
+async def test_a_web_page_cannot_read_the_loopback_by_a_name_of_its_own(
+    server: PageServer, host: bytes, expected: int
+) -> None:
+    """Its name may point to 127.0.0.1; probes and scrapers use localhost, an address, or no name."""
+    assert status(await ask(server, b"GET /hello HTTP/1.1\r\n" + host + b"\r\n")) == expected
+
+
+@pytest.mark.parametrize("host", ["bridge:9464", "bridge.kallback.svc", "10.1.2.3:9464"])
+async def test_a_port_that_is_open_to_the_network_answers_to_any_name(host: str) -> None:
+    """Scrapers know it by the name of a container or a service, and who is in the network can ask anyway."""
+    async with serving(host="0.0.0.0") as server:
+        assert status(await ask(server, f"GET /hello HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())) == 200

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import VARIABLES, KafkaSettings, Settings
 from kallback.settings.environment import Environment
+from kallback.settings.secret_files import exposure
+from kallback.testing.log_capture import capture_logs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SECRETS = [variable.name for variable in VARIABLES if variable.is_secret]
@@ -80,3 +83,63 @@ def test_further_options_show_their_names_only() -> None:
     assert "hush" not in repr(settings)
     assert "sasl.oauthbearer.client.secret" in repr(settings)
     assert dict(settings.extra) == {"sasl.oauthbearer.client.secret": "hush"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "owned", "in_container", "who"),
+    [
+        (0o600, True, False, None),
+        (0o400, True, False, None),
+        (0o440, False, False, None),
+        (0o640, False, False, None),
+        (0o440, True, False, "its group may read it"),
+        (0o644, True, False, "all users of the machine may read it"),
+        (0o644, False, False, "all users of the machine may read it"),
+        (0o444, False, True, None),
+        (0o620, True, True, "its group may write it"),
+        (0o660, False, False, "its group may write it"),
+        (0o602, True, True, "all users of the machine may write it"),
+        (0o777, True, False, "all users of the machine may write it"),
+    ],
+)
+def test_who_else_may_use_a_secret(mode: int, owned: bool, in_container: bool, who: str | None) -> None:  # noqa: FBT001 - a table
+    """A group that may read is how a process reads the file of another user; writing is never meant."""
+    assert exposure(mode, owned=owned, in_container=in_container) == who
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What is logged, as in a new process."""
+    monkeypatch.setattr("kallback.settings.secret_files._warned", set[tuple[str, str]]())
+    with capture_logs("kallback.settings") as lines:
+        yield lines
+
+
+@pytest.mark.parametrize("name", [*(f"{name}_FILE" for name in SECRETS), "KALLBACK_KAFKA_SSL_KEY_FILE"])
+def test_a_secret_that_others_may_read_is_said_once(tmp_path: Path, lines: list[dict[str, Any]], name: str) -> None:
+    """With the setting, the file and the remedy, and without the secret; every role reads its settings here."""
+    file = tmp_path / "secret"
+    file.write_text(KEY)
+    file.chmod(0o644)
+    security = {"KALLBACK_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KALLBACK_KAFKA_SASL_USERNAME": "me"}
+    password = {} if "PASSWORD_FILE" in name and "SASL" in name else {"KALLBACK_KAFKA_SASL_PASSWORD": "hush"}
+    certificate = {"KALLBACK_KAFKA_SSL_CERT_FILE": str(file)} if "SSL_KEY" in name else {}
+    if name == "KALLBACK_KAFKA_SSL_KEY_PASSWORD_FILE":
+        key = tmp_path / "key.pem"
+        key.touch(0o600)
+        certificate["KALLBACK_KAFKA_SSL_KEY_FILE"] = str(key)
+    for _ in range(2):
+        Settings.from_env(security | password | certificate | {name: str(file)})
+
+    [line] = lines
+    assert (line["setting"], line["file"], line["remedy"]) == (name, str(file), f"chmod 600 {file}")
+    assert KEY not in str(lines)
+
+
+def test_a_secret_of_its_owner_alone_is_not_mentioned(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    """As the remedy leaves it."""
+    file = tmp_path / "secret"
+    file.write_text(KEY)
+    file.chmod(0o600)
+    Settings.from_env({"KALLBACK_KEYS_FILE": str(file)})
+    assert lines == []

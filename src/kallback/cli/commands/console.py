@@ -18,11 +18,12 @@ from kallback.cli.observing import verbose_option
 from kallback.cli.runner import serve
 from kallback.protocol import ConfigurationError
 from kallback.settings import Secret, Settings
+from kallback.settings.addresses import LOOPBACK
+from kallback.settings.secret_files import warn_if_exposed
 from kallback.web import ServerOptions
 
 _BOUNDS: Final = ConsoleOptions().server
 _CHANGE_BYTES: Final = 1024 * 1024
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _http = option_of("HTTP")
 
 
@@ -94,7 +95,7 @@ def console(  # noqa: PLR0913 - one option each
     """
     configure_logs(verbose=verbose)
     password = None if password_file is None else _read_password(password_file)
-    if host not in _LOOPBACK and password is None:
+    if host not in LOOPBACK and password is None:
         raise ConfigurationError(
             f"--host {host} opens the console to the network: give --password-file, or keep it on the loopback"
         )
@@ -119,4 +120,5 @@ def _read_password(path: Path) -> Secret:
         raise ConfigurationError(f"--password-file {path} cannot be read ({type(error).__name__})") from None
     if not text:
         raise ConfigurationError(f"--password-file {path} is empty: write a password into it")
+    warn_if_exposed("--password-file", path)
     return Secret(text)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import hmac
 from http import HTTPStatus
-from typing import Final
 
 from kallback.cli.console.changes import check_same_site
 from kallback.cli.console.options import ConsoleOptions
+from kallback.settings.addresses import LOOPBACK, host_named
 from kallback.web import HttpHead, refused
-
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def check_access(head: HttpHead, options: ConsoleOptions) -> None:
@@ -20,9 +18,8 @@ def check_access(head: HttpHead, options: ConsoleOptions) -> None:
     Raises:
         RefusedRequestError: with the reason.
     """
-    host = "".join(head.values("host")).lower()
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in _LOOPBACK | {each.lower() for each in options.hosts}:
+    named = host_named("".join(head.values("host")))
+    if named not in LOOPBACK | {host_named(each) for each in options.hosts}:
         detail = "this console does not know the host in the address: start it with --allow-host and that name"
         raise refused("unknown-host", HTTPStatus.MISDIRECTED_REQUEST, detail)
     if head.method == "POST" and options.allow_changes:

@@ -98,7 +98,10 @@ def check_same_site(head: HttpHead) -> None:
     host, site = head.values("host"), head.values("sec-fetch-site")
     origins = [origin.partition("://")[2] for origin in head.values("origin")]
     if (site and site != ["same-origin"]) or (origins and origins != host):
-        detail = "a page of another site sent this form: open the console's own page, and send it from there"
+        detail = (
+            "a page of another site sent this form: open the console's own page, and send it from there; or a proxy "
+            "changed the header Host: let it pass Host on"
+        )
         raise refused("other-site", HTTPStatus.FORBIDDEN, detail)
     if [value.partition(";")[0].strip().lower() for value in head.values("content-type")] != [FORM]:
         detail = "a change is a form: send it from the task's page"

@@ -12,6 +12,7 @@ from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.protocol import ConfigurationError
 from kallback.settings import Secret
+from kallback.testing.log_capture import capture_logs
 from kallback.web import ServerOptions
 
 
@@ -56,6 +57,29 @@ def test_options_reach_the_console(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         user_header="X-User",
         mask_payloads=True,
     )
+
+
+def test_types_are_named_as_for_tasks_complete(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The modules are imported at the start, and what is no type is refused then."""
+    text = 'from kallback.protocol import TaskType\npack = TaskType("shop.pack", dict[str, int], int)\n'
+    (tmp_path / "console_types.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = started(monkeypatch, "--allow-changes", "--type", "console_types:pack").options
+    assert [each.name for each in options.types] == ["shop.pack"]
+    with pytest.raises(ConfigurationError, match="it has pack"):
+        started(monkeypatch, "--type", "console_types:bake")
+
+
+def test_a_password_that_others_may_read_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the remedy, and without the password."""
+    monkeypatch.setattr("kallback.settings.secret_files._warned", set[tuple[str, str]]())
+    monkeypatch.setattr(command, "configure_logs", lambda **_: None)
+    (tmp_path / "password").write_text("open sesame\n")
+    (tmp_path / "password").chmod(0o604)
+    with capture_logs("kallback.settings") as lines:
+        started(monkeypatch, "--password-file", str(tmp_path / "password"))
+    assert [line["remedy"] for line in lines] == [f"chmod 600 {tmp_path / 'password'}"]
+    assert "sesame" not in str(lines)
 
 
 def test_the_network_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

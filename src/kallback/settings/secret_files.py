@@ -1,0 +1,55 @@
+"""Files that hold secrets, and who else may read or write them: one warning for each, with the remedy.
+
+It is a warning and no refusal: the container may be the boundary, and a start that fails is worse than a line in the
+log. Files that containers get in `/run/secrets` are readable to all users of the container by Docker's own choice.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from kallback.settings.logs import named_log
+
+_CONTAINER_SECRETS: Final = "/run/secrets/"
+_log: Final = named_log("kallback.settings")
+_warned: Final = set[tuple[str, str]]()
+"""What was said already: settings are read more than once in some processes."""
+
+
+def exposure(mode: int, *, owned: bool, in_container: bool = False) -> str | None:
+    """Who else may do what with a file; None if nobody that is not meant to. Pure.
+
+    Args:
+        mode: the bits of the file.
+        owned: whether the file belongs to this process's user. If not, the group is how the process reads it.
+        in_container: whether a container got the file as its secret.
+    """
+    if mode & stat.S_IWOTH:
+        return "all users of the machine may write it"
+    if mode & stat.S_IWGRP:
+        return "its group may write it"
+    if mode & stat.S_IROTH and not in_container:
+        return "all users of the machine may read it"
+    if mode & stat.S_IRGRP and owned and not in_container:
+        return "its group may read it"
+    return None
+
+
+def warn_if_exposed(name: str, path: Path) -> None:
+    """Warn once if others may read or write a file with a secret; `name` is the setting that names it."""
+    if os.name != "posix" or (name, str(path)) in _warned:
+        return
+    try:
+        found, real = path.stat(), path.resolve()
+    except (OSError, RuntimeError):  # who reads the file says so
+        return
+    owned, in_container = found.st_uid == os.geteuid(), str(real).startswith(_CONTAINER_SECRETS)
+    who = exposure(found.st_mode, owned=owned, in_container=in_container)
+    if who is None:
+        return
+    _warned.add((name, str(path)))
+    remedy = f"chmod 600 {path}" if owned else f"chmod 640 {path}, with a group that only this process is in"
+    _log.warning("a file with a secret is open to others", setting=name, file=str(path), reason=who, remedy=remedy)
