@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,34 @@ async def test_a_settled_unreadable_record_does_not_come_again(lab: Lab) -> None
     await consumer.stop()
     again = await lab.receive(await lab.consumer(topic, group), 2)
     assert [(record.offset, record.unreadable is not None) for record in again] == [(1, True), (2, False)]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let aiokafka's readers wait for ever where they wait for the bytes of a damaged batch."""
+    monkeypatch.setattr("kallback.kafka.aiokafka.batches.tolerant_read._FETCH_TIMEOUT_S", 1e6)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_partitions_without_new_records_do_not_hold_it_up(lab: Lab) -> None:
+    """Nothing is waited for in the others, which may have nothing to say for hours."""
+    topic = lab.topic(partitions=12)
+    await send_odd_header(lab, topic, b"odd")
+    assert seen(await lab.receive(await lab.consumer(topic), 1)) == [None]
+
+
+@pytest.mark.parametrize("lab", ["aiokafka"], indirect=True)  # the others ask no partition anew
+@pytest.mark.usefixtures("patient")
+async def test_partitions_without_new_records_do_not_hold_up_a_reader(lab: Lab) -> None:
+    """A worker reads the control topic to its end before it takes tasks."""
+    topic = lab.topic(partitions=12)
+    await send_odd_header(lab, topic, b"odd")
+    reader = await lab.reader(topic)
+    records: list[Record] = []
+    async with asyncio.timeout(60):
+        while not reader.caught_up.is_set():
+            records += await reader.fetch(10)
+    assert seen(records) == [None]
 
 
 async def test_a_reader_passes_it_on(lab: Lab) -> None:

@@ -55,10 +55,17 @@ def test_a_bad_header_name_concerns_its_record_only() -> None:
     assert found[1].next_offset == 2
 
 
-def test_decoding_ends_with_the_first_batch_that_has_an_unreadable_record() -> None:
+def test_decoding_ends_behind_the_first_batch_that_has_an_unreadable_record() -> None:
     """What lies behind it is read by aiokafka itself."""
     found = decoded(batch(b"a"), batch(b"b", base=1, odd=0), batch(b"c", base=2))
     assert [record.offset for record in found] == [0, 1]
+
+
+def test_batches_in_a_row_that_have_unreadable_records_are_decoded_at_once() -> None:
+    """Each look at a damaged batch costs a fetch: a row of them is one look."""
+    odd = (batch(b"b", base=number, odd=0) for number in (1, 2, 3))
+    found = decoded(batch(b"a"), *odd, batch(b"c", base=4), batch(b"d", base=5, odd=0))
+    assert [record.offset for record in found] == [0, 1, 2, 3]
 
 
 def test_a_batch_whose_records_cannot_be_told_apart_is_one_record_of_its_range() -> None:

@@ -34,9 +34,10 @@ class FetchedBytes(NamedTuple):
 
 
 def decode_batches(fetched: FetchedBytes, partition: TopicPartition, position: int) -> list[Record]:
-    """Decode batches from `position` on, up to the end of the first one that holds an unreadable record.
+    """Decode batches from `position` on, up to the end of the first ones in a row that hold unreadable records.
 
-    Records of aborted transactions are left out, as by aiokafka.
+    Each row of them costs one fetch, so that many of them do not. Records of aborted transactions are left out, as by
+    aiokafka.
 
     Returns:
         The records, of epoch 0, in order. Those of older formats are none: nothing in them can be unreadable.
@@ -44,6 +45,7 @@ def decode_batches(fetched: FetchedBytes, partition: TopicPartition, position: i
     aborted = sorted(fetched.aborted, key=lambda each: each[1])
     aborting: set[int] = set()
     found: list[Record] = []
+    is_damaged = False
     for batch in batches(fetched.data):
         header = batch.header
         while aborted and aborted[0][1] <= header.base_offset:
@@ -53,9 +55,11 @@ def decode_batches(fetched: FetchedBytes, partition: TopicPartition, position: i
             continue
         if header.next_offset <= position or (header.attributes & TRANSACTIONAL and header.producer_id in aborting):
             continue
-        found += _records(header, batch.body, partition, position)
-        if any(each.unreadable is not None for each in found):
+        records = _records(header, batch.body, partition, position)
+        was_damaged, is_damaged = is_damaged, any(each.unreadable is not None for each in records)
+        if was_damaged and not is_damaged:
             break
+        found += records
     return found
 
 
