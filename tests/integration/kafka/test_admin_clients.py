@@ -1,14 +1,17 @@
-"""Python's garbage collector, which may run in any thread, never ends the process through an admin client."""
+"""No admin client of librdkafka ends the process: neither when it is forgotten nor when Kafka is slow."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, PIPE
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.settings import KafkaSettings
+from kallback.testing import TopicFactory
 
 pytestmark = pytest.mark.integration
 
@@ -45,3 +48,44 @@ async def test_owners_that_are_forgotten_between_question_and_answer_end_no_proc
         sys.executable, "-c", OWNERS, kafka_settings.bootstrap_servers, stderr=DEVNULL
     )
     assert await process.wait() == 0
+
+
+IMPATIENT = """
+import asyncio, sys
+from kallback.kafka import groups_of
+from kallback.protocol.errors import KafkaUnavailableError
+from kallback.settings import KafkaSettings
+
+async def ask(topic):
+    asked = 0
+    for timeout in (0.03, 0.05, 0.07, 0.1, 0.15) * 6:
+        try:
+            await groups_of(KafkaSettings(sys.argv[1], connect_timeout=timeout), topic)
+        except KafkaUnavailableError:
+            asked += 1
+    print(asked)
+
+asyncio.run(ask(sys.argv[2]))
+"""
+
+
+def make_group(settings: KafkaSettings, topic: str, name: str) -> None:
+    """Commit in a group."""
+    client = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": name})
+    client.commit(offsets=[ClientPartition(topic, 0, 1)], asynchronous=False)
+    client.close()
+
+
+async def test_questions_about_groups_that_time_out_end_no_process(
+    kafka_settings: KafkaSettings, topics_factory: TopicFactory
+) -> None:
+    """Not even a question that waits for its turn; librdkafka 2.16 fails on one that times out by itself."""
+    topic = topics_factory("grouped")
+    made = [asyncio.to_thread(make_group, kafka_settings, topic, f"many-{number}") for number in range(100)]
+    await asyncio.gather(*made)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", IMPATIENT, kafka_settings.bootstrap_servers, topic, stdout=PIPE, stderr=DEVNULL
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert int(output) > 0, "no question timed out"

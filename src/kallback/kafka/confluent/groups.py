@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
-from kallback.kafka.errors import error_for
+from kallback.kafka.errors import error_for, unreachable
 from kallback.kafka.groups import TopicGroup
 from kallback.kafka.records import TopicPartition
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 _MOST_GROUPS: Final = 1000
 _MOST_AT_ONCE: Final = 100
+_NEVER_S: Final = 3600.0
+"""The timeout of questions to groups' coordinators. librdkafka 2.16 ends the process when one passes before its
+question was sent (as in issue 1640 of confluent-kafka-python; seen with 200 questions at once). The wait for the
+answers ends in time, and closing the client ends the questions."""
 
 
 async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
@@ -49,30 +54,37 @@ def _groups(settings: KafkaSettings, topic: str, end_offsets: Mapping[TopicParti
     except KafkaException as error:
         kafka = error.args[0]
         raise error_for(kafka.code(), kafka.str(), what=f"asking which groups read {topic!r}") from None
+    except TimeoutError:
+        raise unreachable(settings, f"asking which groups read {topic!r}") from None
 
 
 def _described(
     admin: AdminClient, settings: KafkaSettings, names: Sequence[str], end_offsets: Mapping[TopicPartition, int]
 ) -> list[TopicGroup]:
     """Those of these groups that read the topic."""
-    timeout = settings.connect_timeout
+    deadline = time.monotonic() + settings.connect_timeout
     partitions = [ClientPartition(each.topic, each.partition) for each in end_offsets]
-    described = admin.describe_consumer_groups(list(names), request_timeout=timeout)
+    described = admin.describe_consumer_groups(list(names), request_timeout=_NEVER_S)
     committed = [
-        admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name, partitions)], request_timeout=timeout)[
+        admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name, partitions)], request_timeout=_NEVER_S)[
             name
         ]
         for name in names
     ]
-    descriptions = [cast("ConsumerGroupDescription", described[name].result()) for name in names]
-    found = [
-        _group(description, future, end_offsets) for description, future in zip(descriptions, committed, strict=True)
-    ]
+    descriptions = [cast("ConsumerGroupDescription", _answer(described[name], deadline)) for name in names]
+    offsets = [cast("ConsumerGroupTopicPartitions", _answer(each, deadline)) for each in committed]
+    found = [_group(*each, end_offsets) for each in zip(descriptions, offsets, strict=True)]
     return [group for group in found if group.members or group.committed]
 
 
+def _answer(future: Future[Any], deadline: float) -> Any:
+    return future.result(max(0.0, deadline - time.monotonic()))
+
+
 def _group(
-    description: ConsumerGroupDescription, committed: Future[Any], end_offsets: Mapping[TopicPartition, int]
+    description: ConsumerGroupDescription,
+    committed: ConsumerGroupTopicPartitions,
+    end_offsets: Mapping[TopicPartition, int],
 ) -> TopicGroup:
     owned = [
         {TopicPartition(each.topic, each.partition) for each in member.assignment.topic_partitions}.intersection(
@@ -80,8 +92,7 @@ def _group(
         )
         for member in description.members or ()
     ]
-    answer = cast("ConsumerGroupTopicPartitions", committed.result())
-    positions = {each.partition: each.offset for each in answer.topic_partitions or () if each.offset >= 0}
+    positions = {each.partition: each.offset for each in committed.topic_partitions or () if each.offset >= 0}
     lag = sum(max(0, end - positions.get(each.partition, 0)) for each, end in end_offsets.items())
     unassigned = len(set(end_offsets) - set[TopicPartition]().union(*owned))
     return TopicGroup(str(description.group_id), sum(map(bool, owned)), unassigned, positions, lag)
