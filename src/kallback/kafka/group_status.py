@@ -132,9 +132,14 @@ class GroupStatus(msgspec.Struct, frozen=True):
         """The number of partitions whose lag is unknown."""
         return sum(each.lag is UNKNOWN_LAG for each in self.partitions.values())
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether Kafka has not answered for so long that it counts as unavailable."""
+        return self.unanswered >= UNANSWERED_AFTER_S
+
     def stall_reason(self) -> str | None:
         """Return why records are not read, for a probe: Kafka, missing topics, partitions; None for none."""
-        if self.unanswered >= UNANSWERED_AFTER_S:
+        if self.is_silent:
             return f"Kafka has not answered for {self.unanswered:.0f} s: {CHECK_BROKERS}"
         if self.missing_topics:
             names = " ".join(sorted(self.missing_topics))

@@ -81,8 +81,11 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
         reasons.append("Kafka is unavailable: the consumer is being replaced")
     elif not status.joined and status.stall_reason() is None:
         reasons.append(_SHARE_LOST if status.rebalances else _NO_SHARE)
-    stalls = [each.stall_reason() for each in (status, bridge.progress_status()) if each is not None]
-    reasons += dict.fromkeys(each for each in stalls if each is not None)
+    consumers = [each for each in (status, bridge.progress_status()) if each is not None]
+    silent = next((each for each in consumers if each.is_silent), None)
+    for each in consumers if silent is None else [silent]:  # both read from the same Kafka
+        if stalled := each.stall_reason():
+            reasons.append(stalled)
     if bridge.stats.undelivered:
         reasons.append(bridge.stats.undelivered)
     elif bridge.stats.unavailable:

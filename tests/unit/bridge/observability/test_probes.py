@@ -46,7 +46,7 @@ class Fake:
             last_poll=0.0,
             partitions={},
             stalled=self.progress_stalled,
-            unanswered=self.unanswered,
+            unanswered=self.unanswered + 2.0 if self.unanswered else 0.0,
         )
 
     def pass_time(self, seconds: float, liveness: Liveness, *, polling: bool = True) -> None:
