@@ -16,6 +16,7 @@ MAX_PARTITIONS_TEXT: Final = 1_024
 _RANGE: Final = r"(?:0|[1-9][0-9]{0,5})(?:-(?:0|[1-9][0-9]{0,5}))?"
 _RANGES: Final = re.compile(rf"{_RANGE}(?:,{_RANGE})*", re.ASCII)
 _MOST: Final = 100_000
+"""Partitions of all ranges of a text together."""
 
 
 def partitions_text(partitions: Iterable[int]) -> str:
@@ -37,9 +38,11 @@ def checked_partitions(text: str) -> str:
 
 def partitions_of(text: object) -> frozenset[int]:
     """The partitions in a text; none if it is not such a text."""
-    found = set[int]()
+    found, left = set[int](), _MOST
     for part in checked_partitions(text).split(",") if isinstance(text, str) else ():
         first, _, last = part.partition("-")
         if first:
-            found.update(range(int(first), min(int(last or first), int(first) + _MOST) + 1))
+            named = range(int(first), int(last or first) + 1)[:left]
+            found.update(named)
+            left -= len(named)
     return frozenset(found)
