@@ -147,6 +147,21 @@ async def test_retries_take_a_quarter_of_the_time_where_one_is_under_way() -> No
         assert (first.tokens, env.completer.under_way[0].tokens) == (["new-1"], ["new-2"])
 
 
+async def test_retries_take_a_quarter_of_the_sends_under_way() -> None:
+    """Eight that fail again and again leave six of eight sends to new ones."""
+    async with DispatcherEnv(BridgeOptions(concurrency=8, backoff=QUICK)) as env:
+        failing = [f"fails-{number}" for number in range(8)]
+        env.listener.kinds = dict.fromkeys(failing, FailureKind.RECORD)
+        env.submit(*failing)
+        for token in failing:
+            env.completer.take(token).answer(Retry("timeout", "no answer in time"))
+        await env.turn(0.1)  # all are due again
+        new = [f"new-{number}" for number in range(7)]
+        env.submit(*new)
+        under_way = [send.tokens[0] for send in env.completer.under_way]
+        assert (len(set(under_way) & set(failing)), under_way[2:]) == (2, new[:6])
+
+
 async def test_a_batch_that_fails_is_one_failure() -> None:
     """Five deliveries in one call that times out say as much about Restate as one: it may just be slow."""
     async with DispatcherEnv(BridgeOptions(unavailable_after=5, backoff=QUICK), batch_limit=10) as env:
