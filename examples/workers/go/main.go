@@ -4,6 +4,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"log"
 	"os"
 	"strconv"
@@ -41,10 +43,25 @@ func isLate(task *kgo.Record) bool {
 	return err == nil && time.Now().UnixMilli() > deadline
 }
 
+func cook(request []byte) ([]byte, error) {
+	var order struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(request, &order); err != nil {
+		return nil, err
+	}
+	if order.ID == "" {
+		return nil, errors.New("an order has an id")
+	}
+	return json.Marshal(map[string]int{"minutes": 12})
+}
+
 func answer(task *kgo.Record) *kgo.Record {
-	status, value := "completed", []byte(`{"minutes":12}`)
-	if len(task.Value) == 0 {
-		status, value = "failed", []byte(`{"type":"BadOrder","status":422,"detail":"no order"}`)
+	status := "completed"
+	value, err := cook(task.Value)
+	if err != nil { // what the caller should know
+		status = "failed"
+		value, _ = json.Marshal(map[string]any{"type": "BadOrder", "status": 422, "detail": err.Error()})
 	}
 	return &kgo.Record{
 		Topic: results,
@@ -66,6 +83,7 @@ func main() {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(10*time.Second),
 		kgo.BlockRebalanceOnPoll(),
 	)
 	if err != nil {

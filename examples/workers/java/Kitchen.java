@@ -1,3 +1,7 @@
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -12,17 +16,18 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** A worker in Java, with kafka-clients alone. */
+/** A worker in Java, with kafka-clients and Jackson alone. */
 public final class Kitchen {
   static final String BROKERS = System.getenv().getOrDefault("BROKERS", "localhost:9092");
   static final String GROUP = System.getenv().getOrDefault("GROUP", "kitchen");
   static final String TASKS = System.getenv().getOrDefault("TASKS", "restaurant.prepare");
   static final String RESULTS = System.getenv().getOrDefault("RESULTS", "kallback.results");
+  static final ObjectMapper JSON = new ObjectMapper();
 
   public static void main(String[] args) throws Exception {
     Map<String, Object> reading = Map.of(
         "bootstrap.servers", BROKERS, "group.id", GROUP, "auto.offset.reset", "earliest",
-        "enable.auto.commit", false, "isolation.level", "read_committed");
+        "enable.auto.commit", false, "isolation.level", "read_committed", "session.timeout.ms", 10_000);
     Map<String, Object> writing = Map.of(
         "bootstrap.servers", BROKERS, "acks", "all", "enable.idempotence", true);
     try (var consumer = new KafkaConsumer<>(reading, new ByteArrayDeserializer(), new ByteArrayDeserializer());
@@ -43,25 +48,24 @@ public final class Kitchen {
     }
   }
 
-  static ProducerRecord<byte[], byte[]> answer(ConsumerRecord<byte[], byte[]> task) {
+  static ProducerRecord<byte[], byte[]> answer(ConsumerRecord<byte[], byte[]> task) throws IOException {
     String status = "completed";
-    String value;
+    Map<String, Object> value;
     try {
-      value = cook(task.value());
-    } catch (IllegalArgumentException refused) {
+      value = cook(JSON.readTree(task.value() == null ? new byte[0] : task.value()));
+    } catch (JacksonException | IllegalArgumentException refused) { // what the caller should know
       status = "failed";
-      value = "{\"type\":\"BadOrder\",\"status\":422}";
+      value = Map.of("type", "BadOrder", "status", 422, "detail", refused.getMessage());
     }
-    var result = new ProducerRecord<>(
-        RESULTS, header(task, "kallback-task-id"), value.getBytes(StandardCharsets.UTF_8));
+    var result = new ProducerRecord<>(RESULTS, header(task, "kallback-task-id"), JSON.writeValueAsBytes(value));
     result.headers().add("kallback-token", header(task, "kallback-token"));
     result.headers().add("kallback-status", status.getBytes(StandardCharsets.UTF_8));
     return result;
   }
 
-  static String cook(byte[] order) {
-    if (order == null || order.length == 0) throw new IllegalArgumentException("no order");
-    return "{\"minutes\":12}";
+  static Map<String, Object> cook(JsonNode order) {
+    if (!order.path("id").isTextual()) throw new IllegalArgumentException("an order has an id");
+    return Map.of("minutes", 12);
   }
 
   /** Other records are skipped: a worker must not crash on them. */

@@ -39,7 +39,7 @@ function isLate(headers) {
 
 async function main() {
   const kafka = new Kafka({ clientId: "kitchen", brokers: BROKERS.split(","), logLevel: logLevel.ERROR });
-  const consumer = kafka.consumer({ groupId: GROUP, readUncommitted: false });
+  const consumer = kafka.consumer({ groupId: GROUP, sessionTimeout: 10_000, readUncommitted: false });
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
   await Promise.all([consumer.connect(), producer.connect()]);
   await consumer.subscribe({ topic: TASKS, fromBeginning: true });

@@ -72,6 +72,7 @@ def main() -> None:
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
+            "session.timeout.ms": 10_000,
         }
     )
     producer = Producer({"bootstrap.servers": BROKERS, "enable.idempotence": True})

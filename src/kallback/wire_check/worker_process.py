@@ -93,7 +93,8 @@ class CheckedProcess:
 
     def _tail(self) -> str:
         text = self._log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
-        return " / ".join(text.splitlines()[-_TAIL_LINES:]) or "it wrote nothing"
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return " / ".join(lines[-_TAIL_LINES:]) or "it wrote nothing"
 
 
 def _words(command: str) -> list[str]:

@@ -1,12 +1,17 @@
-"""The workers of `examples/workers`, built as their README says, each in a folder of its own."""
+"""The workers of `examples/workers`, built as their README says, outside of the repository.
+
+What is built stays in the folder of downloads, under a name that depends on the files: it is built once per change.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +20,12 @@ from typing import Final
 import pytest
 
 from kallback.testing import KafkaServer
+from kallback.testing.environment import ServerEnvironment
 from kallback.testing.servers.processes import ChildProcess
+from kallback.testing.software.cache import cached
 
 EXAMPLES: Final = Path(__file__).parents[3] / "examples" / "workers"
-_BUILD_S: Final = 240
+_BUILD_S: Final = 900
 """Seconds; the first build of a language downloads its libraries."""
 
 
@@ -37,17 +44,20 @@ class Toolchain:
     starts: tuple[str, ...]
 
 
+_MAVEN: Final = ("mvn", "-q", "-B")
+_PACKAGES: Final = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--silent")
+_CLASSES: Final = ("java", "-cp", "target/classes:target/dependency/*")
 TOOLCHAINS: Final = {
     "python": Toolchain((), (), (sys.executable, "worker.py")),
-    "java": Toolchain(
-        ("java", "mvn"),
-        (("mvn", "-q", "-B", "compile", "dependency:copy-dependencies"),),
-        ("java", "-cp", "target/classes:target/dependency/*", "Kitchen"),
+    "java": Toolchain(("java", "mvn"), ((*_MAVEN, "compile", "dependency:copy-dependencies"),), (*_CLASSES, "Kitchen")),
+    "java-transactional": Toolchain(
+        ("java", "mvn"), ((*_MAVEN, "compile", "dependency:copy-dependencies"),), (*_CLASSES, "KitchenInTransactions")
     ),
+    "spring": Toolchain(("java", "mvn"), ((*_MAVEN, "package"),), ("java", "-jar", "target/kitchen.jar")),
     "go": Toolchain(("go",), (("go", "build", "-o", "kitchen", "."),), ("./kitchen",)),
-    "node": Toolchain(
-        ("node", "npm"), (("npm", "install", "--no-audit", "--no-fund", "--silent"),), ("node", "worker.js")
-    ),
+    "node": Toolchain(("node", "npm"), (_PACKAGES,), ("node", "worker.js")),
+    "nestjs": Toolchain(("node", "npm"), (_PACKAGES, ("npm", "run", "--silent", "build")), ("node", "dist/main.js")),
+    "rust": Toolchain(("cargo", "cc", "make"), (("cargo", "build", "--quiet"),), ("target/debug/kitchen",)),
 }
 
 
@@ -62,15 +72,21 @@ class ForeignWorker:
     language: str
     folder: Path
 
+    @property
+    def command(self) -> str:
+        """The command that runs it, in its folder, as a shell takes it."""
+        return shlex.join(TOOLCHAINS[self.language].starts)
+
+    def places(self, kafka: KafkaServer, tasks: str, results: str) -> dict[str, str]:
+        """The environment in which it runs on these topics."""
+        own = {"BROKERS": kafka.bootstrap_servers, "GROUP": tasks, "TASKS": tasks, "RESULTS": results}
+        return {**os.environ, **own}
+
     @contextmanager
-    def running(self, kafka: KafkaServer, tasks: str, results: str) -> Generator[ChildProcess]:
+    def running(self, kafka: KafkaServer, tasks: str, results: str, log: Path) -> Generator[ChildProcess]:
         """Run it on these topics, and end it."""
-        places = {"BROKERS": kafka.bootstrap_servers, "GROUP": tasks, "TASKS": tasks, "RESULTS": results}
-        log = self.folder / "worker.log"
-        command = TOOLCHAINS[self.language].starts
-        process = ChildProcess(
-            f"{self.language} worker", command, log=log, env={**os.environ, **places}, cwd=self.folder
-        )
+        command, places = TOOLCHAINS[self.language].starts, self.places(kafka, tasks, results)
+        process = ChildProcess(f"{self.language} worker", command, log=log, env=places, cwd=self.folder)
         try:
             process.start()
             yield process
@@ -78,27 +94,32 @@ class ForeignWorker:
             process.kill()
 
 
-def build(language: str, folder: Path) -> ForeignWorker:
-    """Build a copy of a program, so that nothing is left in the repository; skip where that cannot be done here."""
-    toolchain = TOOLCHAINS[language]
+def build(language: str) -> ForeignWorker:
+    """Build a copy of a program, once for each state of its files; skip where that cannot be done here."""
+    toolchain, source = TOOLCHAINS[language], EXAMPLES / language
     if missing := [command for command in toolchain.needs if shutil.which(command) is None]:
         pytest.skip(f"no {' and '.join(missing)} on this machine")
-    shutil.copytree(EXAMPLES / language, folder, dirs_exist_ok=True)
-    for command in toolchain.builds:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD_S, check=False)
-        if done.returncode:
-            pytest.fail(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}", pytrace=False)
-    return ForeignWorker(language, folder)
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    states = [str(path.relative_to(source)).encode() + path.read_bytes() for path in files]
+    state = hashlib.sha256(b"".join((repr(toolchain).encode(), *states))).hexdigest()[:12]
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        for command in toolchain.builds:
+            _run(command, folder)
+
+    return ForeignWorker(
+        language, cached(ServerEnvironment.read().cache / "foreign-workers", f"{language}-{state}", fill)
+    )
 
 
-@pytest.fixture(scope="session")
-def built_worker(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ForeignWorker]:
-    """Build the worker of a language, once for all tests."""
-    built: dict[str, ForeignWorker] = {}
+def _run(command: tuple[str, ...], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD_S, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}", pytrace=False)
 
-    def once(language: str) -> ForeignWorker:
-        if language not in built:
-            built[language] = build(language, tmp_path_factory.mktemp(f"worker-{language}"))
-        return built[language]
 
-    return once
+@pytest.fixture(params=TOOLCHAINS)
+def foreign_worker(request: pytest.FixtureRequest) -> ForeignWorker:
+    """A worker of `examples/workers`, built; each test that asks for it runs for each of them."""
+    return build(request.param)

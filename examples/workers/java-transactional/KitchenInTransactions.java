@@ -1,0 +1,105 @@
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * A worker in Java whose results and offsets are written in one transaction: each task has one result, also after a
+ * crash. The work is done before the transaction begins: while one is open, no bridge reads the results behind it.
+ */
+public final class KitchenInTransactions {
+  static final String BROKERS = System.getenv().getOrDefault("BROKERS", "localhost:9092");
+  static final String GROUP = System.getenv().getOrDefault("GROUP", "kitchen");
+  static final String TASKS = System.getenv().getOrDefault("TASKS", "restaurant.prepare");
+  static final String RESULTS = System.getenv().getOrDefault("RESULTS", "kallback.results");
+  /** Of this process, the same after each restart: its successor ends the transaction that it left open. */
+  static final String INSTANCE = System.getenv().getOrDefault("INSTANCE", GROUP + "-0");
+  static final ObjectMapper JSON = new ObjectMapper();
+
+  public static void main(String[] args) throws IOException {
+    Map<String, Object> reading = Map.of(
+        "bootstrap.servers", BROKERS, "group.id", GROUP, "auto.offset.reset", "earliest",
+        "enable.auto.commit", false, "isolation.level", "read_committed", "session.timeout.ms", 10_000);
+    Map<String, Object> writing = Map.of(
+        "bootstrap.servers", BROKERS, "transactional.id", INSTANCE, "transaction.timeout.ms", 10_000);
+    try (var consumer = new KafkaConsumer<>(reading, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        var producer = new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer())) {
+      producer.initTransactions();
+      consumer.subscribe(List.of(TASKS));
+      while (true) {
+        List<ProducerRecord<byte[], byte[]>> results = new ArrayList<>();
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        for (var record : consumer.poll(Duration.ofSeconds(1))) {
+          if (!isTask(record)) {
+            System.out.printf("skipped, no task: %s[%d] offset %d%n", record.topic(), record.partition(), record.offset());
+          } else if (!isLate(record)) {
+            results.add(answer(record));
+          }
+          offsets.put(new TopicPartition(record.topic(), record.partition()), new OffsetAndMetadata(record.offset() + 1));
+        }
+        if (offsets.isEmpty()) continue;
+        producer.beginTransaction();
+        results.forEach(producer::send);
+        producer.sendOffsetsToTransaction(offsets, consumer.groupMetadata());
+        producer.commitTransaction(); // throws if anything failed: the process ends, and Kafka delivers the tasks again
+      }
+    }
+  }
+
+  static ProducerRecord<byte[], byte[]> answer(ConsumerRecord<byte[], byte[]> task) throws IOException {
+    String status = "completed";
+    Map<String, Object> value;
+    try {
+      value = cook(JSON.readTree(task.value() == null ? new byte[0] : task.value()));
+    } catch (JacksonException | IllegalArgumentException refused) { // what the caller should know
+      status = "failed";
+      value = Map.of("type", "BadOrder", "status", 422, "detail", refused.getMessage());
+    }
+    var result = new ProducerRecord<>(RESULTS, header(task, "kallback-task-id"), JSON.writeValueAsBytes(value));
+    result.headers().add("kallback-token", header(task, "kallback-token"));
+    result.headers().add("kallback-status", status.getBytes(StandardCharsets.UTF_8));
+    return result;
+  }
+
+  static Map<String, Object> cook(JsonNode order) {
+    if (!order.path("id").isTextual()) throw new IllegalArgumentException("an order has an id");
+    return Map.of("minutes", 12);
+  }
+
+  /** Other records are skipped: a worker must not crash on them. */
+  static boolean isTask(ConsumerRecord<byte[], byte[]> record) {
+    return text(record, "kallback-version").equals("1")
+        && text(record, "kallback-reply-to").equals(RESULTS)
+        && header(record, "kallback-token") != null
+        && header(record, "kallback-task-id") != null;
+  }
+
+  static boolean isLate(ConsumerRecord<byte[], byte[]> task) {
+    String deadline = text(task, "kallback-deadline");
+    return deadline.matches("[0-9]{1,18}") && System.currentTimeMillis() > Long.parseLong(deadline);
+  }
+
+  static byte[] header(ConsumerRecord<byte[], byte[]> record, String name) {
+    var header = record.headers().lastHeader(name);
+    return header == null ? null : header.value();
+  }
+
+  static String text(ConsumerRecord<byte[], byte[]> record, String name) {
+    byte[] value = header(record, name);
+    return value == null ? "" : new String(value, StandardCharsets.UTF_8);
+  }
+}
