@@ -106,8 +106,8 @@ async def test_the_worker_says_how_long_to_wait(env: SdkEnv) -> None:
         assert (await invocation.result())["attempt"] == 2
 
 
-async def test_a_handed_back_attempt_is_followed_at_once_and_does_not_count(env: SdkEnv) -> None:
-    """The policy allows one. The next has the details byte for byte, also if the worker said nothing new."""
+async def test_a_handed_back_attempt_is_followed_at_once(env: SdkEnv) -> None:
+    """The policy is not asked. The next has the details byte for byte, also if the worker said nothing new."""
     policy = RetryPolicy(attempts=1, first_delay=timedelta(minutes=5))
     async with env.invoked(calling(env, retry=policy)) as invocation:
         found: list[bytes] = []
@@ -124,6 +124,15 @@ async def test_a_handed_back_attempt_is_followed_at_once_and_does_not_count(env:
         await env.fail(third, BROKEN)
         got = await invocation.result()
     assert (got["error"][0], got["attempt"]) == ("TaskFailed", 3)
+
+
+async def test_attempts_that_were_handed_back_do_not_count(env: SdkEnv) -> None:
+    """A policy of two attempts allows a failure after two of them, and ends the task with the second failure."""
+    async with env.invoked(calling(env, retry=replace(SOON, attempts=2))) as invocation:
+        for problem in (hand_back(b"", ""), hand_back(b"", ""), BROKEN, BROKEN):
+            await env.fail(await env.task(), problem)
+        got = await invocation.result()
+    assert (got["error"][0], got["attempt"]) == ("TaskFailed", 4)
 
 
 async def test_a_failure_says_where_the_next_attempt_goes_on(env: SdkEnv) -> None:
