@@ -19,7 +19,7 @@ def decide_completed(observed: Observed, _options: WireCheckOptions) -> CheckRes
     if missing := observed.unanswered():
         return failed(f"{_named(missing)} got no answer{_strays(observed)}")
     for name, answer in observed.not_completed():
-        return failed(f"the {name} was {answer.said}; a request that the worker can do must be completed")
+        return failed(f"the {name} {answer.said}; a request that the worker can do must be completed")
     count = len(observed.tasks())
     return passed("completed, with the task's token" if count == 1 else f"{count} tasks completed, each with its token")
 
@@ -50,7 +50,7 @@ def decide_failure(observed: Observed, _options: WireCheckOptions) -> CheckResul
     if isinstance(answers[0].content, Completed):
         return failed("it was completed; set kallback-status: failed, or the error header of your framework")
     if not isinstance(answers[0].content, Failed):
-        return failed(f"the answer was {answers[0].said}")
+        return failed(f"it {answers[0].said}")
     return passed(f"it {answers[0].said}")
 
 
@@ -66,7 +66,7 @@ def decide_unicode(observed: Observed, options: WireCheckOptions) -> CheckResult
 def decide_skipped(observed: Observed, why: str) -> CheckResult:
     """The task must not have been done."""
     if answers := observed.seen():
-        return failed(f"it was {answers[0].said}; {why}")
+        return failed(f"it {answers[0].said}; {why}")
     return passed("it was skipped")
 
 
@@ -87,7 +87,7 @@ def decide_other_version(observed: Observed, _options: WireCheckOptions) -> Chec
     answers = observed.seen()
     if answers and isinstance(answers[0].content, Completed):
         return failed("it was completed; refuse tasks whose kallback-version is not 1")
-    return passed(f"it was refused: {answers[0].said}" if answers else "it was skipped")
+    return passed(f"it was refused: it {answers[0].said}" if answers else "it was skipped")
 
 
 def decide_no_headers(observed: Observed, _options: WireCheckOptions) -> CheckResult:
@@ -161,7 +161,7 @@ def _stopped(observed: Observed) -> CheckResult | None:
         if _is_handed_back(answer):
             return failed("it was handed back, though the task does not have the header kallback-hand-back")
         if not isinstance(answer.content, Completed):
-            return failed(f"the stop of the worker became a failure of the task: it was {answer.said}")
+            return failed(f"the stop of the worker became a failure of the task: it {answer.said}")
     return None
 
 

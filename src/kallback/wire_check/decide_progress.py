@@ -36,7 +36,7 @@ def decide_long_task(observed: Observed, options: WireCheckOptions) -> CheckResu
             f"done {answers[0].at - seen[0].at:.1f} s after it started, before a heartbeat was due: give a longer "
             "--long-request"
         )
-    return passed(f"started, {beats} heartbeat{'s' * (beats > 1)}, result {answers[0].said}")
+    return passed(f"started, {beats} heartbeat{'s' * (beats > 1)}, then it {answers[0].said}")
 
 
 def _malformed(seen: list[SeenProgress], every_ms: int) -> str:

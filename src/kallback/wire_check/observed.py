@@ -85,15 +85,15 @@ class SeenAnswer:
 
     @property
     def said(self) -> str:
-        """What it says, for a sentence."""
+        """What it says, for a sentence about the task."""
         match self.content:
             case Completed():
-                return "completed"
+                return "was completed"
             case Failed():
                 problem = self.problem
                 return f"failed with {problem.type}" + (f" ({problem.detail})" if problem.detail else "")
             case UnusableAnswer(reason, detail):
-                return f"unusable, {reason}: {detail}"
+                return f"has an answer that is unusable ({reason}: {detail})"
 
     @property
     def problem(self) -> Problem:

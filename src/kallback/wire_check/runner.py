@@ -27,6 +27,7 @@ from kallback.wire_check.protocol_check import CheckNeed, ProtocolCheck
 from kallback.wire_check.silence import why_silent
 
 _SILENT: Final = "after this, the worker answered no ordinary task any more"
+_NEEDS_GOOD: Final = "the other checks need a task that the worker completes: give one with --request"
 _BEGIN_S: Final = 3.0
 _LOOK_S: Final = 1.0
 """How often it is looked whether the worker's process has ended."""
@@ -61,7 +62,7 @@ class WireCheckRunner:
         self._connections: Final = connections
         self._ledger: Final = CheckLedger(options, secrets.token_bytes(MIN_KEY_BYTES))
         self._run = _new_run()
-        self._silent_since = ""
+        self._ended_by = ""  # why nothing more is asked of the worker
 
     async def run(self, on_check: Callable[[str], None] = lambda _: None) -> list[tuple[str, CheckResult]]:
         """Carry the checks out; returns the verdicts by the names of the checks.
@@ -98,8 +99,8 @@ class WireCheckRunner:
         return failed(f"{said}; {found.ended}" if found.ended else said)
 
     def _obstacle(self, check: ProtocolCheck) -> CheckResult | None:
-        if self._silent_since:
-            return not_covered(f"the worker answers no tasks since the check {self._silent_since}")
+        if self._ended_by:
+            return not_covered(self._ended_by)
         missing = next((need for need in sorted(check.needs) if not self._has(need)), None)
         return None if missing is None else not_covered(missing.value)
 
@@ -127,10 +128,12 @@ class WireCheckRunner:
         except (RecordTooLargeError, AccessDeniedError, MissingTopicError) as error:
             observed.obstacle = str(error)
         if observed.silent:
-            self._silent_since = check.name
+            self._ended_by = f"the worker answers no tasks since the check {check.name}"
             observed.ended = (
                 "" if observed.strays else why_silent(await self._connections.groups(), run.last, self._ended)
             )
+        elif check is CHECKS[0] and check.decide(observed, self._options).verdict is CheckVerdict.FAIL:
+            self._ended_by = _NEEDS_GOOD
         return observed
 
     async def _answers(self, check: ProtocolCheck) -> bool:

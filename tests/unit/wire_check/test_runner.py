@@ -69,6 +69,15 @@ async def test_a_worker_that_never_answers_is_asked_once() -> None:
     }
 
 
+async def test_requests_that_the_worker_cannot_do_end_the_run() -> None:
+    """One finding says what to give; the others would only repeat it."""
+    options = dataclasses.replace(OPTIONS, requests=CheckRequests(good=(b"{}",), failing=b"{}"))
+    results = await results_of(options=options)
+    assert named(results, CheckVerdict.FAIL) == {"good-task"}
+    assert "BadOrder" in results["good-task"].sentence
+    assert "--request" in results["several"].sentence
+
+
 async def test_an_answer_without_a_token_is_named() -> None:
     """It is there, and belongs to no task."""
     assert "no token" in (await results_of("copies no headers"))["good-task"].sentence
