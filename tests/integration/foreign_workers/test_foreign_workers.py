@@ -15,7 +15,7 @@ from kallback.protocol import Attempt, Completed, Failed, TaskHeaders, TaskId, r
 from kallback.settings import KafkaSettings
 from kallback.testing import KafkaServer, TopicFactory
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]  # the first build of a language takes minutes
 
 _TIMEOUT_S: Final = 60.0
 
