@@ -34,7 +34,7 @@ def _compare(options: argparse.Namespace, other: Path) -> None:
     with open_environment() as environment:
         print(f"{machine.describe(environment.stack)}, {_surroundings()}", flush=True)
         found = comparison.compare(environment, other, rounds=options.rounds, count=options.results)
-        print(f"{_surroundings()}\n\n{comparison.as_text(found, other)}")
+        print(f"{_surroundings()}\n\n{comparison.as_text(found, f'this checkout / {other}')}")
 
 
 def _benchmark(options: argparse.Namespace) -> None:

@@ -1,14 +1,15 @@
-"""`--against PATH`: the drain of this checkout and of another one, in alternating rounds of one run.
+"""Two ways to drain, in alternating rounds of one run, such as this checkout and another one (`--against PATH`).
 
-Both drain the same kind of topic on the same Kafka and Restate, each with its own `kallback bridge`; the writer, the
-service and the clock are this checkout's. The two take turns in being first. Medians of all rounds are compared.
+Both drain the same kind of topic on the same Kafka and Restate, each checkout with its own `kallback bridge`; the
+writer, the service and the clock are this checkout's. The two take turns in being first. Medians of all rounds are
+compared.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,14 +62,24 @@ class Pair:
 def compare(environment: BenchmarkEnvironment, other: Path, *, rounds: int, count: int) -> list[Pair]:
     """Drain `count` results with both checkouts in each mode, as often as there are rounds."""
     checkouts = {THIS: Checkout(ROOT), OTHER: Checkout(other)}
+    return alternate(lambda mode, name: drains.bridge(environment, mode, count, checkouts[name]), rounds=rounds)
+
+
+def alternate(drain: Callable[[str, str], drains.Drain], *, rounds: int) -> list[Pair]:
+    """Drain in both ways and each mode, as often as there are rounds.
+
+    Args:
+        drain: drains once, in a mode and in one of the ways `THIS` and `OTHER`.
+        rounds: number of drains in each way and mode.
+    """
     rates: dict[tuple[str, str], list[drains.Drain]] = {}
     for number in range(1, rounds + 1):
         for mode in MODES:
-            for name in rotated(list(checkouts), number):
+            for name in rotated([THIS, OTHER], number):
                 time.sleep(_REST_S)
-                drain = drains.bridge(environment, mode, count, checkouts[name])
-                rates.setdefault((mode, name), []).append(drain)
-                print(f"  round {number} {mode} {name}: {drain.per_s:,.0f}/s, {drain.cpu_us:.1f} us", flush=True)
+                found = drain(mode, name)
+                rates.setdefault((mode, name), []).append(found)
+                print(f"  round {number} {mode} {name}: {found.per_s:,.0f}/s, {found.cpu_us:.1f} us", flush=True)
     return pairs(rates)
 
 
@@ -82,9 +93,9 @@ def pairs(rates: Mapping[tuple[str, str], Sequence[drains.Drain]]) -> list[Pair]
     return found
 
 
-def as_text(found: Sequence[Pair], other: Path) -> str:
-    """A line for each pair, and whether the drain became slower than it may."""
-    lines = [f"ratio of medians, this checkout / {other}"]
+def as_text(found: Sequence[Pair], what: str) -> str:
+    """A line for each pair, and whether the drain became slower than it may; `what` is compared."""
+    lines = [f"ratio of medians, {what}"]
     for pair in found:
         lower, upper = pair.middle_half
         this, theirs = statistics.median(pair.this), statistics.median(pair.other)

@@ -1,6 +1,7 @@
 """Fills a Restate with handlers that wait, and measures how long it takes to list their tasks.
 
 python -m benchmarks.pending_tasks
+python -m benchmarks.pending_tasks --drain 100000     what browsers that look cost a bridge's drain
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import httpx
 
-from benchmarks import machine
+from benchmarks import comparison, drains, machine
 from benchmarks.environment import ROOT, BenchmarkEnvironment, open_environment
 from benchmarks.pending_tasks.console import console
 from kallback.operations import Introspection, PendingTasks, TaskFilter
@@ -36,6 +37,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="of each measurement (default 7)")
     parser.add_argument("--handlers", default="one,one_watched,many", help="some of one, one_watched, many")
     parser.add_argument("--browsers", type=int, default=50, help="that look at the console's overview (default 50)")
+    parser.add_argument(
+        "--drain",
+        type=int,
+        metavar="RESULTS",
+        help="then have a bridge drain so many results, with and without browsers, in as many alternating rounds",
+    )
     parser.add_argument("--hold", action="store_true", help="then wait for Ctrl-C, and say how to look at the tasks")
     options = parser.parse_args()
     for handler in options.handlers.split(","):
@@ -59,6 +66,8 @@ def _measure(environment: BenchmarkEnvironment, handler: str, options: argparse.
         with console(variables, environment.log("console")) as process:
             asyncio.run(process.look(options.browsers))
             print(f"  {options.browsers} browsers on the overview: {process.figures()}", flush=True)
+        if options.drain is not None:
+            _drain(environment, variables, options)
         if options.hold:
             print("\n".join(f"export {name}={value}" for name, value in variables.items()), flush=True)
             while True:
@@ -67,6 +76,20 @@ def _measure(environment: BenchmarkEnvironment, handler: str, options: argparse.
         pass
     finally:
         service.close()
+
+
+def _drain(environment: BenchmarkEnvironment, variables: Mapping[str, str], options: argparse.Namespace) -> None:
+    """Compare drains with browsers on the overview, whose console has read nothing before, with drains without any."""
+
+    def drain(mode: str, name: str) -> drains.Drain:
+        if name == comparison.OTHER:
+            return drains.bridge(environment, mode, options.drain)
+        with console(variables, environment.log("console")) as process, process.looking(options.browsers):
+            return drains.bridge(environment, mode, options.drain)
+
+    found = comparison.alternate(drain, rounds=options.rounds)
+    what = f"with {options.browsers} browsers on the overview / without"
+    print(f"load average {machine.load_average()}\n{comparison.as_text(found, what)}", flush=True)
 
 
 async def _fill_and_list(settings: Settings, handler: str, tasks: int, rounds: int) -> None:
@@ -89,7 +112,7 @@ async def _fill(ingress_url: str, handler: str, tasks: int) -> None:
 
         async def send() -> None:
             for body in left:
-                (await http.post(f"/Waiting/{handler}/send", json=body)).raise_for_status()
+                (await http.post(f"/Pending/{handler}/send", json=body)).raise_for_status()
 
         await asyncio.gather(*(send() for _ in range(_AT_ONCE)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -28,9 +29,27 @@ class ConsoleProcess:
         self._url: Final = url
         self._seconds: Final[list[float]] = []
 
-    async def look(self, browsers: int) -> None:
-        """Have browsers read the overview, as long as half a minute."""
-        await asyncio.gather(*(self._look(number * _REFRESH_S / browsers) for number in range(browsers)))
+    async def look(self, browsers: int, ended: threading.Event | None = None) -> None:
+        """Have browsers read the overview, as long as half a minute, or until an event."""
+        await asyncio.gather(*(self._look(number * _REFRESH_S / browsers, ended) for number in range(browsers)))
+
+    @contextmanager
+    def looking(self, browsers: int) -> Generator[None]:
+        """Have browsers read the overview meanwhile, from a thread; at the end all of them have an answer.
+
+        Raises:
+            RuntimeError: no page was read.
+        """
+        ended = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(self.look(browsers, ended)))
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        if not self._seconds:
+            raise RuntimeError("no browser has read the overview")
 
     def figures(self) -> str:
         """What it cost."""
@@ -39,13 +58,15 @@ class ConsoleProcess:
         memory = rss_mib(self._child.pid, "VmHWM")
         return f"{len(seconds)} pages, median {middle:.3f} s, slowest {slowest:.3f} s; console {memory:.0f} MiB at most"
 
-    async def _look(self, delay: float) -> None:
+    async def _look(self, delay: float, ended: threading.Event | None) -> None:
         await asyncio.sleep(delay)
+        looks = 0
         async with httpx.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as http:
-            for _ in range(_LOOKS):
+            while looks < _LOOKS if ended is None else not ended.is_set():
                 began = time.perf_counter()
                 (await http.get("/")).raise_for_status()
                 self._seconds.append(time.perf_counter() - began)
+                looks += 1
                 await asyncio.sleep(_REFRESH_S)
 
 

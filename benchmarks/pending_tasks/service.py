@@ -16,7 +16,7 @@ plain = TaskType("pending.plain", request=dict[str, Any], result=dict[str, Any],
 watched = TaskType("pending.watched", request=dict[str, Any], result=dict[str, Any], timeout=_DAY, heartbeat_every=_DAY)
 
 callbacks = Callbacks.from_env()
-waiting = restate.Service("Waiting")
+waiting = restate.Service("Pending")
 
 
 @waiting.handler()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.comparison import OTHER, THIS, Pair, as_text, pairs
+from benchmarks.comparison import OTHER, THIS, Pair, alternate, as_text, pairs
 from benchmarks.drains import Drain
 from benchmarks.figures import MODES
 from benchmarks.processes import ROOT, Checkout
@@ -28,7 +28,7 @@ def test_the_middle_half_leaves_out_the_extremes() -> None:
 
 def test_a_noisy_machine_is_called_noisy() -> None:
     """A ratio of rounds that differ by more than the limit proves nothing."""
-    text = as_text([a_pair([90.0, 110.0], [100.0, 100.0])], Path("/other"))
+    text = as_text([a_pair([90.0, 110.0], [100.0, 100.0])], "this / other")
     assert text.splitlines()[-1].startswith("noisy: rounds differ by more than 3%")
 
 
@@ -37,12 +37,12 @@ def test_a_noisy_machine_is_called_noisy() -> None:
 )
 def test_more_than_three_percent_is_called_slower(this: float, sentence: str) -> None:
     """The last line is the verdict on the rate."""
-    assert as_text([a_pair([this], [100.0])], Path("/other")).splitlines()[-1] == sentence
+    assert as_text([a_pair([this], [100.0])], "this / other").splitlines()[-1] == sentence
 
 
 def test_cpu_alone_makes_no_drain_slower() -> None:
     """CPU per record is shown beside the rate, which is what counts."""
-    assert as_text([a_pair([90.0], [80.0], "cpu_us")], Path("/other")).endswith("not slower by more than 3%")
+    assert as_text([a_pair([90.0], [80.0], "cpu_us")], "this / other").endswith("not slower by more than 3%")
 
 
 def test_each_mode_has_its_rate_and_its_cpu() -> None:
@@ -64,3 +64,16 @@ def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:
     """Otherwise a checkout would be compared with itself."""
     with pytest.raises(SystemExit, match="has no package kallback that starts here"):
         Checkout(tmp_path).require_own_package()
+
+
+def test_both_ways_take_turns_in_being_first() -> None:
+    """What the first drain of a round leaves behind must not always hit the same way."""
+    order: list[tuple[str, str]] = []
+
+    def drain(mode: str, name: str) -> Drain:
+        order.append((mode, name))
+        return Drain(1.0, 2.0)
+
+    alternate(drain, rounds=2)
+
+    assert [name for mode, name in order if mode == "ingress"] == [THIS, OTHER, OTHER, THIS]
