@@ -35,9 +35,11 @@ from tests.unit.cli.console.environment import (  # noqa: E402 - found by the li
 
 from kallback.cli.console.processes import ProcessStatus  # noqa: E402
 from kallback.cli.console.traffic import TrafficSample  # noqa: E402
+from kallback.cli.dead_letters.contents import Replay  # noqa: E402
 from kallback.kafka import DeadLetterId, Position, Record  # noqa: E402
 from kallback.operations import PendingTask  # noqa: E402
 from kallback.protocol import Outcome, TaskId  # noqa: E402
+from kallback.protocol.by_hand import Operator  # noqa: E402
 
 IMAGES: Final = ROOT / "docs" / "images"
 TYPES: Final = ("restaurant.prepare", "bakery.bake", "restaurant.prepare", "driver.deliver")
@@ -90,6 +92,7 @@ def sources(tasks: list[PendingTask]) -> FakeSources:
             dead_letter(reason, id=DeadLetterId(at % 2, 40 - at), written_ms=NOW_MS - at * 300_000)
             for at, reason in enumerate(reasons)
         ],
+        {DeadLetterId(0, 38): Replay(NOW_MS - 120_000, Operator("ann", "the key is back"))},
         statuses=[
             ProcessStatus("http://127.0.0.1:9464", "running", ready=True, members={"lag": "12", "in_flight": "3"}),
             ProcessStatus("http://127.0.0.1:9465", reasons=("it does not answer (Connection refused)",)),
@@ -97,7 +100,11 @@ def sources(tasks: list[PendingTask]) -> FakeSources:
         results=[
             outcome(task_id=tasks[3].task_id, task_type="driver.deliver"),
             outcome(
-                task_id=tasks[5].task_id, task_type="bakery.bake", by="ann", why="the oven broke, the guest was told"
+                task_id=tasks[5].task_id,
+                task_type="bakery.bake",
+                by="ann",
+                did="failed",
+                why="the oven broke, the guest was told",
             ),
             outcome(Outcome.LATE, task_id=tasks[2].task_id, task_type="restaurant.prepare", reason="late"),
             outcome(Outcome.UNVERIFIED, reason="unknown-key", task_type=None, task_id=None, attempt=None),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.secret import Secret
-from kallback.settings.secret_files import warn_if_exposed
+from kallback.settings.secret_files import read_secret_file, warn_if_exposed
 from kallback.settings.variables import SECRET_FILE
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound="StrEnum")
 
 _MAX_DIGITS = 18
-_MAX_SECRET_BYTES = 64 * 1024
-_REMEDY = "set it to a file that holds the secret"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -54,8 +52,7 @@ class Environment:
         if text and path is not None:
             raise ConfigurationError(f"{name} and {name}{SECRET_FILE} are both set: unset one of them")
         if path is not None:
-            text = _content(name + SECRET_FILE, path)
-            warn_if_exposed(name + SECRET_FILE, Path(path).expanduser())
+            return read_secret_file(name + SECRET_FILE, path)
         return Secret(text) if text else None
 
     def _readable(self, name: str) -> str:
@@ -137,20 +134,3 @@ class Environment:
                 '{"socket.keepalive.enable": "true"}'
             )
         return {key: item if isinstance(item, str) else json.dumps(item) for key, item in members.items()}
-
-
-def _content(name: str, path: str) -> str:
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            content = file.read(_MAX_SECRET_BYTES + 1)
-        text = content.decode()
-    except (OSError, RuntimeError, ValueError) as error:  # a home that is not known, bytes that are not UTF-8
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(
-            f"{name}={path!r} cannot be read ({why}): set it to a file that holds the secret"
-        ) from None
-    text = text.removesuffix("\n").removesuffix("\r")
-    if not text or len(content) > _MAX_SECRET_BYTES:
-        what = "is empty" if not text else f"has more than {_MAX_SECRET_BYTES} bytes"
-        raise ConfigurationError(f"{name}={path!r} {what}: {_REMEDY}")
-    return text

@@ -1,4 +1,4 @@
-"""Files that hold secrets, and who else may read or write them: one warning for each, with the remedy.
+"""Files that hold secrets: how they are read, and one warning for each that others may read or write.
 
 It is a warning and no refusal: the container may be the boundary, and a start that fails is worse than a line in the
 log. Files that containers get in `/run/secrets` are readable to all users of the container by Docker's own choice.
@@ -11,8 +11,12 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from kallback.protocol.errors import ConfigurationError
 from kallback.settings.logs import named_log
+from kallback.settings.secret import Secret
 
+_MAX_BYTES: Final = 64 * 1024
+_REMEDY: Final = "set it to a file that holds the secret"
 _CONTAINER_SECRETS: Final = "/run/secrets/"
 _log: Final = named_log("kallback.settings")
 _warned: Final = set[tuple[str, str]]()
@@ -36,6 +40,32 @@ def exposure(mode: int, *, owned: bool, in_container: bool = False) -> str | Non
     if mode & stat.S_IRGRP and owned and not in_container:
         return "its group may read it"
     return None
+
+
+def read_secret_file(name: str, path: str | os.PathLike[str]) -> Secret:
+    """Return what a file holds, without one line end at its end, and warn if others may read or write the file.
+
+    Args:
+        name: of the setting that names the file.
+        path: of the file; `~` is the home directory.
+
+    Raises:
+        ConfigurationError: it cannot be read, is empty, or is too large.
+    """
+    try:
+        file = Path(path).expanduser()
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_BYTES + 1)
+        text = content.decode()
+    except (OSError, RuntimeError, ValueError) as error:  # a home that is not known, bytes that are not UTF-8
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"{name}={str(path)!r} cannot be read ({why}): {_REMEDY}") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text or len(content) > _MAX_BYTES:
+        what = "is empty" if not text else f"has more than {_MAX_BYTES} bytes"
+        raise ConfigurationError(f"{name}={str(path)!r} {what}: {_REMEDY}")
+    warn_if_exposed(name, file)
+    return Secret(text)
 
 
 def warn_if_exposed(name: str, path: Path) -> None:

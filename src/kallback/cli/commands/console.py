@@ -19,7 +19,7 @@ from kallback.cli.runner import serve
 from kallback.protocol import ConfigurationError
 from kallback.settings import Secret, Settings
 from kallback.settings.addresses import LOOPBACK
-from kallback.settings.secret_files import warn_if_exposed
+from kallback.settings.secret_files import read_secret_file
 from kallback.web import ServerOptions
 
 _BOUNDS: Final = ConsoleOptions().server
@@ -114,11 +114,7 @@ def console(  # noqa: PLR0913 - one option each
 
 
 def _read_password(path: Path) -> Secret:
-    try:
-        text = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--password-file {path} cannot be read ({type(error).__name__})") from None
-    if not text:
-        raise ConfigurationError(f"--password-file {path} is empty: write a password into it")
-    warn_if_exposed("--password-file", path)
-    return Secret(text)
+    password = read_secret_file("--password-file", path)
+    if not password.reveal().strip():
+        raise ConfigurationError(f"--password-file {path} holds nothing but white space: write a password into it")
+    return password

@@ -16,6 +16,7 @@ from kallback.cli.console.access import check_access, user_of
 from kallback.cli.console.form_handler import FormHandler
 from kallback.cli.console.fresh import FreshValue
 from kallback.cli.console.options import ConsoleOptions
+from kallback.cli.console.outcomes import counting_outcome
 from kallback.cli.console.overview import OverviewReader
 from kallback.cli.console.pages.forms import change_forms
 from kallback.cli.console.pages.layout import SECURITY
@@ -43,7 +44,7 @@ from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.shown_settings import shown_settings
 from kallback.cli.console.sources import ConsoleSources, LastLetters
 from kallback.cli.console.traffic import TrafficSample
-from kallback.kafka import DeadLetterId
+from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
 from kallback.operations import InvalidCursorError, concerns
 from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
@@ -164,7 +165,7 @@ class ConsoleHandler:
         task = await self._sources.task(task_id)
         history = await self._history(task_id)
         if task is None:
-            return pages.ended_task_page(task_id, history, now_ms)
+            return pages.ended_task_page(task_id, history, now_ms, mask=self._options.mask_payloads)
         record = await self._sources.record(task.position)
         admin_url = self._settings.restate.admin_url
         checked = {each.name for each in self._options.types}
@@ -179,7 +180,19 @@ class ConsoleHandler:
         with suppress(KallbackError):
             last = await self._letters.get()
             letters = replace(last, letters=[each for each in last.letters if concerns(each, task_id)])
-        return pages.TaskHistory(outcomes, letters)
+        result = None
+        with suppress(KallbackError):
+            result = await self._result(outcomes)
+        return pages.TaskHistory(outcomes, letters, result)
+
+    async def _result(self, outcomes: list[OutcomeRecord]) -> Record | None:
+        """Return the record of the result that counted; other topics than that of results are never read."""
+        counted = counting_outcome(outcomes)
+        if counted is None or counted.source.topic != self._settings.topics.results:
+            return None
+        return await self._sources.record(
+            Position(counted.source.topic, counted.source.partition, counted.source.offset)
+        )
 
     @property
     def _form_secret(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from kallback.protocol import Outcome, OutcomeRecord
@@ -25,3 +25,9 @@ def latency_of(outcomes: Sequence[OutcomeRecord]) -> Latency | None:
         if each.outcome is Outcome.DELIVERED and each.source.timestamp_ms > 0
     )
     return Latency(times[len(times) // 2], times[-1]) if times else None
+
+
+def counting_outcome(outcomes: Iterable[OutcomeRecord]) -> OutcomeRecord | None:
+    """Return the outcome of a task's result that counted: of the last attempt, the first one that was delivered."""
+    delivered = [each for each in outcomes if each.outcome is Outcome.DELIVERED]
+    return min(delivered, key=lambda each: (-(each.attempt or 0), each.at_ms), default=None)

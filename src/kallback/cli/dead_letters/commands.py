@@ -8,6 +8,7 @@ from typing import Any
 import click
 import orjson
 
+from kallback.cli.activity import activity
 from kallback.cli.dead_letters.contents import Replay, read_contents
 from kallback.cli.dead_letters.detail import members_of, print_letter
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
@@ -100,7 +101,8 @@ async def _look_up(
     letter = read_entry(record)
     if not isinstance(letter, DeadLetter):
         raise NoSuchLetterError(f"{wanted} in {topic} is not a dead letter but {_kind(letter)}")
-    found = await read_contents(clients, topic, letter.written_ms)
+    with activity(f"reading {topic}"):
+        found = await read_contents(clients, topic, letter.written_ms)
     return letter, await recover(letter, clients.find), found.replayed.find(wanted)
 
 

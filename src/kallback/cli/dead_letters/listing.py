@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 import orjson
 
+from kallback.cli.activity import activity
 from kallback.cli.dead_letters.contents import TopicContents, read_contents
 from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.dead_letters.rows import HEADINGS, Row, Selection, read_rows, replay_words
@@ -42,7 +43,8 @@ class _Printed:
 
 async def print_list(clients: KafkaFactories, topic: str, options: ListOptions) -> str:
     """Print the dead letters to stdout; return what the topic contains, in one sentence."""
-    contents = await read_contents(clients, topic, options.selection.since_ms)
+    with activity(f"reading {topic}"):
+        contents = await read_contents(clients, topic, options.selection.since_ms)
     printed = _Printed(printer=RowPrinter((*HEADINGS, "REPLAYED") if options.with_replayed else HEADINGS))
     async with aclosing(read_rows(clients, topic, options.selection)) as batches:
         async for rows in batches:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from kallback.cli.activity import activity
 from kallback.cli.by_hand_options import by_option, operator_of, user_name, why_option
 from kallback.cli.dead_letters.checks import NeedsTopic, ReplayRules
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
@@ -114,7 +115,8 @@ def _read(
     """Read the plan; on a terminal, ask about topics that are not known, and read again with those that are allowed."""
     asked = set[str]()
     while True:
-        plan = asyncio.run(read_plan(clients, topic, selection, rules, again=again))
+        with activity(f"reading {topic}"):
+            plan = asyncio.run(read_plan(clients, topic, selection, rules, again=again))
         foreign = _foreign(plan)
         questions = sorted(foreign.keys() - asked)[:_MOST_QUESTIONS]
         if not (ask and sys.stdin.isatty() and questions and len(asked) < _MOST_QUESTIONS):

@@ -53,9 +53,14 @@ def running(details: bytes = b"") -> AttemptProgress:
 
 def outcome(kind: Outcome = Outcome.DELIVERED, **others: Any) -> OutcomeRecord:
     """The outcome of the first pending task's result, 40 ms after its record."""
-    source = SourcePosition("kallback.results", 1, 5, NOW_MS - 1040)
-    fields: dict[str, Any] = {"task_type": "shop.pack", "task_id": "task000000000000", "attempt": 1}
-    return OutcomeRecord(kind, source, NOW_MS - 1000, **{**fields, **others})
+    fields: dict[str, Any] = {
+        "source": SourcePosition("kallback.results", 1, 5, NOW_MS - 1040),
+        "at_ms": NOW_MS - 1000,
+        "task_type": "shop.pack",
+        "task_id": "task000000000000",
+        "attempt": 1,
+    }
+    return OutcomeRecord(kind, **{**fields, **others})
 
 
 def dead_letter(reason: str = "late", value: bytes = b"{}", **others: Any) -> DeadLetter:

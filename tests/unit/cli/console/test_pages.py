@@ -22,9 +22,9 @@ from tests.unit.cli.console.environment import (
 from kallback.cli.console.processes import ProcessStatus
 from kallback.cli.console.traffic import TrafficSample
 from kallback.cli.dead_letters.contents import Replay
-from kallback.kafka import DeadLetterId, Record
+from kallback.kafka import DeadLetterId, Position, Record
 from kallback.operations import PendingTask
-from kallback.protocol import Keyring, Outcome, RestateUnavailableError
+from kallback.protocol import Keyring, Outcome, RestateUnavailableError, SourcePosition
 from kallback.protocol.by_hand import Operator
 from kallback.settings import (
     KafkaSecurity,
@@ -304,6 +304,39 @@ async def test_a_task_has_its_outcomes_and_dead_letters(tasks: list[PendingTask]
     assert page.status_code == (200 if tasks else 404)
     assert ("ann" in page.text, "eve" in page.text) == (True, False)
     assert (">late<" in page.text, "not-json" in page.text) == (True, False)
+
+
+@pytest.mark.parametrize("tasks", [[], [pending()]])
+@pytest.mark.parametrize(("mask", "shown"), [(False, "{&quot;shelf&quot;:1}"), (True, "hidden (--mask-payloads)")])
+async def test_a_task_has_its_result(tasks: list[PendingTask], mask: bool, shown: str) -> None:  # noqa: FBT001 - a table
+    """Of the last attempt, the first that was delivered: copies of it changed nothing."""
+    places = {at: Position("kallback.results", 1, at) for at in range(4)}
+    records = {at: record_of(b'{"shelf":%d}' % number) for number, at in enumerate(places.values())}
+    kinds = {0: (1, 1), 1: (2, 5), 2: (2, 9), 3: (2, 1)}
+    results = [
+        outcome(
+            Outcome.LATE if number == 3 else Outcome.DELIVERED,
+            source=SourcePosition("kallback.results", 1, number, 0),
+            attempt=attempt,
+            at_ms=at_ms,
+        )
+        for number, (attempt, at_ms) in kinds.items()
+    ]
+    async with serving(FakeSources(tasks, records, results=results), mask_payloads=mask) as client:
+        page = (await client.get("/tasks/task000000000000")).text
+
+    assert "<h2>Result</h2>" in page
+    assert (shown in page, page.count("&quot;shelf&quot;")) == (True, 0 if mask else 1)
+    assert TOKEN not in page
+
+
+async def test_an_outcome_that_names_another_topic_shows_no_record() -> None:
+    """Who may write outcomes must not read topics through the console."""
+    source = SourcePosition("secrets", 0, 0, 0)
+    records = {Position("secrets", 0, 0): record_of(b'{"pin":1}')}
+    async with serving(FakeSources(records=records, results=[outcome(source=source)])) as client:
+        page = (await client.get("/tasks/task000000000000")).text
+    assert ("delivered" in page, "pin" in page) == (True, False)
 
 
 async def test_without_outcomes_the_page_says_who_writes_them() -> None:

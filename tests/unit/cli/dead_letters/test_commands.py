@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -217,6 +220,31 @@ def test_replay_again_sends_again(env: DeadLetterEnv) -> None:
     env.run("replay", "0:0", "--yes")
     env.run("replay", "0:0", "--yes", "--again")
     assert len(env.sent()) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("listing", ["list"]),
+        ("commands", ["show", "0:0"]),
+        ("replay", ["replay", "--all", "--dry-run"]),
+    ],
+)
+def test_reading_the_topic_is_said(
+    env: DeadLetterEnv, monkeypatch: pytest.MonkeyPatch, module: str, arguments: list[str]
+) -> None:
+    """It takes minutes if the topic is large."""
+    said: list[str] = []
+
+    @contextmanager
+    def activity(text: str) -> Iterator[None]:
+        said.append(text)
+        yield
+
+    monkeypatch.setattr(sys.modules[f"kallback.cli.dead_letters.{module}"], "activity", activity)
+    env.dead_letter()
+    env.run(*arguments)
+    assert said == [f"reading {DEAD}"]
 
 
 def test_a_dry_run_sends_nothing(env: DeadLetterEnv) -> None:

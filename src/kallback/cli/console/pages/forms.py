@@ -76,7 +76,7 @@ def change_form(task_id: str, action: ChangeAction, secret: str, typed: Fields) 
     elif action is ChangeAction.FAIL:
         kind, detail = typed.get("type", ""), typed.get("detail", "")
         fields["type"] = _label("Type of the error", name="type", placeholder="about:blank", value=kind)
-        fields["detail"] = _label("Detail", name="detail", required=True, value=detail)
+        fields["detail"] = _label("Detail", name="detail", placeholder="who, and why", value=detail)
     label = _LABELS[action]
     address = f"/tasks/{quote(task_id)}/{action}"
     return _form(secret, address, label, f"{label} task", *fields.values(), _why(typed))

@@ -56,14 +56,16 @@ class TaskHistory:
     Attributes:
         outcomes: of the last outcomes.
         letters: of the last dead letters.
+        result: the record of the result that counted; None if there is none, or it is not known.
     """
 
     outcomes: Sequence[OutcomeRecord] = ()
     letters: LastLetters = field(default_factory=LastLetters)
+    result: Record | None = None
 
-    def parts(self, now_ms: int) -> list[Markup]:
-        """Return them as tables, those that are not empty."""
-        parts: list[Markup] = []
+    def parts(self, now_ms: int, *, mask: bool) -> list[Markup]:
+        """Return the result, and the others as tables, those that are not empty."""
+        parts = [] if self.result is None else record_parts("Result", self.result, mask=mask)
         if self.outcomes:
             parts += [element("h2", "Outcomes"), outcomes_table("Outcomes of its results", self.outcomes)]
         if self.letters.letters:
@@ -71,14 +73,14 @@ class TaskHistory:
         return parts
 
 
-def ended_task_page(task_id: str, history: TaskHistory, now_ms: int) -> HttpResponse:
+def ended_task_page(task_id: str, history: TaskHistory, now_ms: int, *, mask: bool) -> HttpResponse:
     """Return what is known of a task that no handler waits for."""
     sentence = "No handler waits for this task: it has ended, or it belongs to another environment."
     return page(
         "No pending task",
         trouble(sentence),
         facts((("Task", task_id),)),
-        *history.parts(now_ms),
+        *history.parts(now_ms, mask=mask),
         section="/tasks",
         status=HTTPStatus.NOT_FOUND,
     )
@@ -117,7 +119,7 @@ def task_page(
         ),
         *([] if details is None else [element("h2", "Details of the last heartbeat"), payload(details, mask=mask)]),
         *record_parts("Request", record, mask=mask),
-        *history.parts(now_ms),
+        *history.parts(now_ms, mask=mask),
         forms,
         section="/tasks",
         refresh=0 if forms is not None else REFRESH_S,  # what is typed into a form must stay
