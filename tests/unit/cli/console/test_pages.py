@@ -358,6 +358,24 @@ async def test_the_overview_has_outcomes_latency_and_charts() -> None:
     assert "style=" not in page
 
 
+@pytest.mark.parametrize(
+    ("ages_s", "shown"),
+    [
+        ([1, 3599, 3601, 9000], "<caption>Outcomes of the last hour</caption>"),
+        ([1] * 199 + [90] + [9000], "<caption>The last 200 outcomes, of 1 min 30 s</caption>"),
+        ([9000], "<p>Outcomes of the last hour: none.</p>"),
+    ],
+)
+async def test_the_overview_counts_outcomes_of_the_last_hour(ages_s: list[int], shown: str) -> None:
+    """If there were more than the console reads, it says of which time those are that it counts."""
+    results = [outcome(at_ms=NOW_MS - age * 1000) for age in ages_s]
+    async with serving(FakeSources(results=results[:200])) as client:
+        page = (await client.get("/")).text
+    recent = sum(age < 3600 for age in ages_s)
+    assert shown in page
+    assert (f'shop.pack</td><td class="number">{recent}</td>' in page) == (recent > 0)
+
+
 @pytest.mark.parametrize(("path", "headers"), [("/nothing", {}), ("/", {"host": "evil.example"})])
 async def test_a_refusal_is_a_page(path: str, headers: dict[str, str]) -> None:
     """A browser shows a sentence, and no JSON."""

@@ -11,11 +11,13 @@ from kallback.cli.console.pages.layout import page, table, trouble
 from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.routes import OutcomesRoute
-from kallback.cli.formatting import moment
+from kallback.cli.formatting import moment, span
 from kallback.protocol import Outcome, OutcomeRecord
 from kallback.web import HttpResponse
 
 _LONGEST: Final = 300
+_HOUR_MS: Final = 3_600_000
+_LAST_HOUR: Final = "Outcomes of the last hour"
 _NOT_WRITTEN: Final = "Bridges write outcomes when they run with --outcomes; none is there yet."
 
 
@@ -48,15 +50,21 @@ def outcomes_table(caption: str, shown: Sequence[OutcomeRecord]) -> Markup:
     return table(caption, headings, rows)
 
 
-def outcomes_by_type(found: Sequence[OutcomeRecord]) -> Markup:
-    """Return a table of task types and outcomes."""
+def outcomes_by_type(last: Sequence[OutcomeRecord], now_ms: int) -> Markup:
+    """Return a table of task types and outcomes of the last hour; of a shorter time, if there were more than are read.
+
+    Args:
+        last: the last outcomes, the newest first.
+        now_ms: the end of the hour.
+    """
+    found = [each for each in last if each.at_ms >= now_ms - _HOUR_MS]
+    cut = len(found) >= LAST_OUTCOMES
+    caption = f"The last {LAST_OUTCOMES} outcomes, of {span(now_ms - found[-1].at_ms)}" if cut else _LAST_HOUR
     kinds = [each for each in Outcome if any(one.outcome is each for one in found)]
     counts = Counter(((each.task_type or "unknown")[:_LONGEST], each.outcome) for each in found)
     types = sorted({name for name, _ in counts})
     rows: list[list[Content]] = [[name, *(f"{counts[name, kind]:,}" for kind in kinds)] for name in types]
-    return table(
-        f"Of the last {LAST_OUTCOMES} outcomes", ["Type", *(each.value for each in kinds)], rows, numbers=len(kinds)
-    )
+    return table(caption, ["Type", *(each.value for each in kinds)], rows, numbers=len(kinds))
 
 
 def _filters(route: OutcomesRoute) -> Markup:

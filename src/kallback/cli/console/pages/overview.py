@@ -37,7 +37,7 @@ def overview_page(overview: Overview, samples: Sequence[TrafficSample], now_ms: 
         element("h2", "Pending tasks by type"),
         _tasks(overview),
         element("h2", "Outcomes by type"),
-        outcomes_by_type(overview.outcomes),
+        outcomes_by_type(overview.outcomes, now_ms),
         element("h2", "Dead letters by reason"),
         _letters(overview),
         section="/",
