@@ -15,6 +15,7 @@ from kallback.protocol import (
     failed_headers,
     read_result,
 )
+from kallback.protocol.frameworks.structured_results import read_structured
 
 OWN = ("kallback-token", b"kb1:own")
 SPRING = ("kafka_correlationId", b"kb1:spring")
@@ -112,6 +113,13 @@ def test_deep_members_of_structured_mode_end_in_a_verdict(member: str, depth: in
     except (UnverifiedError, UnusableResultError) as error:
         reason = error.reason
     assert reason in EXPECTED[member]
+
+
+@pytest.mark.parametrize(("depth", "has_token"), [(997, True), (998, False), (100_000, False)])
+def test_a_value_is_looked_into_for_its_token_down_to_one_thousand_levels(depth: int, *, has_token: bool) -> None:
+    """On each version of Python, and however deep the caller is; parsers have limits of their own."""
+    value = f'{{"kallback":{{"token":"kb1:x","x":[{"[" * depth + "]" * depth}]}},"data":1}}'.encode()
+    assert (read_structured(value) is not None) is has_token
 
 
 @pytest.mark.parametrize(

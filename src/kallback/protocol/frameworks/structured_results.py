@@ -15,6 +15,8 @@ import msgspec
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
 from kallback.protocol.frameworks.conventions import Convention
 from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
+from kallback.protocol.values.nesting import is_nested_deeper
+from kallback.protocol.values.recursion import with_room
 
 _PREFIXES: Final = (TOKEN_PREFIX, AWAKEABLE_PREFIX)
 _FAILED: Final = (b"failed",)
@@ -22,6 +24,8 @@ _NOT_TEXT: Final = b"?"
 """In place of a status that is not text: unknown in any case."""
 _NOT_JSON: Final = b"?"
 """In place of data that is not base64: unusable in any case."""
+_MAX_NESTING: Final = 1000
+"""Levels of the whole value; an answer may have 500."""
 _LONGEST_TEXT: Final = 4096
 """Bytes of an attribute of a CloudEvent that is looked at, far more than a token."""
 
@@ -91,7 +95,9 @@ def _parsed(value: bytes | None) -> _Value | None:
         return None
     try:
         value.decode()  # msgspec lets broken UTF-8 through where it skips
-        return _VALUE.decode(value)  # it skips the answer: the token is verified before that is looked at
+        if is_nested_deeper(value, _MAX_NESTING):  # how deep msgspec itself goes depends on the version of Python
+            return None
+        return with_room(lambda: _VALUE.decode(value))  # it skips the answer, which is looked at behind the token
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

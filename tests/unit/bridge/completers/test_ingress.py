@@ -127,6 +127,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
     make = [*new, "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority"]
+    make += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]  # Python 3.13 refuses an authority without it
     ask = [*new, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost"]
     authority = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san"]
     sign = ["openssl", "x509", "-req", "-in", "server.csr", "-out", "server.pem", *authority]
