@@ -94,7 +94,7 @@ def _fetch_limits(settings: KafkaSettings, options: ConsumerOptions, least: int)
         "receive.message.max.bytes": max(options.batch_bound(settings.max_request_bytes), fetch + 512),
         "queued.min.messages": 20,  # 100,000 by default; of a partition with more, nothing is fetched ahead
         "queued.max.messages.kbytes": 2048,  # 64 MiB by default; not faster, and several readers share a process
-        "fetch.queue.backoff.ms": 2,  # 1 s by default: with a small queue it would halt fetching for so long
+        "fetch.queue.backoff.ms": 1,  # 1 s by default, too long for a small queue; with 0 it spins at a full one
     }
 
 
