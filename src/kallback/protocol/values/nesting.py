@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_WHOLE: Final = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
+"""Up to a string that does not end."""
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 """To the bytes of +1 and -1."""
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -22,14 +25,22 @@ def is_nested_deeper(data: bytes, limit: int) -> bool:
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
     depth = 0
-    for start in range(0, len(brackets := _brackets(data)), _SLICE_BYTES):
-        steps = array("b", brackets[start : start + _SLICE_BYTES])
+    for part in _slices(data):
+        steps = array("b", _STRING.sub(b"", part).translate(_STEPS, _NO_BRACKETS))
         if max(accumulate(steps, initial=depth)) > limit:
             return True
         depth += sum(steps)
     return False
 
 
-def _brackets(data: bytes) -> bytes:
-    structure = _STRING.sub(b"", data) if b'"' in data else data
-    return structure.translate(_STEPS, _NO_BRACKETS)
+def _slices(data: bytes) -> Iterator[bytes]:
+    """Cut JSON where no string is cut. The strings of a whole value may take ten times its memory."""
+    start = 0
+    while start < len(data):
+        whole = _WHOLE.match(data, start, start + _SLICE_BYTES)
+        end = start if whole is None else whole.end()
+        if end == start:  # here begins a string that is longer than a slice, or has no end
+            string = _STRING.match(data, start)
+            end = len(data) if string is None else string.end()
+        yield data[start:end]
+        start = end

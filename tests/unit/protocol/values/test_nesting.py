@@ -32,12 +32,12 @@ def test_the_depth_is_that_of_the_parsed_value(value: Any, limit: int) -> None:
     assert is_nested_deeper(json.dumps(value).encode(), limit) == (depth_of(value) > limit)
 
 
-@pytest.mark.parametrize("slice_bytes", [1, 2, 3, 7])
-def test_the_depth_goes_on_over_slices(monkeypatch: pytest.MonkeyPatch, slice_bytes: int) -> None:
-    """Wherever one ends."""
-    monkeypatch.setattr(nesting, "_SLICE_BYTES", slice_bytes)
-    data = b"[[],[[{}]],[]]"
-    assert [is_nested_deeper(data, limit) for limit in (3, 4)] == [True, False]
+@given(_JSON, st.integers(0, 6), st.integers(1, 40))
+def test_the_depth_goes_on_over_slices(value: Any, limit: int, slice_bytes: int) -> None:
+    """Wherever one ends, and however long a string is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nesting, "_SLICE_BYTES", slice_bytes)
+        assert is_nested_deeper(json.dumps(value).encode(), limit) == (depth_of(value) > limit)
 
 
 @given(st.binary(max_size=100))
