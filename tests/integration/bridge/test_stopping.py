@@ -7,7 +7,6 @@ import base64
 import hashlib
 import os
 import sys
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from tests.integration.bridge.environment import open_results_topic
 
 from kallback.bridge import BridgeOptions, Client
 from kallback.settings import Topics
-from kallback.testing import KafkaOptions, KafkaServer, RestateServer, Stack, start_kafka
+from kallback.testing import KafkaServer, RestateServer, Stack
 from kallback.testing.polling import eventually
 from kallback.testing.topics import TopicFactory
 
@@ -24,15 +23,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
 
 GRACE_S = 30.0
 """Kubernetes' default between SIGTERM and SIGKILL."""
-
-
-@pytest.fixture
-async def own_kafka() -> AsyncGenerator[KafkaServer]:
-    """A Kafka that the test may stop."""
-    context = start_kafka(KafkaOptions())
-    server = await asyncio.to_thread(context.__enter__)
-    yield server
-    await asyncio.to_thread(context.__exit__, None, None, None)
 
 
 @pytest.mark.parametrize(

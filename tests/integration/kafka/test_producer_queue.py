@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,22 +10,13 @@ import pytest
 
 from kallback.kafka import ClientName, OutgoingRecord, client_of, clients_of
 from kallback.settings import KafkaSettings
-from kallback.testing import KafkaOptions, KafkaServer, TopicFactory, eventually, start_kafka
+from kallback.testing import KafkaServer, TopicFactory, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
 
 QUEUE_BYTES = 16 * 1024 * 1024
 SIZE = 1_000_000
 RECORDS = 40
-
-
-@pytest.fixture
-async def own_kafka() -> AsyncGenerator[KafkaServer]:
-    """A Kafka that the test may freeze."""
-    context = start_kafka(KafkaOptions())
-    server = await asyncio.to_thread(context.__enter__)
-    yield server
-    await asyncio.to_thread(context.__exit__, None, None, None)
 
 
 def held(producer: Any) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -11,18 +10,9 @@ from kallback.kafka import ClientName, ConsumerOptions, client_of, clients_of, g
 from kallback.kafka.aiokafka import consumer as aiokafka_consumer
 from kallback.kafka.confluent import topic_watch
 from kallback.settings import KafkaSettings
-from kallback.testing import KafkaOptions, KafkaServer, TopicFactory, eventually, start_kafka
+from kallback.testing import KafkaServer, TopicFactory, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
-
-
-@pytest.fixture
-async def own_kafka() -> AsyncGenerator[KafkaServer]:
-    """A Kafka that the test may freeze."""
-    context = start_kafka(KafkaOptions())
-    server = await asyncio.to_thread(context.__enter__)
-    yield server
-    await asyncio.to_thread(context.__exit__, None, None, None)
 
 
 @pytest.mark.parametrize("client", ["confluent", "aiokafka"])

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_WHOLE: Final = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
+_TEXT: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_STRING: Final = re.compile(_TEXT, re.DOTALL)
+_WHOLE: Final = re.compile(rb'(?:[^"]++|%b)*+' % _TEXT, re.DOTALL)
 """Up to a string that does not end."""
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 """To the bytes of +1 and -1."""

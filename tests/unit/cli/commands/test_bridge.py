@@ -6,7 +6,6 @@ import base64
 import gc
 import hashlib
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Generator
@@ -20,14 +19,6 @@ from kallback.cli.commands import bridge as command
 from kallback.cli.observing import Observing
 from kallback.protocol import MissingExtraError
 from kallback.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(autouse=True)

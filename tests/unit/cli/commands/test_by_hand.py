@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import logging
 import sys
 import time
 from collections.abc import Generator
@@ -34,14 +33,6 @@ AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")
 KEY = hashlib.sha256(b"one").digest()
 ENV = {"KALLBACK_KEYS": "k1:" + base64.b64encode(KEY).decode()}
 TASK = task_id_of(b"1" * 12)
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def token(deadline: float | None = None, key: bytes = KEY) -> str:

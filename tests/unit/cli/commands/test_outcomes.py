@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -21,14 +19,6 @@ DELIVERED = OutcomeRecord(
     Outcome.DELIVERED, SOURCE, 3, None, "cook", "AAECAwQFBgcICQoL", 1, by="alice", did="failed", why="\x1b[2J"
 )
 LATE = OutcomeRecord(Outcome.LATE, SOURCE, 4, "late", "bake", "BAECAwQFBgcICQoL", 1)
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def tail(*arguments: str) -> Result:

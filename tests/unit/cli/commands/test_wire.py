@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,14 +16,6 @@ PASSED = ("good-task", CheckResult(CheckVerdict.PASS, "completed"))
 FAILED = ("failure", CheckResult(CheckVerdict.FAIL, "it was completed \x1b[2J"))
 MISSING = [(name, CheckResult(CheckVerdict.NOT_COVERED, "no command")) for name in ("restart", "stop")]
 Found = Sequence[tuple[str, CheckResult]]
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 class Checked:

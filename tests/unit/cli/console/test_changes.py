@@ -186,13 +186,24 @@ async def test_a_proxy_names_the_user(headers: dict[str, str], status: int) -> N
     assert [change.operator.by for _, change in changes.made] == ["ann"] * (status == 303)
 
 
+def results_broker() -> MemoryBroker:
+    """A broker with the topic of results."""
+    broker = MemoryBroker()
+    broker.create_topic(Settings().topics.results)
+    return broker
+
+
+def sources_with_record() -> FakeSources:
+    """The pending task, and its record on Kafka."""
+    results = Settings().topics.results
+    headers = TaskHeaders("kb1:token", TASK.task_id, Attempt(1), TASK.task_type, results)
+    return FakeSources([TASK], {TASK.position: Record("tasks", 0, 0, 0, b"key", b"{}", headers.encode())})
+
+
 async def test_a_change_is_a_record_like_a_workers_in_the_operators_name() -> None:
     """Sent to the results topic, with the task's own token."""
-    broker, settings = MemoryBroker(), Settings()
-    broker.create_topic(settings.topics.results)
-    headers = TaskHeaders("kb1:token", TASK.task_id, Attempt(1), TASK.task_type, settings.topics.results)
-    record = Record("tasks", 0, 0, 0, b"key", b"{}", headers.encode())
-    sources = FakeSources([TASK], {TASK.position: record})
+    broker, settings = results_broker(), Settings()
+    sources = sources_with_record()
     async with MemoryClients(broker).producer() as producer:
         sender = ChangeSender(sources, producer, settings, FakeReplays())
         change = Change(ChangeAction.COMPLETE, 1, Operator("ann", "it hangs"), b'{"shelf": "B3"}', Problem())
@@ -282,11 +293,8 @@ PACK = TaskType("shop.pack", dict[str, str], dict[str, int])
 
 async def test_a_result_that_does_not_fit_its_type_is_not_sent() -> None:
     """If the console knows the type, as the command line does with --type; results of other types are JSON."""
-    broker, settings = MemoryBroker(), Settings()
-    broker.create_topic(settings.topics.results)
-    headers = TaskHeaders("kb1:token", TASK.task_id, Attempt(1), TASK.task_type, settings.topics.results)
-    record = Record("tasks", 0, 0, 0, b"key", b"{}", headers.encode())
-    sources = FakeSources([TASK], {TASK.position: record})
+    broker, settings = results_broker(), Settings()
+    sources = sources_with_record()
     change = Change(ChangeAction.COMPLETE, 1, Operator("ann"), b'{"shelf": "B3"}', Problem())
     async with MemoryClients(broker).producer() as producer:
         with pytest.raises(NotAnswerableError, match="does not fit task type"):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -91,14 +90,6 @@ class Shop:
         """The headers and the value of the one result."""
         [record] = self.broker.records("kallback.results")
         return dict(record.headers), json.loads(record.value or b"")
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture
