@@ -29,6 +29,11 @@ class ConsoleProcess:
         self._url: Final = url
         self._seconds: Final[list[float]] = []
 
+    async def warm(self) -> None:
+        """Have the console read the overview, so that it knows the journals."""
+        async with httpx.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as http:
+            (await http.get("/")).raise_for_status()
+
     async def look(self, browsers: int, ended: threading.Event | None = None) -> None:
         """Have browsers read the overview, as long as half a minute, or until an event."""
         await asyncio.gather(*(self._look(number * _REFRESH_S / browsers, ended) for number in range(browsers)))

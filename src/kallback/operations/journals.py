@@ -14,9 +14,10 @@ that begin otherwise: those of a codec, or of a step that failed.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 import msgspec
 
@@ -127,88 +128,92 @@ class WaitingAttempt:
 
 
 @dataclass(slots=True)
-class Journals:
-    """What the journals of some invocations say, as far as it was read.
+class Journal:
+    """What the journal of one invocation says, as far as it was read.
 
     Attributes:
-        unreadable: invocations with a publishing step whose value is not kallback's JSON.
+        is_unreadable: whether it has a publishing step whose value is not kallback's JSON.
     """
 
-    unreadable: set[str] = field(default_factory=set[str])
-    _publishing: dict[tuple[str, int], bool] = field(default_factory=dict[tuple[str, int], bool])
-    _signals: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
-    _given_up: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    _latest: dict[str, dict[TaskId, WaitingAttempt]] = field(default_factory=dict[str, dict[TaskId, WaitingAttempt]])
+    invocation_id: str
+    is_unreadable: bool = False
+    _publishing: dict[int, bool] = field(default_factory=dict[int, bool])
+    """By the number of the completion: whether the value is known."""
+    _signals: set[int] = field(default_factory=set[int])
+    _given_up: set[str] = field(default_factory=set[str])
+    _latest: dict[TaskId, WaitingAttempt] = field(default_factory=dict[TaskId, WaitingAttempt])
 
-    @classmethod
-    def of(cls, steps: Sequence[StepRow], values: Sequence[ValueRow] = ()) -> Self:
-        """Return what the rows of `steps_query`, and those of `values_query`, say."""
-        found = cls()
-        found._add_steps(steps)
-        found._add_values([*(ValueRow(row.id, row.entry_json) for row in steps if row.entry_json is not None), *values])
-        return found
+    @property
+    def without_values(self) -> list[int]:
+        """The publishing steps whose values are not known: numbers of their completions."""
+        return [completion for completion, is_known in self._publishing.items() if not is_known]
 
-    def add(self, others: Journals) -> None:
-        """Take the journals of other invocations."""
-        self.unreadable |= others.unreadable
-        self._publishing |= others._publishing
-        self._signals |= others._signals
-        self._given_up |= others._given_up
-        self._latest |= others._latest
+    @property
+    def size(self) -> int:
+        """How many things it holds in memory."""
+        return 1 + len(self._publishing) + len(self._signals) + len(self._given_up) + len(self._latest)
 
-    def _add_steps(self, rows: Iterable[StepRow]) -> None:
-        for row in rows:
-            if row.entry_json is not None:
+    def waiting(self, now_ms: int) -> list[WaitingAttempt]:
+        """The attempts that the invocation waits for, in the order in which their tasks were published."""
+        return [each for each in self._latest.values() if self._is_waited_for(each, now_ms)]
+
+    def add_step(self, row: StepRow) -> None:
+        """Take a named step, or a signal that came."""
+        step = _decoded_step(row.entry_lite_json)
+        if step.notification is not None:
+            self._signals.add(step.notification.id.index)
+        elif step.command is not None and row.name is not None:
+            self._add_command(row.name, step.command.run.completion_id)
+
+    def add_values(self, texts: Iterable[str]) -> None:
+        """Take all values of steps; their order tells which attempt is the latest."""
+        runs = [run for text in texts if (run := _decoded_run(text)) is not None]
+        for run in sorted(runs, key=lambda found: found.completion_id):
+            if run.completion_id not in self._publishing:
                 continue
-            step = _decoded_step(row.entry_lite_json)
-            if step.notification is not None:
-                self._signals.add((row.id, step.notification.id.index))
-            elif step.command is not None and row.name is not None:
-                self._add_command(row.id, row.name, step.command.run.completion_id)
-
-    def _add_values(self, rows: Iterable[ValueRow]) -> None:
-        """Take all values; their order tells which attempt is the latest."""
-        runs = [(row.id, run) for row in rows if (run := _decoded_run(row.entry_json)) is not None]
-        for invocation, run in sorted(runs, key=lambda found: found[1].completion_id):
-            if (invocation, run.completion_id) not in self._publishing:
-                continue
-            self._publishing[invocation, run.completion_id] = True
+            self._publishing[run.completion_id] = True
             try:
                 sent = _OUTCOME.decode(bytes(run.result.success)).sent
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self.unreadable.add(invocation)
+                self.is_unreadable = True
                 continue
             if sent is not None:
-                self._add_sent(invocation, sent)
-
-    @property
-    def without_values(self) -> list[tuple[str, int]]:
-        """The publishing steps whose values are not known: invocation and number of the completion."""
-        return [step for step, is_known in self._publishing.items() if not is_known]
-
-    def waiting(self, invocation: str, now_ms: int) -> list[WaitingAttempt]:
-        """The attempts that an invocation waits for, in the order in which their tasks were published."""
-        return [each for each in self._latest.get(invocation, {}).values() if self._is_waited_for(each, now_ms)]
+                self._add_sent(sent)
 
     def _is_waited_for(self, attempt: WaitingAttempt, now_ms: int) -> bool:
-        deadline_ms, invocation = attempt.shared.deadline_ms, attempt.invocation_id
+        deadline_ms = attempt.shared.deadline_ms
         is_late = deadline_ms is not None and deadline_ms + LATE_GRACE_MS < now_ms
-        has_result = (invocation, attempt.task.signal) in self._signals
-        return not (is_late or has_result or (invocation, attempt.task.task_id) in self._given_up)
+        return not (is_late or attempt.task.signal in self._signals or attempt.task.task_id in self._given_up)
 
-    def _add_command(self, invocation: str, name: str, completion: int) -> None:
+    def _add_command(self, name: str, completion: int) -> None:
         given_up = _GIVEN_UP.match(name)
         if given_up is not None:
-            self._given_up.add((invocation, given_up[1]))
+            self._given_up.add(given_up[1])
         elif _PUBLISH.fullmatch(name) is not None:
-            self._publishing[invocation, completion] = False
+            self._publishing[completion] = False
 
-    def _add_sent(self, invocation: str, sent: PublishedTasks) -> None:
-        latest = self._latest.setdefault(invocation, {})
+    def _add_sent(self, sent: PublishedTasks) -> None:
         for task in sent.tasks:
-            known = latest.get(task.task_id)
-            number = len(latest) if known is None else known.number
-            latest[task.task_id] = WaitingAttempt(invocation, sent, task, number)
+            known = self._latest.get(task.task_id)
+            number = len(self._latest) if known is None else known.number
+            self._latest[task.task_id] = WaitingAttempt(self.invocation_id, sent, task, number)
+
+
+def journals_of(steps: Sequence[StepRow], values: Sequence[ValueRow] = ()) -> dict[str, Journal]:
+    """Return what the rows of `steps_query`, and those of `values_query`, say, by the id of the invocation."""
+    found = dict[str, Journal]()
+    texts = defaultdict[str, list[str]](list)
+    for row in steps:
+        journal = found.setdefault(row.id, Journal(row.id))
+        if row.entry_json is None:
+            journal.add_step(row)
+        else:
+            texts[row.id].append(row.entry_json)
+    for value in values:
+        texts[value.id].append(value.entry_json)
+    for invocation, journal in found.items():
+        journal.add_values(texts[invocation])
+    return found
 
 
 def steps_query(ids: Sequence[str]) -> str:

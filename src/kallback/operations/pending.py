@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from kallback.kafka import Position
-from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, RowSource
-from kallback.operations.journals import Journals, StepRow, ValueRow, WaitingAttempt, quoted, steps_query, values_query
+from kallback.operations.introspection import RowSource
+from kallback.operations.journal_reader import JournalReader
+from kallback.operations.journals import Journal, WaitingAttempt, quoted
 from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
 from kallback.protocol import KallbackError, TaskId, locate_awakeable
@@ -40,7 +41,7 @@ _CURSOR: Final = re.compile(
 _YEARS: Final = range(1970, 2262)
 """What Restate's timestamps hold; it fails a query with another year."""
 _OPEN: Final = "status IN ('invoked', 'suspended', 'paused')"
-_COLUMNS: Final = "id, target, target_service_name, target_handler_name, status, created_at"
+_COLUMNS: Final = "id, target, target_service_name, target_handler_name, status, created_at, journal_size"
 
 Clock = Callable[[], float]
 
@@ -86,6 +87,7 @@ class _InvocationRow(msgspec.Struct, frozen=True, gc=False):
     target_handler_name: str
     status: str
     created_at: str
+    journal_size: int
 
     def invocation(self) -> WaitingInvocation:
         created_ms = int(datetime.fromisoformat(self.created_at).timestamp() * 1000)
@@ -118,6 +120,7 @@ class PendingTasks:
 
     def __init__(self, introspection: RowSource, settings: Settings, *, clock: Clock = time.time) -> None:
         self._introspection: Final = introspection
+        self._reader: Final = JournalReader(introspection)
         self._audience: Final = settings.keys.audience
         self._states: Final = MonitorStates(introspection, settings.services.monitor)
         self._clock: Final = clock
@@ -173,7 +176,7 @@ class PendingTasks:
         watched = (await self._states.of([TaskId(task_id)])).get(TaskId(task_id))
         if watched is not None:
             rows = await self._invocation(locate_awakeable(watched.awakeable_id).invocation_id)
-            waiting = self._waiting(rows, await self._journals([row.id for row in rows]), None)
+            waiting = self._waiting(rows, await self._journals(rows), None)
             async for _, _, task in self._tasks(waiting, wanted):
                 return task
         unreadable = 0
@@ -194,9 +197,10 @@ class PendingTasks:
         """Read open invocations with their journals: so many first, then many at a time."""
         while True:
             rows = await self._invocations(start, count)
-            journals = await self._journals([row.id for row in rows])
+            journals = await self._journals(rows)
+            unreadable = frozenset(each.invocation_id for each in journals.values() if each.is_unreadable)
             end = _Cursor(rows[-1].created_at, rows[-1].id, _BEHIND) if len(rows) == count else None
-            yield _Chunk(self._waiting(rows, journals, start), end, frozenset(journals.unreadable))
+            yield _Chunk(self._waiting(rows, journals, start), end, unreadable)
             if end is None:
                 return
             start, count = end, _CHUNK
@@ -221,42 +225,18 @@ class PendingTasks:
         sql = f"SELECT {_COLUMNS} FROM sys_invocation_status WHERE id IN ({quoted([invocation_id])}) AND {_OPEN}"  # noqa: S608 - as above
         return await self._introspection.rows(sql, _InvocationRow)
 
-    async def _journals(self, ids: Sequence[str]) -> Journals:
-        journals = Journals()
-        await self._read_journals(ids, journals)
-        return journals
-
-    async def _read_journals(self, ids: Sequence[str], journals: Journals) -> None:
-        """Read what is needed of these journals, half of them at a time where an answer is too large or cut off."""
-        if not ids:
-            return
-        try:
-            steps = await self._introspection.rows(steps_query(ids), StepRow)
-            found = Journals.of(steps)
-            if found.without_values:
-                query = values_query(found.without_values)
-                found = Journals.of(steps, await self._introspection.rows(query, ValueRow))
-        except (AnswerTooLargeError, AnswerCutOffError) as error:
-            if len(ids) == 1 and isinstance(error, AnswerCutOffError):
-                raise
-            if len(ids) == 1:
-                journals.unreadable.update(ids)
-                return
-            middle = len(ids) // 2
-            await self._read_journals(ids[:middle], journals)
-            await self._read_journals(ids[middle:], journals)
-            return
-        journals.add(found)
+    async def _journals(self, rows: Sequence[_InvocationRow]) -> dict[str, Journal]:
+        return await self._reader.read({row.id: row.journal_size for row in rows})
 
     def _waiting(
-        self, rows: Sequence[_InvocationRow], journals: Journals, start: _Cursor | None
+        self, rows: Sequence[_InvocationRow], journals: Mapping[str, Journal], start: _Cursor | None
     ) -> list[tuple[_InvocationRow, WaitingAttempt]]:
         """The waiting attempts of this environment, from a place on."""
         now_ms = int(self._clock() * 1000)
         return [
             (row, attempt)
             for row in rows
-            for attempt in journals.waiting(row.id, now_ms)
+            for attempt in journals[row.id].waiting(now_ms)
             if attempt.shared.audience == self._audience
             and (start is None or row.id != start.invocation or attempt.number >= start.number)
         ]

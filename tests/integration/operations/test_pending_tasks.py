@@ -11,7 +11,7 @@ from tests.integration.operations.conftest import HOUR, ShopFactory
 
 from kallback.kafka import find_record
 from kallback.operations import PendingTask, TaskFilter, TaskState
-from kallback.protocol import TaskHeaders, TaskType
+from kallback.protocol import Keyring, TaskHeaders, TaskType
 from kallback.sdk import Callbacks
 from kallback.testing import eventually
 
@@ -77,6 +77,24 @@ async def test_a_task_that_its_handler_does_not_wait_for_is_not_listed(make_shop
             return await requests() == [b'{"next":true}']
 
         await eventually("the next task alone", only_the_next)
+
+
+async def test_a_task_that_has_its_result_is_listed_no_more(make_shop: ShopFactory) -> None:
+    """The handler still waits for the other one, and its journal, which was read before, has grown."""
+
+    async def handler(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Body) -> None:
+        await callbacks.gather(await callbacks.start_many(ctx, cook, [body] * 2))
+
+    async with make_shop(handler) as shop, asyncio.timeout(90):
+        await shop.order()
+        done, waiting = await shop.tasks(2)
+        record = await find_record(shop.settings.kafka, done.position)
+        assert record is not None
+        token = Keyring.insecure().verify(TaskHeaders.decode(record.headers).token, shop.settings.keys.audience)
+        completed = {"kallback": 1, "task": done.task_id, "attempt": 1, "status": "completed", "value": {}}
+        await shop.ingress.resolve(token.awakeable_id, completed)
+        [left] = await shop.tasks(1)
+    assert left.task_id == waiting.task_id
 
 
 async def test_a_task_with_heartbeats_tells_its_state(make_shop: ShopFactory) -> None:

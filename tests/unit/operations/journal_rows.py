@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kallback.operations.journals import Journals, StepRow, ValueRow
+from kallback.operations.journals import Journal, StepRow, ValueRow, journals_of
 
 INVOCATION = "inv_14CXtoDXhX8f0rLkALUbiZNvC3gsdBkp9N"
 SOUP = "AAECAwQFBgcICQoL"
@@ -37,8 +37,7 @@ def sent(*tasks: list[Any], **members: Any) -> bytes:
     return json.dumps({"sent": shared | members}).encode()
 
 
-def journals(*rows: StepRow | ValueRow) -> Journals:
-    """What these rows say."""
-    return Journals.of(
-        [row for row in rows if isinstance(row, StepRow)], [row for row in rows if isinstance(row, ValueRow)]
-    )
+def journal(*rows: StepRow | ValueRow) -> Journal:
+    """What these rows of one invocation say."""
+    steps = [row for row in rows if isinstance(row, StepRow)]
+    return journals_of(steps, [row for row in rows if isinstance(row, ValueRow)])[INVOCATION]

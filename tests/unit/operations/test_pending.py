@@ -45,7 +45,7 @@ class FakeIntrospection:
         number = len(self.invocations)
         service = members.pop("service", "Shop")
         columns = {"target": f"{service}/order", "target_service_name": service, "target_handler_name": "order"}
-        created = {"status": "suspended", "created_at": CREATED.format(number)}
+        created = {"status": "suspended", "created_at": CREATED.format(number), "journal_size": 6}
         self.invocations.append({"id": invocation} | columns | created)
         self.rows_of[invocation] = [
             command(f"publish {len(tasks)} cook", 3, invocation),

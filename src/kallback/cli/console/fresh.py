@@ -1,6 +1,6 @@
 """A value that is read at most once in some seconds, however many browsers look at it.
 
-What took long to read is kept for longer: reading takes at most a twentieth of the time, so that browsers that look all
+What took long to read is kept for longer: reading takes at most a fortieth of the time, so that browsers that look all
 day cost the servers little.
 
 Ownership: one reading at a time; requests that come meanwhile wait for it. An error is told to the request that read,
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 Value = TypeVar("Value")
-_PAUSE: Final = 19
+_PAUSE: Final = 39
 """How many times as long as it took to read, a value is fresh at least."""
 
 

@@ -164,6 +164,8 @@ class ServerSources(StartStop):
     async def _last(self, topic: str, count: int) -> AsyncGenerator[list[Record]]:
         """Return so many records of each partition, those at its end."""
         for partition, end in (await self._ends.of([topic])).items():
+            if not end:
+                continue
             first = Position(topic, partition.partition, max(0, end - count))
             async with aclosing(read_range(self._settings.kafka, first, end)) as batches:
                 async for records in batches:
