@@ -66,7 +66,7 @@ class Shop:
             return []
         names = {"target_service_name": "Shop", "target_handler_name": "order", "created_at": "2026-01-01T00:00:00Z"}
         failing = {"target": "Shop/order", "status": "backing-off", "retry_count": 3, "last_failure": "no oven"}
-        return [names | failing]
+        return [names | failing | {"journal_size": 6}]
 
     def factories(self) -> OperationsFactories:
         """What the commands use."""
