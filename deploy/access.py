@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, cast
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -113,7 +112,7 @@ USERS = ("admin", "topics", "bridge", "service", "worker", "gateway", "console",
 
 def main() -> None:
     """Create all users and permissions."""
-    admin = AdminClient(cast("dict[str, Any]", confluent_config(Settings.from_env().kafka, {})))
+    admin = AdminClient(confluent_config(Settings.from_env().kafka, {}))
     for user in USERS:
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
         password = os.environ[f"KAFKA_{user.upper()}_PASSWORD"].encode()

@@ -5,6 +5,7 @@ from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.keys import KeySettings
 from kallback.settings.logs import LogLine, NamedLog, named_log
+from kallback.settings.oauth import OAuthSettings
 from kallback.settings.restate import RestateSettings
 from kallback.settings.secret import Secret
 from kallback.settings.settings import Settings
@@ -20,6 +21,7 @@ __all__ = [
     "KeySettings",
     "LogLine",
     "NamedLog",
+    "OAuthSettings",
     "RestateSettings",
     "SaslMechanism",
     "Secret",

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.oauth import OAuthSettings
 from kallback.settings.secret import HiddenValues
 
 if TYPE_CHECKING:
@@ -36,16 +37,23 @@ class SecurityProtocol(StrEnum):
 
     @property
     def uses_sasl(self) -> bool:
-        """Whether the client names itself with user and password."""
+        """Whether the client logs in, in the way that the mechanism says."""
         return self in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL)
 
 
 class SaslMechanism(StrEnum):
-    """The mechanisms that both Kafka clients speak with user name and password."""
+    """The mechanisms that both Kafka clients speak."""
 
     PLAIN = "PLAIN"
     SCRAM_SHA_256 = "SCRAM-SHA-256"
     SCRAM_SHA_512 = "SCRAM-SHA-512"
+    OAUTHBEARER = "OAUTHBEARER"
+    GSSAPI = "GSSAPI"
+
+    @property
+    def uses_password(self) -> bool:
+        """Whether it takes a user name and a password; the others take an access token, or a Kerberos ticket."""
+        return self not in (SaslMechanism.OAUTHBEARER, SaslMechanism.GSSAPI)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +63,12 @@ class KafkaSecurity:
     Attributes:
         protocol: default PLAINTEXT, as Kafka's own default.
         mechanism: SASL only; default SCRAM-SHA-512, the strongest with a password that brokers offer.
-        username: SASL only; required there.
-        password: SASL only; required there.
+        username: PLAIN and SCRAM only; required there.
+        password: PLAIN and SCRAM only; required there.
+        oauth: OAUTHBEARER only; where the access token comes from.
+        kerberos_service: GSSAPI only; the first part of the brokers' principals, default `kafka`, as in
+            `kafka/HOST@REALM`. The ticket is that of the process's environment: a cache (`KRB5CCNAME`) or a keytab
+            (`KRB5_CLIENT_KTNAME`).
         ca_file: PEM file with the authorities to trust; default: those of the operating system.
         cert_file: PEM file with this client's certificate (mutual TLS); default none.
         key_file: PEM file with the certificate's private key; default none, needed with `cert_file`.
@@ -67,6 +79,8 @@ class KafkaSecurity:
     mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512
     username: str | None = None
     password: Secret | None = None
+    oauth: OAuthSettings = field(default_factory=OAuthSettings)
+    kerberos_service: str = "kafka"
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
@@ -74,16 +88,7 @@ class KafkaSecurity:
 
     def __post_init__(self) -> None:
         """Refuse halves: a user without password, a certificate without key, files without TLS."""
-        if self.protocol.uses_sasl and (not self.username or not self.password):
-            raise ConfigurationError(
-                f"{self.protocol} needs a user name and a password: set KALLBACK_KAFKA_SASL_USERNAME and "
-                "KALLBACK_KAFKA_SASL_PASSWORD"
-            )
-        if not self.protocol.uses_sasl and (self.username or self.password):
-            raise ConfigurationError(
-                f"a SASL user or password is set but the protocol is {self.protocol}: set "
-                "KALLBACK_KAFKA_SECURITY_PROTOCOL to SASL_SSL (or SASL_PLAINTEXT)"
-            )
+        self._refuse_half_a_login()
         if (self.cert_file is None) != (self.key_file is None):
             raise ConfigurationError(
                 "a client certificate and its key go together: set both KALLBACK_KAFKA_SSL_CERT_FILE and "
@@ -93,6 +98,34 @@ class KafkaSecurity:
             raise ConfigurationError(
                 f"TLS files are set but the protocol is {self.protocol}: set "
                 "KALLBACK_KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL"
+            )
+
+    def _refuse_half_a_login(self) -> None:
+        """Refuse a login without what it needs, and what no login would use."""
+        has_password = bool(self.username or self.password)
+        if not self.protocol.uses_sasl:
+            if has_password or self.oauth.is_set:
+                raise ConfigurationError(
+                    f"a SASL user, password or token is set but the protocol is {self.protocol}: set "
+                    "KALLBACK_KAFKA_SECURITY_PROTOCOL to SASL_SSL (or SASL_PLAINTEXT)"
+                )
+            return
+        if self.mechanism.uses_password and not (self.username and self.password):
+            raise ConfigurationError(
+                f"{self.protocol} with {self.mechanism} needs a user name and a password: set "
+                "KALLBACK_KAFKA_SASL_USERNAME and KALLBACK_KAFKA_SASL_PASSWORD"
+            )
+        if not self.mechanism.uses_password and has_password:
+            raise ConfigurationError(
+                f"{self.mechanism} takes no user name and no password: unset KALLBACK_KAFKA_SASL_USERNAME and "
+                "KALLBACK_KAFKA_SASL_PASSWORD, or choose another KALLBACK_KAFKA_SASL_MECHANISM"
+            )
+        if self.mechanism is SaslMechanism.OAUTHBEARER:
+            self.oauth.require()
+        elif self.oauth.is_set:
+            raise ConfigurationError(
+                f"an access token is set up but the mechanism is {self.mechanism}: set KALLBACK_KAFKA_SASL_MECHANISM "
+                "to OAUTHBEARER, or unset the KALLBACK_KAFKA_SASL_OAUTH_* variables"
             )
 
 

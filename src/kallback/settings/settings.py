@@ -15,6 +15,7 @@ from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.key_strength import refuse_weak_keys
 from kallback.settings.keys import KeySettings
+from kallback.settings.oauth import OAuthSettings
 from kallback.settings.restate import RestateSettings
 from kallback.settings.topics import Topics
 from kallback.settings.variables import refuse_misspelled
@@ -89,10 +90,26 @@ def _security(env: Environment) -> KafkaSecurity:
         mechanism=env.choice("KALLBACK_KAFKA_SASL_MECHANISM", SaslMechanism.SCRAM_SHA_512),
         username=env.optional("KALLBACK_KAFKA_SASL_USERNAME"),
         password=env.secret("KALLBACK_KAFKA_SASL_PASSWORD"),
+        oauth=_oauth(env),
+        kerberos_service=env.text("KALLBACK_KAFKA_SASL_KERBEROS_SERVICE", "kafka"),
         ca_file=env.file("KALLBACK_KAFKA_SSL_CA_FILE"),
         cert_file=env.file("KALLBACK_KAFKA_SSL_CERT_FILE"),
         key_file=env.secret_file("KALLBACK_KAFKA_SSL_KEY_FILE"),
         key_password=env.secret("KALLBACK_KAFKA_SSL_KEY_PASSWORD"),
+    )
+
+
+def _oauth(env: Environment) -> OAuthSettings:
+    return OAuthSettings(
+        token_url=env.text("KALLBACK_KAFKA_SASL_OAUTH_TOKEN_URL", ""),
+        client_id=env.text("KALLBACK_KAFKA_SASL_OAUTH_CLIENT_ID", ""),
+        client_secret=env.secret("KALLBACK_KAFKA_SASL_OAUTH_CLIENT_SECRET"),
+        scope=env.text("KALLBACK_KAFKA_SASL_OAUTH_SCOPE", ""),
+        parameters=env.mapping("KALLBACK_KAFKA_SASL_OAUTH_PARAMETERS"),
+        ca_file=env.file("KALLBACK_KAFKA_SASL_OAUTH_CA_FILE"),
+        allow_http=env.flag("KALLBACK_KAFKA_SASL_OAUTH_ALLOW_HTTP"),
+        provider=env.text("KALLBACK_KAFKA_SASL_OAUTH_PROVIDER", ""),
+        extensions=env.mapping("KALLBACK_KAFKA_SASL_OAUTH_EXTENSIONS"),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kallback.kafka.aiokafka.client import refused_certificate
+from kallback.kafka.aiokafka.login import refused_certificate
 from kallback.protocol.errors import AccessDeniedError
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")

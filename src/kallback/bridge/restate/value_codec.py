@@ -10,9 +10,7 @@ The codec's code runs on the event loop, as it does in the application.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, cast
 
@@ -20,6 +18,7 @@ import msgspec
 
 from kallback.bridge.restate.connection import HttpAnswer, HttpResult, OnResult
 from kallback.protocol import ConfigurationError, RestateUnavailableError
+from kallback.settings.named_objects import named_object
 
 VARIABLE: Final = "KALLBACK_RESTATE_JOURNAL_VALUE_CODEC"
 _SUCCESS: Final = 200
@@ -119,10 +118,7 @@ async def load_codec(target: str) -> ValueCodec | None:
 
 
 async def _made(target: str) -> ValueCodec:
-    module, _, name = target.partition(":")
-    if not module or not name.isidentifier():
-        raise ConfigurationError(f"{VARIABLE}={target!r} does not name a codec: write MODULE:NAME")
-    found = _imported(module, name, target)
+    found = named_object(VARIABLE, target, "a codec")
     if not _is_codec(found) and callable(found):  # a provider, which builds the codec
         made = cast("Callable[[], object]", found)()
         found = await cast("Awaitable[object]", made) if inspect.isawaitable(made) else made
@@ -132,18 +128,6 @@ async def _made(target: str) -> ValueCodec:
             "journal_value_codec"
         )
     return cast("ValueCodec", found)
-
-
-def _imported(module: str, name: str, target: str) -> object:
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # noqa: BLE001 - the user's module may raise anything
-        raise ConfigurationError(
-            f"{VARIABLE}={target!r} cannot be imported ({type(error).__name__}: {error}): install the application's "
-            "module beside kallback, or start in its folder"
-        ) from None
 
 
 def _is_codec(found: object) -> bool:

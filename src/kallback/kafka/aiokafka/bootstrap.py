@@ -14,7 +14,8 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from kallback.kafka.aiokafka.client import aiokafka_config, refusal_of
+from kallback.kafka.aiokafka.client import aiokafka_config
+from kallback.kafka.aiokafka.login import refusal_of
 from kallback.kafka.errors import NO_ANSWER, unreachable
 
 from aiokafka import errors  # isort: skip - the check comes first
@@ -53,7 +54,7 @@ async def reachable_config(settings: KafkaSettings) -> dict[str, Any]:
         results = await asyncio.gather(*tasks.values(), return_exceptions=True)
     failures = dict(zip(tasks, results, strict=True))
     for error in failures.values():
-        if isinstance(error, Exception) and (refusal := refusal_of(error)) is not None:
+        if isinstance(error, Exception) and (refusal := refusal_of(error, settings)) is not None:
             raise refusal
     raise unreachable(settings, "; ".join(f"{server}: {_reason(error)}" for server, error in failures.items()))
 

@@ -10,16 +10,13 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from kallback.kafka.errors import NO_ANSWER, error_for, missing_extra, missing_topic, unreachable
+from kallback.kafka.aiokafka.login import login_config, why_refused
+from kallback.kafka.errors import NO_ANSWER, error_for, missing_topic, unreachable
 from kallback.lifecycle import ration_loggers
-from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingExtraError
+from kallback.protocol.errors import ConfigurationError, MissingExtraError
 from kallback.settings import named_log
 
-try:
-    from aiokafka import AIOKafkaConsumer, errors
-    from aiokafka.conn import collect_hosts, create_conn
-except ModuleNotFoundError as error:
-    raise missing_extra("aiokafka", "workers", "bridge") from error
+from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -32,11 +29,7 @@ T = TypeVar("T")
 _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 """aiokafka's name for it; a test holds this against aiokafka."""
 
-_REFUSAL_TIMEOUT_S: Final = 2.0
-_AUTHENTICATION: Final = 58
-_TLS: Final = -181
 _SECURITY_OPTIONS: Final = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.")
-_STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
 
 
 log: Final = named_log("kallback.kafka")
@@ -90,12 +83,8 @@ def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
     }
     if security.protocol.uses_tls:
         config["ssl_context"] = _ssl_context(settings)
-    if security.protocol.uses_sasl and security.password is not None:
-        config |= {
-            "sasl_mechanism": security.mechanism.value,
-            "sasl_plain_username": security.username,
-            "sasl_plain_password": security.password.reveal(),
-        }
+    if security.protocol.uses_sasl:
+        config |= login_config(settings)
     return config
 
 
@@ -146,7 +135,7 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
     except TimeoutError:
         raise unreachable(settings, f"{settings.bootstrap_servers}: {NO_ANSWER}") from None
     except errors.KafkaConnectionError as error:
-        raise await _refusal(aiokafka_config(settings)) or unreachable(settings, str(error)) from None
+        raise await why_refused(aiokafka_config(settings), settings) or unreachable(settings, str(error)) from None
     except errors.KafkaError as error:
         raise translated(error, what="connecting to Kafka") from None
 
@@ -159,45 +148,6 @@ async def connected(client: Client, settings: KafkaSettings) -> Client:
         await close(client)
         raise
     return client
-
-
-async def _refusal(config: dict[str, Any]) -> KallbackError | None:
-    """Connect to one bootstrap server once more; return what refuses this client for good, if anything does.
-
-    aiokafka logs why it could not connect and raises another error. A refused log-in and a certificate that is not
-    trusted will not pass by themselves; everything else may.
-    """
-    options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
-    host, port, _ = collect_hosts(config["bootstrap_servers"])[0]
-    try:
-        async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
-            connection = await create_conn(host, port, **options)
-    except (OSError, TimeoutError, errors.KafkaError) as error:
-        return refusal_of(error)
-    connection.close()
-    return None
-
-
-def refusal_of(error: Exception) -> KallbackError | None:
-    """Return the error for a refused log-in or certificate; None for what may pass by itself."""
-    if isinstance(error, errors.SaslAuthenticationFailed):
-        return error_for(_AUTHENTICATION, str(error), what="connecting to Kafka")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return refused_certificate(error)
-    if isinstance(error, ssl.SSLError):
-        return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
-    return None
-
-
-def refused_certificate(error: ssl.SSLCertVerificationError) -> KallbackError:
-    """Return the error for a broker's certificate that Python does not trust."""
-    if error.verify_code in _STRICT:
-        return AccessDeniedError(
-            f"connecting to Kafka failed: Python 3.13 and later refuse the certificates ({error.verify_message}): "
-            "issue the authority in KALLBACK_KAFKA_SSL_CA_FILE again with a key usage extension (keyCertSign), and the "
-            "broker's certificate with key identifiers; deploy/certificates.sh shows how"
-        )
-    return error_for(_TLS, error.verify_message, what="connecting to Kafka")
 
 
 async def close(client: Stoppable, seconds: float = CLOSE_TIMEOUT_S) -> None:

@@ -13,7 +13,7 @@ Ownership: whoever opens a client closes it, and makes no call of it at that tim
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.client import ClientErrors, build, confluent_config, first_contact
 
@@ -35,7 +35,7 @@ def open_admin(settings: KafkaSettings, errors: ClientErrors) -> AdminClient:
         ConfigurationError: librdkafka refuses an option, or cannot read a file.
     """
     admin = build(
-        lambda it: AdminClient({**cast("dict[str, Any]", it), "error_cb": cast("Any", errors)}),
+        lambda it: AdminClient(it | {"error_cb": errors}),
         confluent_config(settings, {}),
     )
     _open.add(admin)
@@ -55,7 +55,7 @@ def connected(
     settings: KafkaSettings, names: Sequence[str] = (), abandoned: threading.Event | None = None
 ) -> Generator[AdminClient]:
     """An admin client that has reached a broker, and these topics, closed in the end; blocks, see `first_contact`."""
-    errors = ClientErrors(settings.client_id)
+    errors = ClientErrors(settings)
     admin = open_admin(settings, errors)
     try:
         first_contact(admin, settings, errors, topics=names, abandoned=abandoned)

@@ -94,7 +94,7 @@ def end_of_batch(settings: KafkaSettings, batch: DamagedBatch) -> int:
         TimeoutError: Kafka did not answer in time.
         KafkaException: Kafka does not say where the partition ends.
     """
-    errors = ClientErrors(settings.client_id)
+    errors = ClientErrors(settings)
     config = reader_config(settings) | {"fetch.error.backoff.ms": 10} | _ONE_BATCH
     consumer = build(lambda it: Consumer(it | {"error_cb": errors}), config)
     try:

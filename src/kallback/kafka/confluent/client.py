@@ -9,7 +9,7 @@ import asyncio
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from kallback.kafka.errors import (
     NO_ANSWER,
@@ -17,11 +17,14 @@ from kallback.kafka.errors import (
     error_for,
     missing_extra,
     missing_topic,
+    refused_login,
     unreachable,
 )
+from kallback.kafka.login.kerberos import librdkafka_without_gssapi
+from kallback.kafka.login.token_source import token_failure, token_source, uses_tokens
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
-from kallback.settings import named_log
+from kallback.settings import SaslMechanism, named_log
 
 try:
     from confluent_kafka import KafkaError, KafkaException
@@ -50,6 +53,9 @@ _ERRORS_INTERVAL_S: Final = 60.0
 _OF_BOOTSTRAP_SERVER: Final = re.compile(r"(?P<server>[^\s/]+)/bootstrap: (?P<reason>.*)")
 """librdkafka's words; a test holds them against it."""
 
+_WITHOUT_GSSAPI: Final = "No provider for SASL mechanism GSSAPI"
+"""As above."""
+
 _NOT_EXTRA: Final = frozenset(
     {
         "acks", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store",
@@ -59,18 +65,19 @@ _NOT_EXTRA: Final = frozenset(
 )  # fmt: skip
 
 
-def confluent_config(settings: KafkaSettings, own: Mapping[str, Value]) -> dict[str, Value]:
+def confluent_config(settings: KafkaSettings, own: Mapping[str, Value]) -> dict[str, Any]:
     """Return librdkafka's configuration: connection and security, what `own` adds, and the user's `extra`.
 
     Raises:
         ConfigurationError: `extra` holds an option on which kallback's guarantees rest.
+        KallbackError: there is no access token, which the login needs.
     """
     for option in settings.extra:
         if option in _NOT_EXTRA:
             raise ConfigurationError(
                 f"KALLBACK_KAFKA_EXTRA may not set {option}: kallback's guarantees rest on it; remove it"
             )
-    config: dict[str, Value] = {
+    config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": settings.client_id,
         "log_level": 0,  # librdkafka writes to stderr by itself; what matters comes through error_cb
@@ -79,15 +86,11 @@ def confluent_config(settings: KafkaSettings, own: Mapping[str, Value]) -> dict[
     return config | _security(settings) | dict(own) | dict(settings.extra)
 
 
-def _security(settings: KafkaSettings) -> dict[str, Value]:
+def _security(settings: KafkaSettings) -> dict[str, Any]:
     security = settings.security
-    config: dict[str, Value] = {"security.protocol": security.protocol.value}
-    if security.protocol.uses_sasl and security.password is not None:
-        config |= {
-            "sasl.mechanism": security.mechanism.value,
-            "sasl.username": security.username,
-            "sasl.password": security.password.reveal(),
-        }
+    config: dict[str, Any] = {"security.protocol": security.protocol.value}
+    if security.protocol.uses_sasl:
+        config |= _login(settings)
     if security.protocol.uses_tls:
         files = {
             "ssl.ca.location": security.ca_file,
@@ -100,7 +103,20 @@ def _security(settings: KafkaSettings) -> dict[str, Value]:
     return config
 
 
-def build(kind: Callable[[dict[str, Value]], T], config: dict[str, Value]) -> T:
+def _login(settings: KafkaSettings) -> dict[str, Any]:
+    security = settings.security
+    config: dict[str, Any] = {"sasl.mechanism": security.mechanism.value}
+    if security.password is not None:
+        config |= {"sasl.username": security.username, "sasl.password": security.password.reveal()}
+    if security.mechanism is SaslMechanism.OAUTHBEARER:
+        config["oauth_cb"] = callback = OAuthCallback(settings)
+        callback("")  # without a token the client's constructor would wait ten seconds, and then not say why
+    if security.mechanism is SaslMechanism.GSSAPI:
+        config["sasl.kerberos.service.name"] = security.kerberos_service
+    return config
+
+
+def build(kind: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
     """Make a client.
 
     Raises:
@@ -110,9 +126,27 @@ def build(kind: Callable[[dict[str, Value]], T], config: dict[str, Value]) -> T:
         return kind(config)
     except (KafkaException, ValueError, TypeError) as error:
         reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        if _WITHOUT_GSSAPI in reason:
+            raise librdkafka_without_gssapi() from None
         raise ConfigurationError(
             f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
         ) from None
+
+
+class OAuthCallback:
+    """What librdkafka calls for an access token: at first, and again after four fifths of its lifetime.
+
+    librdkafka calls it in a thread that polls the client; what it raises reaches `ClientErrors`.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._source = token_source(settings)
+        self._extensions = dict(settings.security.oauth.extensions)
+
+    def __call__(self, _config: str) -> tuple[str, float, str, dict[str, str]]:
+        """Return the token, its expiry in epoch seconds, no principal (the token has it), and the extensions."""
+        token = self._source.token()
+        return token.text.reveal(), token.expires_at, "", self._extensions
 
 
 class ClientErrors:
@@ -121,7 +155,7 @@ class ClientErrors:
     The callback runs in whichever thread polls the client.
 
     Args:
-        client: names the client in log lines.
+        settings: name the client in log lines, and say how it logs in.
         quiet: log for people who look for a fault only: another client of the same owner says the same.
 
     Attributes:
@@ -129,8 +163,9 @@ class ClientErrors:
             ends a failing contact has them.
     """
 
-    def __init__(self, client: str, *, quiet: bool = False) -> None:
-        self._client = client
+    def __init__(self, settings: KafkaSettings, *, quiet: bool = False) -> None:
+        self._settings = settings
+        self._client = settings.client_id
         self._throttle = None if quiet else LogThrottle(log, interval=_ERRORS_INTERVAL_S)
         self.refused: KallbackError | None = None
         self.fatal = False
@@ -146,7 +181,9 @@ class ClientErrors:
             self._by_server[told["server"]] = told["reason"]
         self.fatal = self.fatal or error.fatal()
         self.all_down = self.all_down or error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - as below
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):  # noqa: SLF001 - librdkafka's own codes
+        if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 - as below
+            self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
+        elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
             self.refused = error_for(error.code(), error.str(), what="connecting to Kafka")
         if self.connecting:
             return
@@ -159,6 +196,16 @@ class ClientErrors:
         """Say of each bootstrap server what became of it."""
         servers = [each.strip() for each in bootstrap_servers.split(",")]
         return "; ".join(f"{each}: {self._by_server.get(each, NO_ANSWER)}" for each in servers)
+
+
+async def prepare_login(settings: KafkaSettings) -> None:
+    """Fetch the access token that a client needs, without blocking the loop on which the client is made.
+
+    Raises:
+        KallbackError: there is none.
+    """
+    if uses_tokens(settings):
+        await asyncio.to_thread(token_source(settings).token)
 
 
 async def in_thread(blocking: Callable[[threading.Event], T]) -> T:

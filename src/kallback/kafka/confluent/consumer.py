@@ -30,7 +30,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from kallback.kafka.confluent.client import first_contact, in_thread
+from kallback.kafka.confluent.client import first_contact, in_thread, prepare_login
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.group_status import GroupStatus
@@ -65,6 +65,7 @@ class ConfluentConsumer(StartStop):
             raise KafkaUnavailableError("this consumer is stopped; make a new one")
         if self._thread is not None:
             return
+        await prepare_login(self._settings)
         thread = ConsumerThread(self._settings, self._topics, self._group, self._options)
         if self._on_revoke is not None:
             thread.buffer.on_revoke = self._on_revoke

@@ -22,9 +22,19 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import ClientErrors, Value, build, confluent_config, first_contact, in_thread, log
+from kallback.kafka.confluent.client import (
+    ClientErrors,
+    Value,
+    build,
+    confluent_config,
+    first_contact,
+    in_thread,
+    log,
+    prepare_login,
+)
 from kallback.kafka.confluent.partition_counts import PartitionCounts
 from kallback.kafka.errors import error_for
+from kallback.kafka.login.token_source import uses_tokens
 from kallback.kafka.producer import ProducerOptions
 from kallback.kafka.records import OutgoingRecord, Placement, Position
 from kallback.lifecycle import StartStop
@@ -50,7 +60,7 @@ class _Client:
 
     def __init__(self, settings: KafkaSettings, options: ProducerOptions) -> None:
         self._settings = settings
-        self.errors = ClientErrors(settings.client_id)
+        self.errors = ClientErrors(settings)
         own: dict[str, Value] = {
             "acks": "all",
             "enable.idempotence": True,
@@ -186,6 +196,7 @@ class ConfluentProducer(StartStop):
 
     async def start(self) -> None:
         """Connect."""
+        await prepare_login(self._settings)
         client = self._current()
         try:
             await in_thread(
@@ -209,7 +220,7 @@ class ConfluentProducer(StartStop):
         future: asyncio.Future[Position] = loop.create_future()
         partition = _BY_KEY if record.placement is None else await self._partition_of(record, record.placement)
         try:
-            if self._waiting.get(loop) or not self._enqueued(record, future, partition):
+            if self._waiting.get(loop) or self._needs_token or not self._enqueued(record, future, partition):
                 await self._wait_in_line(loop, record, future, partition)
         except KafkaException as error:
             raise _failure(error.args[0], record) from None
@@ -221,6 +232,8 @@ class ConfluentProducer(StartStop):
             raise
 
     async def _partition_of(self, record: OutgoingRecord, placement: Placement) -> int:
+        if self._needs_token:
+            await prepare_login(self._settings)
         count = await self._partition_counts.of(record.topic)
         return _BY_KEY if count is None else placement.partition_of(count)
 
@@ -230,6 +243,8 @@ class ConfluentProducer(StartStop):
         self._waiting[loop] = self._waiting.get(loop, 0) + 1
         try:
             async with self._gates.setdefault(loop, asyncio.Lock()):
+                if self._needs_token:
+                    await prepare_login(self._settings)
                 while not self._enqueued(record, future, partition):  # noqa: ASYNC110 - librdkafka has no event for it
                     await asyncio.sleep(_QUEUE_FULL_PAUSE)
         finally:
@@ -237,6 +252,11 @@ class ConfluentProducer(StartStop):
             if not self._waiting[loop]:
                 self._gates.pop(loop, None)
                 del self._waiting[loop]
+
+    @property
+    def _needs_token(self) -> bool:
+        """Whether the client is still to be made, and an access token awaited for it."""
+        return self._client is None and uses_tokens(self._settings)
 
     def _enqueued(self, record: OutgoingRecord, future: asyncio.Future[Position], partition: int) -> bool:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import log
+from kallback.kafka.confluent.client import log, prepare_login
 from kallback.kafka.confluent.scan import TopicScan
 from kallback.lifecycle import CallThread, StartStop
 from kallback.protocol.errors import KafkaUnavailableError
@@ -52,6 +52,7 @@ class ConfluentReader(StartStop):
             raise KafkaUnavailableError("this reader is stopped; make a new one")
         if self._source is not None:
             return
+        await prepare_login(self._settings)
         self._source = source = TopicScan(self._settings, self._topic, follow=True)
         try:
             await self._thread.submit(lambda: source.assign_all(self._since_ms))

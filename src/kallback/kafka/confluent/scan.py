@@ -67,7 +67,7 @@ class TopicScan:
     def __init__(self, settings: KafkaSettings, topic: str, *, follow: bool = False) -> None:
         self._settings = settings
         self._topic = topic
-        self._errors = ClientErrors(settings.client_id)
+        self._errors = ClientErrors(settings)
         self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(settings))
         self._abandoned = threading.Event()
         self._watch = TopicWatch(settings, [topic]) if follow else None

@@ -17,6 +17,7 @@ from kallback.kafka.confluent.client import ClientErrors, log
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts, TopicState
 from kallback.kafka.records import TopicPartition
+from kallback.protocol.errors import UnavailableError
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
@@ -76,7 +77,11 @@ class TopicWatch:
 
     def _ask(self, begins: list[TopicPartition]) -> None:
         if self._admin is None:
-            self._admin = open_admin(self._settings, ClientErrors(self._settings.client_id, quiet=True))
+            try:
+                self._admin = open_admin(self._settings, ClientErrors(self._settings, quiet=True))
+            except UnavailableError as error:  # there is no access token now
+                log.debug("Kafka is not asked about topics", reason=str(error))
+                return
         admin = self._admin
         questions: list[Mapping[Any, Any]] = [
             admin.describe_topics(TopicCollection(self._topics), request_timeout=_PATIENCE_S)

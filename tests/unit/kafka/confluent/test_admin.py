@@ -21,7 +21,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.itself = self
-        self.admin = admin.open_admin(NOBODY, ClientErrors("test"))
+        self.admin = admin.open_admin(NOBODY, ClientErrors(NOBODY))
 
 
 def test_an_open_client_is_no_garbage_and_a_closed_one_is() -> None:

@@ -11,6 +11,7 @@ from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.confluent.client import ClientErrors
 from kallback.kafka.confluent.reading import PartitionReading
 from kallback.kafka.offsets.record_buffer import RecordBuffer
+from kallback.settings import KafkaSettings
 
 PARTITION = TopicPartition("results", 0)
 MIB = 1024 * 1024
@@ -95,7 +96,7 @@ def reading_of(queue: Any, buffer: RecordBuffer) -> PartitionReading:
     def fail(*error: object) -> None:
         pytest.fail(f"no error was expected: {error}")
 
-    reading = PartitionReading(queue, buffer, ClientErrors("test"), fail, None)
+    reading = PartitionReading(queue, buffer, ClientErrors(KafkaSettings()), fail, None)
     reading.assign(buffer.assign([PARTITION]))
     return reading
 

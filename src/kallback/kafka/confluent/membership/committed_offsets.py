@@ -10,12 +10,13 @@ librdkafka 2.16) when the group's coordinator moves while it is asked.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.confluent.client import ClientErrors, build, confluent_config, log
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
 from kallback.kafka.offsets.history import UNKNOWN_START, PartitionStart, start_without_leader
 from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.protocol.errors import KallbackError
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
@@ -40,6 +41,7 @@ def partition_starts(
 
     Raises:
         KafkaException: Kafka does not answer in time, and the history is to be marked.
+        KallbackError: there is no access token, and the history is to be marked.
     """
     if not partitions or not options.asks_for_starts:
         return {}
@@ -47,7 +49,7 @@ def partition_starts(
     while True:
         try:
             return _asked(settings, group, partitions, deadline, history_counts=options.mark_history)
-        except KafkaException as error:
+        except (KafkaException, KallbackError) as error:  # the second: there is no access token
             if time.monotonic() + _PAUSE < deadline:
                 time.sleep(_PAUSE)  # such as a coordinator that is moving
             elif options.mark_history:
@@ -77,14 +79,14 @@ def _asked(
     *,
     history_counts: bool,
 ) -> dict[TopicPartition, PartitionStart]:
-    errors = ClientErrors(settings.client_id, quiet=True)
+    errors = ClientErrors(settings, quiet=True)
     own: dict[str, Any] = {
         "group.id": group,
         "enable.auto.commit": False,
         "error_cb": errors,
         "isolation.level": "read_uncommitted",  # ends are those of logs: open transactions do not hide records
     }
-    client = build(lambda it: Consumer(cast("dict[str, Any]", it)), confluent_config(settings, own))
+    client = build(Consumer, confluent_config(settings, own))
 
     def left() -> float:
         return max(0.05, deadline - time.monotonic())

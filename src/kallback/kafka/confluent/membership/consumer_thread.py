@@ -52,7 +52,7 @@ class ConsumerThread:
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, options: ConsumerOptions) -> None:
         self.failure: KallbackError | None = None
-        self.errors = ClientErrors(settings.client_id)
+        self.errors = ClientErrors(settings)
         config = consumer_config(settings, group, options)
         self.consumer = build(
             lambda it: Consumer(it | {"error_cb": self.errors, "on_commit": self._committed_or_not}), config

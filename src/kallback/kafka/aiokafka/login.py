@@ -1,0 +1,162 @@
+"""How aiokafka logs in with SASL: its arguments, its access tokens, and what it says when it is refused.
+
+aiokafka takes a token that the broker refuses for one that it accepts, and lets errors of Kerberos through, which end
+tasks of its own that expect its errors only. Its authenticators are therefore replaced by the two of this module.
+"""
+
+# aiokafka is annotated in part only and ships no py.typed:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import ssl
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kallback.kafka.errors import error_for, missing_extra, refused_login
+from kallback.kafka.login.kerberos import missing_gssapi
+from kallback.kafka.login.token_source import token_failure, token_source
+from kallback.protocol.errors import AccessDeniedError, KallbackError
+from kallback.settings import SaslMechanism
+
+try:
+    from aiokafka import conn, errors
+except ModuleNotFoundError as error:
+    raise missing_extra("aiokafka", "workers", "bridge") from error
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.conn import OAuthAuthenticator, SaslGSSAPIAuthenticator, collect_hosts, create_conn
+
+if TYPE_CHECKING:
+    from kallback.settings import KafkaSettings
+
+_REFUSAL_TIMEOUT_S: Final = 2.0
+_TLS: Final = -181
+_STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
+_MAX_SAID: Final = 200
+
+
+class TokenProvider(AbstractTokenProvider):
+    """Gives aiokafka the access token of this process, at each connection."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._source = token_source(settings)
+        self._extensions = dict(settings.security.oauth.extensions)
+
+    async def token(self) -> str:
+        """Return a token that is good now; it is fetched in a thread.
+
+        Raises:
+            KafkaConnectionError: there is none; aiokafka tries again later.
+        """
+        try:
+            return (await asyncio.to_thread(self._source.token)).text.reveal()
+        except KallbackError as error:
+            raise errors.KafkaConnectionError(str(error)) from error
+
+    def extensions(self) -> dict[str, str]:
+        """Return the SASL extensions."""
+        return self._extensions
+
+
+class CheckedOAuthAuthenticator(OAuthAuthenticator):
+    """Notices that the broker refuses the token: its answer then looks like a challenge (RFC 7628, 3.2.2)."""
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        """Return what is sent next; None at the end.
+
+        Raises:
+            SaslAuthenticationFailed: the broker refuses the token.
+        """
+        if payload:
+            said = "".join(char if char.isprintable() else " " for char in payload[:_MAX_SAID].decode("latin-1"))
+            raise errors.SaslAuthenticationFailed(f"the broker answers {said}")
+        sent: tuple[bytes, bool] | None = await cast("Any", super()).step(payload)
+        return sent
+
+
+class CheckedGSSAPIAuthenticator(SaslGSSAPIAuthenticator):
+    """Turns what Kerberos raises into an error that aiokafka knows."""
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        """Return what is sent next; None at the end.
+
+        Raises:
+            SaslAuthenticationFailed: there is no ticket, or the broker is not who the ticket is for.
+        """
+        try:
+            sent: tuple[bytes, bool] | None = await cast("Any", super()).step(payload)
+        except errors.KafkaError:
+            raise
+        except Exception as error:  # noqa: BLE001 - gssapi's own tree; the package may not be installed
+            raise errors.SaslAuthenticationFailed(str(error)) from None
+        return sent
+
+
+_connections: Any = conn
+_connections.OAuthAuthenticator = CheckedOAuthAuthenticator
+_connections.SaslGSSAPIAuthenticator = CheckedGSSAPIAuthenticator
+
+
+def login_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return aiokafka's arguments for a login.
+
+    Raises:
+        MissingExtraError: it needs a package that is not installed.
+        ConfigurationError: the token provider cannot be imported.
+    """
+    security = settings.security
+    config: dict[str, Any] = {"sasl_mechanism": security.mechanism.value}
+    if security.password is not None:
+        config |= {"sasl_plain_username": security.username, "sasl_plain_password": security.password.reveal()}
+    if security.mechanism is SaslMechanism.OAUTHBEARER:
+        config["sasl_oauth_token_provider"] = TokenProvider(settings)
+    if security.mechanism is SaslMechanism.GSSAPI:
+        if importlib.util.find_spec("gssapi") is None:
+            raise missing_gssapi()
+        config["sasl_kerberos_service_name"] = security.kerberos_service
+    return config
+
+
+async def why_refused(config: dict[str, Any], settings: KafkaSettings) -> KallbackError | None:
+    """Connect to one bootstrap server once more; return what refuses this client for good, if anything does.
+
+    aiokafka logs why it could not connect and raises another error. A refused login and a certificate that is not
+    trusted will not pass by themselves; everything else may.
+    """
+    if (failure := token_failure(settings)) is not None:
+        return failure
+    options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
+    host, port, _ = collect_hosts(config["bootstrap_servers"])[0]
+    try:
+        async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
+            connection = await create_conn(host, port, **options)
+    except (OSError, TimeoutError, errors.KafkaError) as error:
+        return refusal_of(error, settings)
+    connection.close()
+    return None
+
+
+def refusal_of(error: Exception, settings: KafkaSettings) -> KallbackError | None:
+    """Return the error for a refused login or certificate; None for what may pass by itself."""
+    if isinstance(error, errors.SaslAuthenticationFailed | errors.UnsupportedSaslMechanismError):
+        return refused_login(settings, str(error))
+    if isinstance(error, errors.KafkaConnectionError) and isinstance(error.__cause__, KallbackError):
+        return error.__cause__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return refused_certificate(error)
+    if isinstance(error, ssl.SSLError):
+        return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
+    return None
+
+
+def refused_certificate(error: ssl.SSLCertVerificationError) -> KallbackError:
+    """Return the error for a broker's certificate that Python does not trust."""
+    if error.verify_code in _STRICT:
+        return AccessDeniedError(
+            f"connecting to Kafka failed: Python 3.13 and later refuse the certificates ({error.verify_message}): "
+            "issue the authority in KALLBACK_KAFKA_SSL_CA_FILE again with a key usage extension (keyCertSign), and the "
+            "broker's certificate with key identifiers; deploy/certificates.sh shows how"
+        )
+    return error_for(_TLS, error.verify_message, what="connecting to Kafka")

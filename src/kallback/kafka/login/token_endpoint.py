@@ -1,0 +1,205 @@
+"""Asks a token endpoint for an access token, with client credentials (RFC 6749, 4.4).
+
+One implementation for both Kafka clients (decision 27): librdkafka has one of its own, aiokafka has none, and their
+errors would differ. It blocks, so that it runs in librdkafka's callback as well as in a thread of an event loop.
+
+Answers come from outside: their size and the time for them are bounded, and redirections are not followed, because
+they would carry the client's secret to another server.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import quote_plus, urlencode
+
+from kallback.kafka.login.access_token import AccessToken, check_token
+from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
+from kallback.settings import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kallback.settings import OAuthSettings
+
+TIMEOUT_S: Final = 10.0
+"""For one answer in all; token endpoints take milliseconds to a second."""
+
+_MAX_ANSWER_BYTES: Final = 256 * 1024
+_MAX_SAID: Final = 200
+_ERROR_CODE: Final = re.compile(r"[\x20-\x7e]{1,60}")  # RFC 6749, 5.2
+_TRY_AGAIN: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_DENIED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_VARIABLES: Final = "KALLBACK_KAFKA_SASL_OAUTH_"
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves an answer that redirects as it is."""
+
+    def redirect_request(self, *_arguments: object, **_named: object) -> None:
+        """Follow nothing."""
+
+
+def fetch_token(settings: OAuthSettings, *, timeout: float = TIMEOUT_S) -> AccessToken:
+    """Return a new token; blocks for `timeout` seconds at most. A proxy of the environment (`HTTPS_PROXY`) is used.
+
+    Raises:
+        KafkaUnavailableError: the endpoint does not answer, or is overloaded.
+        AccessDeniedError: it refuses this client, or its certificate is not trusted.
+        ConfigurationError: its answer is no token.
+    """
+    issued_at = time.time()
+    answer = _within(timeout, settings.token_url, lambda: _ask(settings, timeout))
+    return read_answer(answer.status, answer.body, settings, issued_at)
+
+
+def read_answer(status: int, body: bytes, settings: OAuthSettings, issued_at: float) -> AccessToken:
+    """Return the token that an endpoint has answered with. Pure.
+
+    Args:
+        status: of HTTP.
+        body: of the answer.
+        settings: whom was asked, for sentences.
+        issued_at: epoch seconds of the question: a lifetime counts from there.
+
+    Raises:
+        KallbackError: as `fetch_token`.
+    """
+    where = f"the token endpoint {settings.token_url}"
+    if status != HTTPStatus.OK:
+        raise _refusal(status, body, settings, where)
+    members = _json_object(body) if len(body) <= _MAX_ANSWER_BYTES else None
+    text = (members or {}).get("access_token")
+    if members is None or not isinstance(text, str):
+        raise ConfigurationError(
+            f"{where} answered with something that is no access token (RFC 6749, 5.1): check {_VARIABLES}TOKEN_URL"
+        )
+    lifetime = members.get("expires_in")
+    try:
+        seconds = float(cast("Any", lifetime))  # some servers send it as a text
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{where} does not say how long its token lives: let it send expires_in (RFC 6749, 5.1), or use "
+            f"{_VARIABLES}PROVIDER"
+        ) from None
+    check_token(text, issued_at + seconds, issued_at, where)
+    return AccessToken(Secret(text), issued_at + seconds)
+
+
+def _ask(settings: OAuthSettings, timeout: float) -> _Answer:
+    secret = settings.client_secret.reveal() if settings.client_secret is not None else ""
+    login = base64.b64encode(f"{quote_plus(settings.client_id)}:{quote_plus(secret)}".encode()).decode()
+    fields = {"grant_type": "client_credentials"} | ({"scope": settings.scope} if settings.scope else {})
+    request = urllib.request.Request(  # noqa: S310 - settings allow http and https only
+        settings.token_url,
+        urlencode(fields | dict(settings.parameters)).encode(),
+        {"Accept": "application/json", "Authorization": f"Basic {login}", "User-Agent": "kallback"},
+        method="POST",
+    )
+    opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=_tls(settings)))
+    try:
+        with opener.open(request, timeout=timeout) as response:
+            return _Answer(response.status, response.read(_MAX_ANSWER_BYTES + 1))
+    except urllib.error.HTTPError as error:
+        with error:
+            return _Answer(error.code, error.read(_MAX_ANSWER_BYTES))
+    except (OSError, HTTPException) as error:  # URLError is an OSError
+        raise _unreachable(settings, getattr(error, "reason", None) or error) from None
+
+
+def _tls(settings: OAuthSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"{settings.ca_file} holds no certificates ({error.strerror or error}): set {_VARIABLES}CA_FILE to a PEM "
+            "file"
+        ) from None
+
+
+def _within(timeout: float, url: str, ask: Callable[[], _Answer]) -> _Answer:
+    """Ask in a thread that is left behind after the timeout.
+
+    Timeouts of sockets do not bound the name's look-up, nor the whole of an answer that comes byte by byte.
+    """
+    answers: list[_Answer] = []
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="kallback-token", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    for failure in failures:
+        raise failure
+    for answer in answers:
+        return answer
+    raise _not_reached(url, f"no whole answer within {timeout:g} s")
+
+
+def _unreachable(settings: OAuthSettings, reason: object) -> KallbackError:
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return AccessDeniedError(
+            f"the certificate of the token endpoint {settings.token_url} is not trusted ({reason.verify_message}): set "
+            f"{_VARIABLES}CA_FILE to the PEM file of the authority that signed it"
+        )
+    return _not_reached(settings.token_url, str(reason))
+
+
+def _not_reached(url: str, why: str) -> KafkaUnavailableError:
+    return KafkaUnavailableError(
+        f"no access token for Kafka: the token endpoint {url} does not answer ({why}): start it, or set "
+        f"{_VARIABLES}TOKEN_URL to where it runs"
+    )
+
+
+def _refusal(status: int, body: bytes, settings: OAuthSettings, where: str) -> KallbackError:
+    said = _said(body, settings)
+    if status in _DENIED:
+        return AccessDeniedError(
+            f"no access token for Kafka: {where} refuses this client (status {status}{said}): check "
+            f"{_VARIABLES}CLIENT_ID, _CLIENT_SECRET (or _CLIENT_SECRET_FILE), _SCOPE and _PARAMETERS"
+        )
+    if status in _TRY_AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return KafkaUnavailableError(
+            f"no access token for Kafka: {where} is unavailable (status {status}{said}); trying again may help"
+        )
+    return ConfigurationError(
+        f"no access token for Kafka: {where} answered with status {status}{said}: check {_VARIABLES}TOKEN_URL"
+    )
+
+
+def _said(body: bytes, settings: OAuthSettings) -> str:
+    """What a refusal says of itself, in bounds and without the client's secret, in case it repeats it."""
+    members = _json_object(body) or {}
+    texts = [each for name in ("error", "error_description") if isinstance(each := members.get(name), str)]
+    words = " ".join("".join(char if char.isprintable() else " " for char in text) for text in texts)[:_MAX_SAID]
+    if settings.client_secret is not None:
+        words = words.replace(settings.client_secret.reveal(), "***")
+    return f": {words}" if words else ""
+
+
+def _json_object(body: bytes) -> Mapping[str, object] | None:
+    try:
+        value: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None

@@ -1,0 +1,180 @@
+"""Access tokens on a real broker and a token endpoint: both clients log in, renew, and say what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from tests.integration.token_kafka import SCOPE, SECRET, TokenKafka, token_kafka
+
+from kallback.kafka import Client, Consumer, ConsumerOptions, OutgoingRecord, Producer, clients_of
+from kallback.kafka.login import token_source
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError
+from kallback.settings import KafkaSettings
+from kallback.testing import eventually
+from kallback.testing.log_capture import capture_logs
+from kallback.testing.servers.ports import free_ports
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.local_servers,
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl signs the tokens"),
+]
+CLIENTS = list(Client)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[TokenKafka]:
+    """One broker and one endpoint for all tests of this file."""
+    with token_kafka(tmp_path_factory.mktemp("tokens")) as it:
+        yield it
+
+
+@pytest.fixture
+def kafka(started: TokenKafka, monkeypatch: pytest.MonkeyPatch) -> Generator[TokenKafka]:
+    """The endpoint as it was at first, and no token from another test."""
+    monkeypatch.setattr(token_source, "_sources", {})
+    endpoint = started.endpoint
+    before = replace(endpoint)
+    endpoint.issued.clear()
+    yield started
+    endpoint.lifetime, endpoint.down, endpoint.audience = before.lifetime, before.down, before.audience
+
+
+class Line:
+    """A producer and a consumer that run on, and what came through."""
+
+    def __init__(self, producer: Producer, consumer: Consumer, topic: str) -> None:
+        self._producer, self._consumer, self._topic = producer, consumer, topic
+        self.sent: list[bytes] = []
+        self.arrived: list[bytes | None] = []
+
+    async def pass_on(self) -> None:
+        """Send one record, and read until it is there."""
+        value = b"%d" % len(self.sent)
+        await self._producer.send(OutgoingRecord(self._topic, value))
+        self.sent.append(value)
+        while len(self.arrived) < len(self.sent):
+            records = await self._consumer.fetch(10, 30)
+            assert records, "nothing arrived within 30 s"
+            for record in records:
+                self.arrived.append(record.value)
+                self._consumer.done(record)
+
+
+@asynccontextmanager
+async def line(client: Client, settings: KafkaSettings, topic: str) -> AsyncGenerator[Line]:
+    """Both clients of a kind, logged in."""
+    clients = clients_of(client, settings)
+    async with AsyncExitStack() as until:
+        producer = await until.enter_async_context(clients.producer())
+        consumer = await until.enter_async_context(clients.consumer([topic], f"{topic}.{client}", ConsumerOptions()))
+        yield Line(producer, consumer, topic)
+
+
+async def refusal(client: Client, settings: KafkaSettings) -> KallbackError:
+    """What a producer says that is not let in; topics cannot be listed for the same reason."""
+    clients = clients_of(client, settings)
+    found: list[KallbackError] = []
+    for start in (clients.producer().start, clients.list_topics):
+        with pytest.raises(KallbackError) as caught:
+            await start()
+        found.append(caught.value)
+    assert type(found[0]) is type(found[1])
+    assert SECRET not in str(found)
+    return found[0]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_both_clients_log_in_with_one_token(kafka: TokenKafka, client: Client) -> None:
+    """All Kafka clients of a process share it."""
+    async with line(client, kafka.settings(), kafka.topics("token")) as running:
+        await running.pass_on()
+    assert len(kafka.endpoint.issued) == 1
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_token_is_renewed_while_records_flow(kafka: TokenKafka, client: Client) -> None:
+    """The broker ends sessions, tokens expire: each record arrives once and in order."""
+    kafka.endpoint.lifetime = 2.0
+    async with line(client, kafka.settings(), kafka.topics("token")) as running:
+        while len(kafka.endpoint.issued) < 3:
+            await running.pass_on()
+    assert running.arrived == running.sent
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: TokenKafka, client: Client) -> None:
+    """The token that is there is used; when it has expired, records wait until the endpoint is back.
+
+    librdkafka asks again only ten seconds after there is no token, so with it the endpoint is back before.
+    """
+    kafka.endpoint.lifetime = 3.0
+    with capture_logs("kallback.kafka") as lines:
+        async with line(client, kafka.settings(), kafka.topics("token")) as running:
+            await running.pass_on()
+            kafka.endpoint.down = True
+            source = token_source.token_source(kafka.settings())
+            while source.failure is None:
+                await running.pass_on()
+            waiting = asyncio.create_task(running.pass_on())
+            if client is Client.AIOKAFKA:
+                await eventually("the token's end", lambda: time.time() > kafka.endpoint.issued[-1] + 4)
+            kafka.endpoint.down = False
+            await waiting
+            while source.failure is not None:
+                await running.pass_on()
+    assert running.arrived == running.sent
+    (said,) = [each for each in lines if each["event"].startswith("access token not renewed")]
+    assert "/token does not answer" in said["reason"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_wrong_secret_is_said_to_be_one(kafka: TokenKafka, client: Client) -> None:
+    """With the endpoint's own words, but for the secret in them."""
+    error = await refusal(client, kafka.settings(secret="wr0ng-one"))
+    assert isinstance(error, AccessDeniedError)
+    assert "status 401: invalid_client no such client with ***" in str(error)
+    assert "_CLIENT_SECRET" in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_token_that_the_broker_refuses(kafka: TokenKafka, client: Client) -> None:
+    """The sentence names the mechanism and what the broker checks."""
+    kafka.endpoint.audience = "another service"
+    error = await refusal(client, kafka.settings())
+    assert isinstance(error, AccessDeniedError)
+    assert "OAUTHBEARER" in str(error)
+    assert "audience" in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_an_endpoint_that_does_not_run(kafka: TokenKafka, client: Client) -> None:
+    """The sentence names its address, and not the broker's."""
+    (nowhere,) = free_ports(1)
+    error = await refusal(client, kafka.settings(url=f"http://127.0.0.1:{nowhere}/token"))
+    assert isinstance(error, KafkaUnavailableError)
+    assert f"http://127.0.0.1:{nowhere}/token does not answer" in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_function_provides_the_token(
+    kafka: TokenKafka, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of cloud providers do."""
+    monkeypatch.setitem(PROVIDED, "token", lambda: (kafka.endpoint.token(SCOPE), time.time() + 60))
+    async with line(client, kafka.settings(provider=f"{__name__}:provided"), kafka.topics("token")) as running:
+        await running.pass_on()
+
+
+PROVIDED: dict[str, Callable[[], tuple[str, float]]] = {}
+
+
+def provided() -> tuple[str, float]:
+    """What the test above has in mind."""
+    return PROVIDED["token"]()

@@ -1,0 +1,128 @@
+"""One token for a process, renewed in time, and used on while a renewal fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from kallback.kafka.login.access_token import AccessToken
+from kallback.kafka.login.token_source import TokenSource, provided_token
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
+from kallback.settings import Secret
+
+
+class Clock:
+    """A time that tests set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Epoch seconds."""
+        return self.now
+
+
+class Endpoint:
+    """Issues tokens that live 100 s, unless it is down."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.asked = 0
+        self.down = False
+
+    def __call__(self) -> AccessToken:
+        """Return the next token."""
+        self.asked += 1
+        if self.down:
+            raise KafkaUnavailableError("the endpoint is down")
+        return AccessToken(Secret(f"t{self.asked}"), self._clock.now + 100)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Begins at 1000 s."""
+    return Clock()
+
+
+@pytest.fixture
+def endpoint(clock: Clock) -> Endpoint:
+    """It is up."""
+    return Endpoint(clock)
+
+
+@pytest.fixture
+def source(endpoint: Endpoint, clock: Clock) -> TokenSource:
+    """What is tested."""
+    return TokenSource(endpoint, clock)
+
+
+def test_a_token_is_used_for_four_fifths_of_its_life(source: TokenSource, clock: Clock, endpoint: Endpoint) -> None:
+    """And not asked for at each connection."""
+    texts: list[str] = []
+    for clock.now in (1000.0, 1079.0, 1080.0, 1159.0):
+        texts.append(source.token().text.reveal())
+    assert texts == ["t1", "t1", "t2", "t2"]
+    assert endpoint.asked == 2
+
+
+def test_a_failed_renewal_leaves_the_token_until_it_expires(
+    source: TokenSource, clock: Clock, endpoint: Endpoint
+) -> None:
+    """Then the endpoint's error counts, and its return."""
+    source.token()
+    endpoint.down = True
+    clock.now = 1099.0
+    assert source.token().text.reveal() == "t1"
+    assert source.failure is not None
+    clock.now = 1100.0
+    with pytest.raises(KafkaUnavailableError, match="the endpoint is down"):
+        source.token()
+    endpoint.down = False
+    clock.now = 1110.0
+    assert source.token().text.reveal() == "t3"
+    assert source.failure is None
+
+
+def test_an_endpoint_that_fails_is_not_asked_at_once_again(
+    source: TokenSource, clock: Clock, endpoint: Endpoint
+) -> None:
+    """Each of a process's clients asks, several times a second."""
+    endpoint.down = True
+    for clock.now in (1000.0, 1000.5, 1001.9, 1002.0):
+        with pytest.raises(KafkaUnavailableError):
+            source.token()
+    assert endpoint.asked == 2
+
+
+async def asynchronous() -> tuple[str, float]:
+    """A provider of the wrong kind."""
+    return "token", 2e9
+
+
+def test_a_token_and_its_expiry_are_what_a_function_returns() -> None:
+    """As epoch seconds."""
+    token = provided_token(lambda: ("abc", 4e9), "m:f")
+    assert (token.text.reveal(), token.expires_at) == ("abc", 4e9)
+
+
+@pytest.mark.parametrize(
+    ("returned", "remedy"),
+    [
+        ("abc", "returned a str"),
+        (("abc", "soon"), "epoch seconds"),
+        (("abc", 4e12), "divide it by 1000"),
+        (("abc", 1000.0), "expired already"),
+        (("hu sh\x01", 4e9), "no bearer token"),
+        (asynchronous(), "plain function"),
+    ],
+)
+def test_what_is_no_token_is_refused(returned: object, remedy: str) -> None:
+    """The sentence says what to return, and does not repeat what was."""
+    with pytest.raises(ConfigurationError, match=remedy) as caught:
+        provided_token(lambda: returned, "m:f")
+    assert "m:f" in str(caught.value)
+    assert "hu sh" not in str(caught.value)
+
+
+def test_a_function_that_raises_may_do_better_later() -> None:
+    """Such as one that asks a metadata service."""
+    with pytest.raises(KafkaUnavailableError, match=r"m:f failed \(ZeroDivisionError: division by zero\)"):
+        provided_token(lambda: 1 / 0, "m:f")
