@@ -45,7 +45,7 @@ class TokenServer:
 
     folder: Path
     lifetime: float = 600.0
-    issued: list[float] = field(default_factory=list)
+    issued: list[float] = field(default_factory=list[float])
     down: bool = False
     audience: str = AUDIENCE
     port: int = 0
@@ -80,7 +80,7 @@ class TokenServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_arguments: object) -> None:
+            def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 - as its base
                 pass
 
         with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -139,21 +139,16 @@ class TokenKafka:
         self, *, secret: str | Secret = SECRET, url: str = "", seconds: float = 30.0, **oauth: Any
     ) -> KafkaSettings:
         """Log in with a token."""
-        source = (
-            oauth
-            if "provider" in oauth
-            else {
-                "token_url": url or f"{self.endpoint.url}/token",
-                "client_id": CLIENT,
-                "client_secret": secret if isinstance(secret, Secret) else Secret(secret),
-                "scope": SCOPE,
-                **oauth,
-            }
-        )
+        source: dict[str, Any] = {
+            "token_url": url or f"{self.endpoint.url}/token",
+            "client_id": CLIENT,
+            "client_secret": secret if isinstance(secret, Secret) else Secret(secret),
+            "scope": SCOPE,
+        }
         security = KafkaSecurity(
             protocol=SecurityProtocol.SASL_PLAINTEXT,
             mechanism=SaslMechanism.OAUTHBEARER,
-            oauth=OAuthSettings(**source),
+            oauth=OAuthSettings(**(oauth if "provider" in oauth else source | oauth)),
         )
         return KafkaSettings(self.address, security, connect_timeout=seconds)
 

@@ -108,6 +108,11 @@ async def test_a_token_is_renewed_while_records_flow(kafka: TokenKafka, client: 
     assert running.arrived == running.sent
 
 
+def failure(kafka: TokenKafka) -> KallbackError | None:
+    """Why the token was not renewed."""
+    return token_source.token_failure(kafka.settings())
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: TokenKafka, client: Client) -> None:
     """The token that is there is used; when it has expired, records wait until the endpoint is back.
@@ -119,15 +124,14 @@ async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: Token
         async with line(client, kafka.settings(), kafka.topics("token")) as running:
             await running.pass_on()
             kafka.endpoint.down = True
-            source = token_source.token_source(kafka.settings())
-            while source.failure is None:
+            while failure(kafka) is None:
                 await running.pass_on()
             waiting = asyncio.create_task(running.pass_on())
             if client is Client.AIOKAFKA:
                 await eventually("the token's end", lambda: time.time() > kafka.endpoint.issued[-1] + 4)
             kafka.endpoint.down = False
             await waiting
-            while source.failure is not None:
+            while failure(kafka) is not None:
                 await running.pass_on()
     assert running.arrived == running.sent
     (said,) = [each for each in lines if each["event"].startswith("access token not renewed")]

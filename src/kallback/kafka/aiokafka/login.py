@@ -6,7 +6,7 @@ tasks of its own that expect its errors only. Its authenticators are therefore r
 
 # aiokafka is annotated in part only and ships no py.typed:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportIncompatibleMethodOverride=false
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TokenProvider(AbstractTokenProvider):
         self._source = token_source(settings)
         self._extensions = dict(settings.security.oauth.extensions)
 
-    async def token(self) -> str:
+    async def token(self) -> Any:  # a text; aiokafka declares nothing
         """Return a token that is good now; it is fetched in a thread.
 
         Raises:

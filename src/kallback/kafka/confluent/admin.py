@@ -13,7 +13,7 @@ Ownership: whoever opens a client closes it, and makes no call of it at that tim
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.client import ClientErrors, build, confluent_config, first_contact
 
@@ -35,7 +35,7 @@ def open_admin(settings: KafkaSettings, errors: ClientErrors) -> AdminClient:
         ConfigurationError: librdkafka refuses an option, or cannot read a file.
     """
     admin = build(
-        lambda it: AdminClient(it | {"error_cb": errors}),
+        lambda it: AdminClient(it | {"error_cb": cast("Any", errors)}),
         confluent_config(settings, {}),
     )
     _open.add(admin)

@@ -42,7 +42,7 @@ _DENIED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTT
 _VARIABLES: Final = "KALLBACK_KAFKA_SASL_OAUTH_"
 
 
-class _Answer(NamedTuple):
+class _TokenAnswer(NamedTuple):
     status: int
     body: bytes
 
@@ -100,7 +100,7 @@ def read_answer(status: int, body: bytes, settings: OAuthSettings, issued_at: fl
     return AccessToken(Secret(text), issued_at + seconds)
 
 
-def _ask(settings: OAuthSettings, timeout: float) -> _Answer:
+def _ask(settings: OAuthSettings, timeout: float) -> _TokenAnswer:
     secret = settings.client_secret.reveal() if settings.client_secret is not None else ""
     login = base64.b64encode(f"{quote_plus(settings.client_id)}:{quote_plus(secret)}".encode()).decode()
     fields = {"grant_type": "client_credentials"} | ({"scope": settings.scope} if settings.scope else {})
@@ -113,10 +113,10 @@ def _ask(settings: OAuthSettings, timeout: float) -> _Answer:
     opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=_tls(settings)))
     try:
         with opener.open(request, timeout=timeout) as response:
-            return _Answer(response.status, response.read(_MAX_ANSWER_BYTES + 1))
+            return _TokenAnswer(response.status, response.read(_MAX_ANSWER_BYTES + 1))
     except urllib.error.HTTPError as error:
         with error:
-            return _Answer(error.code, error.read(_MAX_ANSWER_BYTES))
+            return _TokenAnswer(error.code, error.read(_MAX_ANSWER_BYTES))
     except (OSError, HTTPException) as error:  # URLError is an OSError
         raise _unreachable(settings, getattr(error, "reason", None) or error) from None
 
@@ -131,12 +131,12 @@ def _tls(settings: OAuthSettings) -> ssl.SSLContext:
         ) from None
 
 
-def _within(timeout: float, url: str, ask: Callable[[], _Answer]) -> _Answer:
+def _within(timeout: float, url: str, ask: Callable[[], _TokenAnswer]) -> _TokenAnswer:
     """Ask in a thread that is left behind after the timeout.
 
     Timeouts of sockets do not bound the name's look-up, nor the whole of an answer that comes byte by byte.
     """
-    answers: list[_Answer] = []
+    answers: list[_TokenAnswer] = []
     failures: list[Exception] = []
 
     def run() -> None:

@@ -134,18 +134,19 @@ def provided_token(provider: Callable[[], object], name: str) -> AccessToken:
     """
     what = f"the token provider {name}"
     try:
-        returned = provider()
+        returned: object = provider()
     except Exception as error:  # noqa: BLE001 - the user's function may raise anything
         raise KafkaUnavailableError(
             f"no access token for Kafka: {what} failed ({type(error).__name__}: {error}): see what it needs"
         ) from None
+    kind = type(returned).__name__
     if inspect.iscoroutine(returned):
         returned.close()
     pair = cast("tuple[object, ...]", returned) if isinstance(returned, tuple) else ()
     text, expires_at = pair if len(pair) == 2 else (None, None)  # noqa: PLR2004 - token and expiry
     if not isinstance(text, str) or not isinstance(expires_at, int | float):
         raise ConfigurationError(
-            f"{what} returned a {type(returned).__name__}: let it be a plain function that returns a tuple of the "
+            f"{what} returned a {kind}: let it be a plain function that returns a tuple of the "
             "token's text and the time of its expiry (epoch seconds)"
         )
     check_token(text, expires_at, time.time(), what)
