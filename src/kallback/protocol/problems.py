@@ -15,6 +15,8 @@ from kallback.protocol.values.codecs import Codec, parse_object
 
 DEFAULT_TYPE: Final = "about:blank"
 DEFAULT_STATUS: Final = 500
+OWN_TYPES: Final = "urn:kallback:"
+"""Kallback's own types begin so."""
 UNUSABLE_RESULT: Final = "urn:kallback:unusable-result"
 UNDECODABLE_TASK: Final = "urn:kallback:undecodable-task"
 UNKNOWN_TASK_TYPE: Final = "urn:kallback:unknown-task-type"

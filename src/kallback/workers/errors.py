@@ -5,10 +5,17 @@ from __future__ import annotations
 import traceback
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from kallback.protocol.long_tasks.last_details import details_of, with_details
-from kallback.protocol.problems import DEFAULT_STATUS, DEFAULT_TYPE, UNEXPECTED_ERROR, UNUSABLE_RESULT, Problem
+from kallback.protocol.problems import (
+    DEFAULT_STATUS,
+    DEFAULT_TYPE,
+    OWN_TYPES,
+    UNEXPECTED_ERROR,
+    UNUSABLE_RESULT,
+    Problem,
+)
 from kallback.protocol.retries import EXCEPTION
 
 RESULT_TOO_LARGE: Final = "urn:kallback:result-too-large"
@@ -27,6 +34,8 @@ class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the ca
     Attributes:
         problem: what travels, an RFC 9457 problem object.
     """
+
+    _may_have_own_type: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -49,7 +58,13 @@ class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the ca
             retryable: whether the same task may succeed later.
             retry_after: seconds to wait before that, or a `timedelta`.
             extensions: further members, JSON values.
+
+        Raises:
+            ValueError: the status or the type is none of a function's failure. Callers act on kallback's own types: a
+                function that said it hands back would be repeated, uncounted, until the deadline.
         """
+        if str(type).startswith(OWN_TYPES) and not self._may_have_own_type:
+            raise ValueError(f"TaskFailure: type {str(type)!r} is one of kallback's own, use a type of yours")
         if status not in _STATUSES:
             raise ValueError(f"TaskFailure: status {status} is none of a failure, use 400 to 599")
         super().__init__(detail or type)
@@ -70,9 +85,15 @@ def _seconds(given: float | timedelta | None) -> float | None:
     return given.total_seconds() if isinstance(given, timedelta) else float(given)
 
 
+class _KnownFailure(TaskFailure):
+    """One whose problem is known, whatever its type."""
+
+    _may_have_own_type = True
+
+
 def failure_of(problem: Problem) -> TaskFailure:
     """The failure that has this problem."""
-    return TaskFailure(
+    return _KnownFailure(
         problem.type,
         problem.detail,
         status=problem.status,

@@ -23,7 +23,7 @@ from kallback.protocol import (
 from kallback.workers import TaskContext, TaskFailure, WorkerOptions
 from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.context import deadline_of
-from kallback.workers.errors import encode_problem, problem_of
+from kallback.workers.errors import encode_problem, failure_of, problem_of
 
 NOW = 1_000_000.0
 
@@ -75,6 +75,14 @@ def test_a_failure_refuses_a_status_of_success() -> None:
     """200 is no failure; the error says what is."""
     with pytest.raises(ValueError, match="400 to 599"):
         TaskFailure("Odd", status=200)
+
+
+def test_a_failure_refuses_a_type_of_kallback() -> None:
+    """Callers act on these: a function that said it hands back would be repeated, uncounted, until the deadline."""
+    own = "urn:kallback:handed-back"
+    with pytest.raises(ValueError, match="use a type of yours"):
+        TaskFailure(own)
+    assert failure_of(Problem(own)).problem.type == own
 
 
 def test_a_failure_takes_a_delay_as_a_timedelta() -> None:

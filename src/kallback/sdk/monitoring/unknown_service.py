@@ -99,11 +99,11 @@ async def call_known(ctx: Context, monitor: str, call: str, issue: Callable[[], 
     """
     _silent.discard(ctx)
     if isinstance(ctx, ServerInvocationContext) and _never_succeeds(ctx, call):
-        error, is_replayed = UnknownMonitorError(monitor), ctx.vm.is_replaying()
+        error = UnknownMonitorError(monitor)
+        if not ctx.vm.is_replaying():  # before the step, behind which an attempt over HTTP/1.1 ends
+            _log.error("%s: invocation %s goes on without it", error.message, ctx.request().id)
         with _decided(call):
             await ctx.run_typed(_mark(monitor), _noted, RunOptions(serde=StepSerde[bool](bool)))
-        if not is_replayed:
-            _log.error("%s: invocation %s goes on without it", error.message, ctx.request().id)
         raise error
     return _issue(call, issue)
 
