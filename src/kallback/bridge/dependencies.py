@@ -55,6 +55,7 @@ def ingress_service_check(settings: Settings, options: BridgeOptions) -> Service
         settings.keys.audience,
         monitors=[each.monitor for each in in_use] if options.progress else [],
         notifiers=[in_use[-1].notifier] if notifies else [],
+        marks=settings.services.marks,
     )
 
 

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.restate.services import ServiceAnswer, ServiceState, foreign_service
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState, foreign_service, incomplete_service
 from kallback.protocol import ConfigurationError
 
 _INTERVAL_S: Final = 15.0
 _MAX_INTERVAL_S: Final = 240.0
 """After answers that did not come: each question waits in Restate until the service is back."""
 _CANCEL_TIMEOUT_S: Final = 1.0
+_OURS: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE})
 
 
 class ServiceProbe(Protocol):
@@ -73,7 +74,7 @@ class ServiceWatch:
 
     def _take(self, answers: Sequence[ServiceAnswer]) -> None:
         for each in answers:
-            if each.state is ServiceState.OWN:
+            if each.state in _OURS:
                 self._own.add(each.service)
         sentence = foreign_service([each for each in answers if each.service not in self._own], self._url)
         if sentence is not None:
@@ -96,6 +97,8 @@ class ServiceWatch:
         if (taken_over := foreign_service(answers, self._url)) is not None:
             log.error(taken_over, kind="service-taken-over")
         for each in answers:
+            if each.state is ServiceState.INCOMPLETE:
+                log.error(incomplete_service(each), kind="service-incomplete")
             if each.state is ServiceState.UNKNOWN:
                 log.warning(
                     "it is unknown whether a Restate service is this bridge's own: asking again",

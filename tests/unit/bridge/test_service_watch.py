@@ -62,6 +62,16 @@ async def test_progress_that_a_service_refuses_since_it_was_taken_over_is_counte
     assert [line["log_level"] for line in lines if "does not verify" in line["event"]] == ["error"]
 
 
+async def test_services_of_which_some_are_not_bound_are_named(env: BridgeEnv) -> None:
+    """The bridge goes on: results need none of them."""
+    env.services = [ServiceAnswer("TaskMonitor", ServiceState.INCOMPLETE, "Restate does not know ConsumedMarks")]
+    with capture_logs() as lines:
+        async with env.bridge():
+            pass
+    (line,) = [line for line in lines if "Restate does not know ConsumedMarks" in line["event"]]
+    assert "callbacks.app" in line["event"]
+
+
 async def test_a_service_stays_taken_over_while_it_does_not_answer(env: BridgeEnv) -> None:
     """A question without an answer says nothing; only the service itself says that it is the bridge's own again."""
     env.services = [OWN]

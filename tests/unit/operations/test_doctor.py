@@ -53,6 +53,7 @@ def test_a_missing_topic_has_its_command() -> None:
         (ServiceState.MISSING, WARNING),
         (ServiceState.UNKNOWN, WARNING),
         (ServiceState.FOREIGN, PROBLEM),
+        (ServiceState.INCOMPLETE, PROBLEM),
     ],
 )
 def test_services(state: ServiceState, severity: Severity) -> None:

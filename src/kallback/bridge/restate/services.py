@@ -54,6 +54,8 @@ class ServiceState(Enum):
 
     OWN = auto()
     """It verifies this bridge's tokens."""
+    INCOMPLETE = auto()
+    """It verifies this bridge's tokens, and Restate does not know a service that it calls."""
     FOREIGN = auto()
     """It verifies none of them."""
     MISSING = auto()
@@ -83,6 +85,7 @@ class ServiceCheck:
     Args:
         monitors: names of each `TaskMonitor` that the bridge calls, the environment's own one first.
         notifiers: names of each `NotifierService` that the bridge calls.
+        marks: name of the environment's own `ConsumedMarks`, without which its `TaskMonitor` notices no lost worker.
     """
 
     def __init__(
@@ -93,10 +96,12 @@ class ServiceCheck:
         *,
         monitors: Sequence[str] = (),
         notifiers: Sequence[str] = (),
+        marks: str | None = None,
     ) -> None:
         self._settings = settings
         self._keyrings = keyring.each()
         self._audience = audience
+        self._marks = marks
         self._monitors = monitors[:1]  # the old one of an upgrade is told the same, and need not take it
         self._questions: list[tuple[str, _Question]] = [
             *((name, _ask_monitor) for name in monitors),
@@ -121,13 +126,21 @@ class ServiceCheck:
             async with asyncio.timeout(_TIMEOUT_S):
                 for keyring in self._keyrings:
                     request = question(service, *_signed(keyring, self._audience))
-                    state, detail = request.read(await _post(http, request))
+                    state, detail = request.read(await _post(http, request.path, request.body))
                     found = ServiceAnswer(service, state, detail)
                     if state is not ServiceState.FOREIGN:
                         break
+                if found.state is ServiceState.OWN and service in self._monitors and self._marks is not None:
+                    found = await self._with_marks(http, found, self._marks)
         except TimeoutError:
             return ServiceAnswer(service, ServiceState.UNKNOWN, f"no answer within {_TIMEOUT_S:g} s")
         return found
+
+    async def _with_marks(self, http: RestateHttp, monitor: ServiceAnswer, marks: str) -> ServiceAnswer:
+        state, _ = _read_monitor(await _post(http, f"/{marks}/{_TASK_TYPE}/read", b""))
+        if state is not ServiceState.MISSING:
+            return monitor
+        return monitor._replace(state=ServiceState.INCOMPLETE, detail=f"Restate does not know {marks}")
 
 
 def services_in_use(names: ServiceNames, old: ServiceNames | None) -> list[ServiceNames]:
@@ -148,6 +161,14 @@ def foreign_service(answers: Sequence[ServiceAnswer], url: str) -> str | None:
                 "yours, give it the bridge's KALLBACK_KEYS and KALLBACK_AUDIENCE, and register it again"
             )
     return None
+
+
+def incomplete_service(answer: ServiceAnswer) -> str:
+    """Say what is wrong with a service that calls another one, which Restate does not know."""
+    return (
+        f"{answer.detail}, which {answer.service} calls, so no attempt counts as lost and later attempts are not sent: "
+        "serve all of callbacks.services, for example with callbacks.app([...]), and register the deployment again"
+    )
 
 
 _SAME_CODEC: Final = (
@@ -238,12 +259,12 @@ def _signed(keyring: Keyring, audience: str) -> tuple[TaskId, str]:
     return task_id, keyring.sign(Token(_TASK_TYPE, task_id, Attempt(1), awakeable), audience)
 
 
-async def _post(http: RestateHttp, request: _ServiceRequest) -> HttpResult:
+async def _post(http: RestateHttp, path: str, body: bytes) -> HttpResult:
     came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
 
     def answered(result: HttpResult) -> None:
         if not came.done():
             came.set_result(result)
 
-    http.post_value(request.path, request.body, content_type=_JSON, on_result=answered, returns_value=True)
+    http.post_value(path, body, content_type=_JSON, on_result=answered, returns_value=True)
     return await came

@@ -77,6 +77,7 @@ def service_check(settings: Settings) -> Callable[[], Awaitable[list[ServiceAnsw
         settings.keys.audience,
         monitors=[names.monitor],
         notifiers=[names.notifier],
+        marks=names.marks,
     )
     return check.ask
 

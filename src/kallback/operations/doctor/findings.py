@@ -90,6 +90,12 @@ def service_findings(answers: Sequence[ServiceAnswer]) -> Iterator[Finding]:
                 f"Restate does not know {answer.service}",
                 "serve your services with callbacks.app([...]) and register them (types without heartbeats need none)",
             )
+        elif answer.state is ServiceState.INCOMPLETE:
+            yield problem(
+                "services",
+                f"{answer.detail}, which {answer.service} calls",
+                "serve all of callbacks.services, for example with callbacks.app([...]), and register them",
+            )
         elif answer.state is ServiceState.FOREIGN:
             yield problem(
                 "services",

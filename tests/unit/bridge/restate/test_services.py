@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from tests.unit.bridge.hostile_server import HostileServer
 
-from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck, ServiceState, foreign_service
+from kallback.bridge.restate.services import (
+    ServiceAnswer,
+    ServiceCheck,
+    ServiceState,
+    foreign_service,
+    incomplete_service,
+)
 from kallback.protocol import Heard, Keyring, Outcome, UnverifiedError
 from kallback.protocol.tokens import Token
 from kallback.settings import RestateSettings
@@ -28,8 +35,12 @@ async def ask(
 ) -> ServiceAnswer:
     """Ask one service, which answers this."""
     hostile.answers(answer)
-    names = {"notifiers": ["S"]} if notifier else {"monitors": ["S"]}
-    (found,) = await ServiceCheck(RestateSettings(hostile.url), keyring, AUDIENCE, **names).ask()
+    settings = RestateSettings(hostile.url)
+    if notifier:
+        check = ServiceCheck(settings, keyring, AUDIENCE, notifiers=["S"])
+    else:
+        check = ServiceCheck(settings, keyring, AUDIENCE, monitors=["S"])
+    (found,) = await check.ask()
     return found
 
 
@@ -149,3 +160,24 @@ async def test_the_environments_own_monitor_takes_progress() -> None:
     settings = RestateSettings("http://127.0.0.1:9")
     found = await ServiceCheck(settings, NEW, AUDIENCE, monitors=["M.own", "M"], notifiers=["N"]).ask()
     assert [(each.service, each.takes_progress) for each in found] == [("M.own", True), ("M", False), ("N", False)]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, ServiceState.OWN), (404, ServiceState.INCOMPLETE), (503, ServiceState.OWN)]
+)
+async def test_a_monitor_without_its_marks_is_incomplete(
+    hostile: HostileServer, status: int, state: ServiceState
+) -> None:
+    """It would notice no lost worker; what says nothing about the marks changes nothing."""
+    said = {b"POST /Mo": http(200), b"POST /Ma": http(status, {"code": status, "message": "the reason"})}
+
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said[hostile.requests[-1][:8]])
+
+    hostile.script = script
+    settings = RestateSettings(hostile.url)
+    (found,) = await ServiceCheck(settings, NEW, AUDIENCE, monitors=["Monitor"], marks="Marks").ask()
+    assert found.state is state
+    assert hostile.requests[-1].startswith(b"POST /Marks/kallback.service-check/read ")
+    if state is ServiceState.INCOMPLETE:
+        assert incomplete_service(found).startswith("Restate does not know Marks, which Monitor calls")
