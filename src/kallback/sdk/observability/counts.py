@@ -13,6 +13,9 @@ from enum import StrEnum
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
+from restate import Context
+from restate.server_context import ServerInvocationContext
+
 from kallback.health import Histogram
 from kallback.lifecycle import RecentKeys
 from kallback.protocol import ATTEMPT_TIMED_OUT, HEARTBEAT_LOST, NOT_STARTED, Attempt, TaskId
@@ -63,6 +66,11 @@ class CountedTask(Protocol):
     """A task that a handler holds."""
 
     @property
+    def ctx(self) -> Context:
+        """Of the handler."""
+        ...
+
+    @property
     def type_name(self) -> str:
         """Of its type."""
         ...
@@ -87,13 +95,16 @@ class SdkCounts:
         self._seen: Final = RecentKeys[tuple[TaskId, Attempt | None]](_REMEMBERED)
 
     def add(self, task: CountedTask) -> None:
-        """A handler holds a task, until it ends or the handler is suspended."""
+        """A handler holds a task, until it ends or the handler is suspended.
+
+        Reference cycles can keep the task of a suspended handler until Python's next full collection.
+        """
         self._tasks[id(task)] = task
 
     def waiting(self) -> Mapping[str, int]:
         """The tasks for which handlers of this process wait now, by type; a scrape asks from any thread."""
         held = [task for each in self._tasks.valuerefs() if (task := each()) is not None]
-        return Counter(self.label(task.type_name) for task in held if task.waits)
+        return Counter(self.label(task.type_name) for task in held if task.waits and not _is_over(task.ctx))
 
     def sent(self, task_type: str, acknowledged: int, failed: int) -> None:
         """Kafka acknowledged so many attempts of one step, and failed so many."""
@@ -129,3 +140,8 @@ class SdkCounts:
             return False
         self._seen.add(key)
         return True
+
+
+def _is_over(ctx: Context) -> bool:
+    """Whether the handler has returned, failed or was suspended."""
+    return isinstance(ctx, ServerInvocationContext) and ctx.request_finished_event.is_set()

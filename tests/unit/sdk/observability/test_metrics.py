@@ -9,10 +9,13 @@ import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import restate
 from prometheus_client import CollectorRegistry
+from restate.server_context import ServerInvocationContext
+from restate.vm import Invocation
 
 from kallback.protocol import Attempt, RetryPolicy, TaskId, TaskType
 from kallback.sdk import TaskError
@@ -141,8 +144,22 @@ def test_a_scrape_from_another_thread_meets_tasks_that_begin() -> None:
     assert counts.waiting() == {}
 
 
+def test_a_handler_that_was_suspended_waits_for_nothing_here() -> None:
+    """Although its task is in memory until Python's next full collection."""
+    counts, unused = SdkCounts(), cast("Any", None)
+    ctx = ServerInvocationContext(unused, unused, Invocation("inv_1", 0, [], b"", ""), {}, unused, unused)
+    task = _Waiting(ctx)
+    counts.add(task)
+    assert counts.waiting() == {"prepare": 1}
+    ctx.request_finished_event.set()
+    assert counts.waiting() == {}
+
+
 class _Waiting:
     """A task that a handler waits for."""
 
     type_name = "prepare"
     waits = True
+
+    def __init__(self, ctx: restate.Context | None = None) -> None:
+        self.ctx = cast("restate.Context", ctx)
