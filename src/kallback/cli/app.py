@@ -58,6 +58,9 @@ _SECTIONS: Final = {
         "dead-letters": _CommandEntry(
             "dead_letters.commands:dead_letters", "", "List, inspect and replay dead letters."
         ),
+        "contract": _CommandEntry(
+            "contracts.commands:contract", "", "Export, compare and check contracts of task types."
+        ),
         "wire": _CommandEntry("commands.wire:wire", "bridge", "Check a worker in any language against the wire."),
         "token": _CommandEntry("commands.token:token", "", "Decode and verify tokens."),
     },

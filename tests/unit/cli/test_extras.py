@@ -21,6 +21,7 @@ PACKAGES: Final = {
     "bridge": {"aiokafka", "confluent_kafka", "prometheus_client", "httptools"},
     "gateway": {"aiokafka", "confluent_kafka", "prometheus_client", "httptools", "h11"},
     "console": {"aiokafka", "confluent_kafka", "prometheus_client", "httptools", "h11"},
+    "contracts": {"yaml"},
     "otel": {"opentelemetry"},
     "none": set[str](),
 }
@@ -34,6 +35,9 @@ RUNS: Final = [
     ["bridge", "--insecure", "--health-port", "0"],
     ["bridge", "--insecure", "--otel"],
     ["completion", "bash"],
+    ["contract", "check", "contract.yaml", "worker_module:worker"],
+    ["contract", "diff", "contract.yaml", "contract.yaml"],
+    ["contract", "export", "worker_module"],
     ["complete", TOKEN, "--insecure"],
     ["dead-letters", "list"],
     ["dead-letters", "replay", "0:1", "--yes"],
@@ -109,6 +113,7 @@ def run_all(folder: Path, extra: str, runs: list[list[str]]) -> list[Ended]:
     """Run commands in a process in which only one extra can be imported; no server answers."""
     (folder / "worker_module.py").write_text(WORKER)
     (folder / "handler_module.py").write_text(HANDLER)
+    (folder / "contract.yaml").write_text("x-kallback-contract: 1\noperations: {}\n")
     blocked = [package for package in OPTIONAL if package not in PACKAGES[extra]]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(blocked), json.dumps(runs)],
@@ -161,6 +166,7 @@ def test_a_command_without_its_extra_ends_in_a_sentence(extra: str, tmp_path: Pa
         ("bridge", ["bridge", "--insecure", "--otel"], 'pip install "kallback[otel]"'),
         ("workers", ["worker", "worker_module:worker", "--otel"], 'pip install "kallback[otel]"'),
         ("sdk", ["service", "handler_module:app"], 'pip install "kallback[service]"'),
+        ("workers", ["contract", "export", "worker_module"], 'pip install "kallback[contracts]"'),
         ("none", ["dev"], "pip install"),
     ],
 )
@@ -170,7 +176,9 @@ def test_the_sentence_is_the_command_to_type(extra: str, run: list[str], sentenc
     assert (ended.ended, sentence in ended.said) == (True, True), ended.said
 
 
-@pytest.mark.parametrize("run", [["--help"], ["version"], ["token", "--help"], ["topics", "--help"]])
+@pytest.mark.parametrize(
+    "run", [["--help"], ["version"], ["token", "--help"], ["topics", "--help"], ["contract", "export", "--help"]]
+)
 def test_some_commands_need_no_extra(run: list[str], tmp_path: Path) -> None:
     """Help, versions and tokens."""
     (ended,) = run_all(tmp_path, "none", [run])

@@ -1,0 +1,1 @@
+"""`kallback contract`: exports, compares and checks contracts of task types."""

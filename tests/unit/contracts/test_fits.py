@@ -1,0 +1,144 @@
+"""Whether readers accept what writers write: the member that does not fit, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from tests.unit.contracts.kitchen import VALUES, Circle, Dish, Hints, Model, Page, Point, Sparse, Square
+
+from kallback.contracts.contract import payload_of
+from kallback.contracts.fits import Located, misfits
+from kallback.protocol.errors import ConfigurationError, DecodeError
+from kallback.protocol.values.codecs import Codec
+
+
+def found(written: Any, read: Any) -> list[str]:
+    """The members that a reader of one type refuses from writers of the other."""
+    payloads = payload_of(written, "the writer's type"), payload_of(read, "the reader's type")
+    return [each.member for each in misfits(payloads[0].written, payloads[1].read) if each.refused]
+
+
+@dataclass
+class DishWithPrice:
+    """One member more, which readers need."""
+
+    name: str
+    price: Decimal
+    count: int = 1
+
+
+@dataclass
+class DishWithNote:
+    """One member more, which readers do without."""
+
+    name: str
+    note: str = ""
+
+
+@dataclass
+class Renamed:
+    """Another name for a member."""
+
+    title: str
+
+
+class Triangle(msgspec.Struct, tag="triangle"):
+    """A third shape."""
+
+    height: float
+
+
+Short = Annotated[str, msgspec.Meta(max_length=3)]
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+
+
+@pytest.mark.parametrize("declared", [declared for declared, _ in VALUES])
+def test_each_type_reads_what_it_writes(declared: Any) -> None:
+    """No type is at odds with itself."""
+    assert found(declared, declared) == []
+
+
+PAIRS: list[tuple[Any, Any, list[str]]] = [
+    (Dish, DishWithPrice, ["$.price"]),
+    (DishWithPrice, Dish, []),
+    (Dish, DishWithNote, []),
+    (DishWithNote, Dish, []),
+    (Dish, Renamed, ["$.title"]),
+    (list[Dish], list[DishWithPrice], ["$[].price"]),
+    (dict[str, Dish], dict[str, DishWithPrice], ["$.*.price"]),
+    (Page[Dish], Page[DishWithPrice], ["$.items[].price"]),
+    (Dish, Dish | None, []),
+    (Dish | None, Dish, ["$"]),
+    (int, float, []),
+    (float, int, ["$"]),
+    (int, int | str, []),
+    (int | str, int, ["$"]),
+    (Literal["a"], Literal["a", "b"], []),
+    (Literal["a", "b"], Literal["a"], ["$"]),
+    (str, Literal["a"], ["$"]),
+    (Literal["a"], str, []),
+    (Any, int, ["$"]),
+    (int, Any, []),
+    (datetime, str, []),
+    (str, datetime, ["$"]),
+    (bytes, str, []),
+    (str, bytes, ["$"]),
+    (Decimal, float, ["$"]),
+    (Short, str, []),
+    (str, Short, ["$"]),
+    (Positive, NotNegative, []),
+    (NotNegative, Positive, ["$"]),
+    (int, Positive, ["$"]),
+    (Circle | Square, Circle | Square | Triangle, []),
+    (Circle | Square | Triangle, Circle | Square, ["$"]),
+    (Circle, Circle | Square, []),
+    (Point, tuple[int, int], []),
+    (tuple[int, int, int], tuple[int, int], ["$", "$[2]"]),
+    (tuple[int, str], list[int], ["$[1]"]),
+    (list[int], tuple[int, int], ["$", "$"]),
+    (Hints, Hints, []),
+    (dict[str, int], Hints, []),
+    (dict[str, str], Hints, ["$.seat"]),
+    (Dish, Sparse, ["$.count", "$.count", "$.name", "$.tags"]),
+    (None, Dish | None, []),
+    (Model, Model, []),
+    (float, Model, ["$"]),
+]
+
+
+@pytest.mark.parametrize(("written", "read", "members"), PAIRS, ids=map(str, range(len(PAIRS))))
+def test_a_pair_of_types_has_these_members_that_do_not_fit(written: Any, read: Any, members: list[str]) -> None:
+    """A place is there once for each reason; no place that fits."""
+    assert found(written, read) == members
+
+
+@pytest.mark.parametrize("read", [declared for declared, _ in VALUES])
+@pytest.mark.parametrize(("written", "values"), VALUES)
+def test_what_fits_is_read_by_the_codec(written: Any, values: list[Any], read: Any) -> None:
+    """Whatever one type writes, another one that fits can decode: no misfit is overlooked."""
+    for value in [] if found(written, read) else values:
+        try:
+            Codec(read).decode(Codec(written).encode(value))
+        except DecodeError as error:
+            pytest.fail(f"{written} fits {read}, but {error}")
+
+
+def test_a_member_that_a_reader_does_not_know_is_no_refusal() -> None:
+    """It is ignored, and named."""
+    payloads = payload_of(DishWithPrice, ""), payload_of(Dish, "")
+    found = misfits(payloads[0].written, payloads[1].read)
+    assert [(each.member, each.refused) for each in found] == [("$.price", False)]
+
+
+@pytest.mark.parametrize("reference", ["https://example.com/order.json", "#/$defs/absent", "#/$defs/loop"])
+def test_a_reference_that_leads_nowhere_is_a_sentence(reference: str) -> None:
+    """Out of the document, to nothing, or to itself: nothing is fetched, and the comparison ends."""
+    root = {"$ref": reference, "$defs": {"loop": {"$ref": "#/$defs/loop"}}}
+    with pytest.raises(ConfigurationError):
+        misfits(Located(root, root), Located({"type": "string"}, {}))
