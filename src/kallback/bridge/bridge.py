@@ -196,7 +196,7 @@ class Bridge(StartStop):
         self._phase = Phase.RUNNING
         if self._settings.keys.insecure:
             _log.warning("insecure mode: everyone can forge tokens with the published key")
-        _log.info("bridge started", results=self._settings.topics.results, group=self._group)
+        _log.info("bridge started", results=", ".join(self._settings.topics.all_results), group=self._group)
 
     async def wait(self) -> None:
         """Wait until the bridge is asked to stop, or cannot go on; raises why it cannot."""
@@ -258,7 +258,7 @@ class Bridge(StartStop):
 
     def _make_consumer(self) -> Consumer:
         options = self._options.for_consumer()
-        consumer = self._clients.consumer([self._settings.topics.results], self._group, options)
+        consumer = self._clients.consumer([*self._settings.topics.all_results], self._group, options)
         consumer.screen(self._screen)
         return consumer
 
@@ -278,7 +278,7 @@ class Bridge(StartStop):
         topics = self._settings.topics
         outcomes = [topics.outcomes] if self._options.outcomes else []
         progress = [topics.progress] if self._options.progress else []
-        return [topics.results, topics.dead_letters, *outcomes, *progress]
+        return [*topics.all_results, topics.dead_letters, *outcomes, *progress]
 
 
 def _summary(stats: Stats) -> dict[str, int]:

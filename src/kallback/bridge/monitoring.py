@@ -47,7 +47,7 @@ class Monitoring:
         self._forwarder: Final = ProgressForwarder(make_consumer, trust, self._client, context)
         self._reporter: Final = WatermarkReporter(
             {
-                topics.results: MarkedTopic(results),
+                **dict.fromkeys(topics.all_results, MarkedTopic(results)),
                 topics.progress: MarkedTopic(self._forwarder.group_status, self._forwarder.covered),
             },
             self._end_offsets,

@@ -88,7 +88,7 @@ def _type_contract(task_type: TaskType[Any, Any], topics: Topics) -> TypeContrac
     return TypeContract(
         name=task_type.name,
         topic=task_type.topic,
-        results=topics.results,
+        results=task_type.results_topic or topics.results,
         request=payload_of(task_type.request, f"the request of task type {task_type.name}"),
         result=payload_of(task_type.result, f"the result of task type {task_type.name}"),
         convention=task_type.convention,

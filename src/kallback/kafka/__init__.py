@@ -45,8 +45,16 @@ from kallback.kafka.records import (
     position_of,
     size_of,
 )
-from kallback.kafka.topic_admin import check_topics, compare_topics, create_topics, groups_of, list_topics
+from kallback.kafka.topic_admin import (
+    check_topics,
+    compare_topics,
+    create_topics,
+    groups_of,
+    list_topics,
+    open_transactions,
+)
 from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
+from kallback.kafka.transactions import PartitionTransaction
 
 if TYPE_CHECKING:
     from kallback.kafka.aiokafka.consumer import AiokafkaConsumer
@@ -114,6 +122,7 @@ __all__ = [
     "OffsetRange",
     "OutgoingRecord",
     "PartitionStatus",
+    "PartitionTransaction",
     "Placement",
     "Position",
     "Producer",
@@ -143,6 +152,7 @@ __all__ = [
     "groups_of",
     "lag_value",
     "list_topics",
+    "open_transactions",
     "position_of",
     "read_entries",
     "read_entry",

@@ -11,6 +11,7 @@ from kallback.protocol.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from kallback.kafka.transactions import PartitionTransaction
     from kallback.settings import KafkaSettings
 
 
@@ -50,6 +51,26 @@ async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
     from kallback.kafka.confluent import groups as confluent_groups  # noqa: PLC0415 - see create_topics
 
     return await confluent_groups.groups_of(settings, topic)
+
+
+async def open_transactions(settings: KafkaSettings, topics: Sequence[str]) -> list[PartitionTransaction]:
+    """Return the transactions that producers have open in topics now. Needs aiokafka 0.14, and READ on the topics.
+
+    Names of producers are those that this user may see (DESCRIBE on their transactional ids).
+
+    Raises:
+        KafkaUnavailableError: no broker answered, or not each.
+        AccessDeniedError: looking is not allowed.
+        MissingExtraError: aiokafka is not installed.
+    """
+    try:
+        from kallback.kafka.aiokafka import transactions  # noqa: PLC0415 - see __init__
+    except MissingExtraError:
+        raise
+    except ImportError:
+        needed = 'open transactions are found with aiokafka 0.14: pip install --upgrade "kallback[bridge]"'
+        raise MissingExtraError(needed, name="aiokafka") from None
+    return await transactions.open_transactions(settings, topics)
 
 
 async def list_topics(settings: KafkaSettings) -> frozenset[str]:

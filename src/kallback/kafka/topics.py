@@ -99,7 +99,7 @@ class TopicLayout:
             "max.message.bytes": str(self.max_result_bytes + _HEADER_ROOM),
         }
         own = [
-            self._spec(topics.results, results),
+            *(self._spec(topic, results) for topic in topics.all_results),
             self._spec(topics.progress, kept),
             TopicSpec(topics.control, partitions=1, replication=self.replication, config=kept),
             self._spec(topics.outcomes, kept),

@@ -159,10 +159,10 @@ def check_answerable(task: TaskRecord, settings: Settings, *, now_ms: float) -> 
         NotAnswerableError: the deadline has passed, or the task's results go to another topic.
     """
     reply_to, deadline_ms = task.headers.reply_to, task.headers.deadline_ms
-    if reply_to != settings.topics.results:
+    if reply_to not in settings.topics.all_results:
         raise NotAnswerableError(
             f"the results of task {task.headers.task_id} go to {reply_to}, but this environment reads "
-            f"{settings.topics.results}: use the settings of the task's environment"
+            f"{', '.join(settings.topics.all_results)}: use the settings of the task's environment"
         )
     if deadline_ms is not None and deadline_ms + _GRACE_MS < now_ms:
         raise NotAnswerableError(

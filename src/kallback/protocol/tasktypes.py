@@ -66,6 +66,8 @@ class TaskType(Generic[Request, Result]):
             counts as lost. None, the default: no heartbeats. Workers of this kit send them by themselves.
         retry: what follows a failed attempt. None, the default: nothing, its failure is the task's.
         topic: where tasks of this type are published; the type's own name by default.
+        results_topic: where its results go, for workers that hold up those of others, such as with transactions; one of
+            `KALLBACK_TOPICS_MORE_RESULTS`. The environment's results topic by default.
         convention: the framework of its workers, if they have one that looks for headers of its own, such as
             `Convention.FASTSTREAM`. Workers with Spring or NestJS need none.
 
@@ -82,6 +84,7 @@ class TaskType(Generic[Request, Result]):
     heartbeat_every: timedelta | None = field(default=None, kw_only=True)
     retry: RetryPolicy | None = field(default=None, kw_only=True)
     topic: str = field(default="", kw_only=True)
+    results_topic: str = field(default="", kw_only=True)
     convention: Convention = field(default=Convention.KALLBACK, kw_only=True)
     request_codec: Codec[Request] = field(init=False, repr=False, compare=False)
     result_codec: Codec[Result] = field(init=False, repr=False, compare=False)
@@ -93,10 +96,11 @@ class TaskType(Generic[Request, Result]):
                 f"{self.name!r} cannot name a task type: use 1 to 128 letters, digits, '.', '_' or '-'"
             )
         topic = self.topic or self.name
-        if not is_kafka_name(topic):
-            raise ConfigurationError(
-                f"{topic!r} cannot be a Kafka topic: use 1 to 249 letters, digits, '.', '_' or '-', not '.' or '..'"
-            )
+        for each in (topic, self.results_topic or topic):
+            if not is_kafka_name(each):
+                raise ConfigurationError(
+                    f"{each!r} cannot be a Kafka topic: use 1 to 249 letters, digits, '.', '_' or '-', not '.' or '..'"
+                )
         self._check_limits()
         object.__setattr__(self, "convention", _convention(self.name, self.convention))
         object.__setattr__(self, "topic", topic)
@@ -115,7 +119,7 @@ class TaskType(Generic[Request, Result]):
 
     def _check_types(self) -> None:
         """Refuse here what would only fail in a handler, which Restate then retries without end."""
-        for name in ("name", "topic"):
+        for name in ("name", "topic", "results_topic"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigurationError(f"task type {self.name!r}: {name} must be a str")
         for name in ("timeout", *_LEAST):

@@ -24,7 +24,7 @@ from kallback.sdk.arguments import (
     check_task_type,
     check_text,
 )
-from kallback.sdk.errors import INTERNAL, NOT_WATCHED, TaskError, TaskNotSent
+from kallback.sdk.errors import INTERNAL, NOT_READ, NOT_WATCHED, TaskError, TaskNotSent
 from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
@@ -57,6 +57,10 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 _log: Final = logging.getLogger(__name__)
+_UNREAD: Final = (
+    "no bridge of this environment reads its results topic {!r}: add it to KALLBACK_TOPICS_MORE_RESULTS of bridges, "
+    "services and workers"
+)
 _NOT_BOUND: Final = (
     "TaskMonitor is not bound, which task types with heartbeat_every or start_timeout need: serve your services with "
     "callbacks.app([...]) in place of restate.app([...]), or say Callbacks(..., services_elsewhere=True) if another "
@@ -118,6 +122,7 @@ class Callbacks:
         self._are_bound = services_elsewhere
         self._gateway: Final = settings.gateway
         self._has_codec = False
+        self._results_topics: Final = topics.all_results
         self._services: Final = own_services(
             settings, keyring, clock=clock, allow_bare_awakeables=allow_bare_awakeables
         )
@@ -391,9 +396,15 @@ class Callbacks:
     def _check(self, ctx: object, task_type: object) -> None:
         check_task_type(task_type)
         check_context(ctx, has_codec=self._has_codec)
-        if isinstance(task_type, TaskType) and task_type.monitored and not self._are_bound:
+        if not isinstance(task_type, TaskType):
+            return
+        if task_type.monitored and not self._are_bound:
             _log.error("%s was not sent: %s", task_type.name, _NOT_BOUND)
             raise TaskNotSent(Problem(NOT_WATCHED, INTERNAL, _NOT_BOUND), task_type=task_type.name)
+        if task_type.results_topic and task_type.results_topic not in self._results_topics:
+            unread = _UNREAD.format(task_type.results_topic)
+            _log.error("%s was not sent: %s", task_type.name, unread)
+            raise TaskNotSent(Problem(NOT_READ, INTERNAL, unread), task_type=task_type.name)
 
     def _verified(self, token: str) -> Token:
         return verified(self._dependencies.signing.keyring, self._dependencies.signing.audience, token)

@@ -19,7 +19,7 @@ def own_services(
 
     With `RestateSettings.old_service_names` they are there a second time, under their plain names.
     """
-    audience, topics = settings.keys.audience, (settings.topics.progress, settings.topics.results)
+    audience, topics = settings.keys.audience, (settings.topics.progress, *settings.topics.all_results)
 
     def named(names: ServiceNames) -> list[Service | VirtualObject]:
         return [

@@ -136,6 +136,7 @@ def _topics(env: Environment) -> Topics:
         outcomes=env.text("KALLBACK_TOPICS_OUTCOMES", ""),
         dead_letters=env.text("KALLBACK_TOPICS_DEAD_LETTERS", ""),
         reply_to=env.names("KALLBACK_TOPICS_REPLY_TO"),
+        more_results=env.names("KALLBACK_TOPICS_MORE_RESULTS"),
     )
 
 

@@ -19,6 +19,8 @@ class Topics:
         control: cancels, read by every worker; default `{prefix}control`.
         outcomes: what became of each result record; default `{prefix}outcomes`.
         dead_letters: records that can never succeed; default `{prefix}dead-letters`.
+        more_results: further results topics, for task types that have one of their own (`TaskType.results_topic`); read
+            by the same bridges. Default none.
         reply_to: further topics that workers may send results and progress to, beside those that begin with the
             prefix; a name that ends in `*` allows all that begin so. Default none.
     """
@@ -30,6 +32,7 @@ class Topics:
     outcomes: str = ""
     dead_letters: str = ""
     reply_to: frozenset[str] = frozenset()
+    more_results: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Fill in the names that were not given; refuse what Kafka would refuse."""
@@ -41,9 +44,13 @@ class Topics:
                     f"not '.' or '..'; change KALLBACK_TOPICS_PREFIX or KALLBACK_TOPICS_{name.upper()}"
                 )
             object.__setattr__(self, name, topic)
+        for topic in self.more_results:
+            if not is_kafka_name(topic):
+                raise ConfigurationError(f"{topic!r} is no topic name; change KALLBACK_TOPICS_MORE_RESULTS")
         if len(set(self.all())) != len(self.all()):
             raise ConfigurationError(
-                f"two of kallback's topics have the same name ({', '.join(self.all())}): give each its own"
+                f"two of kallback's topics have the same name ({', '.join(self.all())}): give each its own with "
+                "KALLBACK_TOPICS_PREFIX, KALLBACK_TOPICS_RESULTS and so on, KALLBACK_TOPICS_MORE_RESULTS"
             )
 
         for pattern in self.reply_to:
@@ -57,6 +64,11 @@ class Topics:
         """Whether a topic begins with the prefix of this installation; without a prefix none does."""
         return bool(self.prefix) and topic.startswith(self.prefix)
 
+    @property
+    def all_results(self) -> tuple[str, ...]:
+        """The topics that bridges read results from; the one of this installation first."""
+        return (self.results, *sorted(self.more_results))
+
     def all(self) -> tuple[str, ...]:
         """Every name, results first."""
-        return (self.results, self.progress, self.control, self.outcomes, self.dead_letters)
+        return (*self.all_results, self.progress, self.control, self.outcomes, self.dead_letters)

@@ -78,6 +78,9 @@ VARIABLES: Final = (
     Variable("KALLBACK_TOPICS_CONTROL", "<prefix>control", "Cancels"),
     Variable("KALLBACK_TOPICS_OUTCOMES", "<prefix>outcomes", "What became of each result record"),
     Variable("KALLBACK_TOPICS_DEAD_LETTERS", "<prefix>dead-letters", "Records that can never succeed"),
+    Variable(
+        "KALLBACK_TOPICS_MORE_RESULTS", "", "Further results topics, of task types that have their own, comma-separated"
+    ),
     Variable("KALLBACK_TOPICS_REPLY_TO", "", "Further topics that workers may answer to, comma-separated; `name*`"),
     Variable("KALLBACK_DEAD_LETTERS_PER_SECOND", "100", "Unverified dead letters of one reason written whole a second"),
     Variable("KALLBACK_DEAD_LETTERS_BYTES_PER_HOUR", "268435456", "Bytes of unverified dead letters in any hour"),

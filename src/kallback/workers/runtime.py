@@ -88,7 +88,7 @@ class WorkerRuntime:
         config = self._config
         table = AttemptTable(config.options.finished_kept)
         topics, replies = config.settings.topics, config.replies
-        reply_topics = ReplyTopics({topics.results, topics.progress}, replies.allows, config.clients.list_topics)
+        reply_topics = ReplyTopics({*topics.all_results, topics.progress}, replies.allows, config.clients.list_topics)
         runner = self._make_runner(table)
         budget = LetterBudget(config.settings.dead_letters, time.monotonic())
         return FetchLoop(
@@ -111,7 +111,7 @@ class WorkerRuntime:
     def _make_runner(self, table: AttemptTable) -> AttemptRunner:
         config, topics = self._config, self._config.settings.topics
         dead_letters = DeadLetters(self._producer, topics.dead_letters, group=config.group, clock=config.clock)
-        own_topics = frozenset({topics.results, topics.dead_letters})
+        own_topics = frozenset({*topics.all_results, topics.dead_letters})
         return AttemptRunner(
             table=table,
             publisher=ResultPublisher(self._producer, dead_letters, own_topics, self._backoff),

@@ -65,6 +65,13 @@ async def open_task_path(
         timeout=timedelta(minutes=2),
         heartbeat_every=timedelta(seconds=1),
     )
+    return await serve_task_path(stack, settings, task_type, until)
+
+
+async def serve_task_path(
+    stack: Stack, settings: Settings, task_type: TaskType[str, Any], until: AsyncExitStack
+) -> TaskPath:
+    """Serve a handler that asks for a type, with settings that others may have, too."""
     callbacks = await until.enter_async_context(Callbacks(settings))
     service = restate.Service(f"TaskPath{uuid4().hex[:8]}")
 

@@ -141,6 +141,7 @@ def test_task_types_come_and_go() -> None:
     ("more", "member"),
     [
         ({"topic": "kitchen"}, "topic"),
+        ({"results_topic": "kallback.kitchen-results"}, "results"),
         ({"convention": Convention.FASTSTREAM}, "convention"),
         ({"heartbeat_every": timedelta(seconds=5)}, "heartbeat_every"),
         ({"start_timeout": timedelta(seconds=5)}, "start_timeout"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -9,7 +10,16 @@ import msgspec
 import pytest
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
-from kallback.kafka import MemoryBroker, MemoryReader, OutgoingRecord, Position, Record, TopicGroup
+from kallback.kafka import (
+    MemoryBroker,
+    MemoryReader,
+    OutgoingRecord,
+    PartitionTransaction,
+    Position,
+    Record,
+    TopicGroup,
+    TopicPartition,
+)
 from kallback.operations import AttemptProgress, InvocationStatus, PendingTask, WaitingInvocation
 from kallback.operations.doctor import Examination, Severity, Sources, service_check
 from kallback.operations.doctor.findings import (
@@ -21,6 +31,7 @@ from kallback.operations.doctor.findings import (
     service_findings,
     state_finding,
     topic_findings,
+    transaction_findings,
 )
 from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
 from kallback.settings import KeySettings, Settings
@@ -36,6 +47,27 @@ TASK = PendingTask(ID, "cook", Attempt(1), Position("cook", 0, 10), 0, 60_000, W
 def test_clocks(difference_ms: int, severity: Severity) -> None:
     """Some seconds do no harm."""
     assert clock_finding(difference_ms).severity is severity
+
+
+@pytest.mark.parametrize(("name", "shown"), [("kitchen-7", "producer 4001 (kitchen-7)"), (None, "producer 4001 is")])
+def test_an_open_transaction_has_its_producer(name: str | None, shown: str) -> None:
+    """Its name, if it may be seen; those that have just been written to are the everyday of others."""
+    found = PartitionTransaction(TopicPartition("kallback.results", 3), 17, 4001, name, written_ms=0)
+    [finding] = transaction_findings([found], 35_000)
+    assert finding.severity is PROBLEM
+    assert shown in finding.sentence
+    assert "kallback.results[3] from offset 17 on" in finding.sentence
+    assert list(transaction_findings([found], 9_000)) == []
+
+
+async def test_transactions_that_may_not_be_looked_for_are_a_warning() -> None:
+    """The other findings do not need them."""
+
+    async def refuse(_topics: object) -> list[PartitionTransaction]:
+        raise KafkaUnavailableError("no")
+
+    findings = await Cluster(transactions=refuse).findings("kallback.results")
+    assert [each.severity for each in findings if each.subject == "transactions"] == [WARNING]
 
 
 def test_a_missing_topic_has_its_command() -> None:
@@ -146,6 +178,7 @@ class Cluster:
     topics: frozenset[str] = frozenset(Settings().topics.all())
     groups: list[TopicGroup] = field(default_factory=lambda: [TopicGroup("readers", 1, 0)])
     available: bool = True
+    transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
@@ -169,7 +202,9 @@ class Cluster:
         async def find(_at: Position) -> Record | None:
             return None
 
-        sources = Sources(self, topics, groups, find, lambda topic, _: MemoryReader(broker, topic))
+        sources = Sources(
+            self, topics, groups, find, lambda topic, _: MemoryReader(broker, topic), transactions=self.transactions
+        )
         return [each async for each in Examination(sources, Settings(), clock=lambda: 1.0).run(target)]
 
 

@@ -248,6 +248,8 @@ def test_addresses_lose_their_trailing_slash() -> None:
         ("KALLBACK_RESTATE_ADMIN_URL", "http://x/\r\nHost: y"),
         ("KALLBACK_DEAD_LETTERS_PER_SECOND", "9" * 5_000),
         ("KALLBACK_TOPICS_REPLY_TO", "orders.replies,*x"),
+        ("KALLBACK_TOPICS_MORE_RESULTS", "orders.results,orders results"),
+        ("KALLBACK_TOPICS_MORE_RESULTS", "kallback.results"),
         ("KALLBACK_AUDIENCE", "\udcff"),
         ("KALLBACK_KAFKA_SASL_PASSWORD", "\udcff"),
     ],

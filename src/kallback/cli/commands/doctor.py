@@ -60,6 +60,7 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
             find=factories.find,
             reader=factories.reader,
             services=service_check(settings),
+            transactions=lambda topics: kafka.open_transactions(settings.kafka, topics),
         )
         with activity("looking", beside_output=True):
             async with aclosing(Examination(sources, settings).run(target)) as findings:

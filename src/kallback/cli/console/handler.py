@@ -186,9 +186,9 @@ class ConsoleHandler:
         return pages.TaskHistory(outcomes, letters, result)
 
     async def _result(self, outcomes: list[OutcomeRecord]) -> Record | None:
-        """Return the record of the result that counted; other topics than that of results are never read."""
+        """Return the record of the result that counted; other topics than those of results are never read."""
         counted = counting_outcome(outcomes)
-        if counted is None or counted.source.topic != self._settings.topics.results:
+        if counted is None or counted.source.topic not in self._settings.topics.all_results:
             return None
         return await self._sources.record(
             Position(counted.source.topic, counted.source.partition, counted.source.offset)

@@ -152,11 +152,11 @@ class ServerSources(StartStop):
     async def traffic(self) -> TrafficSample:
         """Return how much there is now."""
         topics = self._settings.topics
-        ends = await self._ends.of([topics.results, topics.dead_letters])
-        groups = await kafka.groups_of(self._settings.kafka, topics.results)
+        ends = await self._ends.of([*topics.all_results, topics.dead_letters])
+        groups = [group for topic in topics.all_results for group in await kafka.groups_of(self._settings.kafka, topic)]
         return TrafficSample(
             int(time.time() * 1000),
-            sum(end for partition, end in ends.items() if partition.topic == topics.results),
+            sum(end for partition, end in ends.items() if partition.topic in topics.all_results),
             sum(end for partition, end in ends.items() if partition.topic == topics.dead_letters),
             lag_of(groups),
         )

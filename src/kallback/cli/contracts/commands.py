@@ -60,9 +60,9 @@ def contract() -> None:
 def export(
     targets: Sequence[str], *, form: str, output: Path | None, to_json: bool, title: str, api_version: str
 ) -> None:
-    """Write the contract of task types: what workers receive, and what they reply.
+    """Write the contract of task types as AsyncAPI or JSON Schemas.
 
-    MODULE stands for all task types in it, also those of its workers; NAME for a TaskType, a list of them, or a Worker.
+    MODULE means all task types in it, also those of its workers; NAME for a TaskType, a list of them, or a Worker.
     The same types and settings make the same bytes, so that the file can be committed and compared.
 
     Settings: KALLBACK_TOPICS_*.
@@ -93,7 +93,7 @@ def export(
 @argument("new", type=_FILE, metavar="NEW", help="Contract of what is to be deployed.")
 @option("--json", "to_json", is_flag=True, help="Print one JSON object per finding.")
 def compare(old: Path, new: Path, *, to_json: bool) -> None:
-    """Say what a new contract breaks, for whom, and who must be deployed first.
+    """Compare contracts: what breaks, and who must be deployed first.
 
     Both are files of `kallback contract export`. During an upgrade, requests of old services reach new workers, results
     of new workers old services, and the reverse: all four pairs are compared.
@@ -102,7 +102,7 @@ def compare(old: Path, new: Path, *, to_json: bool) -> None:
 
     For example:
 
-        git show main:contract.yaml > old.yaml && kallback contract diff old.yaml contract.yaml
+        kallback contract diff old.yaml contract.yaml
     """
     _report(diff(load_contract(old), load_contract(new)), to_json=to_json)
 

@@ -55,7 +55,7 @@ class ReplayRules:
 
     def owns(self, topic: str) -> bool:
         """Whether a topic is one of this installation, or named by the operator."""
-        own = topic == self.topics.results or topic in self.named or self.topics.has_prefix(topic)
+        own = topic in self.topics.all_results or topic in self.named or self.topics.has_prefix(topic)
         return own and topic not in self.never()
 
 
@@ -94,7 +94,7 @@ def check_letter(letter: DeadLetter, rules: ReplayRules) -> ReplayVerdict:
         # Its records would be read from there with the operator's permissions.
         foreign = next((topic for topic in (letter.source.topic, target) if not _is_known(topic, rules)), None)
         return MaySend(target, is_verified=False) if foreign is None else NeedsTopic(foreign)
-    if rules.topics.results in {letter.source.topic, target}:
+    if {letter.source.topic, target} & {*rules.topics.all_results}:
         return _check_result(letter, target, rules)
     return _check_task(letter, target, rules)
 
@@ -155,7 +155,7 @@ def _verified(text: str, target: str, keyring: Keyring, rules: ReplayRules) -> T
     try:
         return keyring.verify(text, rules.audience)
     except UnverifiedError:
-        if target in {rules.audience, rules.topics.results}:
+        if target in {rules.audience, *rules.topics.all_results}:
             raise
         return keyring.verify(text, target)
 

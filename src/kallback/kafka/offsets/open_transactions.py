@@ -64,7 +64,8 @@ class OpenTransactions:
             known = self.noticed.get(partition)
             if known is None or known.last_stable_offset != found.last_stable_offset:
                 log.warning(
-                    "an open transaction holds records back: nothing behind it is read until it ends",
+                    "an open transaction holds records back: nothing behind it is read until it ends; "
+                    "docs/observability.md, 'Open transactions', says how to find and end it",
                     partition=str(partition),
                     last_stable_offset=found.last_stable_offset,
                     offsets_behind=found.offsets_behind,

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
-from kallback.kafka import DeadLetter, TopicGroup, TopicReader, read_entries
+from kallback.kafka import DeadLetter, PartitionTransaction, TopicGroup, TopicReader, read_entries
 from kallback.operations.dead_letters import concerns
 from kallback.operations.doctor.findings import (
     Finding,
@@ -29,6 +29,7 @@ from kallback.operations.doctor.findings import (
     service_findings,
     state_finding,
     topic_findings,
+    transaction_findings,
     warning,
 )
 from kallback.operations.introspection import RowSource
@@ -55,6 +56,7 @@ class Sources:
         topics: the names of all topics.
         groups: the consumer groups of a topic.
         services: asks the services of the environment; None without keys.
+        transactions: those that producers have open in some topics; None: they are not looked for.
         reader: of a topic, from a time on (epoch milliseconds).
     """
 
@@ -64,6 +66,7 @@ class Sources:
     find: FindRecord
     reader: Callable[[str, int | None], TopicReader]
     services: Callable[[], Awaitable[list[ServiceAnswer]]] | None = None
+    transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
 
 
 def service_check(settings: Settings) -> Callable[[], Awaitable[list[ServiceAnswer]]] | None:
@@ -100,6 +103,8 @@ class Examination:
         for check in (self._restate, self._services, self._own_topics, self._bridges):
             async for finding in self._guarded(check()):
                 yield finding
+        async for finding in self._guarded(self._transactions(target)):
+            yield finding
         if target and is_task_id(target) and target not in (self._topics or ()):
             async for finding in self._guarded(self._task(target)):
                 yield finding
@@ -132,13 +137,26 @@ class Examination:
         self._topics = await self._sources.topics()
         topics = self._settings.topics
         for finding in topic_findings(
-            (topics.results, topics.progress, topics.control, topics.dead_letters), self._topics
+            (*topics.all_results, topics.progress, topics.control, topics.dead_letters), self._topics
         ):
             yield finding
 
     async def _bridges(self) -> AsyncGenerator[Finding]:
-        topic = self._settings.topics.results
-        for finding in reader_findings("bridges", topic, await self._sources.groups(topic), _START_BRIDGE):
+        for topic in self._settings.topics.all_results:
+            for finding in reader_findings("bridges", topic, await self._sources.groups(topic), _START_BRIDGE):
+                yield finding
+
+    async def _transactions(self, target: str) -> AsyncGenerator[Finding]:
+        topics = self._settings.topics
+        names = [each for each in (*topics.all_results, topics.progress, target) if each in (self._topics or ())]
+        if self._sources.transactions is None or not names:
+            return
+        try:
+            found = await self._sources.transactions(names)
+        except KallbackError as error:  # it may not be allowed, and the rest does not need it
+            yield warning("transactions", f"open transactions were not looked for: {error}")
+            return
+        for finding in transaction_findings(found, self._now_ms()):
             yield finding
 
     async def _workers(self, topic: str) -> AsyncGenerator[Finding]:

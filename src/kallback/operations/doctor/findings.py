@@ -8,11 +8,13 @@ from enum import StrEnum
 from typing import Final
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
-from kallback.kafka import TopicGroup
+from kallback.kafka import PartitionTransaction, TopicGroup
 from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
+_LONG_OPEN_MS: Final = 10_000
+"""Producers that work end a transaction sooner."""
 _CLOCK_MS: Final = 5_000
 """Heartbeats and deadlines bear this much."""
 
@@ -106,6 +108,21 @@ def service_findings(answers: Sequence[ServiceAnswer]) -> Iterator[Finding]:
             yield warning(
                 "services", f"{answer.service} gives no answer ({answer.detail})", "check that its endpoint runs"
             )
+
+
+def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> Iterator[Finding]:
+    """Which transactions hold back what was written behind them."""
+    for each in found:
+        idle_ms = now_ms - each.written_ms
+        if idle_ms < _LONG_OPEN_MS:
+            continue
+        name = "" if each.transactional_id is None else f" ({each.transactional_id})"
+        yield problem(
+            "transactions",
+            f"a transaction of producer {each.producer_id}{name} is open in {each.partition} from offset "
+            f"{each.start_offset} on, and nothing behind it is read; the producer last wrote {idle_ms // 1000} s ago",
+            "end its process, or the transaction: docs/observability.md, 'Open transactions'",
+        )
 
 
 def reader_findings(subject: str, topic: str, groups: Sequence[TopicGroup], remedy: str) -> Iterator[Finding]:

@@ -114,7 +114,7 @@ def open_attempt(
         task_id=identity.task_id,
         attempt=attempt,
         task_type=task_type.name,
-        reply_to=signing.reply_to,
+        reply_to=task_type.results_topic or signing.reply_to,
         deadline_ms=deadline_ms,
         traceparent=identity.traceparent,
         tracestate=identity.tracestate,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -32,7 +32,7 @@ from kallback.protocol import (
 )
 from kallback.sdk import Callbacks
 from kallback.sdk.one_task import as_handler
-from kallback.settings import GatewaySettings, KeySettings, Settings
+from kallback.settings import GatewaySettings, KeySettings, Settings, Topics
 from kallback.testing.errors import StuckHandlerError
 from kallback.testing.in_memory.bridge import memory_bridge
 from kallback.testing.in_memory.clock import START, VirtualTime
@@ -58,6 +58,10 @@ class HandlerTest(StartStop):
             test.worker.on(prepare).completes(Prepared("B3"), after=timedelta(hours=1))
             assert await test.run(handler, order) == "B3"
 
+    Args:
+        tracer_provider: as for `Callbacks`.
+        more_results: topics of task types that have a `results_topic`, as KALLBACK_TOPICS_MORE_RESULTS names them.
+
     Attributes:
         callbacks: the handler must use these in place of yours.
         worker: has the scripts.
@@ -68,11 +72,13 @@ class HandlerTest(StartStop):
         outcomes: the bridge's outcome of each result record.
     """
 
-    def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(self, *, tracer_provider: TracerProvider | None = None, more_results: Iterable[str] = ()) -> None:
         self._time: Final = VirtualTime()
         self.broker: Final = MemoryBroker(clock=self._now)
         self._settings: Final = Settings(
-            keys=KeySettings(keyring=Keyring({"test": b"0" * 32})), gateway=GatewaySettings("http://gateway.test")
+            topics=Topics(more_results=frozenset(more_results)),
+            keys=KeySettings(keyring=Keyring({"test": b"0" * 32})),
+            gateway=GatewaySettings("http://gateway.test"),
         )
         monitor = self._settings.services.monitor
         self.monitor: Final = SimulatedMonitor(monitor, lambda: int(self._now() * 1000), self._resolve)
@@ -219,7 +225,7 @@ class HandlerTest(StartStop):
         return await self.worker.step() or await self._bridge_works() or self._time.jump()
 
     async def _bridge_works(self) -> bool:
-        behind = len(self.broker.records(self._settings.topics.results)) > len(self.outcomes)
+        behind = sum(len(self.broker.records(each)) for each in self._settings.topics.all_results) > len(self.outcomes)
         if behind:
             self._changed.clear()
             try:

@@ -40,10 +40,10 @@ class ReplyPolicy:
     def refusal_of(self, headers: TaskHeaders) -> str | None:
         """Why a task's result or progress may not go where it says; None if it may."""
         for what, topic, own in (
-            ("result", headers.reply_to, self.topics.results),
-            ("progress", headers.progress_to, self.topics.progress),
+            ("result", headers.reply_to, self.topics.all_results),
+            ("progress", headers.progress_to, (self.topics.progress,)),
         ):
-            if topic is None or topic == own:
+            if topic is None or topic in own:
                 continue
             if self._is_reserved(topic):
                 return f"no {what} may go to {topic!r}: only other parts of kallback write to this topic"

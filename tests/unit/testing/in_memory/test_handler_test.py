@@ -57,6 +57,25 @@ async def test_a_handler_gets_the_scripted_result(test: HandlerTest) -> None:
     assert [(each.request, each.key) for each in kitchen.tasks] == [(Order("soup"), "o-1")]
 
 
+APART = TaskType("apart", request=Order, result=str, results_topic="kallback.kitchen-results")
+
+
+async def test_a_task_type_may_have_a_results_topic_of_its_own() -> None:
+    """The worker answers there, and the bridge reads it."""
+    async with HandlerTest(more_results=["kallback.kitchen-results"]) as test:
+        test.worker.on(APART).completes("B3")
+        assert await test.run(calling(test, APART), "soup") == "B3"
+        results = [len(test.broker.records(f"kallback.{name}")) for name in ("results", "kitchen-results")]
+        assert results == [0, 1]
+
+
+async def test_a_results_topic_that_no_bridge_reads_is_refused_at_once(test: HandlerTest) -> None:
+    """The result would lie there until the deadline."""
+    with pytest.raises(TaskNotSent, match="KALLBACK_TOPICS_MORE_RESULTS") as raised:
+        await test.run(calling(test, APART), "soup")
+    assert raised.value.type == "urn:kallback:results-not-read"
+
+
 async def test_a_late_answer_costs_no_time(test: HandlerTest) -> None:
     """Time jumps, and no further than the answer."""
     test.worker.on(PREPARE).completes("B3", after=timedelta(minutes=59))

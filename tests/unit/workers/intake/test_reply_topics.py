@@ -31,6 +31,7 @@ TASKS = frozenset({"kallback.tasks", "orders"})
         ("acme.results", ReplyPolicy(allowed=frozenset({"*"})), True),
         ("kallback.other", ReplyPolicy(allowed=frozenset({"acme.*"})), False),
         ("mine", ReplyPolicy(Topics(results="mine")), True),
+        ("acme.results", ReplyPolicy(Topics(more_results=frozenset({"acme.results"}))), True),
         ("restaurant.prepare", ReplyPolicy(Topics(prefix="")), False),
     ],
 )
