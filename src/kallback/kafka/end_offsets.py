@@ -11,8 +11,13 @@ from kallback.kafka.records import TopicPartition
 class EndOffsets(Protocol):
     """Asks where partitions end."""
 
-    async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
-        """The offset after the last committed record of each partition of these topics.
+    async def of(self, topics: Sequence[str], *, uncommitted: bool = False) -> dict[TopicPartition, int]:
+        """The offset after the last record of each partition of these topics.
+
+        Args:
+            topics: their names.
+            uncommitted: records of transactions that are open count, and those behind them; otherwise the end lies
+                before the first of them.
 
         Raises:
             KafkaUnavailableError: no answer, or not for all partitions.

@@ -6,20 +6,40 @@ the handler's code.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from restate import Context, TerminalError
 
 from kallback.protocol import Problem, TaskType
 from kallback.protocol.tasktypes import LONGEST_TIMEOUT
-from kallback.sdk.errors import BAD_REQUEST, INVALID_ARGUMENT, CompletionRefused, TaskNotSent
+from kallback.sdk.errors import (
+    BAD_REQUEST,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    NOT_READ,
+    NOT_WATCHED,
+    CompletionRefused,
+    TaskNotSent,
+)
 
 CODEC_UNKNOWN: Final = (
     "this application has a journal_value_codec that kallback does not know of: serve it with "
     "callbacks.app([...], journal_value_codec=...), and give its bridges KALLBACK_RESTATE_JOURNAL_VALUE_CODEC"
 )
+
+_UNREAD: Final = (
+    "no bridge of this environment reads its results topic {!r}: add it to KALLBACK_TOPICS_MORE_RESULTS of bridges, "
+    "services and workers"
+)
+_NOT_BOUND: Final = (
+    "TaskMonitor is not bound, which task types with heartbeat_every or start_timeout need: serve your services with "
+    "callbacks.app([...]) in place of restate.app([...]), or say Callbacks(..., services_elsewhere=True) if another "
+    "deployment serves callbacks.services"
+)
+_log: Final = logging.getLogger(__name__)
 
 
 def check_task_type(task_type: object) -> None:
@@ -30,6 +50,28 @@ def check_task_type(task_type: object) -> None:
     """
     if not isinstance(task_type, TaskType):
         raise not_sent(str(task_type), f"task_type must be a TaskType, not {_name(task_type)}")
+
+
+def check_served(task_type: TaskType[Any, Any], results_topics: Sequence[str], *, monitored: bool) -> None:
+    """Refuse a type for which something of this environment is missing: its result would never come, or be noticed.
+
+    Args:
+        task_type: to be sent.
+        results_topics: those that bridges read.
+        monitored: `TaskMonitor` is served.
+
+    Raises:
+        TaskNotSent: code 500; it is logged, too, for it is an operator's to mend.
+    """
+    if task_type.monitored and not monitored:
+        raise _not_served(task_type, NOT_WATCHED, _NOT_BOUND)
+    if task_type.results_topic and task_type.results_topic not in results_topics:
+        raise _not_served(task_type, NOT_READ, _UNREAD.format(task_type.results_topic))
+
+
+def _not_served(task_type: TaskType[Any, Any], kind: str, sentence: str) -> TaskNotSent:
+    _log.error("%s was not sent: %s", task_type.name, sentence)
+    return TaskNotSent(Problem(kind, INTERNAL, sentence), task_type=task_type.name)
 
 
 def check_context(ctx: object, *, has_codec: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -21,10 +20,11 @@ from kallback.sdk.arguments import (
     check_flag,
     check_length,
     check_number,
+    check_served,
     check_task_type,
     check_text,
 )
-from kallback.sdk.errors import INTERNAL, NOT_READ, NOT_WATCHED, TaskError, TaskNotSent
+from kallback.sdk.errors import TaskError
 from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
@@ -55,17 +55,6 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-
-_log: Final = logging.getLogger(__name__)
-_UNREAD: Final = (
-    "no bridge of this environment reads its results topic {!r}: add it to KALLBACK_TOPICS_MORE_RESULTS of bridges, "
-    "services and workers"
-)
-_NOT_BOUND: Final = (
-    "TaskMonitor is not bound, which task types with heartbeat_every or start_timeout need: serve your services with "
-    "callbacks.app([...]) in place of restate.app([...]), or say Callbacks(..., services_elsewhere=True) if another "
-    "deployment serves callbacks.services"
-)
 
 
 class Callbacks:
@@ -393,18 +382,10 @@ class Callbacks:
         """Stop."""
         await self.stop()
 
-    def _check(self, ctx: object, task_type: object) -> None:
+    def _check(self, ctx: object, task_type: TaskType[Any, Any]) -> None:
         check_task_type(task_type)
         check_context(ctx, has_codec=self._has_codec)
-        if not isinstance(task_type, TaskType):
-            return
-        if task_type.monitored and not self._are_bound:
-            _log.error("%s was not sent: %s", task_type.name, _NOT_BOUND)
-            raise TaskNotSent(Problem(NOT_WATCHED, INTERNAL, _NOT_BOUND), task_type=task_type.name)
-        if task_type.results_topic and task_type.results_topic not in self._results_topics:
-            unread = _UNREAD.format(task_type.results_topic)
-            _log.error("%s was not sent: %s", task_type.name, unread)
-            raise TaskNotSent(Problem(NOT_READ, INTERNAL, unread), task_type=task_type.name)
+        check_served(task_type, self._results_topics, monitored=self._are_bound)
 
     def _verified(self, token: str) -> Token:
         return verified(self._dependencies.signing.keyring, self._dependencies.signing.audience, token)

@@ -97,10 +97,11 @@ async def test_a_broker_that_is_away_is_no_answer(name: str) -> None:
 
 @real  # memory has no transactions
 async def test_an_open_transaction_is_beyond_the_end(lab: RealLab, asked: EndOffsets) -> None:
-    """The end is that of committed records; once committed, records and marker count."""
+    """It is, unless uncommitted records are asked for; once committed, records and marker count."""
     topic = lab.topic()
     with transaction(lab.settings, topic, "a"):
         assert await ends(asked, topic) == {TopicPartition(topic, 0): 0}
+        assert await asked.of([topic], uncommitted=True) == {TopicPartition(topic, 0): 1}
     async with asyncio.timeout(60):  # Kafka writes the marker after it has answered
         while await asked.of([topic]) != {TopicPartition(topic, 0): 2}:
             pass

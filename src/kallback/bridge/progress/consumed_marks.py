@@ -2,9 +2,10 @@
 
 `TaskMonitor` counts an attempt as lost only when these marks have passed its last heartbeat plus the limit. The mark of
 a partition is a time at which all records in it had an outcome: Kafka named the end at that time, and the commit
-position has reached it now. So nothing is claimed while Restate is unavailable, while this bridge is behind, or while
-Kafka does not answer. After such a silence, and after its own start, a bridge claims nothing for a while: workers that
-could not send either need a moment to be heard again.
+position has reached it now. So nothing is claimed while Restate is unavailable, while this bridge is behind, while
+Kafka does not answer, or while a transaction is open: what was written behind it cannot be read, and the end that is
+asked for lies behind that, too. After such a silence, and after its own start, a bridge claims nothing for a while:
+workers that could not send either need a moment to be heard again.
 
 Ownership: one supervised task that looks every second. Cancellation: `stop` ends it.
 """
@@ -86,6 +87,7 @@ class WatermarkReporter:
         self._context = context
         self._on_result = context.supervisor.guard("the watermark reporter", self._answered)
         self._task: asyncio.Task[None] | None = None
+        self._unreached: dict[TopicPartition, tuple[int, int]] = {}
         self._steady_from = 0.0
         self._wanted_from = 0.0
 
@@ -124,8 +126,9 @@ class WatermarkReporter:
         if clocks.monotonic() < self._wanted_from:
             return
         asked_ms = int(clocks.now() * 1000)
-        ends = await self._ends.of(list(self._topics))
+        ends = await self._ends.of(list(self._topics), uncommitted=True)
         found = await self._read_up_to(ends, asked_ms)
+        self._add_earlier(found, ends, asked_ms)
         if clocks.monotonic() < self._steady_from:
             return
         for name, marks in found.items():
@@ -151,7 +154,24 @@ class WatermarkReporter:
             complete = complete and len(marks[name]) == (0 if status is None else len(status.partitions))
         return marks, complete
 
+    def _add_earlier(self, found: dict[str, dict[int, int]], ends: Mapping[TopicPartition, int], asked_ms: int) -> None:
+        """Claim an earlier time where the end of that time is reached, and remember the ends that are not.
+
+        Where one transaction follows another, the position never reaches the end of the moment.
+        """
+        for each, end in ends.items():
+            topic, marks = self._topics[each.topic], found[each.topic]
+            if each.partition in marks:
+                self._unreached.pop(each, None)
+                continue
+            before = self._unreached.get(each)
+            if before is not None:
+                marks |= marks_of(each.topic, {each: before[0]}, topic.group_status(), before[1], topic.covered())
+            if before is None or each.partition in marks:
+                self._unreached[each] = (end, asked_ms)
+
     def _interrupted(self) -> None:
+        self._unreached.clear()
         self._steady_from = self._context.clocks.monotonic() + _SETTLING_S
 
     def _answered(self, result: SendResult, _detail: str) -> None:

@@ -31,13 +31,13 @@ class AiokafkaEndOffsets:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._inner: AIOKafkaConsumer | None = None
+        self._inner: dict[str, AIOKafkaConsumer] = {}
 
-    async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    async def of(self, topics: Sequence[str], *, uncommitted: bool = False) -> dict[TopicPartition, int]:
         """Where these topics end."""
         what = f"asking where {', '.join(topics)} end"
         try:
-            inner = await self._connected()
+            inner = await self._connected("read_uncommitted" if uncommitted else "read_committed")
             async with asyncio.timeout(_PATIENCE_S):
                 counts = await partition_counts(inner, topics)
                 partitions = [
@@ -56,14 +56,15 @@ class AiokafkaEndOffsets:
 
     async def stop(self) -> None:
         """Close the connection."""
-        inner, self._inner = self._inner, None
-        if inner is not None:
+        opened, self._inner = self._inner, {}
+        for inner in opened.values():
             await close(inner)
 
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._inner is None:
+    async def _connected(self, isolation: str) -> AIOKafkaConsumer:
+        """A client has one isolation level for all its questions."""
+        if isolation not in self._inner:
             inner = AIOKafkaConsumer(
-                **await reachable_config(self._settings), enable_auto_commit=False, isolation_level="read_committed"
+                **await reachable_config(self._settings), enable_auto_commit=False, isolation_level=isolation
             )
-            self._inner = await connected(inner, self._settings)
-        return self._inner
+            self._inner[isolation] = await connected(inner, self._settings)
+        return self._inner[isolation]

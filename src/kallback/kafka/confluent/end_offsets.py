@@ -42,10 +42,11 @@ class ConfluentEndOffsets:
         self._settings = settings
         self._connection: _Connection | None = None
 
-    async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    async def of(self, topics: Sequence[str], *, uncommitted: bool = False) -> dict[TopicPartition, int]:
         """Where these topics end."""
         connection = self._connection = self._connection or _Connection(self._settings)
-        return await connection.thread.submit(lambda: connection.of(list(topics)))
+        isolation = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
+        return await connection.thread.submit(lambda: connection.of(list(topics), isolation))
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -73,19 +74,19 @@ class _Connection:
         """Close the client."""
         self._opened.close()
 
-    def of(self, topics: list[str]) -> dict[TopicPartition, int]:
+    def of(self, topics: list[str], isolation: IsolationLevel) -> dict[TopicPartition, int]:
         """Where these topics end."""
         try:
             if self._admin is None:
                 self._admin = self._opened.enter_context(connected(self._settings, abandoned=self.abandoned))
-            return self._ask(self._admin, topics)
+            return self._ask(self._admin, topics, isolation)
         except KafkaException as error:
             told = error.args[0]
             raise error_for(told.code(), told.str(), what=f"asking where {', '.join(topics)} end") from None
         except TimeoutError:
             raise KafkaUnavailableError(f"Kafka does not say where {', '.join(topics)} end; try again") from None
 
-    def _ask(self, admin: AdminClient, topics: list[str]) -> dict[TopicPartition, int]:
+    def _ask(self, admin: AdminClient, topics: list[str], isolation: IsolationLevel) -> dict[TopicPartition, int]:
         partitions = [each for topic in topics for each in self._partitions(admin, topic)]
         if not partitions:
             return {}
@@ -94,7 +95,7 @@ class _Connection:
             "dict[ClientPartition, Future[ListOffsetsResultInfo]]",
             admin.list_offsets(
                 dict.fromkeys(map(client_partition, partitions), latest),
-                isolation_level=IsolationLevel.READ_COMMITTED,
+                isolation_level=isolation,
                 request_timeout=_PATIENCE,
             ),
         )

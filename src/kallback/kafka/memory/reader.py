@@ -70,8 +70,9 @@ class MemoryEndOffsets:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    async def of(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
-        """Where these topics end."""
+    async def of(self, topics: Sequence[str], *, uncommitted: bool = False) -> dict[TopicPartition, int]:
+        """Where these topics end; there are no transactions."""
+        del uncommitted
         if not self._broker.available:
             raise KafkaUnavailableError("asking where topics end failed (broker switched off); try again")
         for topic in topics:

@@ -68,6 +68,24 @@ async def test_what_is_read_at_once_is_reported_at_once(env: BridgeEnv) -> None:
     assert (len(looks), len(env.monitor_client.reported)) == (12, 1)
 
 
+async def test_an_earlier_end_is_claimed_where_transactions_never_leave_the_end_readable(env: BridgeEnv) -> None:
+    """The position is behind each end when it is named, and reaches it later: the time of that question is claimed."""
+    ends, positions = {PARTITION: 9}, [8]
+    context = BridgeContext(env.bridge().options, env.clocks())
+    topics = {"kallback.results": MarkedTopic(lambda: _status(positions[-1]))}
+    reporter = WatermarkReporter(topics, _Ends(ends), env.monitor_client, context)
+    await reporter.look()
+    ends[PARTITION], asked_ms = 12, int(env.now * 1000)
+    env.now += 1
+    await reporter.look()
+    assert env.monitor_client.reported == []
+    positions.append(10)
+    env.now += 1
+    await reporter.look()
+    ((_, marks),) = env.monitor_client.reported
+    assert marks.marks == {0: asked_ms}
+
+
 async def test_nothing_is_claimed_right_after_a_silence_of_kafka(env: BridgeEnv) -> None:
     """Workers that could not send either need a moment to be heard."""
     reporter = _reporter_of(env, {PARTITION: 9})
@@ -100,7 +118,8 @@ class _Ends:
     def __init__(self, ends: dict[TopicPartition, int] | None) -> None:
         self._ends = ends
 
-    async def of(self, _topics: object) -> dict[TopicPartition, int]:
+    async def of(self, _topics: object, *, uncommitted: bool = False) -> dict[TopicPartition, int]:
+        assert uncommitted  # what an open transaction holds back is not read
         if self._ends is None:
             raise KafkaUnavailableError("switched off")
         return self._ends
