@@ -147,3 +147,33 @@ async def test_describing_is_all_it_takes(guarded: Guarded) -> None:
     with allowed(guarded, topic, CREATE, DESCRIBE, OPTIONS):
         wanted = TopicSpec(topic, partitions=1, config={"cleanup.policy": "delete"})
         assert await create_topics(guarded.hers, [wanted]) == [Existed(topic)]
+
+
+async def test_a_user_who_may_write_nowhere_is_refused_each_time(
+    guarded: Guarded, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Brokers refuse such a producer as a whole, which librdkafka does not outlive: that is no outage of Kafka."""
+    topic = guarded.topics("guarded")
+    guarded.allow(TOPIC, topic, AclOperation.DESCRIBE)
+    producer = ConfluentProducer(guarded.hers)
+    try:
+        for _ in range(4):
+            with pytest.raises(AccessDeniedError, match="missing ACL"):
+                await producer.send(OutgoingRecord(topic, b"x"))
+        guarded.allow(TOPIC, topic, AclOperation.WRITE)
+        await sent(producer, topic)
+    finally:
+        await producer.stop()
+    assert "ended unexpectedly" not in caplog.text
+
+
+async def sent(producer: ConfluentProducer, topic: str) -> None:
+    """Brokers hear of a permission a moment later."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            await producer.send(OutgoingRecord(topic, b"x"))
+        except AccessDeniedError:
+            assert time.monotonic() < deadline, "waited 60 s for the permission to count"
+        else:
+            return

@@ -9,8 +9,8 @@ senders of a loop wait in line, so that no record overtakes another.
 
 Cancellation: only the waiting ends; the record may still be written.
 
-After an error from which librdkafka does not recover ("fatal": the idempotent sequence is broken), what is in
-flight fails with `KafkaUnavailableError`, and the next `send` makes a new client.
+After an error from which librdkafka does not recover ("fatal": the idempotent sequence is broken, or the user may write
+to no topic), what is in flight fails with it, and the next `send` makes a new client.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from kallback.kafka.confluent.client import (
     prepare_login,
 )
 from kallback.kafka.confluent.partition_counts import PartitionCounts
-from kallback.kafka.errors import error_for
+from kallback.kafka.errors import DENIED, error_for
 from kallback.kafka.login.token_source import uses_tokens
 from kallback.kafka.producer import ProducerOptions
 from kallback.kafka.records import OutgoingRecord, Placement, Position
-from kallback.lifecycle import StartStop
+from kallback.lifecycle import LogThrottle, StartStop
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer  # isort: skip - the check comes first
@@ -58,8 +58,10 @@ _QUEUE_BYTES: Final = 16 * 1024 * 1024
 class _Client:
     """One librdkafka producer, its polling thread, and the acknowledgements on their way to the loops."""
 
-    def __init__(self, settings: KafkaSettings, options: ProducerOptions) -> None:
+    def __init__(self, settings: KafkaSettings, options: ProducerOptions, fatal_log: LogThrottle) -> None:
         self._settings = settings
+        self._fatal_log = fatal_log
+        self._fatal: KafkaError | None = None
         self.errors = ClientErrors(settings)
         own: dict[str, Value] = {
             "acks": "all",
@@ -111,7 +113,7 @@ class _Client:
             raise
         if self.errors.fatal:  # the thread may have ended since this client was chosen, and failed what waited then
             self._unacknowledged.discard(future)
-            _fail_all([future])
+            _fail_all([future], self._fatal)
 
     def _reserve(self, size: int) -> None:
         with self._bytes_lock:
@@ -140,6 +142,11 @@ class _Client:
         """Whatever ends the thread, no sender waits for an acknowledgement that cannot come."""
         try:
             self._run()
+        except KafkaException as error:  # how librdkafka's binding reports a fatal error
+            self._fatal = error.args[0]
+            self._fatal_log.warning(
+                "the Kafka producer failed, the next send makes a new one", kind="producer-fatal", detail=str(error)
+            )
         except BaseException as error:  # noqa: BLE001 - also what a callback of librdkafka's binding raises
             log.error("the producer thread ended unexpectedly", reason=repr(error))
         finally:
@@ -165,7 +172,7 @@ class _Client:
             by_loop[future.get_loop()].append(future)
         for loop, futures in by_loop.items():
             with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits any more
-                loop.call_soon_threadsafe(_fail_all, futures)
+                loop.call_soon_threadsafe(_fail_all, futures, self._fatal)
 
     def _deliver(self) -> None:
         if not self._acks:
@@ -189,6 +196,7 @@ class ConfluentProducer(StartStop):
         self._options = options or ProducerOptions()
         self._lock = threading.Lock()
         self._client: _Client | None = None
+        self._fatal_log = LogThrottle(log)
         self._stopped = False
         self._waiting: dict[asyncio.AbstractEventLoop, int] = {}  # senders in line; loops without one are not kept
         self._gates: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
@@ -274,13 +282,17 @@ class ConfluentProducer(StartStop):
             if self._stopped:
                 raise KafkaUnavailableError("this producer is stopped; make a new one")
             if self._client is None or self._client.errors.fatal:
-                self._client = _Client(self._settings, self._options)
+                self._client = _Client(self._settings, self._options, self._fatal_log)
             return self._client
 
 
-def _fail_all(futures: list[asyncio.Future[Position]]) -> None:
+def _fail_all(futures: list[asyncio.Future[Position]], fatal: KafkaError | None) -> None:
     for future in futures:
-        if not future.done():
+        if future.done():
+            continue
+        if fatal is not None and fatal.code() in DENIED:
+            future.set_exception(error_for(fatal.code(), fatal.str(), what="sending"))
+        else:
             future.set_exception(KafkaUnavailableError("the Kafka producer ended before an acknowledgement; try again"))
 
 
