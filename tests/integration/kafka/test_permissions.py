@@ -114,6 +114,28 @@ async def test_a_topic_that_may_not_be_read_any_more_is_named(guarded: Guarded, 
             await fetched(consumer, 40)
 
 
+@pytest.mark.parametrize("make", CONSUMERS)
+async def test_a_topic_that_is_withdrawn_before_the_group_assigns_it_is_named(guarded: Guarded, make: Make) -> None:
+    """Then the group has nothing to assign, so no fetch meets the refusal."""
+    topic = guarded.topics("guarded")
+    guarded.allow(TOPIC, topic, AclOperation.READ)
+    async with make(guarded.hers, [topic], topic) as consumer:
+        guarded.forbid(TOPIC, topic)
+        guarded.allow(GROUP, topic, AclOperation.READ)
+        with pytest.raises(AccessDeniedError, match=rf"reading {topic}"):
+            await fetched_with_a_group(consumer)
+
+
+async def fetched_with_a_group(consumer: Consumer) -> None:
+    """Fetch past the refusals of the group."""
+    while True:
+        try:
+            await fetched(consumer)
+        except AccessDeniedError as error:
+            if "consumer group" not in str(error):
+                raise
+
+
 @contextmanager
 def allowed(guarded: Guarded, topic: str, *operations: AclOperation) -> Generator[None]:
     """Alice may do this with the topic for a while."""

@@ -40,7 +40,7 @@ from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_part
 from kallback.kafka.aiokafka.rebalance import RebalanceListener
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
 from kallback.kafka.aiokafka.static_membership import FENCED
-from kallback.kafka.aiokafka.topic_states import topic_facts
+from kallback.kafka.aiokafka.topic_states import denied_topic, topic_facts
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.errors import error_for, unreachable, up_to_damaged
 from kallback.kafka.group_status import GroupStatus
@@ -266,10 +266,8 @@ class AiokafkaConsumer(StartStop):
         self._buffer.put(partition, [msgspec.structs.replace(each, epoch=epoch) for each in records])
 
     def _raise_failure(self) -> None:
-        failure = self._failure
+        failure, self._failure = self._failure, self._failure if self._broken else None
         if failure is not None:
-            if not self._broken:
-                self._failure = None
             raise failure
 
     def _on_fenced(self, inner: AIOKafkaConsumer) -> None:
@@ -351,6 +349,9 @@ class AiokafkaConsumer(StartStop):
         facts = await topic_facts(inner, self._topics, self._positions.deleted.unexplained, before)
         followed.report_undone(self._buffer.undone_commits(before, facts.committed))
         followed.take(facts)
+        if (denied := denied_topic(facts)) is not None:
+            self._failure = denied
+            self._arrived.set()
         for partition in tuple(followed.to_restart):
             try:
                 inner.seek(client_partition(partition), 0)  # a log that begins later: aiokafka goes on there

@@ -27,12 +27,15 @@ from aiokafka.protocol.api import Request, RequestStruct, Response  # isort: ski
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from io import BytesIO
+
+    from kallback.protocol.errors import KallbackError
 
 _PATIENCE_S: Final = 5.0
 _NO_ERROR: Final = 0
 _UNKNOWN_TOPIC: Final = 3
+_TOPIC_DENIED: Final = 29
 _NO_ID: Final = uuid.UUID(int=0)
 
 
@@ -118,7 +121,8 @@ async def topic_facts(
     owned: Collection[TopicPartition],
 ) -> TopicFacts:
     """Return what Kafka says about topics, where logs begin, and what the group has committed."""
-    states = await topic_states(inner, topics)
+    answers = await _answers(inner, topics)
+    states = _states(answers)
     found: dict[TopicPartition, int] = {}
     committed: dict[TopicPartition, int | None] = {}
     try:
@@ -130,13 +134,28 @@ async def topic_facts(
                 committed[each] = await inner.committed(client_partition(each))
     except (errors.KafkaError, TimeoutError) as error:
         log.debug("Kafka does not say where logs begin", reason=repr(error))
-    return TopicFacts(states, found, committed)
+    return TopicFacts(states, found, committed, [each for each in answers if answers[each].code == _TOPIC_DENIED])
+
+
+def denied_topic(facts: TopicFacts) -> KallbackError | None:
+    """Return the error for a topic that may not be read; None if there is none.
+
+    A fetch does not always meet it: without the topic's partitions the group assigns none, and nothing is fetched.
+    """
+    for topic in facts.denied:
+        text = errors.TopicAuthorizationFailedError.__name__
+        return error_for(_TOPIC_DENIED, text, what=f"reading {topic}", topic=topic)
+    return None
 
 
 async def topic_states(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[str, TopicState | None]:
     """Return what Kafka says about topics; one that does not exist is None, one that is unknown is left out."""
+    return _states(await _answers(inner, topics))
+
+
+def _states(answers: Mapping[str, _TopicAnswer]) -> dict[str, TopicState | None]:
     states: dict[str, TopicState | None] = {}
-    for topic, answer in (await _answers(inner, topics)).items():
+    for topic, answer in answers.items():
         if answer.code == _NO_ERROR:
             states[topic] = answer.state
         elif answer.code == _UNKNOWN_TOPIC:

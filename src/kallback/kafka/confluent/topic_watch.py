@@ -97,6 +97,7 @@ class TopicWatch:
 def _facts(asked: Iterable[tuple[object, Future[Any]]]) -> TopicFacts:
     topics: dict[str, TopicState | None] = {}
     begins: dict[TopicPartition, int] = {}
+    denied: list[str] = []
     for subject, future in asked:
         try:
             answer: Any = future.result()
@@ -104,6 +105,8 @@ def _facts(asked: Iterable[tuple[object, Future[Any]]]) -> TopicFacts:
             code = error.args[0].code()
             if isinstance(subject, str) and code == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 topics[subject] = None
+            elif isinstance(subject, str) and code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                denied.append(subject)
             log.debug("Kafka does not say what was asked about a topic", subject=str(subject), detail=str(error))
             continue
         if isinstance(answer, TopicDescription):
@@ -111,4 +114,4 @@ def _facts(asked: Iterable[tuple[object, Future[Any]]]) -> TopicFacts:
             topics[answer.name] = TopicState(None if topic_id == _NO_ID else topic_id, len(answer.partitions))
         elif isinstance(subject, ClientPartition):
             begins[ours(subject)] = answer.offset
-    return TopicFacts(topics, begins)
+    return TopicFacts(topics, begins, denied=denied)

@@ -83,7 +83,7 @@ class FollowedTopics:
 
     def take(self, facts: TopicFacts) -> None:
         """Take note of what Kafka says, or that it says nothing."""
-        if facts.topics:
+        if facts.topics or facts.denied:
             self.unanswered.answered()
         else:
             self.unanswered.failed()

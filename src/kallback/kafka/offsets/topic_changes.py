@@ -9,7 +9,7 @@ Brokers learn of a new topic one after the other, so an id that was replaced may
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
@@ -37,11 +37,13 @@ class TopicFacts(NamedTuple):
         topics: None for a topic that does not exist; one that is left out is unknown.
         begins: the first offsets of logs that were asked about.
         committed: what the group has committed, of partitions that were asked about; None for nothing.
+        denied: topics that this user may not describe, and so not read either.
     """
 
     topics: Mapping[str, TopicState | None]
     begins: Mapping[TopicPartition, int]
     committed: Mapping[TopicPartition, int | None] = {}
+    denied: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

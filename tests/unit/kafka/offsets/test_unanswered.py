@@ -48,15 +48,19 @@ def test_an_outage_is_two_log_lines() -> None:
     assert [(line["log_level"], line["seconds"]) for line in lines] == [("error", 15), ("info", 45)]
 
 
-@pytest.mark.parametrize("missing", [False, True])
-def test_an_answer_that_names_no_topic_is_none(*, missing: bool) -> None:
-    """That a topic does not exist is an answer."""
+@pytest.mark.parametrize(
+    ("facts", "seconds"),
+    [(TopicFacts({}, {}), 12.0), (TopicFacts({"t": None}, {}), 0.0), (TopicFacts({}, {}, denied=["t"]), 0.0)],
+    ids=["silence", "missing", "denied"],
+)
+def test_an_answer_that_names_no_topic_is_none(facts: TopicFacts, seconds: float) -> None:
+    """That a topic does not exist, or may not be described, is an answer."""
     now = 0.0
     positions = ReadPositions(RecordBuffer(ConsumerOptions(), lambda: None))
     topics = FollowedTopics(["t"], positions, lambda: now)
-    topics.take(TopicFacts({"t": None} if missing else {}, {}))
+    topics.take(facts)
     now = 12.0
-    assert topics.unanswered.seconds == (0.0 if missing else 12.0)
+    assert topics.unanswered.seconds == seconds
 
 
 def test_a_probe_names_kafka_first() -> None:
