@@ -2,13 +2,14 @@
 # Restate where the machine has none. Python 3.11 or later and make are enough.
 #
 #   make demo             run the food-ordering example on a local Kafka and Restate, with crashes
-#   make test             run everything below: lint, types, unit, integration
+#   make test             run everything below: lint, types, site, unit, integration
 #   make lint             check style, import contracts and workflows
 #   make types            run mypy and pyright, both strict
 #   make unit             run the unit tests, without servers (WORKERS=0: in one process)
 #   make integration      run the integration and acceptance tests on a local Kafka and Restate (WORKERS=2: in two processes)
 #   make coverage         run the unit tests in one process and report the coverage of the whole package
-#   make docs             run the tests that compare README and docs with the code
+#   make docs             run the tests that compare README and docs with the code, and build the documentation site
+#   make site             build the documentation site in .cache/site; a dead link or a missing name is an error
 #
 #   make chaos            run a steady load with random crashes for three minutes (SEED=, SECONDS=, RATE=)
 #   make chaos-short      do so for half a minute
@@ -29,7 +30,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit integration coverage docs chaos chaos-short attack attack-short bench test-containers test-compose \
+.PHONY: help demo test lint types unit integration coverage docs site chaos chaos-short attack attack-short bench test-containers test-compose \
 	dist lock lock-servers clean setup servers
 
 BIN := .venv/bin
@@ -63,7 +64,7 @@ bench: servers
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-bench.lock
 	$(BIN)/python -m benchmarks $(BENCH)
 
-test: lint types unit integration
+test: lint types site unit integration
 	@$(BIN)/python scripts/skipped.py $(REPORTS)
 
 lint: setup
@@ -118,8 +119,13 @@ test-compose: setup
 DOCS := tests/unit/test_docs.py tests/unit/protocol/test_readme.py tests/unit/settings/test_from_env.py \
 	tests/unit/testing/test_docs_testing.py tests/unit/cli/dead_letters/test_reason_help.py tests/unit/deploy/test_access.py \
 	tests/unit/bridge/observability/test_dashboard.py
-docs: setup
+docs: setup site
 	$(BIN)/pytest $(DOCS)
+
+site: setup
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-docs.lock
+	$(BIN)/python scripts/site_pages.py .cache/site-pages
+	$(BIN)/zensical build --strict
 
 dist: setup
 	rm -rf dist
@@ -144,6 +150,7 @@ COMPILE := .cache/lock/bin/uv pip compile --quiet --universal --no-emit-index-ur
 lock: .cache/lock/bin/uv
 	$(COMPILE) pyproject.toml --extra dev --extra containers --extra otel --group contributors --output-file requirements.lock
 	$(COMPILE) pyproject.toml --group bench --constraint requirements.lock --output-file requirements-bench.lock
+	$(COMPILE) pyproject.toml --group docs --constraint requirements.lock --output-file requirements-docs.lock
 	$(COMPILE) pyproject.toml --extra all --extra service --extra otel --group image \
 		--constraint requirements.lock --output-file requirements-image.lock
 

@@ -1,0 +1,146 @@
+"""Writes the pages of the documentation site into a folder, from which a site builder makes it (see mkdocs.yml).
+
+    python scripts/site_pages.py .cache/site-pages
+
+    docs/                                       as they are
+    README, the wire, examples, changelog ...   the same text, at another place
+    reference/commands                          each command's help, as a terminal shows it
+    reference/python/PACKAGE                    every name of the package's `__all__`, from its docstring
+
+Links between pages are rewritten to where they are on the site; links to a file that is no page lead to the repository.
+"""
+
+from __future__ import annotations
+
+import importlib
+import posixpath
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+
+from kallback.cli.app import app
+
+ROOT: Final = Path(__file__).parents[1]
+REPOSITORY: Final = "https://github.com/kallback/kallback"
+PACKAGES: Final = {
+    "protocol": "what both sides share: task types, errors, tokens, the wire",
+    "sdk": "for Restate handlers: ask for work, wait, cancel",
+    "workers": "for Python workers",
+    "testing": "tests without servers, and with local ones",
+    "settings": "the settings of every process",
+    "bridge": "the bridge as a library",
+    "gateway": "the gateway as a library",
+    "kafka": "provisional: the Kafka clients beneath bridge and worker",
+    "operations": "provisional: pending tasks, outcomes and the doctor as a library",
+    "health": "provisional: health ports and metrics",
+}
+COPIES: Final = {
+    "README.md": "index.md",
+    "protocol/README.md": "wire.md",
+    "protocol/vectors/README.md": "wire-vectors.md",
+    "examples/README.md": "examples.md",
+    "examples/workers/README.md": "foreign-workers.md",
+    "SECURITY.md": "security.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+"""Files of the repository, and where they are on the site."""
+
+_LINK: Final = re.compile(r"(?<=\]\()(?!#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+_IMAGE: Final = re.compile(r'(?<=<img src=")([^"]+)')
+_MAIN: Final = re.compile(r"/(?:blob|tree)/main/")
+_CODE: Final = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_HELP_COLUMNS: Final = 100
+_DEEPEST_HEADING: Final = 4
+
+
+def main() -> None:
+    """Write all pages anew."""
+    folder = Path(sys.argv[1])
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", folder)
+    sources = {f"docs/{path.relative_to(folder)}": path for path in folder.rglob("*.md")}
+    sources |= {source: folder / target for source, target in COPIES.items()}
+    places = {source: str(path.relative_to(folder)) for source, path in sources.items()}
+    for source, path in sources.items():
+        path.write_text(rewritten((ROOT / source).read_text("utf-8"), source, places), "utf-8")
+    reference = folder / "reference"
+    (reference / "python").mkdir(parents=True)
+    (reference / "commands.md").write_text(commands_page(), "utf-8")
+    (reference / "python" / "index.md").write_text(packages_page(), "utf-8")
+    for name in PACKAGES:
+        (reference / "python" / f"{name}.md").write_text(package_page(name), "utf-8")
+
+
+def rewritten(markdown: str, source: str, places: Mapping[str, str]) -> str:
+    """Return a page with its links as the site has them.
+
+    Args:
+        markdown: the page.
+        source: its file in the repository.
+        places: files in the repository that are pages, and where each is on the site.
+    """
+
+    def rewrite(text: str) -> str:
+        text = _LINK.sub(lambda found: site_link(found[1], source, places) + (found[2] or ""), text)
+        return _IMAGE.sub(lambda found: site_link(found[1], source, places), text)
+
+    parts = _CODE.split(markdown)
+    return "".join(part if number % 2 else rewrite(part) for number, part in enumerate(parts))
+
+
+def site_link(address: str, source: str, places: Mapping[str, str]) -> str:
+    """Return where a link of a file leads on the site; `address` has no anchor."""
+    if address.startswith(REPOSITORY):
+        path = _MAIN.sub("", address.removeprefix(REPOSITORY), count=1)
+    elif "://" in address:
+        return address
+    else:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), address))
+    target = places.get(path) or places.get(f"{path.rstrip('/')}/README.md")
+    if target is None and path.startswith("docs/") and not path.endswith(".md"):
+        target = path.removeprefix("docs/")  # an image
+    if target is not None:
+        return posixpath.relpath(target, posixpath.dirname(places[source]) or ".")
+    return address if "://" in address else f"{REPOSITORY}/blob/main/{path}"
+
+
+def commands_page() -> str:
+    """Return the help of all commands."""
+    lines = ["# Commands", "", "What `--help` says, command by command. Exit codes are in [errors](../errors.md).", ""]
+    lines += _help(app, None, "kallback", 2)
+    return "\n".join(lines)
+
+
+def packages_page() -> str:
+    """Return the list of packages."""
+    rows = [f"| [`kallback.{name}`]({name}.md) | {what} |" for name, what in PACKAGES.items()]
+    return "\n".join(["# Python", "", "| package | for |", "|---|---|", *rows, ""])
+
+
+def package_page(name: str) -> str:
+    """Return the public names of a package: mkdocstrings fills in what their docstrings say."""
+    module = importlib.import_module(f"kallback.{name}")
+    summary = (module.__doc__ or "").strip()
+    names = [f"::: kallback.{name}.{each}" for each in module.__all__]
+    return "\n\n".join([f"# kallback.{name}", summary, *names, ""])
+
+
+def _help(command: click.Command, parent: click.Context | None, name: str, level: int) -> list[str]:
+    context = command.context_class(command, info_name=name, parent=parent, terminal_width=_HELP_COLUMNS)
+    lines = [f"{'#' * level} `{context.command_path}`", "", "```", command.get_help(context), "```", ""]
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            child = command.get_command(context, each)
+            if child is not None and not child.hidden:
+                lines += _help(child, context, each, min(level + 1, _DEEPEST_HEADING))
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The documentation site: links of its pages, the pages made from the code, and the branch that it is published on."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripts import publish_site, site_pages
+from scripts.publish_site import with_version, write_version
+
+ROOT = Path(__file__).parents[3]
+PLACES = {"README.md": "index.md", "docs/errors.md": "errors.md", "docs/decisions/0001-x.md": "decisions/0001-x.md"}
+PLACES |= {"protocol/README.md": "wire.md"}
+SOURCE = f"{site_pages.REPOSITORY}/blob/main"
+
+
+@pytest.mark.parametrize(
+    ("source", "link", "there"),
+    [
+        ("docs/errors.md", "../protocol/README.md#cancel", "wire.md#cancel"),
+        ("docs/errors.md", "../protocol/", "wire.md"),
+        ("docs/errors.md", "decisions/0001-x.md", "decisions/0001-x.md"),
+        ("docs/decisions/0001-x.md", "../errors.md", "../errors.md"),
+        ("protocol/README.md", "../docs/errors.md", "errors.md"),
+        ("docs/errors.md", "images/one.png", "images/one.png"),
+        ("README.md", f"{SOURCE}/docs/errors.md#exit", "errors.md#exit"),
+        ("README.md", f"{SOURCE}/Makefile", f"{SOURCE}/Makefile"),
+        ("docs/errors.md", "../deploy/alerts.yml", f"{SOURCE}/deploy/alerts.yml"),
+        ("docs/errors.md", "https://restate.dev", "https://restate.dev"),
+        ("docs/errors.md", "#below", "#below"),
+    ],
+)
+def test_a_link_leads_to_the_page_or_to_the_repository(source: str, link: str, there: str) -> None:
+    """Pages are at other places on the site than in the repository."""
+    assert site_pages.rewritten(f"[x]({link})", source, PLACES) == f"[x]({there})"
+
+
+def test_code_is_as_it_is() -> None:
+    """A link in an example is an example."""
+    code = "```\n[x](../protocol/README.md)\n``` and `[x](../protocol/README.md)`"
+    assert site_pages.rewritten(code, "docs/errors.md", PLACES) == code
+
+
+def test_each_command_has_its_help_on_the_page_of_commands() -> None:
+    """Those of groups, too."""
+    page = site_pages.commands_page()
+    for command in ("kallback bridge", "kallback dead-letters replay", "kallback tasks complete"):
+        assert f"`{command}`\n\n```\nUsage: {command} " in page
+
+
+def test_each_public_package_has_a_page() -> None:
+    """What docs/compatibility.md calls public or provisional."""
+    text = (ROOT / "docs" / "compatibility.md").read_text("utf-8")
+    assert [name for name in site_pages.PACKAGES if f"`kallback.{name}`" not in text] == []
+    page = site_pages.package_page("sdk")
+    assert [
+        name for name in importlib.import_module("kallback.sdk").__all__ if f"::: kallback.sdk.{name}" not in page
+    ] == []
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    """Pages that the builder would otherwise leave for the search alone."""
+    config = (ROOT / "mkdocs.yml").read_text("utf-8")
+    pages = [path.name for path in (ROOT / "docs").glob("*.md")] + list(site_pages.COPIES.values())
+    assert [page for page in pages if f": {page}" not in config] == []
+
+
+def test_the_newest_release_is_the_latest() -> None:
+    """An older one that is published again is not; `dev` is none."""
+    versions = with_version(with_version(with_version([], "dev"), "0.10"), "0.9")
+    assert [(each["version"], each["aliases"]) for each in versions] == [("0.10", ["latest"]), ("0.9", []), ("dev", [])]
+
+
+def test_before_the_first_release_the_first_page_is_that_of_main(tmp_path: Path) -> None:
+    """Afterwards that of the release."""
+    site, branch = tmp_path / "site", tmp_path / "branch"
+    site.mkdir()
+    branch.mkdir()
+    write_version(branch, site, "dev")
+    assert "url=dev/" in (branch / "index.html").read_text()
+    write_version(branch, site, "0.1")
+    assert "url=latest/" in (branch / "index.html").read_text()
+
+
+def test_a_version_is_published_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that a page no longer has are gone; those of other versions stay."""
+    site, remote = tmp_path / "site", tmp_path / "remote.git"
+    site.mkdir()
+    subprocess.run(["git", "init", "--quiet", "--bare", str(remote)], check=True)
+    monkeypatch.setattr(publish_site, "SITE", site)
+    for ref, page in (("main", "old.html"), ("v0.1.0", "one.html"), ("main", "new.html")):
+        for old in site.iterdir():
+            old.unlink()
+        (site / page).write_text(ref)
+        monkeypatch.setattr(sys, "argv", ["publish_site.py", str(remote), ref])
+        publish_site.main()
+    shown = subprocess.run(
+        ["git", "-C", str(remote), "ls-tree", "-r", "--name-only", "gh-pages"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert shown == [".nojekyll", "0.1/one.html", "dev/new.html", "index.html", "latest/one.html", "versions.json"]
+    versions = subprocess.run(
+        ["git", "-C", str(remote), "show", "gh-pages:versions.json"], check=True, capture_output=True
+    )
+    assert [each["version"] for each in json.loads(versions.stdout)] == ["0.1", "dev"]
+
+
+def test_other_refs_are_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a branch of a contributor."""
+    monkeypatch.setattr(sys, "argv", ["publish_site.py", os.devnull, "v1"])
+    with pytest.raises(SystemExit, match="neither main nor a tag"):
+        publish_site.main()
