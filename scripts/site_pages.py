@@ -27,6 +27,8 @@ from kallback.cli.app import app
 
 ROOT: Final = Path(__file__).parents[1]
 REPOSITORY: Final = "https://github.com/kallback/kallback"
+RAW: Final = "https://raw.githubusercontent.com/kallback/kallback/main/"
+"""Where images of the README are for a package index."""
 PACKAGES: Final = {
     "protocol": "what both sides share: task types, errors, tokens, the wire",
     "sdk": "for Restate handlers: ask for work, wait, cancel",
@@ -98,6 +100,8 @@ def site_link(address: str, source: str, places: Mapping[str, str]) -> str:
     """Return where a link of a file leads on the site; `address` has no anchor."""
     if address.startswith(REPOSITORY):
         path = _MAIN.sub("", address.removeprefix(REPOSITORY), count=1)
+    elif address.startswith(RAW):
+        path = address.removeprefix(RAW)
     elif "://" in address:
         return address
     else:

@@ -135,7 +135,7 @@ def test_decisions_are_numbered() -> None:
 @pytest.mark.parametrize("page", CURRENT, ids=name_of)
 def test_options_that_are_named_exist(page: Path) -> None:
     """Each option of a command is one of kallback's, or of a command that the project runs."""
-    others = {"--follow", "--add-scram", "--reset-offsets", "--to-earliest", "--release"}  # of git, Kafka and cargo
+    others = {"--strict", "--follow", "--add-scram", "--reset-offsets", "--to-earliest", "--release"}  # of others
     others |= {"--bootstrap-server", "--start-offset"}
     named = set(OPTION.findall(page.read_text("utf-8"))) - others
     assert sorted(option for option in named if option not in code()) == []
