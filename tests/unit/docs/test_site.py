@@ -14,7 +14,11 @@ from scripts import publish_site, site_pages
 from scripts.publish_site import with_version, write_version
 
 ROOT = Path(__file__).parents[3]
-PLACES = {"README.md": "index.md", "docs/errors.md": "errors.md", "docs/decisions/0001-contradicting-statuses-are-unusable.md": "decisions/0001-contradicting-statuses-are-unusable.md"}
+PLACES = {
+    "README.md": "index.md",
+    "docs/errors.md": "errors.md",
+    "docs/decisions/0001-contradicting-statuses-are-unusable.md": "decisions/0001-contradicting-statuses-are-unusable.md",
+}
 PLACES |= {"protocol/README.md": "wire.md"}
 SOURCE = f"{site_pages.REPOSITORY}/blob/main"
 
@@ -24,7 +28,11 @@ SOURCE = f"{site_pages.REPOSITORY}/blob/main"
     [
         ("docs/errors.md", "../protocol/README.md#cancel", "wire.md#cancel"),
         ("docs/errors.md", "../protocol/", "wire.md"),
-        ("docs/errors.md", "decisions/0001-contradicting-statuses-are-unusable.md", "decisions/0001-contradicting-statuses-are-unusable.md"),
+        (
+            "docs/errors.md",
+            "decisions/0001-contradicting-statuses-are-unusable.md",
+            "decisions/0001-contradicting-statuses-are-unusable.md",
+        ),
         ("docs/decisions/0001-contradicting-statuses-are-unusable.md", "../errors.md", "../errors.md"),
         ("protocol/README.md", "../docs/errors.md", "errors.md"),
         ("docs/errors.md", "images/one.png", "images/one.png"),
