@@ -14,12 +14,9 @@ from scripts import publish_site, site_pages
 from scripts.publish_site import with_version, write_version
 
 ROOT = Path(__file__).parents[3]
-PLACES = {
-    "README.md": "index.md",
-    "docs/errors.md": "errors.md",
-    "docs/decisions/0001-contradicting-statuses-are-unusable.md": "decisions/0001-contradicting-statuses-are-unusable.md",
-}
-PLACES |= {"protocol/README.md": "wire.md"}
+DECISION = "decisions/0006-logs-through-the-standard-library.md"
+PLACES = {"README.md": "index.md", "docs/errors.md": "errors.md", "protocol/README.md": "wire.md"}
+PLACES[f"docs/{DECISION}"] = DECISION
 SOURCE = f"{site_pages.REPOSITORY}/blob/main"
 
 
@@ -30,10 +27,10 @@ SOURCE = f"{site_pages.REPOSITORY}/blob/main"
         ("docs/errors.md", "../protocol/", "wire.md"),
         (
             "docs/errors.md",
-            "decisions/0001-contradicting-statuses-are-unusable.md",
-            "decisions/0001-contradicting-statuses-are-unusable.md",
+            DECISION,
+            DECISION,
         ),
-        ("docs/decisions/0001-contradicting-statuses-are-unusable.md", "../errors.md", "../errors.md"),
+        (f"docs/{DECISION}", "../errors.md", "../errors.md"),
         ("protocol/README.md", "../docs/errors.md", "errors.md"),
         ("docs/errors.md", "images/one.png", "images/one.png"),
         ("README.md", f"{SOURCE}/docs/errors.md#exit", "errors.md#exit"),
