@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.secret import Secret
-from kallback.settings.secret_files import read_secret_file, warn_if_exposed
+from kallback.settings.secret_files import SecretFile, warn_if_exposed
 from kallback.settings.variables import SECRET_FILE
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ class Environment:
         """Return the text hidden and unchanged: a password may begin with a space.
 
         `NAME_FILE` names a file that holds it, as Docker and Kubernetes mount secrets; one line end at its end is not a
-        part of it, because editors and `echo` add one.
+        part of it, because editors and `echo` add one. It is read again when it changes.
         """
         text, path = self._readable(name), self.optional(name + SECRET_FILE)
         if text and path is not None:
             raise ConfigurationError(f"{name} and {name}{SECRET_FILE} are both set: unset one of them")
         if path is not None:
-            return read_secret_file(name + SECRET_FILE, path)
+            return SecretFile(name + SECRET_FILE, path)
         return Secret(text) if text else None
 
     def _readable(self, name: str) -> str:

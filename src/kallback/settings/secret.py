@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import final
 
 
-@final
 class Secret:
     """Wraps a password or token: its text is handed out by `reveal` only.
 

@@ -1,4 +1,4 @@
-"""Files that hold secrets: how they are read, and one warning for each that others may read or write.
+"""Files that hold secrets: how they are read, again and again, and one warning for each that others may read or write.
 
 It is a warning and no refusal: the container may be the boundary, and a start that fails is worse than a line in the
 log. Files that containers get in `/run/secrets` are readable to all users of the container by Docker's own choice.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,8 @@ from kallback.settings.secret import Secret
 _MAX_BYTES: Final = 64 * 1024
 _REMEDY: Final = "set it to a file that holds the secret"
 _CONTAINER_SECRETS: Final = "/run/secrets/"
+_LOOK_INTERVAL_S: Final = 1.0
+"""Between two looks at a file: soon enough for people, and nothing beside what a process does with a secret."""
 _log: Final = named_log("kallback.settings")
 _warned: Final = set[tuple[str, str]]()
 """What was said already: settings are read more than once in some processes."""
@@ -42,12 +46,8 @@ def exposure(mode: int, *, owned: bool, in_container: bool = False) -> str | Non
     return None
 
 
-def read_secret_file(name: str, path: str | os.PathLike[str]) -> Secret:
+def _read(name: str, path: str | os.PathLike[str]) -> str:
     """Return what a file holds, without one line end at its end, and warn if others may read or write the file.
-
-    Args:
-        name: of the setting that names the file.
-        path: of the file; `~` is the home directory.
 
     Raises:
         ConfigurationError: it cannot be read, is empty, or is too large.
@@ -65,7 +65,72 @@ def read_secret_file(name: str, path: str | os.PathLike[str]) -> Secret:
         what = "is empty" if not text else f"has more than {_MAX_BYTES} bytes"
         raise ConfigurationError(f"{name}={str(path)!r} {what}: {_REMEDY}")
     warn_if_exposed(name, file)
-    return Secret(text)
+    return text
+
+
+class SecretFile(Secret):
+    """A secret in a file, which is read again when the file changes, so that secrets rotate without a restart.
+
+    Whoever asks for the text looks at the file, once a second at most: at its inode, size and time of change, which
+    tell of files that are written anew and of those that Kubernetes exchanges. A file that is gone, empty or unreadable
+    changes nothing: the last good text is kept, and a warning says so. Any thread may ask.
+
+    Args:
+        name: of the setting that names the file.
+        path: of the file; `~` is the home directory.
+
+    Raises:
+        ConfigurationError: it cannot be read, is empty, or is too large.
+    """
+
+    __slots__ = ("_lock", "_name", "_next_look", "_path", "_seen")
+
+    def __init__(self, name: str, path: str | os.PathLike[str]) -> None:
+        self._name: Final = name
+        self._path: Final = path
+        self._lock: Final = threading.Lock()
+        self._seen = _signature(path)
+        self._next_look = time.monotonic() + _LOOK_INTERVAL_S
+        super().__init__(_read(name, path))
+
+    def reveal(self) -> str:
+        """Return the text that the file had a second ago, or now."""
+        if time.monotonic() >= self._next_look:
+            self.look()
+        return self._text
+
+    def look(self) -> None:
+        """Look at the file now, whenever it was looked at last."""
+        with self._lock:
+            self._next_look = time.monotonic() + _LOOK_INTERVAL_S
+            seen = _signature(self._path)
+            if seen == self._seen:
+                return
+            self._seen = seen
+            try:
+                text = _read(self._name, self._path)
+            except ConfigurationError as error:
+                _log.warning("a file with a secret changed and cannot be used, the last one is kept", reason=str(error))
+                return
+            if text != self._text:
+                self._text = text
+                _log.info("a secret was read again, because its file changed", setting=self._name)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether this is the same file: what it holds changes."""
+        return isinstance(other, SecretFile) and str(self._path) == str(other._path)
+
+    def __hash__(self) -> int:
+        return hash(str(self._path))
+
+
+def _signature(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """What changes when a file is written or exchanged; None if there is none."""
+    try:
+        found = Path(path).expanduser().stat()
+    except (OSError, RuntimeError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def warn_if_exposed(name: str, path: Path) -> None:

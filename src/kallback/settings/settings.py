@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from kallback.protocol.service_names import PLAIN_NAMES, ServiceNames, service_names
-from kallback.protocol.tokens import Keyring
 from kallback.settings.dead_letters import DeadLetterSettings
 from kallback.settings.environment import Environment
+from kallback.settings.followed_keyring import FollowedKeyring, keyring_of
 from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
-from kallback.settings.key_strength import refuse_weak_keys
 from kallback.settings.keys import KeySettings
 from kallback.settings.oauth import OAuthSettings
 from kallback.settings.restate import RestateSettings
+from kallback.settings.secret_files import SecretFile
 from kallback.settings.topics import Topics
 from kallback.settings.variables import refuse_misspelled
 
@@ -152,9 +152,9 @@ def _keys(env: Environment) -> KeySettings:
     insecure = env.flag("KALLBACK_INSECURE")
     secret = env.secret("KALLBACK_KEYS")
     text = "" if secret is None else secret.reveal().strip()
-    keyring = Keyring.parse(text, insecure=insecure) if text else None
-    if text:
-        refuse_weak_keys(text)
+    keyring = keyring_of(text, insecure=insecure) if text else None
+    if isinstance(secret, SecretFile) and text:
+        keyring = FollowedKeyring(secret, insecure=insecure)
     return KeySettings(
         keyring=keyring,
         audience=env.text("KALLBACK_AUDIENCE", ""),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +33,7 @@ from kallback.testing import Ingress, Stack, eventually, serve_endpoint
 
 pytestmark = pytest.mark.integration
 
-OLD, NEW = {"k1": b"1" * 32}, {"k2": b"2" * 32}
+OLD, NEW = ({key_id: hashlib.sha256(key_id.encode() + b" of a rotation").digest()} for key_id in ("k1", "k2"))
 
 waiting: dict[str, str] = {}
 """Awakeable ids of handlers that wait, by the name they were called with; a replay writes the same one."""
@@ -74,10 +77,10 @@ def rotated(settings: Settings) -> Settings:
     return replace(settings, keys=replace(settings.keys, keyring=Keyring(NEW | OLD)))
 
 
-async def answer(settings: Settings, awakeable_id: AwakeableId) -> None:
-    """A worker's result, whose token a service signed with the new key."""
+async def answer(settings: Settings, awakeable_id: AwakeableId, service: Keyring) -> None:
+    """A worker's result, whose token a service signed."""
     token = Token("shop.pack", task_id_of(os.urandom(12)), Attempt(1), awakeable_id)
-    text = Keyring(NEW).sign(token, settings.topics.results)
+    text = service.sign(token, settings.topics.results)
     async with ConfluentProducer(settings.kafka) as producer:
         await producer.send(OutgoingRecord(settings.topics.results, b'{"box":7}', b"k", completed_headers(text)))
 
@@ -105,7 +108,7 @@ async def test_a_rotation_in_the_wrong_order_loses_nothing(settings: Settings, i
     call = asyncio.create_task(ingress.call("RotationWaiter/wait", "late-key"))
     awakeable_id = await awakeable_of("late-key")
     async with Bridge(settings):
-        await answer(settings, awakeable_id)
+        await answer(settings, awakeable_id, Keyring(NEW))
         dead = settings.topics.dead_letters
         await eventually("the dead letter", lambda: held(settings, dead), interval=0.2)
     assert not call.done()
@@ -119,6 +122,40 @@ async def test_a_rotation_in_the_wrong_order_loses_nothing(settings: Settings, i
     first, second = await held(settings, settings.topics.results)
     assert (first.key, first.value, first.headers) == (second.key, second.value, second.headers)
     assert (await command(settings, "replay", "--all", "--yes")).stdout == "Nothing to replay.\n"
+
+
+def text_of(keys: dict[str, bytes]) -> str:
+    """Keys as a file has them."""
+    return ",".join(f"{key_id}:{base64.b64encode(key).decode()}" for key_id, key in keys.items())
+
+
+def keyring_in(file: Path) -> Keyring:
+    """What a process makes of a file."""
+    return Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
+
+
+async def test_keys_rotate_in_a_file_while_bridge_and_service_run(
+    settings: Settings, ingress: Ingress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They follow the file: each result is delivered, and after the rotation the old key is worth nothing."""
+    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    file = tmp_path / "keys"
+    file.touch(0o600)
+    file.write_text(text_of(OLD))
+    service = keyring_in(file)
+
+    async with Bridge(replace(settings, keys=replace(settings.keys, keyring=keyring_in(file)))):
+        for keys, service_signs in ((OLD, OLD), (NEW | OLD, OLD), (NEW | OLD, NEW), (NEW, NEW)):
+            file.write_text(text_of(keys))
+            name = f"{''.join(keys)}-{''.join(service_signs)}"
+            call = asyncio.create_task(ingress.call("RotationWaiter/wait", name))
+            await answer(
+                settings, await awakeable_of(name), service if keys == service_signs else Keyring(service_signs)
+            )
+            assert (await asyncio.wait_for(call, 60))["status"] == "completed", name
+        await answer(settings, await awakeable_of("k2-k2"), Keyring(OLD))
+        (letter,) = await eventually("the dead letter", lambda: held(settings, settings.topics.dead_letters))
+    assert dict(letter.headers)["kallback-dead-reason"] == b"unknown-key"
 
 
 async def test_an_awakeable_names_its_invocation(ingress: Ingress) -> None:

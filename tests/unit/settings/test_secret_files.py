@@ -11,7 +11,7 @@ import pytest
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import VARIABLES, KafkaSettings, Settings
 from kallback.settings.environment import Environment
-from kallback.settings.secret_files import exposure
+from kallback.settings.secret_files import SecretFile, exposure
 from kallback.testing.log_capture import capture_logs
 
 if TYPE_CHECKING:
@@ -147,3 +147,61 @@ def test_a_secret_of_its_owner_alone_is_not_mentioned(tmp_path: Path, lines: lis
     file.chmod(0o600)
     Settings.from_env({"KALLBACK_KEYS_FILE": str(file)})
     assert lines == []
+
+
+@pytest.fixture
+def looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each use looks at the file."""
+    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+
+
+@pytest.mark.usefixtures("looked_at_often")
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_that_changes_is_read_again(tmp_path: Path, name: str) -> None:
+    """Written anew, or exchanged as Kubernetes does."""
+    file, next_one = tmp_path / "secret", tmp_path / "next"
+    file.write_text("old\n")
+    secret = Environment({f"{name}_FILE": str(file)}).secret(name)
+    assert secret is not None
+    assert secret.reveal() == "old"
+    file.write_text("newer\n")
+    assert secret.reveal() == "newer"
+    next_one.write_text("newest\n")
+    next_one.replace(file)
+    assert secret.reveal() == "newest"
+    assert "newest" not in repr(secret)
+
+
+@pytest.mark.usefixtures("looked_at_often")
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"x" * 70_000])
+def test_a_change_that_cannot_be_used_keeps_the_last_secret(
+    tmp_path: Path, lines: list[dict[str, Any]], content: bytes | None
+) -> None:
+    """A running process does not end of it; one line says what is wrong, and the next good file counts."""
+    file = tmp_path / "token"
+    file.write_text("old")
+    file.chmod(0o600)
+    secret = SecretFile("--token-file", file)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    for _ in range(3):
+        assert secret.reveal() == "old"
+    [line] = lines
+    assert "--token-file" in line["reason"]
+    file.write_text("new")
+    file.chmod(0o600)
+    assert secret.reveal() == "new"
+
+
+def test_a_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
+    """However often its secret is used; `look` looks at once."""
+    file = tmp_path / "token"
+    file.write_text("old")
+    secret = SecretFile("--token-file", file)
+    secret._next_look += 3600
+    file.write_text("newer")
+    assert secret.reveal() == "old"
+    secret.look()
+    assert secret.reveal() == "newer"

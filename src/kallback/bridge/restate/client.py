@@ -18,6 +18,7 @@ from collections import deque
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from kallback.bridge.restate.authorization import Authorization
 from kallback.bridge.restate.connection import Connection, HttpAnswer, HttpResult, HttpTimeoutError, OnResult
 from kallback.bridge.restate.value_codec import ValueCoder, load_codec
 from kallback.protocol import ConfigurationError, RestateUnavailableError
@@ -57,6 +58,7 @@ class RestateHttp:
         self.address = "/".join(self._url.split("/", 3)[:3]).rpartition("@")[2]
         self._limit = connections
         self._origin = _Origin("", 0, "", "", None)
+        self._authorization = Authorization(None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -73,6 +75,7 @@ class RestateHttp:
         """
         self._coder = ValueCoder(await load_codec(self._settings.journal_value_codec))
         self._origin = _origin_of(self._url, self._settings)
+        self._authorization = Authorization(self._settings.auth_token)
         self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
@@ -104,7 +107,8 @@ class RestateHttp:
     ) -> None:
         """Post bytes to a path under the address; `on_result` is called once, later, with the answer or the error."""
         to = self._origin
-        head = f"POST {to.path}{path} HTTP/1.1\r\n{to.headers}content-type: {content_type}\r\n"
+        login = self._authorization.header()
+        head = f"POST {to.path}{path} HTTP/1.1\r\n{to.headers}{login}content-type: {content_type}\r\n"
         if idempotency_key:
             head += f"idempotency-key: {idempotency_key}\r\n"
         if accept:
@@ -148,7 +152,7 @@ class RestateHttp:
         """
         came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
         to = self._origin
-        head = f"GET {to.path}{path} HTTP/1.1\r\n{to.headers}\r\n"
+        head = f"GET {to.path}{path} HTTP/1.1\r\n{to.headers}{self._authorization.header()}\r\n"
         self._send(head.encode(), lambda result: None if came.done() else came.set_result(result))
         result = await came
         if isinstance(result, HttpAnswer):
@@ -261,9 +265,6 @@ class _Origin(NamedTuple):
     headers: str
     tls: ssl.SSLContext | None
 
-    def __repr__(self) -> str:  # the headers hold the token
-        return f"_Origin({self.host}:{self.port})"
-
 
 def _origin_of(url: str, settings: RestateSettings) -> _Origin:
     address = urlsplit(url)
@@ -283,18 +284,7 @@ def _origin_of(url: str, settings: RestateSettings) -> _Origin:
     headers = f"host: {shown if address.port is None else f'{shown}:{port}'}\r\nuser-agent: kallback-bridge\r\n"
     tls = _tls(settings) if secure or settings.ca_file is not None else None
     path = quote(address.path, safe=_PATH).rstrip("/")
-    return _Origin(host, port, path, headers + _authorization(settings), tls if secure else None)
-
-
-def _authorization(settings: RestateSettings) -> str:
-    if settings.auth_token is None:
-        return ""
-    token = settings.auth_token.reveal()
-    if not (token.isascii() and token.isprintable()):
-        raise ConfigurationError(
-            "KALLBACK_RESTATE_AUTH_TOKEN holds characters that no HTTP header may have (a line break?): set it anew"
-        )
-    return f"authorization: Bearer {token}\r\n"
+    return _Origin(host, port, path, headers, tls if secure else None)
 
 
 def _tls(settings: RestateSettings) -> ssl.SSLContext:

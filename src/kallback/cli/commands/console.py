@@ -19,7 +19,7 @@ from kallback.cli.runner import serve
 from kallback.protocol import ConfigurationError
 from kallback.settings import Secret, Settings
 from kallback.settings.addresses import LOOPBACK
-from kallback.settings.secret_files import read_secret_file
+from kallback.settings.secret_files import SecretFile
 from kallback.web import ServerOptions
 
 _BOUNDS: Final = ConsoleOptions().server
@@ -114,7 +114,7 @@ def console(  # noqa: PLR0913 - one option each
 
 
 def _read_password(path: Path) -> Secret:
-    password = read_secret_file("--password-file", path)
+    password = SecretFile("--password-file", path)
     if not password.reveal().strip():
         raise ConfigurationError(f"--password-file {path} holds nothing but white space: write a password into it")
     return password

@@ -1,7 +1,8 @@
 """How aiokafka logs in with SASL: its arguments, its access tokens, and what it says when it is refused.
 
 aiokafka takes a token that the broker refuses for one that it accepts, and lets errors of Kerberos through, which end
-tasks of its own that expect its errors only. Its authenticators are therefore replaced by the two of this module.
+tasks of its own that expect its errors only; and it keeps a password as it was at first. Its authenticators are
+therefore replaced by those of this module.
 """
 
 # aiokafka is annotated in part only and ships no py.typed:
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import ssl
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from kallback.kafka.errors import error_for, missing_extra, refused_login
 from kallback.kafka.login.kerberos import missing_gssapi
@@ -26,10 +27,17 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra("aiokafka", "workers", "bridge") from error
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.conn import OAuthAuthenticator, SaslGSSAPIAuthenticator, collect_hosts, create_conn
+from aiokafka.conn import (
+    OAuthAuthenticator,
+    SaslGSSAPIAuthenticator,
+    SaslPlainAuthenticator,
+    ScramAuthenticator,
+    collect_hosts,
+    create_conn,
+)
 
 if TYPE_CHECKING:
-    from kallback.settings import KafkaSettings
+    from kallback.settings import KafkaSettings, Secret
 
 _REFUSAL_TIMEOUT_S: Final = 2.0
 _TLS: Final = -181
@@ -94,7 +102,44 @@ class CheckedGSSAPIAuthenticator(SaslGSSAPIAuthenticator):
         return sent
 
 
+class FollowedPassword(str):
+    """A password that aiokafka hands to its authenticators unchanged, which then ask for the one of now."""
+
+    __slots__ = ("secret",)
+    secret: Secret
+
+    @classmethod
+    def of(cls, secret: Secret) -> Self:
+        """Wrap a password."""
+        made = cls(secret.reveal())
+        made.secret = secret
+        return made
+
+
+def _current(named: dict[str, Any]) -> dict[str, Any]:
+    password = named["sasl_plain_password"]
+    if not isinstance(password, FollowedPassword):  # aiokafka's own use, without kallback
+        return named
+    return named | {"sasl_plain_password": password.secret.reveal()}
+
+
+class FollowedPlainAuthenticator(SaslPlainAuthenticator):
+    """Logs in with the password of now."""
+
+    def __init__(self, **named: Any) -> None:
+        cast("Any", super()).__init__(**_current(named))
+
+
+class FollowedScramAuthenticator(ScramAuthenticator):
+    """Logs in with the password of now."""
+
+    def __init__(self, **named: Any) -> None:
+        cast("Any", super()).__init__(**_current(named))
+
+
 _connections: Any = conn
+_connections.SaslPlainAuthenticator = FollowedPlainAuthenticator
+_connections.ScramAuthenticator = FollowedScramAuthenticator
 _connections.OAuthAuthenticator = CheckedOAuthAuthenticator
 _connections.SaslGSSAPIAuthenticator = CheckedGSSAPIAuthenticator
 
@@ -109,7 +154,10 @@ def login_config(settings: KafkaSettings) -> dict[str, Any]:
     security = settings.security
     config: dict[str, Any] = {"sasl_mechanism": security.mechanism.value}
     if security.password is not None:
-        config |= {"sasl_plain_username": security.username, "sasl_plain_password": security.password.reveal()}
+        config |= {
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": FollowedPassword.of(security.password),
+        }
     if security.mechanism is SaslMechanism.OAUTHBEARER:
         config["sasl_oauth_token_provider"] = TokenProvider(settings)
     if security.mechanism is SaslMechanism.GSSAPI:

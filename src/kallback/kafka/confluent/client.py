@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from kallback.kafka.confluent.login import login_config
 from kallback.kafka.errors import (
     NO_ANSWER,
     PERMANENT_FOR_A_CLIENT,
@@ -21,10 +22,10 @@ from kallback.kafka.errors import (
     unreachable,
 )
 from kallback.kafka.login.kerberos import librdkafka_without_gssapi
-from kallback.kafka.login.token_source import token_failure, token_source, uses_tokens
+from kallback.kafka.login.token_source import token_failure
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
-from kallback.settings import SaslMechanism, named_log
+from kallback.settings import named_log
 
 try:
     from confluent_kafka import KafkaError, KafkaException
@@ -90,7 +91,7 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
     security = settings.security
     config: dict[str, Any] = {"security.protocol": security.protocol.value}
     if security.protocol.uses_sasl:
-        config |= _login(settings)
+        config |= login_config(settings)
     if security.protocol.uses_tls:
         files = {
             "ssl.ca.location": security.ca_file,
@@ -100,19 +101,6 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
         config |= {option: str(path) for option, path in files.items() if path is not None}
         if security.key_password is not None:
             config["ssl.key.password"] = security.key_password.reveal()
-    return config
-
-
-def _login(settings: KafkaSettings) -> dict[str, Any]:
-    security = settings.security
-    config: dict[str, Any] = {"sasl.mechanism": security.mechanism.value}
-    if security.password is not None:
-        config |= {"sasl.username": security.username, "sasl.password": security.password.reveal()}
-    if security.mechanism is SaslMechanism.OAUTHBEARER:
-        config["oauth_cb"] = callback = OAuthCallback(settings)
-        callback("")  # without a token the client's constructor would wait ten seconds, and then not say why
-    if security.mechanism is SaslMechanism.GSSAPI:
-        config["sasl.kerberos.service.name"] = security.kerberos_service
     return config
 
 
@@ -131,22 +119,6 @@ def build(kind: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
         raise ConfigurationError(
             f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
         ) from None
-
-
-class OAuthCallback:
-    """What librdkafka calls for an access token: at first, and again after four fifths of its lifetime.
-
-    librdkafka calls it in a thread that polls the client; what it raises reaches `ClientErrors`.
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._source = token_source(settings)
-        self._extensions = dict(settings.security.oauth.extensions)
-
-    def __call__(self, _config: str) -> tuple[str, float, str, dict[str, str]]:
-        """Return the token, its expiry in epoch seconds, no principal (the token has it), and the extensions."""
-        token = self._source.token()
-        return token.text.reveal(), token.expires_at, "", self._extensions
 
 
 class ClientErrors:
@@ -196,16 +168,6 @@ class ClientErrors:
         """Say of each bootstrap server what became of it."""
         servers = [each.strip() for each in bootstrap_servers.split(",")]
         return "; ".join(f"{each}: {self._by_server.get(each, NO_ANSWER)}" for each in servers)
-
-
-async def prepare_login(settings: KafkaSettings) -> None:
-    """Fetch the access token that a client needs, without blocking the loop on which the client is made.
-
-    Raises:
-        KallbackError: there is none.
-    """
-    if uses_tokens(settings):
-        await asyncio.to_thread(token_source(settings).token)
 
 
 async def in_thread(blocking: Callable[[threading.Event], T]) -> T:

@@ -30,7 +30,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from kallback.kafka.confluent.client import first_contact, in_thread, prepare_login
+from kallback.kafka.confluent.client import first_contact, in_thread
+from kallback.kafka.confluent.login import prepare_login
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.group_status import GroupStatus

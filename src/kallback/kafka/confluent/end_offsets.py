@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
+from kallback.kafka.confluent.login import PasswordRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition
@@ -68,6 +69,7 @@ class _Connection:
         self.abandoned = threading.Event()
         self._settings = settings
         self._admin: AdminClient | None = None
+        self._password = PasswordRenewal(settings)
         self._opened = ExitStack()
 
     def close(self) -> None:
@@ -78,7 +80,9 @@ class _Connection:
         """Where these topics end."""
         try:
             if self._admin is None:
+                self._password = PasswordRenewal(self._settings)
                 self._admin = self._opened.enter_context(connected(self._settings, abandoned=self.abandoned))
+            self._password.look(self._admin)
             return self._ask(self._admin, topics, isolation)
         except KafkaException as error:
             told = error.args[0]

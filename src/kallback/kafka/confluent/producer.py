@@ -30,8 +30,8 @@ from kallback.kafka.confluent.client import (
     first_contact,
     in_thread,
     log,
-    prepare_login,
 )
+from kallback.kafka.confluent.login import PasswordRenewal, prepare_login
 from kallback.kafka.confluent.partition_counts import PartitionCounts
 from kallback.kafka.errors import DENIED, error_for
 from kallback.kafka.login.token_source import uses_tokens
@@ -74,6 +74,7 @@ class _Client:
             "topic.metadata.propagation.max.ms": 5000,  # how long a send to an unknown topic takes to fail
         }
         config = confluent_config(settings, own)
+        self._password = PasswordRenewal(settings)
         self.producer = build(lambda it: Producer(it | {"error_cb": self.errors}), config)
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
         self._unacknowledged: set[asyncio.Future[Position]] = set()
@@ -157,6 +158,7 @@ class _Client:
         while not self._stopping and not self.errors.fatal:
             self.producer.poll(_POLL)
             self._deliver()
+            self._password.look(self.producer)
         deadline = time.monotonic() + (0 if self.errors.fatal else self._settings.delivery_timeout)
         while len(self.producer) and time.monotonic() < deadline and not self._abandoned.is_set():
             self.producer.flush(_POLL)

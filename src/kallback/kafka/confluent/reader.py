@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from kallback.kafka.confluent.client import log, prepare_login
+from kallback.kafka.confluent.client import log
+from kallback.kafka.confluent.login import prepare_login
 from kallback.kafka.confluent.scan import TopicScan
 from kallback.lifecycle import CallThread, StartStop
 from kallback.protocol.errors import KafkaUnavailableError

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
 from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log
+from kallback.kafka.confluent.login import PasswordRenewal
 from kallback.kafka.confluent.membership.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.confluent.scan_stalls import ScanStalls
@@ -68,6 +69,7 @@ class TopicScan:
         self._settings = settings
         self._topic = topic
         self._errors = ClientErrors(settings)
+        self._password = PasswordRenewal(settings)
         self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(settings))
         self._abandoned = threading.Event()
         self._watch = TopicWatch(settings, [topic]) if follow else None
@@ -124,6 +126,7 @@ class TopicScan:
         """Return what is there, the first record as soon as it is; nothing after a short while."""
         with self._translated():
             self._look()
+            self._password.look(self._consumer)
             began = time.monotonic()
             first = self._consumer.poll(_POLL)
             waited = time.monotonic() - began

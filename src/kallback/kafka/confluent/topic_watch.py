@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import close_admin, open_admin
 from kallback.kafka.confluent.client import ClientErrors, log
+from kallback.kafka.confluent.login import PasswordRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts, TopicState
 from kallback.kafka.records import TopicPartition
@@ -45,6 +46,7 @@ class TopicWatch:
         self._settings = settings
         self._topics = list(topics)
         self._admin: AdminClient | None = None
+        self._password = PasswordRenewal(settings)
         self._next = 0.0
         self._asked: list[tuple[object, Future[Any]]] = []
 
@@ -78,11 +80,13 @@ class TopicWatch:
     def _ask(self, begins: list[TopicPartition]) -> None:
         if self._admin is None:
             try:
+                self._password = PasswordRenewal(self._settings)
                 self._admin = open_admin(self._settings, ClientErrors(self._settings, quiet=True))
             except UnavailableError as error:  # there is no access token now
                 log.debug("Kafka is not asked about topics", reason=str(error))
                 return
         admin = self._admin
+        self._password.look(admin)
         questions: list[Mapping[Any, Any]] = [
             admin.describe_topics(TopicCollection(self._topics), request_timeout=_PATIENCE_S)
         ]

@@ -16,6 +16,7 @@ import msgspec
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, build, log
+from kallback.kafka.confluent.login import PasswordRenewal
 from kallback.kafka.confluent.membership.commits import Commits
 from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
@@ -53,6 +54,7 @@ class ConsumerThread:
     def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, options: ConsumerOptions) -> None:
         self.failure: KallbackError | None = None
         self.errors = ClientErrors(settings)
+        self._password = PasswordRenewal(settings)
         config = consumer_config(settings, group, options)
         self.consumer = build(
             lambda it: Consumer(it | {"error_cb": self.errors, "on_commit": self._committed_or_not}), config
@@ -159,6 +161,7 @@ class ConsumerThread:
             next_commit = time.monotonic() + self._options.commit_interval
             while not self._closing:
                 self._run_commands()
+                self._password.look(self.consumer)
                 self._reading.control_flow()
                 self._reading.step_over_damaged()
                 self._reading.poll()

@@ -1,4 +1,4 @@
-"""Access tokens on a real broker and a token endpoint: both clients log in, renew, and say what is wrong."""
+"""Tokens and passwords that change, on a real broker and a token endpoint: both clients log in again and again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from tests.integration.token_kafka import SCOPE, SECRET, TokenKafka, token_kafka
+from tests.integration.login_kafka import SCOPE, SECRET, SESSION_S, LoginKafka, login_kafka
 
 from kallback.kafka import Client, Consumer, ConsumerOptions, OutgoingRecord, Producer, clients_of
 from kallback.kafka.login import token_source
 from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError
 from kallback.settings import KafkaSettings
+from kallback.settings.secret_files import SecretFile
 from kallback.testing import eventually
 from kallback.testing.log_capture import capture_logs
 from kallback.testing.servers.ports import free_ports
@@ -29,14 +31,14 @@ CLIENTS = list(Client)
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[TokenKafka]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[LoginKafka]:
     """One broker and one endpoint for all tests of this file."""
-    with token_kafka(tmp_path_factory.mktemp("tokens")) as it:
+    with login_kafka(tmp_path_factory.mktemp("tokens")) as it:
         yield it
 
 
 @pytest.fixture
-def kafka(started: TokenKafka, monkeypatch: pytest.MonkeyPatch) -> Generator[TokenKafka]:
+def kafka(started: LoginKafka, monkeypatch: pytest.MonkeyPatch) -> Generator[LoginKafka]:
     """The endpoint as it was at first, and no token from another test."""
     monkeypatch.setattr(token_source, "_sources", {})
     endpoint = started.endpoint
@@ -91,7 +93,7 @@ async def refusal(client: Client, settings: KafkaSettings) -> KallbackError:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_both_clients_log_in_with_one_token(kafka: TokenKafka, client: Client) -> None:
+async def test_both_clients_log_in_with_one_token(kafka: LoginKafka, client: Client) -> None:
     """All Kafka clients of a process share it."""
     async with line(client, kafka.settings(), kafka.topics("token")) as running:
         await running.pass_on()
@@ -99,7 +101,7 @@ async def test_both_clients_log_in_with_one_token(kafka: TokenKafka, client: Cli
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_a_token_is_renewed_while_records_flow(kafka: TokenKafka, client: Client) -> None:
+async def test_a_token_is_renewed_while_records_flow(kafka: LoginKafka, client: Client) -> None:
     """The broker ends sessions, tokens expire: each record arrives once and in order."""
     kafka.endpoint.lifetime = 2.0
     async with line(client, kafka.settings(), kafka.topics("token")) as running:
@@ -108,13 +110,13 @@ async def test_a_token_is_renewed_while_records_flow(kafka: TokenKafka, client: 
     assert running.arrived == running.sent
 
 
-def failure(kafka: TokenKafka) -> KallbackError | None:
+def failure(kafka: LoginKafka) -> KallbackError | None:
     """Why the token was not renewed."""
     return token_source.token_failure(kafka.settings())
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: TokenKafka, client: Client) -> None:
+async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: LoginKafka, client: Client) -> None:
     """The token that is there is used; when it has expired, records wait until the endpoint is back.
 
     librdkafka asks again only ten seconds after there is no token, so with it the endpoint is back before.
@@ -139,7 +141,7 @@ async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: Token
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_a_wrong_secret_is_said_to_be_one(kafka: TokenKafka, client: Client) -> None:
+async def test_a_wrong_secret_is_said_to_be_one(kafka: LoginKafka, client: Client) -> None:
     """With the endpoint's own words, but for the secret in them."""
     error = await refusal(client, kafka.settings(secret="wr0ng-one"))
     assert isinstance(error, AccessDeniedError)
@@ -148,7 +150,7 @@ async def test_a_wrong_secret_is_said_to_be_one(kafka: TokenKafka, client: Clien
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_a_token_that_the_broker_refuses(kafka: TokenKafka, client: Client) -> None:
+async def test_a_token_that_the_broker_refuses(kafka: LoginKafka, client: Client) -> None:
     """The sentence names the mechanism and what the broker checks."""
     kafka.endpoint.audience = "another service"
     error = await refusal(client, kafka.settings())
@@ -158,7 +160,7 @@ async def test_a_token_that_the_broker_refuses(kafka: TokenKafka, client: Client
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_an_endpoint_that_does_not_run(kafka: TokenKafka, client: Client) -> None:
+async def test_an_endpoint_that_does_not_run(kafka: LoginKafka, client: Client) -> None:
     """The sentence names its address, and not the broker's."""
     (nowhere,) = free_ports(1)
     error = await refusal(client, kafka.settings(url=f"http://127.0.0.1:{nowhere}/token"))
@@ -168,7 +170,7 @@ async def test_an_endpoint_that_does_not_run(kafka: TokenKafka, client: Client) 
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_function_provides_the_token(
-    kafka: TokenKafka, client: Client, monkeypatch: pytest.MonkeyPatch
+    kafka: LoginKafka, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As those of cloud providers do."""
     monkeypatch.setitem(PROVIDED, "token", lambda: (kafka.endpoint.token(SCOPE), time.time() + 60))
@@ -182,3 +184,46 @@ PROVIDED: dict[str, Callable[[], tuple[str, float]]] = {}
 def provided() -> tuple[str, float]:
     """What the test above has in mind."""
     return PROVIDED["token"]()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_password_changes_in_its_file_while_records_flow(
+    kafka: LoginKafka, client: Client, tmp_path: Path
+) -> None:
+    """The broker ends each session after two seconds, and then knows the new password only."""
+    kafka.change_password("the first")
+    file = tmp_path / "password"
+    file.touch(0o600)
+    file.write_text("the first\n")
+    settings = kafka.password(SecretFile("KALLBACK_KAFKA_SASL_PASSWORD_FILE", file))
+    async with line(client, settings, kafka.topics("password")) as running:
+        await running.pass_on()
+        kafka.change_password("the second")
+        file.write_text("the second\n")
+        changed = time.monotonic()
+        while time.monotonic() < changed + 2 * SESSION_S:
+            await running.pass_on()
+    assert running.arrived == running.sent
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_client_secret_changes_in_its_file(kafka: LoginKafka, client: Client, tmp_path: Path) -> None:
+    """It counts when the next token is asked for."""
+    file = tmp_path / "secret"
+    file.touch(0o600)
+    file.write_text("an old one")
+    settings = kafka.settings(secret=SecretFile("KALLBACK_KAFKA_SASL_OAUTH_CLIENT_SECRET_FILE", file))
+    assert isinstance(await refusal(client, settings), AccessDeniedError)
+    file.write_text(SECRET)
+    await eventually("the new secret", lambda: asyncio.to_thread(found_token, settings), interval=0.2)
+    async with line(client, settings, kafka.topics("token")) as running:
+        await running.pass_on()
+
+
+def found_token(settings: KafkaSettings) -> bool:
+    """Whether there is a token."""
+    try:
+        token_source.token_source(settings).token()
+    except AccessDeniedError:
+        return False
+    return True

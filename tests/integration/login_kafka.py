@@ -1,4 +1,4 @@
-"""A Kafka that lets in who has an access token, and the token endpoint that issues them: both run here.
+"""A Kafka that lets in who has an access token or a password, for two seconds each time, and a token endpoint.
 
 The broker checks tokens as in production: signature (against the endpoint's published keys), issuer, audience, expiry.
 """
@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 import pytest
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from kallback.settings import KafkaSecurity, KafkaSettings, OAuthSettings, SaslMechanism, Secret, SecurityProtocol
 from kallback.testing.servers.ports import free_ports
@@ -127,13 +128,32 @@ def encoded(value: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class TokenKafka:
+class LoginKafka:
     """The broker, reached with a token or without one, and the token endpoint."""
 
     endpoint: TokenServer
     ours: KafkaSettings
     address: str
+    scram_address: str
     topics: TopicFactory
+
+    def password(self, password: Secret) -> KafkaSettings:
+        """Log in with a password."""
+        security = KafkaSecurity(
+            protocol=SecurityProtocol.SASL_PLAINTEXT,
+            mechanism=SaslMechanism.SCRAM_SHA_256,
+            username=CLIENT,
+            password=password,
+        )
+        return KafkaSettings(self.scram_address, security, connect_timeout=30.0)
+
+    def change_password(self, password: str) -> None:
+        """Let the user in with this password only."""
+        admin = AdminClient({"bootstrap.servers": self.ours.bootstrap_servers, "log_level": 0})
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+        wanted = UserScramCredentialUpsertion(CLIENT, info, password.encode())
+        for future in admin.alter_user_scram_credentials([wanted]).values():
+            future.result(10)
 
     def settings(
         self, *, secret: str | Secret = SECRET, url: str = "", seconds: float = 30.0, **oauth: Any
@@ -154,28 +174,40 @@ class TokenKafka:
 
 
 @contextmanager
-def token_kafka(folder: Path) -> Generator[TokenKafka]:
+def login_kafka(folder: Path) -> Generator[LoginKafka]:
     """Start both."""
-    plain, controller, login = free_ports(3)
+    plain, controller, login, scram = free_ports(4)
     with TokenServer(folder).serving() as endpoint, pytest.MonkeyPatch.context() as patch:
         allowed = "org.apache.kafka.sasl.oauthbearer.allowed.urls"  # Kafka 4.0 and later ask no other address
         patch.setenv("JDK_JAVA_OPTIONS", f"-D{allowed}={endpoint.url}/keys")
-        options = KafkaOptions(port=plain, properties=properties((plain, controller, login), endpoint.url))
+        options = KafkaOptions(port=plain, properties=properties((plain, controller, login, scram), endpoint.url))
         with start_kafka(options) as server:
-            yield TokenKafka(
-                endpoint, KafkaSettings(server.bootstrap_servers), f"127.0.0.1:{login}", TopicFactory(server)
+            yield LoginKafka(
+                endpoint,
+                KafkaSettings(server.bootstrap_servers),
+                f"127.0.0.1:{login}",
+                f"127.0.0.1:{scram}",
+                TopicFactory(server),
             )
 
 
 def properties(ports: tuple[int, ...], issuer: str) -> dict[str, str]:
     """The broker's listeners, and whose tokens count."""
-    names = ("PLAINTEXT", "CONTROLLER", "LOGIN")
+    names = ("PLAINTEXT", "CONTROLLER", "LOGIN", "SCRAM")
     module, listener = "org.apache.kafka.common.security.oauthbearer", "listener.name.login"
+    scram = "listener.name.scram"
     return {
         "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)),
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT,SCRAM:SASL_PLAINTEXT"
+        ),
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports[1]}",
         "inter.broker.listener.name": "PLAINTEXT",
+        f"{scram}.sasl.enabled.mechanisms": "SCRAM-SHA-256",
+        f"{scram}.scram-sha-256.connections.max.reauth.ms": str(int(SESSION_S * 1000)),
+        f"{scram}.scram-sha-256.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
         f"{listener}.sasl.enabled.mechanisms": "OAUTHBEARER",
         f"{listener}.oauthbearer.connections.max.reauth.ms": str(int(SESSION_S * 1000)),
         f"{listener}.oauthbearer.sasl.jaas.config": f"{module}.OAuthBearerLoginModule required;",

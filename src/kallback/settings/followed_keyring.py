@@ -1,0 +1,100 @@
+"""Signing keys in a file: a running process signs and verifies with what the file holds now.
+
+Ownership: a process has one such keyring, which all its parts share; any thread may use it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kallback.protocol.errors import InvalidKeyError
+from kallback.protocol.outcomes import Unverified
+from kallback.protocol.tokens import Keyring, UnverifiedToken
+from kallback.settings.key_strength import refuse_weak_keys
+from kallback.settings.logs import named_log
+
+if TYPE_CHECKING:
+    from kallback.protocol.tokens import Token
+    from kallback.settings.secret_files import SecretFile
+
+_log: Final = named_log("kallback.settings")
+
+
+def keyring_of(text: str, *, insecure: bool) -> Keyring:
+    """Read the text of `KALLBACK_KEYS`.
+
+    Raises:
+        InvalidKeyError: a key is unreadable, short or no secret.
+    """
+    keyring = Keyring.parse(text, insecure=insecure)
+    refuse_weak_keys(text)
+    return keyring
+
+
+class FollowedKeyring(Keyring):
+    """The keys of a file. What cannot be used is logged, and the last good keys are kept.
+
+    A token of an unknown key is reason enough to look at the file at once: a service may have the new key a moment
+    before its bridge has looked.
+
+    Args:
+        secret: the file.
+        insecure: as in `Keyring.parse`.
+
+    Raises:
+        InvalidKeyError: a key is unreadable, short or no secret.
+    """
+
+    __slots__ = ("_insecure", "_keyring", "_secret", "_text")
+
+    def __init__(self, secret: SecretFile, *, insecure: bool) -> None:
+        self._secret: Final = secret
+        self._insecure: Final = insecure
+        self._text = secret.reveal()
+        self._keyring = keyring_of(self._text.strip(), insecure=insecure)
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids, the signing one first."""
+        return self._now().key_ids
+
+    def each(self) -> tuple[Keyring, ...]:
+        """A keyring of each key alone, the signing one first."""
+        return self._now().each()
+
+    def sign(self, token: Token, audience: str) -> str:
+        """The token's text, signed with the first key of now."""
+        return self._now().sign(token, audience)
+
+    def check(self, text: str, audience: str) -> Token | UnverifiedToken:
+        """Verify a token without raising."""
+        keyring = self._now()
+        found = keyring.check(text, audience)
+        if isinstance(found, UnverifiedToken) and found.reason is Unverified.UNKNOWN_KEY:
+            newest = self._newest()
+            return found if newest is keyring else newest.check(text, audience)
+        return found
+
+    def derive(self, key_id: str, purpose: str) -> bytes | None:
+        """32 bytes for another purpose than tokens; None for an unknown key."""
+        found = self._now().derive(key_id, purpose)
+        return self._newest().derive(key_id, purpose) if found is None else found
+
+    def __repr__(self) -> str:
+        return repr(self._keyring)
+
+    def _newest(self) -> Keyring:
+        self._secret.look()
+        return self._now()
+
+    def _now(self) -> Keyring:
+        text = self._secret.reveal()
+        if text is not self._text:
+            self._text = text  # first, so that a file that cannot be used is said once
+            try:
+                self._keyring = keyring_of(text.strip(), insecure=self._insecure)
+            except InvalidKeyError as error:
+                _log.error("the file of KALLBACK_KEYS_FILE changed, its keys are kept as they were", reason=str(error))
+            else:
+                _log.info("signing keys were read again", key_ids=list(self._keyring.key_ids))
+        return self._keyring
