@@ -68,6 +68,11 @@ class Line:
                 self.arrived.append(record.value)
                 self._consumer.done(record)
 
+    async def flow(self, ended: asyncio.Event) -> None:
+        """Pass on records until told to end."""
+        while not ended.is_set():
+            await self.pass_on()
+
 
 @asynccontextmanager
 async def line(client: Client, settings: KafkaSettings, topic: str) -> AsyncGenerator[Line]:
@@ -103,9 +108,9 @@ async def test_both_clients_log_in_with_one_token(kafka: LoginKafka, client: Cli
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_token_is_renewed_while_records_flow(kafka: LoginKafka, client: Client) -> None:
     """The broker ends sessions, tokens expire: each record arrives once and in order."""
-    kafka.endpoint.lifetime = 2.0
+    kafka.endpoint.lifetime = 5.0
     async with line(client, kafka.settings(), kafka.topics("token")) as running:
-        while len(kafka.endpoint.issued) < 3:
+        while len(kafka.endpoint.issued) < 2:
             await running.pass_on()
     assert running.arrived == running.sent
 
@@ -121,20 +126,21 @@ async def test_an_endpoint_that_is_down_at_the_renewal_ends_nothing(kafka: Login
 
     librdkafka asks again only ten seconds after there is no token, so with it the endpoint is back before.
     """
-    kafka.endpoint.lifetime = 3.0
+    kafka.endpoint.lifetime = 5.0
     with capture_logs("kallback.kafka") as lines:
         async with line(client, kafka.settings(), kafka.topics("token")) as running:
             await running.pass_on()
             kafka.endpoint.down = True
-            while failure(kafka) is None:
-                await running.pass_on()
-            waiting = asyncio.create_task(running.pass_on())
+            ended = asyncio.Event()
+            flowing = asyncio.create_task(running.flow(ended))
+            await eventually("a failed renewal", lambda: failure(kafka))
             if client is Client.AIOKAFKA:
-                await eventually("the token's end", lambda: time.time() > kafka.endpoint.issued[-1] + 4)
+                await eventually("the token's end", lambda: time.time() > kafka.endpoint.issued[-1] + 6)
             kafka.endpoint.down = False
-            await waiting
-            while failure(kafka) is not None:
-                await running.pass_on()
+            await eventually("a renewal", lambda: failure(kafka) is None)
+            ended.set()
+            await flowing
+            await running.pass_on()
     assert running.arrived == running.sent
     (said,) = [each for each in lines if each["event"].startswith("access token not renewed")]
     assert "/token does not answer" in said["reason"]

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable, Generator
 
 import pytest
+from confluent_kafka import KafkaError
 
 from kallback.kafka import ConfluentConsumer, ConfluentProducer
-from kallback.kafka.confluent.client import in_thread
+from kallback.kafka.confluent.client import ClientErrors, in_thread
 from kallback.kafka.confluent.topics import check_topics
 from kallback.settings import KafkaSettings
 
@@ -59,3 +60,18 @@ async def test_a_start_against_a_frozen_broker_can_be_cancelled(
         with pytest.raises(asyncio.CancelledError):
             await starting
         await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_refused"),
+    [
+        ("sasl_plaintext://k:1/bootstrap: SASL authentication error: Authentication failed (after 9ms)", True),
+        ("sasl_plaintext://k:1/1: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism", True),
+        ("sasl_plaintext://k:1/1: SASL PLAIN mechanism handshake failed: Local: Broker transport failure", False),
+    ],
+)
+def test_a_login_that_broke_off_is_no_refused_one(words: str, is_refused: bool) -> None:  # noqa: FBT001 - a table
+    """A broker that restarts breaks logins off; librdkafka has one code for both."""
+    errors = ClientErrors(KafkaSettings())
+    errors(KafkaError(KafkaError._AUTHENTICATION, words))
+    assert (errors.refused is not None) is is_refused

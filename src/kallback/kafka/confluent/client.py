@@ -54,6 +54,9 @@ _ERRORS_INTERVAL_S: Final = 60.0
 _OF_BOOTSTRAP_SERVER: Final = re.compile(r"(?P<server>[^\s/]+)/bootstrap: (?P<reason>.*)")
 """librdkafka's words; a test holds them against it."""
 
+_INTERRUPTED: Final = "handshake failed: Local:"
+"""As above, of a connection that broke while it logged in: the code is that of a refused login."""
+
 _WITHOUT_GSSAPI: Final = "No provider for SASL mechanism GSSAPI"
 """As above."""
 
@@ -153,7 +156,7 @@ class ClientErrors:
             self._by_server[told["server"]] = told["reason"]
         self.fatal = self.fatal or error.fatal()
         self.all_down = self.all_down or error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - as below
-        if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 - as below
+        if error.code() == KafkaError._AUTHENTICATION and _INTERRUPTED not in self.last:  # noqa: SLF001 - as below
             self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
         elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
             self.refused = error_for(error.code(), error.str(), what="connecting to Kafka")

@@ -11,7 +11,7 @@ from kallback.cli.commands import console as command
 from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.protocol import ConfigurationError
-from kallback.settings import Secret
+from kallback.settings.secret_files import SecretFile
 from kallback.testing.log_capture import capture_logs
 from kallback.web import ServerOptions
 
@@ -51,7 +51,7 @@ def test_options_reach_the_console(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert console.options == ConsoleOptions(
         server=ServerOptions(host="0.0.0.0", port=1, max_body_bytes=1024 * 1024),
         hosts=frozenset({"a.example", "b.example"}),
-        password=Secret("open sesame"),
+        password=SecretFile("--password-file", tmp_path / "password"),
         processes=("http://127.0.0.1:9464", "http://127.0.0.1:9465"),
         allow_changes=True,
         user_header="X-User",
