@@ -11,11 +11,12 @@ import pytest
 from confluent_kafka import TopicPartition as ConfluentPartition
 from tests.integration.kafka.labs import RealLab, transaction
 
-from kallback.kafka import Record, TopicPartition
+from kallback.kafka import Consumer, Record, TopicPartition
 from kallback.kafka.aiokafka import consumer as aiokafka_consumer
 from kallback.kafka.aiokafka import stalls as aiokafka_stalls
 from kallback.kafka.aiokafka.group_member import client_partition
 from kallback.kafka.confluent import reading as confluent_reading
+from kallback.kafka.confluent.membership.flow_control import FlowControl
 from kallback.kafka.offsets import read_stalls
 from kallback.protocol import KafkaUnavailableError
 
@@ -79,6 +80,32 @@ async def test_a_partition_that_is_not_read_is_named_and_then_read(lab: RealLab)
             reasons.add(consumer.group_status().stall_reason())
     assert f"not read for 30 s though there are records: {partition}" in reasons
     assert [record.value for record in records] == [b"second"]
+
+
+@pytest.mark.parametrize("lab", ["confluent"], indirect=True)
+async def test_a_client_that_is_resumed_in_vain_is_given_up(lab: RealLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner makes another one, which reads the partition; aiokafka's consumer does that itself, at once."""
+    topic = lab.topic()
+    group = lab.new_group()
+    consumer = await lab.consumer(topic, group)
+    await lab.send(topic, "first")
+    (first,) = await lab.receive(consumer, 1)
+    consumer.done(first)
+    monkeypatch.setattr(FlowControl, "resume", lambda *_: None)
+    await pause_behind_its_back(consumer, TopicPartition(topic, 0))
+    await lab.send(topic, "second")
+    with pytest.raises(KafkaUnavailableError, match="start a new consumer"):
+        await fetch_until_it_fails(consumer)
+    await consumer.stop()
+    (second,) = await lab.receive(await lab.consumer(topic, group), 1)
+    assert second.value == b"second"
+
+
+async def fetch_until_it_fails(consumer: Consumer) -> None:
+    """As a worker does; at most a minute."""
+    async with asyncio.timeout(60):
+        while True:
+            await consumer.fetch(10, 0.1)
 
 
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)

@@ -70,6 +70,7 @@ class PartitionReading:
         self._flow = FlowControl(consumer, buffer)
         self._watermarks = ConfluentWatermarks(consumer)
         self._stalls = ReadStallDetector(STALLED_AFTER_S)
+        self._lasting_stalls = ReadStallDetector(2 * STALLED_AFTER_S)
         self._throttle = LogThrottle(log)
         self._ended_at: dict[TopicPartition, int] = {}
         self._slice = 1
@@ -191,10 +192,14 @@ class PartitionReading:
             self._search.begin(partition, known[0], offset, error.str())
         return True
 
-    def look(self, now: float) -> None:
-        """Learn where partitions end, and which are not read although they should be."""
+    def look(self, now: float) -> frozenset[TopicPartition]:
+        """Learn where partitions end, and which are not read although they should be.
+
+        Returns:
+            Those that were resumed in vain, though Kafka answers for them: only a new client reads them.
+        """
         if not self._watermarks.is_due(now):
-            return
+            return frozenset()
         needing = [each for each in self._buffer.needing_records() if each in self.positions.next]
         quiet = [] if self._errors.all_down else [*self._flow.paused, *needing]
         self._watermarks.look(now, self.positions.next, quiet)
@@ -209,6 +214,7 @@ class PartitionReading:
             log.error("a partition is not read although it has records: it is resumed", partition=str(partition))
             self._flow.resume(partition)
         self.stalled = stalled.union(self._flow.stopped)
+        return self._lasting_stalls.stalled(positions, self._watermarks.answered, now)
 
     def _messages(self) -> Iterator[Sequence[Message]]:
         """Read the next message, and when it was looked at, what is there already: a rebalance may come in between."""

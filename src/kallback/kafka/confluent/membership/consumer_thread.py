@@ -35,7 +35,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # iso
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from kallback.kafka.offsets.topic_changes import TopicFacts
     from kallback.settings import KafkaSettings
@@ -169,7 +169,8 @@ class ConsumerThread:
                 if now >= next_commit and not self._commits.under_way:
                     self._commits.begin(self.consumer)
                     next_commit = time.monotonic() + self._options.commit_interval
-                self._reading.look(now)
+                if unread := self._reading.look(now):
+                    self._give_up(unread)
                 self._look_at_topics(now)
         except KafkaException as error:
             self._fail(error.args[0])
@@ -245,6 +246,13 @@ class ConsumerThread:
     def _denied(self, error: KafkaError) -> None:
         what = f"committing for {', '.join(self._topics)}"
         self.failure = error_for(error.code(), error.str(), what=what, group=self._group)
+        self.wake()
+
+    def _give_up(self, unread: Collection[TopicPartition]) -> None:
+        """End because the client has stopped reading: librdkafka does, seldom, when a topic is created anew."""
+        names = ", ".join(map(str, sorted(unread)))
+        self.failure = KafkaUnavailableError(f"the Kafka client has stopped reading {names}: start a new consumer")
+        self._closing = True
         self.wake()
 
     def _fail(self, error: KafkaError) -> None:

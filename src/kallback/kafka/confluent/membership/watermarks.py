@@ -31,6 +31,7 @@ class ConfluentWatermarks:
     Attributes:
         known: where the committed records end; replaced as a whole, so any thread may read it.
         log_end_offsets: where the logs end, records of open transactions included.
+        answered: what Kafka said when it was asked last; nothing of a partition without leader.
     """
 
     def __init__(self, consumer: Consumer) -> None:
@@ -40,6 +41,7 @@ class ConfluentWatermarks:
         self._asked_watermarks: dict[TopicPartition, int] = {}
         self.known: dict[TopicPartition, int] = {}
         self.log_end_offsets: dict[TopicPartition, int] = {}
+        self.answered: dict[TopicPartition, int] = {}
 
     @property
     def stable_offsets(self) -> dict[TopicPartition, int]:
@@ -61,9 +63,11 @@ class ConfluentWatermarks:
         self._next_look = now + LOOK
         self.log_end_offsets = found = {each: end for each in owned if (end := self._cached(each)) is not None}
         asked: dict[TopicPartition, int] = {}
-        if quiet and now >= self._next_question:
+        if not quiet:
+            self.answered = {}
+        elif now >= self._next_question:
             self._next_question = now + ASK
-            asked = self._asked(quiet)
+            asked = self.answered = self._asked(quiet)
         self._asked_watermarks = {each: end for each, end in (self._asked_watermarks | asked).items() if each in quiet}
         self.known = found | self._asked_watermarks
 
