@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kallback.contracts.contract import Contract, Payload, TypeContract
+from kallback.contracts.contract import OWN_OPERATIONS, Contract, Payload, TypeContract
 from kallback.contracts.fits import Located
 from kallback.contracts.headers import (
     CANCEL,
@@ -54,9 +54,10 @@ def asyncapi_of(contract: Contract, title: str, version: str) -> dict[str, Any]:
     channels = _channels(contract, components)
     monitored = any(each.monitored for each in contract.types)
     control = contract.topics.control
-    operations["kallback.cancel"] = _operation_on(control, "receive", "cancel", "A caller no longer waits. Optional.")
+    cancel, progress = OWN_OPERATIONS
+    operations[cancel] = _operation_on(control, "receive", "cancel", "A caller no longer waits. Optional.")
     if monitored:
-        operations["kallback.progress"] = _operation_on(
+        operations[progress] = _operation_on(
             contract.topics.progress, "send", "progress", "A running attempt is alive. Only with kallback-progress-to."
         )
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from kallback.contracts.fits import Located
 from kallback.contracts.schemas import Direction, schema_of
@@ -65,17 +65,22 @@ class Contract:
     topics: Topics = field(default_factory=Topics)
 
 
-LIMITS = ("timeout", "attempt_timeout", "start_timeout", "heartbeat_every")
+OWN_OPERATIONS: Final = ("kallback.cancel", "kallback.progress")
+"""Beside those of task types, which have the types' names."""
+LIMITS: Final = ("timeout", "attempt_timeout", "start_timeout", "heartbeat_every")
 
 
 def contract_of(task_types: Iterable[TaskType[Any, Any]], topics: Topics) -> Contract:
     """Make the contract of task types.
 
     Raises:
-        ConfigurationError: there are none, two of them have the same name, or a type has no JSON Schema.
+        ConfigurationError: there are none, two of them have the same name, a name is the document's own, or a type has
+            no JSON Schema.
     """
     by_name: dict[str, TaskType[Any, Any]] = {}
     for each in task_types:
+        if each.name in OWN_OPERATIONS:
+            raise ConfigurationError(f"task type {each.name!r} has a name that a contract uses itself: rename it")
         if by_name.setdefault(each.name, each) != each:
             raise ConfigurationError(f"there are two task types {each.name!r}, which differ: declare it once")
     if not by_name:

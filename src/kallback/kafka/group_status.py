@@ -150,7 +150,8 @@ class GroupStatus(msgspec.Struct, frozen=True):
         for partition, found in sorted(self.open_transactions.items()):
             if found.seconds >= STALLED_AFTER_S:
                 what = f"{found.offsets_behind} offsets of {partition} from {found.last_stable_offset} on"
-                return f"an open transaction holds back {what} for {found.seconds:.0f} s"
+                sentence = f"an open transaction holds back {what} for {found.seconds:.0f} s"
+                return f"{sentence}: kallback doctor names its producer"
         return None
 
 

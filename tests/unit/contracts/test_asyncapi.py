@@ -122,6 +122,12 @@ def test_two_types_of_one_name_are_refused() -> None:
         contract_of([TaskType("a", Dish, None), TaskType("a", Page[Dish], None)], Topics())
 
 
+def test_a_type_with_a_name_of_the_documents_own_is_refused() -> None:
+    """One of the two operations would be lost."""
+    with pytest.raises(ConfigurationError, match=r"'kallback\.cancel' has a name"):
+        contract_of([TaskType("kallback.cancel", Dish, None)], Topics())
+
+
 def type_contracts() -> list[TypeContract]:
     """As in the document."""
     return list(contract_of(task_types(), Topics()).types)

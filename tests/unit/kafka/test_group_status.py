@@ -62,4 +62,5 @@ def test_a_transaction_that_stays_open_is_a_stall() -> None:
         )
 
     assert status(29.0).stall_reason() is None
-    assert status(45.4).stall_reason() == "an open transaction holds back 4 offsets of t[0] from 17 on for 45 s"
+    said = "an open transaction holds back 4 offsets of t[0] from 17 on for 45 s: kallback doctor names its producer"
+    assert status(45.4).stall_reason() == said
