@@ -45,6 +45,10 @@ class Attack:
 
 RESTARTED = Bounds(wait_s=20.0)
 """Good calls wait while bridge and worker start again."""
+UNFOLDED = Bounds(bridge_mib=250.0, worker_mib=250.0)
+"""librdkafka has all batches of a response in memory at once, and decompresses gzip, snappy and lz4 without a bound."""
+UNFOLDED_WHOLE = Bounds(bridge_mib=900.0, worker_mib=900.0)
+"""One value of 300 or 400 MB, of which librdkafka has two copies."""
 
 
 async def nothing(_: Attacker) -> None:

@@ -25,7 +25,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from kallback.bridge.context import BridgeContext
-from kallback.bridge.dependencies import IN_BATCHES, Dependencies
+from kallback.bridge.dependencies import Dependencies
 from kallback.bridge.dispatch.dispatcher import Dispatcher
 from kallback.bridge.in_flight.limits import Backlog, InFlightLimit
 from kallback.bridge.in_flight.parking import Parking
@@ -40,7 +40,7 @@ from kallback.bridge.pipeline.unverified_settler import UnverifiedSettler
 from kallback.bridge.service_watch import ServiceWatch
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
-from kallback.kafka import Consumer, DeadLetters, GroupStatus, LetterBudget
+from kallback.kafka import IN_BATCHES, Consumer, DeadLetters, GroupStatus, LetterBudget
 from kallback.lifecycle import StartStop, StopDeadline
 from kallback.protocol import ConfigurationError, UnsupportedServerError
 from kallback.protocol.verification import Trust

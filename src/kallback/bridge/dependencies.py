@@ -16,15 +16,12 @@ from kallback.bridge.progress.monitor_client import IngressMonitorClient, Monito
 from kallback.bridge.restate.compatibility import RestateCheck
 from kallback.bridge.restate.services import ServiceCheck, services_in_use
 from kallback.bridge.service_watch import ServiceProbe
-from kallback.kafka import KafkaClients, ProducerOptions, clients_of
+from kallback.kafka import KafkaClients, clients_of
 from kallback.lifecycle import LogThrottle
 from kallback.settings import Settings
 
 _DELIVERY_TIMEOUT_S: Final = 5.0
 """Of dead letters and outcome records: they are written again after it, and a stop waits that long at most."""
-
-IN_BATCHES: Final = ProducerOptions(compression="lz4", linger=0.005)
-"""No result waits for what is written, so it may wait for others. Every broker and client since 0.10 reads lz4."""
 
 
 def chosen_completer(settings: Settings, options: BridgeOptions) -> Completer:

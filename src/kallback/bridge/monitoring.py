@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final
 
 from kallback.bridge.context import BridgeContext
@@ -16,6 +17,9 @@ from kallback.bridge.progress.monitor_client import MonitorClient
 from kallback.kafka import Consumer, GroupStatus, KafkaClients
 from kallback.protocol.verification import Trust
 from kallback.settings import Settings
+
+_RESPONSE_BYTES: Final = 2 * 1024
+"""Half of what results are read with: heartbeats are few, and hostile ones take memory beside hostile results."""
 
 
 class Monitoring:
@@ -41,8 +45,10 @@ class Monitoring:
         options = context.options
         group = options.progress_group_for(topics.results)
 
+        consumer = replace(options.for_consumer(), response_bytes=_RESPONSE_BYTES)
+
         def make_consumer() -> Consumer:
-            return clients.consumer([topics.progress], group, options.for_consumer())
+            return clients.consumer([topics.progress], group, consumer)
 
         self._forwarder: Final = ProgressForwarder(make_consumer, trust, self._client, context)
         self._reporter: Final = WatermarkReporter(

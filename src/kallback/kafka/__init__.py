@@ -30,7 +30,7 @@ from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
 from kallback.kafka.memory.kafka_clients import MemoryClients
 from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
-from kallback.kafka.producer import Producer, ProducerOptions
+from kallback.kafka.producer import IN_BATCHES, Producer, ProducerOptions
 from kallback.kafka.records import (
     UNREADABLE,
     Headers,
@@ -81,6 +81,7 @@ _LAZY: Final = {
 }
 
 __all__ = [
+    "IN_BATCHES",
     "UNKNOWN_LAG",
     "UNREADABLE",
     "AiokafkaConsumer",

@@ -70,11 +70,16 @@ class ConsumerOptions:
             Default 45, as Kafka's own: shorter ones throw members out when a laptop or a loop stalls.
         buffer_records: records of one partition that are buffered in the process before it is paused. Default 500.
         buffer_bytes: the same in bytes of keys, values and headers. Default 4 MiB.
-        buffer_bytes_total: bytes buffered of all partitions together. Default 32 MiB: a partition is paused when it is
+        buffer_bytes_total: bytes buffered of all partitions together. Default 16 MiB: a partition is paused when it is
             reached, however few bytes of that partition are buffered; a partition of which nothing is buffered goes on.
         batch_bytes: bytes to which a record batch may unfold when it is decompressed. Default 16 MiB; never less than
             one record of `KafkaSettings.max_request_bytes`. A larger batch counts as damaged. With confluent-kafka this
             holds for zstd only: librdkafka decompresses gzip, lz4 and snappy without a bound.
+        response_bytes: bytes of record batches that Kafka is asked for at once, of all partitions together; a first
+            batch that is larger comes all the same. Default 4 KiB: librdkafka has all batches of a response in memory
+            at once, and one of 300 bytes may unfold to 4.5 MB; with 16 KiB a bridge took 365 MiB. From a broker near by
+            come 20,000 records a second, if each is a batch of its own, and 100,000 in larger batches. aiokafka ignores
+            it: there, what batches unfold to is bounded in all.
         stop_at_damaged_batch: end with an error at a record batch that cannot be read: its checksum is wrong, it cannot
             be decompressed, or it unfolds beyond `batch_bytes`. Default: step over exactly its offsets, as one
             unreadable record (see `Record.unreadable`).
@@ -98,8 +103,9 @@ class ConsumerOptions:
     session_timeout: float = 45.0
     buffer_records: int = 500
     buffer_bytes: int = 4 * 1024 * 1024
-    buffer_bytes_total: int = 32 * 1024 * 1024
+    buffer_bytes_total: int = 16 * 1024 * 1024
     batch_bytes: int = 16 * 1024 * 1024
+    response_bytes: int = 4 * 1024
     stop_at_damaged_batch: bool = False
     commit_metadata: bool = False
     mark_history: bool = False

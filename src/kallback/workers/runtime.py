@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import DeadLetters, GroupStatus, LetterBudget, TopicReader
+from kallback.kafka import IN_BATCHES, DeadLetters, GroupStatus, LetterBudget, TopicReader
 from kallback.lifecycle import Backoff, LogThrottle, StopDeadline, Supervisor
 from kallback.protocol.errors import AccessDeniedError
 from kallback.settings.logs import NamedLog, named_log
@@ -76,6 +76,7 @@ class WorkerRuntime:
         self._process_pool: Final = ProcessPool(options.cancel_grace, self._supervisor.call_later)
         own_topics = frozenset(config.settings.topics.all())
         self._producer: Final = DenialReporter(clients.producer(), own_topics, self._report_denial)
+        self._letters: Final = DenialReporter(clients.producer(IN_BATCHES), own_topics, self._report_denial)
         self._consumer: Final = ConsumerSupervisor(
             lambda: clients.consumer(config.task_topics, config.group, config.consumer), self._backoff
         )
@@ -110,7 +111,7 @@ class WorkerRuntime:
 
     def _make_runner(self, table: AttemptTable) -> AttemptRunner:
         config, topics = self._config, self._config.settings.topics
-        dead_letters = DeadLetters(self._producer, topics.dead_letters, group=config.group, clock=config.clock)
+        dead_letters = DeadLetters(self._letters, topics.dead_letters, group=config.group, clock=config.clock)
         own_topics = frozenset({*topics.all_results, topics.dead_letters})
         return AttemptRunner(
             table=table,
@@ -215,6 +216,7 @@ class WorkerRuntime:
             detector = self._blocked_loop_detector
             await self._start(stack, "blocked-loop detector", detector.start, detector.stop)
             await self._start(stack, "producer", self._producer.start, self._producer.stop)
+            await self._start(stack, "dead letters", _nothing, self._letters.stop)  # connects when there is one
             await self._start(stack, "cancels", self._cancel_follower.start, self._cancel_follower.stop)
             await self._start(stack, "consumer", self._consumer.start, self._consumer.stop)
             await self._start(stack, "process pool", _nothing, self._process_pool.stop)

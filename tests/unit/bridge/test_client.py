@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from kallback.bridge import Client
-from kallback.bridge.dependencies import IN_BATCHES, chosen_clients
+from kallback.bridge.dependencies import chosen_clients
 from kallback.bridge.options import BridgeOptions
-from kallback.kafka import AiokafkaConsumer, AiokafkaEndOffsets, AiokafkaProducer
+from kallback.kafka import IN_BATCHES, AiokafkaConsumer, AiokafkaEndOffsets, AiokafkaProducer
 from kallback.settings import Settings
 
 PROGRAM = """

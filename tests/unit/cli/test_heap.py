@@ -45,6 +45,28 @@ def test_threads_share_one_heap() -> None:
     assert heaps() == 1
 
 
+LARGE = """
+import ctypes
+from kallback.cli.heap import use_one_heap
+
+use_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.sbrk.restype = ctypes.c_void_p, ctypes.c_void_p
+libc.free.argtypes = (ctypes.c_void_p,)
+libc.free(libc.malloc(8_000_000))
+before = libc.sbrk(0)
+libc.malloc(4_000_000)
+print(libc.sbrk(0) - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc grows the heap for large pieces")
+def test_a_large_piece_does_not_grow_the_heap() -> None:
+    """Its pages go back to the system when it is freed; by default glibc keeps those that follow the first."""
+    done = subprocess.run([sys.executable, "-c", LARGE], env={}, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1_000_000
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has a heap for each thread")
 def test_who_has_set_the_number_of_heaps_has_decided() -> None:
     """A worker whose own threads allocate a lot may need more."""

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from kallback.protocol import (
@@ -130,3 +132,18 @@ def test_the_headers_of_the_kit_are_read_back(headers: tuple[tuple[str, bytes], 
     """What the kit writes is what the bridge reads."""
     assert read_result(b"{}", headers) == ResultRecord("kb1:x", (status.encode(),), b"{}")
     assert ("content-type", b"application/json") in headers
+
+
+@pytest.mark.parametrize("member", ["version", "status"])
+def test_a_large_member_of_structured_mode_is_not_built(member: str) -> None:
+    """Nobody has proven anything yet: a megabyte of empty lists took 20 MiB as objects of Python."""
+    value = b'{"kallback":{"token":"kb1:x","%s":[%s[]]}}' % (member.encode(), b"[]," * 300_000)
+    tracemalloc.start()
+    try:
+        record = read_result(value, [])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(value)
+    with pytest.raises(UnusableResultError):
+        record.answer()

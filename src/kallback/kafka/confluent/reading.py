@@ -36,6 +36,7 @@ _SLICE: Final = 8  # messages consumed at once: a record takes up to 10 MB as Py
 _RECORD_BYTES: Final = 64 * 1024  # assumed of a record that is about to be consumed, to keep within the buffer
 _ADDED_BYTES: Final = 64 * 1024  # of slices that are added to the buffer together
 _LARGE_BYTES: Final = 1024 * 1024  # of a slice, behind which messages are consumed one by one again
+_POLL_BYTES: Final = 2 * 1024 * 1024  # of one poll: then a partition that is full is paused, or waits for the caller
 
 
 class PartitionReading:
@@ -74,6 +75,7 @@ class PartitionReading:
         self._throttle = LogThrottle(log)
         self._ended_at: dict[TopicPartition, int] = {}
         self._slice = 1
+        self._polled_bytes = 0
 
     @property
     def owned(self) -> list[TopicPartition]:
@@ -131,7 +133,7 @@ class PartitionReading:
         end_offsets: dict[TopicPartition, tuple[int, int]] = {}
         arrived = set[TopicPartition]()
         batch: dict[TopicPartition, list[Record]] = {}
-        waiting = 0
+        waiting = self._polled_bytes = 0
         for messages in self._messages():
             size = 0
             for message in messages:
@@ -143,6 +145,7 @@ class PartitionReading:
                 elif not self._is_damaged(error, message):
                     self._on_error(error, message)
             self._slice = 1 if size > _LARGE_BYTES else min(_SLICE, 2 * self._slice)
+            self._polled_bytes += size
             waiting += size
             if waiting >= _ADDED_BYTES:
                 arrived |= self._add(batch)
@@ -224,8 +227,9 @@ class PartitionReading:
         while messages:
             yield messages
             left -= len(messages)
-            limit = min(left, self._slice, self._buffer.bytes_free // _RECORD_BYTES)
-            messages = self._consumer.consume(limit, 0) if limit else ()
+            room = min(self._buffer.bytes_free, _POLL_BYTES - self._polled_bytes)
+            limit = min(left, self._slice, room // _RECORD_BYTES)
+            messages = self._consumer.consume(limit, 0) if limit > 0 else ()
 
     def _admit(self, message: Message, batch: dict[TopicPartition, list[Record]]) -> int:
         """Put a message into the batch as a record; return the bytes that it takes."""

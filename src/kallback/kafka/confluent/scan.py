@@ -77,6 +77,7 @@ class TopicScan:
         self._observer = TopicObserver()
         self._positions: dict[int, int] = {}
         self._polled_bytes = 0
+        self._stepped: set[int | None] = set()  # partitions, in this poll
         self.end_offsets: dict[int, int] = {}
 
     def abandon(self) -> None:
@@ -146,14 +147,19 @@ class TopicScan:
             self._consumer.close()
 
     def _messages(self, first: Message | None) -> Iterator[Message]:
-        """Go on with what is there already, a few at a time: what they take is known only when they are records."""
+        """Go on with what is there already, a few at a time: what they take is known only when they are records.
+
+        Not behind a batch that was stepped over: what was read of its partition before the seek comes again, and is
+        dropped; what is read after it does not.
+        """
         self._polled_bytes = 0
+        self._stepped.clear()
         messages: Sequence[Message] = () if first is None else (first,)
         left = _BATCH
         while messages:
             yield from messages
             left -= len(messages)
-            is_full = left <= 0 or self._polled_bytes >= _LARGE_BYTES
+            is_full = left <= 0 or self._polled_bytes >= _LARGE_BYTES or self._stepped
             messages = () if is_full else self._consumer.consume(min(_SLICE, left), 0)
 
     def _look(self) -> None:
@@ -172,13 +178,12 @@ class TopicScan:
                 self._assign(dict.fromkeys(range(change.partitions), OFFSET_BEGINNING) | self._positions)
 
     def _admitted(self, messages: Iterable[Message]) -> Iterator[Record]:
-        stepped = set[int | None]()
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
-            if partition in stepped:
+            if partition in self._stepped:
                 continue  # it was read before the seek, and comes again
             if error is not None and error.code() in BAD_BATCH and partition is not None and offset is not None:
-                stepped.add(partition)
+                self._stepped.add(partition)
                 yield self._step_over(partition, offset, error.str())
             elif error is not None:
                 self._report(error, partition, offset)

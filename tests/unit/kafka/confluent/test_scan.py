@@ -49,16 +49,16 @@ class Message:
 
 
 class Client:
-    """A consumer that has read these messages, the first one by a poll."""
+    """A consumer that has read these messages."""
 
     def __init__(self, messages: list[Message]) -> None:
         self._messages = messages
-        self._next = 1
+        self._next = 0
         self.sought: list[tuple[int, int]] = []
 
     def poll(self, _timeout: float) -> Message:
-        """The first one."""
-        return self._messages[0]
+        """The next one."""
+        return self.consume(1, 0)[0]
 
     def consume(self, limit: int, _timeout: float) -> list[Message]:
         """The next ones."""
@@ -74,7 +74,9 @@ class Client:
 def test_stepping_over_a_batch_drops_nothing_of_other_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read behind the batch comes again after the seek; records of other partitions would not."""
     bad: int = KafkaError._BAD_COMPRESSION
-    client = Client([Message(0, 2, bad), Message(0, 3), Message(1, 0), Message(2, 0, bad), Message(1, 1)])
+    client = Client(
+        [Message(3, 0), Message(0, 2, bad), Message(0, 3), Message(1, 0), Message(2, 0, bad), Message(1, 1)]
+    )
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     monkeypatch.setattr(scan_module, "end_of_batch", lambda *_: 5)
     scan = TopicScan(KafkaSettings(), "letters")
@@ -82,12 +84,23 @@ def test_stepping_over_a_batch_drops_nothing_of_other_partitions(monkeypatch: py
 
     records = scan.poll()
     assert [(each.partition, each.offset, each.unreadable is None) for each in records] == [
+        (3, 0, True),
         (0, 2, False),
         (1, 0, True),
         (2, 0, False),
         (1, 1, True),
     ]
     assert (client.sought, scan.end_offsets) == ([(0, 5), (2, 5)], {0: 9})
+
+
+def test_what_is_read_after_the_seek_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the record behind the batch is there before the poll ends: it was lost, a cancel with it."""
+    client = Client([Message(0, 2, KafkaError._BAD_COMPRESSION), Message(0, 5)])
+    monkeypatch.setattr(scan_module, "build", lambda *_: client)
+    monkeypatch.setattr(scan_module, "end_of_batch", lambda *_: 5)
+    scan = TopicScan(KafkaSettings(), "letters")
+    scan.end_offsets = {0: 6}
+    assert [each.offset for each in [*scan.poll(), *scan.poll()]] == [2, 5]
 
 
 @pytest.mark.parametrize(("size", "read"), [(1, 500), (300_000, 9), (2_000_000, 1)])

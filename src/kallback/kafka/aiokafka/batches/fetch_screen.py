@@ -18,6 +18,7 @@ nothing of a response is passed on.
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.aiokafka.batches.batch_format import is_compressed
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 FETCH_API_KEY: Final = 1
 _ON_THE_LOOP: Final = 64 * 1024  # bytes of a response that are screened without a thread: less than a millisecond
 _NO_ROOM_PAUSE_S: Final = 0.1
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Of all clients of a process: unfolding a batch takes twice its bytes, up to 32 MiB."""
 
 log: Final = named_log("kallback.kafka")
 
@@ -93,13 +96,15 @@ class FetchScreen:
         if len(data) <= _ON_THE_LOOP and not is_compressed(data):
             found = screened(data, position, bound=self._bound, room=room)
         else:
-            found = await asyncio.to_thread(
-                screened, data, position, bound=self._bound, room=room, record_bytes=self._record_bytes
-            )
+            found = await asyncio.to_thread(self._screen_alone, data, position, room)
         self._passed[partition] = len(found.data)
         for why in found.damaged:
             self._log(partition, why)
         return found
+
+    def _screen_alone(self, data: bytes, position: int, room: int) -> Screened:
+        with _ONE_AT_A_TIME:
+            return screened(data, position, bound=self._bound, room=room, record_bytes=self._record_bytes)
 
     def _forget_what_is_gone(self) -> None:
         owned = {TopicPartition(each.topic, each.partition) for each in self._inner.assignment()}

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
 
-_FETCH_BYTES: Final = 16 * 1024
-"""Of a response to a group member: enough for 40 small results; with one response a millisecond these are 16 MB a
-second of each broker. The batches of 64 KiB may unfold to 450 MB, which would all be in memory at once."""
-_READ_BYTES: Final = 4 * 1024
-"""The same for a reader of a whole topic: small records of a megabyte when they are unfolded come 70 at a time, not a
-thousand. A reader takes 50,000 records of 300 bytes a second with it, and 80,000 with 64 KiB, of a broker near by."""
-
 TOPICS_REFRESH_MS: Final = 10_000
 """5 minutes by default: added partitions, and topics that are created anew, would be noticed as late."""
 
@@ -46,7 +39,7 @@ def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOption
         own["partition.assignment.strategy"] = _strategy(options)
         own["session.timeout.ms"] = int(options.session_timeout * 1000)
         own["heartbeat.interval.ms"] = int(min(3.0, options.session_timeout / 3) * 1000)
-    return confluent_config(settings, own | _fetch_limits(settings, options, _FETCH_BYTES))
+    return confluent_config(settings, own | _fetch_limits(settings, options))
 
 
 def _strategy(options: ConsumerOptions) -> str:
@@ -75,16 +68,17 @@ def reader_config(settings: KafkaSettings) -> dict[str, Value]:
         "allow.auto.create.topics": False,
         "topic.metadata.refresh.interval.ms": TOPICS_REFRESH_MS,
     }
-    return confluent_config(settings, own | _fetch_limits(settings, ConsumerOptions(), _READ_BYTES))
+    return confluent_config(settings, own | _fetch_limits(settings, ConsumerOptions()))
 
 
-def _fetch_limits(settings: KafkaSettings, options: ConsumerOptions, least: int) -> dict[str, Value]:
+def _fetch_limits(settings: KafkaSettings, options: ConsumerOptions) -> dict[str, Value]:
     """Return what bounds the memory of a consumer, however many partitions it has.
 
     librdkafka decompresses all batches of a response before it counts anything, and it counts values only: neither keys
     nor headers. So a response is small, of all partitions together; a first batch that is larger comes all the same.
     `receive.message.max.bytes` also bounds what a zstd batch may unfold to. What KALLBACK_KAFKA_EXTRA sets stays valid.
     """
+    least = options.response_bytes
     largest = _extra(settings, "message.max.bytes", least)
     fetch = max(largest, _extra(settings, "fetch.max.bytes", least))
     return {
