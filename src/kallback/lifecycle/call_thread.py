@@ -53,6 +53,21 @@ class CallThread:
         """End the thread behind the last call; does not wait."""
         self._calls.put(None)
 
+    async def finish(self, call: Callable[[], object], timeout: float) -> None:  # noqa: ASYNC109 - no deadline on work
+        """Run a last call, such as the closing of a client, behind those that were submitted; end the thread.
+
+        Raises:
+            TimeoutError: it did not end within the timeout, in seconds; it is left behind with its thread.
+            Exception: what the call raised.
+        """
+        last = self.submit(call)
+        self.close()
+        done, _ = await asyncio.wait({last}, timeout=timeout)
+        if not done:
+            last.cancel()
+            raise TimeoutError(f"no end within {timeout:g} s")
+        last.result()
+
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
             result: Any = None

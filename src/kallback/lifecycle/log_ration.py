@@ -110,8 +110,9 @@ class LogRation(logging.Filter):
             self._until[kind] = self._monotonic() + self._interval
         logging.getLogger(kind.logger).log(
             kind.level,
-            "%d lines like this were left out in %.0f s: %s",
+            "%d %s left out in %.0f s: %s",
             left_out.count,
+            "line like this was" if left_out.count == 1 else "lines like this were",
             self._interval,
             left_out.example,
             extra={_SUMMARY: True},

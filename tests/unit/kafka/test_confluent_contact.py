@@ -75,3 +75,14 @@ def test_a_login_that_broke_off_is_no_refused_one(words: str, is_refused: bool) 
     errors = ClientErrors(KafkaSettings())
     errors(KafkaError(KafkaError._AUTHENTICATION, words))
     assert (errors.refused is not None) is is_refused
+
+
+def test_a_cluster_that_is_down_is_told_with_its_addresses(caplog: pytest.LogCaptureFixture) -> None:
+    """The library itself says "2/2 brokers are down"."""
+    errors = ClientErrors(KafkaSettings())
+    errors(KafkaError(KafkaError._TRANSPORT, "kafka-1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: refused"))
+    errors(KafkaError(KafkaError._TRANSPORT, "sasl_ssl://kafka-2:9092/2: Disconnected"))
+    caplog.clear()
+    errors(KafkaError(KafkaError._ALL_BROKERS_DOWN, "2/2 brokers are down"))
+    assert "kafka-1:9092: Connect to ipv4#10.0.0.1:9092 failed: refused" in caplog.text
+    assert "kafka-2:9092: Disconnected" in caplog.text

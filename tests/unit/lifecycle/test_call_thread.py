@@ -78,3 +78,27 @@ async def test_a_thread_that_did_not_start_is_started_by_the_next_call(
     async with asyncio.timeout(20):
         assert await thread.submit(current_name) == "calls"
     thread.close()
+
+
+async def test_a_last_call_runs_behind_the_others_and_ends_the_thread(thread: CallThread) -> None:
+    """As the closing of a client behind what it is asked."""
+    seen: list[str] = []
+    thread.submit(lambda: seen.append("asked"))
+    await thread.finish(lambda: seen.append("closed"), 60)
+    assert seen == ["asked", "closed"]
+
+
+async def test_a_last_call_that_fails_is_told(thread: CallThread) -> None:
+    """Its owner writes a log line and goes on."""
+    with pytest.raises(KeyError):
+        await thread.finish(broken, 60)
+
+
+async def test_a_last_call_that_hangs_is_left_behind(thread: CallThread) -> None:
+    """The stop of its owner has a bound, whatever a library does."""
+    release = threading.Event()
+    try:
+        with pytest.raises(TimeoutError, match="no end within 0 s"):
+            await thread.finish(release.wait, 0)
+    finally:
+        release.set()

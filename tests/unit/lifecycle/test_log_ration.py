@@ -54,6 +54,14 @@ def test_the_first_line_is_written_and_the_others_are_counted(rationed: Rationed
     assert rationed.lines[1:] == ["1699 lines like this were left out in 60 s: no connection to 1"]
 
 
+def test_a_summary_of_one_line_is_in_the_singular(rationed: Rationed) -> None:
+    """People read it."""
+    for _ in range(2):
+        logging.getLogger("lib.conn").error("no connection")
+    rationed.pass_interval()
+    assert rationed.lines[1:] == ["1 line like this was left out in 60 s: no connection"]
+
+
 def test_a_line_whose_arguments_do_not_fit_is_counted(rationed: Rationed) -> None:
     """The summary has its text as it is."""
     for _ in range(3):

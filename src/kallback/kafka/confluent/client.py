@@ -51,7 +51,7 @@ _SLICE: Final = 0.5
 _ERRORS_INTERVAL_S: Final = 60.0
 """Seconds between equal lines of one client; librdkafka reports each failed connection."""
 
-_OF_BOOTSTRAP_SERVER: Final = re.compile(r"(?P<server>[^\s/]+)/bootstrap: (?P<reason>.*)")
+_OF_SERVER: Final = re.compile(r"(?P<server>[^\s/]+:\d+)/(?:bootstrap|\d+): (?P<reason>.*)")
 """librdkafka's words; a test holds them against it."""
 
 _INTERRUPTED: Final = "handshake failed: Local:"
@@ -152,10 +152,12 @@ class ClientErrors:
     def __call__(self, error: KafkaError) -> None:
         """Note one error; a refused log-in is remembered, for no retry cures it."""
         self.last = error.str()
-        if (told := _OF_BOOTSTRAP_SERVER.search(self.last)) is not None:
+        if (told := _OF_SERVER.search(self.last)) is not None:
             self._by_server[told["server"]] = told["reason"]
         self.fatal = self.fatal or error.fatal()
-        self.all_down = self.all_down or error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - as below
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - as below
+            self.all_down = True
+            self.last += "".join(f"; {server}: {reason}" for server, reason in self._by_server.items())
         if error.code() == KafkaError._AUTHENTICATION and _INTERRUPTED not in self.last:  # noqa: SLF001 - as below
             self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
         elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
@@ -163,9 +165,9 @@ class ClientErrors:
         if self.connecting:
             return
         if self._throttle is None:
-            log.debug("Kafka client error", client=self._client, kind=error.name(), detail=error.str())
+            log.debug("Kafka client error", client=self._client, kind=error.name(), detail=self.last)
         else:
-            self._throttle.warning("Kafka client error", kind=error.name(), client=self._client, detail=error.str())
+            self._throttle.warning("Kafka client error", kind=error.name(), client=self._client, detail=self.last)
 
     def by_server(self, bootstrap_servers: str) -> str:
         """Say of each bootstrap server what became of it."""

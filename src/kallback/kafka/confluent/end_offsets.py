@@ -9,12 +9,12 @@ waits a little for that; while Kafka does not answer, the thread is left to it.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
+from kallback.kafka.confluent.client import log
 from kallback.kafka.confluent.login import PasswordRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition
 from kallback.kafka.errors import error_for
@@ -55,10 +55,10 @@ class ConfluentEndOffsets:
         if connection is None:
             return
         connection.abandoned.set()
-        closing = connection.thread.submit(connection.close)
-        connection.thread.close()
-        await asyncio.wait([closing], timeout=_STOP_TIMEOUT_S)
-        closing.cancel()
+        try:
+            await connection.thread.finish(connection.close, _STOP_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is no longer used
+            log.warning("a client for the ends of topics was not closed", reason=repr(error))
 
 
 class _Connection:

@@ -86,13 +86,11 @@ class ConfluentReader(StartStop):
         source.abandon()
         if self._reading is not None:
             self._reading.add_done_callback(_take_error)
-        closing = self._thread.submit(source.close)  # runs behind the reading
-        self._thread.close()
-        done, _ = await asyncio.wait({closing}, timeout=_STOP_TIMEOUT_S)
-        if not done:
-            closing.cancel()
-            log.error("a reader was not closed", topic=self._topic, reason=f"no end within {_STOP_TIMEOUT_S:.0f} s")
-        elif (error := closing.exception()) is not None:
+        try:
+            await self._thread.finish(source.close, _STOP_TIMEOUT_S)
+        except TimeoutError as error:
+            log.error("a reader was not closed", topic=self._topic, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is no longer used
             log.warning("a reader was not closed", topic=self._topic, reason=repr(error))
 
     async def _read(self, source: TopicScan) -> None:
