@@ -112,7 +112,7 @@ class AiokafkaProducer(StartStop):
                 enable_idempotence=True,
                 compression_type=options.compression,
                 value_serializer=_serialized,
-                partitioner=partition_of_key,
+                partitioner=partition_of_key,  # pyright: ignore[reportArgumentType] - aiokafka only calls it
                 linger_ms=round(options.linger * 1000),
                 max_batch_size=_LINGERING_BATCH_BYTES if options.linger else _BATCH_BYTES,
                 max_request_size=self._settings.max_request_bytes,
