@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from confluent_kafka import Consumer
 
 from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol, Record, TopicPartition
 from kallback.kafka.aiokafka.client import aiokafka_config
@@ -91,6 +92,17 @@ def test_aiokafka_refuses_security_that_it_would_ignore(option: str) -> None:
     """It would connect in plain text, or trust everybody."""
     with pytest.raises(ConfigurationError, match=rf"{option}, which aiokafka ignores: use client confluent"):
         aiokafka_config(KafkaSettings(extra={option: "x"}))
+
+
+def test_the_bytes_of_a_response_reach_librdkafka_unless_the_user_has_set_them() -> None:
+    """It has all batches of a response in memory at once, whatever they unfold to."""
+    options = ConsumerOptions(response_bytes=2048)
+    limits = {"fetch.max.bytes", "fetch.message.max.bytes"}
+    own = consumer_config(KafkaSettings(), "group", options)
+    theirs = consumer_config(KafkaSettings(extra=dict.fromkeys(limits, "65536")), "group", options)
+    assert {own[each] for each in limits} == {2048}
+    assert {theirs[each] for each in limits} == {"65536"}
+    build(Consumer, theirs).close()
 
 
 def test_extra_options_pass_through_to_librdkafka() -> None:
