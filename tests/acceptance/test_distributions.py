@@ -71,6 +71,10 @@ def test_the_wheel_has_the_modules_of_the_package_and_its_types(wheel: list[str]
     """Each module is installed once, with the example of `kallback dev`; type checkers read the annotations."""
     package = ROOT / "src" / "kallback"
     modules = {str(path.relative_to(package.parent)) for path in package.rglob("*.py")}
-    examples = {f"kallback/testing/quickstart/{path.name}" for path in (ROOT / "examples" / "quickstart").glob("*.py")}
+    examples = {
+        f"kallback/cli/new/{path.relative_to(ROOT / 'examples')}"
+        for path in (ROOT / "examples" / "starter").rglob("*.py")
+    }
+    examples |= {f"kallback/testing/quickstart/{path.name}" for path in (ROOT / "examples" / "quickstart").glob("*.py")}
     assert sorted(name for name in wheel if name.endswith(".py")) == sorted(modules | examples)
     assert "kallback/py.typed" in wheel

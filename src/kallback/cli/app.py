@@ -41,6 +41,7 @@ _SECTIONS: Final = {
         "worker": _CommandEntry("commands.worker:worker", "workers", "Run a worker process."),
         "gateway": _CommandEntry("commands.gateway:gateway", "gateway", "Run a gateway: take task results over HTTP."),
         "service": _CommandEntry("commands.service:service", "service", "Serve a Restate application."),
+        "new": _CommandEntry("commands.new:new", "", "Write a new project: service, worker, tests, Compose file."),
         "dev": _CommandEntry("commands.dev:dev", "", "Start a local Kafka and Restate for development."),
     },
     "Operate": {

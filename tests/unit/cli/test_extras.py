@@ -48,6 +48,7 @@ RUNS: Final = [
     ["gateway", "--insecure", "--client", "aiokafka", "--health-port", "0"],
     ["console", "--host", "0.0.0.0"],
     ["doctor"],
+    ["new", "print-shop"],
     ["outcomes", "tail"],
     ["service", "handler_module:app"],
     ["tasks", "cancel", "q8Tzl0b2R6m1cV9x", "--why", "x"],

@@ -1,0 +1,1 @@
+"""Documents are converted by workers, and whoever asks waits for them durably."""
