@@ -58,17 +58,33 @@ def test_the_command_takes_its_options(workload: Any) -> None:
         assert [option for option in options if option not in told.output] == []
 
 
+def mounted(workload: Any, container: Any, volume: str) -> set[str]:
+    """The files of a Secret that a container finds."""
+    folders = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == volume]
+    items = [
+        item["path"]
+        for each in workload["spec"]["template"]["spec"]["volumes"]
+        if each["name"] == volume
+        for item in each["secret"]["items"]
+    ]
+    return {f"{folder}/{item}" for folder in folders for item in items}
+
+
 @pytest.mark.parametrize("workload", WORKLOADS, ids=named)
 def test_every_variable_is_a_setting(workload: Any) -> None:
-    """From the shared map or its own; secrets come from the Secret, never from the file."""
+    """From the shared map or its own; secrets come from the Secret, in variables or in files that are mounted."""
     known = {each.name: each for each in VARIABLES}
+    files = {f"{name}_FILE" for name, each in known.items() if each.is_secret}
     shared = [line.partition("=")[0] for line in KUSTOMIZATION["configMapGenerator"][0]["literals"]]
     for container in containers(workload):
         own = {each["name"]: each for each in container["env"]}
-        assert {*shared, *own} <= set(known)
+        assert {*shared, *own} <= {*known, *files}
         assert [
-            name for name, each in own.items() if "(secret)" in known[name].meaning and "valueFrom" not in each
+            name
+            for name, each in own.items()
+            if name not in files and known[name].is_secret and "valueFrom" not in each
         ] == []
+        assert {own[name]["value"] for name in own.keys() & files} == mounted(workload, container, "secrets")
 
 
 @pytest.mark.parametrize("workload", [each for each in WORKLOADS if each["kind"] != "Job"], ids=named)
