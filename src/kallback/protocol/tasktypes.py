@@ -44,7 +44,7 @@ def is_kafka_name(text: str) -> bool:
     return _KAFKA_NAME.fullmatch(text) is not None and text not in {".", ".."}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: before Python 3.12 `TaskType[A, B](...)` raises TypeError with them
 class TaskType(Generic[Request, Result]):
     """A kind of work: its name, what goes in, what comes out, and how long a caller waits.
 

@@ -30,6 +30,11 @@ def test_a_task_type_waits_one_hour_unless_told_otherwise() -> None:
     assert TaskType("t", Order, int, timeout=None).timeout is None
 
 
+def test_its_types_may_be_written_in_brackets_too() -> None:
+    """For a type checker that cannot infer them; on every version of Python."""
+    assert TaskType[Order, int]("t", Order, int) == TaskType("t", Order, int)
+
+
 def test_the_topic_is_the_name_unless_given() -> None:
     """Tasks are published to the topic of the type's name."""
     assert TaskType("a.b", Order, int).topic == "a.b"
