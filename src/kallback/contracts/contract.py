@@ -81,6 +81,10 @@ def contract_of(task_types: Iterable[TaskType[Any, Any]], topics: Topics) -> Con
     for each in task_types:
         if each.name in OWN_OPERATIONS:
             raise ConfigurationError(f"task type {each.name!r} has a name that a contract uses itself: rename it")
+        if each.topic in topics.all():
+            raise ConfigurationError(
+                f"tasks of type {each.name!r} go to {each.topic}, which is kallback's own: give the type another topic"
+            )
         if by_name.setdefault(each.name, each) != each:
             raise ConfigurationError(f"there are two task types {each.name!r}, which differ: declare it once")
     if not by_name:

@@ -4,6 +4,9 @@ While an upgrade rolls, each side runs with both contracts. So four pairs meet: 
 workers, and those of new services old workers; results of old workers reach new services, and those of new workers old
 services, among them handlers that began before and wait on the old deployment. A pair that does not fit is avoided by
 the order of deployment; if two pairs need opposite orders, no order helps, and the change needs a new task type.
+
+Workers in other languages may write all results that services read, also what workers in Python never write: a member
+with a default may be left out. So results are compared twice.
 """
 
 from __future__ import annotations
@@ -128,6 +131,11 @@ def _results(old: TypeContract, new: TypeContract) -> Iterator[ContractFinding]:
     ):
         found = misfits(writer.result.written, reader.result.read)
         yield from _findings(found, known, new.name, "result", (breaks, writes), first)
+        refused = {each.member for each in found if each.refused}
+        allowed = misfits(writer.result.read, reader.result.read)
+        others = [each for each in allowed if each.refused and each.member not in refused]
+        allows = f"{writes}, in other languages, may"
+        yield from _findings(others, frozenset(), new.name, "result", (breaks, allows), first)
 
 
 def _known(payload: Payload) -> frozenset[Misfit]:

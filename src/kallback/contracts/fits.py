@@ -7,17 +7,25 @@ be compared counts as not fitting only where the two differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from kallback.contracts.keywords import Schema, list_of, pointed, schema_of
-from kallback.contracts.values import described, differing_bounds, differing_values, has_kinds, is_anything, kinds_of
+from kallback.contracts.values import (
+    described,
+    differing_bounds,
+    differing_values,
+    has_kinds,
+    is_anything,
+    kinds_of,
+    listed,
+)
 from kallback.protocol.errors import ConfigurationError
 
-_LONGEST_CHAIN: Final = 50
-"""References to references."""
+_MOST_STEPS: Final = 1000
+"""References and parts that one schema is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,10 @@ class Misfit:
     sentence: str
     refused: bool = True
 
+    def below(self, member: str) -> Misfit:
+        """The same at another place, of which `$` is the member."""
+        return replace(self, member=member + self.member.removeprefix("$"))
+
 
 def misfits(written: Located, read: Located) -> list[Misfit]:
     """Compare what is written with what is read.
@@ -59,7 +71,11 @@ def resolved(schema: Schema, root: Mapping[str, Any]) -> Schema:
     Raises:
         ConfigurationError: a reference leads out of the document, nowhere, or to itself.
     """
-    for _ in range(_LONGEST_CHAIN):
+    return _resolved(schema, root, iter(range(_MOST_STEPS)))
+
+
+def _resolved(schema: Schema, root: Mapping[str, Any], steps: Iterator[int]) -> Schema:
+    for _ in steps:
         if isinstance(schema, bool) or not ({"$ref", "allOf"} & schema.keys()):
             return schema
         rest = {keyword: value for keyword, value in schema.items() if keyword not in {"$ref", "allOf", "$defs"}}
@@ -68,7 +84,7 @@ def resolved(schema: Schema, root: Mapping[str, Any]) -> Schema:
         if len(parts) == 1 and not rest:
             schema = parts[0]
             continue
-        schema = _merged([*(resolved(each, root) for each in parts), rest])
+        schema = _merged([*(_resolved(each, root, steps) for each in parts), rest])
     raise ConfigurationError("a JSON Schema refers to itself without end: export the contract again")
 
 
@@ -103,7 +119,9 @@ class _Comparison:
     written_root: Mapping[str, Any]
     read_root: Mapping[str, Any]
     _seen: set[tuple[bytes, bytes]] = field(default_factory=set[tuple[bytes, bytes]])
-    """Pairs that are compared already: types that hold themselves end here."""
+    """Pairs that are compared already, or are about to be: types that hold themselves end here."""
+    _failed: set[tuple[bytes, bytes]] = field(default_factory=set[tuple[bytes, bytes]])
+    """Choices that do not fit, however the pairs end that are still open: unions that hold each other end here."""
 
     def compare(self, written: Schema, read: Schema, member: str) -> Iterator[Misfit]:
         """Compare two schemas at a place."""
@@ -132,22 +150,34 @@ class _Comparison:
             yield from self._compare_values(ours, theirs, member)
 
     def _compare_choices(self, ours: dict[str, Any], choices: list[Schema], member: str) -> Iterator[Misfit]:
-        found = [(self._fresh(ours, each, member), resolved(each, self.read_root)) for each in choices]
-        fitting = [each for each, _ in found if not any(misfit.refused for misfit in each)]
+        fitting = [attempt for each in choices if (attempt := self._attempt(ours, each)) is not None]
         if fitting:
-            yield from min(fitting, key=len)
+            notes, seen = min(fitting, key=lambda each: len(each[0]))
+            self._seen.update(seen)
+            yield from (each.below(member) for each in notes)
             return
-        alike = [each for each in found if isinstance(each[1], dict) and kinds_of(each[1]) & kinds_of(ours)]
-        same = [each for each in alike if isinstance(each[1], dict) and each[1].get("title") == ours.get("title")]
+        found = [resolved(each, self.read_root) for each in choices]
+        alike = [each for each in found if isinstance(each, dict) and kinds_of(each) & kinds_of(ours)]
+        same = [each for each in alike if each.get("title") == ours.get("title")]
         if len(alike) == 1 or len(same) == 1:
-            yield from (same or alike)[0][0]
+            yield from self.compare(ours, (same or alike)[0], member)
             return
-        expected = " or ".join(dict.fromkeys(self._named(each) for _, each in found))
+        expected = " or ".join(dict.fromkeys(map(self._named, found)))
         yield Misfit(member, f"may be {described(ours)}; expected is {expected}")
 
-    def _fresh(self, ours: dict[str, Any], choice: Schema, member: str) -> list[Misfit]:
-        """Compare with one choice; pairs seen on the way count for this choice only."""
-        return list(_Comparison(self.written_root, self.read_root, set(self._seen)).compare(ours, choice, member))
+    def _attempt(self, ours: dict[str, Any], choice: Schema) -> tuple[list[Misfit], set[tuple[bytes, bytes]]] | None:
+        """Compare with one choice: what it ignores, and the pairs that are seen then; None if it does not fit."""
+        pair = (orjson.dumps(ours), orjson.dumps(resolved(choice, self.read_root)))
+        if pair in self._failed:
+            return None
+        fresh = _Comparison(self.written_root, self.read_root, set(self._seen), self._failed)
+        notes: list[Misfit] = []
+        for each in fresh.compare(ours, choice, "$"):
+            if each.refused:
+                self._failed.add(pair)
+                return None
+            notes.append(each)
+        return notes, fresh._seen
 
     def _named(self, schema: Schema) -> str:
         whole = resolved(schema, self.read_root)
@@ -178,7 +208,7 @@ class _Comparison:
             there = "may be absent" if name in written or not written else "is not there"
             yield Misfit(f"{member}.{name}", f"{there}; it is required")
         extra = schema_of(theirs.get("additionalProperties", True))
-        for name, schema in sorted(written.items()):
+        for name, schema in sorted(written.items(), key=_tags_first):
             place = f"{member}.{name}"
             if name in read:
                 yield from self.compare(schema, read[name], place)
@@ -212,6 +242,12 @@ class _Comparison:
                 yield from self.compare(written_rest, schema, f"{member}[{index}]")
             if read_rest is not False or "maxItems" not in theirs:  # of which the length says enough
                 yield from self.compare(written_rest, read_rest, f"{member}[]")
+
+
+def _tags_first(member: tuple[str, Schema]) -> tuple[bool, str]:
+    """The order of members: those that tell classes of a union apart come first, because they end an attempt early."""
+    name, schema = member
+    return isinstance(schema, bool) or listed(schema) is None, name
 
 
 def _branches(schema: dict[str, Any]) -> list[Schema] | None:

@@ -111,6 +111,23 @@ def test_a_member_with_a_default_breaks_nobody(part: str) -> None:
     assert breaking(old, new) == breaking(new, old) == set()
 
 
+@dataclass
+class OrderWithoutDefault:
+    """Its note has lost the default."""
+
+    id: str
+    note: str
+
+
+def test_a_default_of_a_result_that_comes_or_goes_breaks_those_who_require_the_member() -> None:
+    """Workers in Python write it always; those in other languages may leave out what has a default."""
+    old, new = contract(), contract(result=OrderWithoutDefault)
+    assert breaking(old, new) == {("result.note", NEW_SERVICES, Side.WORKERS)}
+    assert breaking(new, old) == {("result.note", OLD_SERVICES, Side.SERVICES)}
+    assert "in other languages, may write it, may be absent" in diff(old, new)[0].sentence
+    assert breaking(contract(), contract(OrderWithoutDefault)) == set()
+
+
 def test_a_wider_type_breaks_those_who_read_it_with_the_old_contract() -> None:
     """A request that may have more is for new workers, a result for new services."""
     assert breaking(contract(), contract(OrderWithLooseId)) == {("request.id", OLD_WORKERS, Side.WORKERS)}

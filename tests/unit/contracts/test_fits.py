@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from types import ModuleType
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import pytest
@@ -142,3 +144,40 @@ def test_a_reference_that_leads_nowhere_is_a_sentence(reference: str) -> None:
     root = {"$ref": reference, "$defs": {"loop": {"$ref": "#/$defs/loop"}}}
     with pytest.raises(ConfigurationError):
         misfits(Located(root, root), Located({"type": "string"}, {}))
+
+
+NODES: Final = 6
+
+
+def unions(module: str, more: str) -> Any:
+    """The first of several unions whose classes hold all of the unions; `more` is declared in a class of each."""
+    names = [f"U{index}" for index in range(NODES)]
+    lines = ["import msgspec", "from typing import Union"]
+    for name in names:
+        for index in range(NODES):
+            lines.append(f"class {name}x{index}(msgspec.Struct, tag='{name}x{index}'):")
+            lines += [f"    f{each}: '{each}'" for each in names]
+            lines += [f"    {more}"] if more and index == 0 else []
+    lines += [f"{name} = Union[{', '.join(f'{name}x{index}' for index in range(NODES))}]" for name in names]
+    made = ModuleType(module)
+    sys.modules[module] = made
+    exec("\n".join(lines), vars(made))
+    return made.U0
+
+
+def test_unions_that_hold_each_other_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A syntax tree has so many ways through its unions that a comparison of each way does not end."""
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    plain, more = unions("tree_before", ""), unions("tree_after", "more: int")
+    assert found(plain, plain) == []
+    members = found(plain, more)
+    assert len(members) == NODES
+    assert all(each.endswith(".more") for each in members)
+
+
+def test_references_that_multiply_are_refused() -> None:
+    """A schema of thirty lines can stand for a thousand million parts."""
+    links = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}, {"$ref": f"#/$defs/d{i + 1}"}]} for i in range(30)}
+    schema = {"$ref": "#/$defs/d0", "$defs": {**links, "d30": {"type": "string"}}}
+    with pytest.raises(ConfigurationError, match="without end"):
+        misfits(Located(schema, schema), Located(schema, schema))

@@ -13,6 +13,8 @@ from kallback.protocol.errors import ConfigurationError
 
 _LARGEST: Final = 16 * 1024 * 1024
 """Bytes of a document; one of a thousand task types has about four million."""
+_DEEPEST: Final = 200
+"""Lists and members of YAML within each other; its parser in C ends the process at some ten thousand."""
 _WIDTH: Final = 120
 
 
@@ -95,7 +97,15 @@ def _parsed(data: bytes, path: Path) -> object:
             raise ConfigurationError(f"{path} is not JSON: {error}") from None
     with needs_extra("contracts"):
         import yaml  # noqa: PLC0415 - only YAML needs it
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - the safe loader, in C
+        depth = 0
+        for event in yaml.parse(data, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):  # a few lines of them can stand for more than fits into memory
+                raise ConfigurationError(f"{path} has the reference *{event.anchor}: write what it stands for")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ConfigurationError(f"{path} is nested too deep for a contract")
+        return yaml.load(data, Loader=loader)  # noqa: S506 - the safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from None

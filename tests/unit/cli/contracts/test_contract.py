@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -187,3 +188,25 @@ def test_a_worker_is_checked_against_a_contract() -> None:
     assert (odd.exit_code, "request.table" in odd.stdout) == (1, True)
     assert "has no task type 'absent'" in refusal("check", "tasks.yaml", "kitchen_new:worker", "--type", "absent")
     assert "not a kallback.workers.Worker" in refusal("check", "tasks.yaml", "kitchen_new:prepare")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: &a [x, x]\nb: [*a, *a]\n", r"reference \*a"),
+        ("a: " + "[" * 100_000 + "]" * 100_000, "nested too deep"),
+        ("{" + "{a: " * 300 + "}" * 300 + "}", "not JSON"),
+        ("!!python/object/apply:os.abort []", "not YAML"),
+    ],
+)
+def test_yaml_that_takes_all_memory_or_the_stack_is_refused(folder: Path, text: str, sentence: str) -> None:
+    """References of YAML multiply what they stand for, and its parser in C has no limit of depth."""
+    (folder / "hostile.yaml").write_text(text)
+    assert re.search(sentence, refusal("diff", "hostile.yaml", "hostile.yaml"))
+
+
+def test_a_task_type_on_a_topic_of_kallback_has_no_contract(folder: Path) -> None:
+    """The document has one channel for a topic, and that of the task would be missing."""
+    text = "from kallback.protocol import TaskType\nt = TaskType('t', int, int, topic='kallback.control')"
+    (folder / "on_control.py").write_text(text)
+    assert "kallback.control, which is kallback's own" in refusal("export", "on_control")
