@@ -5,6 +5,7 @@ Ownership: a process has one such keyring, which all its parts share; any thread
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import InvalidKeyError
@@ -45,11 +46,12 @@ class FollowedKeyring(Keyring):
         InvalidKeyError: a key is unreadable, short or no secret.
     """
 
-    __slots__ = ("_insecure", "_keyring", "_secret", "_text")
+    __slots__ = ("_insecure", "_keyring", "_lock", "_secret", "_text")
 
     def __init__(self, secret: SecretFile, *, insecure: bool) -> None:
         self._secret: Final = secret
         self._insecure: Final = insecure
+        self._lock: Final = threading.Lock()
         self._text = secret.reveal()
         self._keyring = keyring_of(self._text.strip(), insecure=insecure)
 
@@ -88,13 +90,18 @@ class FollowedKeyring(Keyring):
         return self._now()
 
     def _now(self) -> Keyring:
-        text = self._secret.reveal()
-        if text is not self._text:
-            self._text = text  # first, so that a file that cannot be used is said once
-            try:
-                self._keyring = keyring_of(text.strip(), insecure=self._insecure)
-            except InvalidKeyError as error:
-                _log.error("the file of KALLBACK_KEYS_FILE changed, its keys are kept as they were", reason=str(error))
-            else:
-                _log.info("signing keys were read again", key_ids=list(self._keyring.key_ids))
+        if self._secret.reveal() is not self._text:
+            with self._lock:  # whoever comes while the new keys are read waits for them, and calls no token unknown
+                self._follow(self._secret.reveal())
         return self._keyring
+
+    def _follow(self, text: str) -> None:
+        if text is self._text:
+            return
+        try:
+            self._keyring = keyring_of(text.strip(), insecure=self._insecure)
+        except InvalidKeyError as error:
+            _log.error("the file of KALLBACK_KEYS_FILE changed, its keys are kept as they were", reason=str(error))
+        else:
+            _log.info("signing keys were read again", key_ids=list(self._keyring.key_ids))
+        self._text = text  # last: it tells other threads that the keys are those of this text

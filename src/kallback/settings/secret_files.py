@@ -22,6 +22,7 @@ _REMEDY: Final = "set it to a file that holds the secret"
 _CONTAINER_SECRETS: Final = "/run/secrets/"
 _LOOK_INTERVAL_S: Final = 1.0
 """Between two looks at a file: soon enough for people, and nothing beside what a process does with a secret."""
+_Signature = tuple[int, ...]
 _log: Final = named_log("kallback.settings")
 _warned: Final = set[tuple[str, str]]()
 """What was said already: settings are read more than once in some processes."""
@@ -56,7 +57,7 @@ def _read(name: str, path: str | os.PathLike[str]) -> str:
         file = Path(path).expanduser()
         with file.open("rb") as opened:
             content = opened.read(_MAX_BYTES + 1)
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except (OSError, RuntimeError, ValueError) as error:  # a home that is not known, bytes that are not UTF-8
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(f"{name}={str(path)!r} cannot be read ({why}): {_REMEDY}") from None
@@ -73,7 +74,8 @@ class SecretFile(Secret):
 
     Whoever asks for the text looks at the file, once a second at most: at its inode, size and time of change, which
     tell of files that are written anew and of those that Kubernetes exchanges. A file that is gone, empty or unreadable
-    changes nothing: the last good text is kept, and a warning says so. Any thread may ask.
+    changes nothing: the last good text is kept, a warning says so, and it is tried again. A pipe, such as a shell's
+    `<(command)`, is read once, at the start: reading it again would wait for who writes it. Any thread may ask.
 
     Args:
         name: of the setting that names the file.
@@ -83,14 +85,16 @@ class SecretFile(Secret):
         ConfigurationError: it cannot be read, is empty, or is too large.
     """
 
-    __slots__ = ("_lock", "_name", "_next_look", "_path", "_seen")
+    __slots__ = ("_failed", "_lock", "_name", "_next_look", "_path", "_retry_at", "_seen")
 
     def __init__(self, name: str, path: str | os.PathLike[str]) -> None:
         self._name: Final = name
         self._path: Final = os.path.expanduser(path)  # noqa: PTH111 - does not raise where there is no home
         self._lock: Final = threading.Lock()
-        self._seen = _signature(self._path)
+        self._seen: _Signature = _signature(self._path)
+        self._failed: _Signature | None = None
         self._next_look = time.monotonic() + _LOOK_INTERVAL_S
+        self._retry_at = 0.0
         super().__init__(_read(name, path))
 
     def reveal(self) -> str:
@@ -104,17 +108,27 @@ class SecretFile(Secret):
         with self._lock:
             self._next_look = time.monotonic() + _LOOK_INTERVAL_S
             seen = _signature(self._path)
-            if seen == self._seen:
+            if seen == self._seen or (seen == self._failed and time.monotonic() < self._retry_at):
                 return
-            self._seen = seen
             try:
-                text = _read(self._name, self._path)
+                text = self._read_again(seen)
             except ConfigurationError as error:
-                _log.warning("a file with a secret changed and cannot be used, the last one is kept", reason=str(error))
+                if seen != self._failed:
+                    _log.warning(
+                        "a file with a secret changed and cannot be used, the last one is kept", reason=str(error)
+                    )
+                self._failed = seen
+                self._retry_at = time.monotonic() + _LOOK_INTERVAL_S
                 return
+            self._seen, self._failed = seen, None
             if text != self._text:
                 self._text = text
                 _log.info("a secret was read again, because its file changed", setting=self._name)
+
+    def _read_again(self, seen: _Signature) -> str:
+        if seen and not stat.S_ISREG(seen[0]):
+            raise ConfigurationError(f"{self._name}={self._path!r} is no file any more: {_REMEDY}")
+        return _read(self._name, self._path)
 
     def __eq__(self, other: object) -> bool:
         """Whether this is the same file: what it holds changes."""
@@ -124,13 +138,15 @@ class SecretFile(Secret):
         return hash(self._path)
 
 
-def _signature(path: str) -> tuple[int, ...] | None:
-    """What changes when a file is written or exchanged; None if there is none. A forged token may cause one call."""
+def _signature(path: str) -> _Signature:
+    """What changes when a file is written or exchanged; empty without one. A forged token may cause one call."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path costs five times as much
     except (OSError, ValueError):  # the second: a null character
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return ()
+    if stat.S_ISFIFO(found.st_mode):  # it changes while it is read
+        return found.st_mode, found.st_dev, found.st_ino
+    return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def warn_if_exposed(name: str, path: Path) -> None:

@@ -86,8 +86,12 @@ def test_an_unreadable_tls_file_is_an_error_that_names_the_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["security.protocol", "sasl.mechanism", "ssl.ca.location", "enable.ssl.certificate.verification"]
-)
+    "option",
+    [
+        "security.protocol", "sasl.mechanism", "ssl.ca.location", "enable.ssl.certificate.verification",
+        "Security.Protocol", " sasl.mechanism", "security_protocol", "SSL_CONTEXT",
+    ],
+)  # fmt: skip
 def test_aiokafka_refuses_security_that_it_would_ignore(option: str) -> None:
     """It would connect in plain text, or trust everybody."""
     with pytest.raises(ConfigurationError, match=rf"{option}, which aiokafka ignores: use client confluent"):
@@ -111,7 +115,9 @@ def test_extra_options_pass_through_to_librdkafka() -> None:
     assert config["linger.ms"] == "5"
 
 
-@pytest.mark.parametrize("option", ["enable.auto.commit", "acks", "isolation.level", "group.id"])
+@pytest.mark.parametrize(
+    "option", ["enable.auto.commit", "acks", "isolation.level", "group.id", "metadata.broker.list"]
+)
 def test_an_extra_option_that_breaks_a_guarantee_is_refused(option: str) -> None:
     """Nobody loses records by a pass-through option."""
     with pytest.raises(ConfigurationError, match=f"may not set {option}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from kallback.protocol import Attempt, Keyring, Token, parse_awakeable_id, task_id_of
 from kallback.protocol.tokens import UnverifiedToken
 from kallback.settings import Settings
-from kallback.settings.followed_keyring import FollowedKeyring
+from kallback.settings.followed_keyring import FollowedKeyring, keyring_of
 from kallback.testing.log_capture import capture_logs
 
 AUDIENCE = "kallback.results"
@@ -66,6 +67,28 @@ def test_an_unknown_key_is_looked_up_at_once(file: Path, monkeypatch: pytest.Mon
     file.write_text(f"{key('k2')},{key('k1')}")
     service = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
     assert bridge.verify(service.sign(TOKEN, AUDIENCE), AUDIENCE) == TOKEN
+
+
+def test_a_thread_waits_for_the_keys_that_another_one_reads(
+    file: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the old keys it would refuse a good token for good."""
+    reading, other_asks = threading.Event(), threading.Event()
+
+    def slow_keyring_of(text: str, *, insecure: bool) -> Keyring:
+        reading.set()
+        other_asks.wait(0.2)
+        return keyring_of(text, insecure=insecure)
+
+    file.write_text(f"{key('k2')},{key('k1')}")
+    new = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require().sign(TOKEN, AUDIENCE)
+    monkeypatch.setattr("kallback.settings.followed_keyring.keyring_of", slow_keyring_of)
+    first = threading.Thread(target=keyring.check, args=(new, AUDIENCE))
+    first.start()
+    assert reading.wait(10)
+    assert keyring.check(new, AUDIENCE) == TOKEN
+    other_asks.set()
+    first.join()
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "k9:c2hvcnQ=", "k9:" + base64.b64encode(b"a" * 32).decode()])

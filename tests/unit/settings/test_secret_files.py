@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +35,13 @@ def test_the_whole_file_is_the_secret(tmp_path: Path, name: str, end: str) -> No
     secret = Environment({f"{name}_FILE": str(file)}).secret(name)
     assert secret is not None
     assert secret.reveal() == " hush "
+
+
+def test_a_byte_order_mark_is_no_part_of_the_secret(tmp_path: Path) -> None:
+    """Editors on Windows begin files with one, and nobody sees it."""
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xef\xbb\xbfhush\r\n")
+    assert SecretFile("--token-file", file).reveal() == "hush"
 
 
 def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
@@ -193,6 +203,64 @@ def test_a_change_that_cannot_be_used_keeps_the_last_secret(
     file.write_text("new")
     file.chmod(0o600)
     assert secret.reveal() == "new"
+
+
+@pytest.mark.usefixtures("looked_at_often")
+def test_a_change_that_could_not_be_read_for_a_moment_is_read_later(
+    tmp_path: Path, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without free descriptors would else keep the old secret for ever."""
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text("old")
+    secret = SecretFile("--token-file", file)
+    file.write_text("newer")
+
+    def too_many(*_arguments: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.open", too_many)
+        for _ in range(3):
+            assert secret.reveal() == "old"
+    assert secret.reveal() == "newer"
+    assert len([each for each in lines if "reason" in each]) == 1
+
+
+@pytest.mark.usefixtures("looked_at_often")
+def test_a_pipe_is_read_once(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    """As a shell's `<(command)` is; a second reading would wait for who writes it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    writing = threading.Thread(target=pipe.write_text, args=("hush\n",))
+    writing.start()
+    secret = SecretFile("--token-file", pipe)
+    writing.join()
+    assert [secret.reveal() for _ in range(3)] == ["hush"] * 3
+    assert lines == []
+
+
+@pytest.mark.usefixtures("looked_at_often")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_file_that_becomes_something_else_holds_up_nobody(
+    tmp_path: Path, lines: list[dict[str, Any]], kind: str
+) -> None:
+    """Opening a pipe waits for who writes it, and a device may never end."""
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text("old")
+    secret = SecretFile("--token-file", file)
+    file.unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case _:
+            file.mkdir()
+    assert [secret.reveal() for _ in range(3)] == ["old"] * 3
+    [line] = lines
+    assert "is no file any more: set it to a file" in line["reason"]
 
 
 def test_a_file_is_looked_at_once_a_second(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 """aiokafka's name for it; a test holds this against aiokafka."""
 
 _SECURITY_OPTIONS: Final = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.")
+"""In librdkafka's spelling; aiokafka's own has `_` in place of each point."""
 
 
 log: Final = named_log("kallback.kafka")
@@ -70,7 +71,7 @@ def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
             there.
     """
     for option in settings.extra:
-        if option.startswith(_SECURITY_OPTIONS):
+        if option.strip().lower().replace("_", ".").startswith(_SECURITY_OPTIONS):
             raise ConfigurationError(
                 f"KALLBACK_KAFKA_EXTRA has {option}, which aiokafka ignores: use client confluent, or the "
                 "KALLBACK_KAFKA_SECURITY_PROTOCOL, _SASL_* and _SSL_* variables, which both clients obey"

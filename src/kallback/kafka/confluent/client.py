@@ -63,8 +63,8 @@ _WITHOUT_GSSAPI: Final = "No provider for SASL mechanism GSSAPI"
 _NOT_EXTRA: Final = frozenset(
     {
         "acks", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store",
-        "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "request.required.acks",
-        "transactional.id",
+        "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level", "metadata.broker.list",
+        "request.required.acks", "transactional.id",
     }
 )  # fmt: skip
 
