@@ -181,7 +181,7 @@ async def within(settings: KafkaSettings, call: Awaitable[T], *, what: str) -> T
         async with asyncio.timeout(settings.connect_timeout):
             return await call
     except TimeoutError:
-        raise unreachable(settings) from None
+        raise unreachable(settings, f"{what}; a broker was reached before") from None
     except errors.KafkaError as error:
         raise translated(error, what=what) from None
 
