@@ -74,17 +74,15 @@ def contract_of(task_types: Iterable[TaskType[Any, Any]], topics: Topics) -> Con
     """Make the contract of task types.
 
     Raises:
-        ConfigurationError: there are none, two of them have the same name, a name is the document's own, or a type has
-            no JSON Schema.
+        ConfigurationError: there are none, two of them have the same name, a name is the document's own, a topic is one
+            of kallback's, or a type has no JSON Schema.
     """
     by_name: dict[str, TaskType[Any, Any]] = {}
     for each in task_types:
         if each.name in OWN_OPERATIONS:
             raise ConfigurationError(f"task type {each.name!r} has a name that a contract uses itself: rename it")
-        if each.topic in topics.all():
-            raise ConfigurationError(
-                f"tasks of type {each.name!r} go to {each.topic}, which is kallback's own: give the type another topic"
-            )
+        if (reason := topics.why_no_task_topic(each.topic)) is not None:
+            raise ConfigurationError(f"task type {each.name!r}: {reason}")
         if by_name.setdefault(each.name, each) != each:
             raise ConfigurationError(f"there are two task types {each.name!r}, which differ: declare it once")
     if not by_name:

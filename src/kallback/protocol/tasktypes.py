@@ -101,6 +101,10 @@ class TaskType(Generic[Request, Result]):
                 raise ConfigurationError(
                     f"{each!r} cannot be a Kafka topic: use 1 to 249 letters, digits, '.', '_' or '-', not '.' or '..'"
                 )
+        if self.results_topic == topic:
+            raise ConfigurationError(
+                f"task type {self.name}: tasks and results cannot share the topic {topic}: name another one"
+            )
         self._check_limits()
         object.__setattr__(self, "convention", _convention(self.name, self.convention))
         object.__setattr__(self, "topic", topic)

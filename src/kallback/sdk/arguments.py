@@ -19,11 +19,13 @@ from kallback.sdk.errors import (
     BAD_REQUEST,
     INTERNAL,
     INVALID_ARGUMENT,
+    MISCONFIGURED,
     NOT_READ,
     NOT_WATCHED,
     CompletionRefused,
     TaskNotSent,
 )
+from kallback.settings import Topics
 
 CODEC_UNKNOWN: Final = (
     "this application has a journal_value_codec that kallback does not know of: serve it with "
@@ -52,12 +54,12 @@ def check_task_type(task_type: object) -> None:
         raise not_sent(str(task_type), f"task_type must be a TaskType, not {_name(task_type)}")
 
 
-def check_served(task_type: TaskType[Any, Any], results_topics: Sequence[str], *, monitored: bool) -> None:
+def check_served(task_type: TaskType[Any, Any], topics: Topics, *, monitored: bool) -> None:
     """Refuse a type for which something of this environment is missing: its result would never come, or be noticed.
 
     Args:
         task_type: to be sent.
-        results_topics: those that bridges read.
+        topics: of this environment.
         monitored: `TaskMonitor` is served.
 
     Raises:
@@ -65,7 +67,9 @@ def check_served(task_type: TaskType[Any, Any], results_topics: Sequence[str], *
     """
     if task_type.monitored and not monitored:
         raise _not_served(task_type, NOT_WATCHED, _NOT_BOUND)
-    if task_type.results_topic and task_type.results_topic not in results_topics:
+    if (reason := topics.why_no_task_topic(task_type.topic)) is not None:
+        raise _not_served(task_type, MISCONFIGURED, reason)
+    if task_type.results_topic and task_type.results_topic not in topics.all_results:
         raise _not_served(task_type, NOT_READ, _UNREAD.format(task_type.results_topic))
 
 

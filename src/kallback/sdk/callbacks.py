@@ -111,7 +111,7 @@ class Callbacks:
         self._are_bound = services_elsewhere
         self._gateway: Final = settings.gateway
         self._has_codec = False
-        self._results_topics: Final = topics.all_results
+        self._topics: Final = topics
         self._services: Final = own_services(
             settings, keyring, clock=clock, allow_bare_awakeables=allow_bare_awakeables
         )
@@ -385,7 +385,7 @@ class Callbacks:
     def _check(self, ctx: object, task_type: TaskType[Any, Any]) -> None:
         check_task_type(task_type)
         check_context(ctx, has_codec=self._has_codec)
-        check_served(task_type, self._results_topics, monitored=self._are_bound)
+        check_served(task_type, self._topics, monitored=self._are_bound)
 
     def _verified(self, token: str) -> Token:
         return verified(self._dependencies.signing.keyring, self._dependencies.signing.audience, token)

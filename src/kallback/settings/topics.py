@@ -64,6 +64,12 @@ class Topics:
         """Whether a topic begins with the prefix of this installation; without a prefix none does."""
         return bool(self.prefix) and topic.startswith(self.prefix)
 
+    def why_no_task_topic(self, topic: str) -> str | None:
+        """Say why tasks cannot go to a topic; None if they can."""
+        if topic not in self.all():
+            return None
+        return f"tasks cannot go to {topic}, which is a topic of kallback's own: give the task type another one"
+
     @property
     def all_results(self) -> tuple[str, ...]:
         """The topics that bridges read results from; the one of this installation first."""

@@ -292,6 +292,9 @@ class Worker(StartStop):
         if not self._functions:
             raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
         settings = self._settings or Settings.from_env()
+        for each in self.task_types:
+            if (reason := settings.topics.why_no_task_topic(each.topic)) is not None:
+                raise ConfigurationError(f"task type {each.name}: {reason}")
         clients = self._kafka or clients_of(self._client, settings.kafka)
         functions, options = dict(self._functions), self.options
         return RuntimeConfig(self.group, functions, settings, options, clients, self._clock, self._spans())

@@ -68,6 +68,12 @@ def test_a_topic_must_be_one_that_kafka_takes(topic: str) -> None:
         TaskType("t", Order, int, topic=topic)
 
 
+def test_results_do_not_go_where_tasks_are() -> None:
+    """Workers would read results, and bridges tasks."""
+    with pytest.raises(ConfigurationError, match="cannot share the topic prepare"):
+        TaskType("prepare", request=str, result=str, results_topic="prepare")
+
+
 def test_a_convention_may_be_written_as_a_text() -> None:
     """As in the options of a bridge."""
     assert TaskType("t", Order, int, convention=cast("Convention", "smallrye")).convention is Convention.SMALLRYE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kallback.kafka import DeadLetters, OutgoingRecord, Position, Record
-from kallback.protocol import KafkaUnavailableError, MissingTopicError, TaskType
+from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError, TaskType
 from kallback.workers import TaskContext, TaskFailure
 from kallback.workers.attempts.decide import AttemptKey
 from kallback.workers.attempts.table import AttemptTable
@@ -656,3 +656,16 @@ async def test_a_type_of_which_nothing_runs_is_counted_as_zero(env: WorkerEnv) -
     env.cook(worker)
     async with worker:
         assert worker.running().by_type == {"prepare": 0}
+
+
+async def test_a_worker_does_not_start_on_a_topic_of_kallback(env: WorkerEnv) -> None:
+    """It would take dead letters for tasks, and write a dead letter about each, without end."""
+    worker = env.worker()
+    task_type = TaskType("own", request=str, result=str, topic=env.topics.dead_letters)
+
+    @worker.task(task_type)
+    async def own(request: str) -> str:
+        return request
+
+    with pytest.raises(ConfigurationError, match="kallback's own"):
+        await worker.start()

@@ -209,4 +209,4 @@ def test_a_task_type_on_a_topic_of_kallback_has_no_contract(folder: Path) -> Non
     """The document has one channel for a topic, and that of the task would be missing."""
     text = "from kallback.protocol import TaskType\nt = TaskType('t', int, int, topic='kallback.control')"
     (folder / "on_control.py").write_text(text)
-    assert "kallback.control, which is kallback's own" in refusal("export", "on_control")
+    assert "kallback.control, which is a topic of kallback's own" in refusal("export", "on_control")

@@ -76,6 +76,13 @@ async def test_a_results_topic_that_no_bridge_reads_is_refused_at_once(test: Han
     assert raised.value.type == "urn:kallback:results-not-read"
 
 
+async def test_a_task_on_a_topic_of_kallback_is_refused_at_once(test: HandlerTest) -> None:
+    """No worker takes it from there, and whoever reads the topic takes it for something else."""
+    with pytest.raises(TaskNotSent, match="kallback's own") as raised:
+        await test.run(calling(test, TaskType("own", request=Order, result=str, topic="kallback.results")), "soup")
+    assert raised.value.type == "urn:kallback:misconfigured"
+
+
 async def test_a_late_answer_costs_no_time(test: HandlerTest) -> None:
     """Time jumps, and no further than the answer."""
     test.worker.on(PREPARE).completes("B3", after=timedelta(minutes=59))
