@@ -21,6 +21,12 @@ def is_http(url: str) -> bool:
         return False
 
 
+def shown_url(url: str) -> str:
+    """An address as people may see it: its query may have a key in it, as those of some cloud functions have."""
+    address, query, _ = url.partition("?")
+    return f"{address}?***" if query else address
+
+
 def bracketed(host: str) -> str:
     """A host as it is written before a port: brackets around an IPv6 address."""
     return f"[{host}]" if ":" in host else host

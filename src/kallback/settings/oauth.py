@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.addresses import LOOPBACK, is_http
+from kallback.settings.addresses import LOOPBACK, is_http, shown_url
 from kallback.settings.secret import HiddenValues
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class OAuthSettings:
     """Either a token endpoint, asked with client credentials (RFC 6749, 4.4), or a function that returns tokens.
 
     Attributes:
-        token_url: address of the token endpoint; https, unless it is on this host.
+        token_url: address of the token endpoint; https, unless it is on this host. Not in the `repr`: see `shown_url`.
         client_id: this client's id there.
         client_secret: this client's secret there.
         scope: scopes to ask for, separated by spaces; default none: what the server gives.
@@ -40,7 +40,7 @@ class OAuthSettings:
         extensions: SASL extensions sent with the token (RFC 7628, 3.1), which hosted Kafkas want. Not in the `repr`.
     """
 
-    token_url: str = ""
+    token_url: str = field(default="", repr=False)
     client_id: str = ""
     client_secret: Secret | None = None
     scope: str = ""
@@ -67,6 +67,11 @@ class OAuthSettings:
                     f"{_VARIABLES}EXTENSIONS has {name!r}, which is no SASL extension: names have letters only, are "
                     "not 'auth', and values are printable ASCII"
                 )
+
+    @property
+    def shown_url(self) -> str:
+        """The address of the token endpoint without its query, for sentences."""
+        return shown_url(self.token_url)
 
     @property
     def is_set(self) -> bool:
@@ -99,6 +104,6 @@ class OAuthSettings:
         parts = urlsplit(self.token_url)
         if parts.scheme == "http" and parts.hostname not in LOOPBACK and not self.allow_http:
             raise ConfigurationError(
-                f"{_VARIABLES}TOKEN_URL={self.token_url!r} would send the client's secret unencrypted: use https, or "
+                f"{_VARIABLES}TOKEN_URL={self.shown_url!r} would send the client's secret unencrypted: use https, or "
                 f"set {_VARIABLES}ALLOW_HTTP=1 where the network is trusted"
             )

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from kallback.protocol import Keyring
 from kallback.settings import Secret, Settings
+from kallback.settings.addresses import is_http, shown_url
 
 _USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
 
@@ -48,4 +49,5 @@ def _shown(value: object) -> str:
         case frozenset():
             return ", ".join(sorted(map(str, cast("frozenset[object]", value)))) or "none"
         case _:
-            return shown_address(str(value))
+            text = shown_address(str(value))
+            return shown_url(text) if is_http(text) else text

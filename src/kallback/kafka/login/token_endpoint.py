@@ -13,7 +13,6 @@ import base64
 import json
 import re
 import ssl
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,11 +22,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import quote_plus, urlencode
 
 from kallback.kafka.login.access_token import AccessToken, check_token
+from kallback.kafka.login.cut_connections import Connections, HttpHandler, HttpsHandler
+from kallback.kafka.login.daemon_call import daemon_call
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from kallback.settings import OAuthSettings
 
@@ -47,13 +48,6 @@ class _TokenAnswer(NamedTuple):
     body: bytes
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves an answer that redirects as it is."""
-
-    def redirect_request(self, *_arguments: object, **_named: object) -> None:
-        """Follow nothing."""
-
-
 def fetch_token(settings: OAuthSettings, *, timeout: float = TIMEOUT_S) -> AccessToken:
     """Return a new token; blocks for `timeout` seconds at most. A proxy of the environment (`HTTPS_PROXY`) is used.
 
@@ -63,7 +57,17 @@ def fetch_token(settings: OAuthSettings, *, timeout: float = TIMEOUT_S) -> Acces
         ConfigurationError: its answer is no token.
     """
     issued_at = time.time()
-    answer = _within(timeout, settings.token_url, lambda: _ask(settings, timeout))
+    connections = Connections()
+    asked = daemon_call(lambda: _ask(settings, timeout, connections))  # nothing else bounds the name's look-up
+    try:
+        error = asked.exception(timeout)
+    except TimeoutError:
+        raise _not_reached(settings, f"no whole answer within {timeout:g} s") from None
+    finally:
+        connections.cut()
+    if error is not None:
+        raise error
+    answer = asked.result()
     return read_answer(answer.status, answer.body, settings, issued_at)
 
 
@@ -79,7 +83,7 @@ def read_answer(status: int, body: bytes, settings: OAuthSettings, issued_at: fl
     Raises:
         KallbackError: as `fetch_token`.
     """
-    where = f"the token endpoint {settings.token_url}"
+    where = f"the token endpoint {settings.shown_url}"
     if status != HTTPStatus.OK:
         raise _refusal(status, body, settings, where)
     members = _json_object(body) if len(body) <= _MAX_ANSWER_BYTES else None
@@ -91,7 +95,7 @@ def read_answer(status: int, body: bytes, settings: OAuthSettings, issued_at: fl
     lifetime = members.get("expires_in")
     try:
         seconds = float(cast("Any", lifetime))  # some servers send it as a text
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(
             f"{where} does not say how long its token lives: let it send expires_in (RFC 6749, 5.1), or use "
             f"{_VARIABLES}PROVIDER"
@@ -100,25 +104,49 @@ def read_answer(status: int, body: bytes, settings: OAuthSettings, issued_at: fl
     return AccessToken(Secret(text), issued_at + seconds)
 
 
-def _ask(settings: OAuthSettings, timeout: float) -> _TokenAnswer:
-    secret = settings.client_secret.reveal() if settings.client_secret is not None else ""
-    login = base64.b64encode(f"{quote_plus(settings.client_id)}:{quote_plus(secret)}".encode()).decode()
+def _ask(settings: OAuthSettings, timeout: float, connections: Connections) -> _TokenAnswer:
     fields = {"grant_type": "client_credentials"} | ({"scope": settings.scope} if settings.scope else {})
     request = urllib.request.Request(  # noqa: S310 - settings allow http and https only
         settings.token_url,
         urlencode(fields | dict(settings.parameters)).encode(),
-        {"Accept": "application/json", "Authorization": f"Basic {login}", "User-Agent": "kallback"},
+        {"Accept": "application/json", "Authorization": f"Basic {_login(settings)}", "User-Agent": "kallback"},
         method="POST",
     )
-    opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=_tls(settings)))
+    opener = _opener(settings, connections)
     try:
-        with opener.open(request, timeout=timeout) as response:
-            return _TokenAnswer(response.status, response.read(_MAX_ANSWER_BYTES + 1))
-    except urllib.error.HTTPError as error:
-        with error:
-            return _TokenAnswer(error.code, error.read(_MAX_ANSWER_BYTES))
+        try:
+            with opener.open(request, timeout=timeout) as response:
+                return _TokenAnswer(response.status, response.read(_MAX_ANSWER_BYTES + 1))
+        except urllib.error.HTTPError as error:
+            with error:
+                return _TokenAnswer(error.code, error.read(_MAX_ANSWER_BYTES))
     except (OSError, HTTPException) as error:  # URLError is an OSError
         raise _unreachable(settings, getattr(error, "reason", None) or error) from None
+    except ValueError:  # of a host's name, of a path
+        raise ConfigurationError(
+            f"the token endpoint {settings.shown_url} cannot be asked: check {_VARIABLES}TOKEN_URL, which is ASCII, "
+            "with each part of the host's name of 1 to 63 characters, and the proxy (HTTPS_PROXY), if there is one"
+        ) from None
+
+
+def _opener(settings: OAuthSettings, connections: Connections) -> urllib.request.OpenerDirector:
+    """What speaks http and https, through a proxy as well; it does not know how to follow a redirection."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        HttpHandler(connections),
+        HttpsHandler(connections, _tls(settings)),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _login(settings: OAuthSettings) -> str:
+    """Id and secret as HTTP Basic has them (RFC 6749, 2.3.1)."""
+    secret = settings.client_secret.reveal() if settings.client_secret is not None else ""
+    return base64.b64encode(f"{quote_plus(settings.client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
 def _tls(settings: OAuthSettings) -> ssl.SSLContext:
@@ -131,42 +159,18 @@ def _tls(settings: OAuthSettings) -> ssl.SSLContext:
         ) from None
 
 
-def _within(timeout: float, url: str, ask: Callable[[], _TokenAnswer]) -> _TokenAnswer:
-    """Ask in a thread that is left behind after the timeout.
-
-    Timeouts of sockets do not bound the name's look-up, nor the whole of an answer that comes byte by byte.
-    """
-    answers: list[_TokenAnswer] = []
-    failures: list[Exception] = []
-
-    def run() -> None:
-        try:
-            answers.append(ask())
-        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="kallback-token", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    for failure in failures:
-        raise failure
-    for answer in answers:
-        return answer
-    raise _not_reached(url, f"no whole answer within {timeout:g} s")
-
-
 def _unreachable(settings: OAuthSettings, reason: object) -> KallbackError:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return AccessDeniedError(
-            f"the certificate of the token endpoint {settings.token_url} is not trusted ({reason.verify_message}): set "
+            f"the certificate of the token endpoint {settings.shown_url} is not trusted ({reason.verify_message}): set "
             f"{_VARIABLES}CA_FILE to the PEM file of the authority that signed it"
         )
-    return _not_reached(settings.token_url, str(reason))
+    return _not_reached(settings, str(reason))
 
 
-def _not_reached(url: str, why: str) -> KafkaUnavailableError:
+def _not_reached(settings: OAuthSettings, why: str) -> KafkaUnavailableError:
     return KafkaUnavailableError(
-        f"no access token for Kafka: the token endpoint {url} does not answer ({why}): start it, or set "
+        f"no access token for Kafka: the token endpoint {settings.shown_url} does not answer ({why}): start it, or set "
         f"{_VARIABLES}TOKEN_URL to where it runs"
     )
 
@@ -191,9 +195,12 @@ def _said(body: bytes, settings: OAuthSettings) -> str:
     """What a refusal says of itself, in bounds and without the client's secret, in case it repeats it."""
     members = _json_object(body) or {}
     texts = [each for name in ("error", "error_description") if isinstance(each := members.get(name), str)]
-    words = " ".join("".join(char if char.isprintable() else " " for char in text) for text in texts)[:_MAX_SAID]
+    words = " ".join(texts)
     if settings.client_secret is not None:
-        words = words.replace(settings.client_secret.reveal(), "***")
+        secret = settings.client_secret.reveal()
+        for form in (_login(settings), secret, quote_plus(secret)):
+            words = words.replace(form, "***")
+    words = "".join(char if char.isprintable() else " " for char in words)[:_MAX_SAID]
     return f": {words}" if words else ""
 
 

@@ -3,24 +3,28 @@
 Ownership: there is one source for equal settings, for the life of the process. Any thread may ask; one of them fetches
 while the others wait. While a renewal fails, the token that is there is used until it expires: connections that are
 made meanwhile work, and nothing ends because of a token endpoint that is being restarted.
+
+A token ages by two clocks, and is old as soon as one of them says so: the time of day may be set back, and the other
+clock stands still while the machine sleeps.
 """
 
 from __future__ import annotations
 
-import inspect
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.login.access_token import AccessToken, check_token
 from kallback.kafka.login.token_endpoint import fetch_token
-from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
-from kallback.settings import SaslMechanism, Secret, named_log
+from kallback.kafka.login.token_function import TokenFunction
+from kallback.protocol.errors import ConfigurationError, KallbackError
+from kallback.settings import SaslMechanism, named_log
 from kallback.settings.named_objects import named_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kallback.kafka.login.access_token import AccessToken
     from kallback.settings import KafkaSettings, OAuthSettings
 
 log: Final = named_log("kallback.kafka")
@@ -35,18 +39,26 @@ class TokenSource:
     Args:
         fetch: returns a new one; blocks.
         clock: epoch seconds.
+        elapsed: seconds that nobody sets.
 
     Attributes:
         failure: why there was no new token last time; None if there was one.
     """
 
-    def __init__(self, fetch: Callable[[], AccessToken], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], AccessToken],
+        clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._fetch: Final = fetch
         self._clock: Final = clock
+        self._elapsed: Final = elapsed
         self._lock: Final = threading.Lock()
         self._token: AccessToken | None = None
-        self._renew_at = 0.0
-        self._retry_at = 0.0
+        self._asked_at = 0.0
+        self._asked_after = 0.0
+        self._retry_after = -math.inf
         self.failure: KallbackError | None = None
 
     def token(self) -> AccessToken:
@@ -56,27 +68,36 @@ class TokenSource:
             KallbackError: there is no token that is good, and no new one; the sentence says why.
         """
         with self._lock:
-            now = self._clock()
-            if now >= self._renew_at and now >= self._retry_at:
-                self._renew(now)
-            if self._token is not None and self._token.expires_at > now:
+            if self._is_due() and self._elapsed() >= self._retry_after:
+                self._renew()
+            if self._token is not None and self._age() < self._lifetime(self._token):
                 return self._token
             raise cast("KallbackError", self.failure).with_traceback(None)
 
-    def _renew(self, now: float) -> None:
+    def _is_due(self) -> bool:
+        return self._token is None or self._asked_at + self._age() >= self._token.renew_at(self._asked_at)
+
+    def _age(self) -> float:
+        """Seconds since the token was asked for, by the clock that says more."""
+        return max(self._clock() - self._asked_at, self._elapsed() - self._asked_after)
+
+    def _lifetime(self, token: AccessToken) -> float:
+        return token.expires_at - self._asked_at
+
+    def _renew(self) -> None:
+        asked_at, asked_after = self._clock(), self._elapsed()
         try:
             self._token = self._fetch()
         except KallbackError as error:
-            self._retry_at = self._clock() + _RETRY_PAUSE_S
+            self._retry_after = self._elapsed() + _RETRY_PAUSE_S
             if self.failure is None and self._token is not None:
-                left = round(self._token.expires_at - now)
+                left = round(self._lifetime(self._token) - self._age())
                 log.warning("access token not renewed, trying again", expires_in_seconds=left, reason=str(error))
             self.failure = error
             return
         if self.failure is not None:
             log.info("access token renewed")
-        self._renew_at = self._token.renew_at(now)
-        self._retry_at = 0.0
+        self._asked_at, self._asked_after = asked_at, asked_after
         self.failure = None
 
 
@@ -121,33 +142,4 @@ def _fetcher(oauth: OAuthSettings) -> Callable[[], AccessToken]:
             f"{_PROVIDER}={oauth.provider!r} names no function: write one that returns a token and when it expires "
             "(epoch seconds)"
         )
-    provider = cast("Callable[[], object]", found)
-    return lambda: provided_token(provider, oauth.provider)
-
-
-def provided_token(provider: Callable[[], object], name: str) -> AccessToken:
-    """Return the token of a function of the user's.
-
-    Raises:
-        KafkaUnavailableError: the function raised; it may do better the next time.
-        ConfigurationError: what it returned is no token with its expiry.
-    """
-    what = f"the token provider {name}"
-    try:
-        returned: object = provider()
-    except Exception as error:  # noqa: BLE001 - the user's function may raise anything
-        raise KafkaUnavailableError(
-            f"no access token for Kafka: {what} failed ({type(error).__name__}: {error}): see what it needs"
-        ) from None
-    kind = type(returned).__name__
-    if inspect.iscoroutine(returned):
-        returned.close()
-    pair = cast("tuple[object, ...]", returned) if isinstance(returned, tuple) else ()
-    text, expires_at = pair if len(pair) == 2 else (None, None)  # noqa: PLR2004 - token and expiry
-    if not isinstance(text, str) or not isinstance(expires_at, int | float):
-        raise ConfigurationError(
-            f"{what} returned a {kind}: let it be a plain function that returns a tuple of the "
-            "token's text and the time of its expiry (epoch seconds)"
-        )
-    check_token(text, expires_at, time.time(), what)
-    return AccessToken(Secret(text), expires_at)
+    return TokenFunction(cast("Callable[[], object]", found), oauth.provider)

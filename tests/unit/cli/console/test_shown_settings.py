@@ -13,7 +13,7 @@ def test_the_login_is_shown_without_its_secrets() -> None:
         {
             "KALLBACK_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "KALLBACK_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
-            f"{token}TOKEN_URL": "https://login.example.com/token",
+            f"{token}TOKEN_URL": "https://login.example.com/token?code=hush-5",
             f"{token}CLIENT_ID": "kitchen",
             f"{token}CLIENT_SECRET": "hush-1",
             f"{token}PARAMETERS": '{"resource": "hush-2"}',
@@ -22,7 +22,7 @@ def test_the_login_is_shown_without_its_secrets() -> None:
         }
     )
     shown = dict(shown_settings(settings))
-    assert shown["kafka.security.oauth.token_url"] == "https://login.example.com/token"
+    assert shown["kafka.security.oauth.token_url"] == "https://login.example.com/token?***"
     assert shown["kafka.security.oauth.client_secret"] == "set (hidden)"
     assert "logicalCluster" in shown["kafka.security.oauth.extensions"]
     assert "hush" not in str(shown)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kallback.kafka.login.access_token import AccessToken
-from kallback.kafka.login.token_source import TokenSource, provided_token
-from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
+from kallback.kafka.login.token_source import TokenSource
+from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import Secret
 
 
@@ -51,7 +51,7 @@ def endpoint(clock: Clock) -> Endpoint:
 @pytest.fixture
 def source(endpoint: Endpoint, clock: Clock) -> TokenSource:
     """What is tested."""
-    return TokenSource(endpoint, clock)
+    return TokenSource(endpoint, clock, clock)
 
 
 def test_a_token_is_used_for_four_fifths_of_its_life(source: TokenSource, clock: Clock, endpoint: Endpoint) -> None:
@@ -92,37 +92,32 @@ def test_an_endpoint_that_fails_is_not_asked_at_once_again(
     assert endpoint.asked == 2
 
 
-async def asynchronous() -> tuple[str, float]:
-    """A provider of the wrong kind."""
-    return "token", 2e9
+def test_a_clock_that_is_set_back_makes_no_token_live_longer(clock: Clock, endpoint: Endpoint) -> None:
+    """As happens to machines whose clock is wrong when they start."""
+    elapsed = Clock()
+    source = TokenSource(endpoint, clock, elapsed)
+    source.token()
+    clock.now -= 86_400.0
+    elapsed.now += 80.0
+    assert source.token().text.reveal() == "t2"
 
 
-def test_a_token_and_its_expiry_are_what_a_function_returns() -> None:
-    """As epoch seconds."""
-    token = provided_token(lambda: ("abc", 4e9), "m:f")
-    assert (token.text.reveal(), token.expires_at) == ("abc", 4e9)
+def test_a_clock_that_is_set_back_delays_no_other_try(clock: Clock, endpoint: Endpoint) -> None:
+    """The endpoint answers again, and the pause between two tries is over."""
+    elapsed = Clock()
+    source = TokenSource(endpoint, clock, elapsed)
+    endpoint.down = True
+    with pytest.raises(KafkaUnavailableError):
+        source.token()
+    endpoint.down = False
+    clock.now -= 3600.0
+    elapsed.now += 2.0
+    assert source.token().text.reveal() == "t2"
 
 
-@pytest.mark.parametrize(
-    ("returned", "remedy"),
-    [
-        ("abc", "returned a str"),
-        (("abc", "soon"), "epoch seconds"),
-        (("abc", 4e12), "divide it by 1000"),
-        (("abc", 1000.0), "expired already"),
-        (("hu sh\x01", 4e9), "no bearer token"),
-        (asynchronous(), "plain function"),
-    ],
-)
-def test_what_is_no_token_is_refused(returned: object, remedy: str) -> None:
-    """The sentence says what to return, and does not repeat what was."""
-    with pytest.raises(ConfigurationError, match=remedy) as caught:
-        provided_token(lambda: returned, "m:f")
-    assert "m:f" in str(caught.value)
-    assert "hu sh" not in str(caught.value)
-
-
-def test_a_function_that_raises_may_do_better_later() -> None:
-    """Such as one that asks a metadata service."""
-    with pytest.raises(KafkaUnavailableError, match=r"m:f failed \(ZeroDivisionError: division by zero\)"):
-        provided_token(lambda: 1 / 0, "m:f")
+def test_a_token_is_old_after_the_machine_has_slept(clock: Clock, endpoint: Endpoint) -> None:
+    """The clock that nobody sets stands still meanwhile."""
+    source = TokenSource(endpoint, clock, Clock())
+    source.token()
+    clock.now += 100.0
+    assert source.token().text.reveal() == "t2"
