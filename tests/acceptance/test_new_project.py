@@ -48,6 +48,7 @@ async def test_it_answers_a_call(
     topics_factory.make([*own, "print-shop.convert"])
     env = {
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": kallback_stack.bootstrap_servers,
+        "KALLBACK_KAFKA_CONNECT_TIMEOUT": "60",  # a busy machine is no fault of these pages
         "KALLBACK_RESTATE_INGRESS_URL": kallback_stack.ingress_url,
         "KALLBACK_RESTATE_ADMIN_URL": kallback_stack.admin_url,
         "KALLBACK_TOPICS_PREFIX": prefix,

@@ -102,6 +102,7 @@ def reader(kallback_stack: Stack, topics_factory: TopicFactory, tmp_path: Path) 
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": kallback_stack.bootstrap_servers,
+            "KALLBACK_KAFKA_CONNECT_TIMEOUT": "60",  # a busy machine is no fault of these pages
             "KALLBACK_RESTATE_INGRESS_URL": kallback_stack.ingress_url,
             "KALLBACK_RESTATE_ADMIN_URL": kallback_stack.admin_url,
             "KALLBACK_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
