@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 import orjson
@@ -23,6 +23,18 @@ _ONE: Final = (
 )
 _LIST: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 _NAMED: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_TEXTS: Final = ("$ref", "pattern", "format", "contentEncoding")
+_NUMBERS: Final = (
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+)
 
 
 def dict_of(value: object) -> dict[str, Any] | None:
@@ -63,6 +75,43 @@ def _mapped_member(keyword: str, value: Any, change: Callable[[dict[str, Any]], 
     if keyword in _NAMED and named is not None:
         return {name: mapped(each, change) for name, each in named.items()}
     return value if keyword not in _ONE or one is None else mapped(one, change)
+
+
+def malformed(schema: object) -> str | None:
+    """The first keyword, at any depth, whose value is none that it can have; None if there is no such keyword."""
+    members = dict_of(schema)
+    if members is None:
+        return None if isinstance(schema, bool) else f"{schema!r:.40}"
+    for keyword, value in members.items():
+        if not _can_be(keyword, value):
+            return keyword
+        for inner in _held(keyword, value):
+            if (found := malformed(inner)) is not None:
+                return found
+    return None
+
+
+def _can_be(keyword: str, value: object) -> bool:
+    listed = list_of(value)
+    if keyword in _TEXTS:
+        return isinstance(value, str)
+    if keyword in _NUMBERS:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if keyword in {"required", "type"}:
+        texts = listed if listed is not None else [value] if keyword == "type" else [None]
+        return all(isinstance(each, str) for each in texts)
+    if keyword == "enum" or (keyword in _LIST and keyword not in _ONE):
+        return listed is not None
+    return keyword not in _NAMED or dict_of(value) is not None
+
+
+def _held(keyword: str, value: object) -> Iterable[object]:
+    listed, named = list_of(value), dict_of(value)
+    if keyword in _LIST and listed is not None:
+        return listed
+    if keyword in _NAMED and named is not None:
+        return named.values()
+    return (value,) if keyword in _ONE else ()
 
 
 def tidied(schema: dict[str, Any]) -> Schema:

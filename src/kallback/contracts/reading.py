@@ -7,7 +7,7 @@ from typing import Any, Final
 from kallback.contracts.asyncapi import FORMAT, MARK, READ, WRITTEN
 from kallback.contracts.contract import LIMITS, Contract, Payload, TypeContract
 from kallback.contracts.fits import Located
-from kallback.contracts.keywords import dict_of, list_of, pointed, schema_of
+from kallback.contracts.keywords import dict_of, list_of, malformed, pointed, schema_of
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.frameworks.conventions import Convention
 from kallback.settings import Topics
@@ -33,6 +33,9 @@ def read_contract(document: object, name: str) -> Contract:
     if whole[MARK] != FORMAT:
         raise ConfigurationError(f"{name} has format {whole[MARK]!r} and {FORMAT} is known here: upgrade kallback")
     reader = _Reader(whole, name)
+    components = dict_of(whole.get("components")) or {}
+    for each, schema in (dict_of(components.get("schemas")) or {}).items():
+        reader.check(schema, each)
     operations = dict_of(reader.at(whole, "operations")) or {}
     types = [
         reader.type_contract(each, members)
@@ -94,7 +97,13 @@ class _Reader:
         found = schema_of(next((message[each] for each in members if each in message), None))
         if found is None:
             raise ConfigurationError(f"{self._name}: message {message.get('name')} has no payload: {_REMEDY}")
+        self.check(found, f"message {message.get('name')}")
         return Located(found, self._document)
+
+    def check(self, schema: object, what: str) -> None:
+        """Refuse a schema whose keywords have values that they cannot have."""
+        if (keyword := malformed(schema)) is not None:
+            raise ConfigurationError(f"{self._name}: {what} has no JSON Schema, because of {keyword}: {_REMEDY}")
 
     def _convention(self, operation: dict[str, Any]) -> Convention:
         text = operation.get("x-kallback-convention", Convention.KALLBACK)

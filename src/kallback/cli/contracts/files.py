@@ -106,6 +106,6 @@ def _parsed(data: bytes, path: Path) -> object:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
                 raise ConfigurationError(f"{path} is nested too deep for a contract")
-        return yaml.load(data, Loader=loader)  # noqa: S506 - the safe loader
-    except (yaml.YAMLError, ValueError) as error:
+        return orjson.loads(orjson.dumps(yaml.load(data, Loader=loader)))  # noqa: S506 - the safe loader
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # TypeError: of what JSON has not, such as a set
         raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from None

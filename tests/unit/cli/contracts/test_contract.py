@@ -197,6 +197,7 @@ def test_a_worker_is_checked_against_a_contract() -> None:
         ("a: " + "[" * 100_000 + "]" * 100_000, "nested too deep"),
         ("{" + "{a: " * 300 + "}" * 300 + "}", "not JSON"),
         ("!!python/object/apply:os.abort []", "not YAML"),
+        ("a: !!set {b, c}", "not YAML"),
     ],
 )
 def test_yaml_that_takes_all_memory_or_the_stack_is_refused(folder: Path, text: str, sentence: str) -> None:
@@ -210,3 +211,24 @@ def test_a_task_type_on_a_topic_of_kallback_has_no_contract(folder: Path) -> Non
     text = "from kallback.protocol import TaskType\nt = TaskType('t', int, int, topic='kallback.control')"
     (folder / "on_control.py").write_text(text)
     assert "kallback.control, which is a topic of kallback's own" in refusal("export", "on_control")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "text",
+        {"properties": {"id": 5}},
+        {"anyOf": {"type": "string"}},
+        {"items": ["text"]},
+        {"required": [["id"]]},
+        {"type": "string", "maxLength": "3"},
+        {"type": 5},
+        {"$ref": 5},
+    ],
+)
+def test_a_contract_with_a_damaged_schema_is_a_sentence(folder: Path, schema: object) -> None:
+    """It was edited by hand, and a comparison cannot go on with it."""
+    document = json.loads(run("export", "kitchen_tasks", "--json").stdout)
+    document["components"]["schemas"]["restaurant.prepare.request"] = schema
+    (folder / "damaged.json").write_text(json.dumps(document))
+    assert "restaurant.prepare.request has no JSON Schema" in refusal("diff", "damaged.json", "damaged.json")
