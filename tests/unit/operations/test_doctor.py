@@ -34,7 +34,7 @@ from kallback.operations.doctor.findings import (
     transaction_findings,
 )
 from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
-from kallback.settings import KeySettings, Settings
+from kallback.settings import KeySettings, Settings, Topics
 
 Row = TypeVar("Row")
 OK, WARNING, PROBLEM = Severity.OK, Severity.WARNING, Severity.PROBLEM
@@ -177,6 +177,8 @@ class Cluster:
 
     topics: frozenset[str] = frozenset(Settings().topics.all())
     groups: list[TopicGroup] = field(default_factory=lambda: [TopicGroup("readers", 1, 0)])
+    unread: frozenset[str] = frozenset()
+    settings: Settings = field(default_factory=Settings)
     available: bool = True
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
 
@@ -196,8 +198,8 @@ class Cluster:
                 raise KafkaUnavailableError("no broker answers: start Kafka")
             return self.topics
 
-        async def groups(_topic: str) -> list[TopicGroup]:
-            return self.groups
+        async def groups(topic: str) -> list[TopicGroup]:
+            return [] if topic in self.unread else self.groups
 
         async def find(_at: Position) -> Record | None:
             return None
@@ -205,7 +207,7 @@ class Cluster:
         sources = Sources(
             self, topics, groups, find, lambda topic, _: MemoryReader(broker, topic), transactions=self.transactions
         )
-        return [each async for each in Examination(sources, Settings(), clock=lambda: 1.0).run(target)]
+        return [each async for each in Examination(sources, self.settings, clock=lambda: 1.0).run(target)]
 
 
 async def test_a_healthy_environment_has_no_problem() -> None:
@@ -230,6 +232,22 @@ async def test_what_cannot_be_looked_at_is_a_finding() -> None:
         "no broker answers: start Kafka"
     ]
     assert findings[-1].subject == "bridges"
+
+
+@pytest.mark.parametrize(
+    ("unread", "remedies"),
+    [
+        (["kallback.results-bank"], ["set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and restart them"]),
+        (["kallback.results", "kallback.results-bank"], ["start a bridge: kallback bridge"] * 2),
+    ],
+)
+async def test_bridges_that_do_not_know_a_results_topic_are_told_from_missing_ones(
+    unread: list[str], remedies: list[str]
+) -> None:
+    """They read the other topic, so starting one more as they are would not help."""
+    topics = Topics(more_results=frozenset({"kallback.results-bank"}))
+    cluster = Cluster(frozenset(topics.all()), unread=frozenset(unread), settings=Settings(topics=topics))
+    assert [each.remedy for each in await cluster.findings() if each.severity is PROBLEM] == remedies
 
 
 async def test_a_type_is_asked_for_its_workers() -> None:

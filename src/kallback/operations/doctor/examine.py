@@ -42,6 +42,7 @@ from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
+_READ_MORE: Final = "set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and restart them"
 
 
 class _Now(msgspec.Struct):
@@ -142,9 +143,14 @@ class Examination:
             yield finding
 
     async def _bridges(self) -> AsyncGenerator[Finding]:
-        for topic in self._settings.topics.all_results:
-            for finding in reader_findings("bridges", topic, await self._sources.groups(topic), _START_BRIDGE):
+        topics = self._settings.topics
+        is_read = False
+        for topic in topics.all_results:
+            groups = await self._sources.groups(topic)
+            remedy = _READ_MORE if is_read and topic != topics.results else _START_BRIDGE
+            for finding in reader_findings("bridges", topic, groups, remedy):
                 yield finding
+            is_read = is_read or any(group.members for group in groups)
 
     async def _transactions(self, target: str) -> AsyncGenerator[Finding]:
         topics = self._settings.topics
