@@ -23,6 +23,7 @@ from kallback.contracts.headers import (
     task_headers,
 )
 from kallback.contracts.keywords import Schema, as_draft_7, mapped
+from kallback.protocol import ConfigurationError
 from kallback.protocol import headers as names
 
 VERSION: Final = "3.0.0"
@@ -90,7 +91,11 @@ class _Components:
         return {"$ref": f"#/components/messages/{name}"}
 
     def add_schema(self, name: str, located: Located) -> dict[str, str]:
-        """Define a schema and what it refers to, under names that begin with its own; return the reference to it."""
+        """Define a schema and what it refers to, under names that begin with its own; return the reference to it.
+
+        Raises:
+            ConfigurationError: another schema has one of the names.
+        """
 
         def moved(schema: dict[str, Any]) -> Schema:
             reference = schema.get("$ref", "")
@@ -100,8 +105,13 @@ class _Components:
 
         whole = {} if isinstance(located.schema, bool) else dict(located.schema)
         inner: Mapping[str, Schema] = whole.pop("$defs", {})
-        self.schemas[name] = mapped(whole, moved)
-        self.schemas |= {f"{name}.{each}": mapped(schema, moved) for each, schema in inner.items()}
+        defined = {name: mapped(whole, moved)}
+        defined |= {f"{name}.{each}": mapped(schema, moved) for each, schema in inner.items()}
+        for each, schema in defined.items():
+            if self.schemas.setdefault(each, schema) != schema:
+                raise ConfigurationError(
+                    f"two schemas of the contract would have the name {each}: rename a class or a task type"
+                )
         return {"$ref": f"{_SCHEMAS}{name}"}
 
     def add_payload(self, name: str, shown: Located, other: Located, extension: str) -> dict[str, Any]:

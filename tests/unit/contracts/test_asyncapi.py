@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -120,6 +120,27 @@ def test_two_types_of_one_name_are_refused() -> None:
     """Which of them is the contract, nobody can tell."""
     with pytest.raises(ConfigurationError, match="two task types 'a'"):
         contract_of([TaskType("a", Dish, None), TaskType("a", Page[Dish], None)], Topics())
+
+
+@dataclass
+class request:  # noqa: N801 - the name of the schema under test
+    """A part of a request."""
+
+    dish: str
+
+
+@dataclass
+class Several:
+    """A request whose part refers to itself by its name."""
+
+    parts: list[request]
+
+
+def test_two_schemas_of_one_name_are_refused() -> None:
+    """The part of one request is named as the whole of the other."""
+    both = contract_of([TaskType("a", Several, None), TaskType("a.request", Dish, None)], Topics())
+    with pytest.raises(ConfigurationError, match=r"the name a\.request\.request: rename a class or a task type"):
+        asyncapi_of(both, "Both", "1.0.0")
 
 
 def test_a_type_with_a_name_of_the_documents_own_is_refused() -> None:

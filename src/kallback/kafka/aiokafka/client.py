@@ -124,7 +124,7 @@ def missing_codec(what: str, error: Exception) -> MissingExtraError:
 
 
 async def connect(client: Startable, settings: KafkaSettings) -> None:
-    """Start a client; tries until the connect timeout.
+    """Start a client, no longer than the connect timeout; a refused connection ends it at once.
 
     Raises:
         KafkaUnavailableError: no broker answered in time.
