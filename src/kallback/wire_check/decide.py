@@ -48,7 +48,9 @@ def decide_failure(observed: Observed, _options: WireCheckOptions) -> CheckResul
     if not answers:
         return failed("no answer, so the caller waits until its deadline; send a failed result at once")
     if isinstance(answers[0].content, Completed):
-        return failed("it was completed; set kallback-status: failed, or the error header of your framework")
+        return failed(
+            "it was completed; set kallback-status: failed, or name your framework's error header with --convention"
+        )
     if not isinstance(answers[0].content, Failed):
         return failed(f"it {answers[0].said}")
     return passed(f"it {answers[0].said}")

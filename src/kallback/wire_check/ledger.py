@@ -59,7 +59,7 @@ class CheckLedger:
         # Another run has another id, so that its answers are told from altered ones.
         self._key_id: Final = f"check-{key.hex()[:_KEY_ID_CHARACTERS]}"
         self._keyring: Final = Keyring({self._key_id: key})
-        self._trust: Final = Trust(self._keyring, options.topics.results)
+        self._trust: Final = Trust(self._keyring, options.topics.results, conventions=options.conventions)
         self._owners: dict[Token, _Owner] = {}
 
     def make_task(
@@ -90,6 +90,7 @@ class CheckLedger:
             heartbeat_every_ms=self._options.heartbeat_every_ms if step.monitored else None,
             cancel_hash=hash_of(self._secret(task_id, attempt)),
             hand_back=step.hand_back,
+            convention=self._options.convention,
         )
         record_key = task_id.encode() if step.own_key else key
         return OutgoingRecord(topics.tasks, step.value, record_key, _changed(headers.encode(), step.changed))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
+
+from kallback.protocol import Convention, Conventions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class WireCheckOptions:
         heartbeat_every: seconds between the heartbeats that a long task asks for; default 1.
         settle: seconds for which answers are read at the end, which show what was answered twice. Default 2.
         only: names of checks; empty: all.
+        convention: of the worker's framework: tasks have its headers.
+        conventions: what marks answers as failed.
     """
 
     requests: CheckRequests
@@ -67,6 +71,8 @@ class WireCheckOptions:
     heartbeat_every: float = 1.0
     settle: float = 2.0
     only: frozenset[str] = frozenset()
+    convention: Convention = Convention.KALLBACK
+    conventions: Conventions = field(default_factory=Conventions)
 
     @property
     def heartbeat_every_ms(self) -> int:

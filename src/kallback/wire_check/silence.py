@@ -31,6 +31,6 @@ def _position(group: TopicGroup, at: Position) -> str:
     if committed is not None and committed > at.offset:
         return (
             f"{who} is done with the record, so the worker skipped it or answered elsewhere: does it allow this reply "
-            "topic, and does it know the task type?"
+            "topic, does it know the task type, and does it need headers of its framework (--convention)?"
         )
     return f"{who} reads {at.topic} and has not committed the record at {at}: look at the worker's log"

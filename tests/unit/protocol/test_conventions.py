@@ -21,7 +21,7 @@ from kallback.protocol import (
     read_conventions,
     read_result,
 )
-from kallback.protocol.frameworks.conventions import TABLE, task_headers_of
+from kallback.protocol.frameworks.conventions import TABLE, read_convention, task_headers_of
 from kallback.protocol.problems import UNEXPECTED_ERROR
 
 TOKEN = "kb1:x"
@@ -168,6 +168,17 @@ def test_an_exception_without_a_message_is_a_failure() -> None:
     assert found.detail == "the worker reported an error without saying why"
 
 
+def test_a_request_whose_key_spring_could_not_read_is_a_failure() -> None:
+    """Its `DeadLetterPublishingRecoverer` has other names for that, and adds none of the usual ones but the cause."""
+    key = (
+        ("kafka_dlt-key-exception-fqcn", b"org.springframework.kafka.support.serializer.DeserializationException"),
+        ("kafka_dlt-key-exception-message", b"failed to deserialize"),
+    )
+    found = problem_of(b'{"id":"o-1"}', OWN, *key)
+    assert (found.type, found.detail) == (UNEXPECTED_ERROR, "failed to deserialize")
+    assert found.extensions == {"exception": ["org.springframework.kafka.support.serializer.DeserializationException"]}
+
+
 def test_a_dead_letter_of_kallback_is_no_failure_of_the_worker() -> None:
     """It carries the names that Spring's tools look for, and was a result."""
     headers = [OWN, ("kallback-dead-reason", b"late"), *DLT]
@@ -218,6 +229,14 @@ def test_detection_can_be_switched_off() -> None:
     """With `kallback` only the status header counts."""
     for headers in ([SPRING, ("kafka_nest-err", b"no")], [OWN, *DLT]):
         assert read_result(b"7", headers, read_conventions(["kallback"])).answer() == Completed(b"7")
+
+
+def test_one_convention_can_be_that_of_all_workers() -> None:
+    """With the error headers of the application; a task type has no place in it."""
+    convention, conventions = read_convention("faststream:x-error")
+    assert (convention, conventions) == (Convention.FASTSTREAM, read_conventions(["faststream:x-error"]))
+    with pytest.raises(ConfigurationError, match="'t=spring' is not known"):
+        read_convention("t=spring")
 
 
 def test_several_conventions_of_one_type_add_up() -> None:

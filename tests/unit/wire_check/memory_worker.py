@@ -67,6 +67,9 @@ class MemoryWorker:
     def _take(self, record: Record) -> None:
         if self._has("never answers"):
             return
+        if self._has("knows FastStream's headers only"):
+            self._answer_as_faststream(record)
+            return
         if not record.headers and self._has("dies of a record without headers"):
             raise CarelessError
         try:
@@ -105,6 +108,15 @@ class MemoryWorker:
         kept = kind[1:] if self._has("copies no headers") else kind
         for _ in range(2 if self._has("answers twice") else 1):
             self._broker.append(OutgoingRecord(headers.reply_to, value, record.key, kept))
+
+    def _answer_as_faststream(self, record: Record) -> None:
+        found = dict(record.headers)
+        if "reply_to" not in found:
+            return
+        failed = () if _is_order(record.value) else (("x-error", b"BadOrder"),)
+        headers = (("correlation_id", found["correlation_id"]), *failed)
+        value = b"no order" if failed else b'{"minutes": 12}'
+        self._broker.append(OutgoingRecord((found["reply_to"] or b"").decode(), value, record.key, headers))
 
 
 def _is_order(value: bytes | None) -> bool:

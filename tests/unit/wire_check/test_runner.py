@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 from tests.unit.wire_check.memory_worker import TOPICS, checked_worker
 
+from kallback.protocol import Convention
+from kallback.protocol.frameworks.conventions import read_convention
 from kallback.wire_check import CheckRequests, CheckResult, CheckVerdict, WireCheckOptions, WireCheckRunner
 from kallback.wire_check import lifecycle_checks as lifecycle
 
@@ -76,6 +78,26 @@ async def test_requests_that_the_worker_cannot_do_end_the_run() -> None:
     assert named(results, CheckVerdict.FAIL) == {"good-task"}
     assert "BadOrder" in results["good-task"].sentence
     assert "--request" in results["several"].sentence
+
+
+async def test_a_worker_that_knows_its_framework_only_is_checked_with_that() -> None:
+    """Tasks have the headers that it looks for, and its error header is the one that the bridge is told."""
+    habit = "knows FastStream's headers only"
+    assert named(await results_of(habit), CheckVerdict.FAIL) == {"good-task"}
+    convention, conventions = read_convention("faststream:x-error")
+    options = dataclasses.replace(
+        OPTIONS,
+        convention=convention,
+        conventions=conventions,
+        only=frozenset({"good-task", "next-attempt", "several", "failure", "bad-request", "no-headers"}),
+    )
+    assert named(await results_of(habit, options=options), CheckVerdict.PASS) == {*options.only, "one-answer"}
+
+
+async def test_the_error_header_of_an_application_must_be_told() -> None:
+    """As to the bridge: otherwise its failures are completed values there, too."""
+    options = dataclasses.replace(OPTIONS, convention=Convention.FASTSTREAM, only=frozenset({"good-task", "failure"}))
+    assert named(await results_of("knows FastStream's headers only", options=options), CheckVerdict.FAIL) == {"failure"}
 
 
 async def test_an_answer_without_a_token_is_named() -> None:

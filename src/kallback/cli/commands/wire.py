@@ -21,7 +21,8 @@ from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, argument, is_coloured, option, option_of
 from kallback.cli.logs import configure_logs
 from kallback.kafka import Client, clients_of
-from kallback.protocol import DecodeError, TaskType, check_json
+from kallback.protocol import Convention, Conventions, DecodeError, TaskType, check_json
+from kallback.protocol.frameworks.conventions import read_convention
 from kallback.settings import Settings
 from kallback.wire_check import (
     NAMES,
@@ -69,6 +70,10 @@ def _json(text: str, ctx: click.Context, param: click.Parameter) -> bytes:
     return text.encode()
 
 
+def _read_convention(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[Convention, Conventions]:
+    return (Convention.KALLBACK, Conventions()) if value is None else read_convention(value)
+
+
 @wire.command(cls=TextCommand)
 @argument("topic", help="Topic that the worker reads.")
 @_requests(
@@ -104,6 +109,13 @@ def _json(text: str, ctx: click.Context, param: click.Parameter) -> bytes:
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Time for an answer.",
+)
+@_worker(
+    "--convention",
+    callback=_read_convention,
+    metavar="CONVENTION[:NAME,...]",
+    help="The worker's framework, whose headers tasks then have, such as faststream; with the error headers or event "
+    "types that the bridge is told: spring:x-error.",
 )
 @_worker(
     "--restart-grace",
@@ -161,6 +173,7 @@ def check(
         control=settings.topics.control,
     )
     made = [name for given, name in ((results, topics.results), (progress, topics.progress)) if given is None]
+    convention, conventions = requests.pop("convention")
     options = WireCheckOptions(
         requests=CheckRequests(**requests),
         topics=topics,
@@ -168,6 +181,8 @@ def check(
         timeout=timeout,
         restart_grace=restart_grace,
         only=frozenset(only),
+        convention=convention,
+        conventions=conventions,
     )
     found = asyncio.run(_check(settings, options, made, command))
     if as_json:

@@ -7,7 +7,8 @@ error in its own way. One row of `TABLE` for each, with its source:
 - Spring (spring-kafka, `KafkaHeaders`): replies with `kafka_correlationId` to `kafka_replyTopic`. Which header marks
   an error is the application's choice; the example of the reference manual, for
   `ReplyingKafkaTemplate.setReplyErrorChecker`, is `serverSentAnError`. A `DeadLetterPublishingRecoverer` that is
-  pointed at the reply topic sends the request there, with `kafka_dlt-exception-*` headers.
+  pointed at the reply topic sends the request there, with `kafka_dlt-exception-*` headers, or with
+  `kafka_dlt-key-exception-*` alone if it was the record's key that could not be read.
 - NestJS (`packages/microservices`, `ServerKafka.sendMessage`, `KafkaRequestSerializer.encode`): Spring's names; an
   exception becomes `kafka_nest-err` and a null value; `kafka_nest-is-disposed` marks the last reply. Texts are sent
   without quotes.
@@ -95,7 +96,9 @@ NESTJS_DISPOSED: Final = "kafka_nest-is-disposed"
 DLT_CLASS: Final = "kafka_dlt-exception-fqcn"
 DLT_CAUSE: Final = "kafka_dlt-exception-cause-fqcn"
 DLT_MESSAGE: Final = "kafka_dlt-exception-message"
-_DLT: Final = (DLT_CLASS, DLT_CAUSE, DLT_MESSAGE)
+DLT_KEY_CLASS: Final = "kafka_dlt-key-exception-fqcn"
+DLT_KEY_MESSAGE: Final = "kafka_dlt-key-exception-message"
+_DLT: Final = (DLT_CLASS, DLT_CAUSE, DLT_MESSAGE, DLT_KEY_CLASS, DLT_KEY_MESSAGE)
 
 _ALWAYS_WRITTEN: Final = frozenset({Convention.KALLBACK, Convention.SPRING, Convention.NESTJS})
 """Their headers are on each task, whatever its convention."""
@@ -207,6 +210,16 @@ def read_conventions(texts: Iterable[str]) -> Conventions:
         given.setdefault(task_type, []).append(_read(convention, text))
     found = {task_type: _combined(task_type, parts) for task_type, parts in given.items()}
     return Conventions(found.pop("", FailureMarks()), found)
+
+
+def read_convention(text: str) -> tuple[Convention, Conventions]:
+    """Read one text of the form `CONVENTION[:NAME,...]`, which is for the workers of a single task type.
+
+    Raises:
+        ConfigurationError: the text is not of this form.
+    """
+    convention, _ = _read(text, text)
+    return convention, read_conventions([text])
 
 
 def _read(text: str, whole: str) -> tuple[Convention, tuple[str, ...]]:

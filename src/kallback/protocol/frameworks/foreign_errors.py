@@ -13,6 +13,8 @@ from kallback.protocol.errors import DecodeError, EncodeError
 from kallback.protocol.frameworks.conventions import (
     DLT_CAUSE,
     DLT_CLASS,
+    DLT_KEY_CLASS,
+    DLT_KEY_MESSAGE,
     DLT_MESSAGE,
     EVENT_TYPE,
     NESTJS_DISPOSED,
@@ -44,7 +46,7 @@ def foreign_problem(found: Mapping[str, bytes], body: bytes, marks: FailureMarks
     for name, content in found.items():
         if marks.is_error(name, content):
             return problem_of_error_header(content, body)
-    if marks.detected and DLT_CLASS in found and DEAD_REASON not in found:
+    if marks.detected and DEAD_REASON not in found and (DLT_CLASS in found or DLT_KEY_CLASS in found):
         return _problem_of_dead_letter(found)
     if found.get(EVENT_TYPE) in marks.event_types:
         return problem_of_error_header(b"", body)
@@ -100,8 +102,10 @@ def _with_detail(body: bytes, words: str) -> bytes:
 
 def _problem_of_dead_letter(found: Mapping[str, bytes]) -> bytes:
     """Return the problem of a request that Spring gave up; its value is the request, and says nothing of the error."""
-    detail = found.get(DLT_MESSAGE, b"").decode("utf-8", "replace")[:_LONGEST_DETAIL] or _NO_WORDS
-    classes = [found[name].decode("utf-8", "replace") for name in (DLT_CAUSE, DLT_CLASS) if found.get(name)]
+    said = found.get(DLT_MESSAGE) or found.get(DLT_KEY_MESSAGE, b"")
+    detail = said.decode("utf-8", "replace")[:_LONGEST_DETAIL] or _NO_WORDS
+    names = (DLT_CAUSE, DLT_CLASS, DLT_KEY_CLASS)
+    classes = [found[name].decode("utf-8", "replace") for name in names if found.get(name)]
     return Problem(UNEXPECTED_ERROR, detail=detail, extensions={EXCEPTION: classes}).encode()
 
 

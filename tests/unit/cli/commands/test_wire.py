@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kallback.cli.commands import wire as command
-from kallback.protocol import ConfigurationError
+from kallback.protocol import ConfigurationError, Convention, FailureMarks
 from kallback.wire_check import CheckResult, CheckVerdict, WireCheckOptions
 
 PASSED = ("good-task", CheckResult(CheckVerdict.PASS, "completed"))
@@ -75,6 +75,20 @@ def test_topics_of_its_own_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checked.made == ["kallback.wire-check.results"]
     assert checked.options is not None
     assert checked.options.topics.progress == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "convention", "headers"),
+    [([], Convention.KALLBACK, ()), (["--convention", "smallrye:x-error"], Convention.SMALLRYE, ("x-error",))],
+)
+def test_the_framework_of_the_worker_is_for_its_tasks_and_its_answers(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], convention: Convention, headers: tuple[str, ...]
+) -> None:
+    """Errors of all frameworks are detected besides, as bridges do."""
+    options = run(monkeypatch, [PASSED], *arguments)[1].options
+    assert options is not None
+    marks = options.conventions.of("prepare")
+    assert (options.convention, marks) == (convention, FailureMarks(headers=frozenset(headers)))
 
 
 @pytest.mark.parametrize("option", ["--request", "--failing-request", "--long-request"])
