@@ -108,7 +108,7 @@ async def load_codec(target: str) -> ValueCodec | None:
     """Return the codec that MODULE:NAME names; None for an empty text. The module is also looked for in this folder.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is none, or its provider fails.
     """
     if not target:
         return None
@@ -120,8 +120,14 @@ async def load_codec(target: str) -> ValueCodec | None:
 async def _made(target: str) -> ValueCodec:
     found = named_object(VARIABLE, target, "a codec")
     if not _is_codec(found) and callable(found):  # a provider, which builds the codec
-        made = cast("Callable[[], object]", found)()
-        found = await cast("Awaitable[object]", made) if inspect.isawaitable(made) else made
+        try:
+            made = cast("Callable[[], object]", found)()
+            found = await cast("Awaitable[object]", made) if inspect.isawaitable(made) else made
+        except Exception as error:  # noqa: BLE001 - the provider may raise anything
+            raise ConfigurationError(
+                f"{VARIABLE}={target!r}: the provider raised {type(error).__name__} when it was asked for the codec; "
+                "call it yourself to see what it says, which may be secret"
+            ) from None
     if not _is_codec(found):
         raise ConfigurationError(
             f"{VARIABLE}={target!r} names no codec: it must be the object that the application passes as "

@@ -166,5 +166,23 @@ async def test_what_is_no_codec_is_refused(target: str, sentence: str) -> None:
         await load_codec(target)
 
 
+async def test_a_provider_that_fails_ends_the_start_with_a_sentence() -> None:
+    """It names the class of the error alone: a key server's words may be secret."""
+    for name in ("failing_provider", "failing_plain_provider"):
+        with pytest.raises(ConfigurationError, match=rf"{name}': the provider raised OSError") as caught:
+            await load_codec(f"{HERE}:{name}")
+        assert "hunter2" not in str(caught.value)
+
+
+def failing_plain_provider() -> Reversed:
+    """Its key server does not answer."""
+    raise OSError("no answer for hunter2")
+
+
+async def failing_provider() -> Reversed:
+    """The same, while it is awaited."""
+    return failing_plain_provider()
+
+
 class Unusable:
     """A class is called like a provider, and what it makes is no codec."""
