@@ -20,8 +20,11 @@ from kallback.protocol import (
     Problem,
     ResultRecord,
     Token,
+    Unusable,
     UnusableResultError,
 )
+from kallback.protocol.tokens import shorten
+from kallback.protocol.values.excerpts import excerpt
 from kallback.protocol.verification import (
     Target,
     Trust,
@@ -139,9 +142,17 @@ def _answer(verified: Verified) -> Deliver | UnusableResult:
     try:
         answer = verified.result.answer(_task_type(verified.target))
     except UnusableResultError as error:
-        completion = fail_unusable(verified.result.token, verified.target, error.detail)
+        result = verified.result
+        completion = fail_unusable(result.token, verified.target, error.detail + _said(result, error.reason))
         return UnusableResult(verified.identity, completion, str(error.reason), error.detail)
     return Deliver(verified.identity, Completion(verified.result.token, verified.target, answer))
+
+
+def _said(result: ResultRecord, reason: str) -> str:
+    """Return what the worker sent, for the caller alone: details of dead letters and outcomes contain no values."""
+    if reason not in {Unusable.NOT_JSON, Unusable.NOT_A_PROBLEM}:
+        return ""
+    return f"; the worker sent {excerpt(result.body).replace(result.token, shorten(result.token))}"
 
 
 def _task_type(target: Target) -> str:

@@ -24,6 +24,7 @@ from kallback.protocol import (
     open_envelope,
 )
 from kallback.protocol.results import NULL
+from kallback.protocol.values.excerpts import excerpt
 from kallback.sdk.errors import (
     BAD_GATEWAY,
     BAD_REQUEST,
@@ -39,8 +40,6 @@ _NULL_CAME: Final = (
     "; the worker sent null, or a record without a value, which means null: return a value, or declare a result type "
     "that admits None"
 )
-_LONGEST_EXCERPT: Final = 200
-"""Characters."""
 T = TypeVar("T")
 Result = TypeVar("Result")
 
@@ -98,7 +97,7 @@ class EnvelopeSerde(Serde[Result]):
         try:
             return self._task_type.result_codec.decode(value)
         except DecodeError as error:
-            came = _NULL_CAME if value.strip() == NULL else f"; the worker sent {_excerpt(value)}"
+            came = _NULL_CAME if value.strip() == NULL else f"; the worker sent {excerpt(value)}"
             raise self._invalid(UNDECODABLE_RESULT, f"the result of {self._task_type.name} {error}{came}") from None
 
     def _invalid(self, kind: str, detail: str) -> InvalidResult:
@@ -106,13 +105,6 @@ class EnvelopeSerde(Serde[Result]):
 
     def _identity(self) -> _TaskIdentity:
         return {"task_type": self._task_type.name, "task_id": self._task_id, "attempt": self._attempt}
-
-
-def _excerpt(value: bytes) -> str:
-    """The beginning of a value: a worker that reports an error in an unknown way says it there."""
-    text = " ".join(value[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace").split())
-    short = text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}..."
-    return "".join(each if each.isprintable() else "\ufffd" for each in short)
 
 
 def read_body(body: bytes, declared: type[T], *, what: str = "") -> T:

@@ -122,6 +122,20 @@ def test_a_failure_that_is_no_problem_is_unusable(make: RecordFactory) -> None:
     assert found.reason == "not-a-problem"
 
 
+@pytest.mark.parametrize(("record", "said"), [("completed", "FAILED: no basil"), ("failed", "kb1:")])
+def test_a_caller_is_told_what_the_worker_sent(make: RecordFactory, record: str, said: str) -> None:
+    """A framework that sends a text without quotes says there what happened; the dead letter has the value itself."""
+    token = make.sign()
+    made = make.completed(token, b"FAILED: no basil") if record == "completed" else make.failed(token, token.encode())
+    found = verdict(make, made)
+    assert isinstance(found, UnusableResult)
+    assert isinstance(found.completion.answer, Failed)
+    told = found.completion.answer.problem().detail
+    assert "the worker sent " + said in told
+    assert token not in told
+    assert "the worker sent" not in found.detail
+
+
 @pytest.mark.parametrize(
     ("statuses", "reason"), [([b"done"], "unknown-status"), ([b"completed", b"failed"], "ambiguous-status")]
 )
