@@ -217,6 +217,15 @@ def test_a_header_that_denies_an_error_marks_none(value: bytes) -> None:
     assert found.answer() == Completed(b"7")
 
 
+def test_a_detected_header_that_the_bridge_is_told_can_deny_an_error() -> None:
+    """Spring's manual asks whether the header is there; an application that sets it on each reply says so."""
+    denied = [SPRING, ("serverSentAnError", b"false")]
+    assert isinstance(read_result(b"7", denied).answer(), Failed)
+    told = read_conventions(["spring:serverSentAnError"])
+    assert read_result(b"7", denied, told).answer() == Completed(b"7")
+    assert isinstance(read_result(b"7", [SPRING, ("serverSentAnError", b"true")], told).answer(), Failed)
+
+
 def test_the_error_header_of_one_type_means_nothing_for_another() -> None:
     """Their workers are not the same."""
     chosen = read_conventions(["shop.pack=spring:x-error"])

@@ -151,9 +151,9 @@ class FailureMarks(msgspec.Struct, frozen=True):
 
     def is_error(self, name: str, content: bytes) -> bool:
         """Return whether a header marks an error."""
-        if self.detected and name in _ERRORS:
-            return True
-        return name in self.headers and content.strip(b' "').lower() != b"false"
+        if name in self.headers:
+            return content.strip(b' "').lower() != b"false"
+        return self.detected and name in _ERRORS
 
 
 _ERRORS: Final = frozenset(name for row in TABLE.values() for name in row.errors)
