@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from kallback.kafka.aiokafka.login import login_config, why_refused
 from kallback.kafka.errors import NO_ANSWER, error_for, missing_topic, unreachable
@@ -158,9 +158,27 @@ async def close(client: Stoppable, seconds: float = CLOSE_TIMEOUT_S) -> None:
     """
     try:
         async with asyncio.timeout(seconds):
-            await client.stop()
+            await _stop(client)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client is no longer used, and others must be closed
         log.warning("a Kafka client was not closed", client=type(client).__name__, reason=f"{error!r}")
+
+
+async def _stop(client: Stoppable) -> None:
+    """Stop a client.
+
+    A consumer of aiokafka 0.14 whose broker closed the connection a moment ago lets the end of its own fetch tasks out
+    as a cancellation (`Fetcher.close`), and leaves its connections open. That is not a cancellation of this task.
+    """
+    current = cast("asyncio.Task[Any]", asyncio.current_task())
+    before = current.cancelling()
+    try:
+        await client.stop()
+    except asyncio.CancelledError:
+        if current.cancelling() > before:
+            raise
+        connections = getattr(client, "_client", None)
+        if connections is not None:
+            await connections.close()
 
 
 async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topics: Iterable[str]) -> None:
