@@ -128,8 +128,8 @@ async def topic_facts(
     try:
         async with asyncio.timeout(_PATIENCE_S):
             if begins:
-                answers = await inner.beginning_offsets([client_partition(each) for each in begins])
-                found = {ours(each): offset for each, offset in answers.items()}
+                first_offsets = await inner.beginning_offsets([client_partition(each) for each in begins])
+                found = {ours(each): offset for each, offset in first_offsets.items()}
             for each in owned if states else ():
                 committed[each] = await inner.committed(client_partition(each))
     except (errors.KafkaError, TimeoutError) as error:
