@@ -16,6 +16,7 @@ RUN /opt/kallback/bin/python -m pip install --quiet --require-hashes --requireme
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY examples/quickstart examples/quickstart
+COPY examples/starter examples/starter
 # The build backend is in the lock, so no package index is asked here; it is removed afterwards.
 RUN /opt/kallback/bin/python -m pip install --quiet --no-deps --no-build-isolation . \
     && /opt/kallback/bin/python -m pip uninstall --quiet --yes hatchling editables pip \
