@@ -2,7 +2,7 @@
 
 A block `sh` is typed; with a title it runs in a terminal of its own, until a comment `stop TITLE`. A block `text` is
 what the block before it says. A block `python` with `add` is written, any other one is already there. What starts
-servers or containers is left out: the tests' servers stand for it.
+servers or containers is left out: the tests' servers stand for it. Such hints are comments, which readers do not see.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from kallback.testing.servers.processes import ChildProcess
 
 pytestmark = pytest.mark.acceptance
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
-STEP = re.compile(r"^```(\w+)(.*?)\n(.*?)^```$|^<!-- (start|stop) (\w+) -->$", re.DOTALL | re.MULTILINE)
+STEP = re.compile(
+    r'^(?:<!-- (\w+="[^>]*) -->\n\n)?```(\w+)([^\n]*)\n(.*?)^```$|^<!-- (start|stop) (\w+) -->$',
+    re.DOTALL | re.MULTILINE,
+)
 OPTION = re.compile(r'(\w+)="([^"]*)"')
 LEFT_OUT = {"servers", "containers"}
 SETUP = "python3 -m venv"
@@ -117,8 +120,8 @@ def reader(kallback_stack: Stack, topics_factory: TopicFactory, tmp_path: Path) 
 
 def test_the_tutorial_works_as_it_is_printed(reader: Reader) -> None:
     """Every command, every file, every answer."""
-    for language, options, text, does, title in STEP.findall(PAGE.read_text("utf-8")):
-        wanted = dict(OPTION.findall(options))
+    for hints, language, options, text, does, title in STEP.findall(PAGE.read_text("utf-8")):
+        wanted = dict(OPTION.findall(hints + options))
         if does:
             (reader.start if does == "start" else reader.stop)(title)
         elif language == "text":
