@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     OnError = Callable[[KafkaError, Message], object]
 
+_LASTING: Final = 2
+"""How many times as long as until it is resumed, a partition is not read before its client is given up."""
 _POLL_S: Final = 0.05
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: a record takes up to 10 MB as Python objects, if it has many headers
@@ -71,7 +73,7 @@ class PartitionReading:
         self._flow = FlowControl(consumer, buffer)
         self._watermarks = ConfluentWatermarks(consumer)
         self._stalls = ReadStallDetector(STALLED_AFTER_S)
-        self._lasting_stalls = ReadStallDetector(2 * STALLED_AFTER_S)
+        self._lasting_stalls = ReadStallDetector(_LASTING * STALLED_AFTER_S)
         self._throttle = LogThrottle(log)
         self._ended_at: dict[TopicPartition, int] = {}
         self._slice = 1
