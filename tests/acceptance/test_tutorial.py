@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.acceptance.conftest import Installation
 
-from kallback.testing import Stack, TopicFactory
 from kallback.testing.servers.ports import accepts, free_ports
 from kallback.testing.servers.processes import ChildProcess
 
@@ -96,20 +96,15 @@ class Reader:
 
 
 @pytest.fixture
-def reader(kallback_stack: Stack, topics_factory: TopicFactory, tmp_path: Path) -> Generator[Reader]:
+def reader(installation: Installation, tmp_path: Path) -> Generator[Reader]:
     """With an empty folder, and the variables that `kallback dev` would print."""
-    prefix = topics_factory("tutorial") + "."
     reader = Reader(
         tmp_path,
         {
             **os.environ,
+            **installation.env,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": kallback_stack.bootstrap_servers,
-            "KALLBACK_KAFKA_CONNECT_TIMEOUT": "60",  # a busy machine is no fault of these pages
-            "KALLBACK_RESTATE_INGRESS_URL": kallback_stack.ingress_url,
-            "KALLBACK_RESTATE_ADMIN_URL": kallback_stack.admin_url,
             "KALLBACK_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
-            "KALLBACK_TOPICS_PREFIX": prefix,
             "SERVICE_PORT": str(free_ports(1)[0]),
         },
     )

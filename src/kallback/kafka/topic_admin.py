@@ -9,8 +9,9 @@ from kallback.kafka.topics import TopicFinding, TopicSpec
 from kallback.protocol.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from kallback.kafka.records import TopicPartition
     from kallback.kafka.transactions import PartitionTransaction
     from kallback.settings import KafkaSettings
 
@@ -40,17 +41,21 @@ async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) ->
     return await confluent_topics.compare_topics(settings, specs)
 
 
-async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
-    """Return the consumer groups that read a topic, of the first thousand by name. Needs confluent-kafka.
+async def groups_of(
+    settings: KafkaSettings, topics: Sequence[str], end_offsets: Mapping[TopicPartition, int] | None = None
+) -> list[TopicGroup]:
+    """Return the consumer groups that read any of these topics, of the first thousand by name. Needs confluent-kafka.
+
+    Where the topics end is asked, unless the caller knows it.
 
     Raises:
-        MissingTopicError: the topic does not exist.
+        MissingTopicError: a topic does not exist.
         KafkaUnavailableError: no broker answered.
         AccessDeniedError: looking is not allowed.
     """
     from kallback.kafka.confluent import groups as confluent_groups  # noqa: PLC0415 - see create_topics
 
-    return await confluent_groups.groups_of(settings, topic)
+    return await confluent_groups.groups_of(settings, topics, end_offsets)
 
 
 async def open_transactions(settings: KafkaSettings, topics: Sequence[str]) -> list[PartitionTransaction]:

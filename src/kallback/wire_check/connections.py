@@ -95,6 +95,6 @@ async def prepare_topics(settings: KafkaSettings, topics: CheckedTopics, own: Se
 
 async def _groups(settings: KafkaSettings, topic: str) -> Sequence[TopicGroup] | None:
     try:
-        return await groups_of(settings, topic)
+        return await groups_of(settings, [topic])
     except (AccessDeniedError, KafkaUnavailableError):
         return None

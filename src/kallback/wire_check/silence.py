@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kallback.kafka import Position, TopicGroup
+from kallback.kafka import Position, TopicGroup, TopicPartition
 
 
 def why_silent(groups: Sequence[TopicGroup] | None, at: Position | None, ended: str) -> str:
@@ -26,7 +26,7 @@ def why_silent(groups: Sequence[TopicGroup] | None, at: Position | None, ended: 
 
 
 def _position(group: TopicGroup, at: Position) -> str:
-    committed = group.committed.get(at.partition)
+    committed = group.committed.get(TopicPartition(at.topic, at.partition))
     who = f"group {group.name} ({group.members} member{'s' * (group.members > 1)})"
     if committed is not None and committed > at.offset:
         return (

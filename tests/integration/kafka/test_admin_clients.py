@@ -60,7 +60,7 @@ async def ask(topic):
     asked = 0
     for timeout in (0.03, 0.05, 0.07, 0.1, 0.15) * 6:
         try:
-            await groups_of(KafkaSettings(sys.argv[1], connect_timeout=timeout), topic)
+            await groups_of(KafkaSettings(sys.argv[1], connect_timeout=timeout), [topic])
         except KafkaUnavailableError:
             asked += 1
     print(asked)

@@ -150,7 +150,7 @@ async def test_the_doctor_says_what_is_missing(make_shop: ShopFactory) -> None:
         sources = Sources(
             introspection,
             topics=lambda: kafka.list_topics(shop.settings.kafka),
-            groups=lambda topic: kafka.groups_of(shop.settings.kafka, topic),
+            groups=lambda topic: kafka.groups_of(shop.settings.kafka, [topic]),
             find=lambda at: kafka.find_record(shop.settings.kafka, at),
             reader=lambda topic, since_ms: ConfluentReader(shop.settings.kafka, topic, since_ms=since_ms),
             services=service_check(shop.settings),

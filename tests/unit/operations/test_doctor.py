@@ -40,6 +40,7 @@ Row = TypeVar("Row")
 OK, WARNING, PROBLEM = Severity.OK, Severity.WARNING, Severity.PROBLEM
 ID = TaskId("AAECAwQFBgcICQoL")
 WAITING = WaitingInvocation("inv_1", "Shop/order", "Shop/order", "suspended", 0)
+COOK = TopicPartition("cook", 0)
 TASK = PendingTask(ID, "cook", Attempt(1), Position("cook", 0, 10), 0, 60_000, WAITING)
 
 
@@ -99,11 +100,11 @@ def test_services(state: ServiceState, severity: Severity) -> None:
     ("groups", "severities"),
     [
         ([], [PROBLEM]),
-        ([TopicGroup("kitchen", 0, 2, {0: 1}, 5)], [PROBLEM]),
+        ([TopicGroup("kitchen", 0, 2, {COOK: 1}, 5)], [PROBLEM]),
         ([TopicGroup("kitchen", 2, 0, {}, 5)], [OK]),
         ([TopicGroup("kitchen", 2, 1, {}, 5)], [WARNING]),
         ([TopicGroup("kitchen", 2, 0, {}, 1000)], [WARNING]),
-        ([TopicGroup("old", 0, 2, {0: 1}, 5), TopicGroup("kitchen", 1, 0, {}, 0)], [OK]),
+        ([TopicGroup("old", 0, 2, {COOK: 1}, 5), TopicGroup("kitchen", 1, 0, {}, 0)], [OK]),
     ],
 )
 def test_readers(groups: list[TopicGroup], severities: list[Severity]) -> None:
@@ -137,8 +138,10 @@ def test_an_invocation_that_has_just_ended() -> None:
     assert invocation_finding(None).severity is WARNING
 
 
-@pytest.mark.parametrize(("committed", "severity"), [({}, WARNING), ({0: 11}, WARNING), ({0: 10}, OK), ({0: 3}, OK)])
-def test_how_far_a_group_is_from_the_task(committed: dict[int, int], severity: Severity) -> None:
+@pytest.mark.parametrize(
+    ("committed", "severity"), [({}, WARNING), ({COOK: 11}, WARNING), ({COOK: 10}, OK), ({COOK: 3}, OK)]
+)
+def test_how_far_a_group_is_from_the_task(committed: dict[TopicPartition, int], severity: Severity) -> None:
     """Behind it, done without a result: the remedy says where to look."""
     [finding] = place_findings(TASK, [TopicGroup("kitchen", 1, 0, committed)])
     assert finding.severity is severity
@@ -267,7 +270,7 @@ async def test_a_task_that_is_not_pending() -> None:
 )
 def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, behind: str) -> None:
     """Not "0 records are before it", nor "1 records"."""
-    groups = [TopicGroup("kitchen", 1, 0, {0: committed}, lag)]
+    groups = [TopicGroup("kitchen", 1, 0, {COOK: committed}, lag)]
     [found] = place_findings(TASK, groups)
     [reader] = reader_findings("workers", "cook", groups, "start a worker")
     assert found.sentence.endswith(place)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from kallback.kafka import Position, TopicGroup
+from kallback.kafka import Position, TopicGroup, TopicPartition
 from kallback.protocol import ConfigurationError
 from kallback.testing import eventually
 from kallback.wire_check import CheckedProcess
 from kallback.wire_check.silence import why_silent
 
+PREPARE = TopicPartition("prepare", 1)
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
 POLITE = "import signal; print('ready', flush=True); signal.pause()"
 
@@ -63,8 +64,8 @@ AT = Position("prepare", 1, 7)
         (None, "", "not known"),
         ([], "", "no consumer group reads prepare"),
         ([TopicGroup("g", 0, 3)], "", "no consumer group reads prepare"),
-        ([TopicGroup("g", 1, 0, {1: 8})], "", "is done with the record"),
-        ([TopicGroup("g", 1, 0, {1: 7})], "", "has not committed the record at prepare[1]@7"),
+        ([TopicGroup("g", 1, 0, {PREPARE: 8})], "", "is done with the record"),
+        ([TopicGroup("g", 1, 0, {PREPARE: 7})], "", "has not committed the record at prepare[1]@7"),
         ([TopicGroup("g", 2, 0, {})], "", "group g (2 members)"),
         ([], "its process ended", "its process ended"),
     ],

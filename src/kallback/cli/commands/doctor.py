@@ -56,7 +56,7 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
         sources = Sources(
             introspection,
             topics=lambda: kafka.list_topics(settings.kafka),
-            groups=lambda topic: kafka.groups_of(settings.kafka, topic),
+            groups=lambda topic: kafka.groups_of(settings.kafka, [topic]),
             find=factories.find,
             reader=factories.reader,
             services=service_check(settings),

@@ -153,11 +153,12 @@ class ServerSources(StartStop):
         """Return how much there is now."""
         topics = self._settings.topics
         ends = await self._ends.of([*topics.all_results, topics.dead_letters])
-        groups = [group for topic in topics.all_results for group in await kafka.groups_of(self._settings.kafka, topic)]
+        results = {partition: end for partition, end in ends.items() if partition.topic in topics.all_results}
+        groups = await kafka.groups_of(self._settings.kafka, topics.all_results, results)
         return TrafficSample(
             int(time.time() * 1000),
-            sum(end for partition, end in ends.items() if partition.topic in topics.all_results),
-            sum(end for partition, end in ends.items() if partition.topic == topics.dead_letters),
+            sum(results.values()),
+            sum(ends.values()) - sum(results.values()),
             lag_of(groups),
         )
 

@@ -1,4 +1,4 @@
-"""Asks Kafka which consumer groups read a topic, with librdkafka's admin client, whose calls block: in a thread."""
+"""Asks Kafka which consumer groups read topics, with librdkafka's admin client, whose calls block: in a thread."""
 
 # confluent_kafka.admin re-exports without saying so, and its futures say not of what:
 # pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -34,34 +34,42 @@ question was sent (as in issue 1640 of confluent-kafka-python; seen with 200 que
 answers ends in time, and closing the client ends the questions."""
 
 
-async def groups_of(settings: KafkaSettings, topic: str) -> list[TopicGroup]:
+async def groups_of(
+    settings: KafkaSettings, topics: Sequence[str], end_offsets: Mapping[TopicPartition, int] | None = None
+) -> list[TopicGroup]:
     """See `kallback.kafka.groups_of`."""
+    return await asyncio.to_thread(_groups, settings, topics, end_offsets or await _end_offsets(settings, topics))
+
+
+async def _end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[TopicPartition, int]:
     asked = ConfluentEndOffsets(settings)
     try:
-        end_offsets = await asked.of([topic])
+        return await asked.of(topics)
     finally:
         await asked.stop()
-    return await asyncio.to_thread(_groups, settings, topic, end_offsets)
 
 
-def _groups(settings: KafkaSettings, topic: str, end_offsets: Mapping[TopicPartition, int]) -> list[TopicGroup]:
+def _groups(
+    settings: KafkaSettings, topics: Sequence[str], end_offsets: Mapping[TopicPartition, int]
+) -> list[TopicGroup]:
+    question = f"asking which groups read {', '.join(map(repr, topics))}"
     try:
-        with connected(settings, [topic]) as admin:
+        with connected(settings, topics) as admin:
             listed = admin.list_consumer_groups(request_timeout=settings.connect_timeout).result().valid
             names = sorted(group.group_id for group in listed)[:_MOST_GROUPS]
             chunks = [names[first : first + _MOST_AT_ONCE] for first in range(0, len(names), _MOST_AT_ONCE)]
             return [group for chunk in chunks for group in _described(admin, settings, chunk, end_offsets)]
     except KafkaException as error:
         kafka = error.args[0]
-        raise error_for(kafka.code(), kafka.str(), what=f"asking which groups read {topic!r}") from None
+        raise error_for(kafka.code(), kafka.str(), what=question) from None
     except TimeoutError:
-        raise unreachable(settings, f"asking which groups read {topic!r}") from None
+        raise unreachable(settings, question) from None
 
 
 def _described(
     admin: AdminClient, settings: KafkaSettings, names: Sequence[str], end_offsets: Mapping[TopicPartition, int]
 ) -> list[TopicGroup]:
-    """Those of these groups that read the topic."""
+    """Those of these groups that read any of the topics."""
     deadline = time.monotonic() + settings.connect_timeout
     partitions = [ClientPartition(each.topic, each.partition) for each in end_offsets]
     described = admin.describe_consumer_groups(list(names), request_timeout=_NEVER_S)
@@ -92,7 +100,11 @@ def _group(
         )
         for member in description.members or ()
     ]
-    positions = {each.partition: each.offset for each in committed.topic_partitions or () if each.offset >= 0}
-    lag = sum(max(0, end - positions.get(each.partition, 0)) for each, end in end_offsets.items())
+    positions = {
+        TopicPartition(each.topic, each.partition): each.offset
+        for each in committed.topic_partitions or ()
+        if each.offset >= 0
+    }
+    lag = sum(max(0, end - positions.get(each, 0)) for each, end in end_offsets.items())
     unassigned = len(set(end_offsets) - set[TopicPartition]().union(*owned))
     return TopicGroup(str(description.group_id), sum(map(bool, owned)), unassigned, positions, lag)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
-from kallback.kafka import PartitionTransaction, TopicGroup
+from kallback.kafka import PartitionTransaction, TopicGroup, TopicPartition
 from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
@@ -179,7 +179,7 @@ def place_findings(task: PendingTask, groups: Sequence[TopicGroup]) -> Iterator[
     """How far the groups of the task's topic are from its record."""
     at = task.position
     for group in [each for each in groups if each.members]:
-        position = group.committed.get(at.partition)
+        position = group.committed.get(TopicPartition(at.topic, at.partition))
         if position is None:
             yield warning("record", f"group {group.name} has not committed anything in {at.topic}[{at.partition}]")
         elif position > at.offset:
