@@ -87,7 +87,9 @@ def _drain(environment: BenchmarkEnvironment, variables: Mapping[str, str], opti
         with console(variables, environment.log("console")) as process:
             asyncio.run(process.warm())
             with process.looking(options.browsers):
-                return drains.bridge(environment, mode, options.drain)
+                watched = drains.bridge(environment, mode, options.drain)
+        print("  cores used: console {:.3f}, all browsers {:.3f}".format(*process.cores), flush=True)
+        return watched
 
     found = comparison.alternate(drain, rounds=options.rounds)
     what = f"with {options.browsers} browsers on the overview / without"

@@ -12,7 +12,7 @@ from typing import Final
 
 import httpx
 
-from benchmarks.processes import rss_mib, running
+from benchmarks.processes import cpu_seconds, rss_mib, running
 from kallback.testing.servers.ports import free_ports
 from kallback.testing.servers.processes import ChildProcess
 
@@ -22,12 +22,17 @@ _LOOKS: Final = 6
 
 
 class ConsoleProcess:
-    """A console that runs, and how long its pages took."""
+    """A console that runs, and how long its pages took.
+
+    Attributes:
+        cores: used by the console and by all browsers while these looked last.
+    """
 
     def __init__(self, child: ChildProcess, url: str) -> None:
         self._child: Final = child
         self._url: Final = url
         self._seconds: Final[list[float]] = []
+        self.cores = 0.0, 0.0
 
     async def warm(self) -> None:
         """Have the console read the overview, so that it knows the journals."""
@@ -45,14 +50,22 @@ class ConsoleProcess:
         Raises:
             RuntimeError: no page was read.
         """
-        ended = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self.look(browsers, ended)))
+        ended, browsers_cpu = threading.Event(), list[float]()
+
+        def look() -> None:
+            asyncio.run(self.look(browsers, ended))
+            browsers_cpu.append(time.thread_time())
+
+        began, console_cpu = time.monotonic(), cpu_seconds(self._child.pid)
+        thread = threading.Thread(target=look)
         thread.start()
         try:
             yield
         finally:
             ended.set()
             thread.join()
+            took = time.monotonic() - began
+            self.cores = (cpu_seconds(self._child.pid) - console_cpu) / took, sum(browsers_cpu) / took
         if not self._seconds:
             raise RuntimeError("no browser has read the overview")
 

@@ -36,18 +36,17 @@ from kallback.kafka.aiokafka.client import close, connect, require_topics, trans
 from kallback.kafka.aiokafka.commits import COMMIT_TIMEOUT_S, MemberCommits
 from kallback.kafka.aiokafka.committed_offsets import partition_starts
 from kallback.kafka.aiokafka.current_reading import CurrentReading
-from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_partition, new_member
+from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, new_member
 from kallback.kafka.aiokafka.rebalance import RebalanceListener
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
 from kallback.kafka.aiokafka.static_membership import FENCED
-from kallback.kafka.aiokafka.topic_states import denied_topic, topic_facts
+from kallback.kafka.aiokafka.topic_watch import AiokafkaTopicWatch
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.errors import error_for, unreachable, up_to_damaged
 from kallback.kafka.group_status import GroupStatus
-from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
+from kallback.kafka.offsets.followed_topics import report_first_reads
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.offsets.read_positions import ReadPositions
-from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S
 from kallback.kafka.records import Record, Screen, TopicPartition
 from kallback.lifecycle import StartStop, Supervisor
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
@@ -89,8 +88,8 @@ class AiokafkaConsumer(StartStop):
         self._broken = False
         self._reading = CurrentReading(self._supervisor.guard("reading", self._read_over))
         self._positions = ReadPositions(self._buffer)
-        self._followed = FollowedTopics(self._topics, self._positions, time.monotonic)
-        self._next_topics_look = 0.0
+        self._topic_watch = AiokafkaTopicWatch(self._topics, self._buffer, self._positions)
+        self._followed = self._topic_watch.followed
         self._commits = MemberCommits(lambda: self._inner, self._buffer, self._topics, group)
         self._stalls = AiokafkaStalls()
         self._watermarks = AiokafkaWatermarks()
@@ -170,8 +169,7 @@ class AiokafkaConsumer(StartStop):
         try:
             await self._commits.make(self._followed.missing, leaving=leaving)
         except AccessDeniedError as error:
-            self._failure = error
-            self._arrived.set()
+            self._fail(error)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that this member owns now."""
@@ -241,7 +239,7 @@ class AiokafkaConsumer(StartStop):
             for partition, records in reading.result().items():
                 self._admit(partition, records)
         elif isinstance(error, errors.UnknownTopicOrPartitionError):
-            self._next_topics_look = 0.0
+            self._topic_watch.hurry()
         elif isinstance(error, errors.KafkaError):
             what = f"reading {', '.join(self._topics)}"
             self._failure = translated(error, what=what, topic=self._topics[0], group=self._group)
@@ -262,27 +260,32 @@ class AiokafkaConsumer(StartStop):
             self._positions.deleted.skipped(partition, before.next_offset, after.offset)
         self._positions.next[partition] = (epoch, records[-1].next_offset)
         if self._positions.went_back:
-            self._next_topics_look = 0.0
+            self._topic_watch.hurry()
         self._buffer.put(partition, [msgspec.structs.replace(each, epoch=epoch) for each in records])
 
     def _raise_failure(self) -> None:
-        failure, self._failure = self._failure, self._failure if self._broken else None
+        failure = self._failure
+        if not self._broken:
+            self._failure = None  # the next fetch tries again
         if failure is not None:
             raise failure
+
+    def _fail(self, failure: KallbackError) -> None:
+        """Have fetch raise it."""
+        self._failure = failure
+        self._arrived.set()
 
     def _on_fenced(self, inner: AIOKafkaConsumer) -> None:
         if inner is not self._inner:
             return  # it was replaced under the same id, by this consumer
         self._broken = True
         what = f"reading {', '.join(self._topics)} as instance {self._options.group_instance_id!r}"
-        self._failure = error_for(FENCED, "fenced by another member of the same instance id", what=what)
-        self._arrived.set()
+        self._fail(error_for(FENCED, "fenced by another member of the same instance id", what=what))
 
     def _ended_unexpectedly(self, error: Exception) -> None:
         self._broken = True
         what = f"the Kafka consumer of {', '.join(self._topics)} failed ({error!r})"
-        self._failure = KafkaUnavailableError(f"{what}; start a new one")
-        self._arrived.set()
+        self._fail(KafkaUnavailableError(f"{what}; start a new one"))
 
     def _wake(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -318,7 +321,7 @@ class AiokafkaConsumer(StartStop):
         self._positions.forget(self._positions.next)
         self._positions.assign(epochs)
         self._followed.assigned(epochs, starts)
-        self._next_topics_look = 0.0
+        self._topic_watch.hurry()
         log.info("partitions assigned", partitions=[str(each) for each in epochs])
         self._arrived.set()
 
@@ -333,33 +336,14 @@ class AiokafkaConsumer(StartStop):
                 if await self._watermarks.look(self._inner, self.assignment()):
                     self._followed.unanswered.answered()
                 self._buffer.ended(self._watermarks.reached(epochs))
-                if loop.time() >= self._next_topics_look:
-                    self._next_topics_look = loop.time() + TOPIC_LOOK_INTERVAL_S
-                    await self._look_at_topics(self._inner)
+                if (denied := await self._topic_watch.look(self._inner)) is not None:
+                    self._fail(denied)
             if loop.time() >= next_commit:
                 await self.commit()
                 next_commit = loop.time() + self._options.commit_interval
             if loop.time() >= next_look:
                 await self._look_for_a_stall()
                 next_look = loop.time() + _STALL_LOOK_S
-
-    async def _look_at_topics(self, inner: AIOKafkaConsumer) -> None:
-        followed = self._followed
-        before = self._buffer.known_commits()
-        facts = await topic_facts(inner, self._topics, self._positions.deleted.unexplained, before)
-        followed.report_undone(self._buffer.undone_commits(before, facts.committed))
-        followed.take(facts)
-        if (denied := denied_topic(facts)) is not None:
-            self._failure = denied
-            self._arrived.set()
-        for partition in tuple(followed.to_restart):
-            try:
-                inner.seek(client_partition(partition), 0)  # a log that begins later: aiokafka goes on there
-            except errors.IllegalStateError as error:  # a rebalance is under way
-                log.debug("a partition cannot be restarted yet", partition=str(partition), reason=str(error))
-                continue
-            self._positions.restart(partition)
-            followed.to_restart.discard(partition)
 
     async def _look_for_a_stall(self) -> None:
         inner, wanted = self._inner, self._buffer.needing_records()
