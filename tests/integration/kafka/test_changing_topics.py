@@ -14,10 +14,10 @@ import pytest
 from tests.integration.kafka.labs import QUIET, RealLab
 
 from kallback.kafka import ConfluentConsumer
-from kallback.kafka.aiokafka import consumer as aiokafka_consumer
 from kallback.kafka.aiokafka import group_member as aiokafka_member
 from kallback.kafka.aiokafka import reader as aiokafka_reader
-from kallback.kafka.confluent import topic_watch
+from kallback.kafka.aiokafka import topic_watch as aiokafka_watch
+from kallback.kafka.confluent import topic_watch as confluent_watch
 from kallback.kafka.confluent.membership import group_member as confluent_member
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ SMALL = dataclasses.replace(QUIET, buffer_records=5, buffer_bytes_total=64 * 102
 @pytest.fixture(autouse=True)
 def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask for topics and metadata every two seconds."""
-    for module in (topic_watch, aiokafka_consumer, aiokafka_reader):
+    for module in (confluent_watch, aiokafka_watch, aiokafka_reader):
         monkeypatch.setattr(module, "TOPIC_LOOK_INTERVAL_S", 2.0)
     for module in (confluent_member, aiokafka_member, aiokafka_reader):
         monkeypatch.setattr(module, "TOPICS_REFRESH_MS", 2_000)

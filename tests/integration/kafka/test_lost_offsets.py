@@ -16,8 +16,8 @@ from confluent_kafka import Producer as RawProducer
 from confluent_kafka import TopicPartition as ClientPartition
 from tests.integration.kafka.labs import RealLab
 
-from kallback.kafka.aiokafka import consumer as aiokafka_consumer
-from kallback.kafka.confluent import topic_watch
+from kallback.kafka.aiokafka import topic_watch as aiokafka_watch
+from kallback.kafka.confluent import topic_watch as confluent_watch
 
 pytestmark = [pytest.mark.integration, pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)]
 
@@ -27,7 +27,7 @@ SET_BACK = "is gone or was set back"
 @pytest.fixture(autouse=True)
 def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask for topics and committed offsets every two seconds."""
-    for module in (topic_watch, aiokafka_consumer):
+    for module in (confluent_watch, aiokafka_watch):
         monkeypatch.setattr(module, "TOPIC_LOOK_INTERVAL_S", 2.0)
 
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from kallback.kafka import ClientName, ConsumerOptions, client_of, clients_of, group_status
-from kallback.kafka.aiokafka import consumer as aiokafka_consumer
-from kallback.kafka.confluent import topic_watch
+from kallback.kafka.aiokafka import topic_watch as aiokafka_watch
+from kallback.kafka.confluent import topic_watch as confluent_watch
 from kallback.settings import KafkaSettings
 from kallback.testing import KafkaServer, TopicFactory, eventually
 
@@ -21,8 +21,8 @@ async def test_a_frozen_kafka_is_named_until_it_answers(
 ) -> None:
     """With the default session timeout the client itself remains in its group for longer."""
     monkeypatch.setattr(group_status, "UNANSWERED_AFTER_S", 1.0)
-    monkeypatch.setattr(aiokafka_consumer, "TOPIC_LOOK_INTERVAL_S", 0.5)
-    monkeypatch.setattr(topic_watch, "TOPIC_LOOK_INTERVAL_S", 0.5)
+    monkeypatch.setattr(aiokafka_watch, "TOPIC_LOOK_INTERVAL_S", 0.5)
+    monkeypatch.setattr(confluent_watch, "TOPIC_LOOK_INTERVAL_S", 0.5)
     TopicFactory(own_kafka).make(["quiet"])
     clients = clients_of(client_of(client), KafkaSettings(own_kafka.bootstrap_servers))
     async with clients.consumer(["quiet"], "readers", options=ConsumerOptions()) as consumer:
