@@ -37,6 +37,8 @@ BIN := .venv/bin
 REPORTS := .cache/reports
 RATE ?= 20
 
+# Processes that tests start compile nothing again, wherever the caller has this set.
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 

@@ -1,7 +1,8 @@
 """Kafka without tasks: records, the producer and consumer seams, their clients, topics and dead letters.
 
-The names of one client's classes are imported at first use, so that a process loads the client that it uses, and a
-worker needs no confluent-kafka; where the package is not installed, the error names the command to type.
+Every name is imported at its first use, so that a process loads what it uses: a worker neither the clients for tests
+nor the replay of dead letters, and no confluent-kafka; where that package is not installed, the error names the
+command to type.
 """
 
 from __future__ import annotations
@@ -9,75 +10,143 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from kallback.kafka.clients import Client, ClientName, KafkaClients, client_of, clients_of
-from kallback.kafka.consumer import Assignment, Consumer, ConsumerOptions, GroupProtocol, TopicReader
-from kallback.kafka.dead_letters.budget import LetterBudget, LetterForm
-from kallback.kafka.dead_letters.reader import (
-    DeadLetter,
-    DeadLetterId,
-    ReplayMarker,
-    UnknownEntry,
-    read_entries,
-    read_entry,
-)
-from kallback.kafka.dead_letters.replay import MissingValue, Replayer, ReplayOptions, ReplayReport, recover
-from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange, SummaryBuilder
-from kallback.kafka.dead_letters.writer import DeadLetters
-from kallback.kafka.end_offsets import EndOffsets
-from kallback.kafka.group_status import UNKNOWN_LAG, GroupStatus, Lag, PartitionStatus, UnknownLag, lag_value
-from kallback.kafka.groups import TopicGroup
-from kallback.kafka.memory.broker import MemoryBroker
-from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
-from kallback.kafka.memory.kafka_clients import MemoryClients
-from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
-from kallback.kafka.producer import IN_BATCHES, Producer, ProducerOptions
-from kallback.kafka.records import (
-    UNREADABLE,
-    Headers,
-    OutgoingRecord,
-    Placement,
-    Position,
-    Record,
-    Refusal,
-    RefusedRun,
-    TopicPartition,
-    Unreadable,
-    position_of,
-    size_of,
-)
-from kallback.kafka.topic_admin import (
-    check_topics,
-    compare_topics,
-    create_topics,
-    groups_of,
-    list_topics,
-    open_transactions,
-)
-from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
-from kallback.kafka.transactions import PartitionTransaction
-
 if TYPE_CHECKING:
     from kallback.kafka.aiokafka.consumer import AiokafkaConsumer
     from kallback.kafka.aiokafka.end_offsets import AiokafkaEndOffsets
     from kallback.kafka.aiokafka.producer import AiokafkaProducer
     from kallback.kafka.aiokafka.reader import AiokafkaReader
+    from kallback.kafka.clients import Client, ClientName, KafkaClients, client_of, clients_of
     from kallback.kafka.confluent.consumer import ConfluentConsumer
     from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
     from kallback.kafka.confluent.producer import ConfluentProducer
     from kallback.kafka.confluent.reader import ConfluentReader
     from kallback.kafka.confluent.scan import find_record, read_range
+    from kallback.kafka.consumer import Assignment, Consumer, ConsumerOptions, GroupProtocol, TopicReader
+    from kallback.kafka.dead_letters.budget import LetterBudget, LetterForm
+    from kallback.kafka.dead_letters.reader import (
+        DeadLetter,
+        DeadLetterId,
+        ReplayMarker,
+        UnknownEntry,
+        read_entries,
+        read_entry,
+    )
+    from kallback.kafka.dead_letters.replay import MissingValue, Replayer, ReplayOptions, ReplayReport, recover
+    from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange, SummaryBuilder
+    from kallback.kafka.dead_letters.writer import DeadLetters
+    from kallback.kafka.end_offsets import EndOffsets
+    from kallback.kafka.group_status import UNKNOWN_LAG, GroupStatus, Lag, PartitionStatus, UnknownLag, lag_value
+    from kallback.kafka.groups import TopicGroup
+    from kallback.kafka.memory.broker import MemoryBroker
+    from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
+    from kallback.kafka.memory.kafka_clients import MemoryClients
+    from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
+    from kallback.kafka.producer import IN_BATCHES, Producer, ProducerOptions
+    from kallback.kafka.records import (
+        UNREADABLE,
+        Headers,
+        OutgoingRecord,
+        Placement,
+        Position,
+        Record,
+        Refusal,
+        RefusedRun,
+        TopicPartition,
+        Unreadable,
+        position_of,
+        size_of,
+    )
+    from kallback.kafka.topic_admin import (
+        check_topics,
+        compare_topics,
+        create_topics,
+        groups_of,
+        list_topics,
+        open_transactions,
+    )
+    from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
+    from kallback.kafka.transactions import PartitionTransaction
 
-_LAZY: Final = {
+_HOMES: Final = {
+    "IN_BATCHES": "producer",
+    "UNKNOWN_LAG": "group_status",
+    "UNREADABLE": "records",
     "AiokafkaConsumer": "aiokafka.consumer",
     "AiokafkaEndOffsets": "aiokafka.end_offsets",
     "AiokafkaProducer": "aiokafka.producer",
     "AiokafkaReader": "aiokafka.reader",
+    "Assignment": "consumer",
+    "Client": "clients",
+    "ClientName": "clients",
     "ConfluentConsumer": "confluent.consumer",
     "ConfluentEndOffsets": "confluent.end_offsets",
     "ConfluentProducer": "confluent.producer",
     "ConfluentReader": "confluent.reader",
+    "Consumer": "consumer",
+    "ConsumerOptions": "consumer",
+    "Created": "topics",
+    "DeadLetter": "dead_letters.reader",
+    "DeadLetterId": "dead_letters.reader",
+    "DeadLetters": "dead_letters.writer",
+    "Differs": "topics",
+    "EndOffsets": "end_offsets",
+    "Existed": "topics",
+    "GroupProtocol": "consumer",
+    "GroupStatus": "group_status",
+    "Headers": "records",
+    "KafkaClients": "clients",
+    "Lag": "group_status",
+    "LetterBudget": "dead_letters.budget",
+    "LetterForm": "dead_letters.budget",
+    "LetterSummary": "dead_letters.summaries",
+    "MemoryBroker": "memory.broker",
+    "MemoryClients": "memory.kafka_clients",
+    "MemoryConsumer": "memory.clients",
+    "MemoryEndOffsets": "memory.reader",
+    "MemoryProducer": "memory.clients",
+    "MemoryReader": "memory.reader",
+    "Missing": "topics",
+    "MissingValue": "dead_letters.replay",
+    "OffsetRange": "dead_letters.summaries",
+    "OutgoingRecord": "records",
+    "PartitionStatus": "group_status",
+    "PartitionTransaction": "transactions",
+    "Placement": "records",
+    "Position": "records",
+    "Producer": "producer",
+    "ProducerOptions": "producer",
+    "Record": "records",
+    "Refusal": "records",
+    "RefusedRun": "records",
+    "ReplayMarker": "dead_letters.reader",
+    "ReplayOptions": "dead_letters.replay",
+    "ReplayReport": "dead_letters.replay",
+    "Replayer": "dead_letters.replay",
+    "SummaryBuilder": "dead_letters.summaries",
+    "TopicFinding": "topics",
+    "TopicGroup": "groups",
+    "TopicPartition": "records",
+    "TopicReader": "consumer",
+    "TopicSpec": "topics",
+    "UnknownEntry": "dead_letters.reader",
+    "UnknownLag": "group_status",
+    "Unreadable": "records",
+    "check_topics": "topic_admin",
+    "client_of": "clients",
+    "clients_of": "clients",
+    "compare_topics": "topic_admin",
+    "create_topics": "topic_admin",
     "find_record": "confluent.scan",
+    "groups_of": "topic_admin",
+    "lag_value": "group_status",
+    "list_topics": "topic_admin",
+    "open_transactions": "topic_admin",
+    "position_of": "records",
+    "read_entries": "dead_letters.reader",
+    "read_entry": "dead_letters.reader",
     "read_range": "confluent.scan",
+    "recover": "dead_letters.replay",
+    "size_of": "records",
 }
 
 __all__ = [
@@ -164,7 +233,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a client's module when one of its names is asked for."""
-    if name not in _LAZY:
+    """Import the module of a name when it is asked for."""
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
