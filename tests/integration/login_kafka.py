@@ -39,6 +39,7 @@ class TokenServer:
 
     Attributes:
         lifetime: seconds of the tokens.
+        told: seconds that whoever gets a token is told; None: the truth.
         issued: when each token was issued.
         down: hang up without an answer.
         audience: of the tokens.
@@ -46,6 +47,7 @@ class TokenServer:
 
     folder: Path
     lifetime: float = 600.0
+    told: float | None = None
     issued: list[float] = field(default_factory=list[float])
     down: bool = False
     audience: str = AUDIENCE
@@ -98,7 +100,7 @@ class TokenServer:
         assert fields["grant_type"] == ["client_credentials"]
         self.issued.append(time.time())
         token = self.token(fields.get("scope", [""])[0])
-        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.lifetime}
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.told or self.lifetime}
 
     def token(self, scope: str) -> str:
         """A signed JWT (RFC 7519)."""
@@ -215,4 +217,5 @@ def properties(ports: tuple[int, ...], issuer: str) -> dict[str, str]:
         f"{listener}.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": f"{issuer}/keys",
         f"{listener}.oauthbearer.sasl.oauthbearer.expected.issuer": issuer,
         f"{listener}.oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
+        f"{listener}.oauthbearer.sasl.oauthbearer.clock.skew.seconds": "0",  # a token ends when it says so
     }

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from kallback.contracts.keys import as_texts, keys_and_values
 from kallback.contracts.keywords import Schema, list_of, pointed, schema_of
 from kallback.contracts.values import (
     described,
@@ -207,20 +208,30 @@ class _Comparison:
         for name in sorted(set(theirs.get("required", ())) - always):
             there = "may be absent" if name in written or not written else "is not there"
             yield Misfit(f"{member}.{name}", f"{there}; it is required")
-        extra = schema_of(theirs.get("additionalProperties", True))
+        (names, further), (accepted, extra) = keys_and_values(ours), keys_and_values(theirs)
         for name, schema in sorted(written.items(), key=_tags_first):
             place = f"{member}.{name}"
             if name in read:
                 yield from self.compare(schema, read[name], place)
             elif extra is False:
                 yield Misfit(place, "is not known, and unknown members are refused")
-            elif extra is not None and extra is not True:
+            elif extra is not True:
                 yield from self.compare(schema, extra, place)
             elif read:
                 yield Misfit(place, "is not known, and ignored", refused=False)
-        further = ours.get("additionalProperties", not written)
+            yield from self._compare_names({"const": name}, accepted, member)
+        if "additionalProperties" not in ours and "patternProperties" not in ours:
+            further = not written
         if further is not False:
-            yield from self._compare_further(further, read, True if extra is None else extra, member)
+            yield from self._compare_further(further, read, extra, member)
+            yield from self._compare_names(names, accepted, member)
+
+    def _compare_names(self, ours: Schema, theirs: Schema, member: str) -> Iterator[Misfit]:
+        """Compare the names that members may have, such as the keys of a map."""
+        read = as_texts(resolved(theirs, self.read_root))
+        written = as_texts(resolved(ours, self.written_root))
+        if read is not True and written is not False:
+            yield from self.compare({"type": "string"} if written is True else written, read, f"{member}.(key)")
 
     def _compare_further(self, ours: Schema, read: dict[str, Any], extra: Schema, member: str) -> Iterator[Misfit]:
         """Compare the members of a writer that may have any name."""

@@ -2,7 +2,7 @@
 
 The two differ. A writer of Python writes each member, those with a default, too, and a reader does without them;
 pydantic writes a `Decimal` as a text and reads a number as well. msgspec and pydantic know the schemas of their types;
-what they leave out (members that are always written, the format of a time) is added here.
+what they leave out (members that are always written, the format of a time, the keys of a map) is added here.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import msgspec
 import orjson
 from msgspec import inspect
 
+from kallback.contracts.keys import pydantic_keys_schema
 from kallback.contracts.keywords import Schema, mapped, tidied
-from kallback.contracts.times import name_times
+from kallback.contracts.omissions import add_omissions
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.values.declared_types import name_of
 from kallback.protocol.values.pydantic_models import model_of
@@ -58,7 +59,7 @@ def schema_of(declared: Any, direction: Direction, what: str) -> dict[str, Any]:
         raise ConfigurationError(f"{what}, {name_of(declared)}, has no JSON Schema: {error}") from None
     for each, reference in zip(classes, found[1:], strict=True):
         _complete(each, definitions.get(reference.get("$ref", "").removeprefix(_REF), {}), direction)
-    name_times(inspect.type_info(known), found[0])
+    add_omissions(inspect.type_info(known), found[0])
     whole = {**found[0], "$defs": dict(sorted({**definitions, **models.definitions}.items()))}
     if not whole["$defs"]:
         del whole["$defs"]
@@ -115,8 +116,16 @@ class _Models:
 def _model_schema(model: Any, direction: Direction, template: str) -> dict[str, Any]:
     from pydantic.json_schema import GenerateJsonSchema  # noqa: PLC0415 - who declares a model has pydantic
 
-    class _AllWritten(GenerateJsonSchema):
-        """Members with a default are written, too."""
+    class _Complete(GenerateJsonSchema):
+        """Members with a default are written, too, and numbers as keys have a form."""
+
+        def dict_schema(self, schema: Any) -> Any:
+            """Return the schema of a map."""
+            found = super().dict_schema(schema)
+            if not {"propertyNames", "patternProperties"} & found.keys():
+                keys = pydantic_keys_schema(schema.get("keys_schema", {}))
+                return found if keys is None else found | {"propertyNames": keys}
+            return found
 
         def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's
             """Return whether a member of an object is always there."""
@@ -125,7 +134,7 @@ def _model_schema(model: Any, direction: Direction, template: str) -> dict[str, 
             return super().field_is_required(field, total)
 
     found: dict[str, Any] = model.model_json_schema(
-        by_alias=True, ref_template=template, mode=direction.value, schema_generator=_AllWritten
+        by_alias=True, ref_template=template, mode=direction.value, schema_generator=_Complete
     )
     return found
 
@@ -172,7 +181,7 @@ def _complete(info: Any, schema: dict[str, Any], direction: Direction) -> None:
     members: dict[str, Any] = schema.get("properties", {})
     for field in getattr(info, "fields", ()):
         if field.encode_name in members:
-            name_times(field.type, members[field.encode_name])
+            add_omissions(field.type, members[field.encode_name])
     if direction is Direction.READ or isinstance(info, inspect.TypedDictType):
         return
     config = getattr(info.cls, "__struct_config__", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ KINDS: Final = ("null", "boolean", "integer", "number", "string", "array", "obje
 _LISTED_AT_MOST: Final = 8
 """Values that a sentence lists."""
 _LENGTHS: Final = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
-_SAME: Final = ("pattern", "format", "contentEncoding", "multipleOf")
+_SAME_OF_LISTED: Final = ("format", "contentEncoding", "multipleOf")
+_SAME: Final = ("pattern", *_SAME_OF_LISTED)
 _ANNOTATIONS: Final = frozenset(
     {
         "title",
@@ -101,8 +103,15 @@ def _verb(values: list[Any]) -> str:
 
 def differing_bounds(written: dict[str, Any], read: dict[str, Any]) -> Iterator[str]:
     """Say which bounds of a reader the written values may exceed."""
-    if listed(written) is not None:
-        return
+    values = listed(written)
+    yield from _outside(written, read) if values is None else _listed_outside(values, read)
+    for keyword in _SAME if values is None else _SAME_OF_LISTED:
+        if keyword in read and written.get(keyword) != read[keyword]:
+            now = f"the {keyword} {written[keyword]}" if keyword in written else f"no {keyword}"
+            yield f"has {now}; expected is {read[keyword]}"
+
+
+def _outside(written: dict[str, Any], read: dict[str, Any]) -> Iterator[str]:
     if _lower(written) < _lower(read):
         bound, excluded = _lower(read)
         yield f"may be less; accepted is {'more than' if excluded else 'at least'} {bound}"
@@ -114,10 +123,27 @@ def differing_bounds(written: dict[str, Any], read: dict[str, Any]) -> Iterator[
             yield f"may have fewer {what}; accepted are at least {read[least]}"
         if written.get(most, math.inf) > read.get(most, math.inf):
             yield f"may have more {what}; accepted are at most {read[most]}"
-    for keyword in _SAME:
-        if keyword in read and written.get(keyword) != read[keyword]:
-            now = f"the {keyword} {written[keyword]}" if keyword in written else f"no {keyword}"
-            yield f"has {now}; expected is {read[keyword]}"
+
+
+def _listed_outside(values: list[Any], read: dict[str, Any]) -> Iterator[str]:
+    """Name the listed values that a reader's bounds leave out."""
+    least, most = read.get("minLength", 0), read.get("maxLength", math.inf)
+    texts = [each for each in values if isinstance(each, str)]
+    if found := [each for each in texts if not least <= len(each) <= most]:
+        yield f"may be {named(found)}, whose length is not accepted"
+    if found := [each for each in texts if not _has_pattern(each, read.get("pattern", ""))]:
+        yield f"may be {named(found)}; expected is the pattern {read['pattern']}"
+    numbers = [each for each in values if _is_number(each)]
+    if found := [each for each in numbers if (each, False) < _lower(read) or (each, True) > _upper(read)]:
+        yield f"may be {named(found)}, which is outside of what is accepted"
+
+
+def _has_pattern(text: str, pattern: str) -> bool:
+    """Whether a text has the pattern; one that Python does not know is not compared."""
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return True
 
 
 def _lower(schema: dict[str, Any]) -> tuple[float, bool]:

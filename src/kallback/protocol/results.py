@@ -194,10 +194,11 @@ def _foreign_tokens(headers: Sequence[tuple[str, bytes | None]]) -> tuple[Conven
 
 
 def _is_event(record: ResultRecord) -> bool:
-    """Whether the value is a CloudEvent in structured mode, whose token is in a header, too."""
-    if record.convention is not Convention.CLOUDEVENTS or record.marks is None:
-        return False
-    return record.marks.get(names.CONTENT_TYPE, b"").lower().startswith(EVENT_MEDIA_TYPE)
+    """Whether a record with a framework's correlation id has a CloudEvent in structured mode as its value.
+
+    The two say different things: the correlation id whose answer it is, the content type how the value is written.
+    """
+    return record.marks is not None and record.marks.get(names.CONTENT_TYPE, b"").lower().startswith(EVENT_MEDIA_TYPE)
 
 
 def _from_value(

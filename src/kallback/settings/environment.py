@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.secret import Secret
+from kallback.settings.followed_values import FollowedValues
+from kallback.settings.secret import HiddenValues, Secret
 from kallback.settings.secret_files import SecretFile, warn_if_exposed
 from kallback.settings.variables import SECRET_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from enum import StrEnum
 
 E = TypeVar("E", bound="StrEnum")
@@ -120,17 +121,37 @@ class Environment:
             warn_if_exposed(name, path)
         return path
 
-    def mapping(self, name: str) -> Mapping[str, str]:
-        """Return a JSON object of texts (numbers and booleans are taken as their text)."""
-        text = self.optional(name) or "{}"
-        try:
-            value: object = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        members = cast("dict[str, object]", value) if isinstance(value, dict) else None
-        if members is None or not all(isinstance(item, str | int | float) for item in members.values()):
-            raise ConfigurationError(
-                f"{name} is no JSON object of texts, numbers and switches: set it to something like "
-                '{"socket.keepalive.enable": "true"}'
-            )
-        return {key: item if isinstance(item, str) else json.dumps(item) for key, item in members.items()}
+    def mapping(self, name: str, check: Callable[[Mapping[str, str]], None] = lambda _: None) -> HiddenValues:
+        """Return a JSON object of texts (numbers and booleans are taken as their text), which may be secrets.
+
+        `NAME_FILE` names a file that holds it, as with `secret`.
+
+        Args:
+            name: of the variable.
+            check: raises a ConfigurationError for options that cannot be used; also asked when the file changes.
+        """
+        secret = self.secret(name)
+        where = name + SECRET_FILE if isinstance(secret, SecretFile) else name
+
+        def read(text: str) -> Mapping[str, str]:
+            found = _json_object(where, text.strip() or "{}")
+            check(found)
+            return found
+
+        if isinstance(secret, SecretFile):
+            return FollowedValues(where, secret, read)
+        return HiddenValues(read("" if secret is None else secret.reveal()))
+
+
+def _json_object(name: str, text: str) -> Mapping[str, str]:
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    members = cast("dict[str, object]", value) if isinstance(value, dict) else None
+    if members is None or not all(isinstance(item, str | int | float) for item in members.values()):
+        raise ConfigurationError(
+            f"{name} is no JSON object of texts, numbers and switches: set it to something like "
+            '{"socket.keepalive.enable": "true"}'
+        )
+    return {key: item if isinstance(item, str) else json.dumps(item) for key, item in members.items()}

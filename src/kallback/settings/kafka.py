@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.oauth import OAuthSettings
-from kallback.settings.secret import HiddenValues
+from kallback.settings.secret import HiddenValues, hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +162,7 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         """Refuse what is no list of servers: clients would wait for it, or end in an error of their own."""
-        object.__setattr__(self, "extra", HiddenValues(self.extra))
+        object.__setattr__(self, "extra", hidden(self.extra))
         servers = [each.strip() for each in self.bootstrap_servers.split(",") if each.strip()]
         wrong = [each for each in servers if not _is_server(each)]
         if wrong or not servers:

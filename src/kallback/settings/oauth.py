@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.addresses import LOOPBACK, is_http, shown_url
-from kallback.settings.secret import HiddenValues
+from kallback.settings.secret import HiddenValues, hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,21 +52,12 @@ class OAuthSettings:
 
     def __post_init__(self) -> None:
         """Refuse addresses and names that cannot work; hide values that may be secrets."""
-        object.__setattr__(self, "parameters", HiddenValues(self.parameters))
-        object.__setattr__(self, "extensions", HiddenValues(self.extensions))
+        object.__setattr__(self, "parameters", hidden(self.parameters))
+        object.__setattr__(self, "extensions", hidden(self.extensions))
         if self.token_url:
             self._check_url()
-        if own := _OWN_PARAMETERS & set(self.parameters):
-            raise ConfigurationError(
-                f"{_VARIABLES}PARAMETERS may not have {min(own)}: kallback sends it; use {_VARIABLES}CLIENT_ID, "
-                "_CLIENT_SECRET and _SCOPE"
-            )
-        for name, value in self.extensions.items():
-            if name == "auth" or not _EXTENSION_NAME.fullmatch(name) or not _EXTENSION_VALUE.fullmatch(value):
-                raise ConfigurationError(
-                    f"{_VARIABLES}EXTENSIONS has {name!r}, which is no SASL extension: names have letters only, are "
-                    "not 'auth', and values are printable ASCII"
-                )
+        check_parameters(self.parameters)
+        check_extensions(self.extensions)
 
     @property
     def shown_url(self) -> str:
@@ -106,4 +97,31 @@ class OAuthSettings:
             raise ConfigurationError(
                 f"{_VARIABLES}TOKEN_URL={self.shown_url!r} would send the client's secret unencrypted: use https, or "
                 f"set {_VARIABLES}ALLOW_HTTP=1 where the network is trusted"
+            )
+
+
+def check_parameters(parameters: Mapping[str, str]) -> None:
+    """Refuse further fields of a token request that kallback sends itself.
+
+    Raises:
+        ConfigurationError: naming one.
+    """
+    if own := _OWN_PARAMETERS & set(parameters):
+        raise ConfigurationError(
+            f"{_VARIABLES}PARAMETERS may not have {min(own)}: kallback sends it; use {_VARIABLES}CLIENT_ID, "
+            "_CLIENT_SECRET and _SCOPE"
+        )
+
+
+def check_extensions(extensions: Mapping[str, str]) -> None:
+    """Refuse what is no SASL extension.
+
+    Raises:
+        ConfigurationError: naming one.
+    """
+    for name, value in extensions.items():
+        if name == "auth" or not _EXTENSION_NAME.fullmatch(name) or not _EXTENSION_VALUE.fullmatch(value):
+            raise ConfigurationError(
+                f"{_VARIABLES}EXTENSIONS has {name!r}, which is no SASL extension: names have letters only, are "
+                "not 'auth', and values are printable ASCII"
             )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Mapping
-from typing import final
+from collections.abc import ItemsView, Iterator, Mapping
 
 
 class Secret:
@@ -43,23 +42,40 @@ class Secret:
         raise TypeError("a Secret is not pickled; hand it over through the environment")
 
 
-@final
 class HiddenValues(Mapping[str, str]):
     """Options of which some are secrets: it reads like any mapping, and its `repr` shows the names only."""
 
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = dict(values)
+        self._values = dict(values.items())
+
+    def now(self) -> Mapping[str, str]:
+        """The values as they are now; the mapping itself may have others a moment later."""
+        return self._values
+
+    @property
+    def source(self) -> object:
+        """What stays equal while the values come from the same place; hashable."""
+        return tuple(sorted(self._values.items()))
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name]
+        return self.now()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self.now())
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.now())
+
+    def items(self) -> ItemsView[str, str]:
+        """The options with their values, all of the same moment."""
+        return self.now().items()
 
     def __repr__(self) -> str:
-        return f"HiddenValues({dict.fromkeys(self._values, '***')})"
+        return f"HiddenValues({dict.fromkeys(self.now(), '***')})"
+
+
+def hidden(values: Mapping[str, str]) -> HiddenValues:
+    """Return options with a `repr` that hides their values; those that hide them already stay what they are."""
+    return values if isinstance(values, HiddenValues) else HiddenValues(values)

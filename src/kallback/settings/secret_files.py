@@ -22,7 +22,7 @@ _REMEDY: Final = "set it to a file that holds the secret"
 _CONTAINER_SECRETS: Final = "/run/secrets/"
 _LOOK_INTERVAL_S: Final = 1.0
 """Between two looks at a file: soon enough for people, and nothing beside what a process does with a secret."""
-_Signature = tuple[int, ...]
+FileSignature = tuple[int, ...]
 _log: Final = named_log("kallback.settings")
 _warned: Final = set[tuple[str, str]]()
 """What was said already: settings are read more than once in some processes."""
@@ -91,8 +91,8 @@ class SecretFile(Secret):
         self._name: Final = name
         self._path: Final = os.path.expanduser(path)  # noqa: PTH111 - does not raise where there is no home
         self._lock: Final = threading.Lock()
-        self._seen: _Signature = _signature(self._path)
-        self._failed: _Signature | None = None
+        self._seen: FileSignature = file_signature(self._path)
+        self._failed: FileSignature | None = None
         self._next_look = time.monotonic() + _LOOK_INTERVAL_S
         self._retry_at = 0.0
         super().__init__(_read(name, path))
@@ -107,7 +107,7 @@ class SecretFile(Secret):
         """Look at the file now, whenever it was looked at last."""
         with self._lock:
             self._next_look = time.monotonic() + _LOOK_INTERVAL_S
-            seen = _signature(self._path)
+            seen = file_signature(self._path)
             if seen == self._seen or (seen == self._failed and time.monotonic() < self._retry_at):
                 return
             try:
@@ -125,7 +125,7 @@ class SecretFile(Secret):
                 self._text = text
                 _log.info("a secret was read again, because its file changed", setting=self._name)
 
-    def _read_again(self, seen: _Signature) -> str:
+    def _read_again(self, seen: FileSignature) -> str:
         if seen and not stat.S_ISREG(seen[0]):
             raise ConfigurationError(f"{self._name}={self._path!r} is no file any more: {_REMEDY}")
         return _read(self._name, self._path)
@@ -138,7 +138,7 @@ class SecretFile(Secret):
         return hash(self._path)
 
 
-def _signature(path: str) -> _Signature:
+def file_signature(path: str) -> FileSignature:
     """What changes when a file is written or exchanged; empty without one. A forged token may cause one call."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path costs five times as much

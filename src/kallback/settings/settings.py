@@ -14,7 +14,7 @@ from kallback.settings.followed_keyring import FollowedKeyring, keyring_of
 from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.keys import KeySettings
-from kallback.settings.oauth import OAuthSettings
+from kallback.settings.oauth import OAuthSettings, check_extensions, check_parameters
 from kallback.settings.restate import RestateSettings
 from kallback.settings.secret_files import SecretFile
 from kallback.settings.topics import Topics
@@ -105,11 +105,11 @@ def _oauth(env: Environment) -> OAuthSettings:
         client_id=env.text("KALLBACK_KAFKA_SASL_OAUTH_CLIENT_ID", ""),
         client_secret=env.secret("KALLBACK_KAFKA_SASL_OAUTH_CLIENT_SECRET"),
         scope=env.text("KALLBACK_KAFKA_SASL_OAUTH_SCOPE", ""),
-        parameters=env.mapping("KALLBACK_KAFKA_SASL_OAUTH_PARAMETERS"),
+        parameters=env.mapping("KALLBACK_KAFKA_SASL_OAUTH_PARAMETERS", check_parameters),
         ca_file=env.file("KALLBACK_KAFKA_SASL_OAUTH_CA_FILE"),
         allow_http=env.flag("KALLBACK_KAFKA_SASL_OAUTH_ALLOW_HTTP"),
         provider=env.text("KALLBACK_KAFKA_SASL_OAUTH_PROVIDER", ""),
-        extensions=env.mapping("KALLBACK_KAFKA_SASL_OAUTH_EXTENSIONS"),
+        extensions=env.mapping("KALLBACK_KAFKA_SASL_OAUTH_EXTENSIONS", check_extensions),
     )
 
 

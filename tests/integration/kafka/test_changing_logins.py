@@ -46,6 +46,7 @@ def kafka(started: LoginKafka, monkeypatch: pytest.MonkeyPatch) -> Generator[Log
     endpoint.issued.clear()
     yield started
     endpoint.lifetime, endpoint.down, endpoint.audience = before.lifetime, before.down, before.audience
+    endpoint.told = before.told
 
 
 class Line:
@@ -163,6 +164,23 @@ async def test_a_token_that_the_broker_refuses(kafka: LoginKafka, client: Client
     assert isinstance(error, AccessDeniedError)
     assert "OAUTHBEARER" in str(error)
     assert "audience" in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_token_that_the_broker_refuses_later_is_replaced(
+    kafka: LoginKafka, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends long before the endpoint has said, as if revoked: a new one is asked for, and records flow on."""
+    monkeypatch.setattr(token_source, "_REFUSED_AGE_S", 1.0)
+    monkeypatch.setattr("kallback.kafka.confluent.login._ASKED_EVERY_S", 2.0)
+    kafka.endpoint.lifetime, kafka.endpoint.told = 4.0, 600.0
+    with capture_logs("kallback.kafka") as lines:
+        async with line(client, kafka.settings(), kafka.topics("token")) as running:
+            while len(kafka.endpoint.issued) < 2:
+                await running.pass_on()
+            await running.pass_on()
+    assert running.arrived == running.sent
+    assert any("the broker refuses the access token" in each["event"] for each in lines)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

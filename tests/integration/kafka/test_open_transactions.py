@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,10 @@ async def test_a_transaction_that_stays_open_is_in_the_status(lab: RealLab, capl
         seen = found()
         assert seen is not None
         assert (seen.last_stable_offset, seen.seconds >= 1.0, fetching.done()) == (2, True, False)
-        assert f"partition='{topic}[0]' last_stable_offset=2" in caplog.text
+        line = f"partition='{topic}[0]' last_stable_offset=2"
+        await lab.until(lambda: line in caplog.text, "the log line")
+        (said,) = [each for each in caplog.text.splitlines() if line in each]
+        assert re.search(r"producer_id=\d+ transactional_id='[0-9a-f]{32}'", said)
     finally:
         await asyncio.to_thread(opened.__exit__, None, None, None)
     assert lab.values(await fetching) == ["c", "d", "e"]

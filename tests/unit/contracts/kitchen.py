@@ -103,6 +103,15 @@ class Mixed(msgspec.Struct):
     last: Model | None = None
 
 
+class Maps(msgspec.Struct):
+    """Maps whose keys are no plain texts."""
+
+    shelves: dict[Shelf, int]
+    literals: dict[Literal["hot", "cold"], int]
+    times: dict[datetime, str]
+    numbers: dict[int, int]
+
+
 NOW = datetime.fromisoformat("2026-01-01T10:00:00+00:00")
 MODEL = Model(Name="a", parts=[Model(Name="b")])
 ODD = Odd(NOW, NOW.date(), NOW.timetz(), timedelta(3), Decimal("1.10"), UUID(int=7), b"x", (1, NOW))
@@ -125,6 +134,7 @@ VALUES: list[tuple[Any, list[Any]]] = [
     (Any, [{"anything": [1, None]}]),
     (object, [3]),
     (dict[int, list[bytes]], [{3: [b"x"]}]),
+    (Maps, [Maps({Shelf.HOT: 1}, {"hot": 1}, {NOW: "now"}, {7: 1})]),
     (float, [3, 0.5]),
 ]
 """Declared types, each with values."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from tests.unit.contracts.test_asyncapi import task_types
@@ -139,6 +139,19 @@ def test_changes_that_need_opposite_orders_need_another_task_type() -> None:
     found = diff(contract(), contract(OrderWithLooseId, OrderWithLooseId))
     assert {each.first for each in found} == {Side.NEITHER}
     assert all("task type with a new name" in each.advice for each in found)
+
+
+def test_the_keys_of_maps_count_as_their_values_do() -> None:
+    """More keys in a request are for new workers, fewer for old services; the other way round in a result."""
+    few, many = dict[Literal["s", "m"], int], dict[Literal["s", "m", "l"], int]
+    assert breaking(contract(few), contract(many)) == {("request.(key)", OLD_WORKERS, Side.WORKERS)}
+    assert breaking(contract(many), contract(few)) == {("request.(key)", NEW_WORKERS, Side.SERVICES)}
+    assert breaking(contract(result=few), contract(result=many)) == {("result.(key)", OLD_SERVICES, Side.SERVICES)}
+    assert breaking(contract(dict[int, int]), contract(dict[str, int])) == {
+        ("request.(key)", OLD_WORKERS, Side.WORKERS)
+    }
+    (found,) = diff(contract(few), contract(many))
+    assert 'may be "l"; accepted are "m", "s"' in found.sentence
 
 
 def test_a_type_of_another_shape_breaks_both_sides() -> None:

@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import pydantic
 import pytest
-from tests.unit.contracts.kitchen import VALUES, Circle, Dish, Hints, Model, Page, Point, Sparse, Square
+from tests.unit.contracts.kitchen import VALUES, Circle, Dish, Hints, Model, Page, Point, Shelf, Sparse, Square
 
 from kallback.contracts.contract import payload_of
 from kallback.contracts.fits import Located, misfits
@@ -53,6 +54,24 @@ class Triangle(msgspec.Struct, tag="triangle"):
     """A third shape."""
 
     height: float
+
+
+class Priced(pydantic.BaseModel):
+    """A map in a model."""
+
+    prices: dict[int, int]
+
+
+class PricedByName(pydantic.BaseModel):
+    """The same with keys of a pattern."""
+
+    prices: dict[Annotated[str, pydantic.Field(pattern="^[a-z]+$")], int]
+
+
+class PricedByShelf(pydantic.BaseModel):
+    """The same with keys of an enum."""
+
+    prices: dict[Literal[1, 2], int]
 
 
 Short = Annotated[str, msgspec.Meta(max_length=3)]
@@ -111,6 +130,33 @@ PAIRS: list[tuple[Any, Any, list[str]]] = [
     (None, Dish | None, []),
     (Model, Model, []),
     (float, Model, ["$"]),
+    (dict[str, int], dict[int, int], ["$.(key)"]),
+    (dict[int, int], dict[str, int], []),
+    (dict[int, int], dict[float, int], []),
+    (dict[float, int], dict[int, int], ["$.(key)"]),
+    (dict[int, int], dict[int | datetime, int], []),
+    (dict[Shelf, int], dict[str, int], []),
+    (dict[str, int], dict[Shelf, int], ["$.(key)"]),
+    (dict[Literal["a"], int], dict[Literal["a", "b"], int], []),
+    (dict[Literal["a", "b"], int], dict[Literal["a"], int], ["$.(key)"]),
+    (dict[Literal["a"], int], dict[int, int], ["$.(key)"]),
+    (dict[Literal[1, 2], int], dict[int, int], []),
+    (dict[Short, int], dict[str, int], []),
+    (dict[str, int], dict[Short, int], ["$.(key)"]),
+    (dict[datetime, int], dict[str, int], []),
+    (dict[str, int], dict[datetime, int], ["$.(key)"]),
+    (dict[str, str], dict[int, int], ["$.*", "$.(key)"]),
+    (list[dict[str, int]], list[dict[int, int]], ["$[].(key)"]),
+    (Hints, dict[str, int], []),
+    (Hints, dict[int, int], ["$.(key)"]),
+    (Priced, PricedByName, ["$.prices.(key)"]),
+    (PricedByName, Priced, ["$.prices.(key)"]),
+    (PricedByShelf, Priced, []),
+    (Priced, PricedByShelf, ["$.prices.(key)"]),
+    (PricedByName, PricedByName, []),
+    (Literal["abcd"], Short, ["$"]),
+    (Literal[0, 3], Positive, ["$"]),
+    (Literal["a"], datetime, ["$"]),
 ]
 
 

@@ -291,6 +291,33 @@ def test_a_cloudevent_with_headers_as_well_is_read_from_its_value() -> None:
     assert read_result(b"7", headers).answer() == Completed(b"7")
 
 
+EVENT = ("content-type", b"application/cloudevents+json")
+
+
+@pytest.mark.parametrize("convention", [each for each in Convention if each is not Convention.KALLBACK])
+def test_a_framework_that_replies_with_a_cloudevent_answers_with_its_data(convention: Convention) -> None:
+    """The correlation id says whose answer it is, the content type how it is written: both count."""
+    correlation_id = (TABLE[convention].correlation_id, b"kb1:x")
+    found = read_result(event(data=7, correlationid="kb1:another"), [correlation_id, EVENT])
+    assert (found.token, found.answer()) == (TOKEN, Completed(b"7"))
+    assert problem_of(event(kallbackstatus="failed", data={"type": "OutOfStock"}), correlation_id, EVENT).type == (
+        "OutOfStock"
+    )
+
+
+def test_an_error_header_beside_a_cloudevent_marks_its_data_as_the_problem() -> None:
+    """As it does beside any other value."""
+    assert problem_of(event(data={"detail": "no basil"}), SPRING, ("serverSentAnError", b"true"), EVENT).detail == (
+        "no basil"
+    )
+
+
+def test_a_cloudevent_beside_our_own_header_is_the_result_as_a_whole() -> None:
+    """With it the worker speaks kallback's wire, where the value is the answer."""
+    assert read_result(event(data=7), [OWN, EVENT]).answer() == Completed(event(data=7))
+    assert read_result(event(data=7), [OWN, SPRING, EVENT]).answer() == Completed(event(data=7))
+
+
 @pytest.mark.parametrize(
     ("data", "read"),
     [

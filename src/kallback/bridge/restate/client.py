@@ -24,6 +24,7 @@ from kallback.bridge.restate.value_codec import ValueCoder, load_codec
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings
 from kallback.settings.addresses import bracketed
+from kallback.settings.followed_tls import FileChanges, FollowedContext
 
 BODY_LIMIT: Final = 2048
 _IDLE: Final = 30.0
@@ -288,6 +289,12 @@ def _origin_of(url: str, settings: RestateSettings) -> _Origin:
 
 
 def _tls(settings: RestateSettings) -> ssl.SSLContext:
+    if settings.ca_file is None:
+        return _context(settings)
+    return FollowedContext(lambda: _context(settings), FileChanges([settings.ca_file]))
+
+
+def _context(settings: RestateSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:  # ssl.SSLError is one

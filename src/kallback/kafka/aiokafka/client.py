@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from kallback.kafka.aiokafka.login import login_config, why_refused
 from kallback.kafka.errors import NO_ANSWER, error_for, missing_topic, unreachable
+from kallback.kafka.login.tls import tls_context
 from kallback.lifecycle import ration_loggers
 from kallback.protocol.errors import ConfigurationError, MissingExtraError
 from kallback.settings import named_log
@@ -83,25 +83,10 @@ def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
         "security_protocol": security.protocol.value,
     }
     if security.protocol.uses_tls:
-        config["ssl_context"] = _ssl_context(settings)
+        config["ssl_context"] = tls_context(settings)
     if security.protocol.uses_sasl:
         config |= login_config(settings)
     return config
-
-
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    security = settings.security
-    password = security.key_password.reveal() if security.key_password is not None else None
-    try:
-        context = ssl.create_default_context(cafile=security.ca_file)
-        if security.cert_file is not None:
-            context.load_cert_chain(security.cert_file, security.key_file, password)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"a TLS file cannot be read ({error}): check KALLBACK_KAFKA_SSL_CA_FILE, _CERT_FILE, _KEY_FILE and "
-            "_KEY_PASSWORD"
-        ) from None
-    return context
 
 
 def translated(

@@ -48,6 +48,7 @@ from kallback.kafka.offsets.followed_topics import report_first_reads
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.offsets.read_positions import ReadPositions
 from kallback.kafka.records import Record, Screen, TopicPartition
+from kallback.kafka.transaction_report import ProducerReport
 from kallback.lifecycle import StartStop, Supervisor
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
@@ -92,7 +93,7 @@ class AiokafkaConsumer(StartStop):
         self._followed = self._topic_watch.followed
         self._commits = MemberCommits(lambda: self._inner, self._buffer, self._topics, group)
         self._stalls = AiokafkaStalls()
-        self._watermarks = AiokafkaWatermarks()
+        self._watermarks = AiokafkaWatermarks(ProducerReport(settings))
         self._last_tick = time.monotonic()
         self._stopped = False
 

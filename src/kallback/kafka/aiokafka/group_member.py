@@ -14,7 +14,7 @@ from kallback.kafka.aiokafka.batches.fetch_screen import FetchScreen
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.static_membership import StaticMembership
 from kallback.kafka.consumer import ConsumerOptions
-from kallback.kafka.offsets.open_transactions import OpenTransactions
+from kallback.kafka.offsets.open_transactions import OpenTransactions, TransactionReport
 from kallback.kafka.records import Record, TopicPartition, memory_of
 
 from aiokafka import AIOKafkaConsumer  # isort: skip - the check comes first
@@ -125,6 +125,9 @@ def led(inner: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> list[C
 class AiokafkaWatermarks:
     """Where partitions end and where reading goes on: asked for by the consumer's timer, one small request at a time.
 
+    Args:
+        report: says which transactions hold records back.
+
     Attributes:
         next_look: when to look again, in the event loop's time.
         end_offsets: the ends, as far as known; not those of partitions without leader.
@@ -132,11 +135,11 @@ class AiokafkaWatermarks:
         transactions: those that hold records back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, report: TransactionReport | None = None) -> None:
         self.next_look = 0.0
         self.end_offsets: dict[TopicPartition, int] = {}
         self.positions: dict[TopicPartition, int] = {}
-        self.transactions = OpenTransactions()
+        self.transactions = OpenTransactions(report)
 
     async def look(self, inner: AIOKafkaConsumer, owned: Iterable[TopicPartition]) -> bool:
         """Ask; an answer that does not come leaves the old one. Returns whether Kafka has answered."""

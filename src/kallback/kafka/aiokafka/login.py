@@ -1,8 +1,8 @@
 """How aiokafka logs in with SASL: its arguments, its access tokens, and what it says when it is refused.
 
 aiokafka takes a token that the broker refuses for one that it accepts, and lets errors of Kerberos through, which end
-tasks of its own that expect its errors only; and it keeps a password as it was at first. Its authenticators are
-therefore replaced by those of this module.
+tasks of its own that expect its errors only; and it keeps a password as it was at first. Its authenticators, and the
+connection that calls them, are therefore replaced by those of this module.
 """
 
 # aiokafka is annotated in part only and ships no py.typed:
@@ -28,6 +28,7 @@ except ModuleNotFoundError as error:
     raise missing_extra("aiokafka", "workers", "bridge") from error
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import (
+    AIOKafkaConnection,
     OAuthAuthenticator,
     SaslGSSAPIAuthenticator,
     SaslPlainAuthenticator,
@@ -50,7 +51,7 @@ class TokenProvider(AbstractTokenProvider):
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._source = token_source(settings)
-        self._extensions = dict(settings.security.oauth.extensions)
+        self._extensions = settings.security.oauth.extensions
 
     async def token(self) -> Any:  # a text; aiokafka declares nothing
         """Return a token that is good now; it is fetched in a thread.
@@ -65,7 +66,11 @@ class TokenProvider(AbstractTokenProvider):
 
     def extensions(self) -> dict[str, str]:
         """Return the SASL extensions."""
-        return self._extensions
+        return dict(self._extensions.items())
+
+    def refused(self) -> None:
+        """Take note that a broker refuses the token."""
+        self._source.refused()
 
 
 class CheckedOAuthAuthenticator(OAuthAuthenticator):
@@ -137,7 +142,21 @@ class FollowedScramAuthenticator(ScramAuthenticator):
         cast("Any", super()).__init__(**_current(named))
 
 
+class CheckedConnection(AIOKafkaConnection):
+    """Tells the source of access tokens when a broker refuses one."""
+
+    async def _do_sasl_handshake(self) -> None:
+        try:
+            await cast("Any", super())._do_sasl_handshake()  # noqa: SLF001 - aiokafka has no hook for it
+        except errors.SaslAuthenticationFailed:
+            provider: object = cast("Any", self)._sasl_oauth_token_provider  # noqa: SLF001 - as above
+            if isinstance(provider, TokenProvider):
+                provider.refused()
+            raise
+
+
 _connections: Any = conn
+_connections.AIOKafkaConnection = CheckedConnection
 _connections.SaslPlainAuthenticator = FollowedPlainAuthenticator
 _connections.ScramAuthenticator = FollowedScramAuthenticator
 _connections.OAuthAuthenticator = CheckedOAuthAuthenticator

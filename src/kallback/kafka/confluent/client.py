@@ -22,7 +22,7 @@ from kallback.kafka.errors import (
     unreachable,
 )
 from kallback.kafka.login.kerberos import librdkafka_without_gssapi
-from kallback.kafka.login.token_source import token_failure
+from kallback.kafka.login.token_source import token_failure, token_refused
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
 from kallback.settings import named_log
@@ -87,7 +87,7 @@ def confluent_config(settings: KafkaSettings, own: Mapping[str, Value]) -> dict[
         "log_level": 0,  # librdkafka writes to stderr by itself; what matters comes through error_cb
         "reconnect.backoff.max.ms": 2000,  # 10 s by default: too long after a broker's restart
     }
-    return config | _security(settings) | dict(own) | dict(settings.extra)
+    return config | _security(settings) | dict(own) | dict(settings.extra.items())
 
 
 def _security(settings: KafkaSettings) -> dict[str, Any]:
@@ -159,6 +159,7 @@ class ClientErrors:
             self.all_down = True
             self.last += "".join(f"; {server}: {reason}" for server, reason in self._by_server.items())
         if error.code() == KafkaError._AUTHENTICATION and _INTERRUPTED not in self.last:  # noqa: SLF001 - as below
+            token_refused(self._settings)
             self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
         elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
             self.refused = error_for(error.code(), error.str(), what="connecting to Kafka")
@@ -168,6 +169,11 @@ class ClientErrors:
             log.debug("Kafka client error", client=self._client, kind=error.name(), detail=self.last)
         else:
             self._throttle.warning("Kafka client error", kind=error.name(), client=self._client, detail=self.last)
+
+    def new_client(self) -> None:
+        """Forget what an earlier client said: another one takes its place."""
+        self.refused, self.fatal, self.all_down, self.last = None, False, False, ""
+        self._by_server.clear()
 
     def by_server(self, bootstrap_servers: str) -> str:
         """Say of each bootstrap server what became of it."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.client import log
-from kallback.kafka.confluent.login import PasswordRenewal
+from kallback.kafka.confluent.login import LoginRenewal, renewed
 from kallback.kafka.confluent.membership.group_member import client_partition
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition
@@ -69,7 +69,7 @@ class _Connection:
         self.abandoned = threading.Event()
         self._settings = settings
         self._admin: AdminClient | None = None
-        self._password = PasswordRenewal(settings)
+        self._renewal = LoginRenewal(settings)
         self._opened = ExitStack()
 
     def close(self) -> None:
@@ -80,15 +80,21 @@ class _Connection:
         """Where these topics end."""
         try:
             if self._admin is None:
-                self._password = PasswordRenewal(self._settings)
-                self._admin = self._opened.enter_context(connected(self._settings, abandoned=self.abandoned))
-            self._password.look(self._admin)
+                self._renewal = LoginRenewal(self._settings)
+                self._opened, self._admin = self._connected()
+            elif self._renewal.look(self._admin) and (fresh := renewed(self._connected, "end offsets")) is not None:
+                self._opened.close()
+                self._opened, self._admin = fresh
             return self._ask(self._admin, topics, isolation)
         except KafkaException as error:
             told = error.args[0]
             raise error_for(told.code(), told.str(), what=f"asking where {', '.join(topics)} end") from None
         except TimeoutError:
             raise KafkaUnavailableError(f"Kafka does not say where {', '.join(topics)} end; try again") from None
+
+    def _connected(self) -> tuple[ExitStack, AdminClient]:
+        opened = ExitStack()
+        return opened, opened.enter_context(connected(self._settings, abandoned=self.abandoned))
 
     def _ask(self, admin: AdminClient, topics: list[str], isolation: IsolationLevel) -> dict[TopicPartition, int]:
         partitions = [each for topic in topics for each in self._partitions(admin, topic)]

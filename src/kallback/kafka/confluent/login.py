@@ -1,58 +1,101 @@
-"""How librdkafka logs in with SASL: its options, its access tokens, and passwords that change in their file.
+"""How librdkafka logs in: options of SASL, access tokens, and passwords and TLS files that change.
 
-librdkafka asks for tokens itself, and keeps a password until it is told another one. So whoever polls a client looks at
-times whether the password has changed; it counts from the next login on.
+librdkafka asks for tokens itself, and keeps a password until it is told another one. It reads the files of TLS when a
+client is made, and never again. So whoever polls a client looks at times whether something has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from kallback.kafka.login.access_token import LIFETIME_SHARE
+from kallback.kafka.login.connection_files import ConnectionFiles
 from kallback.kafka.login.token_source import token_source, uses_tokens
-from kallback.settings import SaslMechanism
+from kallback.protocol.errors import KallbackError
+from kallback.settings import SaslMechanism, named_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
 
     from kallback.settings import KafkaSettings
 
 
-class OAuthCallback:
-    """What librdkafka calls for an access token: at first, and again after four fifths of its lifetime.
+T = TypeVar("T")
 
-    librdkafka calls it in a thread that polls the client; what it raises reaches `ClientErrors`.
+log: Final = named_log("kallback.kafka")
+_ASKED_EVERY_S: Final = 15.0
+"""How often librdkafka looks for another token; costs nothing while there is none."""
+
+
+class OAuthCallback:
+    """What librdkafka calls for an access token: at first, and again after four fifths of the lifetime that it is told.
+
+    It is told a short one, because nothing else makes it ask: a token that a broker refuses is replaced long before it
+    expires. librdkafka calls it in a thread that polls the client; what it raises reaches `ClientErrors`.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._source = token_source(settings)
-        self._extensions = dict(settings.security.oauth.extensions)
+        self._extensions = settings.security.oauth.extensions
 
     def __call__(self, _config: str) -> tuple[str, float, str, dict[str, str]]:
-        """Return the token, its expiry in epoch seconds, no principal (the token has it), and the extensions."""
+        """Return the token, until when it is used (epoch seconds), no principal (the token has it), the extensions."""
         token = self._source.token()
-        return token.text.reveal(), token.expires_at, "", self._extensions
+        used_until = min(token.expires_at, time.time() + _ASKED_EVERY_S / LIFETIME_SHARE)
+        return token.text.reveal(), used_until, "", dict(self._extensions.items())
 
 
-class PasswordRenewal:
-    """Tells clients a password that has changed in its file. The thread that owns the client calls it.
+class LoginRenewal:
+    """Looks whether a client has to log in otherwise from now on. The thread that owns the client calls it.
+
+    A password can be told to a client. What the files of TLS hold, and further options, it has once for all: a new
+    client has to take its place.
 
     Args:
-        settings: of the client, which was made with the password that they have now.
+        settings: of the client, which was made with what the files hold now.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._security = settings.security
         self._password = None if self._security.password is None else self._security.password.reveal()
+        self._files = ConnectionFiles(settings)
 
-    def look(self, client: Producer | Consumer | AdminClient) -> None:
-        """Tell the client the password if it is another one; costs nothing to speak of."""
+    def look(self, client: Producer | Consumer | AdminClient) -> bool:
+        """Tell the client the password if it is another one; costs nothing to speak of.
+
+        Returns:
+            Whether a new client should take its place. One that cannot be made does not count: see `renewed`.
+        """
         secret = self._security.password
-        if secret is None or (password := secret.reveal()) is self._password:
-            return
-        self._password = password
-        client.set_sasl_credentials(self._security.username or "", password)
+        if secret is not None and (password := secret.reveal()) is not self._password:
+            self._password = password
+            client.set_sasl_credentials(self._security.username or "", password)
+        return self._files.settled()
+
+
+def renewed(make: Callable[[], T], client: str) -> T | None:
+    """Return a client that is made with what its files hold now; None, with a line in the log, if that cannot be.
+
+    The client that is there is then kept, until the files change again.
+
+    Args:
+        make: makes one.
+        client: what it is, for the log.
+    """
+    try:
+        fresh = make()
+    except KallbackError as error:
+        log.warning(
+            "files of a Kafka client changed and cannot be used, it is kept as it is", client=client, reason=str(error)
+        )
+        return None
+    log.info("files of a Kafka client changed: a new client takes its place", client=client)
+    return fresh
 
 
 def login_config(settings: KafkaSettings) -> dict[str, Any]:

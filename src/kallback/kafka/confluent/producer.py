@@ -31,7 +31,7 @@ from kallback.kafka.confluent.client import (
     in_thread,
     log,
 )
-from kallback.kafka.confluent.login import PasswordRenewal, prepare_login
+from kallback.kafka.confluent.login import LoginRenewal, prepare_login, renewed
 from kallback.kafka.confluent.partition_counts import PartitionCounts
 from kallback.kafka.errors import DENIED, error_for
 from kallback.kafka.login.token_source import uses_tokens
@@ -73,32 +73,32 @@ class _Client:
             "queue.buffering.max.kbytes": (_QUEUE_BYTES + settings.max_request_bytes) // 1024,
             "topic.metadata.propagation.max.ms": 5000,  # how long a send to an unknown topic takes to fail
         }
-        config = confluent_config(settings, own)
-        self._password = PasswordRenewal(settings)
-        self.producer = build(lambda it: Producer(it | {"error_cb": self.errors}), config)
+        self._renewal = LoginRenewal(settings)
+        self._own = own
+        self.producer = self._made()
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
         self._unacknowledged: set[asyncio.Future[Position]] = set()
         self._bytes = 0  # of the records in the queue
-        self._bytes_lock = threading.Lock()
+        self._queue_lock = threading.Lock()
+        self._retiring = False  # a new client takes the place of the present one, behind its last record
         self._stopping = False
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run_guarded, name="kallback-producer", daemon=True)
         self._thread.start()
 
     def enqueue(self, record: OutgoingRecord, future: asyncio.Future[Position], partition: int) -> None:
-        """Put a record into the queue; raises BufferError when it is full. An empty queue takes any record.
+        """Put a record into the queue; raises BufferError while it takes none. One that is empty takes any record.
 
         Call it on the future's loop.
         """
         loop, size = future.get_loop(), record.size
-        self._reserve(size)
+        self._reserve(size, future)
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             self._release(size)
             self._unacknowledged.discard(future)
             self._acks[loop].append((future, record, error, message))
 
-        self._unacknowledged.add(future)
         try:
             self.producer.produce(
                 record.topic,
@@ -116,14 +116,15 @@ class _Client:
             self._unacknowledged.discard(future)
             _fail_all([future], self._fatal)
 
-    def _reserve(self, size: int) -> None:
-        with self._bytes_lock:
-            if self._bytes and self._bytes + size > _QUEUE_BYTES:
+    def _reserve(self, size: int, future: asyncio.Future[Position]) -> None:
+        with self._queue_lock:
+            if self._retiring or (self._bytes and self._bytes + size > _QUEUE_BYTES):
                 raise BufferError
             self._bytes += size
+            self._unacknowledged.add(future)
 
     def _release(self, size: int) -> None:
-        with self._bytes_lock:
+        with self._queue_lock:
             self._bytes -= size
 
     def close(self, abandoned: threading.Event) -> None:
@@ -158,9 +159,34 @@ class _Client:
         while not self._stopping and not self.errors.fatal:
             self.producer.poll(_POLL)
             self._deliver()
-            self._password.look(self.producer)
-        deadline = time.monotonic() + (0 if self.errors.fatal else self._settings.delivery_timeout)
-        while len(self.producer) and time.monotonic() < deadline and not self._abandoned.is_set():
+            if self._renewal.look(self.producer) and (fresh := renewed(self._made, "producer")) is not None:
+                self._replace(fresh)
+        self._drain(0 if self.errors.fatal else self._settings.delivery_timeout)
+
+    def _made(self) -> Producer:
+        config = confluent_config(self._settings, self._own)
+        return build(lambda it: Producer(it | {"error_cb": self.errors}), config)
+
+    def _replace(self, fresh: Producer) -> None:
+        """Go on with a new client once all records of the present one are acknowledged: no record overtakes another.
+
+        Senders wait in line meanwhile, as at a full queue.
+        """
+        with self._queue_lock:
+            self._retiring = True
+        self._drain(self._settings.delivery_timeout)
+        if not self.errors.fatal:
+            self.producer = fresh
+            self.errors.new_client()
+        with self._queue_lock:
+            self._retiring = False
+
+    def _drain(self, seconds: float) -> None:
+        """Wait for what is on its way; drop what is left after that time."""
+        deadline = time.monotonic() + seconds
+        while (len(self.producer) or (self._retiring and self._unacknowledged)) and time.monotonic() < deadline:
+            if self._abandoned.is_set():
+                break
             self.producer.flush(_POLL)
             self._deliver()
         self.producer.purge()

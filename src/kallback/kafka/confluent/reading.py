@@ -14,7 +14,7 @@ from kallback.kafka.confluent.membership.flow_control import FlowControl
 from kallback.kafka.confluent.membership.watermarks import ConfluentWatermarks
 from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.group_status import STALLED_AFTER_S
-from kallback.kafka.offsets.open_transactions import OpenTransactions
+from kallback.kafka.offsets.open_transactions import OpenTransactions, TransactionReport
 from kallback.kafka.offsets.read_positions import ReadPositions
 from kallback.kafka.offsets.read_stalls import ReadStallDetector
 from kallback.kafka.records import Record, TopicPartition, Unreadable, unreadable_record
@@ -47,6 +47,7 @@ class PartitionReading:
     Args:
         on_error: told each error that librdkafka returns in place of a message.
         search: finds the ends of batches that cannot be decompressed, to step over them; None: they are errors.
+        report: says which transactions hold records back.
 
     Attributes:
         stalled: owned partitions that are not read although they have records.
@@ -61,23 +62,28 @@ class PartitionReading:
         errors: ClientErrors,
         on_error: OnError,
         search: BatchSearch | None,
+        report: TransactionReport | None = None,
     ) -> None:
         self.stalled: frozenset[TopicPartition] = frozenset()
         self.positions = ReadPositions(buffer)
-        self.transactions = OpenTransactions()
-        self._consumer = consumer
+        self.transactions = OpenTransactions(report)
         self._buffer = buffer
         self._errors = errors
         self._on_error = on_error
         self._search = search
-        self._flow = FlowControl(consumer, buffer)
-        self._watermarks = ConfluentWatermarks(consumer)
+        self.use(consumer)
         self._stalls = ReadStallDetector(STALLED_AFTER_S)
         self._lasting_stalls = ReadStallDetector(_LASTING * STALLED_AFTER_S)
         self._throttle = LogThrottle(log)
         self._ended_at: dict[TopicPartition, int] = {}
         self._slice = 1
         self._polled_bytes = 0
+
+    def use(self, consumer: Consumer) -> None:
+        """Read with a client, which owns no partitions yet."""
+        self._consumer = consumer
+        self._flow = FlowControl(consumer, self._buffer)
+        self._watermarks = ConfluentWatermarks(consumer)
 
     @property
     def owned(self) -> list[TopicPartition]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
 from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log
-from kallback.kafka.confluent.login import PasswordRenewal
+from kallback.kafka.confluent.login import LoginRenewal, renewed
 from kallback.kafka.confluent.membership.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.confluent.scan_stalls import ScanStalls
@@ -69,8 +69,8 @@ class TopicScan:
         self._settings = settings
         self._topic = topic
         self._errors = ClientErrors(settings)
-        self._password = PasswordRenewal(settings)
-        self._consumer = build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(settings))
+        self._renewal = LoginRenewal(settings)
+        self._consumer = self._made()
         self._abandoned = threading.Event()
         self._watch = TopicWatch(settings, [topic]) if follow else None
         self._stalls = ScanStalls(self._consumer, topic)
@@ -127,7 +127,8 @@ class TopicScan:
         """Return what is there, the first record as soon as it is; nothing after a short while."""
         with self._translated():
             self._look()
-            self._password.look(self._consumer)
+            if self._renewal.look(self._consumer):
+                self._renew()
             began = time.monotonic()
             first = self._consumer.poll(_POLL)
             waited = time.monotonic() - began
@@ -161,6 +162,19 @@ class TopicScan:
             left -= len(messages)
             is_full = left <= 0 or self._polled_bytes >= _LARGE_BYTES or self._stepped
             messages = () if is_full else self._consumer.consume(min(_SLICE, left), 0)
+
+    def _made(self) -> Consumer:
+        return build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(self._settings))
+
+    def _renew(self) -> None:
+        """Go on with a new client where the present one is."""
+        fresh = renewed(self._made, "reader")
+        if fresh is None:
+            return
+        self._consumer.close()
+        self._consumer = fresh
+        self._stalls = ScanStalls(fresh, self._topic)
+        self._assign(self._positions)
 
     def _look(self) -> None:
         facts = None if self._watch is None else self._watch.look(time.monotonic())

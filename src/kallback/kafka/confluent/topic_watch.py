@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import close_admin, open_admin
 from kallback.kafka.confluent.client import ClientErrors, log
-from kallback.kafka.confluent.login import PasswordRenewal
+from kallback.kafka.confluent.login import LoginRenewal, renewed
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts, TopicState
 from kallback.kafka.records import TopicPartition
@@ -46,7 +46,7 @@ class TopicWatch:
         self._settings = settings
         self._topics = list(topics)
         self._admin: AdminClient | None = None
-        self._password = PasswordRenewal(settings)
+        self._renewal = LoginRenewal(settings)
         self._next = 0.0
         self._asked: list[tuple[object, Future[Any]]] = []
 
@@ -80,13 +80,15 @@ class TopicWatch:
     def _ask(self, begins: list[TopicPartition]) -> None:
         if self._admin is None:
             try:
-                self._password = PasswordRenewal(self._settings)
-                self._admin = open_admin(self._settings, ClientErrors(self._settings, quiet=True))
+                self._renewal = LoginRenewal(self._settings)
+                self._admin = self._opened()
             except UnavailableError as error:  # there is no access token now
                 log.debug("Kafka is not asked about topics", reason=str(error))
                 return
+        elif self._renewal.look(self._admin) and (fresh := renewed(self._opened, "topics")) is not None:
+            close_admin(self._admin)
+            self._admin = fresh
         admin = self._admin
-        self._password.look(admin)
         questions: list[Mapping[Any, Any]] = [
             admin.describe_topics(TopicCollection(self._topics), request_timeout=_PATIENCE_S)
         ]
@@ -96,6 +98,9 @@ class TopicWatch:
                 admin.list_offsets(dict.fromkeys(map(client_partition, begins), earliest), request_timeout=_PATIENCE_S)
             )
         self._asked = [each for question in questions for each in question.items()]
+
+    def _opened(self) -> AdminClient:
+        return open_admin(self._settings, ClientErrors(self._settings, quiet=True))
 
 
 def _facts(asked: Iterable[tuple[object, Future[Any]]]) -> TopicFacts:

@@ -14,7 +14,8 @@ MAX_TOKEN_BYTES: Final = 64 * 1024  # the largest tokens that are known, with hu
 _SHAPE: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750, 2.1; what it leaves out would end the token in the SASL message."""
 _MILLISECONDS_BEGIN: Final = 1e11  # as seconds this is the year 5138, as milliseconds it is 1973
-_RENEWED_AFTER: Final = 0.8  # of the lifetime, as librdkafka and Kafka's own client do
+LIFETIME_SHARE: Final = 0.8
+"""Of a lifetime, after which a token is renewed, as librdkafka and Kafka's own client do."""
 
 
 class AccessToken(NamedTuple):
@@ -30,7 +31,7 @@ class AccessToken(NamedTuple):
 
     def renew_at(self, issued_at: float) -> float:
         """When a new one should be there, in epoch seconds: after four fifths of its lifetime."""
-        return issued_at + _RENEWED_AFTER * (self.expires_at - issued_at)
+        return issued_at + LIFETIME_SHARE * (self.expires_at - issued_at)
 
 
 def check_token(text: str, expires_at: float, now: float, source: str) -> None:

@@ -108,7 +108,7 @@ def _ask(settings: OAuthSettings, timeout: float, connections: Connections) -> _
     fields = {"grant_type": "client_credentials"} | ({"scope": settings.scope} if settings.scope else {})
     request = urllib.request.Request(  # noqa: S310 - settings allow http and https only
         settings.token_url,
-        urlencode(fields | dict(settings.parameters)).encode(),
+        urlencode(fields | dict(settings.parameters.items())).encode(),
         {"Accept": "application/json", "Authorization": f"Basic {_login(settings)}", "User-Agent": "kallback"},
         method="POST",
     )

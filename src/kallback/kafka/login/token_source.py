@@ -6,6 +6,9 @@ made meanwhile work, and nothing ends because of a token endpoint that is being 
 
 A token ages by two clocks, and is old as soon as one of them says so: the time of day may be set back, and the other
 clock stands still while the machine sleeps.
+
+A token that a broker refuses may have been revoked, or its server has new keys: the next one who asks gets a new token,
+at most once in ten seconds. While there is no new one, it is used nevertheless.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from kallback.kafka.login.token_function import TokenFunction
 from kallback.protocol.errors import ConfigurationError, KallbackError
 from kallback.settings import SaslMechanism, named_log
 from kallback.settings.named_objects import named_object
+from kallback.settings.secret import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +35,8 @@ log: Final = named_log("kallback.kafka")
 _PROVIDER: Final = "KALLBACK_KAFKA_SASL_OAUTH_PROVIDER"
 _RETRY_PAUSE_S: Final = 2.0
 """Between two questions that fail: several clients ask, and each of them many times."""
+_REFUSED_AGE_S: Final = 10.0
+"""Of a token, before which a refusal does not bring a new one: it would be refused as well, and each client says it."""
 
 
 class TokenSource:
@@ -59,6 +65,7 @@ class TokenSource:
         self._asked_at = 0.0
         self._asked_after = 0.0
         self._retry_after = -math.inf
+        self._is_refused = False
         self.failure: KallbackError | None = None
 
     def token(self) -> AccessToken:
@@ -74,8 +81,19 @@ class TokenSource:
                 return self._token
             raise cast("KallbackError", self.failure).with_traceback(None)
 
+    def refused(self) -> None:
+        """Take note that a broker refuses the token; from any thread, and as often as it happens. Does not block.
+
+        A refusal of an older token than the present one, or for another reason, costs a token of the endpoint.
+        """
+        if self._elapsed() - self._asked_after >= _REFUSED_AGE_S and not self._is_refused:
+            log.warning("the broker refuses the access token: a new one is asked for")
+            self._is_refused = True
+
     def _is_due(self) -> bool:
-        return self._token is None or self._asked_at + self._age() >= self._token.renew_at(self._asked_at)
+        if self._token is None or self._is_refused:
+            return True
+        return self._asked_at + self._age() >= self._token.renew_at(self._asked_at)
 
     def _age(self) -> float:
         """Seconds since the token was asked for, by the clock that says more."""
@@ -98,6 +116,7 @@ class TokenSource:
         if self.failure is not None:
             log.info("access token renewed")
         self._asked_at, self._asked_after = asked_at, asked_after
+        self._is_refused = False
         self.failure = None
 
 
@@ -114,7 +133,7 @@ def token_source(settings: KafkaSettings) -> TokenSource:
     oauth = settings.security.oauth
     key = (
         *(oauth.token_url, oauth.client_id, oauth.client_secret, oauth.scope, oauth.ca_file, oauth.provider),
-        tuple(sorted(oauth.parameters.items())),
+        hidden(oauth.parameters).source,
     )
     with _sources_lock:
         if key not in _sources:
@@ -126,6 +145,12 @@ def uses_tokens(settings: KafkaSettings) -> bool:
     """Whether clients log in with access tokens."""
     security = settings.security
     return security.protocol.uses_sasl and security.mechanism is SaslMechanism.OAUTHBEARER
+
+
+def token_refused(settings: KafkaSettings) -> None:
+    """Take note that a broker has refused a login of these settings; see `TokenSource.refused`."""
+    if uses_tokens(settings):
+        token_source(settings).refused()
 
 
 def token_failure(settings: KafkaSettings) -> KallbackError | None:

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import conn
 
 from kallback.kafka.aiokafka.login import login_config as aiokafka_login
-from kallback.kafka.confluent.login import PasswordRenewal
+from kallback.kafka.confluent.login import LoginRenewal
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.secret_files import SecretFile
 
@@ -48,7 +48,7 @@ class Client:
 def test_librdkafka_is_told_a_new_password_once(file: Path) -> None:
     """And nothing while it is the same."""
     client: Any = Client()
-    renewal = PasswordRenewal(settings(file))
+    renewal = LoginRenewal(settings(file))
     renewal.look(client)
     file.write_text("the second")
     renewal.look(client)

@@ -121,3 +121,24 @@ def test_a_token_is_old_after_the_machine_has_slept(clock: Clock, endpoint: Endp
     source.token()
     clock.now += 100.0
     assert source.token().text.reveal() == "t2"
+
+
+def test_a_token_that_a_broker_refuses_is_replaced(source: TokenSource, clock: Clock, endpoint: Endpoint) -> None:
+    """It may have been revoked: long before four fifths of its life, and at most once in ten seconds."""
+    texts: list[str] = []
+    for clock.now in (1000.0, 1009.9, 1010.0, 1010.1, 1019.9, 1020.1):
+        texts.append(source.token().text.reveal())
+        source.refused()
+    assert texts == ["t1", "t1", "t1", "t2", "t2", "t2"]
+    assert source.token().text.reveal() == "t3"
+    assert endpoint.asked == 3
+
+
+def test_a_refused_token_is_used_while_there_is_no_other(source: TokenSource, clock: Clock, endpoint: Endpoint) -> None:
+    """The refusal may have had another reason; the endpoint is asked again and again."""
+    source.token()
+    clock.now, endpoint.down = 1010.0, True
+    source.refused()
+    assert source.token().text.reveal() == "t1"
+    clock.now, endpoint.down = 1012.0, False
+    assert source.token().text.reveal() == "t3"

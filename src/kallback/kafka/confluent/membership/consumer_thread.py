@@ -16,7 +16,7 @@ import msgspec
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, build, log
-from kallback.kafka.confluent.login import PasswordRenewal
+from kallback.kafka.confluent.login import LoginRenewal, renewed
 from kallback.kafka.confluent.membership.commits import Commits
 from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
@@ -28,6 +28,7 @@ from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import TopicPartition
+from kallback.kafka.transaction_report import ProducerReport
 from kallback.lifecycle import LogThrottle, Supervisor
 from kallback.protocol.errors import KafkaUnavailableError, KallbackError
 
@@ -54,15 +55,12 @@ class ConsumerThread:
     def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, options: ConsumerOptions) -> None:
         self.failure: KallbackError | None = None
         self.errors = ClientErrors(settings)
-        self._password = PasswordRenewal(settings)
-        config = consumer_config(settings, group, options)
-        self.consumer = build(
-            lambda it: Consumer(it | {"error_cb": self.errors, "on_commit": self._committed_or_not}), config
-        )
+        self._renewal = LoginRenewal(settings)
         self._settings = settings
         self._topics = list(topics)
         self._group = group
         self._options = options
+        self.consumer = self._made()
         self._loop = asyncio.get_running_loop()
         self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
         self._throttle = LogThrottle(log)
@@ -73,7 +71,9 @@ class ConsumerThread:
         self._arrived = asyncio.Event()
         self.buffer = new_record_buffer(options, self.wake)
         search = None if options.stop_at_damaged_batch else BatchSearch(settings)
-        self._reading = PartitionReading(self.consumer, self.buffer, self.errors, self._report, search)
+        self._reading = PartitionReading(
+            self.consumer, self.buffer, self.errors, self._report, search, ProducerReport(settings)
+        )
         self._commits = Commits(self.buffer, self.errors, self._topics[0], self._denied)
         self._followed = FollowedTopics(self._topics, self._reading.positions, time.monotonic)
         self._watch = TopicWatch(settings, self._topics)
@@ -152,16 +152,12 @@ class ConsumerThread:
     def _run(self) -> None:
         """Poll until told to stop; whatever happens, leave the group and answer every command."""
         try:
-            self.consumer.subscribe(
-                self._topics,
-                on_assign=self._partitions_assigned,
-                on_revoke=self._partitions_revoked,
-                on_lost=self._partitions_lost,
-            )
+            self._join()
             next_commit = time.monotonic() + self._options.commit_interval
             while not self._closing:
                 self._run_commands()
-                self._password.look(self.consumer)
+                if self._renewal.look(self.consumer):
+                    self._renew()
                 self._reading.control_flow()
                 self._reading.step_over_damaged()
                 self._reading.poll()
@@ -176,6 +172,32 @@ class ConsumerThread:
             self._fail(error.args[0])
         finally:
             self._leave()
+
+    def _made(self) -> Consumer:
+        config = consumer_config(self._settings, self._group, self._options)
+        return build(lambda it: Consumer(it | {"error_cb": self.errors, "on_commit": self._committed_or_not}), config)
+
+    def _join(self) -> None:
+        self.consumer.subscribe(
+            self._topics,
+            on_assign=self._partitions_assigned,
+            on_revoke=self._partitions_revoked,
+            on_lost=self._partitions_lost,
+        )
+
+    def _renew(self) -> None:
+        """Leave the group as at a rebalance, and join it with a new client."""
+        fresh = renewed(self._made, "consumer")
+        if fresh is None:
+            return
+        self._leave_group()
+        self._forget(self._reading.owned)
+        self.buffer.joined = False
+        self._commits.under_way = 0  # the client that would hear of them is closed
+        self.consumer = fresh
+        self._reading.use(fresh)
+        self.errors.new_client()
+        self._join()
 
     def _look_at_topics(self, now: float) -> None:
         followed, positions = self._followed, self._reading.positions
@@ -323,6 +345,14 @@ class ConsumerThread:
 
     def _close(self) -> None:
         try:
+            self._leave_group()
+        finally:
+            self._watch.close()
+            self.buffer.forget(self._reading.owned)
+
+    def _leave_group(self) -> None:
+        """Commit what is done and close the client."""
+        try:
             self._commit_and_wait(leaving=True)
         except (KafkaException, RuntimeError) as error:
             log.warning("the last commit failed, its records will be redelivered", reason=str(error))
@@ -331,8 +361,6 @@ class ConsumerThread:
                 self.consumer.close()
             except (KafkaException, RuntimeError) as error:
                 log.warning("leaving the group failed, its session will expire", reason=str(error))
-            self._watch.close()
-            self.buffer.forget(self._reading.owned)
 
 
 def _release(future: asyncio.Future[None]) -> None:

@@ -1,4 +1,8 @@
-"""The format of times in a schema, which msgspec says only of those with a constraint of their time zone."""
+"""What msgspec leaves out of the schema of a type: the formats of times, and which keys a map may have.
+
+msgspec says the format only of times with a constraint of their time zone, and of keys only the length and pattern of
+texts.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
+from kallback.contracts.keys import keys_schema
 from kallback.contracts.keywords import dict_of
 
 _FORMATS: Final[dict[type, str]] = {inspect.DateTimeType: "date-time", inspect.TimeType: "time"}
@@ -17,8 +22,8 @@ _KINDS: Final[dict[type, str]] = {
 }
 
 
-def name_times(info: Any, schema: Any) -> None:
-    """Add the formats to the schema of a type, which stay what they are where there are some.
+def add_omissions(info: Any, schema: Any) -> None:
+    """Add the formats of times and the keys of maps to the schema of a type, where it does not say them.
 
     Args:
         info: what `msgspec.inspect` says of the type.
@@ -29,8 +34,10 @@ def name_times(info: Any, schema: Any) -> None:
         return
     if type(info) in _FORMATS and members.get("type") == "string":
         members.setdefault("format", _FORMATS[type(info)])
+    if isinstance(info, inspect.DictType) and (keys := keys_schema(info.key_type)) is not None:
+        members.setdefault("propertyNames", keys)
     for part, inner in _parts(info, members):
-        name_times(part, inner)
+        add_omissions(part, inner)
 
 
 def _parts(info: Any, schema: dict[str, Any]) -> Iterator[tuple[Any, Any]]:

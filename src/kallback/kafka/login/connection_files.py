@@ -1,0 +1,70 @@
+"""Notices when a file changes on which the connections of a Kafka client depend.
+
+These are the certificate, its key and the authorities of TLS, which are renewed in place (cert-manager does that), the
+password of the key, and the options of `KALLBACK_KAFKA_EXTRA_FILE`. A file that is gone changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from kallback.settings.secret import hidden
+from kallback.settings.secret_files import FileSignature, file_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kallback.settings import KafkaSettings
+
+LOOK_INTERVAL_S: Final = 1.0
+_State = tuple[tuple[FileSignature, ...], str, "Mapping[str, str] | None"]
+
+
+class ConnectionFiles:
+    """The files of one client. One thread at a time.
+
+    Args:
+        settings: of the client; it was made with what the files hold now.
+        elapsed: seconds that nobody sets.
+    """
+
+    def __init__(self, settings: KafkaSettings, elapsed: Callable[[], float] = time.monotonic) -> None:
+        security = settings.security
+        files = (security.ca_file, security.cert_file, security.key_file)
+        self._paths: Final = [str(each) for each in files if each is not None and security.protocol.uses_tls]
+        self._key_password: Final = security.key_password
+        self._extra: Final = hidden(settings.extra)
+        self._elapsed: Final = elapsed
+        self._next_look = elapsed() + LOOK_INTERVAL_S
+        self._signatures: tuple[FileSignature, ...] = ()
+        self._used = self._seen = self._state()
+
+    def settled(self) -> bool:
+        """Whether they have changed since this was true last, and not during the last second. Costs next to nothing.
+
+        Several files are seldom written in the same moment: a certificate does not fit the old key.
+        """
+        if self._elapsed() < self._next_look:
+            return False
+        self._next_look = self._elapsed() + LOOK_INTERVAL_S
+        before, self._seen = self._seen, self._state()
+        if self._seen == self._used or self._seen != before:
+            return False
+        self._used = self._seen
+        return True
+
+    def changed(self) -> bool:
+        """Whether they have changed since this was true last; for those who can go back to what they had."""
+        self._seen = self._state()
+        if self._seen == self._used:
+            return False
+        self._used = self._seen
+        return True
+
+    def _state(self) -> _State:
+        found = tuple(file_signature(each) for each in self._paths)
+        if all(found):
+            self._signatures = found
+        password = "" if self._key_password is None else self._key_password.reveal()
+        return self._signatures, password, self._extra.now()

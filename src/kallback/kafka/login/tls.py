@@ -1,0 +1,37 @@
+"""TLS of aiokafka's connections: each new one uses what the files of certificate, key and authorities hold now."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from kallback.kafka.login.connection_files import ConnectionFiles
+from kallback.protocol.errors import ConfigurationError
+from kallback.settings.followed_tls import FollowedContext
+
+if TYPE_CHECKING:
+    from kallback.settings import KafkaSettings
+
+
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """Return the context of one client.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or the key does not fit.
+    """
+    return FollowedContext(lambda: _context(settings), ConnectionFiles(settings).changed)
+
+
+def _context(settings: KafkaSettings) -> ssl.SSLContext:
+    security = settings.security
+    password = security.key_password.reveal() if security.key_password is not None else None
+    try:
+        context = ssl.create_default_context(cafile=security.ca_file)
+        if security.cert_file is not None:
+            context.load_cert_chain(security.cert_file, security.key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"a TLS file cannot be read ({error}): check KALLBACK_KAFKA_SSL_CA_FILE, _CERT_FILE, _KEY_FILE and "
+            "_KEY_PASSWORD"
+        ) from None
+    return context
