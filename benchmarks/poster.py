@@ -1,6 +1,7 @@
 """A small HTTP client, so that a client's own CPU does not decide what is measured: keep-alive, no pipelining.
 
-For callers of handlers and for the direct round trip. Knows what Restate's ingress answers, and no more.
+For callers of handlers, for the direct round trip, and for browsers. Knows what Restate's ingress and the console
+answer, and no more.
 """
 
 from __future__ import annotations
@@ -34,12 +35,19 @@ class Poster:
         Raises:
             ConnectionError: the server refuses the post, or goes away.
         """
-        head = f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
-        request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+        fields = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        return await self._answer("POST", path, fields, body)
+
+    async def get(self, path: str) -> bytes:
+        """Return a page; errors as `post`."""
+        return await self._answer("GET", path, "", b"")
+
+    async def _answer(self, method: str, path: str, fields: str, body: bytes) -> bytes:
+        request = f"{method} {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\n{fields}\r\n".encode() + body
         async with self._turns:
             status, answer = await self._send(request)
         if status >= _REFUSED:
-            raise ConnectionError(f"POST {path} was answered with {status}: {answer[:300]!r}")
+            raise ConnectionError(f"{method} {path} was answered with {status}: {answer[:300]!r}")
         return answer
 
     async def _send(self, request: bytes) -> tuple[int, bytes]:

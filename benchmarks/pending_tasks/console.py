@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
-
+from benchmarks.poster import Poster
 from benchmarks.processes import cpu_seconds, rss_mib, running
 from kallback.testing.servers.ports import free_ports
 from kallback.testing.servers.processes import ChildProcess
@@ -19,6 +18,7 @@ from kallback.testing.servers.processes import ChildProcess
 _REFRESH_S: Final = 5.0
 """As the console's script."""
 _LOOKS: Final = 6
+_TIMEOUT_S: Final = 60.0
 
 
 class ConsoleProcess:
@@ -36,8 +36,7 @@ class ConsoleProcess:
 
     async def warm(self) -> None:
         """Have the console read the overview, so that it knows the journals."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as http:
-            (await http.get("/")).raise_for_status()
+        await self._read(Poster(self._url, connections=1))
 
     async def look(self, browsers: int, ended: threading.Event | None = None) -> None:
         """Have browsers read the overview, as long as half a minute, or until an event."""
@@ -79,13 +78,19 @@ class ConsoleProcess:
     async def _look(self, delay: float, ended: threading.Event | None) -> None:
         await asyncio.sleep(delay)
         looks = 0
-        async with httpx.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as http:
-            while looks < _LOOKS if ended is None else not ended.is_set():
-                began = time.perf_counter()
-                (await http.get("/")).raise_for_status()
-                self._seconds.append(time.perf_counter() - began)
-                looks += 1
-                await asyncio.sleep(_REFRESH_S)
+        browser = Poster(self._url, connections=1)
+        while looks < _LOOKS if ended is None else not ended.is_set():
+            began = time.perf_counter()
+            await self._read(browser)
+            self._seconds.append(time.perf_counter() - began)
+            looks += 1
+            await asyncio.sleep(_REFRESH_S)
+        await browser.close()
+
+    async def _read(self, browser: Poster) -> None:
+        async with asyncio.timeout(_TIMEOUT_S):
+            if b"</html>" not in await browser.get("/"):
+                raise RuntimeError("the overview is no page")
 
 
 @contextmanager
