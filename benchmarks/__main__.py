@@ -1,4 +1,7 @@
-"""Runs the measurements in alternating rounds, prints what came out, writes `bench.json` and the plot."""
+"""Runs the measurements in alternating rounds, prints what came out, writes `bench.json` and the plot.
+
+The figures are added to `history.jsonl`, and what became worse since the last quiet run is told.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import comparison, drains, machine, memory, recovery, report, roundtrips
+from benchmarks import comparison, drains, history, machine, memory, recovery, report, roundtrips
 from benchmarks.environment import BenchmarkEnvironment, open_environment
 from benchmarks.figures import Samples
 from benchmarks.processes import Checkout
@@ -58,6 +61,9 @@ def _benchmark(options: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "bench.json").write_text(json.dumps(document, indent=2) + "\n")
     print(report.as_text(document))
+    entry = history.entry_of(document)
+    print("\n".join(history.compared(entry, history.read())))
+    history.add(entry)
     _plot(samples, out / "bench.png")
 
 
