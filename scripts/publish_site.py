@@ -24,6 +24,15 @@ _TAG: Final = re.compile(r"v(\d+)\.(\d+)\.\d+", re.ASCII)
 _DEV: Final = "dev"
 _LATEST: Final = "latest"
 
+_NOT_PUBLISHED: Final = """<!doctype html><title>Not found</title>
+<script>
+  const other = location.pathname.replace(/\\/\\d+\\.\\d+\\//, "/{first}/");
+  if (other !== location.pathname) location.replace(other + location.hash);
+</script>
+<p>There is no such page.
+"""
+"""Errors lead to the pages of their version; one that is not published is that of the first page."""
+
 Version = dict[str, Any]
 
 
@@ -65,6 +74,7 @@ def write_version(branch: Path, site: Path, name: str) -> None:
     (branch / "index.html").write_text(
         f'<!doctype html><meta http-equiv="refresh" content="0; url={first}/">\n', "utf-8"
     )
+    (branch / "404.html").write_text(_NOT_PUBLISHED.format(first=first), "utf-8")
     (branch / ".nojekyll").touch()
 
 

@@ -8,6 +8,7 @@
     reference/python/PACKAGE                    every name of the package's `__all__`, from its docstring
 
 Links between pages are rewritten to where they are on the site; links to a file that is no page lead to the repository.
+Rows of tables of errors, variables, metrics and headers get anchors, to which errors lead.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Final
 import click
 
 from kallback.cli.app import app
+from kallback.documentation import entry_anchor
 
 ROOT: Final = Path(__file__).parents[1]
 REPOSITORY: Final = "https://github.com/kallback/kallback"
@@ -57,6 +59,11 @@ _LINK: Final = re.compile(r"(?<=\]\()(?!#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _IMAGE: Final = re.compile(r'(?<=<img src=")([^"]+)')
 _MAIN: Final = re.compile(r"/(?:blob|tree)/main/")
 _CODE: Final = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_TABLE: Final = re.compile(
+    r"^\| (type|error|exit code|reason|variable|metric|header) \|.*\n\|[-:|]+\n(?:\|.*(?:\n|\Z))+", re.MULTILINE
+)
+_ENTRY: Final = re.compile(r"^\| ((?:[^`|]*)`([\w:.-]+)|(\d+))(?=[`{ ])", re.MULTILINE)
+_HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _HELP_COLUMNS: Final = 100
 _DEEPEST_HEADING: Final = 4
 
@@ -70,13 +77,38 @@ def main() -> None:
     sources |= {source: folder / target for source, target in COPIES.items()}
     places = {source: str(path.relative_to(folder)) for source, path in sources.items()}
     for source, path in sources.items():
-        path.write_text(rewritten((ROOT / source).read_text("utf-8"), source, places), "utf-8")
+        text = with_row_anchors((ROOT / source).read_text("utf-8"))
+        path.write_text(rewritten(text, source, places), "utf-8")
     reference = folder / "reference"
     (reference / "python").mkdir(parents=True)
     (reference / "commands.md").write_text(commands_page(), "utf-8")
     (reference / "python" / "index.md").write_text(packages_page(), "utf-8")
     for name in PACKAGES:
         (reference / "python" / f"{name}.md").write_text(package_page(name), "utf-8")
+
+
+def with_row_anchors(markdown: str) -> str:
+    """Return a page with an anchor in each row that is the entry of an error, a variable, a metric or a header."""
+    taken = heading_anchors(markdown)
+
+    def with_anchor(found: re.Match[str]) -> str:
+        anchor = entry_anchor(found[2]) if found[2] else f"exit-code-{found[3]}"
+        if anchor in taken:
+            return found[0]  # the first one counts
+        taken.add(anchor)
+        return f'| <span id="{anchor}"></span>{found[1]}'
+
+    return _TABLE.sub(lambda table: _ENTRY.sub(with_anchor, table[0]), markdown)
+
+
+def row_anchors(markdown: str) -> set[str]:
+    """Return the anchors that rows of a page get."""
+    return set(re.findall(r'<span id="([^"]+)"', with_row_anchors(markdown)))
+
+
+def heading_anchors(markdown: str) -> set[str]:
+    """Return the anchors of a page's headings, as code hosts and the site derive them."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(markdown)}
 
 
 def rewritten(markdown: str, source: str, places: Mapping[str, str]) -> str:

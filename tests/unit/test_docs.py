@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from scripts.site_pages import heading_anchors, row_anchors
 
+from kallback.documentation import SITE
 from kallback.settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +19,8 @@ PAGES = sorted(
 )
 CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which names what there was
 MADE = ("benchmarks/out/",)  # folders that exist after a run
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Source"]
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+REPOSITORY = URLS["Source"]
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*[\w/]")
@@ -48,9 +51,9 @@ def code() -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that a page's headings make, as code hosts derive them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """The anchors of a page's headings, and those that rows of its tables get on the site."""
+    text = page.read_text("utf-8")
+    return heading_anchors(text) | row_anchors(text)
 
 
 def target_of(link: str, page: Path) -> tuple[Path, str] | None:
@@ -76,6 +79,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     missing = [str(path) for path, _ in targets if not path.exists()]
     without = [f"{path}#{anchor}" for path, anchor in targets if anchor and anchor not in anchors(path)]
     assert missing + without == []
+
+
+def test_the_address_of_the_site_is_the_same_everywhere() -> None:
+    """In the code, whose errors lead there, in the package's metadata, and where the site is built."""
+    config = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert {URLS["Documentation"], *re.findall(r"^site_url: (\S+)$", config, re.MULTILINE)} == {SITE}
 
 
 def test_links_of_the_readme_work_on_a_package_index() -> None:
@@ -136,7 +145,7 @@ def test_decisions_are_numbered() -> None:
 def test_options_that_are_named_exist(page: Path) -> None:
     """Each option of a command is one of kallback's, or of a command that the project runs."""
     others = {"--strict", "--follow", "--add-scram", "--reset-offsets", "--to-earliest", "--release"}  # of others
-    others |= {"--bootstrap-server", "--start-offset"}
+    others |= {"--bootstrap-server", "--start-offset", "--python", "--generate-hashes", "--no-install-recommends"}
     named = set(OPTION.findall(page.read_text("utf-8"))) - others
     assert sorted(option for option in named if option not in code()) == []
 

@@ -152,6 +152,7 @@ def main() -> None:
         if trace := getattr(error, "trace", ""):
             click.echo(plain(trace.rstrip(), lines=True), err=True)
         click.echo(f"kallback: {plain(str(error), lines=getattr(error, 'has_log_lines', False))}", err=True)
+        click.echo(f"  help: {error.help}", err=True)
         sys.exit(_exit_code(error))
 
 

@@ -14,10 +14,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kallback.documentation import page_address
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _ARGUMENTS: Final = "Arguments"
 _OPTIONS: Final = "Options"
+_PAGE: Final = re.compile(r"\bdocs/([a-z-]+)\.md\b")
 _TASK_ID: Final = re.compile(r"-[A-Za-z0-9_-]{15}", re.ASCII)
 """A task id that begins with a dash: 16 characters, base64url."""
 
@@ -35,8 +38,11 @@ class HelpText(click.HelpFormatter):
         super().write_heading(_styled(heading, bold=True))
 
     def write_text(self, text: str) -> None:
-        """Write paragraphs; an indented one is an example, whose lines stay as they are."""
-        paragraphs = text.split("\n\n")
+        """Write paragraphs; an indented one is an example, whose lines stay as they are.
+
+        A page that is named as in the repository gets its address on the site, because an installation has no pages.
+        """
+        paragraphs = _PAGE.sub(lambda found: page_address(found[1]), text).split("\n\n")
         super().write_text("\n\n".join(f"\b\n{each}" if each.startswith(" ") else each for each in paragraphs))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:

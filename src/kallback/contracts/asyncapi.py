@@ -23,6 +23,7 @@ from kallback.contracts.headers import (
     task_headers,
 )
 from kallback.contracts.keywords import Schema, as_draft_7, mapped
+from kallback.documentation import SITE
 from kallback.protocol import ConfigurationError
 from kallback.protocol import headers as names
 
@@ -37,8 +38,7 @@ _SCHEMAS: Final = "#/components/schemas/"
 _TOKEN_HEADER: Final = f"$message.header#/{names.TOKEN}"
 _DEFS: Final = "#/$defs/"
 _ABOUT: Final = (
-    "The contract of workers: which tasks they receive, and how they reply. "
-    "docs/contracts.md and protocol/README.md of kallback explain it."
+    f"The contract of workers: which tasks they receive, and how they reply. {SITE} explains it (Contracts, The wire)."
 )
 
 

@@ -26,9 +26,16 @@ KallbackError
 
 from __future__ import annotations
 
+from kallback.documentation import error_entry
+
 
 class KallbackError(Exception):
     """Root of everything that kallback raises on purpose."""
+
+    @property
+    def help(self) -> str:
+        """Address of its entry among the errors of the documentation; of its base's, if only that one has an entry."""
+        return error_entry(next(each.__name__ for each in type(self).__mro__ if each.__module__ == __name__))
 
 
 class ConfigurationError(KallbackError):

@@ -25,7 +25,9 @@ from typing import Any, Final, Self
 
 from restate import TerminalError
 
+from kallback.documentation import error_entry
 from kallback.protocol import ATTEMPT_TIMED_OUT, Attempt, Problem, TaskId
+from kallback.protocol.problems import OWN_TYPES
 
 TIMED_OUT: Final = "urn:kallback:timed-out"
 CANCELLED: Final = "urn:kallback:cancelled"
@@ -78,6 +80,13 @@ class TaskError(TerminalError):
         self.task_type: Final = task_type
         self.task_id: Final = task_id
         self.attempt: Final = attempt
+        if self.help is not None:
+            self.add_note(f"help: {self.help}")
+
+    @property
+    def help(self) -> str | None:
+        """Address of its entry in the documentation; None for a worker's own type. Tracebacks show it."""
+        return error_entry(self.problem.type) if self.problem.type.startswith(OWN_TYPES) else None
 
     @property
     def type(self) -> str:

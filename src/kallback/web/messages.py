@@ -1,6 +1,7 @@
 """Requests and answers, and the refusals that every server has. Pure.
 
-Each refusal is an RFC 9457 problem object whose sentence says what to do.
+Each refusal is an RFC 9457 problem object whose sentence says what to do, and whose member `help` is the address
+of its entry in the documentation.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from kallback.documentation import error_entry
 from kallback.protocol import Problem
 
 JSON: Final = "application/json"
@@ -76,13 +78,15 @@ def refused(
         headers: beside type and length.
         retry_after: seconds after which the same request may succeed; None if a retry changes nothing.
     """
+    own_type = f"urn:kallback:{reason}"
     problem = Problem(
-        type=f"urn:kallback:{reason}",
+        type=own_type,
         title=status.phrase,
         status=status,
         detail=detail,
         retryable=retry_after is not None,
         retry_after=retry_after,
+        extensions={"help": error_entry(own_type)},
     )
     wait = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after + 0.5)))),)
     return RefusedRequestError(HttpResponse(reason, status, problem.encode() + b"\n", PROBLEM, (*headers, *wait)))

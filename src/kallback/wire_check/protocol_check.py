@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kallback.documentation import page_address
 from kallback.wire_check.observed import CheckResult, Observed
 from kallback.wire_check.options import WireCheckOptions
 from kallback.wire_check.steps import CheckStep
@@ -31,7 +32,7 @@ class ProtocolCheck:
     Attributes:
         name: stable, for scripts.
         rule: in a sentence.
-        anchor: of the section in protocol/README.md that has the rule.
+        anchor: of the section of the wire that has the rule.
         steps: what is done.
         decide: what came, to a verdict.
         needs: what must be given.
@@ -47,7 +48,7 @@ class ProtocolCheck:
     @property
     def page(self) -> str:
         """Where the rule is written."""
-        return f"protocol/README.md#{self.anchor}"
+        return page_address("wire", self.anchor)
 
 
 def check_of(

@@ -56,7 +56,7 @@ def test_every_command_has_help_of_its_own() -> None:
 def test_an_error_of_ours_is_one_sentence_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: KallbackError, code: int
 ) -> None:
-    """No traceback reaches the user; 2: a setting must change; 3: never start this process again."""
+    """No traceback reaches the user; 2: a setting must change; 3: never start this process again. Below is its page."""
 
     def fail(**_: object) -> None:
         raise error
@@ -65,7 +65,7 @@ def test_an_error_of_ours_is_one_sentence_and_an_exit_code(
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert ended.value.code == code
-    assert capsys.readouterr().err == f"kallback: {error}\n"
+    assert capsys.readouterr().err == f"kallback: {error}\n  help: {error.help}\n"
 
 
 def test_a_bridge_without_keys_does_not_start() -> None:
@@ -81,8 +81,10 @@ def test_a_key_that_is_no_secret_is_refused_in_one_sentence(keys: str, monkeypat
     """Without a traceback, and without the key."""
     monkeypatch.setenv("KALLBACK_KEYS", keys)
     result = run("bridge")
-    assert (result.returncode, result.stderr.count("\n")) == (command.EXIT_CONFIGURATION, 1)
-    assert result.stderr.startswith("kallback: ")
+    sentence, help_, *more = result.stderr.splitlines()
+    assert (result.returncode, more) == (command.EXIT_CONFIGURATION, [])
+    assert sentence.startswith("kallback: ")
+    assert help_.endswith("#invalid-key-error")
 
 
 def test_control_characters_of_an_error_are_shown(
@@ -96,7 +98,7 @@ def test_control_characters_of_an_error_are_shown(
     monkeypatch.setattr(command, "app", fail)
     with pytest.raises(SystemExit):
         command.main()
-    assert capsys.readouterr().err == "kallback: a broker said \\x1b[2J\n"
+    assert capsys.readouterr().err.splitlines()[0] == "kallback: a broker said \\x1b[2J"
 
 
 def test_the_log_of_a_server_that_does_not_start_is_shown_in_lines(
@@ -110,7 +112,7 @@ def test_the_log_of_a_server_that_does_not_start_is_shown_in_lines(
     monkeypatch.setattr(command, "app", fail)
     with pytest.raises(SystemExit):
         command.main()
-    assert capsys.readouterr().err.splitlines() == [
+    assert capsys.readouterr().err.splitlines()[:3] == [
         "kallback: Kafka ended. Last lines of kafka.log:",
         "starting",
         "out of memory \\x1b[2J",

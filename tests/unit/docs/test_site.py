@@ -111,7 +111,15 @@ def test_a_version_is_published_beside_the_others(tmp_path: Path, monkeypatch: p
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert shown == [".nojekyll", "0.1/one.html", "dev/new.html", "index.html", "latest/one.html", "versions.json"]
+    assert shown == [
+        ".nojekyll",
+        "0.1/one.html",
+        "404.html",
+        "dev/new.html",
+        "index.html",
+        "latest/one.html",
+        "versions.json",
+    ]
     versions = subprocess.run(
         ["git", "-C", str(remote), "show", "gh-pages:versions.json"], check=True, capture_output=True
     )

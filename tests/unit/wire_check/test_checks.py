@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from scripts.site_pages import heading_anchors
 
+from kallback.documentation import page_address
 from kallback.wire_check import CHECKS, NAMES, PAGES, CheckedTopics, CheckRequests, ProtocolCheck, WireCheckOptions
 from kallback.wire_check.steps import (
     AwaitAnswers,
@@ -32,9 +33,9 @@ def test_names_are_unique() -> None:
 @pytest.mark.parametrize("page", sorted(set(PAGES.values())))
 def test_each_check_names_the_section_that_has_its_rule(page: str) -> None:
     """A reader of the report finds the rule in protocol/README.md."""
-    path, _, anchor = page.partition("#")
-    headings = re.findall(r"^#+ (.+)$", (ROOT / path).read_text("utf-8"), re.MULTILINE)
-    assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    wire, _, anchor = page.partition("#")
+    assert wire == page_address("wire")
+    assert anchor in heading_anchors((ROOT / "protocol" / "README.md").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from kallback.cli.dead_letters.contents import Replay
-from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON
+from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON, entry_of
 from kallback.cli.dead_letters.rows import replay_words, row_of
 from kallback.cli.formatting import moment, plain, readable, size, span
 from kallback.cli.tables import print_facts
@@ -39,7 +39,8 @@ def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay
 def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay: Replay | None) -> dict[str, Any]:
     """Return a letter as an object for programs; tokens are shortened, bytes that are not UTF-8 are hexadecimal."""
     reason = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
-    members = row_of(letter).members(replay) | {"meaning": reason.meaning, "remedy": reason.remedy}
+    help_ = {"meaning": reason.meaning, "remedy": reason.remedy, "help": entry_of(letter.reason)}
+    members = row_of(letter).members(replay) | help_
     if isinstance(whole, MissingValue):
         return members | {"missing": plain(whole.why)}
     return members | {
@@ -57,6 +58,7 @@ def _facts(letter: DeadLetter, replay: Replay | None, now_ms: int) -> Iterator[t
     yield "detail", plain(letter.detail or "-")
     yield "meaning", help_text.meaning
     yield "remedy", help_text.remedy
+    yield "help", entry_of(letter.reason)
     yield "written", plain(f"{moment(letter.at_ms)}, {span(now_ms - letter.at_ms)} ago, {group}")
     if letter.summary is not None:
         yield "records", f"{letter.count:,}: a summary; the record below is the first of them"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from kallback.documentation import dead_letter_entry, page_address
+
 
 @dataclass(frozen=True, slots=True)
 class ReasonHelp:
@@ -105,5 +107,11 @@ REASON_HELP: Final = {
         "The detail is the error. Remove its cause, then replay: the task runs once more.",
     ),
 }
+
+
+def entry_of(reason: str) -> str:
+    """Return the address of a reason's entry; of the whole page, if this version does not know the reason."""
+    return dead_letter_entry(reason) if reason in REASON_HELP else page_address("dead-letters")
+
 
 UNKNOWN_REASON: Final = ReasonHelp("Another version of kallback wrote this reason.", "The detail says what was wrong.")

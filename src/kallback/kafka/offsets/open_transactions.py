@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from kallback.documentation import page_address
 from kallback.kafka.group_status import OpenTransaction
 from kallback.settings import named_log
 
@@ -58,8 +59,8 @@ def log_open_transaction(
     if producer is not None and producer.transactional_id is not None:
         named["transactional_id"] = producer.transactional_id
     log.warning(
-        "an open transaction holds records back: nothing behind it is read until it ends; "
-        "docs/observability.md, 'Open transactions', says how to find and end it",
+        "an open transaction holds records back: nothing behind it is read until it ends",
+        help=page_address("observability", "open-transactions"),
         partition=str(partition),
         last_stable_offset=found.last_stable_offset,
         offsets_behind=found.offsets_behind,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.documentation import page_address
 from kallback.kafka import PartitionTransaction, TopicGroup, TopicPartition
 from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
@@ -121,7 +122,7 @@ def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> 
             "transactions",
             f"a transaction of producer {each.producer_id}{name} is open in {each.partition} from offset "
             f"{each.start_offset} on, and nothing behind it is read; the producer last wrote {idle_ms // 1000} s ago",
-            "end its process, or the transaction: docs/observability.md, 'Open transactions'",
+            f"end its process, or the transaction: {page_address('observability', 'open-transactions')}",
         )
 
 

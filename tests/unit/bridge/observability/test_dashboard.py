@@ -11,13 +11,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from tests.unit.bridge.environment import BridgeEnv
+from tests.unit.metric_tables import documented, exposed
 
 from kallback.bridge.observability.metrics import PREFIX, BridgeCollector
 from kallback.health.exposition import exposition
 
 ROOT = Path(__file__).parents[4]
 DASHBOARD = json.loads((ROOT / "dashboards" / "kallback-bridge.json").read_text())
-DOCUMENT = (ROOT / "docs" / "observability.md").read_text()
 _NAME = re.compile(r"\b(?:kallback_bridge|process|python)_[a-z_]+")
 _SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",), "gauge": ("",)}
 
@@ -66,19 +66,9 @@ async def test_every_metric_is_on_the_dashboard(samples: dict[str, str]) -> None
     assert missing == set()
 
 
-async def test_the_document_lists_what_there_is(samples: dict[str, str]) -> None:
-    """Each metric has its row, and no row is about a metric that is gone."""
-    rows = set(re.findall(r"^\| `(kallback_bridge_[a-z_]+)`", DOCUMENT, re.MULTILINE))
-    assert rows == {shown for name, shown in samples.items() if name.startswith(PREFIX)}
-
-
-async def test_the_document_says_the_labels(families: list[Metric]) -> None:
-    """Each label of a metric stands in its row."""
-    rows = dict(re.findall(r"^\| `(kallback_bridge_[a-z_]+)` \|([^|]*)\|", DOCUMENT, re.MULTILINE))
-    for family in families:
-        shown = family.name + (_SAMPLES[family.type][0] if family.type != "histogram" else "")
-        labels = getattr(family, "_labelnames", ()) or [it for sample in family.samples for it in sample.labels]
-        assert all(label in rows[shown] for label in labels), (shown, labels, rows[shown])
+async def test_the_document_lists_what_there_is(families: list[Metric]) -> None:
+    """Each metric has its row with its kind and its labels, and no row is about a metric that is gone."""
+    assert documented("observability.md", PREFIX) == exposed(families)
 
 
 async def test_names_follow_prometheus_rules(families: list[Metric], env: BridgeEnv) -> None:

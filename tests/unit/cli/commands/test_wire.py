@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kallback.cli.commands import wire as command
+from kallback.documentation import page_address
 from kallback.protocol import ConfigurationError, Convention, FailureMarks
 from kallback.wire_check import CheckResult, CheckVerdict, WireCheckOptions
 
@@ -45,7 +46,7 @@ def test_each_verdict_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["pass", "good-task", "completed"],
         ["fail", "failure", "it", "was", "completed", "\\x1b[2J"],
-        ["→", "protocol/README.md#how-to-fail"],
+        ["→", page_address("wire", "how-to-fail")],
         ["not", "covered", "2", "checks", "no", "command"],
     ]
     assert result.stderr == "1 passed, 1 failed, 2 not covered.\n"
@@ -59,7 +60,7 @@ def test_json_has_an_object_for_each_check(monkeypatch: pytest.MonkeyPatch) -> N
         "check": "good-task",
         "verdict": "pass",
         "sentence": "completed",
-        "rule": "protocol/README.md#what-to-send-the-result-record",
+        "rule": page_address("wire", "what-to-send-the-result-record"),
     }
 
 

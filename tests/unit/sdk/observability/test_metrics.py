@@ -16,6 +16,7 @@ import restate
 from prometheus_client import CollectorRegistry
 from restate.server_context import ServerInvocationContext
 from restate.vm import Invocation
+from tests.unit.metric_tables import documented, exposed
 
 from kallback.protocol import Attempt, RetryPolicy, TaskId, TaskType
 from kallback.sdk import TaskError
@@ -119,6 +120,13 @@ async def test_dashboard_and_table_name_what_is_exported(test: HandlerTest) -> N
     board = (ROOT / "dashboards/kallback-sdk.json").read_text().replace("_seconds_bucket", "_seconds")
     for text in (page, board):
         assert set(re.findall(r"kallback_sdk_[a-z_]+", text)) == exported
+
+
+async def test_the_table_says_kinds_and_labels(test: HandlerTest) -> None:
+    """A rate of a gauge means nothing."""
+    test.worker.on(PREPARE).answers(str.upper)
+    await call(test)
+    assert documented("observability.md", "kallback_sdk_") == exposed(SdkCollector(test.callbacks.counts).collect())
 
 
 def test_a_scrape_from_another_thread_meets_tasks_that_begin() -> None:

@@ -10,7 +10,7 @@ from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.console.pages.values import REFRESH_S, place, record_parts
 from kallback.cli.console.sources import LAST_LETTERS, LastLetters
 from kallback.cli.dead_letters.contents import Replay
-from kallback.cli.dead_letters.reason_help import REASON_HELP
+from kallback.cli.dead_letters.reason_help import REASON_HELP, entry_of
 from kallback.cli.dead_letters.rows import replay_words, task_type_of
 from kallback.cli.formatting import moment, size, span
 from kallback.kafka import DeadLetter, Record
@@ -72,7 +72,7 @@ def dead_letter_page(
         f"Dead letter {letter.id}",
         facts(
             (
-                ("Reason", letter.reason),
+                ("Reason", element("a", letter.reason, href=entry_of(letter.reason))),
                 ("Meaning", None if help_ is None else help_.meaning),
                 ("What to do", None if help_ is None else help_.remedy),
                 ("Detail", letter.detail or None),
