@@ -57,6 +57,13 @@ def test_each_type_has_an_entry_and_each_entry_a_type() -> None:
     assert sorted(set(NAMED.findall(PAGE)) - types()) == []
 
 
+@pytest.mark.parametrize("name", sorted(types()))
+def test_each_type_has_one_row(name: str) -> None:
+    """With a cause and a remedy, or at least a cause."""
+    [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}`")]
+    assert all(cell.strip() for cell in row.strip("|").split("|"))
+
+
 @pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
 def test_each_class_of_errors_has_an_entry(error: type[KallbackError]) -> None:
     """Below the error line of a command its address is shown."""

@@ -6,8 +6,8 @@ import re
 from http import HTTPStatus
 from pathlib import Path
 
+from tests.unit.docs.metric_tables import documented, exposed
 from tests.unit.gateway.environment import GatewayEnv
-from tests.unit.metric_tables import documented, exposed
 
 from kallback.gateway.observability import GatewayCollector
 

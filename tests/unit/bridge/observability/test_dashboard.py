@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from tests.unit.bridge.environment import BridgeEnv
-from tests.unit.metric_tables import documented, exposed
+from tests.unit.docs.metric_tables import documented, exposed
 
 from kallback.bridge.observability.metrics import PREFIX, BridgeCollector
 from kallback.health.exposition import exposition

@@ -73,7 +73,7 @@ def test_a_null_where_a_value_is_declared_says_what_came() -> None:
 )
 def test_a_value_of_another_type_is_in_the_sentence(value: bytes, said: str) -> None:
     """A worker that reports an error in its own way says there what happened; a terminal shows it harmlessly."""
-    with pytest.raises(InvalidResult, match=f"the worker sent {said}$"):
+    with pytest.raises(InvalidResult, match=f"the worker sent {said}\n"):
         SERDE.deserialize(seal(TASK, Attempt(2), Completed(value)))
 
 

@@ -16,7 +16,7 @@ import restate
 from prometheus_client import CollectorRegistry
 from restate.server_context import ServerInvocationContext
 from restate.vm import Invocation
-from tests.unit.metric_tables import documented, exposed
+from tests.unit.docs.metric_tables import documented, exposed
 
 from kallback.protocol import Attempt, RetryPolicy, TaskId, TaskType
 from kallback.sdk import TaskError

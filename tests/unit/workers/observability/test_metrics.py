@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
-from tests.unit.metric_tables import documented, exposed
+from tests.unit.docs.metric_tables import documented, exposed
 from tests.unit.workers.environment import WorkerEnv
 
 from kallback.workers.observability.metrics import PREFIX, WorkerCollector

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+)(?:, always 1)?(?:; ([\w, ]+))? \|", re.MULTILINE)
 SUFFIXES = {"counter": "_total", "info": "_info"}
 
