@@ -23,6 +23,8 @@ from attacks.raw_batches import Codec, RawRecord
 _BATCHES: Final = 180
 _PER_BATCH: Final = 17  # 15.3 MB, which clients can read
 _MANY: Final = 45_000
+_DENSE: Final = 900
+_DENSE_BATCHES: Final = 4
 
 
 def _heavy(topic: TopicOf, count: int, size: int) -> Write:
@@ -63,6 +65,24 @@ async def _odd_names(attacker: Attacker) -> None:
             await attacker.write_records(topic(attacker), [RawRecord(b"1", headers=[(name, b"x")])] * 5)
 
 
+async def _many_in_a_small_batch(attacker: Attacker) -> None:
+    """Three records with 45,000 headers in one batch of 0.4 MB, in each topic."""
+    headers = [(b"k", None)] * _MANY
+    for topic in TOPICS:
+        await attacker.write_records(topic(attacker), [RawRecord(headers=headers)] * 3)
+    await end_mark(attacker)
+
+
+async def _dense(attacker: Attacker) -> None:
+    """In each topic 3,600 records with 500 headers of two bytes, which is allowed, in batches of 0.9 MB."""
+    records = [RawRecord(headers=[(b"", None)] * 500)] * _DENSE
+    for topic in TOPICS:
+        one = await attacker.built(records, Codec.NONE)
+        for _ in range(_DENSE_BATCHES):
+            await attacker.write_batch(topic(attacker), one, 0)
+    await end_mark(attacker)
+
+
 _RECORDS: Final = _BATCHES * _PER_BATCH
 _ODD_NAMES: Final = 20  # of 25: workers on aiokafka drop large records of the control topic unread
 
@@ -83,6 +103,19 @@ ATTACKS: Final = (
         name="heavy-tasks",
         does="tasks: 3,060 records with 0.9 MB of headers",
         write=_heavy(tasks, 100, 9_000),
+        evidence=judged(tasks, _RECORDS),
+    ),
+    Attack(
+        name="heavy-tasks-confluent",
+        does="the same; the worker on confluent-kafka",
+        write=_heavy(tasks, 100, 9_000),
+        evidence=judged(tasks, _RECORDS),
+        client="confluent",
+    ),
+    Attack(
+        name="allowed-tasks",
+        does="tasks: 3,060 records with 250 kB of headers, which is allowed",
+        write=_heavy(tasks, 490, 500),
         evidence=judged(tasks, _RECORDS),
     ),
     Attack(
@@ -111,6 +144,21 @@ ATTACKS: Final = (
         does="each topic: one record with 45,000 header names",
         write=_many_names,
         evidence=judged_everywhere(1),
+    ),
+    Attack(
+        name="small-batches-of-headers",
+        short=True,
+        does="each topic: three records with 45,000 headers in a batch of 0.4 MB; both on aiokafka",
+        write=_many_in_a_small_batch,
+        evidence=judged_everywhere(1),
+        bridge_client="aiokafka",
+    ),
+    Attack(
+        name="dense-headers",
+        does="each topic: 3,600 records with 500 headers of two bytes; both on aiokafka",
+        write=_dense,
+        evidence=judged_everywhere(1),
+        bridge_client="aiokafka",
     ),
     Attack(
         name="odd-names",

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from kallback.kafka.memory.reader import MemoryEndOffsets, MemoryReader
     from kallback.kafka.producer import IN_BATCHES, Producer, ProducerOptions
     from kallback.kafka.records import (
+        TOO_MANY_HEADERS,
         UNREADABLE,
         Headers,
         OutgoingRecord,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "IN_BATCHES": "producer",
+    "TOO_MANY_HEADERS": "records",
     "UNKNOWN_LAG": "group_status",
     "UNREADABLE": "records",
     "AiokafkaConsumer": "aiokafka.consumer",
@@ -151,6 +153,7 @@ _HOMES: Final = {
 
 __all__ = [
     "IN_BATCHES",
+    "TOO_MANY_HEADERS",
     "UNKNOWN_LAG",
     "UNREADABLE",
     "AiokafkaConsumer",

@@ -12,8 +12,12 @@ from typing import Final
 
 import msgspec
 
+from kallback.protocol.outcomes import Unverified
+
 UNREADABLE: Final = "unreadable"
 """The reason for which a record that the client could not read is dead-lettered."""
+TOO_MANY_HEADERS: Final = Unverified.TOO_MANY_HEADERS.value
+"""The same for a record whose headers are beyond the bounds of the wire: its content is not handed out."""
 
 RECORD_BYTES: Final = 300
 """What a record takes without key, value and headers: its fields, their objects, and its places in the buffers."""
@@ -31,11 +35,13 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
         detail: what is wrong with it, in a few words.
         count: offsets from the record's own on that are covered: 1, or those of a whole batch.
         whole_batch: a record batch is damaged, so that none of its records can be read.
+        reason: for which the record is dead-lettered.
     """
 
     detail: str
     count: int = 1
     whole_batch: bool = False
+    reason: str = UNREADABLE
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -72,8 +78,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
             died. Always 1 without `ConsumerOptions.commit_metadata`.
         history: the record lies in the history of its partition: it was written before the group had committed anything
             there. Always False without `ConsumerOptions.mark_history`.
-        unreadable: set if the client could not read the record: then key, value and headers are empty, and it can
-            only be dead-lettered as a stub. It has its place among the other records and is settled like them.
+        unreadable: set if the client could not read the record, or its headers are beyond the bounds of the wire: then
+            key, value and headers are empty, and it can only be dead-lettered as a stub. It has its place among the
+            other records and is settled like them.
         refused: set if the consumer's screen refused it (see `Consumer.screen`): then the record stands for a run of
             them, is the first of them, and is settled for all.
         screened: what the consumer's screen found out about the record, for those who passed the screen; else None.

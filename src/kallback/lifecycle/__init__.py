@@ -6,7 +6,7 @@ that ends unexpectedly is reported, a retry waits with jitter, a repeated event 
 
 from __future__ import annotations
 
-from kallback.lifecycle.backoff import Backoff, retry
+from kallback.lifecycle.backoff import Backoff, ReplacementPace, retry
 from kallback.lifecycle.call_thread import CallThread
 from kallback.lifecycle.forks import restore_signals_in_forks
 from kallback.lifecycle.log_ration import LogRation, ration_loggers
@@ -22,6 +22,7 @@ __all__ = [
     "LogRation",
     "LogThrottle",
     "RecentKeys",
+    "ReplacementPace",
     "StartStop",
     "StopDeadline",
     "Supervisor",

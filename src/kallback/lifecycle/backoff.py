@@ -38,6 +38,33 @@ class Backoff:
         return min(self.longest, grown) * (0.5 + chosen / 2)
 
 
+class ReplacementPace:
+    """Says how long to wait before a part that failed is replaced: the longer, the more of them failed in a row.
+
+    A part that fails soon after its start fails like the one before it: what stopped that one stops all of them. Pure,
+    but for the jitter.
+
+    Args:
+        backoff: between replacements; the first one is made at once.
+        lasting: seconds after which a part counts as one that works.
+    """
+
+    def __init__(self, backoff: Backoff, lasting: float = 60.0) -> None:
+        self._backoff: Final = backoff
+        self._lasting: Final = lasting
+        self._failures = 0
+        self._since = float("-inf")
+
+    def started(self, now: float) -> None:
+        """A part has started; seconds that only grow, as everywhere here."""
+        self._since = now
+
+    def delay(self, now: float, jitter: float | None = None) -> float:
+        """The part has failed: return the seconds until its replacement."""
+        self._failures = self._failures + 1 if now - self._since < self._lasting else 0
+        return self._backoff.delay(self._failures, jitter) if self._failures else 0.0
+
+
 async def retry(
     action: Callable[[], Awaitable[T]],
     backoff: Backoff,

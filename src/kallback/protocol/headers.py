@@ -59,10 +59,14 @@ def excess_of(headers: Headers) -> str | None:
     """
     pairs = headers if isinstance(headers, tuple) else tuple(headers)
     if len(pairs) > MAX_HEADERS:
-        return f"the record has {len(pairs)} headers, {MAX_HEADERS} are the most"
-    size = 0
-    for name, value in pairs:
-        size += len(name) + len(value or b"")
+        return excess(len(pairs), 0)
+    return excess(len(pairs), sum([len(name) + len(value or b"") for name, value in pairs]))
+
+
+def excess(count: int, size: int) -> str | None:
+    """Say the same of a number of headers, and of the bytes of their names and values."""
+    if count > MAX_HEADERS:
+        return f"the record has {count} headers, {MAX_HEADERS} are the most"
     if size > MAX_HEADER_BYTES:
         return f"the record has {size} bytes of headers, {MAX_HEADER_BYTES} are the most"
     return None

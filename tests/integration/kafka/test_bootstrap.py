@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -83,6 +85,51 @@ async def test_topics_are_checked_and_created_past_a_silent_server(
         await compare_topics(settings, [TopicSpec(topic)])
         await create_topics(settings, [TopicSpec(topic)])
         assert await commits_of(settings, "nobody", [TopicPartition(topic, 0)]) == {}
+
+
+@asynccontextmanager
+async def about_to_listen(kafka: str, closed: int) -> AsyncGenerator[str]:
+    """A server that closes a number of connections before it passes on those that follow."""
+    host, port = kafka.split(",", maxsplit=1)[0].rsplit(":", 1)
+    left = closed
+    copying: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            writer.close()
+            return
+        from_kafka, to_kafka = await asyncio.open_connection(host, int(port))
+        copying.add(asyncio.create_task(copy(reader, to_kafka)))
+        copying.add(asyncio.create_task(copy(from_kafka, writer)))
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65_536):
+                target.write(data)
+        target.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in copying:
+            task.cancel()
+        await asyncio.gather(*copying, return_exceptions=True)
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_a_kafka_that_is_about_to_listen_is_waited_for(
+    make: Make, kafka_settings: KafkaSettings, topics_factory: TopicFactory
+) -> None:
+    """A broker that starts anew ends no start, whichever the client."""
+    topic = topics_factory(TOPIC)
+    async with about_to_listen(kafka_settings.bootstrap_servers, closed=4) as server:
+        client = make(KafkaSettings(server, connect_timeout=STARTS_S), topic)
+        await client.start()
+        await client.stop()
 
 
 @pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)

@@ -11,7 +11,8 @@ from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Misconfigured, Reply, Retry
 from kallback.bridge.observability.probes import readiness
-from kallback.kafka import OutgoingRecord, TopicPartition
+from kallback.bridge.pipeline import fetcher
+from kallback.kafka import MemoryConsumer, OutgoingRecord, TopicPartition
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
@@ -228,6 +229,33 @@ async def test_a_consumer_that_is_replaced_is_stopped(env: BridgeEnv, monkeypatc
         monkeypatch.setattr(env.consumers[0], "fetch", broken)
         await eventually("the replacement", lambda: len(env.consumers) == 2)
         assert env.consumers[0]._stopped
+
+
+async def test_consumers_that_fail_like_the_former_one_are_replaced_ever_slower(
+    env: BridgeEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failure asks how long to wait, and each consumer that has started is told."""
+    asked: list[str] = []
+
+    class Pace:
+        def __init__(self, _backoff: object) -> None:
+            pass
+
+        def started(self, _now: float) -> None:
+            asked.append("started")
+
+        def delay(self, _now: float, _jitter: float) -> float:
+            asked.append("delay")
+            return 0.0
+
+    async def broken(*_: object) -> None:
+        raise KafkaUnavailableError("a record that no client reads")
+
+    monkeypatch.setattr(fetcher, "ReplacementPace", Pace)
+    monkeypatch.setattr(MemoryConsumer, "fetch", broken)
+    async with env.bridge(BridgeOptions(backoff=QUICK)):
+        await eventually("replacements", lambda: asked.count("started") >= 4)
+    assert asked.count("delay") >= asked.count("started")
 
 
 async def test_kafka_unavailable_while_a_consumer_is_replaced(env: BridgeEnv, make: RecordFactory) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kallback.lifecycle import Backoff, retry
+from kallback.lifecycle import Backoff, ReplacementPace, retry
 
 NO_WAIT = Backoff(first=0.0, longest=0.0)
 
@@ -77,3 +77,29 @@ async def test_retry_can_be_cancelled_while_it_waits() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_the_first_replacement_is_made_at_once() -> None:
+    """Whatever failed worked until then."""
+    pace = ReplacementPace(Backoff(1.0, 8.0))
+    assert pace.delay(now=5.0) == 0
+
+
+def test_replacements_that_fail_like_the_former_one_come_slower() -> None:
+    """A record that stops each consumer made a worker join its group 98 times a second."""
+    pace = ReplacementPace(Backoff(1.0, 8.0))
+    delays = [pace.delay(0.0, jitter=0.999)]
+    for now in range(5):
+        pace.started(now)
+        delays.append(pace.delay(now + 0.1, jitter=0.999))
+    assert [round(each) for each in delays] == [0, 1, 2, 4, 8, 8]
+
+
+def test_a_replacement_that_lasts_is_forgiven() -> None:
+    """Its failure is another one."""
+    pace = ReplacementPace(Backoff(1.0, 8.0), lasting=60.0)
+    pace.delay(0.0)
+    pace.started(0.0)
+    pace.delay(1.0)
+    pace.started(1.0)
+    assert pace.delay(62.0) == 0

@@ -13,6 +13,7 @@ import pytest
 from kallback.kafka import MemoryConsumer
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError
 from kallback.workers import TaskContext, Worker
+from kallback.workers.intake import consumer_supervisor
 
 if TYPE_CHECKING:
     from tests.unit.workers.environment import WorkerEnv
@@ -283,6 +284,35 @@ async def test_a_consumer_that_cannot_go_on_is_replaced(env: WorkerEnv, monkeypa
         await env.settled(1)
 
     assert (len(env.clients.consumers), len(env.results())) == (2, 1)
+
+
+async def test_consumers_that_fail_like_the_former_one_are_replaced_ever_slower(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failure asks how long to wait, and each consumer that has started is told."""
+    asked: list[str] = []
+
+    class Pace:
+        def __init__(self, _backoff: object) -> None:
+            pass
+
+        def started(self, _now: float) -> None:
+            asked.append("started")
+
+        def delay(self, _now: float) -> float:
+            asked.append("delay")
+            return 0.0
+
+    async def broken(*_: object) -> Any:
+        raise KafkaUnavailableError("a record that no client reads")
+
+    monkeypatch.setattr(consumer_supervisor, "ReplacementPace", Pace)
+    monkeypatch.setattr(MemoryConsumer, "fetch", broken)
+    worker = env.worker()
+    env.cook(worker)
+    async with worker:
+        await env.until(lambda: len(asked) >= 4, "two replacements")
+    assert asked[:4] == ["delay", "started", "delay", "started"]
 
 
 async def test_a_deleted_task_topic_ends_run_with_its_error(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:

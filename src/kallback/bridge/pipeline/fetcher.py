@@ -13,12 +13,14 @@ from typing import Final, Protocol
 
 from kallback.bridge.context import BridgeContext
 from kallback.kafka import Consumer, GroupStatus, Record
-from kallback.lifecycle import retry
+from kallback.lifecycle import Backoff, ReplacementPace, retry
 from kallback.protocol import KafkaUnavailableError
 
 FETCH_TIMEOUT_S: Final = 1.0
 """How long one fetch waits for the first record; nothing depends on it."""
 _CANCEL_TIMEOUT_S: Final = 1.0
+_BETWEEN_REPLACEMENTS: Final = Backoff(0.1, 10.0)
+"""When one consumer after the other fails: each new one makes the whole group rebalance."""
 
 
 class FetchLimit(Protocol):
@@ -51,6 +53,7 @@ class Fetcher:
         self._route = route
         self._limit = limit
         self._context = context
+        self._pace = ReplacementPace(_BETWEEN_REPLACEMENTS)
         self._consumer: Consumer | None = None
         self._retiring: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -83,8 +86,13 @@ class Fetcher:
             try:
                 await self._fetch(consumer)
             except KafkaUnavailableError as error:
-                self._context.log.warning("Kafka consumer failed: it is replaced", kind="consumer", detail=str(error))
-                consumer = await self._replace(consumer)
+                delay = self._pace.delay(self._context.clocks.monotonic(), self._context.clocks.random())
+                self._context.log.warning(
+                    "Kafka consumer failed: it is replaced", kind="consumer", in_s=round(delay, 1), detail=str(error)
+                )
+                await self._retire(consumer)
+                await asyncio.sleep(delay)
+                consumer = await self._replace()
 
     async def _fetch(self, consumer: Consumer) -> None:
         while True:
@@ -94,15 +102,16 @@ class Fetcher:
                 self._route(records, consumer)
                 await asyncio.sleep(0)  # let sends begin before the next batch is decided
 
-    async def _replace(self, failed: Consumer) -> Consumer:
-        await self._retire(failed)
-        return await retry(
+    async def _replace(self) -> Consumer:
+        consumer = await retry(
             self._start_consumer,
             self._context.options.backoff,
             errors=KafkaUnavailableError,
             on_failure=self._log_unavailable,
             jitter=self._context.clocks.random,
         )
+        self._pace.started(self._context.clocks.monotonic())
+        return consumer
 
     async def _start_consumer(self) -> Consumer:
         self._consumer = consumer = self._make_consumer()

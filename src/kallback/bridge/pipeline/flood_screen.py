@@ -52,7 +52,10 @@ class FloodScreen:
 
     def _look(self, record: Record) -> Refusal | Verified | None:
         """Return None for a record that is large, or unverified for another reason: it is decided on as always."""
-        if record.unreadable is not None or len(record.value or b"") > LARGE_BYTES:
+        why = record.unreadable
+        if why is not None:  # a batch that is damaged is no run of records
+            return Refusal(why.reason, why.detail) if why.reason in self._reasons and not why.whole_batch else None
+        if len(record.value or b"") > LARGE_BYTES:
             return None
         found = check_result(record.value, record.headers, self._trust)
         if isinstance(found, UnverifiedResult):

@@ -120,7 +120,8 @@ def _decided_before(record: Record) -> UnverifiedResult:
     """Return the verdict on what the client could not read, or the screen has refused."""
     if record.refused is not None:
         return UnverifiedResult(record.refused.refusal.reason, record.refused.refusal.detail)
-    return UnverifiedResult(UNREADABLE, "" if record.unreadable is None else record.unreadable.detail)
+    why = record.unreadable
+    return UnverifiedResult(UNREADABLE, "") if why is None else UnverifiedResult(why.reason, why.detail)
 
 
 def recheck(verdict: Verdict, seen: Callable[[str], Seen]) -> Verdict:

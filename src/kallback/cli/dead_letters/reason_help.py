@@ -58,7 +58,8 @@ REASON_HELP: Final = {
     ),
     "ambiguous-token": ReasonHelp("The record has several different tokens.", _REPLAY_USELESS),
     "too-many-headers": ReasonHelp(
-        "The record has more than 500 headers, or more than 256 KiB of them.",
+        "The record has more than 500 headers, or more than 256 KiB of them. The dead letter is a stub that names its "
+        "position.",
         "No worker needs that: check who may write to the topic. A replay changes nothing.",
     ),
     "unreadable": ReasonHelp(

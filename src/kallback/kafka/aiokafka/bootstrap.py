@@ -1,6 +1,8 @@
 """Finds a bootstrap server that answers: aiokafka asks one after the other, and waits 40 s for each.
 
-All are asked at once, and the first that answers is used; where there is only one, aiokafka itself asks it.
+All are asked at once, and the first that answers is used; where there is only one, aiokafka itself asks it. It gives up
+at once where a connection is refused, and librdkafka tries until the connect timeout is over; so does everything here
+that starts. What connects anew later, such as a producer whose connection broke, has an owner that tries again.
 Cancellation: the connections that are being made are closed.
 """
 
@@ -12,19 +14,42 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kallback.kafka.aiokafka.client import aiokafka_config
 from kallback.kafka.aiokafka.login import refusal_of
 from kallback.kafka.errors import NO_ANSWER, unreachable
+from kallback.protocol.errors import KafkaUnavailableError
 
 from aiokafka import errors  # isort: skip - the check comes first
 from aiokafka.conn import collect_hosts, create_conn  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from kallback.settings import KafkaSettings
+
+
+T = TypeVar("T")
+
+_RETRY_S: Final = 0.5
+
+
+async def until_reachable(settings: KafkaSettings, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what an attempt to connect returns, as soon as a broker answers.
+
+    Raises:
+        KafkaUnavailableError: that of the last attempt when the connect timeout is over.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.connect_timeout
+    while True:
+        try:
+            return await attempt()
+        except KafkaUnavailableError:
+            if loop.time() + _RETRY_S > deadline:
+                raise
+        await asyncio.sleep(_RETRY_S)
 
 
 async def reachable_config(settings: KafkaSettings) -> dict[str, Any]:

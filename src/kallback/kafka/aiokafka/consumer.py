@@ -32,11 +32,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kallback.kafka.aiokafka.bootstrap import until_reachable
 from kallback.kafka.aiokafka.client import close, connect, require_topics, translated
 from kallback.kafka.aiokafka.commits import COMMIT_TIMEOUT_S, MemberCommits
 from kallback.kafka.aiokafka.committed_offsets import partition_starts
 from kallback.kafka.aiokafka.current_reading import CurrentReading
-from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, new_member
+from kallback.kafka.aiokafka.group_member import READ_AT_ONCE, AiokafkaWatermarks, new_member
 from kallback.kafka.aiokafka.rebalance import RebalanceListener
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
 from kallback.kafka.aiokafka.static_membership import FENCED
@@ -104,7 +105,7 @@ class AiokafkaConsumer(StartStop):
         if self._inner is not None:
             return
         self._loop = asyncio.get_running_loop()
-        self._inner = await self._joined()
+        self._inner = await until_reachable(self._settings, self._joined)
         self._supervisor.run("timer", self._keep_time())
 
     async def _joined(self) -> AIOKafkaConsumer:
@@ -229,7 +230,7 @@ class AiokafkaConsumer(StartStop):
             wanted = frozenset(self._buffer.needing_records())
         if wanted or not self._positions.next:
             partitions = wanted or frozenset({TopicPartition(self._topics[0], _NO_PARTITION)})
-            self._reading.begin(inner, partitions, min(limit, self._options.buffer_records))
+            self._reading.begin(inner, partitions, min(limit, self._options.buffer_records, READ_AT_ONCE))
 
     def _read_over(self, reading: asyncio.Task[dict[TopicPartition, list[Record]]]) -> None:
         self._arrived.set()

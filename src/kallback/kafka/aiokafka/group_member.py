@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from kallback.kafka.aiokafka.batches.batch_screen import as_unreadable
+from kallback.kafka.aiokafka.batches.batch_screen import ScreenLimits, as_unreadable
 from kallback.kafka.aiokafka.batches.fetch_screen import FetchScreen
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.static_membership import StaticMembership
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kallback.kafka.aiokafka.static_membership import OnFenced
     from kallback.settings import KafkaSettings
 
+READ_AT_ONCE: Final = 100
+"""Records that one step of the event loop decodes: with 500 headers each, which is allowed, it takes 30 ms."""
 _NEVER_MS: Final = 2**31 - 1
 TOPICS_REFRESH_MS: Final = 10_000
 """5 minutes by default: added partitions would be noticed as late."""
@@ -45,7 +47,7 @@ async def new_member(
     `on_fenced` is called if another process takes over its instance id.
     """
     inner = AIOKafkaConsumer(**await reachable_config(settings), **member_config(group, options))
-    screen_fetches(inner, settings, options)
+    screen_fetches(inner, settings, options, headers=True)
     if options.group_instance_id is not None:
         StaticMembership(inner, group, options.group_instance_id, on_fenced)
     return inner
@@ -77,11 +79,25 @@ def fetch_config() -> dict[str, Any]:
 
 
 def screen_fetches(
-    inner: AIOKafkaConsumer, settings: KafkaSettings, options: ConsumerOptions, *, record_bytes: int | None = None
+    inner: AIOKafkaConsumer,
+    settings: KafkaSettings,
+    options: ConsumerOptions,
+    *,
+    headers: bool,
+    record_bytes: int | None = None,
 ) -> None:
-    """Bound what the batches of a client unfold to, and the records of large ones; before it starts."""
+    """Bound what the batches of a client unfold to, and the records of large ones; before it starts.
+
+    Args:
+        inner: the client.
+        settings: say how large a record may be.
+        options: say how large a batch and all of them together may be.
+        headers: whether the bounds of the wire hold for the headers of records.
+        record_bytes: larger records are dropped from large batches; None: none is.
+    """
     bound = options.batch_bound(settings.max_request_bytes)
-    FetchScreen(inner, bound=bound, total=max(bound, options.buffer_bytes_total // 2), record_bytes=record_bytes)
+    limits = ScreenLimits(bound, record_bytes, headers=headers)
+    FetchScreen(inner, limits, total=max(bound, options.buffer_bytes_total // 2))
 
 
 def record_of(message: ConsumerRecord[bytes | None, bytes | None], epoch: int) -> Record:

@@ -15,7 +15,7 @@ import asyncio
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.bootstrap import reachable_config, until_reachable
 from kallback.kafka.aiokafka.client import close, connected, missing_codec, translated
 from kallback.kafka.errors import missing_topic, unreachable
 from kallback.kafka.producer import ProducerOptions
@@ -66,7 +66,7 @@ class AiokafkaProducer(StartStop):
 
     async def start(self) -> None:
         """Connect."""
-        await self._current()
+        await until_reachable(self._settings, self._current)
 
     async def stop(self) -> None:
         """Flush and close."""

@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.batches.tolerant_read import read_records
-from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.bootstrap import reachable_config, until_reachable
 from kallback.kafka.aiokafka.client import close, connect, log, require_topics, translated, within
 from kallback.kafka.aiokafka.group_member import TOPICS_REFRESH_MS, fetch_config, ours, screen_fetches
 from kallback.kafka.aiokafka.stalls import positions_and_watermarks
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _LOOK: Final = 0.02
 _LEADER_LOOK_S: Final = 0.5
 _STALL_LOOK_TIMEOUT_S: Final = 2.0  # records wait for as long
-_BATCH: Final = 500
+_READ_AT_ONCE: Final = 50  # as for members of groups; what is done with the records comes on top
 
 
 class AiokafkaReader(StartStop):
@@ -80,8 +80,10 @@ class AiokafkaReader(StartStop):
         """Connect and find the partitions."""
         if self._stopped:
             raise KafkaUnavailableError("this reader is stopped; make a new one")
-        if self._inner is not None:
-            return
+        if self._inner is None:
+            self._inner = await until_reachable(self._settings, self._connected)
+
+    async def _connected(self) -> AIOKafkaConsumer:
         inner = AIOKafkaConsumer(
             **await reachable_config(self._settings),
             enable_auto_commit=False,
@@ -90,14 +92,15 @@ class AiokafkaReader(StartStop):
             metadata_max_age_ms=TOPICS_REFRESH_MS,
             **fetch_config(),
         )
-        screen_fetches(inner, self._settings, ConsumerOptions(), record_bytes=self._record_bytes)
+        headers = self._record_bytes is not None  # dead letters have those that dead-lettering adds
+        screen_fetches(inner, self._settings, ConsumerOptions(), headers=headers, record_bytes=self._record_bytes)
         try:
             await connect(inner, self._settings)
             await self._begin(inner)
         except BaseException:
             await close(inner)
             raise
-        self._inner = inner
+        return inner
 
     async def fetch(self, timeout: float) -> list[Record]:  # noqa: ASYNC109 - a poll's patience
         """Return the next records."""
@@ -106,7 +109,7 @@ class AiokafkaReader(StartStop):
         began = time.monotonic()
         try:
             await self._look_at_topic(self._inner)
-            fetched = await read_records(self._inner, (), timeout_ms=int(timeout * 1000), limit=_BATCH)
+            fetched = await read_records(self._inner, (), timeout_ms=int(timeout * 1000), limit=_READ_AT_ONCE)
             self._ready.extend(record for each in fetched.values() for record in each)
             await self._look_for_the_end(self._inner)
         except errors.KafkaError as error:

@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.bootstrap import reachable_config, until_reachable
 from kallback.kafka.aiokafka.client import close, connect, require_topics
 from kallback.kafka.topics import until_visible
-from kallback.protocol.errors import KafkaUnavailableError
 
 from aiokafka import AIOKafkaConsumer  # isort: skip - the check comes first
 
@@ -21,30 +19,13 @@ if TYPE_CHECKING:
 
     from kallback.settings import KafkaSettings
 
-_RETRY_S: Final = 0.5
-
 
 async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
     """See `kallback.kafka.check_topics`."""
-    await until_visible(lambda: _check(settings, names))
+    await until_visible(lambda: until_reachable(settings, lambda: _check(settings, names)))
 
 
 async def _check(settings: KafkaSettings, names: Sequence[str]) -> None:
-    """Check as soon as a broker answers: aiokafka gives up at once where a connection is refused."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + settings.connect_timeout
-    while True:
-        try:
-            await _check_now(settings, names)
-        except KafkaUnavailableError:
-            if loop.time() + _RETRY_S > deadline:
-                raise
-            await asyncio.sleep(_RETRY_S)
-        else:
-            return
-
-
-async def _check_now(settings: KafkaSettings, names: Sequence[str]) -> None:
     client = AIOKafkaConsumer(**await reachable_config(settings), enable_auto_commit=False)
     try:
         await connect(client, settings)
@@ -55,6 +36,10 @@ async def _check_now(settings: KafkaSettings, names: Sequence[str]) -> None:
 
 async def list_topics(settings: KafkaSettings) -> frozenset[str]:
     """See `kallback.kafka.list_topics`."""
+    return await until_reachable(settings, lambda: _list(settings))
+
+
+async def _list(settings: KafkaSettings) -> frozenset[str]:
     client = AIOKafkaConsumer(**await reachable_config(settings), enable_auto_commit=False)
     try:
         await connect(client, settings)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, replay_marker
 from kallback.kafka.dead_letters.writer import original_headers
-from kallback.kafka.records import UNREADABLE, OutgoingRecord, Position
+from kallback.kafka.records import TOO_MANY_HEADERS, UNREADABLE, OutgoingRecord, Position
 from kallback.protocol.errors import KallbackError, RecordTooLargeError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCHES_PER_SECOND: Final = 10
 _MOST_CAUSES: Final = 100
 _OTHER_CAUSES: Final = "other causes"
+_NEVER_READ: Final = {UNREADABLE: "the Kafka client cannot read", TOO_MANY_HEADERS: "kallback does not read"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,8 @@ async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingV
     """
     if letter.stub_bytes is None:
         return letter
-    if letter.reason == UNREADABLE:
-        return MissingValue(f"the Kafka client cannot read {letter.source} ({letter.detail})")
+    if letter.reason in _NEVER_READ:
+        return MissingValue(f"{_NEVER_READ[letter.reason]} {letter.source} ({letter.detail})")
     try:
         record = await find(letter.source)
     except KallbackError as error:

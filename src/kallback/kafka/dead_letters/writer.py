@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.dead_letters.summaries import SUMMARY, SummaryBuilder
-from kallback.kafka.records import UNREADABLE, Headers, OutgoingRecord, Position, Record, Unreadable, size_of
+from kallback.kafka.records import Headers, OutgoingRecord, Position, Record, Unreadable, size_of
 from kallback.protocol.errors import RecordTooLargeError
 from kallback.settings import named_log
 
@@ -64,13 +64,13 @@ class DeadLetters:
         A record that is too large even for the dead letter topic, and one that the client could not read, are replaced
         by a stub: position and reason, a header `kallback-dead-stub` with the size of the value (0 if unknown), no
         value. One record never stops a partition. A record that could not be read is always written with the reason
-        `unreadable`, whatever the caller made of its empty value.
+        of its own, whatever the caller made of its empty value.
 
         Raises:
             MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `Producer.send`; the record is not done.
         """
         if record.unreadable is not None:
-            dead = self._headers(record, UNREADABLE, _unreadable_detail(record.unreadable))
+            dead = self._headers(record, record.unreadable.reason, _unreadable_detail(record.unreadable))
             return await self._producer.send(OutgoingRecord(self._topic, None, None, (*dead, (STUB, b"0"))))
         dead = self._headers(record, reason, detail)
         kept = original_headers(record.headers)

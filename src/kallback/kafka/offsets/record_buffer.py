@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kallback.kafka.group_status import GroupStatus, PartitionStatus
+from kallback.kafka.header_bounds import bounded
 from kallback.kafka.offsets.partition_buffer import PartitionBuffer, UnfinishedLimit
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.refused_runs import folded
@@ -121,6 +122,7 @@ class RecordBuffer:
 
     def add(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         """Do so without a word to the caller of `take`, because more is added at once; `announce` follows."""
+        records = bounded(records)
         if self.screen is not None:
             records = folded(records, self.screen)
         with self._lock:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from typing import Any, Final, NamedTuple
 
-from kallback.kafka import Record
+from kallback.kafka import TOO_MANY_HEADERS, UNREADABLE, Record
 from kallback.protocol.controls import Cancel
 from kallback.protocol.errors import DecodeError, InvalidTaskError
 from kallback.protocol.problems import HEARTBEAT_LOST, PARKED_TASK, UNDECODABLE_TASK, UNKNOWN_TASK_TYPE, Problem
@@ -30,7 +30,8 @@ class DeadLetterReason(StrEnum):
     UNDECODABLE_TASK = "undecodable-task"
     UNDELIVERABLE_RESULT = "undeliverable-result"
     PARKED = "parked"
-    UNREADABLE = "unreadable"
+    TOO_MANY_HEADERS = TOO_MANY_HEADERS
+    UNREADABLE = UNREADABLE
 
 
 class AttemptKey(NamedTuple):
@@ -186,7 +187,7 @@ def decide(
         find_cancel: what is known of cancels.
     """
     if record.unreadable is not None:
-        return DeadLetterTask(DeadLetterReason.UNREADABLE, record.unreadable.detail)
+        return DeadLetterTask(DeadLetterReason(record.unreadable.reason), record.unreadable.detail)
     try:
         headers = TaskHeaders.decode(record.headers)
     except InvalidTaskError as error:

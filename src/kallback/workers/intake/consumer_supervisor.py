@@ -1,5 +1,8 @@
 """Keeps the group's consumer going: one that cannot go on is replaced, and settling goes through here alone.
 
+The first replacement is made at once. If it fails like the former one, the pauses before the next ones grow: each of
+them makes the whole group rebalance.
+
 A record fetched by the former consumer is settled at the new one, which ignores it unless it holds the same offset of
 the same partition; its outcome is durable either way.
 """
@@ -8,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from kallback.kafka import Consumer, GroupStatus, Record, TopicPartition
-from kallback.lifecycle import Backoff, retry
+from kallback.lifecycle import Backoff, ReplacementPace, retry
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.protocol.long_tasks.partitions import partitions_text
 from kallback.workers.logs import guarded_logger
@@ -33,6 +37,7 @@ class ConsumerSupervisor:
     def __init__(self, open_consumer: Callable[[], Consumer], backoff: Backoff) -> None:
         self._open: Final = open_consumer
         self._backoff: Final = backoff
+        self._pace: Final = ReplacementPace(backoff)
         self._consumer = open_consumer()
         self._on_revoke: Callable[[frozenset[TopicPartition]], None] = _ignore
 
@@ -63,7 +68,10 @@ class ConsumerSupervisor:
         try:
             return await self._consumer.fetch(limit, _FETCH_TIMEOUT_S)
         except KafkaUnavailableError as error:
-            logger.warning("the consumer cannot go on and is replaced: %s", error)
+            delay = self._pace.delay(time.monotonic())
+            when = f"in {delay:.1f} s" if delay else "now"
+            logger.warning("the consumer cannot go on and is replaced %s: %s", when, error)
+        await asyncio.sleep(delay)
         await retry(self._replace, self._backoff, errors=KafkaUnavailableError, on_failure=_log_failure)
         return []
 
@@ -104,6 +112,7 @@ class ConsumerSupervisor:
         self._consumer = self._open()
         self._listen()
         await self._consumer.start()
+        self._pace.started(time.monotonic())
 
 
 def _ignore(_partitions: frozenset[TopicPartition]) -> None:

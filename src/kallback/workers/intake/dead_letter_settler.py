@@ -26,7 +26,9 @@ from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
 from kallback.workers.intake.in_flight import InFlightAttempts
 
-_COUNTED: Final = frozenset({DeadLetterReason.NOT_A_TASK, DeadLetterReason.UNREADABLE})
+_COUNTED: Final = frozenset(
+    {DeadLetterReason.NOT_A_TASK, DeadLetterReason.TOO_MANY_HEADERS, DeadLetterReason.UNREADABLE}
+)
 _MAX_WRITES: Final = 256
 _MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 _MAX_POSITIONS: Final = 20_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kallback.kafka.aiokafka.batches import fetch_screen
-from kallback.kafka.aiokafka.batches.batch_screen import Screened
+from kallback.kafka.aiokafka.batches.batch_screen import Screened, ScreenLimits
 from kallback.kafka.aiokafka.batches.fetch_screen import FETCH_API_KEY, FetchScreen
 
 LARGE = bytes(100_000)
@@ -41,7 +41,7 @@ async def test_one_response_of_a_process_is_unfolded_at_a_time(monkeypatch: pyte
     monkeypatch.setattr(fetch_screen, "screened", screened)
     inners: list[Any] = [SimpleNamespace(_client=Client(), assignment=set[Any]) for _ in range(4)]
     for inner in inners:
-        FetchScreen(inner, bound=1, total=1)
+        FetchScreen(inner, ScreenLimits(1), total=1)
     request = SimpleNamespace(topics=[("topic", [(0, 0)])])
     await asyncio.gather(*(inner._client.send(0, request) for inner in inners))
     assert most == 1

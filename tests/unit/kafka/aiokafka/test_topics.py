@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kallback.kafka.aiokafka import topics
+from kallback.kafka.aiokafka import bootstrap, topics
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
@@ -29,8 +29,8 @@ class LateKafka:
 async def test_a_kafka_that_is_about_to_listen_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is started beside its Kafka does not end because it was first."""
     kafka = LateKafka(refused=2)
-    monkeypatch.setattr(topics, "_check_now", kafka.check)
-    monkeypatch.setattr(topics, "_RETRY_S", 0.0)
+    monkeypatch.setattr(topics, "_check", kafka.check)
+    monkeypatch.setattr(bootstrap, "_RETRY_S", 0.0)
     await topics.check_topics(KafkaSettings("localhost:9", connect_timeout=60), ["t"])
     assert kafka.tries == 3
 
@@ -38,7 +38,7 @@ async def test_a_kafka_that_is_about_to_listen_is_waited_for(monkeypatch: pytest
 async def test_a_kafka_that_is_not_there_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the connect timeout is over."""
     kafka = LateKafka(refused=10)
-    monkeypatch.setattr(topics, "_check_now", kafka.check)
+    monkeypatch.setattr(topics, "_check", kafka.check)
     with pytest.raises(KafkaUnavailableError):
         await topics.check_topics(KafkaSettings("localhost:9", connect_timeout=0.01), ["t"])
     assert kafka.tries == 1

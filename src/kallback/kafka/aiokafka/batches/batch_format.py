@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _LENGTH_OVERHEAD: Final = 12  # base offset and length itself are not counted in a batch's length
@@ -21,6 +21,10 @@ _MAX_VARINT_BYTES: Final = 10
 LOG_APPEND_TIME: Final = 0x08
 TRANSACTIONAL: Final = 0x10
 CONTROL: Final = 0x20
+
+
+Body = bytes | memoryview
+"""The records of a batch, not compressed."""
 
 
 class BatchHeader(NamedTuple):
@@ -67,7 +71,7 @@ class Batch(NamedTuple):
         """What the checksum covers."""
         return self.data[_CHECKED_FROM:]
 
-    def with_body(self, body: bytes, *, records: int | None = None) -> bytes:
+    def with_body(self, body: Body, *, records: int | None = None) -> bytes:
         """Return the batch with another body, which is not compressed; the checksum stays the old one."""
         header = self.header._replace(
             length=_HEADER.size - _LENGTH_OVERHEAD + len(body),
@@ -103,9 +107,9 @@ def is_compressed(data: bytes) -> bool:
 class Cursor:
     """A position in the bytes of a batch."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: Body, at: int = 0) -> None:
         self._body = body
-        self.at = 0
+        self.at = at
 
     def varint(self) -> int:
         """Read a zigzag number."""
@@ -127,14 +131,14 @@ class Cursor:
         length = self.varint()
         if length < 0:
             return None
-        found = self._body[self.at : self.at + length]
+        found = bytes(self._body[self.at : self.at + length])
         if len(found) < length:
             raise ValueError("a field reaches beyond its batch")
         self.at += length
         return found
 
 
-def count_headers(body: bytes, records: int) -> int:
+def count_headers(body: Body, records: int) -> int:
     """Count the headers of the records of a body that is not compressed.
 
     Raises:
@@ -153,21 +157,73 @@ def count_headers(body: bytes, records: int) -> int:
     return count
 
 
-def without_large_records(body: bytes, records: int, limit: int) -> tuple[bytes, int]:
-    """Drop the records of more than `limit` bytes from a body that is not compressed; return it and how many remain.
+class Located(NamedTuple):
+    """Where a record lies in a body that is not compressed.
+
+    Attributes:
+        begin: of its length.
+        content: what follows its length.
+        end: of the record.
+    """
+
+    begin: int
+    content: int
+    end: int
+
+
+def large_records(body: Body, records: int, least: int) -> Iterator[Located]:
+    """Yield where records of `least` bytes and more lie, their length not counted; small ones are gone past.
 
     Raises:
         ValueError, IndexError: the body is damaged.
     """
     cursor = Cursor(body)
-    kept: list[bytes] = []
     for _ in range(records):
         begin = cursor.at
         length = cursor.varint()
-        end = cursor.at + length
+        content = cursor.at
+        cursor.at = end = content + length
         if not begin < end <= len(body):
             raise ValueError("a record reaches beyond its batch")
-        if length <= limit:
-            kept.append(body[begin:end])
-        cursor.at = end
-    return b"".join(kept), len(kept)
+        if length >= least:
+            yield Located(begin, content, end)
+
+
+class HeaderSizes(NamedTuple):
+    """What is known of a record before its headers are decoded.
+
+    Attributes:
+        timestamp: after the first one of its batch, in milliseconds.
+        offset: the same, in offsets.
+        headers: how many it has.
+        size: bytes of all of them, with their lengths.
+    """
+
+    timestamp: int
+    offset: int
+    headers: int
+    size: int
+
+
+def header_sizes(body: Body, record: Located) -> HeaderSizes:
+    """Return the sizes of a record's headers; none of them is looked at.
+
+    Raises:
+        ValueError, IndexError: the record is damaged.
+    """
+    cursor = Cursor(body, record.content + 1)  # behind the attributes
+    timestamp, offset = cursor.varint(), cursor.varint()
+    cursor.skip(cursor.varint())  # key
+    cursor.skip(cursor.varint())  # value
+    headers = cursor.varint()
+    return HeaderSizes(timestamp, offset, headers, record.end - cursor.at)
+
+
+def replaced(body: Body, replacements: Iterable[tuple[Located, bytes]]) -> bytes:
+    """Return a body with other bytes in place of some records, which come in their order."""
+    pieces: list[Body] = []
+    at = 0
+    for record, replacement in replacements:
+        pieces += (body[at : record.begin], replacement)
+        at = record.end
+    return b"".join((*pieces, body[at:]))

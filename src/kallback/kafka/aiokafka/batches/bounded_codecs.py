@@ -26,6 +26,8 @@ except ModuleNotFoundError:  # aiokafka says what to install, where a batch need
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kallback.kafka.aiokafka.batches.batch_format import Body
+
 _GZIP_WINDOW: Final = 31
 _LEAST_BUFFER: Final = 64 * 1024
 _GUESS: Final = 4  # times the compressed size, and by which a buffer grows
@@ -53,12 +55,39 @@ class UnfoldsTooFarError(ValueError):
     """The bytes unfold beyond the bound."""
 
 
+class UnfoldingSpace:
+    """Memory into which one batch after the other is unfolded: new memory for each takes longer than to unfold it.
+
+    What is returned for one batch is valid until the next one.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def of(self, size: int) -> bytearray:
+        """Return memory of at least this many bytes."""
+        buffer = self._buffer
+        if len(buffer) < size:
+            self._buffer = buffer = bytearray()  # freed first: never both
+            self._buffer = buffer = bytearray(size)
+        return buffer
+
+    @property
+    def size(self) -> int:
+        """The bytes that there are."""
+        return len(self._buffer)
+
+    def release(self) -> None:
+        """Free the memory, unless a batch is being unfolded: then when it is done. From any thread."""
+        self._buffer = bytearray()
+
+
 def _always() -> bool:
     return True
 
 
-def unfold(how: BatchCodec, data: bytes, bound: int) -> bytes:
-    """Decompress data to `bound` bytes at most.
+def unfold(how: BatchCodec, data: bytes, bound: int, space: UnfoldingSpace) -> Body:
+    """Decompress data to `bound` bytes at most; the result is valid until something else is unfolded in that space.
 
     Raises:
         UnfoldsTooFarError: the result would be larger.
@@ -72,9 +101,9 @@ def unfold(how: BatchCodec, data: bytes, bound: int) -> bytes:
         case BatchCodec.SNAPPY:
             return _snappy(data, bound)
         case BatchCodec.LZ4:
-            return _into_buffer(cramjam.lz4.decompress_into, data, bound)
+            return _into_space(cramjam.lz4.decompress_into, data, bound, space)
         case BatchCodec.ZSTD:
-            return _into_buffer(cramjam.zstd.decompress_into, data, bound)
+            return _into_space(cramjam.zstd.decompress_into, data, bound, space)
 
 
 def _gzip(data: bytes, bound: int) -> bytes:
@@ -112,11 +141,13 @@ def _xerial_blocks(data: bytes) -> list[bytes]:
     return blocks
 
 
-def _into_buffer(decompress_into: Callable[[bytes, bytearray], int], data: bytes, bound: int) -> bytes:
-    """Decompress into a buffer that grows up to the bound: neither lz4 nor zstd frames must say how large they are."""
-    size = min(bound, max(_LEAST_BUFFER, _GUESS * len(data)))
+def _into_space(
+    decompress_into: Callable[[bytes, bytearray], int], data: bytes, bound: int, space: UnfoldingSpace
+) -> memoryview:
+    """Decompress into a space that grows up to the bound: neither lz4 nor zstd frames must say how large they are."""
+    size = min(bound, max(_LEAST_BUFFER, _GUESS * len(data), space.size))
     while True:
-        buffer = bytearray(size)
+        buffer = space.of(size)
         try:
             length = decompress_into(data, buffer)
         except cramjam.DecompressionError as error:
@@ -126,7 +157,9 @@ def _into_buffer(decompress_into: Callable[[bytes, bytearray], int], data: bytes
                 raise _too_far(bound) from None
             size = min(bound, _GUESS * size)
         else:
-            return bytes(memoryview(buffer)[:length])
+            if length > bound:  # the space was made for another bound
+                raise _too_far(bound)
+            return memoryview(buffer)[:length]
 
 
 def _too_far(bound: int) -> UnfoldsTooFarError:

@@ -22,7 +22,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.aiokafka.batches.batch_format import is_compressed
-from kallback.kafka.aiokafka.batches.batch_screen import Screened, screened
+from kallback.kafka.aiokafka.batches.batch_screen import Screened, ScreenLimits, WaitingBatch, screened
+from kallback.kafka.aiokafka.batches.bounded_codecs import UnfoldingSpace
 from kallback.kafka.records import TopicPartition
 from kallback.lifecycle import LogThrottle
 from kallback.settings import named_log
@@ -39,6 +40,8 @@ _ON_THE_LOOP: Final = 64 * 1024  # bytes of a response that are screened without
 _NO_ROOM_PAUSE_S: Final = 0.1
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Of all clients of a process: unfolding a batch takes twice its bytes, up to 32 MiB."""
+_SPACE: Final = UnfoldingSpace()
+"""Whoever unfolds holds the lock; it is released after each response."""
 
 log: Final = named_log("kallback.kafka")
 
@@ -48,17 +51,16 @@ class FetchScreen:
 
     Args:
         inner: not started yet.
-        bound: bytes that a record batch may unfold to.
+        limits: of a batch.
         total: bytes that all partitions may hold together.
-        record_bytes: larger records are dropped from large batches; None: none is.
     """
 
-    def __init__(self, inner: AIOKafkaConsumer, *, bound: int, total: int, record_bytes: int | None = None) -> None:
+    def __init__(self, inner: AIOKafkaConsumer, limits: ScreenLimits, *, total: int) -> None:
         self._inner = inner
-        self._record_bytes = record_bytes
-        self._bound = bound
+        self._limits = limits
         self._total = total
         self._passed: dict[TopicPartition, int] = {}
+        self._waiting: dict[TopicPartition, WaitingBatch | None] = {}
         self._throttle = LogThrottle(log)
         client: Any = inner._client  # noqa: SLF001 - see the module's docstring
         self._send = client.send
@@ -83,6 +85,7 @@ class FetchScreen:
                 deferred = deferred or found.deferred
                 kept.append((number, *fields, found.data))
             topics.append((topic, kept))
+        _SPACE.release()
         if deferred and not passed:
             await asyncio.sleep(_NO_ROOM_PAUSE_S)  # otherwise aiokafka would fetch the same at once
         response.topics = topics
@@ -94,21 +97,25 @@ class FetchScreen:
         position = positions.get(partition, 0)
         room = self._total - sum(size for each, size in self._passed.items() if each != partition)
         if len(data) <= _ON_THE_LOOP and not is_compressed(data):
-            found = screened(data, position, bound=self._bound, room=room)
+            found = self._screened(partition, data, position, room)
         else:
-            found = await asyncio.to_thread(self._screen_alone, data, position, room)
-        self._passed[partition] = len(found.data)
+            found = await asyncio.to_thread(self._screen_alone, partition, data, position, room)
+        self._passed[partition], self._waiting[partition] = len(found.data), found.waiting
         for why in found.damaged:
             self._log(partition, why)
         return found
 
-    def _screen_alone(self, data: bytes, position: int, room: int) -> Screened:
+    def _screen_alone(self, partition: TopicPartition, data: bytes, position: int, room: int) -> Screened:
         with _ONE_AT_A_TIME:
-            return screened(data, position, bound=self._bound, room=room, record_bytes=self._record_bytes)
+            return self._screened(partition, data, position, room)
+
+    def _screened(self, partition: TopicPartition, data: bytes, position: int, room: int) -> Screened:
+        return screened(data, position, self._limits, room=room, waiting=self._waiting.get(partition), space=_SPACE)
 
     def _forget_what_is_gone(self) -> None:
         owned = {TopicPartition(each.topic, each.partition) for each in self._inner.assignment()}
         self._passed = {each: size for each, size in self._passed.items() if each in owned}
+        self._waiting = {each: batch for each, batch in self._waiting.items() if each in owned}
 
     def _log(self, partition: TopicPartition, why: Unreadable) -> None:
         self._throttle.warning(
