@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka.admin import AclOperation
+from confluent_kafka.admin import AclOperation, ResourceType
 from tests.integration.guarded_kafka import GROUP, TOPIC, Guarded, guarded_kafka
+from tests.integration.kafka.labs import transaction
 
 from kallback.kafka import (
     AiokafkaConsumer,
@@ -20,6 +21,7 @@ from kallback.kafka import (
     Record,
     TopicSpec,
     create_topics,
+    open_transactions,
 )
 from kallback.protocol import AccessDeniedError
 from kallback.settings import KafkaSettings
@@ -199,3 +201,18 @@ async def sent(producer: ConfluentProducer, topic: str) -> None:
             assert time.monotonic() < deadline, "waited 60 s for the permission to count"
         else:
             return
+
+
+async def test_whose_transaction_is_open_is_told_as_far_as_permissions_go(guarded: Guarded) -> None:
+    """Nothing without READ on the topic, the producer's number with it, the name to those who may see it."""
+    pytest.importorskip("aiokafka", minversion="0.14", reason="aiokafka 0.14 has these questions")
+    topic = guarded.topics("guarded")
+    with transaction(guarded.ours, topic, "a"):
+        with pytest.raises(AccessDeniedError):
+            await open_transactions(guarded.hers, [topic])
+        guarded.allow(TOPIC, topic, AclOperation.READ)
+        [found] = await open_transactions(guarded.hers, [topic])
+        assert (found.start_offset, found.producer_id >= 0, found.transactional_id) == (0, True, None)
+        [ours] = await open_transactions(guarded.ours, [topic])
+        guarded.allow(ResourceType.TRANSACTIONAL_ID, ours.transactional_id or "", AclOperation.DESCRIBE)
+        assert await open_transactions(guarded.hers, [topic]) == [ours]
