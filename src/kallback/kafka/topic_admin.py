@@ -59,7 +59,7 @@ async def groups_of(
 
 
 async def open_transactions(settings: KafkaSettings, topics: Sequence[str]) -> list[PartitionTransaction]:
-    """Return the transactions that producers have open in topics now. Needs aiokafka 0.14, and READ on the topics.
+    """Return the transactions that producers have open in topics now. Needs aiokafka, and READ on the topics.
 
     Names of producers are those that this user may see (DESCRIBE on their transactional ids).
 
@@ -68,13 +68,8 @@ async def open_transactions(settings: KafkaSettings, topics: Sequence[str]) -> l
         AccessDeniedError: looking is not allowed.
         MissingExtraError: aiokafka is not installed.
     """
-    try:
-        from kallback.kafka.aiokafka import transactions  # noqa: PLC0415 - see __init__
-    except MissingExtraError:
-        raise
-    except ImportError:
-        needed = 'open transactions are found with aiokafka 0.14: pip install --upgrade "kallback[bridge]"'
-        raise MissingExtraError(needed, name="aiokafka") from None
+    from kallback.kafka.aiokafka import transactions  # noqa: PLC0415 - see __init__
+
     return await transactions.open_transactions(settings, topics)
 
 

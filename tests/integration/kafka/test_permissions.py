@@ -204,9 +204,9 @@ async def sent(producer: ConfluentProducer, topic: str) -> None:
 
 
 async def test_whose_transaction_is_open_is_told_as_far_as_permissions_go(guarded: Guarded) -> None:
-    """Nothing without READ on the topic, the producer's number with it, the name to those who may see it."""
-    pytest.importorskip("aiokafka", minversion="0.14", reason="aiokafka 0.14 has these questions")
+    """Nothing without READ on the topic, the producer's number with it, its name to those who may see that."""
     topic = guarded.topics("guarded")
+    guarded.allow(TOPIC, topic, AclOperation.DESCRIBE)
     with transaction(guarded.ours, topic, "a"):
         with pytest.raises(AccessDeniedError):
             await open_transactions(guarded.hers, [topic])
