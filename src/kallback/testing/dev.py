@@ -24,6 +24,7 @@ from kallback.kafka.topics import TopicLayout
 from kallback.settings import KafkaSettings, Topics
 from kallback.testing.environment import ServerEnvironment, ServerKind
 from kallback.testing.errors import NoServerError, ServerStartError
+from kallback.testing.next_steps import next_steps
 from kallback.testing.prepare import make_class_archive
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
 from kallback.testing.servers.ports import accepts, free_ports, is_free
@@ -41,18 +42,6 @@ EXAMPLE_FILES: Final = ("shared.py", "handler.py", "worker.py")
 _EXAMPLE_TOPIC: Final = "restaurant.prepare"
 _KEY_BYTES: Final = 32
 _CONSOLE_PORT: Final = 8091
-_NEXT_STEPS: Final = """
-Then, {where}, each in a terminal of its own:
-
-{topics}kallback bridge --outcomes
-kallback worker worker:worker
-kallback service handler:app
-
-Tell Restate where the service is, and call it:
-
-curl {admin}/deployments --json '{{"uri": "http://127.0.0.1:9080"}}'
-curl {ingress}/Orders/place --json '"Pizza"'
-"""
 
 
 def run_dev(
@@ -187,22 +176,10 @@ def _announce(stack: Stack, topics: Topics, progress: DownloadProgress, told: An
         progress.say(activate)
     for name, value in told.variables.items():
         progress.say(f"export {name}={shlex.quote(value)}")
-    progress.say(next_steps(stack.admin_url, stack.ingress_url, told.example))
+    progress.say(next_steps(stack.admin_url, stack.ingress_url, example=told.example, folder=Path.cwd()))
     if told.console_url is not None:
         progress.say(f"Pending tasks, outcomes and dead letters in the web browser: {told.console_url}\n")
     progress.say("The key is for this run only. Ctrl-C stops everything and removes their data.")
-
-
-def next_steps(admin_url: str, ingress_url: str, example: Path | None) -> str:
-    """Return what to type to have the example answer a call."""
-    if example is None:
-        where = (
-            "in a folder with the README's shared.py, handler.py and worker.py (`kallback dev --example` writes them)"
-        )
-        topics = f"kallback topics create {_EXAMPLE_TOPIC} && "
-    else:
-        where, topics = f"in {example.resolve()}", ""
-    return _NEXT_STEPS.format(where=where, topics=topics, admin=admin_url, ingress=ingress_url)
 
 
 def activation() -> str | None:

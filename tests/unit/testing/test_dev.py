@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kallback.testing.dev import EXAMPLE_FILES, activation, next_steps, write_example
+from kallback.cli.new.project import write_project
+from kallback.testing.dev import EXAMPLE_FILES, activation, write_example
+from kallback.testing.next_steps import next_steps
 
+ADMIN, INGRESS = "http://127.0.0.1:9070", "http://127.0.0.1:8080"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart"
 
 
@@ -33,14 +36,45 @@ def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", [None, Path("/tmp")])
-def test_the_next_steps_name_the_addresses(example: Path | None) -> None:
+def test_the_next_steps_name_the_addresses(example: Path | None, tmp_path: Path) -> None:
     """The commands can be pasted: they have this run's addresses, and create the topic unless it exists."""
-    text = next_steps("http://127.0.0.1:9070", "http://127.0.0.1:8080", example)
+    text = next_steps(ADMIN, INGRESS, example=example, folder=tmp_path)
 
     assert "curl http://127.0.0.1:9070/deployments" in text
     assert "curl http://127.0.0.1:8080/Orders/place" in text
     assert "kallback bridge --outcomes\n" in text, "the console and `kallback outcomes tail` have nothing to show"
     assert ("kallback topics create restaurant.prepare" in text) is (example is None)
+
+
+@pytest.mark.parametrize("typed_in", ["print-shop", "."])
+def test_in_a_project_the_next_steps_are_those_of_its_readme(typed_in: str, tmp_path: Path) -> None:
+    """Also in the folder above; names of the README's example would lead nowhere."""
+    write_project("print-shop", tmp_path / "print-shop")
+    readme = (tmp_path / "print-shop" / "README.md").read_text()
+    text = next_steps(ADMIN, INGRESS, example=None, folder=tmp_path / typed_in)
+    typed = readme.replace("$KALLBACK_RESTATE_ADMIN_URL", ADMIN).replace("$KALLBACK_RESTATE_INGRESS_URL", INGRESS)
+    steps = [line for line in text.splitlines() if line.startswith(("kallback", "curl"))]
+    assert len(steps) == 6
+    assert [line for line in steps if line not in typed.splitlines()] == []
+    assert str(tmp_path / "print-shop") in text
+
+
+def test_a_task_type_that_was_added_is_among_the_topics(tmp_path: Path) -> None:
+    """The project as it is, and not as it was written; without its README the call is left to the reader."""
+    write_project("print-shop", tmp_path)
+    with (tmp_path / "print_shop" / "tasks.py").open("a") as tasks:
+        tasks.write('words = TaskType("print-shop.words", request=Document, result=int)\n')
+    (tmp_path / "README.md").unlink()
+    text = next_steps(ADMIN, INGRESS, example=None, folder=tmp_path)
+    assert "kallback topics create print-shop.convert print-shop.words\n" in text
+    assert f"curl {INGRESS}/SERVICE/HANDLER --json 'REQUEST'" in text
+
+
+def test_a_folder_with_two_projects_gets_the_steps_of_the_example(tmp_path: Path) -> None:
+    """Either could be meant."""
+    for name in ("print-shop", "paper-mill"):
+        write_project(name, tmp_path / name)
+    assert "restaurant.prepare" in next_steps(ADMIN, INGRESS, example=None, folder=tmp_path)
 
 
 def test_a_virtual_environment_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
