@@ -107,7 +107,7 @@ class Callbacks:
         self._dependencies: Final = TaskDependencies(
             self._publisher, signing, topics.control, clock, monitor, setup_timeout, setup_log(), observer
         )
-        self._identities: Final = IdentitySource(clock, random_bytes, keyring.key_ids[0], observer)
+        self._identities: Final = IdentitySource(clock, random_bytes, keyring, observer)
         self._are_bound = services_elsewhere
         self._gateway: Final = settings.gateway
         self._has_codec = False

@@ -99,7 +99,7 @@ class ServiceCheck:
         marks: str | None = None,
     ) -> None:
         self._settings = settings
-        self._keyrings = keyring.each()
+        self._keyring = keyring
         self._audience = audience
         self._marks = marks
         self._monitors = monitors[:1]  # the old one of an upgrade is told the same, and need not take it
@@ -124,7 +124,7 @@ class ServiceCheck:
         found = ServiceAnswer(service, ServiceState.UNKNOWN)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                for keyring in self._keyrings:
+                for keyring in self._keyring.each():  # those of now: keys in a file rotate
                     request = question(service, *_signed(keyring, self._audience))
                     state, detail = request.read(await _post(http, request.path, request.body))
                     found = ServiceAnswer(service, state, detail)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
 
-from kallback.protocol import Attempt, Problem, TaskId, TaskType, task_id_of
+from kallback.protocol import Attempt, Keyring, Problem, TaskId, TaskType, task_id_of
 from kallback.protocol.tasktypes import LONGEST_TIMEOUT
 from kallback.sdk.arguments import check_timeout
 from kallback.sdk.errors import BAD_REQUEST, INVALID_TIMEOUT, TaskNotSent
@@ -115,14 +115,14 @@ class IdentitySource:
     Attributes:
         clock: seconds since the epoch.
         random_bytes: returns the requested number of unguessable bytes.
-        cancel_key: id of the signing key from which the secrets of cancels are derived.
+        keyring: its signing key of now is the one from which the secrets of cancels are derived.
         observer: is told of each creation, and may continue the trace.
         turns: counts the tasks of this process. It begins anywhere, so that processes do not keep step.
     """
 
     clock: Clock
     random_bytes: RandomBytes
-    cancel_key: str
+    keyring: Keyring
     observer: TaskObserver
     turns: Iterator[int] = field(default_factory=_turns)
 
@@ -168,7 +168,7 @@ class IdentitySource:
             traceparent=traceparent,
             tracestate=tracestate,
             first=attempt_times_at(int(now * 1000), task_type, deadline_ms) if limits_attempts(task_type) else None,
-            cancel_key=self.cancel_key,
+            cancel_key=self.keyring.key_ids[0],
             turn=next(self.turns),
             created_ms=int(now * 1000),
         )

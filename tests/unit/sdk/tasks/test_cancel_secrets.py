@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import restate
@@ -22,9 +27,12 @@ from kallback.protocol import (
     TaskId,
     TaskType,
 )
-from kallback.protocol.cancel_secrets import last_of_chain
+from kallback.protocol.cancel_secrets import cancel_secret, last_of_chain
 from kallback.sdk.journal.awakeables import Signing
-from kallback.sdk.journal.identity import TaskIdentity
+from kallback.sdk.journal.identity import IdentitySource, TaskIdentity
+from kallback.sdk.observability.observer import observer_of
+from kallback.settings.followed_keyring import FollowedKeyring
+from kallback.settings.secret_files import SecretFile
 from kallback.testing import HandlerTest
 
 SECOND, LIMIT = timedelta(seconds=1), timedelta(minutes=1)
@@ -138,6 +146,35 @@ def test_a_replay_after_the_rotation_of_keys_derives_the_same_secret() -> None:
     assert before is not None
     assert signing("k2", "k1").cancel_secret(identity, attempt) == before
     assert signing("k2").cancel_secret(identity, attempt) is None
+
+
+async def test_a_task_after_the_rotation_of_keys_in_a_file_has_a_secret_of_the_new_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that named the key of its start wrote tasks without a hash, and anyone could cancel them."""
+    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    file = tmp_path / "keys"
+    texts = [f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}" for key_id in ("k1", "k2")]
+    file.write_text(texts[0])
+    keyring = FollowedKeyring(SecretFile("KALLBACK_KEYS_FILE", file), insecure=False)
+    source = IdentitySource(time.time, os.urandom, keyring, observer_of(time.time, None))
+    file.write_text(texts[1])
+
+    identity = await source.create(cast("Any", StepContext()), PREPARE, None)
+
+    assert cancel_secret(keyring, identity.cancel_key or "", identity.task_id, Attempt(1)) is not None
+
+
+class StepContext:
+    """A context that runs a step."""
+
+    def request(self) -> SimpleNamespace:
+        """An invocation without headers."""
+        return SimpleNamespace(attempt_headers={}, headers={})
+
+    def run_typed(self, _name: str, step: Callable[[], Awaitable[TaskIdentity]], _options: object) -> Any:
+        """Its result."""
+        return step()
 
 
 def test_a_task_of_an_earlier_version_has_no_secret() -> None:
