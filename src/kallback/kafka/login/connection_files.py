@@ -6,7 +6,10 @@ password of the key, and the options of `KALLBACK_KAFKA_EXTRA_FILE`. A file that
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kallback.settings.secret import hidden
@@ -39,11 +42,13 @@ class ConnectionFiles:
         self._next_look = elapsed() + LOOK_INTERVAL_S
         self._signatures: tuple[FileSignature, ...] = ()
         self._used = self._seen = self._state()
+        self._digest = self._digest_of_now()
 
     def settled(self) -> bool:
         """Whether they have changed since this was true last, and not during the last second. Costs next to nothing.
 
-        Several files are seldom written in the same moment: a certificate does not fit the old key.
+        Several files are seldom written in the same moment: a certificate does not fit the old key. What a file holds
+        counts, and not that it was touched: a `chmod` is no reason to leave a group.
         """
         if self._elapsed() < self._next_look:
             return False
@@ -52,7 +57,8 @@ class ConnectionFiles:
         if self._seen == self._used or self._seen != before:
             return False
         self._used = self._seen
-        return True
+        digest, self._digest = self._digest, self._digest_of_now()
+        return digest != self._digest
 
     def changed(self) -> bool:
         """Whether they have changed since this was true last; for those who can go back to what they had."""
@@ -61,6 +67,13 @@ class ConnectionFiles:
             return False
         self._used = self._seen
         return True
+
+    def _digest_of_now(self) -> bytes:
+        found = hashlib.sha256(repr(self._used[1:]).encode())
+        for each in self._paths:
+            with contextlib.suppress(OSError):  # whoever makes the client says so
+                found.update(hashlib.sha256(Path(each).read_bytes()).digest())
+        return found.digest()
 
     def _state(self) -> _State:
         found = tuple(file_signature(each) for each in self._paths)

@@ -88,6 +88,15 @@ def test_a_file_that_is_gone_is_no_change(files: ConnectionFiles, clock: Clock, 
     assert looks(files, clock, 2) == [False, True]
 
 
+def test_a_file_that_holds_the_same_is_no_change(files: ConnectionFiles, clock: Clock, folder: Path) -> None:
+    """Its mode was corrected, or it was copied again: no reason to leave a group."""
+    (folder / "tls.key").chmod(0o600)
+    (folder / "tls.pem").write_text("the first")
+    assert looks(files, clock, 3) == [False, False, False]
+    (folder / "tls.pem").write_text("the second one")
+    assert looks(files, clock, 2) == [False, True]
+
+
 def test_those_who_can_go_back_need_not_wait(files: ConnectionFiles, folder: Path) -> None:
     """A change counts at once, and once."""
     (folder / "ca.pem").write_text("the second one")
