@@ -28,7 +28,7 @@ def chosen_completer(settings: Settings, options: BridgeOptions) -> Completer:
     """Return the completer that the options name."""
     if options.completer is CompleterName.NOTIFIER:
         return NotifierCompleter(settings.restate, (settings.old_services or settings.services).notifier)
-    return IngressCompleter(settings.restate, connections=options.concurrency)
+    return IngressCompleter(settings.restate, concurrency=options.concurrency)
 
 
 def chosen_clients(settings: Settings, options: BridgeOptions) -> KafkaClients:

@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self, TypeVar
 import msgspec
 
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,

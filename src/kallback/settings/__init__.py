@@ -6,7 +6,7 @@ from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism,
 from kallback.settings.keys import KeySettings
 from kallback.settings.logs import LogLine, NamedLog, named_log
 from kallback.settings.oauth import OAuthSettings
-from kallback.settings.restate import RestateSettings
+from kallback.settings.restate import HttpVersion, RestateSettings
 from kallback.settings.secret import Secret
 from kallback.settings.settings import Settings
 from kallback.settings.topics import Topics
@@ -16,6 +16,7 @@ __all__ = [
     "VARIABLES",
     "DeadLetterSettings",
     "GatewaySettings",
+    "HttpVersion",
     "KafkaSecurity",
     "KafkaSettings",
     "KeySettings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kallback.protocol.errors import ConfigurationError
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kallback.settings.secret import Secret
+
+
+class HttpVersion(StrEnum):
+    """How the bridge speaks to Restate's ingress."""
+
+    HTTP_1_1 = "1.1"
+    """HTTP/1.1 only."""
+    HTTP_2 = "2"
+    """HTTP/2 for completions, and HTTP/1.1 where the ingress, or a proxy before it, does not speak it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,8 @@ class RestateSettings:
             environment of a Restate at a time.
         journal_value_codec: MODULE:NAME of the codec of the services' journals: the object that they pass to
             `callbacks.app`. Default none: they have no codec.
+        http_version: the newest version of HTTP that the bridge speaks to the ingress. Default 2: a completion costs
+            less CPU. 1.1 is for a proxy that says it speaks HTTP/2 and does it badly.
     """
 
     ingress_url: str = "http://localhost:8080"
@@ -41,6 +53,7 @@ class RestateSettings:
     request_timeout: float = 30.0
     old_service_names: bool = False
     journal_value_codec: str = ""
+    http_version: HttpVersion = HttpVersion.HTTP_2
 
     def __post_init__(self) -> None:
         """Drop trailing slashes; refuse what is no http address."""

@@ -124,6 +124,7 @@ def _restate(env: Environment) -> RestateSettings:
         request_timeout=env.seconds("KALLBACK_RESTATE_REQUEST_TIMEOUT", base.request_timeout),
         old_service_names=env.flag("KALLBACK_RESTATE_OLD_SERVICE_NAMES"),
         journal_value_codec=env.text("KALLBACK_RESTATE_JOURNAL_VALUE_CODEC", base.journal_value_codec),
+        http_version=env.choice("KALLBACK_RESTATE_HTTP_VERSION", base.http_version),
     )
 
 

@@ -70,6 +70,7 @@ VARIABLES: Final = (
     Variable("KALLBACK_RESTATE_CA_FILE", "", "PEM file of trusted authorities; empty: the system's"),
     Variable("KALLBACK_RESTATE_CONNECT_TIMEOUT", "5", "Seconds to connect"),
     Variable("KALLBACK_RESTATE_REQUEST_TIMEOUT", "30", "Seconds for one request in all"),
+    Variable("KALLBACK_RESTATE_HTTP_VERSION", "2", "2, or 1.1: HTTP/1.1 only, also for completions"),
     Variable("KALLBACK_RESTATE_OLD_SERVICE_NAMES", "0", "1: use the plain names of services, too, while upgrading"),
     Variable("KALLBACK_RESTATE_JOURNAL_VALUE_CODEC", "", "MODULE:NAME of the codec that the services' journals have"),
     Variable("KALLBACK_TOPICS_PREFIX", "kallback.", "Put before each topic name that is not given"),

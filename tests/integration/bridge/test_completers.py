@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import restate
@@ -29,7 +29,7 @@ from kallback.bridge import (
 )
 from kallback.protocol import BareAwakeable, Completed, Failed, Keyring, service_names
 from kallback.sdk import NotifierService
-from kallback.settings import RestateSettings
+from kallback.settings import HttpVersion, RestateSettings
 from kallback.testing import RestateOptions, RestateServer, start_restate
 from kallback.testing.clients.service_endpoint import serve_endpoint
 from kallback.testing.polling import eventually
@@ -40,7 +40,8 @@ KEYRING = Keyring({"k1": b"1" * 32})
 AUDIENCE = "kallback-completers"
 SERVICE = service_names(AUDIENCE).notifier
 KINDS: dict[str, Callable[[RestateSettings], Completer]] = {
-    "ingress": IngressCompleter,
+    "ingress": IngressCompleter,  # over HTTP/2
+    "ingress over HTTP/1.1": lambda settings: IngressCompleter(replace(settings, http_version=HttpVersion.HTTP_1_1)),
     "notifier": lambda settings: NotifierCompleter(settings, SERVICE),
 }
 
@@ -230,3 +231,14 @@ async def test_a_bridge_with_the_notifier(results: ResultsTopic, restate_server:
         for handler in handlers:
             assert (await handler.envelope())["value"] == {"shelf": "B3"}
     assert results.outcomes() == {"delivered": 20}
+
+
+async def test_restate_speaks_http2(results: ResultsTopic) -> None:
+    """Without TLS, and without being asked first: that is what the bridge counts on."""
+    completer = IngressCompleter(results.settings.restate)
+    await completer.start()
+    token = results.token()
+    await complete(completer, [Completion(KEYRING.sign(token, AUDIENCE), token, Completed(b"1"))])
+    versions = completer._http._pool._versions
+    await completer.stop()
+    assert (versions.http2, versions.settled) == (True, True)

@@ -34,7 +34,13 @@ class HostileServer:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 while True:
-                    self.requests.append(await _request(reader))
+                    request = await _request(reader)
+                    if request.startswith(b"PRI * HTTP/2.0"):  # it is one of HTTP/1.1
+                        self.connections -= 1
+                        writer.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                        await writer.drain()
+                        return
+                    self.requests.append(request)
                     assert self.script is not None
                     await self.script(reader, writer)
         finally:

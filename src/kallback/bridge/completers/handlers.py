@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from kallback.bridge.completers.replies import Accepted, Rejected, Reply, Retry, excerpt_of
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.bridge.results.late_policy import LateResult, ToHandler
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings

@@ -13,26 +13,29 @@ from typing import Final
 from kallback.bridge.completers.base import Answered
 from kallback.bridge.completers.replies import ACCEPTED, TAKEN, Misconfigured, Reply, Retry, read_reply
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult, HttpTimeoutError
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult, HttpTimeoutError
 from kallback.bridge.results.completion import Completion
 from kallback.protocol import Completed, ConfigurationError, DecodeError, Failed, RestateUnavailableError, Token, seal
-from kallback.settings import RestateSettings
+from kallback.settings import HttpVersion, RestateSettings
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 _RESOLVE: Final = "resolve"
+_CONNECTIONS: Final = 128
 
 
 class IngressCompleter:
     """Posts each completion to `/restate/awakeables/{id}/resolve` (or `/reject`).
 
     Args:
-        connections: maximum number of connections to the ingress; each carries one completion at a time.
+        concurrency: maximum number of completions under way. Over HTTP/1.1, where each has a connection of its own, no
+            more than 128: retries, which take up to a quarter of the concurrency, must leave some.
     """
 
-    def __init__(self, settings: RestateSettings, *, connections: int = 64) -> None:
-        self._http = RestateHttp(settings, connections=connections)
-        self._connections = connections
+    def __init__(self, settings: RestateSettings, *, concurrency: int = 256) -> None:
+        connections = min(concurrency, _CONNECTIONS)
+        self._http = RestateHttp(settings, connections=connections, streams=concurrency)
+        self._concurrency = concurrency if settings.http_version is HttpVersion.HTTP_2 else connections
         self._url = settings.ingress_url
 
     @property
@@ -42,8 +45,8 @@ class IngressCompleter:
 
     @property
     def send_limit(self) -> int:
-        """One completion per connection."""
-        return self._connections
+        """One completion per request."""
+        return self._concurrency
 
     async def start(self) -> None:
         """Start the connection pool."""

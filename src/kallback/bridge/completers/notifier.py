@@ -24,7 +24,7 @@ from kallback.bridge.completers.base import Answered
 from kallback.bridge.completers.ingress import JSON, failed_reply
 from kallback.bridge.completers.replies import TAKEN, Misconfigured, Rejected, Reply, Retry, read_reply
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.bridge.results.completion import Completion
 from kallback.protocol import PLAIN_NAMES, Completed, Outcome, Unverified
 from kallback.settings import RestateSettings

@@ -16,7 +16,7 @@ from kallback.bridge.completers.ingress import JSON
 from kallback.bridge.completers.replies import excerpt_of
 from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.protocol import PLAIN_NAMES, Heard, Marks, ServiceNames
 from kallback.settings import RestateSettings
 

@@ -8,6 +8,7 @@ from kallback.protocol import ConfigurationError
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
+    from kallback.bridge.restate.requests import Headers
     from kallback.settings import Secret
 
 _log: Final = named_log("kallback.bridge")
@@ -26,22 +27,22 @@ class Authorization:
     def __init__(self, token: Secret | None) -> None:
         self._token: Final = token
         self._text = "" if token is None else token.reveal()
-        self._header = "" if token is None else _header(self._text)
+        self._headers: Headers = () if token is None else _headers(self._text)
 
-    def header(self) -> str:
-        """Return the header of now, with its line end; a token that cannot be used changes nothing."""
+    def headers(self) -> Headers:
+        """Return the header of now, if there is one; a token that cannot be used changes nothing."""
         if self._token is not None and (text := self._token.reveal()) is not self._text:
             self._text = text
             try:
-                self._header = _header(text)
+                self._headers = _headers(text)
             except ConfigurationError as error:
                 _log.error("the token for Restate changed and cannot be used, the last one is kept", reason=str(error))
-        return self._header
+        return self._headers
 
 
-def _header(token: str) -> str:
+def _headers(token: str) -> Headers:
     if not (token.isascii() and token.isprintable()):
         raise ConfigurationError(
             "KALLBACK_RESTATE_AUTH_TOKEN holds characters that no HTTP header may have (a line break?): set it anew"
         )
-    return f"authorization: Bearer {token}\r\n"
+    return (("authorization", f"Bearer {token}"),)

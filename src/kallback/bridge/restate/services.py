@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.bridge.restate.value_codec import VARIABLE
 from kallback.protocol import (
     Attempt,

@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 import msgspec
 
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult, OnResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult, OnResult
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings.named_objects import named_object
 

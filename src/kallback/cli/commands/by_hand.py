@@ -91,7 +91,7 @@ class ByHandOptions:
 
 
 def _ingress(settings: RestateSettings) -> Completer:
-    return IngressCompleter(settings, connections=1)
+    return IngressCompleter(settings, concurrency=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer
+from kallback.bridge.restate.requests import HttpAnswer
 from kallback.cli.formatting import moment, plain, printable_json, readable, span
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tables import print_facts

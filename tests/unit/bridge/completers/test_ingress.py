@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.unit.bridge.factories import RecordFactory
+from tests.unit.bridge.hostile_http2 import serve_http2
 from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge import Accepted, Completion, IngressCompleter, Misconfigured, complete
@@ -164,6 +165,20 @@ async def tls_reply(folder: Path, make: RecordFactory, ca_file: Path | None) -> 
 async def test_tls_with_the_authority(certificates: Path, make: RecordFactory) -> None:
     """A private authority is trusted when it is named."""
     assert isinstance(await tls_reply(certificates, make, certificates / "ca.pem"), Accepted)
+
+
+async def test_tls_with_http2(certificates: Path, make: RecordFactory) -> None:
+    """A server that chooses it (ALPN) gets it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    async with serve_http2(context) as server:
+        completer = IngressCompleter(RestateSettings(server.url, ca_file=certificates / "ca.pem"))
+        await completer.start()
+        replies = await complete(completer, [Completion("", make.token(), Completed(b"1"))])
+        await completer.stop()
+    assert list(replies) == [Accepted()]
+    assert server.requests[0].headers[":scheme"] == "https"
 
 
 async def test_tls_without_the_authority(certificates: Path, make: RecordFactory) -> None:

@@ -77,7 +77,7 @@ async def test_throttled_it_lets_in_what_senders_can_probe_with() -> None:
 async def test_failing_probes_admit_one_more_each() -> None:
     """After some seconds of them; else nothing healthy could ever be tried."""
     now = 0.0
-    limit = InFlightLimit(BridgeContext(BridgeOptions(), Clocks(monotonic=lambda: now)))
+    limit = InFlightLimit(BridgeContext(BridgeOptions(concurrency=64), Clocks(monotonic=lambda: now)))
     for _ in range(100):
         limit.acquire(fetched())
     limit.throttle()

@@ -15,7 +15,7 @@ from kallback.testing.log_capture import capture_logs
 
 def test_without_a_token_there_is_no_header() -> None:
     """As for a Restate that is not protected."""
-    assert Authorization(None).header() == ""
+    assert Authorization(None).headers() == ()
 
 
 def test_a_token_that_changes_counts_from_the_next_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,12 +25,12 @@ def test_a_token_that_changes_counts_from_the_next_request(tmp_path: Path, monke
     file.touch(0o600)
     file.write_text("old\n")
     authorization = Authorization(SecretFile("KALLBACK_RESTATE_AUTH_TOKEN_FILE", file))
-    assert authorization.header() == "authorization: Bearer old\r\n"
+    assert authorization.headers() == (("authorization", "Bearer old"),)
     file.write_text("newer\n")
-    assert authorization.header() == "authorization: Bearer newer\r\n"
+    assert authorization.headers() == (("authorization", "Bearer newer"),)
     with capture_logs("kallback.bridge") as lines:
         file.write_text("two\nlines\n")
-        assert [authorization.header() for _ in range(3)] == ["authorization: Bearer newer\r\n"] * 3
+        assert [authorization.headers() for _ in range(3)] == [(("authorization", "Bearer newer"),)] * 3
     assert len(lines) == 1
 
 

@@ -1,4 +1,4 @@
-"""The HTTP client on servers that do what HTTP allows, and what it does not."""
+"""The HTTP client on servers of HTTP/1.1 that do what it allows, and what it does not; HTTP/2 is tried first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HEAD_LIMIT, HttpAnswer, HttpResult, HttpTimeoutError
+from kallback.bridge.restate.http1 import HEAD_LIMIT
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult, HttpTimeoutError
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings, Secret
 from kallback.testing.polling import eventually
@@ -24,7 +25,7 @@ ACCEPT = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
 async def client(url: str, *, patience: float = 2.0, connections: int = 4) -> AsyncGenerator[RestateHttp]:
     """A started client."""
     settings = RestateSettings(url, connect_timeout=patience, request_timeout=patience)
-    http = RestateHttp(settings, connections=connections)
+    http = RestateHttp(settings, connections=connections, streams=connections)
     await http.start()
     try:
         yield http
@@ -118,7 +119,7 @@ async def test_words_that_nobody_asked_for(hostile: HostileServer) -> None:
     hostile.script = script
     async with client(hostile.url) as http:
         assert await post(http) == HttpAnswer(202)
-        await eventually("the drop", lambda: not http._open, interval=0.005)
+        await eventually("the drop", lambda: not http._pool._open, interval=0.005)
         assert await post(http) == HttpAnswer(202)
 
 
@@ -134,7 +135,7 @@ async def test_an_idle_connection_that_is_closed(hostile: HostileServer) -> None
     async with client(hostile.url) as http:
         for _ in range(3):
             assert await post(http) == HttpAnswer(202)
-            await eventually("the close", lambda: not http._open, interval=0.005)
+            await eventually("the close", lambda: not http._pool._open, interval=0.005)
 
 
 async def test_a_connection_that_is_closed_under_a_request(hostile: HostileServer) -> None:
@@ -211,7 +212,7 @@ async def test_an_answer_to_half_a_request() -> None:
     server = await asyncio.start_server(early, "127.0.0.1", 0)
     async with client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as http:
         assert await asyncio.wait_for(posted(http, body=b"x" * 30_000_000), 60) == HttpAnswer(503)
-        await eventually("the drop", lambda: not http._open, interval=0.005)
+        await eventually("the drop", lambda: not http._pool._open, interval=0.005)
     server.close()
     await server.wait_closed()
 
@@ -271,9 +272,9 @@ async def test_idle_connections_are_closed(hostile: HostileServer) -> None:
     hostile.answers(ACCEPT)
     async with client(hostile.url) as http:
         await post(http)
-        (connection,) = http._open
+        (connection,) = http._pool._open
         connection.deadline = 0.0
-        await eventually("the close", lambda: not http._open and not http._idle, interval=0.01)
+        await eventually("the close", lambda: not http._pool._open and not http._pool._free, interval=0.01)
         assert await post(http) == HttpAnswer(202)
 
 
@@ -311,7 +312,7 @@ async def test_the_bearer_token_is_shown_nowhere(hostile: HostileServer) -> None
     http = RestateHttp(settings)
     await http.start()
     result = await post(http)
-    shown = [repr(http), repr(vars(http)), repr(http._origin), repr(result), str(result)]
+    shown = [repr(http), repr(vars(http)), repr(http._pool._origin), repr(vars(http._pool)), repr(result), str(result)]
     await http.stop()
     assert b"hunter2" in hostile.requests[0]
     assert "hunter2" not in " ".join(shown)

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.bridge.hostile_server import HostileServer
 
 from kallback.bridge.restate.client import RestateHttp
-from kallback.bridge.restate.connection import HttpAnswer, HttpResult
+from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.bridge.restate.value_codec import load_codec
 from kallback.protocol import ConfigurationError, RestateUnavailableError
 from kallback.settings import RestateSettings

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from kallback.bridge.restate.connection import HttpAnswer
+from kallback.bridge.restate.requests import HttpAnswer
 from kallback.cli.tasks.progress import MonitorQuery, UnknownTaskError, progress
 from kallback.protocol import (
     AccessDeniedError,

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import httptools
-import msgspec
 
-from kallback.protocol import ConfigurationError, RestateUnavailableError
+from kallback.bridge.restate.requests import ConnectionOwner, HttpAnswer, HttpTimeoutError, OnResult, Request
+from kallback.protocol import RestateUnavailableError
 
 HEAD_LIMIT: Final = 65_536
 _READ: Final = 8192
@@ -27,55 +26,24 @@ _FINAL: Final = 200
 _TOO_LARGE: Final = 413
 
 
-class HttpAnswer(msgspec.Struct, frozen=True):
-    """An answer: the status, Retry-After, and the beginning of the body."""
-
-    status: int
-    retry_after: str | None = None
-    body: bytes = b""
-
-
-class HttpTimeoutError(RestateUnavailableError):
-    """No complete answer within the timeout."""
-
-
-HttpResult = HttpAnswer | RestateUnavailableError | ConfigurationError
-OnResult = Callable[[HttpResult], None]
-
-
-class ConnectionOwner(Protocol):
-    """Holds connections."""
-
-    address: str
-    body_limit: int
-
-    def opened(self, connection: Connection) -> None:
-        """It can be used."""
-        ...
-
-    def freed(self, connection: Connection) -> None:
-        """It can be used again."""
-        ...
-
-    def dropped(self, connection: Connection) -> None:
-        """It must not be used any more; may be called twice."""
-        ...
-
-    def closed(self, connection: Connection) -> None:
-        """Its socket is closed."""
-        ...
-
-
-class Connection(asyncio.BufferedProtocol):
+class Http1Connection(asyncio.BufferedProtocol):
     """A connection of an owner.
 
+    Args:
+        authority: of the header `host`.
+
     Attributes:
-        deadline: the loop's time at which the owner calls `expire`: of the request, or of idleness.
+        deadline: the loop's time at which it expires: of the request, or of idleness.
+        listed: the owner knows that it is idle.
+        dropped: it takes no more requests.
+        answered: it has brought an answer.
     """
 
-    def __init__(self, owner: ConnectionOwner) -> None:
+    def __init__(self, owner: ConnectionOwner, authority: str) -> None:
         self.deadline = math.inf
+        self.listed = self.dropped = self.answered = False
         self._owner = owner
+        self._host = f"host: {authority}\r\n"
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._on_result: OnResult | None = None
@@ -85,21 +53,40 @@ class Connection(asyncio.BufferedProtocol):
         self._body: list[bytes] = []
         self._whole = self._reusable = False
 
-    def send(self, request: bytes, on_result: OnResult, deadline: float) -> None:
-        """Send a request on an idle connection; `on_result` is called once, later."""
-        self._on_result = on_result
-        self.deadline = deadline
+    @property
+    def capacity(self) -> int:
+        """One request at a time."""
+        return 0 if self._on_result is not None or self.dropped else 1
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._on_result is not None
+
+    def send(self, request: Request) -> None:
+        """Send a request on an idle connection."""
+        self._on_result = request.on_result
+        self.deadline = request.deadline
         self._status = self._received = self._body_size = 0
         self._retry_after = None
         if self._body:
             self._body = []
         self._whole = self._reusable = False
         if self._transport is not None:
-            self._transport.write(request)
+            self._transport.write(self._bytes_of(request))
 
-    def expire(self) -> None:
-        """The deadline has passed."""
-        self._end(HttpTimeoutError(f"{self._owner.address} gives no answer in time"))
+    def _bytes_of(self, request: Request) -> bytes:
+        head = f"{request.method} {request.path} HTTP/1.1\r\n{self._host}"
+        for name, value in request.headers:
+            head += f"{name}: {value}\r\n"
+        if request.method == "GET":
+            return f"{head}\r\n".encode()
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head.encode(), len(request.body), request.body)
+
+    def expire(self, now: float) -> None:
+        """End it if its deadline has passed."""
+        if self.deadline <= now:
+            self._end(HttpTimeoutError(f"{self._owner.address} gives no answer in time"))
 
     def abort(self, why: str) -> None:
         """Close at once, also with a request under way."""
@@ -180,6 +167,7 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     def _answer(self) -> HttpAnswer:
+        self.answered = True
         return HttpAnswer(self._status, self._retry_after, b"".join(self._body) if self._body else b"")
 
     def _unusable(self, why: str) -> RestateUnavailableError:
@@ -187,6 +175,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _end(self, failure: RestateUnavailableError) -> None:
         """End the connection; what is known of the answer counts."""
+        self.dropped = True
         self._owner.dropped(self)
         if self._transport is not None:
             self._transport.abort()

@@ -1,0 +1,91 @@
+"""Where requests go: host, port, path and TLS of an address."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from kallback.protocol import ConfigurationError
+from kallback.settings import RestateSettings
+from kallback.settings.addresses import bracketed
+from kallback.settings.followed_tls import FileChanges, FollowedContext
+
+_PATH: Final = "/%:@!$&'()*+,;=-._~"
+
+
+class Origin(NamedTuple):
+    """A server, and the path under which it serves.
+
+    Attributes:
+        authority: host and port as headers have them.
+        tls: for HTTP/1.1; None without TLS.
+        tls_for_http2: which offers HTTP/2, too.
+    """
+
+    host: str
+    port: int
+    path: str
+    authority: str
+    tls: ssl.SSLContext | None
+    tls_for_http2: ssl.SSLContext | None
+
+
+NOWHERE: Final = Origin("", 0, "", "", None, None)
+
+
+def origin_of(url: str, settings: RestateSettings) -> Origin:
+    """Read an address.
+
+    Raises:
+        ConfigurationError: it, or the CA file, cannot be used.
+    """
+    address = urlsplit(url)
+    secure = address.scheme == "https"
+    try:
+        host = (address.hostname or "").encode("ascii" if ":" in (address.hostname or "") else "idna").decode()
+        port = address.port or (443 if secure else 80)
+    except ValueError:  # UnicodeError is one
+        host, port = "", 0
+    if not host or address.username is not None:
+        raise ConfigurationError(
+            f"the address of Restate at {address.netloc.rpartition('@')[2]!r} cannot be used: set "
+            "KALLBACK_RESTATE_INGRESS_URL to something like http://localhost:8080, with no user or password in it "
+            "(a token belongs into KALLBACK_RESTATE_AUTH_TOKEN)"
+        )
+    shown = bracketed(host)
+    authority = shown if address.port is None else f"{shown}:{port}"
+    path = quote(address.path, safe=_PATH).rstrip("/")
+    if secure:
+        tls, tls_for_http2 = _tls(settings, "http/1.1"), _tls(settings, "h2", "http/1.1")
+        return Origin(host, port, path, authority, tls, tls_for_http2)
+    if settings.ca_file is not None:
+        _tls(settings, "http/1.1")  # a file that cannot be used is a mistake all the same
+    return Origin(host, port, path, authority, None, None)
+
+
+def _tls(settings: RestateSettings, *protocols: str) -> ssl.SSLContext:
+    if settings.ca_file is None:
+        return _context(settings, protocols)
+    return FollowedContext(lambda: _context(settings, protocols), FileChanges([settings.ca_file]))
+
+
+def _context(settings: RestateSettings, protocols: Sequence[str]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"{settings.ca_file} holds no certificates ({error.strerror or error}): set KALLBACK_RESTATE_CA_FILE to a "
+            "PEM file"
+        ) from None
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def untrusted(address: str, why: str) -> ConfigurationError:
+    """Return the error for a certificate that is not trusted."""
+    return ConfigurationError(
+        f"the certificate of {address} is not trusted ({why}): set KALLBACK_RESTATE_CA_FILE to the PEM file of the "
+        "authority that signed it"
+    )
