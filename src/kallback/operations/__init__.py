@@ -4,7 +4,7 @@ Restate's introspection and Kafka's topics have everything; this package reads t
 as if a worker or a caller had sent it.
 """
 
-from kallback.operations.by_hand import ByHand, NotAnswerableError, check_answerable, misfit
+from kallback.operations.by_hand import ByHand, NotAnswerableError, check_answerable, check_current, misfit
 from kallback.operations.dead_letters import concerns
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation
@@ -34,6 +34,7 @@ __all__ = [
     "UnreadableJournalsError",
     "WaitingInvocation",
     "check_answerable",
+    "check_current",
     "concerns",
     "follow_outcomes",
     "misfit",

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from kallback.kafka import Headers, OutgoingRecord, Position, Producer
 from kallback.operations.task_records import TaskRecord
+from kallback.operations.tasks import PendingTask
 from kallback.protocol import (
     Cancel,
     CancelReason,
@@ -168,6 +171,29 @@ def check_answerable(task: TaskRecord, settings: Settings, *, now_ms: float) -> 
         raise NotAnswerableError(
             f"the deadline of task {task.headers.task_id} has passed: its handler does not wait for it any more"
         )
+
+
+def check_current(task: PendingTask, settings: Settings) -> None:
+    """Refuse a task between two attempts: its handler waits for a timer then, and an answer would change nothing.
+
+    Raises:
+        NotAnswerableError: the attempt has failed; the sentence says when the next one is sent, and what ends the task.
+    """
+    if task.next_attempt_ms is None:
+        return
+    at = datetime.fromtimestamp(task.next_attempt_ms / 1000, UTC).isoformat(timespec="seconds")
+    raise NotAnswerableError(
+        f"attempt {task.attempt} of task {task.task_id} has failed, and its handler sends attempt {task.attempt + 1} "
+        f"at {at}: until then it waits for a timer and takes no answer, so nothing was sent. Do it again then; or "
+        f"cancel the invocation, which ends all that its handler does: {cancel_command(task.invocation.id, settings)}"
+    )
+
+
+def cancel_command(invocation_id: str, settings: Settings) -> str:
+    """The command that cancels an invocation, without what its address may have for the login."""
+    parts = urlsplit(settings.restate.admin_url)
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+    return f"curl -X PATCH {address}/invocations/{invocation_id}/cancel"
 
 
 def _check_value(value: bytes, task: TaskRecord, task_type: TaskType[Any, Any]) -> None:

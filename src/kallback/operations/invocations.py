@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kallback.operations.introspection import RowSource
-from kallback.operations.journals import quoted
+from kallback.operations.journal_queries import quoted
 
 
 class InvocationStatus(msgspec.Struct, frozen=True):

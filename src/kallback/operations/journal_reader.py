@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, RowSource
-from kallback.operations.journals import Journal, StepRow, ValueRow, journals_of, steps_query, values_query
+from kallback.operations.journal_queries import heads_query, steps_query, values_query
+from kallback.operations.journals import HeadRow, Journal, StepRow, ValueRow, journals_of
 
 _KEPT: Final = 100_000
 """Steps, signals and tasks of journals that are kept: some 30 MB. An invocation that waits for one task has about 3."""
@@ -68,9 +69,12 @@ class JournalReader:
         steps = await self._introspection.rows(steps_query(ids), StepRow)
         found = journals_of(steps)
         missing = [(journal.invocation_id, number) for journal in found.values() for number in journal.without_values]
-        if not missing:
+        paused = [journal.invocation_id for journal in found.values() if journal.has_pauses]
+        if not (missing or paused):
             return found
-        return journals_of(steps, await self._introspection.rows(values_query(missing), ValueRow))
+        values = await self._introspection.rows(values_query(missing), ValueRow) if missing else []
+        heads = await self._introspection.rows(heads_query(paused), HeadRow) if paused else []
+        return journals_of(steps, values, heads)
 
 
 class _KnownJournals:

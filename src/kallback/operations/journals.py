@@ -1,14 +1,16 @@
-"""What journals say of the tasks in them: queries and their rows, and the attempts that still wait. Pure.
+"""What journals say of the tasks in them: the rows of queries, and the attempts that still wait. Pure.
 
     Command: Run           publish shop.pack q8Tzl0b2R6m1cV9x     completion 5
     Notification: Run      completion 5: {"sent": ...}            where the record is
     Notification: Signal   17                                     this awakeable has its result
+    Command: Sleep         back off shop.pack                     the attempt failed, another one follows
     Command: Run           cancel (timed-out) shop.pack q8Tz...   the handler gave the task up
 
-A task waits while the latest attempt of it that was published has no result, its deadline has not passed, and its
-handler has not given it up. One query finds that: the names of steps, the numbers of signals, and those values of steps
-that begin as kallback's do, so that other values are not read. A second query reads the values of publishing steps
-that begin otherwise: those of a codec, or of a step that failed.
+A task waits while the latest attempt of it that was published has no result or is followed by another one, its deadline
+has not passed, and its handler has not given it up. One query of `journal_queries.py` finds that: the names of steps,
+the numbers of signals, and those values of steps that begin as kallback's do, so that other values are not read. A
+second query reads the values of publishing steps that begin otherwise: those of a codec, or of a step that failed. A
+third one reads the beginnings of results, of those journals alone that have pauses between attempts.
 """
 
 from __future__ import annotations
@@ -16,26 +18,21 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 import msgspec
 
+from kallback.operations.between_attempts import Pause, SentAttempt, failed_signal, next_attempts, pause_of
 from kallback.protocol import PublishedTask, PublishedTasks, TaskId
 
 LATE_GRACE_MS: Final = 30_000
 """After its deadline a task may still be about to end: the handler's timer fires, and then the handler is resumed."""
 
-_VALUE_BYTES: Final = 4 * 1024 * 1024
-"""Of a publishing step's value: room for 70,000 tasks."""
-_BEGINNING: Final = ",".join(map(str, b'{"sent":'))
-"""Of the value of a publishing step, as Restate writes bytes in JSON."""
-_MANY_COMPLETIONS: Final = 64
 _PUBLISH: Final = re.compile(
     r"publish (?:\d+ [A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{1,128} [A-Za-z0-9_-]{16}(?: attempt \d+)?)", re.ASCII
 )
 _GIVEN_UP: Final = re.compile(r"cancel \((?:timed-out|cancelled)\) [A-Za-z0-9._-]{1,128} ([A-Za-z0-9_-]{16})", re.ASCII)
-_ID: Final = re.compile(r"inv_[A-Za-z0-9]{1,64}", re.ASCII)
 
 
 class StepRow(msgspec.Struct, frozen=True, gc=False):
@@ -59,12 +56,24 @@ class ValueRow(msgspec.Struct, frozen=True, gc=False):
     entry_json: str
 
 
+class HeadRow(msgspec.Struct, frozen=True, gc=False):
+    """The first characters of a result."""
+
+    id: str
+    head: str
+
+
 class _Run(msgspec.Struct):
     completion_id: int
 
 
+class _Sleep(msgspec.Struct):
+    wake_up_time: int
+
+
 class _Command(msgspec.Struct):
-    run: _Run = msgspec.field(name="Run")
+    run: _Run | None = msgspec.field(name="Run", default=None)
+    sleep: _Sleep | None = msgspec.field(name="Sleep", default=None)
 
 
 class _Signal(msgspec.Struct):
@@ -119,12 +128,14 @@ class WaitingAttempt:
 
     Attributes:
         number: of the task among all tasks of the invocation, from 0: the same whenever the journal is read.
+        next_attempt_ms: when the next attempt is sent, epoch milliseconds, if this one has failed; None if it runs.
     """
 
     invocation_id: str
     shared: PublishedTasks
     task: PublishedTask
     number: int
+    next_attempt_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -139,7 +150,11 @@ class Journal:
     is_unreadable: bool = False
     _publishing: dict[int, bool] = field(default_factory=dict[int, bool])
     """By the number of the completion: whether the value is known."""
-    _signals: set[int] = field(default_factory=set[int])
+    _signals: dict[int, int] = field(default_factory=dict[int, int])
+    """With their places in the journal."""
+    _failed: set[int] = field(default_factory=set[int])
+    _pauses: list[Pause] = field(default_factory=list[Pause])
+    _sent: list[SentAttempt] = field(default_factory=list[SentAttempt])
     _given_up: set[str] = field(default_factory=set[str])
     _latest: dict[TaskId, WaitingAttempt] = field(default_factory=dict[TaskId, WaitingAttempt])
 
@@ -149,21 +164,33 @@ class Journal:
         return [completion for completion, is_known in self._publishing.items() if not is_known]
 
     @property
+    def has_pauses(self) -> bool:
+        """Whether some attempts were followed by a pause: then the beginnings of its results are needed."""
+        return bool(self._pauses)
+
+    @property
     def size(self) -> int:
         """How many things it holds in memory."""
-        return 1 + len(self._publishing) + len(self._signals) + len(self._given_up) + len(self._latest)
+        attempts = len(self._pauses) + len(self._failed) + len(self._sent) + len(self._latest)
+        return 1 + len(self._publishing) + len(self._signals) + len(self._given_up) + attempts
 
     def waiting(self, now_ms: int) -> list[WaitingAttempt]:
         """The attempts that the invocation waits for, in the order in which their tasks were published."""
-        return [each for each in self._latest.values() if self._is_waited_for(each, now_ms)]
+        return [each for each in self._current() if self._is_waited_for(each, now_ms)]
 
     def add_step(self, row: StepRow) -> None:
-        """Take a named step, or a signal that came."""
+        """Take a named step, a pause, or a signal that came."""
         step = _decoded_step(row.entry_lite_json)
         if step.notification is not None:
-            self._signals.add(step.notification.id.index)
+            self._signals[step.notification.id.index] = row.index
         elif step.command is not None and row.name is not None:
-            self._add_command(row.name, step.command.run.completion_id)
+            self._add_command(row.name, row.index, step.command)
+
+    def add_head(self, head: str) -> None:
+        """Take the beginning of a result."""
+        failed = failed_signal(head)
+        if failed is not None:
+            self._failed.add(failed)
 
     def add_values(self, texts: Iterable[str]) -> None:
         """Take all values of steps; their order tells which attempt is the latest."""
@@ -180,27 +207,41 @@ class Journal:
             if sent is not None:
                 self._add_sent(sent)
 
+    def _current(self) -> Iterable[WaitingAttempt]:
+        """The latest attempt of each task; those that have failed say when the next one is sent."""
+        if not self._pauses:
+            return self._latest.values()
+        later = next_attempts(self._sent, self._signals, self._failed, self._pauses)
+        return [replace(each, next_attempt_ms=later.get(each.task.signal)) for each in self._latest.values()]
+
     def _is_waited_for(self, attempt: WaitingAttempt, now_ms: int) -> bool:
         deadline_ms = attempt.shared.deadline_ms
         is_late = deadline_ms is not None and deadline_ms + LATE_GRACE_MS < now_ms
-        return not (is_late or attempt.task.signal in self._signals or attempt.task.task_id in self._given_up)
+        has_ended = attempt.next_attempt_ms is None and attempt.task.signal in self._signals
+        return not (is_late or has_ended or attempt.task.task_id in self._given_up)
 
-    def _add_command(self, name: str, completion: int) -> None:
+    def _add_command(self, name: str, index: int, command: _Command) -> None:
         given_up = _GIVEN_UP.match(name)
-        if given_up is not None:
+        if command.sleep is not None:
+            pause = pause_of(name, index, command.sleep.wake_up_time)
+            self._pauses += [] if pause is None else [pause]
+        elif given_up is not None:
             self._given_up.add(given_up[1])
-        elif _PUBLISH.fullmatch(name) is not None:
-            self._publishing[completion] = False
+        elif command.run is not None and _PUBLISH.fullmatch(name) is not None:
+            self._publishing[command.run.completion_id] = False
 
     def _add_sent(self, sent: PublishedTasks) -> None:
         for task in sent.tasks:
             known = self._latest.get(task.task_id)
             number = len(self._latest) if known is None else known.number
             self._latest[task.task_id] = WaitingAttempt(self.invocation_id, sent, task, number)
+            self._sent.append(SentAttempt(sent.task_type, task.attempt, task.signal))
 
 
-def journals_of(steps: Sequence[StepRow], values: Sequence[ValueRow] = ()) -> dict[str, Journal]:
-    """Return what the rows of `steps_query`, and those of `values_query`, say, by the id of the invocation."""
+def journals_of(
+    steps: Sequence[StepRow], values: Sequence[ValueRow] = (), heads: Sequence[HeadRow] = ()
+) -> dict[str, Journal]:
+    """Return what the rows of `steps_query`, `values_query` and `heads_query` say, by the id of the invocation."""
     found = dict[str, Journal]()
     texts = defaultdict[str, list[str]](list)
     for row in steps:
@@ -213,42 +254,9 @@ def journals_of(steps: Sequence[StepRow], values: Sequence[ValueRow] = ()) -> di
         texts[value.id].append(value.entry_json)
     for invocation, journal in found.items():
         journal.add_values(texts[invocation])
+    for each in heads:
+        found[each.id].add_head(each.head)
     return found
-
-
-def steps_query(ids: Sequence[str]) -> str:
-    """The query for publishing steps, cancels and signals of invocations, and values that begin as kallback's do."""
-    return (
-        "SELECT id, index, name, entry_lite_json, CASE WHEN entry_type = 'Notification: Run' THEN entry_json END AS "  # noqa: S608 - `quoted` lets ids through only
-        f"entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) AND ((entry_type = 'Command: Run' AND (name LIKE "
-        "'publish %' OR name LIKE 'cancel (%')) OR entry_type = 'Notification: Signal' OR (entry_type = "
-        f"'Notification: Run' AND raw_length <= {_VALUE_BYTES} AND entry_json LIKE '%\"Success\":[{_BEGINNING},%'))"
-    )
-
-
-def values_query(steps: Sequence[tuple[str, int]]) -> str:
-    """The query for the values of steps; it may return those of some other steps."""
-    ids = list(dict.fromkeys(invocation for invocation, _ in steps))
-    completions = sorted({completion for _, completion in steps})
-    wanted = " OR ".join(f"entry_lite_json LIKE '%\"CompletionId\":{number}}}%'" for number in completions)
-    limit = f" AND ({wanted})" if len(completions) <= _MANY_COMPLETIONS else ""
-    return (
-        f"SELECT id, entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) "  # noqa: S608 - as above
-        f"AND entry_type = 'Notification: Run' AND raw_length <= {_VALUE_BYTES}{limit}"
-    )
-
-
-def quoted(ids: Iterable[str]) -> str:
-    """Invocation ids as a list in SQL.
-
-    Raises:
-        ValueError: one is not an invocation id.
-    """
-    texts = list(ids)
-    for text in texts:
-        if _ID.fullmatch(text) is None:
-            raise ValueError(f"{text!r} is not an invocation id")
-    return ", ".join(f"'{text}'" for text in texts)
 
 
 def _decoded_step(text: str) -> _Step:

@@ -20,8 +20,9 @@ import msgspec
 
 from kallback.kafka import Position
 from kallback.operations.introspection import RowSource
+from kallback.operations.journal_queries import quoted
 from kallback.operations.journal_reader import JournalReader
-from kallback.operations.journals import Journal, WaitingAttempt, quoted
+from kallback.operations.journals import Journal, WaitingAttempt
 from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
 from kallback.protocol import KallbackError, TaskId, locate_awakeable
@@ -267,6 +268,7 @@ def _pending(row: _InvocationRow, attempt: WaitingAttempt) -> PendingTask:
         invocation.created_ms if shared.created_ms is None else shared.created_ms,
         shared.deadline_ms,
         invocation,
+        next_attempt_ms=attempt.next_attempt_ms,
     )
 
 

@@ -18,6 +18,8 @@ class TaskState(StrEnum):
     """Its record is in Kafka, and no worker has reported that it began."""
     RUNNING = "running"
     """A worker has begun."""
+    BACKING_OFF = "backing-off"
+    """The attempt has failed, and its handler waits before it sends the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class PendingTask:
         created_ms: when the handler created it.
         deadline_ms: None if the handler waits without one.
         progress: None if the type has neither heartbeats nor a start timeout.
+        next_attempt_ms: when the next attempt is sent, if the current one has failed; None if it has not. A time that
+            has passed: it is being sent.
     """
 
     task_id: TaskId
@@ -82,10 +86,13 @@ class PendingTask:
     deadline_ms: int | None
     invocation: WaitingInvocation
     progress: AttemptProgress | None = None
+    next_attempt_ms: int | None = None
 
     @property
     def state(self) -> TaskState:
         """How far it is."""
+        if self.next_attempt_ms is not None:
+            return TaskState.BACKING_OFF
         if self.progress is None:
             return TaskState.SENT
         return TaskState.NOT_STARTED if self.progress.started_ms is None else TaskState.RUNNING

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kallback.operations.journals import Journal, StepRow, ValueRow, journals_of
+from kallback.operations.journals import HeadRow, Journal, StepRow, ValueRow, journals_of
 
 INVOCATION = "inv_14CXtoDXhX8f0rLkALUbiZNvC3gsdBkp9N"
 SOUP = "AAECAwQFBgcICQoL"
@@ -19,10 +19,24 @@ def command(name: str, completion: int, invocation: str = INVOCATION) -> StepRow
     return StepRow(invocation, completion, json.dumps(run, separators=(",", ":")), name)
 
 
-def signal(number: int, invocation: str = INVOCATION) -> StepRow:
+def back_off(attempt: int, place: int, until_ms: int, task_type: str = "cook") -> StepRow:
+    """A pause before the next attempt."""
+    name = f"back off {task_type}" + ("" if attempt == 1 else f" attempt {attempt}")
+    sleep = {"Command": {"Sleep": {"wake_up_time": until_ms, "completion_id": place, "name": name}}}
+    return StepRow(INVOCATION, place, json.dumps(sleep, separators=(",", ":")), name)
+
+
+def head(number: int, task: str, status: str = "failed", attempt: int = 1, length: int = 600) -> HeadRow:
+    """The beginning of a result."""
+    envelope = f'{{"kallback":1,"task":"{task}","attempt":{attempt},"status":"{status}","error":{{"type":"Burnt"}}}}'
+    came = {"Notification": {"Signal": {"id": {"Index": number}, "result": {"Success": list(envelope.encode())}}}}
+    return HeadRow(INVOCATION, json.dumps(came, separators=(",", ":"))[:length])
+
+
+def signal(number: int, invocation: str = INVOCATION, place: int = 99) -> StepRow:
     """An awakeable that was completed."""
     came = {"Notification": {"ty": "Signal", "id": {"SignalIndex": number}, "result": "Success"}}
-    return StepRow(invocation, 99, json.dumps(came, separators=(",", ":")))
+    return StepRow(invocation, place, json.dumps(came, separators=(",", ":")))
 
 
 def value(completion: int, content: bytes, invocation: str = INVOCATION) -> ValueRow:
@@ -37,7 +51,8 @@ def sent(*tasks: list[Any], **members: Any) -> bytes:
     return json.dumps({"sent": shared | members}).encode()
 
 
-def journal(*rows: StepRow | ValueRow) -> Journal:
+def journal(*rows: StepRow | ValueRow | HeadRow) -> Journal:
     """What these rows of one invocation say."""
     steps = [row for row in rows if isinstance(row, StepRow)]
-    return journals_of(steps, [row for row in rows if isinstance(row, ValueRow)])[INVOCATION]
+    heads = [row for row in rows if isinstance(row, HeadRow)]
+    return journals_of(steps, [row for row in rows if isinstance(row, ValueRow)], heads)[INVOCATION]

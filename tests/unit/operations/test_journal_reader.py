@@ -80,11 +80,11 @@ async def test_a_handler_that_does_not_use_kallback_has_an_empty_journal_that_is
 
 
 async def test_what_is_kept_is_bounded_and_what_was_used_last_stays() -> None:
-    """Each of these journals counts as three: itself, its step and its task."""
+    """Each of these journals counts as four: itself, its step, its task and the attempt."""
     server = FakeJournals()
     for invocation in (FIRST, SECOND, THIRD):
         server.publishes(invocation, SOUP)
-    reader = JournalReader(server, kept=6)
+    reader = JournalReader(server, kept=8)
     for invocation in (FIRST, SECOND, FIRST, THIRD, FIRST, SECOND):
         await reader.read({invocation: 6})
     assert server.asked == {FIRST: 1, SECOND: 2, THIRD: 1}

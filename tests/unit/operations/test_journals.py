@@ -15,7 +15,8 @@ from tests.unit.operations.journal_rows import (
     value,
 )
 
-from kallback.operations.journals import LATE_GRACE_MS, Journal, quoted, values_query
+from kallback.operations.journal_queries import quoted, values_query
+from kallback.operations.journals import LATE_GRACE_MS, Journal
 from kallback.protocol import PublishedTask
 
 NOW_MS = 1000

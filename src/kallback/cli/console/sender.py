@@ -9,7 +9,7 @@ from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.replays import ReplaysLetters
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import Producer
-from kallback.operations import ByHand, NotAnswerableError, PendingTask, read_task_record
+from kallback.operations import ByHand, NotAnswerableError, PendingTask, check_current, read_task_record
 from kallback.protocol import TaskType
 from kallback.settings import Settings
 
@@ -60,6 +60,7 @@ class ChangeSender:
             raise NotAnswerableError(
                 f"attempt {change.attempt} has ended meanwhile, and attempt {task.attempt} runs: look at it first"
             )
+        check_current(task, self._settings)
         record = await read_task_record(self._sources.record, task)
         by_hand = ByHand(self._producer, self._settings, change.operator)
         match change.action:

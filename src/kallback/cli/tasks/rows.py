@@ -37,6 +37,7 @@ def members_of(task: PendingTask) -> dict[str, Any]:
         "attempt": task.attempt,
         "created": task.created_ms,
         "deadline": task.deadline_ms,
+        "next_attempt": task.next_attempt_ms,
         "topic": task.position.topic,
         "partition": task.position.partition,
         "offset": task.position.offset,
@@ -80,6 +81,9 @@ def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
     yield "type", plain(task.task_type)
     yield "state", task.state.value
     yield "attempt", str(task.attempt)
+    if task.next_attempt_ms is not None:
+        due = _due(task.next_attempt_ms, now_ms)
+        yield "", f"attempt {task.attempt} has failed, attempt {task.attempt + 1} is sent {due}"
     yield "created", _ago(task.created_ms, now_ms)
     yield (
         "deadline",
@@ -110,7 +114,8 @@ def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
     yield "", f"Restate says: {invocation.status}"
     if invocation.retry_count:
         again = counted(invocation.retry_count, "time")
-        yield "", f"started again {again}, next {invocation.next_retry_at or 'not planned'}"
+        planned = f", and again at {invocation.next_retry_at}" if invocation.next_retry_at else ""
+        yield "", f"Restate has started the handler again {again} since it last got on{planned}"
     if invocation.last_failure:
         yield "failure", plain(invocation.last_failure[:_SHOWN])
 
@@ -130,6 +135,10 @@ def _remaining(deadline_ms: int | None, now_ms: int) -> str:
     if deadline_ms is None:
         return "none"
     return f"in {span(deadline_ms - now_ms)}" if deadline_ms >= now_ms else f"{span(now_ms - deadline_ms)} ago"
+
+
+def _due(at_ms: int, now_ms: int) -> str:
+    return "now" if at_ms <= now_ms else f"{moment(at_ms)} (in {span(at_ms - now_ms)})"
 
 
 def _ago(at_ms: int, now_ms: int) -> str:

@@ -193,8 +193,11 @@ class Examination:
             yield problem("record", str(error))
             return
         groups = await self._sources.groups(task.position.topic)
-        for finding in (*_worker_findings(task.position.topic, groups), *place_findings(task, groups)):
+        for finding in _worker_findings(task.position.topic, groups):
             yield finding
+        if task.next_attempt_ms is None:  # a record of a failed attempt is done with
+            for finding in place_findings(task, groups):
+                yield finding
 
     async def _dead_letters(self, task: PendingTask) -> AsyncGenerator[Finding]:
         topic = self._settings.topics.dead_letters

@@ -201,9 +201,11 @@ def place_findings(task: PendingTask, groups: Sequence[TopicGroup]) -> Iterator[
 
 
 def state_finding(task: PendingTask, now_ms: int) -> Finding:
-    """What the task's type tells of it."""
+    """How far the task is, as far as its journal and its type tell."""
     if task.deadline_ms is not None and task.deadline_ms < now_ms:
         return problem("task", "its deadline has passed and its handler has not gone on", "see the invocation")
+    if task.next_attempt_ms is not None:
+        return _next_attempt_finding(task, task.next_attempt_ms - now_ms)
     if task.state is TaskState.NOT_STARTED:
         return warning("task", "no worker has reported that it began", "see the readers of its topic")
     if task.progress is None:
@@ -214,3 +216,15 @@ def state_finding(task: PendingTask, now_ms: int) -> Finding:
     if unchanged_ms is None:
         return ok("task", f"{said}; its heartbeats have no details, so they do not tell whether it gets on")
     return ok("task", f"{said}; its details are the same for {max(0, now_ms - unchanged_ms) // 1000} s")
+
+
+def _next_attempt_finding(task: PendingTask, left_ms: int) -> Finding:
+    """What follows an attempt that has failed."""
+    said = f"attempt {task.attempt} has failed"
+    if left_ms > 0:
+        return ok("task", f"{said}; its handler sends attempt {task.attempt + 1} in {left_ms // 1000} s")
+    return warning(
+        "task",
+        f"{said}, and Kafka does not have attempt {task.attempt + 1} yet, which was due {-left_ms // 1000} s ago",
+        "look again; if it stays so, see the services and the invocation",
+    )

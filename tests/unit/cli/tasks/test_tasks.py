@@ -127,13 +127,19 @@ def test_a_task_is_shown_without_its_token(shop: Shop) -> None:
     """An id that begins with a dash is an argument; control characters of a request do not reach the terminal."""
     result = shop.run("show", ID)
     assert result.exit_code == 0
-    assert "started again 3 times" in result.stdout
+    assert "started the handler again 3 times" in result.stdout
     assert "no oven" in result.stdout
     assert "\\x1b[2Jsoup" in result.stdout
     assert "kb1:k:cook" not in result.stdout
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "started again 1 time, "), (1200, "started again 1,200 times, ")])
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "Restate has started the handler again 1 time "),
+        (1200, "Restate has started the handler again 1,200 times "),
+    ],
+)
 def test_how_often_an_invocation_was_started_again(count: int, said: str) -> None:
     """As other counts are written."""
     facts = list(invocation_facts(InvocationStatus("inv_1", "Shop/order", "backing-off", count)))

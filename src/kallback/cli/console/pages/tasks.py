@@ -105,6 +105,7 @@ def task_page(
             (
                 ("Type", task.task_type),
                 ("State", str(task.state)),
+                ("Next attempt", None if task.next_attempt_ms is None else left(task.next_attempt_ms, now_ms)),
                 ("Attempt", str(task.attempt)),
                 ("Created", when(task.created_ms, now_ms)),
                 ("Dispatched", None if progress is None else when(progress.dispatched_ms, now_ms)),

@@ -1,0 +1,110 @@
+"""Which attempts have failed and are followed by another one, and when: from the order of a journal's entries. Pure.
+
+    Notification: Signal   17: {"kallback":1,...,"status":"failed",...}     attempt 1 failed
+    Command: Sleep         back off shop.pack, until 12:00:25               attempt 2 is sent then
+
+A pause names its task type and attempt, not its task: names of entries that are in journals must stay as they are. So a
+pause belongs to the failure right before it. A pause without one follows an attempt that reached its own timeout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+_PAUSE: Final = re.compile(r"back off ([A-Za-z0-9._-]{1,128})(?: attempt (\d{1,9}))?", re.ASCII)
+_RESULT: Final = re.compile(r'"Index":(\d{1,10})\}.*?"Success":\[([\d,]+)', re.ASCII)
+_FAILED: Final = re.compile(rb'\{"kallback":1,"task":"[A-Za-z0-9_-]{16}","attempt":\d{1,9},"status":"failed",')
+_LONGEST_BYTE: Final = 255
+
+
+class Pause(NamedTuple):
+    """The wait before the next attempt.
+
+    Attributes:
+        place: of its entry in the journal.
+        until_ms: epoch milliseconds.
+    """
+
+    place: int
+    task_type: str
+    attempt: int
+    until_ms: int
+
+
+class SentAttempt(NamedTuple):
+    """An attempt that was published.
+
+    Attributes:
+        signal: of its awakeable.
+    """
+
+    task_type: str
+    attempt: int
+    signal: int
+
+
+def pause_of(name: str, place: int, until_ms: int) -> Pause | None:
+    """Read a timer; None if it is another one than that of a pause."""
+    shape = _PAUSE.fullmatch(name)
+    return None if shape is None else Pause(place, shape[1], int(shape[2] or 1), until_ms)
+
+
+def failed_signal(head: str) -> int | None:
+    """The number of a signal, by the first characters of its entry; None if it is no failed attempt's."""
+    shape = _RESULT.search(head)
+    if shape is None:
+        return None
+    numbers = [int(each) for each in shape[2].split(",")[:-1]]  # the last one may be cut off
+    if any(number > _LONGEST_BYTE for number in numbers):
+        return None
+    return int(shape[1]) if _FAILED.match(bytes(numbers)) else None
+
+
+def next_attempts(
+    attempts: Iterable[SentAttempt], signals: Mapping[int, int], failed: Iterable[int], pauses: Sequence[Pause]
+) -> dict[int, int]:
+    """When the attempt after a failed one is sent: epoch milliseconds, by the signal of the failed one.
+
+    Args:
+        attempts: all that were published, in their order.
+        signals: those that came, each with its place in the journal.
+        failed: those of them that were failures.
+        pauses: all of the journal.
+    """
+    groups = defaultdict[tuple[str, int], list[int]](list)
+    for each in attempts:
+        groups[each.task_type, each.attempt].append(each.signal)
+    failures, found = frozenset(failed), dict[int, int]()
+    waits = defaultdict[tuple[str, int], list[Pause]](list)
+    for pause in sorted(pauses):
+        waits[pause.task_type, pause.attempt].append(pause)
+    for key, own in waits.items():
+        found |= _matched(groups[key], signals, failures, own)
+    return found
+
+
+def _matched(
+    attempts: Sequence[int], signals: Mapping[int, int], failures: frozenset[int], pauses: Sequence[Pause]
+) -> dict[int, int]:
+    """The same for attempts of one type and number."""
+    came = sorted((signals[signal], signal) for signal in attempts if signal in signals and signal in failures)
+    silent = [signal for signal in attempts if signal not in signals or signals[signal] > pauses[0].place]
+    found, recent, next_came = dict[int, int](), list[int](), 0
+    for pause in pauses:
+        while next_came < len(came) and came[next_came][0] < pause.place:
+            recent.append(came[next_came][1])
+            next_came += 1
+        if recent:
+            found[recent.pop()] = pause.until_ms
+            continue
+        timed_out = next((each for each in silent if each not in found and _is_silent(each, signals, pause)), None)
+        if timed_out is not None:
+            found[timed_out] = pause.until_ms
+    return found
+
+
+def _is_silent(signal: int, signals: Mapping[int, int], pause: Pause) -> bool:
+    return signals.get(signal, pause.place) >= pause.place

@@ -1,0 +1,60 @@
+"""The queries for what journals say of tasks. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+_VALUE_BYTES: Final = 4 * 1024 * 1024
+"""Of a publishing step's value: room for 70,000 tasks."""
+_BEGINNING: Final = ",".join(map(str, b'{"sent":'))
+"""Of the value of a publishing step, as Restate writes bytes in JSON."""
+_MANY_COMPLETIONS: Final = 64
+_HEAD_CHARACTERS: Final = 600
+"""Of a result, as Restate writes bytes in JSON: enough for all that comes before the value."""
+_ID: Final = re.compile(r"inv_[A-Za-z0-9]{1,64}", re.ASCII)
+
+
+def steps_query(ids: Sequence[str]) -> str:
+    """The query for publishing steps, cancels, pauses, signals, and values that begin as kallback's do."""
+    return (
+        "SELECT id, index, name, entry_lite_json, CASE WHEN entry_type = 'Notification: Run' THEN entry_json END AS "  # noqa: S608 - `quoted` lets ids through only
+        f"entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) AND ((entry_type = 'Command: Run' AND (name LIKE "
+        "'publish %' OR name LIKE 'cancel (%')) OR (entry_type = 'Command: Sleep' AND name LIKE 'back off %') OR "
+        "entry_type = 'Notification: Signal' OR (entry_type = "
+        f"'Notification: Run' AND raw_length <= {_VALUE_BYTES} AND entry_json LIKE '%\"Success\":[{_BEGINNING},%'))"
+    )
+
+
+def values_query(steps: Sequence[tuple[str, int]]) -> str:
+    """The query for the values of steps; it may return those of some other steps."""
+    ids = list(dict.fromkeys(invocation for invocation, _ in steps))
+    completions = sorted({completion for _, completion in steps})
+    wanted = " OR ".join(f"entry_lite_json LIKE '%\"CompletionId\":{number}}}%'" for number in completions)
+    limit = f" AND ({wanted})" if len(completions) <= _MANY_COMPLETIONS else ""
+    return (
+        f"SELECT id, entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) "  # noqa: S608 - as above
+        f"AND entry_type = 'Notification: Run' AND raw_length <= {_VALUE_BYTES}{limit}"
+    )
+
+
+def heads_query(ids: Sequence[str]) -> str:
+    """The query for the beginnings of results: they tell failures."""
+    return (
+        f"SELECT id, substr(entry_json, 1, {_HEAD_CHARACTERS}) AS head FROM sys_journal WHERE id IN ({quoted(ids)}) "  # noqa: S608 - as above
+        "AND entry_type = 'Notification: Signal'"
+    )
+
+
+def quoted(ids: Iterable[str]) -> str:
+    """Invocation ids as a list in SQL.
+
+    Raises:
+        ValueError: one is not an invocation id.
+    """
+    texts = list(ids)
+    for text in texts:
+        if _ID.fullmatch(text) is None:
+            raise ValueError(f"{text!r} is not an invocation id")
+    return ", ".join(f"'{text}'" for text in texts)
