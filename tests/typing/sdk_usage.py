@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_type
 
+import msgspec
 import restate
 
 from kallback.protocol import Attempt
@@ -28,9 +29,8 @@ from kallback.sdk import (
 )
 
 
-@dataclass
-class Order:
-    """What the handler sends."""
+class Order(msgspec.Struct):
+    """What the handler takes, and sends."""
 
     dish: str
 

@@ -63,7 +63,8 @@ class TaskType(Generic[Request, Result]):
         start_timeout: how long an attempt may lie in its topic before a worker starts it. None, the default: no
             matter how long.
         heartbeat_every: how often a running attempt must be heard of. Three intervals without a heartbeat, and it
-            counts as lost. None, the default: no heartbeats. Workers of this kit send them by themselves.
+            counts as lost. None, the default: no heartbeats. Workers of this kit send them by themselves. Give it
+            together with `retry`: without a policy a lost attempt fails the task, and nothing runs it again.
         retry: what follows a failed attempt. None, the default: nothing, its failure is the task's.
         topic: where tasks of this type are published; the type's own name by default.
         results_topic: where its results go, for workers that hold up those of others, such as with transactions; one of

@@ -26,6 +26,7 @@ from kallback.sdk.arguments import (
 )
 from kallback.sdk.errors import TaskError
 from kallback.sdk.handle import TaskHandle, tasks_of
+from kallback.sdk.handler_values import check_services
 from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.publish import TaskPublisher
@@ -64,11 +65,14 @@ class Callbacks:
         orders = restate.Workflow("orders")
 
         @orders.main()
-        async def run(ctx: restate.WorkflowContext, order: Order) -> str:
-            prepared = await callbacks.call(ctx, prepare, order, key=order.id)
+        async def run(ctx: restate.WorkflowContext, order_id: str) -> str:
+            prepared = await callbacks.call(ctx, prepare, Order(order_id), key=order_id)
             return prepared.shelf
 
         app = callbacks.app([orders])
+
+    What a *task* takes and returns may be a dataclass. What the *handler* itself takes and returns is converted by
+    Restate's SDK, which knows `msgspec.Struct` and pydantic models, but no dataclasses: `app` refuses those.
 
     One per process, made at import. The first task connects to Kafka; nothing needs to be started. `stop()` (or
     `async with`) is for tests and for processes that go on without it.
@@ -143,9 +147,14 @@ class Callbacks:
             protocol: as for `restate.app`.
             journal_value_codec: as for `restate.app`. Bridges (`KALLBACK_RESTATE_JOURNAL_VALUE_CODEC`) and all
                 applications of this environment need the same one.
+
+        Raises:
+            ConfigurationError: a handler's parameter or result is of a type that Restate's SDK does not convert, such
+                as a dataclass: make it a `msgspec.Struct` or a pydantic model.
         """
         self._has_codec = journal_value_codec is not None
         own = list(services)
+        check_services(own)
         bound = [*own, *(service for service in self.services if service not in own)]
         if journal_value_codec is None:
             return restate.app(bound, protocol, identity_keys)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
@@ -202,6 +203,14 @@ def attempt_timed_out(name: str, task_id: TaskId, attempt: Attempt, limit: timed
     detail = f"attempt {attempt} of {name} (task {task_id}) brought no result within {limit}"
     problem = Problem(ATTEMPT_TIMED_OUT, GATEWAY_TIMEOUT, detail, retryable=True)
     return TaskFailed(problem, task_type=name, task_id=task_id, attempt=attempt)
+
+
+def not_retried(error: TaskFailed) -> TaskFailed:
+    """The error of a lost attempt whose type has no retry policy: it says how another attempt would have followed."""
+    advice = "no other attempt follows: give its TaskType a policy (retry=RetryPolicy())"
+    detail = f"{error.problem.detail}; {advice}" if error.problem.detail else advice
+    problem = replace(error.problem, detail=detail)
+    return TaskFailed(problem, task_type=error.task_type, task_id=error.task_id, attempt=error.attempt)
 
 
 def cancelled_by_handler(name: str, task_id: TaskId, attempt: Attempt) -> TaskCancelled:

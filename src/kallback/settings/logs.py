@@ -13,10 +13,15 @@ hide the failure that the line is about.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import sys
 import traceback
+from types import FrameType
 from typing import Any, Final
+
+_LOST: Final = "--- a log line was lost: a filter, a handler or the values of the line raised ---"
+_GUARDS: Final = frozenset({"logging", "kallback.settings.logs", "kallback.workers.logs"})
 
 
 class LogLine:
@@ -71,8 +76,18 @@ def named_log(name: str) -> NamedLog:
 
 
 def report_lost_line() -> None:
-    """Write to stderr what a filter or handler raised, as the handlers of `logging` do themselves."""
+    """Write to stderr what the writing of a line raised and which code logs it, as the handlers of `logging` do."""
     if logging.raiseExceptions:
         with contextlib.suppress(Exception):
-            print("--- a log line was lost: a filter or handler raised ---", file=sys.stderr)  # noqa: T201 - as logging
+            print(_LOST, file=sys.stderr)  # noqa: T201 - as logging
             traceback.print_exc(limit=5)
+            print("logged by:", file=sys.stderr)  # noqa: T201 - as logging
+            traceback.print_stack(_caller(), limit=3)
+
+
+def _caller() -> FrameType | None:
+    """The innermost frame that is neither of `logging` nor of a module that guards it."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") in _GUARDS:
+        frame = frame.f_back
+    return frame

@@ -17,6 +17,7 @@ from kallback.protocol.long_tasks.progress import checked_details
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
 from kallback.protocol.values.codecs import Codec
+from kallback.settings.logs import LogLine
 from kallback.workers.logs import GuardedLogger
 
 _log: Final = logging.getLogger("kallback.workers.task")
@@ -39,7 +40,8 @@ class TaskContext:
             of the caller if it traces.
         last_details: what the attempt before this one said in its last heartbeat with details: where to go on.
             None for a first attempt, or when nothing was said.
-        log: a logger whose lines name the task.
+        log: a `logging.LoggerAdapter` whose lines name the task. Keyword arguments are fields of the line:
+            `task.log.info("rendered", pages=3)`; those of `logging` (`exc_info`, `extra`) keep their meaning.
         is_traced: whether the worker has a tracer.
     """
 
@@ -134,9 +136,11 @@ class TaskLog(GuardedLogger):
         label = f"{task_type}:{task_id}:{attempt}"  # ids come from headers: no line breaks, no format characters
         self.label: Final = _UNPRINTABLE.sub("?", label)
 
-    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Add label and fields; what the caller gives in `extra` is kept."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        if isinstance(msg, LogLine):
+            return LogLine(f"[{self.label}] {msg.event}", msg.fields), kwargs
         return f"[{self.label}] {msg}", kwargs
 
 

@@ -47,4 +47,6 @@ def test_a_filter_that_raises_costs_the_line_only(capsys: pytest.CaptureFixture[
         named_log("kallback.test").warning("commit failed")
     finally:
         logger.removeFilter(refuse)
-    assert "a log line was lost" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a log line was lost" in said
+    assert 'named_log("kallback.test").warning("commit failed")' in said  # which code logged it

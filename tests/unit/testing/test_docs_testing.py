@@ -19,6 +19,7 @@ ORDERS = """
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 import restate
 
 from kallback.protocol import Keyring, RetryPolicy, TaskType
@@ -27,8 +28,7 @@ from kallback.settings import KeySettings, Settings
 from kallback.workers import TaskContext, Worker
 
 
-@dataclass
-class Order:
+class Order(msgspec.Struct):
     dish: str
 
 

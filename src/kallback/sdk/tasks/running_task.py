@@ -47,6 +47,7 @@ from kallback.sdk.errors import (
     TaskNotSent,
     attempt_timed_out,
     cancelled_by_handler,
+    not_retried,
     timed_out,
 )
 from kallback.sdk.journal.awakeables import PendingAttempt, open_attempt
@@ -350,7 +351,7 @@ class RunningTask(Generic[Result]):
         if not isinstance(verdict, RetryAfter):
             if unknown:
                 self.cancels.add(CancelReason.TIMED_OUT, self.attempt, is_final=True)
-            self.end(error)
+            self.end(not_retried(error) if unknown and policy is None else error)
             return
         self._last_failure = error
         delay = verdict.delay - silence_before(error.type, self.spec.task_type)

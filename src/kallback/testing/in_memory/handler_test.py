@@ -31,6 +31,7 @@ from kallback.protocol import (
     seal,
 )
 from kallback.sdk import Callbacks
+from kallback.sdk.handler_values import check_result, handler_of, received
 from kallback.sdk.one_task import as_handler
 from kallback.settings import GatewaySettings, KeySettings, Settings, Topics
 from kallback.testing.errors import StuckHandlerError
@@ -148,7 +149,7 @@ class HandlerTest(StartStop):
         """Call a handler with a context and these arguments; returns its value or raises its error.
 
         Args:
-            handler: decorated or not.
+            handler: decorated or not. A decorated one gets its argument as in production, through its serde.
             arguments: what the handler takes after its context.
             key: of the virtual object or workflow.
             cancel_after: cancel the invocation after this time.
@@ -156,10 +157,14 @@ class HandlerTest(StartStop):
                 purged and for an idempotency key that is used again. A late result of that run then comes to this one.
 
         Raises:
-            TerminalError: the handler's own, those of tasks among them.
+            TerminalError: the handler's own, those of tasks among them; or its serde cannot decode the argument.
+            ConfigurationError: its argument or its result cannot cross Restate, such as a dataclass.
             StuckHandlerError: the handler waits for what can never happen.
             NotSimulatedError: the handler uses something that is not simulated here.
         """
+        decorated = handler_of(handler)
+        if decorated is not None:
+            arguments = received(decorated, arguments)
         self._trouble = None
         if not (repeat_awakeable_ids and self._invocation):
             self._invocation = next(self._invocations)
@@ -169,10 +174,13 @@ class HandlerTest(StartStop):
             self._time.after(cancel_after.total_seconds(), restate.cancel)
         context = MemoryContext(restate, key, self._now, Channel(self._step, self._changed.set))
         try:
-            return await as_handler(handler(context, *arguments))
+            result = await as_handler(handler(context, *arguments))
         finally:
             context.end()
             self._raise_trouble(restate.failure)  # also if the handler caught it
+        if decorated is not None:
+            check_result(decorated, result)
+        return result
 
     def _raise_trouble(self, failure: Exception | None) -> None:
         for trouble in (self._trouble, failure):
