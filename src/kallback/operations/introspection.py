@@ -13,6 +13,7 @@ import msgspec
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer, HttpResult
+from kallback.operations.deployments import Deployment, DeploymentList
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
@@ -108,6 +109,18 @@ class Introspection:
                     "Restate's answer to a query ended in the middle: try again, or raise "
                     "KALLBACK_RESTATE_REQUEST_TIMEOUT"
                 ) from None
+            raise ConfigurationError(
+                f"{self.url} does not answer like Restate's admin API ({error}): correct KALLBACK_RESTATE_ADMIN_URL"
+            ) from None
+
+    async def deployments(self) -> list[Deployment]:
+        """Return what is registered; raises as `rows`, but for `AnswerTooLargeError`."""
+        answer = await self._http.get("/deployments")
+        if answer.status != _OK:
+            raise self._refused(answer)
+        try:
+            return msgspec.json.decode(answer.body, type=DeploymentList).deployments
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(
                 f"{self.url} does not answer like Restate's admin API ({error}): correct KALLBACK_RESTATE_ADMIN_URL"
             ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from kallback.operations.introspection import RowSource
@@ -26,6 +28,19 @@ class InvocationStatus(msgspec.Struct, frozen=True):
     last_failure: str | None = None
     next_retry_at: str | None = None
     pinned_deployment_id: str | None = None
+
+
+_STUCK: Final = 1000
+"""Invocations that are counted at most."""
+
+
+async def read_stuck_invocations(introspection: RowSource) -> list[InvocationStatus]:
+    """Return invocations that fail again and again, or are paused, of all services; raises as `Introspection.rows`."""
+    return await introspection.rows(
+        "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id "  # noqa: S608 - a number
+        f"FROM sys_invocation WHERE status IN ('backing-off', 'paused') LIMIT {_STUCK}",
+        InvocationStatus,
+    )
 
 
 async def read_invocation(introspection: RowSource, invocation_id: str) -> InvocationStatus | None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from tests.unit.operations.journal_rows import INVOCATION, SOUP, command, sent, value
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.kafka import (
@@ -21,6 +22,7 @@ from kallback.kafka import (
     TopicPartition,
 )
 from kallback.operations import AttemptProgress, InvocationStatus, PendingTask, WaitingInvocation
+from kallback.operations.deployments import Deployment, ServiceRevision, ServiceRoute, route_of
 from kallback.operations.doctor import Examination, Severity, Sources, service_check
 from kallback.operations.doctor.findings import (
     Finding,
@@ -30,6 +32,7 @@ from kallback.operations.doctor.findings import (
     reader_findings,
     service_findings,
     state_finding,
+    stuck_findings,
     topic_findings,
     transaction_findings,
 )
@@ -84,7 +87,7 @@ def test_a_missing_topic_has_its_command() -> None:
     [
         (ServiceState.OWN, OK),
         (ServiceState.MISSING, WARNING),
-        (ServiceState.UNKNOWN, WARNING),
+        (ServiceState.UNKNOWN, PROBLEM),
         (ServiceState.FOREIGN, PROBLEM),
         (ServiceState.INCOMPLETE, PROBLEM),
     ],
@@ -94,6 +97,75 @@ def test_services(state: ServiceState, severity: Severity) -> None:
     [finding] = service_findings([ServiceAnswer("TaskMonitor", state)])
     assert finding.severity is severity
     assert bool(finding.remedy) is (severity is not OK)
+
+
+ALBUMS = Deployment(
+    "dp_1", "http://albums:9080", services=[ServiceRevision("TaskMonitor", 1), ServiceRevision("Albums", 1)]
+)
+REPORTS = Deployment(
+    "dp_2", "http://reports:9080", services=[ServiceRevision("TaskMonitor", 2), ServiceRevision("Reports", 1)]
+)
+NEWER = Deployment(
+    "dp_3", "http://albums-2:9080", services=[ServiceRevision("TaskMonitor", 3), ServiceRevision("Albums", 2)]
+)
+
+
+@pytest.mark.parametrize(
+    ("deployments", "current", "others"),
+    [
+        ([ALBUMS], ALBUMS, []),
+        ([ALBUMS, REPORTS], REPORTS, [(ALBUMS, ["Albums"])]),
+        ([ALBUMS, NEWER], NEWER, []),
+        ([ALBUMS, REPORTS, NEWER], NEWER, [(REPORTS, ["Reports"])]),
+    ],
+)
+def test_an_application_that_lost_a_name_is_told_from_an_earlier_version(
+    deployments: list[Deployment], current: Deployment, others: list[tuple[Deployment, list[str]]]
+) -> None:
+    """Restate still calls services of the former, and none of the latter."""
+    assert route_of("TaskMonitor", deployments) == ServiceRoute(current, others)
+    assert route_of("Unknown", deployments) is None
+
+
+def test_a_service_without_an_answer_names_its_deployment() -> None:
+    """Who reads it knows which process to start."""
+    [finding] = service_findings([ServiceAnswer("TaskMonitor", ServiceState.UNKNOWN, "no answer within 5 s")], [ALBUMS])
+    assert finding.severity is PROBLEM
+    assert "Restate calls it at http://albums:9080 (dp_1)" in finding.sentence
+
+
+@pytest.mark.parametrize(("state", "severity"), [(ServiceState.UNKNOWN, PROBLEM), (ServiceState.OWN, WARNING)])
+def test_two_applications_with_one_name_are_named_with_the_remedy(state: ServiceState, severity: Severity) -> None:
+    """The one that answers now will be missed by both when it is stopped."""
+    finding = list(service_findings([ServiceAnswer("TaskMonitor", state)], [ALBUMS, REPORTS]))[-1]
+    assert finding.severity is severity
+    assert "Restate calls it at http://reports:9080 (dp_2)" in finding.sentence
+    assert "http://albums:9080 (dp_1), which serves Albums" in finding.sentence
+    assert "services_elsewhere=True" in finding.remedy
+    assert "KALLBACK_TOPICS_PREFIX" in finding.remedy
+
+
+def test_handlers_that_fail_again_and_again_are_one_finding_each() -> None:
+    """Those that wait for tasks of this environment are a problem; others may belong to another team."""
+    stuck = [
+        InvocationStatus("inv_1", "Shop/order", "backing-off", 2, "no oven"),
+        InvocationStatus("inv_2", "Shop/order", "backing-off", 6, "no attribute"),
+        InvocationStatus("inv_3", "Cart/key/pay", "paused", 70),
+    ]
+    shop, cart = stuck_findings(stuck, {"inv_1"})
+    assert (shop.severity, cart.severity) == (PROBLEM, WARNING)
+    assert shop.sentence.startswith("2 invocations of Shop/order cannot go on: inv_2 is backing-off, tried 6 times")
+    assert "no attribute" in shop.sentence
+    assert cart.sentence.startswith("1 invocation of Cart/pay cannot go on")
+    assert cart.remedy.endswith("restate invocations resume inv_3")
+
+
+@pytest.mark.parametrize(("next_ms", "severity", "said"), [(4_000, OK, "attempt 2 in 3 s"), (0, WARNING, "1 s ago")])
+def test_a_task_between_attempts_says_what_follows(next_ms: int, severity: Severity, said: str) -> None:
+    """An attempt that was due and is not in Kafka may hang."""
+    finding = state_finding(replace(TASK, next_attempt_ms=next_ms), 1_000)
+    assert finding.severity is severity
+    assert said in finding.sentence
 
 
 @pytest.mark.parametrize(
@@ -184,10 +256,12 @@ class Cluster:
     settings: Settings = field(default_factory=Settings)
     available: bool = True
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
+    journals: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
         found: list[dict[str, Any]] = [{"now": "1970-01-01T00:00:01Z"}] if "now()" in sql else []
+        found = next((rows for table, rows in self.journals.items() if f"FROM {table} " in sql), found)
         return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
 
     async def findings(self, target: str = "") -> list[Finding]:
@@ -226,6 +300,26 @@ def test_services_are_asked_with_the_keys_that_there_are() -> None:
     """The published key of insecure mode is one; without any, they are not asked."""
     assert service_check(Settings()) is None
     assert service_check(Settings(keys=KeySettings(insecure=True))) is not None
+
+
+async def test_without_a_type_those_of_pending_tasks_are_looked_at() -> None:
+    """Two tasks may wait for a worker that was never started."""
+    invocation = {
+        "id": INVOCATION,
+        "target": "Shop/order",
+        "target_service_name": "Shop",
+        "target_handler_name": "order",
+        "status": "suspended",
+        "created_at": "1970-01-01T00:00:01Z",
+        "journal_size": 3,
+    }
+    rows = [command(f"publish cook {SOUP}", 3), value(3, sent([SOUP, 1, 17, 0, 0], audience="kallback.results"))]
+    step, published = rows
+    steps = [msgspec.to_builtins(step), msgspec.to_builtins(published) | {"index": 4, "entry_lite_json": "{}"}]
+    cluster = Cluster(
+        unread=frozenset({"cook"}), journals={"sys_invocation_status": [invocation], "sys_journal": steps}
+    )
+    assert (await cluster.findings())[-1].remedy == "start a worker that reads cook"
 
 
 async def test_what_cannot_be_looked_at_is_a_finding() -> None:

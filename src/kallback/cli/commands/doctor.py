@@ -17,6 +17,7 @@ from kallback.cli.help import TextCommand, argument, is_coloured, option
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
 from kallback.cli.tasks.factories import operations_factories
+from kallback.operations import Introspection
 from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
 from kallback.settings import Settings
 
@@ -31,8 +32,9 @@ EXIT_PROBLEM: Final = 1
 def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
     """Say why tasks do not end.
 
-    Looks at Restate, the services of this environment, topics, bridges; with a type also at its workers, with a task
-    at its record, its invocation and its dead letters. It changes nothing.
+    Looks at Restate, the services of this environment, topics, bridges, handlers that fail, and the workers of pending
+    tasks; with a type at its workers alone, with a task at its record, its invocation and its dead letters. It changes
+    nothing.
 
     Settings: those of a bridge; with KALLBACK_KEYS the services are asked whether they have the same keys.
 
@@ -60,6 +62,7 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
             find=factories.find,
             reader=factories.reader,
             services=service_check(settings),
+            deployments=introspection.deployments if isinstance(introspection, Introspection) else None,
             transactions=lambda topics: kafka.open_transactions(settings.kafka, topics),
         )
         with activity("looking", beside_output=True):

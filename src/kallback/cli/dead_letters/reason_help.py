@@ -28,6 +28,10 @@ _REPLAY_USELESS: Final = "Correct the worker. A replay changes nothing: the same
 _CALLER_TOLD: Final = (
     "The caller got an error at once, with type urn:kallback:unusable-result. Correct the worker; a replay is useless."
 )
+_TYPES_DIFFER: Final = (
+    "The caller got an error at once. Use one version of the type on both sides; a replay is useless."
+)
+_USELESS: Final = frozenset({_REPLAY_USELESS, _CALLER_TOLD, _TYPES_DIFFER})
 
 REASON_HELP: Final = {
     "no-token": ReasonHelp(
@@ -101,13 +105,19 @@ REASON_HELP: Final = {
     ),
     "undecodable-task": ReasonHelp(
         "The request does not match the type that the worker declares.",
-        "The caller got an error at once. Use one version of the type on both sides; a replay is useless.",
+        _TYPES_DIFFER,
     ),
     "undeliverable-result": ReasonHelp(
         "The task was done, but its result could not be sent.",
         "The detail is the error. Remove its cause, then replay: the task runs once more.",
     ),
 }
+
+
+def is_replay_useless(reason: str) -> bool:
+    """Whether a replay of a record with this reason changes nothing, whatever was repaired meanwhile."""
+    found = REASON_HELP.get(reason)
+    return found is not None and found.remedy in _USELESS
 
 
 def entry_of(reason: str) -> str:

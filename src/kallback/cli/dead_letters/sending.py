@@ -12,6 +12,7 @@ from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, R
 from kallback.cli.dead_letters.counts import OTHERS
 from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen
+from kallback.cli.dead_letters.reason_help import is_replay_useless
 from kallback.cli.formatting import counted, plain
 from kallback.kafka import DeadLetter, Producer, Replayer, ReplayOptions, ReplayReport
 from kallback.protocol import ConfigurationError, Keyring
@@ -78,7 +79,9 @@ def plan_sentence(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
     """Say what is sent where, and what was verified."""
     reasons = ", ".join(f"{count:,} {plain(each)}" for each, count in chosen.reasons.listed())
     where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in chosen.targets.listed())
-    return f"{counted(chosen.total, 'dead letter')} ({reasons}): {where}{end} {_verification(chosen, rules)}"
+    said = f"{counted(chosen.total, 'dead letter')} ({reasons}): {where}{end} {_verification(chosen, rules)}"
+    useless = [f"{count:,} {plain(each)}" for each, count in chosen.reasons.listed() if is_replay_useless(each)]
+    return said + (f" A replay changes nothing for {', '.join(useless)}: see dead-letters show." if useless else "")
 
 
 def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
 from kallback.kafka import DeadLetter, PartitionTransaction, TopicGroup, TopicReader, read_entries
 from kallback.operations.dead_letters import concerns
+from kallback.operations.deployments import Deployment
 from kallback.operations.doctor.findings import (
     Finding,
     clock_finding,
@@ -28,12 +29,13 @@ from kallback.operations.doctor.findings import (
     reader_findings,
     service_findings,
     state_finding,
+    stuck_findings,
     topic_findings,
     transaction_findings,
     warning,
 )
 from kallback.operations.introspection import RowSource
-from kallback.operations.invocations import read_invocation
+from kallback.operations.invocations import InvocationStatus, read_invocation, read_stuck_invocations
 from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
@@ -42,6 +44,8 @@ from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
+_OLDEST: Final = 1000
+"""Pending tasks that are looked at, those of the oldest invocations."""
 _READ_MORE: Final = "set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and restart them"
 
 
@@ -57,6 +61,7 @@ class Sources:
         topics: the names of all topics.
         groups: the consumer groups of a topic.
         services: asks the services of the environment; None without keys.
+        deployments: all that Restate has; None: they are not looked at.
         transactions: those that producers have open in some topics; None: they are not looked for.
         reader: of a topic, from a time on (epoch milliseconds).
     """
@@ -67,6 +72,7 @@ class Sources:
     find: FindRecord
     reader: Callable[[str, int | None], TopicReader]
     services: Callable[[], Awaitable[list[ServiceAnswer]]] | None = None
+    deployments: Callable[[], Awaitable[list[Deployment]]] | None = None
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
 
 
@@ -99,7 +105,8 @@ class Examination:
         """Return findings as they are made.
 
         Args:
-            target: a task type (the name of its topic) or the id of a task; empty: the environment alone.
+            target: a task type (the name of its topic) or the id of a task; empty: the environment, and the types of
+                tasks that are pending.
         """
         for check in (self._restate, self._services, self._own_topics, self._bridges):
             async for finding in self._guarded(check()):
@@ -109,8 +116,8 @@ class Examination:
         if target and is_task_id(target) and target not in (self._topics or ()):
             async for finding in self._guarded(self._task(target)):
                 yield finding
-        elif target:
-            async for finding in self._guarded(self._workers(target)):
+        else:
+            async for finding in self._guarded(self._types(target)):
                 yield finding
 
     async def _guarded(self, findings: AsyncGenerator[Finding]) -> AsyncGenerator[Finding]:
@@ -131,7 +138,13 @@ class Examination:
         if self._sources.services is None:
             yield warning("services", "their keys were not checked", "set KALLBACK_KEYS as bridges have it")
             return
-        for finding in service_findings(await self._sources.services()):
+        answers, deployments = await self._sources.services(), list[Deployment]()
+        if self._sources.deployments is not None:
+            try:
+                deployments = await self._sources.deployments()
+            except KallbackError as error:  # the answers alone say enough
+                yield warning("services", f"their deployments were not looked at: {error}")
+        for finding in service_findings(answers, deployments):
             yield finding
 
     async def _own_topics(self) -> AsyncGenerator[Finding]:
@@ -164,6 +177,22 @@ class Examination:
             return
         for finding in transaction_findings(found, self._now_ms()):
             yield finding
+
+    async def _types(self, topic: str) -> AsyncGenerator[Finding]:
+        """Look at one type, or at those of the oldest pending tasks: handlers that fail, then workers."""
+        introspection, stuck = self._sources.introspection, list[InvocationStatus]()
+        tasks = list[PendingTask]()
+        try:
+            stuck = await read_stuck_invocations(introspection)
+            tasks = (await PendingTasks(introspection, self._settings, clock=self._clock).page(limit=_OLDEST)).tasks
+        except KallbackError as error:  # the workers can be looked at without it
+            yield problem("access", str(error))
+        tasks = [task for task in tasks if topic in ("", task.position.topic)]
+        for finding in stuck_findings(stuck, {task.invocation.id for task in tasks}):
+            yield finding
+        for name in [topic] if topic else sorted({task.position.topic for task in tasks}):
+            async for finding in self._guarded(self._workers(name)):
+                yield finding
 
     async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
         for finding in _worker_findings(topic, await self._sources.groups(topic)):

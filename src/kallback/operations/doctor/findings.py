@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -10,12 +11,14 @@ from typing import Final
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.documentation import page_address
 from kallback.kafka import PartitionTransaction, TopicGroup, TopicPartition
+from kallback.operations.deployments import Deployment, ServiceRoute, route_of
 from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
 _LONG_OPEN_MS: Final = 10_000
 """Producers that work end a transaction sooner."""
+_SHOWN_FAILURE: Final = 300
 _CLOCK_MS: Final = 5_000
 """Heartbeats and deadlines bear this much."""
 
@@ -82,11 +85,19 @@ def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[F
         yield ok("topics", "all topics exist")
 
 
-def service_findings(answers: Sequence[ServiceAnswer]) -> Iterator[Finding]:
-    """Whether the services that bridges call are there and verify our tokens."""
+def service_findings(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment] = ()) -> Iterator[Finding]:
+    """Whether the services that bridges call are there and verify our tokens.
+
+    Args:
+        answers: of the services.
+        deployments: all that Restate has; empty if they are not known.
+    """
     for answer in answers:
+        route = route_of(answer.service, deployments)
         if answer.state is ServiceState.OWN:
             yield ok("services", f"{answer.service} answers and verifies the tokens of these keys")
+            if route is not None and route.others:
+                yield warning("services", _routed(answer.service, route), _ONE_SERVES)
         elif answer.state is ServiceState.MISSING:
             yield warning(
                 "services",
@@ -106,9 +117,41 @@ def service_findings(answers: Sequence[ServiceAnswer]) -> Iterator[Finding]:
                 "give services and bridges the same KALLBACK_KEYS, or each environment its own KALLBACK_TOPICS_PREFIX",
             )
         else:
-            yield warning(
-                "services", f"{answer.service} gives no answer ({answer.detail})", "check that its endpoint runs"
-            )
+            yield _silent_service(answer, route)
+
+
+_ONE_SERVES: Final = (
+    "let one application of this environment serve kallback's services: in the others say "
+    "Callbacks(..., services_elsewhere=True) and serve with restate.app([...]), or give each a KALLBACK_TOPICS_PREFIX; "
+    "then register the deployments anew, the one that serves them last"
+)
+
+
+def _silent_service(answer: ServiceAnswer, route: ServiceRoute | None) -> Finding:
+    """What follows from a service that gives no answer: calls of it wait, and handlers with them."""
+    said = f"{answer.service} gives no answer ({answer.detail}), so handlers that call it wait"
+    if route is None:
+        return problem("services", said, "start its endpoint, or register one that runs")
+    if route.others:
+        return problem(
+            "services",
+            f"{said}; {_routed(answer.service, route)}",
+            f"start {route.current.uri or 'it'}; or {_ONE_SERVES}",
+        )
+    return problem(
+        "services",
+        f"{said}; Restate calls it at {route.current}",
+        "start the service there; if your application runs at another address, register that one",
+    )
+
+
+def _routed(service: str, route: ServiceRoute) -> str:
+    """Which applications have registered a name."""
+    others = "; ".join(f"{deployment}, which serves {', '.join(names)}" for deployment, names in route.others)
+    return (
+        f"several applications have registered {service}: Restate calls it at {route.current}, the last one that was "
+        f"registered, and no more at {others}"
+    )
 
 
 def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> Iterator[Finding]:
@@ -228,3 +271,27 @@ def _next_attempt_finding(task: PendingTask, left_ms: int) -> Finding:
         f"{said}, and Kafka does not have attempt {task.attempt + 1} yet, which was due {-left_ms // 1000} s ago",
         "look again; if it stays so, see the services and the invocation",
     )
+
+
+def stuck_findings(stuck: Sequence[InvocationStatus], waiting: AbstractSet[str] = frozenset()) -> Iterator[Finding]:
+    """Which handlers fail again and again: one finding for each, with the most tried of its invocations.
+
+    Args:
+        stuck: invocations that back off or are paused, of any application in this Restate.
+        waiting: ids of those that wait for tasks of this environment: for them it is a problem.
+    """
+    groups = dict[str, list[InvocationStatus]]()
+    for each in stuck:
+        service, _, rest = each.target.partition("/")
+        groups.setdefault(f"{service}/{rest.rpartition('/')[2]}", []).append(each)
+    for handler, own in groups.items():
+        worst = max(own, key=lambda each: each.retry_count or 0)
+        count = "1 invocation" if len(own) == 1 else f"{len(own):,} invocations"
+        said = f"{count} of {handler} cannot go on: {worst.id} is {worst.status}, tried {worst.retry_count or 0} times"
+        if worst.last_failure:
+            said = f"{said}: {worst.last_failure[:_SHOWN_FAILURE]}"
+        remedy = "repair the handler or its endpoint"
+        if paused := next((each for each in own if each.status == "paused"), None):
+            remedy = f"{remedy}, then resume what is paused: restate invocations resume {paused.id}"
+        found = problem if any(each.id in waiting for each in own) else warning
+        yield found("invocations", said, remedy)

@@ -342,6 +342,14 @@ def test_a_stub_whose_record_is_gone_is_told(env: DeadLetterEnv) -> None:
         env.run("replay", "--all", "--yes")
 
 
+@pytest.mark.parametrize(("reason", "is_useless"), [("not-json", True), ("unknown-key", False)])
+def test_the_plan_names_what_no_replay_helps(env: DeadLetterEnv, reason: str, *, is_useless: bool) -> None:
+    """A worker must be corrected for it; a missing key can come."""
+    env.dead_letter(reason)
+    said = env.run("replay", "--all", "--dry-run", "--unverified").stderr
+    assert (f"A replay changes nothing for 1 {reason}" in said) is is_useless
+
+
 def test_a_stub_is_replayed_from_its_source(env: DeadLetterEnv) -> None:
     """As long as the record lies there."""
     env.broker.create_topic("big", largest=5_000_000)

@@ -1,0 +1,68 @@
+"""Two applications of one environment register kallback's services, and the later one is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import restate
+from tests.integration.operations.conftest import HOUR, Shop, ShopFactory
+
+from kallback import kafka
+from kallback.kafka import ConfluentReader
+from kallback.operations import Introspection
+from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
+from kallback.protocol import TaskType
+from kallback.sdk import Callbacks
+from kallback.testing import Stack, serve_endpoint
+
+pytestmark = pytest.mark.integration
+
+
+async def call(ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, Any], body: dict[str, Any]) -> None:
+    """Wait for one task."""
+    await callbacks.call(ctx, cook, body)
+
+
+async def of_services(shop: Shop, introspection: Introspection) -> list[Finding]:
+    """What the doctor says of the services."""
+    sources = Sources(
+        introspection,
+        topics=lambda: kafka.list_topics(shop.settings.kafka),
+        groups=lambda topic: kafka.groups_of(shop.settings.kafka, [topic]),
+        find=lambda at: kafka.find_record(shop.settings.kafka, at),
+        reader=lambda topic, since_ms: ConfluentReader(shop.settings.kafka, topic, since_ms=since_ms),
+        services=service_check(shop.settings),
+        deployments=introspection.deployments,
+    )
+    findings = [each async for each in Examination(sources, shop.settings).run(shop.cook.topic)]
+    return [each for each in findings if each.subject == "services"]
+
+
+async def test_the_doctor_names_the_application_that_took_the_services(
+    make_shop: ShopFactory, kallback_stack: Stack
+) -> None:
+    """First a warning, while it answers; a problem with its address once it is stopped."""
+    async with (
+        make_shop(call, heartbeat_every=HOUR) as shop,
+        Callbacks(shop.settings) as theirs,
+        Introspection(shop.settings.restate) as introspection,
+        asyncio.timeout(120),
+    ):
+        assert {each.severity for each in await of_services(shop, introspection)} == {Severity.OK}
+        other = restate.Service(f"Reports{shop.service}")
+
+        @other.handler()
+        async def report(_ctx: restate.Context, body: str) -> str:
+            return body
+
+        async with serve_endpoint(theirs.app([other]), kallback_stack.restate) as taken:
+            warned = [each for each in await of_services(shop, introspection) if each.severity is Severity.WARNING]
+        stopped = await of_services(shop, introspection)
+    monitor = shop.settings.services.monitor
+    assert any(monitor in each.sentence and shop.service in each.sentence for each in warned)
+    [found] = [each for each in stopped if each.severity is Severity.PROBLEM and monitor in each.sentence]
+    assert taken.uri.rstrip("/") in found.sentence
+    assert shop.service in found.sentence
+    assert "services_elsewhere=True" in found.remedy
