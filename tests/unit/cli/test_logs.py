@@ -39,11 +39,12 @@ def test_the_fields_of_our_own_lines_are_members_of_the_object(capsys: pytest.Ca
     assert (line["event"], line["code"], line["logger"]) == ("commit failed", "_TRANSPORT", "kallback.kafka")
 
 
-def test_a_traceback_on_a_terminal_shows_no_locals(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_traceback_shows_no_locals(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool
 ) -> None:
     """One of them may be a password; rich, where it is installed, shows them unless told not to."""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
     configure_logs()
 
     def connect(password: str) -> None:
