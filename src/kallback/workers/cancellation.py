@@ -134,10 +134,12 @@ class CancelFollower:
             if reader.caught_up.is_set():
                 self.unread = None
                 self._caught_up.set()
-            for number, record in enumerate(await reader.fetch(_FETCH_TIMEOUT_S), start=1):
+            records = await reader.fetch(_FETCH_TIMEOUT_S)
+            for number, record in enumerate(records, start=1):
                 self._take(record)
                 if number % _RECORDS_AT_ONCE == 0:
                     await asyncio.sleep(0)  # a flood of cancels does not hold the loop
+            await asyncio.sleep(0)  # nor do fetches that need not wait
 
     def _take(self, record: Record) -> None:
         if record.unreadable is not None:

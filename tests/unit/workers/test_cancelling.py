@@ -22,6 +22,8 @@ from kallback.workers.registration.functions import inspect_function
 if TYPE_CHECKING:
     from tests.unit.workers.environment import WorkerEnv
 
+    from kallback.kafka import Record
+
 
 async def test_a_running_coroutine_is_cancelled_and_publishes_nothing(env: WorkerEnv) -> None:
     """User code sees `CancelledError`; the offset is done without a result."""
@@ -270,3 +272,39 @@ async def test_a_flood_of_cancels_does_not_hold_the_loop(env: WorkerEnv, monkeyp
         taking.cancel()
 
     assert (seen.total(), max(seen.values()) <= 100) == (1_000, True)
+
+
+async def test_fetches_of_cancels_that_need_not_wait_do_not_hold_the_loop(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that has the records already returns one fetch after the other at once."""
+    turns, seen = itertools.count(), Counter[int]()
+    turn = next(turns)
+
+    async def take_turns() -> None:
+        nonlocal turn
+        while True:
+            turn = next(turns)
+            await asyncio.sleep(0)
+
+    ready: list[Record] = []
+    whole = MemoryReader.fetch
+
+    async def fetch(self: MemoryReader, timeout: float) -> list[Record]:  # noqa: ASYNC109 - the seam's own
+        if not ready:
+            ready.extend(await whole(self, timeout))
+        records, ready[:] = ready[:50], ready[50:]
+        return records
+
+    monkeypatch.setattr(MemoryReader, "fetch", fetch)
+    monkeypatch.setattr(CancelMemory, "remember", lambda *_: seen.update([turn]))
+    for number in range(1_000):
+        env.cancel(f"t{number}")
+    taking = asyncio.create_task(take_turns())
+    worker = env.worker()
+    env.cook(worker)
+    async with worker:
+        await env.until(lambda: seen.total() == 1_000, "all cancels")
+        taking.cancel()
+
+    assert max(seen.values()) <= 50
