@@ -98,3 +98,20 @@ def test_the_command_says_what_it_wrote_and_what_to_type(tmp_path: Path, monkeyp
     assert (tmp_path / "shop" / "shop" / "service.py").exists()
     assert "shop/shop/service.py\n" in said.output
     assert "\ncd shop\n" in said.output
+
+
+def test_roles_that_sign_read_their_keys_from_a_mounted_folder() -> None:
+    """So that keys are rotated without a restart; nothing else gets them."""
+    services = yaml.safe_load(project_files("shop")["compose.yaml"])["services"]
+    signing = {"bridge", "gateway", "service", "console"}
+    files = {name: service.get("environment", {}).get("KALLBACK_KEYS_FILE") for name, service in services.items()}
+    assert files == {name: "/run/kallback/keys" if name in signing else None for name in services}
+    assert {name for name in services if services[name].get("volumes") == ["./secrets:/run/kallback:ro"]} == signing
+    assert "secrets/" in project_files("shop")[".gitignore"].splitlines()
+
+
+def test_links_lead_to_the_gateway() -> None:
+    """At the address at which the host publishes its port."""
+    services = yaml.safe_load(project_files("shop")["compose.yaml"])["services"]
+    assert services["gateway"]["ports"] == ["127.0.0.1:8090:8090"]
+    assert services["service"]["environment"]["KALLBACK_GATEWAY_URL"] == "http://localhost:8090"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from kallback.sdk import TaskFailed
 from kallback.testing import HandlerTest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "approvals.md").read_text("utf-8")
-HANDLER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+HANDLER, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 DAY = timedelta(days=1)
 
 
@@ -63,3 +64,22 @@ async def test_a_person_who_does_not_answer(page: dict[str, Any]) -> None:
     async with HandlerTest() as test:
         assert await buy(page, test) == "no answer within a week"
         assert test.elapsed == 7 * DAY
+
+
+async def test_the_workflow_keeps_the_token_for_its_page(page: dict[str, Any]) -> None:
+    """The link has an id of the application, and the token is in the state."""
+    exec(compile(WORKFLOW, "docs/approvals.md", "exec"), page)
+    page["callbacks"].app([page["purchases"]])
+    async with HandlerTest() as test:
+
+        async def send_link(*, item: str, link: str) -> None:
+            assert (item, link) == ("lamp", "https://shop.example.com/approve/p-1")
+            test.complete(json.loads(test.state["token"]), value=True, after=DAY)
+
+        page |= {"callbacks": test.callbacks, "send_link": send_link}
+        assert await test.run(page["run"], "lamp", key="p-1") == "ordered"
+
+
+def test_the_web_page_is_python() -> None:
+    """No web framework is installed here, so it is not run."""
+    compile(WEB, "docs/approvals.md", "exec")
