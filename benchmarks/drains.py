@@ -144,7 +144,7 @@ def _ceiling(environment: BenchmarkEnvironment, samples: Samples) -> None:
 
 
 def ceiling(environment: BenchmarkEnvironment) -> float:
-    """How many such posts Restate answers, whoever sends them: wrk with as many connections as the bridge has."""
+    """How many such posts Restate answers, whoever sends them: wrk with 64 connections of HTTP/1.1."""
     script = environment.directory / "resolve.lua"
     script.write_text(_lua())
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{_WRK_SECONDS}s", "-s", str(script), environment.stack.ingress_url]
