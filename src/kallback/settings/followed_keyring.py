@@ -1,11 +1,15 @@
 """Signing keys in a file: a running process signs and verifies with what the file holds now.
 
-Ownership: a process has one such keyring, which all its parts share; any thread may use it.
+Ownership: a process has one such keyring, which all its parts share; any thread may use it. A daemon thread looks at
+the file as well, so that an idle process says, too, that it has the new keys: who rotates keys waits for that line. It
+ends with the keyring.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import InvalidKeyError
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from kallback.settings.secret_files import SecretFile
 
 _log: Final = named_log("kallback.settings")
+_WATCH_INTERVAL_S: Final = 0.5
+"""Between two looks of an idle process."""
 
 
 def keyring_of(text: str, *, insecure: bool) -> Keyring:
@@ -46,7 +52,7 @@ class FollowedKeyring(Keyring):
         InvalidKeyError: a key is unreadable, short or no secret.
     """
 
-    __slots__ = ("_insecure", "_keyring", "_lock", "_secret", "_text")
+    __slots__ = ("__weakref__", "_insecure", "_keyring", "_lock", "_secret", "_text")
 
     def __init__(self, secret: SecretFile, *, insecure: bool) -> None:
         self._secret: Final = secret
@@ -54,6 +60,8 @@ class FollowedKeyring(Keyring):
         self._lock: Final = threading.Lock()
         self._text = secret.reveal()
         self._keyring = keyring_of(self._text.strip(), insecure=insecure)
+        watched = weakref.ref(self)
+        threading.Thread(target=_watch, args=(watched,), name="kallback-keys", daemon=True).start()
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -82,6 +90,10 @@ class FollowedKeyring(Keyring):
         found = self._now().derive(key_id, purpose)
         return self._newest().derive(key_id, purpose) if found is None else found
 
+    def look(self) -> None:
+        """Take the keys that the file has now; without a change nothing happens."""
+        self._now()
+
     def __repr__(self) -> str:
         return repr(self._keyring)
 
@@ -105,3 +117,14 @@ class FollowedKeyring(Keyring):
         else:
             _log.info("signing keys were read again", key_ids=list(self._keyring.key_ids))
         self._text = text  # last: it tells other threads that the keys are those of this text
+
+
+def _watch(watched: weakref.ref[FollowedKeyring]) -> None:
+    """Look at the file again and again, until nothing uses the keyring."""
+    while True:
+        time.sleep(_WATCH_INTERVAL_S)
+        keyring = watched()
+        if keyring is None:
+            return
+        keyring.look()
+        del keyring  # or it would be in use until the next look

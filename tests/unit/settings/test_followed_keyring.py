@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import threading
@@ -13,6 +14,7 @@ from kallback.protocol import Attempt, Keyring, Token, parse_awakeable_id, task_
 from kallback.protocol.tokens import UnverifiedToken
 from kallback.settings import Settings
 from kallback.settings.followed_keyring import FollowedKeyring, keyring_of
+from kallback.testing import eventually
 from kallback.testing.log_capture import capture_logs
 
 AUDIENCE = "kallback.results"
@@ -99,6 +101,27 @@ def test_keys_that_cannot_be_used_change_nothing(file: Path, keyring: Keyring, c
         assert [keyring.key_ids for _ in range(3)] == [("k1",)] * 3
     assert len([each for each in lines if "reason" in each]) == 1
     assert not content or content[3:] not in str(lines) or len(content) < 5
+
+
+async def test_an_idle_process_has_the_new_keys_and_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who rotates keys waits for its line, and a gateway may have no request for hours."""
+    monkeypatch.setattr("kallback.settings.followed_keyring._WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    settings = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)})
+    with capture_logs("kallback.settings") as lines:
+        await asyncio.to_thread(file.write_text, f"{key('k1')},{key('k2')}")
+        await eventually("the line", lambda: any(each.get("key_ids") == ["k1", "k2"] for each in lines))
+    assert settings.keys.require().key_ids == ("k1", "k2")
+
+
+async def test_nothing_looks_at_the_file_of_a_keyring_that_is_gone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs may read their settings again and again."""
+    monkeypatch.setattr("kallback.settings.followed_keyring._WATCH_INTERVAL_S", 0.01)
+    before = set(threading.enumerate())
+    keyring = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
+    [watching] = set(threading.enumerate()) - before
+    del keyring
+    await eventually("the end of the thread", lambda: not watching.is_alive())
 
 
 def test_every_part_of_a_keyring_follows_the_file() -> None:
