@@ -26,7 +26,7 @@ from kallback.gateway.stats import GatewayStats
 from kallback.kafka import OutgoingRecord, Producer
 from kallback.lifecycle import LogThrottle
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, RecordTooLargeError, UnverifiedError, shorten
-from kallback.protocol.verification import Trust
+from kallback.protocol.verification import Trust, is_late
 from kallback.settings import Topics, named_log
 from kallback.web import HttpHead, HttpResponse, refused
 from kallback.web.messages import JSON, too_large, unavailable
@@ -112,7 +112,7 @@ class RequestHandler:
         began = self._monotonic()
         await self._send(record)
         self._stats.latency_of(request.action).observe(self._monotonic() - began)
-        return _accepted(request)
+        return _accepted(request, now_ms)
 
     def refuse(self, response: HttpResponse) -> HttpResponse:
         """Return a refusal as it is: a problem object."""
@@ -138,16 +138,28 @@ class RequestHandler:
             raise unavailable("not-writable", "the gateway cannot write now, and its log says why") from None
 
 
-class AcceptedAnswer(msgspec.Struct, frozen=True):
-    """What a client gets when Kafka has its record."""
+class AcceptedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a client gets when Kafka has its record.
+
+    Attributes:
+        detail: what else it should know; left out if there is nothing.
+    """
 
     status: str
     task_type: str
     task_id: str
     attempt: int
+    detail: str = ""
 
 
-def _accepted(request: VerifiedRequest) -> HttpResponse:
+_AFTER_DEADLINE: Final = (
+    "the deadline of the task has passed: the answer counts only if the handler has not gone on without it"
+)
+
+
+def _accepted(request: VerifiedRequest, now_ms: int) -> HttpResponse:
     token = request.token
-    body = msgspec.json.encode(AcceptedAnswer(ACCEPTED, token.task_type, token.task_id, token.attempt)) + b"\n"
+    detail = _AFTER_DEADLINE if is_late(token, now_ms, 0) else ""
+    answer = AcceptedAnswer(ACCEPTED, token.task_type, token.task_id, token.attempt, detail)
+    body = msgspec.json.encode(answer) + b"\n"
     return HttpResponse(ACCEPTED, HTTPStatus.ACCEPTED, body, JSON)

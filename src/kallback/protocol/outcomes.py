@@ -54,6 +54,10 @@ class Unusable(StrEnum):
     TOO_LARGE = "too-large"
 
 
+AFTER_DEADLINE: Final = "after-deadline"
+"""Reason of a delivered result: its deadline had passed, so its handler may have gone on without it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourcePosition:
     """Where a result record lies in Kafka."""
@@ -69,7 +73,8 @@ class OutcomeRecord:
     """One line of the outcomes topic. Never carries the token.
 
     Attributes:
-        reason: given for every outcome except `delivered` and `duplicate`.
+        reason: given for every outcome except `delivered` and `duplicate`; a result that was delivered after its
+            deadline, in the grace, has `AFTER_DEADLINE`.
         count: number of records, if the record speaks of all that a summary of dead letters counts.
         at_ms: when the outcome was durable, epoch milliseconds.
         task_id: with `attempt` and `task_type`, set from verified tokens only.

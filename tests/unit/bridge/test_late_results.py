@@ -13,7 +13,7 @@ from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Rejected, Retry
 from kallback.bridge.results.late_policy import DropLate, LatePolicies, ToDeadLetters, ToHandler, read_policies
-from kallback.protocol import ConfigurationError
+from kallback.protocol import ConfigurationError, read_outcome
 from kallback.testing.polling import eventually
 
 QUICK = BridgeOptions(backoff=Backoff(first=0.001, longest=0.002))
@@ -66,6 +66,20 @@ async def test_a_dropped_one_leaves_no_dead_letter(env: BridgeEnv, make: RecordF
 
     assert (env.settled[0].outcome, env.settled[0].reason) == ("late", "late-dropped")
     assert (env.dead_letters(), env.posted, env.committed()) == ([], [], 1)
+
+
+@pytest.mark.parametrize(("deadline", "reason"), [(-5.0, "after-deadline"), (60.0, None), (None, None)])
+async def test_a_result_in_the_grace_says_that_its_deadline_had_passed(
+    env: BridgeEnv, make: RecordFactory, deadline: float | None, reason: str | None
+) -> None:
+    """It is delivered, and its handler may have gone on: more is not known."""
+    env.broker.append(make.completed(make.sign(make.token(deadline=deadline))))
+    async with env.bridge(replace(QUICK, outcomes=True)):
+        await env.settle(1)
+
+    [outcome] = [read_outcome(record.value) for record in env.broker.records("kallback.outcomes")]
+    assert outcome is not None
+    assert (outcome.outcome, outcome.reason) == ("delivered", reason)
 
 
 async def test_a_handler_is_given_the_result(env: BridgeEnv, make: RecordFactory) -> None:

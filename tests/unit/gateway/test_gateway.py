@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from unittest.mock import ANY
 
 import msgspec
@@ -170,6 +171,19 @@ async def test_two_tokens_are_refused(env: GatewayEnv) -> None:
 
     assert (answer.status_code, problem(answer)) == (400, "ambiguous-token")
     assert env.records() == []
+
+
+async def test_an_answer_in_the_grace_is_accepted_and_told_so(env: GatewayEnv) -> None:
+    """The gateway cannot know whether the handler still waits: its own timer decides. In time there is no detail."""
+    token = env.make.token()
+    passed = msgspec.structs.replace(token, deadline_ms=int((time.time() - 5) * 1000))
+    async with env.running() as gateway:
+        late = await post(gateway, "/v1/result", b"1", authorization=f"Bearer {env.make.sign(passed)}")
+        timely = await post(gateway, "/v1/result", b"1", authorization=f"Bearer {env.make.sign(token)}")
+
+    assert (late.status_code, timely.status_code) == (202, 202)
+    assert "the deadline of the task has passed" in late.json()["detail"]
+    assert "detail" not in timely.json()
 
 
 async def test_a_late_answer_is_refused(env: GatewayEnv) -> None:

@@ -26,7 +26,8 @@ from kallback.kafka import DeadLetters, OutgoingRecord, Producer, SummaryBuilder
 from kallback.lifecycle import retry
 from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
 from kallback.protocol.by_hand import deed_of, read_operator
-from kallback.protocol.verification import Target
+from kallback.protocol.outcomes import AFTER_DEADLINE
+from kallback.protocol.verification import Target, is_late
 
 DEAD_LETTERED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERIFIED, Outcome.REJECTED})
 """Outcomes that leave a dead letter, except for some reasons of `late`."""
@@ -221,6 +222,13 @@ def _shown(target: Target | None) -> str:
     return repr(target) if isinstance(target, Token) else "a bare awakeable"
 
 
+def _after_deadline(outcome: Outcome, token: Token | None, at_ms: int) -> str | None:
+    """Restate accepts a result whether or not its handler still waits: what is known is that the deadline passed."""
+    if outcome is not Outcome.DELIVERED or token is None or not is_late(token, at_ms, 0):
+        return None
+    return AFTER_DEADLINE
+
+
 def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
     record = settlement.fetched.record
     token = settlement.target if isinstance(settlement.target, Token) else None
@@ -229,7 +237,7 @@ def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
         settlement.outcome,
         SourcePosition(record.topic, record.partition, record.offset, record.timestamp_ms),
         at_ms,
-        reason=settlement.reason,
+        reason=settlement.reason or _after_deadline(settlement.outcome, token, at_ms),
         task_type=None if token is None else token.task_type,
         task_id=None if token is None else token.task_id,
         attempt=None if token is None else token.attempt,
