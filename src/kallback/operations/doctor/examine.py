@@ -205,7 +205,8 @@ class Examination:
             yield warning(
                 "task",
                 f"no handler of this environment waits for task {task_id}",
-                "it has ended, or the id or KALLBACK_TOPICS_PREFIX is wrong; see kallback outcomes tail --task",
+                "it has ended, Kafka does not have its (next) attempt yet, or id or KALLBACK_TOPICS_PREFIX is wrong; "
+                "see kallback outcomes tail --task",
             )
             return
         yield state_finding(task, self._now_ms())

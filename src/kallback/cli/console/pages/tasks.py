@@ -75,7 +75,10 @@ class TaskHistory:
 
 def ended_task_page(task_id: str, history: TaskHistory, now_ms: int, *, mask: bool) -> HttpResponse:
     """Return what is known of a task that no handler waits for."""
-    sentence = "No handler waits for this task: it has ended, or it belongs to another environment."
+    sentence = (
+        "No handler waits for this task: it has ended, Kafka does not have its (next) attempt yet, or it belongs to "
+        "another environment."
+    )
     return page(
         "No pending task",
         trouble(sentence),
