@@ -53,7 +53,7 @@ class Fetcher:
         self._route = route
         self._limit = limit
         self._context = context
-        self._pace = ReplacementPace(_BETWEEN_REPLACEMENTS)
+        self._replacements = ReplacementPace(_BETWEEN_REPLACEMENTS)
         self._consumer: Consumer | None = None
         self._retiring: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class Fetcher:
             try:
                 await self._fetch(consumer)
             except KafkaUnavailableError as error:
-                delay = self._pace.delay(self._context.clocks.monotonic(), self._context.clocks.random())
+                delay = self._replacements.delay(self._context.clocks.monotonic(), self._context.clocks.random())
                 self._context.log.warning(
                     "Kafka consumer failed: it is replaced", kind="consumer", in_s=round(delay, 1), detail=str(error)
                 )
@@ -110,7 +110,7 @@ class Fetcher:
             on_failure=self._log_unavailable,
             jitter=self._context.clocks.random,
         )
-        self._pace.started(self._context.clocks.monotonic())
+        self._replacements.started(self._context.clocks.monotonic())
         return consumer
 
     async def _start_consumer(self) -> Consumer:

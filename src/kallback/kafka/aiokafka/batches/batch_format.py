@@ -157,7 +157,7 @@ def count_headers(body: Body, records: int) -> int:
     return count
 
 
-class Located(NamedTuple):
+class RecordLocation(NamedTuple):
     """Where a record lies in a body that is not compressed.
 
     Attributes:
@@ -171,7 +171,7 @@ class Located(NamedTuple):
     end: int
 
 
-def large_records(body: Body, records: int, least: int) -> Iterator[Located]:
+def large_records(body: Body, records: int, least: int) -> Iterator[RecordLocation]:
     """Yield where records of `least` bytes and more lie, their length not counted; small ones are gone past.
 
     Raises:
@@ -186,7 +186,7 @@ def large_records(body: Body, records: int, least: int) -> Iterator[Located]:
         if not begin < end <= len(body):
             raise ValueError("a record reaches beyond its batch")
         if length >= least:
-            yield Located(begin, content, end)
+            yield RecordLocation(begin, content, end)
 
 
 class HeaderSizes(NamedTuple):
@@ -205,7 +205,7 @@ class HeaderSizes(NamedTuple):
     size: int
 
 
-def header_sizes(body: Body, record: Located) -> HeaderSizes:
+def header_sizes(body: Body, record: RecordLocation) -> HeaderSizes:
     """Return the sizes of a record's headers; none of them is looked at.
 
     Raises:
@@ -219,7 +219,7 @@ def header_sizes(body: Body, record: Located) -> HeaderSizes:
     return HeaderSizes(timestamp, offset, headers, record.end - cursor.at)
 
 
-def replaced(body: Body, replacements: Iterable[tuple[Located, bytes]]) -> bytes:
+def replaced(body: Body, replacements: Iterable[tuple[RecordLocation, bytes]]) -> bytes:
     """Return a body with other bytes in place of some records, which come in their order."""
     pieces: list[Body] = []
     at = 0

@@ -38,7 +38,7 @@ from aiokafka.record.util import calc_crc32c  # isort: skip - the check comes fi
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kallback.kafka.aiokafka.batches.batch_format import Body, Located
+    from kallback.kafka.aiokafka.batches.batch_format import Body, RecordLocation
 
 _MARK: Final = secrets.token_bytes(16)
 _COUNT: Final = struct.Struct(">q")
@@ -199,7 +199,7 @@ def _refuse_many_parts(body: Body, records: int, limits: ScreenLimits) -> None:
         raise ValueError(f"it unfolds to {len(body)} bytes with more than {_MAX_HEADERS} headers")
 
 
-def _replacements(body: Body, records: int, limits: ScreenLimits) -> Iterator[tuple[Located, bytes]]:
+def _replacements(body: Body, records: int, limits: ScreenLimits) -> Iterator[tuple[RecordLocation, bytes]]:
     """Yield the records that are not passed on, and what is in their place: nothing, or a placeholder."""
     most = limits.record_bytes if limits.record_bytes is not None and len(body) > _SEARCHED_FROM else _NO_BOUND
     least = min(most, LEAST_EXCESS_BYTES) if limits.headers else most
