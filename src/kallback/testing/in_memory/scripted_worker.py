@@ -76,11 +76,15 @@ class Script(Generic[Request, Result]):
         self.tasks: Final[list[SentTask[Request]]] = []
 
     def completes(self, result: Result, *, after: timedelta = _NOW, times: int = 1) -> Self:
-        """Answer with a result; `after` so long a time, and `times` 2 for a duplicate."""
+        """Answer with a result, after so long a time.
+
+        `times` of all answers is how often one answer is delivered, 2 for a duplicate. It answers one attempt all the
+        same: say `fails` as often as attempts are to fail.
+        """
         return self.answers(lambda _: result, after=after, times=times)
 
     def fails(self, failure: TaskFailure, *, after: timedelta = _NOW, times: int = 1) -> Self:
-        """Answer with a failure."""
+        """Answer one attempt with a failure."""
 
         def fail(_: Request) -> Result:
             raise failure
