@@ -1,4 +1,4 @@
-"""Two applications of one environment register kallback's services, and the later one is stopped."""
+"""What the doctor says of applications: two that register kallback's services, and one whose handler fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kallback.operations import Introspection
 from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
 from kallback.protocol import TaskType
 from kallback.sdk import Callbacks
-from kallback.testing import Stack, serve_endpoint
+from kallback.testing import Stack, eventually, serve_endpoint
 
 pytestmark = pytest.mark.integration
 
@@ -25,8 +25,13 @@ async def call(ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, A
     await callbacks.call(ctx, cook, body)
 
 
-async def of_services(shop: Shop, introspection: Introspection) -> list[Finding]:
-    """What the doctor says of the services."""
+async def fail(_ctx: restate.Context, _callbacks: Callbacks, _cook: TaskType[Any, Any], body: dict[str, Any]) -> None:
+    """Fail before there is a task, as a handler with a defect does."""
+    raise AttributeError(f"{body} has no attribute 'photos'")
+
+
+async def findings_of(shop: Shop, introspection: Introspection) -> list[Finding]:
+    """What the doctor says of the type."""
     sources = Sources(
         introspection,
         topics=lambda: kafka.list_topics(shop.settings.kafka),
@@ -36,8 +41,30 @@ async def of_services(shop: Shop, introspection: Introspection) -> list[Finding]
         services=service_check(shop.settings),
         deployments=introspection.deployments,
     )
-    findings = [each async for each in Examination(sources, shop.settings).run(shop.cook.topic)]
-    return [each for each in findings if each.subject == "services"]
+    return [each async for each in Examination(sources, shop.settings).run(shop.cook.topic)]
+
+
+async def of_services(shop: Shop, introspection: Introspection) -> list[Finding]:
+    """What the doctor says of the services."""
+    return [each for each in await findings_of(shop, introspection) if each.subject == "services"]
+
+
+async def test_the_doctor_names_a_handler_that_fails_again_and_again(make_shop: ShopFactory) -> None:
+    """There is no task yet, so nothing else would tell."""
+    async with (
+        make_shop(fail) as shop,
+        Introspection(shop.settings.restate) as introspection,
+        asyncio.timeout(90),
+    ):
+        await shop.order()
+
+        async def found() -> Finding | None:
+            said = [each for each in await findings_of(shop, introspection) if each.subject == "invocations"]
+            return next((each for each in said if f"{shop.service}/order" in each.sentence), None)
+
+        finding = await eventually("the finding", found)
+    assert finding.severity is Severity.WARNING
+    assert "has no attribute 'photos'" in finding.sentence
 
 
 async def test_the_doctor_names_the_application_that_took_the_services(
