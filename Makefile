@@ -6,7 +6,7 @@
 #   make lint             check style, import contracts and workflows
 #   make types            run mypy and pyright, both strict
 #   make unit             run the unit tests, without servers (WORKERS=0: in one process)
-#   make integration      run the integration and acceptance tests on a local Kafka and Restate (WORKERS=2: in two processes)
+#   make integration      run the integration and acceptance tests on a local Kafka and Restate (WORKERS=0: in one process)
 #   make coverage         run the unit tests in one process and report the coverage of the whole package
 #   make docs             run the tests that compare README and docs with the code, and build the documentation site
 #   make site             build the documentation site in .cache/site; a dead link or a missing name is an error
@@ -99,8 +99,9 @@ coverage: setup
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
-# One process: on two cores a second one, with a Kafka and a Restate of its own, still makes some tests of time limits fail.
-integration: WORKERS ?= 0
+# Two processes, each with a Kafka and a Restate of its own: on two cores they take half the time of one, because tests wait
+# for most of theirs.
+integration: WORKERS ?= 2
 integration: servers
 	@mkdir -p $(REPORTS)
 	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance $(PARALLEL) --junitxml=$(REPORTS)/integration.xml
