@@ -19,7 +19,7 @@ from kallback import documentation
 from kallback.cli.app import app
 from kallback.cli.dead_letters.reason_help import REASON_HELP, entry_of
 from kallback.protocol import Problem, Unusable, errors
-from kallback.protocol.errors import KallbackError, MissingTopicError
+from kallback.protocol.errors import KallbackError
 from kallback.sdk import TaskFailed
 from kallback.web import refused
 
@@ -69,16 +69,6 @@ def test_each_class_of_errors_has_an_entry(error: type[KallbackError]) -> None:
     """Below the error line of a command its address is shown."""
     assert leads_somewhere(documentation.error_entry(error.__name__))
     assert f"| `{error.__name__}` |" in PAGE
-
-
-def test_an_error_of_a_package_leads_to_the_entry_of_its_base() -> None:
-    """The catalogue has what the remedy differs for."""
-
-    class LocalError(MissingTopicError):
-        """One that only its package knows."""
-
-    assert LocalError("gone").help == MissingTopicError("gone").help
-    assert LocalError("gone").help.endswith("/errors/#missing-topic-error")
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 130])

@@ -2,7 +2,14 @@ import inspect
 
 import pytest
 
-from kallback.protocol import InvalidAwakeableIdError, KallbackError, UnusableResultError, UnverifiedError, errors
+from kallback.protocol import (
+    InvalidAwakeableIdError,
+    KallbackError,
+    MissingTopicError,
+    UnusableResultError,
+    UnverifiedError,
+    errors,
+)
 
 
 def error_classes() -> list[type[BaseException]]:
@@ -27,3 +34,13 @@ def test_verdict_errors_carry_a_reason_and_a_sentence(error: type[UnverifiedErro
     """The reason is a metric label, the detail is what people read."""
     raised = error("no-token", "no token stands in the record")
     assert (raised.reason, raised.detail, str(raised)) == ("no-token", raised.detail, "no token stands in the record")
+
+
+def test_an_error_of_a_package_leads_to_the_entry_of_its_base() -> None:
+    """The catalogue has what the remedy differs for."""
+
+    class LocalError(MissingTopicError):
+        """One that only its package knows."""
+
+    assert LocalError("gone").help == MissingTopicError("gone").help
+    assert LocalError("gone").help.endswith("/errors/#missing-topic-error")
