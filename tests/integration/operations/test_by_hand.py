@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import restate
 from tests.integration.operations.conftest import HOUR, Shop, ShopFactory
+from tests.integration.operations.doctor import findings_of
 
 from kallback import kafka
 from kallback.bridge import Bridge, BridgeOptions
 from kallback.kafka import ConfluentProducer, ConfluentReader
 from kallback.operations import ByHand, Introspection, PendingTask, TaskRecord, follow_outcomes, read_task_record
-from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
+from kallback.operations.doctor import Finding, Severity
 from kallback.protocol import OutcomeRecord, TaskType
 from kallback.protocol.by_hand import Operator
 from kallback.sdk import Callbacks, TaskFailed
@@ -147,15 +148,7 @@ async def test_the_doctor_says_what_is_missing(make_shop: ShopFactory) -> None:
     async with make_shop(call) as shop, Introspection(shop.settings.restate) as introspection, asyncio.timeout(90):
         await shop.order()
         [task] = await shop.tasks(1)
-        sources = Sources(
-            introspection,
-            topics=lambda: kafka.list_topics(shop.settings.kafka),
-            groups=lambda topic: kafka.groups_of(shop.settings.kafka, [topic]),
-            find=lambda at: kafka.find_record(shop.settings.kafka, at),
-            reader=lambda topic, since_ms: ConfluentReader(shop.settings.kafka, topic, since_ms=since_ms),
-            services=service_check(shop.settings),
-        )
-        findings = [each async for each in Examination(sources, shop.settings).run(task.task_id)]
+        findings = await findings_of(shop, introspection, task.task_id)
     remedies = [finding.remedy for finding in findings if finding.severity is Severity.PROBLEM]
     assert remedies == ["start a bridge: kallback bridge", f"start a worker that reads {shop.cook.topic}"], said(
         findings

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import restate
 from tests.integration.operations.conftest import HOUR, Shop, ShopFactory
+from tests.integration.operations.doctor import findings_of
 
-from kallback import kafka
-from kallback.kafka import ConfluentReader
 from kallback.operations import Introspection
-from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
+from kallback.operations.doctor import Finding, Severity
 from kallback.protocol import TaskType
 from kallback.sdk import Callbacks
 from kallback.testing import Stack, eventually, serve_endpoint
@@ -30,23 +29,9 @@ async def fail(_ctx: restate.Context, _callbacks: Callbacks, _cook: TaskType[Any
     raise AttributeError(f"{body} has no attribute 'photos'")
 
 
-async def findings_of(shop: Shop, introspection: Introspection) -> list[Finding]:
-    """What the doctor says of the type."""
-    sources = Sources(
-        introspection,
-        topics=lambda: kafka.list_topics(shop.settings.kafka),
-        groups=lambda topic: kafka.groups_of(shop.settings.kafka, [topic]),
-        find=lambda at: kafka.find_record(shop.settings.kafka, at),
-        reader=lambda topic, since_ms: ConfluentReader(shop.settings.kafka, topic, since_ms=since_ms),
-        services=service_check(shop.settings),
-        deployments=introspection.deployments,
-    )
-    return [each async for each in Examination(sources, shop.settings).run(shop.cook.topic)]
-
-
 async def of_services(shop: Shop, introspection: Introspection) -> list[Finding]:
     """What the doctor says of the services."""
-    return [each for each in await findings_of(shop, introspection) if each.subject == "services"]
+    return [each for each in await findings_of(shop, introspection, shop.cook.topic) if each.subject == "services"]
 
 
 async def test_the_doctor_names_a_handler_that_fails_again_and_again(make_shop: ShopFactory) -> None:
@@ -59,7 +44,11 @@ async def test_the_doctor_names_a_handler_that_fails_again_and_again(make_shop: 
         await shop.order()
 
         async def found() -> Finding | None:
-            said = [each for each in await findings_of(shop, introspection) if each.subject == "invocations"]
+            said = [
+                each
+                for each in await findings_of(shop, introspection, shop.cook.topic)
+                if each.subject == "invocations"
+            ]
             return next((each for each in said if f"{shop.service}/order" in each.sentence), None)
 
         finding = await eventually("the finding", found)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import os
 from pathlib import Path
 
 import pytest
 from tests.unit.bridge.hostile_server import HostileServer
+from tests.unit.settings.rotating_keys import RotatingKeys
 
 from kallback.bridge.restate.services import (
     ServiceAnswer,
@@ -21,8 +20,6 @@ from kallback.bridge.restate.services import (
 from kallback.protocol import Heard, Keyring, Outcome, UnverifiedError
 from kallback.protocol.tokens import Token
 from kallback.settings import RestateSettings
-from kallback.settings.followed_keyring import FollowedKeyring
-from kallback.settings.secret_files import SecretFile
 
 OLD, NEW = Keyring({"k1": b"1" * 32}), Keyring({"k2": b"2" * 32})
 ROTATING = Keyring({"k2": b"2" * 32, "k1": b"1" * 32})
@@ -119,17 +116,14 @@ async def test_questions_are_signed_with_the_keys_of_now(
 ) -> None:
     """A bridge that went on with the keys of its start called its own service a foreign one after a rotation."""
     monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
-    keys = tmp_path / "keys"
-    texts = [f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}" for key_id in ("k1", "k2")]
-    keys.write_text(texts[0])
-    keyring = FollowedKeyring(SecretFile("KALLBACK_KEYS_FILE", keys), insecure=False)
-    check = ServiceCheck(RestateSettings(hostile.url), keyring, AUDIENCE, monitors=["S"])
+    keys = RotatingKeys(tmp_path)
+    check = ServiceCheck(RestateSettings(hostile.url), keys.keyring, AUDIENCE, monitors=["S"])
     hostile.answers(http(200))
-    keys.write_text(texts[1])
+    keys.rotate()
 
     await check.ask()
 
-    assert asked(hostile, Keyring.parse(texts[1])).attempt == 1
+    assert asked(hostile, keys.new).attempt == 1
 
 
 async def test_a_service_that_does_not_answer_is_unknown(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import time
@@ -15,6 +14,7 @@ from typing import Any, cast
 import pytest
 import restate
 from msgspec import json
+from tests.unit.settings.rotating_keys import RotatingKeys
 
 from kallback.protocol import (
     Attempt,
@@ -31,8 +31,6 @@ from kallback.protocol.cancel_secrets import cancel_secret, last_of_chain
 from kallback.sdk.journal.awakeables import Signing
 from kallback.sdk.journal.identity import IdentitySource, TaskIdentity
 from kallback.sdk.observability.observer import observer_of
-from kallback.settings.followed_keyring import FollowedKeyring
-from kallback.settings.secret_files import SecretFile
 from kallback.testing import HandlerTest
 
 SECOND, LIMIT = timedelta(seconds=1), timedelta(minutes=1)
@@ -153,16 +151,13 @@ async def test_a_task_after_the_rotation_of_keys_in_a_file_has_a_secret_of_the_n
 ) -> None:
     """A service that named the key of its start wrote tasks without a hash, and anyone could cancel them."""
     monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
-    file = tmp_path / "keys"
-    texts = [f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}" for key_id in ("k1", "k2")]
-    file.write_text(texts[0])
-    keyring = FollowedKeyring(SecretFile("KALLBACK_KEYS_FILE", file), insecure=False)
-    source = IdentitySource(time.time, os.urandom, keyring, observer_of(time.time, None))
-    file.write_text(texts[1])
+    keys = RotatingKeys(tmp_path)
+    source = IdentitySource(time.time, os.urandom, keys.keyring, observer_of(time.time, None))
+    keys.rotate()
 
     identity = await source.create(cast("Any", StepContext()), PREPARE, None)
 
-    assert cancel_secret(keyring, identity.cancel_key or "", identity.task_id, Attempt(1)) is not None
+    assert cancel_secret(keys.keyring, identity.cancel_key or "", identity.task_id, Attempt(1)) is not None
 
 
 class StepContext:
