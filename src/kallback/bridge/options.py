@@ -42,7 +42,7 @@ class BridgeOptions:
         client: the Kafka client; see `Client`. Default confluent: its heartbeats do not depend on the event loop.
             aiokafka bounds what a record batch unfolds to for every codec.
         completer: how completions reach Restate; see `CompleterName`. Default ingress: it needs no set-up.
-        concurrency: concurrent requests to Restate (the notifier uses four at most). Default 256: the more answers come
+        concurrency: concurrent requests to Restate (the notifier uses four at most). Default 512: the more answers come
             in one read, the less each costs. Over HTTP/1.1 128 at most, because each has a connection of its own.
         max_in_flight: result records fetched and not settled. Default 4,000: less than half a second of work at
             full speed, so that a pause of the broker does not show, and little to send again after a crash.
@@ -88,7 +88,7 @@ class BridgeOptions:
     consumer: ConsumerOptions = field(default_factory=bridge_member)
     client: Client = Client.CONFLUENT
     completer: CompleterName = CompleterName.INGRESS
-    concurrency: int = 256
+    concurrency: int = 512
     max_in_flight: int = 4_000
     max_in_flight_bytes: int = 64 * 1024 * 1024
     partition_in_flight: int = 1_000

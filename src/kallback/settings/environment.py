@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.followed_values import FollowedValues
+from kallback.settings.files.followed import Followed
+from kallback.settings.files.followed_values import FollowedValues
+from kallback.settings.files.secret_file import SecretFile, warn_if_exposed
 from kallback.settings.secret import HiddenValues, Secret
-from kallback.settings.secret_files import SecretFile, warn_if_exposed
 from kallback.settings.variables import SECRET_FILE
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Environment:
             return found
 
         if isinstance(secret, SecretFile):
-            return FollowedValues(where, secret, read)
+            return FollowedValues(Followed(secret, read))
         return HiddenValues(read("" if secret is None else secret.reveal()))
 
 

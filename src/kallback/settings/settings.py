@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Self
 from kallback.protocol.service_names import PLAIN_NAMES, ServiceNames, service_names
 from kallback.settings.dead_letters import DeadLetterSettings
 from kallback.settings.environment import Environment
-from kallback.settings.followed_keyring import FollowedKeyring, keyring_of
+from kallback.settings.files.followed_keyring import FollowedKeyring, keyring_of
+from kallback.settings.files.secret_file import SecretFile
 from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.keys import KeySettings
 from kallback.settings.oauth import OAuthSettings, check_extensions, check_parameters
 from kallback.settings.restate import RestateSettings
-from kallback.settings.secret_files import SecretFile
 from kallback.settings.topics import Topics
 from kallback.settings.variables import refuse_misspelled
 

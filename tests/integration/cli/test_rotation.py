@@ -138,7 +138,7 @@ async def test_keys_rotate_in_a_file_while_bridge_and_service_run(
     settings: Settings, ingress: Ingress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They follow the file: each result is delivered, and after the rotation the old key is worth nothing."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     file = tmp_path / "keys"
     file.touch(0o600)
     file.write_text(text_of(OLD))

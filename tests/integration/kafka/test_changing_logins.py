@@ -17,7 +17,7 @@ from kallback.kafka import Client, Consumer, ConsumerOptions, OutgoingRecord, Pr
 from kallback.kafka.login import token_source
 from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError
 from kallback.settings import KafkaSettings
-from kallback.settings.secret_files import SecretFile
+from kallback.settings.files.secret_file import SecretFile
 from kallback.testing import eventually
 from kallback.testing.log_capture import capture_logs
 from kallback.testing.servers.ports import free_ports

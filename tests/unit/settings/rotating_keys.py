@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from kallback.protocol import Keyring
-from kallback.settings.followed_keyring import FollowedKeyring
-from kallback.settings.secret_files import SecretFile
+from kallback.settings.files.followed_keyring import FollowedKeyring
+from kallback.settings.files.secret_file import SecretFile
 
 
 class RotatingKeys:

@@ -32,7 +32,7 @@ class IngressCompleter:
             more than 128: retries, which take up to a quarter of the concurrency, must leave some.
     """
 
-    def __init__(self, settings: RestateSettings, *, concurrency: int = 256) -> None:
+    def __init__(self, settings: RestateSettings, *, concurrency: int = 512) -> None:
         connections = min(concurrency, _CONNECTIONS)
         self._http = RestateHttp(settings, connections=connections, streams=concurrency)
         self._concurrency = concurrency if settings.http_version is HttpVersion.HTTP_2 else connections

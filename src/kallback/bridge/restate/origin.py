@@ -10,7 +10,8 @@ from urllib.parse import quote, urlsplit
 from kallback.protocol import ConfigurationError
 from kallback.settings import RestateSettings
 from kallback.settings.addresses import bracketed
-from kallback.settings.followed_tls import FileChanges, FollowedContext
+from kallback.settings.files.changes import FileChanges
+from kallback.settings.files.followed_tls import FollowedContext
 
 _PATH: Final = "/%:@!$&'()*+,;=-._~"
 

@@ -19,7 +19,7 @@ from kallback.cli.runner import serve
 from kallback.protocol import ConfigurationError
 from kallback.settings import Secret, Settings
 from kallback.settings.addresses import LOOPBACK
-from kallback.settings.secret_files import SecretFile
+from kallback.settings.files.secret_file import SecretFile
 from kallback.web import ServerOptions
 
 _BOUNDS: Final = ConsoleOptions().server

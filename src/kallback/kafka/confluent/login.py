@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kallback.kafka.login.access_token import LIFETIME_SHARE
-from kallback.kafka.login.connection_files import ConnectionFiles
+from kallback.kafka.login.connection_files import SettledConnectionFiles
 from kallback.kafka.login.token_source import token_source, uses_tokens
 from kallback.protocol.errors import KallbackError
 from kallback.settings import SaslMechanism, named_log
@@ -63,7 +63,7 @@ class LoginRenewal:
     def __init__(self, settings: KafkaSettings) -> None:
         self._security = settings.security
         self._password = None if self._security.password is None else self._security.password.reveal()
-        self._files = ConnectionFiles(settings)
+        self._files = SettledConnectionFiles(settings)
 
     def look(self, client: Producer | Consumer | AdminClient) -> bool:
         """Tell the client the password if it is another one; costs nothing to speak of.
@@ -75,7 +75,7 @@ class LoginRenewal:
         if secret is not None and (password := secret.reveal()) is not self._password:
             self._password = password
             client.set_sasl_credentials(self._security.username or "", password)
-        return self._files.settled()
+        return self._files.changed()
 
 
 def renewed(make: Callable[[], T], client: str) -> T | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from kallback.kafka.login.connection_files import ConnectionFiles
+from kallback.kafka.login.connection_files import connection_files
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.followed_tls import FollowedContext
+from kallback.settings.files.followed_tls import FollowedContext
 
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
@@ -19,7 +19,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
     Raises:
         ConfigurationError: a file cannot be read, or the key does not fit.
     """
-    return FollowedContext(lambda: _context(settings), ConnectionFiles(settings).changed)
+    return FollowedContext(lambda: _context(settings), connection_files(settings))
 
 
 def _context(settings: KafkaSettings) -> ssl.SSLContext:

@@ -9,7 +9,7 @@ import pytest
 from kallback.bridge.restate.authorization import Authorization
 from kallback.protocol import ConfigurationError
 from kallback.settings import Secret
-from kallback.settings.secret_files import SecretFile
+from kallback.settings.files.secret_file import SecretFile
 from kallback.testing.log_capture import capture_logs
 
 
@@ -20,7 +20,7 @@ def test_without_a_token_there_is_no_header() -> None:
 
 def test_a_token_that_changes_counts_from_the_next_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that no header may have is said, and the last one is kept."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     file = tmp_path / "token"
     file.touch(0o600)
     file.write_text("old\n")

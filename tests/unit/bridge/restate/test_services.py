@@ -115,7 +115,7 @@ async def test_questions_are_signed_with_the_keys_of_now(
     hostile: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bridge that went on with the keys of its start called its own service a foreign one after a rotation."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     keys = RotatingKeys(tmp_path)
     check = ServiceCheck(RestateSettings(hostile.url), keys.keyring, AUDIENCE, monitors=["S"])
     hostile.answers(http(200))

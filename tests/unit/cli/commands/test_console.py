@@ -11,7 +11,7 @@ from kallback.cli.commands import console as command
 from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.protocol import ConfigurationError
-from kallback.settings.secret_files import SecretFile
+from kallback.settings.files.secret_file import SecretFile
 from kallback.testing.log_capture import capture_logs
 from kallback.web import ServerOptions
 
@@ -72,7 +72,7 @@ def test_types_are_named_as_for_tasks_complete(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_password_that_others_may_read_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With the remedy, and without the password."""
-    monkeypatch.setattr("kallback.settings.secret_files._warned", set[tuple[str, str]]())
+    monkeypatch.setattr("kallback.settings.files.secret_file._warned", set[tuple[str, str]]())
     monkeypatch.setattr(command, "configure_logs", lambda **_: None)
     (tmp_path / "password").write_text("open sesame\n")
     (tmp_path / "password").chmod(0o604)

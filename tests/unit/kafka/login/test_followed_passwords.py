@@ -12,13 +12,13 @@ from aiokafka import conn
 from kallback.kafka.aiokafka.login import login_config as aiokafka_login
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
-from kallback.settings.secret_files import SecretFile
+from kallback.settings.files.secret_file import SecretFile
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A password that is looked at each time."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     file = tmp_path / "password"
     file.touch(0o600)
     file.write_text("the first")

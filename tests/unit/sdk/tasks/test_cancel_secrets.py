@@ -150,7 +150,7 @@ async def test_a_task_after_the_rotation_of_keys_in_a_file_has_a_secret_of_the_n
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that named the key of its start wrote tasks without a hash, and anyone could cancel them."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     keys = RotatingKeys(tmp_path)
     source = IdentitySource(time.time, os.urandom, keys.keyring, observer_of(time.time, None))
     keys.rotate()

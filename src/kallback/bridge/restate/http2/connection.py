@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import socket
 from collections.abc import Iterable
 from typing import Final, cast
 
@@ -14,6 +16,8 @@ from kallback.bridge.restate.requests import ConnectionOwner, HttpAnswer, HttpTi
 from kallback.protocol import RestateUnavailableError
 
 _READ: Final = 65_536
+_ACKNOWLEDGE_AT_ONCE: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+"""Linux only. Elsewhere the pool's several connections are what keeps Restate's answers coming."""
 
 
 class Http2Connection(asyncio.BufferedProtocol):
@@ -40,6 +44,7 @@ class Http2Connection(asyncio.BufferedProtocol):
         self._most = streams
         self._state = ConnectionState(owner.body_limit)
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._loop = asyncio.get_running_loop()
         self._buffer = memoryview(bytearray(_READ))
         self._writing_later = False
@@ -90,6 +95,7 @@ class Http2Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, TLS included: begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self._socket = transport.get_extra_info("socket")
         self._write()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess
@@ -98,6 +104,7 @@ class Http2Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have come: tell what ended, then write everything that this leads to at once."""
+        self._acknowledge()
         state = self._state
         began, before = state.ready, state.capacity
         self._writing_later = True
@@ -113,6 +120,16 @@ class Http2Connection(asyncio.BufferedProtocol):
                 self._owner.dropped(self)
         finally:
             self._write()
+
+    def _acknowledge(self) -> None:
+        """Have the kernel acknowledge what has come, or Restate would hold its next answers back for up to 40 ms.
+
+        Restate leaves Nagle's algorithm on (RFC 896): it sends no further small answer before the last one is
+        acknowledged. Linux forgets this option after some packets (tcp(7)), so it is set for each read.
+        """
+        if self._socket is not None and _ACKNOWLEDGE_AT_ONCE is not None:
+            with contextlib.suppress(OSError):  # a socket that is closed
+                self._socket.setsockopt(socket.IPPROTO_TCP, _ACKNOWLEDGE_AT_ONCE, 1)
 
     def pause_writing(self) -> None:
         """The other side reads too slowly."""

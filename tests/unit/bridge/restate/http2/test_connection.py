@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from tests.unit.bridge.hostile_http2 import HostileHttp2, Peer, Request, serve_http2
@@ -311,3 +313,18 @@ def test_requests_are_written_together() -> None:
             return count[0], len(server.requests)
 
     assert asyncio.run(writes()) == (1, 21)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="an option of Linux")
+async def test_what_is_read_is_acknowledged_at_once(server: HostileHttp2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restate sends no further small answer before that, and Linux waits up to 40 ms: a third of the rate was left."""
+    async with client(server.url) as http:
+        await post(http)
+        (connection,) = http._pool._open
+        options: list[tuple[int, int, int]] = []
+        recorder = SimpleNamespace(setsockopt=lambda *option: options.append(option))
+        monkeypatch.setattr(connection, "_socket", recorder)
+        for count in (1, 2):
+            await post(http)
+            assert len(options) >= count
+    assert set(options) == {(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)}

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.files.changes import FileSignature, file_signature
+from kallback.settings.files.watch import watch
 from kallback.settings.logs import named_log
 from kallback.settings.secret import Secret
 
@@ -22,7 +24,6 @@ _REMEDY: Final = "set it to a file that holds the secret"
 _CONTAINER_SECRETS: Final = "/run/secrets/"
 _LOOK_INTERVAL_S: Final = 1.0
 """Between two looks at a file: soon enough for people, and nothing beside what a process does with a secret."""
-FileSignature = tuple[int, ...]
 _log: Final = named_log("kallback.settings")
 _warned: Final = set[tuple[str, str]]()
 """What was said already: settings are read more than once in some processes."""
@@ -77,18 +78,21 @@ class SecretFile(Secret):
     changes nothing: the last good text is kept, a warning says so, and it is tried again. A pipe, such as a shell's
     `<(command)`, is read once, at the start: reading it again would wait for who writes it. Any thread may ask.
 
+    Attributes:
+        setting: the name of the setting that names the file.
+
     Args:
-        name: of the setting that names the file.
+        name: of that setting.
         path: of the file; `~` is the home directory.
 
     Raises:
         ConfigurationError: it cannot be read, is empty, or is too large.
     """
 
-    __slots__ = ("_failed", "_lock", "_name", "_next_look", "_path", "_retry_at", "_seen")
+    __slots__ = ("__weakref__", "_failed", "_lock", "_next_look", "_path", "_retry_at", "_seen", "setting")
 
     def __init__(self, name: str, path: str | os.PathLike[str]) -> None:
-        self._name: Final = name
+        self.setting: Final = name
         self._path: Final = os.path.expanduser(path)  # noqa: PTH111 - does not raise where there is no home
         self._lock: Final = threading.Lock()
         self._seen: FileSignature = file_signature(self._path)
@@ -96,6 +100,7 @@ class SecretFile(Secret):
         self._next_look = time.monotonic() + _LOOK_INTERVAL_S
         self._retry_at = 0.0
         super().__init__(_read(name, path))
+        watch(self)
 
     def reveal(self) -> str:
         """Return the text that the file had a second ago, or now."""
@@ -123,12 +128,12 @@ class SecretFile(Secret):
             self._seen, self._failed = seen, None
             if text != self._text:
                 self._text = text
-                _log.info("a secret was read again, because its file changed", setting=self._name)
+                _log.info("a secret was read again, because its file changed", setting=self.setting)
 
     def _read_again(self, seen: FileSignature) -> str:
         if seen and not stat.S_ISREG(seen[0]):
-            raise ConfigurationError(f"{self._name}={self._path!r} is no file any more: {_REMEDY}")
-        return _read(self._name, self._path)
+            raise ConfigurationError(f"{self.setting}={self._path!r} is no file any more: {_REMEDY}")
+        return _read(self.setting, self._path)
 
     def __eq__(self, other: object) -> bool:
         """Whether this is the same file: what it holds changes."""
@@ -136,17 +141,6 @@ class SecretFile(Secret):
 
     def __hash__(self) -> int:
         return hash(self._path)
-
-
-def file_signature(path: str) -> FileSignature:
-    """What changes when a file is written or exchanged; empty without one. A forged token may cause one call."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - a Path costs five times as much
-    except (OSError, ValueError):  # the second: a null character
-        return ()
-    if stat.S_ISFIFO(found.st_mode):  # it changes while it is read
-        return found.st_mode, found.st_dev, found.st_ino
-    return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def warn_if_exposed(name: str, path: Path) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.followed_tls import FileChanges, FollowedContext
+from kallback.settings.files.followed_tls import FollowedContext
 from kallback.testing.log_capture import capture_logs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Files:
@@ -87,17 +84,3 @@ def test_a_context_by_itself_trusts_nobody() -> None:
     files = Files()
     context = FollowedContext(files.context, files.changed)
     assert (context.verify_mode, context.check_hostname, context.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
-
-
-def test_files_have_changed_once_for_each_exchange(tmp_path: Path) -> None:
-    """And not while one of them is gone."""
-    ca, other = tmp_path / "ca.pem", tmp_path / "other.pem"
-    ca.write_text("1")
-    other.write_text("1")
-    changed = FileChanges([ca, other])
-    ca.write_text("the second")
-    assert [changed(), changed()] == [True, False]
-    ca.unlink()
-    assert not changed()
-    ca.write_text("the third one")
-    assert [changed(), changed()] == [True, False]

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.logs import named_log
-from kallback.settings.secret_files import file_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
 _log: Final = named_log("kallback.settings")
 
@@ -56,19 +54,3 @@ class FollowedContext(ssl.SSLContext):
             _log.warning("TLS files changed and cannot be used, the last ones are kept", reason=str(error))
         else:
             _log.info("TLS files were read again, because they changed")
-
-
-class FileChanges:
-    """Whether files have changed. One that is gone has not: it is about to be exchanged."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths: Final = [str(each) for each in paths]
-        self._seen = [file_signature(each) for each in self._paths]
-
-    def __call__(self) -> bool:
-        """Whether they have changed since this was true last, or since it was made."""
-        found = [file_signature(each) for each in self._paths]
-        if not all(found) or found == self._seen:
-            return False
-        self._seen = found
-        return True

@@ -14,7 +14,7 @@ import pytest
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings import VARIABLES, KafkaSettings, Settings
 from kallback.settings.environment import Environment
-from kallback.settings.secret_files import SecretFile, exposure
+from kallback.settings.files.secret_file import SecretFile, exposure
 from kallback.testing.log_capture import capture_logs
 
 if TYPE_CHECKING:
@@ -117,10 +117,16 @@ def test_who_else_may_use_a_secret(mode: int, owned: bool, in_container: bool, w
     assert exposure(mode, owned=owned, in_container=in_container) == who
 
 
+@pytest.fixture(autouse=True)
+def looked_at_by_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not by the thread that follows the files of a process."""
+    monkeypatch.setattr("kallback.settings.files.secret_file.watch", lambda _: None)
+
+
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """What is logged, as in a new process."""
-    monkeypatch.setattr("kallback.settings.secret_files._warned", set[tuple[str, str]]())
+    monkeypatch.setattr("kallback.settings.files.secret_file._warned", set[tuple[str, str]]())
     with capture_logs("kallback.settings") as lines:
         yield lines
 
@@ -162,7 +168,7 @@ def test_a_secret_of_its_owner_alone_is_not_mentioned(tmp_path: Path, lines: lis
 @pytest.fixture
 def looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each use looks at the file."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
 
 
 @pytest.mark.usefixtures("looked_at_often")

@@ -21,7 +21,7 @@ EXTRA, PARAMETERS, EXTENSIONS = "KALLBACK_KAFKA_EXTRA", f"{OAUTH}PARAMETERS", f"
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Options that are looked at each time."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     file = tmp_path / "options"
     file.touch(0o600)
     return file

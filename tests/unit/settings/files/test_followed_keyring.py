@@ -13,7 +13,7 @@ import pytest
 from kallback.protocol import Attempt, Keyring, Token, parse_awakeable_id, task_id_of
 from kallback.protocol.tokens import UnverifiedToken
 from kallback.settings import Settings
-from kallback.settings.followed_keyring import FollowedKeyring, keyring_of
+from kallback.settings.files.followed_keyring import FollowedKeyring, keyring_of
 from kallback.testing import eventually
 from kallback.testing.log_capture import capture_logs
 
@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def keyring(file: Path, monkeypatch: pytest.MonkeyPatch) -> Keyring:
     """What a process made of it; it looks at the file each time."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     return Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
 
 
@@ -64,7 +64,7 @@ def test_a_rotation_needs_no_restart(file: Path, keyring: Keyring) -> None:
 
 def test_an_unknown_key_is_looked_up_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service may sign with a key that its bridge has in the file, and has not read yet."""
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 3600.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 3600.0)
     bridge = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
     file.write_text(f"{key('k2')},{key('k1')}")
     service = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
@@ -84,7 +84,7 @@ def test_a_thread_waits_for_the_keys_that_another_one_reads(
 
     file.write_text(f"{key('k2')},{key('k1')}")
     new = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require().sign(TOKEN, AUDIENCE)
-    monkeypatch.setattr("kallback.settings.followed_keyring.keyring_of", slow_keyring_of)
+    monkeypatch.setattr("kallback.settings.files.followed_keyring.keyring_of", slow_keyring_of)
     first = threading.Thread(target=keyring.check, args=(new, AUDIENCE))
     first.start()
     assert reading.wait(10)
@@ -105,23 +105,12 @@ def test_keys_that_cannot_be_used_change_nothing(file: Path, keyring: Keyring, c
 
 async def test_an_idle_process_has_the_new_keys_and_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who rotates keys waits for its line, and a gateway may have no request for hours."""
-    monkeypatch.setattr("kallback.settings.followed_keyring._WATCH_INTERVAL_S", 0.01)
-    monkeypatch.setattr("kallback.settings.secret_files._LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr("kallback.settings.files.secret_file._LOOK_INTERVAL_S", 0.0)
     settings = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)})
     with capture_logs("kallback.settings") as lines:
         await asyncio.to_thread(file.write_text, f"{key('k1')},{key('k2')}")
         await eventually("the line", lambda: any(each.get("key_ids") == ["k1", "k2"] for each in lines))
     assert settings.keys.require().key_ids == ("k1", "k2")
-
-
-async def test_nothing_looks_at_the_file_of_a_keyring_that_is_gone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs may read their settings again and again."""
-    monkeypatch.setattr("kallback.settings.followed_keyring._WATCH_INTERVAL_S", 0.01)
-    before = set(threading.enumerate())
-    keyring = Settings.from_env({"KALLBACK_KEYS_FILE": str(file)}).keys.require()
-    [watching] = set(threading.enumerate()) - before
-    del keyring
-    await eventually("the end of the thread", lambda: not watching.is_alive())
 
 
 def test_every_part_of_a_keyring_follows_the_file() -> None:
