@@ -16,8 +16,8 @@ from typing import Final, Protocol
 _INTERVAL_S: Final = 0.5
 
 
-class Watched(Protocol):
-    """Follows a file whenever it is asked."""
+class FileFollower(Protocol):
+    """Follows a file when it is asked to."""
 
     def look(self) -> None:
         """Follow the file if it has changed. Raises nothing."""
@@ -25,10 +25,10 @@ class Watched(Protocol):
 
 
 _lock: Final = threading.Lock()
-_watched: Final = list[weakref.ref[Watched]]()
+_watched: Final = list[weakref.ref[FileFollower]]()
 
 
-def watch(one: Watched) -> None:
+def watch(one: FileFollower) -> None:
     """Have it look every half second, for as long as something else uses it."""
     with _lock:
         _watched.append(weakref.ref(one))

@@ -92,13 +92,12 @@ def answering(*parts: bytes, for_ever: bool = False) -> Generator[str]:
 
         def serve() -> None:
             connection, _ = listening.accept()
-            with connection:
+            with connection, suppress(OSError):  # whom it sends to has hung up
                 connection.recv(65_536)
                 for part in parts:
                     connection.sendall(part)
-                with suppress(OSError):  # whom it sends to has hung up
-                    while for_ever and not ended.wait(0.05):
-                        connection.sendall(parts[-1])
+                while for_ever and not ended.wait(0.05):
+                    connection.sendall(parts[-1])
 
         thread = threading.Thread(target=serve)
         thread.start()

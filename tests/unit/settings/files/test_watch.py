@@ -39,7 +39,7 @@ def threads() -> set[threading.Thread]:
 def own_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[threading.Thread]]:
     """As in a new process; what other tests have left is none of ours."""
     before = threads()
-    nobody: list[ref[watch.Watched]] = []
+    nobody: list[ref[watch.FileFollower]] = []
     monkeypatch.setattr(watch, "_watched", nobody)
     monkeypatch.setattr(watch, "_INTERVAL_S", 0.001)
     yield before
