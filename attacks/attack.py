@@ -45,6 +45,8 @@ class Attack:
 
 RESTARTED = Bounds(wait_s=20.0)
 """Good calls wait while bridge and worker start again."""
+MUCH_TO_READ = Bounds(wait_s=15.0)
+"""A task waits until what lies before it in its partition is read: 1.8 GB, unfolded."""
 UNFOLDED = Bounds(bridge_mib=250.0, worker_mib=250.0)
 """librdkafka has all batches of a response in memory at once, and decompresses gzip, snappy and lz4 without a bound."""
 UNFOLDED_WHOLE = Bounds(bridge_mib=900.0, worker_mib=900.0)

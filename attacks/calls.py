@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from typing import Final
 
@@ -31,7 +32,7 @@ class Calls:
         self._poster = Poster(url, connections=_CONNECTIONS)
         self._waiting: dict[asyncio.Task[None], float] = {}
         self._running: list[asyncio.Task[None]] = []
-        self._longest_s = 0.0
+        self._waits_s: dict[float, float] = {}
         self._lag_s = 0.0
         self.answered = 0
         self.failures: list[str] = []
@@ -49,20 +50,29 @@ class Calls:
             await asyncio.wait(self._waiting, timeout=patience)
         open_calls = list(self._waiting)
         self.failures += ["not answered"] * len(open_calls)
-        self._longest_s = self.longest_wait()
+        self._waits_s = self._all_waits()
         for task in open_calls:
             task.cancel()
         await asyncio.gather(*open_calls, return_exceptions=True)
 
     def forget_the_past(self) -> None:
         """What is measured begins now."""
-        self._longest_s, self._lag_s, self.answered = 0.0, 0.0, 0
+        self._lag_s, self.answered = 0.0, 0
+        self._waits_s.clear()
         self.failures.clear()
 
     def longest_wait(self) -> float:
         """Seconds, of the answered calls and of the open ones."""
+        return max(self._all_waits().values(), default=0.0)
+
+    def median_wait(self, until: float) -> float:
+        """Seconds, of the calls that were planned before the time `until` of the monotonic clock."""
+        return statistics.median([wait for planned, wait in self._all_waits().items() if planned < until] or [0.0])
+
+    def _all_waits(self) -> dict[float, float]:
+        """Each wait by the time for which its call was planned."""
         now = time.monotonic()
-        return max(self._longest_s, *(now - planned for planned in self._waiting.values()), 0.0)
+        return self._waits_s | {planned: now - planned for planned in self._waiting.values()}
 
     @property
     def lag_s(self) -> float:
@@ -86,7 +96,7 @@ class Calls:
         except (OSError, asyncio.IncompleteReadError) as error:
             self.failures.append(str(error)[:200])
             return
-        self._longest_s = max(self._longest_s, time.monotonic() - planned)
+        self._waits_s[planned] = time.monotonic() - planned
         if answer == b"%d" % (number + 1):
             self.answered += 1
         else:

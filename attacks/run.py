@@ -58,6 +58,7 @@ async def perform(attack: Attack, stack: Stack, directory: Path, limit_mib: int 
         await attack.write(attacker)
         sent = sum((_stored(installation) - before)[topic] for topic in attacker.targets)
         settled = await _settle(installation, attack.bounds.settle_s)
+        over = time.monotonic()
         missed = await _missed(attack, installation, counters)
         if attacker.targets and sent <= 0:
             missed.append("the attack missed its aim: nothing of it lies on the broker")
@@ -73,6 +74,7 @@ async def perform(attack: Attack, stack: Stack, directory: Path, limit_mib: int 
             written=grown - sent,
             calls=calls.answered,
             wait_s=calls.longest_wait(),
+            median_s=calls.median_wait(over),
             bridge_mib=installation.bridge.peak_mib(),
             worker_mib=installation.worker.peak_mib(),
             held_ms=held_ms,

@@ -14,6 +14,7 @@ class Bounds:
 
     Attributes:
         wait_s: longest wait of a good call, in seconds.
+        median_s: median wait of the good calls that begin before every position has reached the end.
         bridge_mib: peak resident memory of the bridge.
         worker_mib: the same of the worker, whose function is trivial.
         held_ms: CPU time of the event loop's thread in one callback of bridge or worker, in milliseconds.
@@ -24,6 +25,7 @@ class Bounds:
     """
 
     wait_s: float = 5.0
+    median_s: float = 5.0
     bridge_mib: float = 150.0
     worker_mib: float = 120.0
     held_ms: float = 50.0
@@ -51,6 +53,7 @@ class Measurement:
     bridge_mib: float
     worker_mib: float
     held_ms: float
+    median_s: float = 0.0
     held_by: str = ""
     probe_s: float = 0.0
     log_lines: int = 0
@@ -73,6 +76,7 @@ def violations(found: Measurement, bounds: Bounds) -> tuple[str, ...]:
     """
     limits = (
         ("a good call waits", found.wait_s, bounds.wait_s + found.lag_s, "s"),
+        ("half of the good calls wait", found.median_s, bounds.median_s + found.lag_s, "s"),
         ("the bridge takes", found.bridge_mib, bounds.bridge_mib, "MiB"),
         ("the worker takes", found.worker_mib, bounds.worker_mib, "MiB"),
         (f"{found.held_by or 'a callback'} holds the loop", found.held_ms, bounds.held_ms, "ms"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from attacks.attack import RESTARTED, UNFOLDED, UNFOLDED_WHOLE, Attack, Write
+from attacks.attack import MUCH_TO_READ, RESTARTED, UNFOLDED, UNFOLDED_WHOLE, Attack, Write
 from attacks.attacker import Attacker, Plain
 from attacks.cases.topics import (
     TOPICS,
@@ -73,7 +73,11 @@ _OF_TASKS: Final = (
     ("tiny-tasks", "a batch of 50,000 empty records", _one_batch(tasks, Codec.ZSTD, [RawRecord()] * _TINY_TASKS), 1),
 )
 
-_DOCUMENTED: Final = {"large-task-confluent": UNFOLDED_WHOLE, "task-batches-confluent": UNFOLDED}
+_DOCUMENTED: Final = {
+    "large-task-confluent": UNFOLDED_WHOLE,
+    "task-batches-confluent": UNFOLDED,
+    "task-batches-aiokafka": MUCH_TO_READ,
+}
 """What SECURITY.md says of them."""
 
 ATTACKS: Final = (

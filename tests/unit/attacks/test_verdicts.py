@@ -21,6 +21,7 @@ def test_an_attack_within_its_bounds_violates_none() -> None:
     ("found", "sentence"),
     [
         (replace(CHEAP, wait_s=46.0), "a good call waits 46 s, 1 are allowed"),
+        (replace(CHEAP, median_s=46.0), "half of the good calls wait 46 s, 5 are allowed"),
         (replace(CHEAP, bridge_mib=2_500), "the bridge takes"),
         (replace(CHEAP, worker_mib=878), "the worker takes"),
         (replace(CHEAP, held_ms=61_000, held_by="bridge: fetcher"), "bridge: fetcher holds the loop"),
