@@ -137,6 +137,8 @@ class _Comparison:
             yield Misfit(member, "is not accepted at all")
             return
         if ours is True or is_anything(ours):
+            if any(self._is_anything(each) for each in _branches(theirs) or ()):
+                return
             yield Misfit(member, f"may be any JSON value; expected is {self._named(theirs)}")
             return
         yield from self._compare_each(ours, theirs, member)
@@ -179,6 +181,10 @@ class _Comparison:
                 return None
             notes.append(each)
         return notes, fresh._seen
+
+    def _is_anything(self, choice: Schema) -> bool:
+        whole = resolved(choice, self.read_root)
+        return whole is True or (isinstance(whole, dict) and is_anything(whole))
 
     def _named(self, schema: Schema) -> str:
         whole = resolved(schema, self.read_root)
@@ -269,6 +275,9 @@ def _branches(schema: dict[str, Any]) -> list[Schema] | None:
     kinds = list_of(schema.get("type"))
     if kinds is not None and len(kinds) > 1:
         return [{**schema, "type": kind} for kind in kinds]
+    values = listed(schema)
+    if values is not None and len(kinds_of({"enum": values})) > 1:
+        return [{**schema, "enum": [each]} for each in values]
     return None
 
 

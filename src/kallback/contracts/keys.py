@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -27,6 +27,13 @@ _OF_TYPE: Final[Mapping[type, dict[str, Any]]] = {
     inspect.UUIDType: {"format": "uuid"},
     inspect.BytesType: {"contentEncoding": "base64"},
 }
+_BOUNDS: Final[Mapping[str, str]] = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "multiple_of": "multipleOf",
+}
 _OF_PYDANTIC: Final[Mapping[object, dict[str, Any]]] = {"int": _INTEGER, "float": _FLOAT, "decimal": _DECIMAL}
 
 
@@ -45,7 +52,7 @@ def keys_schema(info: object) -> dict[str, Any] | None:
     if isinstance(info, inspect.LiteralType):
         return _enum(info.values)
     found = _OF_TYPE.get(type(info))
-    return None if found is None else dict(found)
+    return None if found is None else found | _bounds(lambda name: getattr(info, name, None))
 
 
 def pydantic_keys_schema(core: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -57,7 +64,13 @@ def pydantic_keys_schema(core: Mapping[str, Any]) -> dict[str, Any] | None:
     if core.get("type") == "literal":
         return _enum(core["expected"])
     found = _OF_PYDANTIC.get(core.get("type"))
-    return None if found is None else dict(found)
+    return None if found is None else found | _bounds(core.get)
+
+
+def _bounds(constraint: Callable[[str], object]) -> dict[str, Any]:
+    """The bounds of numbers as keys. They say nothing of texts to a validator; a comparison of contracts uses them."""
+    found = {keyword: constraint(name) for name, keyword in _BOUNDS.items()}
+    return {keyword: bound for keyword, bound in found.items() if isinstance(bound, (int, float))}
 
 
 def _enum(values: Iterable[object]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What msgspec leaves out of the schema of a type: the formats of times, and which keys a map may have.
+"""What msgspec leaves out of the schema of a type: the formats and zones of times, and which keys a map may have.
 
 msgspec says the format only of times with a constraint of their time zone, and of keys only the length and pattern of
 texts.
@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from kallback.contracts.keys import keys_schema
 from kallback.contracts.keywords import dict_of
+from kallback.contracts.zones import zone_pattern
 
 _FORMATS: Final[dict[type, str]] = {inspect.DateTimeType: "date-time", inspect.TimeType: "time"}
 _KINDS: Final[dict[type, str]] = {
@@ -34,6 +35,8 @@ def add_omissions(info: Any, schema: Any) -> None:
         return
     if type(info) in _FORMATS and members.get("type") == "string":
         members.setdefault("format", _FORMATS[type(info)])
+        if (pattern := zone_pattern(has_zone=info.tz)) is not None:
+            members.setdefault("pattern", pattern)
     if isinstance(info, inspect.DictType) and (keys := keys_schema(info.key_type)) is not None:
         members.setdefault("propertyNames", keys)
     for part, inner in _parts(info, members):

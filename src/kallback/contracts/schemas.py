@@ -18,6 +18,7 @@ from msgspec import inspect
 from kallback.contracts.keys import pydantic_keys_schema
 from kallback.contracts.keywords import Schema, mapped, tidied
 from kallback.contracts.omissions import add_omissions
+from kallback.contracts.zones import zone_pattern
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.values.declared_types import name_of
 from kallback.protocol.values.pydantic_models import model_of
@@ -55,6 +56,10 @@ def schema_of(declared: Any, direction: Direction, what: str) -> dict[str, Any]:
         _, taken = msgspec.json.schema_components(types, schema_hook=lambda _: {"title": ""})
         models = _Models(direction, frozenset(taken))
         found, definitions = msgspec.json.schema_components(types, schema_hook=models.schema_of)
+    except KeyError as error:  # msgspec names a definition by the module and name of its class
+        raise ConfigurationError(
+            f"{what}, {name_of(declared)}, has two classes of the same module and name ({error}): rename one of them"
+        ) from None
     except (TypeError, NameError) as error:
         raise ConfigurationError(f"{what}, {name_of(declared)}, has no JSON Schema: {error}") from None
     for each, reference in zip(classes, found[1:], strict=True):
@@ -117,7 +122,15 @@ def _model_schema(model: Any, direction: Direction, template: str) -> dict[str, 
     from pydantic.json_schema import GenerateJsonSchema  # noqa: PLC0415 - who declares a model has pydantic
 
     class _Complete(GenerateJsonSchema):
-        """Members with a default are written, too, and numbers as keys have a form."""
+        """Members with a default are written, too, numbers as keys have a form, and times a zone or none."""
+
+        def datetime_schema(self, schema: Any) -> Any:
+            """Return the schema of a point in time."""
+            return _zoned(super().datetime_schema(schema), schema)
+
+        def time_schema(self, schema: Any) -> Any:
+            """Return the schema of a time of day."""
+            return _zoned(super().time_schema(schema), schema)
 
         def dict_schema(self, schema: Any) -> Any:
             """Return the schema of a map."""
@@ -137,6 +150,13 @@ def _model_schema(model: Any, direction: Direction, template: str) -> dict[str, 
         by_alias=True, ref_template=template, mode=direction.value, schema_generator=_Complete
     )
     return found
+
+
+def _zoned(schema: dict[str, Any], core: dict[str, Any]) -> dict[str, Any]:
+    """Add whether a time has a zone; `core` is pydantic's own description of it."""
+    constraint = core.get("tz_constraint")
+    pattern = zone_pattern(has_zone=None if constraint is None else constraint != "naive")
+    return schema if pattern is None or schema.get("type") != "string" else schema | {"pattern": pattern}
 
 
 def _culprit(model: Any, direction: Direction) -> str:
@@ -179,9 +199,14 @@ def _classes_in(info: object) -> list[Any]:
 def _complete(info: Any, schema: dict[str, Any], direction: Direction) -> None:
     """Add to the definition of a class what msgspec leaves out."""
     members: dict[str, Any] = schema.get("properties", {})
-    for field in getattr(info, "fields", ()):
+    fields: tuple[inspect.Field, ...] = getattr(info, "fields", ())
+    for field in fields:
         if field.encode_name in members:
             add_omissions(field.type, members[field.encode_name])
+    for field, item in zip(
+        reversed(fields), reversed(schema.get("prefixItems", ())), strict=False
+    ):  # a tag comes first
+        add_omissions(field.type, item)
     if direction is Direction.READ or isinstance(info, inspect.TypedDictType):
         return
     config = getattr(info.cls, "__struct_config__", None)

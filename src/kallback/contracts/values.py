@@ -12,9 +12,12 @@ import orjson
 from kallback.contracts.keywords import Schema, list_of
 
 KINDS: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
+_INTEGER: Final = frozenset({"integer"})
 _LISTED_AT_MOST: Final = 8
 """Values that a sentence lists."""
 _LENGTHS: Final = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
+_SHORTEST: Final = {"date-time": 16, "date": 10, "time": 5, "uuid": 32, "duration": 2, "decimal": 1}
+"""Characters of the shortest text of a format."""
 _SAME_OF_LISTED: Final = ("format", "contentEncoding", "multipleOf")
 _SAME: Final = ("pattern", *_SAME_OF_LISTED)
 _ANNOTATIONS: Final = frozenset(
@@ -89,12 +92,21 @@ def differing_values(written: dict[str, Any], read: dict[str, Any]) -> str | Non
     accepted = listed(read)
     if accepted is None:
         return None
-    values = listed(written)
+    values = _all_values(written)
     if values is None:
         return f"may be any {described(written)}; accepted {_verb(accepted)} {named(accepted)}"
     known = {orjson.dumps(each) for each in accepted}
     refused = [each for each in values if orjson.dumps(each) not in known]
     return f"may be {named(refused)}; accepted {_verb(accepted)} {named(accepted)}" if refused else None
+
+
+def _all_values(schema: dict[str, Any]) -> list[Any] | None:
+    """The values that a schema lists, and those of a kind with few of them."""
+    values = listed(schema)
+    return _FEW.get(kinds_of(schema)) if values is None else values
+
+
+_FEW: Final[dict[frozenset[str], list[Any]]] = {frozenset({"null"}): [None], frozenset({"boolean"}): [False, True]}
 
 
 def _verb(values: list[Any]) -> str:
@@ -119,7 +131,7 @@ def _outside(written: dict[str, Any], read: dict[str, Any]) -> Iterator[str]:
         bound, included = _upper(read)
         yield f"may be more; accepted is {'at most' if included else 'less than'} {bound}"
     for least, most, what in _LENGTHS:
-        if written.get(least, 0) < read.get(least, 0):
+        if written.get(least, _SHORTEST.get(str(written.get("format")), 0)) < read.get(least, 0):
             yield f"may have fewer {what}; accepted are at least {read[least]}"
         if written.get(most, math.inf) > read.get(most, math.inf):
             yield f"may have more {what}; accepted are at most {read[most]}"
@@ -149,13 +161,15 @@ def _has_pattern(text: str, pattern: str) -> bool:
 def _lower(schema: dict[str, Any]) -> tuple[float, bool]:
     """The least number, and whether it is itself excluded: the greater pair is the stricter one."""
     bounds = (("minimum", False), ("exclusiveMinimum", True))
-    return max([(-math.inf, False), *((schema[name], it) for name, it in bounds if _is_number(schema.get(name)))])
+    found = max([(-math.inf, False), *((schema[name], it) for name, it in bounds if _is_number(schema.get(name)))])
+    return (math.floor(found[0]) + 1, False) if found[1] and kinds_of(schema) == _INTEGER else found
 
 
 def _upper(schema: dict[str, Any]) -> tuple[float, bool]:
     """The greatest number, and whether it is itself included: the lesser pair is the stricter one."""
     bounds = (("maximum", True), ("exclusiveMaximum", False))
-    return min([(math.inf, True), *((schema[name], it) for name, it in bounds if _is_number(schema.get(name)))])
+    found = min([(math.inf, True), *((schema[name], it) for name, it in bounds if _is_number(schema.get(name)))])
+    return found if found[1] or kinds_of(schema) != _INTEGER else (math.ceil(found[0]) - 1, True)
 
 
 def _is_number(value: object) -> bool:

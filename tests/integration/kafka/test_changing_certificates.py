@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Generator
 from contextlib import AsyncExitStack
@@ -181,3 +182,20 @@ async def test_files_that_do_not_fit_leave_the_clients_as_they_are(renewing: Ren
             await producer.send(OutgoingRecord(topic, b"2"))
     (said,) = [each for each in lines if "cannot be used" in each["event"]]
     assert (said["client"], KEY_PASSWORD in str(said)) == ("producer", False)
+
+
+async def test_what_a_client_could_not_send_goes_with_the_next_one(renewing: Renewing) -> None:
+    """It does not trust the broker; when its files are right, waiting records are sent in order and none fails."""
+    clients = clients_of(Client.CONFLUENT, renewing.settings)
+    topic = TopicFactory(renewing.server)("renewed")
+    with capture_logs("kallback.kafka") as lines:
+        async with clients.producer() as producer, clients.reader(topic) as reader:
+            mount(renewing.folder, renewing.first, trusted=renewing.second.text("ca.pem"))
+            await eventually("a client that trusts nobody", lambda: [each for each in lines if "broker" in str(each)])
+            sends = [asyncio.ensure_future(producer.send(OutgoingRecord(topic, b"%d" % each))) for each in range(100)]
+            mount(renewing.folder, renewing.first, trusted=renewing.first.text("ca.pem"))
+            positions = await asyncio.gather(*sends)
+            values: list[bytes | None] = []
+            while len(values) < len(sends):
+                values += [record.value for record in await reader.fetch(1)]
+    assert (len(set(positions)), values) == (100, [b"%d" % each for each in range(100)])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import ModuleType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 import pydantic
@@ -24,6 +24,58 @@ def found(written: Any, read: Any) -> list[str]:
     """The members that a reader of one type refuses from writers of the other."""
     payloads = payload_of(written, "the writer's type"), payload_of(read, "the reader's type")
     return [each.member for each in misfits(payloads[0].written, payloads[1].read) if each.refused]
+
+
+Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+Naive = Annotated[datetime, msgspec.Meta(tz=False)]
+Listed = Literal["a", None]  # noqa: PYI061 - one list of values, as a user may write it
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Zones(pydantic.BaseModel):
+    """Times that must have a zone, and that must not."""
+
+    begin: pydantic.AwareDatetime
+    end: pydantic.NaiveDatetime
+
+
+class OtherZones(pydantic.BaseModel):
+    """The other way round."""
+
+    begin: pydantic.NaiveDatetime
+    end: pydantic.AwareDatetime
+
+
+class CountedByModel(pydantic.BaseModel):
+    """A bound of numbers that are keys."""
+
+    counts: dict[pydantic.NonNegativeInt, int]
+
+
+class Row(NamedTuple):
+    """Members without names in JSON."""
+
+    at: datetime
+    counts: dict[int, int]
+
+
+class RowByName(NamedTuple):
+    """Any text in the same places."""
+
+    at: str
+    counts: dict[str, int]
+
+
+class TaggedRow(msgspec.Struct, array_like=True, tag="row"):
+    """A tag stands before them."""
+
+    counts: dict[int, int]
+
+
+class RowByNameTagged(msgspec.Struct, array_like=True, tag="row"):
+    """As above."""
+
+    counts: dict[str, int]
 
 
 @dataclass
@@ -157,6 +209,31 @@ PAIRS: list[tuple[Any, Any, list[str]]] = [
     (Literal["abcd"], Short, ["$"]),
     (Literal[0, 3], Positive, ["$"]),
     (Literal["a"], datetime, ["$"]),
+    (datetime, Aware, ["$"]),
+    (Aware, datetime, []),
+    (Aware, Naive, ["$"]),
+    (Naive, Aware, ["$"]),
+    (Zones, Zones, []),
+    (Zones, OtherZones, ["$.begin", "$.end"]),
+    (dict[int, str], dict[Positive, str], ["$.(key)"]),
+    (dict[Positive, str], dict[NotNegative, str], []),
+    (dict[NotNegative, str], dict[Positive, str], ["$.(key)"]),
+    (CountedByModel, dict[str, dict[NotNegative, int]], []),
+    (dict[str, dict[int, int]], CountedByModel, ["$.counts", "$.counts.(key)"]),
+    (Row, Row, []),
+    (Row, RowByName, []),
+    (RowByName, Row, ["$[0]", "$[1].(key)"]),
+    (TaggedRow, RowByNameTagged, []),
+    (RowByNameTagged, TaggedRow, ["$[1].(key)"]),
+    (None, Listed, []),
+    (bool, bool | Literal["a"], []),
+    (Listed, str | None, []),
+    (Literal["a", 3], str | None, ["$"]),
+    (Any, str | Any, []),
+    (AtLeastOne, Positive, []),
+    (Positive, AtLeastOne, []),
+    (date, Annotated[str, msgspec.Meta(min_length=1)], []),
+    (date, Annotated[str, msgspec.Meta(min_length=11)], ["$"]),
 ]
 
 

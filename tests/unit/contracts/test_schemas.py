@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import make_dataclass
 from typing import Annotated, Any
 
 import pydantic
@@ -112,3 +113,12 @@ def test_two_classes_of_one_name_have_two_definitions() -> None:
     schema = schema_of(tuple[Dish, Nested.Dish, Model], Direction.WRITTEN, "")
     assert set(schema["$defs"]) >= {"Dish", "Dish.2"}
     assert set(schema["$defs"]["Dish.2"]["properties"]) == {"grams"}
+
+
+def test_two_classes_of_one_module_and_name_are_a_sentence() -> None:
+    """A function that makes classes may make two of them; a traceback of msgspec would name neither."""
+    first, second = (make_dataclass("Made", [("member", each)]) for each in (int, str))
+    with pytest.raises(
+        ConfigurationError, match=r"two classes of the same module and name .*Made.*: rename one of them"
+    ):
+        payload_of(tuple[first, second], "the request")  # type: ignore[valid-type]  # pyright: ignore[reportInvalidTypeForm]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.client import log
-from kallback.kafka.confluent.login import LoginRenewal, renewed
+from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition
@@ -82,7 +82,7 @@ class _Connection:
             if self._admin is None:
                 self._renewal = LoginRenewal(self._settings)
                 self._opened, self._admin = self._connected()
-            elif self._renewal.look(self._admin) and (fresh := renewed(self._connected, "end offsets")) is not None:
+            elif (fresh := self._renewal.renewed(self._admin, self._connected, "end offsets")) is not None:
                 self._opened.close()
                 self._opened, self._admin = fresh
             return self._ask(self._admin, topics, isolation)

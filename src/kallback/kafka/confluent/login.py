@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from kallback.kafka.login.access_token import LIFETIME_SHARE
 from kallback.kafka.login.connection_files import SettledConnectionFiles
 from kallback.kafka.login.token_source import token_source, uses_tokens
-from kallback.protocol.errors import KallbackError
+from kallback.protocol.errors import KallbackError, UnavailableError
 from kallback.settings import SaslMechanism, named_log
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ T = TypeVar("T")
 log: Final = named_log("kallback.kafka")
 _ASKED_EVERY_S: Final = 15.0
 """How often librdkafka looks for another token; costs nothing while there is none."""
+_AGAIN_AFTER_S: Final = 5.0
+"""Between two tries to make a new client while a server does not answer."""
 
 
 class OAuthCallback:
@@ -58,44 +60,62 @@ class LoginRenewal:
 
     Args:
         settings: of the client, which was made with what the files hold now.
+        clock: seconds that nobody sets.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._security = settings.security
         self._password = None if self._security.password is None else self._security.password.reveal()
         self._files = SettledConnectionFiles(settings)
+        self._clock = clock
+        self._again_at: float | None = None
 
     def look(self, client: Producer | Consumer | AdminClient) -> bool:
         """Tell the client the password if it is another one; costs nothing to speak of.
 
         Returns:
-            Whether a new client should take its place. One that cannot be made does not count: see `renewed`.
+            Whether a new client should take its place.
         """
         secret = self._security.password
         if secret is not None and (password := secret.reveal()) is not self._password:
             self._password = password
             client.set_sasl_credentials(self._security.username or "", password)
-        return self._files.changed()
+        return self._files.changed() or (self._again_at is not None and self._clock() >= self._again_at)
 
+    def renewed(self, present: Producer | Consumer | AdminClient, make: Callable[[], T], client: str) -> T | None:
+        """Look, and return a client that takes the place of the present one; None without a change.
 
-def renewed(make: Callable[[], T], client: str) -> T | None:
-    """Return a client that is made with what its files hold now; None, with a line in the log, if that cannot be.
+        If it cannot be made the log says so, and the present one is kept until the files change again; where Kafka or
+        a token endpoint does not answer, which is no fault of the files, until the next try.
 
-    The client that is there is then kept, until the files change again.
-
-    Args:
-        make: makes one.
-        client: what it is, for the log.
-    """
-    try:
-        fresh = make()
-    except KallbackError as error:
-        log.warning(
-            "files of a Kafka client changed and cannot be used, it is kept as it is", client=client, reason=str(error)
-        )
-        return None
-    log.info("files of a Kafka client changed: a new client takes its place", client=client)
-    return fresh
+        Args:
+            present: the client.
+            make: makes one with what the files hold now.
+            client: what it is, for the log.
+        """
+        if not self.look(present):
+            return None
+        was_away, self._again_at = self._again_at is not None, None
+        try:
+            fresh = make()
+        except UnavailableError as error:
+            self._again_at = self._clock() + _AGAIN_AFTER_S
+            if not was_away:
+                log.warning(
+                    "files of a Kafka client changed, a new client cannot be made now and is tried again",
+                    client=client,
+                    reason=str(error),
+                )
+            return None
+        except KallbackError as error:
+            log.warning(
+                "files of a Kafka client changed and cannot be used, it is kept as it is",
+                client=client,
+                reason=str(error),
+            )
+            return None
+        log.info("files of a Kafka client changed: a new client takes its place", client=client)
+        return fresh
 
 
 def login_config(settings: KafkaSettings) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections import defaultdict
@@ -31,8 +32,9 @@ from kallback.kafka.confluent.client import (
     in_thread,
     log,
 )
-from kallback.kafka.confluent.login import LoginRenewal, prepare_login, renewed
+from kallback.kafka.confluent.login import LoginRenewal, prepare_login
 from kallback.kafka.confluent.partition_counts import PartitionCounts
+from kallback.kafka.confluent.unacknowledged import Unacknowledged
 from kallback.kafka.errors import DENIED, error_for
 from kallback.kafka.login.token_source import uses_tokens
 from kallback.kafka.producer import ProducerOptions
@@ -51,6 +53,9 @@ _POLL: Final = 0.1
 _BY_KEY: Final = -1  # librdkafka's partitioner decides
 _QUEUE_FULL_PAUSE: Final = 0.005
 _CLOSE_TIMEOUT_S: Final = 5.0
+_PATIENCE_S: Final = 4.0
+"""Without any acknowledgement, after which a client whose files changed leaves its records to the next one."""
+_PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - librdkafka's own codes
 _QUEUE_BYTES: Final = 16 * 1024 * 1024
 """Keys, values and headers on their way. librdkafka would take 1 GiB of values, and headers without a bound."""
 
@@ -77,10 +82,7 @@ class _Client:
         self._own = own
         self.producer = self._made()
         self._acks: defaultdict[asyncio.AbstractEventLoop, list[Ack]] = defaultdict(list)
-        self._unacknowledged: set[asyncio.Future[Position]] = set()
-        self._bytes = 0  # of the records in the queue
-        self._queue_lock = threading.Lock()
-        self._retiring = False  # a new client takes the place of the present one, behind its last record
+        self._unacknowledged = Unacknowledged(_QUEUE_BYTES)
         self._stopping = False
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run_guarded, name="kallback-producer", daemon=True)
@@ -91,41 +93,35 @@ class _Client:
 
         Call it on the future's loop.
         """
-        loop, size = future.get_loop(), record.size
-        self._reserve(size, future)
-
-        def on_delivery(error: KafkaError | None, message: Message) -> None:
-            self._release(size)
-            self._unacknowledged.discard(future)
-            self._acks[loop].append((future, record, error, message))
-
+        self._unacknowledged.add(record, future, partition)
         try:
-            self.producer.produce(
-                record.topic,
-                record.value,
-                record.key,
-                partition,
-                headers=list(record.headers) if record.headers else None,
-                on_delivery=on_delivery,
-            )
+            self._produce(self.producer, record, future, partition)
         except BaseException:
-            self._release(size)
-            self._unacknowledged.discard(future)
+            self._unacknowledged.remove(future)
             raise
         if self.errors.fatal:  # the thread may have ended since this client was chosen, and failed what waited then
-            self._unacknowledged.discard(future)
+            self._unacknowledged.remove(future)
             _fail_all([future], self._fatal)
 
-    def _reserve(self, size: int, future: asyncio.Future[Position]) -> None:
-        with self._queue_lock:
-            if self._retiring or (self._bytes and self._bytes + size > _QUEUE_BYTES):
-                raise BufferError
-            self._bytes += size
-            self._unacknowledged.add(future)
+    def _produce(
+        self, producer: Producer, record: OutgoingRecord, future: asyncio.Future[Position], partition: int
+    ) -> None:
+        loop = future.get_loop()
 
-    def _release(self, size: int) -> None:
-        with self._queue_lock:
-            self._bytes -= size
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            if self._unacknowledged.closed and error is not None and error.code() in _PURGED:
+                return  # the next client sends it
+            self._unacknowledged.remove(future)
+            self._acks[loop].append((future, record, error, message))
+
+        producer.produce(
+            record.topic,
+            record.value,
+            record.key,
+            partition,
+            headers=list(record.headers) if record.headers else None,
+            on_delivery=on_delivery,
+        )
 
     def close(self, abandoned: threading.Event) -> None:
         """Flush and end the thread; blocks for the delivery timeout and a little more at most.
@@ -159,7 +155,7 @@ class _Client:
         while not self._stopping and not self.errors.fatal:
             self.producer.poll(_POLL)
             self._deliver()
-            if self._renewal.look(self.producer) and (fresh := renewed(self._made, "producer")) is not None:
+            if (fresh := self._renewal.renewed(self.producer, self._made, "producer")) is not None:
                 self._replace(fresh)
         self._drain(0 if self.errors.fatal else self._settings.delivery_timeout)
 
@@ -170,22 +166,39 @@ class _Client:
     def _replace(self, fresh: Producer) -> None:
         """Go on with a new client once all records of the present one are acknowledged: no record overtakes another.
 
-        Senders wait in line meanwhile, as at a full queue.
+        Senders wait in line meanwhile, as at a full queue. A client that gets no acknowledgement, because its own
+        certificate has expired or it does not trust the brokers, leaves its records to the new one.
         """
-        with self._queue_lock:
-            self._retiring = True
-        self._drain(self._settings.delivery_timeout)
-        if not self.errors.fatal:
+        self._unacknowledged.closed = True
+        self._drain(self._settings.delivery_timeout, patience=_PATIENCE_S)
+        if not (self.errors.fatal or self._stopping):
             self.producer = fresh
             self.errors.new_client()
-        with self._queue_lock:
-            self._retiring = False
+            self._send_again()
+        self._unacknowledged.closed = False
 
-    def _drain(self, seconds: float) -> None:
-        """Wait for what is on its way; drop what is left after that time."""
-        deadline = time.monotonic() + seconds
-        while (len(self.producer) or (self._retiring and self._unacknowledged)) and time.monotonic() < deadline:
-            if self._abandoned.is_set():
+    def _send_again(self) -> None:
+        """Send what the former client left; not what nobody waits for, or has waited for long."""
+        too_old = time.monotonic() - self._settings.delivery_timeout
+        for future, sent in self._unacknowledged.each():
+            is_sent = not future.done() and sent.since > too_old
+            if is_sent:
+                try:
+                    self._produce(self.producer, sent.record, future, sent.partition)
+                except (KafkaException, BufferError):
+                    is_sent = False
+            if not is_sent:
+                self._unacknowledged.remove(future)
+                _fail_soon(future.get_loop(), [future], self._fatal)
+
+    def _drain(self, seconds: float, *, patience: float = math.inf) -> None:
+        """Wait for what is on its way; drop what is left after that time, or when nothing moved for so long."""
+        deadline, left, moved = time.monotonic() + seconds, -1, math.inf
+        while self._is_on_its_way() and not self._abandoned.is_set():
+            now = time.monotonic()
+            if len(self._unacknowledged) != left:
+                left, moved = len(self._unacknowledged), now
+            if now >= deadline or now - moved > patience:
                 break
             self.producer.flush(_POLL)
             self._deliver()
@@ -193,14 +206,17 @@ class _Client:
         self.producer.flush(1.0)
         self._deliver()
 
+    def _is_on_its_way(self) -> bool:
+        """Whether the client has records, or is about to get one from a sender that was not told to wait in line."""
+        return len(self.producer) > 0 or (self._unacknowledged.closed and len(self._unacknowledged) > 0)
+
     def _abandon(self) -> None:
-        waiting, self._unacknowledged = self._unacknowledged, set()
         by_loop: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[Position]]] = defaultdict(list)
-        for future in tuple(waiting):  # an `enqueue` may still change the set
+        for future, _ in self._unacknowledged.each():
+            self._unacknowledged.remove(future)
             by_loop[future.get_loop()].append(future)
         for loop, futures in by_loop.items():
-            with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits any more
-                loop.call_soon_threadsafe(_fail_all, futures, self._fatal)
+            _fail_soon(loop, futures, self._fatal)
 
     def _deliver(self) -> None:
         if not self._acks:
@@ -312,6 +328,13 @@ class ConfluentProducer(StartStop):
             if self._client is None or self._client.errors.fatal:
                 self._client = _Client(self._settings, self._options, self._fatal_log)
             return self._client
+
+
+def _fail_soon(
+    loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[Position]], fatal: KafkaError | None
+) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits any more
+        loop.call_soon_threadsafe(_fail_all, futures, fatal)
 
 
 def _fail_all(futures: list[asyncio.Future[Position]], fatal: KafkaError | None) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
 from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log
-from kallback.kafka.confluent.login import LoginRenewal, renewed
+from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
 from kallback.kafka.confluent.scan_stalls import ScanStalls
@@ -127,8 +127,7 @@ class TopicScan:
         """Return what is there, the first record as soon as it is; nothing after a short while."""
         with self._translated():
             self._look()
-            if self._renewal.look(self._consumer):
-                self._renew()
+            self._renew()
             began = time.monotonic()
             first = self._consumer.poll(_POLL)
             waited = time.monotonic() - began
@@ -167,8 +166,8 @@ class TopicScan:
         return build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(self._settings))
 
     def _renew(self) -> None:
-        """Go on with a new client where the present one is."""
-        fresh = renewed(self._made, "reader")
+        """If files have changed, go on with a new client where the present one is."""
+        fresh = self._renewal.renewed(self._consumer, self._made, "reader")
         if fresh is None:
             return
         self._consumer.close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import close_admin, open_admin
 from kallback.kafka.confluent.client import ClientErrors, log
-from kallback.kafka.confluent.login import LoginRenewal, renewed
+from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts, TopicState
 from kallback.kafka.records import TopicPartition
@@ -85,7 +85,7 @@ class TopicWatch:
             except UnavailableError as error:  # there is no access token now
                 log.debug("Kafka is not asked about topics", reason=str(error))
                 return
-        elif self._renewal.look(self._admin) and (fresh := renewed(self._opened, "topics")) is not None:
+        elif (fresh := self._renewal.renewed(self._admin, self._opened, "topics")) is not None:
             close_admin(self._admin)
             self._admin = fresh
         admin = self._admin

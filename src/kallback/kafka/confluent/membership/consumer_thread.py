@@ -16,7 +16,7 @@ import msgspec
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, build, log
-from kallback.kafka.confluent.login import LoginRenewal, renewed
+from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.commits import Commits
 from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
@@ -156,8 +156,7 @@ class ConsumerThread:
             next_commit = time.monotonic() + self._options.commit_interval
             while not self._closing:
                 self._run_commands()
-                if self._renewal.look(self.consumer):
-                    self._renew()
+                self._renew()
                 self._reading.control_flow()
                 self._reading.step_over_damaged()
                 self._reading.poll()
@@ -186,8 +185,8 @@ class ConsumerThread:
         )
 
     def _renew(self) -> None:
-        """Leave the group as at a rebalance, and join it with a new client."""
-        fresh = renewed(self._made, "consumer")
+        """If files have changed, leave the group as at a rebalance, and join it with a new client."""
+        fresh = self._renewal.renewed(self.consumer, self._made, "consumer")
         if fresh is None:
             return
         self._leave_group()
