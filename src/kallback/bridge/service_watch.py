@@ -22,6 +22,7 @@ _INTERVAL_S: Final = 15.0
 _MAX_INTERVAL_S: Final = 240.0
 """After answers that did not come: each question waits in Restate until the service is back."""
 _CANCEL_TIMEOUT_S: Final = 1.0
+_UNKNOWN: Final = frozenset({ServiceState.UNKNOWN, ServiceState.UNREACHABLE, ServiceState.DENIED})
 _OURS: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE})
 
 
@@ -69,7 +70,7 @@ class ServiceWatch:
             await asyncio.sleep(interval)
             answers = await self._probe.ask()
             self._take(answers)
-            unknown = any(each.state is ServiceState.UNKNOWN for each in answers)
+            unknown = any(each.state in _UNKNOWN for each in answers)
             interval = min(2 * interval, _MAX_INTERVAL_S) if unknown else _INTERVAL_S
 
     def _take(self, answers: Sequence[ServiceAnswer]) -> None:
@@ -86,7 +87,7 @@ class ServiceWatch:
         for each in answers:
             if each.state is ServiceState.FOREIGN:
                 self._taken_over[each.service] = each
-            elif each.state is not ServiceState.UNKNOWN:
+            elif each.state not in _UNKNOWN:
                 self._taken_over.pop(each.service, None)
         stats, taken_over = self._context.stats, list(self._taken_over.values())
         stats.services_taken_over = foreign_service(taken_over, self._url)
@@ -99,7 +100,7 @@ class ServiceWatch:
         for each in answers:
             if each.state is ServiceState.INCOMPLETE:
                 log.error(incomplete_service(each), kind="service-incomplete")
-            if each.state is ServiceState.UNKNOWN:
+            if each.state in _UNKNOWN:
                 log.warning(
                     "it is unknown whether a Restate service is this bridge's own: asking again",
                     kind="service-unknown",

@@ -31,6 +31,8 @@ _OVERLOADED: Final = 429
 _DENIED: Final = frozenset({401, 403})
 _MISSING: Final = frozenset({404, 405, 406, 415})
 _SHOWN: Final = 300
+_BAD_PATH: Final = "bad path"
+"""In the answer of Restate's ingress to a path of the admin API; its status is 400."""
 _BEGINNING: Final = b'{"rows":'
 _END: Final = b"]}"
 
@@ -152,7 +154,7 @@ class Introspection:
             return RestateUnavailableError(
                 f"Restate answers no more queries for now ({answer.status}): try again in a few seconds, or less often"
             )
-        if answer.status in _MISSING:
+        if answer.status in _MISSING or _BAD_PATH in message:
             return ConfigurationError(
                 f"{self.url} has no introspection ({answer.status}): set KALLBACK_RESTATE_ADMIN_URL to the address of "
                 "Restate's admin API (port 9070 by default, not the ingress)"

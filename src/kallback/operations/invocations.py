@@ -29,16 +29,22 @@ class InvocationStatus(msgspec.Struct, frozen=True):
     next_retry_at: str | None = None
     pinned_deployment_id: str | None = None
 
+    @property
+    def failure_line(self) -> str:
+        """The first line of the last failure, in bounds; behind it comes a stack trace. Empty without one."""
+        return (self.last_failure or "").partition("\n")[0][:_SHOWN]
 
-_STUCK: Final = 1000
+
+MOST_STUCK: Final = 1000
 """Invocations that are counted at most."""
+_SHOWN: Final = 300
 
 
 async def read_stuck_invocations(introspection: RowSource) -> list[InvocationStatus]:
     """Return invocations that fail again and again, or are paused, of all services; raises as `Introspection.rows`."""
     return await introspection.rows(
         "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id "  # noqa: S608 - a number
-        f"FROM sys_invocation WHERE status IN ('backing-off', 'paused') LIMIT {_STUCK}",
+        f"FROM sys_invocation WHERE status IN ('backing-off', 'paused') LIMIT {MOST_STUCK}",
         InvocationStatus,
     )
 

@@ -30,12 +30,13 @@ from kallback.operations.doctor.findings import (
     invocation_finding,
     place_findings,
     reader_findings,
-    service_findings,
     state_finding,
     stuck_findings,
     topic_findings,
     transaction_findings,
 )
+from kallback.operations.doctor.service_findings import service_findings
+from kallback.operations.invocations import MOST_STUCK
 from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
 from kallback.settings import KeySettings, Settings, Topics
 
@@ -88,6 +89,8 @@ def test_a_missing_topic_has_its_command() -> None:
         (ServiceState.OWN, OK),
         (ServiceState.MISSING, WARNING),
         (ServiceState.UNKNOWN, PROBLEM),
+        (ServiceState.UNREACHABLE, PROBLEM),
+        (ServiceState.DENIED, PROBLEM),
         (ServiceState.FOREIGN, PROBLEM),
         (ServiceState.INCOMPLETE, PROBLEM),
     ],
@@ -134,6 +137,18 @@ def test_a_service_without_an_answer_names_its_deployment() -> None:
     assert "Restate calls it at http://albums:9080 (dp_1)" in finding.sentence
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [(ServiceState.MISSING, "registered at http://albums:9080"), (ServiceState.UNREACHABLE, "gives no answer")],
+)
+def test_a_wrong_address_of_the_ingress_is_no_fault_of_the_services(state: ServiceState, said: str) -> None:
+    """They are registered, or were not asked: to start or to serve them would not help."""
+    answers = [ServiceAnswer(name, state, "cannot be reached") for name in ("TaskMonitor", "TaskMonitor")]
+    found = list(service_findings(answers, [ALBUMS]))
+    assert all(said in each.sentence and "KALLBACK_RESTATE_INGRESS_URL" in each.remedy for each in found)
+    assert [each.severity for each in found] == [PROBLEM] * (1 if state is ServiceState.UNREACHABLE else 2)
+
+
 @pytest.mark.parametrize(("state", "severity"), [(ServiceState.UNKNOWN, PROBLEM), (ServiceState.OWN, WARNING)])
 def test_two_applications_with_one_name_are_named_with_the_remedy(state: ServiceState, severity: Severity) -> None:
     """The one that answers now will be missed by both when it is stopped."""
@@ -158,6 +173,20 @@ def test_handlers_that_fail_again_and_again_are_one_finding_each() -> None:
     assert "no attribute" in shop.sentence
     assert cart.sentence.startswith("1 invocation of Cart/pay cannot go on")
     assert cart.remedy.endswith("restate invocations resume inv_3")
+
+
+def test_a_failure_is_shown_without_its_stack_trace() -> None:
+    """The first line says what is the matter, and the others would hide the next finding."""
+    failure = "[500] no oven\nTraceback (most recent call last):\n  File ..."
+    status = InvocationStatus("inv_1", "Shop/order", "backing-off", 2, failure)
+    for finding in [*stuck_findings([status]), invocation_finding(status)]:
+        assert finding.sentence.endswith(": [500] no oven")
+
+
+def test_a_count_that_was_cut_off_says_so() -> None:
+    """More of them may be of the same handler, or of others."""
+    [finding] = stuck_findings([InvocationStatus("inv_1", "Shop/order", "backing-off")] * MOST_STUCK)
+    assert finding.sentence.startswith("at least 1,000 invocations of Shop/order")
 
 
 @pytest.mark.parametrize(("next_ms", "severity", "said"), [(4_000, OK, "attempt 2 in 3 s"), (0, WARNING, "1 s ago")])
@@ -255,6 +284,7 @@ class Cluster:
     unread: frozenset[str] = frozenset()
     settings: Settings = field(default_factory=Settings)
     available: bool = True
+    asked: list[str] = field(default_factory=list[str])
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
     journals: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
 
@@ -276,6 +306,7 @@ class Cluster:
             return self.topics
 
         async def groups(topic: str) -> list[TopicGroup]:
+            self.asked.append(topic)
             return [] if topic in self.unread else self.groups
 
         async def find(_at: Position) -> Record | None:
@@ -323,12 +354,13 @@ async def test_without_a_type_those_of_pending_tasks_are_looked_at() -> None:
 
 
 async def test_what_cannot_be_looked_at_is_a_finding() -> None:
-    """The other checks follow nevertheless."""
-    findings = await Cluster(available=False).findings()
+    """The other checks follow nevertheless; a Kafka that does not answer is not asked again, and is named once."""
+    asked = list[str]()
+    findings = await Cluster(available=False, asked=asked).findings("cook")
     assert [finding.sentence for finding in findings if finding.severity is PROBLEM] == [
         "no broker answers: start Kafka"
     ]
-    assert findings[-1].subject == "bridges"
+    assert (findings[0].subject, asked) == ("restate", [])
 
 
 @pytest.mark.parametrize(
@@ -351,6 +383,12 @@ async def test_a_type_is_asked_for_its_workers() -> None:
     """By the name of its topic."""
     findings = await Cluster(groups=[]).findings("cook")
     assert findings[-1].remedy == "start a worker that reads cook"
+
+
+async def test_a_missing_results_topic_is_said_once() -> None:
+    """Nothing can read it."""
+    findings = await Cluster(frozenset(Settings().topics.all()) - {"kallback.results"}).findings()
+    assert [each.subject for each in findings if each.severity is PROBLEM] == ["topics"]
 
 
 async def test_a_task_that_is_not_pending() -> None:

@@ -56,6 +56,7 @@ async def test_rows_are_typed() -> None:
         (429, "", RestateUnavailableError, "try again in a few seconds"),
         (401, "", AccessDeniedError, "KALLBACK_RESTATE_AUTH_TOKEN"),
         (404, "", ConfigurationError, "port 9070"),
+        (400, '{"code":400,"message":"bad path: /query","source":"ingress"}', ConfigurationError, "not the ingress"),
         (500, '{"message": "table \'sys_journal\' not found"}', UnsupportedServerError, "upgrade it to 1.7.0"),
         (200, '{"rows":[{"name":"a"},{"na', RestateUnavailableError, "ended in the middle: try again"),
         (503, "<html>", RestateUnavailableError, "try again later"),

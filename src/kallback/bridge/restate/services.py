@@ -42,7 +42,6 @@ _TIMEOUT_S: Final = 5.0
 _JSON: Final = "application/json"
 _OK: Final = frozenset({200, 202, 204})
 _REFUSED: Final = 400
-_MISSING: Final = 404
 _TASK_TYPE: Final = "kallback.service-check"
 _INVOCATION_ID_BYTES: Final = 24
 _SIGNAL: Final = (17).to_bytes(4, "big")
@@ -61,7 +60,11 @@ class ServiceState(Enum):
     MISSING = auto()
     """Restate does not know it."""
     UNKNOWN = auto()
-    """No answer, or one that says nothing about it."""
+    """No answer of the service, or one that says nothing about it."""
+    UNREACHABLE = auto()
+    """No answer of Restate."""
+    DENIED = auto()
+    """Restate, or what is in front of it, wants a token."""
 
 
 class ServiceAnswer(NamedTuple):
@@ -213,14 +216,17 @@ def _ask_notifier(service: str, _task_id: TaskId, token: str) -> _ServiceRequest
 
 def _read_monitor(result: HttpResult) -> tuple[ServiceState, str]:
     if not isinstance(result, HttpAnswer):
-        return ServiceState.UNKNOWN, str(result)
+        return ServiceState.UNREACHABLE, str(result)
     if result.status in _OK:
         return ServiceState.OWN, ""
     said = _error_of(result.body)
     detail = f"{result.status}: {said.message[:_SHOWN]}"
     if result.status == said.code == _REFUSED:  # of the handler; a proxy's page has no such body
         return ServiceState.FOREIGN, detail
-    return ServiceState.MISSING if result.status == _MISSING else ServiceState.UNKNOWN, detail
+    return _OF_STATUS.get(result.status, ServiceState.UNKNOWN), detail
+
+
+_OF_STATUS: Final = {401: ServiceState.DENIED, 403: ServiceState.DENIED, 404: ServiceState.MISSING}
 
 
 class _AckVerdict(msgspec.Struct):

@@ -12,7 +12,7 @@ import orjson
 
 from kallback import kafka
 from kallback.cli.activity import activity
-from kallback.cli.formatting import plain, printable_json
+from kallback.cli.formatting import plain, printable_json, redact
 from kallback.cli.help import TextCommand, argument, is_coloured, option
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
@@ -78,8 +78,8 @@ def _print(finding: Finding, *, as_json: bool) -> None:
         members = {
             "subject": finding.subject,
             "severity": finding.severity.value,
-            "sentence": finding.sentence,
-            "remedy": finding.remedy or None,
+            "sentence": redact(finding.sentence),
+            "remedy": redact(finding.remedy) or None,
         }
         click.echo(printable_json(orjson.dumps(members)))
         return

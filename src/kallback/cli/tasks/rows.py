@@ -117,7 +117,7 @@ def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
         planned = f", and again at {invocation.next_retry_at}" if invocation.next_retry_at else ""
         yield "", f"Restate has started the handler again {again} since it last got on{planned}"
     if invocation.last_failure:
-        yield "failure", plain(invocation.last_failure[:_SHOWN])
+        yield "failure", plain(invocation.failure_line)
 
 
 def outcome_facts(outcomes: Sequence[OutcomeRecord]) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kallback.kafka.records import OutgoingRecord, Position
 
 
-class Sent(NamedTuple):
+class SentRecord(NamedTuple):
     """A record on its way.
 
     Attributes:
@@ -38,7 +38,7 @@ class Unacknowledged:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes: Final = most_bytes
         self._lock: Final = threading.Lock()
-        self._sent: dict[asyncio.Future[Position], Sent] = {}
+        self._sent: dict[asyncio.Future[Position], SentRecord] = {}
         self._bytes = 0
         self._closed = False
 
@@ -61,7 +61,7 @@ class Unacknowledged:
             if self._closed or (self._bytes and self._bytes + record.size > self._most_bytes):
                 raise BufferError
             self._bytes += record.size
-            self._sent[future] = Sent(record, partition, time.monotonic())
+            self._sent[future] = SentRecord(record, partition, time.monotonic())
 
     def remove(self, future: asyncio.Future[Position]) -> None:
         """Forget a record; nothing happens for one that is forgotten already."""
@@ -69,7 +69,7 @@ class Unacknowledged:
             sent = self._sent.pop(future, None)
             self._bytes -= 0 if sent is None else sent.record.size
 
-    def each(self) -> list[tuple[asyncio.Future[Position], Sent]]:
+    def each(self) -> list[tuple[asyncio.Future[Position], SentRecord]]:
         """All of them now, the first one first."""
         with self._lock:
             return list(self._sent.items())

@@ -7,7 +7,7 @@ then one task.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,20 +27,20 @@ from kallback.operations.doctor.findings import (
     place_findings,
     problem,
     reader_findings,
-    service_findings,
     state_finding,
     stuck_findings,
     topic_findings,
     transaction_findings,
     warning,
 )
+from kallback.operations.doctor.service_findings import service_findings
 from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation, read_stuck_invocations
 from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import KallbackError
+from kallback.protocol import KafkaUnavailableError, KallbackError
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
@@ -100,6 +100,8 @@ class Examination:
         self._settings: Final = settings
         self._clock: Final = clock
         self._topics: frozenset[str] | None = None
+        self._kafka_away: KafkaUnavailableError | None = None
+        self._errors: Final = set[str]()
 
     async def run(self, target: str = "") -> AsyncGenerator[Finding]:
         """Return findings as they are made.
@@ -127,7 +129,14 @@ class Examination:
                 async for finding in findings:
                     yield finding
             except KallbackError as error:
-                yield problem("access", str(error))
+                for finding in self._access(error):
+                    yield finding
+
+    def _access(self, error: KallbackError) -> Iterator[Finding]:
+        """What cannot be looked at; once, though several checks ask the same server."""
+        if str(error) not in self._errors:
+            self._errors.add(str(error))
+            yield problem("access", str(error))
 
     async def _restate(self) -> AsyncGenerator[Finding]:
         [row] = await self._sources.introspection.rows("SELECT now() AS now", _Now)
@@ -143,12 +152,17 @@ class Examination:
             try:
                 deployments = await self._sources.deployments()
             except KallbackError as error:  # the answers alone say enough
-                yield warning("services", f"their deployments were not looked at: {error}")
+                if str(error) not in self._errors:
+                    yield warning("services", f"their deployments were not looked at: {error}")
         for finding in service_findings(answers, deployments):
             yield finding
 
     async def _own_topics(self) -> AsyncGenerator[Finding]:
-        self._topics = await self._sources.topics()
+        try:
+            self._topics = await self._sources.topics()
+        except KafkaUnavailableError as error:
+            self._kafka_away = error
+            raise
         topics = self._settings.topics
         for finding in topic_findings(
             (*topics.all_results, topics.progress, topics.control, topics.dead_letters), self._topics
@@ -159,11 +173,19 @@ class Examination:
         topics = self._settings.topics
         is_read = False
         for topic in topics.all_results:
-            groups = await self._sources.groups(topic)
+            if topic not in (self._topics or topics.all_results):
+                continue  # that it is missing is said already
+            groups = await self._groups(topic)
             remedy = _READ_MORE if is_read and topic != topics.results else _START_BRIDGE
             for finding in reader_findings("bridges", topic, groups, remedy):
                 yield finding
             is_read = is_read or any(group.members for group in groups)
+
+    async def _groups(self, topic: str) -> list[TopicGroup]:
+        """The groups of a topic; a Kafka that did not answer is not asked again, for each question waits as long."""
+        if self._kafka_away is not None:
+            raise self._kafka_away
+        return await self._sources.groups(topic)
 
     async def _transactions(self, target: str) -> AsyncGenerator[Finding]:
         topics = self._settings.topics
@@ -186,7 +208,8 @@ class Examination:
             stuck = await read_stuck_invocations(introspection)
             tasks = (await PendingTasks(introspection, self._settings, clock=self._clock).page(limit=_OLDEST)).tasks
         except KallbackError as error:  # the workers can be looked at without it
-            yield problem("access", str(error))
+            for finding in self._access(error):
+                yield finding
         tasks = [task for task in tasks if topic in ("", task.position.topic)]
         for finding in stuck_findings(stuck, {task.invocation.id for task in tasks}):
             yield finding
@@ -195,7 +218,7 @@ class Examination:
                 yield finding
 
     async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
-        for finding in _worker_findings(topic, await self._sources.groups(topic)):
+        for finding in _worker_findings(topic, await self._groups(topic)):
             yield finding
 
     async def _task(self, task_id: str) -> AsyncGenerator[Finding]:
@@ -222,7 +245,7 @@ class Examination:
         except NoTaskRecordError as error:
             yield problem("record", str(error))
             return
-        groups = await self._sources.groups(task.position.topic)
+        groups = await self._groups(task.position.topic)
         for finding in _worker_findings(task.position.topic, groups):
             yield finding
         if task.next_attempt_ms is None:  # a record of a failed attempt is done with

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.documentation import page_address
 from kallback.kafka import PartitionTransaction, TopicGroup, TopicPartition
-from kallback.operations.deployments import Deployment, ServiceRoute, route_of
-from kallback.operations.invocations import InvocationStatus
+from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
 _LONG_OPEN_MS: Final = 10_000
 """Producers that work end a transaction sooner."""
-_SHOWN_FAILURE: Final = 300
 _CLOCK_MS: Final = 5_000
 """Heartbeats and deadlines bear this much."""
 
@@ -85,75 +82,6 @@ def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[F
         yield ok("topics", "all topics exist")
 
 
-def service_findings(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment] = ()) -> Iterator[Finding]:
-    """Whether the services that bridges call are there and verify our tokens.
-
-    Args:
-        answers: of the services.
-        deployments: all that Restate has; empty if they are not known.
-    """
-    for answer in answers:
-        route = route_of(answer.service, deployments)
-        if answer.state is ServiceState.OWN:
-            yield ok("services", f"{answer.service} answers and verifies the tokens of these keys")
-            if route is not None and route.others:
-                yield warning("services", _routed(answer.service, route), _ONE_SERVES)
-        elif answer.state is ServiceState.MISSING:
-            yield warning(
-                "services",
-                f"Restate does not know {answer.service}",
-                "serve your services with callbacks.app([...]) and register them (types without heartbeats need none)",
-            )
-        elif answer.state is ServiceState.INCOMPLETE:
-            yield problem(
-                "services",
-                f"{answer.detail}, which {answer.service} calls",
-                "serve all of callbacks.services, for example with callbacks.app([...]), and register them",
-            )
-        elif answer.state is ServiceState.FOREIGN:
-            yield problem(
-                "services",
-                f"{answer.service} does not verify the tokens of these keys",
-                "give services and bridges the same KALLBACK_KEYS, or each environment its own KALLBACK_TOPICS_PREFIX",
-            )
-        else:
-            yield _silent_service(answer, route)
-
-
-_ONE_SERVES: Final = (
-    "let one application of this environment serve kallback's services: in the others say "
-    "Callbacks(..., services_elsewhere=True) and serve with restate.app([...]), or give each a KALLBACK_TOPICS_PREFIX; "
-    "then register the deployments anew, the one that serves them last"
-)
-
-
-def _silent_service(answer: ServiceAnswer, route: ServiceRoute | None) -> Finding:
-    """What follows from a service that gives no answer: calls of it wait, and handlers with them."""
-    said = f"{answer.service} gives no answer ({answer.detail}), so handlers that call it wait"
-    if route is None:
-        return problem("services", said, "start its endpoint, or register one that runs")
-    if route.others:
-        return problem(
-            "services",
-            f"{said}; {_routed(answer.service, route)}",
-            f"start {route.current.uri or 'it'}; or {_ONE_SERVES}",
-        )
-    return problem(
-        "services",
-        f"{said}; Restate calls it at {route.current}",
-        "start the service there; if your application runs at another address, register that one",
-    )
-
-
-def _routed(service: str, route: ServiceRoute) -> str:
-    """Which applications have registered a name."""
-    others = "; ".join(f"{deployment}, which serves {', '.join(names)}" for deployment, names in route.others)
-    return (
-        f"several applications have registered {service}: Restate calls it at {route.current}, the last one that was "
-        f"registered, and no more at {others}"
-    )
-
-
 def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> Iterator[Finding]:
     """Which transactions hold back what was written behind them."""
     for each in found:
@@ -209,7 +137,7 @@ def invocation_finding(invocation: InvocationStatus | None) -> Finding:
         )
     said = f"{invocation.target} is {invocation.status}"
     if invocation.last_failure and invocation.retry_count:
-        said = f"{said}, failed {invocation.retry_count} times: {invocation.last_failure}"
+        said = f"{said}, failed {invocation.retry_count} times: {invocation.failure_line}"
     if invocation.status == "paused":
         return problem(
             "invocation", said, f"repair the cause, then resume it: restate invocations resume {invocation.id}"
@@ -280,16 +208,16 @@ def stuck_findings(stuck: Sequence[InvocationStatus], waiting: AbstractSet[str] 
         stuck: invocations that back off or are paused, of any application in this Restate.
         waiting: ids of those that wait for tasks of this environment: for them it is a problem.
     """
-    groups = dict[str, list[InvocationStatus]]()
+    groups, at_least = dict[str, list[InvocationStatus]](), "at least " if len(stuck) >= MOST_STUCK else ""
     for each in stuck:
         service, _, rest = each.target.partition("/")
         groups.setdefault(f"{service}/{rest.rpartition('/')[2]}", []).append(each)
     for handler, own in groups.items():
         worst = max(own, key=lambda each: each.retry_count or 0)
-        count = "1 invocation" if len(own) == 1 else f"{len(own):,} invocations"
+        count = "1 invocation" if len(own) == 1 else f"{at_least}{len(own):,} invocations"
         said = f"{count} of {handler} cannot go on: {worst.id} is {worst.status}, tried {worst.retry_count or 0} times"
         if worst.last_failure:
-            said = f"{said}: {worst.last_failure[:_SHOWN_FAILURE]}"
+            said = f"{said}: {worst.failure_line}"
         remedy = "repair the handler or its endpoint"
         if paused := next((each for each in own if each.status == "paused"), None):
             remedy = f"{remedy}, then resume what is paused: restate invocations resume {paused.id}"

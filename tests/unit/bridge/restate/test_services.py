@@ -65,7 +65,8 @@ async def test_a_monitor_is_sent_a_heartbeat_of_a_task_that_does_not_exist(hosti
     [
         (400, ServiceState.FOREIGN),
         (404, ServiceState.MISSING),
-        (401, ServiceState.UNKNOWN),
+        (401, ServiceState.DENIED),
+        (403, ServiceState.DENIED),
         (503, ServiceState.UNKNOWN),
     ],
 )
@@ -82,7 +83,7 @@ async def test_what_a_verdict_of_a_notifier_says(hostile: HostileServer, outcome
     assert answer.state is (ServiceState.FOREIGN if outcome is Outcome.UNVERIFIED else ServiceState.OWN)
 
 
-@pytest.mark.parametrize("answer", [http(200, b"<html>"), http(400, {"message": "no body"}), b"nonsense\r\n\r\n"])
+@pytest.mark.parametrize("answer", [http(200, b"<html>"), http(400, {"message": "no body"})])
 async def test_what_is_no_verdict_says_nothing(hostile: HostileServer, answer: bytes) -> None:
     """Such as the page of a proxy."""
     assert (await ask(hostile, answer, notifier=True)).state is ServiceState.UNKNOWN
@@ -140,11 +141,11 @@ async def test_a_service_that_does_not_answer_is_unknown(
     assert found == ServiceAnswer("S", ServiceState.UNKNOWN, "no answer within 0.05 s", takes_progress=True)
 
 
-async def test_a_restate_that_is_not_there_is_unknown() -> None:
-    """A bridge may be started before its Restate."""
+async def test_a_restate_that_is_not_there_says_nothing_of_its_services() -> None:
+    """A bridge may be started before its Restate; to start a service would not help."""
     settings = RestateSettings("http://127.0.0.1:9")
     (found,) = await ServiceCheck(settings, NEW, AUDIENCE, monitors=["S"]).ask()
-    assert found.state is ServiceState.UNKNOWN
+    assert found.state is ServiceState.UNREACHABLE
 
 
 def test_the_sentence_names_the_service_and_the_remedy() -> None:
