@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,26 @@ import httpx
 
 from benchmarks.environment import BenchmarkEnvironment, Marked
 from benchmarks.figures import Samples
-from benchmarks.processes import THIS, BridgeProcess, Checkout, cpu_seconds, has_completers, require_running, running
-from benchmarks.records import VALUE, CommittedPositions, edges, every, record_positions, token_for, unknown_awakeable
+from benchmarks.processes import (
+    THIS,
+    BridgeProcess,
+    Checkout,
+    cpu_seconds,
+    has_completers,
+    require_running,
+    rss_mib,
+    running,
+)
+from benchmarks.records import (
+    PARTITIONS,
+    VALUE,
+    CommittedPositions,
+    edges,
+    every,
+    record_positions,
+    token_for,
+    unknown_awakeable,
+)
 from benchmarks.rounds import rotated
 from kallback.protocol import Completed, seal
 from kallback.settings import Topics
@@ -44,11 +62,26 @@ class DrainSizes:
 
 
 @dataclass(frozen=True)
+class Full:
+    """A topic that is full of results, the first and last ones of each partition marked."""
+
+    topics: Topics
+    marked: Marked
+    count: int
+    partitions: int
+
+
+@dataclass(frozen=True)
 class Drain:
-    """What one drain by the bridge took."""
+    """What one drain by the bridge took.
+
+    Attributes:
+        peak_rss_mib: of the largest process, if several bridges shared the topic.
+    """
 
     per_s: float
     cpu_us: float
+    peak_rss_mib: float = 0.0
 
 
 def measure(environment: BenchmarkEnvironment, samples: Samples, sizes: DrainSizes, number: int) -> None:
@@ -76,24 +109,45 @@ def _bridge(environment: BenchmarkEnvironment, samples: Samples, mode: str, coun
 
 def bridge(environment: BenchmarkEnvironment, mode: str, count: int, checkout: Checkout = THIS) -> Drain:
     """Drain a full topic with a checkout's `kallback bridge`."""
-    topics, marked = filled(environment, count)
-    positions = CommittedPositions(environment.stack.bootstrap_servers, f"{topics.results}.bridge", topics.results)
-    log = environment.log(f"bridge-{mode}")
-    with BridgeProcess(mode, env=environment.variables(topics), log=log, checkout=checkout) as process:
-        before = cpu_seconds(process.pid)
-        per_s = _rate(environment, marked, count, lambda: require_running(process.child))
-        positions.wait(count, _TIMEOUT_S)
-        cpu = cpu_seconds(process.pid) - before
-    positions.close()
-    return Drain(per_s, cpu / count * 1e6)
+    full = filled(environment, count)
+    with BridgeProcess(
+        mode, env=environment.variables(full.topics), log=environment.log(f"bridge-{mode}"), checkout=checkout
+    ) as process:
+        return drained(environment, full, [process])
 
 
-def filled(environment: BenchmarkEnvironment, count: int) -> tuple[Topics, Marked]:
-    """A topic with so many signed results, the first and last ones marked."""
-    topics = environment.make_topics()
-    marked = environment.mark(edges(count))
-    environment.writer.signed(topics.results, record_positions(count), marked.awakeables)
-    return topics, marked
+def drained(environment: BenchmarkEnvironment, full: Full, bridges: Sequence[BridgeProcess]) -> Drain:
+    """Wait until bridges, which have just been started, have drained a topic."""
+
+    def check() -> None:
+        for each in bridges:
+            require_running(each.child)
+
+    results = full.topics.results
+    group = CommittedPositions(environment.stack.bootstrap_servers, f"{results}.bridge", results, full.partitions)
+    before = sum(cpu_seconds(each.pid) for each in bridges)
+    per_s = _rate(environment, full.marked, full.count, check)
+    group.wait(full.count, _TIMEOUT_S)
+    cpu = sum(cpu_seconds(each.pid) for each in bridges) - before
+    group.close()
+    peak = max(rss_mib(each.pid, "VmHWM") for each in bridges)
+    return Drain(per_s, cpu / full.count * 1e6, peak)
+
+
+def filled(
+    environment: BenchmarkEnvironment, count: int, *, partitions: int = PARTITIONS, value: bytes = VALUE
+) -> Full:
+    """A topic with so many signed results."""
+    full = empty(environment, count, partitions=partitions)
+    where = record_positions(count, partitions)
+    environment.writer.signed(full.topics.results, where, full.marked.awakeables, value)
+    return full
+
+
+def empty(environment: BenchmarkEnvironment, count: int, *, partitions: int = PARTITIONS) -> Full:
+    """A topic that is yet to be filled with so many results; the handlers of the marked ones wait."""
+    topics = environment.make_topics(partitions=partitions)
+    return Full(topics, environment.mark(edges(count, partitions)), count, partitions)
 
 
 def native(environment: BenchmarkEnvironment, count: int) -> float:
@@ -122,11 +176,10 @@ def native(environment: BenchmarkEnvironment, count: int) -> float:
 
 def naive(environment: BenchmarkEnvironment, count: int) -> float:
     """Poll, post, commit: `naive.py`."""
-    topics, marked = filled(environment, count)
-    command = ["benchmarks.naive", topics.results]
-    log = environment.log("naive")
-    with running("naive loop", command, env=environment.variables(topics), log=log, ready="reading") as process:
-        return _rate(environment, marked, count, lambda: require_running(process))
+    full = filled(environment, count)
+    command, env = ["benchmarks.naive", full.topics.results], environment.variables(full.topics)
+    with running("naive loop", command, env=env, log=environment.log("naive"), ready="reading") as process:
+        return _rate(environment, full.marked, count, lambda: require_running(process))
 
 
 def _rate(

@@ -17,7 +17,7 @@ _TIMEOUT_S: Final = 1_800.0
 
 def measure(environment: BenchmarkEnvironment, samples: Samples, count: int) -> None:
     """Once: it takes minutes."""
-    topics, _ = filled(environment, count)
+    topics = filled(environment, count).topics
     positions = CommittedPositions(environment.stack.bootstrap_servers, f"{topics.results}.bridge", topics.results)
     log = environment.log("bridge-memory")
     with BridgeProcess("ingress", env=environment.variables(topics), log=log) as process:

@@ -14,6 +14,7 @@ from kallback.protocol import Attempt, AwakeableId, Keyring, Token, completed_he
 
 PARTITIONS: Final = 4
 VALUE: Final = b'{"shelf":"B3","minutes":12,"note":"no onions","price":"18.40"}'
+DAY_S: Final = 86_400.0
 TASK_TYPE: Final = "bench.drain"
 
 RecordPosition = tuple[int, int]
@@ -43,9 +44,16 @@ def unknown_awakeable() -> AwakeableId:
     return AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
 
 
-def token_for(awakeable: AwakeableId) -> Token:
+def token_for(awakeable: AwakeableId, deadline_in_s: float = DAY_S) -> Token:
     """A token as an sdk would make it."""
-    return Token(TASK_TYPE, task_id_of(os.urandom(12)), Attempt(1), awakeable, int((time.time() + 86_400) * 1000))
+    deadline_ms = int((time.time() + deadline_in_s) * 1000)
+    return Token(TASK_TYPE, task_id_of(os.urandom(12)), Attempt(1), awakeable, deadline_ms)
+
+
+def value_of(size: int) -> bytes:
+    """A JSON list of so many bytes, at least 64: small objects, and spaces behind them."""
+    content = b",".join([VALUE] * max(1, (size - 2) // (len(VALUE) + 1)))
+    return b"[%b]" % content.ljust(size - 2)
 
 
 class Writer:
@@ -63,12 +71,19 @@ class Writer:
         )
         self._failures: list[str] = []
 
-    def signed(self, topic: str, where: Iterator[RecordPosition], marked: Mapping[RecordPosition, str]) -> None:
+    def signed(
+        self,
+        topic: str,
+        where: Iterator[RecordPosition],
+        marked: Mapping[RecordPosition, str],
+        value: bytes = VALUE,
+        deadline_in_s: float = DAY_S,
+    ) -> None:
         """Write signed results; `marked` says which of them complete an awakeable that exists."""
         for position in where:
             awakeable = AwakeableId(marked[position]) if position in marked else unknown_awakeable()
-            token = self._keyring.sign(token_for(awakeable), self._audience)
-            self._produce(topic, position[0], VALUE, [*completed_headers(token)])
+            token = self._keyring.sign(token_for(awakeable, deadline_in_s), self._audience)
+            self._produce(topic, position[0], value, [*completed_headers(token)])
         self._flush()
 
     def plain(self, topic: str, where: Iterator[RecordPosition], marked: Mapping[RecordPosition, str]) -> None:

@@ -10,8 +10,8 @@ batches, deliveries leave after everything that the same fetch brought is ready,
 Overload: 429, 5xx and timeouts lower the number of concurrent sends, successes raise it (`ConcurrencyLimiter`).
 
 Retries: a delivery that failed while others succeeded waits longer each time. Retries take at most a quarter of the
-sends under way; where that is less than one send, at most a quarter of the time. So requests that hang never stop the
-new ones.
+sends and of the bytes under way (`UnderWay`); where that is less than one send, at most a quarter of the time. So
+requests that hang never stop the new ones.
 
 Outage: each failed send counts once, however many deliveries it carried. When several different ones fail in a row, the
 `CircuitBreaker` opens: nothing but one probe at a time is sent, and the listener pauses fetching. Probes prefer new
@@ -36,11 +36,13 @@ from kallback.bridge.dispatch.circuit_breaker import CircuitBreaker
 from kallback.bridge.dispatch.concurrency import ConcurrencyLimiter
 from kallback.bridge.dispatch.retry_queue import RetryQueue
 from kallback.bridge.dispatch.undelivered import UndeliveredTimer
+from kallback.bridge.dispatch.under_way import UnderWay
 from kallback.bridge.in_flight.deliveries import Delivery
 from kallback.bridge.in_flight.parking import FailureKind
 
 _NOT_FINAL: Final = (Retry, Misconfigured)
-_RETRY_SHARE: Final = 4  # retries take one of this many sends, or this part of the time
+_BATCH_BYTES: Final = 1024 * 1024  # a batch of more would be posted in several requests, one after the other
+_NEW_PART: Final = 3  # of the time: so many times as long as a retry took that was the only send
 _KNOWN_FAILURES: Final = 5  # after so many failures a delivery's own trouble is no sign of overload
 _MAX_DELAY_FACTOR: Final = 10
 
@@ -73,12 +75,17 @@ class DeliveryListener(Protocol):
 
 
 class _SendInfo(NamedTuple):
-    """How a batch was sent: in which generation of the limiter, as a probe, as a retry, since when (retries only)."""
+    """How a batch was sent: in which generation of the limiter, as a probe, as a retry, since when (retries only).
+
+    Attributes:
+        size: bytes of its records.
+    """
 
     generation: int
     probe: bool
     retry: bool
     since: float
+    size: int
 
 
 class _Failure(NamedTuple):
@@ -112,7 +119,7 @@ class Dispatcher:
         self._waiting = RetryQueue(self.submit, context.supervisor)
         self._guarded_pump = context.supervisor.guard("the dispatcher", self._pump)
         self._guarded_probe = context.supervisor.guard("the probe timer", self._probe)
-        self._under_way = self._retries_under_way = 0
+        self._under_way = UnderWay()
         self._new_first_until = 0.0
         self._listener: DeliveryListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,7 +142,7 @@ class Dispatcher:
     def submit(self, delivery: Delivery) -> None:
         """Send a delivery as soon as it may go."""
         (self._retries if delivery.failures else self._ready).append(delivery)
-        if self._under_way >= self._limiter.limit:
+        if self._under_way.sends >= self._limiter.limit:
             return
         if self._batch_limit == 1:
             self._pump()
@@ -146,33 +153,32 @@ class Dispatcher:
     def _pump(self) -> None:
         """Send what may go now."""
         self._pump_scheduled = False
-        while self._under_way < self._limiter.limit and self._loop is not None and (queue := self._next_queue()):
+        while self._under_way.sends < self._limiter.limit and self._loop is not None and (queue := self._next_queue()):
             closed = self._breaker.is_closed
             if not closed and not self._breaker.admits(self._loop.time()):
                 return
-            count = min(self._batch_limit, len(queue)) if closed else 1
-            batch = [queue.popleft()] if count == 1 else [queue.popleft() for _ in range(count)]
-            self._send(batch, probe=not closed, retry=queue is self._retries)
+            batch, size = _take(queue, self._batch_limit if closed else 1)
+            self._send(batch, size, probe=not closed, retry=queue is self._retries)
 
     def _next_queue(self) -> deque[Delivery]:
         """Return the queue whose turn it is: retries up to their share, else new ones; empty if none may go."""
+        closed = self._breaker.is_closed
+        ready = self._ready if self._under_way.admits_new or not closed else _NONE
         if not self._retries:
-            return self._ready
-        if self._ready and (not self._breaker.is_closed or self._must_prefer_new()):
-            return self._ready
-        share = max(1, self._limiter.limit // _RETRY_SHARE)
-        return self._retries if self._retries_under_way < share else self._ready
+            return ready
+        if ready and (not closed or self._must_prefer_new()):
+            return ready
+        return self._retries if self._under_way.admits_retry(self._limiter.limit) else ready
 
     def _must_prefer_new(self) -> bool:
         """Return whether one retry would take all sends, and retries have had their part of the time."""
         return self._limiter.limit == 1 and asyncio.get_running_loop().time() < self._new_first_until
 
-    def _send(self, batch: list[Delivery], *, probe: bool, retry: bool) -> None:
-        self._under_way += 1
-        self._retries_under_way += retry
+    def _send(self, batch: list[Delivery], size: int, *, probe: bool, retry: bool) -> None:
+        self._under_way.add(size, retry=retry)
         self._stats.attempts += len(batch)
         since = asyncio.get_running_loop().time() if retry else 0.0
-        answered = partial(self._answered, batch, _SendInfo(self._limiter.generation, probe, retry, since))
+        answered = partial(self._answered, batch, _SendInfo(self._limiter.generation, probe, retry, since, size))
         one = len(batch) == 1
         completions = (batch[0].completion,) if one else [delivery.completion for delivery in batch]
         try:
@@ -189,11 +195,10 @@ class Dispatcher:
         listener = self._listener
         if self._loop is None or listener is None:
             return
-        self._under_way -= 1
+        self._under_way.remove(sent.size, retry=sent.retry)
         if sent.retry:
-            self._retries_under_way -= 1
             now = self._loop.time()
-            self._new_first_until = now + (now - sent.since) * (_RETRY_SHARE - 1)
+            self._new_first_until = now + (now - sent.since) * _NEW_PART
         if len(replies) != len(batch):
             detail = f"the completer gave {len(replies)} replies to {len(batch)} completions"
             replies = [Retry("defect", detail)] * len(batch)
@@ -284,3 +289,17 @@ class Dispatcher:
         if self._probe_timer is not None:
             self._probe_timer.cancel()
         self._probe_timer = asyncio.get_running_loop().call_later(delay, self._guarded_probe)
+
+
+_NONE: Final[deque[Delivery]] = deque()
+
+
+def _take(queue: deque[Delivery], count: int) -> tuple[list[Delivery], int]:
+    """Take deliveries off a queue, at least one, as long as they make one request; with the bytes of their records."""
+    first = queue.popleft()
+    batch, size = [first], first.fetched.size
+    while queue and len(batch) < count and size < _BATCH_BYTES:
+        delivery = queue.popleft()
+        batch.append(delivery)
+        size += delivery.fetched.size
+    return batch, size

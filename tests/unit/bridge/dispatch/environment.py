@@ -109,12 +109,12 @@ class DispatcherEnv:
         self._make = RecordFactory()
         self._consumer = MemoryConsumer(MemoryBroker(), ["kallback.results"], "group")
 
-    def submit(self, *tokens: str) -> None:
-        """Submit a new delivery of each of these tokens."""
+    def submit(self, *tokens: str, size: int | None = None) -> None:
+        """Submit a new delivery of each of these tokens, whose records count as so many bytes."""
         for token in tokens:
             record = self._make.received(self._make.completed(token))
             completion = Completion(token, self._make.token(), Completed(b"1"))
-            self.dispatcher.submit(Delivery(FetchedRecord(record, self._consumer), token, completion))
+            self.dispatcher.submit(Delivery(FetchedRecord(record, self._consumer, size=size), token, completion))
 
     async def turn(self, seconds: float = 0.0) -> None:
         """Let callbacks and timers of the next `seconds` run."""
