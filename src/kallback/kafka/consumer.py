@@ -183,6 +183,15 @@ class Consumer(Protocol):
         """
         ...
 
+    def must_commit_start(self, record: Record) -> bool:
+        """Whether `commit` is to be awaited after `started`, before the work on the record begins.
+
+        So it is for the first start of an assignment, which tells the next owner of the partition that this process was
+        at work; and for a while after an owner that died, because the record may be the one that it died of. False for
+        a record of an earlier assignment, and without `ConsumerOptions.commit_metadata`. From any thread, cheap.
+        """
+        ...
+
     def set_aside(self, records: Sequence[Record]) -> None:
         """Say that only the positions of these records are held from now on, until they are done.
 

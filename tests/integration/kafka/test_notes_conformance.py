@@ -250,7 +250,7 @@ async def test_the_timer_commits_notes_and_then_rests(lab: Lab) -> None:
     consumer.started(record)
     buffer = buffer_of(consumer)
     await lab.until(lambda: not buffer.commits(), "a commit by the timer")
-    assert decode(0, (await lab.commits(group, topic))[0].metadata) == CommitMetadata((), {0: 1})
+    assert decode(0, (await lab.commits(group, topic))[0].metadata) == CommitMetadata((), {0: 1}, at_work=True)
 
 
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
@@ -289,3 +289,22 @@ async def test_a_broker_that_allows_no_notes_gets_positions(kind: str) -> None:
         await consumer.commit()
         assert await lab.commits(group, topic) == {0: Commit(2)}
         await lab.stop()
+
+
+async def test_only_after_a_crash_starts_are_to_be_committed_first(lab: Lab) -> None:
+    """A process that died may have died of what it had just begun; one that left in good order has told everything."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, *"abc")
+    consumer, (a, b, _) = await taken(lab, topic, group, 3)
+    consumer.started(a)
+    assert consumer.must_commit_start(a), "the first start of an assignment"
+    await consumer.commit()
+    consumer.started(b)
+    assert not consumer.must_commit_start(b)
+    await lab.crash(consumer)
+
+    second, records = await taken(lab, topic, group, 3)
+    for record in records:
+        second.started(record)
+        await second.commit()
+        assert second.must_commit_start(record)

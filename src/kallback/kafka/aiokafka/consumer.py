@@ -79,7 +79,7 @@ class AiokafkaConsumer(StartStop):
         self._options = options or ConsumerOptions()
         if self._options.group_protocol is not GroupProtocol.CLASSIC:
             raise ConfigurationError("aiokafka speaks the classic group protocol only: use confluent-kafka")
-        self._buffer = new_record_buffer(self._options, self._wake)
+        self._buffer = new_record_buffer(self._options, self._wake, time.monotonic)
         self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inner: AIOKafkaConsumer | None = None
@@ -142,6 +142,10 @@ class AiokafkaConsumer(StartStop):
     def started(self, record: Record) -> None:
         """Count a record as started."""
         self._buffer.started(record)
+
+    def must_commit_start(self, record: Record) -> bool:
+        """Whether the start of a record is to be committed before the work begins."""
+        return self._buffer.must_commit_start(record)
 
     def set_aside(self, records: Sequence[Record]) -> None:
         """Hold only the positions of records."""

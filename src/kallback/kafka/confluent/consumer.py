@@ -102,6 +102,10 @@ class ConfluentConsumer(StartStop):
         if self._thread is not None:
             self._thread.buffer.started(record)
 
+    def must_commit_start(self, record: Record) -> bool:
+        """Whether the start of a record is to be committed before the work begins."""
+        return self._thread is not None and self._thread.buffer.must_commit_start(record)
+
     def set_aside(self, records: Sequence[Record]) -> None:
         """Hold only the positions of records."""
         if self._thread is not None:

@@ -69,7 +69,7 @@ class MemoryConsumer(StartStop):
         self._group = broker.group(group)
         self._options = options or ConsumerOptions()
         self._arrived = asyncio.Event()
-        self._buffer = new_record_buffer(self._options, self._arrived.set)
+        self._buffer = new_record_buffer(self._options, self._arrived.set, time.monotonic)
         self._next: dict[TopicPartition, tuple[int, int]] = {}
         self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
         self._rebalance: asyncio.Task[None] | None = None
@@ -111,6 +111,10 @@ class MemoryConsumer(StartStop):
     def started(self, record: Record) -> None:
         """Count a record as started; on the broker's loop only."""
         self._buffer.started(record)
+
+    def must_commit_start(self, record: Record) -> bool:
+        """Whether the start of a record is to be committed before the work begins; on the broker's loop only."""
+        return self._buffer.must_commit_start(record)
 
     def set_aside(self, records: Sequence[Record]) -> None:
         """Hold only the positions of records; on the broker's loop only."""

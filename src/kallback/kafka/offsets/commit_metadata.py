@@ -1,4 +1,4 @@
-"""What a commit says beside its position, as text: offsets done out of order, and how often records were started.
+"""What a commit says beside its position: offsets done out of order, how often records were started, who died.
 
 A commit position stops at the lowest unfinished record. Without metadata, records above it that are done would run
 again after a crash, and a record that kills its process would kill each successor in the same way. Kafka keeps a string
@@ -9,6 +9,9 @@ fit is left out, and what cannot be read counts as nothing.
 Version 1: `1:` and unpadded base64url of unsigned LEB128 numbers: how many deliveries; each of them as offset (the
 first one less the commit position, then less the one before) and count; then each range of done offsets as gap (the
 first one counted from the commit position, then from the end of the range before, less one) and length less one.
+
+Version 2, `2:`, has the same numbers and says that its writer is at work: it has started records, and has not left the
+partition. Who finds it knows that the writer died. Version 1 is what a process leaves behind that goes in good order.
 """
 
 from __future__ import annotations
@@ -28,8 +31,9 @@ OffsetRange = tuple[int, int]
 MAX_TEXT: Final = 3071
 """Characters of a text at most: 3 KiB with the zero byte that the clients write behind it, while brokers allow 4."""
 
-_PREFIX: Final = "1:"
-_BUDGET: Final = (MAX_TEXT - len(_PREFIX)) * 3 // 4
+_LEFT: Final = "1:"
+_AT_WORK: Final = "2:"
+_BUDGET: Final = (MAX_TEXT - len(_LEFT)) * 3 // 4
 _MAX_OFFSET: Final = 2**63 - 1
 _MAX_COUNT: Final = 2**31 - 1
 _MAX_VARINT: Final = 9
@@ -42,10 +46,12 @@ class CommitMetadata(msgspec.Struct, frozen=True):
     Attributes:
         done: ranges of offsets whose outcome is durable; ascending, with a gap between each two.
         deliveries: how often a record was started by processes that did not finish it, by offset; at least once.
+        at_work: the process that wrote this has started records, and has not left the partition.
     """
 
     done: Sequence[OffsetRange] = ()
     deliveries: Mapping[int, int] = msgspec.field(default_factory=dict[int, int])
+    at_work: bool = False
 
     def is_done(self, offset: int) -> bool:
         """Whether an offset lies in one of the ranges."""
@@ -64,7 +70,7 @@ def encode(position: int, metadata: CommitMetadata) -> str:
     """
     deliveries = {at: count for at, count in metadata.deliveries.items() if at >= position and count > 0}
     done = [(max(first, position), end) for first, end in metadata.done if end > position]
-    if not deliveries and not done:
+    if not deliveries and not done and not metadata.at_work:
         return ""
     packed = _packed_deliveries(position, deliveries)
     if len(packed) > _BUDGET:
@@ -76,18 +82,24 @@ def encode(position: int, metadata: CommitMetadata) -> str:
             break
         packed += more
         at = end
-    return _PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    return (_AT_WORK if metadata.at_work else _LEFT) + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def says_at_work(text: str) -> bool:
+    """Whether a text says that its writer is at work, whatever else it says."""
+    return text.startswith(_AT_WORK)
 
 
 def decode(position: int, text: str | None) -> CommitMetadata:
     """Return the metadata of a commit position; none for a text of another version or another program."""
-    if not text or len(text) > MAX_TEXT or not text.startswith(_PREFIX) or position < 0:
+    if not text or len(text) > MAX_TEXT or not text.startswith((_LEFT, _AT_WORK)) or position < 0:
         return NO_METADATA
-    body = text[len(_PREFIX) :]
+    body = text[len(_LEFT) :]
     if _BASE64URL.fullmatch(body) is None:
         return NO_METADATA
     try:
-        return _unpacked(position, _numbers(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
+        numbers = _numbers(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return _unpacked(position, numbers, at_work=says_at_work(text))
     except (ValueError, binascii.Error, StopIteration):
         return NO_METADATA
 
@@ -145,7 +157,7 @@ def _numbers(packed: bytes) -> list[int]:
     return numbers
 
 
-def _unpacked(position: int, numbers: Iterable[int]) -> CommitMetadata:
+def _unpacked(position: int, numbers: Iterable[int], *, at_work: bool) -> CommitMetadata:
     rest = iter(numbers)
     deliveries: dict[int, int] = {}
     offset = position
@@ -163,7 +175,7 @@ def _unpacked(position: int, numbers: Iterable[int]) -> CommitMetadata:
         done.append((first, at))
     if max(offset, at) > _MAX_OFFSET:
         raise ValueError("beyond the last offset")
-    return CommitMetadata(tuple(done), deliveries)
+    return CommitMetadata(tuple(done), deliveries, at_work)
 
 
 def merged(ranges: Iterable[OffsetRange]) -> tuple[OffsetRange, ...]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log: Final = named_log("kallback.kafka")
 
 _CONSUMERS: Final = itertools.count()
+_DOUBTFUL_INTERVALS: Final = 5
+"""Intervals of commits: what a dead process did within one takes longer where each start is committed."""
 _EPOCH_BITS: Final = 32
 """Each consumer of the process has 2**32 epochs of its own, so that a record of one never counts at another."""
 
@@ -35,15 +37,26 @@ _EPOCH_BITS: Final = 32
 class MetadataBuffer(RecordBuffer):
     """A record buffer that reads and writes commit metadata."""
 
-    def __init__(self, options: ConsumerOptions, wake: Callable[[], None], *, first_epoch: int = 0) -> None:
+    def __init__(
+        self,
+        options: ConsumerOptions,
+        wake: Callable[[], None],
+        *,
+        first_epoch: int = 0,
+        monotonic: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         super().__init__(options, wake, first_epoch=first_epoch)
         self._metadata: dict[TopicPartition, PartitionMetadata] = {}
         self._silent = False
+        self._monotonic = monotonic
+        self._doubt_s = options.commit_interval * _DOUBTFUL_INTERVALS
 
     def restore(self, starts: Mapping[TopicPartition, PartitionStart], /) -> None:
         """Begin with what the group has committed of partitions that will be assigned."""
         with self._lock:
-            self._metadata.update({each: PartitionMetadata(at.commit or NO_COMMIT) for each, at in starts.items()})
+            for each, at in starts.items():
+                found = at.commit or NO_COMMIT
+                self._metadata[each] = PartitionMetadata(found, doubt_s=self._doubt_s, monotonic=self._monotonic)
 
     def restart(self, partition: TopicPartition, position: int = 0) -> int:
         """Begin a new epoch within an assignment, in which old metadata does not hold."""
@@ -68,6 +81,15 @@ class MetadataBuffer(RecordBuffer):
             if book is not None and self._tracker.epoch(partition) == record.epoch:
                 book.started(record.offset)
 
+    def must_commit_start(self, record: Record, /) -> bool:
+        """Whether a commit of the start of a record is to be awaited before the work begins."""
+        partition = TopicPartition(record.topic, record.partition)
+        with self._lock:
+            book = self._metadata.get(partition)
+            if book is None or self._silent or self._tracker.epoch(partition) != record.epoch:
+                return False
+            return book.must_commit_starts()
+
     def commits(
         self, among: Collection[TopicPartition] | None = None, *, leaving: bool = False
     ) -> dict[TopicPartition, Commit]:
@@ -86,7 +108,7 @@ class MetadataBuffer(RecordBuffer):
         with self._lock:
             for partition, commit in commits.items():
                 if partition in self._metadata:
-                    self._metadata[partition].metadata = commit.metadata
+                    self._metadata[partition].acknowledge(commit.metadata)
 
     def stop_metadata(self) -> None:
         """Commit bare positions from now on: the brokers allow no metadata of this size."""
@@ -130,9 +152,12 @@ def _counted(record: Record, deliveries: int) -> Record:
     return record if deliveries == 1 else msgspec.structs.replace(record, deliveries=deliveries)
 
 
-def new_record_buffer(options: ConsumerOptions, wake: Callable[[], None]) -> RecordBuffer:
+def new_record_buffer(
+    options: ConsumerOptions, wake: Callable[[], None], monotonic: Callable[[], float]
+) -> RecordBuffer:
     """Return a record buffer that keeps in commit metadata what the options say."""
-    kind: type[RecordBuffer] = MetadataBuffer if options.commit_metadata else RecordBuffer
-    if options.mark_history:
-        kind = HistoryBuffer
-    return kind(options, wake, first_epoch=next(_CONSUMERS) << _EPOCH_BITS)
+    first_epoch = next(_CONSUMERS) << _EPOCH_BITS
+    if options.commit_metadata:
+        return MetadataBuffer(options, wake, first_epoch=first_epoch, monotonic=monotonic)
+    kind = HistoryBuffer if options.mark_history else RecordBuffer
+    return kind(options, wake, first_epoch=first_epoch)

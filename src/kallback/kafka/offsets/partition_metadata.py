@@ -4,14 +4,26 @@ There are two counts. *Found*: how often other processes started a record withou
 has started it. A commit during the assignment writes found + 1, so that a process that dies leaves its start behind. A
 commit on leaving writes found only: a process that leaves in good order takes its start back, so that a long task
 survives any number of deployments.
+
+A process that dies at once of a record leaves no start behind, as commits happen on a timer. But it leaves word that it
+was at work, and its successor is *in doubt*: for a while it commits each start before the work begins. So nobody waits
+for commits after a process that has left in good order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
-from kallback.kafka.offsets.commit_metadata import NO_METADATA, CommitMetadata, OffsetRange, decode, encode, merged
+from kallback.kafka.offsets.commit_metadata import (
+    NO_METADATA,
+    CommitMetadata,
+    OffsetRange,
+    decode,
+    encode,
+    merged,
+    says_at_work,
+)
 
 
 class Commit(NamedTuple):
@@ -28,14 +40,29 @@ NO_COMMIT: Final = Commit(0)
 class PartitionMetadata:
     """The commit metadata of one partition. Not thread-safe: its owner guards it.
 
+    Args:
+        found: what the group has committed.
+        doubt_s: seconds from the first start on for which what a dead predecessor did comes again.
+        monotonic: seconds that only grow. By default they stand still: doubt does not end.
+
     Attributes:
         metadata: the text that Kafka holds, as far as known.
     """
 
-    __slots__ = ("_found", "_position", "_started", "metadata")
+    __slots__ = ("_doubt_s", "_first_start", "_found", "_monotonic", "_own", "_position", "_started", "metadata")
 
-    def __init__(self, found: Commit = NO_COMMIT) -> None:
+    def __init__(
+        self,
+        found: Commit = NO_COMMIT,
+        *,
+        doubt_s: float = 0.0,
+        monotonic: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.metadata = found.metadata
+        self._own = False  # Kafka holds a text of this assignment
+        self._doubt_s = doubt_s
+        self._monotonic = monotonic
+        self._first_start: float | None = None
         self._position = found.position
         self._found = decode(found.position, found.metadata)
         self._started: set[int] = set()
@@ -43,6 +70,8 @@ class PartitionMetadata:
     def restart(self) -> None:
         """Forget what was noted: its offsets belong to other records now."""
         self._found = NO_METADATA
+        self._first_start = None
+        self._own = False
         self._started.clear()
 
     def is_done(self, offset: int) -> bool:
@@ -62,6 +91,21 @@ class PartitionMetadata:
     def started(self, offset: int) -> None:
         """Note that this process has begun a record."""
         self._started.add(offset)
+        if self._first_start is None:
+            self._first_start = self._monotonic()
+
+    def acknowledge(self, text: str) -> None:
+        """Note what Kafka holds."""
+        self.metadata = text
+        self._own = True
+
+    def must_commit_starts(self) -> bool:
+        """Whether work waits until its start is committed: in doubt, and until Kafka knows that this process works."""
+        return self._is_in_doubt() or not (self._own and says_at_work(self.metadata))
+
+    def _is_in_doubt(self) -> bool:
+        since = self._first_start
+        return self._found.at_work and (since is None or self._monotonic() - since < self._doubt_s)
 
     def text(self, delivered: Collection[int], unfinished: Collection[int], *, ahead: int, leaving: bool) -> str:
         """Return the metadata to commit.
@@ -70,7 +114,8 @@ class PartitionMetadata:
             delivered: the offsets handed out from the commit position on, in order.
             unfinished: those of them that are not done.
             ahead: the offset after the last one handed out. From there on, what predecessors noted still holds.
-            leaving: the partition is given up in good order, so the starts of this process do not count.
+            leaving: the partition is given up in good order, so the starts of this process do not count. The next owner
+                is in doubt only if this one is.
         """
         self._started.intersection_update(unfinished)
         deliveries = {at: count for at, count in self._found.deliveries.items() if at >= ahead or at in unfinished}
@@ -78,7 +123,8 @@ class PartitionMetadata:
             deliveries.update((at, self.deliveries(at)) for at in self._started)
         still = (each for each in self._found.done if each[1] > ahead)
         position = min(delivered, default=ahead)
-        return encode(position, CommitMetadata(merged([*_runs(delivered, unfinished), *still]), deliveries))
+        at_work = self._is_in_doubt() or (self._first_start is not None and not leaving)
+        return encode(position, CommitMetadata(merged([*_runs(delivered, unfinished), *still]), deliveries, at_work))
 
 
 def _runs(delivered: Iterable[int], unfinished: Collection[int]) -> list[OffsetRange]:

@@ -237,6 +237,10 @@ class RecordBuffer:
     def started(self, _record: Record, /) -> None:
         """Count a record as started; needs commit metadata."""
 
+    def must_commit_start(self, _record: Record, /) -> bool:
+        """Whether the start of a record is to be committed before the work begins; needs commit metadata."""
+        return False
+
     def set_aside(self, records: Sequence[Record]) -> None:
         """Hold only the positions of unfinished records: the limits of unfinished records count them no longer."""
         sizes = list(map(size_of, records))

@@ -79,6 +79,10 @@ class ConsumerSupervisor:
         """Work on the record begins: if this process dies of it, the next one knows."""
         self._consumer.started(record)
 
+    def must_commit_start(self, record: Record) -> bool:
+        """Whether `commit` is to be awaited before the work on the record begins."""
+        return self._consumer.must_commit_start(record)
+
     async def commit(self) -> None:
         """Commit what is settled and what has started, now."""
         await self._consumer.commit()

@@ -2,8 +2,9 @@
 
 A record that crashed processes is delivered again with the number of its starts. Commits carry the starts; they
 happen on a timer, so a record that crashes its process at once is not among them. But it comes again soon after the
-next start, behind what the dead process had not committed either. `is_recorded_first` says which attempts wait until
-their start is committed, fetched ones and those that were held behind another record of their key, or a full type.
+next start, behind what the dead process had not committed either. The consumer knows whether the last owner of a
+partition died (`Consumer.must_commit_start`), and `is_recorded_first` says which attempts wait until their start is
+committed, fetched ones and those that were held behind another record of their key, or a full type.
 
 At its last chance a record runs apart from others, so that none is parked for another one's fault: it begins when no
 other task function runs that began lately (`Isolation` says when), and for its first seconds nothing begins beside it.
@@ -25,9 +26,6 @@ from kallback.workers.intake.scheduler import Scheduler
 
 _LOOK_INTERVAL_S: Final = 0.05
 _APART_FOR_S: Final = 10.0  # most crashes come at once; longer would stop the others for a long task
-RECORDED_INTERVALS: Final = 5
-"""Intervals of commits from a partition's first start on: what a dead process did within one takes longer where each
-start is committed."""
 
 
 class CrashGuard:
@@ -35,6 +33,7 @@ class CrashGuard:
 
     Args:
         commit: commits what is settled and what has started.
+        must_commit: whether the start of a record has to be committed, whatever happens beside it.
         scheduler: holds the records at their last chance, and is paused for them.
         ages: seconds for which each task function has run.
         run_apart: starts the next record at its last chance; returns what ends with it, None if there is none any more.
@@ -46,6 +45,7 @@ class CrashGuard:
     def __init__(
         self,
         commit: Callable[[], Awaitable[None]],
+        must_commit: Callable[[Record], bool],
         scheduler: Scheduler[Any],
         ages: Callable[[float], Sequence[float]],
         run_apart: Callable[[], asyncio.Task[None] | None],
@@ -54,13 +54,13 @@ class CrashGuard:
         commit_interval: float,
     ) -> None:
         self._commit: Final = commit
+        self._must_commit: Final = must_commit
         self._scheduler: Final = scheduler
         self._ages: Final = ages
         self._run_apart: Final = run_apart
         self._start_held: Final = start_held
         self._supervisor: Final = supervisor
         self._commit_interval: Final = commit_interval
-        self._first_start: Final = dict[tuple[str, int], tuple[int, float]]()
         self._suspect_waits: Final = asyncio.Event()
         self._next_commit: asyncio.Event | None = None
         """Set when the next commit of starts is over; None if none is due."""
@@ -69,8 +69,8 @@ class CrashGuard:
 
     def recorded(self, record: Record) -> asyncio.Event | None:
         """Return what is set when the start of an attempt, which begins now, is committed; None if it need not be."""
-        is_early = self._is_early(record, time.monotonic())
-        if not is_recorded_first(record.deliveries, is_early=is_early, follows_recorded=self._follows_recorded):
+        in_doubt = self._must_commit(record)
+        if not is_recorded_first(record.deliveries, in_doubt=in_doubt, follows_recorded=self._follows_recorded):
             return None
         if self._next_commit is None:
             self._next_commit = asyncio.Event()
@@ -139,21 +139,15 @@ class CrashGuard:
         self._scheduler.resume()
         self._start_held()
 
-    def _is_early(self, record: Record, now: float) -> bool:
-        epoch, since = self._first_start.get((record.topic, record.partition), (None, now))
-        if epoch != record.epoch:
-            since = now
-            self._first_start[record.topic, record.partition] = (record.epoch, since)
-        return now - since < self._commit_interval * RECORDED_INTERVALS
 
-
-def is_recorded_first(deliveries: int, *, is_early: bool, follows_recorded: bool) -> bool:
+def is_recorded_first(deliveries: int, *, in_doubt: bool, follows_recorded: bool) -> bool:
     """Return whether an attempt waits until its start is committed.
 
     Args:
         deliveries: how often its record is started, this time included. Processes have died after the earlier ones.
-        is_early: it begins in the first seconds of an assignment, where records come again that crash at once.
+        in_doubt: it is the first one of an assignment, or begins soon after the partition's last owner has died, when
+            records come again that crash at once.
         follows_recorded: an attempt has ended since the last commit, and its start is probably committed. If the
             process dies now, only that one would count a delivery, and be parked at last for what begins after it.
     """
-    return is_early or follows_recorded or deliveries > 1
+    return in_doubt or follows_recorded or deliveries > 1

@@ -122,7 +122,14 @@ class FetchLoop:
         self._log: Final = LogThrottle(NamedLog(logger))  # others may write any number of records that are not run
         consumer.on_revoke(supervisor.guard("a revocation", self.prepare_revoke))
         self.crash_guard: Final = CrashGuard(
-            consumer.commit, scheduler, in_flight.ages, self._start_apart, self._start_held, supervisor, commit_interval
+            consumer.commit,
+            consumer.must_commit_start,
+            scheduler,
+            in_flight.ages,
+            self._start_apart,
+            self._start_held,
+            supervisor,
+            commit_interval,
         )
 
     async def run(self) -> None:

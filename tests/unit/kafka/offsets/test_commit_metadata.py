@@ -99,7 +99,7 @@ def test_a_cut_text_is_nothing_or_true(case: tuple[int, CommitMetadata], data: s
     [
         ("", "nothing"),
         (None, "no metadata"),
-        ("2:AAAB", "a later version"),
+        ("3:AAAB", "a later version"),
         ("1:AAA", "a gap without a length"),
         ("1:AQ", "a delivery that is missing"),
         ("1:AQAA", "a count of nought"),

@@ -84,7 +84,7 @@ def test_a_start_is_committed_once() -> None:
     assert books.commits() == {}
     books.started(first)
     commits = books.commits()
-    assert noted(books) == (0, CommitMetadata((), {0: 1}))
+    assert noted(books) == (0, CommitMetadata((), {0: 1}, at_work=True))
     books.committed(commits)
     assert books.commits() == {}
 
@@ -97,6 +97,45 @@ def test_leaving_takes_starts_back() -> None:
         books.started(record)
     books.committed(books.commits())
     assert noted(books, leaving=True) == (0, CommitMetadata((), {1: 2}))
+
+
+def test_the_first_start_of_an_assignment_is_committed_before_the_work() -> None:
+    """It tells the next owner that somebody was at work; the starts after it wait for nothing."""
+    books = buffer()
+    books.put(A, records(0, 1))
+    first, second = books.take(10)
+    books.started(first)
+    assert books.must_commit_start(first)
+    books.committed(books.commits())
+    books.started(second)
+    assert not books.must_commit_start(second)
+
+
+def test_every_start_is_committed_before_the_work_after_an_owner_that_died() -> None:
+    """Records come again that a process dies of at once, and the dead one has not noted them."""
+    books = buffer(CommitMetadata(at_work=True))
+    books.put(A, records(0, 1))
+    for record in books.take(10):
+        books.started(record)
+        books.committed(books.commits())
+        assert books.must_commit_start(record)
+
+
+def test_starts_wait_for_nothing_where_brokers_allow_no_metadata() -> None:
+    """There is nothing that a commit could say."""
+    books = buffer(CommitMetadata(at_work=True))
+    books.put(A, records(0))
+    books.stop_metadata()
+    assert not any(books.must_commit_start(record) for record in books.take(10))
+
+
+def test_starts_of_other_assignments_wait_for_nothing() -> None:
+    """Nothing of theirs is committed."""
+    books = buffer()
+    books.put(A, records(0))
+    (record,) = books.take(10)
+    books.forget([A])
+    assert not books.must_commit_start(record)
 
 
 def test_a_stale_start_counts_for_nothing() -> None:
@@ -160,7 +199,7 @@ def test_brokers_that_allow_no_notes_get_positions() -> None:
 @pytest.mark.parametrize("notes", [False, True])
 def test_notes_are_an_option(notes: bool) -> None:  # noqa: FBT001 - the parameter of the test
     """Without them a start is nothing, and metadata stays empty."""
-    books = new_record_buffer(ConsumerOptions(commit_metadata=notes), lambda: None)
+    books = new_record_buffer(ConsumerOptions(commit_metadata=notes), lambda: None, lambda: 0.0)
     books.restore({A: PartitionStart(Commit(0, encode(0, CommitMetadata(((1, 2),)))), 0, 0)})
     epoch = books.assign([A])[A]
     books.put(A, records(0, 1, 2, epoch=epoch))

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
+from kallback.kafka.offsets.commit_metadata import CommitMetadata, decode
 from kallback.kafka.offsets.history import PartitionStart
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer
-from kallback.kafka.offsets.partition_metadata import NO_COMMIT, Commit
+from kallback.kafka.offsets.partition_metadata import NO_COMMIT
 
 A = TopicPartition("t", 0)
 LOG = [at for at in range(5, 45) if at % 7]
@@ -25,6 +26,7 @@ class Lives(RuleBasedStateMachine):
         self.finished: set[int] = set()
         self.noted_done: set[int] = set()
         self.noted_starts: dict[int, int] = {}
+        self.noted_at_work = False
         self.begin_life()
 
     def begin_life(self) -> None:
@@ -36,6 +38,7 @@ class Lives(RuleBasedStateMachine):
         self.open: dict[int, Record] = {}
         self.begun: set[int] = set()
         self.done_here: set[int] = set()
+        self.found_at_work = self.noted_at_work
         self.done_before, self.starts_before = set(self.noted_done), dict(self.noted_starts)
 
     @rule(count=st.integers(1, 15))
@@ -82,6 +85,7 @@ class Lives(RuleBasedStateMachine):
             for at in LOG
             if at not in self.noted_done and (count := self.starts_before.get(at, 0) + (at in own and at in self.open))
         }
+        self.noted_at_work = self.found_at_work or bool(own)
         assert self.books.commits(leaving=leaving) == {}
         if leaving:
             self.begin_life()
@@ -100,7 +104,9 @@ class Lives(RuleBasedStateMachine):
                 self.books.done(record)
                 self.finished.add(record.offset)
         assert self.finished == set(LOG)
-        assert self.books.commits().get(A, self.commit) == Commit(LOG[-1] + 1)
+        commit = self.books.commits().get(A, self.commit)
+        expected = CommitMetadata(at_work=self.found_at_work)
+        assert (commit.position, decode(commit.position, commit.metadata)) == (LOG[-1] + 1, expected)
 
 
 Lives.TestCase.settings = settings(max_examples=200, stateful_step_count=50)

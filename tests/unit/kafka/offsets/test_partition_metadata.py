@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kallback.kafka.offsets.commit_metadata import CommitMetadata, OffsetRange, decode, encode
+from kallback.kafka.offsets.commit_metadata import NO_METADATA, CommitMetadata, OffsetRange, decode, encode
 from kallback.kafka.offsets.partition_metadata import Commit, PartitionMetadata
 
 
@@ -40,7 +40,7 @@ def test_a_start_counts_until_it_is_done() -> None:
     book = PartitionMetadata()
     book.started(1)
     assert read(book, [0, 1], {0, 1}, ahead=2).deliveries == {1: 1}
-    assert read(book, [0, 1], {0}, ahead=2) == CommitMetadata(((1, 2),), {})
+    assert read(book, [0, 1], {0}, ahead=2) == CommitMetadata(((1, 2),), {}, at_work=True)
 
 
 def test_a_start_adds_to_what_others_did() -> None:
@@ -89,3 +89,27 @@ def test_offsets_that_went_back_are_other_records() -> None:
     old = book.metadata
     book.restart()
     assert (book.is_done(1), book.deliveries(0), book.metadata) == (False, 1, old)
+
+
+def test_a_process_that_has_started_something_says_that_it_is_at_work_until_it_leaves() -> None:
+    """Also when all is done: what it starts before the next commit is noted nowhere else."""
+    book = PartitionMetadata()
+    assert not read(book, [0], {0}, ahead=1).at_work
+    book.started(0)
+    assert read(book, [], set(), ahead=1) == CommitMetadata(at_work=True)
+    assert read(book, [], set(), ahead=1, leaving=True) == NO_METADATA
+
+
+def test_the_doubt_after_a_dead_owner_ends_some_time_after_the_first_start() -> None:
+    """Until then a process that leaves hands it on: what the dead one did may not have come yet."""
+    now = [100.0]
+    died = Commit(0, encode(0, CommitMetadata(at_work=True)))
+    book = PartitionMetadata(died, doubt_s=5.0, monotonic=lambda: now[0])
+    now[0] = 1_000.0
+    assert read(book, [0], {0}, ahead=1, leaving=True).at_work
+    book.started(0)
+    now[0] = 1_004.9
+    assert (book.must_commit_starts(), read(book, [0], {0}, ahead=1, leaving=True).at_work) == (True, True)
+    now[0] = 1_005.0
+    book.acknowledge(book.text([0], {0}, ahead=1, leaving=False))
+    assert (book.must_commit_starts(), read(book, [0], {0}, ahead=1, leaving=True).at_work) == (False, False)

@@ -84,7 +84,7 @@ def test_a_record_takes_no_more_memory_than_is_counted() -> None:
 def test_epochs_of_two_consumers_differ(metadata: bool) -> None:  # noqa: FBT001 - the parameter of the test
     """A record of a consumer that was replaced is not settled at its successor."""
     options = ConsumerOptions(commit_metadata=metadata)
-    first, second = (new_record_buffer(options, lambda: None) for _ in range(2))
+    first, second = (new_record_buffer(options, lambda: None, lambda: 0.0) for _ in range(2))
     old, new = first.assign([A])[A], second.assign([A])[A]
     assert old != new
     second.put(A, [Record("t", 0, 0, 0, None, b"", (), new)])

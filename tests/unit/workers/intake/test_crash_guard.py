@@ -171,6 +171,12 @@ async def test_its_start_is_committed_before_it_begins(env: WorkerEnv, monkeypat
 
 
 @pytest.fixture
+def in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last owner of each partition has died."""
+    monkeypatch.setattr(MemoryConsumer, "must_commit_start", lambda _self, _record: True)
+
+
+@pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Each `start` of a record and each `commit` that the worker asks for, in order."""
     commit, started = MemoryConsumer.commit, MemoryConsumer.started
@@ -189,7 +195,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return steps
 
 
-async def test_starts_of_later_fetches_are_committed_too(env: WorkerEnv, steps: list[str]) -> None:
+@pytest.mark.usefixtures("in_doubt")
+async def test_after_an_owner_that_died_starts_of_later_fetches_are_committed_too(
+    env: WorkerEnv, steps: list[str]
+) -> None:
     """A process that dies of a record that was not in the first fetch of an assignment leaves word of it as well."""
     worker = env.worker()
     kitchen = Kitchen(env, worker)
@@ -206,26 +215,44 @@ async def test_starts_of_later_fetches_are_committed_too(env: WorkerEnv, steps: 
     assert steps_until_call == ["start", "commit"]
 
 
+async def test_after_an_owner_that_left_only_the_first_start_is_committed(env: WorkerEnv, steps: list[str]) -> None:
+    """Short tasks do not wait for Kafka; the first one tells the next owner that somebody was at work."""
+    worker = env.worker(concurrency=1)
+    kitchen = Kitchen(env, worker)
+    env.send("quick")
+    async with worker:
+        await env.until(env.results, "the first result")
+        first = list(steps)
+        steps.clear()
+        env.send("second")
+        await env.until(lambda: "second" in kitchen.begun, "the second task")
+        second = list(steps)
+        kitchen.end("second")
+        await env.settled(2)
+
+    assert (first, second) == (["start", "commit"], ["start"])
+
+
 @pytest.mark.parametrize(
-    ("deliveries", "is_early", "follows_recorded"), [(1, True, False), (1, False, True), (2, False, False)]
+    ("deliveries", "in_doubt", "follows_recorded"), [(1, True, False), (1, False, True), (2, False, False)]
 )
 def test_which_starts_are_committed_before_the_function_is_called(
-    *, deliveries: int, is_early: bool, follows_recorded: bool
+    *, deliveries: int, in_doubt: bool, follows_recorded: bool
 ) -> None:
-    """Early ones, those behind an attempt that would be blamed, and those of records that processes died after."""
-    assert is_recorded_first(deliveries, is_early=is_early, follows_recorded=follows_recorded)
+    """Those in doubt, those behind an attempt that would be blamed, and those of records that processes died after."""
+    assert is_recorded_first(deliveries, in_doubt=in_doubt, follows_recorded=follows_recorded)
 
 
 def test_other_starts_are_committed_by_the_clock() -> None:
     """Short tasks do not wait for Kafka."""
-    assert not is_recorded_first(1, is_early=False, follows_recorded=False)
+    assert not is_recorded_first(1, in_doubt=False, follows_recorded=False)
 
 
 @pytest.mark.parametrize("ordered", [True, False], ids=["held", "fetched"])
 @pytest.mark.parametrize(
-    ("first", "early", "commit_interval"),
+    ("first", "in_doubt", "commit_interval"),
     [("quick", True, 1000.0), ("quick-tried", False, 1000.0), ("quick", False, 0.0)],
-    ids=["early", "behind one that processes died after", "behind one that ran for an interval"],
+    ids=["in doubt", "behind one that processes died after", "behind one that ran for an interval"],
 )
 async def test_the_start_of_what_follows_is_committed(
     env: WorkerEnv,
@@ -233,13 +260,12 @@ async def test_the_start_of_what_follows_is_committed(
     steps: list[str],
     *,
     first: str,
-    early: bool,
+    in_doubt: bool,
     commit_interval: float,
     ordered: bool,
 ) -> None:
     """A process that dies of a record leaves word of it, not only of the one that ended before."""
-    if not early:
-        monkeypatch.setattr("kallback.workers.intake.crash_guard.RECORDED_INTERVALS", 0)
+    monkeypatch.setattr(MemoryConsumer, "must_commit_start", lambda _self, _record: in_doubt)
     worker = env.worker(consumer=ConsumerOptions(commit_interval=commit_interval), concurrency=2 if ordered else 1)
     kitchen = Kitchen(env, worker, ordered=ordered)
     env.send(first, key=b"a")
@@ -299,7 +325,7 @@ async def test_one_that_goes_to_another_worker_holds_no_others(monkeypatch: pyte
         """Commit nothing."""
 
     supervisor = Supervisor("test", lambda _: None, named_log("test"))
-    guard = CrashGuard(commit, scheduler, ages, lambda: None, resumed.set, supervisor, 1.0)
+    guard = CrashGuard(commit, lambda _: False, scheduler, ages, lambda: None, resumed.set, supervisor, 1.0)
     guard.notice_suspect()
     running = asyncio.create_task(guard.run())
     try:

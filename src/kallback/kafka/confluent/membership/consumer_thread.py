@@ -69,7 +69,7 @@ class ConsumerThread:
         self._gone = False
         self._closing = False
         self._arrived = asyncio.Event()
-        self.buffer = new_record_buffer(options, self.wake)
+        self.buffer = new_record_buffer(options, self.wake, time.monotonic)
         search = None if options.stop_at_damaged_batch else BatchSearch(settings)
         self._reading = PartitionReading(
             self.consumer, self.buffer, self.errors, self._report, search, ProducerReport(settings)
