@@ -198,7 +198,9 @@ def _is_event(record: ResultRecord) -> bool:
 
     The two say different things: the correlation id whose answer it is, the content type how the value is written.
     """
-    return record.marks is not None and record.marks.get(names.CONTENT_TYPE, b"").lower().startswith(EVENT_MEDIA_TYPE)
+    return record.marks is not None and record.marks.get(names.CONTENT_TYPE, b"").strip().lower().startswith(
+        EVENT_MEDIA_TYPE
+    )
 
 
 def _from_value(

@@ -133,6 +133,14 @@ def test_a_text_of_faststream_says_so(value: bytes, read: bytes) -> None:
     assert read_result(value, headers).answer() == Completed(read)
 
 
+@pytest.mark.parametrize(("value", "read"), [(b"ready", b'"ready"'), (b"7", b"7"), (b'{"a": 1}', b'{"a": 1}')])
+@pytest.mark.parametrize("media", [b"text/plain", b" Text/Plain;charset=UTF-8"])
+def test_a_text_of_a_cloudevent_has_no_quotes(media: bytes, value: bytes, read: bytes) -> None:
+    """As in structured mode, where its data is a JSON text; what is JSON stays what it is."""
+    headers = [("ce_correlationid", b"kb1:x"), ("ce_specversion", b"1.0"), ("content-type", media)]
+    assert read_result(value, headers).answer() == Completed(read)
+
+
 @pytest.mark.parametrize("header", [OWN, SPRING])
 def test_the_content_type_of_others_says_nothing(header: tuple[str, bytes]) -> None:
     """Workers set it by habit."""

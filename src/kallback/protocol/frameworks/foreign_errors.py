@@ -56,11 +56,13 @@ def foreign_problem(found: Mapping[str, bytes], body: bytes, marks: FailureMarks
 def foreign_text(found: Mapping[str, bytes], body: bytes, convention: Convention) -> bytes | None:
     """Return the JSON text of a value that a framework wrote without quotes; None if it did not.
 
-    FastStream says so in the content type. NestJS does not: what is JSON stays what it is.
+    FastStream says so in the content type, and so do CloudEvents in binary mode. NestJS does not, and writers of events
+    are careless with it: there what is JSON stays what it is.
     """
-    if convention is Convention.FASTSTREAM and found.get(CONTENT_TYPE, b"").lower().startswith(b"text/plain"):
+    is_text = found.get(CONTENT_TYPE, b"").strip().lower().startswith(b"text/plain")
+    if convention is Convention.FASTSTREAM and is_text:
         return _quoted(body)
-    if NESTJS_DISPOSED not in found or not body:
+    if not body or not (NESTJS_DISPOSED in found or (convention is Convention.CLOUDEVENTS and is_text)):
         return None
     try:
         check_json(body)
