@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kallback.lifecycle import LogThrottle
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 _LONGEST_S: Final = 90.0
 """Of a rebalance: members drain for half a minute, and one that crashed is noticed within 45 s."""
+_WARN_EVERY_S: Final = 60.0
+"""While Kafka is away, a commit fails each second or two, for as long as that takes."""
 _APART_S: Final = 30.0
 """Failures that are further apart belong to different rebalances; what is due is committed each second."""
 
@@ -31,6 +35,11 @@ class CommitFailures:
         self._monotonic: Final = monotonic
         self._first: float | None = None
         self._last = 0.0
+        self._warnings: Final = LogThrottle(log, monotonic, _WARN_EVERY_S)
+
+    def unavailable(self, reason: str) -> None:
+        """Log that none is made while no broker answers."""
+        self._warnings.warning("nothing is committed while Kafka is unavailable", kind="unavailable", reason=reason)
 
     def taken(self) -> None:
         """Kafka took a commit."""
@@ -58,4 +67,4 @@ class CommitFailures:
                 "commit failed, what is done since the last one is done again by the new owner", reason=reason
             )
         else:
-            self._log.warning("commit failed, the next one covers it", reason=reason)
+            self._warnings.warning("commit failed, the next one covers it", kind="commit-failed", reason=reason)

@@ -51,6 +51,16 @@ def test_one_that_failed_otherwise_is_a_warning(caplog: pytest.LogCaptureFixture
     assert "done again by the new owner" in caplog.messages[1]
 
 
+def test_an_outage_is_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """It may last for hours, and a commit is tried each second; the line says how many were left out."""
+    failures = Failures()
+    for second in range(121):
+        failures.now = second
+        failures.failed("no broker")
+        failures.unavailable("no broker")
+    assert levels(caplog) == ["WARNING"] * 6
+
+
 def test_a_rebalance_that_does_not_end_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing has been committed for a minute and a half."""
     failures = Failures()

@@ -91,7 +91,7 @@ class Commits:
             try:
                 consumer.list_topics(self._topic, _PROBE)
             except KafkaException as error:
-                log.warning("nothing is committed while Kafka is unavailable", reason=error.args[0].str())
+                self._failures.unavailable(error.args[0].str())
                 return False
             self._errors.all_down = False
         return True
