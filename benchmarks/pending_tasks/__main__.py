@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pending_tasks", description=__doc__)
     parser.add_argument("--tasks", type=int, default=10_000, help="pending tasks (default 10,000)")
     parser.add_argument("--rounds", type=int, default=7, help="of each measurement (default 7)")
-    parser.add_argument("--handlers", default="one,one_watched,many", help="some of one, one_watched, many")
+    parser.add_argument("--handlers", default="one,one_watched,many", help="some of one, one_watched, many, asked")
     parser.add_argument("--browsers", type=int, default=50, help="that look at the console's overview (default 50)")
     parser.add_argument(
         "--drain",

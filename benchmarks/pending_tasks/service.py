@@ -1,4 +1,4 @@
-"""The service of the run: its handlers wait for tasks that no worker does."""
+"""The service of the run: its handlers wait for tasks that no worker does, or for answers that do not come."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ async def one_watched(ctx: restate.Context, number: int) -> None:
 async def many(ctx: restate.Context, count: int) -> None:
     """Wait for many tasks."""
     await callbacks.gather(await callbacks.start_many(ctx, plain, [{"number": number} for number in range(count)]))
+
+
+@waiting.handler()
+async def asked(ctx: restate.Context, _number: int) -> None:
+    """Wait for an answer to a token."""
+    await (await callbacks.awakeable(ctx, plain)).result()
 
 
 app = callbacks.app([waiting])

@@ -4,7 +4,14 @@ Restate's introspection and Kafka's topics have everything; this package reads t
 as if a worker or a caller had sent it.
 """
 
-from kallback.operations.by_hand import ByHand, NotAnswerableError, check_answerable, check_current, misfit
+from kallback.operations.answerable import (
+    NotAnswerableError,
+    answer_headers,
+    check_answerable,
+    check_repeatable,
+    missing_key,
+)
+from kallback.operations.by_hand import ByHand, misfit
 from kallback.operations.dead_letters import concerns
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, Introspection, RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation
@@ -33,11 +40,13 @@ __all__ = [
     "TaskState",
     "UnreadableJournalsError",
     "WaitingInvocation",
+    "answer_headers",
     "check_answerable",
-    "check_current",
+    "check_repeatable",
     "concerns",
     "follow_outcomes",
     "misfit",
+    "missing_key",
     "read_invocation",
     "read_task_record",
 ]

@@ -9,7 +9,10 @@ from typing import Final
 _VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a publishing step's value: room for 70,000 tasks."""
 _BEGINNING: Final = ",".join(map(str, b'{"sent":'))
-"""Of the value of a publishing step, as Restate writes bytes in JSON."""
+"""Of the value of a publishing step, and of one that creates an awakeable for a token, as Restate writes bytes in JSON.
+
+A second condition on the values would make the query slower by some percent.
+"""
 _MANY_COMPLETIONS: Final = 64
 _HEAD_CHARACTERS: Final = 600
 """Of a result, as Restate writes bytes in JSON: enough for all that comes before the value."""
@@ -44,6 +47,15 @@ def heads_query(ids: Sequence[str]) -> str:
     return (
         f"SELECT id, substr(entry_json, 1, {_HEAD_CHARACTERS}) AS head FROM sys_journal WHERE id IN ({quoted(ids)}) "  # noqa: S608 - as above
         "AND entry_type = 'Notification: Signal'"
+    )
+
+
+def creations_query(ids: Sequence[str]) -> str:
+    """The query for steps that create one task, for timers of deadlines, and for timers that fired."""
+    return (
+        f"SELECT id, index, name, entry_lite_json FROM sys_journal WHERE id IN ({quoted(ids)}) AND ((entry_type = "  # noqa: S608 - as above
+        "'Command: Run' AND name LIKE 'create task %') OR (entry_type = 'Command: Sleep' AND name LIKE 'deadline %') "
+        "OR entry_type = 'Notification: Sleep')"
     )
 
 

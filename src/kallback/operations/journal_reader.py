@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, RowSource
-from kallback.operations.journal_queries import heads_query, steps_query, values_query
-from kallback.operations.journals import HeadRow, Journal, StepRow, ValueRow, journals_of
+from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
+from kallback.operations.journal_queries import creations_query, heads_query, steps_query, values_query
+from kallback.operations.journals import Journal, add_creations, journals_of
 
 _KEPT: Final = 100_000
 """Steps, signals and tasks of journals that are kept: some 30 MB. An invocation that waits for one task has about 3."""
@@ -70,11 +71,14 @@ class JournalReader:
         found = journals_of(steps)
         missing = [(journal.invocation_id, number) for journal in found.values() for number in journal.without_values]
         paused = [journal.invocation_id for journal in found.values() if journal.has_pauses]
-        if not (missing or paused):
-            return found
-        values = await self._introspection.rows(values_query(missing), ValueRow) if missing else []
-        heads = await self._introspection.rows(heads_query(paused), HeadRow) if paused else []
-        return journals_of(steps, values, heads)
+        if missing or paused:
+            values = await self._introspection.rows(values_query(missing), ValueRow) if missing else []
+            heads = await self._introspection.rows(heads_query(paused), HeadRow) if paused else []
+            found = journals_of(steps, values, heads)
+        handed_out = [journal.invocation_id for journal in found.values() if journal.awakeables is not None]
+        if handed_out:
+            add_creations(found, await self._introspection.rows(creations_query(handed_out), StepRow))
+        return found
 
 
 class _KnownJournals:

@@ -10,20 +10,31 @@ A task waits while the latest attempt of it that was published has no result or 
 has not passed, and its handler has not given it up. One query of `journal_queries.py` finds that: the names of steps,
 the numbers of signals, and those values of steps that begin as kallback's do, so that other values are not read. A
 second query reads the values of publishing steps that begin otherwise: those of a codec, or of a step that failed. A
-third one reads the beginnings of results, of those journals alone that have pauses between attempts.
+third one reads the beginnings of results, of those journals alone that have pauses between attempts. A fourth one reads
+steps and timers of those alone whose handlers handed out tokens (`journaled_awakeables.py`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from kallback.operations.between_attempts import Pause, SentAttempt, failed_signal, next_attempts, pause_of
+from kallback.operations.journal_entries import (
+    HeadRow,
+    JournalCommand,
+    RunValue,
+    StepRow,
+    ValueRow,
+    decoded_run,
+    decoded_step,
+)
+from kallback.operations.journaled_awakeables import JournaledAwakeables, WaitingAwakeable, awakeable_value
 from kallback.protocol import PublishedTask, PublishedTasks, TaskId
 
 LATE_GRACE_MS: Final = 30_000
@@ -35,90 +46,10 @@ _PUBLISH: Final = re.compile(
 _GIVEN_UP: Final = re.compile(r"cancel \((?:timed-out|cancelled)\) [A-Za-z0-9._-]{1,128} ([A-Za-z0-9_-]{16})", re.ASCII)
 
 
-class StepRow(msgspec.Struct, frozen=True, gc=False):
-    """A named step, a signal that came, or the value of a step.
-
-    Attributes:
-        entry_json: of a value; None for the others.
-    """
-
-    id: str
-    index: int
-    entry_lite_json: str
-    name: str | None = None
-    entry_json: str | None = None
-
-
-class ValueRow(msgspec.Struct, frozen=True, gc=False):
-    """The value of a step."""
-
-    id: str
-    entry_json: str
-
-
-class HeadRow(msgspec.Struct, frozen=True, gc=False):
-    """The first characters of a result."""
-
-    id: str
-    head: str
-
-
-class _Run(msgspec.Struct):
-    completion_id: int
-
-
-class _Sleep(msgspec.Struct):
-    wake_up_time: int
-
-
-class _Command(msgspec.Struct):
-    run: _Run | None = msgspec.field(name="Run", default=None)
-    sleep: _Sleep | None = msgspec.field(name="Sleep", default=None)
-
-
-class _Signal(msgspec.Struct):
-    index: int = msgspec.field(name="SignalIndex")
-
-
-class _Notification(msgspec.Struct):
-    id: _Signal
-
-
-class _Step(msgspec.Struct):
-    command: _Command | None = msgspec.field(name="Command", default=None)
-    notification: _Notification | None = msgspec.field(name="Notification", default=None)
-
-
-Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
-
-
-class _Result(msgspec.Struct):
-    success: list[Byte] = msgspec.field(name="Success", default_factory=list[Byte])
-
-
-class _RunValue(msgspec.Struct):
-    completion_id: int
-    result: _Result
-
-
-class _Completion(msgspec.Struct):
-    run: _RunValue = msgspec.field(name="Run")
-
-
-class _ValueNotification(msgspec.Struct):
-    completion: _Completion = msgspec.field(name="Completion")
-
-
-class _StepValue(msgspec.Struct):
-    notification: _ValueNotification = msgspec.field(name="Notification")
-
-
 class _Outcome(msgspec.Struct):
     sent: PublishedTasks | None = None
 
 
-_STEP: Final = msgspec.json.Decoder(_Step)
-_VALUE: Final = msgspec.json.Decoder(_StepValue)
 _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
 
 
@@ -137,6 +68,19 @@ class WaitingAttempt:
     number: int
     next_attempt_ms: int | None = None
 
+    @property
+    def audience(self) -> str:
+        """Of its token, which names the environment."""
+        return self.shared.audience
+
+    @property
+    def monitored(self) -> bool:
+        """Whether `TaskMonitor` knows it."""
+        return self.shared.monitored
+
+
+Waiting = WaitingAttempt | WaitingAwakeable
+
 
 @dataclass(slots=True)
 class Journal:
@@ -144,10 +88,12 @@ class Journal:
 
     Attributes:
         is_unreadable: whether it has a publishing step whose value is not kallback's JSON.
+        awakeables: whose tokens its handler handed out itself; None if there are none.
     """
 
     invocation_id: str
     is_unreadable: bool = False
+    awakeables: JournaledAwakeables | None = None
     _publishing: dict[int, bool] = field(default_factory=dict[int, bool])
     """By the number of the completion: whether the value is known."""
     _signals: dict[int, int] = field(default_factory=dict[int, int])
@@ -172,17 +118,32 @@ class Journal:
     def size(self) -> int:
         """How many things it holds in memory."""
         attempts = len(self._pauses) + len(self._failed) + len(self._sent) + len(self._latest)
-        return 1 + len(self._publishing) + len(self._signals) + len(self._given_up) + attempts
+        steps = len(self._publishing) + len(self._signals) + len(self._given_up)
+        return 1 + steps + attempts + (0 if self.awakeables is None else self.awakeables.size)
 
-    def waiting(self, now_ms: int) -> list[WaitingAttempt]:
-        """The attempts that the invocation waits for, in the order in which their tasks were published."""
+    def waiting(self, now_ms: int) -> list[Waiting]:
+        """All that the invocation waits for, in the order in which it was published, or handed out."""
+        if self.awakeables is None:
+            return [*self.attempts(now_ms)]
+        return sorted([*self.attempts(now_ms), *self.unanswered(now_ms)], key=lambda each: each.number)
+
+    def attempts(self, now_ms: int) -> list[WaitingAttempt]:
+        """The attempts of tasks that it waits for."""
         return [each for each in self._current() if self._is_waited_for(each, now_ms)]
+
+    def unanswered(self, now_ms: int) -> list[WaitingAwakeable]:
+        """The awakeables that it waits for."""
+        if self.awakeables is None:
+            return []
+        handed_out = self.awakeables.waiting(self._signals)
+        return [each for each in handed_out if not _is_late(each.value.deadline_ms, now_ms)]
 
     def add_step(self, row: StepRow) -> None:
         """Take a named step, a pause, or a signal that came."""
-        step = _decoded_step(row.entry_lite_json)
+        step = decoded_step(row.entry_lite_json)
         if step.notification is not None:
-            self._signals[step.notification.id.index] = row.index
+            if step.notification.id.signal is not None:
+                self._signals[step.notification.id.signal] = row.index
         elif step.command is not None and row.name is not None:
             self._add_command(row.name, row.index, step.command)
 
@@ -194,13 +155,14 @@ class Journal:
 
     def add_values(self, texts: Iterable[str]) -> None:
         """Take all values of steps; their order tells which attempt is the latest."""
-        runs = [run for text in texts if (run := _decoded_run(text)) is not None]
+        runs = [run for text in texts if (run := decoded_run(text)) is not None]
         for run in sorted(runs, key=lambda found: found.completion_id):
             if run.completion_id not in self._publishing:
+                self._add_awakeable(run)
                 continue
             self._publishing[run.completion_id] = True
             try:
-                sent = _OUTCOME.decode(bytes(run.result.success)).sent
+                sent = _OUTCOME.decode(run.content).sent
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.is_unreadable = True
                 continue
@@ -215,12 +177,21 @@ class Journal:
         return [replace(each, next_attempt_ms=later.get(each.task.signal)) for each in self._latest.values()]
 
     def _is_waited_for(self, attempt: WaitingAttempt, now_ms: int) -> bool:
-        deadline_ms = attempt.shared.deadline_ms
-        is_late = deadline_ms is not None and deadline_ms + LATE_GRACE_MS < now_ms
         has_ended = attempt.next_attempt_ms is None and attempt.task.signal in self._signals
+        is_late = _is_late(attempt.shared.deadline_ms, now_ms)
         return not (is_late or has_ended or attempt.task.task_id in self._given_up)
 
-    def _add_command(self, name: str, index: int, command: _Command) -> None:
+    @property
+    def _next_number(self) -> int:
+        return len(self._latest) + (0 if self.awakeables is None else len(self.awakeables))
+
+    def _add_awakeable(self, run: RunValue) -> None:
+        value = awakeable_value(run)
+        if value is not None:
+            self.awakeables = self.awakeables or JournaledAwakeables()
+            self.awakeables.add(run.completion_id, WaitingAwakeable(self.invocation_id, value, self._next_number))
+
+    def _add_command(self, name: str, index: int, command: JournalCommand) -> None:
         given_up = _GIVEN_UP.match(name)
         if command.sleep is not None:
             pause = pause_of(name, index, command.sleep.wake_up_time)
@@ -233,7 +204,7 @@ class Journal:
     def _add_sent(self, sent: PublishedTasks) -> None:
         for task in sent.tasks:
             known = self._latest.get(task.task_id)
-            number = len(self._latest) if known is None else known.number
+            number = self._next_number if known is None else known.number
             self._latest[task.task_id] = WaitingAttempt(self.invocation_id, sent, task, number)
             self._sent.append(SentAttempt(sent.task_type, task.attempt, task.signal))
 
@@ -259,15 +230,16 @@ def journals_of(
     return found
 
 
-def _decoded_step(text: str) -> _Step:
-    try:
-        return _STEP.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return _Step()  # a signal with a name, or a kind that a later Restate has
+def add_creations(journals: Mapping[str, Journal], rows: Sequence[StepRow]) -> None:
+    """Add the rows of `creations_query` to the journals that have awakeables."""
+    found = defaultdict[str, list[StepRow]](list)
+    for row in rows:
+        found[row.id].append(row)
+    for invocation, own in found.items():
+        awakeables = journals[invocation].awakeables
+        if awakeables is not None:
+            awakeables.add_creations(own)
 
 
-def _decoded_run(text: str) -> _RunValue | None:
-    try:
-        return _VALUE.decode(text).notification.completion.run
-    except (msgspec.DecodeError, RecursionError):
-        return None  # of a step that failed, or of another kind
+def _is_late(deadline_ms: int | None, now_ms: int) -> bool:
+    return deadline_ms is not None and deadline_ms + LATE_GRACE_MS < now_ms

@@ -22,10 +22,12 @@ from kallback.kafka import Position
 from kallback.operations.introspection import RowSource
 from kallback.operations.journal_queries import quoted
 from kallback.operations.journal_reader import JournalReader
-from kallback.operations.journals import Journal, WaitingAttempt
+from kallback.operations.journaled_awakeables import AwakeableValue, WaitingAwakeable
+from kallback.operations.journals import Journal, Waiting
 from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
 from kallback.protocol import KallbackError, TaskId, locate_awakeable
+from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.settings import Settings
 
 PAGE_TASKS: Final = 100
@@ -100,12 +102,12 @@ class _Chunk(NamedTuple):
     """What some open invocations wait for.
 
     Attributes:
-        waiting: the attempts of this environment.
+        waiting: the attempts and the awakeables of this environment.
         end: where the next chunk begins; None after the last one.
         unreadable: those of the invocations whose journals are encoded.
     """
 
-    waiting: list[tuple[_InvocationRow, WaitingAttempt]]
+    waiting: list[tuple[_InvocationRow, Waiting]]
     end: _Cursor | None
     unreadable: frozenset[str]
 
@@ -231,35 +233,37 @@ class PendingTasks:
 
     def _waiting(
         self, rows: Sequence[_InvocationRow], journals: Mapping[str, Journal], start: _Cursor | None
-    ) -> list[tuple[_InvocationRow, WaitingAttempt]]:
-        """The waiting attempts of this environment, from a place on."""
+    ) -> list[tuple[_InvocationRow, Waiting]]:
+        """What is waited for in this environment, from a place on."""
         now_ms = int(self._clock() * 1000)
         return [
             (row, attempt)
             for row in rows
             for attempt in journals[row.id].waiting(now_ms)
-            if attempt.shared.audience == self._audience
+            if attempt.audience == self._audience
             and (start is None or row.id != start.invocation or attempt.number >= start.number)
         ]
 
     async def _tasks(
-        self, waiting: Sequence[tuple[_InvocationRow, WaitingAttempt]], wanted: TaskFilter
-    ) -> AsyncGenerator[tuple[_InvocationRow, WaitingAttempt, PendingTask]]:
+        self, waiting: Sequence[tuple[_InvocationRow, Waiting]], wanted: TaskFilter
+    ) -> AsyncGenerator[tuple[_InvocationRow, Waiting, PendingTask]]:
         """The wanted tasks; the states of `TaskMonitor` are asked for some hundreds of them at a time."""
         whatever_state = replace(wanted, states=frozenset())
         for first in range(0, len(waiting), _STATES):
             found = [(row, attempt, _pending(row, attempt)) for row, attempt in waiting[first : first + _STATES]]
             found = [each for each in found if whatever_state.accepts(each[2])]
-            watched = await self._states.of([each[2].task_id for each in found if each[1].shared.monitored])
+            watched = await self._states.of([each[2].task_id for each in found if each[1].monitored])
             for row, attempt, pending in found:
                 task = _with_progress(pending, watched.get(pending.task_id))
                 if wanted.accepts(task):
                     yield row, attempt, task
 
 
-def _pending(row: _InvocationRow, attempt: WaitingAttempt) -> PendingTask:
-    shared, task = attempt.shared, attempt.task
+def _pending(row: _InvocationRow, attempt: Waiting) -> PendingTask:
     invocation = row.invocation()
+    if isinstance(attempt, WaitingAwakeable):
+        return _unanswered(attempt.value, invocation)
+    shared, task = attempt.shared, attempt.task
     return PendingTask(
         task.task_id,
         shared.task_type,
@@ -269,6 +273,19 @@ def _pending(row: _InvocationRow, attempt: WaitingAttempt) -> PendingTask:
         shared.deadline_ms,
         invocation,
         next_attempt_ms=attempt.next_attempt_ms,
+    )
+
+
+def _unanswered(value: AwakeableValue, invocation: WaitingInvocation) -> PendingTask:
+    return PendingTask(
+        value.task_id,
+        value.awakeable.task_type,
+        FIRST_ATTEMPT,
+        None,
+        invocation.created_ms if value.created_ms is None else value.created_ms,
+        value.deadline_ms,
+        invocation,
+        signal=value.awakeable.signal,
     )
 
 

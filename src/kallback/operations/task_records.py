@@ -36,6 +36,8 @@ async def read_task_record(find: FindRecord, task: PendingTask) -> TaskRecord:
         MissingTopicError, AccessDeniedError, KafkaUnavailableError: of Kafka.
     """
     at = task.position
+    if at is None:
+        raise NoTaskRecordError(f"task {task.task_id} is an awakeable: Kafka has no record of it")
     record = await find(at)
     if record is None:
         raise NoTaskRecordError(

@@ -20,6 +20,8 @@ class TaskState(StrEnum):
     """A worker has begun."""
     BACKING_OFF = "backing-off"
     """The attempt has failed, and its handler waits before it sends the next one."""
+    UNANSWERED = "unanswered"
+    """It is an awakeable, whose token its handler handed out: no worker has it, and nobody has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +72,32 @@ class PendingTask:
     """A task that a handler waits for; times in epoch milliseconds.
 
     Attributes:
-        position: where the record of the current attempt is.
+        position: where the record of the current attempt is; None for an awakeable, of which Kafka has nothing.
         created_ms: when the handler created it.
         deadline_ms: None if the handler waits without one.
         progress: None if the type has neither heartbeats nor a start timeout.
         next_attempt_ms: when the next attempt is sent, if the current one has failed; None if it has not. A time that
             has passed: it is being sent.
+        signal: number of the awakeable within its invocation, if its handler handed the token out itself; None for a
+            task of workers.
     """
 
     task_id: TaskId
     task_type: str
     attempt: Attempt
-    position: Position
+    position: Position | None
     created_ms: int
     deadline_ms: int | None
     invocation: WaitingInvocation
     progress: AttemptProgress | None = None
     next_attempt_ms: int | None = None
+    signal: int | None = None
 
     @property
     def state(self) -> TaskState:
         """How far it is."""
+        if self.signal is not None:
+            return TaskState.UNANSWERED
         if self.next_attempt_ms is not None:
             return TaskState.BACKING_OFF
         if self.progress is None:

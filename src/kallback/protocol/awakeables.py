@@ -25,6 +25,11 @@ _BASE62: Final = string.digits + string.ascii_lowercase + string.ascii_uppercase
 _PARTITION_KEY_BYTES: Final = 8
 _PARTITION_KEY_WIDTH: Final = 11
 _UUID_WIDTH: Final = 22
+_INVOCATION: Final = re.compile(
+    rf"inv_1([0-9A-Za-z]{{{_PARTITION_KEY_WIDTH}}})([0-9A-Za-z]{{{_UUID_WIDTH}}})", re.ASCII
+)
+_UUID_BYTES: Final = 16
+_SIGNAL_BYTES: Final = 4
 _SIGNAL_WIDTH: Final = 6
 _CANONICAL_ENDS: Final = "AQgw"
 
@@ -82,6 +87,31 @@ def locate_awakeable(awakeable_id: AwakeableId) -> AwakeablePlace:
     key, uuid, signal = raw[:_PARTITION_KEY_BYTES], raw[_PARTITION_KEY_BYTES:24], raw[24:28]
     invocation = "inv_1" + _base62(key, _PARTITION_KEY_WIDTH) + _base62(uuid, _UUID_WIDTH)
     return AwakeablePlace(invocation, int.from_bytes(signal, "big"))
+
+
+def awakeable_at(place: AwakeablePlace) -> AwakeableId:
+    """The id of an awakeable whose place is known: the reverse of `locate_awakeable`.
+
+    Raises:
+        InvalidAwakeableIdError: what should be an invocation id is none, or the signal is one that Restate reserves.
+    """
+    shape = _INVOCATION.fullmatch(place.invocation_id)
+    if shape is None:
+        raise InvalidAwakeableIdError("invalid-awakeable-id", "not an invocation id: expected inv_1 and 33 characters")
+    try:
+        key = _from_base62(shape[1]).to_bytes(_PARTITION_KEY_BYTES, "little")
+        uuid = _from_base62(shape[2]).to_bytes(_UUID_BYTES, "little")
+        raw = key + uuid + place.signal_index.to_bytes(_SIGNAL_BYTES, "big")
+    except OverflowError:
+        raise InvalidAwakeableIdError("invalid-awakeable-id", "a number in it is too large") from None
+    return parse_awakeable_id(PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def _from_base62(text: str) -> int:
+    number = 0
+    for digit in text:
+        number = number * 62 + _BASE62.index(digit)
+    return number
 
 
 def _base62(data: bytes, width: int) -> str:

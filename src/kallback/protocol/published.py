@@ -1,9 +1,10 @@
-"""What the publishing step leaves in Restate's journal: where the records of its tasks are in Kafka.
+"""What the sdk leaves in Restate's journal for those who list what is pending.
 
-    journal of the waiting invocation ──PublishedTasks──► whoever lists pending tasks
+    journal of the waiting invocation ──PublishedTasks──────► where the records of tasks are in Kafka
+                                      ──JournaledAwakeable──► which awakeable waits, of those that have no record
 
-Tools read it through Restate's introspection. A list of tasks needs nothing else; the position leads to the task
-record, and so to key, request and token. It is JSON without secrets: the signal index alone completes nothing.
+Tools read it through Restate's introspection. A list needs nothing else; the position leads to the task record, and so
+to key, request and token. It is JSON without secrets: the signal index alone completes nothing.
 """
 
 from __future__ import annotations
@@ -47,4 +48,17 @@ class PublishedTasks(msgspec.Struct, frozen=True, omit_defaults=True):
     created_ms: int | None = None
     deadline_ms: int | None = None
     monitored: bool = False
+    audience: str = DEFAULT_AUDIENCE
+
+
+class JournaledAwakeable(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An awakeable whose token the handler hands out itself; task id, creation and deadline are beside it.
+
+    Attributes:
+        signal: index of the awakeable within its invocation.
+        audience: of its token, which names the environment.
+    """
+
+    task_type: str
+    signal: int
     audience: str = DEFAULT_AUDIENCE

@@ -31,6 +31,8 @@ TaskId = NewType("TaskId", str)
 Attempt = NewType("Attempt", int)
 """Counts the dispatches of one task, from 1."""
 
+FIRST_ATTEMPT: Final = Attempt(1)
+
 PREFIX: Final = "kb1:"
 MAX_TOKEN_BYTES: Final = 512
 MIN_KEY_BYTES: Final = 32

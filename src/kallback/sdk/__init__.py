@@ -24,8 +24,8 @@ from kallback.sdk.errors import (
     UnknownTask,
 )
 from kallback.sdk.handle import TaskHandle
-from kallback.sdk.journal.awakeables import TaskAwakeable
 from kallback.sdk.journal.identity import UNSET, Unset
+from kallback.sdk.journal.token_awakeables import TaskAwakeable
 from kallback.sdk.monitoring.client import Progress
 from kallback.sdk.monitoring.consumed_marks import ConsumedMarks
 from kallback.sdk.monitoring.service import TaskMonitor

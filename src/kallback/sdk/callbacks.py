@@ -27,9 +27,10 @@ from kallback.sdk.arguments import (
 from kallback.sdk.errors import TaskError
 from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.handler_values import check_services
-from kallback.sdk.journal.awakeables import Signing, TaskAwakeable, open_attempt, start_timer
+from kallback.sdk.journal.awakeables import Signing, start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.publish import TaskPublisher
+from kallback.sdk.journal.token_awakeables import TaskAwakeable, open_for_token
 from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, MonitorCalls, Progress
 from kallback.sdk.observability.counts import SdkCounts
 from kallback.sdk.observability.observer import observer_of
@@ -41,7 +42,6 @@ from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.setup_limit import setup_log
 from kallback.sdk.tasks.starting import start_tasks
 from kallback.sdk.tasks.task import (
-    FIRST_ATTEMPT,
     TaskDependencies,
     create_task,
     create_tasks,
@@ -351,8 +351,7 @@ class Callbacks:
         check_called_by_handler(ctx, f"callbacks.awakeable of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
-        identity = await self._identities.create(ctx, task_type, limit)
-        pending = open_attempt(ctx, task_type, identity, FIRST_ATTEMPT, self._dependencies.signing)
+        pending = await open_for_token(ctx, task_type, limit, self._identities, self._dependencies.signing)
         return TaskAwakeable(ctx, pending, timer, self._gateway)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 import restate
 
+from kallback.kafka import Record, find_record
 from kallback.operations import Introspection, PendingTask, PendingTasks
 from kallback.protocol import TaskType
 from kallback.sdk import Callbacks
@@ -36,6 +37,13 @@ class Shop:
     async def order(self, number: int = 0) -> str:
         """Start the handler; the invocation's id."""
         return await self.ingress.send(f"{self.service}/order", {"number": number})
+
+    async def record(self, task: PendingTask) -> Record:
+        """The record of a task."""
+        assert task.position is not None
+        record = await find_record(self.settings.kafka, task.position)
+        assert record is not None
+        return record
 
     async def tasks(self, count: int) -> list[PendingTask]:
         """The pending tasks, as soon as there are so many."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import restate
 from tests.integration.operations.conftest import Shop, ShopFactory
+from tests.integration.operations.test_by_hand import headers_of
 
-from kallback import kafka
 from kallback.bridge import Bridge
 from kallback.kafka import ConfluentProducer
 from kallback.operations import (
@@ -18,8 +18,6 @@ from kallback.operations import (
     NotAnswerableError,
     PendingTask,
     TaskState,
-    check_current,
-    read_task_record,
 )
 from kallback.protocol import Problem, RetryPolicy, TaskType
 from kallback.protocol.by_hand import Operator
@@ -58,13 +56,13 @@ async def test_a_task_that_waits_for_its_next_attempt_is_pending(make_shop: Shop
     ):
         invocation = await shop.order()
         [task] = await shop.tasks(1)
-        record = await read_task_record(lambda at: kafka.find_record(shop.settings.kafka, at), task)
-        await ByHand(producer, shop.settings, ALICE).fail(record, Problem("Burnt", 500, "black"))
+        headers = await headers_of(shop, task)
+        await ByHand(producer, shop.settings, ALICE).fail(headers, Problem("Burnt", 500, "black"))
         failed = await in_state(shop, task.task_id, TaskState.BACKING_OFF)
         assert failed.next_attempt_ms is not None
         assert failed.next_attempt_ms > task.created_ms
         with pytest.raises(NotAnswerableError, match="sends attempt 2 at") as refused:
-            check_current(failed, shop.settings)
+            await headers_of(shop, failed)
         command = str(refused.value).rpartition(": ")[2].split()
         assert command[-1].endswith(f"/invocations/{invocation}/cancel")
         curl = await asyncio.create_subprocess_exec(*command, "--silent", "--fail")

@@ -14,9 +14,9 @@ from tests.integration.operations.doctor import findings_of
 from kallback import kafka
 from kallback.bridge import Bridge, BridgeOptions
 from kallback.kafka import ConfluentProducer, ConfluentReader
-from kallback.operations import ByHand, Introspection, PendingTask, TaskRecord, follow_outcomes, read_task_record
+from kallback.operations import ByHand, Introspection, PendingTask, answer_headers, follow_outcomes
 from kallback.operations.doctor import Finding, Severity
-from kallback.protocol import OutcomeRecord, TaskType
+from kallback.protocol import OutcomeRecord, TaskHeaders, TaskType
 from kallback.protocol.by_hand import Operator
 from kallback.sdk import Callbacks, TaskFailed
 from kallback.testing import eventually
@@ -35,9 +35,9 @@ async def call(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Bod
         return f"{error.type}: {error.message}"
 
 
-async def record_of(shop: Shop, task: PendingTask) -> TaskRecord:
-    """The task's record."""
-    return await read_task_record(lambda at: kafka.find_record(shop.settings.kafka, at), task)
+async def headers_of(shop: Shop, task: PendingTask) -> TaskHeaders:
+    """What an answer to the task needs."""
+    return await answer_headers(lambda at: kafka.find_record(shop.settings.kafka, at), task, shop.settings)
 
 
 async def outcome_of(shop: Shop, task_id: str) -> OutcomeRecord:
@@ -61,7 +61,7 @@ async def test_a_task_is_completed_in_somebodys_name(make_shop: ShopFactory) -> 
     ):
         invocation = await shop.order()
         [task] = await shop.tasks(1)
-        await ByHand(producer, shop.settings, ALICE).complete(await record_of(shop, task), b'{"minutes":12}')
+        await ByHand(producer, shop.settings, ALICE).complete(await headers_of(shop, task), b'{"minutes":12}')
         assert await shop.ingress.attach(invocation) == "{'minutes': 12}"
         outcome = await outcome_of(shop, task.task_id)
     assert (outcome.outcome, outcome.deed, outcome.why) == ("delivered", "completed by alice", "by phone")
@@ -90,16 +90,16 @@ async def test_a_copy_is_told_by_the_bridge_that_delivered_the_first(make_shop: 
         by_hand = ByHand(producer, shop.settings, ALICE)
         invocation = await shop.order()
         [task] = await shop.tasks(1)
-        record = await record_of(shop, task)
+        headers = await headers_of(shop, task)
         async with Bridge(shop.settings, options):
-            await by_hand.complete(record, b'{"number":1}')
+            await by_hand.complete(headers, b'{"number":1}')
             assert await shop.ingress.attach(invocation) == "{'number': 1}"
-            await by_hand.complete(record, b'{"number":2}')
+            await by_hand.complete(headers, b'{"number":2}')
             assert await outcomes_of(shop, task.task_id, 2) == ["delivered", "duplicate"]
         async with Bridge(shop.settings, options):
-            await by_hand.complete(record, b'{"number":3}')
+            await by_hand.complete(headers, b'{"number":3}')
             await outcomes_of(shop, task.task_id, 3)
-            await by_hand.complete(record, b'{"number":4}')
+            await by_hand.complete(headers, b'{"number":4}')
             outcomes = await outcomes_of(shop, task.task_id, 4)
         assert await shop.ingress.attach(invocation) == "{'number': 1}"
     assert outcomes == ["delivered", "duplicate", "delivered", "duplicate"]
@@ -115,7 +115,7 @@ async def test_a_task_is_cancelled_in_somebodys_name(make_shop: ShopFactory) -> 
     ):
         invocation = await shop.order()
         [task] = await shop.tasks(1)
-        await ByHand(producer, shop.settings, ALICE).cancel(await record_of(shop, task))
+        await ByHand(producer, shop.settings, ALICE).cancel(await headers_of(shop, task))
         answer = await shop.ingress.attach(invocation)
         assert answer.startswith("urn:kallback:cancelled-by-hand: ")
         assert "cancelled by alice: by phone" in answer
@@ -133,14 +133,14 @@ async def test_a_retry_by_hand_sends_the_next_attempt(make_shop: ShopFactory) ->
     ):
         await shop.order()
         [task] = await shop.tasks(1)
-        await ByHand(producer, shop.settings, ALICE).retry(await record_of(shop, task))
+        await ByHand(producer, shop.settings, ALICE).retry(await headers_of(shop, task))
 
         async def second() -> PendingTask | None:
             found = await shop.pending.find(task.task_id)
             return found if found is not None and found.attempt == 2 else None
 
         again = await eventually("the second attempt", second)
-        assert (await record_of(shop, again)).headers.attempt == 2
+        assert (await headers_of(shop, again)).attempt == 2
 
 
 async def test_the_doctor_says_what_is_missing(make_shop: ShopFactory) -> None:

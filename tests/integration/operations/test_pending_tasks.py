@@ -9,7 +9,6 @@ import pytest
 import restate
 from tests.integration.operations.conftest import HOUR, ShopFactory
 
-from kallback.kafka import find_record
 from kallback.operations import PendingTask, TaskFilter, TaskState
 from kallback.protocol import Keyring, TaskHeaders, TaskType
 from kallback.sdk import Callbacks
@@ -30,8 +29,7 @@ async def test_a_pending_task_leads_to_its_record(make_shop: ShopFactory) -> Non
     async with make_shop(call) as shop, asyncio.timeout(90):
         invocation = await shop.order(7)
         [task] = await shop.tasks(1)
-        record = await find_record(shop.settings.kafka, task.position)
-    assert record is not None
+        record = await shop.record(task)
     headers = TaskHeaders.decode(record.headers)
     assert (task.task_id, task.task_type, task.attempt) == (headers.task_id, shop.cook.name, 1)
     assert (task.invocation.id, task.invocation.handler) == (invocation, f"{shop.service}/order")
@@ -70,8 +68,7 @@ async def test_a_task_that_its_handler_does_not_wait_for_is_not_listed(make_shop
 
         async def requests() -> list[bytes | None]:
             tasks = (await shop.pending.page()).tasks
-            records = [await find_record(shop.settings.kafka, task.position) for task in tasks]
-            return [record.value for record in records if record is not None]
+            return [(await shop.record(task)).value for task in tasks]
 
         async def only_the_next() -> bool:
             return await requests() == [b'{"next":true}']
@@ -88,8 +85,7 @@ async def test_a_task_that_has_its_result_is_listed_no_more(make_shop: ShopFacto
     async with make_shop(handler) as shop, asyncio.timeout(90):
         await shop.order()
         done, waiting = await shop.tasks(2)
-        record = await find_record(shop.settings.kafka, done.position)
-        assert record is not None
+        record = await shop.record(done)
         token = Keyring.insecure().verify(TaskHeaders.decode(record.headers).token, shop.settings.keys.audience)
         completed = {"kallback": 1, "task": done.task_id, "attempt": 1, "status": "completed", "value": {}}
         await shop.ingress.resolve(token.awakeable_id, completed)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kallback.operations.journals import HeadRow, Journal, StepRow, ValueRow, journals_of
+from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
+from kallback.operations.journals import Journal, journals_of
 
 INVOCATION = "inv_14CXtoDXhX8f0rLkALUbiZNvC3gsdBkp9N"
 SOUP = "AAECAwQFBgcICQoL"
@@ -49,6 +50,38 @@ def sent(*tasks: list[Any], **members: Any) -> bytes:
     """The value of a publishing step: tasks as id, attempt, signal, partition and offset."""
     shared = {"task_type": "cook", "topic": "cook", "tasks": tasks, "created_ms": 5, "deadline_ms": DEADLINE_MS}
     return json.dumps({"sent": shared | members}).encode()
+
+
+def handed_out(completion: int, task: str, number: int, **members: Any) -> ValueRow:
+    """The value of a step that creates an awakeable for a token."""
+    awakeable = {"task_type": "approve", "signal": number} | members.pop("awakeable", {})
+    content = {
+        "sent": None,
+        "awakeable": awakeable,
+        "task_id": task,
+        "deadline_ms": DEADLINE_MS,
+        "created_ms": 5,
+    } | members
+    return value(completion, json.dumps(content, separators=(",", ":")).encode())
+
+
+def created(completion: int, place: int, name: str = "create task approve") -> StepRow:
+    """The step that creates a task."""
+    run = {"Command": {"Run": {"completion_id": completion, "name": name}}}
+    return StepRow(INVOCATION, place, json.dumps(run), name)
+
+
+def deadline(completion: int, place: int, task_type: str = "approve") -> StepRow:
+    """The timer of a deadline."""
+    name = f"deadline {task_type}"
+    sleep = {"Command": {"Sleep": {"wake_up_time": DEADLINE_MS, "completion_id": completion, "name": name}}}
+    return StepRow(INVOCATION, place, json.dumps(sleep), name)
+
+
+def fired(completion: int, place: int) -> StepRow:
+    """A timer that fired."""
+    came = {"Notification": {"ty": {"Completion": "Sleep"}, "id": {"CompletionId": completion}, "result": "Void"}}
+    return StepRow(INVOCATION, place, json.dumps(came))
 
 
 def journal(*rows: StepRow | ValueRow | HeadRow) -> Journal:

@@ -16,7 +16,7 @@ from tests.unit.operations.journal_rows import (
 )
 
 from kallback.operations.between_attempts import failed_signal
-from kallback.operations.journals import HeadRow, StepRow, ValueRow
+from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
 
 NOW_MS = 1000
 Rows = list[StepRow | ValueRow | HeadRow]
@@ -25,7 +25,7 @@ BOTH: Rows = [command("publish 2 cook", 3), value(3, sent([SOUP, 1, 17, 0, 0], [
 
 def waiting(rows: Rows) -> list[tuple[str, int, int | None]]:
     """The tasks that are waited for: id, attempt, and when the next one is sent."""
-    found = journal(*rows).waiting(NOW_MS)
+    found = journal(*rows).attempts(NOW_MS)
     return [(each.task.task_id, each.task.attempt, each.next_attempt_ms) for each in found]
 
 

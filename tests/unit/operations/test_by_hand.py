@@ -17,9 +17,22 @@ from kallback.operations import (
     PendingTask,
     TaskRecord,
     WaitingInvocation,
+    answer_headers,
+    check_repeatable,
+    missing_key,
     read_task_record,
 )
-from kallback.protocol import Attempt, Cancel, ConfigurationError, Keyring, Problem, TaskHeaders, TaskId
+from kallback.protocol import (
+    Attempt,
+    Cancel,
+    ConfigurationError,
+    Keyring,
+    Problem,
+    TaskHeaders,
+    TaskId,
+    locate_awakeable,
+)
+from kallback.protocol.awakeables import AwakeablePlace
 from kallback.protocol.by_hand import Operator
 from kallback.protocol.cancel_secrets import cancel_secret, hash_of
 from kallback.settings import KeySettings, Settings
@@ -32,12 +45,11 @@ HEADERS = TaskHeaders("kb1:x", ID, Attempt(2), "cook", "kallback.results", deadl
 HASHED = replace(HEADERS, cancel_hash=hash_of(SECRET))
 SETTINGS = Settings(keys=KeySettings(keyring=KEYRING))
 WAITING = WaitingInvocation("inv_1", "Shop/order", "Shop/order", "suspended", 0)
+PLACE = AwakeablePlace("inv_1" + "0" * 33, 17)
+APPROVAL = PendingTask(
+    ID, "approve", Attempt(1), None, 0, 2_000_000, replace(WAITING, id=PLACE.invocation_id), signal=PLACE.signal_index
+)
 PENDING = PendingTask(ID, "cook", Attempt(2), AT, 0, None, WAITING)
-
-
-def task(headers: TaskHeaders = HEADERS) -> TaskRecord:
-    """A task's record."""
-    return TaskRecord(AT, 0, headers, b"key", b"{}")
 
 
 @pytest.fixture
@@ -64,7 +76,7 @@ def only(broker: MemoryBroker) -> tuple[dict[str, bytes | None], Any]:
 
 async def test_a_result_is_published_as_a_worker_does(broker: MemoryBroker, by_hand: ByHand) -> None:
     """Token, status and key are a worker's; two headers say who did it and why."""
-    await by_hand.complete(task(), b'{"minutes": 12}')
+    await by_hand.complete(HEADERS, b'{"minutes": 12}')
     headers, value = only(broker)
     assert value == {"minutes": 12}
     assert (headers["kallback-token"], headers["kallback-status"]) == (b"kb1:x", b"completed")
@@ -73,14 +85,14 @@ async def test_a_result_is_published_as_a_worker_does(broker: MemoryBroker, by_h
 
 async def test_a_failure_is_the_attempts(broker: MemoryBroker, by_hand: ByHand) -> None:
     """The caller's retry policy decides what follows."""
-    await by_hand.fail(task(), Problem("OutOfStock", 422))
+    await by_hand.fail(HEADERS, Problem("OutOfStock", 422))
     headers, value = only(broker)
     assert (headers["kallback-status"], value["type"], value["status"]) == (b"failed", "OutOfStock", 422)
 
 
 async def test_a_retry_hands_the_attempt_back(broker: MemoryBroker, by_hand: ByHand) -> None:
     """So it does not count, and the next one continues where this one was."""
-    await by_hand.retry(task(replace(HEADERS, last_details=b'{"done":7}')))
+    await by_hand.retry(replace(HEADERS, last_details=b'{"done":7}'))
     assert only(broker)[1]["type"] == "urn:kallback:handed-back"
     assert only(broker)[1]["last_details"] == '{"done":7}'
 
@@ -90,13 +102,13 @@ async def test_a_retry_that_the_caller_would_take_for_a_failure_is_refused(
 ) -> None:
     """Its type has neither a retry policy nor heartbeats."""
     with pytest.raises(NotAnswerableError, match="complete the task or fail it"):
-        await by_hand.retry(task(replace(HEADERS, hand_back=False)))
+        await by_hand.retry(replace(HEADERS, hand_back=False))
     assert not broker.records("kallback.results")
 
 
 async def test_a_cancel_stops_the_worker_and_fails_the_task(broker: MemoryBroker, by_hand: ByHand) -> None:
     """The worker believes it, because it has the task's secret."""
-    await by_hand.cancel(task(HASHED))
+    await by_hand.cancel(HASHED)
     [record] = broker.records("kallback.control")
     cancel = Cancel.decode(record.value)
     assert cancel.covers(ID, Attempt(2))
@@ -108,7 +120,7 @@ async def test_a_cancel_stops_the_worker_and_fails_the_task(broker: MemoryBroker
 async def test_a_cancel_that_workers_would_not_believe_is_refused(broker: MemoryBroker, by_hand: ByHand) -> None:
     """Another key signed the task; nothing is sent, not even the failure."""
     with pytest.raises(ConfigurationError, match="KALLBACK_KEYS"):
-        await by_hand.cancel(task(replace(HEADERS, cancel_hash="x" * 43)))
+        await by_hand.cancel(replace(HEADERS, cancel_hash="x" * 43))
     assert not broker.records("kallback.results")
 
 
@@ -126,18 +138,15 @@ async def test_what_no_bridge_would_take_is_not_sent(
 ) -> None:
     """Better an error at once than an outcome later."""
     if remedy is None:
-        await by_hand.complete(task(headers), value)
+        await by_hand.complete(headers, value)
         return
     with pytest.raises(NotAnswerableError, match=remedy):
-        await by_hand.complete(task(headers), value)
+        await by_hand.complete(headers, value)
     assert not broker.records("kallback.results")
 
 
 async def test_the_record_of_a_task_is_checked() -> None:
     """A topic that was created anew has other records at the same offsets."""
-
-    async def nothing(_at: Position) -> Record | None:
-        return None
 
     async def found(headers: TaskHeaders) -> TaskRecord:
         async def find(at: Position) -> Record | None:
@@ -151,3 +160,47 @@ async def test_the_record_of_a_task_is_checked() -> None:
             await found(other)
     with pytest.raises(NoTaskRecordError, match="retention"):
         await read_task_record(nothing, PENDING)
+
+
+async def nothing(_at: Position) -> Record | None:
+    """Kafka has no record."""
+    return None
+
+
+async def test_an_awakeable_is_answered_with_a_token_that_is_signed_here(broker: MemoryBroker, by_hand: ByHand) -> None:
+    """It is the token that the handler handed out, for the environment's own results topic."""
+    headers = await answer_headers(nothing, APPROVAL, SETTINGS)
+    token = KEYRING.verify(headers.token, SETTINGS.keys.audience)
+    assert (token.task_type, token.task_id, token.attempt, token.deadline_ms) == ("approve", ID, 1, 2_000_000)
+    assert locate_awakeable(token.awakeable_id) == PLACE
+    await by_hand.complete(headers, b"true")
+    assert only(broker)[0]["kallback-by"] == b"alice"
+
+
+async def test_an_awakeable_without_a_key_says_which_setting_is_missing() -> None:
+    """And what can be done without one. A task of workers needs none."""
+    for settings in (Settings(), Settings(keys=KeySettings())):
+        with pytest.raises(ConfigurationError, match="KALLBACK_KEYS as its service has it, or answer with the token"):
+            await answer_headers(nothing, APPROVAL, settings)
+        assert missing_key(PENDING, settings) is None
+    assert missing_key(APPROVAL, Settings(keys=KeySettings(insecure=True))) is None
+
+
+async def test_a_cancel_of_an_awakeable_tells_no_worker(broker: MemoryBroker, by_hand: ByHand) -> None:
+    """There is none; the handler fails for good."""
+    await by_hand.cancel(await answer_headers(nothing, APPROVAL, SETTINGS), has_worker=False)
+    assert not broker.records("kallback.control")
+    assert only(broker)[1]["type"] == "urn:kallback:cancelled-by-hand"
+
+
+def test_an_awakeable_has_no_other_attempt() -> None:
+    """The sentence says what is possible."""
+    with pytest.raises(NotAnswerableError, match=f"complete it, fail it, or .*kallback tasks link {ID}"):
+        check_repeatable(APPROVAL)
+    check_repeatable(PENDING)
+
+
+async def test_an_awakeable_has_no_record() -> None:
+    """Whoever looks for one is told why."""
+    with pytest.raises(NoTaskRecordError, match="is an awakeable"):
+        await read_task_record(nothing, APPROVAL)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from tests.unit.operations.journal_rows import INVOCATION, SOUP, command, sent, value
+from tests.unit.operations.journal_rows import INVOCATION, SOUP, command, created, handed_out, sent, value
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.kafka import (
@@ -36,6 +36,7 @@ from kallback.operations.doctor.findings import (
     transaction_findings,
 )
 from kallback.operations.doctor.service_findings import service_findings
+from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.invocations import MOST_STUCK
 from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
 from kallback.settings import KeySettings, Settings, Topics
@@ -45,7 +46,8 @@ OK, WARNING, PROBLEM = Severity.OK, Severity.WARNING, Severity.PROBLEM
 ID = TaskId("AAECAwQFBgcICQoL")
 WAITING = WaitingInvocation("inv_1", "Shop/order", "Shop/order", "suspended", 0)
 COOK = TopicPartition("cook", 0)
-TASK = PendingTask(ID, "cook", Attempt(1), Position("cook", 0, 10), 0, 60_000, WAITING)
+AT = Position("cook", 0, 10)
+TASK = PendingTask(ID, "cook", Attempt(1), AT, 0, 60_000, WAITING)
 
 
 @pytest.mark.parametrize(("difference_ms", "severity"), [(0, OK), (-5_000, OK), (5_001, WARNING), (-60_000, WARNING)])
@@ -244,7 +246,7 @@ def test_an_invocation_that_has_just_ended() -> None:
 )
 def test_how_far_a_group_is_from_the_task(committed: dict[TopicPartition, int], severity: Severity) -> None:
     """Behind it, done without a result: the remedy says where to look."""
-    [finding] = place_findings(TASK, [TopicGroup("kitchen", 1, 0, committed)])
+    [finding] = place_findings(AT, [TopicGroup("kitchen", 1, 0, committed)])
     assert finding.severity is severity
 
 
@@ -403,7 +405,56 @@ async def test_a_task_that_is_not_pending() -> None:
 def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, behind: str) -> None:
     """Not "0 records are before it", nor "1 records"."""
     groups = [TopicGroup("kitchen", 1, 0, {COOK: committed}, lag)]
-    [found] = place_findings(TASK, groups)
+    [found] = place_findings(AT, groups)
     [reader] = reader_findings("workers", "cook", groups, "start a worker")
     assert found.sentence.endswith(place)
     assert reader.sentence.endswith(behind)
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "deadline_ms", "said"),
+    [
+        (200_000, 86_600_000, "without an answer for 3 min, and its handler waits 1 d more"),
+        (4_000, None, "without an answer for 4 s, and its handler has no deadline"),
+    ],
+)
+def test_an_awakeable_waits_for_somebody(now_ms: int, deadline_ms: int | None, said: str) -> None:
+    """That is no problem; the remedy says who can answer."""
+    finding = unanswered_finding(replace(TASK, position=None, signal=17, deadline_ms=deadline_ms), now_ms)
+    assert finding.severity is OK
+    assert said in finding.sentence
+    assert f"kallback tasks complete {ID}" in finding.remedy
+
+
+def test_an_awakeable_whose_deadline_has_passed_is_a_problem() -> None:
+    """Its handler should have gone on."""
+    assert unanswered_finding(replace(TASK, position=None, signal=17), 60_001).severity is PROBLEM
+
+
+def test_awakeables_are_counted_by_type() -> None:
+    """With the oldest of each."""
+    task = replace(TASK, position=None, signal=17)
+    others = [replace(task, task_type="approve", created_ms=each, task_id=TaskId(f"{each:016}")) for each in (9, 7)]
+    assert [each.sentence for each in unanswered_findings([*others, task], 5_007)] == [
+        "2 awakeables wait for an answer of type approve, the oldest (0000000000000007) for 5 s",
+        f"1 awakeable waits for an answer of type cook, the oldest ({ID}) for 5 s",
+    ]
+
+
+async def test_a_type_that_no_worker_does_needs_no_topic() -> None:
+    """Its awakeables are counted; no worker is missed."""
+    invocation = {
+        "id": INVOCATION,
+        "target": "Shop/order",
+        "target_service_name": "Shop",
+        "target_handler_name": "order",
+        "status": "suspended",
+        "created_at": "1970-01-01T00:00:01Z",
+        "journal_size": 3,
+    }
+    asked = msgspec.to_builtins(handed_out(2, SOUP, 17)) | {"index": 4, "entry_lite_json": "{}"}
+    steps = [msgspec.to_builtins(created(2, 2)), asked]
+    cluster = Cluster(journals={"sys_invocation_status": [invocation], "sys_journal": steps})
+    findings = await cluster.findings("approve")
+    assert findings[-1].subject == "awakeables"
+    assert {each.severity for each in findings} == {OK, WARNING}

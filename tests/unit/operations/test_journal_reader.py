@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, signal, value
 
 from kallback.operations import AnswerTooLargeError
+from kallback.operations.journal_entries import StepRow
 from kallback.operations.journal_reader import JournalReader
-from kallback.operations.journals import Journal, StepRow
+from kallback.operations.journals import Journal
 
 Row = TypeVar("Row")
 FIRST, SECOND, THIRD = (f"inv_1{letter * 33}" for letter in "abc")
@@ -44,7 +45,7 @@ class FakeJournals:
 
 def waiting(journal: Journal) -> list[str]:
     """The ids of the tasks that an invocation waits for."""
-    return [attempt.task.task_id for attempt in journal.waiting(NOW_MS)]
+    return [attempt.task.task_id for attempt in journal.attempts(NOW_MS)]
 
 
 async def test_a_journal_of_the_same_length_is_not_read_again() -> None:

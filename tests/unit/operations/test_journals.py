@@ -24,13 +24,13 @@ NOW_MS = 1000
 
 def waiting(found: Journal, now_ms: int = NOW_MS) -> list[PublishedTask]:
     """The tasks that are waited for."""
-    return [attempt.task for attempt in found.waiting(now_ms)]
+    return [attempt.task for attempt in found.attempts(now_ms)]
 
 
 def test_a_published_task_without_a_result_is_waited_for() -> None:
     """Its place is in the value of the step."""
     found = journal(command(f"publish cook {SOUP}", 3), value(3, sent([SOUP, 1, 17, 2, 40])))
-    [attempt] = found.waiting(NOW_MS)
+    [attempt] = found.attempts(NOW_MS)
     assert (attempt.task.task_id, attempt.task.partition, attempt.task.offset) == (SOUP, 2, 40)
     assert (attempt.shared.task_type, attempt.shared.deadline_ms) == ("cook", DEADLINE_MS)
 

@@ -19,7 +19,7 @@ from kallback.operations import (
     TaskState,
     UnreadableJournalsError,
 )
-from kallback.operations.journals import StepRow
+from kallback.operations.journal_entries import StepRow
 from kallback.protocol import KallbackError
 from kallback.settings import Settings
 
@@ -197,6 +197,7 @@ async def test_one_task_is_found_by_its_id() -> None:
     introspection.waits(FIRST, [SOUP, 1, 17, 0, 0], [CAKE, 1, 18, 0, 1])
     found = await pending(introspection).find(CAKE)
     assert found is not None
+    assert found.position is not None
     assert found.position.offset == 1
     assert await pending(introspection).find("x' OR 1=1") is None
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kallback.protocol import InvalidAwakeableIdError, Unverified, locate_awakeable, parse_awakeable_id
+from kallback.protocol.awakeables import AwakeablePlace, awakeable_at
 
 INVOCATION = bytes(range(24))
 
@@ -67,3 +68,27 @@ def test_an_awakeable_tells_where_it_lives(invocation: bytes, index: int) -> Non
     numbers = [sum(d * 62**i for i, d in enumerate(reversed(part))) for part in (digits[:11], digits[11:])]
     assert (place.invocation_id[:5], len(digits), place.signal_index) == ("inv_1", 33, index)
     assert numbers == [int.from_bytes(invocation[:8], "little"), int.from_bytes(invocation[8:], "little")]
+
+
+@given(invocation=st.binary(min_size=24, max_size=24), index=st.integers(min_value=17, max_value=2**32 - 1))
+def test_a_place_tells_its_awakeable(invocation: bytes, index: int) -> None:
+    """The way there and back."""
+    text = "sign_1" + base64.urlsafe_b64encode(invocation + index.to_bytes(4, "big")).decode().rstrip("=")
+    assert awakeable_at(locate_awakeable(parse_awakeable_id(text))) == text
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (AwakeablePlace("inv_1" + "0" * 33, 1), "reserved-signal"),
+        (AwakeablePlace("inv_1" + "0" * 33, 2**32), "invalid-awakeable-id"),
+        (AwakeablePlace("inv_1" + "Z" * 33, 17), "invalid-awakeable-id"),
+        (AwakeablePlace("inv_1" + "0" * 32, 17), "invalid-awakeable-id"),
+        (AwakeablePlace("inv_1" + "-" * 33, 17), "invalid-awakeable-id"),
+    ],
+)
+def test_a_place_without_an_awakeable_is_refused(place: AwakeablePlace, reason: str) -> None:
+    """No invocation id, a number that is too large, or a signal of Restate's own: 1 would cancel the invocation."""
+    with pytest.raises(InvalidAwakeableIdError) as refused:
+        awakeable_at(place)
+    assert refused.value.reason == reason

@@ -46,7 +46,7 @@ from kallback.cli.console.sources import ConsoleSources, LastLetters
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
-from kallback.operations import InvalidCursorError, concerns
+from kallback.operations import InvalidCursorError, concerns, missing_key
 from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
@@ -166,10 +166,11 @@ class ConsoleHandler:
         history = await self._history(task_id)
         if task is None:
             return pages.ended_task_page(task_id, history, now_ms, mask=self._options.mask_payloads)
-        record = await self._sources.record(task.position)
-        admin_url = self._settings.restate.admin_url
-        checked = {each.name for each in self._options.types}
-        forms = None if self._forms is None else change_forms(task, self._secret, checked)
+        record = None if task.position is None else await self._sources.record(task.position)
+        admin_url, forms = self._settings.restate.admin_url, None
+        if self._forms is not None:
+            checked = {each.name for each in self._options.types}
+            forms = change_forms(task, self._secret, checked, missing_key(task, self._settings))
         return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
 
     async def _history(self, task_id: str) -> pages.TaskHistory:

@@ -9,7 +9,7 @@ from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.replays import ReplaysLetters
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import Producer
-from kallback.operations import ByHand, NotAnswerableError, PendingTask, check_current, read_task_record
+from kallback.operations import ByHand, NotAnswerableError, PendingTask, answer_headers, check_repeatable
 from kallback.protocol import TaskType
 from kallback.settings import Settings
 
@@ -60,16 +60,17 @@ class ChangeSender:
             raise NotAnswerableError(
                 f"attempt {change.attempt} has ended meanwhile, and attempt {task.attempt} runs: look at it first"
             )
-        check_current(task, self._settings)
-        record = await read_task_record(self._sources.record, task)
+        if change.action is ChangeAction.RETRY:
+            check_repeatable(task)
+        headers = await answer_headers(self._sources.record, task, self._settings)
         by_hand = ByHand(self._producer, self._settings, change.operator)
         match change.action:
             case ChangeAction.COMPLETE:
-                await by_hand.complete(record, change.value, self._types.get(task.task_type))
+                await by_hand.complete(headers, change.value, self._types.get(task.task_type))
             case ChangeAction.FAIL:
-                await by_hand.fail(record, change.problem)
+                await by_hand.fail(headers, change.problem)
             case ChangeAction.RETRY:
                 details = b"" if task.progress is None else task.progress.details
-                await by_hand.retry(record, details)
+                await by_hand.retry(headers, details)
             case ChangeAction.CANCEL:
-                await by_hand.cancel(record)
+                await by_hand.cancel(headers, has_worker=task.signal is None)

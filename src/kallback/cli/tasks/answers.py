@@ -23,15 +23,15 @@ from kallback.cli.formatting import plain
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.imports import load_target
 from kallback.cli.tasks.factories import operations_factories
-from kallback.cli.tasks.lookup import find_with_record
+from kallback.cli.tasks.lookup import find_to_answer
 from kallback.kafka import Position
-from kallback.operations import ByHand, PendingTask, TaskRecord
-from kallback.protocol import Problem
+from kallback.operations import ByHand, PendingTask, check_repeatable
+from kallback.protocol import Problem, TaskHeaders
 from kallback.protocol.by_hand import Operator
 from kallback.settings import Settings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Answer = Callable[[ByHand, PendingTask, TaskRecord], Awaitable[Position]]
+Answer = Callable[[ByHand, PendingTask, TaskHeaders], Awaitable[Position]]
 
 
 def _of_a_task(run: Decorated) -> Decorated:
@@ -57,6 +57,7 @@ def complete(
     """Complete a pending task by hand.
 
     Publishes a result record, as a worker does. The bridge judges it like any other, and the outcome record names you.
+    An awakeable (state unanswered) needs KALLBACK_KEYS as its service has it: Kafka has no record with its token.
 
     Exit codes: 0 if Kafka has the result, 1 if not, 2 if a setting or an argument must change.
 
@@ -69,7 +70,7 @@ def complete(
     result = file.read() if file is not None else (value or "null").encode()
     declared = None if task_type is None else load_target(task_type, TASK_TYPE)
 
-    _publish(task_id, operator_of(by, why), lambda by_hand, _task, record: by_hand.complete(record, result, declared))
+    _publish(task_id, operator_of(by, why), lambda by_hand, _, headers: by_hand.complete(headers, result, declared))
 
 
 @click.command(cls=TextCommand)
@@ -94,7 +95,7 @@ def fail(
     operator = operator_of(by, why)
     said = operator.sentence("failed") if detail is None else detail
     problem = Problem(kind, status, said, retryable=retryable)
-    _publish(task_id, operator, lambda by_hand, _task, record: by_hand.fail(record, problem))
+    _publish(task_id, operator, lambda by_hand, _, headers: by_hand.fail(headers, problem))
 
 
 @click.command(cls=TextCommand)
@@ -103,7 +104,7 @@ def retry(task_id: str, *, by: str | None, why: str) -> None:
     """Have the next attempt of a pending task sent at once.
 
     The current attempt is given up and does not count as failed. The next one continues with its last details.
-    Only for types with a retry policy or with heartbeats.
+    Only for types with a retry policy or with heartbeats; not for awakeables, which have one attempt.
 
     The exit codes are those of `kallback tasks complete`.
 
@@ -111,7 +112,7 @@ def retry(task_id: str, *, by: str | None, why: str) -> None:
 
         kallback tasks retry q8Tzl0b2R6m1cV9x --why "its worker hangs"
     """
-    _publish(task_id, operator_of(by, why), lambda by_hand, task, record: by_hand.retry(record, _details_of(task)))
+    _publish(task_id, operator_of(by, why), _retry, check_repeatable)
 
 
 @click.command(cls=TextCommand)
@@ -120,7 +121,7 @@ def cancel(task_id: str, *, by: str | None, why: str) -> None:
     """Cancel a pending task: the worker stops, the handler fails.
 
     The error has type urn:kallback:cancelled-by-hand and status 410, and is not retried. Needs KALLBACK_KEYS, which
-    prove the cancel to workers.
+    prove the cancel to workers. An awakeable has no worker to tell; its handler fails.
 
     The exit codes are those of `kallback tasks complete`.
 
@@ -128,25 +129,29 @@ def cancel(task_id: str, *, by: str | None, why: str) -> None:
 
         kallback tasks cancel q8Tzl0b2R6m1cV9x --why "the customer left"
     """
-    _publish(task_id, operator_of(by, why), lambda by_hand, _task, record: by_hand.cancel(record))
+    _publish(task_id, operator_of(by, why), _cancel)
 
 
-def _details_of(task: PendingTask) -> bytes:
-    """The last heartbeat's details, newer than those that the record has."""
-    return b"" if task.progress is None else task.progress.details
+async def _retry(by_hand: ByHand, task: PendingTask, headers: TaskHeaders) -> Position:
+    """Continue with the last heartbeat's details, which are newer than those that the record has."""
+    return await by_hand.retry(headers, b"" if task.progress is None else task.progress.details)
 
 
-def _publish(task_id: str, operator: Operator, answer: Answer) -> None:
+async def _cancel(by_hand: ByHand, task: PendingTask, headers: TaskHeaders) -> Position:
+    return await by_hand.cancel(headers, has_worker=task.signal is None)
+
+
+def _publish(task_id: str, operator: Operator, answer: Answer, *checks: Callable[[PendingTask], None]) -> None:
     settings = Settings.from_env()
     factories = operations_factories(settings)
 
-    async def publish() -> tuple[TaskRecord, Position]:
-        task, record = await find_with_record(factories, settings, task_id)
+    async def publish() -> tuple[TaskHeaders, Position]:
+        task, headers = await find_to_answer(factories, settings, task_id, *checks)
         async with factories.producer() as producer:
-            return record, await answer(ByHand(producer, settings, operator), task, record)
+            return headers, await answer(ByHand(producer, settings, operator), task, headers)
 
-    record, at = asyncio.run(publish())
+    headers, at = asyncio.run(publish())
     click.echo(
-        f"sent as {at}: {plain(record.headers.task_type)}, task {task_id}, "
-        f"attempt {record.headers.attempt}. `kallback outcomes tail --task {task_id}` shows the outcome."
+        f"sent as {at}: {plain(headers.task_type)}, task {task_id}, "
+        f"attempt {headers.attempt}. `kallback outcomes tail --task {task_id}` shows the outcome."
     )

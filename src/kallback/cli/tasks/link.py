@@ -15,7 +15,7 @@ import click
 from kallback.cli.formatting import moment
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tasks.factories import operations_factories
-from kallback.cli.tasks.lookup import find_with_record
+from kallback.cli.tasks.lookup import find_to_answer
 from kallback.operations import check_answerable
 from kallback.settings import GatewaySettings, Settings
 
@@ -33,7 +33,8 @@ def link(task_id: str, *, gateway: str | None, as_token: bool) -> None:
     """Print the link of a pending task, for the gateway.
 
     The link is a bearer credential: who has it can answer the current attempt, until the deadline. It needs READ on the
-    task topic, whose records have the token. To answer in your own name, use `kallback tasks complete`.
+    task topic, whose records have the token, or KALLBACK_KEYS for an awakeable, of which Kafka has no record. To answer
+    in your own name, use `kallback tasks complete`.
 
     Settings: KALLBACK_GATEWAY_URL, and those of `kallback tasks`.
 
@@ -46,8 +47,8 @@ def link(task_id: str, *, gateway: str | None, as_token: bool) -> None:
     """
     settings = Settings.from_env()
     place = settings.gateway if gateway is None else GatewaySettings(gateway)
-    _, record = asyncio.run(find_with_record(operations_factories(settings), settings, task_id))
-    check_answerable(record, settings, now_ms=time.time() * 1000)
-    deadline_ms, token = record.headers.deadline_ms, record.headers.token
+    _, headers = asyncio.run(find_to_answer(operations_factories(settings), settings, task_id))
+    check_answerable(headers, settings, now_ms=time.time() * 1000)
+    deadline_ms, token = headers.deadline_ms, headers.token
     click.echo(token if as_token else place.link(token))
     click.echo(_WARNING.format(until="" if deadline_ms is None else f" and until {moment(deadline_ms)}"), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from kallback.cli.activity import activity
@@ -11,16 +12,18 @@ from kallback.operations import (
     PendingTask,
     PendingTasks,
     RowSource,
-    TaskRecord,
-    check_current,
-    read_task_record,
+    answer_headers,
 )
-from kallback.protocol import KallbackError
+from kallback.protocol import KallbackError, TaskHeaders
 from kallback.settings import Settings
 
 
 class NoPendingTaskError(KallbackError):
     """No handler waits for a task with this id."""
+
+
+def _accept(_task: PendingTask) -> None:
+    pass
 
 
 async def find_task(introspection: RowSource, settings: Settings, task_id: str) -> PendingTask:
@@ -40,19 +43,24 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
     return task
 
 
-async def find_with_record(
-    factories: OperationsFactories, settings: Settings, task_id: str
-) -> tuple[PendingTask, TaskRecord]:
-    """Return the pending task with this id, and its record, to answer it.
+async def find_to_answer(
+    factories: OperationsFactories, settings: Settings, task_id: str, check: Callable[[PendingTask], None] = _accept
+) -> tuple[PendingTask, TaskHeaders]:
+    """Return the pending task with this id, and the headers with which it is answered.
+
+    Args:
+        factories: make connections.
+        settings: of the environment.
+        task_id: of the task.
+        check: raises for a task to which this cannot be done.
 
     Raises:
         NoPendingTaskError: there is none.
-        NotAnswerableError: it is between two attempts.
-        NoTaskRecordError: Kafka does not have its record any more.
+        NotAnswerableError, NoTaskRecordError, ConfigurationError: as `answer_headers`.
     """
     async with AsyncExitStack() as stack:
         introspection = await stack.enter_async_context(factories.introspection())
         task = await find_task(introspection, settings, task_id)
-    check_current(task, settings)
+    check(task)
     with activity("reading the task's record"):
-        return task, await read_task_record(factories.find, task)
+        return task, await answer_headers(factories.find, task, settings)

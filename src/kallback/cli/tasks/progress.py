@@ -128,7 +128,7 @@ def _refuse(answer: HttpAnswer, task_id: str, settings: Settings) -> NoReturn:
     if answer.status == _NOT_FOUND and message.startswith(_UNKNOWN):
         raise UnknownTaskError(
             f"task {plain(task_id)} is not monitored: it has ended, the id is wrong, or its type has neither "
-            "start_timeout nor heartbeat_every"
+            "start_timeout nor heartbeat_every; or it is an awakeable, which no worker does: see kallback tasks show"
         )
     if answer.status == _NOT_FOUND:
         raise ConfigurationError(

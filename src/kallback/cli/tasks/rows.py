@@ -11,6 +11,11 @@ from kallback.protocol import OutcomeRecord, shorten
 
 HEADINGS: Final = ("TASK", "TYPE", "STATE", "ATTEMPT", "AGE", "DEADLINE", "HANDLER", "INVOCATION")
 _SHOWN: Final = 4_096
+_NO_RECORD: Final = "none: it is an awakeable, which no worker does"
+_WHO_ANSWERS: Final = (
+    "who has the token or the link that the handler handed out; or an operator who has KALLBACK_KEYS: kallback tasks "
+    "complete, fail, cancel or link"
+)
 
 
 def row_of(task: PendingTask, now_ms: int) -> tuple[str, ...]:
@@ -29,7 +34,7 @@ def row_of(task: PendingTask, now_ms: int) -> tuple[str, ...]:
 
 def members_of(task: PendingTask) -> dict[str, Any]:
     """A task for scripts; times in epoch milliseconds."""
-    progress, invocation = task.progress, task.invocation
+    progress, invocation, at = task.progress, task.invocation, task.position
     members: dict[str, Any] = {
         "task": task.task_id,
         "type": task.task_type,
@@ -38,9 +43,9 @@ def members_of(task: PendingTask) -> dict[str, Any]:
         "created": task.created_ms,
         "deadline": task.deadline_ms,
         "next_attempt": task.next_attempt_ms,
-        "topic": task.position.topic,
-        "partition": task.position.partition,
-        "offset": task.position.offset,
+        "topic": None if at is None else at.topic,
+        "partition": None if at is None else at.partition,
+        "offset": None if at is None else at.offset,
         "invocation": invocation.id,
         "target": invocation.target,
         "status": invocation.status,
@@ -99,7 +104,9 @@ def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
             yield "unchanged", f"since {_ago(progress.unchanged_since_ms, now_ms)}"
     yield "handler", plain(task.invocation.target)
     yield "invocation", f"{task.invocation.id} ({task.invocation.status})"
-    yield "record", f"{plain(str(task.position))}"
+    yield "record", _NO_RECORD if task.position is None else plain(str(task.position))
+    if task.signal is not None:
+        yield "answered by", _WHO_ANSWERS
 
 
 def record_facts(record: TaskRecord) -> Iterator[tuple[str, str]]:

@@ -49,13 +49,13 @@ class _Shown:
     """All that is known of a task.
 
     Attributes:
-        record: its record, or why there is none.
+        record: its record, or why there is none; None for an awakeable, which has none.
         outcomes: of its results so far, as far as they were read.
     """
 
     task: PendingTask
     invocation: InvocationStatus | None
-    record: TaskRecord | str
+    record: TaskRecord | str | None
     outcomes: Sequence[OutcomeRecord] | None
 
 
@@ -89,13 +89,18 @@ def show(task_id: str, *, with_outcomes: bool, as_json: bool) -> None:
 async def _look_up(factories: OperationsFactories, settings: Settings, task_id: str, *, with_outcomes: bool) -> _Shown:
     async with factories.introspection() as introspection:
         task, invocation = await _find(introspection, settings, task_id)
+    record, topic = await _record(factories, task), settings.topics.outcomes
+    return _Shown(task, invocation, record, await _outcomes(factories, topic, task) if with_outcomes else None)
+
+
+async def _record(factories: OperationsFactories, task: PendingTask) -> TaskRecord | str | None:
+    if task.position is None:
+        return None
     try:
         with activity("reading the task's record"):
-            record: TaskRecord | str = await read_task_record(factories.find, task)
+            return await read_task_record(factories.find, task)
     except NoTaskRecordError as error:
-        record = str(error)
-    topic = settings.topics.outcomes
-    return _Shown(task, invocation, record, await _outcomes(factories, topic, task) if with_outcomes else None)
+        return str(error)
 
 
 async def _outcomes(factories: OperationsFactories, topic: str, task: PendingTask) -> list[OutcomeRecord]:
@@ -122,10 +127,14 @@ def _members(found: _Shown) -> dict[str, Any]:
         members |= invocation_members(found.invocation)
     if found.outcomes is not None:
         members["outcomes"] = [orjson.Fragment(each.encode()) for each in found.outcomes]
+    if found.record is None:
+        return members
     return members | ({"record": found.record} if isinstance(found.record, str) else record_members(found.record))
 
 
 def _more_facts(found: _Shown) -> list[tuple[str, str]]:
     facts = [] if found.invocation is None else list(invocation_facts(found.invocation))
     facts += [] if found.outcomes is None else list(outcome_facts(found.outcomes))
+    if found.record is None:
+        return facts
     return facts + ([("", found.record)] if isinstance(found.record, str) else list(record_facts(found.record)))

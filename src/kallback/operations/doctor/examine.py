@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
-from kallback.kafka import DeadLetter, PartitionTransaction, TopicGroup, TopicReader, read_entries
+from kallback.kafka import DeadLetter, PartitionTransaction, Position, TopicGroup, TopicReader, read_entries
 from kallback.operations.dead_letters import concerns
 from kallback.operations.deployments import Deployment
 from kallback.operations.doctor.findings import (
@@ -34,6 +34,7 @@ from kallback.operations.doctor.findings import (
     warning,
 )
 from kallback.operations.doctor.service_findings import service_findings
+from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation, read_stuck_invocations
 from kallback.operations.monitor_states import is_task_id
@@ -210,10 +211,15 @@ class Examination:
         except KallbackError as error:  # the workers can be looked at without it
             for finding in self._access(error):
                 yield finding
-        tasks = [task for task in tasks if topic in ("", task.position.topic)]
+        tasks = [task for task in tasks if topic in ("", _topic_of(task))]
         for finding in stuck_findings(stuck, {task.invocation.id for task in tasks}):
             yield finding
-        for name in [topic] if topic else sorted({task.position.topic for task in tasks}):
+        unanswered = [task for task in tasks if task.signal is not None]
+        for finding in unanswered_findings(unanswered, self._now_ms()):
+            yield finding
+        has_no_topic = bool(unanswered) and topic not in (self._topics or ())  # a type that no worker does
+        named = [topic] if topic and not has_no_topic else []
+        for name in named or sorted({task.position.topic for task in tasks if task.position is not None}):
             async for finding in self._guarded(self._workers(name)):
                 yield finding
 
@@ -232,24 +238,25 @@ class Examination:
                 "see kallback outcomes tail --task",
             )
             return
-        yield state_finding(task, self._now_ms())
+        yield (state_finding if task.signal is None else unanswered_finding)(task, self._now_ms())
         yield invocation_finding(await read_invocation(introspection, task.invocation.id))
-        async for finding in self._record(task):
-            yield finding
+        if task.position is not None:
+            async for finding in self._record(task, task.position):
+                yield finding
         async for finding in self._dead_letters(task):
             yield finding
 
-    async def _record(self, task: PendingTask) -> AsyncGenerator[Finding]:
+    async def _record(self, task: PendingTask, at: Position) -> AsyncGenerator[Finding]:
         try:
             await read_task_record(self._sources.find, task)
         except NoTaskRecordError as error:
             yield problem("record", str(error))
             return
-        groups = await self._groups(task.position.topic)
-        for finding in _worker_findings(task.position.topic, groups):
+        groups = await self._groups(at.topic)
+        for finding in _worker_findings(at.topic, groups):
             yield finding
         if task.next_attempt_ms is None:  # a record of a failed attempt is done with
-            for finding in place_findings(task, groups):
+            for finding in place_findings(at, groups):
                 yield finding
 
     async def _dead_letters(self, task: PendingTask) -> AsyncGenerator[Finding]:
@@ -265,6 +272,11 @@ class Examination:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _topic_of(task: PendingTask) -> str:
+    """The topic of its record; of an awakeable the name of its type, which is that of its topic, if it had one."""
+    return task.task_type if task.position is None else task.position.topic
 
 
 def _worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Sequence[Finding]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from kallback.documentation import page_address
-from kallback.kafka import PartitionTransaction, TopicGroup, TopicPartition
+from kallback.kafka import PartitionTransaction, Position, TopicGroup, TopicPartition
 from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
@@ -147,9 +147,8 @@ def invocation_finding(invocation: InvocationStatus | None) -> Finding:
     return ok("invocation", said)
 
 
-def place_findings(task: PendingTask, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
-    """How far the groups of the task's topic are from its record."""
-    at = task.position
+def place_findings(at: Position, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
+    """How far the groups of a task's topic are from its record."""
     for group in [each for each in groups if each.members]:
         position = group.committed.get(TopicPartition(at.topic, at.partition))
         if position is None:
@@ -171,10 +170,15 @@ def place_findings(task: PendingTask, groups: Sequence[TopicGroup]) -> Iterator[
             )
 
 
+def overdue_finding() -> Finding:
+    """For what waits although its deadline has passed."""
+    return problem("task", "its deadline has passed and its handler has not gone on", "see the invocation")
+
+
 def state_finding(task: PendingTask, now_ms: int) -> Finding:
     """How far the task is, as far as its journal and its type tell."""
     if task.deadline_ms is not None and task.deadline_ms < now_ms:
-        return problem("task", "its deadline has passed and its handler has not gone on", "see the invocation")
+        return overdue_finding()
     if task.next_attempt_ms is not None:
         return _next_attempt_finding(task, task.next_attempt_ms - now_ms)
     if task.state is TaskState.NOT_STARTED:

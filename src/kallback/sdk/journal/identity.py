@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
+from restate.serde import Serde
 
 from kallback.protocol import Attempt, Keyring, Problem, TaskId, TaskType, task_id_of
 from kallback.protocol.tasktypes import LONGEST_TIMEOUT
@@ -108,6 +109,9 @@ class TaskIdentities(msgspec.Struct, frozen=True, omit_defaults=True):
         ]
 
 
+_IDENTITY_SERDE: Final = StepSerde[TaskIdentity](TaskIdentity)
+
+
 @dataclass(frozen=True, slots=True)
 class IdentitySource:
     """Creates task identities in journaled steps. Clock and randomness are injected for tests.
@@ -127,7 +131,11 @@ class IdentitySource:
     turns: Iterator[int] = field(default_factory=_turns)
 
     def create(
-        self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None
+        self,
+        ctx: Context,
+        task_type: TaskType[Any, Any],
+        timeout: timedelta | None,
+        serde: Serde[TaskIdentity] = _IDENTITY_SERDE,
     ) -> RestateDurableFuture[TaskIdentity]:
         """Issue the step for one task."""
 
@@ -136,8 +144,7 @@ class IdentitySource:
         ):  # a coroutine function: Restate runs a plain function in a thread, which costs more
             return self._identity(ctx, task_type, timeout)
 
-        options = RunOptions(serde=StepSerde[TaskIdentity](TaskIdentity))
-        return ctx.run_typed(f"create task {task_type.name}", create, options)
+        return ctx.run_typed(f"create task {task_type.name}", create, RunOptions(serde=serde))
 
     def create_many(
         self, ctx: Context, task_type: TaskType[Any, Any], timeout: timedelta | None, count: int

@@ -107,6 +107,29 @@ class EnvelopeSerde(Serde[Result]):
         return {"task_type": self._task_type.name, "task_id": self._task_id, "attempt": self._attempt}
 
 
+class DeferredSerde(Serde[Result]):
+    """The serde of an awakeable that is made before its task id is drawn; it is awaited afterwards.
+
+    Attributes:
+        known: the serde, once there is one.
+    """
+
+    known: EnvelopeSerde[Result] | None = None
+
+    def deserialize(self, buf: bytes) -> Result:
+        """The result in an envelope."""
+        return self._serde().deserialize(buf)
+
+    def serialize(self, obj: Result | None) -> bytes:
+        """Never valid."""
+        return self._serde().serialize(obj)
+
+    def _serde(self) -> EnvelopeSerde[Result]:
+        if self.known is None:
+            raise AssertionError("an awakeable is awaited after its task id is drawn")
+        return self.known
+
+
 def read_body(body: bytes, declared: type[T], *, what: str = "") -> T:
     """Read the JSON body of an untrusted call; `what` names it in the error.
 

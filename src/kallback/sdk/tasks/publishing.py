@@ -29,6 +29,7 @@ from restate import TerminalError
 
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import UNEXPECTED_ERROR, PublishedTask, PublishedTasks, TaskId, locate_awakeable
+from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk.errors import GATEWAY_TIMEOUT, KAFKA_UNAVAILABLE, NOT_WATCHED, UNAVAILABLE
 from kallback.sdk.journal.publish import (
     NotSetUp,
@@ -45,7 +46,7 @@ from kallback.sdk.monitoring.unknown_service import UnknownMonitorError
 from kallback.sdk.tasks.late_results import is_completed
 from kallback.sdk.tasks.running_task import Future, RunningTask
 from kallback.sdk.tasks.setup_limit import Failures, SetupLimit
-from kallback.sdk.tasks.task import FIRST_ATTEMPT, task_label
+from kallback.sdk.tasks.task import task_label
 
 Tasks = Sequence[RunningTask[Any]]
 _UNACKNOWLEDGED: Final = "Kafka did not acknowledge the task before its deadline: start Kafka or check its address"

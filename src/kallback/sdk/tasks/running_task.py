@@ -38,6 +38,7 @@ from kallback.protocol.cancel_secrets import last_of_chain
 from kallback.protocol.long_tasks.hand_backs import silent_partitions
 from kallback.protocol.long_tasks.last_details import details_of, without_details
 from kallback.protocol.problems import HANDED_BACK
+from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk.errors import (
     NOT_WATCHED,
     InvalidResult,
@@ -50,7 +51,7 @@ from kallback.sdk.errors import (
     not_retried,
     timed_out,
 )
-from kallback.sdk.journal.awakeables import PendingAttempt, open_attempt
+from kallback.sdk.journal.awakeables import Awakeable, PendingAttempt, open_attempt
 from kallback.sdk.journal.identity import AttemptTimes, attempt_times_step, limits_attempts
 from kallback.sdk.monitoring.client import watch_request
 from kallback.sdk.monitoring.decide import WatchRequest
@@ -61,7 +62,6 @@ from kallback.sdk.tasks.delays import pause_after, silence_before
 from kallback.sdk.tasks.late_results import is_completed, log_late_results
 from kallback.sdk.tasks.silent_partitions import SilentPartitions
 from kallback.sdk.tasks.task import (
-    FIRST_ATTEMPT,
     TaskDependencies,
     TaskSpec,
     TaskValue,
@@ -385,7 +385,7 @@ class RunningTask(Generic[Result]):
     def _open(self, attempt: Attempt, times: AttemptTimes | None) -> PendingAttempt[Result]:
         task_type = self.spec.task_type
         return open_attempt(
-            self.ctx,
+            Awakeable[Result].of_attempt(self.ctx, task_type, self.spec.identity, attempt),
             task_type,
             self.spec.identity,
             attempt,

@@ -14,6 +14,7 @@ from restate import Context, RestateDurableFuture
 
 from kallback.lifecycle import LogThrottle
 from kallback.protocol import HEARTBEAT_LOST, Attempt, EncodeError, Problem, RetryAfter, TaskId, TaskType
+from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk.arguments import check_key, check_sequence
 from kallback.sdk.errors import BAD_REQUEST, GATEWAY_TIMEOUT, UNENCODABLE_REQUEST, TaskNotSent
 from kallback.sdk.journal.awakeables import Signing, start_timer
@@ -25,7 +26,6 @@ from kallback.sdk.observability.observer import TaskObserver
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 Timer = RestateDurableFuture[None] | None
-FIRST_ATTEMPT: Final = Attempt(1)
 _LOST: Final = Problem(HEARTBEAT_LOST, GATEWAY_TIMEOUT, retryable=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -85,7 +85,7 @@ class FakeSources:
     """`ConsoleSources` from lists; counts how often tasks and dead letters were read."""
 
     pending: list[PendingTask] = field(default_factory=list[PendingTask])
-    records: dict[Position, Record] = field(default_factory=dict[Position, Record])
+    records: Mapping[Any, Record] = field(default_factory=dict[Any, Record])
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
     replays: dict[DeadLetterId, Replay] = field(default_factory=dict[DeadLetterId, Replay])
     results: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])

@@ -15,19 +15,20 @@ from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.sender import ChangeSender
 from kallback.kafka import MemoryBroker, MemoryClients, Record
-from kallback.operations import NotAnswerableError
+from kallback.operations import NotAnswerableError, PendingTask
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,
     ConfigurationError,
     KafkaUnavailableError,
     KallbackError,
+    Keyring,
     Problem,
     TaskHeaders,
     TaskType,
 )
 from kallback.protocol.by_hand import Operator
-from kallback.settings import Secret, Settings
+from kallback.settings import KeySettings, Secret, Settings
 
 TASK = pending()
 ADDRESS = f"/tasks/{TASK.task_id}"
@@ -315,3 +316,37 @@ def test_two_types_of_one_name_are_refused() -> None:
     """Only one of them could be checked."""
     with pytest.raises(ConfigurationError, match=r"two task types are named shop\.pack"):
         ConsoleOptions(types=(PACK, PACK))
+
+
+def approval() -> PendingTask:
+    """An awakeable that nobody has answered."""
+    return replace(TASK, position=None, signal=17)
+
+
+async def test_the_page_of_an_awakeable_offers_what_can_be_done() -> None:
+    """It has one attempt, so it is not retried; without keys the page says what is missing."""
+    keys = KeySettings(keyring=Keyring({"k1": b"1" * 32}))
+    async with serving(FakeSources([approval()]), Settings(keys=keys), FakeChanges()) as client:
+        page = (await client.get(ADDRESS)).text
+    async with serving(FakeSources([approval()]), Settings(), FakeChanges()) as client:
+        without = (await client.get(ADDRESS)).text
+    assert re.findall(rf'action="{ADDRESS}/(\w+)"', page) == ["complete", "fail", "cancel"]
+    assert "Task record" in page
+    assert "an awakeable, which no worker does" in page
+    assert "not in Kafka any more" not in page
+    assert ('method="post"' in without, "Set KALLBACK_KEYS as its service has it" in without) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("action", "sentence"), [(ChangeAction.RETRY, "has one attempt"), (ChangeAction.FAIL, "KALLBACK_KEYS")]
+)
+async def test_what_an_awakeable_cannot_do_is_refused(action: ChangeAction, sentence: str) -> None:
+    """Whoever sends the form nevertheless."""
+    keys = KeySettings(keyring=Keyring({"k1": b"1" * 32})) if action is ChangeAction.RETRY else KeySettings()
+    task = replace(approval(), invocation=replace(TASK.invocation, id="inv_1" + "0" * 33))
+    broker = results_broker()
+    async with MemoryClients(broker).producer() as producer:
+        sender = ChangeSender(FakeSources([task]), producer, Settings(keys=keys), FakeReplays())
+        with pytest.raises(KallbackError, match=sentence):
+            await sender.make(task, Change(action, 1, Operator("ann"), b"null", Problem()))
+    assert broker.records(Settings().topics.results) == []

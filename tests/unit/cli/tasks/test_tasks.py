@@ -18,7 +18,7 @@ from kallback.cli.tasks.lookup import NoPendingTaskError
 from kallback.cli.tasks.rows import invocation_facts
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Position, Record
 from kallback.operations import InvocationStatus, NotAnswerableError
-from kallback.operations.journals import StepRow, ValueRow
+from kallback.operations.journal_entries import StepRow, ValueRow
 from kallback.protocol import (
     Attempt,
     ConfigurationError,
@@ -31,7 +31,7 @@ from kallback.protocol import (
 
 Row = TypeVar("Row")
 ID = TaskId("-AECAwQFBgcICQoL")
-INVOCATION = f"inv_1{'a' * 33}"
+INVOCATION = f"inv_1{'1' * 33}"
 TOKEN = "kb1:k:cook:x"
 HEADERS = TaskHeaders(TOKEN, ID, Attempt(1), "cook", "kallback.results", hand_back=True)
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from restate import TerminalError
 
 from kallback.protocol import Attempt, Completed, Failed, Problem, TaskId, TaskType, seal
+from kallback.protocol.published import JournaledAwakeable
 from kallback.sdk import InvalidResult, StaleResult, TaskFailed
 from kallback.sdk.journal.identity import TaskIdentity
-from kallback.sdk.journal.serdes import EnvelopeSerde, StepSerde
+from kallback.sdk.journal.serdes import DeferredSerde, EnvelopeSerde, StepSerde
+from kallback.sdk.journal.token_awakeables import AwakeableStepSerde
 
 
 @dataclass
@@ -119,3 +121,24 @@ def test_a_step_of_another_version_is_terminal() -> None:
     """A journal that cannot be read must not be tried for ever."""
     with pytest.raises(TerminalError, match="another version of kallback"):
         StepSerde[TaskIdentity](TaskIdentity).deserialize(b'{"other": 1}')
+
+
+def test_a_serde_may_be_known_after_its_awakeable() -> None:
+    """It then does what that one does; before, nothing may be awaited."""
+    serde = DeferredSerde[Prepared]()
+    with pytest.raises(AssertionError):
+        serde.deserialize(b"{}")
+    serde.known = SERDE
+    assert serde.deserialize(seal(TASK, Attempt(2), Completed(b'{"shelf":"B3"}'))) == Prepared("B3")
+    with pytest.raises(TerminalError):
+        serde.serialize(Prepared("B3"))
+
+
+def test_versions_read_each_others_steps_of_awakeables() -> None:
+    """The awakeable stands before what an earlier version writes and reads, so either may replay a journal."""
+    newer = AwakeableStepSerde(JournaledAwakeable("orders.approve", 17))
+    older = StepSerde[TaskIdentity](TaskIdentity)
+    identity = TaskIdentity(TASK, 1_700_000_000_000, cancel_key="k1", turn=3)
+    written = newer.serialize(identity)
+    assert written.startswith(b'{"sent":null,"awakeable":{"task_type":"orders.approve","signal":17},"task_id":')
+    assert older.deserialize(written) == newer.deserialize(older.serialize(identity)) == identity

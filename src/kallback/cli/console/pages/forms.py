@@ -34,14 +34,17 @@ _HIDDEN: Final = ("id", "reason", "type", "limit", "rate", "again", "all")
 """What a replay selects; the form that sends it has the fields of the one that checked it."""
 
 
-def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = ()) -> Markup:
-    """Return one form for each change.
+def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = (), refusal: str | None = None) -> Markup:
+    """Return one form for each change that can be made.
 
     Args:
         task: what is changed.
         secret: of this process; a form without it is refused.
         checked: names of the task types whose results are checked before they are sent.
+        refusal: why none can be made, and what to do; None if some can.
     """
+    if refusal is not None:
+        return joined((element("h2", "By hand"), element("p", f"{refusal}.")))
     fits = task.task_type in set(checked)
     hint = f"A result is checked against {task.task_type} before it is sent." if fits else _NOT_CHECKED
     fields = {"attempt": str(task.attempt)}
@@ -49,9 +52,14 @@ def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = ()) ->
         (
             element("h2", "By hand"),
             element("p", f"Each is sent through Kafka, and the outcome record names you. {hint}"),
-            *(change_form(task.task_id, action, secret, fields) for action in ChangeAction),
+            *(change_form(task.task_id, action, secret, fields) for action in _actions(task)),
         )
     )
+
+
+def _actions(task: PendingTask) -> list[ChangeAction]:
+    """What can be done to a task: an awakeable has one attempt."""
+    return [action for action in ChangeAction if task.signal is None or action is not ChangeAction.RETRY]
 
 
 _NOT_CHECKED: Final = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from kallback.cli.console.pages.dead_letters import letters_table
@@ -19,6 +20,8 @@ from kallback.kafka import Record
 from kallback.operations import PendingTask, TaskPage, TaskState
 from kallback.protocol import OutcomeRecord
 from kallback.web import HttpResponse
+
+_NO_RECORD: Final = "none: an awakeable, which no worker does; its handler handed out a token that answers it"
 
 
 def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
@@ -118,11 +121,11 @@ def task_page(
                 ("Deadline", left(task.deadline_ms, now_ms)),
                 ("Waiting handler", task.invocation.target),
                 ("Invocation", _invocation(task, admin_url)),
-                ("Task record", place(task.position)),
+                ("Task record", _NO_RECORD if task.position is None else place(task.position)),
             )
         ),
         *([] if details is None else [element("h2", "Details of the last heartbeat"), payload(details, mask=mask)]),
-        *record_parts("Request", record, mask=mask),
+        *([] if task.position is None else record_parts("Request", record, mask=mask)),
         *history.parts(now_ms, mask=mask),
         forms,
         section="/tasks",

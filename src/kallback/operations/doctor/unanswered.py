@@ -1,0 +1,50 @@
+"""What the doctor says of awakeables: no worker does them, so there is nothing to look at but the time. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from kallback.operations.doctor.findings import Finding, Severity, ok, overdue_finding
+from kallback.operations.tasks import PendingTask
+
+_SECOND_MS: Final = 1000
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def unanswered_finding(task: PendingTask, now_ms: int) -> Finding:
+    """Since when one waits, until when, and who can answer it."""
+    if task.deadline_ms is not None and task.deadline_ms < now_ms:
+        return overdue_finding()
+    left = "has no deadline" if task.deadline_ms is None else f"waits {_length(task.deadline_ms - now_ms)} more"
+    return Finding(
+        "task",
+        Severity.OK,
+        f"it is an awakeable, which no worker does: without an answer for {_age(task, now_ms)}, and its handler {left}",
+        "who has the token or the link that the handler handed out answers; or an operator who has KALLBACK_KEYS: "
+        f"kallback tasks complete {task.task_id} (or fail, cancel, link)",
+    )
+
+
+def unanswered_findings(tasks: Iterable[PendingTask], now_ms: int) -> Iterator[Finding]:
+    """How many of each type wait, and since when."""
+    types = defaultdict[str, list[PendingTask]](list)
+    for task in tasks:
+        types[task.task_type].append(task)
+    for name, own in sorted(types.items()):
+        oldest = min(own, key=lambda task: task.created_ms)
+        count = "1 awakeable waits" if len(own) == 1 else f"{len(own):,} awakeables wait"
+        said = f"{count} for an answer of type {name}, the oldest ({oldest.task_id}) for {_age(oldest, now_ms)}"
+        yield ok("awakeables", said)
+
+
+def _age(task: PendingTask, now_ms: int) -> str:
+    return _length(now_ms - task.created_ms)
+
+
+def _length(milliseconds: int) -> str:
+    """A length of time in its largest unit."""
+    seconds = max(0, milliseconds) // _SECOND_MS
+    unit, length = next(((unit, length) for unit, length in _UNITS if seconds >= length), _UNITS[-1])
+    return f"{seconds // length} {unit}"
