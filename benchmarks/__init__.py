@@ -2,6 +2,7 @@
 
 python -m benchmarks [--full] [--rounds 3] [--only drain,roundtrip,recovery,memory]
 python -m benchmarks --against PATH [--rounds 10] [--results 40000]      # is the drain slower than at that checkout?
+python -m benchmarks.growth, benchmarks.many, benchmarks.workers, benchmarks.pending_tasks       # ask other questions
 python -m benchmarks.report      # writes the tables of docs/performance.md anew from benchmarks/out/bench.json
 
 environment  servers, topics, keys and the Restate service of a run
@@ -13,4 +14,9 @@ comparison   the drain of two checkouts in alternating rounds
 rounds       the order of a round
 figures      medians, ratios and targets; pure
 report, plot                              what is made of the figures
+
+growth         curves: by partitions, sizes of values, waiting tasks, bridges, history
+many           one handler that waits for thousands of tasks
+workers        the worker kit beside what people would use instead
+pending_tasks  how long lists of pending tasks take
 """

@@ -36,9 +36,9 @@ def main() -> None:
 def _compare(options: argparse.Namespace, other: Path) -> None:
     Checkout(other).require_own_package()
     with open_environment() as environment:
-        print(f"{machine.describe(environment.stack)}, {_surroundings()}", flush=True)
+        print(f"{machine.describe(environment.stack)}, {machine.surroundings()}", flush=True)
         found = comparison.compare(environment, other, rounds=options.rounds, count=options.results)
-        print(f"{_surroundings()}\n\n{comparison.as_text(found, f'this checkout / {other}')}")
+        print(f"{machine.surroundings()}\n\n{comparison.as_text(found, f'this checkout / {other}')}")
 
 
 def _benchmark(options: argparse.Namespace) -> None:
@@ -48,7 +48,7 @@ def _benchmark(options: argparse.Namespace) -> None:
             "machine": machine.describe(environment.stack),
             "options": _measured_options(options),
         }
-        surroundings = [_surroundings()]
+        surroundings = [machine.surroundings()]
         samples = _measure(environment, options, surroundings)
     document |= {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,17 +101,12 @@ def _measure(
                 roundtrips.measure(environment, samples, number)
         if "recovery" in parts:
             recovery.measure(environment, samples, 3 * options.results)
-        surroundings.append(_surroundings())
+        surroundings.append(machine.surroundings())
         _show(samples, before)
     if "memory" in parts:
         print(f"memory, {options.memory_results:,} results", flush=True)
         memory.measure(environment, samples, options.memory_results)
     return samples
-
-
-def _surroundings() -> dict[str, float]:
-    """What else was going on, as far as it can be seen."""
-    return {"load_average": machine.load_average(), "yardstick_us": machine.yardstick()}
 
 
 def _show(samples: Samples, before: dict[str, int]) -> None:

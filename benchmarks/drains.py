@@ -116,8 +116,13 @@ def bridge(environment: BenchmarkEnvironment, mode: str, count: int, checkout: C
         return drained(environment, full, [process])
 
 
-def drained(environment: BenchmarkEnvironment, full: Full, bridges: Sequence[BridgeProcess]) -> Drain:
-    """Wait until bridges, which have just been started, have drained a topic."""
+def drained(
+    environment: BenchmarkEnvironment,
+    full: Full,
+    bridges: Sequence[BridgeProcess],
+    fill: Callable[[], None] = lambda: None,
+) -> Drain:
+    """Wait until bridges, which have just been started, have drained a topic; `fill` fills it if it is empty."""
 
     def check() -> None:
         for each in bridges:
@@ -126,6 +131,7 @@ def drained(environment: BenchmarkEnvironment, full: Full, bridges: Sequence[Bri
     results = full.topics.results
     group = CommittedPositions(environment.stack.bootstrap_servers, f"{results}.bridge", results, full.partitions)
     before = sum(cpu_seconds(each.pid) for each in bridges)
+    fill()
     per_s = _rate(environment, full.marked, full.count, check)
     group.wait(full.count, _TIMEOUT_S)
     cpu = sum(cpu_seconds(each.pid) for each in bridges) - before

@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks import marks
 from benchmarks.records import PARTITIONS, RecordPosition, Writer
-from benchmarks.worker import echo
+from benchmarks.worker import echo, idle
 from kallback.protocol import Keyring
 from kallback.settings import Topics
 from kallback.testing import KafkaServer, RestateOptions, ServiceProcess, Stack, TopicFactory, start_stack
@@ -64,8 +64,8 @@ class BenchmarkEnvironment:
         return topics
 
     def make_home(self) -> None:
-        """The topics of the round trips: those that the service knows."""
-        self._topics.make([*self.home.all(), echo.name], partitions=PARTITIONS)
+        """The topics that the service knows."""
+        self._topics.make([*self.home.all(), echo.name, idle.name], partitions=PARTITIONS)
 
     def variables(self, topics: Topics) -> dict[str, str]:
         """Variables of processes that work on these topics."""

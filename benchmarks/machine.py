@@ -48,6 +48,11 @@ def yardstick() -> float:
     return round((time.process_time() - began) / _TURNS * 1e6, 2)
 
 
+def surroundings() -> dict[str, float]:
+    """What else is going on, as far as it can be seen."""
+    return {"load_average": load_average(), "yardstick_us": yardstick()}
+
+
 def _first(pattern: str, path: str) -> str:
     found = re.search(pattern, Path(path).read_text())
     return found[1].strip() if found else ""

@@ -143,8 +143,8 @@ def cpu_seconds(pid: int | None) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def rss_mib(pid: int | None, field: str = "VmRSS") -> float:
-    """Memory of a process: `VmRSS` now, `VmHWM` at most so far."""
+def rss_mib(pid: int | str | None, field: str = "VmRSS") -> float:
+    """Memory of a process (`self`: this one): `VmRSS` now, `VmHWM` at most so far."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) / _MIB

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -62,13 +63,13 @@ class Writer:
     Args:
         keyring: signs.
         audience: what the tokens are bound to.
+        transactional_id: for `at_once`.
     """
 
-    def __init__(self, bootstrap_servers: str, keyring: Keyring, audience: str) -> None:
+    def __init__(self, bootstrap_servers: str, keyring: Keyring, audience: str, transactional_id: str = "") -> None:
         self._keyring, self._audience = keyring, audience
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap_servers, "linger.ms": 20, "acks": "all", "log_level": 0}
-        )
+        settings = {"bootstrap.servers": bootstrap_servers, "linger.ms": 20, "acks": "all", "log_level": 0}
+        self._producer = Producer(settings | ({"transactional.id": transactional_id} if transactional_id else {}))
         self._failures: list[str] = []
 
     def signed(
@@ -85,6 +86,14 @@ class Writer:
             token = self._keyring.sign(token_for(awakeable, deadline_in_s), self._audience)
             self._produce(topic, position[0], value, [*completed_headers(token)])
         self._flush()
+
+    @contextmanager
+    def at_once(self) -> Generator[None]:
+        """Have consumers see what is written meanwhile at the end, all of it: a transaction."""
+        self._producer.init_transactions()
+        self._producer.begin_transaction()
+        yield
+        self._producer.commit_transaction()
 
     def plain(self, topic: str, where: Iterator[RecordPosition], marked: Mapping[RecordPosition, str]) -> None:
         """Write what a handler behind Restate's own subscription can read: it sees no headers."""

@@ -26,16 +26,16 @@ def main() -> None:
     print(f"{DOCUMENT.relative_to(ROOT)} has the figures of {BENCH.relative_to(ROOT)}")
 
 
-def replace_figures(text: str, figures: str) -> str:
+def replace_figures(text: str, figures: str, begin: str = BEGIN, end: str = END) -> str:
     """Put the figures between the markers.
 
     Raises:
         ValueError: a marker is missing.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the document needs the lines {BEGIN} and {END}")
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+        raise ValueError(f"the document needs the lines {begin} and {end}")
     return f"{before}{begin}\n{figures}\n{end}{after}"
 
 

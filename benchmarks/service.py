@@ -1,8 +1,9 @@
 """The Restate service of a run, in a process of its own: handlers that wait, and the ways to complete them.
 
-`Waiting/wait` leaves marks. `Native/resolve` is the sink of Restate's own Kafka subscription. `Trips` has the round
-trips: the same handler, completed by a post of this process or through task topic, worker and bridge; and between the
-two one that journals what the latter journals and is completed like the former: a Kafka that costs nothing.
+`Waiting/wait` leaves marks; `Waiting/tasks` waits for tasks that no worker does. `Native/resolve` is the sink of
+Restate's own Kafka subscription. `Trips` has the round trips: the same handler, completed by a post of this process or
+through task topic, worker and bridge; and between the two one that journals what the latter journals and is completed
+like the former: a Kafka that costs nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from restate.serde import BytesSerde
 
 from benchmarks import marks
 from benchmarks.poster import Poster
-from benchmarks.worker import echo
+from benchmarks.worker import echo, idle
 from kallback.sdk import Callbacks
 
 _BYTES: Final = BytesSerde()
@@ -43,6 +44,12 @@ async def wait(ctx: restate.Context, name: str) -> None:
     marks.leave(marks.WAITS, name, awakeable)
     await completed
     marks.leave(marks.DONE, name, repr(time.monotonic()))
+
+
+@waiting.handler()
+async def tasks(ctx: restate.Context, count: int) -> None:
+    """Wait for tasks that no worker does."""
+    await callbacks.gather(await callbacks.start_many(ctx, idle, [str(number) for number in range(count)]))
 
 
 @native.handler()

@@ -8,6 +8,8 @@ from kallback.protocol import TaskType
 from kallback.workers import Worker
 
 echo = TaskType("bench.echo", request=str, result=str, timeout=timedelta(minutes=5))
+idle = TaskType("bench.idle", request=str, result=str, timeout=timedelta(days=1))
+"""No worker does it."""
 worker = Worker("bench-workers")
 
 
