@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from kallback.kafka import (
     TopicGroup,
     TopicPartition,
 )
-from kallback.operations import AttemptProgress, InvocationStatus, PendingTask, WaitingInvocation
+from kallback.operations import AttemptProgress, InvocationStatus, PendingTask, PendingTasks, WaitingInvocation
 from kallback.operations.deployments import Deployment, ServiceRevision, ServiceRoute, route_of
 from kallback.operations.doctor import Examination, Severity, Sources, service_check
 from kallback.operations.doctor.findings import (
@@ -35,9 +35,11 @@ from kallback.operations.doctor.findings import (
     topic_findings,
     transaction_findings,
 )
+from kallback.operations.doctor.pending_types import PendingTypes
 from kallback.operations.doctor.service_findings import service_findings
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.invocations import MOST_STUCK
+from kallback.operations.pending import TaskPage
 from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
 from kallback.settings import KeySettings, Settings, Topics
 
@@ -353,6 +355,25 @@ async def test_without_a_type_those_of_pending_tasks_are_looked_at() -> None:
         unread=frozenset({"cook"}), journals={"sys_invocation_status": [invocation], "sys_journal": steps}
     )
     assert (await cluster.findings())[-1].remedy == "start a worker that reads cook"
+
+
+class Pages(PendingTasks):
+    """A thousand tasks of one type, then one of another."""
+
+    async def each(self, _wanted: object = None) -> AsyncGenerator[TaskPage]:
+        """Return them."""
+        yield TaskPage([TASK] * 1_000, "behind them")
+        yield TaskPage([replace(TASK, position=Position("bake", 0, 1))], None)
+
+
+async def test_a_type_behind_a_thousand_tasks_of_another_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a bound, beyond which the doctor says so."""
+    pages, all_of_them, first = Pages(Cluster(), Settings()), PendingTypes(""), PendingTypes("")
+    await all_of_them.read(pages)
+    assert (all_of_them.topics, all_of_them.is_cut_off) == ({"cook", "bake"}, False)
+    monkeypatch.setattr("kallback.operations.doctor.pending_types._MOST", 1_000)
+    await first.read(pages)
+    assert (first.topics, first.is_cut_off, first.count) == ({"cook"}, True, 1_000)
 
 
 async def test_what_cannot_be_looked_at_is_a_finding() -> None:

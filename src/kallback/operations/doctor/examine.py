@@ -33,6 +33,7 @@ from kallback.operations.doctor.findings import (
     transaction_findings,
     warning,
 )
+from kallback.operations.doctor.pending_types import PendingTypes
 from kallback.operations.doctor.service_findings import service_findings
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.introspection import RowSource
@@ -45,8 +46,6 @@ from kallback.protocol import KafkaUnavailableError, KallbackError
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
-_OLDEST: Final = 1000
-"""Pending tasks that are looked at, those of the oldest invocations."""
 _READ_MORE: Final = "set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and restart them"
 
 
@@ -202,26 +201,29 @@ class Examination:
             yield finding
 
     async def _types(self, topic: str) -> AsyncGenerator[Finding]:
-        """Look at one type, or at those of the oldest pending tasks: handlers that fail, then workers."""
-        introspection, stuck = self._sources.introspection, list[InvocationStatus]()
-        tasks = list[PendingTask]()
+        """Look at one type, or at those of the pending tasks: handlers that fail, then workers."""
+        stuck, pending = list[InvocationStatus](), PendingTypes(topic)
         try:
-            stuck = await read_stuck_invocations(introspection)
-            tasks = (await PendingTasks(introspection, self._settings, clock=self._clock).page(limit=_OLDEST)).tasks
+            stuck = await read_stuck_invocations(self._sources.introspection)
+            await pending.read(PendingTasks(self._sources.introspection, self._settings, clock=self._clock))
         except KallbackError as error:  # the workers can be looked at without it
             for finding in self._access(error):
                 yield finding
-        tasks = [task for task in tasks if topic in ("", _topic_of(task))]
-        for finding in stuck_findings(stuck, {task.invocation.id for task in tasks}):
+        for finding in stuck_findings(stuck, pending.invocations):
             yield finding
-        unanswered = [task for task in tasks if task.signal is not None]
-        for finding in unanswered_findings(unanswered, self._now_ms()):
+        for finding in unanswered_findings(pending.unanswered, self._now_ms()):
             yield finding
-        has_no_topic = bool(unanswered) and topic not in (self._topics or ())  # a type that no worker does
+        has_no_topic = bool(pending.unanswered) and topic not in (self._topics or ())  # a type that no worker does
         named = [topic] if topic and not has_no_topic else []
-        for name in named or sorted({task.position.topic for task in tasks if task.position is not None}):
+        for name in named or sorted(pending.topics):
             async for finding in self._guarded(self._workers(name)):
                 yield finding
+        if pending.is_cut_off and not topic:
+            yield warning(
+                "workers",
+                f"only the types of the oldest {pending.count:,} pending tasks were looked at",
+                "name another type: kallback doctor TYPE",
+            )
 
     async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
         for finding in _worker_findings(topic, await self._groups(topic)):
@@ -272,11 +274,6 @@ class Examination:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _topic_of(task: PendingTask) -> str:
-    """The topic of its record; of an awakeable the name of its type, which is that of its topic, if it had one."""
-    return task.task_type if task.position is None else task.position.topic
 
 
 def _worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Sequence[Finding]:
