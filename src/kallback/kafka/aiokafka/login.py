@@ -61,7 +61,7 @@ class TokenProvider(AbstractTokenProvider):
         """
         try:
             return (await asyncio.to_thread(self._source.token)).text.reveal()
-        except KallbackError as error:
+        except Exception as error:  # anything else would end the task that keeps aiokafka's metadata fresh
             raise errors.KafkaConnectionError(str(error)) from error
 
     def extensions(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.login.token_endpoint import fetch_token
 from kallback.kafka.login.token_function import TokenFunction
-from kallback.protocol.errors import ConfigurationError, KallbackError
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import SaslMechanism, named_log
 from kallback.settings.named_objects import named_object
 from kallback.settings.secret import hidden
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 log: Final = named_log("kallback.kafka")
 _PROVIDER: Final = "KALLBACK_KAFKA_SASL_OAUTH_PROVIDER"
+_TOO_SHORT: Final = (
+    "no access token for Kafka: the one that was issued had expired when it arrived: give tokens a longer life, and "
+    "see why their issuer takes so long"
+)
 _RETRY_PAUSE_S: Final = 2.0
 """Between two questions that fail: several clients ask, and each of them many times."""
 _REFUSED_AGE_S: Final = 10.0
@@ -105,7 +109,9 @@ class TokenSource:
     def _renew(self) -> None:
         asked_at, asked_after = self._clock(), self._elapsed()
         try:
-            self._token = self._fetch()
+            token = self._fetch()
+            if asked_at + max(self._clock() - asked_at, self._elapsed() - asked_after) >= token.expires_at:
+                raise KafkaUnavailableError(_TOO_SHORT)
         except KallbackError as error:
             self._retry_after = self._elapsed() + _RETRY_PAUSE_S
             if self.failure is None and self._token is not None:
@@ -115,7 +121,7 @@ class TokenSource:
             return
         if self.failure is not None:
             log.info("access token renewed")
-        self._asked_at, self._asked_after = asked_at, asked_after
+        self._token, self._asked_at, self._asked_after = token, asked_at, asked_after
         self._is_refused = False
         self.failure = None
 

@@ -63,6 +63,25 @@ def test_a_token_is_used_for_four_fifths_of_its_life(source: TokenSource, clock:
     assert endpoint.asked == 2
 
 
+def test_a_token_that_expires_on_its_way_is_a_sentence(clock: Clock) -> None:
+    """A slow issuer of short lives; the next one may arrive in time, and one that is good is kept."""
+    seconds = iter([5.0, 0.0, 5.0])
+
+    def issue() -> AccessToken:
+        expires_at = clock.now + 4
+        clock.now += next(seconds)
+        return AccessToken(Secret("t"), expires_at)
+
+    source = TokenSource(issue, clock, clock)
+    with pytest.raises(KafkaUnavailableError, match="had expired when it arrived: give tokens a longer life"):
+        source.token()
+    clock.now += 2
+    assert source.token().text.reveal() == "t"
+    clock.now += 3.5
+    with pytest.raises(KafkaUnavailableError, match="had expired when it arrived"):
+        source.token()
+
+
 def test_a_failed_renewal_leaves_the_token_until_it_expires(
     source: TokenSource, clock: Clock, endpoint: Endpoint
 ) -> None:
