@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.login.connection_files import connection_files
 from kallback.protocol.errors import ConfigurationError
@@ -11,6 +11,9 @@ from kallback.settings.files.followed_tls import FollowedContext
 
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
+
+_NO_PASSWORD: Final = ""
+"""Of a key that needs one; without any, OpenSSL would ask for it on the terminal, and the event loop would wait."""
 
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
@@ -24,7 +27,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 def _context(settings: KafkaSettings) -> ssl.SSLContext:
     security = settings.security
-    password = security.key_password.reveal() if security.key_password is not None else None
+    password = security.key_password.reveal() if security.key_password is not None else _NO_PASSWORD
     try:
         context = ssl.create_default_context(cafile=security.ca_file)
         if security.cert_file is not None:
