@@ -128,6 +128,10 @@ def _model_schema(model: Any, direction: Direction, template: str) -> dict[str, 
             """Return the schema of a point in time."""
             return _zoned(super().datetime_schema(schema), schema)
 
+        def decimal_schema(self, schema: Any) -> Any:
+            """Return the schema of a decimal number."""
+            return _decimal(super().decimal_schema(schema))
+
         def time_schema(self, schema: Any) -> Any:
             """Return the schema of a time of day."""
             return _zoned(super().time_schema(schema), schema)
@@ -150,6 +154,13 @@ def _model_schema(model: Any, direction: Direction, template: str) -> dict[str, 
         by_alias=True, ref_template=template, mode=direction.value, schema_generator=_Complete
     )
     return found
+
+
+def _decimal(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add the format of msgspec to the text of a decimal number: not every text is one."""
+    if "anyOf" in schema:
+        return schema | {"anyOf": [_decimal(each) for each in schema["anyOf"]]}
+    return schema | {"format": "decimal"} if schema.get("type") == "string" else schema
 
 
 def _zoned(schema: dict[str, Any], core: dict[str, Any]) -> dict[str, Any]:

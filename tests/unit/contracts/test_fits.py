@@ -52,6 +52,24 @@ class CountedByModel(pydantic.BaseModel):
     counts: dict[pydantic.NonNegativeInt, int]
 
 
+class Charged(pydantic.BaseModel):
+    """A decimal number."""
+
+    price: Decimal
+
+
+class ChargedInWords(pydantic.BaseModel):
+    """Any text."""
+
+    price: str
+
+
+class ChargedExactly(msgspec.Struct):
+    """A decimal number of msgspec."""
+
+    price: Decimal
+
+
 class Row(NamedTuple):
     """Members without names in JSON."""
 
@@ -220,6 +238,10 @@ PAIRS: list[tuple[Any, Any, list[str]]] = [
     (dict[NotNegative, str], dict[Positive, str], ["$.(key)"]),
     (CountedByModel, dict[str, dict[NotNegative, int]], []),
     (dict[str, dict[int, int]], CountedByModel, ["$.counts", "$.counts.(key)"]),
+    (Charged, Charged, []),
+    (Charged, ChargedInWords, []),
+    (ChargedInWords, Charged, ["$.price"]),
+    (ChargedExactly, Charged, []),
     (Row, Row, []),
     (Row, RowByName, []),
     (RowByName, Row, ["$[0]", "$[1].(key)"]),
