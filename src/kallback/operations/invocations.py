@@ -15,7 +15,7 @@ class InvocationStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         status: `running`, `suspended`, `backing-off`, `paused`, `ready`, `pending` and so on.
-        retry_count: how often it was started again since it last made progress; None for never.
+        retry_count: how often it was started since it last made progress, the first start counted; None for never.
         last_failure: why its last run failed.
         next_retry_at: when it is started again, as Restate writes it.
         pinned_deployment_id: the deployment that runs it.
@@ -33,6 +33,14 @@ class InvocationStatus(msgspec.Struct, frozen=True):
     def failure_line(self) -> str:
         """The first line of the last failure, in bounds; behind it comes a stack trace. Empty without one."""
         return (self.last_failure or "").partition("\n")[0][:_SHOWN]
+
+    @property
+    def failures(self) -> int:
+        """How many runs have failed since it last made progress."""
+        if not self.last_failure or not self.retry_count:
+            return 0
+        has_ended = self.status in {"backing-off", "paused"}
+        return self.retry_count if has_ended else self.retry_count - 1
 
 
 MOST_STUCK: Final = 1000

@@ -111,6 +111,19 @@ def start_stack(
 ) -> Generator[Stack]:
     """Start both servers (or check the given ones); stop at the end what was started.
 
+        with start_stack() as stack:
+            TopicFactory(stack.kafka).make(["kitchen.prepare", *Topics().all()])
+            ...  # stack.bootstrap_servers, stack.ingress_url, stack.admin_url
+
+    It blocks: in a coroutine, start it in a fixture, or with `asyncio.to_thread`. The fixture `kallback_stack` has
+    started one for the session.
+
+    Args:
+        kafka: which Kafka; by default one of the environment's, or a local one.
+        restate: which Restate, in the same way.
+        environ: variables such as `KALLBACK_TEST_KAFKA`; by default those of the process.
+        progress: told of downloads.
+
     Raises:
         NoServerError: this machine cannot run a server; the sentence names what to install.
         ServerStartError: a server does not answer; carries its last log lines.

@@ -12,6 +12,7 @@ from tests.unit.operations.journal_rows import INVOCATION, SOUP, command, create
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.kafka import (
+    Headers,
     MemoryBroker,
     MemoryReader,
     OutgoingRecord,
@@ -291,6 +292,7 @@ class Cluster:
     asked: list[str] = field(default_factory=list[str])
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
     journals: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    letters: Sequence[Headers] = ()
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
@@ -303,6 +305,8 @@ class Cluster:
         broker = MemoryBroker()
         broker.create_topic("kallback.dead-letters")
         broker.append(OutgoingRecord("kallback.dead-letters", b""))
+        for headers in self.letters:
+            broker.append(OutgoingRecord("kallback.dead-letters", b"{}", None, headers))
 
         async def topics() -> frozenset[str]:
             if not self.available:
@@ -337,8 +341,8 @@ def test_services_are_asked_with_the_keys_that_there_are() -> None:
     assert service_check(Settings(keys=KeySettings(insecure=True))) is not None
 
 
-async def test_without_a_type_those_of_pending_tasks_are_looked_at() -> None:
-    """Two tasks may wait for a worker that was never started."""
+def pending(topic: str = "cook", attempt: int = 1) -> dict[str, list[dict[str, Any]]]:
+    """Rows of one handler that waits for one task of type cook."""
     invocation = {
         "id": INVOCATION,
         "target": "Shop/order",
@@ -348,12 +352,17 @@ async def test_without_a_type_those_of_pending_tasks_are_looked_at() -> None:
         "created_at": "1970-01-01T00:00:01Z",
         "journal_size": 3,
     }
-    rows = [command(f"publish cook {SOUP}", 3), value(3, sent([SOUP, 1, 17, 0, 0], audience="kallback.results"))]
-    step, published = rows
-    steps = [msgspec.to_builtins(step), msgspec.to_builtins(published) | {"index": 4, "entry_lite_json": "{}"}]
-    cluster = Cluster(
-        unread=frozenset({"cook"}), journals={"sys_invocation_status": [invocation], "sys_journal": steps}
-    )
+    published = value(3, sent([SOUP, attempt, 17, 0, 0], audience="kallback.results", topic=topic))
+    steps = [
+        msgspec.to_builtins(command(f"publish cook {SOUP}", 3)),
+        msgspec.to_builtins(published) | {"index": 4, "entry_lite_json": "{}"},
+    ]
+    return {"sys_invocation_status": [invocation], "sys_journal": steps}
+
+
+async def test_without_a_type_those_of_pending_tasks_are_looked_at() -> None:
+    """Two tasks may wait for a worker that was never started."""
+    cluster = Cluster(unread=frozenset({"cook"}), journals=pending())
     assert (await cluster.findings())[-1].remedy == "start a worker that reads cook"
 
 
@@ -404,7 +413,7 @@ async def test_bridges_that_do_not_know_a_results_topic_are_told_from_missing_on
 
 async def test_a_type_is_asked_for_its_workers() -> None:
     """By the name of its topic."""
-    findings = await Cluster(groups=[]).findings("cook")
+    findings = await Cluster(frozenset({"cook"}), groups=[]).findings("cook")
     assert findings[-1].remedy == "start a worker that reads cook"
 
 

@@ -12,8 +12,10 @@ import orjson
 
 from kallback import kafka
 from kallback.cli.activity import activity
+from kallback.cli.by_hand_options import TASK_TYPE
 from kallback.cli.formatting import plain, printable_json, redact
 from kallback.cli.help import TextCommand, argument, is_coloured, option
+from kallback.cli.imports import load_target
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
 from kallback.cli.tasks.factories import operations_factories
@@ -26,15 +28,24 @@ EXIT_PROBLEM: Final = 1
 
 
 @click.command(cls=TextCommand)
-@argument("target", metavar="[TYPE|TASK]", required=False, default="", help="Topic of a task type, or id of a task.")
+@argument(
+    "target",
+    metavar="[TYPE|TASK]",
+    required=False,
+    default="",
+    help="Name of a task type, of its topic, or in Python (MODULE:NAME); or the id of a task.",
+)
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @insecure_option
 def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
     """Say why tasks do not end.
 
     Looks at Restate, the services of this environment, topics, bridges, handlers that fail, and the workers of pending
-    tasks; with a type at its workers alone, with a task at its record, its invocation and its dead letters. It changes
-    nothing.
+    tasks and their dead letters; with a type at those of this type alone, with a task also at its record and its
+    invocation. It changes nothing.
+
+    A type whose topic has another name is known by its pending tasks; if there are none, give the name of the topic, or
+    the type as MODULE:NAME.
 
     Settings: those of a bridge; with KALLBACK_KEYS the services are asked whether they have the same keys.
 
@@ -43,10 +54,13 @@ def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
     For example:
 
         kallback doctor restaurant.prepare
+        kallback doctor shared:prepare
         kallback doctor q8Tzl0b2R6m1cV9x
     """
     configure_logs()
     settings = settings_from_env(insecure=insecure)
+    if ":" in target:
+        target = load_target(target, TASK_TYPE).topic
     found = asyncio.run(_examine(settings, target, as_json=as_json))
     if Severity.PROBLEM in found:
         sys.exit(EXIT_PROBLEM)

@@ -74,7 +74,7 @@ def invocation_members(invocation: InvocationStatus) -> dict[str, Any]:
     """What Restate says of the waiting invocation."""
     return {
         "status": invocation.status,
-        "retries": invocation.retry_count or 0,
+        "failures": invocation.failures,
         "failure": None if invocation.last_failure is None else redact(invocation.last_failure),
         "next_retry": invocation.next_retry_at,
     }
@@ -119,10 +119,9 @@ def record_facts(record: TaskRecord) -> Iterator[tuple[str, str]]:
 def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
     """What Restate says of the waiting invocation, for people."""
     yield "", f"Restate says: {invocation.status}"
-    if invocation.retry_count:
-        again = counted(invocation.retry_count, "time")
-        planned = f", and again at {invocation.next_retry_at}" if invocation.next_retry_at else ""
-        yield "", f"Restate has started the handler again {again} since it last got on{planned}"
+    if invocation.failures:
+        planned = f"; Restate starts it again at {invocation.next_retry_at}" if invocation.next_retry_at else ""
+        yield "", f"the handler has failed {counted(invocation.failures, 'time')} since it last got on{planned}"
     if invocation.last_failure:
         yield "failure", plain(invocation.failure_line)
 

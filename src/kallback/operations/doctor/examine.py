@@ -7,7 +7,7 @@ then one task.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,6 @@ import msgspec
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
 from kallback.kafka import DeadLetter, PartitionTransaction, Position, TopicGroup, TopicReader, read_entries
-from kallback.operations.dead_letters import concerns
 from kallback.operations.deployments import Deployment
 from kallback.operations.doctor.findings import (
     Finding,
@@ -33,7 +32,8 @@ from kallback.operations.doctor.findings import (
     transaction_findings,
     warning,
 )
-from kallback.operations.doctor.pending_types import PendingTypes
+from kallback.operations.doctor.letters import TaskLetter, letter_findings, letters_of
+from kallback.operations.doctor.pending_types import PendingTypes, unknown_type_finding
 from kallback.operations.doctor.service_findings import service_findings
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.introspection import RowSource
@@ -42,10 +42,12 @@ from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import KafkaUnavailableError, KallbackError
+from kallback.protocol import Attempt, KafkaUnavailableError, KallbackError, TaskId
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
+_ENTRIES: Final = 10_000
+"""Dead letters that are looked at."""
 _READ_MORE: Final = "set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and restart them"
 
 
@@ -107,8 +109,8 @@ class Examination:
         """Return findings as they are made.
 
         Args:
-            target: a task type (the name of its topic) or the id of a task; empty: the environment, and the types of
-                tasks that are pending.
+            target: the name of a task type or of its topic, or the id of a task; empty: the environment, and the types
+                of tasks that are pending.
         """
         for check in (self._restate, self._services, self._own_topics, self._bridges):
             async for finding in self._guarded(check()):
@@ -200,9 +202,9 @@ class Examination:
         for finding in transaction_findings(found, self._now_ms()):
             yield finding
 
-    async def _types(self, topic: str) -> AsyncGenerator[Finding]:
-        """Look at one type, or at those of the pending tasks: handlers that fail, then workers."""
-        stuck, pending = list[InvocationStatus](), PendingTypes(topic)
+    async def _types(self, target: str) -> AsyncGenerator[Finding]:
+        """Look at one type, or at those of the pending tasks: handlers that fail, workers, dead letters."""
+        stuck, pending = list[InvocationStatus](), PendingTypes(target)
         try:
             stuck = await read_stuck_invocations(self._sources.introspection)
             await pending.read(PendingTasks(self._sources.introspection, self._settings, clock=self._clock))
@@ -213,17 +215,27 @@ class Examination:
             yield finding
         for finding in unanswered_findings(pending.unanswered, self._now_ms()):
             yield finding
-        has_no_topic = bool(pending.unanswered) and topic not in (self._topics or ())  # a type that no worker does
-        named = [topic] if topic and not has_no_topic else []
-        for name in named or sorted(pending.topics):
+        topics = pending.topics_of(self._topics or frozenset())
+        if target and not (topics or pending.unanswered or self._topics is None):
+            yield unknown_type_finding(target)
+        for name in topics:
             async for finding in self._guarded(self._workers(name)):
                 yield finding
-        if pending.is_cut_off and not topic:
+        async for finding in self._letters_of(pending):
+            yield finding
+        if pending.is_cut_off and not target:
             yield warning(
                 "workers",
                 f"only the types of the oldest {pending.count:,} pending tasks were looked at",
                 "name another type: kallback doctor TYPE",
             )
+
+    async def _letters_of(self, pending: PendingTypes) -> AsyncGenerator[Finding]:
+        try:
+            async for finding in self._dead_letters(pending.attempts, pending.oldest_ms):
+                yield finding
+        except KallbackError as error:  # it may not be allowed, and the rest does not need it
+            yield warning("dead letters", f"those of pending tasks were not looked for: {error}")
 
     async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
         for finding in _worker_findings(topic, await self._groups(topic)):
@@ -245,7 +257,7 @@ class Examination:
         if task.position is not None:
             async for finding in self._record(task, task.position):
                 yield finding
-        async for finding in self._dead_letters(task):
+        async for finding in self._dead_letters({task.task_id: task.attempt}, task.created_ms):
             yield finding
 
     async def _record(self, task: PendingTask, at: Position) -> AsyncGenerator[Finding]:
@@ -261,16 +273,22 @@ class Examination:
             for finding in place_findings(at, groups):
                 yield finding
 
-    async def _dead_letters(self, task: PendingTask) -> AsyncGenerator[Finding]:
-        topic = self._settings.topics.dead_letters
-        async with aclosing(read_entries(self._sources.reader(topic, task.created_ms))) as entries:
+    async def _dead_letters(self, attempts: Mapping[TaskId, Attempt], since_ms: int) -> AsyncGenerator[Finding]:
+        """Those of the current attempts of tasks, since a time, as far as they are read."""
+        topic, found, count = self._settings.topics.dead_letters, list[TaskLetter](), 0
+        if not attempts or topic not in (self._topics or ()):
+            return
+        async with aclosing(read_entries(self._sources.reader(topic, since_ms))) as entries:
             async for entry in entries:
-                if isinstance(entry, DeadLetter) and concerns(entry, task.task_id):
-                    yield problem(
-                        "dead letters",
-                        f"a record of the task was dead-lettered ({entry.reason}): {entry.detail}",
-                        f"see what it means and what to do: kallback dead-letters show {entry.id}",
-                    )
+                if isinstance(entry, DeadLetter):
+                    found += letters_of(entry, attempts)
+                count += 1
+                if count == _ENTRIES:
+                    break
+        for finding in letter_findings(found):
+            yield finding
+        if count == _ENTRIES:
+            yield warning("dead letters", f"of those since the oldest task only {_ENTRIES:,} were looked at")
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -74,12 +74,13 @@ def clock_finding(difference_ms: int) -> Finding:
 
 
 def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[Finding]:
-    """Whether topics exist."""
-    missing = [name for name in names if name not in existing]
+    """Whether kallback's own topics exist."""
+    wanted = list(names)
+    missing = [name for name in wanted if name not in existing]
     for name in missing:
         yield problem("topics", f"topic {name} does not exist", f"create it: kallback topics create {name}")
     if not missing:
-        yield ok("topics", "all topics exist")
+        yield ok("topics", f"kallback's own topics exist: {', '.join(wanted)}")
 
 
 def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> Iterator[Finding]:
@@ -136,13 +137,14 @@ def invocation_finding(invocation: InvocationStatus | None) -> Finding:
             "invocation", "Restate does not know the waiting invocation any more", "look again: it has just ended"
         )
     said = f"{invocation.target} is {invocation.status}"
-    if invocation.last_failure and invocation.retry_count:
-        said = f"{said}, failed {invocation.retry_count} times: {invocation.failure_line}"
+    failures = invocation.failures
+    if failures:
+        said = f"{said}, failed {'once' if failures == 1 else f'{failures} times'}: {invocation.failure_line}"
     if invocation.status == "paused":
         return problem(
             "invocation", said, f"repair the cause, then resume it: restate invocations resume {invocation.id}"
         )
-    if invocation.status == "backing-off" or (invocation.last_failure and invocation.retry_count):
+    if invocation.status == "backing-off" or failures:
         return problem("invocation", said, "repair the handler or its endpoint: it cannot take a result while it fails")
     return ok("invocation", said)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Final
 
+from kallback.operations.doctor.findings import Finding, warning
 from kallback.operations.pending import PendingTasks
 from kallback.operations.tasks import PendingTask
+from kallback.protocol import Attempt, TaskId
 
 _MOST: Final = 20_000
 """Pending tasks that are looked at, those of the oldest invocations: some seconds."""
@@ -16,21 +19,25 @@ class PendingTypes:
     """What pending tasks wait for.
 
     Args:
-        topic: of the tasks that are wanted; empty: all.
+        target: name of the type of the tasks that are wanted, or of its topic; empty: all.
 
     Attributes:
         topics: of their records.
         invocations: ids of those that wait.
         unanswered: awakeables among the tasks.
+        attempts: the current attempt of each task.
+        oldest_ms: when the oldest of them was created, epoch milliseconds; 0 without any.
         count: how many tasks were read.
         is_cut_off: there are more.
     """
 
-    def __init__(self, topic: str) -> None:
-        self._topic: Final = topic
+    def __init__(self, target: str) -> None:
+        self._target: Final = target
         self.topics: Final = set[str]()
         self.invocations: Final = set[str]()
         self.unanswered: Final = list[PendingTask]()
+        self.attempts: Final = dict[TaskId, Attempt]()
+        self.oldest_ms = 0
         self.count = 0
         self.is_cut_off = False
 
@@ -38,16 +45,34 @@ class PendingTypes:
         """Read them, the oldest first, in bounds; raises as `PendingTasks.each`."""
         async with aclosing(pending.each()) as pages:
             async for page in pages:
-                found = [task for task in page.tasks if self._topic in ("", _topic_of(task))]
+                found = [task for task in page.tasks if self._target in ("", task.task_type, _topic_of(task))]
                 self.topics.update(task.position.topic for task in found if task.position is not None)
                 self.unanswered.extend(task for task in found if task.signal is not None)
                 self.invocations.update(task.invocation.id for task in found)
+                self.attempts.update((task.task_id, task.attempt) for task in found)
+                created = [task.created_ms for task in found]
+                self.oldest_ms = min(created + ([self.oldest_ms] if self.oldest_ms else []), default=0)
                 self.count += len(page.tasks)
                 if self.count >= _MOST and page.cursor is not None:
                     self.is_cut_off = True
                     return
 
+    def topics_of(self, existing: AbstractSet[str]) -> list[str]:
+        """The topics of the tasks; if there are none, the wanted one, if it exists."""
+        return sorted(self.topics or {self._target} & existing)
 
-def _topic_of(task: PendingTask) -> str:
-    """The topic of its record; of an awakeable the name of its type, which is that of its topic, if it had one."""
-    return task.task_type if task.position is None else task.position.topic
+
+def unknown_type_finding(target: str) -> Finding:
+    """For a name that leads to no topic: it may be right nevertheless."""
+    return warning(
+        "type",
+        f"no topic is named {target}, and no pending task is of a type with this name, so there are no workers to "
+        "look at",
+        "if the type has topic=..., name that topic, or the type itself as MODULE:NAME; if its workers read a topic of "
+        f"this name, create it: kallback topics create {target}; if handlers wait for answers of people "
+        "(callbacks.awakeable), there is no topic and no worker",
+    )
+
+
+def _topic_of(task: PendingTask) -> str | None:
+    return None if task.position is None else task.position.topic

@@ -50,7 +50,15 @@ def _bound_to(restate: RestateServer) -> str:
 
 @asynccontextmanager
 async def serve_endpoint(app: Any, restate: RestateServer) -> AsyncGenerator[Endpoint]:
-    """Serve a Restate application (`restate.app([...])`) from this event loop and register it.
+    """Serve a Restate application from this event loop and register it; both end with the block.
+
+        with start_stack() as stack:  # or the fixture `kallback_stack`
+            async with serve_endpoint(callbacks.app([orders]), stack.restate), Ingress(stack.ingress_url) as ingress:
+                assert await ingress.call("orders/order", {"dish": "pizza"}) == "it is on B3"
+
+    Args:
+        app: what `callbacks.app([...])` or `restate.app([...])` returns.
+        restate: that calls it, such as `stack.restate`.
 
     Raises:
         ServerStartError: hypercorn does not come up.

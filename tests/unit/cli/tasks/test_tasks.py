@@ -127,29 +127,36 @@ def test_a_task_is_shown_without_its_token(shop: Shop) -> None:
     """An id that begins with a dash is an argument; control characters of a request do not reach the terminal."""
     result = shop.run("show", ID)
     assert result.exit_code == 0
-    assert "started the handler again 3 times" in result.stdout
+    assert "the handler has failed 3 times since" in result.stdout
     assert "no oven" in result.stdout
     assert "\\x1b[2Jsoup" in result.stdout
     assert "kb1:k:cook" not in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("status", "count", "said"),
     [
-        (1, "Restate has started the handler again 1 time "),
-        (1200, "Restate has started the handler again 1,200 times "),
+        ("backing-off", 1, "the handler has failed 1 time "),
+        ("paused", 1200, "the handler has failed 1,200 times "),
+        ("running", 3, "the handler has failed 2 times "),
     ],
 )
-def test_how_often_an_invocation_was_started_again(count: int, said: str) -> None:
-    """As other counts are written."""
-    facts = list(invocation_facts(InvocationStatus("inv_1", "Shop/order", "backing-off", count)))
+def test_how_often_an_invocation_has_failed(status: str, count: int, said: str) -> None:
+    """As other counts are written; a run that goes on has not failed."""
+    facts = list(invocation_facts(InvocationStatus("inv_1", "Shop/order", status, count, "no oven")))
     assert facts[1][1].startswith(said)
+
+
+def test_a_handler_that_never_failed_is_not_said_to_have_been_started_again() -> None:
+    """Restate counts the first start, too."""
+    facts = list(invocation_facts(InvocationStatus("inv_1", "Shop/order", "running", 1)))
+    assert facts == [("", "Restate says: running")]
 
 
 def test_a_task_is_shown_as_json(shop: Shop) -> None:
     """With what Restate says of the invocation."""
     found = json.loads(shop.run("show", ID, "--json").stdout)
-    assert (found["key"], found["retries"], found["failure"]) == ("table 7", 3, "no oven")
+    assert (found["key"], found["failures"], found["failure"]) == ("table 7", 3, "no oven")
 
 
 def test_an_unknown_task_says_what_can_be_wrong(shop: Shop) -> None:
