@@ -15,8 +15,8 @@ def concerns(letter: DeadLetter, task_id: str) -> bool:
 def tasks_of(letter: DeadLetter) -> frozenset[str]:
     """The tasks that a dead letter claims to belong to: one, or none, or two if header and token differ."""
     named, claims = dict(letter.headers).get(TASK_ID), _claims(letter)
-    claimed = frozenset[str]() if claims is None else frozenset({claims.task_id})
-    return claimed | ({named.decode(errors="replace")} if named else frozenset())
+    found = [*([] if claims is None else [str(claims.task_id)]), *([named.decode(errors="replace")] if named else [])]
+    return frozenset(found)
 
 
 def attempt_of(letter: DeadLetter) -> Attempt | None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, cast
 
-from restate import Context, TerminalError
+from restate import Context, RestateDurableFuture, TerminalError
+from restate.context import DurablePromise
 
 from kallback.protocol import Problem, TaskType
 from kallback.protocol.tasktypes import LONGEST_TIMEOUT
@@ -168,6 +169,21 @@ def check_text(name: str, value: object) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise TerminalError(f"{name} cannot be encoded as UTF-8: remove its lone surrogates", BAD_REQUEST) from None
+
+
+def check_future(name: str, value: object) -> None:
+    """Refuse what is no durable future.
+
+    Raises:
+        TerminalError: code 400.
+    """
+    if isinstance(value, DurablePromise):
+        raise TerminalError(f"{name} must be a durable future: of a promise it is promise.value()", BAD_REQUEST)
+    if not isinstance(value, RestateDurableFuture):
+        raise TerminalError(
+            f"{name} must be a durable future, such as ctx.sleep(...) or ctx.promise(...).value(), not {_name(value)}",
+            BAD_REQUEST,
+        )
 
 
 def check_length(name: str, value: object) -> None:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from restate import RestateDurableFuture
 
 from kallback.protocol import Attempt, TaskId
+from kallback.sdk.arguments import check_future
 from kallback.sdk.one_task import turn
 from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_at_end
 from kallback.sdk.tasks.running_task import RunningTask
@@ -62,7 +63,8 @@ class TaskHandle(Generic[Result]):
             first, prepared = await restate.select(near=one.future, far=other.future)
 
         Awaiting it raises `TaskFailed` and its subclasses directly. It has no deadline and no retries, tells no worker
-        when the invocation is cancelled, and a stale completion is an error: use `result()` for these.
+        when the invocation is cancelled, and a stale completion is an error: use `result()` for these, and
+        `ends_before()` to wait for something else as well.
         """
         return self._task.pending.future
 
@@ -84,6 +86,32 @@ class TaskHandle(Generic[Result]):
         if self._task.ended is None:
             raise AssertionError("the loop runs until the task has ended")
         raise self._task.ended
+
+    async def ends_before(self, future: RestateDurableFuture[Any]) -> bool:
+        """Wait until the task has ended, over all attempts, or another durable future is completed.
+
+            if not await handle.ends_before(ctx.promise("stop").value()):
+                await handle.cancel()
+                return "stopped"
+            return await handle.result()
+
+        Args:
+            future: anything durable: the value of a promise, an awakeable, a timer (`ctx.sleep`), a call. It is not
+                awaited, so its error is not raised here.
+
+        Returns:
+            Whether the task has ended, even if the future is completed as well: then `result()` has its value or its
+            error. If it has not, it runs on: wait again, or cancel it.
+
+        Raises:
+            TerminalError: the invocation was cancelled (409); the workers are told. Or it is no durable future (400).
+        """
+        check_future("future", future)
+        async with turn(self._task.ctx, "handle.ends_before"), cancels_workers_at_end([self._task]):
+            loop = WaitLoop([self._task], future)
+            while loop and not loop.is_interrupted:
+                await loop.step()
+        return self._task.ended is not None
 
     async def cancel(self) -> None:
         """Tell the workers, best effort and within seconds, to stop; `result()` raises `TaskCancelled` from now on.

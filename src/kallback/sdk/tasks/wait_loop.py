@@ -26,9 +26,18 @@ class WaitLoop:
     """Runs tasks until they end; tasks that have ended already are left out.
 
     It may be left at any time: each task keeps what it waits for, and another loop goes on with it.
+
+    Args:
+        tasks: to run.
+        until: a future that ends the wait, too.
+
+    Attributes:
+        is_interrupted: that future is completed.
     """
 
-    def __init__(self, tasks: Iterable[RunningTask[Any]]) -> None:
+    def __init__(self, tasks: Iterable[RunningTask[Any]], until: Future | None = None) -> None:
+        self.is_interrupted = False
+        self._until: Final = () if until is None else (until,)
         self._running: Final = dict.fromkeys(task for task in tasks if task.ended is None)
         self._unplaced = list(self._running)
         self._futures: Final = dict[Waiter, list[Future]]()
@@ -64,7 +73,8 @@ class WaitLoop:
         return await self._place()
 
     async def _wait(self) -> None:
-        completed, _ = await wait_completed(*self._waiting, *self._cancels)
+        completed, _ = await wait_completed(*self._waiting, *self._cancels, *self._until)
+        self.is_interrupted = any(future in completed for future in self._until)
         for future in completed:
             self._cancels.pop(future, None)
         for waiter in self._waiters_of(completed):

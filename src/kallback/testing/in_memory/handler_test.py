@@ -39,6 +39,7 @@ from kallback.testing.in_memory.bridge import memory_bridge
 from kallback.testing.in_memory.clock import START, VirtualTime
 from kallback.testing.in_memory.context import Channel, MemoryContext
 from kallback.testing.in_memory.monitor import SimulatedMonitor
+from kallback.testing.in_memory.promises import SimulatedPromises
 from kallback.testing.in_memory.restate import InMemoryRestate, Resources
 from kallback.testing.in_memory.scripted_worker import ScriptedWorker
 
@@ -86,6 +87,7 @@ class HandlerTest(StartStop):
         self.worker: Final = ScriptedWorker(self.broker, self._time, self.monitor)
         self.state: Final[dict[str, bytes]] = {}
         self.sent: Final[list[tuple[str, str, bytes]]] = []
+        self._promises: Final = SimulatedPromises()
         self.outcomes: Final[list[Outcome]] = []
         for topic in self._settings.topics.all():
             self.broker.create_topic(topic, largest=_MAX_RECORD_BYTES)
@@ -138,6 +140,18 @@ class HandlerTest(StartStop):
         """Fail a token that the handler has sent."""
         self._answer(OutgoingRecord(self._results, problem.encode(), None, failed_headers(token)), after)
 
+    def resolve_promise(self, name: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:
+        """Resolve a durable promise of the workflow, as another handler of it does; `after` so long a time.
+
+        A promise that has a value keeps it.
+        """
+        encoded = _ANY.encode(value)
+
+        def resolve() -> None:
+            self._promises.complete(name, encoded)
+
+        self._time.after(after.total_seconds(), resolve)
+
     async def run(
         self,
         handler: Callable[..., Awaitable[T]],
@@ -168,7 +182,7 @@ class HandlerTest(StartStop):
         self._trouble = None
         if not (repeat_awakeable_ids and self._invocation):
             self._invocation = next(self._invocations)
-        resources = Resources(self._time, self.monitor, self._calls, self.state, self.sent)
+        resources = Resources(self._time, self.monitor, self._calls, self.state, self.sent, self._promises)
         restate = self._restate = InMemoryRestate(resources, self._invocation)
         if cancel_after is not None:
             self._time.after(cancel_after.total_seconds(), restate.cancel)
@@ -226,7 +240,8 @@ class HandlerTest(StartStop):
             await self._changed.wait()
         elif not await self._one():
             raise StuckHandlerError(
-                "the handler waits, and nothing can happen any more: script an answer, or give the task a timeout"
+                "the handler waits, and nothing can happen any more: script an answer, give the task a "
+                "timeout, or resolve the promise"
             )
 
     async def _one(self) -> bool:

@@ -34,6 +34,7 @@ from restate.vm import (
 from kallback.testing.errors import NotSimulatedError
 from kallback.testing.in_memory.clock import VirtualTime
 from kallback.testing.in_memory.monitor import SimulatedMonitor
+from kallback.testing.in_memory.promises import SimulatedPromises
 
 Calls = dict[tuple[str, str], Callable[[bytes], bytes]]
 """What other Restate handlers answer, by service and handler."""
@@ -51,6 +52,7 @@ class Resources(NamedTuple):
         monitor: answers for `TaskMonitor`.
         state: of the virtual object or workflow, as JSON by name.
         sent: one-way calls: service, handler, argument.
+        promises: of the workflow.
     """
 
     time: VirtualTime
@@ -58,6 +60,7 @@ class Resources(NamedTuple):
     calls: Calls
     state: dict[str, bytes]
     sent: list[tuple[str, str, bytes]]
+    promises: SimulatedPromises
 
 
 class CallHandles(NamedTuple):
@@ -191,6 +194,30 @@ class InMemoryRestate:
     def sys_reject_awakeable(self, name: str, failure: Failure) -> None:
         """Reject an awakeable of this invocation."""
         self.complete(self._awakeable(name), failure)
+
+    def sys_get_promise(self, name: str) -> int:
+        """The value of a promise, once it has one."""
+        handle = next(self._handles)
+        self._resources.promises.get(name, lambda value: self.complete(handle, value))
+        return handle
+
+    def sys_peek_promise(self, name: str) -> int:
+        """The value of a promise, or nothing."""
+        handle = next(self._handles)
+        self.complete(handle, self._resources.promises.peek(name))
+        return handle
+
+    def sys_complete_promise_success(self, name: str, value: bytes) -> int:
+        """Resolve a promise."""
+        handle = next(self._handles)
+        self.complete(handle, self._resources.promises.complete(name, value))
+        return handle
+
+    def sys_complete_promise_failure(self, name: str, failure: Failure) -> int:
+        """Reject a promise."""
+        handle = next(self._handles)
+        self.complete(handle, self._resources.promises.complete(name, failure))
+        return handle
 
     def sys_call(
         self, service: str, handler: str, parameter: bytes, key: str | None = None, **_: object

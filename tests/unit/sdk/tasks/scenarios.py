@@ -153,6 +153,11 @@ async def results(_ctx: restate.Context, run: Run) -> list[Any]:
     return [await caught(handle.result()) for handle in run.handles]
 
 
+async def ends_before(ctx: restate.Context, run: Run) -> list[bool]:
+    """A timer, one after the other."""
+    return [await handle.ends_before(ctx.sleep(SECOND / 2)) for handle in run.handles]
+
+
 async def cancel(_ctx: restate.Context, run: Run) -> None:
     """One after the other."""
     for handle in run.handles:
@@ -240,6 +245,7 @@ SCENARIOS = [
     Scenario("result without TaskMonitor for the retry", (start(WATCHED), results), no_monitor_soon),
     Scenario("result where TaskMonitor is removed", (start(UNLUCKY), remove_monitor, results)),
     Scenario("results", (start(PLAIN), start(RETRIED), results)),
+    Scenario("results that end before a timer, or not", (start(WATCHED), ends_before, ends_before, results)),
     Scenario("cancel of many", (start_many(WATCHED), cancel, results)),
     Scenario("gather", (start(PLAIN), start(LIMITED), gather)),
     Scenario("gather of many", (start_many(WATCHED), gather)),

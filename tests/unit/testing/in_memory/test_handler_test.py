@@ -334,9 +334,9 @@ async def test_what_is_not_simulated_says_so(test: HandlerTest) -> None:
     """By its name."""
 
     async def handler(ctx: restate.WorkflowContext) -> None:
-        await ctx.promise("done").value()
+        await ctx.attach_invocation("inv_1")
 
-    with pytest.raises(NotSimulatedError, match="get_promise"):
+    with pytest.raises(NotSimulatedError, match="attach_invocation"):
         await test.run(handler)
 
 

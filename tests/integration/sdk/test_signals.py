@@ -1,0 +1,129 @@
+"""A task that a signal stops: a durable promise of a workflow, beside a task with retries; on a real Restate."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import restate
+from tests.integration.sdk.environment import Order, SdkEnv
+
+from kallback.protocol import CancelReason, Problem, RetryPolicy, TaskType
+
+pytestmark = pytest.mark.integration
+PAGE = (Path(__file__).parents[3] / "docs" / "cancellation.md").read_text("utf-8")
+BROKEN = Problem("OvenBroken", 503, "no gas", retryable=True)
+LATER = timedelta(seconds=2)
+"""Longer than the wait after which this Restate suspends a handler: what comes then causes a replay."""
+
+
+def stoppable(env: SdkEnv, first_delay: timedelta) -> restate.Workflow:
+    """A workflow whose task is stopped by its handler `stop`."""
+    workflow = restate.Workflow(f"Cooking{uuid4().hex[:8]}")
+    prepare = env.limited(retry=RetryPolicy(attempts=3, first_delay=first_delay))
+
+    @workflow.main()
+    async def run(ctx: restate.WorkflowContext) -> str:
+        handle = await env.callbacks.start(ctx, prepare, Order("soup"))
+        if not await handle.ends_before(ctx.promise("stop", type_hint=str).value()):
+            await handle.cancel()
+            return f"stopped: {await ctx.promise('stop', type_hint=str)}"
+        return (await handle.result()).shelf
+
+    @workflow.handler()
+    async def stop(ctx: restate.WorkflowSharedContext, why: str) -> None:
+        await ctx.promise("stop", type_hint=str).resolve(why)
+
+    @workflow.handler()
+    async def stop_later(ctx: restate.WorkflowSharedContext, why: str) -> None:
+        await ctx.sleep(LATER)
+        await ctx.promise("stop", type_hint=str).resolve(why)
+
+    return workflow
+
+
+@pytest.mark.parametrize("handler", ["stop", "stop_later"])
+async def test_a_signal_stops_a_running_task(env: SdkEnv, handler: str) -> None:
+    """Its workers are told; also if the waiting handler was suspended, and is replayed."""
+    workflow = stoppable(env, LATER)
+    async with env.serving_app(workflow):
+        invocation = await env.ingress.send(f"{workflow.name}/one/run")
+        await env.task()
+        await env.ingress.send(f"{workflow.name}/one/{handler}", "no guests")
+        assert await env.ingress.attach(invocation) == "stopped: no guests"
+    assert (await env.cancel_record()).reason is CancelReason.CANCELLED
+
+
+async def test_a_signal_stops_a_task_between_two_attempts(env: SdkEnv) -> None:
+    """The next attempt is not sent."""
+    workflow = stoppable(env, timedelta(minutes=5))
+    async with env.serving_app(workflow):
+        invocation = await env.ingress.send(f"{workflow.name}/one/run")
+        await env.fail(await env.task(), BROKEN)
+        await env.ingress.send(f"{workflow.name}/one/stop_later", "no guests")
+        assert await env.ingress.attach(invocation) == "stopped: no guests"
+
+
+async def test_retries_go_on_while_no_signal_comes(env: SdkEnv) -> None:
+    """The delay is longer than the wait after which the handler is suspended."""
+    workflow = stoppable(env, LATER)
+    async with env.serving_app(workflow):
+        invocation = await env.ingress.send(f"{workflow.name}/one/run")
+        await env.fail(await env.task(), BROKEN)
+        await env.complete(await env.task(), b'{"shelf": "B3"}')
+        assert await env.ingress.attach(invocation) == "B3"
+
+
+async def test_a_service_is_stopped_by_an_awakeable(env: SdkEnv) -> None:
+    """Where there is no workflow: another handler has its id."""
+    service = restate.Service(f"Cooking{uuid4().hex[:8]}")
+
+    @service.handler()
+    async def run(ctx: restate.Context) -> str:
+        stop_id, stop = ctx.awakeable(type_hint=str)
+        handle = await env.callbacks.start(ctx, env.prepare, Order(stop_id))
+        if await handle.ends_before(stop):
+            return (await handle.result()).shelf
+        await handle.cancel()
+        return f"stopped: {await stop}"
+
+    async with env.serving_app(service):
+        invocation = await env.ingress.send(f"{service.name}/run")
+        order = env.prepare.request_codec.decode((await env.task()).value or b"")
+        await env.ingress.resolve(order.dish, "no guests")
+        assert await env.ingress.attach(invocation) == "stopped: no guests"
+
+
+async def test_a_promise_has_one_value_as_in_the_handler_test(env: SdkEnv) -> None:
+    """What `HandlerTest` simulates is what Restate does (`tests/unit/testing/in_memory/test_promises.py`)."""
+    workflow = restate.Workflow(f"Promises{uuid4().hex[:8]}")
+
+    @workflow.main()
+    async def run(ctx: restate.WorkflowContext) -> list[Any]:
+        promise, refused = ctx.promise("stop", type_hint=str), ctx.promise("refused", type_hint=str)
+        before = await promise.peek()
+        await promise.resolve("first")
+        await refused.reject("closed", 503)
+        second, closed = await env.outcome(promise.resolve("second")), await env.outcome(refused.value())
+        return [before, await promise.peek(), second["code"], closed["code"], closed["message"], await promise]
+
+    async with env.serving_app(workflow):
+        seen = await env.ingress.call(f"{workflow.name}/one/run")
+    assert seen == [None, "first", 409, 503, "closed", "first"]
+
+
+async def test_the_object_of_the_page_is_stopped_by_its_other_handler(env: SdkEnv) -> None:
+    """As docs/cancellation.md prints it."""
+    [snippet] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    objects = restate.VirtualObject(f"Documents{uuid4().hex[:8]}")
+    render = TaskType(f"{env.prepare.name}-render", str, str, topic=env.prepare.topic)
+    exec(snippet, {"objects": objects, "callbacks": env.callbacks, "render": render, "restate": restate})
+    async with env.serving_app(objects):
+        invocation = await env.ingress.send(f"{objects.name}/one/convert", "page.md")
+        await env.task()
+        await env.ingress.send(f"{objects.name}/one/stop", "no paper")
+        assert await env.ingress.attach(invocation) == "stopped: no paper"
