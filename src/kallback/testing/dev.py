@@ -1,4 +1,4 @@
-"""`kallback dev`: a local Kafka and Restate, with kallback's topics, a signing key of its own, and the console.
+"""`kallback dev`: a local Kafka and Restate, with kallback's topics, a signing key of its own, console and gateway.
 
 It prints what to export and what to type next, waits for Ctrl-C or SIGTERM, and says what it stops.
 """
@@ -22,25 +22,26 @@ from typing import TYPE_CHECKING, Final, TextIO
 from kallback.kafka import create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import KafkaSettings, Topics
+from kallback.testing.dev_processes import chosen_port, running
 from kallback.testing.environment import ServerEnvironment, ServerKind
-from kallback.testing.errors import NoServerError, ServerStartError
+from kallback.testing.errors import NoServerError
 from kallback.testing.next_steps import next_steps
 from kallback.testing.prepare import make_class_archive
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
-from kallback.testing.servers.ports import accepts, free_ports, is_free
-from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree, with_kept_log
 from kallback.testing.software.kafka import find_kafka
 from kallback.testing.software.progress import DownloadProgress
 from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_stack
 from kallback.testing.topics import TopicFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from types import FrameType
 
 EXAMPLE_FILES: Final = ("shared.py", "handler.py", "worker.py")
 _EXAMPLE_TOPIC: Final = "restaurant.prepare"
+_KEYS: Final = "KALLBACK_KEYS"
 _KEY_BYTES: Final = 32
+_GATEWAY_PORT: Final = 8090
 _CONSOLE_PORT: Final = 8091
 
 
@@ -51,6 +52,7 @@ def run_dev(
     topics: Topics | None = None,
     example: Path | None = None,
     console_port: int | None = None,
+    gateway_port: int | None = None,
     out: TextIO = sys.stdout,
     end: threading.Event | None = None,
 ) -> None:
@@ -62,6 +64,7 @@ def run_dev(
         topics: names of kallback's topics.
         example: write the three files of the README's example into this folder, and create their topic.
         console_port: where the console listens; default 8091, or a free port if that is taken.
+        gateway_port: where the gateway listens; default 8090, or a free port if that is taken.
         out: where to print.
         end: set by another thread, it ends the stack.
 
@@ -77,8 +80,13 @@ def run_dev(
     with start_stack(kafka, restate, progress=progress) as stack:
         _create_topics(stack, names, (_EXAMPLE_TOPIC,) if example else ())
         variables = environment_lines(stack, names)
-        with _signals_set(finish), _console(variables, console_port, progress) as console_url:
-            _announce(stack, names, progress, Announcement(variables, console_url, example))
+        gateway, console = chosen_port(gateway_port, _GATEWAY_PORT), chosen_port(console_port, _CONSOLE_PORT)
+        with (
+            _signals_set(finish),
+            running("gateway", gateway, env=variables, progress=progress) as gateway_url,
+            running("console", console, "--allow-changes", env=variables, progress=progress) as console_url,
+        ):
+            _announce(stack, names, progress, Announcement(variables, gateway_url, console_url, example))
             finish.wait()
         progress.say(f"\nStopping what was started here:\n  {stack.kafka.description}\n  {stack.restate.description}")
     progress.say("Stopped.")
@@ -125,32 +133,11 @@ def environment_lines(stack: Stack, topics: Topics) -> dict[str, str]:
         "KALLBACK_KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
         "KALLBACK_RESTATE_INGRESS_URL": stack.ingress_url,
         "KALLBACK_RESTATE_ADMIN_URL": stack.admin_url,
-        "KALLBACK_KEYS": f"k1:{key}",
+        _KEYS: f"k1:{key}",
     }
     if topics.prefix != Topics().prefix:
         lines["KALLBACK_TOPICS_PREFIX"] = topics.prefix
     return lines
-
-
-@contextmanager
-def _console(variables: Mapping[str, str], port: int | None, progress: DownloadProgress) -> Generator[str | None]:
-    """Run `kallback console`; yields its address, or None if it does not start."""
-    chosen = port or (_CONSOLE_PORT if is_free(_CONSOLE_PORT) else free_ports(1)[0])
-    directory = make_tree("console")
-    command = [sys.executable, "-m", "kallback.cli", "console", "--port", str(chosen), "--allow-changes"]
-    child = ChildProcess("The console", command, log=directory / "console.log", env={**os.environ, **variables})
-    try:
-        child.start()
-        url: str | None = f"http://127.0.0.1:{chosen}"
-        try:
-            child.wait_ready(lambda: accepts(chosen))
-        except ServerStartError as error:
-            progress.say(str(with_kept_log(error)))
-            url = None
-        yield url
-    finally:
-        child.kill()
-        remove_tree(directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +146,25 @@ class Announcement:
 
     Attributes:
         variables: to export.
+        gateway_url: None if there is no gateway.
         console_url: None if there is no console.
         example: the folder of the example; None without one.
     """
 
     variables: Mapping[str, str]
+    gateway_url: str | None
     console_url: str | None
     example: Path | None
+
+    def exports(self) -> Iterator[str]:
+        """The lines to type in another terminal; what workers need not have comes last."""
+        for name, value in self.variables.items():
+            if name != _KEYS:
+                yield f"export {name}={shlex.quote(value)}"
+        yield "# for all but workers:"
+        yield f"export {_KEYS}={shlex.quote(self.variables[_KEYS])}"
+        if self.gateway_url is not None:
+            yield f"export KALLBACK_GATEWAY_URL={shlex.quote(self.gateway_url)}"
 
 
 def _announce(stack: Stack, topics: Topics, progress: DownloadProgress, told: Announcement) -> None:
@@ -174,9 +173,10 @@ def _announce(stack: Stack, topics: Topics, progress: DownloadProgress, told: An
     activate = activation()
     if activate is not None:
         progress.say(activate)
-    for name, value in told.variables.items():
-        progress.say(f"export {name}={shlex.quote(value)}")
+    progress.say("\n".join(told.exports()))
     progress.say(next_steps(stack.admin_url, stack.ingress_url, example=told.example, folder=Path.cwd()))
+    if told.gateway_url is not None:
+        progress.say(f"Links of approvals lead to the gateway: {told.gateway_url}")
     if told.console_url is not None:
         progress.say(f"Pending tasks, outcomes and dead letters in the web browser: {told.console_url}\n")
     progress.say("The key is for this run only. Ctrl-C stops everything and removes their data.")

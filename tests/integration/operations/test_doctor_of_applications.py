@@ -10,9 +10,10 @@ import restate
 from tests.integration.operations.conftest import HOUR, Shop, ShopFactory
 from tests.integration.operations.doctor import findings_of
 
-from kallback.operations import Introspection
+from kallback import kafka
+from kallback.operations import Introspection, PendingTask, read_task_record
 from kallback.operations.doctor import Finding, Severity
-from kallback.protocol import TaskType
+from kallback.protocol import Keyring, TaskType
 from kallback.sdk import Callbacks
 from kallback.testing import Stack, eventually, serve_endpoint
 
@@ -82,3 +83,39 @@ async def test_the_doctor_names_the_application_that_took_the_services(
     assert taken.uri.rstrip("/") in found.sentence
     assert shop.service in found.sentence
     assert "services_elsewhere=True" in found.remedy
+
+
+async def test_the_doctor_says_what_mends_a_handler_whose_code_changed(make_shop: ShopFactory) -> None:
+    """Restate's 570, as it really is: the replay takes another step than the journal has."""
+    versions = ["old"]
+
+    async def changing(
+        ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, Any], body: dict[str, Any]
+    ) -> None:
+        if versions[-1] == "new":
+            await ctx.run_typed("a step of the new code", lambda: "x")
+        await callbacks.call(ctx, cook, body)
+
+    async with (
+        make_shop(changing) as shop,
+        Introspection(shop.settings.restate) as introspection,
+        asyncio.timeout(90),
+    ):
+        await shop.order()
+
+        async def suspended() -> PendingTask | None:
+            return next((each for each in await shop.tasks(1) if each.invocation.status == "suspended"), None)
+
+        task = await eventually("a handler that is suspended", suspended)
+        versions.append("new")
+        record = await read_task_record(lambda at: kafka.find_record(shop.settings.kafka, at), task)
+        token = Keyring.insecure().verify(record.headers.token, shop.settings.keys.audience)
+        await shop.ingress.resolve(token.awakeable_id, {})
+
+        async def found() -> Finding | None:
+            said = await findings_of(shop, introspection, shop.cook.topic)
+            return next((each for each in said if f"of {shop.service}/order cannot go on" in each.sentence), None)
+
+        finding = await eventually("the finding", found)
+    assert "570 Journal mismatch" in finding.sentence
+    assert finding.remedy.startswith("its code takes other steps than when it began: serve the earlier code"), finding

@@ -147,7 +147,7 @@ run_dev()
 
 
 async def test_dev_prints_what_to_export_and_stops_on_ctrl_c() -> None:
-    """The printed lines are settings that kallback accepts, and the console answers; Ctrl-C ends everything."""
+    """The printed lines are settings that kallback accepts, and console and gateway answer; Ctrl-C ends everything."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _DEV, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -164,11 +164,13 @@ async def test_dev_prints_what_to_export_and_stops_on_ctrl_c() -> None:
     settings = Settings.from_env(exported)
     async with httpx.AsyncClient(trust_env=False) as http:
         page = (await http.get(console)).text
+        link = await http.get(f"{settings.gateway.url}/v1/kb1:link")
     os.killpg(process.pid, signal.SIGINT)
     rest = (await process.communicate())[0].decode()
 
     assert settings.keys.require().key_ids == ("k1",)
     assert "Stopping" in rest
+    assert "POST" in link.text
     assert "<dt>Pending tasks</dt><dd>0</dd>" in page
     assert process.returncode == 0
     assert is_free(int(settings.kafka.bootstrap_servers.rpartition(":")[2]))

@@ -7,8 +7,9 @@ from tests.unit.operations.journal_rows import CAKE, SOUP
 from tests.unit.operations.test_doctor import OK, PROBLEM, WARNING, Cluster, pending
 
 from kallback.kafka import DeadLetter, DeadLetterId, Headers, Position
+from kallback.operations import InvocationStatus
 from kallback.operations.doctor import Severity
-from kallback.operations.doctor.findings import topic_findings
+from kallback.operations.doctor.findings import invocation_finding, stuck_findings, topic_findings
 from kallback.operations.doctor.letters import TaskLetter, letter_findings
 from kallback.protocol import Attempt, AwakeableId, Keyring, TaskId, Token
 
@@ -77,3 +78,21 @@ def test_topics_that_are_there_are_named() -> None:
     names = ["kallback.results", "kallback.control"]
     [finding] = topic_findings(names, frozenset(names))
     assert (finding.severity, finding.sentence) == (OK, f"kallback's own topics exist: {', '.join(names)}")
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        ("[570] Found a mismatch between the code paths taken during the previous execution", "serve the earlier code"),
+        ("no oven", "repair the handler or its endpoint"),
+    ],
+)
+@pytest.mark.parametrize("status", ["backing-off", "paused"])
+def test_code_that_changed_under_a_waiting_handler_has_a_remedy_of_its_own(
+    status: str, failure: str, said: str
+) -> None:
+    """The code of before must be served again; there is nothing to repair."""
+    stuck = InvocationStatus("inv_1", "Shop/order", status, 3, failure)
+    for finding in (invocation_finding(stuck), *stuck_findings([stuck])):
+        assert said in finding.remedy
+        assert ("restate invocations resume inv_1" in finding.remedy) is (status == "paused")

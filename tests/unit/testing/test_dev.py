@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kallback.cli.new.project import write_project
-from kallback.testing.dev import EXAMPLE_FILES, activation, write_example
+from kallback.testing.dev import EXAMPLE_FILES, Announcement, activation, write_example
 from kallback.testing.next_steps import next_steps
 
 ADMIN, INGRESS = "http://127.0.0.1:9070", "http://127.0.0.1:8080"
@@ -86,3 +86,18 @@ def test_a_virtual_environment_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     assert activation() is None
+
+
+@pytest.mark.parametrize("gateway_url", ["http://127.0.0.1:8090", None])
+def test_what_workers_need_comes_before_the_keys(gateway_url: str | None) -> None:
+    """Workers sign nothing; a gateway that does not run is not named."""
+    variables = {"KALLBACK_KAFKA_BOOTSTRAP_SERVERS": "a:9092", "KALLBACK_KEYS": "k1:x", "KALLBACK_TOPICS_PREFIX": "a."}
+    lines = list(Announcement(variables, gateway_url, None, None).exports())
+    links = [] if gateway_url is None else [f"export KALLBACK_GATEWAY_URL={gateway_url}"]
+    assert lines == [
+        "export KALLBACK_KAFKA_BOOTSTRAP_SERVERS=a:9092",
+        "export KALLBACK_TOPICS_PREFIX=a.",
+        "# for all but workers:",
+        "export KALLBACK_KEYS=k1:x",
+        *links,
+    ]

@@ -25,6 +25,12 @@ _PORT = click.IntRange(1, 65535)
     help="Port of the console. Default: 8091, or a free port if it is taken.",
 )
 @option(
+    "--gateway-port",
+    type=_PORT,
+    metavar="PORT",
+    help="Port of the gateway. Default: 8090, or a free port if it is taken.",
+)
+@option(
     "--start-timeout",
     default=120.0,
     show_default=True,
@@ -39,10 +45,11 @@ def dev(
     ingress_port: int | None,
     admin_port: int | None,
     console_port: int | None,
+    gateway_port: int | None,
     start_timeout: float,
     example: bool,
 ) -> None:
-    """Start a local Kafka and Restate for development, and the console.
+    """Start a local Kafka and Restate for development, a gateway and the console.
 
     Creates kallback's topics, and prints the addresses, the variables to export and what to type next. Ctrl-C stops
     everything and removes the servers' data.
@@ -62,12 +69,14 @@ def dev(
         "--ingress-port": ingress_port,
         "--admin-port": admin_port,
         "--console-port": console_port,
+        "--gateway-port": gateway_port,
     }
     _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
     run_dev(
         KafkaOptions(port=kafka_port, start_timeout=start_timeout),
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),
         console_port=console_port,
+        gateway_port=gateway_port,
         example=Path.cwd() if example else None,
     )
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from kallback.documentation import page_address
 from kallback.kafka import PartitionTransaction, Position, TopicGroup, TopicPartition
+from kallback.operations.doctor.failures import repair_of
 from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
@@ -141,11 +142,10 @@ def invocation_finding(invocation: InvocationStatus | None) -> Finding:
     if failures:
         said = f"{said}, failed {'once' if failures == 1 else f'{failures} times'}: {invocation.failure_line}"
     if invocation.status == "paused":
-        return problem(
-            "invocation", said, f"repair the cause, then resume it: restate invocations resume {invocation.id}"
-        )
+        remedy = f"{repair_of(invocation)}; then resume it: restate invocations resume {invocation.id}"
+        return problem("invocation", said, remedy)
     if invocation.status == "backing-off" or failures:
-        return problem("invocation", said, "repair the handler or its endpoint: it cannot take a result while it fails")
+        return problem("invocation", said, f"{repair_of(invocation)}; it cannot take a result while it fails")
     return ok("invocation", said)
 
 
@@ -224,7 +224,7 @@ def stuck_findings(stuck: Sequence[InvocationStatus], waiting: AbstractSet[str] 
         said = f"{count} of {handler} cannot go on: {worst.id} is {worst.status}, tried {worst.retry_count or 0} times"
         if worst.last_failure:
             said = f"{said}: {worst.failure_line}"
-        remedy = "repair the handler or its endpoint"
+        remedy = repair_of(worst)
         if paused := next((each for each in own if each.status == "paused"), None):
             remedy = f"{remedy}, then resume what is paused: restate invocations resume {paused.id}"
         found = problem if any(each.id in waiting for each in own) else warning

@@ -1,0 +1,52 @@
+"""The console and the gateway of `kallback dev`, each as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kallback.testing.errors import ServerStartError
+from kallback.testing.servers.ports import accepts, free_ports, is_free
+from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree, with_kept_log
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from kallback.testing.software.progress import DownloadProgress
+
+
+def chosen_port(wanted: int | None, usual: int) -> int:
+    """Return the port that was asked for, the usual one, or a free one if that is taken."""
+    return wanted or (usual if is_free(usual) else free_ports(1)[0])
+
+
+@contextmanager
+def running(
+    command: str, port: int, *options: str, env: Mapping[str, str], progress: DownloadProgress
+) -> Generator[str | None]:
+    """Run `kallback COMMAND` on a port of the loopback; yields its address, or None if it does not start.
+
+    Args:
+        command: `console` or `gateway`.
+        port: free.
+        options: of the command.
+        env: variables on top of this process's.
+        progress: told why it does not start.
+    """
+    directory = make_tree(command)
+    line = [sys.executable, "-m", "kallback.cli", command, "--port", str(port), *options]
+    child = ChildProcess(f"The {command}", line, log=directory / f"{command}.log", env={**os.environ, **env})
+    try:
+        child.start()
+        url: str | None = f"http://127.0.0.1:{port}"
+        try:
+            child.wait_ready(lambda: accepts(port))
+        except ServerStartError as error:
+            progress.say(str(with_kept_log(error)))
+            url = None
+        yield url
+    finally:
+        child.kill()
+        remove_tree(directory)
