@@ -66,7 +66,7 @@ def test_it_is_shown_with_who_can_answer(desk: Desk) -> None:
     assert "kb1:" not in shown.stdout
     assert "sign_1" not in shown.stdout
     members = json.loads(desk.run("show", ID, "--json").stdout)
-    assert (members["state"], members["topic"], members["retries"]) == ("unanswered", None, 3)
+    assert (members["state"], members["topic"], members["failures"]) == ("unanswered", None, 3)
 
 
 @pytest.mark.parametrize(
