@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -11,7 +12,7 @@ from kallback.protocol import ConfigurationError
 from kallback.settings import RestateSettings
 from kallback.settings.addresses import bracketed
 from kallback.settings.files.changes import FileChanges
-from kallback.settings.files.followed_tls import FollowedContext
+from kallback.settings.files.followed_tls import FollowedFiles
 
 _PATH: Final = "/%:@!$&'()*+,;=-._~"
 
@@ -59,17 +60,18 @@ def origin_of(url: str, settings: RestateSettings) -> Origin:
     authority = shown if address.port is None else f"{shown}:{port}"
     path = quote(address.path, safe=_PATH).rstrip("/")
     if secure:
-        tls, tls_for_http2 = _tls(settings, "http/1.1"), _tls(settings, "h2", "http/1.1")
-        return Origin(host, port, path, authority, tls, tls_for_http2)
+        return Origin(host, port, path, authority, *_tls(settings))
     if settings.ca_file is not None:
-        _tls(settings, "http/1.1")  # a file that cannot be used is a mistake all the same
+        _context(settings, ())  # a file that cannot be used is a mistake all the same
     return Origin(host, port, path, authority, None, None)
 
 
-def _tls(settings: RestateSettings, *protocols: str) -> ssl.SSLContext:
+def _tls(settings: RestateSettings) -> Sequence[ssl.SSLContext]:
+    """For HTTP/1.1, and for HTTP/2, too."""
+    makes = [partial(_context, settings, protocols) for protocols in (["http/1.1"], ["h2", "http/1.1"])]
     if settings.ca_file is None:
-        return _context(settings, protocols)
-    return FollowedContext(lambda: _context(settings, protocols), FileChanges([settings.ca_file]))
+        return [make() for make in makes]
+    return FollowedFiles(makes, FileChanges([settings.ca_file])).contexts
 
 
 def _context(settings: RestateSettings, protocols: Sequence[str]) -> ssl.SSLContext:

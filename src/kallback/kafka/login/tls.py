@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.login.connection_files import connection_files
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.files.followed_tls import FollowedContext
+from kallback.settings.files.followed_tls import FollowedFiles
 
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
@@ -22,7 +22,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
     Raises:
         ConfigurationError: a file cannot be read, or the key does not fit.
     """
-    return FollowedContext(lambda: _context(settings), connection_files(settings))
+    return FollowedFiles([lambda: _context(settings)], connection_files(settings)).contexts[0]
 
 
 def _context(settings: KafkaSettings) -> ssl.SSLContext:

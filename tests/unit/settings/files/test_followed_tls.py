@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.files.followed_tls import FollowedContext
+from kallback.settings.files.followed_tls import FollowedFiles
 from kallback.testing.log_capture import capture_logs
 
 
@@ -53,7 +53,7 @@ def connected(context: ssl.SSLContext) -> object:
 def test_a_new_connection_uses_the_files_of_now() -> None:
     """A context that is in use would go on trusting authorities that are gone."""
     files = Files()
-    context = FollowedContext(files.context, files.changed)
+    context = FollowedFiles([files.context], files.changed).contexts[0]
     assert connected(context) == "the first"
     files.exchange("the second")
     assert [connected(context), connected(context)] == ["the second", "the second"]
@@ -62,7 +62,7 @@ def test_a_new_connection_uses_the_files_of_now() -> None:
 def test_files_that_cannot_be_used_leave_the_last_good_ones() -> None:
     """A line says so; the next change counts again."""
     files = Files()
-    context = FollowedContext(files.context, files.changed)
+    context = FollowedFiles([files.context], files.changed).contexts[0]
     files.exchange("half")
     with capture_logs("kallback.settings") as lines:
         assert connected(context) == "the first"
@@ -76,11 +76,21 @@ def test_files_that_cannot_be_used_at_the_start_are_refused() -> None:
     files = Files()
     files.exchange("half")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        FollowedContext(files.context, files.changed)
+        FollowedFiles([files.context], files.changed)
+
+
+def test_contexts_of_the_same_files_change_together() -> None:
+    """As those for two versions of HTTP: one line says it."""
+    files = Files()
+    first, second = FollowedFiles([files.context, files.context], files.changed).contexts
+    files.exchange("the second")
+    with capture_logs("kallback.settings") as lines:
+        assert [connected(second), connected(first)] == ["the second"] * 2
+    assert len(lines) == 1
 
 
 def test_a_context_by_itself_trusts_nobody() -> None:
     """It stands for another one: what asks it otherwise must not connect to anything."""
     files = Files()
-    context = FollowedContext(files.context, files.changed)
+    context = FollowedFiles([files.context], files.changed).contexts[0]
     assert (context.verify_mode, context.check_hostname, context.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
