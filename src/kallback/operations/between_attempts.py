@@ -1,10 +1,11 @@
 """Which attempts have failed and are followed by another one, and when: from the order of a journal's entries. Pure.
 
     Notification: Signal   17: {"kallback":1,...,"status":"failed",...}     attempt 1 failed
-    Command: Sleep         back off shop.pack, until 12:00:25               attempt 2 is sent then
+    Command: Sleep         back off shop.pack q8Tzl0b2R6m1cV9x, until ...   attempt 2 is sent then
 
-A pause names its task type and attempt, not its task: names of entries that are in journals must stay as they are. So a
-pause belongs to the failure right before it. A pause without one follows an attempt that reached its own timeout.
+A pause names its task. In journals of earlier versions it names only type and attempt: there it belongs to the failure
+right before it, and one without such a failure follows an attempt that reached its own timeout. That may be wrong where
+another task of this type failed for good at the same time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-_PAUSE: Final = re.compile(r"back off ([A-Za-z0-9._-]{1,128})(?: attempt (\d{1,9}))?", re.ASCII)
+_PAUSE: Final = re.compile(
+    r"back off ([A-Za-z0-9._-]{1,128})(?: ([A-Za-z0-9_-]{16}))?(?: attempt (\d{1,9}))?", re.ASCII
+)
 _RESULT: Final = re.compile(r'"Index":(\d{1,10})\}.*?"Success":\[([\d,]+)', re.ASCII)
 _FAILED: Final = re.compile(rb'\{"kallback":1,"task":"[A-Za-z0-9_-]{16}","attempt":\d{1,9},"status":"failed",')
 _LONGEST_BYTE: Final = 255
@@ -26,12 +29,14 @@ class Pause(NamedTuple):
     Attributes:
         place: of its entry in the journal.
         until_ms: epoch milliseconds.
+        task_id: None in journals of earlier versions.
     """
 
     place: int
     task_type: str
     attempt: int
     until_ms: int
+    task_id: str | None = None
 
 
 class SentAttempt(NamedTuple):
@@ -41,6 +46,7 @@ class SentAttempt(NamedTuple):
         signal: of its awakeable.
     """
 
+    task_id: str
     task_type: str
     attempt: int
     signal: int
@@ -49,7 +55,7 @@ class SentAttempt(NamedTuple):
 def pause_of(name: str, place: int, until_ms: int) -> Pause | None:
     """Read a timer; None if it is another one than that of a pause."""
     shape = _PAUSE.fullmatch(name)
-    return None if shape is None else Pause(place, shape[1], int(shape[2] or 1), until_ms)
+    return None if shape is None else Pause(place, shape[1], int(shape[3] or 1), until_ms, shape[2])
 
 
 def failed_signal(head: str) -> int | None:
@@ -74,15 +80,27 @@ def next_attempts(
         failed: those of them that were failures.
         pauses: all of the journal.
     """
-    groups = defaultdict[tuple[str, int], list[int]](list)
+    named = {(pause.task_id, pause.attempt): pause.until_ms for pause in pauses if pause.task_id is not None}
+    groups, found = defaultdict[tuple[str, int], list[int]](list), dict[int, int]()
     for each in attempts:
         groups[each.task_type, each.attempt].append(each.signal)
-    failures, found = frozenset(failed), dict[int, int]()
-    waits = defaultdict[tuple[str, int], list[Pause]](list)
+        if (each.task_id, each.attempt) in named:
+            found[each.signal] = named[each.task_id, each.attempt]
+    return found | _by_order(groups, signals, frozenset(failed), [pause for pause in pauses if pause.task_id is None])
+
+
+def _by_order(
+    groups: Mapping[tuple[str, int], Sequence[int]],
+    signals: Mapping[int, int],
+    failures: frozenset[int],
+    pauses: Iterable[Pause],
+) -> dict[int, int]:
+    """The same for pauses that do not name their tasks; the signals of attempts are given by type and number."""
+    found, waits = dict[int, int](), defaultdict[tuple[str, int], list[Pause]](list)
     for pause in sorted(pauses):
         waits[pause.task_type, pause.attempt].append(pause)
     for key, own in waits.items():
-        found |= _matched(groups[key], signals, failures, own)
+        found |= _matched(groups.get(key, ()), signals, failures, own)
     return found
 
 

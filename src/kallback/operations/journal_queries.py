@@ -9,7 +9,8 @@ from typing import Final
 _VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a publishing step's value: room for 70,000 tasks."""
 _BEGINNING: Final = ",".join(map(str, b'{"sent":'))
-"""Of the value of a publishing step, and of one that creates an awakeable for a token, as Restate writes bytes in JSON.
+"""Of values of steps that publish, that create an awakeable for a token, and that cancel several tasks, as
+Restate writes bytes in JSON.
 
 A second condition on the values would make the query slower by some percent.
 """
@@ -24,7 +25,7 @@ def steps_query(ids: Sequence[str]) -> str:
     return (
         "SELECT id, index, name, entry_lite_json, CASE WHEN entry_type = 'Notification: Run' THEN entry_json END AS "  # noqa: S608 - `quoted` lets ids through only
         f"entry_json FROM sys_journal WHERE id IN ({quoted(ids)}) AND ((entry_type = 'Command: Run' AND (name LIKE "
-        "'publish %' OR name LIKE 'cancel (%')) OR (entry_type = 'Command: Sleep' AND name LIKE 'back off %') OR "
+        "'publish %' OR name LIKE 'cancel %')) OR (entry_type = 'Command: Sleep' AND name LIKE 'back off %') OR "
         "entry_type = 'Notification: Signal' OR (entry_type = "
         f"'Notification: Run' AND raw_length <= {_VALUE_BYTES} AND entry_json LIKE '%\"Success\":[{_BEGINNING},%'))"
     )

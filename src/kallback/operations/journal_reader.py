@@ -70,7 +70,7 @@ class JournalReader:
         steps = await self._introspection.rows(steps_query(ids), StepRow)
         found = journals_of(steps)
         missing = [(journal.invocation_id, number) for journal in found.values() for number in journal.without_values]
-        paused = [journal.invocation_id for journal in found.values() if journal.has_pauses]
+        paused = [journal.invocation_id for journal in found.values() if journal.has_pauses_without_names]
         if missing or paused:
             values = await self._introspection.rows(values_query(missing), ValueRow) if missing else []
             heads = await self._introspection.rows(heads_query(paused), HeadRow) if paused else []

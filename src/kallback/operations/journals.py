@@ -3,14 +3,16 @@
     Command: Run           publish shop.pack q8Tzl0b2R6m1cV9x     completion 5
     Notification: Run      completion 5: {"sent": ...}            where the record is
     Notification: Signal   17                                     this awakeable has its result
-    Command: Sleep         back off shop.pack                     the attempt failed, another one follows
+    Command: Sleep         back off shop.pack q8Tzl0b2R6m1cV9x    the attempt failed, another one follows
     Command: Run           cancel (timed-out) shop.pack q8Tz...   the handler gave the task up
+    Command: Run           cancel 3 (cancelled)                   the same for several, whose ids are in its value
 
 A task waits while the latest attempt of it that was published has no result or is followed by another one, its deadline
-has not passed, and its handler has not given it up. One query of `journal_queries.py` finds that: the names of steps,
-the numbers of signals, and those values of steps that begin as kallback's do, so that other values are not read. A
-second query reads the values of publishing steps that begin otherwise: those of a codec, or of a step that failed. A
-third one reads the beginnings of results, of those journals alone that have pauses between attempts. A fourth one reads
+has not passed, and its handler has not given it up. Another one follows where there is a pause, or a step that
+publishes one without a pause. A first query of `journal_queries.py` finds that: the names of steps, the numbers of
+signals, and those values of steps that begin as kallback's do, so that other values are not read. A second query reads
+the values of publishing steps that begin otherwise: those of a codec, or of a step that failed. A third one reads the
+beginnings of results, of those journals alone that have pauses which do not name their tasks. A fourth one reads
 steps and timers of those alone whose handlers handed out tokens (`journaled_awakeables.py`).
 """
 
@@ -41,16 +43,29 @@ LATE_GRACE_MS: Final = 30_000
 """After its deadline a task may still be about to end: the handler's timer fires, and then the handler is resumed."""
 
 _PUBLISH: Final = re.compile(
-    r"publish (?:\d+ [A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{1,128} [A-Za-z0-9_-]{16}(?: attempt \d+)?)", re.ASCII
+    r"publish (?:\d+ [A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{1,128} ([A-Za-z0-9_-]{16})(?: attempt (\d{1,9}))?)", re.ASCII
 )
+_GIVEN_UP_TOGETHER: Final = re.compile(r"cancel \d+ \([a-z, -]+\)", re.ASCII)
+_REFUSED: Final = "refused"
+"""By Kafka, for good: the task has ended. Other failures are tried again."""
 _GIVEN_UP: Final = re.compile(r"cancel \((?:timed-out|cancelled)\) [A-Za-z0-9._-]{1,128} ([A-Za-z0-9_-]{16})", re.ASCII)
+
+
+class _NotSent(msgspec.Struct):
+    type: str
 
 
 class _Outcome(msgspec.Struct):
     sent: PublishedTasks | None = None
+    failures: dict[str, _NotSent] = {}
+
+
+class _Cancelled(msgspec.Struct):
+    given_up: list[str] = []
 
 
 _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
+_CANCELLED: Final = msgspec.json.Decoder(_Cancelled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +111,15 @@ class Journal:
     awakeables: JournaledAwakeables | None = None
     _publishing: dict[int, bool] = field(default_factory=dict[int, bool])
     """By the number of the completion: whether the value is known."""
+    _later: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+    """The task and the number of an attempt after the first one, by the number of the completion of its step."""
     _signals: dict[int, int] = field(default_factory=dict[int, int])
     """With their places in the journal."""
     _failed: set[int] = field(default_factory=set[int])
     _pauses: list[Pause] = field(default_factory=list[Pause])
     _sent: list[SentAttempt] = field(default_factory=list[SentAttempt])
+    _cancels: set[int] = field(default_factory=set[int])
+    """Steps that cancel several tasks, by the number of their completion."""
     _given_up: set[str] = field(default_factory=set[str])
     _latest: dict[TaskId, WaitingAttempt] = field(default_factory=dict[TaskId, WaitingAttempt])
 
@@ -110,14 +129,14 @@ class Journal:
         return [completion for completion, is_known in self._publishing.items() if not is_known]
 
     @property
-    def has_pauses(self) -> bool:
-        """Whether some attempts were followed by a pause: then the beginnings of its results are needed."""
-        return bool(self._pauses)
+    def has_pauses_without_names(self) -> bool:
+        """Whether there are pauses that do not name their tasks: then the beginnings of its results are needed."""
+        return any(pause.task_id is None for pause in self._pauses)
 
     @property
     def size(self) -> int:
         """How many things it holds in memory."""
-        attempts = len(self._pauses) + len(self._failed) + len(self._sent) + len(self._latest)
+        attempts = len(self._pauses) + len(self._failed) + len(self._sent) + len(self._latest) + len(self._later)
         steps = len(self._publishing) + len(self._signals) + len(self._given_up)
         return 1 + steps + attempts + (0 if self.awakeables is None else self.awakeables.size)
 
@@ -129,7 +148,7 @@ class Journal:
 
     def attempts(self, now_ms: int) -> list[WaitingAttempt]:
         """The attempts of tasks that it waits for."""
-        return [each for each in self._current() if self._is_waited_for(each, now_ms)]
+        return [each for each in self._current(now_ms) if self._is_waited_for(each, now_ms)]
 
     def unanswered(self, now_ms: int) -> list[WaitingAwakeable]:
         """The awakeables that it waits for."""
@@ -157,24 +176,32 @@ class Journal:
         """Take all values of steps; their order tells which attempt is the latest."""
         runs = [run for text in texts if (run := decoded_run(text)) is not None]
         for run in sorted(runs, key=lambda found: found.completion_id):
+            if run.completion_id in self._cancels:
+                self._given_up |= _given_up_in(run)
             if run.completion_id not in self._publishing:
                 self._add_awakeable(run)
                 continue
             self._publishing[run.completion_id] = True
             try:
-                sent = _OUTCOME.decode(run.content).sent
+                outcome = _OUTCOME.decode(run.content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.is_unreadable = True
                 continue
-            if sent is not None:
-                self._add_sent(sent)
+            if outcome.sent is not None:
+                self._add_sent(outcome.sent)
+            if run.completion_id in self._later and _REFUSED in (it.type for it in outcome.failures.values()):
+                self._given_up.add(self._later[run.completion_id][0])
 
-    def _current(self) -> Iterable[WaitingAttempt]:
+    def _current(self, now_ms: int) -> Iterable[WaitingAttempt]:
         """The latest attempt of each task; those that have failed say when the next one is sent."""
-        if not self._pauses:
-            return self._latest.values()
-        later = next_attempts(self._sent, self._signals, self._failed, self._pauses)
-        return [replace(each, next_attempt_ms=later.get(each.task.signal)) for each in self._latest.values()]
+        if not (self._pauses or self._later):
+            yield from self._latest.values()
+            return
+        paused = next_attempts(self._sent, self._signals, self._failed, self._pauses)
+        begun = dict(sorted(self._later.values()))  # the latest of each task
+        for each in self._latest.values():
+            next_ms = now_ms if begun.get(each.task.task_id, 0) > each.task.attempt else None
+            yield replace(each, next_attempt_ms=paused.get(each.task.signal, next_ms))
 
     def _is_waited_for(self, attempt: WaitingAttempt, now_ms: int) -> bool:
         has_ended = attempt.next_attempt_ms is None and attempt.task.signal in self._signals
@@ -192,21 +219,25 @@ class Journal:
             self.awakeables.add(run.completion_id, WaitingAwakeable(self.invocation_id, value, self._next_number))
 
     def _add_command(self, name: str, index: int, command: JournalCommand) -> None:
-        given_up = _GIVEN_UP.match(name)
+        given_up, published = _GIVEN_UP.match(name), _PUBLISH.fullmatch(name)
         if command.sleep is not None:
             pause = pause_of(name, index, command.sleep.wake_up_time)
             self._pauses += [] if pause is None else [pause]
         elif given_up is not None:
             self._given_up.add(given_up[1])
-        elif command.run is not None and _PUBLISH.fullmatch(name) is not None:
+        elif command.run is not None and _GIVEN_UP_TOGETHER.fullmatch(name) is not None:
+            self._cancels.add(command.run.completion_id)
+        elif command.run is not None and published is not None:
             self._publishing[command.run.completion_id] = False
+            if published[2] is not None:
+                self._later[command.run.completion_id] = published[1], int(published[2])
 
     def _add_sent(self, sent: PublishedTasks) -> None:
         for task in sent.tasks:
             known = self._latest.get(task.task_id)
             number = self._next_number if known is None else known.number
             self._latest[task.task_id] = WaitingAttempt(self.invocation_id, sent, task, number)
-            self._sent.append(SentAttempt(sent.task_type, task.attempt, task.signal))
+            self._sent.append(SentAttempt(task.task_id, sent.task_type, task.attempt, task.signal))
 
 
 def journals_of(
@@ -239,6 +270,13 @@ def add_creations(journals: Mapping[str, Journal], rows: Sequence[StepRow]) -> N
         awakeables = journals[invocation].awakeables
         if awakeables is not None:
             awakeables.add_creations(own)
+
+
+def _given_up_in(run: RunValue) -> set[str]:
+    try:
+        return set(_CANCELLED.decode(run.content).given_up)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return set()  # of an earlier version, or of a codec
 
 
 def _is_late(deadline_ms: int | None, now_ms: int) -> bool:

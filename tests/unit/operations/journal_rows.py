@@ -20,9 +20,9 @@ def command(name: str, completion: int, invocation: str = INVOCATION) -> StepRow
     return StepRow(invocation, completion, json.dumps(run, separators=(",", ":")), name)
 
 
-def back_off(attempt: int, place: int, until_ms: int, task_type: str = "cook") -> StepRow:
-    """A pause before the next attempt."""
-    name = f"back off {task_type}" + ("" if attempt == 1 else f" attempt {attempt}")
+def back_off(attempt: int, place: int, until_ms: int, task: str | None = None) -> StepRow:
+    """A pause before the next attempt; in journals of earlier versions it does not name its task."""
+    name = "back off cook" + ("" if task is None else f" {task}") + ("" if attempt == 1 else f" attempt {attempt}")
     sleep = {"Command": {"Sleep": {"wake_up_time": until_ms, "completion_id": place, "name": name}}}
     return StepRow(INVOCATION, place, json.dumps(sleep, separators=(",", ":")), name)
 

@@ -48,6 +48,47 @@ def test_a_pause_that_is_over_still_leads_to_an_attempt() -> None:
     assert waiting(rows)[1] == (CAKE, 1, 900)
 
 
+def test_a_pause_names_its_task() -> None:
+    """The other task failed for good right before it: both results came before the handler acted on the first one."""
+    came: Rows = [signal(18, place=6), signal(17, place=7), head(18, CAKE), head(17, SOUP)]
+    assert waiting([*BOTH, *came, back_off(1, 8, 9_000, CAKE)]) == [(CAKE, 1, 9_000)]
+    assert waiting([*BOTH, *came, back_off(1, 8, 9_000, SOUP)]) == [(SOUP, 1, 9_000)]
+
+
+def test_the_pause_of_a_later_attempt_names_its_task() -> None:
+    """Of two tasks whose second attempts failed, one is at its end."""
+    again: Rows = [
+        command(f"publish cook {SOUP} attempt 2", 9),
+        value(9, sent([SOUP, 2, 19, 0, 1])),
+        command(f"publish cook {CAKE} attempt 2", 10),
+        value(10, sent([CAKE, 2, 20, 0, 2])),
+    ]
+    pauses: Rows = [back_off(1, 5, 900, CAKE), back_off(1, 6, 900, SOUP), back_off(2, 13, 9_000, SOUP)]
+    came: Rows = [signal(17, place=3), signal(18, place=4), signal(19, place=11), signal(20, place=12)]
+    assert waiting([*BOTH, *again, *came, *pauses]) == [(SOUP, 2, 9_000)]
+
+
+def test_results_are_not_read_where_pauses_name_their_tasks() -> None:
+    """A journal of an earlier version needs them."""
+    assert not journal(*BOTH, back_off(1, 7, 9_000, CAKE)).has_pauses_without_names
+    assert journal(*BOTH, back_off(1, 7, 9_000)).has_pauses_without_names
+
+
+def test_an_attempt_that_follows_without_a_pause_is_sent_now() -> None:
+    """Its step has begun, and Kafka may be unavailable: the task is not lost from the list meanwhile."""
+    rows: Rows = [*BOTH, signal(18, place=6), command(f"publish cook {CAKE} attempt 2", 9)]
+    assert waiting(rows) == [(SOUP, 1, None), (CAKE, 1, NOW_MS)]
+    unavailable: Rows = [value(9, b'{"failures":{"0":{"type":"unreachable","detail":"no broker"}}}')]
+    assert waiting([*rows, *unavailable]) == [(SOUP, 1, None), (CAKE, 1, NOW_MS)]
+
+
+def test_a_task_whose_next_attempt_kafka_refused_is_not_pending() -> None:
+    """It has ended with `TaskNotSent`, although its pause is in the journal."""
+    refused = b'{"failures":{"0":{"type":"refused","kind":"x","status":413,"detail":"too large"}}}'
+    rows: Rows = [*BOTH, signal(18, place=6), back_off(1, 7, 900, CAKE), head(18, CAKE)]
+    assert waiting([*rows, command(f"publish cook {CAKE} attempt 2", 9), value(9, refused)]) == [(SOUP, 1, None)]
+
+
 def test_a_failure_without_a_pause_is_the_end() -> None:
     """One failed for good, the other one is followed by an attempt."""
     rows: Rows = [

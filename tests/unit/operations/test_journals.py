@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.unit.operations.journal_rows import (
     CAKE,
@@ -62,6 +64,21 @@ def test_a_task_that_its_handler_gave_up_is_not_waited_for(reason: str) -> None:
         command(f"cancel ({reason}) cook {SOUP}", 4),
     )
     assert not waiting(found)
+
+
+def test_tasks_that_their_handler_gave_up_together_are_not_waited_for() -> None:
+    """One step cancels them; its value has their ids, and a step of a user has not."""
+    both = value(3, sent([SOUP, 1, 17, 0, 0], [CAKE, 1, 18, 1, 0]))
+    given_up = value(5, json.dumps({"sent": None, "given_up": [SOUP, CAKE]}).encode())
+    assert not waiting(journal(command("publish 2 cook", 3), both, command("cancel 2 (cancelled)", 5), given_up))
+    assert waiting(journal(command("publish 2 cook", 3), both, command("cancel orders", 5), given_up))
+
+
+def test_an_earlier_version_does_not_say_which_tasks_were_given_up_together() -> None:
+    """They are waited for until their deadline."""
+    both = value(3, sent([SOUP, 1, 17, 0, 0], [CAKE, 1, 18, 1, 0]))
+    said = value(5, b'{"type":"sent","topic":"kallback.control","partition":0,"offset":3}')
+    assert len(waiting(journal(command("publish 2 cook", 3), both, command("cancel 2 (cancelled)", 5), said))) == 2
 
 
 def test_a_superseded_attempt_ends_no_task() -> None:

@@ -77,6 +77,8 @@ class TaskIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
         turn: spreads the records of tasks without a key over the partitions. It is journaled, so that a record that is
             published twice goes to one partition.
         created_ms: epoch milliseconds, for metrics and spans. None in journals of earlier versions.
+        names_pauses: whether the timers between attempts are named after the task, so that tools know whose they are.
+            Not in journals of earlier versions: a replay needs the same names.
     """
 
     task_id: TaskId
@@ -87,6 +89,7 @@ class TaskIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     cancel_key: str | None = None
     turn: int | None = None
     created_ms: int | None = None
+    names_pauses: bool = False
 
     @property
     def deadline(self) -> datetime | None:
@@ -178,6 +181,7 @@ class IdentitySource:
             cancel_key=self.keyring.key_ids[0],
             turn=next(self.turns),
             created_ms=int(now * 1000),
+            names_pauses=True,
         )
 
 

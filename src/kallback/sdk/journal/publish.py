@@ -95,6 +95,20 @@ class PublishOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
         return {} if self.sent is None else {task.task_id: task.partition for task in self.sent.tasks}
 
 
+class CancelOutcome(msgspec.Struct, frozen=True):
+    """The outcome of one step that cancels. Earlier versions journaled a `Publication`: it reads as the default.
+
+    Attributes:
+        sent: so that it begins as the value of a publishing step does: lists of tasks read both.
+        given_up: the tasks that have ended so, if there are several: the name of the step has one.
+        failure: the first one, if Kafka did not take a cancel.
+    """
+
+    sent: None = None
+    given_up: list[TaskId] = []
+    failure: Unpublished | Refused | None = None
+
+
 OnSent = Callable[[Sequence[Publication], float], None]
 """Told of what a step has sent, and in how many seconds; never in a replay."""
 
@@ -181,20 +195,29 @@ def publish_step(
 
 
 def cancel_step(
-    ctx: Context, publisher: TaskPublisher, records: Callable[[], Sequence[OutgoingRecord]], *, name: str
-) -> RestateDurableFuture[Publication]:
+    ctx: Context,
+    publisher: TaskPublisher,
+    records: Callable[[], Sequence[OutgoingRecord]],
+    *,
+    name: str,
+    given_up: Sequence[TaskId] = (),
+) -> RestateDurableFuture[CancelOutcome]:
     """Issue the step that sends cancels: one try of a few seconds, because the handler has an error to raise.
 
-    The records are made inside the step, because they carry the time. The worst of their outcomes is journaled.
+    The records are made inside the step, because they carry the time.
     """
 
-    async def cancel() -> Publication:
+    async def cancel() -> CancelOutcome:
         try:
             async with asyncio.timeout(CANCEL_LIMIT):
                 publications = await asyncio.gather(*map(publisher.send, records()))
         except TimeoutError:
-            return Unreachable(f"Kafka did not acknowledge the cancel within {CANCEL_LIMIT:g} s")
-        return next((it for it in publications if not isinstance(it, Sent)), publications[0])
+            failure: Unpublished | Refused | None = Unreachable(
+                f"Kafka did not acknowledge the cancel within {CANCEL_LIMIT:g} s"
+            )
+        else:
+            failure = next((it for it in publications if not isinstance(it, Sent)), None)
+        return CancelOutcome(given_up=list(given_up), failure=failure)
 
     return ctx.run_typed(name, cancel, _CANCEL_OPTIONS)
 
@@ -207,7 +230,9 @@ def retry_delays() -> Iterator[timedelta]:
         seconds = min(2 * seconds, _LONGEST_DELAY_S)
 
 
-_CANCEL_OPTIONS: Final = RunOptions[Publication](serde=StepSerde[Publication](Publication), max_attempts=_STEP_ATTEMPTS)
+_CANCEL_OPTIONS: Final = RunOptions[CancelOutcome](
+    serde=StepSerde[CancelOutcome](CancelOutcome), max_attempts=_STEP_ATTEMPTS
+)
 _PUBLISH_OPTIONS: Final = RunOptions[PublishOutcome](
     serde=StepSerde[PublishOutcome](PublishOutcome), max_attempts=_STEP_ATTEMPTS
 )

@@ -41,7 +41,8 @@ def send_cancels(tasks: Tasks) -> Future | None:
     reasons = ", ".join(dict.fromkeys(cancel.reason.value for cancel in cancels))
     label = task_label(first.type_name, first.task_id, first.attempt)
     name = f"cancel ({reasons}) {label}" if len(cancels) == 1 else f"cancel {len(cancels)} ({reasons})"
-    step = cancel_step(first.ctx, dependencies.publisher, records, name=name)
+    given_up = [cancel.task_id for cancel in cancels if cancel.attempt is None] if len(cancels) > 1 else []
+    step = cancel_step(first.ctx, dependencies.publisher, records, name=name, given_up=given_up)
     for task in dict.fromkeys(task for task, _ in queued):
         task.cancels.steps.append(step)
     return step

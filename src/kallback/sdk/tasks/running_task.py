@@ -66,6 +66,7 @@ from kallback.sdk.tasks.task import (
     TaskSpec,
     TaskValue,
     Timer,
+    pause_name,
     retries_lost,
     takes_back,
 )
@@ -361,10 +362,9 @@ class RunningTask(Generic[Result]):
         self._next_after(delay)
 
     def _next_after(self, delay: timedelta) -> None:
-        if delay > timedelta(0):
-            self._pause = self.ctx.sleep(delay, self.name("back off"))
-        else:
-            self.ready = True
+        self.ready = delay <= timedelta(0)
+        if not self.ready:
+            self._pause = self.ctx.sleep(delay, pause_name(self.type_name, self.spec.identity, self.attempt))
 
     def _unread(self, problem: Problem) -> frozenset[int]:
         """Where this attempt was, and what else its worker read, is read by nothing until its group notices."""

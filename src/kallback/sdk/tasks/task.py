@@ -100,6 +100,13 @@ def task_label(task_type: str, task_id: TaskId, attempt: Attempt) -> str:
     return f"{task_type} {task_id}{suffix}"
 
 
+def pause_name(task_type: str, identity: TaskIdentity, failed: Attempt) -> str:
+    """The name of the timer after an attempt, as the journal has it: with the task's id since 0.1.0."""
+    if identity.names_pauses:
+        return f"back off {task_label(task_type, identity.task_id, failed)}"
+    return f"back off {task_type}" + ("" if failed == FIRST_ATTEMPT else f" attempt {failed}")
+
+
 def takes_back(task_type: TaskType[Any, Any]) -> bool:
     """Whether a worker that stops may hand an attempt back: where a handler acts before the task's end anyway.
 
