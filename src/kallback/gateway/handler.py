@@ -106,9 +106,9 @@ class RequestHandler:
         """
         now_ms = int(self._now() * 1000)
         if len(body) > _LARGE_BYTES:
-            record = await asyncio.to_thread(record_of, request, body, self._topics, now_ms=now_ms)
+            record = await asyncio.to_thread(self._record, request, body, now_ms)
         else:
-            record = record_of(request, body, self._topics, now_ms=now_ms)
+            record = self._record(request, body, now_ms)
         began = self._monotonic()
         await self._send(record)
         self._stats.latency_of(request.action).observe(self._monotonic() - began)
@@ -122,6 +122,9 @@ class RequestHandler:
         """Count an answer."""
         action = UNKNOWN if request is None else request.action.value
         self._stats.requests[action, response.outcome] += 1
+
+    def _record(self, request: VerifiedRequest, body: bytes, now_ms: int) -> OutgoingRecord:
+        return record_of(request, body, self._topics, now_ms=now_ms, task_types=self._options.task_types)
 
     async def _send(self, record: OutgoingRecord) -> None:
         try:

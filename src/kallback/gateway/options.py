@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from kallback.kafka import Client
-from kallback.protocol import ConfigurationError
+from kallback.protocol import ConfigurationError, TaskType
 from kallback.web import ServerOptions
 
 
@@ -20,6 +22,8 @@ class GatewayOptions:
         burst: requests that a client may send at once. Default 100.
         client_header: the header in which a trusted proxy in front puts the client's address, such as
             `X-Forwarded-For`; its last address counts. Default none: the address of the connection.
+        task_types: by their names: a result of one of them is checked before its token is used up. Default none: what
+            does not fit fails in the handler.
         late_grace: seconds after its deadline in which a result is not late. Default 30, as for bridges.
     """
 
@@ -28,6 +32,7 @@ class GatewayOptions:
     requests_per_second: float = 50.0
     burst: int = 100
     client_header: str | None = None
+    task_types: Mapping[str, TaskType[Any, Any]] = field(default_factory=dict[str, TaskType[Any, Any]])
     late_grace: float = 30.0
 
     def __post_init__(self) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from kallback.gateway.requests import Action, GatewayRequest
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import (
+    DecodeError,
     InvalidProgressError,
     Signal,
+    TaskType,
     Token,
     UnusableResultError,
     checked_details,
@@ -21,9 +24,13 @@ from kallback.protocol import (
     read_result,
 )
 from kallback.protocol.headers import TOKEN
+from kallback.protocol.results import Completed
 from kallback.protocol.verification import Trust, is_late, verify
 from kallback.settings import Topics
 from kallback.web import refused
+
+TaskTypes = Mapping[str, TaskType[Any, Any]]
+NO_TYPES: Final[TaskTypes] = {}
 
 
 class VerifiedRequest(msgspec.Struct, frozen=True):
@@ -57,8 +64,12 @@ def verify_request(request: GatewayRequest, trust: Trust, *, now_ms: float, grac
     return VerifiedRequest(request.action, request.token, target)
 
 
-def record_of(request: VerifiedRequest, body: bytes, topics: Topics, *, now_ms: int) -> OutgoingRecord:
+def record_of(
+    request: VerifiedRequest, body: bytes, topics: Topics, *, now_ms: int, task_types: TaskTypes = NO_TYPES
+) -> OutgoingRecord:
     """Return the record that a worker would write.
+
+    A result of one of the `task_types`, which are given by name, must fit it; results of others are not checked.
 
     Raises:
         RefusedRequestError: the body is not what the action needs.
@@ -67,12 +78,25 @@ def record_of(request: VerifiedRequest, body: bytes, topics: Topics, *, now_ms: 
     if request.action is Action.HEARTBEAT:
         headers = progress_headers(request.text, Signal.HEARTBEAT, now_ms)
         return OutgoingRecord(topics.progress, _details(body), key, headers)
+    if request.action is Action.RESULT and not body.strip():
+        raise refused("empty-body", HTTPStatus.UNPROCESSABLE_ENTITY, _EMPTY)
     headers = (failed_headers if request.action is Action.FAILURE else completed_headers)(request.text)
     try:
-        read_result(body, headers).answer()
+        answer = read_result(body, headers).answer()
     except UnusableResultError as error:
         raise refused(str(error.reason), HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.detail}: {_NOTHING_SENT}") from None
+    task_type = task_types.get(request.token.task_type)
+    if isinstance(answer, Completed) and task_type is not None:
+        _check_fit(answer.value, task_type)
     return OutgoingRecord(topics.results, body, key, headers)
+
+
+def _check_fit(value: bytes, task_type: TaskType[Any, Any]) -> None:
+    try:
+        task_type.result_codec.decode(value)
+    except DecodeError as error:
+        detail = f"the result does not fit task type {task_type.name}, it {error}: {_NOTHING_SENT}"
+        raise refused("unfit-result", HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
 
 
 def _details(body: bytes) -> bytes:
@@ -84,4 +108,8 @@ def _details(body: bytes) -> bytes:
         ) from None
 
 
+_EMPTY: Final = (
+    'the body is empty: send the result as JSON, such as true or {"approved": true}; a result without a value is null, '
+    "which must be written"
+)
 _NOTHING_SENT: Final = "nothing was written, so correct the body, and send it again with the same token"

@@ -15,11 +15,14 @@ from tests.integration.bridge.environment import ResultsTopic, open_results_topi
 from kallback.bridge import BridgeOptions
 from kallback.gateway import Gateway, GatewayOptions
 from kallback.kafka import Client
+from kallback.protocol import TaskType
 from kallback.settings import Topics
 from kallback.testing import RestateServer, Stack
 from kallback.testing.clients.service_endpoint import serve_endpoint
 from kallback.testing.topics import TopicFactory
 from kallback.web import ServerOptions
+
+APPROVE = TaskType("orders.approve", request=None, result=bool)
 
 
 @dataclass
@@ -44,7 +47,12 @@ async def running(
         results.client = request.param
         await results.establish_group()
         await until.enter_async_context(results.bridge(BridgeOptions(outcomes=True)))
-        options = GatewayOptions(server=ServerOptions(port=0), client=request.param, requests_per_second=0)
+        options = GatewayOptions(
+            server=ServerOptions(port=0),
+            client=request.param,
+            requests_per_second=0,
+            task_types={APPROVE.name: APPROVE},
+        )
         gateway = await until.enter_async_context(Gateway(results.settings, options))
         client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{gateway.port}", verify=False, trust_env=False, timeout=60

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.integration.gateway.conftest import RunningGateway
+from msgspec.structs import replace as replace_struct
+from tests.integration.gateway.conftest import APPROVE, RunningGateway
 
 from kallback.gateway import Gateway, GatewayOptions
 from kallback.protocol import MissingTopicError
@@ -35,6 +36,17 @@ async def test_a_post_to_the_link_resumes_the_handler(running: RunningGateway) -
     answered = await running.client.post(link, json=True)
 
     assert (opened.status_code, answered.status_code) == (200, 202)
+    assert (await waiting.envelope())["value"] is True
+
+
+async def test_a_link_is_good_until_an_answer_fits(running: RunningGateway) -> None:
+    """An empty body and one of another type are refused, and the handler waits on."""
+    waiting = await running.results.waiting_handler()
+    link = f"/v1/{running.results.sign(replace_struct(waiting.token, task_type=APPROVE.name))}"
+
+    answers = [await running.client.post(link, content=body) for body in ("", '"maybe"', "true")]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 202]
     assert (await waiting.envelope())["value"] is True
 
 

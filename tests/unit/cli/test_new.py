@@ -111,7 +111,8 @@ def test_roles_that_sign_read_their_keys_from_a_mounted_folder() -> None:
 
 
 def test_links_lead_to_the_gateway() -> None:
-    """At the address at which the host publishes its port."""
+    """At the address at which the host publishes its port; it knows the project's types."""
     services = yaml.safe_load(project_files("shop")["compose.yaml"])["services"]
+    assert services["gateway"]["command"][-2:] == ["--types", "shop.tasks"]
     assert services["gateway"]["ports"] == ["127.0.0.1:8090:8090"]
     assert services["service"]["environment"]["KALLBACK_GATEWAY_URL"] == "http://localhost:8090"

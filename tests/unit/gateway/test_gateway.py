@@ -20,10 +20,18 @@ from kallback.protocol import (
     Keyring,
     Problem,
     RecordTooLargeError,
+    TaskType,
     completed_headers,
     failed_headers,
 )
 from kallback.testing.log_capture import capture_logs
+
+
+class Plate(msgspec.Struct):
+    """A result with a member."""
+
+    minutes: int
+
 
 BARE = AwakeableId("sign_1" + "A" * 32 + "AAAAEQ")
 
@@ -80,7 +88,7 @@ async def test_a_link_takes_a_post(env: GatewayEnv, suffix: str, topic: str, col
     """Without a header, also from clients that escape the token's colons."""
     text = env.make.sign()
     async with env.running() as gateway:
-        answer = await post(gateway, f"/v1/{text.replace(':', colon)}{suffix}")
+        answer = await post(gateway, f"/v1/{text.replace(':', colon)}{suffix}", b"{}")
 
     assert answer.status_code == 202
     [record] = env.records(topic)
@@ -219,6 +227,45 @@ async def test_an_unusable_body_is_refused_and_can_be_corrected(
 
     assert (refused.status_code, problem(refused), corrected.status_code) == (422, kind, 202)
     assert len([*env.records(), *env.records(PROGRESS)]) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+async def test_an_empty_body_is_no_result(env: GatewayEnv, body: bytes) -> None:
+    """A client that forgot it would use the token up; a failure and a heartbeat need none."""
+    login = f"Bearer {env.make.sign()}"
+    async with env.running() as gateway:
+        refused = await post(gateway, "/v1/result", body, authorization=login)
+        null = await post(gateway, "/v1/result", b"null", authorization=login)
+
+    assert (refused.status_code, problem(refused), null.status_code) == (422, "empty-body", 202)
+    assert "null" in refused.json()["detail"]
+    assert [record.value for record in env.records()] == [b"null"]
+
+
+async def test_a_result_that_does_not_fit_its_type_is_refused(env: GatewayEnv) -> None:
+    """With the member that is wrong; the token stays good for the corrected one."""
+    token = env.make.token()
+    login = f"Bearer {env.make.sign(token)}"
+    plate = TaskType(token.task_type, request=None, result=Plate)
+    async with env.running(task_types={plate.name: plate}) as gateway:
+        refused = await post(gateway, "/v1/result", b'{"minutes":"maybe"}', authorization=login)
+        corrected = await post(gateway, "/v1/result", b'{"minutes":12}', authorization=login)
+
+    assert (refused.status_code, problem(refused), corrected.status_code) == (422, "unfit-result", 202)
+    assert "minutes" in refused.json()["detail"]
+    assert [record.value for record in env.records()] == [b'{"minutes":12}']
+
+
+async def test_failures_and_results_of_other_types_are_not_checked(env: GatewayEnv) -> None:
+    """A failure has the form of a problem object; a type that the gateway does not know passes."""
+    token = env.make.token()
+    own, other = TaskType(token.task_type, request=None, result=Plate), TaskType("other", request=None, result=bool)
+    async with env.running(task_types={own.name: own, other.name: other}) as gateway:
+        failed = await post(gateway, "/v1/failure", b"{}", authorization=f"Bearer {env.make.sign(token)}")
+        foreign = msgspec.structs.replace(env.make.token(), task_type="unknown")
+        passed = await post(gateway, "/v1/result", b'"maybe"', authorization=f"Bearer {env.make.sign(foreign)}")
+
+    assert (failed.status_code, passed.status_code) == (202, 202)
 
 
 @pytest.mark.parametrize("media", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data", ""])

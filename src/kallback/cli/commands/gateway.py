@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from kallback.cli.contracts.task_types import named_task_types
 from kallback.cli.help import TextCommand, option_of
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.listening import listening_options
@@ -29,6 +30,14 @@ _limits = option_of("Limits")
     metavar="NAME",
     help="Header in which a proxy puts the client's address, for the rate limit, such as X-Forwarded-For. Only with a "
     "proxy that sets it. Default: the address of the connection.",
+)
+@option_of("Results")(
+    "--types",
+    "type_targets",
+    multiple=True,
+    metavar="MODULE[:NAME,...]",
+    help="Python module that declares task types, such as shared: results of these types are checked before their "
+    "tokens are used up. May be repeated.",
 )
 @_limits(
     "--max-bytes",
@@ -87,6 +96,7 @@ def gateway(  # noqa: PLR0913 - one option each
     port: int,
     host: str,
     client_header: str | None,
+    type_targets: tuple[str, ...],
     max_body_bytes: int,
     max_connections: int,
     request_timeout: float,
@@ -109,7 +119,7 @@ def gateway(  # noqa: PLR0913 - one option each
 
     For example:
 
-        kallback gateway --port 8090 --health-port 9465
+        kallback gateway --port 8090 --health-port 9465 --types shared
     """
     configure_logs(verbose=verbose)
     settings = settings_from_env(insecure=insecure)
@@ -125,6 +135,7 @@ def gateway(  # noqa: PLR0913 - one option each
         server=server,
         client=Client(client),
         client_header=client_header,
+        task_types=named_task_types(type_targets),
         requests_per_second=requests_per_second,
         burst=burst,
     )

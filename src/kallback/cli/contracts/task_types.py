@@ -23,6 +23,19 @@ def task_types_of(targets: Iterable[str]) -> list[TaskType[Any, Any]]:
     return [each for target in targets for each in _task_types(target)]
 
 
+def named_task_types(targets: Iterable[str]) -> dict[str, TaskType[Any, Any]]:
+    """The same by their names.
+
+    Raises:
+        ConfigurationError: as `task_types_of`, or two types that differ have one name.
+    """
+    found = dict[str, TaskType[Any, Any]]()
+    for each in task_types_of(targets):
+        if found.setdefault(each.name, each) is not each:
+            raise ConfigurationError(f"there are two task types {each.name}: name the right one as MODULE:NAME")
+    return found
+
+
 def _task_types(target: str) -> Iterator[TaskType[Any, Any]]:
     module_name, _, listed = target.partition(":")
     names = [name.strip() for name in listed.split(",")] if listed else []

@@ -14,6 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from kallback.cli.contracts.commands import contract
+from kallback.cli.contracts.task_types import named_task_types
 from kallback.protocol import ConfigurationError
 
 TASKS: Final = """
@@ -232,3 +233,18 @@ def test_a_contract_with_a_damaged_schema_is_a_sentence(folder: Path, schema: ob
     document["components"]["schemas"]["restaurant.prepare.request"] = schema
     (folder / "damaged.json").write_text(json.dumps(document))
     assert "restaurant.prepare.request has no JSON Schema" in refusal("diff", "damaged.json", "damaged.json")
+
+
+def test_types_are_found_by_their_names() -> None:
+    """Also when several modules import one of them."""
+    assert set(named_task_types(["kitchen_tasks", "kitchen_tasks:prepare"])) == {
+        "restaurant.prepare",
+        "restaurant.serve",
+    }
+    assert named_task_types([]) == {}
+
+
+def test_two_types_of_one_name_are_refused() -> None:
+    """Nothing says which one counts."""
+    with pytest.raises(ConfigurationError, match=r"two task types restaurant\.prepare"):
+        named_task_types(["kitchen_tasks:prepare", "kitchen_new:prepare"])
