@@ -5,6 +5,7 @@ as if a worker or a caller had sent it.
 """
 
 from kallback.operations.answerable import (
+    NoKeyError,
     NotAnswerableError,
     answer_headers,
     check_answerable,
@@ -29,6 +30,7 @@ __all__ = [
     "Introspection",
     "InvalidCursorError",
     "InvocationStatus",
+    "NoKeyError",
     "NoTaskRecordError",
     "NotAnswerableError",
     "PendingTask",

@@ -25,20 +25,24 @@ class NotAnswerableError(KallbackError):
     """This cannot be done to this task; the sentence says what can."""
 
 
+class NoKeyError(ConfigurationError):
+    """No key here belongs to this task; with the keys of its service it could be done."""
+
+
 async def answer_headers(find: FindRecord, task: PendingTask, settings: Settings) -> TaskHeaders:
     """Return the headers of the current attempt; an answer needs nothing else.
 
     Raises:
         NotAnswerableError: the task is between two attempts.
         NoTaskRecordError: Kafka does not have its record any more.
-        ConfigurationError: it is an awakeable, and there is no key here to sign a token with.
+        NoKeyError: it is an awakeable, and there is no key here to sign a token with.
         MissingTopicError, AccessDeniedError, KafkaUnavailableError: of Kafka.
     """
     check_current(task, settings)
     if task.signal is None:
         return (await read_task_record(find, task)).headers
     if (reason := missing_key(task, settings)) is not None:
-        raise ConfigurationError(reason)
+        raise NoKeyError(reason)
     place, deadline_ms = AwakeablePlace(task.invocation.id, task.signal), task.deadline_ms
     token = Token(task.task_type, task.task_id, task.attempt, awakeable_at(place), deadline_ms or NO_DEADLINE)
     signed = settings.keys.require().sign(token, settings.keys.audience)

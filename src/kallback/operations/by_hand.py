@@ -15,11 +15,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kallback.kafka import Headers, OutgoingRecord, Position, Producer
-from kallback.operations.answerable import NotAnswerableError, check_answerable
+from kallback.operations.answerable import NoKeyError, NotAnswerableError, check_answerable
 from kallback.protocol import (
     Cancel,
     CancelReason,
-    ConfigurationError,
     DecodeError,
     Problem,
     TaskHeaders,
@@ -115,7 +114,7 @@ class ByHand:
             has_worker: tell the workers; none has an awakeable.
 
         Raises:
-            ConfigurationError: no key here proves the cancel to the workers; otherwise as `complete`.
+            NoKeyError: no key here proves the cancel to the workers; otherwise as `complete`.
         """
         if has_worker:
             await self._stop_worker(task)
@@ -143,7 +142,7 @@ class ByHand:
             secret = cancel_secret(keyring, key_id, task.task_id, last_of_chain(task.attempt))
             if secret is not None and proves(secret, task.cancel_hash):
                 return secret
-        raise ConfigurationError(
+        raise NoKeyError(
             f"no key here belongs to task {task.task_id}, so workers would not believe the cancel: set "
             "KALLBACK_KEYS as the service that sent the task has it, or fail the task instead"
         )

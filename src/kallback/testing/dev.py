@@ -34,7 +34,7 @@ from kallback.testing.stack import KafkaOptions, RestateOptions, Stack, start_st
 from kallback.testing.topics import TopicFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from types import FrameType
 
 EXAMPLE_FILES: Final = ("shared.py", "handler.py", "worker.py")
@@ -45,7 +45,7 @@ _GATEWAY_PORT: Final = 8090
 _CONSOLE_PORT: Final = 8091
 
 
-def run_dev(
+def run_dev(  # noqa: PLR0913 - what the options of the command say
     kafka: KafkaOptions | None = None,
     restate: RestateOptions | None = None,
     *,
@@ -53,6 +53,7 @@ def run_dev(
     example: Path | None = None,
     console_port: int | None = None,
     gateway_port: int | None = None,
+    processes: Sequence[str] = (),
     out: TextIO = sys.stdout,
     end: threading.Event | None = None,
 ) -> None:
@@ -65,6 +66,7 @@ def run_dev(
         example: write the three files of the README's example into this folder, and create their topic.
         console_port: where the console listens; default 8091, or a free port if that is taken.
         gateway_port: where the gateway listens; default 8090, or a free port if that is taken.
+        processes: addresses of health ports that the console shows.
         out: where to print.
         end: set by another thread, it ends the stack.
 
@@ -81,10 +83,11 @@ def run_dev(
         _create_topics(stack, names, (_EXAMPLE_TOPIC,) if example else ())
         variables = environment_lines(stack, names)
         gateway, console = chosen_port(gateway_port, _GATEWAY_PORT), chosen_port(console_port, _CONSOLE_PORT)
+        shown = [f"--process={address}" for address in processes]
         with (
             _signals_set(finish),
             running("gateway", gateway, env=variables, progress=progress) as gateway_url,
-            running("console", console, "--allow-changes", env=variables, progress=progress) as console_url,
+            running("console", console, "--allow-changes", *shown, env=variables, progress=progress) as console_url,
         ):
             _announce(stack, names, progress, Announcement(variables, gateway_url, console_url, example))
             finish.wait()

@@ -142,7 +142,7 @@ def test_wrong_addresses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 _DEV = """
 from kallback.testing import run_dev
-run_dev()
+run_dev(processes=["http://127.0.0.1:9"])
 """
 
 
@@ -165,6 +165,7 @@ async def test_dev_prints_what_to_export_and_stops_on_ctrl_c() -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         page = (await http.get(console)).text
         link = await http.get(f"{settings.gateway.url}/v1/kb1:link")
+        processes = (await http.get(f"{console}/processes")).text
     os.killpg(process.pid, signal.SIGINT)
     rest = (await process.communicate())[0].decode()
 
@@ -172,5 +173,6 @@ async def test_dev_prints_what_to_export_and_stops_on_ctrl_c() -> None:
     assert "Stopping" in rest
     assert "POST" in link.text
     assert "<dt>Pending tasks</dt><dd>0</dd>" in page
+    assert "http://127.0.0.1:9<" in processes
     assert process.returncode == 0
     assert is_free(int(settings.kafka.bootstrap_servers.rpartition(":")[2]))

@@ -40,7 +40,7 @@ def test_the_written_python_and_compose_file_can_be_read() -> None:
         if path.endswith(".py"):
             ast.parse(text, path)
     services = yaml.safe_load(project_files("print-shop")["compose.yaml"])["services"]
-    assert services["worker"]["command"] == ["worker", "print_shop.worker:worker"]
+    assert services["worker"]["command"][:2] == ["worker", "print_shop.worker:worker"]
 
 
 def test_the_project_requires_the_version_that_wrote_it() -> None:
@@ -113,6 +113,17 @@ def test_roles_that_sign_read_their_keys_from_a_mounted_folder() -> None:
 def test_links_lead_to_the_gateway() -> None:
     """At the address at which the host publishes its port; it knows the project's types."""
     services = yaml.safe_load(project_files("shop")["compose.yaml"])["services"]
-    assert services["gateway"]["command"][-2:] == ["--types", "shop.tasks"]
+    assert services["gateway"]["command"][3:5] == ["--types", "shop.tasks"]
     assert services["gateway"]["ports"] == ["127.0.0.1:8090:8090"]
     assert services["service"]["environment"]["KALLBACK_GATEWAY_URL"] == "http://localhost:8090"
+
+
+def test_the_console_sees_the_health_port_of_each_role() -> None:
+    """They are not published on the host."""
+    services = yaml.safe_load(project_files("shop")["compose.yaml"])["services"]
+    roles = ("bridge", "worker", "gateway")
+    for role in roles:
+        assert services[role]["command"][-4:] == ["--health-port", "9464", "--health-host", "0.0.0.0"]
+    assert [each for each in services["console"]["command"] if each.startswith("--process")] == [
+        f"--process=http://{role}:9464" for role in roles
+    ]

@@ -12,6 +12,7 @@ import pytest
 from kallback.kafka import MemoryBroker, MemoryProducer, Position, Record
 from kallback.operations import (
     ByHand,
+    NoKeyError,
     NotAnswerableError,
     NoTaskRecordError,
     PendingTask,
@@ -119,7 +120,7 @@ async def test_a_cancel_stops_the_worker_and_fails_the_task(broker: MemoryBroker
 
 async def test_a_cancel_that_workers_would_not_believe_is_refused(broker: MemoryBroker, by_hand: ByHand) -> None:
     """Another key signed the task; nothing is sent, not even the failure."""
-    with pytest.raises(ConfigurationError, match="KALLBACK_KEYS"):
+    with pytest.raises(NoKeyError, match="KALLBACK_KEYS"):
         await by_hand.cancel(replace(HEADERS, cancel_hash="x" * 43))
     assert not broker.records("kallback.results")
 

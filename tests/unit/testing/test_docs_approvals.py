@@ -15,7 +15,7 @@ from kallback.sdk import TaskFailed
 from kallback.testing import HandlerTest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "approvals.md").read_text("utf-8")
-HANDLER, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+HANDLER, AGAIN, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 DAY = timedelta(days=1)
 
 
@@ -64,6 +64,22 @@ async def test_a_person_who_does_not_answer(page: dict[str, Any]) -> None:
     async with HandlerTest() as test:
         assert await buy(page, test) == "no answer within a week"
         assert test.elapsed == 7 * DAY
+
+
+async def test_an_answer_of_another_type_is_asked_for_again(page: dict[str, Any]) -> None:
+    """With another token: the first one is used up."""
+    exec(compile(AGAIN, "docs/approvals.md", "exec"), page)
+    async with HandlerTest() as test:
+        answers, tokens = ["maybe", True], set[str]()
+
+        async def send_mail(*, item: str, token: str) -> None:
+            assert item == "lamp"
+            tokens.add(token)
+            test.complete(token, answers.pop(0))
+
+        page |= {"callbacks": test.callbacks, "send_mail": send_mail}
+        assert await test.run(page["ask_until_it_fits"], "lamp") is True
+        assert len(tokens) == 2
 
 
 async def test_the_workflow_keeps_the_token_for_its_page(page: dict[str, Any]) -> None:

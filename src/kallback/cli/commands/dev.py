@@ -31,6 +31,14 @@ _PORT = click.IntRange(1, 65535)
     help="Port of the gateway. Default: 8090, or a free port if it is taken.",
 )
 @option(
+    "--process",
+    "processes",
+    multiple=True,
+    metavar="URL",
+    help="Health port of a bridge, a worker or a gateway that the console shows, for example http://127.0.0.1:9464 of "
+    "`kallback bridge --health-port 9464`. Can be repeated.",
+)
+@option(
     "--start-timeout",
     default=120.0,
     show_default=True,
@@ -46,6 +54,7 @@ def dev(
     admin_port: int | None,
     console_port: int | None,
     gateway_port: int | None,
+    processes: tuple[str, ...],
     start_timeout: float,
     example: bool,
 ) -> None:
@@ -77,6 +86,7 @@ def dev(
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),
         console_port=console_port,
         gateway_port=gateway_port,
+        processes=processes,
         example=Path.cwd() if example else None,
     )
 

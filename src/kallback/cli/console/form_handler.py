@@ -22,9 +22,10 @@ from kallback.cli.console.pages.forms import change_form, replay_confirmation, r
 from kallback.cli.console.routes import ChangeRoute, ReplayRoute
 from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.sources import ConsoleSources
+from kallback.cli.console.statuses import status_of
 from kallback.kafka import DeadLetterId
-from kallback.operations import NotAnswerableError, NoTaskRecordError
-from kallback.protocol import KallbackError, RecordTooLargeError, UnavailableError
+from kallback.operations import NoKeyError, NotAnswerableError, NoTaskRecordError
+from kallback.protocol import KallbackError, RecordTooLargeError
 from kallback.settings import named_log
 from kallback.web import HttpResponse
 
@@ -104,9 +105,7 @@ def _status(error: KallbackError) -> HTTPStatus:
     match error:
         case UnusableFormError():
             return HTTPStatus.BAD_REQUEST
-        case NotAnswerableError() | NoTaskRecordError() | RecordTooLargeError():
+        case NotAnswerableError() | NoTaskRecordError() | RecordTooLargeError() | NoKeyError():
             return HTTPStatus.CONFLICT
-        case UnavailableError():
-            return HTTPStatus.SERVICE_UNAVAILABLE
         case _:
-            return HTTPStatus.INTERNAL_SERVER_ERROR
+            return status_of(error)

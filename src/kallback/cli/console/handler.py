@@ -43,11 +43,12 @@ from kallback.cli.console.routes import (
 from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.shown_settings import shown_settings
 from kallback.cli.console.sources import ConsoleSources, LastLetters
+from kallback.cli.console.statuses import status_of
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
 from kallback.operations import InvalidCursorError, concerns, missing_key
-from kallback.protocol import KallbackError, OutcomeRecord, UnavailableError
+from kallback.protocol import KallbackError, OutcomeRecord
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
 
@@ -114,9 +115,7 @@ class ConsoleHandler:
         except InvalidCursorError as error:
             return pages.error_page("No such page", str(error), HTTPStatus.BAD_REQUEST, "/tasks", back="/tasks")
         except KallbackError as error:
-            unavailable = isinstance(error, UnavailableError)
-            status = HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.INTERNAL_SERVER_ERROR
-            return pages.error_page("This page cannot be read", str(error), status)
+            return pages.error_page("This page cannot be read", str(error), status_of(error))
 
     def count(self, request: Route | None, response: HttpResponse) -> None:
         """Nothing is counted."""

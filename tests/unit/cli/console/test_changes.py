@@ -15,7 +15,7 @@ from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.sender import ChangeSender
 from kallback.kafka import MemoryBroker, MemoryClients, Record
-from kallback.operations import NotAnswerableError, PendingTask
+from kallback.operations import NoKeyError, NotAnswerableError, PendingTask
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,
@@ -258,9 +258,9 @@ async def test_a_defect_is_not_the_gateways(monkeypatch: pytest.MonkeyPatch) -> 
         ("complete", {"value": '{"a":\r\n"<b>"}', "why": " "}, None, 400),
         ("complete", {"value": '{"a":\r\n"<b>"}'}, NotAnswerableError("it does not fit"), 409),
         ("complete", {"value": '{"a":\r\n"<b>"}'}, KafkaUnavailableError("no broker"), 503),
-        ("fail", {"type": "Out<Of>Stock", "detail": "no <b>"}, AccessDeniedError("no WRITE"), 500),
+        ("fail", {"type": "Out<Of>Stock", "detail": "no <b>"}, AccessDeniedError("no WRITE"), 503),
         ("retry", {}, NotAnswerableError("it takes none back"), 409),
-        ("cancel", {}, NotAnswerableError("no key"), 409),
+        ("cancel", {}, NoKeyError("no key here belongs to the task"), 409),
     ],
 )
 async def test_a_refused_form_is_shown_again_as_it_was_typed(

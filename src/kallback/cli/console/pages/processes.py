@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kallback.cli.console.pages.layout import page, table
 from kallback.cli.console.pages.markup import Content, element
 from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.processes import ProcessStatus
 from kallback.cli.console.shown_settings import shown_address
 from kallback.web import HttpResponse
+
+_HINT: Final = (
+    "Start bridges, workers and gateways with --health-port, such as 9464, and this console, or kallback dev, with "
+    "--process http://127.0.0.1:9464 for each of them."
+)
 
 
 def processes_page(found: list[ProcessStatus]) -> HttpResponse:
@@ -22,7 +29,7 @@ def processes_page(found: list[ProcessStatus]) -> HttpResponse:
         ]
         for status in found
     ]
-    hint = None if found else element("p", "Name the health ports of bridges, workers and gateways with --process.")
+    hint = None if found else element("p", _HINT)
     headings = ["Health port", "Ready", "Phase", "Why not", "Figures"]
     return page("Processes", table("Processes", headings, rows), hint, section="/processes", refresh=REFRESH_S)
 
