@@ -1,6 +1,7 @@
 """Has one handler start many tasks and wait for all of them, with worker and bridge. `python -m benchmarks.many`.
 
-A handler stays connected, or is suspended whenever it waits: then results resume it, and it replays its journal.
+A handler stays connected, or is suspended whenever it waits: then results resume it, and it replays its journal. How
+often depends on how slowly they come (`--spread`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -19,9 +20,10 @@ import httpx
 
 from benchmarks import machine
 from benchmarks.environment import ROOT, BenchmarkEnvironment, open_environment
+from benchmarks.many.worker import SPREAD
+from benchmarks.processes import BridgeProcess, running
 from benchmarks.report import number
 from benchmarks.rounds import rotated
-from benchmarks.roundtrips import worker_and_bridge
 from kallback.testing import ServiceProcess
 
 OUT: Final = Path(__file__).parents[1] / "out" / "many.json"
@@ -49,12 +51,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many", description=__doc__)
     parser.add_argument("--tasks", default="1000", help="of one handler, such as 1000,10000 (default 1000)")
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement, alternating (default 3)")
+    parser.add_argument("--spread", type=float, default=0.0, help="seconds that a task takes at most (default 0)")
     parser.add_argument("--only", default="", help="ways whose name contains this")
     options = parser.parse_args()
     ways = [name for name in WAYS if options.only in name]
     cases = [(name, int(count)) for count in options.tasks.split(",") for name in ways]
     found: dict[tuple[str, int], list[Figures]] = {case: [] for case in cases}
-    with open_environment() as environment, worker_and_bridge(environment):
+    with open_environment() as environment, _worker_and_bridge(environment, options.spread):
         print(f"{machine.describe(environment.stack)}, {machine.surroundings()}", flush=True)
         env = environment.variables(environment.home)
         service = ServiceProcess("benchmarks.many.service:app", environment.stack.restate, env=env, cwd=ROOT)
@@ -68,6 +71,17 @@ def main() -> None:
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps({f"{name}, {count}": rounds for (name, count), rounds in found.items()}, indent=2) + "\n")
     print(f"{machine.surroundings()}\n\n{as_text(found)}")
+
+
+@contextmanager
+def _worker_and_bridge(environment: BenchmarkEnvironment, spread: float) -> Generator[None]:
+    env = environment.variables(environment.home) | {SPREAD: str(spread)}
+    command = ["kallback.cli", "worker", "benchmarks.many.worker:worker"]
+    with (
+        running("worker", command, env=env, log=environment.log("worker"), ready=None),
+        BridgeProcess("ingress", env=env, log=environment.log("bridge")),
+    ):
+        yield
 
 
 def _measure(environment: BenchmarkEnvironment, way: str, count: int) -> Figures:

@@ -8,7 +8,9 @@ A publishing step never raises because of Kafka, and its result is journaled. Wh
 are waited for between the steps, until Kafka has each record or the deadline passes. A topic or a permission that is
 missing is waited for, too, for a bounded time.
 
-An attempt whose result comes meanwhile was sent, although its acknowledgement is lost: it waits no more.
+An attempt whose result comes meanwhile was sent, although its acknowledgement is lost: it waits no more. Of many tasks
+that is looked at when the step or the pause is over: each result would end the wait, and to begin it again costs more
+the more futures it has, so a handler that starts thousands would do nothing else.
 
 A handler that catches its cancellation and waits again publishes the next attempt: the one that was not acknowledged is
 cancelled, because a step that has begun may still write its record. If the handler ends the task instead, nothing more
@@ -49,6 +51,8 @@ from kallback.sdk.tasks.setup_limit import Failures, SetupLimit
 from kallback.sdk.tasks.task import task_label
 
 Tasks = Sequence[RunningTask[Any]]
+_FEW: Final = 100
+"""Maximum number of tasks whose results end the wait."""
 _UNACKNOWLEDGED: Final = "Kafka did not acknowledge the task before its deadline: start Kafka or check its address"
 _NOT_WATCHED: Final = (
     "TaskMonitor did not answer before the deadline: serve your services with callbacks.app([...]) and register them, "
@@ -90,8 +94,8 @@ class PendingPublication:
             self._publish()
 
     def futures(self) -> list[Future]:
-        """What is waited for, the timer of the deadline, and the results."""
-        results = [task.pending.future for task in self.tasks]
+        """What is waited for, the timer of the deadline, and the results of a few tasks."""
+        results = [task.pending.future for task in self.tasks] if len(self.tasks) <= _FEW else []
         return [future for future in (self._future, self.tasks[0].spec.timer, *results) if future is not None]
 
     async def advance(self, completed: AbstractSet[Future]) -> None:

@@ -259,3 +259,26 @@ async def test_an_unacknowledged_attempt_that_fails_is_followed_by_the_next_one(
 
     assert await test.run(handler) == "B3"
     assert [each.headers.attempt for each in sent.tasks] == [1, 2]
+
+
+@pytest.mark.parametrize("count", [3, 150])
+async def test_results_count_although_acknowledgements_are_lost(
+    test: HandlerTest, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Of few tasks each is acted on when it comes, of many all of them when the pause before the next step is over."""
+    append = test.broker.append
+
+    def lossy(record: OutgoingRecord) -> Position:
+        position = append(record)
+        if record.topic == OTHER.topic:
+            raise KafkaUnavailableError("no acknowledgement")
+        return position
+
+    monkeypatch.setattr(test.broker, "append", lossy)
+    test.worker.on(OTHER).completes("B3", after=SECOND)
+
+    async def handler(ctx: restate.Context) -> list[str]:
+        return await test.callbacks.gather(await test.callbacks.start_many(ctx, OTHER, ["x"] * count))
+
+    assert await test.run(handler) == ["B3"] * count
+    assert test.elapsed < MINUTE
