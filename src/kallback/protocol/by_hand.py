@@ -13,23 +13,27 @@ from typing import Final
 from kallback.protocol.errors import DecodeError, UnusableResultError, UnverifiedError
 from kallback.protocol.headers import BY, WHY, Headers, values_of
 from kallback.protocol.problems import CANCELLED_BY_HAND, HANDED_BACK
-from kallback.protocol.results import Completed, read_result
+from kallback.protocol.results import Answer, Completed, read_result
 
 MAX_BY_BYTES: Final = 256
 MAX_WHY_BYTES: Final = 1024
 
 
 class Deed(StrEnum):
-    """What was done to a task by hand."""
+    """What a result does to its task; `RETRIED` and `CANCELLED` only by hand."""
 
     COMPLETED = "completed"
     FAILED = "failed"
+    HANDED_BACK = "handed-back"
+    """A worker that stops gave the attempt back."""
     RETRIED = "retried"
     CANCELLED = "cancelled"
 
 
-_DEEDS: Final = {CANCELLED_BY_HAND: Deed.CANCELLED, HANDED_BACK: Deed.RETRIED}
+_DEEDS: Final = {CANCELLED_BY_HAND: Deed.CANCELLED, HANDED_BACK: Deed.HANDED_BACK}
 """By the type of the problem; any other one is a failure."""
+_MARK: Final = b"urn:kallback:"
+"""In every problem with one of these types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,19 @@ def deed_of(value: bytes | None, headers: Headers) -> Deed | None:
         headers: of the record.
     """
     try:
-        answer = read_result(value, headers).answer()
-        return Deed.COMPLETED if isinstance(answer, Completed) else _DEEDS.get(answer.problem().type, Deed.FAILED)
-    except (UnverifiedError, UnusableResultError, DecodeError):
+        return deed_in(read_result(value, headers).answer(), by_hand=True)
+    except (UnverifiedError, UnusableResultError):
         return None
+
+
+def deed_in(answer: Answer, *, by_hand: bool = False) -> Deed:
+    """What an answer does; asked for each result, so problems are read only if they may be of a type that counts."""
+    if isinstance(answer, Completed):
+        return Deed.COMPLETED
+    if _MARK not in answer.error:
+        return Deed.FAILED
+    try:
+        deed = _DEEDS.get(answer.problem().type, Deed.FAILED)
+    except DecodeError:  # nested too deep to be read here
+        return Deed.FAILED
+    return Deed.RETRIED if by_hand and deed is Deed.HANDED_BACK else deed

@@ -79,7 +79,8 @@ class OutcomeRecord:
         at_ms: when the outcome was durable, epoch milliseconds.
         task_id: with `attempt` and `task_type`, set from verified tokens only.
         by: who sent the result by hand, and `why`, as they said; of verified results only.
-        did: what the result that they sent does: `completed`, `failed`, `retried` or `cancelled`.
+        did: what the result does: `completed`, `failed`, `handed-back` (by a worker that stops), or, by hand, `retried`
+            or `cancelled`. Of delivered results, and of all that were sent by hand; None in records of earlier bridges.
     """
 
     outcome: Outcome

@@ -23,7 +23,8 @@ from kallback.bridge import (
     TooLarge,
 )
 from kallback.kafka import OutgoingRecord
-from kallback.protocol import Completed, Failed, Keyring, Outcome, check_json
+from kallback.protocol import Completed, Failed, Keyring, Outcome, Problem, check_json, read_outcome
+from kallback.protocol.long_tasks.hand_backs import hand_back
 from kallback.testing.polling import eventually
 
 OUTCOMES = BridgeOptions(outcomes=True)
@@ -268,9 +269,21 @@ async def test_outcome_records_are_written_before_the_offset_is_done(env: Bridge
         "type": "kitchen.prepare",
         "task": token.task_id,
         "attempt": 1,
+        "did": "completed",
         "source": None,
         "at": None,
     }
+
+
+async def test_an_outcome_record_tells_a_failure_from_a_success(env: BridgeEnv, make: RecordFactory) -> None:
+    """Both are delivered; a worker that stops has failed nothing."""
+    for answer in (b"", Problem("OutOfStock").encode(), hand_back(b"", "").encode()):
+        signed = make.sign(make.token())
+        env.broker.append(make.failed(signed, answer) if answer else make.completed(signed))
+    async with env.bridge(OUTCOMES):
+        await env.settle(3)
+    outcomes = [read_outcome(line.value) for line in env.broker.records("kallback.outcomes")]
+    assert sorted(each.did or "" for each in outcomes if each) == ["completed", "failed", "handed-back"]
 
 
 async def test_an_outcome_record_of_an_unverified_one_says_where_it_lay(env: BridgeEnv) -> None:

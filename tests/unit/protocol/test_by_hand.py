@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.protocol import Problem, completed_headers, failed_headers
-from kallback.protocol.by_hand import Deed, Operator, deed_of, read_operator
+from kallback.protocol import Completed, Failed, Problem, completed_headers, failed_headers
+from kallback.protocol.by_hand import Deed, Operator, deed_in, deed_of, read_operator
 from kallback.protocol.headers import Headers
 from kallback.protocol.long_tasks.hand_backs import hand_back
 from kallback.protocol.problems import CANCELLED_BY_HAND
@@ -71,6 +71,20 @@ def test_what_would_not_be_copied_is_refused_at_once(by: str, why: str) -> None:
 def test_what_was_done_is_read_from_the_result(value: bytes, headers: Headers, deed: Deed | None) -> None:
     """Not from a header: it cannot say another thing than what the handler gets."""
     assert deed_of(value, headers) == deed
+
+
+@pytest.mark.parametrize(
+    ("answer", "deed"),
+    [
+        (Completed(b"urn:kallback:"), Deed.COMPLETED),
+        (Failed(Problem("OutOfStock", detail="urn:kallback:handed-back").encode()), Deed.FAILED),
+        (Failed(hand_back(b"", "").encode()), Deed.HANDED_BACK),
+        (Failed(b'{"type":"urn:kallback:handed-back","x":' + b"[" * 200_000), Deed.FAILED),
+    ],
+)
+def test_what_a_worker_answers(answer: Completed | Failed, deed: Deed) -> None:
+    """A worker that stops hands its attempt back, which only people call a retry."""
+    assert deed_in(answer) is deed
 
 
 @pytest.mark.parametrize(

@@ -396,6 +396,7 @@ def test_outcome_records_are_written_byte_for_byte(vector: Vector) -> None:
         vector["task_type"],
         vector["task_id"],
         vector["attempt"],
+        did=vector.get("did"),
     )
     assert (record.key(), record.encode()) == (must(vector["record"]["key"]), must(vector["record"]["value"]))
 

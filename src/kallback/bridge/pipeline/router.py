@@ -36,6 +36,7 @@ from kallback.bridge.results.decide import (
 from kallback.bridge.results.late_policy import DROPPED, HISTORY, LATE, DropLate, LateResult, ToHandler
 from kallback.kafka import Consumer, Record
 from kallback.protocol import Outcome, Unusable, UnusableResultError
+from kallback.protocol.by_hand import deed_in
 from kallback.protocol.verification import Trust, UnverifiedResult
 from kallback.settings import named_log
 
@@ -188,7 +189,8 @@ class ResultRouter:
     def _settle_accepted(self, delivery: Delivery) -> None:
         target = delivery.completion.target
         if delivery.unusable is None:
-            self._settler.settle(Settlement(delivery.fetched, Outcome.DELIVERED, target))
+            did = deed_in(delivery.completion.answer)
+            self._settler.settle(Settlement(delivery.fetched, Outcome.DELIVERED, target, did=did))
             self._complete(delivery)
             return
         # It stays in flight until its dead letter is durable: the same record, redelivered, must not be done before.

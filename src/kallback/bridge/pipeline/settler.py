@@ -25,7 +25,7 @@ from kallback.bridge.stats import Settled
 from kallback.kafka import DeadLetters, OutgoingRecord, Producer, SummaryBuilder
 from kallback.lifecycle import retry
 from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
-from kallback.protocol.by_hand import deed_of, read_operator
+from kallback.protocol.by_hand import Deed, deed_of, read_operator
 from kallback.protocol.outcomes import AFTER_DEADLINE
 from kallback.protocol.verification import Target, is_late
 
@@ -41,6 +41,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
     Attributes:
         then: called when it is durable and the record is done.
+        did: what the delivered answer does; None for what was not delivered.
     """
 
     fetched: FetchedRecord
@@ -49,6 +50,7 @@ class Settlement(msgspec.Struct, frozen=True):
     reason: str | None = None
     detail: str = ""
     then: Callable[[], None] | None = None
+    did: Deed | None = None
 
     @property
     def dead_lettered(self) -> bool:
@@ -243,5 +245,5 @@ def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
         attempt=None if token is None else token.attempt,
         by=None if operator is None else operator.by,
         why=None if operator is None else operator.why or None,
-        did=None if operator is None else deed_of(record.value, record.headers),
+        did=settlement.did if operator is None else deed_of(record.value, record.headers),
     )

@@ -18,10 +18,12 @@ from kallback.cli.tasks.factories import OperationsFactories, operations_factori
 from kallback.cli.times import read_moment
 from kallback.operations import follow_outcomes
 from kallback.protocol import Outcome, OutcomeRecord
+from kallback.protocol.by_hand import Deed
 from kallback.settings import Settings
 
-_HEADINGS: Final = ("TIME", "OUTCOME", "REASON", "TYPE", "TASK", "ATTEMPT", "BY HAND", "WHY")
+_HEADINGS: Final = ("TIME", "OUTCOME", "RESULT", "REASON", "TYPE", "TASK", "ATTEMPT", "BY HAND", "WHY")
 _OUTCOMES: Final = ", ".join(each.value for each in Outcome)
+_RESULTS: Final = ", ".join(each.value for each in Deed)
 _select = option_of("Filters")
 
 
@@ -43,6 +45,7 @@ class _Wanted:
     tasks: frozenset[str]
     types: frozenset[str]
     outcomes: frozenset[str]
+    results: frozenset[str]
     by_hand: bool
     follow: bool
     as_json: bool
@@ -53,6 +56,7 @@ class _Wanted:
             (not self.tasks or outcome.task_id in self.tasks)
             and (not self.types or outcome.task_type in self.types)
             and (not self.outcomes or outcome.outcome in self.outcomes)
+            and (not self.results or outcome.did in self.results)
             and (not self.by_hand or outcome.by is not None)
         )
 
@@ -68,6 +72,14 @@ class _Wanted:
     metavar="OUTCOME",
     help=f"Only this outcome: {_OUTCOMES}. Can be repeated.",
 )
+@_select(
+    "--result",
+    "results",
+    multiple=True,
+    type=click.Choice([each.value for each in Deed]),
+    metavar="RESULT",
+    help=f"Only results that do this: {_RESULTS}. Can be repeated.",
+)
 @_select("--by-hand", is_flag=True, help="Only results that were sent by hand.")
 @_select(
     "--since",
@@ -82,7 +94,8 @@ class _Wanted:
 def tail(*, since: int | None, **options: Any) -> None:
     """Show outcomes in the order in which they are read.
 
-    Those of one task come in order. BY HAND says what a result by hand does; the name and WHY are what its sender said.
+    Those of one task come in order. RESULT says what a delivered result does, of a worker or by hand; the name in BY
+    HAND and WHY are what its sender said.
 
     Exit codes: 0, also if there are none; 1 if Kafka does not answer, 2 if the topic does not exist or a setting must
     change.
@@ -92,7 +105,7 @@ def tail(*, since: int | None, **options: Any) -> None:
         kallback outcomes tail --since 10m --outcome late --outcome unverified --follow
     """
     settings = Settings.from_env()
-    sets: dict[str, Any] = {name: frozenset(options[name]) for name in ("tasks", "types", "outcomes")}
+    sets: dict[str, Any] = {name: frozenset(options[name]) for name in ("tasks", "types", "outcomes", "results")}
     wanted = _Wanted(**{**options, **sets})
     count = asyncio.run(_tail(operations_factories(settings), settings.topics.outcomes, since, wanted))
     none = "No outcomes: bridges write them when they run with --outcomes."
@@ -122,7 +135,7 @@ def _print(shown: list[OutcomeRecord], printer: RowPrinter, *, as_json: bool) ->
 
 
 def _row(outcome: OutcomeRecord) -> tuple[str, ...]:
-    texts = (outcome.reason, outcome.task_type, outcome.task_id)
+    texts = (outcome.did, outcome.reason, outcome.task_type, outcome.task_id)
     attempt = "" if outcome.attempt is None else str(outcome.attempt)
     operator = (outcome.deed, outcome.why)
     return (

@@ -14,6 +14,7 @@ from kallback.cli.times import milliseconds_of
 from kallback.kafka import DeadLetterId
 from kallback.operations import TaskFilter, TaskState
 from kallback.protocol import Outcome, OutcomeRecord
+from kallback.protocol.by_hand import Deed
 from kallback.web import RefusedRequestError, refused
 
 STATIC: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"}
@@ -102,13 +103,14 @@ class OutcomesRoute(msgspec.Struct, frozen=True):
     """The last outcomes.
 
     Attributes:
-        task_id, task_type, outcome: what is wanted; empty: any.
+        task_id, task_type, outcome, result: what is wanted; empty: any.
         by_hand: only results that were sent by hand.
     """
 
     task_id: str = ""
     task_type: str = ""
     outcome: str = ""
+    result: str = ""
     by_hand: bool = False
 
     def accepts(self, outcome: OutcomeRecord) -> bool:
@@ -117,6 +119,7 @@ class OutcomesRoute(msgspec.Struct, frozen=True):
             (not self.task_id or outcome.task_id == self.task_id)
             and (not self.task_type or outcome.task_type == self.task_type)
             and (not self.outcome or outcome.outcome == self.outcome)
+            and (not self.result or outcome.did == self.result)
             and (not self.by_hand or outcome.by is not None)
         )
 
@@ -220,6 +223,7 @@ def _outcomes(query: str) -> OutcomesRoute:
         fields.get("id", "").strip(),
         fields.get("type", "").strip(),
         _choice(fields, "outcome", [each.value for each in Outcome]),
+        _choice(fields, "result", [each.value for each in Deed]),
         by_hand=_choice(fields, "by_hand", ["1"]) == "1",
     )
 

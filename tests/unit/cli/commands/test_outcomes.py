@@ -37,8 +37,9 @@ def test_each_outcome_is_a_line() -> None:
     """What is none is passed over; what an operator wrote cannot play with the terminal."""
     result = tail()
     first, second = result.stdout.splitlines()
-    assert first.split()[2:] == ["delivered", "-", "cook", "AAECAwQFBgcICQoL", "1", "failed", "by", "alice", "\\x1b[2J"]
-    assert second.split()[2:6] == ["late", "late", "bake", "BAECAwQFBgcICQoL"]
+    assert first.split()[2:7] == ["delivered", "failed", "-", "cook", "AAECAwQFBgcICQoL"]
+    assert first.split()[7:] == ["1", "failed", "by", "alice", "\\x1b[2J"]
+    assert second.split()[2:7] == ["late", "-", "late", "bake", "BAECAwQFBgcICQoL"]
     assert result.stderr == "2 outcomes.\n"
 
 
@@ -49,6 +50,8 @@ def test_each_outcome_is_a_line() -> None:
         (["--type", "bake"], 1),
         (["--outcome", "late", "--outcome", "rejected"], 1),
         (["--by-hand"], 1),
+        (["--result", "failed", "--result", "completed"], 1),
+        (["--result", "handed-back"], 0),
         (["--by-hand", "--type", "bake"], 0),
     ],
 )

@@ -376,6 +376,18 @@ async def test_the_overview_counts_outcomes_of_the_last_hour(ages_s: list[int], 
     assert (f'shop.pack</td><td class="number">{recent}</td>' in page) == (recent > 0)
 
 
+async def test_outcomes_tell_failures_from_successes() -> None:
+    """Of a type in the overview, and one by one; only failures, if they are wanted."""
+    failed = outcome(did="failed", task_id="task000000000001")
+    async with serving(FakeSources(results=[outcome(did="completed"), failed])) as client:
+        overview = (await client.get("/")).text
+        wanted = (await client.get("/outcomes?result=failed")).text
+        refused = await client.get("/outcomes?result=burnt")
+    assert 'shop.pack</td><td class="number">2</td><td class="number">1</td>' in overview
+    assert (wanted.count("<tr><td>"), "task000000000001" in wanted) == (1, True)
+    assert refused.status_code == 400
+
+
 @pytest.mark.parametrize(("path", "headers"), [("/nothing", {}), ("/", {"host": "evil.example"})])
 async def test_a_refusal_is_a_page(path: str, headers: dict[str, str]) -> None:
     """A browser shows a sentence, and no JSON."""

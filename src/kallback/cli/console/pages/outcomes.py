@@ -13,6 +13,7 @@ from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.routes import OutcomesRoute
 from kallback.cli.formatting import moment, span
 from kallback.protocol import Outcome, OutcomeRecord
+from kallback.protocol.by_hand import Deed
 from kallback.web import HttpResponse
 
 _LONGEST: Final = 300
@@ -40,13 +41,13 @@ def outcomes_table(caption: str, shown: Sequence[OutcomeRecord]) -> Markup:
         [
             element("time", moment(each.at_ms)),
             each.outcome.value,
-            *((text or "-")[:_LONGEST] for text in (each.reason, each.task_type, each.task_id)),
+            *((text or "-")[:_LONGEST] for text in (each.did, each.reason, each.task_type, each.task_id)),
             "-" if each.attempt is None else str(each.attempt),
             *((text or "-")[:_LONGEST] for text in (each.deed, each.why)),
         ]
         for each in shown
     ]
-    headings = ["Time", "Outcome", "Reason", "Type", "Task", "Attempt", "By hand", "Why"]
+    headings = ["Time", "Outcome", "Result", "Reason", "Type", "Task", "Attempt", "By hand", "Why"]
     return table(caption, headings, rows)
 
 
@@ -63,11 +64,17 @@ def outcomes_by_type(last: Sequence[OutcomeRecord], now_ms: int) -> Markup:
     kinds = [each for each in Outcome if any(one.outcome is each for one in found)]
     counts = Counter(((each.task_type or "unknown")[:_LONGEST], each.outcome) for each in found)
     types = sorted({name for name, _ in counts})
-    rows: list[list[Content]] = [[name, *(f"{counts[name, kind]:,}" for kind in kinds)] for name in types]
-    return table(caption, ["Type", *(each.value for each in kinds)], rows, numbers=len(kinds))
+    failed = Counter((each.task_type or "unknown")[:_LONGEST] for each in found if each.did == Deed.FAILED)
+    rows: list[list[Content]] = [
+        [name, *(f"{counts[name, kind]:,}" for kind in kinds), f"{failed[name]:,}"] for name in types
+    ]
+    headings = ["Type", *(each.value for each in kinds), "of these failed"]
+    return table(caption, headings, rows, numbers=len(kinds) + 1)
 
 
 def _filters(route: OutcomesRoute) -> Markup:
+    results = [element("option", "any", value="", selected=not route.result)]
+    results += [element("option", each.value, value=each.value, selected=route.result == each) for each in Deed]
     kinds = [element("option", "any", value="", selected=not route.outcome)]
     kinds += [element("option", each.value, value=each.value, selected=route.outcome == each) for each in Outcome]
     return element(
@@ -75,6 +82,7 @@ def _filters(route: OutcomesRoute) -> Markup:
         element("label", "Task id", element("input", name="id", maxlength="16", value=route.task_id)),
         element("label", "Type", element("input", name="type", value=route.task_type)),
         element("label", "Outcome", element("select", *kinds, name="outcome")),
+        element("label", "Result", element("select", *results, name="result")),
         element(
             "label", "By hand", element("input", type="checkbox", name="by_hand", value="1", checked=route.by_hand)
         ),
