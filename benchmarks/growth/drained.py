@@ -30,7 +30,7 @@ _SHARED_PARTITIONS: Final = 12
 """Of the topic that bridges share: each gets as many."""
 _BYTES: Final = 256_000_000
 """Of all values of a drain."""
-_PER_HANDLER: Final = 10
+_PER_HANDLER: Final = 100
 _AT_ONCE: Final = 64
 _TIMEOUT_S: Final = 900.0
 
@@ -168,7 +168,7 @@ def _wait_for_members(servers: str, group: str, members: int, partitions: int) -
 
 
 async def _wait_for_tasks(environment: BenchmarkEnvironment, handlers: int) -> None:
-    """Start handlers that wait for ten tasks each, until all are suspended."""
+    """Start handlers that wait for a hundred tasks each, until all are suspended."""
     poster = Poster(environment.stack.ingress_url, connections=_AT_ONCE)
     left: Iterator[int] = iter(range(handlers))
 
