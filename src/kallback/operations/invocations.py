@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ class InvocationStatus(msgspec.Struct, frozen=True):
         last_failure: why its last run failed.
         next_retry_at: when it is started again, as Restate writes it.
         pinned_deployment_id: the deployment that runs it.
+        last_start_at: when its run of now began, as Restate writes it.
     """
 
     id: str
@@ -28,6 +30,7 @@ class InvocationStatus(msgspec.Struct, frozen=True):
     last_failure: str | None = None
     next_retry_at: str | None = None
     pinned_deployment_id: str | None = None
+    last_start_at: str | None = None
 
     @property
     def failure_line(self) -> str:
@@ -36,11 +39,17 @@ class InvocationStatus(msgspec.Struct, frozen=True):
 
     @property
     def failures(self) -> int:
-        """How many runs have failed since it last made progress."""
-        if not self.last_failure or not self.retry_count:
+        """How many runs have failed since it last made progress. A handler that waits makes none."""
+        if not self.last_failure or not self.retry_count or self.status == "suspended":
             return 0
         has_ended = self.status in {"backing-off", "paused"}
         return self.retry_count if has_ended else self.retry_count - 1
+
+    def run_ms(self, now_ms: int) -> int | None:
+        """How long its run of now has lasted, in milliseconds; None if it does not run."""
+        if self.status != "running" or self.last_start_at is None:
+            return None
+        return max(0, now_ms - int(datetime.fromisoformat(self.last_start_at).timestamp() * 1000))
 
 
 MOST_STUCK: Final = 1000
@@ -60,7 +69,7 @@ async def read_stuck_invocations(introspection: RowSource) -> list[InvocationSta
 async def read_invocation(introspection: RowSource, invocation_id: str) -> InvocationStatus | None:
     """Return the status of an invocation; None if Restate does not know it. Raises as `Introspection.rows`."""
     rows = await introspection.rows(
-        "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id "  # noqa: S608 - `quoted` lets ids through only
+        "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id, last_start_at "  # noqa: S608 - `quoted` lets ids through only
         f"FROM sys_invocation WHERE id IN ({quoted([invocation_id])})",
         InvocationStatus,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import Any
 
 import pytest
@@ -119,3 +120,33 @@ async def test_the_doctor_says_what_mends_a_handler_whose_code_changed(make_shop
         finding = await eventually("the finding", found)
     assert "570 Journal mismatch" in finding.sentence
     assert finding.remedy.startswith("its code takes other steps than when it began: serve the earlier code"), finding
+
+
+async def test_the_doctor_says_nothing_of_failures_that_are_over(make_shop: ShopFactory) -> None:
+    """The handler failed twice and waits since: it takes a result."""
+    runs = count(1)
+
+    async def fail_twice(
+        ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, Any], body: dict[str, Any]
+    ) -> None:
+        handle = await callbacks.start(ctx, cook, body)
+        if next(runs) <= 2:
+            raise BrokenPipeError("broken pipe")
+        await handle.result()
+
+    async with (
+        make_shop(fail_twice) as shop,
+        Introspection(shop.settings.restate) as introspection,
+        asyncio.timeout(90),
+    ):
+        await shop.order()
+        [task] = await shop.tasks(1)
+
+        async def waits() -> Finding | None:
+            said = [
+                each for each in await findings_of(shop, introspection, task.task_id) if each.subject == "invocation"
+            ]
+            return next((each for each in said if each.severity is Severity.OK), None)
+
+        finding = await eventually("a handler that waits", waits)
+    assert "broken pipe" not in finding.sentence

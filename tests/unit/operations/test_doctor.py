@@ -184,7 +184,7 @@ def test_a_failure_is_shown_without_its_stack_trace() -> None:
     """The first line says what is the matter, and the others would hide the next finding."""
     failure = "[500] no oven\nTraceback (most recent call last):\n  File ..."
     status = InvocationStatus("inv_1", "Shop/order", "backing-off", 2, failure)
-    for finding in [*stuck_findings([status]), invocation_finding(status)]:
+    for finding in [*stuck_findings([status]), invocation_finding(status, 0)]:
         assert finding.sentence.endswith(": [500] no oven")
 
 
@@ -225,23 +225,33 @@ def test_readers(groups: list[TopicGroup], severities: list[Severity]) -> None:
     ("status", "retries", "severity"),
     [
         ("suspended", None, OK),
+        ("suspended", 3, OK),
         ("running", None, OK),
         ("paused", 70, PROBLEM),
         ("backing-off", 3, PROBLEM),
-        ("running", 3, PROBLEM),
+        ("running", 3, WARNING),
     ],
 )
 def test_invocations(status: str, retries: int | None, severity: Severity) -> None:
     """One that fails again and again cannot take a result."""
-    failure = None if retries is None else "no oven"
-    finding = invocation_finding(InvocationStatus("inv_1", "Shop/order", status, retries, failure))
+    failure, began = None if retries is None else "no oven", "1970-01-01T00:00:00.500Z"
+    row = InvocationStatus("inv_1", "Shop/order", status, retries, failure, last_start_at=began)
+    finding = invocation_finding(row, 5_500)
     assert finding.severity is severity
-    assert ("no oven" in finding.sentence) is (severity is PROBLEM)
+    assert ("no oven" in finding.sentence) is (severity is not OK)
+
+
+def test_a_handler_that_failed_before_and_waits_since_is_no_problem() -> None:
+    """Its process was killed; Restate counts that until the handler gets on, and a handler that waits does not."""
+    began = "1970-01-01T00:00:00.500Z"
+    row = InvocationStatus("inv_1", "Shop/order", "running", 5, "broken pipe", last_start_at=began)
+    finding = invocation_finding(row, 40_500)
+    assert (finding.severity, finding.sentence) == (OK, "Shop/order is running for 40 s; before, it failed 4 times")
 
 
 def test_an_invocation_that_has_just_ended() -> None:
     """It is no problem."""
-    assert invocation_finding(None).severity is WARNING
+    assert invocation_finding(None, 0).severity is WARNING
 
 
 @pytest.mark.parametrize(

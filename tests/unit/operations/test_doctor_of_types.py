@@ -93,6 +93,6 @@ def test_code_that_changed_under_a_waiting_handler_has_a_remedy_of_its_own(
 ) -> None:
     """The code of before must be served again; there is nothing to repair."""
     stuck = InvocationStatus("inv_1", "Shop/order", status, 3, failure)
-    for finding in (invocation_finding(stuck), *stuck_findings([stuck])):
+    for finding in (invocation_finding(stuck, 0), *stuck_findings([stuck])):
         assert said in finding.remedy
         assert ("restate invocations resume inv_1" in finding.remedy) is (status == "paused")

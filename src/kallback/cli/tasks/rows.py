@@ -123,7 +123,8 @@ def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
         planned = f"; Restate starts it again at {invocation.next_retry_at}" if invocation.next_retry_at else ""
         yield "", f"the handler has failed {counted(invocation.failures, 'time')} since it last got on{planned}"
     if invocation.last_failure:
-        yield "failure", plain(invocation.failure_line)
+        since = f" (the last one; it runs since {invocation.last_start_at})" if invocation.status == "running" else ""
+        yield "failure", plain(invocation.failure_line) + since
 
 
 def outcome_facts(outcomes: Sequence[OutcomeRecord]) -> Iterator[tuple[str, str]]:

@@ -253,7 +253,7 @@ class Examination:
             )
             return
         yield (state_finding if task.signal is None else unanswered_finding)(task, self._now_ms())
-        yield invocation_finding(await read_invocation(introspection, task.invocation.id))
+        yield invocation_finding(await read_invocation(introspection, task.invocation.id), self._now_ms())
         if task.position is not None:
             async for finding in self._record(task, task.position):
                 yield finding

@@ -15,6 +15,8 @@ from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
+_STEADY_MS: Final = 10_000
+"""A run of a handler that has lasted so long waits; one that fails again and again mostly fails at once."""
 _LONG_OPEN_MS: Final = 10_000
 """Producers that work end a transaction sooner."""
 _CLOCK_MS: Final = 5_000
@@ -131,22 +133,32 @@ def _group_finding(subject: str, topic: str, group: TopicGroup) -> Finding:
     return ok(subject, said)
 
 
-def invocation_finding(invocation: InvocationStatus | None) -> Finding:
-    """Whether the invocation can take a result."""
+def invocation_finding(invocation: InvocationStatus | None, now_ms: int) -> Finding:
+    """Whether the invocation can take a result. One that has run for a while does not fail any more: it waits."""
     if invocation is None:
         return warning(
             "invocation", "Restate does not know the waiting invocation any more", "look again: it has just ended"
         )
     said = f"{invocation.target} is {invocation.status}"
-    failures = invocation.failures
+    failures, run_ms = invocation.failures, invocation.run_ms(now_ms)
+    if failures and run_ms is not None and run_ms >= _STEADY_MS:
+        return ok("invocation", f"{said} for {run_ms // 1000} s; before, it failed {counted_times(failures)}")
     if failures:
-        said = f"{said}, failed {'once' if failures == 1 else f'{failures} times'}: {invocation.failure_line}"
+        said = f"{said}, failed {counted_times(failures)}: {invocation.failure_line}"
     if invocation.status == "paused":
         remedy = f"{repair_of(invocation)}; then resume it: restate invocations resume {invocation.id}"
         return problem("invocation", said, remedy)
+    if failures and run_ms is not None:
+        remedy = f"look again in a minute; if it stays so, {repair_of(invocation)}"
+        return warning("invocation", f"{said}; it runs again", remedy)
     if invocation.status == "backing-off" or failures:
         return problem("invocation", said, f"{repair_of(invocation)}; it cannot take a result while it fails")
     return ok("invocation", said)
+
+
+def counted_times(count: int) -> str:
+    """A number of failures, as people say it."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def place_findings(at: Position, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
