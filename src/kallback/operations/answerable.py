@@ -24,9 +24,13 @@ _GRACE_MS: Final = 30_000
 class NotAnswerableError(KallbackError):
     """This cannot be done to this task; the sentence says what can."""
 
+    has_entry = True
+
 
 class NoKeyError(ConfigurationError):
     """No key here belongs to this task; with the keys of its service it could be done."""
+
+    has_entry = True
 
 
 async def answer_headers(find: FindRecord, task: PendingTask, settings: Settings) -> TaskHeaders:

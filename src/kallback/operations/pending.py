@@ -52,6 +52,8 @@ Clock = Callable[[], float]
 class UnreadableJournalsError(KallbackError):
     """A task is not in the journals that can be read, and some cannot."""
 
+    has_entry = True
+
 
 class InvalidCursorError(KallbackError):
     """A cursor is not one that a page had."""

@@ -16,6 +16,8 @@ FindRecord = Callable[[Position], Awaitable[Record | None]]
 class NoTaskRecordError(KallbackError):
     """The task's record is not where the journal says."""
 
+    has_entry = True
+
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:

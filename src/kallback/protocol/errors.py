@@ -26,16 +26,25 @@ KallbackError
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from kallback.documentation import error_entry
 
 
 class KallbackError(Exception):
-    """Root of everything that kallback raises on purpose."""
+    """Root of everything that kallback raises on purpose.
+
+    Attributes:
+        has_entry: of a class of another module: whether it has an entry of its own among the errors.
+    """
+
+    has_entry: ClassVar[bool] = False
 
     @property
     def help(self) -> str:
         """Address of its entry among the errors of the documentation; of its base's, if only that one has an entry."""
-        return error_entry(next(each.__name__ for each in type(self).__mro__ if each.__module__ == __name__))
+        found = (each for each in type(self).__mro__ if each.__module__ == __name__ or vars(each).get("has_entry"))
+        return error_entry(next(found).__name__)
 
 
 class ConfigurationError(KallbackError):

@@ -154,6 +154,16 @@ class Worker(StartStop):
             raise ConfigurationError("a worker's session timeout is chosen before it starts")
         self.options = dataclasses.replace(self.options, session_timeout=seconds)
 
+    def use_concurrency(self, tasks: int) -> None:
+        """Choose how many tasks run at once: `kallback worker --concurrency` does; see `WorkerOptions`.
+
+        Raises:
+            ConfigurationError: the worker runs, or the number is below 1.
+        """
+        if self._runtime is not None:
+            raise ConfigurationError("a worker's concurrency is chosen before it starts")
+        self.options = dataclasses.replace(self.options, concurrency=tasks)
+
     def use_failing_of_unknown_types(self) -> None:
         """Also fail callers of unknown types: `kallback worker --fail-unknown-types` does; see `WorkerOptions`.
 

@@ -18,6 +18,7 @@ import kallback
 from kallback import documentation
 from kallback.cli.app import app
 from kallback.cli.dead_letters.reason_help import REASON_HELP, entry_of
+from kallback.operations import InvalidCursorError, NotAnswerableError
 from kallback.protocol import Problem, Unusable, errors
 from kallback.protocol.errors import KallbackError
 from kallback.sdk import TaskFailed
@@ -41,6 +42,10 @@ def types() -> set[str]:
     return written | {f"urn:kallback:{name}" for name in made}
 
 
+OWN = re.compile(r"class (\w+)\(\w+\):\n(?:    (?!def )[^\n]*\n|\n)*?    has_entry = True\n")
+OF_COMMANDS = sorted({name for text in SOURCES.values() for name in OWN.findall(text)})
+
+
 def leads_somewhere(address: str) -> bool:
     """Whether the address of a page of the documentation names a page that is there, and an anchor on it."""
     version = ".".join(kallback.__version__.split(".")[:2])
@@ -62,6 +67,21 @@ def test_each_type_has_one_row(name: str) -> None:
     """With a cause and a remedy, or at least a cause."""
     [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}`")]
     assert all(cell.strip() for cell in row.strip("|").split("|"))
+
+
+@pytest.mark.parametrize("name", OF_COMMANDS)
+def test_each_error_of_a_command_that_says_so_has_an_entry(name: str) -> None:
+    """The entry of its base would explain nothing."""
+    assert leads_somewhere(documentation.error_entry(name))
+    assert f"| `{name}` |" in PAGE
+
+
+def test_an_error_of_a_command_leads_to_its_own_entry() -> None:
+    """Not to that of `KallbackError`; one without an entry does, and a subclass leads to that of its base."""
+    assert len(OF_COMMANDS) == 10
+    assert NotAnswerableError("no").help == documentation.error_entry("NotAnswerableError")
+    assert InvalidCursorError("no").help == documentation.error_entry("KallbackError")
+    assert type("Later", (NotAnswerableError,), {})("no").help == documentation.error_entry("NotAnswerableError")
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)

@@ -66,3 +66,17 @@ def test_a_session_of_no_length_is_refused() -> None:
 
 async def _cook(dish: str) -> str:
     return dish
+
+
+def test_the_command_chooses_the_concurrency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--concurrency` wins over what the worker was created with."""
+    served: list[Worker] = []
+    made = "worker = Worker('bar', options=WorkerOptions(concurrency=4))\n"
+    (tmp_path / "bar.py").write_text(f"from kallback.workers import Worker, WorkerOptions\n{made}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(command, "serve", served.append)
+    found = []
+    for arguments in ([], ["--concurrency", "8"]):
+        assert CliRunner().invoke(command.worker, ["bar:worker", *arguments]).exit_code == 0
+        found.append(served[-1].options.concurrency)
+    assert found == [4, 8]

@@ -33,7 +33,14 @@ def test_the_public_names_are_these() -> None:
 def test_a_worker_has_these_members() -> None:
     """What users call on a worker."""
     doing = {"run", "start", "stop", "task"}
-    options = {"use_client", "use_failing_of_unknown_types", "use_instance_id", "use_session_timeout", "use_tracing"}
+    options = {
+        "use_client",
+        "use_concurrency",
+        "use_failing_of_unknown_types",
+        "use_instance_id",
+        "use_session_timeout",
+        "use_tracing",
+    }
     telling = {"counts", "durations", "function_of", "group_status", "phase", "running"}
     cancels = {"control_records", "control_unread", "refused_cancels"}
     assert public(Worker) == doing | options | telling | cancels | {"task_types"}

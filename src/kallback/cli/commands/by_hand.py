@@ -74,6 +74,8 @@ _STDIN: Final = "-"
 class NotCompletedError(KallbackError):
     """The result was not sent, or Restate rejects it; a retry changes nothing."""
 
+    has_entry = True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByHandOptions:

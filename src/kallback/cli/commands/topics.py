@@ -29,6 +29,8 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 class TopicsDifferError(KallbackError):
     """A topic is missing, or not as wanted."""
 
+    has_entry = True
+
 
 def read_span(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
     """Read a duration such as 90s, 30m, 36h or 14d."""

@@ -38,6 +38,13 @@ _tasks = option_of("Tasks")
     "Default: 10 to 45, as long as it takes to notice a lost attempt; 45 without heartbeats.",
 )
 @_tasks(
+    "--concurrency",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Tasks that run at once, in coroutines, threads and child processes together. Default: what the worker was "
+    "created with, 16 unless it says otherwise. concurrency= of a task type lowers it for that type.",
+)
+@_tasks(
     "--fail-unknown-types",
     is_flag=True,
     help="Also fail the caller of a task whose type the worker does not know, at once. Without it, the task becomes a "
@@ -58,6 +65,7 @@ def worker(  # noqa: PLR0913 - one option each
     client: str | None,
     instance_id: str | None,
     session_timeout: float | None,
+    concurrency: int | None,
     fail_unknown_types: bool,
     health_port: int | None,
     health_host: str,
@@ -88,6 +96,8 @@ def worker(  # noqa: PLR0913 - one option each
         found.use_instance_id(instance_id)
     if session_timeout is not None:
         found.use_session_timeout(session_timeout)
+    if concurrency is not None:
+        found.use_concurrency(concurrency)
     if fail_unknown_types:
         found.use_failing_of_unknown_types()
     serve(found, *_health(found, health_port, health_host), *_tracing(found, otel=otel, link=otel_link))

@@ -26,6 +26,8 @@ from kallback.settings import Settings
 class NoSuchLetterError(KallbackError):
     """There is no dead letter with this id."""
 
+    has_entry = True
+
 
 @click.group("dead-letters", cls=TextGroup)
 def dead_letters() -> None:

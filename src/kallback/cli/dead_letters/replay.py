@@ -45,6 +45,8 @@ _MOST_QUESTIONS: Final = 20
 class NotAllReplayedError(KallbackError):
     """Some dead letters could not be replayed."""
 
+    has_entry = True
+
 
 @click.command(cls=TextCommand)
 @argument("ids", nargs=-1, metavar="[PARTITION:OFFSET]...", help="Ids of dead letters, as list shows them.")

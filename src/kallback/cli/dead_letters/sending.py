@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from typing import Final
 
 from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, check_letter
 from kallback.cli.dead_letters.counts import OTHERS
@@ -17,6 +18,9 @@ from kallback.cli.formatting import counted, plain
 from kallback.kafka import DeadLetter, Producer, Replayer, ReplayOptions, ReplayReport
 from kallback.protocol import ConfigurationError, Keyring
 from kallback.settings import Settings
+
+_NAMED: Final = 5
+"""Topics that a sentence names: who writes dead letters chooses them."""
 
 Letters = AsyncIterator[DeadLetter]
 
@@ -95,11 +99,12 @@ def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
 
 def refusal_sentence(plan: ReplayPlan) -> str:
     """One sentence for each cause, with one id as an example; empty if everything may be sent."""
-    sentences: dict[str, tuple[str, int]] = {}
-    for kind, number in plan.kinds().items():
+    kinds, sentences = plan.kinds().items(), dict[str, tuple[str, int]]()
+    unnamed = _unnamed(sorted({kind.verdict.topic for kind, _ in kinds if isinstance(kind.verdict, NeedsTopic)}))
+    for kind, number in kinds:
         if isinstance(kind.verdict, MaySend):
             continue
-        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else _unnamed(kind.verdict.topic)
+        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else unnamed
         example, count = sentences.get(cause, (str(number.example), 0))
         sentences[cause] = (example, count + number.count)
     return "; ".join(
@@ -108,11 +113,14 @@ def refusal_sentence(plan: ReplayPlan) -> str:
     )
 
 
-def _unnamed(topic: str) -> str:
-    return (
-        f"{topic} is not known as a topic of this installation; if it is one of yours, add --allow-topic {topic}, or "
-        "set KALLBACK_KEYS, so that the tokens of tasks are verified"
-    )
+def _unnamed(topics: Sequence[str]) -> str:
+    named, more = ", ".join(topics[:_NAMED]), f" and {len(topics) - _NAMED} more" if len(topics) > _NAMED else ""
+    options = " ".join(f"--allow-topic {topic}" for topic in topics[:_NAMED])
+    if len(topics) == 1:
+        known = f"{named} is not known as a topic of this installation; if it is one of yours"
+    else:
+        known = f"{named}{more} are not known as topics of this installation; for those that are yours"
+    return f"{known}, add {options}, or set KALLBACK_KEYS, so that the tokens of tasks are verified"
 
 
 def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
@@ -123,7 +131,7 @@ def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
         case MustNotSend(cause):
             return cause
         case NeedsTopic(topic):
-            return _unnamed(topic)
+            return _unnamed([topic])
 
 
 def result_lines(report: ReplayReport, total: int) -> list[str]:

@@ -21,6 +21,8 @@ from kallback.settings import Settings
 class NoPendingTaskError(KallbackError):
     """No handler waits for a task with this id."""
 
+    has_entry = True
+
 
 def _accept(_task: PendingTask) -> None:
     pass

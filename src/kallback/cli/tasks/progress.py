@@ -42,6 +42,8 @@ _UNKNOWN: Final = "no task "
 class UnknownTaskError(KallbackError):
     """No task with this id is monitored."""
 
+    has_entry = True
+
 
 class _RestateError(msgspec.Struct):
     message: str = ""
