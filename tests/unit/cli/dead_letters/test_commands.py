@@ -388,3 +388,18 @@ def test_a_summary_shows_how_many_records_it_counts(env: DeadLetterEnv) -> None:
     assert "1 B (2,214 records)" in env.run("list").stdout
     assert json.loads(env.run("list", "--json").stdout)["records"] == 2214
     assert "2,214: a summary" in env.run("show", "0:0").stdout
+
+
+def test_topics_that_are_not_known_are_named_in_one_sentence(env: DeadLetterEnv) -> None:
+    """With the options for each of the first ones: who writes dead letters chooses the topics."""
+    for number in range(7):
+        env.broker.create_topic(f"foreign-{number}")
+        env.broker.append(OutgoingRecord(f"foreign-{number}", b"1", b"k"))
+        env.dead_letter("undecodable", source=env.broker.records(f"foreign-{number}")[0])
+    with pytest.raises(replay_command.NotAllReplayedError) as refused:
+        env.run("replay", "--all", "--dry-run", "--unverified")
+    said = str(refused.value)
+    assert said.startswith("7 dead letters not replayed")
+    assert said.count("not known as") == 1
+    assert "foreign-4 and 2 more are not known" in said
+    assert "--allow-topic foreign-0 --allow-topic foreign-1" in said
