@@ -14,7 +14,7 @@ from kallback.protocol import headers as names
 from kallback.protocol.cancel_secrets import HASH_CHARACTERS
 from kallback.protocol.errors import InvalidProgressError, InvalidTaskError
 from kallback.protocol.frameworks.conventions import Convention, task_headers_of
-from kallback.protocol.headers import Headers, excess_of, values_of
+from kallback.protocol.headers import Headers, excess_of
 from kallback.protocol.long_tasks.progress import checked_details
 from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
 
@@ -108,25 +108,26 @@ class TaskHeaders:
         excess = excess_of(pairs)
         if excess is not None:
             raise InvalidTaskError(f"{excess}: not a task record of kallback")
-        version = _required(pairs, names.VERSION)
+        members = _Members(pairs)
+        version = members.required(names.VERSION)
         if version != names.WIRE_VERSION:
             raise InvalidTaskError(f"wire version {version!r} is not known here: upgrade this worker")
         return cls(
-            token=_required(pairs, names.TOKEN),
-            task_id=TaskId(_required(pairs, names.TASK_ID)),
-            attempt=Attempt(_number(names.ATTEMPT, _required(pairs, names.ATTEMPT))),
-            task_type=_required(pairs, names.TYPE),
-            reply_to=_required(pairs, names.REPLY_TO),
-            deadline_ms=_optional_number(pairs, names.DEADLINE),
-            traceparent=_optional(pairs, names.TRACEPARENT),
-            tracestate=_optional(pairs, names.TRACESTATE),
-            start_by_ms=_optional_number(pairs, names.START_BY),
-            progress_to=_optional(pairs, names.PROGRESS_TO),
-            heartbeat_every_ms=_optional_number(pairs, names.HEARTBEAT_EVERY),
-            last_details=_details(pairs),
-            cancel_hash=_optional(pairs, names.CANCEL_HASH),
-            hand_back=values_of(pairs, names.HAND_BACK) == [_YES],
-            retry_lost=values_of(pairs, names.RETRY_LOST) == [_YES],
+            token=members.required(names.TOKEN),
+            task_id=TaskId(members.required(names.TASK_ID)),
+            attempt=Attempt(_number(names.ATTEMPT, members.required(names.ATTEMPT))),
+            task_type=members.required(names.TYPE),
+            reply_to=members.required(names.REPLY_TO),
+            deadline_ms=members.number(names.DEADLINE),
+            traceparent=members.optional(names.TRACEPARENT),
+            tracestate=members.optional(names.TRACESTATE),
+            start_by_ms=members.number(names.START_BY),
+            progress_to=members.optional(names.PROGRESS_TO),
+            heartbeat_every_ms=members.number(names.HEARTBEAT_EVERY),
+            last_details=_details(members.only(names.LAST_DETAILS)),
+            cancel_hash=members.optional(names.CANCEL_HASH),
+            hand_back=members.only(names.HAND_BACK) == _YES,
+            retry_lost=members.only(names.RETRY_LOST) == _YES,
         )
 
     def __repr__(self) -> str:
@@ -137,39 +138,52 @@ def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
-def _details(headers: Headers) -> bytes:
+def _details(value: bytes | None) -> bytes:
     """Only an aid to the next attempt: what cannot be read counts as absent, the work can be done without it."""
-    values = values_of(headers, names.LAST_DETAILS)
     try:
-        return checked_details(values[0]) if len(values) == 1 else b""
+        return b"" if value is None else checked_details(value)
     except InvalidProgressError:
         return b""
 
 
-def _optional(headers: Headers, name: str) -> str | None:
-    values = values_of(headers, name)
-    if not values:
-        return None
-    if len(values) > 1:
-        raise InvalidTaskError(f"header {name} stands more than once, with different values")
-    if len(values[0]) > _MAX_BYTES.get(name, _MAX_TEXT_BYTES):
-        raise InvalidTaskError(f"header {name} has {len(values[0])} bytes, more than any task of kallback")
-    try:
-        return values[0].decode()
-    except UnicodeDecodeError:
-        raise InvalidTaskError(f"header {name} is not UTF-8") from None
+class _Members:
+    """The headers of a task record by name, read in one pass; null values do not count."""
 
+    __slots__ = ("_ambiguous", "_values")
 
-def _required(headers: Headers, name: str) -> str:
-    value = _optional(headers, name)
-    if value is None:
-        raise InvalidTaskError(f"header {name} is missing: not a task record of kallback")
-    return value
+    def __init__(self, headers: Headers) -> None:
+        self._values: dict[str, bytes] = {}
+        self._ambiguous: set[str] = set()
+        for name, value in headers:
+            if value is not None and self._values.setdefault(name, value) != value:
+                self._ambiguous.add(name)
 
+    def only(self, name: str) -> bytes | None:
+        """The value of a header; None if it is absent, or stands more than once with different values."""
+        return None if name in self._ambiguous else self._values.get(name)
 
-def _optional_number(headers: Headers, name: str) -> int | None:
-    value = _optional(headers, name)
-    return None if value is None else _number(name, value)
+    def optional(self, name: str) -> str | None:
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if name in self._ambiguous:
+            raise InvalidTaskError(f"header {name} stands more than once, with different values")
+        if len(value) > _MAX_BYTES.get(name, _MAX_TEXT_BYTES):
+            raise InvalidTaskError(f"header {name} has {len(value)} bytes, more than any task of kallback")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise InvalidTaskError(f"header {name} is not UTF-8") from None
+
+    def required(self, name: str) -> str:
+        value = self.optional(name)
+        if value is None:
+            raise InvalidTaskError(f"header {name} is missing: not a task record of kallback")
+        return value
+
+    def number(self, name: str) -> int | None:
+        value = self.optional(name)
+        return None if value is None else _number(name, value)
 
 
 def _number(name: str, text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
@@ -84,7 +83,7 @@ class TaskContext:
         self.log: Final = TaskLog(task_type, self.task_id, self.attempt)
         self._on_heartbeat = on_heartbeat
         self._clock = clock
-        self._cancelled = threading.Event()
+        self._cancelled = False
 
     def time_left(self) -> float | None:
         """Seconds until the deadline, 0 when it is past; None without one. Fits `asyncio.timeout`."""
@@ -118,11 +117,11 @@ class TaskContext:
         `asyncio.CancelledError` at its next await. A plain function must look, because a thread cannot be stopped;
         one in a process should, because its process is ended `WorkerOptions.cancel_grace` seconds later.
         """
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def cancel(self) -> None:
         """Set `cancelled`; the worker does, and a test of a function may. Any thread may call it."""
-        self._cancelled.set()
+        self._cancelled = True
 
     def __repr__(self) -> str:
         return f"TaskContext({self.task_type} {self.task_id} attempt {self.attempt})"

@@ -16,8 +16,12 @@ class WorkerOptions:
     """How a worker behaves; where Kafka is and how its topics are named are `Settings`.
 
     Attributes:
-        concurrency: tasks in flight at once, in coroutines, threads and processes together; a task whose result
-            waits for Kafka counts. Default 16. No more records are fetched than can run, but for `held_back`.
+        concurrency: tasks that run at once, in coroutines, threads and processes together. Default 16. No more records
+            are fetched than can run, but for `held_back`.
+        unacknowledged: results that may wait for Kafka's acknowledgement while other tasks run in their place. Beyond
+            it, and beyond 1 MiB of results and their tasks, a task counts as running until Kafka has its result: so an
+            outage of Kafka ends the fetching. Default 256: one acknowledgement covers the results of many short tasks.
+            0: each task counts until then, as those do that are `ordered`.
         held_back: records of one partition that may wait here because their type is full (`concurrency` of the
             registration) or their key is busy (`ordered`), beyond the tasks in flight. Default 100: so long does a
             full type not keep others of the same partition waiting. A type with its own topic keeps none waiting.
@@ -56,6 +60,7 @@ class WorkerOptions:
     """
 
     concurrency: int = 16
+    unacknowledged: int = 256
     held_back: int = 100
     cancel_grace: float = 5.0
     clock_skew: float = 5.0
@@ -83,6 +88,6 @@ class WorkerOptions:
                 raise ConfigurationError(f"WorkerOptions: {name} must be above 0 seconds")
         if self.session_timeout is not None and self.session_timeout <= 0:
             raise ConfigurationError("WorkerOptions: session_timeout must be above 0 seconds, or None")
-        for name in ("drain_timeout", "held_back", "cancel_grace", "clock_skew"):
+        for name in ("drain_timeout", "held_back", "unacknowledged", "cancel_grace", "clock_skew"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"WorkerOptions: {name} must not be negative")

@@ -39,6 +39,7 @@ from kallback.workers.intake.fetch_loop import FetchLoop, QueuedTask
 from kallback.workers.intake.in_flight import InFlightAttempts
 from kallback.workers.intake.reply_topics import ReplyTopics
 from kallback.workers.intake.scheduler import Scheduler
+from kallback.workers.intake.unacknowledged import UnacknowledgedResults
 from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.registration.options import Executor
@@ -102,6 +103,7 @@ class WorkerRuntime:
             dead_letters=DeadLetterSettler(budget, runner, self._consumer, self._in_flight),
             in_flight=self._in_flight,
             scheduler=Scheduler[QueuedTask](config.options.concurrency, config.limits),
+            unacknowledged=UnacknowledgedResults(config.options.unacknowledged),
             supervisor=self._supervisor,
             counts=self._counts,
             clock=config.clock,

@@ -50,11 +50,11 @@ async def pause_behind_its_back(consumer: Any, partition: TopicPartition) -> Non
         return
     reading, paused = consumer._thread._reading, threading.Event()
 
-    def pause_and_poll() -> None:
+    def pause_and_poll(wait_s: float) -> None:
         del reading.poll
         reading._consumer.pause(client_partitions)
         paused.set()
-        reading.poll()
+        reading.poll(wait_s)
 
     reading.poll = pause_and_poll
     assert await asyncio.to_thread(paused.wait, 30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Final
@@ -11,6 +10,7 @@ import click
 
 from kallback.bridge import Bridge, BridgeOptions, Dependencies
 from kallback.cli.commands.bridge_options import bridge_options, dead_letter_options
+from kallback.cli.garbage import collect_garbage_seldom
 from kallback.cli.help import TextCommand
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
@@ -21,8 +21,6 @@ from kallback.settings import Settings
 _LEAST_STUCK_AFTER_S: Final = 60.0
 _REQUEST_TIMEOUTS: Final = 3
 """A bridge counts as stuck after three request timeouts without progress: one slow request is not a stuck process."""
-_COLLECT_AFTER: Final = 10_000
-"""Objects that make a garbage collection due, 700 by default: each looked through the results in flight once more."""
 
 
 @click.command(cls=TextCommand)
@@ -49,7 +47,7 @@ def bridge(
     configure_logs(verbose=verbose)
     settings = settings_from_env(insecure=insecure)
     settings = replace(settings, dead_letters=replace(settings.dead_letters, **letters))
-    _collect_garbage_seldom()
+    collect_garbage_seldom()
     serve_observed(settings, options, observing)
 
 
@@ -75,14 +73,3 @@ def serve_observed(
         stuck_after = max(_LEAST_STUCK_AFTER_S, _REQUEST_TIMEOUTS * settings.restate.request_timeout)
         beside.append(HealthServer(bridge, observing.health_port, observing.health_host, stuck_after=stuck_after))
     serve(bridge, *beside)
-
-
-def _collect_garbage_seldom() -> None:
-    """Let garbage collections take less of this process.
-
-    What a bridge handles is freed with its last reference, and the modules stay: collections of the results in flight
-    took 2.3 us of CPU for each of them and found nothing, and a full one held the event loop for 26 ms or more.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])

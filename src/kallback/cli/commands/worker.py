@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from kallback.cli.garbage import collect_garbage_seldom
 from kallback.cli.help import TextCommand, argument, option_of
 from kallback.cli.imports import TargetKind, is_made_by, load_target, needs_extra
 from kallback.cli.logs import configure_logs
@@ -100,6 +101,7 @@ def worker(  # noqa: PLR0913 - one option each
         found.use_concurrency(concurrency)
     if fail_unknown_types:
         found.use_failing_of_unknown_types()
+    collect_garbage_seldom()
     serve(found, *_health(found, health_port, health_host), *_tracing(found, otel=otel, link=otel_link))
 
 

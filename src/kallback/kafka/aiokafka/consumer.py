@@ -134,7 +134,7 @@ class AiokafkaConsumer(StartStop):
                         return records
                     self._raise_failure()
                     if self._inner is not None:
-                        await self._read(self._inner, limit)
+                        await self._read(self._inner)
                     await self._arrived.wait()
         except TimeoutError:
             return []
@@ -224,7 +224,7 @@ class AiokafkaConsumer(StartStop):
 
     # Readings.
 
-    async def _read(self, inner: AIOKafkaConsumer, limit: int) -> None:
+    async def _read(self, inner: AIOKafkaConsumer) -> None:
         """See to it that a reading of the wanted partitions runs, or of none while none is assigned."""
         wanted = frozenset(self._buffer.needing_records())
         if self._reading.runs:
@@ -234,7 +234,7 @@ class AiokafkaConsumer(StartStop):
             wanted = frozenset(self._buffer.needing_records())
         if wanted or not self._positions.next:
             partitions = wanted or frozenset({TopicPartition(self._topics[0], _NO_PARTITION)})
-            self._reading.begin(inner, partitions, min(limit, self._options.buffer_records, READ_AT_ONCE))
+            self._reading.begin(inner, partitions, min(self._options.buffer_records, READ_AT_ONCE))
 
     def _read_over(self, reading: asyncio.Task[dict[TopicPartition, list[Record]]]) -> None:
         self._arrived.set()

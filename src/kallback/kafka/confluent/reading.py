@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LASTING: Final = 2
 """How many times as long as until it is resumed, a partition is not read before its client is given up."""
-_POLL_S: Final = 0.05
+POLL_S: Final = 0.05
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: a record takes up to 10 MB as Python objects, if it has many headers
 _RECORD_BYTES: Final = 64 * 1024  # assumed of a record that is about to be consumed, to keep within the buffer
@@ -128,12 +128,14 @@ class PartitionReading:
         self._ended_at.pop(partition, None)
         self._watermarks.forget(partition)
 
-    def control_flow(self) -> None:
-        """Wait a moment where much is buffered; pause what stays full, resume what was taken."""
-        self._flow.update(self.positions.next)
+    def control_flow(self, may_wait: Callable[[], bool] = lambda: True) -> None:
+        """Wait a moment where much is buffered, if that may be; pause what stays full, resume what was taken."""
+        self._flow.update(self.positions.next, may_wait)
 
-    def poll(self) -> None:
+    def poll(self, wait_s: float = POLL_S) -> None:
         """Read what is there into the buffer, a few messages at a time: what they take is known only then.
+
+        It waits so many seconds for the first one; what librdkafka reports is heard meanwhile.
 
         Slices of small records are added to the buffer together. Its other side is woken once at the end: it takes many
         records at a time, in place of each slice.
@@ -142,7 +144,7 @@ class PartitionReading:
         arrived = set[TopicPartition]()
         batch: dict[TopicPartition, list[Record]] = {}
         waiting = self._polled_bytes = 0
-        for messages in self._messages():
+        for messages in self._messages(wait_s):
             size = 0
             for message in messages:
                 error = message.error()
@@ -227,9 +229,9 @@ class PartitionReading:
         self.stalled = stalled.union(self._flow.stopped)
         return self._lasting_stalls.stalled(positions, self._watermarks.answered, now)
 
-    def _messages(self) -> Iterator[Sequence[Message]]:
+    def _messages(self, wait_s: float) -> Iterator[Sequence[Message]]:
         """Read the next message, and when it was looked at, what is there already: a rebalance may come in between."""
-        first = self._consumer.poll(_POLL_S)
+        first = self._consumer.poll(wait_s)
         messages: Sequence[Message] = () if first is None else (first,)
         left = _BATCH
         while messages:

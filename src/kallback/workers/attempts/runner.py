@@ -60,6 +60,8 @@ class StartedAttempt:
     Attributes:
         heartbeats: sends its progress; None if its caller wants none.
         details: what the next attempt would continue with.
+        on_sending: is called when the function has ended and its result is about to be sent, with the seconds for which
+            it ran and the bytes of the result.
         span: of its trace; None without a tracer.
     """
 
@@ -68,6 +70,7 @@ class StartedAttempt:
     call: FunctionCall
     heartbeats: HeartbeatSender | None
     details: LastDetails
+    on_sending: Callable[[float, int], object]
     span: AttemptSpan | None
 
 
@@ -119,7 +122,7 @@ class AttemptRunner:
         self._spans: Final = spans
         self._throttle: Final = LogThrottle(NamedLog(logger))
 
-    def start(self, record: Record, verdict: Run) -> StartedAttempt:
+    def start(self, record: Record, verdict: Run, on_sending: Callable[[float, int], object]) -> StartedAttempt:
         """Make the attempt, to be given to `run`."""
         span = None if self._spans is None else self._spans.start(record, verdict.headers)
         if span is not None:
@@ -142,7 +145,7 @@ class AttemptRunner:
         call = FunctionCall(
             verdict.function, verdict.request, context, self._process_pool, details.record, headers.cancel_hash
         )
-        return StartedAttempt(record, verdict, call, heartbeats, details, span)
+        return StartedAttempt(record, verdict, call, heartbeats, details, on_sending, span)
 
     async def run(self, attempt: StartedAttempt) -> None:
         """Call the function, publish its outcome or hand the attempt back, acknowledge the record."""
@@ -222,6 +225,7 @@ class AttemptRunner:
         headers, function = attempt.verdict.headers, attempt.verdict.function
         newest = attempt.details.newest
         reply = reply_for(outcome, headers, function, newest, expose_tracebacks=self._expose_tracebacks)
+        attempt.on_sending(attempt.call.seconds(time.monotonic()), reply.record.size)
         published = await self._publisher.publish(headers, reply)
         match published:
             case Published(Status.COMPLETED):

@@ -17,7 +17,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 from kallback.lifecycle import Backoff
 from kallback.workers.context import TaskContext
@@ -68,7 +68,9 @@ class FunctionCall:
         self._process_pool: Final = process_pool
         self._on_heartbeat: Final = on_heartbeat
         self._future: asyncio.Future[CallOutcome] | None = None
-        self._given_up: Final = asyncio.Event()
+        self._given_up = False
+        self._waiting: asyncio.Future[None] | None = None
+        """What `outcome` waits for: the end of the function, or that it is given up."""
         self._interrupt: Callable[[], object] = _nothing
 
     @property
@@ -93,7 +95,8 @@ class FunctionCall:
 
     def give_up(self) -> None:
         """Wait no longer for a stopped function that does not end: `outcome` returns."""
-        self._given_up.set()
+        self._given_up = True
+        self._wake()
 
     async def outcome(self) -> CallOutcome:
         """Call the function and wait for its end. Cancelling the waiting does not cancel the call."""
@@ -125,11 +128,14 @@ class FunctionCall:
         return self._future.result()
 
     async def _end(self, future: asyncio.Future[CallOutcome]) -> None:
-        given_up: asyncio.Future[Any] = asyncio.create_task(self._given_up.wait(), name="kallback-given-up")
-        try:
-            await asyncio.wait({cast("asyncio.Future[Any]", future), given_up}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            given_up.cancel()
+        if not self._given_up:
+            self._waiting = future.get_loop().create_future()
+            future.add_done_callback(self._wake)
+            await self._waiting
+
+    def _wake(self, _future: asyncio.Future[CallOutcome] | None = None) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def _start(self) -> asyncio.Future[CallOutcome]:
         match self._function.executor:

@@ -16,13 +16,14 @@ ends in an error of the worker itself is admitted again after a pause: no record
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, assert_never
 
-from kallback.kafka import Record, TopicPartition
+from kallback.kafka import Record, TopicPartition, size_of
 from kallback.lifecycle import LogThrottle, Supervisor
 from kallback.settings import NamedLog
 from kallback.workers.attempts.decide import (
@@ -49,6 +50,7 @@ from kallback.workers.intake.crash_guard import CrashGuard
 from kallback.workers.intake.dead_letter_settler import DeadLetterSettler
 from kallback.workers.intake.in_flight import InFlightAttempts
 from kallback.workers.intake.scheduler import Scheduled, Scheduler, Slot
+from kallback.workers.intake.unacknowledged import HeldSlot, UnacknowledgedResults
 from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import WorkerCounts
 
@@ -78,6 +80,7 @@ class FetchLoop:
         dead_letters: of records that begin no attempt.
         in_flight: attempts that run.
         scheduler: says which work may begin.
+        unacknowledged: results that have given their slot back.
         supervisor: of the pauses before attempts that begin again.
         counts: what was done.
         clock: epoch seconds.
@@ -97,6 +100,7 @@ class FetchLoop:
         dead_letters: DeadLetterSettler,
         in_flight: InFlightAttempts,
         scheduler: Scheduler[QueuedTask],
+        unacknowledged: UnacknowledgedResults,
         supervisor: Supervisor,
         counts: WorkerCounts,
         clock: Callable[[], float],
@@ -112,6 +116,7 @@ class FetchLoop:
         self._dead_letters: Final = dead_letters
         self._in_flight: Final = in_flight
         self._scheduler: Final = scheduler
+        self._unacknowledged: Final = unacknowledged
         self._supervisor: Final = supervisor
         self._counts: Final = counts
         self._clock: Final = clock
@@ -119,6 +124,9 @@ class FetchLoop:
         self._slot_freed: Final = asyncio.Event()
         self._retrying = 0
         self._is_ending = False
+        self._context: Final = contextvars.copy_context()
+        """Of no attempt: one that begins when another one has ended is not part of its trace."""
+        self._release_guarded: Final = supervisor.guard("the release of a slot", self._release_and_start)
         self._log: Final = LogThrottle(NamedLog(logger))  # others may write any number of records that are not run
         consumer.on_revoke(supervisor.guard("a revocation", self.prepare_revoke))
         self.crash_guard: Final = CrashGuard(
@@ -215,10 +223,11 @@ class FetchLoop:
 
     def _start(self, slot: Slot, task: QueuedTask) -> asyncio.Task[None]:
         self._consumer.started(task.record)
-        attempt = self._runner.start(task.record, task.verdict)
+        held = HeldSlot(slot)
+        attempt = self._runner.start(task.record, task.verdict, partial(self._on_sending, held, task.record))
         run = self._run(attempt, self.crash_guard.recorded(task.record))
         unsettled = partial(self._table.abandon, task.verdict.key)
-        return self._in_flight.start(run, self._guarded(slot, unsettled, attempt), attempt.call)
+        return self._in_flight.start(run, self._guarded(held, unsettled, attempt), attempt.call)
 
     async def _run(self, attempt: StartedAttempt, recorded: asyncio.Event | None) -> None:
         if recorded is not None:
@@ -228,13 +237,13 @@ class FetchLoop:
     def _start_bare(self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]]) -> None:
         """Start what calls no function: a rejection, or the report of a loss."""
         self._scheduler.acquire(_ANY_SLOT)
-        self._in_flight.start(attempt, self._guarded(_ANY_SLOT, unsettled))
+        self._in_flight.start(attempt, self._guarded(HeldSlot(_ANY_SLOT), unsettled))
 
     def _guarded(
-        self, slot: Slot, unsettled: Callable[[], list[Record]], attempt: StartedAttempt | None = None
+        self, held: HeldSlot, unsettled: Callable[[], list[Record]], attempt: StartedAttempt | None = None
     ) -> Callable[[BaseException | None], None]:
         """`_on_end` as a callback of the event loop, which would only log its error: the slot would never be free."""
-        return self._supervisor.guard("the end of an attempt", partial(self._on_end, slot, unsettled, attempt))
+        return self._supervisor.guard("the end of an attempt", partial(self._on_end, held, unsettled, attempt))
 
     def _start_held(self) -> None:
         self._slot_freed.set()
@@ -256,19 +265,37 @@ class FetchLoop:
         self._release(scheduled.slot)
         return None
 
+    def _on_sending(self, held: HeldSlot, record: Record, seconds: float, size: int) -> None:
+        """The function has ended, its result is about to be sent: the next task need not wait for Kafka.
+
+        Within a key it does: tasks that are `ordered` begin when the result of the one before is durable.
+        """
+        size += size_of(record)
+        if held.slot.key is not None or not self._unacknowledged.try_add(size):
+            return
+        held.unacknowledged = size
+        self.crash_guard.ended(record, seconds)
+        asyncio.get_running_loop().call_soon(self._release_guarded, held.slot, context=self._context)
+
+    def _release_and_start(self, slot: Slot) -> None:
+        self._release(slot)
+        self._start_held()
+
     def _on_end(
         self,
-        slot: Slot,
+        held: HeldSlot,
         unsettled: Callable[[], list[Record]],
         attempt: StartedAttempt | None,
         error: BaseException | None,
     ) -> None:
         records = unsettled()
         again = self.admit if error is None else self._retry
-        self._release(slot)
         if attempt is not None:
             self.crash_guard.ended(attempt.record, attempt.call.seconds(time.monotonic()))
-        self._start_held()
+        if held.unacknowledged is None:
+            self._release_and_start(held.slot)
+        else:
+            self._unacknowledged.remove(held.unacknowledged)
         for each in () if self._is_ending else records:  # without an error: replays of a dead letter
             again(each)
 

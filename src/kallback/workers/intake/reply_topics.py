@@ -46,6 +46,7 @@ class ReplyTopics:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._own: Final = frozenset(own)
+        self._own_encoded: Final = frozenset(topic.encode() for topic in self._own)
         self._allows: Final = allows
         self._list_topics: Final = list_topics
         self._monotonic: Final = monotonic
@@ -80,6 +81,6 @@ class ReplyTopics:
     def _named(self, record: Record) -> set[str]:
         """The topics that a record names and that a worker may answer to, without our own."""
         headers = itertools.islice(record.headers, MAX_HEADERS)
-        values = {value for name, value in headers if name in _HEADERS and value is not None}
-        topics = {value.decode(errors="replace") for value in values} - self._own
+        values = {value for name, value in headers if name in _HEADERS and value is not None} - self._own_encoded
+        topics = {value.decode(errors="replace") for value in values}
         return {topic for topic in topics if self._allows(topic)}

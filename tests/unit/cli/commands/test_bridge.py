@@ -8,7 +8,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,14 +18,6 @@ from kallback.cli.commands import bridge as command
 from kallback.cli.observing import Observing
 from kallback.protocol import MissingExtraError
 from kallback.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def _collections_as_before() -> Generator[None]:
-    threshold = gc.get_threshold()
-    yield
-    gc.set_threshold(*threshold)
-    gc.unfreeze()
 
 
 class MadeBridge:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -29,6 +30,12 @@ class Recorder:
         """Accept positions."""
         self.asked.append("background commit" if asynchronous else "commit")
         return offsets
+
+    def subscribe(self, topics: list[str], **_: Any) -> None:
+        """Join."""
+
+    def close(self) -> None:
+        """Leave."""
 
     def list_topics(self, *_: Any) -> None:
         """Answer, and run callbacks meanwhile."""
@@ -84,7 +91,7 @@ async def test_a_thread_that_ends_unexpectedly_says_so(monkeypatch: pytest.Monke
     consumer = ConfluentConsumer(KafkaSettings("127.0.0.1:1"), ["results"], "bridges")
     owner = ConsumerThread(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
 
-    def broken() -> None:
+    def broken(_wait_s: float) -> None:
         raise SystemError("a binding's own defect")
 
     monkeypatch.setattr(owner._reading, "poll", broken)
@@ -103,14 +110,41 @@ async def test_a_commit_that_the_thread_ends_of_is_answered(monkeypatch: pytest.
     """Its caller would wait for ever, and never fetch, which tells it why."""
     owner, _ = await owner_with_a_record_done()
 
-    def broken() -> None:
+    def broken(_wait_s: float) -> None:
         raise SystemError("a binding's own defect")
 
     monkeypatch.setattr(owner._reading, "poll", broken)
     commit = asyncio.create_task(owner.command("commit"))
     await asyncio.sleep(0)
-    run_commands: Any = owner._run_commands
+    run: Any = owner._run
     with pytest.raises(SystemError):
-        run_commands()
+        run()
+    async with asyncio.timeout(60):
+        await commit
+
+
+async def test_a_commit_is_answered_while_the_poll_goes_on() -> None:
+    """A poll that brings Kafka's answer goes on waiting for records: who waits for the commit is told at once."""
+    owner, _ = await owner_with_a_record_done()
+    commit = asyncio.create_task(owner.command("commit"))
+    await asyncio.sleep(0)
+    run_commands, committed, poll_s = owner._run_commands, owner._committed_or_not, owner._poll_s
+    run_commands()
+    assert not commit.done()
+    committed(None, [ClientPartition("results", 0, 8)])  # runs inside the poll
+    async with asyncio.timeout(60):
+        await commit
+    assert poll_s(time.monotonic()) < poll_s(time.monotonic() + 60)  # the next command comes soon
+
+
+async def test_a_commit_with_nothing_to_commit_is_answered() -> None:
+    """No answer of Kafka would come."""
+    owner, _ = await owner_with_a_record_done()
+    owner.buffer.committed(owner.buffer.commits())
+    commit = asyncio.create_task(owner.command("commit"))
+    await asyncio.sleep(0)
+    run_commands, answer = owner._run_commands, owner._answer_commits
+    run_commands()
+    answer(time.monotonic())
     async with asyncio.timeout(60):
         await commit

@@ -79,6 +79,15 @@ def test_what_stays_full_is_paused_when_the_caller_takes_nothing_more(buffer: Re
     assert paused(buffer, Caller(buffer, takes=4)) == list(range(4, 12))
 
 
+def test_what_is_full_is_paused_at_once_while_a_command_waits(buffer: RecordBuffer) -> None:
+    """The caller takes nothing before its commit is answered, and the answer comes with a poll."""
+    consumer = FakeConsumer()
+    client: Any = consumer
+    buffer.taken = Caller(buffer, takes=100)
+    FlowControl(client, buffer).update(PARTITIONS, lambda: False)
+    assert consumer.paused == list(range(12))
+
+
 def test_what_is_taken_away_is_resumed(buffer: RecordBuffer) -> None:
     """Full or stopped: librdkafka would keep the pause, and the partition would never be read in a later assignment."""
     consumer = FakeConsumer()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -20,7 +21,7 @@ from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.commits import Commits
 from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
-from kallback.kafka.confluent.reading import PartitionReading
+from kallback.kafka.confluent.reading import POLL_S, PartitionReading
 from kallback.kafka.confluent.topic_watch import TopicWatch
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import DENIED, MISSING_TOPIC, PERMANENT_FOR_A_CLIENT, damaged_batch, error_for, fatal_code
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 Command = Literal["commit", "stop"]
 
 _COMMIT_TIMEOUT_S: Final = 5.0
+_SHORT_POLL_S: Final = 0.002
+"""Of the polls while commits are asked for: a command waits for the end of a poll."""
+_COMMANDS_FOLLOW_S: Final = 0.25
+"""So long after a command, another one is expected."""
 _COMMITTED_TIMEOUT_S: Final = 0.5  # nothing is polled meanwhile
 _CLOSE_TIMEOUT_S: Final = 30.0
 """For leaving the group and closing the client; librdkafka gives up on its brokers long before."""
@@ -67,6 +72,9 @@ class ConsumerThread:
         self._commands: queue.SimpleQueue[tuple[Command, asyncio.Future[None]]] = queue.SimpleQueue()
         self._commands_lock = threading.Lock()
         self._gone = False
+        self._asked: list[asyncio.Future[None]] = []
+        """Wait for the answers to the commits that are under way."""
+        self._asked_at = -math.inf
         self._closing = False
         self._arrived = asyncio.Event()
         self.buffer = new_record_buffer(options, self.wake, time.monotonic)
@@ -117,6 +125,7 @@ class ConsumerThread:
             if self._gone:
                 return
             self._commands.put((what, future))
+        self.buffer.taken.set()  # a thread that waits for the buffer looks at its commands
         await asyncio.shield(future)
 
     def group_status(self) -> GroupStatus:
@@ -155,12 +164,13 @@ class ConsumerThread:
             self._join()
             next_commit = time.monotonic() + self._options.commit_interval
             while not self._closing:
-                self._run_commands()
                 self._renew()
-                self._reading.control_flow()
+                self._reading.control_flow(self._may_wait)
                 self._reading.step_over_damaged()
-                self._reading.poll()
+                self._run_commands()
+                self._reading.poll(self._poll_s(time.monotonic()))
                 self._last_poll = now = time.monotonic()
+                self._answer_commits(now)
                 if now >= next_commit and not self._commits.under_way:
                     self._commits.begin(self.consumer)
                     next_commit = time.monotonic() + self._options.commit_interval
@@ -234,10 +244,23 @@ class ConsumerThread:
                 self._closing = True
                 self._commands.put((what, future))  # answered when the group is left
             else:
-                try:
-                    self._commit_and_wait()
-                finally:
-                    self._answer(future)  # also if the thread ends of it
+                self._asked.append(future)  # answered also if the thread ends of it
+                self._asked_at = time.monotonic()
+                self._commits.begin(self.consumer)
+
+    def _may_wait(self) -> bool:
+        """Whether nothing is asked of the thread."""
+        return self._commands.empty() and not self._asked
+
+    def _poll_s(self, now: float) -> float:
+        return _SHORT_POLL_S if now < self._asked_at + _COMMANDS_FOLLOW_S else POLL_S
+
+    def _answer_commits(self, now: float) -> None:
+        """Answer who asked for commits, when all are answered; without a broker they may never be."""
+        if self._asked and (not self._commits.under_way or now > self._asked_at + _COMMIT_TIMEOUT_S):
+            asked, self._asked = self._asked, []
+            for each in asked:
+                self._answer(each)
 
     def _answer(self, future: asyncio.Future[None]) -> None:
         try:
@@ -325,10 +348,11 @@ class ConsumerThread:
         self._commits.begin(self.consumer, leaving=leaving)
         deadline = time.monotonic() + _COMMIT_TIMEOUT_S
         while self._commits.under_way and time.monotonic() < deadline:
-            self._reading.poll()
+            self._reading.poll(_SHORT_POLL_S)
 
     def _committed_or_not(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
         self._commits.answered(error, partitions)
+        self._answer_commits(time.monotonic())  # at once: the poll that has brought this goes on
 
     def _leave(self) -> None:
         self._closing = True
@@ -338,6 +362,8 @@ class ConsumerThread:
             self.buffer.joined = False
             with self._commands_lock:
                 self._gone = True
+            for each in self._asked:
+                self._answer(each)
             while not self._commands.empty():
                 self._answer(self._commands.get()[1])
             self.wake()

@@ -15,7 +15,7 @@ from kallback.kafka.confluent.membership.group_member import client_partition
 from confluent_kafka import Consumer, KafkaException  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from kallback.kafka.offsets.record_buffer import RecordBuffer
     from kallback.kafka.records import TopicPartition
@@ -43,12 +43,17 @@ class FlowControl:
         """Those of them that wait for `resume`."""
         return self._stopped
 
-    def update(self, owned: Iterable[TopicPartition]) -> None:
-        """Wait where much is buffered, while the caller takes of it; pause what stays full, resume what was taken."""
+    def update(self, owned: Iterable[TopicPartition], may_wait: Callable[[], bool] = lambda: True) -> None:
+        """Wait where much is buffered, while the caller takes of it; pause what stays full, resume what was taken.
+
+        Args:
+            owned: the partitions that are assigned.
+            may_wait: if it says no, what is full is paused at once. Who changes its answer sets `taken` of the buffer.
+        """
         deadline = time.monotonic() + _LONGEST_WAIT_S
         while full := [each for each in owned if each not in self._paused and self._buffer.is_full(each)]:
             self._buffer.taken.clear()
-            if not self._buffer.taken.wait(min(_WAIT_S, deadline - time.monotonic())):
+            if not (may_wait() and self._buffer.taken.wait(min(_WAIT_S, deadline - time.monotonic()))):
                 self._paused.update(full)
                 self._consumer.pause([client_partition(each) for each in full])
                 break
