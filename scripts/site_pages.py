@@ -8,6 +8,7 @@
     reference/python/PACKAGE                    every name of the package's `__all__`, from its docstring
 
 Links between pages are rewritten to where they are on the site; links to a file that is no page lead to the repository.
+A page that is named as code (`docs/errors.md`) becomes a link.
 Rows of tables of errors, variables, metrics and headers get anchors, to which errors lead.
 """
 
@@ -18,7 +19,7 @@ import posixpath
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,7 @@ _LINK: Final = re.compile(r"(?<=\]\()(?!#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _IMAGE: Final = re.compile(r'(?<=<img src=")([^"]+)')
 _MAIN: Final = re.compile(r"/(?:blob|tree)/main/")
 _CODE: Final = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_PAGE: Final = re.compile(r"`([\w/-]+\.md)`")
 _TABLE: Final = re.compile(
     r"^\| (type|error|exit code|reason|variable|metric|header) \|.*\n\|[-:|]+\n(?:\|.*(?:\n|\Z))+", re.MULTILINE
 )
@@ -125,7 +127,18 @@ def rewritten(markdown: str, source: str, places: Mapping[str, str]) -> str:
         return _IMAGE.sub(lambda found: site_link(found[1], source, places), text)
 
     parts = _CODE.split(markdown)
-    return "".join(part if number % 2 else rewrite(part) for number, part in enumerate(parts))
+    code = [_linked(parts, number, source, places) for number in range(1, len(parts), 2)]
+    return "".join(code[number // 2] if number % 2 else rewrite(part) for number, part in enumerate(parts))
+
+
+def _linked(parts: Sequence[str], number: int, source: str, places: Mapping[str, str]) -> str:
+    """Return a piece of code; the name of a page becomes a link to it, unless it is the text of one."""
+    page = _PAGE.fullmatch(parts[number])
+    if page is None or page[1] not in places or page[1] == source or parts[number - 1].endswith("["):
+        return parts[number]
+    return (
+        f"[{parts[number]}]({site_link(posixpath.relpath(page[1], posixpath.dirname(source) or '.'), source, places)})"
+    )
 
 
 def site_link(address: str, source: str, places: Mapping[str, str]) -> str:

@@ -76,6 +76,7 @@ async def race(ctx: restate.ObjectContext, order: Order) -> str:
     assert_type(handle.future, restate.RestateDurableFuture[Prepared])
     assert_type(handle.deadline, datetime | None)
     await restate.select(prepared=handle.future, enough=ctx.sleep(timedelta(seconds=1)))
+    assert_type(await handle.ends_before(ctx.sleep(timedelta(seconds=1))), bool)
     try:
         assert_type(await handle.result(), Prepared)
     except TaskFailed as error:

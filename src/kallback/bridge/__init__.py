@@ -1,6 +1,6 @@
 """The bridge: a daemon that turns result records into completions of awakeables.
 
-await Bridge(Settings.from_env()).run()
+    await Bridge(Settings.from_env()).run()
 
 Health port and tracing are imported at first use, so that a bridge without them does not carry their libraries.
 """

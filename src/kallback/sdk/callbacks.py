@@ -342,9 +342,10 @@ class Callbacks:
     ) -> TaskAwakeable[Result]:
         """An awakeable with a token, which the handler sends itself, over any transport. Nothing goes to Kafka.
 
-        waiting = await callbacks.awakeable(ctx, prepare)
-        await ctx.run_typed("ask the kitchen", post, url, headers=waiting.headers)
-        prepared = await waiting.result()
+            waiting = await callbacks.awakeable(ctx, prepare)
+            prepared = await waiting.result()  # after a step that sends waiting.headers, token or url
+
+        Who has the token can answer once, until the deadline.
         """
         check_task_type(task_type)
         check_context(ctx, has_codec=self._has_codec)

@@ -52,7 +52,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the `KALLBACK_*` variables; `docs/settings.md` lists them.
+        """Read the `KALLBACK_*` variables; the page on settings lists them.
 
         Raises:
             ConfigurationError: a value that cannot be read, settings that contradict each other, or a

@@ -24,9 +24,11 @@ class _Collector(logging.Handler):
 def capture_logs(name: str = "kallback") -> Generator[list[dict[str, Any]]]:
     """Collect what is logged below `name`, from INFO up.
 
-    with capture_logs() as lines:
-        ...
-    assert lines[0]["event"] == "bridge started"
+        with capture_logs() as lines:
+            ...
+        assert lines[0]["event"] == "bridge started"
+
+    The level is what it was before, after the block.
     """
     logger, collector = logging.getLogger(name), _Collector()
     level = logger.level

@@ -51,3 +51,27 @@ async def test_a_task_that_no_function_knows_is_named_without_its_id(make_shop: 
                 assert (dead.severity, task.task_id in dead.sentence) == (Severity.PROBLEM, True)
                 assert "unknown-task-type" in dead.sentence
                 assert any(each.subject == "workers" and shop.cook.topic in each.sentence for each in said)
+
+
+async def test_a_handler_whose_topic_is_missing_is_named(make_shop: ShopFactory) -> None:
+    """With the command that creates it."""
+
+    async def call(ctx: restate.Context, callbacks: Callbacks, cook: TaskType[Any, Any], body: dict[str, Any]) -> None:
+        await callbacks.call(ctx, TaskType(f"{cook.name}-nowhere", dict, dict), body)
+
+    async with (
+        make_shop(call) as shop,
+        Introspection(shop.settings.restate) as introspection,
+        asyncio.timeout(90),
+    ):
+        await shop.order()
+        name = f"{shop.cook.name}-nowhere"
+
+        async def found() -> Finding | None:
+            said = await findings_of(shop, introspection, name)
+            return next((each for each in said if each.subject == "publish"), None)
+
+        finding = await eventually("the finding", found)
+    assert finding.severity is Severity.PROBLEM
+    assert finding.sentence.startswith(f"1 handler waits to publish tasks of type {name}, such as {shop.service}/order")
+    assert f"kallback topics create {name}" in finding.sentence

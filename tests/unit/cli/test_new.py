@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from kallback import __version__
 from kallback.cli.commands.new import new
 from kallback.cli.new.project import check_name, project_files, write_project
+from kallback.documentation import page_address
 from kallback.protocol import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +49,13 @@ def test_the_project_requires_the_version_that_wrote_it() -> None:
     files = project_files("shop")
     for path in ("requirements.txt", "requirements-dev.txt"):
         assert f"]>={__version__}\n" in files[path]
+
+
+def test_links_lead_to_the_pages_of_this_version() -> None:
+    """As those in help texts and errors do."""
+    readme = project_files("shop")["README.md"]
+    assert page_address("rotate-keys") in readme
+    assert "/latest/" not in readme
 
 
 def test_the_images_are_those_of_the_repository() -> None:

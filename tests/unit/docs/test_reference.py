@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -60,3 +61,19 @@ def test_each_variable_that_is_read_is_on_a_page(name: str) -> None:
 def test_figures_of_answers_are_those_that_were_measured(figure: str, said: str) -> None:
     """`python -m benchmarks.report` writes them; after another run, the answers are written anew."""
     assert re.search(rf"^\| {re.escape(figure)} \| {re.escape(said)} \|", FIGURES, re.MULTILINE)
+
+
+def test_examples_in_docstrings_are_indented() -> None:
+    """Otherwise the reference runs their lines together, as those of a paragraph.
+
+    An example that is all there is behind the first line loses its indentation: a sentence must follow it.
+    """
+    code = re.compile(r"^(?:\w+ = |await |async with |@\w)", re.MULTILINE)
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = [
+        f"{path.name}: {ast.get_docstring(node) or ''}"
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, kinds)
+    ]
+    assert [text for text in texts if code.search(text)] == []

@@ -46,6 +46,21 @@ def test_a_link_leads_to_the_page_or_to_the_repository(source: str, link: str, t
     assert site_pages.rewritten(f"[x]({link})", source, PLACES) == f"[x]({there})"
 
 
+@pytest.mark.parametrize(
+    ("source", "text", "there"),
+    [
+        ("README.md", "see `docs/errors.md`.", "see [`docs/errors.md`](errors.md)."),
+        (f"docs/{DECISION}", "see `docs/errors.md`.", "see [`docs/errors.md`](../errors.md)."),
+        ("README.md", "see [`docs/errors.md`](docs/errors.md).", "see [`docs/errors.md`](errors.md)."),
+        ("docs/errors.md", "this is `docs/errors.md`", "this is `docs/errors.md`"),
+        ("README.md", "`none.md` or `pip install`", "`none.md` or `pip install`"),
+    ],
+)
+def test_a_page_that_is_named_is_linked(source: str, text: str, there: str) -> None:
+    """On the site a reader has no files."""
+    assert site_pages.rewritten(text, source, PLACES) == there
+
+
 def test_code_is_as_it_is() -> None:
     """A link in an example is an example."""
     code = "```\n[x](../protocol/README.md)\n``` and `[x](../protocol/README.md)`"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import msgspec
 import pytest
-from tests.unit.operations.journal_rows import CAKE, SOUP
+from tests.unit.operations.journal_rows import CAKE, INVOCATION, SOUP, value
 from tests.unit.operations.test_doctor import OK, PROBLEM, WARNING, Cluster, pending
 
 from kallback.kafka import DeadLetter, DeadLetterId, Headers, Position
@@ -12,6 +16,7 @@ from kallback.operations.doctor import Severity
 from kallback.operations.doctor.findings import invocation_finding, stuck_findings, topic_findings
 from kallback.operations.doctor.letters import TaskLetter, letter_findings
 from kallback.protocol import Attempt, AwakeableId, Keyring, TaskId, Token
+from kallback.settings import Settings, Topics
 
 AWAKEABLE = AwakeableId("sign_1" + "A" * 32 + "AAAAEQ")
 
@@ -96,3 +101,50 @@ def test_code_that_changed_under_a_waiting_handler_has_a_remedy_of_its_own(
     for finding in (invocation_finding(stuck, 0), *stuck_findings([stuck])):
         assert said in finding.remedy
         assert ("restate invocations resume inv_1" in finding.remedy) is (status == "paused")
+
+
+def unpublished(until_ms: int, *details: str) -> dict[str, list[dict[str, Any]]]:
+    """Rows of one handler that waits for Kafka until a time, after tries that failed so."""
+    name = "wait for Kafka, then publish cook"
+    sleep = {"Command": {"Sleep": {"wake_up_time": until_ms, "completion_id": 9, "name": name}}}
+    rows = [{"id": INVOCATION, "index": 9, "name": name, "entry_lite_json": json.dumps(sleep)}]
+    for number, detail in enumerate(details):
+        failed = {"failures": {"0": {"type": "not-set-up", "kind": "k", "status": 500, "detail": detail}}}
+        tried = msgspec.to_builtins(value(number + 1, json.dumps(failed).encode()))
+        rows.append(tried | {"index": number, "entry_lite_json": "{}"})
+    return pending() | {"sys_journal": rows}
+
+
+async def test_handlers_that_cannot_publish_are_named() -> None:
+    """With the reason of the last try: no list of pending tasks has them."""
+    cluster = Cluster(journals=unpublished(60_000, "no broker answers", "Kafka topic 'cook' does not exist"))
+    [finding] = [each for each in await cluster.findings() if each.subject == "publish"]
+    assert finding.severity is PROBLEM
+    assert finding.sentence == (
+        "1 handler waits to publish tasks of type cook, such as Shop/order: Kafka topic 'cook' does not exist"
+    )
+
+
+async def test_a_type_that_a_handler_cannot_publish_is_no_unknown_name() -> None:
+    """The cause and its remedy are there already."""
+    cluster = Cluster(journals=unpublished(60_000, "Kafka topic 'cook' does not exist"))
+    assert [each.subject for each in await cluster.findings("cook") if each.subject in {"publish", "type"}] == [
+        "publish"
+    ]
+
+
+async def test_a_wait_that_is_over_is_none() -> None:
+    """The journal keeps it."""
+    cluster = Cluster(journals=unpublished(-40_000, "no broker answers"))
+    assert [each for each in await cluster.findings() if each.subject == "publish"] == []
+
+
+@pytest.mark.parametrize(("target", "severities"), [("", [WARNING]), ("cook", [PROBLEM]), ("bake", [])])
+async def test_where_environments_share_a_restate_it_may_be_another_team(
+    target: str, severities: list[Severity]
+) -> None:
+    """Unless the type is asked for."""
+    settings = Settings(topics=Topics(prefix="ours."))
+    cluster = Cluster(frozenset(settings.topics.all()), settings=settings, journals=unpublished(60_000, "no"))
+    found = [each for each in await cluster.findings(target) if each.subject == "publish"]
+    assert [each.severity for each in found] == severities

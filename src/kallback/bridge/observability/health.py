@@ -1,8 +1,10 @@
 """`/metrics`, `/livez` and `/readyz` of one bridge.
 
-bridge = Bridge(settings)
-async with HealthServer(bridge, port=9464):
-await bridge.run()
+    bridge = Bridge(settings)
+    async with HealthServer(bridge, port=9464):
+        await bridge.run()
+
+It ends with its block.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class _Wanted:
 def tail(*, since: int | None, **options: Any) -> None:
     """Show outcomes in the order in which they are read.
 
-    Those of one task come in order. RESULT says what a delivered result does, of a worker or by hand; the name in BY
-    HAND and WHY are what its sender said.
+    Those of one task come in order, those of several need not. RESULT says what a delivered result does, of a worker or
+    by hand; the name in BY HAND and WHY are what its sender said.
 
     Exit codes: 0, also if there are none; 1 if Kafka does not answer, 2 if the topic does not exist or a setting must
     change.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from kallback import __version__
+from kallback.documentation import SITE, page_address
 from kallback.protocol.errors import ConfigurationError
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", re.ASCII)
@@ -21,6 +22,8 @@ _NAMED: Final = re.compile(
 )
 """Where the starter's name is no Python package: its topic, image, worker and title."""
 _PIN: Final = re.compile(r"(?<=\]>=)[\w.]+")
+_PAGE: Final = re.compile(rf"{re.escape(SITE)}latest/([\w-]+)/")
+"""The project keeps the pages of the version that wrote it, as its errors lead to them."""
 _IGNORED: Final = frozenset({".git", ".venv"})
 
 
@@ -75,7 +78,8 @@ def write_project(name: str, folder: Path) -> list[str]:
 
 
 def _named(text: str, name: str) -> str:
-    return _PIN.sub(__version__, _NAMED.sub(name, text).replace(_STARTER, package_of(name)))
+    named = _PIN.sub(__version__, _NAMED.sub(name, text).replace(_STARTER, package_of(name)))
+    return _PAGE.sub(lambda page: page_address(page[1]), named)
 
 
 def _is_made(path: Path) -> bool:

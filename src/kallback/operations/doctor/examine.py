@@ -36,6 +36,7 @@ from kallback.operations.doctor.letters import TaskLetter, letter_findings, lett
 from kallback.operations.doctor.pending_types import PendingTypes, unknown_type_finding
 from kallback.operations.doctor.service_findings import service_findings
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
+from kallback.operations.doctor.unpublished import read_unpublished, unpublished_findings
 from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation, read_stuck_invocations
 from kallback.operations.monitor_states import is_task_id
@@ -43,6 +44,7 @@ from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
 from kallback.protocol import Attempt, KafkaUnavailableError, KallbackError, TaskId
+from kallback.protocol.service_names import DEFAULT_AUDIENCE
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"
@@ -102,6 +104,7 @@ class Examination:
         self._settings: Final = settings
         self._clock: Final = clock
         self._topics: frozenset[str] | None = None
+        self._is_unpublished = False
         self._kafka_away: KafkaUnavailableError | None = None
         self._errors: Final = set[str]()
 
@@ -120,8 +123,9 @@ class Examination:
         if target and is_task_id(target) and target not in (self._topics or ()):
             async for finding in self._guarded(self._task(target)):
                 yield finding
-        else:
-            async for finding in self._guarded(self._types(target)):
+            return
+        for look in (self._unpublished, self._types):
+            async for finding in self._guarded(look(target)):
                 yield finding
 
     async def _guarded(self, findings: AsyncGenerator[Finding]) -> AsyncGenerator[Finding]:
@@ -202,6 +206,14 @@ class Examination:
         for finding in transaction_findings(found, self._now_ms()):
             yield finding
 
+    async def _unpublished(self, target: str) -> AsyncGenerator[Finding]:
+        found = await read_unpublished(self._sources.introspection, self._now_ms())
+        wanted = [each for each in found if target in ("", each.task_type)]
+        self._is_unpublished = bool(wanted)
+        is_shared = self._settings.keys.audience != DEFAULT_AUDIENCE
+        for finding in unpublished_findings(wanted, may_be_of_others=is_shared and not target):
+            yield finding
+
     async def _types(self, target: str) -> AsyncGenerator[Finding]:
         """Look at one type, or at those of the pending tasks: handlers that fail, workers, dead letters."""
         stuck, pending = list[InvocationStatus](), PendingTypes(target)
@@ -216,7 +228,7 @@ class Examination:
         for finding in unanswered_findings(pending.unanswered, self._now_ms()):
             yield finding
         topics = pending.topics_of(self._topics or frozenset())
-        if target and not (topics or pending.unanswered or self._topics is None):
+        if target and not (topics or pending.unanswered or self._is_unpublished or self._topics is None):
             yield unknown_type_finding(target)
         for name in topics:
             async for finding in self._guarded(self._workers(name)):

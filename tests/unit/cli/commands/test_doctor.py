@@ -1,0 +1,48 @@
+"""`kallback doctor`: what it is asked to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import kallback.cli.commands.doctor as command
+from kallback.operations.doctor import Severity
+from kallback.protocol import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("named", "looked_at"),
+    [
+        ("doctored_orders:render", "render-jobs"),
+        ("orders.render", "orders.render"),
+        ("", ""),
+        ("AAECAwQFBgcICQoL",) * 2,
+    ],
+)
+def test_a_type_may_be_named_in_python(
+    named: str, looked_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module says which topic it has; nothing else does before a task is pending."""
+    targets: list[str] = []
+
+    async def examine(_settings: object, target: str, **_: Any) -> set[Severity]:
+        targets.append(target)
+        return {Severity.OK}
+
+    monkeypatch.setattr(command, "_examine", examine)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "doctored_orders.py").write_text(
+        "from kallback.protocol import TaskType\nrender = TaskType('orders.render', str, str, topic='render-jobs')\n"
+    )
+    assert CliRunner().invoke(command.doctor, [named] if named else []).exit_code == 0
+    assert targets == [looked_at]
+
+
+def test_what_is_no_type_in_python_is_refused() -> None:
+    """With what it should be."""
+    result = CliRunner().invoke(command.doctor, ["json:loads"])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "TaskType" in str(result.exception)

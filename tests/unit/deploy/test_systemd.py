@@ -1,0 +1,78 @@
+"""The systemd units of the page on deployment: commands, settings, exit codes and times are those of the code."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from kallback.bridge import BridgeOptions
+from kallback.cli.app import EXIT_INSTANCE_ID_TAKEN, app
+from kallback.cli.runner import EXIT_INTERRUPTED
+from kallback.settings import VARIABLES
+from kallback.workers import WorkerOptions
+
+PAGE = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text("utf-8")
+BLOCKS = dict(re.findall(r'```ini title="/etc/([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
+UNITS = [name for name in BLOCKS if name.endswith(".service")]
+CLOSING_S = 10
+DRAINS = {"bridge": BridgeOptions().drain_timeout, "worker": WorkerOptions().drain_timeout}
+
+
+def service(unit: str) -> configparser.SectionProxy:
+    """The section that says how it runs."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's names have capitals
+    parser.read_string(BLOCKS[unit])
+    return parser["Service"]
+
+
+def role(unit: str) -> str:
+    """What it runs."""
+    return shlex.split(service(unit)["ExecStart"])[1]
+
+
+def test_bridge_and_worker_have_a_unit() -> None:
+    """One each."""
+    assert sorted(map(role, UNITS)) == ["bridge", "worker"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_command_exists(unit: str) -> None:
+    """With its options."""
+    _program, name, *arguments = shlex.split(service(unit)["ExecStart"])
+    command = app.get_command(click.Context(app), name)
+    assert command is not None
+    command.make_context(name, arguments)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_exit_codes_are_those_of_the_roles(unit: str) -> None:
+    """A taken instance id is no reason to start again, a second signal no failure."""
+    found = service(unit)
+    assert found["Restart"] == "on-failure"
+    assert found["RestartPreventExitStatus"] == str(EXIT_INSTANCE_ID_TAKEN)
+    assert found["SuccessExitStatus"] == str(EXIT_INTERRUPTED)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_stop_has_time_for_the_drain(unit: str) -> None:
+    """And for what is closed after it."""
+    assert int(service(unit)["TimeoutStopSec"]) >= DRAINS[role(unit)] + CLOSING_S
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_settings_are_settings_and_workers_have_no_keys(unit: str) -> None:
+    """Nor does the file that all roles read."""
+    found = service(unit)
+    known = {each.name for each in VARIABLES}
+    shared = re.findall(r"^(KALLBACK_\w+)=", BLOCKS[found["EnvironmentFile"].removeprefix("/etc/")], re.MULTILINE)
+    own = re.findall(r"KALLBACK_\w+", found.get("Environment", ""))
+    assert set(shared) | set(own) <= known | {f"{name}_FILE" for name in known}
+    assert not any("KEYS" in name for name in shared)
+    assert own == (["KALLBACK_KEYS_FILE"] if role(unit) == "bridge" else [])
+    assert found["User"] == "kallback"
