@@ -37,12 +37,12 @@ from kallback.bridge.pipeline.late_sender import LateSender
 from kallback.bridge.pipeline.router import ResultRouter
 from kallback.bridge.pipeline.settler import Settler
 from kallback.bridge.pipeline.unverified_settler import UnverifiedSettler
+from kallback.bridge.restate_watch import RestateWatch
 from kallback.bridge.service_watch import ServiceWatch
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
 from kallback.kafka import IN_BATCHES, Consumer, DeadLetters, GroupStatus, LetterBudget
 from kallback.lifecycle import StartStop, StopDeadline
-from kallback.protocol import ConfigurationError, UnsupportedServerError
 from kallback.protocol.verification import Trust
 from kallback.settings import Settings, named_log
 
@@ -91,6 +91,7 @@ class Bridge(StartStop):
         self._unverified_settler = UnverifiedSettler(budget, self._screen, self._settler, self._in_flight, context)
         self._dispatcher = Dispatcher(self._completer, context)
         parking = Parking(self._in_flight, context)
+        self._restate_watch = RestateWatch(self._check_restate, context)
         self._late_sender = LateSender(made.handlers(settings), parking, self._settler, context)
         self._router = ResultRouter(
             self._trust,
@@ -101,7 +102,7 @@ class Bridge(StartStop):
             late_sender=self._late_sender,
             settler=self._settler,
             unverified_settler=self._unverified_settler,
-            on_recovered=self._check_again,
+            on_recovered=self._restate_watch.check_again,
         )
         self._fetcher = Fetcher("fetcher", self._make_consumer, self._router.route, self._in_flight, context)
         self._monitoring = Monitoring(
@@ -171,7 +172,8 @@ class Bridge(StartStop):
             def stop_later(name: str, stop: Callable[[], Awaitable[None]]) -> None:
                 starting.push_async_callback(self._stop_component, name, stop)
 
-            await self._check_restate()
+            stop_later("restate watch", self._restate_watch.stop)
+            await self._restate_watch.start()
             stop_later("service watch", self._service_watch.stop)
             await self._service_watch.start()
             stop_later("producer", self._producer.stop)
@@ -241,20 +243,8 @@ class Bridge(StartStop):
             self._ended.set()
             _log.error("the bridge cannot go on: it stops", reason=str(error))
 
-    def _check_again(self) -> None:
-        """Restate was unavailable: it may be another one now, and too old."""
-        self._context.supervisor.run_once("restate-check", self._check_recovered())
-
-    async def _check_recovered(self) -> None:
-        try:
-            await self._check_restate()
-        except UnsupportedServerError:
-            raise
-        except ConfigurationError as error:  # such as the certificate of a proxy: completions show whether it matters
-            self._context.log.warning("Restate could not be checked", kind="restate-check", detail=str(error))
-
-    async def _check_restate(self) -> None:
-        await self._dependencies.check_restate(self._settings, self._context.log)
+    async def _check_restate(self) -> bool:
+        return await self._dependencies.check_restate(self._settings, self._context.log)
 
     def _make_consumer(self) -> Consumer:
         options = self._options.for_consumer()

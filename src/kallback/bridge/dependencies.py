@@ -61,9 +61,9 @@ def ingress_handler_client(settings: Settings) -> HandlerClient:
     return IngressHandlerClient(settings.restate)
 
 
-async def check_restate(settings: Settings, log: LogThrottle) -> None:
+async def check_restate(settings: Settings, log: LogThrottle) -> bool:
     """Check the ingress and the version; see `RestateCheck`."""
-    await RestateCheck(settings.restate, log).check()
+    return await RestateCheck(settings.restate, log).check()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Dependencies:
     Attributes:
         completer: makes what hands completions to Restate.
         kafka: makes what makes every Kafka client of the bridge.
-        check_restate: raises `UnsupportedServerError` for a Restate that is too old.
+        check_restate: returns whether Restate answers; raises `UnsupportedServerError` for one that is too old.
         handlers: makes what sends late results to Restate handlers.
         monitor_client: makes what calls Restate's monitoring services.
         service_check: makes what asks whether the services are this bridge's own.
@@ -82,7 +82,7 @@ class Dependencies:
 
     completer: Callable[[Settings, BridgeOptions], Completer] = chosen_completer
     kafka: Callable[[Settings, BridgeOptions], KafkaClients] = chosen_clients
-    check_restate: Callable[[Settings, LogThrottle], Awaitable[None]] = check_restate
+    check_restate: Callable[[Settings, LogThrottle], Awaitable[bool]] = check_restate
     handlers: Callable[[Settings], HandlerClient] = ingress_handler_client
     monitor_client: Callable[[Settings], MonitorClient] = ingress_monitor_client
     service_check: Callable[[Settings, BridgeOptions], ServiceProbe] = ingress_service_check

@@ -23,6 +23,8 @@ _MAX_INTERVAL_S: Final = 240.0
 """After answers that did not come: each question waits in Restate until the service is back."""
 _CANCEL_TIMEOUT_S: Final = 1.0
 _UNKNOWN: Final = frozenset({ServiceState.UNKNOWN, ServiceState.UNREACHABLE, ServiceState.DENIED})
+_ITS_OWN_ANSWER: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, ServiceState.FOREIGN})
+"""A missing one may be the 404 of a proxy."""
 _OURS: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE})
 
 
@@ -90,6 +92,8 @@ class ServiceWatch:
             elif each.state not in _UNKNOWN:
                 self._taken_over.pop(each.service, None)
         stats, taken_over = self._context.stats, list(self._taken_over.values())
+        if any(each.state in _ITS_OWN_ANSWER for each in answers):
+            stats.restate_unseen = False
         stats.services_taken_over = foreign_service(taken_over, self._url)
         stats.progress_refused = any(each.takes_progress for each in taken_over)
 

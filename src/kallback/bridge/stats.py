@@ -138,6 +138,7 @@ class Stats:
         write_retries: dead letters and outcome records that Kafka did not take at once.
         undelivered: what to tell the operator, while for longer than `BridgeOptions.misconfigured_after` nothing but
             failures arrives that do not concern a record; None otherwise.
+        restate_unseen: nothing of Restate has answered since the start.
         services_taken_over: what to tell the operator, while a Restate service that was this bridge's own belongs to
             another environment, as far as known; None otherwise.
         progress_refused: whether that is the one which takes progress, now.
@@ -161,6 +162,7 @@ class Stats:
     progress: Counter[ProgressOutcome] = field(default_factory=Counter[ProgressOutcome])
     write_retries: int = 0
     undelivered: str | None = None
+    restate_unseen: bool = False
     services_taken_over: str | None = None
     progress_refused: bool = False
     unavailable: bool = False

@@ -56,3 +56,25 @@ async def test_a_lost_route_ends_no_bridge(
         assert [(await each.envelope())["status"] for each in handlers] == ["completed"] * len(handlers)
         await eventually("the bridge to be ready", lambda: readiness(bridge).ok)
     assert (behind.outcomes(), await results.dead_letters()) == ({"delivered": len(handlers)}, {})
+
+
+@pytest.mark.parametrize("page", [PAGES["404"], PAGES["403"]], ids=["404", "403"])
+async def test_a_bridge_that_starts_without_a_route_is_not_ready(
+    results: ResultsTopic, restate_server: RestateServer, page: tuple[str, bytes]
+) -> None:
+    """Though no result waits: a roll-out with a wrong address replaces no bridge that works. The route cures it."""
+    async with AsyncExitStack() as until:
+        service = NotifierService(KEYRING, results.settings.topics.results)
+        await until.enter_async_context(serve_endpoint(restate.app([service]), restate_server))
+        proxy = await until.enter_async_context(RoutingProxy(results.settings.restate.ingress_url).running())
+        proxy.lose_route(*page)
+        behind = with_restate(results, ingress_url=proxy.url)
+        bridge = await until.enter_async_context(behind.bridge(BridgeOptions()))
+        await eventually("partitions", lambda: (status := bridge.group_status()) is not None and status.joined)
+        answered = proxy.answered
+        await eventually("further looks", lambda: proxy.answered > answered)
+        before = readiness(bridge)
+
+        proxy.restore_route()
+        await eventually("the bridge to be ready", lambda: readiness(bridge).ok)
+    assert (before.ok, before.restate) == (False, "unavailable")

@@ -69,6 +69,7 @@ class BridgeEnv:
     posted: list[Completion] = field(default_factory=list[Completion])
     settled: list[Settled] = field(default_factory=list[Settled])
     checks: int = 0
+    restate_answers: bool = True
     monotonic: float = 0.0
     now: float = NOW
     hold: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,10 +96,11 @@ class BridgeEnv:
         await asyncio.sleep(0)
         return self.reply(completion)
 
-    async def check(self, *_: object) -> None:
+    async def check(self, *_: object) -> bool:
         """Stand in for the look at Restate."""
         self.checks += 1
         self.checked()
+        return self.restate_answers
 
     async def ask(self) -> list[ServiceAnswer]:
         """Stand in for the look at Restate's services."""

@@ -12,6 +12,7 @@ from tests.unit.bridge.factories import RecordFactory
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Misconfigured, Reply, Retry
 from kallback.bridge.observability.probes import readiness
 from kallback.bridge.pipeline import fetcher
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.kafka import MemoryConsumer, OutgoingRecord, TopicPartition
 from kallback.protocol import (
     AccessDeniedError,
@@ -143,6 +144,38 @@ async def test_failures_that_persist_are_told_until_they_end(
     errors = [line for line in lines if line["log_level"] == "error"]
     assert 1 <= len(errors) <= 2
     assert reply.detail in errors[0]["reason"]
+
+
+async def test_a_bridge_whose_restate_has_never_answered_is_not_ready(env: BridgeEnv) -> None:
+    """A roll-out with a wrong address must not replace bridges that work; without a result, only the check can tell."""
+    env.restate_answers = False
+    async with env.bridge() as bridge:
+        await eventually("partitions", lambda: (status := bridge.group_status()) is not None and status.joined)
+        before = readiness(bridge)
+        env.restate_answers = True
+        await eventually("the bridge to be ready", lambda: readiness(bridge).ok)
+    assert (before.ok, before.restate) == (False, "unavailable")
+    assert ["KALLBACK_RESTATE_INGRESS_URL" in reason for reason in before.reasons] == [True]
+
+
+async def test_a_result_that_is_delivered_shows_that_restate_answers(env: BridgeEnv, make: RecordFactory) -> None:
+    """A proxy may let pass the paths of awakeables only: then the check never has an answer."""
+    env.restate_answers = False
+    async with env.bridge() as bridge:
+        env.broker.append(make.completed())
+        await env.settle(1)
+        await eventually("the bridge to be ready", lambda: readiness(bridge).ok)
+
+
+async def test_a_service_that_answers_shows_that_restate_does(env: BridgeEnv) -> None:
+    """Also where a proxy lets pass the paths of services only. That one is missing may be the 404 of a proxy."""
+    env.restate_answers = False
+    env.services = [ServiceAnswer("TaskMonitor", ServiceState.MISSING)]
+    async with env.bridge() as bridge:
+        assert bridge.stats.restate_unseen
+    env.services = [ServiceAnswer("TaskMonitor", ServiceState.OWN)]
+    async with env.bridge() as bridge:
+        assert not bridge.stats.restate_unseen
 
 
 async def test_a_check_that_fails_after_an_outage_does_not_stop_the_bridge(env: BridgeEnv, make: RecordFactory) -> None:

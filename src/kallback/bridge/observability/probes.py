@@ -5,8 +5,9 @@ and with records in flight something happens: a reply of Restate, a settled reco
 fails. Outages of Kafka and Restate are no reason to restart, so they never make a bridge dead.
 
 *Ready* means that results are completed now: started and not draining, nothing has failed, a member of the group
-(perhaps a spare one, without partitions), every partition that has records is read, Restate available, and every
-service that it calls its own: a `TaskMonitor` of another environment notices none of its lost workers.
+(perhaps a spare one, without partitions), every partition that has records is read, Restate has answered and is
+available, and every service that it calls its own: a `TaskMonitor` of another environment notices none of its lost
+workers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ STUCK_AFTER: Final = 60.0
 """Seconds without progress: several times the longest request timeout and the longest wait between attempts."""
 _REBALANCE_MARGIN_S: Final = 20.0
 _NO_SHARE: Final = "the consumer group has not assigned partitions to this bridge yet"
+_UNSEEN: Final = (
+    "Restate has not answered since the start: check that it runs, and that KALLBACK_RESTATE_INGRESS_URL names its "
+    "ingress"
+)
 _SHARE_LOST: Final = "the bridge has lost its partitions and joins its group again, when Kafka answers"
 
 
@@ -86,10 +91,8 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
     for each in consumers if silent is None else [silent]:  # both read from the same Kafka
         if stalled := each.stall_reason():
             reasons.append(stalled)
-    if bridge.stats.undelivered:
-        reasons.append(bridge.stats.undelivered)
-    elif bridge.stats.unavailable:
-        reasons.append("Restate is unavailable: fetching is paused")
+    if outage := _outage(bridge.stats):
+        reasons.append(outage)
     if bridge.stats.services_taken_over:
         reasons.append(bridge.stats.services_taken_over)
     return _result(bridge, reasons)
@@ -141,8 +144,17 @@ def _result(bridge: ObservedBridge, reasons: list[str]) -> BridgeProbeResult:
         in_flight=bridge.stats.in_flight,
         partitions=None if status is None else len(status.partitions),
         lag=None if status is None else status.lag,
-        restate="unavailable" if bridge.stats.unavailable or bridge.stats.undelivered else "available",
+        restate="unavailable" if _outage(bridge.stats) else "available",
     )
+
+
+def _outage(stats: Stats) -> str | None:
+    """Say why Restate takes nothing now; None if it does, as far as known."""
+    if stats.undelivered:
+        return stats.undelivered
+    if stats.unavailable:
+        return "Restate is unavailable: fetching is paused"
+    return _UNSEEN if stats.restate_unseen else None
 
 
 class BridgeProbes:

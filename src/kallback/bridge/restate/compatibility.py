@@ -1,4 +1,4 @@
-"""Checks Restate when the bridge starts, and again whenever it is available after an outage.
+"""Checks Restate: when the bridge starts, until it answers, and whenever it is available after an outage.
 
 Too old is an error: before 1.7.0 an accepted completion could be lost when a partition changed its leader. Unavailable
 is a log line: results wait in Kafka, and a bridge that is started before its Restate must not need a restart. The
@@ -38,15 +38,17 @@ class RestateCheck:
         self._settings = settings
         self._log = log
 
-    async def check(self) -> None:
-        """Check once, for a few seconds at most.
+    async def check(self) -> bool:
+        """Check once, for a few seconds at most; return whether the ingress answers.
 
         Raises:
             UnsupportedServerError: Restate is older than 1.7.0.
             ConfigurationError: settings that can never work.
         """
-        if await self._ingress():
-            await self._version()
+        if not await self._ingress():
+            return False
+        await self._version()
+        return True
 
     async def _ingress(self) -> bool:
         try:

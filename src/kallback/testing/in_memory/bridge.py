@@ -89,5 +89,6 @@ class _NoServices:
         return []
 
 
-async def _checked(*_: object) -> None:
+async def _checked(*_: object) -> bool:
     """Nothing to check: Restate is simulated."""
+    return True
