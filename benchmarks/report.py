@@ -1,11 +1,12 @@
 """Tables of a run: for the terminal, and for docs/performance.md, which keeps its own words around them.
 
-python -m benchmarks.report
+`python -m benchmarks.report` also writes figures into the sentences of pages: `<!-- drain.naive_per_s -->450`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +18,19 @@ BENCH: Final = ROOT / "benchmarks" / "out" / "bench.json"
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 BEGIN: Final = "<!-- figures: written by `python -m benchmarks.report` -->"
 END: Final = "<!-- end of figures -->"
+_IN_A_SENTENCE: Final = re.compile(r"(<!-- ([\w.]+) -->)[\d.,]*\d")
 
 
 def main() -> None:
-    """Write the figures of the last run into the document."""
-    text = DOCUMENT.read_text()
-    DOCUMENT.write_text(replace_figures(text, as_markdown(json.loads(BENCH.read_text()))))
-    print(f"{DOCUMENT.relative_to(ROOT)} has the figures of {BENCH.relative_to(ROOT)}")
+    """Write the figures of the last run into the documents."""
+    run = json.loads(BENCH.read_text())
+    DOCUMENT.write_text(replace_figures(DOCUMENT.read_text(), as_markdown(run)))
+    for page in (ROOT / "docs").glob("*.md"):
+        before = page.read_text()
+        after = replace_sentences(before, from_json(run))
+        if page == DOCUMENT or after != before:
+            page.write_text(after)
+            print(f"{page.relative_to(ROOT)} has the figures of {BENCH.relative_to(ROOT)}")
 
 
 def replace_figures(text: str, figures: str, begin: str = BEGIN, end: str = END) -> str:
@@ -37,6 +44,16 @@ def replace_figures(text: str, figures: str, begin: str = BEGIN, end: str = END)
     if not (found_begin and found_end):
         raise ValueError(f"the document needs the lines {begin} and {end}")
     return f"{before}{begin}\n{figures}\n{end}{after}"
+
+
+def replace_sentences(text: str, samples: Samples) -> str:
+    """Put medians behind the comments that name them; those that the run does not have stay."""
+
+    def figure(found: re.Match[str]) -> str:
+        median = samples.median(found[2])
+        return found[0] if median is None else found[1] + number(median)
+
+    return _IN_A_SENTENCE.sub(figure, text)
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from benchmarks.report import BEGIN, END, as_markdown, as_text, number, replace_figures
+from benchmarks.figures import Samples
+from benchmarks.report import BEGIN, END, as_markdown, as_text, number, replace_figures, replace_sentences
 
 MACHINE = {
     "processor": "Abacus",
@@ -41,6 +42,13 @@ def test_a_document_without_markers_is_refused() -> None:
     """Nothing is overwritten by guess."""
     with pytest.raises(ValueError, match="needs the lines"):
         replace_figures("my own words", "new")
+
+
+def test_figures_in_sentences_are_replaced_by_their_names() -> None:
+    """What the run did not measure stays, and so do all other numbers."""
+    samples = Samples({"drain.naive_per_s": [1_450.0]})
+    text = "at 64 it does <!-- drain.naive_per_s -->361, in <!-- memory.peak_rss_mib -->107 MiB."
+    assert replace_sentences(text, samples) == text.replace("361", "1,450")
 
 
 def test_a_row_has_median_and_spread() -> None:
