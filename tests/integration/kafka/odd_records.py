@@ -7,6 +7,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from tests.integration.kafka.labs import Lab, MemoryLab, RealLab
 
 from kallback.kafka import OutgoingRecord
+from kallback.kafka.records import Placement
 
 
 class OddName(str):
@@ -19,11 +20,12 @@ class OddName(str):
         return b"\xff\xfe"
 
 
-async def send_odd_header(lab: Lab, topic: str, *values: bytes, odd: int = 0) -> None:
+async def send_odd_header(lab: Lab, topic: str, *values: bytes, odd: int = 0, partition: int = 0) -> None:
     """Send values in one batch; the one of index `odd` has a header whose name is not UTF-8."""
     if isinstance(lab, MemoryLab):
         for number, value in enumerate(values):
-            lab.broker.append(OutgoingRecord(topic, value, None, (("\udcff", b"x"),) if number == odd else ()))
+            own = (("\udcff", b"x"),) if number == odd else ()
+            lab.broker.append(OutgoingRecord(topic, value, None, own, Placement(partition)))
         return
     assert isinstance(lab, RealLab)
     async with AIOKafkaProducer(bootstrap_servers=lab.settings.bootstrap_servers) as producer:
@@ -33,4 +35,4 @@ async def send_odd_header(lab: Lab, topic: str, *values: bytes, odd: int = 0) ->
         for number, value in enumerate(values):
             headers: list[tuple[str, bytes]] = [(OddName("x"), b"x")] if number == odd else []
             batch.append(key=None, value=value, timestamp=None, headers=headers)
-        await (await producer.send_batch(batch, topic, partition=0))
+        await (await producer.send_batch(batch, topic, partition=partition))

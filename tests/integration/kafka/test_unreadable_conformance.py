@@ -45,6 +45,15 @@ async def test_good_records_of_the_same_batch_are_read(lab: Lab) -> None:
     assert seen(records) == ["before", None, "after"]
 
 
+async def test_records_of_other_partitions_that_come_with_it_are_read(lab: Lab) -> None:
+    """One fetch brings them all; what was taken before the bad one came up is not lost."""
+    topic = lab.topic(partitions=12)
+    for number in range(12):
+        await send_odd_header(lab, topic, b"before", b"good", odd=1 if number in {4, 8} else -1, partition=number)
+    records = await lab.receive(await lab.consumer(topic), 24)
+    assert {(record.partition, record.offset) for record in records} == {(n, at) for n in range(12) for at in (0, 1)}
+
+
 async def test_a_settled_unreadable_record_does_not_come_again(lab: Lab) -> None:
     """It is committed as any other; an unfinished one comes again."""
     topic, group = lab.topic(), lab.new_group()

@@ -5,6 +5,9 @@ next call fails in the same way, without a word of which partition it is. Then a
 the damaged one are taken from the response and decoded here, and aiokafka goes on behind that batch. These bytes come
 through `AIOKafkaClient.send`, as `FetchScreen` leaves them.
 
+`getmany` takes records of one partition after the other. If it fails at one, those of the partitions before it are
+lost, and their positions are behind them. So positions are noted before, and partitions go back to them.
+
 Cancellation: a partition is sought past a batch in the same step that returns its records, so none is lost.
 """
 
@@ -27,11 +30,15 @@ from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes f
 from aiokafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+
+    Messages = dict[ClientPartition, list[Any]]
 
 log: Final = named_log("kallback.kafka")
 
 _FETCH_TIMEOUT_S: Final = 5.0
+_NOWHERE: Final = ClientPartition("", -1)
+"""A partition that has no records: `getmany` of none at all reads every one that is assigned."""
 
 
 async def read_records(
@@ -42,15 +49,56 @@ async def read_records(
     Raises:
         errors.KafkaError: as `getmany`.
     """
+    wanted = partitions or inner.assignment()
+    before = _places(inner, wanted)
     try:
-        found = await inner.getmany(*partitions, timeout_ms=timeout_ms, max_records=limit)
-    except errors.CorruptRecordException as error:
-        return await _read_damaged(inner, partitions or inner.assignment(), error)
-    except errors.KafkaError:
-        raise
-    except Exception as error:  # noqa: BLE001 - decoders and codecs raise errors of their own
-        return await _read_damaged(inner, partitions or inner.assignment(), error)
+        reading = inner.getmany(*(before or [_NOWHERE]), timeout_ms=timeout_ms, max_records=limit)
+        found = await _unless_more_can_be_read(reading, inner, [each for each in wanted if each not in before])
+    except BaseException as error:
+        _go_back(inner, before)
+        if not isinstance(error, Exception) or _is_of_the_client(error):
+            raise
+        return await _read_damaged(inner, wanted, error)
     return {ours(each): [record_of(message, 0) for message in messages] for each, messages in found.items()}
+
+
+def _is_of_the_client(error: Exception) -> bool:
+    """Whether it is not about the content of a batch; decoders and codecs raise errors of their own."""
+    return isinstance(error, errors.KafkaError) and not isinstance(error, errors.CorruptRecordException)
+
+
+def _places(inner: AIOKafkaConsumer, partitions: Iterable[ClientPartition]) -> dict[ClientPartition, int]:
+    """Return where partitions are read; without those that are not assigned, or have no position yet."""
+    subscription: Any = inner._subscription.subscription  # noqa: SLF001 - `position` waits, for as long as there is none
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None:
+        return {}
+    states = {each: assignment.state_value(each) for each in partitions if each in assignment.tps}
+    return {each: state.position for each, state in states.items() if state is not None and state.has_valid_position}
+
+
+def _go_back(inner: AIOKafkaConsumer, places: Mapping[ClientPartition, int]) -> None:
+    """Read again what was taken and not returned."""
+    for partition, position in _places(inner, places).items():
+        if position > places[partition]:
+            inner.seek(partition, places[partition])
+
+
+async def _unless_more_can_be_read(
+    reading: Coroutine[Any, Any, Messages], inner: AIOKafkaConsumer, waiting: Sequence[ClientPartition]
+) -> Messages:
+    """Read; end without a record as soon as one of the partitions that have no position yet has one."""
+    if not any(each in inner.assignment() for each in waiting):
+        return await reading
+    task = asyncio.create_task(reading)
+    positions = [asyncio.create_task(inner.position(each)) for each in waiting if each in inner.assignment()]
+    try:
+        await asyncio.wait([task, *positions], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else {}
+    finally:
+        for each in (task, *positions):
+            each.cancel()
+        await asyncio.gather(task, *positions, return_exceptions=True)
 
 
 async def _read_damaged(
