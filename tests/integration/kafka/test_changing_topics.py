@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.kafka.labs import QUIET, RealLab
 
-from kallback.kafka import ConfluentConsumer
+from kallback.kafka import UNKNOWN_LAG, ConfluentConsumer, GroupStatus, TopicPartition
 from kallback.kafka.aiokafka import group_member as aiokafka_member
 from kallback.kafka.aiokafka import reader as aiokafka_reader
 from kallback.kafka.aiokafka import topic_watch as aiokafka_watch
@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.parametrize("lab", ["confluen
 
 NOTICED_S = 60.0
 ANEW = "created anew"
+GONE = "does not exist any more"
+BACK = "exists again"
 DELETED = "deleted records before they were read"
 SMALL = dataclasses.replace(QUIET, buffer_records=5, buffer_bytes_total=64 * 1024, unfinished_records=5)
 """The client stops fetching soon: its position is far behind the end."""
@@ -51,6 +53,26 @@ async def new_values(client: Consumer | TopicReader, lab: RealLab, wanted: int) 
         records = await lab.fetch(client)
         found.update(dict.fromkeys(each for each in lab.values(records) if each.startswith("new")))
     return list(found)
+
+
+async def owns_all_of(topic: str, partitions: int, consumer: Consumer, lab: RealLab) -> None:
+    """Fetch until the member owns exactly these partitions, and its lag is known."""
+    all_of_them = {TopicPartition(topic, number) for number in range(partitions)}
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + NOTICED_S
+    while not is_well(status := consumer.group_status(), all_of_them):
+        assert loop.time() < deadline, f"waited {NOTICED_S} s for {partitions} partitions, got {status}"
+        await lab.fetch(consumer)
+
+
+def lines(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    """The number of log lines that contain a text."""
+    return sum(text in each.getMessage() for each in caplog.records)
+
+
+def is_well(status: GroupStatus, partitions: set[TopicPartition]) -> bool:
+    """Whether a member owns these partitions, knows its lag, and has nothing to complain of."""
+    return status.partitions.keys() == partitions and status.lag is not UNKNOWN_LAG and status.stall_reason() is None
 
 
 def has_stopped_fetching(consumer: Consumer) -> bool:
@@ -125,6 +147,49 @@ async def test_a_topic_that_is_missing_for_a_while_is_read_once_it_exists(
     assert sum("does not exist any more" in each.getMessage() for each in caplog.records) == 1
 
 
+@pytest.mark.parametrize(("before", "after"), [(12, 2), (2, 4)])
+async def test_a_topic_created_anew_with_another_number_of_partitions_is_read(
+    lab: RealLab, caplog: pytest.LogCaptureFixture, before: int, after: int
+) -> None:
+    """From its beginning, though the group assigns anew before anybody has looked at the topic; one log line says it.
+
+    The member owns what there is now and nothing else, and its lag is known.
+    """
+    topic = lab.topic(partitions=before)
+    consumer = await lab.consumer(topic)
+    for number in range(before):
+        await lab.send_to(topic, number, f"old{number}")
+    for record in await lab.receive(consumer, before):
+        consumer.done(record)
+    with caplog.at_level(logging.WARNING):
+        await lab.recreate(topic, partitions=after)
+        for number in range(6):
+            await lab.send_to(topic, number % 2, f"new{number}")
+        assert sorted(await new_values(consumer, lab, 6)) == [f"new{number}" for number in range(6)]
+        await owns_all_of(topic, after, consumer, lab)
+    assert [lines(caplog, ANEW), lines(caplog, BACK)] == [1, 0]
+    assert lines(caplog, GONE) <= 1  # a look may meet the moment without the topic
+
+
+async def test_a_topic_that_is_missing_for_a_while_may_come_back_with_fewer_partitions(
+    lab: RealLab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says once that it is gone and once that it was created anew."""
+    topic = lab.topic(partitions=12)
+    consumer = await lab.consumer(topic)
+    await lab.send_to(topic, 11, "old")
+    await lab.receive(consumer, 1)
+    with caplog.at_level(logging.WARNING):
+        await lab.delete(topic)
+        fetching = asyncio.create_task(new_values(consumer, lab, 1))
+        await lab.until(lambda: consumer.group_status().missing_topics == {topic}, "a status that names the topic")
+        await lab.create(topic, partitions=2)
+        await lab.send_to(topic, 1, "new0")
+        assert await fetching == ["new0"]
+        await owns_all_of(topic, 2, consumer, lab)
+    assert [lines(caplog, GONE), lines(caplog, ANEW), lines(caplog, BACK)] == [1, 1, 0]
+
+
 async def test_added_partitions_are_read(lab: RealLab) -> None:
     """Twice: 2 to 4 to 6."""
     topic = lab.topic(partitions=2)
@@ -181,6 +246,26 @@ async def test_a_reader_hears_a_topic_that_is_created_anew(lab: RealLab) -> None
     await lab.recreate(topic)
     await lab.send(topic, *(f"new{number}" for number in range(10)))
     assert sorted(await new_values(reader, lab, 10)) == [f"new{number}" for number in range(10)]
+
+
+async def test_a_reader_hears_a_topic_that_is_created_anew_with_fewer_partitions(
+    lab: RealLab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It reads what there is, and says so once."""
+    topic = lab.topic(partitions=12)
+    reader = await lab.reader(topic)
+    await lab.send_to(topic, 11, "old")
+    while not lab.values(await reader.fetch(1)):
+        pass
+    with caplog.at_level(logging.WARNING):
+        await lab.recreate(topic, partitions=2)
+        for number in range(6):
+            await lab.send_to(topic, number % 2, f"new{number}")
+        assert sorted(await new_values(reader, lab, 6)) == [f"new{number}" for number in range(6)]
+        while ANEW not in caplog.text:
+            await reader.fetch(1)
+    assert [lines(caplog, ANEW), lines(caplog, BACK)] == [1, 0]
+    assert lines(caplog, GONE) <= 1
 
 
 async def test_a_reader_reads_added_partitions(lab: RealLab) -> None:

@@ -189,13 +189,7 @@ class AiokafkaConsumer(StartStop):
         """The status of this member."""
         seen = self._watermarks
         status = self._buffer.group_status(seen.end_offsets, self._last_tick, seen.positions, self._stalls.found)
-        return msgspec.structs.replace(
-            status,
-            missing_topics=self._followed.missing,
-            open_transactions={each: it for each, it in seen.transactions.noticed.items() if each in status.partitions},
-            skipped_offsets=self._followed.skipped_offsets,
-            unanswered=self._followed.unanswered.seconds,
-        )
+        return self._followed.status(status, seen.transactions.noticed)
 
     async def stop(self) -> None:
         """Commit and leave the group."""
@@ -221,6 +215,7 @@ class AiokafkaConsumer(StartStop):
         self._buffer.forget(list(self._positions.next))
         self._buffer.joined = False
         self._positions.forget(self._positions.next)
+        self._followed.revoked([*self._followed.vanished, *self._followed.returned])
 
     # Readings.
 
@@ -304,6 +299,8 @@ class AiokafkaConsumer(StartStop):
         partitions = list(going)
         self._buffer.stop_handing_out(partitions)
         await self._reading.end()
+        if self._inner is not None:
+            await self._topic_watch.look_before_leaving(self._inner, partitions)
         drained = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._buffer.when_drained(partitions, lambda: _set_from_any_thread(loop, drained))
@@ -344,6 +341,8 @@ class AiokafkaConsumer(StartStop):
                 self._buffer.ended(self._watermarks.reached(epochs))
                 if (denied := await self._topic_watch.look(self._inner)) is not None:
                     self._fail(denied)
+                if self._followed.returned:
+                    await self.join_anew()
             if loop.time() >= next_commit:
                 await self.commit()
                 next_commit = loop.time() + self._options.commit_interval

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from kallback.kafka.aiokafka.client import log
 from kallback.kafka.aiokafka.group_member import client_partition
-from kallback.kafka.aiokafka.topic_states import denied_topic, topic_facts
+from kallback.kafka.aiokafka.topic_states import denied_topic, topic_facts, topic_states
 from kallback.kafka.offsets.followed_topics import FollowedTopics
-from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S
+from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts
 
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kallback.kafka.offsets.read_positions import ReadPositions
     from kallback.kafka.offsets.record_buffer import RecordBuffer
+    from kallback.kafka.records import TopicPartition
     from kallback.protocol.errors import KallbackError
 
 
@@ -54,8 +55,21 @@ class AiokafkaTopicWatch:
         facts = await topic_facts(inner, self._topics, self._positions.deleted.unexplained, known)
         self.followed.report_undone(self._buffer.undone_commits(known, facts.committed))
         self.followed.take(facts)
+        self._forget_vanished()
         self._restart(inner)
         return denied_topic(facts)
+
+    async def look_before_leaving(self, inner: AIOKafkaConsumer, going: Collection[TopicPartition]) -> None:
+        """Look before the positions of partitions that are taken away are committed; 5 s at most."""
+        states = await topic_states(inner, self._topics)
+        self.followed.take_before_leaving(TopicFacts(states, {}), going)
+        self._forget_vanished()
+        self.followed.revoked(going)
+
+    def _forget_vanished(self) -> None:
+        gone = self.followed.vanished.intersection(self._positions.next)
+        self._buffer.forget(gone)
+        self._positions.forget(gone)
 
     def _restart(self, inner: AIOKafkaConsumer) -> None:
         """Read topics that were created anew from their beginning."""

@@ -223,7 +223,8 @@ class TopicScan:
                 self.end_offsets.pop(partition, None)
                 self._positions[partition] = offset
         elif error.code() in MISSING_TOPIC and self._watch is not None:
-            self._adopt(self._observer.observe({self._topic: None}))
+            if partition is None or partition < 0:  # of one partition: a topic that was created anew may have fewer
+                self._adopt(self._observer.observe({self._topic: None}))
             self._watch.hurry()
         elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT - {KafkaError.GROUP_AUTHORIZATION_FAILED}:
             raise KafkaException(error)

@@ -10,6 +10,7 @@ futures: nothing blocks here, and a cluster that does not answer leaves everythi
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import close_admin, open_admin
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
 _PATIENCE_S: Final = 5.0
+_LEAST_INTERVAL_S: Final = 1.0
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes: of a broker that knows no topic ids."""
 
@@ -47,12 +49,12 @@ class TopicWatch:
         self._topics = list(topics)
         self._admin: AdminClient | None = None
         self._renewal = LoginRenewal(settings)
-        self._next = 0.0
+        self._next = self._earliest = 0.0
         self._asked: list[tuple[object, Future[Any]]] = []
 
     def hurry(self) -> None:
-        """Ask at the next look, because something happened to a topic."""
-        self._next = 0.0
+        """Ask soon, because something happened to a topic; not more often than once a second."""
+        self._next = self._earliest
 
     def close(self) -> None:
         """Close the connection."""
@@ -73,9 +75,19 @@ class TopicWatch:
             asked, self._asked = self._asked, []
             return _facts(asked)
         if now >= self._next:
-            self._next = now + TOPIC_LOOK_INTERVAL_S
+            self._next, self._earliest = now + TOPIC_LOOK_INTERVAL_S, now + _LEAST_INTERVAL_S
             self._ask(list(begins))
         return None
+
+    def answers(self, timeout: float) -> TopicFacts:
+        """Ask now and wait for the answers, which are empty if there are none after so many seconds.
+
+        No callback of the consumer runs meanwhile: this is allowed inside one.
+        """
+        self._ask([])
+        asked, self._asked = self._asked, []
+        wait([future for _, future in asked], timeout)
+        return _facts((subject, future) for subject, future in asked if future.done())
 
     def _ask(self, begins: list[TopicPartition]) -> None:
         if self._admin is None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from kallback.kafka.offsets.history import CommitState, PartitionStart, first_reads
-from kallback.kafka.offsets.topic_changes import TopicChange, TopicFacts, TopicObserver, TopicRecreated
+from kallback.kafka.offsets.topic_changes import TopicChange, TopicFacts, TopicObserver, TopicRecreated, TopicState
 from kallback.kafka.offsets.unanswered import Unanswered
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from kallback.kafka.group_status import GroupStatus, OpenTransaction
     from kallback.kafka.offsets.read_positions import ReadPositions
     from kallback.kafka.records import TopicPartition
 
@@ -37,6 +40,9 @@ class FollowedTopics:
     Attributes:
         to_restart: owned partitions of topics that were created anew, which the client has to read from their
             beginning; the client removes them.
+        vanished: partitions that a topic that was created anew does not have. The member forgets them, so that nothing
+            of them is committed. The group assigns anew by itself; until then the client still owns them.
+        returned: those of them that exist again though the group has not assigned anew: only a new client reads them.
         to_compare: partitions whose committed offsets are asked for, and the answers.
         skipped_offsets: offsets that Kafka had deleted before they were read.
         unanswered: since when Kafka says nothing about the topics.
@@ -44,12 +50,24 @@ class FollowedTopics:
 
     def __init__(self, topics: Collection[str], positions: ReadPositions, monotonic: Callable[[], float]) -> None:
         self.to_restart: set[TopicPartition] = set()
+        self.vanished: set[TopicPartition] = set()
+        self.returned: set[TopicPartition] = set()
         self.to_compare: dict[TopicPartition, int | None] = {}
         self.skipped_offsets = 0
         self.unanswered = Unanswered(monotonic)
         self._topics = topics
         self._positions = positions
         self._observer = TopicObserver()
+
+    def status(self, status: GroupStatus, transactions: Mapping[TopicPartition, OpenTransaction]) -> GroupStatus:
+        """Add what is known of topics and of open transactions to the status of the member."""
+        return msgspec.structs.replace(
+            status,
+            missing_topics=self.missing,
+            open_transactions={each: found for each, found in transactions.items() if each in status.partitions},
+            skipped_offsets=self.skipped_offsets,
+            unanswered=self.unanswered.seconds,
+        )
 
     @property
     def missing(self) -> frozenset[str]:
@@ -64,9 +82,16 @@ class FollowedTopics:
     ) -> None:
         """Compare what the group has committed with where reading begins; `starts` say it if it is known already."""
         self.to_compare = dict.fromkeys(partitions)
+        self.revoked(self.to_compare)
         for partition, start in (starts or {}).items():
             if start.commit is not None:
                 self.to_compare[partition] = start.commit.position
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Take note that the client does not own partitions any more."""
+        gone = list(partitions)
+        self.vanished.difference_update(gone)
+        self.returned.difference_update(gone)
 
     def report_undone(self, commits: Mapping[TopicPartition, int]) -> None:
         """Say that what the group had committed is gone or was set back, and what follows."""
@@ -77,9 +102,24 @@ class FollowedTopics:
                 committed=position,
             )
 
-    def gone(self, topic: str | None) -> None:
-        """Take note that the client does not find a topic, or any of them."""
-        self._adopt(self._observer.observe(dict.fromkeys([topic] if topic else self._topics)))
+    def not_found(self, topic: str | None, partition: int | None) -> None:
+        """Take note that the client does not find a topic, or any of them.
+
+        Of one partition it says nothing: a topic that was created anew may have fewer. Kafka is to be asked then.
+        """
+        if partition is None or partition < 0:
+            self._adopt(self._observer.observe(dict.fromkeys([topic] if topic else self._topics)))
+
+    def take_before_leaving(self, facts: TopicFacts, going: Collection[TopicPartition]) -> None:
+        """Take note of what Kafka says before the positions of partitions that are taken away are committed.
+
+        A topic that is created anew with another number of partitions is a reason of the group to assign anew. The
+        next owner has to read it from its beginning, which the positions in the former topic would hide.
+        """
+        self.take(facts)
+        for partition in self.to_restart.intersection(going):
+            self._positions.restart(partition)
+        self.to_restart.difference_update(going)
 
     def take(self, facts: TopicFacts) -> None:
         """Take note of what Kafka says, or that it says nothing."""
@@ -87,6 +127,7 @@ class FollowedTopics:
             self.unanswered.answered()
         else:
             self.unanswered.failed()
+        self._find_returned(facts.topics)
         self._adopt(self._observer.observe(facts.topics))
         self._report_truncated(facts)
         self._compare_beginnings(facts)
@@ -105,9 +146,18 @@ class FollowedTopics:
             log.warning(change.event, **dataclasses.asdict(change))
             if isinstance(change, TopicRecreated):
                 owned = {each for each in positions.next if each.topic == change.topic}
-                self.to_restart |= owned - positions.went_back  # those are in the new topic already
+                vanished = {each for each in owned if each.partition >= change.partitions}
+                self.vanished |= vanished
+                self.to_restart |= owned - vanished - positions.went_back  # those are in the new topic already
                 positions.went_back -= owned
         self.to_restart.intersection_update(positions.next)
+
+    def _find_returned(self, topics: Mapping[str, TopicState | None]) -> None:
+        for partition in tuple(self.vanished):
+            state = topics.get(partition.topic)
+            if state is not None and partition.partition < state.partitions:
+                self.vanished.discard(partition)
+                self.returned.add(partition)
 
     def _report_truncated(self, facts: TopicFacts) -> None:
         known = [each for each in self._positions.went_back if facts.topics.get(each.topic) is not None]

@@ -14,10 +14,26 @@ from confluent_kafka import TopicPartition as ClientPartition
 from kallback.kafka import ConfluentConsumer, ConsumerOptions, Record, TopicPartition
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.topic_changes import TopicFacts, TopicState
 from kallback.protocol.errors import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
 PARTITION = TopicPartition("results", 0)
+
+
+class Missing:
+    """What librdkafka hands out in place of a record of a topic, or of a partition, that it does not find."""
+
+    def __init__(self, partition: int | None) -> None:
+        self._partition = partition
+
+    def topic(self) -> str:
+        """The topic."""
+        return "results"
+
+    def partition(self) -> int | None:
+        """The partition, if it is one."""
+        return self._partition
 
 
 class Recorder:
@@ -25,11 +41,17 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.committed_offsets: list[int] = []
 
     def commit(self, *, offsets: list[ClientPartition], asynchronous: bool) -> list[ClientPartition]:
         """Accept positions."""
         self.asked.append("background commit" if asynchronous else "commit")
+        self.committed_offsets += [each.offset for each in offsets]
         return offsets
+
+    def committed(self, *_: Any) -> list[ClientPartition]:
+        """Nothing is committed."""
+        return []
 
     def subscribe(self, topics: list[str], **_: Any) -> None:
         """Join."""
@@ -42,11 +64,36 @@ class Recorder:
         self.asked.append("list_topics")
 
 
+class Watch:
+    """What Kafka says of the topic "results" when it is asked."""
+
+    def __init__(self, partitions: int) -> None:
+        self.state = TopicState("a", partitions)
+        self.hurried = 0
+
+    def answers(self, _timeout: float) -> TopicFacts:
+        """Answer at once."""
+        return TopicFacts({"results": self.state}, {})
+
+    def look(self, *_: Any) -> TopicFacts:
+        """Answer at once."""
+        return self.answers(0)
+
+    def hurry(self) -> None:
+        """Ask soon."""
+        self.hurried += 1
+
+    def close(self) -> None:
+        """Close."""
+
+
 async def owner_with_a_record_done() -> tuple[ConsumerThread, Any]:
     """An owner, its thread not started, that has something to commit after every broker was away."""
     owner = ConsumerThread(KafkaSettings("127.0.0.1:1"), ["results"], "bridges", ConsumerOptions())
     recorder: Any = Recorder()
     owner.consumer = recorder
+    watch: Any = Watch(1)
+    owner._watch = watch
     (epoch,) = owner.buffer.assign([PARTITION]).values()
     owner.buffer.put(PARTITION, [Record("results", 0, 7, 0, None, b"{}", (), epoch)])
     owner.buffer.done(*owner.buffer.take(1))
@@ -60,6 +107,49 @@ async def test_a_revocation_commits_and_asks_nothing_else() -> None:
     revoked: Any = owner._partitions_revoked
     revoked(recorder, [ClientPartition("results", 0)])
     assert recorder.asked == ["commit"]
+
+
+async def test_a_revocation_by_a_topic_created_anew_commits_its_beginning() -> None:
+    """The position in the former topic would have the next owner skip the first records."""
+    owner, recorder = await owner_with_a_record_done()
+    look: Any = owner._look_at_topics
+    look(0.0)
+    owner._reading.assign({PARTITION: 1})
+    watch: Any = owner._watch
+    watch.state = TopicState("b", 4)
+    revoked: Any = owner._partitions_revoked
+    revoked(recorder, [ClientPartition("results", 0)])
+    assert recorder.committed_offsets == [0]
+
+
+async def test_a_partition_that_is_not_found_is_no_missing_topic(caplog: pytest.LogCaptureFixture) -> None:
+    """Kafka is asked; until it answers nothing is said, and commits go on."""
+    owner, _ = await owner_with_a_record_done()
+    report: Any = owner._report
+    report(KafkaError(KafkaError._UNKNOWN_PARTITION), Missing(7))
+    report(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), Missing(7))
+    watch: Any = owner._watch
+    assert (watch.hurried, owner._commits.suspended, caplog.records) == (2, frozenset(), [])
+    report(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), Missing(None))
+    assert owner._commits.suspended == {"results"}
+
+
+async def test_partitions_that_do_not_exist_any_more_are_forgotten() -> None:
+    """Nothing of them is committed. If they come back before the group assigns anew, the client is given up."""
+    owner, _ = await owner_with_a_record_done()
+    watch: Any = owner._watch
+    second = TopicPartition("results", 1)
+    owner._reading.assign(owner.buffer.assign([second]))
+    look: Any = owner._look_at_topics
+    watch.state = TopicState("a", 2)
+    look(0.0)
+    watch.state = TopicState("b", 1)
+    look(0.0)
+    assert owner.buffer.assignment() == {PARTITION}
+    assert owner.failure is None
+    watch.state = TopicState("c", 2)
+    look(0.0)
+    assert "results[1]" in str(owner.failure)
 
 
 async def test_a_commit_that_a_rebalance_overtakes_is_made_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,8 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
-
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, build, log
 from kallback.kafka.confluent.login import LoginRenewal
@@ -50,6 +48,7 @@ _SHORT_POLL_S: Final = 0.002
 _COMMANDS_FOLLOW_S: Final = 0.25
 """So long after a command, another one is expected."""
 _COMMITTED_TIMEOUT_S: Final = 0.5  # nothing is polled meanwhile
+_TOPICS_TIMEOUT_S: Final = 2.0  # at a rebalance
 _CLOSE_TIMEOUT_S: Final = 30.0
 """For leaving the group and closing the client; librdkafka gives up on its brokers long before."""
 
@@ -131,15 +130,7 @@ class ConsumerThread:
     def group_status(self) -> GroupStatus:
         """The status of the member, from any thread."""
         status = self.buffer.group_status(self._reading.end_offsets, self._last_poll, stalled=self._reading.stalled)
-        return msgspec.structs.replace(
-            status,
-            missing_topics=self._followed.missing,
-            open_transactions={
-                each: found for each, found in self._reading.transactions.noticed.items() if each in status.partitions
-            },
-            skipped_offsets=self._followed.skipped_offsets,
-            unanswered=self._followed.unanswered.seconds,
-        )
+        return self._followed.status(status, self._reading.transactions.noticed)
 
     def raise_failure(self) -> None:
         """Raise what went wrong: once if the consumer goes on, each time if it cannot."""
@@ -216,6 +207,9 @@ class ConsumerThread:
         if facts is not None:
             followed.take(self._with_commits(facts) if facts.topics else facts)
             self._commits.suspended = followed.missing
+            self._forget(followed.vanished)
+            if followed.returned:
+                self._give_up(followed.returned)
         if followed.to_restart:
             followed.to_restart = {each for each in followed.to_restart if not self._reading.restart(each)}
 
@@ -277,7 +271,7 @@ class ConsumerThread:
             self._closing = True
             self.wake()
         elif error.code() in MISSING_TOPIC:
-            self._followed.gone(topic)
+            self._followed.not_found(topic, message.partition())
             self._commits.suspended = self._followed.missing
             self._watch.hurry()
         elif error.code() in PERMANENT_FOR_A_CLIENT:
@@ -324,16 +318,20 @@ class ConsumerThread:
         going = [ours(each) for each in partitions]
         self.buffer.stop_handing_out(going)
         if not self._closing:  # when leaving, what is done was committed just before, with patience
+            self._followed.take_before_leaving(self._watch.answers(_TOPICS_TIMEOUT_S), going)
+            self._forget(self._followed.vanished)
             drained = threading.Event()
             self.buffer.when_drained(going, drained.set)
             if not drained.wait(self._options.drain_timeout):
                 log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
             self._commits.make(self.consumer, going)
+        self._followed.revoked(going)
         self._forget(going)
 
     def _partitions_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         going = [ours(each) for each in partitions]
         log.warning("partitions lost", partitions=[str(each) for each in going])
+        self._followed.revoked(going)
         self.buffer.stop_handing_out(going)
         self._forget(going)
         self.buffer.joined = False
