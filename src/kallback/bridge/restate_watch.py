@@ -61,7 +61,7 @@ class RestateWatch:
         stats = self._context.stats
         while stats.restate_unseen:
             await asyncio.sleep(_PAUSE_S)
-            if stats.outcomes[Outcome.DELIVERED] or await self._check_later():
+            if await self._check_later() or stats.outcomes[Outcome.DELIVERED]:
                 stats.restate_unseen = False
 
     async def _check_later(self) -> bool:

@@ -82,7 +82,8 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     with start_stack(kafka, restate, progress=progress) as stack:
         _create_topics(stack, names, (_EXAMPLE_TOPIC,) if example else ())
         variables = environment_lines(stack, names)
-        gateway, console = chosen_port(gateway_port, _GATEWAY_PORT), chosen_port(console_port, _CONSOLE_PORT)
+        gateway = chosen_port(gateway_port, _GATEWAY_PORT, besides=console_port)
+        console = chosen_port(console_port, _CONSOLE_PORT, besides=gateway)
         shown = [f"--process={address}" for address in processes]
         with (
             _signals_set(finish),

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from kallback.testing.software.progress import DownloadProgress
 
 
-def chosen_port(wanted: int | None, usual: int) -> int:
-    """Return the port that was asked for, the usual one, or a free one if that is taken."""
-    return wanted or (usual if is_free(usual) else free_ports(1)[0])
+def chosen_port(wanted: int | None, usual: int, *, besides: int | None) -> int:
+    """Return the port that was asked for, the usual one, or a free one if that is taken or is `besides`."""
+    return wanted or (usual if usual != besides and is_free(usual) else free_ports(1)[0])
 
 
 @contextmanager

@@ -9,7 +9,9 @@ import pytest
 
 from kallback.cli.new.project import write_project
 from kallback.testing.dev import EXAMPLE_FILES, Announcement, activation, write_example
+from kallback.testing.dev_processes import chosen_port
 from kallback.testing.next_steps import next_steps
+from kallback.testing.servers.ports import free_ports
 
 ADMIN, INGRESS = "http://127.0.0.1:9070", "http://127.0.0.1:8080"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart"
@@ -101,3 +103,10 @@ def test_what_workers_need_comes_before_the_keys(gateway_url: str | None) -> Non
         "export KALLBACK_KEYS=k1:x",
         *links,
     ]
+
+
+def test_a_process_does_not_get_the_port_that_another_one_was_given() -> None:
+    """Such as the usual port of the gateway for the console: it would not start, and the gateway answer in its place."""
+    (usual,) = free_ports(1)
+    assert chosen_port(None, usual, besides=None) == usual
+    assert chosen_port(None, usual, besides=usual) != usual

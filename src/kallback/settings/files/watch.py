@@ -13,7 +13,10 @@ import time
 import weakref
 from typing import Final, Protocol
 
+from kallback.settings.logs import named_log
+
 _INTERVAL_S: Final = 0.5
+_log: Final = named_log("kallback.settings")
 
 
 class FileFollower(Protocol):
@@ -41,8 +44,15 @@ def _run() -> None:
         time.sleep(_INTERVAL_S)
         for each in list(_watched):
             if (one := each()) is not None:
-                one.look()
+                _look(one)
             del one  # or it would be in use until the next look
+
+
+def _look(one: FileFollower) -> None:
+    try:
+        one.look()
+    except Exception as error:  # noqa: BLE001 - a defect of one must not end the watch over the others
+        _log.error("a file with settings could not be followed", reason=repr(error))
 
 
 def _in_use() -> bool:

@@ -290,9 +290,9 @@ class FetchLoop:
     ) -> None:
         records = unsettled()
         again = self.admit if error is None else self._retry
-        if attempt is not None:
-            self.crash_guard.ended(attempt.record, attempt.call.seconds(time.monotonic()))
         if held.unacknowledged is None:
+            if attempt is not None:
+                self.crash_guard.ended(attempt.record, attempt.call.seconds(time.monotonic()))
             self._release_and_start(held.slot)
         else:
             self._unacknowledged.remove(held.unacknowledged)

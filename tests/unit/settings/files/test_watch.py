@@ -10,6 +10,7 @@ import pytest
 
 from kallback.settings.files import watch
 from kallback.testing import eventually
+from kallback.testing.log_capture import capture_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,3 +66,21 @@ async def test_the_thread_ends_with_the_last_file_and_begins_again(own_thread: s
     second = Looking()
     watch.watch(second)
     await eventually("a look", lambda: second.looks > 0)
+
+
+class Broken:
+    """Has a defect."""
+
+    def look(self) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+
+async def test_one_that_fails_does_not_end_the_watch_over_the_others() -> None:
+    """Its error is a line in the log."""
+    broken, good = Broken(), Looking()
+    with capture_logs("kallback.settings") as lines:
+        watch.watch(broken)
+        watch.watch(good)
+        await eventually("looks after the failure", lambda: good.looks >= 3)
+    assert "ZeroDivisionError" in str(lines)

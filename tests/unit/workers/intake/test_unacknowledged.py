@@ -9,10 +9,11 @@ import pytest
 
 from kallback.kafka import MemoryProducer
 from kallback.workers.attempts.results import ResultPublisher
+from kallback.workers.intake.crash_guard import CrashGuard
 from kallback.workers.intake.unacknowledged import UnacknowledgedResults
 
 if TYPE_CHECKING:
-    from tests.unit.workers.environment import WorkerEnv
+    from tests.unit.workers.environment import Order, Prepared, WorkerEnv
 
     from kallback.kafka import OutgoingRecord, Position
     from kallback.protocol import TaskHeaders
@@ -172,3 +173,19 @@ def test_results_are_bounded_by_their_bytes_too() -> None:
     unacknowledged.remove(40)
     assert unacknowledged.try_add(40)
     assert len(unacknowledged) == 2
+
+
+async def test_the_crash_guard_hears_of_each_end_once(env: WorkerEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the function ends: the wait for Kafka is no time in which a process could have died of the record."""
+    heard = list[int]()
+    monkeypatch.setattr(CrashGuard, "ended", lambda _self, record, _seconds: heard.append(record.offset))
+    worker = env.worker()
+
+    @worker.task(env.prepare)
+    async def prepare(order: Order) -> Prepared:
+        return env.prepared_type(order.dish)
+
+    env.send("only")
+    async with worker:
+        await env.settled(1)
+    assert heard == [0]

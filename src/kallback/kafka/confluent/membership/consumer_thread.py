@@ -319,6 +319,7 @@ class ConsumerThread:
         self.buffer.stop_handing_out(going)
         if not self._closing:  # when leaving, what is done was committed just before, with patience
             self._followed.take_before_leaving(self._watch.answers(_TOPICS_TIMEOUT_S), going)
+            self._commits.suspended = self._followed.missing
             self._forget(self._followed.vanished)
             drained = threading.Event()
             self.buffer.when_drained(going, drained.set)
