@@ -106,7 +106,7 @@ def test_what_workers_need_comes_before_the_keys(gateway_url: str | None) -> Non
 
 
 def test_a_process_does_not_get_the_port_that_another_one_was_given() -> None:
-    """Such as the usual port of the gateway for the console: it would not start, and the gateway answer in its place."""
+    """The console on the usual port of the gateway would not start, and the gateway would answer in its place."""
     (usual,) = free_ports(1)
     assert chosen_port(None, usual, besides=None) == usual
     assert chosen_port(None, usual, besides=usual) != usual

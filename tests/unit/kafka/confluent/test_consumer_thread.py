@@ -238,3 +238,22 @@ async def test_a_commit_with_nothing_to_commit_is_answered() -> None:
     answer(time.monotonic())
     async with asyncio.timeout(60):
         await commit
+
+
+async def test_a_commit_that_work_waits_for_is_made_while_its_partition_drains() -> None:
+    """Else work, commit and rebalance would wait for each other until the time to drain is over."""
+    owner, recorder = await owner_with_a_record_done()
+    (epoch,) = owner.buffer.assign([PARTITION]).values()
+    owner.buffer.put(PARTITION, [Record("results", 0, 8, 0, None, b"{}", (), epoch)])
+    (record,) = owner.buffer.take(1)
+
+    async def begin_and_finish() -> None:
+        await owner.command("commit")
+        owner.buffer.done(record)
+
+    revoked: Any = owner._partitions_revoked
+    revocation = asyncio.to_thread(revoked, recorder, [ClientPartition("results", 0)])
+    async with asyncio.timeout(60):
+        await asyncio.gather(revocation, begin_and_finish())
+    assert recorder.asked[0] == "commit"
+    assert recorder.committed_offsets[-1] == 9, "the record was done before the partition went"

@@ -59,20 +59,22 @@ class Commits:
         except KafkaException as error:
             self._book(error.args[0], [])
 
-    def make(self, consumer: Consumer, going: Collection[TopicPartition]) -> None:
-        """Commit for partitions that go, blocking, inside a callback.
+    def make(
+        self, consumer: Consumer, among: Collection[TopicPartition] | None = None, *, leaving: bool = True
+    ) -> None:
+        """Commit, blocking, inside a callback; `leaving` partitions takes starts back.
 
         Nothing may be called there that runs callbacks itself, as a look at the topics does: librdkafka's next callback
         would find no caller and abort the process. A revocation came from a broker, so one is there.
         """
-        commits = self._due(going, leaving=True)
+        commits = self._due(among, leaving=leaving)
         if not commits:
             return
         try:
             offsets = [client_commit(*each) for each in commits.items()]
             self._book(None, consumer.commit(offsets=offsets, asynchronous=False))
         except KafkaException as error:
-            self._book(error.args[0], [], leaving=True)
+            self._book(error.args[0], [], leaving=leaving)
 
     def answered(self, error: KafkaError | None, partitions: list[ClientPartition]) -> None:
         """Take the answer to a commit in the background (runs inside a poll)."""

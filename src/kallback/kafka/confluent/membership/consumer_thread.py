@@ -7,15 +7,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
 from kallback.kafka.confluent.client import ClientErrors, build, log
 from kallback.kafka.confluent.login import LoginRenewal
+from kallback.kafka.confluent.membership.commands import Command, Commands
 from kallback.kafka.confluent.membership.commits import Commits
 from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
@@ -40,13 +39,11 @@ if TYPE_CHECKING:
     from kallback.kafka.offsets.topic_changes import TopicFacts
     from kallback.settings import KafkaSettings
 
-Command = Literal["commit", "stop"]
-
 _COMMIT_TIMEOUT_S: Final = 5.0
 _SHORT_POLL_S: Final = 0.002
 """Of the polls while commits are asked for: a command waits for the end of a poll."""
-_COMMANDS_FOLLOW_S: Final = 0.25
-"""So long after a command, another one is expected."""
+_DRAIN_LOOK_S: Final = 0.02
+"""How often it is looked for commands while a partition drains."""
 _COMMITTED_TIMEOUT_S: Final = 0.5  # nothing is polled meanwhile
 _TOPICS_TIMEOUT_S: Final = 2.0  # at a rebalance
 _CLOSE_TIMEOUT_S: Final = 30.0
@@ -68,12 +65,7 @@ class ConsumerThread:
         self._loop = asyncio.get_running_loop()
         self._supervisor = Supervisor("kallback-consumer", self._ended_unexpectedly, log)
         self._throttle = LogThrottle(log)
-        self._commands: queue.SimpleQueue[tuple[Command, asyncio.Future[None]]] = queue.SimpleQueue()
-        self._commands_lock = threading.Lock()
-        self._gone = False
-        self._asked: list[asyncio.Future[None]] = []
-        """Wait for the answers to the commits that are under way."""
-        self._asked_at = -math.inf
+        self._commands = Commands(self._loop)
         self._closing = False
         self._arrived = asyncio.Event()
         self.buffer = new_record_buffer(options, self.wake, time.monotonic)
@@ -119,13 +111,9 @@ class ConsumerThread:
 
     async def command(self, what: Command) -> None:
         """Have the thread do something between two polls, and wait for it."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        with self._commands_lock:
-            if self._gone:
-                return
-            self._commands.put((what, future))
-        self.buffer.taken.set()  # a thread that waits for the buffer looks at its commands
-        await asyncio.shield(future)
+        await self._commands.ask(
+            what, self.buffer.taken.set
+        )  # a thread that waits for the buffer looks at its commands
 
     def group_status(self) -> GroupStatus:
         """The status of the member, from any thread."""
@@ -156,7 +144,7 @@ class ConsumerThread:
             next_commit = time.monotonic() + self._options.commit_interval
             while not self._closing:
                 self._renew()
-                self._reading.control_flow(self._may_wait)
+                self._reading.control_flow(lambda: self._commands.none_waits)
                 self._reading.step_over_damaged()
                 self._run_commands()
                 self._reading.poll(self._poll_s(time.monotonic()))
@@ -229,38 +217,15 @@ class ConsumerThread:
         return facts._replace(committed=found)
 
     def _run_commands(self) -> None:
-        while not self._closing:
-            try:
-                what, future = self._commands.get_nowait()
-            except queue.Empty:
-                return
-            if what == "stop":
-                self._closing = True
-                self._commands.put((what, future))  # answered when the group is left
-            else:
-                self._asked.append(future)  # answered also if the thread ends of it
-                self._asked_at = time.monotonic()
-                self._commits.begin(self.consumer)
-
-    def _may_wait(self) -> bool:
-        """Whether nothing is asked of the thread."""
-        return self._commands.empty() and not self._asked
+        if self._commands.take():
+            self._commits.begin(self.consumer)
+        self._closing = self._closing or self._commands.stop_asked
 
     def _poll_s(self, now: float) -> float:
-        return _SHORT_POLL_S if now < self._asked_at + _COMMANDS_FOLLOW_S else POLL_S
+        return _SHORT_POLL_S if self._commands.may_follow(now) else POLL_S
 
     def _answer_commits(self, now: float) -> None:
-        """Answer who asked for commits, when all are answered; without a broker they may never be."""
-        if self._asked and (not self._commits.under_way or now > self._asked_at + _COMMIT_TIMEOUT_S):
-            asked, self._asked = self._asked, []
-            for each in asked:
-                self._answer(each)
-
-    def _answer(self, future: asyncio.Future[None]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_release, future)
-        except RuntimeError:  # the loop was closed meanwhile: nothing waits
-            log.debug("a command of a closed event loop")
+        self._commands.answer_commits(under_way=self._commits.under_way > 0, now=now)
 
     def _report(self, error: KafkaError, message: Message) -> None:
         topic = message.topic()
@@ -321,13 +286,25 @@ class ConsumerThread:
             self._followed.take_before_leaving(self._watch.answers(_TOPICS_TIMEOUT_S), going)
             self._commits.suspended = self._followed.missing
             self._forget(self._followed.vanished)
-            drained = threading.Event()
-            self.buffer.when_drained(going, drained.set)
-            if not drained.wait(self._options.drain_timeout):
+            if not self._drained(going):
                 log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
             self._commits.make(self.consumer, going)
         self._followed.revoked(going)
         self._forget(going)
+
+    def _drained(self, going: Collection[TopicPartition]) -> bool:
+        """Wait for unfinished records. Work may wait for a commit before it begins: it is made meanwhile, blocking."""
+        drained = threading.Event()
+        self.buffer.when_drained(going, drained.set)
+        deadline = time.monotonic() + self._options.drain_timeout
+        while not drained.wait(min(_DRAIN_LOOK_S, max(0.0, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                return False
+            self._commands.take()  # a stop is minded after the callback
+            if not self._commands.none_waits:
+                self._commits.make(self.consumer, leaving=False)
+                self._commands.answer_commits(under_way=False, now=time.monotonic())
+        return True
 
     def _partitions_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         going = [ours(each) for each in partitions]
@@ -359,12 +336,7 @@ class ConsumerThread:
             self._close()
         finally:
             self.buffer.joined = False
-            with self._commands_lock:
-                self._gone = True
-            for each in self._asked:
-                self._answer(each)
-            while not self._commands.empty():
-                self._answer(self._commands.get()[1])
+            self._commands.close()
             self.wake()
 
     def _close(self) -> None:
@@ -385,8 +357,3 @@ class ConsumerThread:
                 self.consumer.close()
             except (KafkaException, RuntimeError) as error:
                 log.warning("leaving the group failed, its session will expire", reason=str(error))
-
-
-def _release(future: asyncio.Future[None]) -> None:
-    if not future.done():  # it is, if the loop is being closed
-        future.set_result(None)
