@@ -217,16 +217,30 @@ def _ask_notifier(service: str, _task_id: TaskId, token: str) -> _ServiceRequest
 def _read_monitor(result: HttpResult) -> tuple[ServiceState, str]:
     if not isinstance(result, HttpAnswer):
         return ServiceState.UNREACHABLE, str(result)
-    if result.status in _OK:
+    if result.status in _OK and _is_a_handlers(result.body):
         return ServiceState.OWN, ""
     said = _error_of(result.body)
     detail = f"{result.status}: {said.message[:_SHOWN]}"
-    if result.status == said.code == _REFUSED:  # of the handler; a proxy's page has no such body
-        return ServiceState.FOREIGN, detail
-    return _OF_STATUS.get(result.status, ServiceState.UNKNOWN), detail
+    if result.status in _DENIED:
+        return ServiceState.DENIED, detail
+    if result.status != said.code:  # the page of a proxy, or of another server
+        return ServiceState.UNKNOWN, detail
+    return _OF_CODE.get(said.code, ServiceState.UNKNOWN), detail
 
 
-_OF_STATUS: Final = {401: ServiceState.DENIED, 403: ServiceState.DENIED, 404: ServiceState.MISSING}
+def _is_a_handlers(body: bytes) -> bool:
+    """Whether it may be what a handler returned: nothing, or JSON. The page of a login is neither."""
+    if body:
+        try:
+            msgspec.json.decode(body, type=msgspec.Raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+    return True
+
+
+_DENIED: Final = (401, 403)
+_OF_CODE: Final = {_REFUSED: ServiceState.FOREIGN, 404: ServiceState.MISSING}
+"""By the code in the body of an error of Restate's (1.7: `{"code":404,"message":...,"source":"ingress"}`)."""
 
 
 class _AckVerdict(msgspec.Struct):

@@ -89,9 +89,10 @@ async def test_what_is_no_verdict_says_nothing(hostile: HostileServer, answer: b
     assert (await ask(hostile, answer, notifier=True)).state is ServiceState.UNKNOWN
 
 
-async def test_a_proxy_that_refuses_is_no_monitor(hostile: HostileServer) -> None:
-    """A bridge does not end because of its page."""
-    assert (await ask(hostile, http(400, b"<html>"))).state is ServiceState.UNKNOWN
+@pytest.mark.parametrize("status", [200, 400, 404])
+async def test_the_page_of_a_proxy_is_no_answer_of_a_monitor(hostile: HostileServer, status: int) -> None:
+    """A bridge does not end because of it, and a login page is no service of its own."""
+    assert (await ask(hostile, http(status, b"<html>"))).state is ServiceState.UNKNOWN
 
 
 async def test_a_service_that_knows_one_of_the_keys_is_own(hostile: HostileServer) -> None:
