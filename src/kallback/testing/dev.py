@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from kallback.kafka import create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.settings import KafkaSettings, Topics
-from kallback.testing.dev_processes import chosen_port, running
+from kallback.testing.dev_processes import chosen_port, ignored_settings, running
 from kallback.testing.environment import ServerEnvironment, ServerKind
 from kallback.testing.errors import NoServerError
 from kallback.testing.next_steps import next_steps
@@ -82,6 +82,8 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     with start_stack(kafka, restate, progress=progress) as stack:
         _create_topics(stack, names, (_EXAMPLE_TOPIC,) if example else ())
         variables = environment_lines(stack, names)
+        if ignored := ignored_settings(os.environ, variables):
+            progress.say(ignored)
         gateway = chosen_port(gateway_port, _GATEWAY_PORT, besides=console_port)
         console = chosen_port(console_port, _CONSOLE_PORT, besides=gateway)
         shown = [f"--process={address}" for address in processes]

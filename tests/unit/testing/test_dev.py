@@ -9,7 +9,7 @@ import pytest
 
 from kallback.cli.new.project import write_project
 from kallback.testing.dev import EXAMPLE_FILES, Announcement, activation, write_example
-from kallback.testing.dev_processes import chosen_port
+from kallback.testing.dev_processes import chosen_port, ignored_settings, without_settings
 from kallback.testing.next_steps import next_steps
 from kallback.testing.servers.ports import free_ports
 
@@ -110,3 +110,11 @@ def test_a_process_does_not_get_the_port_that_another_one_was_given() -> None:
     (usual,) = free_ports(1)
     assert chosen_port(None, usual, besides=None) == usual
     assert chosen_port(None, usual, besides=usual) != usual
+
+
+def test_settings_of_the_terminal_are_not_those_of_the_stack() -> None:
+    """A key file that is exported for another installation ended the gateway: two settings of keys are refused."""
+    terminal = {"PATH": "/bin", "KALLBACK_KEYS_FILE": "keys", "KALLBACK_TEST_SERVERS": "local", "KALLBACK_KEYS": "k1:x"}
+    assert without_settings(terminal) == {"PATH": "/bin", "KALLBACK_TEST_SERVERS": "local"}
+    assert "KALLBACK_KEYS_FILE. Unset" in ignored_settings(terminal, {"KALLBACK_KEYS": "k1:x"})
+    assert ignored_settings({"PATH": "/bin"}, {}) == ""
