@@ -2,7 +2,7 @@
 
 Ownership: the consumer that creates it; everything runs on its loop. Order: a reading that ends is reported once, also
 one that was cancelled, after which the next may begin. Cancellation: `end` cancels the reading and waits for it with a
-bound; `getmany` takes records last, so that a cancelled one loses none.
+bound; `read_records` goes back to where it began, so that a cancelled one loses none.
 """
 
 # aiokafka is annotated in part only and ships no py.typed:

@@ -85,13 +85,14 @@ def _go_back(inner: AIOKafkaConsumer, places: Mapping[ClientPartition, int]) -> 
 
 
 async def _unless_more_can_be_read(
-    reading: Coroutine[Any, Any, Messages], inner: AIOKafkaConsumer, waiting: Sequence[ClientPartition]
+    reading: Coroutine[Any, Any, Messages], inner: AIOKafkaConsumer, without_position: Sequence[ClientPartition]
 ) -> Messages:
-    """Read; end without a record as soon as one of the partitions that have no position yet has one."""
-    if not any(each in inner.assignment() for each in waiting):
+    """Read; end without a record as soon as one of the assigned partitions that have no position yet has one."""
+    waiting = inner.assignment().intersection(without_position)
+    if not waiting:
         return await reading
     task = asyncio.create_task(reading)
-    positions = [asyncio.create_task(inner.position(each)) for each in waiting if each in inner.assignment()]
+    positions = [asyncio.create_task(inner.position(each)) for each in waiting]
     try:
         await asyncio.wait([task, *positions], return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else {}
