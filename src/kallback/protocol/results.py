@@ -123,8 +123,7 @@ class ResultRecord(msgspec.Struct, frozen=True, gc=False):
             if problem is not None:
                 status, body = Status.FAILED, problem
         if self.marks and status is Status.COMPLETED:
-            text = foreign_text(self.marks, body, self.convention)
-            body = body if text is None else text
+            body = foreign_text(self.marks, body, self.convention)
         return _checked(status, body or NULL)
 
 

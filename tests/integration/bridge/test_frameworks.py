@@ -22,6 +22,16 @@ ERRORS: Final[dict[str, tuple[str, bytes | None, Headers]]] = {
         b'{"id":"o-1"}',
         {"kafka_dlt-exception-fqcn": b"com.example.OutOfStock", "kafka_dlt-exception-message": b"no basil"},
     ),
+    "smallrye gave up": (
+        "kallback-token",
+        b'{"id":"o-1"}',
+        {"dead-letter-exception-class-name": b"com.example.OutOfStock", "dead-letter-reason": b"no basil"},
+    ),
+    "spring cloud stream gave up": (
+        "kallback-token",
+        b'{"id":"o-1"}',
+        {"x-exception-fqcn": b"com.example.OutOfStock", "x-exception-message": b"no basil"},
+    ),
     "smallrye": ("REPLY_CORRELATION_ID", b"null", {"REPLY_ERROR": b"no basil"}),
     "cloudevents": ("ce_correlationid", b'{"detail":"no basil"}', {"ce_kallbackstatus": b"failed"}),
 }

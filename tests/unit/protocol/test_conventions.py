@@ -187,6 +187,51 @@ def test_a_request_whose_key_spring_could_not_read_is_a_failure() -> None:
     assert found.extensions == {"exception": ["org.springframework.kafka.support.serializer.DeserializationException"]}
 
 
+@pytest.mark.parametrize(
+    ("headers", "detail", "classes"),
+    [
+        ({"x-exception-message": "no basil", "x-exception-fqcn": "com.example.OutOfStock"}, "no basil", 1),
+        (
+            {
+                "dead-letter-exception-class-name": "io.smallrye.reactive.messaging.ProcessingException",
+                "dead-letter-reason": "no basil",
+                "dead-letter-cause-class-name": "com.example.OutOfStock",
+                "dead-letter-topic": "orders",
+            },
+            "no basil",
+            2,
+        ),
+        (
+            {
+                "__connect.errors.topic": "orders",
+                "__connect.errors.exception.class.name": "org.apache.kafka.connect.errors.DataException",
+                "__connect.errors.exception.message": "no basil",
+            },
+            "no basil",
+            1,
+        ),
+        ({"MT-Fault-ExceptionType": "Shop.OutOfStock", "MT-Fault-Message": "no basil"}, "no basil", 1),
+        ({"kafka_dlt-exception-message": "no basil", "kafka_dlt-original-topic": "orders"}, "no basil", 0),
+        ({"kafka_dlt-original-topic": "orders"}, "the worker reported an error without saying why", 0),
+        ({"springDeserializerExceptionValue": "\xac\xed"}, "the worker reported an error without saying why", 0),
+    ],
+)
+def test_a_request_that_a_framework_gave_up_is_a_failure(headers: dict[str, str], detail: str, classes: int) -> None:
+    """Its dead letter came to the results topic: the value is the request, and the headers say why."""
+    found = problem_of(b'{"id":"o-1","detail":"of the order"}', OWN, *[(n, v.encode()) for n, v in headers.items()])
+    assert (found.type, found.detail) == (UNEXPECTED_ERROR, detail)
+    assert len(found.extensions.get("exception", [])) == classes
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["kafka_exception-fqcn", "kafka_original-topic", "kafka_dlt-original-consumer-group", "delayed-retry-reason"],
+)
+def test_what_retries_left_in_a_result_is_no_failure(name: str) -> None:
+    """A worker that copies all headers, and that succeeded in the end."""
+    assert read_result(b"7", [OWN, (name, b"com.example.OutOfStock")]).answer() == Completed(b"7")
+
+
 def test_a_dead_letter_of_kallback_is_no_failure_of_the_worker() -> None:
     """It carries the names that Spring's tools look for, and was a result."""
     headers = [OWN, ("kallback-dead-reason", b"late"), *DLT]
@@ -354,11 +399,26 @@ def test_a_failed_cloudevent_has_a_status() -> None:
     assert problem_of(b'{"detail":"no basil"}', *binary).detail == "no basil"
 
 
-@pytest.mark.parametrize("status", [5, None, ["failed"], "x" * 5000])
+@pytest.mark.parametrize("status", [5, ["failed"], "x" * 5000])
 def test_a_status_that_is_no_text_is_unusable(status: object) -> None:
     """It never passes as completed."""
     with pytest.raises(UnusableResultError, match="neither"):
         read_result(event(kallbackstatus=status), ()).answer()
+
+
+def test_an_attribute_of_an_event_that_is_null_is_not_set() -> None:
+    """The JSON format says so (2.2), and some libraries write all that they know."""
+    nothing = dict.fromkeys(("kallbackstatus", "datacontenttype", "subject", "time", "data_base64"))
+    assert read_result(event(**nothing, data=7), ()).answer() == Completed(b"7")
+    encoded = base64.b64encode(b"7").decode()
+    assert read_result(event(**{**nothing, "data": None, "data_base64": encoded}), ()).answer() == Completed(b"7")
+
+
+@pytest.mark.parametrize(("data", "read"), [(b"ready", b'"ready"'), (b'"ready"', b'"ready"'), (b"7", b"7")])
+def test_a_text_of_an_event_in_base64_has_no_quotes(data: bytes, read: bytes) -> None:
+    """As in binary mode; what is JSON stays what it is."""
+    found = event(datacontenttype="Text/Plain; charset=utf-8", data_base64=base64.b64encode(data).decode())
+    assert read_result(found, ()).answer() == Completed(read)
 
 
 @pytest.mark.parametrize("structured", [True, False])

@@ -35,6 +35,7 @@ import msgspec
 
 from kallback.protocol import headers as names
 from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.frameworks import given_up_requests
 
 
 class Convention(StrEnum):
@@ -93,12 +94,6 @@ EVENT_TYPE: Final = "ce_type"
 EVENT_STATUS: Final = "ce_kallbackstatus"
 EVENT_MEDIA_TYPE: Final = b"application/cloudevents"
 NESTJS_DISPOSED: Final = "kafka_nest-is-disposed"
-DLT_CLASS: Final = "kafka_dlt-exception-fqcn"
-DLT_CAUSE: Final = "kafka_dlt-exception-cause-fqcn"
-DLT_MESSAGE: Final = "kafka_dlt-exception-message"
-DLT_KEY_CLASS: Final = "kafka_dlt-key-exception-fqcn"
-DLT_KEY_MESSAGE: Final = "kafka_dlt-key-exception-message"
-_DLT: Final = (DLT_CLASS, DLT_CAUSE, DLT_MESSAGE, DLT_KEY_CLASS, DLT_KEY_MESSAGE)
 
 _ALWAYS_WRITTEN: Final = frozenset({Convention.KALLBACK, Convention.SPRING, Convention.NESTJS})
 """Their headers are on each task, whatever its convention."""
@@ -157,7 +152,7 @@ class FailureMarks(msgspec.Struct, frozen=True):
 
 
 _ERRORS: Final = frozenset(name for row in TABLE.values() for name in row.errors)
-_MARKS: Final = (*_ERRORS, NESTJS_DISPOSED, EVENT_TYPE, names.CONTENT_TYPE, names.DEAD_REASON, *_DLT)
+_MARKS: Final = (*_ERRORS, NESTJS_DISPOSED, EVENT_TYPE, names.CONTENT_TYPE, names.DEAD_REASON, *given_up_requests.NAMES)
 _READ_ROLES: Final[Mapping[str, Role]] = {
     **dict.fromkeys((row.correlation_id for row in TABLE.values()), Role.TOKEN),
     **dict.fromkeys((names.STATUS, EVENT_STATUS), Role.STATUS),

@@ -9,29 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from kallback.protocol.errors import DecodeError, EncodeError
-from kallback.protocol.frameworks.conventions import (
-    DLT_CAUSE,
-    DLT_CLASS,
-    DLT_KEY_CLASS,
-    DLT_KEY_MESSAGE,
-    DLT_MESSAGE,
-    EVENT_TYPE,
-    NESTJS_DISPOSED,
-    Convention,
-    FailureMarks,
-)
+from kallback.protocol.errors import DecodeError
+from kallback.protocol.frameworks.conventions import EVENT_TYPE, NESTJS_DISPOSED, Convention, FailureMarks
+from kallback.protocol.frameworks.given_up_requests import LONGEST_DETAIL, NO_WORDS, problem_of_given_up_request
+from kallback.protocol.frameworks.plain_texts import quoted, text_without_quotes
 from kallback.protocol.headers import CONTENT_TYPE, DEAD_REASON
 from kallback.protocol.problems import DEFAULT_TYPE, UNEXPECTED_ERROR, Problem
-from kallback.protocol.retries import EXCEPTION
-from kallback.protocol.values.codecs import Codec, check_json, parse_object
+from kallback.protocol.values.codecs import Codec, parse_object
 
 _FLAGS: Final = frozenset({"", "true", "1", "null"})
 """Values that say nothing more."""
-_LONGEST_DETAIL: Final = 4096
-"""Characters: a framework may put a stack trace there."""
 _NO_MEMBERS: Final[Mapping[str, Any]] = {}
-_NO_WORDS: Final = "the worker reported an error without saying why"
 _TEXT: Final = Codec[str](str)
 
 
@@ -46,36 +34,26 @@ def foreign_problem(found: Mapping[str, bytes], body: bytes, marks: FailureMarks
     for name, content in found.items():
         if marks.is_error(name, content):
             return problem_of_error_header(content, body)
-    if marks.detected and DEAD_REASON not in found and (DLT_CLASS in found or DLT_KEY_CLASS in found):
-        return _problem_of_dead_letter(found)
     if found.get(EVENT_TYPE) in marks.event_types:
         return problem_of_error_header(b"", body)
+    if marks.detected and DEAD_REASON not in found:  # a dead letter of kallback was a result, and has Spring's names
+        return problem_of_given_up_request(found)
     return None
 
 
-def foreign_text(found: Mapping[str, bytes], body: bytes, convention: Convention) -> bytes | None:
-    """Return the JSON text of a value that a framework wrote without quotes; None if it did not.
+def foreign_text(found: Mapping[str, bytes], body: bytes, convention: Convention) -> bytes:
+    """Return a value as JSON: the text of one that a framework wrote without quotes, or the value as it is.
 
     FastStream says so in the content type, and so do CloudEvents in binary mode. NestJS does not, and writers of events
     are careless with it: there what is JSON stays what it is.
     """
     is_text = found.get(CONTENT_TYPE, b"").strip().lower().startswith(b"text/plain")
     if convention is Convention.FASTSTREAM and is_text:
-        return _quoted(body)
-    if not body or not (NESTJS_DISPOSED in found or (convention is Convention.CLOUDEVENTS and is_text)):
-        return None
-    try:
-        check_json(body)
-    except DecodeError:
-        return _quoted(body)
-    return None
-
-
-def _quoted(body: bytes) -> bytes | None:
-    try:
-        return _TEXT.encode(body.decode())
-    except (UnicodeDecodeError, EncodeError):
-        return None
+        text = quoted(body)
+        return body if text is None else text
+    if NESTJS_DISPOSED in found or (convention is Convention.CLOUDEVENTS and is_text):
+        return text_without_quotes(body)
+    return body
 
 
 def problem_of_error_header(header: bytes, value: bytes | None) -> bytes:
@@ -90,7 +68,7 @@ def problem_of_error_header(header: bytes, value: bytes | None) -> bytes:
     if body.lstrip().startswith(b"{"):
         return _with_detail(body, _words(header))
     words = [text for text in (_words(header), _words(body)) if text not in _FLAGS]
-    detail = (": ".join(dict.fromkeys(words)) or _NO_WORDS)[:_LONGEST_DETAIL]
+    detail = (": ".join(dict.fromkeys(words)) or NO_WORDS)[:LONGEST_DETAIL]
     return _encoded(_members(header), detail)
 
 
@@ -99,16 +77,7 @@ def _with_detail(body: bytes, words: str) -> bytes:
     members = _NO_MEMBERS if words in _FLAGS else _members(body)
     if not members or isinstance(members.get("detail"), str):
         return body
-    return _encoded({**members, "detail": words[:_LONGEST_DETAIL]}, words)
-
-
-def _problem_of_dead_letter(found: Mapping[str, bytes]) -> bytes:
-    """Return the problem of a request that Spring gave up; its value is the request, and says nothing of the error."""
-    said = found.get(DLT_MESSAGE) or found.get(DLT_KEY_MESSAGE, b"")
-    detail = said.decode("utf-8", "replace")[:_LONGEST_DETAIL] or _NO_WORDS
-    names = (DLT_CAUSE, DLT_CLASS, DLT_KEY_CLASS)
-    classes = [found[name].decode("utf-8", "replace") for name in names if found.get(name)]
-    return Problem(UNEXPECTED_ERROR, detail=detail, extensions={EXCEPTION: classes}).encode()
+    return _encoded({**members, "detail": words[:LONGEST_DETAIL]}, words)
 
 
 def _encoded(members: Mapping[str, Any], detail: str) -> bytes:
@@ -116,7 +85,7 @@ def _encoded(members: Mapping[str, Any], detail: str) -> bytes:
     return Problem(
         type=UNEXPECTED_ERROR if own.type == DEFAULT_TYPE else own.type,
         status=_status(members),
-        detail=own.detail[:_LONGEST_DETAIL] or detail,
+        detail=own.detail[:LONGEST_DETAIL] or detail,
         title=own.title,
         retryable=own.retryable,
         retry_after=own.retry_after,

@@ -14,6 +14,7 @@ import msgspec
 
 from kallback.protocol.awakeables import PREFIX as AWAKEABLE_PREFIX
 from kallback.protocol.frameworks.conventions import Convention
+from kallback.protocol.frameworks.plain_texts import text_without_quotes
 from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
 from kallback.protocol.values.nesting import is_nested_deeper
 from kallback.protocol.values.recursion import with_room
@@ -23,6 +24,9 @@ _FAILED: Final = (b"failed",)
 _NOT_TEXT: Final = b"?"
 """In place of a status that is not text: unknown in any case."""
 _TOO_LONG: Final = object()
+_UNSET: Final = (b"", b"null")
+"""Members of an event that it does not have: the JSON format allows null for an attribute that is not set (2.2)."""
+_PLAIN_TEXT: Final = "text/plain"
 _NOT_JSON: Final = b"?"
 """In place of data that is not base64: unusable in any case."""
 _MAX_NESTING: Final = 1000
@@ -65,6 +69,7 @@ class _Value(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"")
     data_base64: msgspec.Raw = msgspec.Raw(b"")
     specversion: msgspec.Raw = msgspec.Raw(b"")
+    datacontenttype: msgspec.Raw = msgspec.Raw(b"")
     type: msgspec.Raw = msgspec.Raw(b"")
     correlationid: msgspec.Raw = msgspec.Raw(b"")
     kallbackstatus: msgspec.Raw = msgspec.Raw(b"")
@@ -114,14 +119,24 @@ def _event(found: _Value) -> StructuredResult | None:
     if not _text(found.specversion):
         return None
     status = _text(found.kallbackstatus)
-    statuses = (status.encode() if status else _NOT_TEXT,) if found.kallbackstatus else ()
+    is_set = bytes(found.kallbackstatus) not in _UNSET
     return StructuredResult(
         _text(found.correlationid),
-        statuses,
-        bytes(found.data) or _from_base64(found.data_base64),
+        (status.encode() if status else _NOT_TEXT,) if is_set else (),
+        _data(found),
         Convention.CLOUDEVENTS,
         event_type=_text(found.type).encode(),
     )
+
+
+def _data(found: _Value) -> bytes:
+    """The data of an event, as in binary mode: bytes with the content type of a text may lack its quotes."""
+    data = bytes(found.data)
+    if data not in _UNSET or bytes(found.data_base64) in _UNSET:
+        return data
+    decoded = _from_base64(found.data_base64)
+    is_text = _text(found.datacontenttype).strip().lower().startswith(_PLAIN_TEXT)
+    return text_without_quotes(decoded) if is_text else decoded
 
 
 def _text(raw: msgspec.Raw) -> str:
@@ -141,8 +156,6 @@ def _short(raw: msgspec.Raw) -> object:
 
 def _from_base64(raw: msgspec.Raw) -> bytes:
     data = bytes(raw)
-    if not data or data == b"null":
-        return b""
     try:
         return base64.b64decode(data[1:-1], validate=True) if data.startswith(b'"') else _NOT_JSON
     except binascii.Error:
