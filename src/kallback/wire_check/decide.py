@@ -17,7 +17,7 @@ _QUOTED: Final = 3
 def decide_completed(observed: Observed, _options: WireCheckOptions) -> CheckResult:
     """Each task must have been completed."""
     if missing := observed.unanswered():
-        return failed(f"{_named(missing)} got no answer{_strays(observed)}")
+        return failed(f"{_named(missing)} got no answer{_strays(observed)}{_mixed_up(observed)}")
     for name, answer in observed.not_completed():
         return failed(f"the {name} {answer.said}; a request that the worker can do must be completed")
     count = len(observed.tasks())
@@ -177,6 +177,13 @@ def _is_handed_back(answer: SeenAnswer) -> bool:
 
 def _strays(observed: Observed) -> str:
     return f"; but a record arrived that belongs to no task ({observed.strays[0]})" if observed.strays else ""
+
+
+def _mixed_up(observed: Observed) -> str:
+    for name in observed.tasks():
+        if (count := len(observed.seen(name))) > observed.sent[name]:
+            return f"; but the {name} got {count} answers: send each answer with the token of its own task"
+    return ""
 
 
 def _named(names: list[str]) -> str:

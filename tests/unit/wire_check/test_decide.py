@@ -125,6 +125,13 @@ def test_an_answer_without_a_token_is_named() -> None:
     assert "no token" in decisions.decide_completed(with_strays(seen()), OPTIONS).sentence
 
 
+def test_an_answer_with_the_token_of_another_task_is_named() -> None:
+    """The task without an answer is not the one that got two, and the worker has answered both."""
+    mixed_up = together(seen(DONE, DONE), seen())
+    result = decisions.decide_completed(mixed_up, OPTIONS)
+    assert "the task 1 got no answer; but the task 0 got 2 answers: send each answer with the token" in result.sentence
+
+
 def test_two_answers_to_one_task_are_noticed() -> None:
     """Of the ordinary tasks, too."""
     twice = seen(DONE, DONE, name=ALIVE)
