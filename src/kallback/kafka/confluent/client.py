@@ -118,10 +118,19 @@ def build(kind: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
     except (KafkaException, ValueError, TypeError) as error:
         reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         if _WITHOUT_GSSAPI in reason:
-            raise librdkafka_without_gssapi() from None
+            raise _without_gssapi(config) from None
         raise ConfigurationError(
             f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
         ) from None
+
+
+def _without_gssapi(config: Mapping[str, Any]) -> KallbackError:
+    if "GSSAPI" in (config.get("sasl.mechanism"), config.get("sasl.mechanisms")):
+        return librdkafka_without_gssapi()
+    return ConfigurationError(
+        "KALLBACK_KAFKA_EXTRA turns SASL on without a mechanism, and librdkafka takes GSSAPI then: set "
+        "KALLBACK_KAFKA_SECURITY_PROTOCOL and KALLBACK_KAFKA_SASL_MECHANISM in place of security.protocol"
+    )
 
 
 class ClientErrors:
