@@ -118,7 +118,7 @@ class ResultRecord(msgspec.Struct, frozen=True, gc=False):
             raise UnusableResultError(Unusable.UNKNOWN_VERSION, "the envelope's version is not 1")
         status = _status(self.statuses)
         body = self.body
-        if self.marks and not self.statuses:
+        if self.marks and self.statuses in _NOT_COMPLETED:
             problem = foreign_problem(self.marks, body, self.conventions.of(task_type))
             if problem is not None:
                 status, body = Status.FAILED, problem
@@ -256,6 +256,8 @@ _NEEDS_ECHO: Final = (
 )
 
 
+_NOT_COMPLETED: Final = frozenset({(), (Status.FAILED.encode(),)})
+"""Statuses beside which a framework's error header counts: with `failed`, it has the words."""
 _USUAL: Final = frozenset({(), (Status.COMPLETED.encode(),)})
 
 

@@ -223,6 +223,13 @@ def test_a_request_that_a_framework_gave_up_is_a_failure(headers: dict[str, str]
     assert len(found.extensions.get("exception", [])) == classes
 
 
+@pytest.mark.parametrize("conventions", ["", "spring:x-error"])
+def test_an_error_header_beside_a_request_that_was_given_up_makes_no_problem_of_it(conventions: str) -> None:
+    """A recoverer may add headers of the application; the value is the request all the same."""
+    marked = (("serverSentAnError", b"true"), ("x-error", b"true"))
+    assert problem_of(b'{"id":"o-1"}', OWN, *marked, *DLT, conventions=conventions).detail == "no basil"
+
+
 @pytest.mark.parametrize(
     "name",
     ["kafka_exception-fqcn", "kafka_original-topic", "kafka_dlt-original-consumer-group", "delayed-retry-reason"],

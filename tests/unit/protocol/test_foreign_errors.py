@@ -49,6 +49,15 @@ def test_a_status_of_the_worker_wins() -> None:
     assert read_result(b"7", headers).answer() == Completed(b"7")
 
 
+@pytest.mark.parametrize("value", [None, b'"FAILED"', b"FAILED"])
+def test_an_error_header_beside_a_failed_status_says_why(value: bytes | None) -> None:
+    """The status is that of the worker, the words are in the header."""
+    headers = (TOKEN, ("serverSentAnError", b"no basil"), ("kallback-status", b"failed"))
+    answer = read_result(value, headers).answer()
+    assert isinstance(answer, Failed)
+    assert answer.problem().detail.startswith("no basil")
+
+
 @given(st.none() | st.binary(), st.none() | st.binary())
 def test_no_error_reply_is_a_completed_value(header: bytes | None, value: bytes | None) -> None:
     """Whatever its bytes are: failed, or unusable, which the caller is told as well."""

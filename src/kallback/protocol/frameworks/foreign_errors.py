@@ -31,14 +31,14 @@ def foreign_problem(found: Mapping[str, bytes], body: bytes, marks: FailureMarks
         body: the record's value.
         marks: what marks an error of this task type.
     """
+    if marks.detected and DEAD_REASON not in found:  # a dead letter of kallback was a result, and has Spring's names
+        problem = problem_of_given_up_request(found)  # first: its value is the request, which is no problem object
+        if problem is not None:
+            return problem
     for name, content in found.items():
         if marks.is_error(name, content):
             return problem_of_error_header(content, body)
-    if found.get(EVENT_TYPE) in marks.event_types:
-        return problem_of_error_header(b"", body)
-    if marks.detected and DEAD_REASON not in found:  # a dead letter of kallback was a result, and has Spring's names
-        return problem_of_given_up_request(found)
-    return None
+    return problem_of_error_header(b"", body) if found.get(EVENT_TYPE) in marks.event_types else None
 
 
 def foreign_text(found: Mapping[str, bytes], body: bytes, convention: Convention) -> bytes:
