@@ -21,7 +21,7 @@ from kallback.kafka import (
     compare_topics,
     create_topics,
 )
-from kallback.kafka.aiokafka.committed_offsets import commits_of
+from kallback.kafka.aiokafka.membership.committed_offsets import commits_of
 from kallback.kafka.aiokafka.topics import check_topics as aiokafka_check_topics
 from kallback.kafka.records import TopicPartition
 from kallback.kafka.topics import TopicSpec

@@ -14,9 +14,9 @@ import pytest
 from tests.integration.kafka.labs import QUIET, RealLab
 
 from kallback.kafka import UNKNOWN_LAG, ConfluentConsumer, GroupStatus, TopicPartition
-from kallback.kafka.aiokafka import group_member as aiokafka_member
 from kallback.kafka.aiokafka import reader as aiokafka_reader
 from kallback.kafka.aiokafka import topic_watch as aiokafka_watch
+from kallback.kafka.aiokafka.membership import group_member as aiokafka_member
 from kallback.kafka.confluent import topic_watch as confluent_watch
 from kallback.kafka.confluent.membership import group_member as confluent_member
 

@@ -14,7 +14,7 @@ from tests.integration.kafka.labs import RealLab, transaction
 from kallback.kafka import Consumer, Record, TopicPartition
 from kallback.kafka.aiokafka import consumer as aiokafka_consumer
 from kallback.kafka.aiokafka import stalls as aiokafka_stalls
-from kallback.kafka.aiokafka.group_member import client_partition
+from kallback.kafka.aiokafka.membership.group_member import client_partition
 from kallback.kafka.confluent import reading as confluent_reading
 from kallback.kafka.confluent.membership.flow_control import FlowControl
 from kallback.kafka.offsets import read_stalls

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer
 
 from kallback.kafka import AiokafkaConsumer, ConsumerOptions, GroupProtocol, Record, TopicPartition
 from kallback.kafka.aiokafka.client import aiokafka_config
-from kallback.kafka.aiokafka.group_member import TOPICS_REFRESH_MS, member_config
+from kallback.kafka.aiokafka.membership.group_member import TOPICS_REFRESH_MS, member_config
 from kallback.kafka.confluent.client import build, confluent_config
 from kallback.kafka.confluent.membership.group_member import consumer_config, reader_config
 from kallback.kafka.confluent.messages import record_of

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaException
 
 from kallback.kafka import ConsumerOptions, TopicPartition
-from kallback.kafka.aiokafka import committed_offsets as aiokafka_notes
+from kallback.kafka.aiokafka.membership import committed_offsets as aiokafka_notes
 from kallback.kafka.confluent.membership import committed_offsets as confluent_notes
 from kallback.kafka.offsets.history import UNKNOWN_START
 from kallback.kafka.offsets.partition_metadata import Commit

@@ -34,13 +34,14 @@ import msgspec
 
 from kallback.kafka.aiokafka.bootstrap import until_reachable
 from kallback.kafka.aiokafka.client import close, connect, require_topics, translated
-from kallback.kafka.aiokafka.commits import COMMIT_TIMEOUT_S, MemberCommits
-from kallback.kafka.aiokafka.committed_offsets import partition_starts
 from kallback.kafka.aiokafka.current_reading import CurrentReading
-from kallback.kafka.aiokafka.group_member import READ_AT_ONCE, AiokafkaWatermarks, new_member
-from kallback.kafka.aiokafka.rebalance import RebalanceListener
+from kallback.kafka.aiokafka.membership.commits import COMMIT_TIMEOUT_S, MemberCommits
+from kallback.kafka.aiokafka.membership.committed_offsets import partition_starts
+from kallback.kafka.aiokafka.membership.group_member import READ_AT_ONCE, AiokafkaWatermarks, new_member
+from kallback.kafka.aiokafka.membership.leaving import leave_group
+from kallback.kafka.aiokafka.membership.rebalance import RebalanceListener
+from kallback.kafka.aiokafka.membership.static_membership import FENCED
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
-from kallback.kafka.aiokafka.static_membership import FENCED
 from kallback.kafka.aiokafka.topic_watch import AiokafkaTopicWatch
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.errors import error_for, unreachable, up_to_damaged
@@ -208,6 +209,7 @@ class AiokafkaConsumer(StartStop):
     async def _close(self, inner: AIOKafkaConsumer) -> None:
         """Close a client; one that does not end in time is left behind, and its group session expires."""
         self._retiring.add(inner)
+        await leave_group(inner)
         await close(inner)
         self._retiring.discard(inner)  # not after a cancellation: then `stop` closes it
 

@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.batches.tolerant_read import read_records
-from kallback.kafka.aiokafka.group_member import client_partition
+from kallback.kafka.aiokafka.membership.group_member import client_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.client import close, connected, translated
-from kallback.kafka.aiokafka.group_member import client_partition, ours
+from kallback.kafka.aiokafka.membership.group_member import client_partition, ours
 from kallback.kafka.aiokafka.topic_states import partition_counts
 from kallback.kafka.records import TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError

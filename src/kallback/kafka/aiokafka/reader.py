@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.aiokafka.batches.tolerant_read import read_records
 from kallback.kafka.aiokafka.bootstrap import reachable_config, until_reachable
 from kallback.kafka.aiokafka.client import close, connect, log, require_topics, translated, within
-from kallback.kafka.aiokafka.group_member import TOPICS_REFRESH_MS, fetch_config, ours, screen_fetches
+from kallback.kafka.aiokafka.membership.group_member import TOPICS_REFRESH_MS, fetch_config, ours, screen_fetches
 from kallback.kafka.aiokafka.stalls import positions_and_watermarks
 from kallback.kafka.aiokafka.topic_states import leaderless, topic_states
 from kallback.kafka.consumer import ConsumerOptions

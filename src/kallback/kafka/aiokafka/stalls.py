@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from kallback.kafka.aiokafka.group_member import led, ours
+from kallback.kafka.aiokafka.membership.group_member import led, ours
 from kallback.kafka.group_status import STALLED_AFTER_S
 from kallback.kafka.offsets.read_stalls import ReadStallDetector
 

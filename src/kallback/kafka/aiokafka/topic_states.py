@@ -17,7 +17,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kallback.kafka.aiokafka.client import log
-from kallback.kafka.aiokafka.group_member import client_partition, ours
+from kallback.kafka.aiokafka.membership.group_member import client_partition, ours
 from kallback.kafka.errors import error_for
 from kallback.kafka.offsets.topic_changes import TopicFacts, TopicState
 from kallback.kafka.records import TopicPartition

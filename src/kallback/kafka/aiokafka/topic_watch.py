@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kallback.kafka.aiokafka.client import log
-from kallback.kafka.aiokafka.group_member import client_partition
+from kallback.kafka.aiokafka.membership.group_member import client_partition
 from kallback.kafka.aiokafka.topic_states import denied_topic, topic_facts, topic_states
 from kallback.kafka.offsets.followed_topics import FollowedTopics
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFacts

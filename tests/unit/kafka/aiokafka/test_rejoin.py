@@ -16,6 +16,8 @@ from kallback.settings import KafkaSettings
 class Client:
     """A client of aiokafka that hangs where a test says so, once."""
 
+    _coordinator = None
+
     def __init__(self, *, hangs_in: str = "") -> None:
         self._hangs_in = hangs_in
         self.reached = asyncio.Event()

@@ -10,7 +10,7 @@ from aiokafka import errors
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
 
-from kallback.kafka.aiokafka.static_membership import StaticMembership
+from kallback.kafka.aiokafka.membership.static_membership import StaticMembership
 
 FENCED, UNKNOWN_MEMBER, REBALANCE = 82, 25, 27
 BEAT = HeartbeatRequest("g", 3, "member")

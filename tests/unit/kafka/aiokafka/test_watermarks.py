@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from kallback.kafka import TopicPartition
-from kallback.kafka.aiokafka.group_member import AiokafkaWatermarks, client_partition
+from kallback.kafka.aiokafka.membership.group_member import AiokafkaWatermarks, client_partition
 
 from aiokafka import AIOKafkaConsumer  # isort: skip - the check comes first
 from aiokafka import TopicPartition as ClientPartition  # isort: skip

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.aiokafka.batches.fetch_screen import FETCH_API_KEY
 from kallback.kafka.aiokafka.batches.record_batches import FetchedBytes, decode_batches
-from kallback.kafka.aiokafka.group_member import ours, record_of
+from kallback.kafka.aiokafka.membership.group_member import ours, record_of
 from kallback.kafka.records import Record, TopicPartition
 from kallback.settings import named_log
 

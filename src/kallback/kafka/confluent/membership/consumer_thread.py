@@ -293,14 +293,17 @@ class ConsumerThread:
         self._forget(going)
 
     def _drained(self, going: Collection[TopicPartition]) -> bool:
-        """Wait for unfinished records. Work may wait for a commit before it begins: it is made meanwhile, blocking."""
+        """Wait for unfinished records, unless a stop is asked for: who asks has waited for them.
+
+        Work may wait for a commit before it begins: it is made meanwhile, blocking.
+        """
         drained = threading.Event()
         self.buffer.when_drained(going, drained.set)
         deadline = time.monotonic() + self._options.drain_timeout
         while not drained.wait(min(_DRAIN_LOOK_S, max(0.0, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline:
+            self._commands.take()
+            if self._commands.stop_asked or time.monotonic() >= deadline:
                 return False
-            self._commands.take()  # a stop is minded after the callback
             if not self._commands.none_waits:
                 self._commits.make(self.consumer, leaving=False)
                 self._commands.answer_commits(under_way=False, now=time.monotonic())

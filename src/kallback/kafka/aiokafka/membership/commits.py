@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.client import adopt_abandoned_commits, translated
-from kallback.kafka.aiokafka.committed_offsets import client_commits
+from kallback.kafka.aiokafka.membership.committed_offsets import client_commits
 from kallback.kafka.offsets.commit_failures import CommitFailures
 from kallback.settings import named_log
 

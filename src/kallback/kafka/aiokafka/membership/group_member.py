@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kallback.kafka.aiokafka.batches.batch_screen import ScreenLimits, as_unreadable
 from kallback.kafka.aiokafka.batches.fetch_screen import FetchScreen
 from kallback.kafka.aiokafka.bootstrap import reachable_config
-from kallback.kafka.aiokafka.static_membership import StaticMembership
+from kallback.kafka.aiokafka.membership.static_membership import StaticMembership
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.offsets.open_transactions import OpenTransactions, TransactionReport
 from kallback.kafka.records import Record, TopicPartition, memory_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aiokafka import ConsumerRecord
 
-    from kallback.kafka.aiokafka.static_membership import OnFenced
+    from kallback.kafka.aiokafka.membership.static_membership import OnFenced
     from kallback.settings import KafkaSettings
 
 READ_AT_ONCE: Final = 100

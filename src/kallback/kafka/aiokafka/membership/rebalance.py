@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from kallback.kafka.aiokafka.group_member import ours
+from kallback.kafka.aiokafka.membership.group_member import ours
 
 from aiokafka import ConsumerRebalanceListener  # isort: skip - the check comes first
 
