@@ -79,6 +79,17 @@ def _not_served(task_type: TaskType[Any, Any], kind: str, sentence: str) -> Task
     return TaskNotSent(Problem(kind, INTERNAL, sentence), task_type=task_type.name)
 
 
+def restate_context(ctx: object) -> Context:
+    """A context of Restate.
+
+    Raises:
+        TerminalError: it is none (400).
+    """
+    if not isinstance(ctx, Context):
+        raise TerminalError(f"ctx must be the handler's restate.Context, not {_name(ctx)}", BAD_REQUEST)
+    return ctx
+
+
 def check_context(ctx: object, *, has_codec: bool = False) -> None:
     """Refuse what is no context of Restate, and one with a codec for the journal that bridges may not have.
 
@@ -87,9 +98,7 @@ def check_context(ctx: object, *, has_codec: bool = False) -> None:
     Raises:
         TerminalError: code 400.
     """
-    if not isinstance(ctx, Context):
-        raise TerminalError(f"ctx must be the handler's restate.Context, not {_name(ctx)}", BAD_REQUEST)
-    if not has_codec and getattr(ctx, "journal_codec", None) is not None:
+    if not has_codec and getattr(restate_context(ctx), "journal_codec", None) is not None:
         raise TerminalError(CODEC_UNKNOWN, BAD_REQUEST)
 
 

@@ -13,36 +13,33 @@ import restate
 from restate import Context, Service, VirtualObject, Workflow
 
 from kallback.kafka import Producer
-from kallback.protocol import Completed, Failed, Problem, TaskType, Token
+from kallback.protocol import Completed, Failed, Problem, TaskType
 from kallback.sdk.arguments import (
     check_all,
     check_context,
     check_flag,
     check_length,
     check_number,
-    check_served,
     check_task_type,
     check_text,
+    restate_context,
 )
 from kallback.sdk.errors import TaskError
 from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.handler_values import check_services
-from kallback.sdk.journal.awakeables import Signing, start_timer
-from kallback.sdk.journal.identity import UNSET, Clock, IdentitySource, RandomBytes, Timeout, timeout_of
-from kallback.sdk.journal.publish import TaskPublisher
+from kallback.sdk.journal.awakeables import start_timer
+from kallback.sdk.journal.identity import UNSET, Clock, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.token_awakeables import TaskAwakeable, open_for_token
-from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, MonitorCalls, Progress
+from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, Progress
 from kallback.sdk.observability.counts import SdkCounts
-from kallback.sdk.observability.observer import observer_of
 from kallback.sdk.one_task import check_called_by_handler
 from kallback.sdk.own_services import own_services
-from kallback.sdk.services.completion import complete_token, encoded, encoded_problem, verified
+from kallback.sdk.services.completion import complete_token, encoded, encoded_problem
+from kallback.sdk.task_environment import TaskEnvironment, environment_of
 from kallback.sdk.tasks.fan_out import collect_all, collect_each, collect_first
 from kallback.sdk.tasks.running_task import RunningTask
-from kallback.sdk.tasks.setup_limit import setup_log
 from kallback.sdk.tasks.starting import start_tasks
 from kallback.sdk.tasks.task import (
-    TaskDependencies,
     create_task,
     create_tasks,
     encode_request,
@@ -102,22 +99,10 @@ class Callbacks:
         services_elsewhere: bool = False,
         tracer_provider: TracerProvider | None = None,
     ) -> None:
-        keyring, audience, topics = settings.keys.require(), settings.keys.audience, settings.topics
-        signing = Signing(keyring, audience, topics.results, topics.progress)
-        self._publisher: Final = TaskPublisher(settings.kafka, producer)
-        monitor = MonitorCalls(settings.services.monitor)
-        setup_timeout = timedelta(seconds=settings.kafka.setup_timeout)
-        observer = self._observer = observer_of(clock, tracer_provider)
-        self._dependencies: Final = TaskDependencies(
-            self._publisher, signing, topics.control, clock, monitor, setup_timeout, setup_log(), observer
-        )
-        self._identities: Final = IdentitySource(clock, random_bytes, keyring, observer)
-        self._are_bound = services_elsewhere
-        self._gateway: Final = settings.gateway
-        self._has_codec = False
-        self._topics: Final = topics
+        self._environment: Final = TaskEnvironment(settings, producer, clock, random_bytes, tracer_provider)
+        self._environment.is_monitored = services_elsewhere
         self._services: Final = own_services(
-            settings, keyring, clock=clock, allow_bare_awakeables=allow_bare_awakeables
+            settings, settings.keys.require(), clock=clock, allow_bare_awakeables=allow_bare_awakeables
         )
 
     @classmethod
@@ -152,7 +137,7 @@ class Callbacks:
             ConfigurationError: a handler's parameter or result is of a type that Restate's SDK does not convert, such
                 as a dataclass: make it a `msgspec.Struct` or a pydantic model.
         """
-        self._has_codec = journal_value_codec is not None
+        self._environment.has_codec = journal_value_codec is not None
         own = list(services)
         check_services(own)
         bound = [*own, *(service for service in self.services if service not in own)]
@@ -163,7 +148,7 @@ class Callbacks:
     @property
     def counts(self) -> SdkCounts:
         """What its tasks came to, for `SdkCollector`."""
-        return self._observer.counts
+        return self._environment.observer.counts
 
     @property
     def services(self) -> list[Service | VirtualObject]:
@@ -172,7 +157,7 @@ class Callbacks:
         Their names have the audience added, unless it is the default one. Task types with a `start_timeout` or
         `heartbeat_every` need them.
         """
-        self._are_bound = True
+        self._environment.is_monitored = True
         return [*self._services]
 
     async def call(
@@ -228,11 +213,12 @@ class Callbacks:
             TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        self._check(ctx, task_type)
+        environment = environment_of(ctx, self._environment)
+        environment.check_task(ctx, task_type)
         check_called_by_handler(ctx, f"callbacks.call or start of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        spec = await create_task(ctx, self._identities, encode_request(task_type, request, key), limit)
-        task = RunningTask(ctx, self._dependencies, spec)
+        spec = await create_task(ctx, environment.identities, encode_request(task_type, request, key), limit)
+        task = RunningTask(ctx, environment.dependencies, spec)
         await start_tasks([task])
         if isinstance(task.ended, TaskError):
             raise task.ended
@@ -259,11 +245,12 @@ class Callbacks:
             TaskNotSent: a request does not fit its type; then no task is published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        self._check(ctx, task_type)
+        environment = environment_of(ctx, self._environment)
+        environment.check_task(ctx, task_type)
         check_called_by_handler(ctx, f"callbacks.start_many of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        specs = await create_tasks(ctx, self._identities, encode_requests(task_type, requests, keys), limit)
-        tasks = [RunningTask(ctx, self._dependencies, spec) for spec in specs]
+        specs = await create_tasks(ctx, environment.identities, encode_requests(task_type, requests, keys), limit)
+        tasks = [RunningTask(ctx, environment.dependencies, spec) for spec in specs]
         await start_tasks(tasks)
         return [TaskHandle(task) for task in tasks]
 
@@ -327,11 +314,12 @@ class Callbacks:
             UnknownTask: the task has ended, or it is not watched (404).
             MonitorUnavailable: `TaskMonitor` did not answer within the timeout (504).
         """
-        check_context(ctx, has_codec=self._has_codec)
+        environment = environment_of(ctx, self._environment)
+        check_context(ctx, has_codec=environment.has_codec)
         check_text("task_id", task_id)
         check_length("timeout", timeout)
         check_called_by_handler(ctx, "callbacks.progress")
-        return await self._dependencies.monitor.read_progress(ctx, task_id, timeout)
+        return await environment.dependencies.monitor.read_progress(ctx, task_id, timeout)
 
     async def awakeable(
         self,
@@ -347,13 +335,14 @@ class Callbacks:
 
         Who has the token can answer once, until the deadline.
         """
+        environment = environment_of(ctx, self._environment)
         check_task_type(task_type)
-        check_context(ctx, has_codec=self._has_codec)
+        check_context(ctx, has_codec=environment.has_codec)
         check_called_by_handler(ctx, f"callbacks.awakeable of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
-        pending = await open_for_token(ctx, task_type, limit, self._identities, self._dependencies.signing)
-        return TaskAwakeable(ctx, pending, timer, self._gateway)
+        pending = await open_for_token(ctx, task_type, limit, environment.identities, environment.dependencies.signing)
+        return TaskAwakeable(ctx, pending, timer, environment.gateway)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service with the signing keys.
@@ -365,7 +354,8 @@ class Callbacks:
         Raises:
             CompletionRefused: the token cannot be verified, or JSON cannot carry the value.
         """
-        complete_token(ctx, self._verified(token), Completed(encoded(value)))
+        environment = environment_of(restate_context(ctx), self._environment)
+        complete_token(ctx, environment.verified(token), Completed(encoded(value)))
 
     def fail(self, ctx: Context, token: str, problem: Problem) -> None:
         """Fail the task of a token: its caller gets `TaskFailed`.
@@ -375,11 +365,12 @@ class Callbacks:
         Raises:
             CompletionRefused: the token cannot be verified.
         """
-        complete_token(ctx, self._verified(token), Failed(encoded_problem(problem)))
+        environment = environment_of(restate_context(ctx), self._environment)
+        complete_token(ctx, environment.verified(token), Failed(encoded_problem(problem)))
 
     async def stop(self) -> None:
         """Flush and close the producer made here. May be called twice; the next task makes a new producer."""
-        await self._publisher.stop()
+        await self._environment.publisher.stop()
 
     async def __aenter__(self) -> Self:
         """Nothing to start."""
@@ -391,10 +382,7 @@ class Callbacks:
         """Stop."""
         await self.stop()
 
-    def _check(self, ctx: object, task_type: TaskType[Any, Any]) -> None:
-        check_task_type(task_type)
-        check_context(ctx, has_codec=self._has_codec)
-        check_served(task_type, self._topics, monitored=self._are_bound)
 
-    def _verified(self, token: str) -> Token:
-        return verified(self._dependencies.signing.keyring, self._dependencies.signing.audience, token)
+def environment_of_callbacks(callbacks: Callbacks) -> TaskEnvironment:
+    """The environment of a `Callbacks`, for contexts that are to be redirected to it: tests."""
+    return callbacks._environment  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]

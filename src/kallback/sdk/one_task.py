@@ -28,6 +28,10 @@ from restate.vm import Failure
 from kallback.sdk.errors import BAD_REQUEST
 
 _NO_COMPENSATION: Final = "The invocation ended here, so no compensation in the handler has run"
+_NO_HANDLER: Final = (
+    "{} is called with a {} for ctx, and not by a handler that Restate runs: in a test, write "
+    "await test.run(handler, argument), where test is a HandlerTest"
+)
 Value = TypeVar("Value")
 
 _turns: Final[WeakKeyDictionary[Context, asyncio.Lock]] = WeakKeyDictionary()
@@ -45,6 +49,8 @@ def check_called_by_handler(ctx: Context, what: str) -> None:
         TerminalError: code 400.
     """
     caller = _caller()
+    if caller is None and not isinstance(ctx, ServerInvocationContext):
+        raise TerminalError(_NO_HANDLER.format(what, type(ctx).__name__), BAD_REQUEST)
     if caller is not _HANDLER:
         _refuse(ctx, caller, f"{what} is awaited {'inside ctx.run' if caller is _STEP else 'in another asyncio task'}")
     elif ctx in _turns and _turns[ctx].locked():

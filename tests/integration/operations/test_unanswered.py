@@ -27,6 +27,7 @@ from kallback.operations import Introspection, PendingTask, TaskState
 from kallback.protocol import ConfigurationError, TaskType
 from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk import Callbacks, TaskAwakeable, TaskFailed, TaskTimedOut
+from kallback.sdk.callbacks import environment_of_callbacks
 from kallback.sdk.journal.awakeables import Awakeable, open_attempt
 from kallback.testing import eventually
 from kallback.web import ServerOptions
@@ -266,10 +267,11 @@ async def test_another_version_replays_the_journal_of_an_awakeable(
     async def older(ctx: restate.Context, callbacks: Callbacks, approve: Approve) -> TaskAwakeable[Any]:
         """As versions did that did not write awakeables into journals: the same entries, and the id drawn first."""
         timer = ctx.sleep(HOUR, f"deadline {approve.name}")
-        identity = await callbacks._identities.create(ctx, approve, HOUR)
+        environment = environment_of_callbacks(callbacks)
+        identity = await environment.identities.create(ctx, approve, HOUR)
         awakeable = Awakeable[Any].of_attempt(ctx, approve, identity, FIRST_ATTEMPT)
-        pending = open_attempt(awakeable, approve, identity, FIRST_ATTEMPT, callbacks._dependencies.signing)
-        return TaskAwakeable(ctx, pending, timer, callbacks._gateway)
+        pending = open_attempt(awakeable, approve, identity, FIRST_ATTEMPT, environment.dependencies.signing)
+        return TaskAwakeable(ctx, pending, timer, environment.gateway)
 
     async def newer(ctx: restate.Context, callbacks: Callbacks, approve: Approve) -> TaskAwakeable[Any]:
         return await callbacks.awakeable(ctx, approve)

@@ -14,7 +14,8 @@ import restate
 
 from kallback.protocol import Problem, RetryPolicy, TaskType
 from kallback.sdk import Callbacks, CompletionRefused, TaskNotSent, complete_awakeable, reject_awakeable
-from kallback.settings import KeySettings, Settings
+from kallback.sdk.arguments import check_served
+from kallback.settings import KeySettings, Settings, Topics
 from kallback.testing import HandlerTest
 
 PREPARE = TaskType("prepare", request=dict[str, int], result=str)
@@ -190,14 +191,9 @@ async def test_a_context_must_be_one() -> None:
         await callbacks.call(None, PREPARE, SOUP)
 
 
-async def test_a_type_that_is_watched_needs_the_services(test: HandlerTest, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_type_that_is_watched_needs_the_services(caplog: pytest.LogCaptureFixture) -> None:
     """An application that does not bind them would be retried without end; the error and a log line name the remedy."""
-    callbacks = Callbacks(Settings(keys=KeySettings(insecure=True)))
     watched = replace(PREPARE, heartbeat_every=timedelta(seconds=30))
-
-    async def handler(ctx: restate.Context) -> None:
-        await callbacks.call(ctx, watched, SOUP)
-
     with pytest.raises(TaskNotSent, match=r"serve your services with callbacks\.app"):
-        await test.run(handler)
+        check_served(watched, Topics(), monitored=False)
     assert "callbacks.app([...])" in caplog.text

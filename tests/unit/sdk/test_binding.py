@@ -12,7 +12,9 @@ import restate
 from kallback.kafka import MemoryProducer
 from kallback.protocol import Keyring, TaskType
 from kallback.sdk import Callbacks, TaskNotSent
+from kallback.sdk.callbacks import environment_of_callbacks
 from kallback.sdk.errors import NOT_WATCHED
+from kallback.sdk.task_environment import redirect
 from kallback.settings import KeySettings, Settings
 from kallback.testing import HandlerTest
 from kallback.testing.in_memory.clock import START
@@ -48,11 +50,13 @@ def callbacks_of(test: HandlerTest, *, elsewhere: bool = False) -> Callbacks:
 
 async def one(ctx: restate.Context, callbacks: Callbacks, task_type: TaskType[str, str]) -> Any:
     """A handler with one task."""
+    redirect(ctx, environment_of_callbacks(callbacks))  # not to that of the test
     return await callbacks.call(ctx, task_type, "soup")
 
 
 async def many(ctx: restate.Context, callbacks: Callbacks, task_type: TaskType[str, str]) -> Any:
     """A handler with many tasks."""
+    redirect(ctx, environment_of_callbacks(callbacks))
     return await callbacks.gather(await callbacks.start_many(ctx, task_type, ["soup"]))
 
 

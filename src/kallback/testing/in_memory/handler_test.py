@@ -31,8 +31,10 @@ from kallback.protocol import (
     seal,
 )
 from kallback.sdk import Callbacks
+from kallback.sdk.callbacks import environment_of_callbacks
 from kallback.sdk.handler_values import check_result, handler_of, received
 from kallback.sdk.one_task import as_handler
+from kallback.sdk.task_environment import redirect
 from kallback.settings import GatewaySettings, KeySettings, Settings, Topics
 from kallback.testing.errors import StuckHandlerError
 from kallback.testing.in_memory.bridge import memory_bridge
@@ -60,12 +62,15 @@ class HandlerTest(StartStop):
             test.worker.on(prepare).completes(Prepared("B3"), after=timedelta(hours=1))
             assert await test.run(handler, order) == "B3"
 
+    While `run` calls a handler, each `Callbacks` that the handler uses works for this test: its own settings, Kafka and
+    keys are not used, and nothing needs to be replaced.
+
     Args:
         tracer_provider: as for `Callbacks`.
         more_results: topics of task types that have a `results_topic`, as KALLBACK_TOPICS_MORE_RESULTS names them.
 
     Attributes:
-        callbacks: the handler must use these in place of yours.
+        callbacks: for a handler that has none of its own.
         worker: has the scripts.
         broker: the topics; with `available` False Kafka is unavailable.
         monitor: the simulated `TaskMonitor`; with `available` False it does not answer.
@@ -187,6 +192,7 @@ class HandlerTest(StartStop):
         if cancel_after is not None:
             self._time.after(cancel_after.total_seconds(), restate.cancel)
         context = MemoryContext(restate, key, self._now, Channel(self._step, self._changed.set))
+        redirect(context, environment_of_callbacks(self.callbacks))
         try:
             result = await as_handler(handler(context, *arguments))
         finally:

@@ -1,0 +1,98 @@
+"""What the calls of one `Callbacks` share, and whose they are on a simulated context.
+
+A handler calls the `Callbacks` of its module, whoever calls the handler. `HandlerTest` calls it with a context that it
+has redirected to an environment of its own: then nothing of the module's is used, and nothing needs to be replaced.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from restate import Context
+
+from kallback.kafka import Producer
+from kallback.protocol import TaskType, Token
+from kallback.sdk.arguments import check_context, check_served, check_task_type
+from kallback.sdk.journal.awakeables import Signing
+from kallback.sdk.journal.identity import Clock, IdentitySource, RandomBytes
+from kallback.sdk.journal.publish import TaskPublisher
+from kallback.sdk.monitoring.client import MonitorCalls
+from kallback.sdk.observability.observer import observer_of
+from kallback.sdk.services.completion import verified
+from kallback.sdk.tasks.setup_limit import setup_log
+from kallback.sdk.tasks.task import TaskDependencies
+from kallback.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+
+class TaskEnvironment:
+    """What a call of a handler uses.
+
+    Attributes:
+        gateway: where links of awakeables lead.
+        is_monitored: `TaskMonitor` is served.
+        has_codec: the application has a codec for the journal, and its bridges know of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        producer: Producer | None,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        tracer_provider: TracerProvider | None,
+    ) -> None:
+        keyring, topics = settings.keys.require(), settings.topics
+        self.publisher: Final = TaskPublisher(settings.kafka, producer)
+        self.observer: Final = observer_of(clock, tracer_provider)
+        self.dependencies: Final = TaskDependencies(
+            self.publisher,
+            Signing(keyring, settings.keys.audience, topics.results, topics.progress),
+            topics.control,
+            clock,
+            MonitorCalls(settings.services.monitor),
+            timedelta(seconds=settings.kafka.setup_timeout),
+            setup_log(),
+            self.observer,
+        )
+        self.identities: Final = IdentitySource(clock, random_bytes, keyring, self.observer)
+        self.gateway: Final = settings.gateway
+        self.is_monitored = False
+        self.has_codec = False
+        self._topics: Final = topics
+
+    def check_task(self, ctx: object, task_type: TaskType[Any, Any]) -> None:
+        """Refuse a task that cannot be sent from here.
+
+        Raises:
+            TaskNotSent: something of this environment is missing for the type.
+            TerminalError: it is no context of Restate's (400).
+        """
+        check_task_type(task_type)
+        check_context(ctx, has_codec=self.has_codec)
+        check_served(task_type, self._topics, monitored=self.is_monitored)
+
+    def verified(self, token: str) -> Token:
+        """Read a token.
+
+        Raises:
+            CompletionRefused: its signature cannot be verified.
+        """
+        return verified(self.dependencies.signing.keyring, self.dependencies.signing.audience, token)
+
+
+_redirected: Final[WeakKeyDictionary[Context, TaskEnvironment]] = WeakKeyDictionary()
+
+
+def redirect(ctx: Context, environment: TaskEnvironment) -> None:
+    """Have every call with this context use this environment, whichever `Callbacks` it is made on."""
+    _redirected[ctx] = environment
+
+
+def environment_of(ctx: object, own: TaskEnvironment) -> TaskEnvironment:
+    """The environment of a call with this context: its own, unless the context was redirected."""
+    return _redirected.get(ctx, own) if isinstance(ctx, Context) else own
