@@ -94,6 +94,11 @@ _SECRET_FILES: Final = tuple(variable.name + SECRET_FILE for variable in VARIABL
 _KNOWN: Final = (*(variable.name for variable in VARIABLES), *_SECRET_FILES)
 
 
+def is_setting(name: str) -> bool:
+    """Whether a variable of the environment is a setting of kallback, or names the file that has one."""
+    return name in _KNOWN
+
+
 def refuse_misspelled(names: Iterable[str]) -> None:
     """Refuse a variable that is nearly one of ours, or that names a file; leave alone what resembles none.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from kallback.settings import VARIABLES
+from kallback.settings.variables import is_setting
 from kallback.testing.errors import ServerStartError
 from kallback.testing.servers.ports import accepts, free_ports, is_free
 from kallback.testing.servers.processes import ChildProcess, make_tree, remove_tree, with_kept_log
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from kallback.testing.software.progress import DownloadProgress
 
 
-_SETTINGS: Final = frozenset(variable.name for variable in VARIABLES)
-
-
 def chosen_port(wanted: int | None, usual: int, *, besides: int | None) -> int:
     """Return the port that was asked for, the usual one, or a free one if that is taken or is `besides`."""
     return wanted or (usual if usual != besides and is_free(usual) else free_ports(1)[0])
@@ -28,19 +25,15 @@ def chosen_port(wanted: int | None, usual: int, *, besides: int | None) -> int:
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the settings of kallback."""
-    return {name: text for name, text in environ.items() if not _is_setting(name)}
+    return {name: text for name, text in environ.items() if not is_setting(name)}
 
 
 def ignored_settings(environ: Mapping[str, str], own: Mapping[str, str]) -> str:
     """Say which settings of a terminal contradict those of this stack; empty for none."""
-    names = sorted(name for name, text in environ.items() if _is_setting(name) and own.get(name) != text)
+    names = sorted(name for name, text in environ.items() if is_setting(name) and own.get(name) != text)
     if not names:
         return ""
     return f"kallback dev does not use these settings of this terminal: {', '.join(names)}. Unset them in the others."
-
-
-def _is_setting(name: str) -> bool:
-    return name.removesuffix("_FILE") in _SETTINGS or name in _SETTINGS
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from contextlib import AbstractContextManager
 
-    from kallback.settings import Topics
+    from kallback.settings import Settings, Topics
     from kallback.testing.containers import ApacheKafkaContainer, RestateServerContainer
     from kallback.testing.servers.base import KafkaServer, RestateServer
     from kallback.testing.stack import Stack
@@ -87,6 +87,27 @@ def topic_names(topics_factory: TopicFactory) -> Topics:
     topics = Topics(prefix=f"kallback-{uuid4().hex[:8]}.")
     topics_factory.make(topics.all(), partitions=2)
     return topics
+
+
+@pytest.fixture
+def kallback_settings(kallback_stack: Stack, topic_names: Topics, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of this test alone: both servers, `topic_names`, the published key.
+
+    For as long as the test runs, the environment says the same, and nothing else: a worker reads it when it starts.
+    """
+    import os  # noqa: PLC0415 - loaded on demand
+
+    from kallback.settings import Settings  # noqa: PLC0415 - loaded on demand
+    from kallback.settings.variables import is_setting  # noqa: PLC0415 - loaded on demand
+
+    for name in filter(is_setting, list(os.environ)):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KALLBACK_KAFKA_BOOTSTRAP_SERVERS", kallback_stack.bootstrap_servers)
+    monkeypatch.setenv("KALLBACK_RESTATE_INGRESS_URL", kallback_stack.ingress_url)
+    monkeypatch.setenv("KALLBACK_RESTATE_ADMIN_URL", kallback_stack.admin_url)
+    monkeypatch.setenv("KALLBACK_TOPICS_PREFIX", topic_names.prefix)
+    monkeypatch.setenv("KALLBACK_INSECURE", "1")
+    return Settings.from_env()
 
 
 @contextmanager

@@ -1,43 +1,40 @@
-"""The test on real servers that the page on testing prints."""
+"""The tests on real servers that the page on testing prints, in a folder with the files that it prints."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.unit.testing.test_docs_testing import ORDERS
+from tests.unit.testing.test_docs_testing import PAGE
+
+from kallback.testing import Stack
 
 pytestmark = pytest.mark.integration
-PAGE = (Path(__file__).parents[3] / "docs" / "testing.md").read_text("utf-8")
-[FILE] = re.findall(r'```python title="test_on_real_servers\.py"\n(.*?)```', PAGE, re.DOTALL)
+FILES = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```', PAGE, re.DOTALL | re.MULTILINE))
 
 
 @pytest.fixture
-def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The page's test, and the module that it takes for granted."""
-    (tmp_path / "orders.py").write_text(ORDERS, "utf-8")
-    (tmp_path / "printed_test.py").write_text(FILE, "utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    module = importlib.import_module("printed_test")
-    [test] = [value for name, value in vars(module).items() if name.startswith("test_")]
-    yield test
-    for name in ("orders", "printed_test"):
-        sys.modules.pop(name, None)
+def folder(tmp_path: Path) -> Path:
+    """What a reader has."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    return tmp_path
 
 
-@pytest.fixture
-def arguments(printed: Any, request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The fixtures that it asks for."""
-    return {name: request.getfixturevalue(name) for name in inspect.signature(printed).parameters}
-
-
-async def test_the_test_of_the_page_passes(printed: Any, arguments: dict[str, Any]) -> None:
-    """As it stands, with the fixtures of the plugin."""
-    await printed(**arguments)
+def test_the_tests_of_the_page_pass(folder: Path, kallback_stack: Stack) -> None:
+    """Without a warning, though the terminal has settings of another installation."""
+    env = os.environ | {
+        "KALLBACK_TEST_KAFKA": kallback_stack.bootstrap_servers,
+        "KALLBACK_TEST_RESTATE_INGRESS": kallback_stack.ingress_url,
+        "KALLBACK_TEST_RESTATE_ADMIN": kallback_stack.admin_url,
+        "KALLBACK_TOPICS_PREFIX": "elsewhere.",
+    }
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "2 passed" in ended.stdout
+    assert "warning" not in (ended.stdout + ended.stderr).lower()

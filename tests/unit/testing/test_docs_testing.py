@@ -15,61 +15,13 @@ import pytest
 PAGE = (Path(__file__).parents[3] / "docs" / "testing.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
-ORDERS = """
-from dataclasses import dataclass
-from datetime import timedelta
-
-import msgspec
-import restate
-
-from kallback.protocol import Keyring, RetryPolicy, TaskType
-from kallback.sdk import Callbacks, TaskFailed
-from kallback.settings import KeySettings, Settings
-from kallback.workers import TaskContext, Worker
-
-
-class Order(msgspec.Struct):
-    dish: str
-
-
-@dataclass
-class Prepared:
-    shelf: str
-
-
-prepare = TaskType("kitchen.prepare", request=Order, result=Prepared, timeout=timedelta(minutes=30))
-often = timedelta(seconds=30)
-bake = TaskType("bakery.bake", request=Order, result=Prepared, heartbeat_every=often, retry=RetryPolicy())
-callbacks = Callbacks(Settings(keys=KeySettings(insecure=True)))
-worker = Worker("kitchen")
-service = restate.Service("orders")
-
-
-@worker.task(prepare)
-async def cook(order: Order, task: TaskContext) -> Prepared:
-    task.heartbeat({"baked": 1})
-    return Prepared("B3")
-
-
-@service.handler()
-async def order(ctx: restate.Context, order: Order) -> str:
-    try:
-        prepared = await callbacks.call(ctx, prepare, order)
-    except TaskFailed as failed:
-        return f"sorry: {failed.problem.detail}"
-    return f"it is on {prepared.shelf}"
-
-
-@service.handler()
-async def bread(ctx: restate.Context, order: Order) -> str:
-    prepared = await callbacks.call(ctx, bake, order)
-    return f"it is on {prepared.shelf}"
-"""
+[ORDERS] = re.findall(r'```python title="orders\.py"\n(.*?)```', PAGE, re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
 def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The module that the page takes for granted."""
+    """The application of the page, with the key of its `conftest.py`."""
+    monkeypatch.setenv("KALLBACK_INSECURE", "1")
     (tmp_path / "orders.py").write_text(ORDERS, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()

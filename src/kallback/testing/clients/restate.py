@@ -6,18 +6,24 @@ For tests and demos: httpx, no retries. A handler is named by its path: `Service
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import orjson
 
+from kallback.protocol import Codec, Completed, Failed, Problem, read_claims, seal
 from kallback.protocol.errors import KallbackError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_JSON = {"content-type": "application/json"}
-_REFUSED = 400
+    from kallback.protocol import Answer
+
+_JSON: Final = {"content-type": "application/json"}
+_TEXT: Final = {"content-type": "text/plain"}
+_REFUSED: Final = 400
+_ANY: Final = Codec[Any](object)
 
 
 class RestateError(KallbackError):
@@ -35,8 +41,11 @@ class RestateError(KallbackError):
 
 
 class _HttpClient:
+    """Each request is an asyncio task of the client's, so that `stop` can end it before its connection is closed."""
+
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=timeout)
+        self._requests: set[asyncio.Task[httpx.Response]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,17 +56,26 @@ class _HttpClient:
         await self.stop()
 
     async def stop(self) -> None:
-        """Close the connections."""
+        """Cancel the requests that wait for an answer, as those of a test that failed, and close the connections."""
+        waiting = list(self._requests)
+        for request in waiting:
+            request.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
         await self._http.aclose()
 
     async def _request(self, method: str, path: str, *, body: Any = ..., headers: dict[str, str] | None = None) -> Any:
         content, kind = (None, {}) if body is ... else (orjson.dumps(body), _JSON)
-        answer = await self._http.request(
-            method, path, content=content, headers=kind | {"accept": "application/json"} | (headers or {})
-        )
+        answer = await self._send(method, path, content, kind | {"accept": "application/json"} | (headers or {}))
+        return orjson.loads(answer) if answer else None
+
+    async def _send(self, method: str, path: str, content: str | bytes | None, headers: dict[str, str]) -> bytes:
+        request = asyncio.create_task(self._http.request(method, path, content=content, headers=headers))
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
+        answer = await request
         if answer.status_code >= _REFUSED:
             raise RestateError(answer.status_code, answer.text)
-        return orjson.loads(answer.content) if answer.content else None
+        return answer.content
 
 
 class Ingress(_HttpClient):
@@ -103,10 +121,40 @@ class Ingress(_HttpClient):
 
     async def reject(self, awakeable_id: str, reason: str) -> None:
         """Reject an awakeable."""
-        path = f"/restate/awakeables/{awakeable_id}/reject"
-        answer = await self._http.post(path, content=reason, headers={"content-type": "text/plain"})
-        if answer.status_code >= _REFUSED:
-            raise RestateError(answer.status_code, answer.text)
+        await self._send("POST", f"/restate/awakeables/{awakeable_id}/reject", reason, _TEXT)
+
+    async def complete(self, token: str, value: object = None) -> None:
+        """Answer a token of `callbacks.awakeable`, as its holder does; the waiting handler resumes.
+
+            invocation = await ingress.send("Orders/buy", "lamp")
+            await ingress.complete(await asked.get(), True)
+            assert await ingress.attach(invocation) == "ordered"
+
+        The answer goes straight to Restate, as that of `kallback complete`, but the signature is not verified. Not for
+        services with a journal value codec.
+
+        Args:
+            token: of the awakeable.
+            value: anything that JSON can carry: plain values, dataclasses, `msgspec.Struct`, pydantic models.
+
+        Raises:
+            UnverifiedError: it is no token.
+            EncodeError: JSON cannot carry the value.
+        """
+        await self._answer(token, Completed(_ANY.encode(value)))
+
+    async def fail(self, token: str, problem: Problem) -> None:
+        """Refuse in place of answering: the waiting handler gets `TaskFailed` with this problem.
+
+        Raises:
+            UnverifiedError: it is no token.
+        """
+        await self._answer(token, Failed(problem.encode()))
+
+    async def _answer(self, text: str, answer: Answer) -> None:
+        token = read_claims(text).token
+        path = f"/restate/awakeables/{token.awakeable_id}/resolve"
+        await self._send("POST", path, seal(token.task_id, token.attempt, answer), _JSON)
 
 
 class Admin(_HttpClient):
