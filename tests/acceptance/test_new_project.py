@@ -33,6 +33,7 @@ def test_its_tests_pass(project: Path) -> None:
     )
     assert ended.returncode == 0, ended.stdout
     assert "6 passed" in ended.stdout
+    assert "warning" not in (ended.stdout + ended.stderr).lower()
 
 
 async def test_it_answers_a_call(project: Path, installation: Installation) -> None:
