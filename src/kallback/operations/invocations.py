@@ -21,6 +21,8 @@ class InvocationStatus(msgspec.Struct, frozen=True):
         next_retry_at: when it is started again, as Restate writes it.
         pinned_deployment_id: the deployment that runs it.
         last_start_at: when its run of now began, as Restate writes it.
+        last_failure_error_code: Restate's own code of the last failure, such as `RT0010`.
+        last_attempt_deployment_id: the deployment that its last run was sent to.
     """
 
     id: str
@@ -31,6 +33,14 @@ class InvocationStatus(msgspec.Struct, frozen=True):
     next_retry_at: str | None = None
     pinned_deployment_id: str | None = None
     last_start_at: str | None = None
+    last_failure_error_code: str | None = None
+    last_attempt_deployment_id: str | None = None
+
+    @property
+    def unreached(self) -> str | None:
+        """The deployment that gave no answer when it was last tried; None if it failed for another reason."""
+        is_unreached = self.failures and self.last_failure_error_code == _NO_ANSWER
+        return self.last_attempt_deployment_id if is_unreached else None
 
     @property
     def failure_line(self) -> str:
@@ -55,13 +65,18 @@ class InvocationStatus(msgspec.Struct, frozen=True):
 MOST_STUCK: Final = 1000
 """Invocations that are counted at most."""
 _SHOWN: Final = 300
+_NO_ANSWER: Final = "RT0010"
+"""Restate's code of a network error between it and a deployment."""
+_COLUMNS: Final = (
+    "id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id, last_start_at, "
+    "last_failure_error_code, last_attempt_deployment_id"
+)
 
 
 async def read_stuck_invocations(introspection: RowSource) -> list[InvocationStatus]:
     """Return invocations that fail again and again, or are paused, of all services; raises as `Introspection.rows`."""
     return await introspection.rows(
-        "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id "  # noqa: S608 - a number
-        f"FROM sys_invocation WHERE status IN ('backing-off', 'paused') LIMIT {MOST_STUCK}",
+        f"SELECT {_COLUMNS} FROM sys_invocation WHERE status IN ('backing-off', 'paused') LIMIT {MOST_STUCK}",  # noqa: S608 - a number
         InvocationStatus,
     )
 
@@ -69,8 +84,7 @@ async def read_stuck_invocations(introspection: RowSource) -> list[InvocationSta
 async def read_invocation(introspection: RowSource, invocation_id: str) -> InvocationStatus | None:
     """Return the status of an invocation; None if Restate does not know it. Raises as `Introspection.rows`."""
     rows = await introspection.rows(
-        "SELECT id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id, last_start_at "  # noqa: S608 - `quoted` lets ids through only
-        f"FROM sys_invocation WHERE id IN ({quoted([invocation_id])})",
+        f"SELECT {_COLUMNS} FROM sys_invocation WHERE id IN ({quoted([invocation_id])})",  # noqa: S608 - `quoted` lets ids through only
         InvocationStatus,
     )
     return rows[0] if rows else None

@@ -150,3 +150,17 @@ async def test_the_doctor_says_nothing_of_failures_that_are_over(make_shop: Shop
 
         finding = await eventually("a handler that waits", waits)
     assert "broken pipe" not in finding.sentence
+
+
+async def test_a_stopped_service_is_one_problem(make_shop: ShopFactory) -> None:
+    """All that it serves gives no answer, for one reason, which Restate has."""
+    async with make_shop(call, heartbeat_every=HOUR) as shop, asyncio.timeout(60):
+        await shop.order()
+        [task] = await shop.tasks(1)
+    async with Introspection(shop.settings.restate) as introspection, asyncio.timeout(60):
+        said = await findings_of(shop, introspection, task.task_id)
+    assert [each.subject for each in said if each.severity is Severity.PROBLEM] == ["services", "bridges", "workers"]
+    [services] = [each for each in said if each.subject == "services"]
+    assert "Connection refused" in services.sentence
+    assert services.sentence.endswith(f"{shop.settings.services.monitor} and {shop.settings.services.notifier}")
+    assert services.remedy.startswith("start the service there")

@@ -32,16 +32,17 @@ from kallback.operations.doctor.findings import (
     place_findings,
     reader_findings,
     state_finding,
-    stuck_findings,
     topic_findings,
     transaction_findings,
+    worker_findings,
 )
 from kallback.operations.doctor.pending_types import PendingTypes
 from kallback.operations.doctor.service_findings import service_findings
+from kallback.operations.doctor.stuck import StuckInvocations
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.invocations import MOST_STUCK
 from kallback.operations.pending import TaskPage
-from kallback.protocol import Attempt, KafkaUnavailableError, TaskId
+from kallback.protocol import Attempt, KafkaUnavailableError, RestateUnavailableError, TaskId
 from kallback.settings import KeySettings, Settings, Topics
 
 Row = TypeVar("Row")
@@ -172,7 +173,7 @@ def test_handlers_that_fail_again_and_again_are_one_finding_each() -> None:
         InvocationStatus("inv_2", "Shop/order", "backing-off", 6, "no attribute"),
         InvocationStatus("inv_3", "Cart/key/pay", "paused", 70),
     ]
-    shop, cart = stuck_findings(stuck, {"inv_1"})
+    shop, cart = StuckInvocations(stuck).findings({"inv_1"})
     assert (shop.severity, cart.severity) == (PROBLEM, WARNING)
     assert shop.sentence.startswith("2 invocations of Shop/order cannot go on: inv_2 is backing-off, tried 6 times")
     assert "no attribute" in shop.sentence
@@ -184,13 +185,13 @@ def test_a_failure_is_shown_without_its_stack_trace() -> None:
     """The first line says what is the matter, and the others would hide the next finding."""
     failure = "[500] no oven\nTraceback (most recent call last):\n  File ..."
     status = InvocationStatus("inv_1", "Shop/order", "backing-off", 2, failure)
-    for finding in [*stuck_findings([status]), invocation_finding(status, 0)]:
+    for finding in [*StuckInvocations([status]).findings(), invocation_finding(status, 0)]:
         assert finding.sentence.endswith(": [500] no oven")
 
 
 def test_a_count_that_was_cut_off_says_so() -> None:
     """More of them may be of the same handler, or of others."""
-    [finding] = stuck_findings([InvocationStatus("inv_1", "Shop/order", "backing-off")] * MOST_STUCK)
+    [finding] = StuckInvocations([InvocationStatus("inv_1", "Shop/order", "backing-off")] * MOST_STUCK).findings()
     assert finding.sentence.startswith("at least 1,000 invocations of Shop/order")
 
 
@@ -215,10 +216,10 @@ def test_a_task_between_attempts_says_what_follows(next_ms: int, severity: Sever
 )
 def test_readers(groups: list[TopicGroup], severities: list[Severity]) -> None:
     """A group that nobody is in any more does not matter beside one that reads."""
-    findings = list(reader_findings("workers", "cook", groups, "start a worker"))
+    findings = list(worker_findings("cook", groups))
     assert [finding.severity for finding in findings] == severities
     if severities == [PROBLEM]:
-        assert findings[0].remedy == "start a worker"
+        assert findings[0].remedy == "start a worker that reads cook"
 
 
 @pytest.mark.parametrize(
@@ -299,13 +300,19 @@ class Cluster:
     unread: frozenset[str] = frozenset()
     settings: Settings = field(default_factory=Settings)
     available: bool = True
+    restate_available: bool = True
+    services: Sequence[ServiceAnswer] | None = None
+    deployments: Sequence[Deployment] = ()
     asked: list[str] = field(default_factory=list[str])
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
     journals: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     letters: Sequence[Headers] = ()
+    now: float = 1.0
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
+        if not self.restate_available:
+            raise RestateUnavailableError("no answer: check that Restate runs")
         found: list[dict[str, Any]] = [{"now": "1970-01-01T00:00:01Z"}] if "now()" in sql else []
         found = next((rows for table, rows in self.journals.items() if f"FROM {table} " in sql), found)
         return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
@@ -330,10 +337,23 @@ class Cluster:
         async def find(_at: Position) -> Record | None:
             return None
 
+        async def services() -> list[ServiceAnswer]:
+            return list(self.services or ())
+
+        async def deployments() -> list[Deployment]:
+            return list(self.deployments)
+
         sources = Sources(
-            self, topics, groups, find, lambda topic, _: MemoryReader(broker, topic), transactions=self.transactions
+            self,
+            topics,
+            groups,
+            find,
+            lambda topic, _: MemoryReader(broker, topic),
+            services=None if self.services is None else services,
+            deployments=deployments,
+            transactions=self.transactions,
         )
-        return [each async for each in Examination(sources, self.settings, clock=lambda: 1.0).run(target)]
+        return [each async for each in Examination(sources, self.settings, clock=lambda: self.now).run(target)]
 
 
 async def test_a_healthy_environment_has_no_problem() -> None:
@@ -409,7 +429,7 @@ async def test_what_cannot_be_looked_at_is_a_finding() -> None:
     ("unread", "remedies"),
     [
         (["kallback.results-bank"], ["set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and restart them"]),
-        (["kallback.results", "kallback.results-bank"], ["start a bridge: kallback bridge"] * 2),
+        (["kallback.results", "kallback.results-bank"], ["start a bridge: kallback bridge"]),
     ],
 )
 async def test_bridges_that_do_not_know_a_results_topic_are_told_from_missing_ones(
@@ -446,7 +466,7 @@ def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, b
     """Not "0 records are before it", nor "1 records"."""
     groups = [TopicGroup("kitchen", 1, 0, {COOK: committed}, lag)]
     [found] = place_findings(AT, groups)
-    [reader] = reader_findings("workers", "cook", groups, "start a worker")
+    [reader] = reader_findings("workers", "cook", groups)
     assert found.sentence.endswith(place)
     assert reader.sentence.endswith(behind)
 

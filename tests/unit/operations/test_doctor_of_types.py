@@ -13,8 +13,9 @@ from tests.unit.operations.test_doctor import OK, PROBLEM, WARNING, Cluster, pen
 from kallback.kafka import DeadLetter, DeadLetterId, Headers, Position
 from kallback.operations import InvocationStatus
 from kallback.operations.doctor import Severity
-from kallback.operations.doctor.findings import invocation_finding, stuck_findings, topic_findings
+from kallback.operations.doctor.findings import invocation_finding, topic_findings
 from kallback.operations.doctor.letters import TaskLetter, letter_findings
+from kallback.operations.doctor.stuck import StuckInvocations
 from kallback.protocol import Attempt, AwakeableId, Keyring, TaskId, Token
 from kallback.settings import Settings, Topics
 
@@ -98,18 +99,18 @@ def test_code_that_changed_under_a_waiting_handler_has_a_remedy_of_its_own(
 ) -> None:
     """The code of before must be served again; there is nothing to repair."""
     stuck = InvocationStatus("inv_1", "Shop/order", status, 3, failure)
-    for finding in (invocation_finding(stuck, 0), *stuck_findings([stuck])):
+    for finding in (invocation_finding(stuck, 0), *StuckInvocations([stuck]).findings()):
         assert said in finding.remedy
         assert ("restate invocations resume inv_1" in finding.remedy) is (status == "paused")
 
 
-def unpublished(until_ms: int, *details: str) -> dict[str, list[dict[str, Any]]]:
+def unpublished(until_ms: int, *details: str, kind: str = "not-set-up") -> dict[str, list[dict[str, Any]]]:
     """Rows of one handler that waits for Kafka until a time, after tries that failed so."""
     name = "wait for Kafka, then publish cook"
     sleep = {"Command": {"Sleep": {"wake_up_time": until_ms, "completion_id": 9, "name": name}}}
     rows = [{"id": INVOCATION, "index": 9, "name": name, "entry_lite_json": json.dumps(sleep)}]
     for number, detail in enumerate(details):
-        failed = {"failures": {"0": {"type": "not-set-up", "kind": "k", "status": 500, "detail": detail}}}
+        failed = {"failures": {"0": {"type": kind, "kind": "k", "status": 500, "detail": detail}}}
         tried = msgspec.to_builtins(value(number + 1, json.dumps(failed).encode()))
         rows.append(tried | {"index": number, "entry_lite_json": "{}"})
     return pending() | {"sys_journal": rows}

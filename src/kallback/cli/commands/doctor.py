@@ -23,7 +23,7 @@ from kallback.operations import Introspection
 from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
 from kallback.settings import Settings
 
-_COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red"}
+_COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red", Severity.FOLLOWS: "cyan"}
 EXIT_PROBLEM: Final = 1
 
 

@@ -7,7 +7,7 @@ then one task.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,26 +15,34 @@ from typing import Final
 
 import msgspec
 
-from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
+from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck, ServiceState
 from kallback.kafka import DeadLetter, PartitionTransaction, Position, TopicGroup, TopicReader, read_entries
 from kallback.operations.deployments import Deployment
+from kallback.operations.doctor.access import Access
 from kallback.operations.doctor.findings import (
     Finding,
+    Severity,
     clock_finding,
+    follows,
     invocation_finding,
+    is_overdue,
+    is_read,
     ok,
+    overdue_finding,
     place_findings,
     problem,
     reader_findings,
     state_finding,
-    stuck_findings,
     topic_findings,
     transaction_findings,
+    unread_finding,
     warning,
+    worker_findings,
 )
 from kallback.operations.doctor.letters import TaskLetter, letter_findings, letters_of
 from kallback.operations.doctor.pending_types import PendingTypes, unknown_type_finding
-from kallback.operations.doctor.service_findings import service_findings
+from kallback.operations.doctor.service_findings import answering_deployments, service_findings, silent_services
+from kallback.operations.doctor.stuck import StuckInvocations, waits_finding
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
 from kallback.operations.doctor.unpublished import read_unpublished, unpublished_findings
 from kallback.operations.introspection import RowSource
@@ -43,7 +51,7 @@ from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import Attempt, KafkaUnavailableError, KallbackError, TaskId
+from kallback.protocol import Attempt, KallbackError, TaskId
 from kallback.protocol.service_names import DEFAULT_AUDIENCE
 from kallback.settings import Settings
 
@@ -103,10 +111,11 @@ class Examination:
         self._sources: Final = sources
         self._settings: Final = settings
         self._clock: Final = clock
+        self._access: Final = Access()
         self._topics: frozenset[str] | None = None
         self._is_unpublished = False
-        self._kafka_away: KafkaUnavailableError | None = None
-        self._errors: Final = set[str]()
+        self._silent: frozenset[str] = frozenset()
+        self._answering: frozenset[str] = frozenset()
 
     async def run(self, target: str = "") -> AsyncGenerator[Finding]:
         """Return findings as they are made.
@@ -115,37 +124,48 @@ class Examination:
             target: the name of a task type or of its topic, or the id of a task; empty: the environment, and the types
                 of tasks that are pending.
         """
-        for check in (self._restate, self._services, self._own_topics, self._bridges):
-            async for finding in self._guarded(check()):
-                yield finding
-        async for finding in self._guarded(self._transactions(target)):
+        async for finding in self._checks(target):
             yield finding
+        for finding in self._access.unchecked():
+            yield finding
+
+    async def _checks(self, target: str) -> AsyncGenerator[Finding]:
+        for name, check in (
+            ("clocks", self._restate()),
+            ("services", self._services()),
+            ("topics", self._own_topics()),
+            ("bridges", self._bridges()),
+            ("open transactions", self._transactions(target)),
+        ):
+            async for finding in self._guarded(name, check):
+                yield finding
         if target and is_task_id(target) and target not in (self._topics or ()):
-            async for finding in self._guarded(self._task(target)):
+            async for finding in self._guarded(f"task {target}", self._task(target)):
                 yield finding
             return
-        for look in (self._unpublished, self._types):
-            async for finding in self._guarded(look(target)):
+        for name, check in (("handlers", self._unpublished(target)), ("pending tasks", self._types(target))):
+            async for finding in self._guarded(name, check):
                 yield finding
 
-    async def _guarded(self, findings: AsyncGenerator[Finding]) -> AsyncGenerator[Finding]:
+    async def _guarded(self, name: str, findings: AsyncGenerator[Finding]) -> AsyncGenerator[Finding]:
         """The findings of a check; an error is one, and ends this check only."""
         async with aclosing(findings):
             try:
                 async for finding in findings:
                     yield finding
             except KallbackError as error:
-                for finding in self._access(error):
+                for finding in self._access.failed(error, name):
                     yield finding
 
-    def _access(self, error: KallbackError) -> Iterator[Finding]:
-        """What cannot be looked at; once, though several checks ask the same server."""
-        if str(error) not in self._errors:
-            self._errors.add(str(error))
-            yield problem("access", str(error))
+    @property
+    def _introspection(self) -> RowSource:
+        """Restate's, unless it gave no answer: each question would wait as long."""
+        if self._access.restate_away is not None:
+            raise self._access.restate_away
+        return self._sources.introspection
 
     async def _restate(self) -> AsyncGenerator[Finding]:
-        [row] = await self._sources.introspection.rows("SELECT now() AS now", _Now)
+        [row] = await self._introspection.rows("SELECT now() AS now", _Now)
         yield ok("restate", "the admin API answers queries")
         yield clock_finding(self._now_ms() - int(datetime.fromisoformat(row.now).timestamp() * 1000))
 
@@ -153,22 +173,26 @@ class Examination:
         if self._sources.services is None:
             yield warning("services", "their keys were not checked", "set KALLBACK_KEYS as bridges have it")
             return
-        answers, deployments = await self._sources.services(), list[Deployment]()
-        if self._sources.deployments is not None:
-            try:
+        answers, deployments, stuck = await self._sources.services(), list[Deployment](), list[InvocationStatus]()
+        away = next((each for each in answers if each.state is ServiceState.UNREACHABLE), None)
+        if away is not None and self._access.restate_away is not None:
+            yield follows("services", f"Restate's ingress gives no answer either ({away.detail}); they were not asked")
+            return
+        try:
+            if self._sources.deployments is not None:
                 deployments = await self._sources.deployments()
-            except KallbackError as error:  # the answers alone say enough
-                if str(error) not in self._errors:
-                    yield warning("services", f"their deployments were not looked at: {error}")
-        for finding in service_findings(answers, deployments):
+            silent = silent_services(answers, deployments)
+            stuck = await read_stuck_invocations(self._introspection) if silent else []
+            self._silent = frozenset(each.route.current.id for each in silent if each.route is not None)
+        except KallbackError as error:  # the answers alone say enough
+            if not self._access.is_known(error):
+                yield warning("services", f"their deployments were not looked at: {error}")
+        self._answering = answering_deployments(answers, deployments)
+        for finding in service_findings(answers, deployments, stuck):
             yield finding
 
     async def _own_topics(self) -> AsyncGenerator[Finding]:
-        try:
-            self._topics = await self._sources.topics()
-        except KafkaUnavailableError as error:
-            self._kafka_away = error
-            raise
+        self._topics = await self._sources.topics()
         topics = self._settings.topics
         for finding in topic_findings(
             (*topics.all_results, topics.progress, topics.control, topics.dead_letters), self._topics
@@ -176,24 +200,27 @@ class Examination:
             yield finding
 
     async def _bridges(self) -> AsyncGenerator[Finding]:
+        """A bridge reads all results topics: if none is read, none runs; if some are, it does not know the others."""
         topics = self._settings.topics
-        is_read = False
-        for topic in topics.all_results:
-            if topic not in (self._topics or topics.all_results):
-                continue  # that it is missing is said already
-            groups = await self._groups(topic)
-            remedy = _READ_MORE if is_read and topic != topics.results else _START_BRIDGE
-            for finding in reader_findings("bridges", topic, groups, remedy):
+        existing = [each for each in topics.all_results if each in (self._topics or topics.all_results)]
+        groups = {topic: await self._groups(topic) for topic in existing}  # that one is missing is said already
+        unread = {topic: found for topic, found in groups.items() if not is_read(found)}
+        if unread:
+            is_restart = len(unread) < len(groups) and topics.results not in unread
+            yield unread_finding("bridges", unread, _READ_MORE if is_restart else _START_BRIDGE)
+        for topic, found in groups.items():
+            for finding in reader_findings("bridges", topic, found):
                 yield finding
-            is_read = is_read or any(group.members for group in groups)
 
     async def _groups(self, topic: str) -> list[TopicGroup]:
         """The groups of a topic; a Kafka that did not answer is not asked again, for each question waits as long."""
-        if self._kafka_away is not None:
-            raise self._kafka_away
+        if self._access.kafka_away is not None:
+            raise self._access.kafka_away
         return await self._sources.groups(topic)
 
     async def _transactions(self, target: str) -> AsyncGenerator[Finding]:
+        if self._access.kafka_away is not None:
+            raise self._access.kafka_away
         topics = self._settings.topics
         names = [each for each in (*topics.all_results, topics.progress, target) if each in (self._topics or ())]
         if self._sources.transactions is None or not names:
@@ -207,31 +234,32 @@ class Examination:
             yield finding
 
     async def _unpublished(self, target: str) -> AsyncGenerator[Finding]:
-        found = await read_unpublished(self._sources.introspection, self._now_ms())
+        found = await read_unpublished(self._introspection, self._now_ms())
         wanted = [each for each in found if target in ("", each.task_type)]
         self._is_unpublished = bool(wanted)
         is_shared = self._settings.keys.audience != DEFAULT_AUDIENCE
-        for finding in unpublished_findings(wanted, may_be_of_others=is_shared and not target):
+        is_away = self._access.kafka_away is not None
+        for finding in unpublished_findings(wanted, may_be_of_others=is_shared and not target, is_kafka_away=is_away):
             yield finding
 
     async def _types(self, target: str) -> AsyncGenerator[Finding]:
         """Look at one type, or at those of the pending tasks: handlers that fail, workers, dead letters."""
         stuck, pending = list[InvocationStatus](), PendingTypes(target)
         try:
-            stuck = await read_stuck_invocations(self._sources.introspection)
-            await pending.read(PendingTasks(self._sources.introspection, self._settings, clock=self._clock))
+            stuck = await read_stuck_invocations(self._introspection)
+            await pending.read(PendingTasks(self._introspection, self._settings, clock=self._clock))
         except KallbackError as error:  # the workers can be looked at without it
-            for finding in self._access(error):
+            for finding in self._access.failed(error, "pending tasks"):
                 yield finding
-        for finding in stuck_findings(stuck, pending.invocations):
+        for finding in StuckInvocations(stuck, self._silent, self._answering).findings(pending.invocations):
             yield finding
         for finding in unanswered_findings(pending.unanswered, self._now_ms()):
             yield finding
         topics = pending.topics_of(self._topics or frozenset())
         if target and not (topics or pending.unanswered or self._is_unpublished or self._topics is None):
             yield unknown_type_finding(target)
-        for name in topics:
-            async for finding in self._guarded(self._workers(name)):
+        for name in topics or ([target] if target and self._topics is None else []):
+            async for finding in self._guarded(f"workers of {name}", self._workers(name)):
                 yield finding
         async for finding in self._letters_of(pending):
             yield finding
@@ -247,14 +275,17 @@ class Examination:
             async for finding in self._dead_letters(pending.attempts, pending.oldest_ms):
                 yield finding
         except KallbackError as error:  # it may not be allowed, and the rest does not need it
-            yield warning("dead letters", f"those of pending tasks were not looked for: {error}")
+            if self._access.is_known(error):
+                self._access.add(error, "dead letters")
+            else:
+                yield warning("dead letters", f"those of pending tasks were not looked for: {error}")
 
     async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
-        for finding in _worker_findings(topic, await self._groups(topic)):
+        for finding in worker_findings(topic, await self._groups(topic)):
             yield finding
 
     async def _task(self, task_id: str) -> AsyncGenerator[Finding]:
-        introspection = self._sources.introspection
+        introspection = self._introspection
         task = await PendingTasks(introspection, self._settings, clock=self._clock).find(task_id)
         if task is None:
             yield warning(
@@ -264,22 +295,43 @@ class Examination:
                 "see kallback outcomes tail --task",
             )
             return
-        yield (state_finding if task.signal is None else unanswered_finding)(task, self._now_ms())
-        yield invocation_finding(await read_invocation(introspection, task.invocation.id), self._now_ms())
+        invocation = await read_invocation(introspection, task.invocation.id)
+        if invocation is not None and invocation.unreached in self._silent:
+            found = waits_finding(invocation)
+        else:
+            found = invocation_finding(invocation, self._now_ms())
+        yield found
+        if is_stuck := found.severity in (Severity.PROBLEM, Severity.FOLLOWS) and is_overdue(task, self._now_ms()):
+            yield overdue_finding(is_stuck=True)
         if task.position is not None:
-            async for finding in self._record(task, task.position):
+            record = self._record(task, task.position, is_said=is_stuck)
+            async for finding in self._guarded(f"workers of {task.position.topic}", record):
                 yield finding
+        elif not is_stuck:
+            yield unanswered_finding(task, self._now_ms())
         async for finding in self._dead_letters({task.task_id: task.attempt}, task.created_ms):
             yield finding
 
-    async def _record(self, task: PendingTask, at: Position) -> AsyncGenerator[Finding]:
+    async def _record(self, task: PendingTask, at: Position, *, is_said: bool) -> AsyncGenerator[Finding]:
+        """How far a task is, and the readers of its topic.
+
+        Args:
+            task: one of workers.
+            at: where its record is.
+            is_said: how far it is has been said.
+        """
+        is_away = self._access.kafka_away is not None
+        groups = [] if is_away else await self._groups(at.topic)
+        if not is_said:
+            yield state_finding(task, self._now_ms(), is_unread=not is_away and not is_read(groups))
+        if self._access.kafka_away is not None:
+            raise self._access.kafka_away
         try:
             await read_task_record(self._sources.find, task)
         except NoTaskRecordError as error:
             yield problem("record", str(error))
             return
-        groups = await self._groups(at.topic)
-        for finding in _worker_findings(at.topic, groups):
+        for finding in worker_findings(at.topic, groups):
             yield finding
         if task.next_attempt_ms is None:  # a record of a failed attempt is done with
             for finding in place_findings(at, groups):
@@ -288,6 +340,8 @@ class Examination:
     async def _dead_letters(self, attempts: Mapping[TaskId, Attempt], since_ms: int) -> AsyncGenerator[Finding]:
         """Those of the current attempts of tasks, since a time, as far as they are read."""
         topic, found, count = self._settings.topics.dead_letters, list[TaskLetter](), 0
+        if attempts and self._access.kafka_away is not None:
+            raise self._access.kafka_away
         if not attempts or topic not in (self._topics or ()):
             return
         async with aclosing(read_entries(self._sources.reader(topic, since_ms))) as entries:
@@ -304,7 +358,3 @@ class Examination:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Sequence[Finding]:
-    return list(reader_findings("workers", topic, groups, f"start a worker that reads {topic}"))

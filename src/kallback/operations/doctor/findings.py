@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from kallback.documentation import page_address
 from kallback.kafka import PartitionTransaction, Position, TopicGroup, TopicPartition
 from kallback.operations.doctor.failures import repair_of
-from kallback.operations.invocations import MOST_STUCK, InvocationStatus
+from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
@@ -31,6 +30,8 @@ class Severity(StrEnum):
     """It may be meant so, or it will become a problem."""
     PROBLEM = "problem"
     """Tasks do not end because of it."""
+    FOLLOWS = "follows"
+    """It follows from a problem that has a finding of its own, and ends with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ def problem(subject: str, sentence: str, remedy: str = "") -> Finding:
 def warning(subject: str, sentence: str, remedy: str = "") -> Finding:
     """It may be meant so."""
     return Finding(subject, Severity.WARNING, sentence, remedy)
+
+
+def follows(subject: str, sentence: str) -> Finding:
+    """It follows from a problem that another finding names."""
+    return Finding(subject, Severity.FOLLOWS, sentence)
 
 
 def clock_finding(difference_ms: int) -> Finding:
@@ -101,21 +107,36 @@ def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> 
         )
 
 
-def reader_findings(subject: str, topic: str, groups: Sequence[TopicGroup], remedy: str) -> Iterator[Finding]:
-    """Whether something reads a topic, and how far it is behind.
+def is_read(groups: Sequence[TopicGroup]) -> bool:
+    """Whether a topic with these groups has a reader."""
+    return any(group.members for group in groups)
+
+
+def unread_finding(subject: str, topics: Mapping[str, Sequence[TopicGroup]], remedy: str) -> Finding:
+    """That nothing reads some topics.
 
     Args:
-        subject: of the findings.
-        topic: its name.
-        groups: that read it, or have read it.
-        remedy: what to start if nothing does.
+        subject: of the finding.
+        topics: their names, each with the groups that have read it.
+        remedy: what to start.
     """
-    if not any(group.members for group in groups):
-        known = f" (no member is left in {', '.join(group.name for group in groups)})" if groups else ""
-        yield problem(subject, f"nothing reads {topic}{known}", remedy)
+    left = sorted({group.name for groups in topics.values() for group in groups})
+    known = f" (no member is left in {', '.join(left)})" if left else ""
+    return problem(subject, f"nothing reads {', '.join(topics)}{known}", remedy)
+
+
+def reader_findings(subject: str, topic: str, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
+    """How far the readers of a topic are behind."""
     for group in groups:
         if group.members:
             yield _group_finding(subject, topic, group)
+
+
+def worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
+    """Whether workers read a topic of tasks, and how far they are behind."""
+    if not is_read(groups):
+        yield unread_finding("workers", {topic: groups}, f"start a worker that reads {topic}")
+    yield from reader_findings("workers", topic, groups)
 
 
 def _group_finding(subject: str, topic: str, group: TopicGroup) -> Finding:
@@ -184,19 +205,32 @@ def place_findings(at: Position, groups: Sequence[TopicGroup]) -> Iterator[Findi
             )
 
 
-def overdue_finding() -> Finding:
-    """For what waits although its deadline has passed."""
-    return problem("task", "its deadline has passed and its handler has not gone on", "see the invocation")
+def overdue_finding(*, is_stuck: bool = False) -> Finding:
+    """For what waits although its deadline has passed; that its handler cannot go on may be a finding of its own."""
+    said = "its deadline has passed and its handler has not gone on"
+    return follows("task", said) if is_stuck else problem("task", said, "see the invocation")
 
 
-def state_finding(task: PendingTask, now_ms: int) -> Finding:
-    """How far the task is, as far as its journal and its type tell."""
-    if task.deadline_ms is not None and task.deadline_ms < now_ms:
+def is_overdue(task: PendingTask, now_ms: int) -> bool:
+    """Whether the deadline of a task has passed."""
+    return task.deadline_ms is not None and task.deadline_ms < now_ms
+
+
+def state_finding(task: PendingTask, now_ms: int, *, is_unread: bool = False) -> Finding:
+    """How far the task is, as far as its journal and its type tell.
+
+    Args:
+        task: a task of workers.
+        now_ms: the time.
+        is_unread: nothing reads its topic, which is a finding of its own.
+    """
+    if is_overdue(task, now_ms):
         return overdue_finding()
     if task.next_attempt_ms is not None:
         return _next_attempt_finding(task, task.next_attempt_ms - now_ms)
     if task.state is TaskState.NOT_STARTED:
-        return warning("task", "no worker has reported that it began", "see the readers of its topic")
+        said = "no worker has reported that it began"
+        return follows("task", said) if is_unread else warning("task", said, "see the readers of its topic")
     if task.progress is None:
         return ok("task", "its record is in Kafka; its type has no heartbeats, so nothing tells whether it runs")
     heard_ms = task.progress.heartbeat_ms or task.progress.started_ms or now_ms
@@ -217,27 +251,3 @@ def _next_attempt_finding(task: PendingTask, left_ms: int) -> Finding:
         f"{said}, and Kafka does not have attempt {task.attempt + 1} yet, which was due {-left_ms // 1000} s ago",
         "look again; if it stays so, see the services and the invocation",
     )
-
-
-def stuck_findings(stuck: Sequence[InvocationStatus], waiting: AbstractSet[str] = frozenset()) -> Iterator[Finding]:
-    """Which handlers fail again and again: one finding for each, with the most tried of its invocations.
-
-    Args:
-        stuck: invocations that back off or are paused, of any application in this Restate.
-        waiting: ids of those that wait for tasks of this environment: for them it is a problem.
-    """
-    groups, at_least = dict[str, list[InvocationStatus]](), "at least " if len(stuck) >= MOST_STUCK else ""
-    for each in stuck:
-        service, _, rest = each.target.partition("/")
-        groups.setdefault(f"{service}/{rest.rpartition('/')[2]}", []).append(each)
-    for handler, own in groups.items():
-        worst = max(own, key=lambda each: each.retry_count or 0)
-        count = "1 invocation" if len(own) == 1 else f"{at_least}{len(own):,} invocations"
-        said = f"{count} of {handler} cannot go on: {worst.id} is {worst.status}, tried {worst.retry_count or 0} times"
-        if worst.last_failure:
-            said = f"{said}: {worst.failure_line}"
-        remedy = repair_of(worst)
-        if paused := next((each for each in own if each.status == "paused"), None):
-            remedy = f"{remedy}, then resume what is paused: restate invocations resume {paused.id}"
-        found = problem if any(each.id in waiting for each in own) else warning
-        yield found("invocations", said, remedy)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.operations.deployments import Deployment, ServiceRoute, route_of
 from kallback.operations.doctor.findings import Finding, ok, problem, warning
+from kallback.operations.doctor.stuck import START_SERVICE, handlers_of, resumed
+from kallback.operations.invocations import InvocationStatus
+from kallback.protocol.service_names import PLAIN_NAMES
 
 _INGRESS: Final = (
     "set KALLBACK_RESTATE_INGRESS_URL to the ingress of the Restate that KALLBACK_RESTATE_ADMIN_URL names (its port is "
@@ -20,20 +27,65 @@ _ONE_SERVES: Final = (
 )
 
 
-def service_findings(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment] = ()) -> Iterator[Finding]:
+_REASON: Final = re.compile(r"error when calling '[^']*': (.+)")
+"""How Restate begins the failure of a call that reached nothing."""
+
+
+class SilentServices(NamedTuple):
+    """Services of one deployment that gave no answer.
+
+    Attributes:
+        route: where Restate calls them; None if nothing has registered them.
+    """
+
+    names: Sequence[str]
+    detail: str
+    route: ServiceRoute | None
+
+
+def service_findings(
+    answers: Sequence[ServiceAnswer],
+    deployments: Sequence[Deployment] = (),
+    stuck: Sequence[InvocationStatus] = (),
+) -> Iterator[Finding]:
     """Whether the services that bridges call are there and verify our tokens.
 
     Args:
         answers: of the services.
         deployments: all that Restate has; empty if they are not known.
+        stuck: invocations that fail, read after the answers: they tell why a service gave none.
     """
     away = next((each for each in answers if each.state is ServiceState.UNREACHABLE), None)
     if away is not None:
         said = f"Restate's ingress gives no answer ({away.detail}), so the services were not asked"
         yield problem("services", said, _INGRESS)
     for answer in answers:
-        if answer.state is not ServiceState.UNREACHABLE:
+        if answer.state not in (ServiceState.UNREACHABLE, ServiceState.UNKNOWN):
             yield from _service_findings(answer, route_of(answer.service, deployments))
+    for silent in silent_services(answers, deployments):
+        yield _silent_finding(silent, stuck)
+
+
+def silent_services(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment]) -> list[SilentServices]:
+    """Those that gave no answer, by their deployment."""
+    routes = {answer.service: route_of(answer.service, deployments) for answer in answers}
+    groups = defaultdict[tuple[str | None, str], list[str]](list)
+    for answer in answers:
+        route = routes[answer.service]
+        if answer.state is ServiceState.UNKNOWN:
+            groups[None if route is None else route.current.id, answer.detail].append(answer.service)
+    return [SilentServices(names, detail, routes[names[0]]) for (_, detail), names in groups.items()]
+
+
+def answering_deployments(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment]) -> frozenset[str]:
+    """Ids of deployments whose services have answered."""
+    routes = [route_of(each.service, deployments) for each in answers if each.state in _ANSWERED]
+    return frozenset(route.current.id for route in routes if route is not None)
+
+
+_OWN: Final = frozenset(msgspec.structs.astuple(PLAIN_NAMES))
+"""Services of kallback, without the audience of an environment."""
+_ANSWERED: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, ServiceState.FOREIGN})
 
 
 def _service_findings(answer: ServiceAnswer, route: ServiceRoute | None) -> Iterator[Finding]:
@@ -55,14 +107,12 @@ def _service_findings(answer: ServiceAnswer, route: ServiceRoute | None) -> Iter
             f"{answer.service} does not verify the tokens of these keys",
             "give services and bridges the same KALLBACK_KEYS, or each environment its own KALLBACK_TOPICS_PREFIX",
         )
-    elif answer.state is ServiceState.DENIED:
+    else:
         yield problem(
             "services",
             f"{answer.service} was not asked: Restate's ingress answers {answer.detail}",
             "set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access",
         )
-    else:
-        yield _silent_service(answer, route)
 
 
 def _missing_service(service: str, route: ServiceRoute | None) -> Finding:
@@ -76,22 +126,34 @@ def _missing_service(service: str, route: ServiceRoute | None) -> Finding:
     return problem("services", said, _INGRESS)
 
 
-def _silent_service(answer: ServiceAnswer, route: ServiceRoute | None) -> Finding:
-    """What follows from a service that gives no answer: calls of it wait, and handlers with them."""
-    said = f"{answer.service} gives no answer ({answer.detail}), so handlers that call it wait"
+def _silent_finding(silent: SilentServices, stuck: Sequence[InvocationStatus]) -> Finding:
+    """What follows from services that give no answer: calls of them wait, and handlers with them."""
+    names, route = " and ".join(silent.names), silent.route
+    give, them = ("gives", "it") if len(silent.names) == 1 else ("give", "them")
+    said = f"{names} {give} no answer ({silent.detail}), so handlers that call {them} wait"
     if route is None:
-        return problem("services", said, "start its endpoint, or register one that runs")
+        return problem("services", said, "start the endpoint, or register one that runs")
     if route.others:
-        return problem(
-            "services",
-            f"{said}; {_routed(answer.service, route)}",
-            f"start {route.current.uri or 'it'}; or {_ONE_SERVES}",
-        )
-    return problem(
-        "services",
-        f"{said}; Restate calls it at {route.current}",
-        "start the service there; if your application runs at another address, register that one",
-    )
+        routed = _routed(names, route)
+        return problem("services", f"{said}; {routed}", f"start {route.current.uri or 'it'}; or {_ONE_SERVES}")
+    unreached = [each for each in stuck if each.unreached == route.current.id]
+    if not unreached:
+        return problem("services", f"{said}; Restate calls {them} at {route.current}", START_SERVICE)
+    waiting = [each for each in unreached if each.target.partition("/")[0].partition(".")[0] not in _OWN]
+    said = f"nothing answers at {route.current}: {_reason_of(unreached[0])}{_waiting_for_it(waiting)}"
+    return problem("services", f"{said}; because of this not checked: {names}", resumed(waiting, START_SERVICE))
+
+
+def _reason_of(failed: InvocationStatus) -> str:
+    shape = _REASON.search(failed.failure_line)
+    return failed.failure_line if shape is None else shape[1]
+
+
+def _waiting_for_it(waiting: Sequence[InvocationStatus]) -> str:
+    if not waiting:
+        return ""
+    count = "1 invocation" if len(waiting) == 1 else f"{len(waiting):,} invocations"
+    return f"; {count} of {handlers_of(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for it"
 
 
 def _routed(service: str, route: ServiceRoute) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kallback.operations.doctor.findings import Finding, Severity, ok, overdue_finding
+from kallback.operations.doctor.findings import Finding, Severity, is_overdue, ok, overdue_finding
 from kallback.operations.tasks import PendingTask
 
 _SECOND_MS: Final = 1000
@@ -15,7 +15,7 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 def unanswered_finding(task: PendingTask, now_ms: int) -> Finding:
     """Since when one waits, until when, and who can answer it."""
-    if task.deadline_ms is not None and task.deadline_ms < now_ms:
+    if is_overdue(task, now_ms):
         return overdue_finding()
     left = "has no deadline" if task.deadline_ms is None else f"waits {_length(task.deadline_ms - now_ms)} more"
     return Finding(

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from kallback.operations.doctor.findings import Finding, problem, warning
+from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.introspection import RowSource
 from kallback.operations.journal_entries import decoded_run, decoded_step
 from kallback.operations.journal_queries import quoted
@@ -29,6 +29,8 @@ _TRY_MS: Final = 35_000
 _LONGEST_BYTES: Final = 65_536
 _FAILURES: Final = ",".join(map(str, b'"failures":'))
 """Of the value of a publishing step, as Restate writes bytes in JSON."""
+_UNREACHABLE: Final = "unreachable"
+"""The type of a failure after which Kafka may take the record later; of a topic that is missing it is `not-set-up`."""
 _WAIT: Final = re.compile(r"wait for Kafka, then publish ([A-Za-z0-9._-]{1,128})(?: attempt \d+)?", re.ASCII)
 
 
@@ -49,6 +51,7 @@ class _TriedRow(msgspec.Struct):
 
 
 class _PublishFailure(msgspec.Struct):
+    type: str = ""
     detail: str = ""
 
 
@@ -57,11 +60,17 @@ class _FailedTry(msgspec.Struct):
 
 
 class UnpublishedTask(NamedTuple):
-    """A task that a handler cannot publish, and why the last try failed; empty if that cannot be read."""
+    """A task that a handler cannot publish.
+
+    Attributes:
+        why: the last try failed; empty if that cannot be read.
+        is_kafka_away: it failed because Kafka gave no answer, not because something is missing there.
+    """
 
     target: str
     task_type: str
     why: str
+    is_kafka_away: bool = False
 
 
 async def read_unpublished(introspection: RowSource, now_ms: int) -> list[UnpublishedTask]:
@@ -88,21 +97,32 @@ async def read_unpublished(introspection: RowSource, now_ms: int) -> list[Unpubl
         _TriedRow,
     )
     reasons = _reasons(values)
-    return [UnpublishedTask(targets[each], name, reasons.get(each, "")) for each, name in waiting.items()]
+    unknown = _PublishFailure()
+    return [
+        UnpublishedTask(targets[each], name, failure.detail, is_kafka_away=failure.type == _UNREACHABLE)
+        for each, name in waiting.items()
+        for failure in (reasons.get(each, unknown),)
+    ]
 
 
-def unpublished_findings(found: Sequence[UnpublishedTask], *, may_be_of_others: bool) -> Iterator[Finding]:
+def unpublished_findings(
+    found: Sequence[UnpublishedTask], *, may_be_of_others: bool, is_kafka_away: bool = False
+) -> Iterator[Finding]:
     """One finding for each type.
 
     Args:
         found: of any application in this Restate.
         may_be_of_others: several environments share it: then it is a warning.
+        is_kafka_away: Kafka does not answer here either, which is a finding already.
     """
     types = defaultdict[str, list[UnpublishedTask]](list)
     for each in found:
         types[each.task_type].append(each)
     for name, own in sorted(types.items()):
         handlers = "1 handler waits" if len(own) == 1 else f"{len(own):,} handlers wait"
+        if is_kafka_away and all(each.is_kafka_away for each in own):
+            yield follows("publish", f"{handlers} to publish tasks of type {name}, such as {own[0].target}")
+            continue
         why = next((each.why for each in own if each.why), "why cannot be read")
         yield (warning if may_be_of_others else problem)(
             "publish",
@@ -121,9 +141,9 @@ def _waiting(steps: Sequence[_WaitRow], now_ms: int) -> Iterator[tuple[str, str]
             yield step.id, shape[1]
 
 
-def _reasons(values: Sequence[_TriedRow]) -> Mapping[str, str]:
+def _reasons(values: Sequence[_TriedRow]) -> Mapping[str, _PublishFailure]:
     """Why the last try of each invocation failed."""
-    latest = dict[str, tuple[int, str]]()
+    latest = dict[str, tuple[int, _PublishFailure]]()
     for value in values:
         run = decoded_run(value.entry_json or "")
         if run is None:
@@ -132,7 +152,7 @@ def _reasons(values: Sequence[_TriedRow]) -> Mapping[str, str]:
             failures = msgspec.json.decode(run.content, type=_FailedTry).failures
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        detail = next((each.detail for each in failures.values()), "")
-        if detail and run.completion_id >= latest.get(value.id, (0, ""))[0]:
-            latest[value.id] = run.completion_id, detail
-    return {invocation: detail for invocation, (_, detail) in latest.items()}
+        failure = next(iter(failures.values()), None)
+        if failure is not None and (value.id not in latest or run.completion_id >= latest[value.id][0]):
+            latest[value.id] = run.completion_id, failure
+    return {invocation: failure for invocation, (_, failure) in latest.items()}

@@ -1,0 +1,148 @@
+"""One cause is one problem for the doctor: what follows from it says so, and what it hides is named as not checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.operations.journal_rows import INVOCATION, SOUP
+from tests.unit.operations.test_doctor import OK, PROBLEM, TASK, WARNING, Cluster, pending
+from tests.unit.operations.test_doctor_of_types import unpublished
+
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.operations import AttemptProgress, InvocationStatus
+from kallback.operations.deployments import Deployment, ServiceRevision
+from kallback.operations.doctor import Finding, Severity
+from kallback.operations.doctor.findings import state_finding
+from kallback.operations.doctor.stuck import StuckInvocations
+
+FOLLOWS = Severity.FOLLOWS
+NAMES = ("TaskMonitor", "NotifierService")
+SHOP = Deployment("dp_1", "http://shop:9080", services=[ServiceRevision(name, 1) for name in (*NAMES, "Shop")])
+REFUSED = "[500 Internal] error when calling 'http://shop:9080/': h2 pool connection error: Connection refused"
+SILENT = [ServiceAnswer(name, ServiceState.UNKNOWN, "no answer within 5 s") for name in NAMES]
+ANSWERING = [ServiceAnswer(name, ServiceState.OWN) for name in NAMES]
+
+
+def unreached(target: str, invocation: str = "inv_1", status: str = "backing-off") -> InvocationStatus:
+    """An invocation whose deployment does not answer."""
+    return InvocationStatus(
+        invocation,
+        target,
+        status,
+        5,
+        REFUSED,
+        last_failure_error_code="RT0010",
+        last_attempt_deployment_id=SHOP.id,
+    )
+
+
+def rows_of(*stuck: InvocationStatus) -> dict[str, list[dict[str, Any]]]:
+    """The table with these invocations."""
+    return {"sys_invocation": [msgspec.to_builtins(each) for each in stuck]}
+
+
+def of(severity: Severity, findings: list[Finding]) -> list[Finding]:
+    """Those of one severity."""
+    return [each for each in findings if each.severity is severity]
+
+
+DOWN = rows_of(
+    unreached("TaskMonitor/q8/progress", "inv_2"),
+    unreached("ConsumedMarks/t/report", "inv_3"),
+    unreached("Shop/order", INVOCATION),
+    unreached("Cart/ann/pay", "inv_4", "paused"),
+)
+
+
+async def test_a_service_that_is_down_is_one_problem() -> None:
+    """It serves kallback's services, and handlers that wait for it: all of that has one remedy."""
+    cluster = Cluster(
+        services=SILENT, deployments=[SHOP], journals=pending() | DOWN, topics=Cluster().topics | {"cook"}
+    )
+    [found] = of(PROBLEM, await cluster.findings())
+    assert found.sentence == (
+        "nothing answers at http://shop:9080 (dp_1): h2 pool connection error: Connection refused; 2 invocations "
+        "of Cart/pay, Shop/order wait for it; because of this not checked: TaskMonitor and NotifierService"
+    )
+    assert found.remedy.startswith("start the service there")
+    assert found.remedy.endswith("restate invocations resume inv_4")
+
+
+async def test_the_invocation_of_a_task_whose_service_is_down_follows() -> None:
+    """There is nothing to repair in its handler."""
+    cluster = Cluster(services=SILENT, deployments=[SHOP], journals=pending() | DOWN)
+    findings = await cluster.findings(SOUP)
+    assert [each.subject for each in of(PROBLEM, findings)] == ["services", "record"]
+    [follows] = of(FOLLOWS, findings)
+    assert "goes on when its service answers" in follows.sentence
+
+
+def test_failures_from_before_a_service_answered_again_are_no_problem() -> None:
+    """Restate tries again by itself; what is paused must be resumed."""
+    [found] = StuckInvocations([unreached("Shop/order", "inv_1", "paused")], answering={SHOP.id}).findings({"inv_1"})
+    assert found.severity is WARNING
+    assert "and does now" in found.sentence
+    assert found.remedy.endswith("restate invocations resume inv_1")
+
+
+def test_a_deployment_that_is_down_is_one_finding_for_all_of_its_handlers() -> None:
+    """It may serve handlers of another team alone, so kallback's services do not tell."""
+    stuck = [unreached(f"Shop/h{number}", f"inv_{number}") for number in range(5)]
+    [found] = StuckInvocations(stuck).findings({"inv_1"})
+    assert found.severity is PROBLEM
+    assert found.sentence.startswith("5 invocations of Shop/h0, Shop/h1, Shop/h2 and 2 more handlers cannot go on")
+    assert "http://shop:9080/" in found.sentence
+
+
+async def test_a_restate_that_is_down_is_one_problem() -> None:
+    """Neither its ingress nor the pending tasks can be looked at; topics and bridges can."""
+    away = [ServiceAnswer(name, ServiceState.UNREACHABLE, "connection refused") for name in NAMES]
+    findings = await Cluster(services=away, restate_available=False).findings()
+    assert [each.subject for each in of(PROBLEM, findings)] == ["restate"]
+    assert [each.sentence for each in of(FOLLOWS, findings)] == [
+        "Restate's ingress gives no answer either (connection refused); they were not asked",
+        "because of this not checked: clocks, handlers, pending tasks",
+    ]
+    assert {"topics", "bridges"} <= {each.subject for each in of(OK, findings)}
+
+
+async def test_a_kafka_that_is_down_is_one_problem() -> None:
+    """Handlers that cannot publish follow from it."""
+    tables = unpublished(60_000, "no broker answers", kind="unreachable") | rows_of()
+    findings = await Cluster(available=False, journals=tables).findings("cook")
+    assert [each.subject for each in of(PROBLEM, findings)] == ["kafka"]
+    publish, unchecked = of(FOLLOWS, findings)
+    assert publish.sentence == "1 handler waits to publish tasks of type cook, such as Shop/order"
+    assert unchecked.sentence == ("because of this not checked: topics, bridges, open transactions, workers of cook")
+
+
+async def test_what_handlers_say_of_kafka_is_a_problem_if_it_answers_here() -> None:
+    """They use another address, or their network is another one."""
+    tables = unpublished(60_000, "no broker answers", kind="unreachable")
+    assert [each.subject for each in of(PROBLEM, await Cluster(journals=tables).findings())] == ["publish"]
+
+
+async def test_the_dead_letters_of_pending_tasks_are_among_what_a_missing_kafka_hides() -> None:
+    """Beside the workers of their type."""
+    findings = await Cluster(available=False, journals=pending()).findings()
+    assert of(FOLLOWS, findings)[-1].sentence.endswith("open transactions, workers of cook, dead letters")
+
+
+@pytest.mark.parametrize(("is_unread", "severity"), [(True, FOLLOWS), (False, WARNING)])
+def test_a_task_that_no_worker_has_begun_follows_from_a_topic_that_nothing_reads(
+    *, is_unread: bool, severity: Severity
+) -> None:
+    """Where workers read the topic, it is the first sign of something else."""
+    task = replace(TASK, progress=AttemptProgress(0))
+    assert state_finding(task, 1, is_unread=is_unread).severity is severity
+
+
+async def test_a_deadline_that_has_passed_follows_from_an_invocation_that_is_paused() -> None:
+    """Its handler cannot go on until it is resumed."""
+    paused = InvocationStatus(INVOCATION, "Shop/order", "paused", 70, "no oven")
+    findings = await Cluster(journals=pending() | rows_of(paused), now=1_001.0).findings(SOUP)
+    assert [each.subject for each in of(PROBLEM, findings)] == ["invocation", "record"]
+    assert [each.subject for each in of(FOLLOWS, findings)] == ["task"]
