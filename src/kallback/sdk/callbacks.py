@@ -341,8 +341,9 @@ class Callbacks:
         check_called_by_handler(ctx, f"callbacks.awakeable of {task_type.name}")
         limit = timeout_of(task_type.name, task_type.timeout, timeout)
         timer = start_timer(ctx, task_type.name, limit)
-        pending = await open_for_token(ctx, task_type, limit, environment.identities, environment.dependencies.signing)
-        return TaskAwakeable(ctx, pending, timer, environment.gateway)
+        signing = environment.dependencies.signing
+        pending = await open_for_token(ctx, task_type, limit, environment.identities, signing)
+        return TaskAwakeable(ctx, pending, timer, environment.gateway, environment.observer)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service with the signing keys.

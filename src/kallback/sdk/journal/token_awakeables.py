@@ -16,10 +16,11 @@ from restate import Context, RestateDurableFuture, wait_completed
 from kallback.protocol import AwakeableId, TaskId, TaskType, locate_awakeable
 from kallback.protocol.published import JournaledAwakeable
 from kallback.protocol.tokens import FIRST_ATTEMPT
-from kallback.sdk.errors import TaskTimedOut, timed_out
+from kallback.sdk.errors import InvalidResult, TaskTimedOut, timed_out
 from kallback.sdk.journal.awakeables import Awakeable, PendingAttempt, Signing, open_attempt
 from kallback.sdk.journal.identity import IdentitySource, TaskIdentity, datetime_of
 from kallback.sdk.journal.serdes import DeferredSerde, EnvelopeSerde, StepSerde
+from kallback.sdk.observability.observer import TaskObserver
 from kallback.sdk.one_task import turn
 from kallback.settings import GatewaySettings
 
@@ -76,7 +77,9 @@ class TaskAwakeable(Generic[Result]):
         pending: PendingAttempt[Result],
         timer: RestateDurableFuture[None] | None,
         gateway: GatewaySettings,
+        observer: TaskObserver,
     ) -> None:
+        self._observer: Final = observer
         self._ctx: Final = ctx
         self._pending: Final = pending
         self._gateway: Final = gateway
@@ -147,7 +150,11 @@ class TaskAwakeable(Generic[Result]):
         if pending.future not in completed:
             self._ended = timed_out(pending.task_type.name, self.task_id, pending.headers.attempt, self.deadline)
             raise self._ended
-        return await pending.value()
+        try:
+            return await pending.value()
+        except InvalidResult as error:
+            self._observer.awakeable_ended(self._ctx, error)
+            raise
 
     def __repr__(self) -> str:
         return f"TaskAwakeable({self._pending.headers!r})"

@@ -32,6 +32,8 @@ class TaskEnd(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
+    INVALID_RESULT = "invalid_result"
+    """Its worker succeeded, and the value does not fit the type; the outcome record says `completed`."""
     TIMED_OUT = "timed_out"
     NOT_SENT = "not_sent"
     CANCELLED = "cancelled"

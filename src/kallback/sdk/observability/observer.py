@@ -5,20 +5,25 @@ Handlers pass the same place again in a replay; what they tell here then has no 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from restate import Context
 from restate.server_context import ServerInvocationContext
 
+from kallback.lifecycle import LogThrottle
 from kallback.protocol import Attempt, TaskId
-from kallback.sdk.errors import TaskCancelled, TaskError, TaskNotSent, TaskTimedOut
+from kallback.sdk.errors import InvalidResult, StaleResult, TaskCancelled, TaskError, TaskNotSent, TaskTimedOut
 from kallback.sdk.observability.counts import AttemptEnd, SdkCounts, TaskEnd
+from kallback.settings import NamedLog
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from kallback.sdk.observability.spans import SdkSpans, TraceHeaders
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class ObservedIdentity(Protocol):
@@ -58,6 +63,7 @@ class TaskObserver:
         self.counts: Final = counts
         self._clock: Final = clock
         self._spans: Final = spans
+        self._log: Final = LogThrottle(NamedLog(_logger))
 
     def created(self, task_type: str, task_id: TaskId, count: int, parent: TraceHeaders) -> TraceHeaders:
         """A journaled step creates tasks; returns the trace context that their records carry."""
@@ -84,9 +90,27 @@ class TaskObserver:
         end, created_ms = _end_of(error), identity.created_ms
         seconds = None if created_ms is None else self._clock() - created_ms / 1000
         is_first = self.counts.task_ended(task_type, identity.task_id, end, seconds)
+        if is_first and end is TaskEnd.INVALID_RESULT and error is not None:
+            self._warn(error)
         if is_first and self._spans is not None and created_ms is not None:
             parent = (identity.traceparent, identity.tracestate)
             self._spans.ended(task_type, identity.task_id, parent, created_ms, end)
+
+    def awakeable_ended(self, ctx: Context, error: InvalidResult) -> None:
+        """A handler got an answer to an awakeable that does not fit."""
+        if not _is_replayed(ctx) and not isinstance(error, StaleResult):
+            self._warn(error)
+
+    def _warn(self, error: TaskError) -> None:
+        """Nothing but the handler knows it: for bridge and outcome record the result was delivered."""
+        self._log.warning(
+            "a delivered result does not fit its type: the handler gets InvalidResult",
+            kind=f"invalid-result {error.task_type}",
+            task_type=error.task_type,
+            task_id=error.task_id,
+            attempt=error.attempt,
+            detail=error.problem.detail,
+        )
 
 
 def observer_of(clock: Callable[[], float], provider: TracerProvider | None) -> TaskObserver:
@@ -112,5 +136,7 @@ def _end_of(error: TaskError | None) -> TaskEnd:
             return TaskEnd.NOT_SENT
         case TaskCancelled():
             return TaskEnd.CANCELLED
+        case InvalidResult() if not isinstance(error, StaleResult):
+            return TaskEnd.INVALID_RESULT
         case _:
             return TaskEnd.FAILED

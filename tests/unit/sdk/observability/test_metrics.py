@@ -75,6 +75,33 @@ async def test_a_failed_task_is_counted_by_attempts(test: HandlerTest) -> None:
     assert value(test, "tasks_ended_total", outcome="failed") == 1
 
 
+async def test_a_result_that_does_not_fit_is_told_to_the_operator(
+    test: HandlerTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bridge and outcome record know no types: for them it is delivered, and completed."""
+    test.worker.on(TaskType("prepare", request=str, result=int)).completes(7)  # another version of the type
+    await call(test)
+    assert value(test, "tasks_ended_total", outcome="invalid_result") == 1
+    assert value(test, "tasks_ended_total", outcome="failed") is None
+    [line] = [each for each in caplog.records if "does not fit its type" in each.getMessage()]
+    assert line.levelname == "WARNING"
+
+
+async def test_an_answer_to_an_awakeable_that_does_not_fit_is_told_to_the_operator(
+    test: HandlerTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A person's answer is checked by nobody else, unless the gateway has the types."""
+
+    async def handler(ctx: restate.Context) -> None:
+        waiting = await test.callbacks.awakeable(ctx, PREPARE)
+        test.complete(waiting.token, 7)
+        with contextlib.suppress(TaskError):
+            await waiting.result()
+
+    await test.run(handler)
+    assert "does not fit its type" in caplog.text
+
+
 async def test_a_task_without_an_answer_is_counted_as_timed_out(test: HandlerTest) -> None:
     """The deadline decides."""
     test.worker.on(PREPARE).never_answers()
