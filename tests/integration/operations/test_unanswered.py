@@ -271,7 +271,7 @@ async def test_another_version_replays_the_journal_of_an_awakeable(
         identity = await environment.identities.create(ctx, approve, HOUR)
         awakeable = Awakeable[Any].of_attempt(ctx, approve, identity, FIRST_ATTEMPT)
         pending = open_attempt(awakeable, approve, identity, FIRST_ATTEMPT, environment.dependencies.signing)
-        return TaskAwakeable(ctx, pending, timer, environment.gateway)
+        return TaskAwakeable(ctx, pending, timer, environment.gateway, environment.observer)
 
     async def newer(ctx: restate.Context, callbacks: Callbacks, approve: Approve) -> TaskAwakeable[Any]:
         return await callbacks.awakeable(ctx, approve)

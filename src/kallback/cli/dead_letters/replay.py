@@ -16,6 +16,7 @@ import click
 
 from kallback.cli.activity import activity
 from kallback.cli.by_hand_options import by_option, operator_of, user_name, why_option
+from kallback.cli.confirmation import confirm
 from kallback.cli.dead_letters.checks import NeedsTopic, ReplayRules
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
 from kallback.cli.dead_letters.options import read_rate, selecting, selection_of
@@ -96,7 +97,7 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
         click.echo(plan_sentence(chosen, rules, " would be sent."), err=True)
     else:
         click.echo(plan_sentence(chosen, rules, "."), err=True)
-        _confirm(yes=options["yes"])
+        confirm("Replay now?", yes=options["yes"])
         _send(clients, topic, chosen, ReplayOptions(to=rules.to, per_second=options["rate"], operator=operator), rules)
     if refusals := refusal_sentence(plan):
         raise NotAllReplayedError(refusals)
@@ -154,14 +155,6 @@ def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
         click.echo(
             f"{counted(replayed, 'dead letter')} already replayed; --again sends such dead letters once more.", err=True
         )
-
-
-def _confirm(*, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigurationError("not a terminal, nothing sent: check with --dry-run, then rerun with --yes")
-    click.confirm("Replay now?", abort=True, err=True)
 
 
 async def _print_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> None:

@@ -1,4 +1,4 @@
-"""`kallback tasks complete | fail | retry | cancel`: answers by hand, through Kafka, in an operator's name."""
+"""`kallback tasks complete | fail | retry`: answers by hand, through Kafka, in an operator's name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def complete(
     result = file.read() if file is not None else (value or "null").encode()
     declared = None if task_type is None else load_target(task_type, TASK_TYPE)
 
-    _publish(task_id, operator_of(by, why), lambda by_hand, _, headers: by_hand.complete(headers, result, declared))
+    publish(task_id, operator_of(by, why), lambda by_hand, _, headers: by_hand.complete(headers, result, declared))
 
 
 @click.command(cls=TextCommand)
@@ -95,7 +95,7 @@ def fail(
     operator = operator_of(by, why)
     said = operator.sentence("failed") if detail is None else detail
     problem = Problem(kind, status, said, retryable=retryable)
-    _publish(task_id, operator, lambda by_hand, _, headers: by_hand.fail(headers, problem))
+    publish(task_id, operator, lambda by_hand, _, headers: by_hand.fail(headers, problem))
 
 
 @click.command(cls=TextCommand)
@@ -112,24 +112,7 @@ def retry(task_id: str, *, by: str | None, why: str) -> None:
 
         kallback tasks retry q8Tzl0b2R6m1cV9x --why "its worker hangs"
     """
-    _publish(task_id, operator_of(by, why), _retry, check_repeatable)
-
-
-@click.command(cls=TextCommand)
-@_of_a_task
-def cancel(task_id: str, *, by: str | None, why: str) -> None:
-    """Cancel a pending task: the worker stops, the handler fails.
-
-    The error has type urn:kallback:cancelled-by-hand and status 410, and is not retried. Needs KALLBACK_KEYS, which
-    prove the cancel to workers. An awakeable has no worker to tell; its handler fails.
-
-    The exit codes are those of `kallback tasks complete`.
-
-    For example:
-
-        kallback tasks cancel q8Tzl0b2R6m1cV9x --why "the customer left"
-    """
-    _publish(task_id, operator_of(by, why), _cancel)
+    publish(task_id, operator_of(by, why), _retry, check_repeatable)
 
 
 async def _retry(by_hand: ByHand, task: PendingTask, headers: TaskHeaders) -> Position:
@@ -137,20 +120,24 @@ async def _retry(by_hand: ByHand, task: PendingTask, headers: TaskHeaders) -> Po
     return await by_hand.retry(headers, b"" if task.progress is None else task.progress.details)
 
 
-async def _cancel(by_hand: ByHand, task: PendingTask, headers: TaskHeaders) -> Position:
-    return await by_hand.cancel(headers, has_worker=task.signal is None)
+def publish(task_id: str, operator: Operator, answer: Answer, *checks: Callable[[PendingTask], None]) -> None:
+    """Answer a pending task, and say where the answer is.
 
-
-def _publish(task_id: str, operator: Operator, answer: Answer, *checks: Callable[[PendingTask], None]) -> None:
+    Args:
+        task_id: of the task.
+        operator: who does it.
+        answer: sends it.
+        checks: each raises for a task to which this cannot be done.
+    """
     settings = Settings.from_env()
     factories = operations_factories(settings)
 
-    async def publish() -> tuple[TaskHeaders, Position]:
+    async def answered() -> tuple[TaskHeaders, Position]:
         task, headers = await find_to_answer(factories, settings, task_id, *checks)
         async with factories.producer() as producer:
             return headers, await answer(ByHand(producer, settings, operator), task, headers)
 
-    headers, at = asyncio.run(publish())
+    headers, at = asyncio.run(answered())
     click.echo(
         f"sent as {at}: {plain(headers.task_type)}, task {task_id}, "
         f"attempt {headers.attempt}. `kallback outcomes tail --task {task_id}` shows the outcome."

@@ -13,26 +13,21 @@ import orjson
 
 from kallback.cli.activity import activity
 from kallback.cli.formatting import counted, printable_json
-from kallback.cli.help import TextCommand, TextGroup, option, option_of
+from kallback.cli.help import TextCommand, TextGroup, option
 from kallback.cli.logs import configure_logs
 from kallback.cli.tables import print_table
-from kallback.cli.tasks.answers import cancel, complete, fail, retry
+from kallback.cli.tasks.answers import complete, fail, retry
+from kallback.cli.tasks.cancelling import cancel
 from kallback.cli.tasks.factories import OperationsFactories, operations_factories
+from kallback.cli.tasks.filters import filter_of, filtering
 from kallback.cli.tasks.link import link
 from kallback.cli.tasks.progress import progress
 from kallback.cli.tasks.rows import HEADINGS, members_of, row_of
 from kallback.cli.tasks.show import show
-from kallback.cli.times import read_span
-from kallback.operations import (
-    PendingTasks,
-    TaskFilter,
-    TaskPage,
-    TaskState,
-)
+from kallback.operations import PendingTasks, TaskFilter, TaskPage
 from kallback.settings import Settings
 
 _WATCH_S: Final = 2.0
-_select = option_of("Filters")
 
 
 @click.group(cls=TextGroup)
@@ -61,40 +56,11 @@ class _Listing:
 
     def wanted(self, now_ms: int) -> TaskFilter:
         """The filter, at this time."""
-        states = {TaskState(name) for name in self.options["states"]}
-        if self.options["not_started"]:
-            states.add(TaskState.NOT_STARTED)
-        older, within = self.options["older_than"], self.options["deadline_within"]
-        return TaskFilter(
-            types=frozenset(self.options["types"]),
-            states=frozenset(states),
-            handlers=frozenset(self.options["handlers"]),
-            created_before_ms=None if older is None else now_ms - older,
-            deadline_before_ms=None if within is None else now_ms + within,
-        )
+        return filter_of(self.options, now_ms)
 
 
 @tasks.command("list", cls=TextCommand)
-@_select("--type", "types", multiple=True, metavar="TYPE", help="Only this task type. Can be repeated.")
-@_select(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice([each.value for each in TaskState]),
-    help="Only tasks in this state. Can be repeated.",
-)
-@_select("--not-started", is_flag=True, help="Only tasks that no worker has begun; types with heartbeats tell.")
-@_select(
-    "--handler",
-    "handlers",
-    multiple=True,
-    metavar="NAME",
-    help="Only this Service, or Service/handler. Can be repeated.",
-)
-@_select("--older-than", callback=read_span, metavar="TIME", help="Only tasks that are older: 30s, 15m, 2h or 3d.")
-@_select(
-    "--deadline-within", callback=read_span, metavar="TIME", help="Only tasks whose deadline comes within this time."
-)
+@filtering
 @option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), metavar="N", help="Maximum number.")
 @option("--watch", is_flag=True, help="Print the list again every 2 seconds, until Ctrl-C.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per line; times in epoch milliseconds.")

@@ -1,0 +1,113 @@
+"""`kallback tasks cancel --all`: first a list, then a count to confirm, then each task by itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.unit.cli.tasks.test_tasks import HEADERS, ID, Shop
+
+from kallback.cli.tasks.cancelling import NotAllCancelledError
+from kallback.cli.tasks.commands import tasks
+from kallback.kafka import OutgoingRecord
+from kallback.operations.journal_entries import ValueRow
+from kallback.protocol import ConfigurationError, TaskId
+
+OTHER = TaskId("BBECAwQFBgcICQoL")
+GONE = TaskId("CCECAwQFBgcICQoL")
+
+
+class Shops(Shop):
+    """A handler waits for three tasks; Kafka does not have the record of the third any more."""
+
+    def __post_init__(self) -> None:
+        """Publish two."""
+        super().__post_init__()
+        headers = replace(HEADERS, task_id=OTHER).encode()
+        self.broker.append(OutgoingRecord("cook", b"{}", b"table 8", headers))
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        if kind is not ValueRow:
+            return super()._rows(sql, kind)
+        places = [[ID, 1, 17, 0, 0], [OTHER, 1, 18, 0, 1], [GONE, 1, 19, 0, 2]]
+        value = list(json.dumps({"sent": {"task_type": "cook", "topic": "cook", "tasks": places}}).encode())
+        completion = {"Run": {"completion_id": 3, "result": {"Success": value}}}
+        return [{"entry_json": json.dumps({"Notification": {"Completion": completion}})}]
+
+    def cancel(self, *arguments: str, typed: str | None = None) -> Result:
+        """Run the command."""
+        return CliRunner().invoke(tasks, ["cancel", "--by", "ann", *arguments], obj=self.factories(), input=typed)
+
+    def cancelled(self) -> list[str]:
+        """The tasks that workers and handlers were told of, in the order of the records."""
+        told = [json.loads(each.value or b"")["task"] for each in self.broker.records("kallback.control")]
+        failed = [(each.key or b"").decode() for each in self.broker.records("kallback.results")]
+        assert sorted(told) == sorted(failed)
+        return told
+
+
+@pytest.fixture
+def shops() -> Shops:
+    """One."""
+    return Shops()
+
+
+def test_a_dry_run_sends_nothing(shops: Shops) -> None:
+    """It lists what would be cancelled, as the list does."""
+    result = shops.cancel("--all", "--type", "cook", "--dry-run")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [ID, OTHER, GONE]
+    assert result.stderr == "3 pending tasks would be cancelled (3 cook).\n"
+    assert shops.cancelled() == []
+
+
+def test_without_a_terminal_nothing_is_sent_unless_it_is_confirmed(shops: Shops) -> None:
+    """A script says --yes."""
+    result = shops.cancel("--all")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "--yes" in str(result.exception)
+    assert shops.cancelled() == []
+
+
+def test_each_task_that_cannot_be_cancelled_is_named(shops: Shops) -> None:
+    """The others are cancelled nevertheless, and the exit code tells."""
+    result = shops.cancel("--all", "--yes")
+    assert isinstance(result.exception, NotAllCancelledError)
+    assert f"not cancelled: {GONE} cook: the record of task {GONE} is not at cook[0]@2 any more" in result.stderr
+    assert result.stderr.endswith("Cancelled 2 of 3 tasks.\n")
+    assert sorted(shops.cancelled()) == [ID, OTHER]
+
+
+def test_what_became_of_each_as_json(shops: Shops) -> None:
+    """With the place of the result, or the reason."""
+    lines = [json.loads(line) for line in shops.cancel("--all", "--yes", "--json").stdout.splitlines()]
+    assert [(each["task"], each["cancelled"]) for each in lines] == [(ID, True), (OTHER, True), (GONE, False)]
+    assert lines[0]["result"].startswith("kallback.results[0]@")
+    assert "retention" in lines[2]["error"]
+
+
+def test_a_limit_leaves_the_younger_ones(shops: Shops) -> None:
+    """And says that there are more."""
+    result = shops.cancel("--all", "--yes", "--limit", "1")
+    assert result.exit_code == 0
+    assert "there are more (--limit)" in result.stderr
+    assert shops.cancelled() == [ID]
+
+
+def test_filters_that_choose_nothing(shops: Shops) -> None:
+    """There is nothing to confirm."""
+    result = shops.cancel("--all", "--type", "bake")
+    assert (result.exit_code, result.stderr) == (0, "No pending tasks.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--type", "cook"], [ID, "--all"], [ID, "--dry-run"], [ID, "--type", "cook"]]
+)
+def test_many_tasks_are_cancelled_only_if_it_is_said(shops: Shops, arguments: list[str]) -> None:
+    """A filter that was meant, or an id that is empty in a script, cancels nothing."""
+    result = shops.cancel(*arguments, "--yes")
+    assert result.exit_code == 2
+    assert shops.cancelled() == []
