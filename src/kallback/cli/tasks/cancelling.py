@@ -41,7 +41,7 @@ from kallback.protocol import KallbackError, TaskHeaders
 from kallback.protocol.by_hand import Operator
 from kallback.settings import Settings
 
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 32
 """Tasks whose records are looked up at the same time: each takes a connection to Kafka."""
 _MOST: Final = 100_000
 _DEFAULT: Final = 10_000
