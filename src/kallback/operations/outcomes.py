@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -26,3 +27,37 @@ async def follow_outcomes(reader: TopicReader, *, to_the_end: bool) -> AsyncGene
             records = await reader.fetch(_LOOK_S)
             found = [read_outcome(record.value) for record in records]
             yield [outcome for outcome in found if outcome is not None]
+
+
+class Newest:
+    """The newest outcomes of many, in bounds.
+
+    Args:
+        limit: how many are kept.
+
+    Attributes:
+        left_out: how many older ones were not kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit: Final = limit
+        self._heap: Final = list[tuple[int, int, OutcomeRecord]]()
+        self._count = 0
+        self.left_out = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, outcome: OutcomeRecord) -> None:
+        """Keep an outcome, unless there are enough newer ones. Of two of the same time, the later one is newer."""
+        entry = outcome.at_ms, self._count, outcome
+        self._count += 1
+        if len(self._heap) < self._limit:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+            self.left_out += 1
+
+    def outcomes(self) -> list[OutcomeRecord]:
+        """The newest first."""
+        return [outcome for _, _, outcome in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]

@@ -1,8 +1,9 @@
-"""`kallback outcomes tail`."""
+"""`kallback outcomes tail | list`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from kallback.cli.commands.outcomes import outcomes
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord
+from kallback.operations.outcomes import Newest
 from kallback.protocol import Outcome, OutcomeRecord, SourcePosition
 
 TOPIC = "kallback.outcomes"
@@ -23,6 +25,11 @@ LATE = OutcomeRecord(Outcome.LATE, SOURCE, 4, "late", "bake", "BAECAwQFBgcICQoL"
 
 def tail(*arguments: str) -> Result:
     """Show a topic with two outcomes, and with what is none."""
+    return run("tail", *arguments)
+
+
+def run(*arguments: str) -> Result:
+    """Run a command on that topic."""
     broker = MemoryBroker()
     broker.create_topic(TOPIC)
     for value in (DELIVERED.encode(), b"garbage", LATE.encode()):
@@ -30,7 +37,7 @@ def tail(*arguments: str) -> Result:
     unused: Any = None
     reader = lambda topic, _: MemoryReader(broker, topic)  # noqa: E731 - one line
     factories = OperationsFactories(unused, unused, lambda: MemoryProducer(broker), reader)
-    return CliRunner().invoke(outcomes, ["tail", *arguments], obj=factories)
+    return CliRunner().invoke(outcomes, [*arguments], obj=factories)
 
 
 def test_each_outcome_is_a_line() -> None:
@@ -50,6 +57,8 @@ def test_each_outcome_is_a_line() -> None:
         (["--type", "bake"], 1),
         (["--outcome", "late", "--outcome", "rejected"], 1),
         (["--by-hand"], 1),
+        (["--by", "alice"], 1),
+        (["--by", "bob"], 0),
         (["--result", "failed", "--result", "completed"], 1),
         (["--result", "handed-back"], 0),
         (["--by-hand", "--type", "bake"], 0),
@@ -58,6 +67,7 @@ def test_each_outcome_is_a_line() -> None:
 def test_filters(filters: list[str], count: int) -> None:
     """Each condition must hold."""
     assert len(tail(*filters).stdout.splitlines()) == count
+    assert len(run("list", *filters).stdout.splitlines()) == count
 
 
 def test_without_outcomes_the_sentence_says_who_writes_them() -> None:
@@ -70,3 +80,24 @@ def test_without_outcomes_the_sentence_says_who_writes_them() -> None:
 def test_json_is_what_the_topic_has() -> None:
     """For scripts."""
     assert json.loads(tail("--json", "--type", "bake").stdout)["reason"] == "late"
+
+
+def test_a_list_begins_with_the_newest() -> None:
+    """As people look for what has just happened."""
+    assert [line.split()[2] for line in run("list").stdout.splitlines()] == ["late", "delivered"]
+
+
+def test_a_list_keeps_the_newest_alone() -> None:
+    """However many there are; the last line says how many older ones."""
+    result = run("list", "--limit", "1", "--json")
+    assert [json.loads(line)["outcome"] for line in result.stdout.splitlines()] == ["late"]
+    assert result.stderr == "1 outcome; 1 older left out (--limit).\n"
+
+
+def test_the_newest_are_kept_whatever_the_order_of_partitions() -> None:
+    """Each partition is read for itself; of two of one time, the later one is newer."""
+    newest = Newest(2)
+    for at_ms, task in ((5, "a"), (1, "b"), (9, "c"), (5, "d")):
+        newest.add(replace(LATE, at_ms=at_ms, task_id=task))
+    assert [each.task_id for each in newest.outcomes()] == ["c", "d"]
+    assert newest.left_out == 2
