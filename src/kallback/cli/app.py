@@ -50,6 +50,7 @@ _SECTIONS: Final = {
             "tasks.commands:tasks", "bridge", "List pending tasks; complete, fail, retry or cancel them."
         ),
         "outcomes": _CommandEntry("commands.outcomes:outcomes", "bridge", "Show what became of results."),
+        "workers": _CommandEntry("commands.workers:workers", "bridge", "Show who reads the topics of tasks."),
         "doctor": _CommandEntry("commands.doctor:doctor", "bridge", "Say why tasks do not end."),
         "complete": _CommandEntry("commands.by_hand:complete", "bridge", "Complete a task by its token."),
         "fail": _CommandEntry("commands.by_hand:fail", "bridge", "Fail a task by its token."),

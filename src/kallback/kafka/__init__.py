@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kallback.kafka.dead_letters.writer import DeadLetters
     from kallback.kafka.end_offsets import EndOffsets
     from kallback.kafka.group_status import UNKNOWN_LAG, GroupStatus, Lag, PartitionStatus, UnknownLag, lag_value
-    from kallback.kafka.groups import TopicGroup
+    from kallback.kafka.groups import GroupMember, TopicGroup
     from kallback.kafka.memory.broker import MemoryBroker
     from kallback.kafka.memory.clients import MemoryConsumer, MemoryProducer
     from kallback.kafka.memory.kafka_clients import MemoryClients
@@ -126,6 +126,7 @@ _HOMES: Final = {
     "Replayer": "dead_letters.replay",
     "SummaryBuilder": "dead_letters.summaries",
     "TopicFinding": "topics",
+    "GroupMember": "groups",
     "TopicGroup": "groups",
     "TopicPartition": "records",
     "TopicReader": "consumer",
@@ -176,6 +177,7 @@ __all__ = [
     "Differs",
     "EndOffsets",
     "Existed",
+    "GroupMember",
     "GroupProtocol",
     "GroupStatus",
     "Headers",

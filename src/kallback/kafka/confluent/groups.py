@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
 from kallback.kafka.errors import error_for, unreachable
-from kallback.kafka.groups import TopicGroup
+from kallback.kafka.groups import GroupMember, TopicGroup
 from kallback.kafka.records import TopicPartition
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription  # isort: skip
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, MemberDescription  # isort: skip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,17 +94,25 @@ def _group(
     committed: ConsumerGroupTopicPartitions,
     end_offsets: Mapping[TopicPartition, int],
 ) -> TopicGroup:
-    owned = [
-        {TopicPartition(each.topic, each.partition) for each in member.assignment.topic_partitions}.intersection(
-            end_offsets
-        )
-        for member in description.members or ()
-    ]
+    members = [_member(each, end_offsets) for each in description.members or ()]
+    readers = tuple(each for each in members if each.partitions)
     positions = {
         TopicPartition(each.topic, each.partition): each.offset
         for each in committed.topic_partitions or ()
         if each.offset >= 0
     }
-    lag = sum(max(0, end - positions.get(each, 0)) for each, end in end_offsets.items())
-    unassigned = len(set(end_offsets) - set[TopicPartition]().union(*owned))
-    return TopicGroup(str(description.group_id), sum(map(bool, owned)), unassigned, positions, lag)
+    lags = {each: max(0, end - positions.get(each, 0)) for each, end in end_offsets.items()}
+    unassigned = len(set(end_offsets) - set[TopicPartition]().union(*(each.partitions for each in readers)))
+    lag = sum(lags.values())
+    return TopicGroup(str(description.group_id), len(readers), unassigned, positions, lag, lags, readers)
+
+
+def _member(member: MemberDescription, end_offsets: Mapping[TopicPartition, int]) -> GroupMember:
+    read = {TopicPartition(each.topic, each.partition) for each in member.assignment.topic_partitions}
+    return GroupMember(
+        str(member.member_id),
+        str(member.client_id),
+        str(member.host).removeprefix("/"),
+        member.group_instance_id or None,
+        frozenset(read.intersection(end_offsets)),
+    )

@@ -1,0 +1,51 @@
+"""`kallback workers list`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from click.testing import CliRunner, Result
+from tests.unit.operations.test_readers import KITCHEN
+
+from kallback.cli.commands.workers import _Kafka, workers
+from kallback.kafka import TopicGroup
+
+
+def run(*arguments: str) -> Result:
+    """List the workers of a Kafka with one group."""
+
+    async def topics(_settings: Any) -> frozenset[str]:
+        return frozenset({"cook", "wash", "kallback.results"})
+
+    async def groups(_settings: Any, _topics: list[str]) -> list[TopicGroup]:
+        return [KITCHEN]
+
+    return CliRunner().invoke(workers, ["list", *arguments], obj=_Kafka(topics, groups))
+
+
+def test_each_member_is_a_line_with_its_partitions() -> None:
+    """Numbers that follow each other are a range; a topic that nothing reads is named."""
+    result = run()
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["cook", "kitchen", "10.0.0.1", "kallback", "ann", "0-1", "3"],
+        ["cook", "kitchen", "10.0.0.2", "kallback", "-", "3", "0"],
+        ["cook", "kitchen", "-", "-", "-", "2", "40"],
+        ["wash", "-", "-", "-", "-", "-", "0"],
+    ]
+    assert result.stderr == "2 members; nothing reads wash.\n"
+
+
+def test_a_type_that_is_named_is_looked_at_alone() -> None:
+    """In Kafka that many applications share."""
+    lines = [json.loads(line) for line in run("cook", "--json").stdout.splitlines()]
+    assert [each["behind"] for each in lines] == [3, 0, 40]
+    assert (lines[0]["member"], lines[0]["partitions"], lines[0]["instance"]) == ("ann-1", [0, 1], "ann")
+    assert lines[2]["host"] is None
+
+
+def test_a_process_that_does_not_answer_says_so() -> None:
+    """Port 1 of this machine has no worker."""
+    result = run("cook", "--process", "http://127.0.0.1:1")
+    assert "http://127.0.0.1:1  not ready  -  it does not answer" in result.stdout

@@ -1,0 +1,47 @@
+"""Who reads a topic of tasks: each member, then the partitions that no member reads."""
+
+from __future__ import annotations
+
+from kallback.kafka import GroupMember, TopicGroup, TopicPartition
+from kallback.operations.readers import readers_of, task_topics
+
+
+def cook(number: int) -> TopicPartition:
+    """A partition."""
+    return TopicPartition("cook", number)
+
+
+ANN = GroupMember("ann-1", "kallback", "10.0.0.1", "ann", frozenset({cook(0), cook(1), TopicPartition("bake", 0)}))
+BOB = GroupMember("bob-1", "kallback", "10.0.0.2", None, frozenset({cook(3)}))
+LAGS = {cook(0): 1, cook(1): 2, cook(2): 40, cook(3): 0, TopicPartition("bake", 0): 7}
+KITCHEN = TopicGroup("kitchen", 2, 1, {}, sum(LAGS.values()), LAGS, (BOB, ANN))
+
+
+def test_each_member_has_its_partitions_and_their_lag() -> None:
+    """Those of other topics do not count; what no member reads is a row of its own."""
+    rows = list(readers_of("cook", [KITCHEN]))
+    assert [(each.member, each.partitions, each.lag) for each in rows] == [
+        (ANN, (0, 1), 3),
+        (BOB, (3,), 0),
+        (None, (2,), 40),
+    ]
+
+
+def test_a_group_without_members_is_one_row() -> None:
+    """It has read the topic: how far behind it is tells what waits for a worker."""
+    left = TopicGroup("kitchen", 0, 4, {cook(0): 1}, 43, LAGS)
+    [row] = readers_of("cook", [left])
+    assert (row.group, row.member, row.partitions, row.lag) == ("kitchen", None, (0, 1, 2, 3), 43)
+
+
+def test_a_group_of_another_topic_is_no_row() -> None:
+    """Then nothing has ever read it."""
+    baker = TopicGroup("bakery", 0, 0, {TopicPartition("bake", 0): 1}, 0, LAGS)
+    [row] = readers_of("cook", [baker])
+    assert (row.topic, row.group, row.member) == ("cook", None, None)
+
+
+def test_topics_of_tasks_are_all_but_those_of_kallback_and_kafka() -> None:
+    """A prefix of an environment is for kallback's own topics, so it chooses none."""
+    existing = {"cook", "team-a.results", "team-a.bake", "__consumer_offsets"}
+    assert task_topics(existing, ["team-a.results"]) == ["cook", "team-a.bake"]
