@@ -50,6 +50,8 @@ RUNS: Final = [
     ["doctor"],
     ["new", "print-shop"],
     ["outcomes", "tail"],
+    ["outcomes", "list"],
+    ["workers", "list"],
     ["service", "handler_module:app"],
     ["tasks", "cancel", "q8Tzl0b2R6m1cV9x", "--why", "x"],
     ["tasks", "complete", "q8Tzl0b2R6m1cV9x", "--why", "x"],

@@ -13,14 +13,23 @@ import pytest
 from kallback.bridge import BridgeOptions
 from kallback.cli.app import EXIT_INSTANCE_ID_TAKEN, app
 from kallback.cli.runner import EXIT_INTERRUPTED
+from kallback.sdk.serving.server import GRACE
 from kallback.settings import VARIABLES
+from kallback.web import ServerOptions
 from kallback.workers import WorkerOptions
 
 PAGE = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text("utf-8")
 BLOCKS = dict(re.findall(r'```ini title="/etc/([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
 UNITS = [name for name in BLOCKS if name.endswith(".service")]
 CLOSING_S = 10
-DRAINS = {"bridge": BridgeOptions().drain_timeout, "worker": WorkerOptions().drain_timeout}
+REQUESTS_S = ServerOptions(port=0).drain_timeout
+DRAINS = {
+    "bridge": BridgeOptions().drain_timeout,
+    "worker": WorkerOptions().drain_timeout,
+    "service": GRACE,
+    "gateway": REQUESTS_S,
+    "console": REQUESTS_S,
+}
 
 
 def service(unit: str) -> configparser.SectionProxy:
@@ -36,9 +45,18 @@ def role(unit: str) -> str:
     return shlex.split(service(unit)["ExecStart"])[1]
 
 
-def test_bridge_and_worker_have_a_unit() -> None:
+def test_each_role_has_a_unit() -> None:
     """One each."""
-    assert sorted(map(role, UNITS)) == ["bridge", "worker"]
+    assert sorted(map(role, UNITS)) == ["bridge", "console", "gateway", "service", "worker"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_each_unit_is_as_strict_as_the_others(unit: str) -> None:
+    """A role that is taken over writes no files and gains no rights."""
+    names = {"NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"}
+    strict = {name: service(unit)[name] for name in (*names, "CapabilityBoundingSet", "RestrictAddressFamilies")}
+    assert strict == {name: service(UNITS[0])[name] for name in strict}
+    assert names <= service(unit).keys()
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -74,5 +92,5 @@ def test_settings_are_settings_and_workers_have_no_keys(unit: str) -> None:
     own = re.findall(r"KALLBACK_\w+", found.get("Environment", ""))
     assert set(shared) | set(own) <= known | {f"{name}_FILE" for name in known}
     assert not any("KEYS" in name for name in shared)
-    assert own == (["KALLBACK_KEYS_FILE"] if role(unit) == "bridge" else [])
+    assert own == ([] if role(unit) == "worker" else ["KALLBACK_KEYS_FILE"])
     assert found["User"] == "kallback"

@@ -60,7 +60,9 @@ def workers() -> None:
 )
 @option("--json", "as_json", is_flag=True, help="Print one JSON object for each row, also of the processes.")
 def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json: bool) -> None:
-    """List the members of the groups that read topics of tasks, with their partitions and how far they are behind.
+    """List the members of the groups that read topics of tasks.
+
+    Each with its partitions and how far it is behind.
 
     Kafka tells, so workers in any language are among them. Rows without a host are partitions that no member reads.
     Without a type, all topics are looked at but kallback's own: name the types where other applications use this Kafka.
