@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.kafka.labs import Lab
+from tests.integration.kafka.labs import Lab, RealLab
 
 from kallback.kafka.offsets.history import history_text
 from kallback.kafka.offsets.partition_metadata import Commit
@@ -40,16 +40,31 @@ async def settled(lab: Lab, consumer: Consumer, count: int) -> dict[str, bool]:
 
 
 async def test_a_new_group_knows_what_was_there_before_it(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
-    """Records that are written later are none of it; one log line says how many records are read from the beginning."""
+    """Records that are written later are none of it; one calm log line says how many records were there."""
     topic, group = lab.topic(), lab.new_group()
     await lab.send(topic, "a", "b")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         consumer = await lab.consumer(topic, group, marking(lab))
         assert await settled(lab, consumer, 2) == {"a": True, "b": True}
         await lab.send(topic, "c")
         assert await settled(lab, consumer, 1) == {"c": False}
+    (line,) = (each for each in caplog.records if "the group is new" in each.getMessage())
+    said = line.getMessage()
+    assert (f"group='{group}'" in said, "records=2" in said, line.levelno) == (True, True, logging.INFO)
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+async def test_a_new_group_is_warned_of_what_was_deleted(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody may have read it; the line says how many records are left."""
+    if not isinstance(lab, RealLab):
+        pytest.skip("a broker in memory deletes nothing")
+    topic = lab.topic()
+    await lab.send(topic, *"abc")
+    await lab.delete_records(topic, before=1)
+    with caplog.at_level(logging.WARNING):
+        await settled(lab, await lab.consumer(topic, lab.new_group(), marking(lab)), 2)
     (line,) = (each.getMessage() for each in caplog.records if NO_COMMIT in each.getMessage())
-    assert (f"group='{group}'" in line, "records=2" in line) == (True, True)
+    assert "records=2" in line
 
 
 async def test_a_group_that_ran_before_has_no_history(lab: Lab) -> None:

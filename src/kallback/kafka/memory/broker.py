@@ -13,6 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 from kallback.kafka.errors import missing_topic
+from kallback.kafka.offsets.history import RECENT_S
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import (
     OutgoingRecord,
@@ -159,6 +160,11 @@ class MemoryBroker:
     def end(self, partition: TopicPartition) -> int:
         """Return the offset after the last record."""
         return len(self._logs[partition])
+
+    def recent_begin(self, partition: TopicPartition) -> int | None:
+        """Return the first offset of the last `RECENT_S`; None if there is none."""
+        since_ms = (self._clock() - RECENT_S) * 1000
+        return next((each.offset for each in self._logs[partition] if each.timestamp_ms >= since_ms), None)
 
     def listen(self, arrived: asyncio.Event) -> None:
         """Set the event whenever a record is written."""

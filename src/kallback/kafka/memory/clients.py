@@ -203,7 +203,10 @@ class MemoryConsumer(StartStop):
         """Begin to read partitions at the group's commit position."""
         share = list(partitions)
         commits = self._group.commits
-        starts = {each: PartitionStart(commits.get(each), 0, self._broker.end(each)) for each in share}
+        starts = {
+            each: PartitionStart(commits.get(each), 0, self._broker.end(each), self._broker.recent_begin(each))
+            for each in share
+        }
         self._buffer.restore(starts)
         report_first_reads(self._group_name, starts)
         for partition, epoch in self._buffer.assign(share).items():

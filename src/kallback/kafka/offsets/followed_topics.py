@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kallback.kafka.offsets.history import CommitState, PartitionStart, first_reads
+from kallback.kafka.offsets.history import FirstRead, PartitionStart, first_reads
 from kallback.kafka.offsets.topic_changes import TopicChange, TopicFacts, TopicObserver, TopicRecreated, TopicState
 from kallback.kafka.offsets.unanswered import Unanswered
 from kallback.settings import named_log
@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 log: Final = named_log("kallback.kafka")
 
 _FIRST_READS: Final = {
-    CommitState.ABSENT: "the group has no committed offsets of partitions: they are read from their beginning",
-    CommitState.BEYOND_END: "committed offsets lie beyond the ends of partitions: these are read from their beginning",
+    FirstRead.NEW_TOPIC: (log.info, "the group is new: it begins with the records that are there already"),
+    FirstRead.NO_COMMIT: (
+        log.warning,
+        "the group has no committed offsets of partitions: they are read from their beginning",
+    ),
+    FirstRead.BEYOND_END: (
+        log.warning,
+        "committed offsets lie beyond the ends of partitions: these are read from their beginning",
+    ),
 }
 
 
@@ -178,6 +185,10 @@ class FollowedTopics:
 
 
 def report_first_reads(group: str, starts: Mapping[TopicPartition, PartitionStart]) -> None:
-    """Say which partitions are read from their beginning, for lack of a valid commit, and how much that is."""
-    for state, offsets in first_reads(starts).items():
-        log.warning(_FIRST_READS[state], group=group, partitions=list(map(str, offsets)), records=sum(offsets.values()))
+    """Say which partitions are read from their beginning, for lack of a valid commit, and how much that is.
+
+    A warning, unless nothing can have been skipped or be done twice.
+    """
+    for reason, offsets in first_reads(starts).items():
+        say, event = _FIRST_READS[reason]
+        say(event, group=group, partitions=list(map(str, offsets)), records=sum(offsets.values()))

@@ -16,6 +16,9 @@ from typing import Final, NamedTuple
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import TopicPartition
 
+RECENT_S: Final = 3600.0
+"""Kafka keeps the commits of a group without members for days (`offsets.retention.minutes`): those of a topic whose
+records are all younger than an hour have not expired."""
 _TEXT: Final = re.compile(r"history:([0-9]{1,18})", re.ASCII)
 
 
@@ -30,6 +33,17 @@ class CommitState(Enum):
     """The log ends before it: it was cut back, or is another topic's."""
 
 
+class FirstRead(Enum):
+    """Why a group reads a partition from its beginning."""
+
+    NEW_TOPIC = auto()
+    """It is new, and so is all that the topic ever had: nothing was deleted, and no commit can have expired."""
+    NO_COMMIT = auto()
+    """It has no commit. Records may be read a second time, and earlier ones may have been deleted unread."""
+    BEYOND_END = auto()
+    """Its commit lies beyond the end of the log."""
+
+
 class PartitionStart(NamedTuple):
     """A partition that is about to be read.
 
@@ -38,11 +52,13 @@ class PartitionStart(NamedTuple):
         begin: the first offset of the log.
         end: the offset after the last record of the log, also of transactions that are open: groups commit positions
             there, and what is written behind an open transaction was there before the group.
+        recent_begin: the first record that was written in the last `RECENT_S`; None: there is none, or it is not known.
     """
 
     commit: Commit | None
     begin: int
     end: int
+    recent_begin: int | None = None
 
     @property
     def state(self) -> CommitState:
@@ -50,6 +66,15 @@ class PartitionStart(NamedTuple):
         if self.commit is None:
             return CommitState.ABSENT
         return CommitState.BEYOND_END if self.commit.position > self.end else CommitState.VALID
+
+    @property
+    def first_read(self) -> FirstRead | None:
+        """Why records are read from the beginning of the log; None if they are not."""
+        if self.state is CommitState.VALID or self.end == self.begin:
+            return None
+        if self.state is CommitState.BEYOND_END:
+            return FirstRead.BEYOND_END
+        return FirstRead.NEW_TOPIC if self.begin == self.recent_begin == 0 else FirstRead.NO_COMMIT
 
     @property
     def history_end(self) -> int | None:
@@ -92,10 +117,10 @@ def history_end_of(metadata: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def first_reads(starts: Mapping[TopicPartition, PartitionStart]) -> dict[CommitState, dict[TopicPartition, int]]:
+def first_reads(starts: Mapping[TopicPartition, PartitionStart]) -> dict[FirstRead, dict[TopicPartition, int]]:
     """Return the partitions that hold records and are read without a valid commit: how many offsets, by the reason."""
-    found: dict[CommitState, dict[TopicPartition, int]] = {}
+    found: dict[FirstRead, dict[TopicPartition, int]] = {}
     for partition, start in starts.items():
-        if start.state is not CommitState.VALID and start.end > start.begin:
-            found.setdefault(start.state, {})[partition] = start.end - start.begin
+        if (reason := start.first_read) is not None:
+            found.setdefault(reason, {})[partition] = start.end - start.begin
     return found

@@ -8,6 +8,7 @@ from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.offsets.history import (
     UNKNOWN_START,
     CommitState,
+    FirstRead,
     PartitionStart,
     first_reads,
     history_end_of,
@@ -62,7 +63,26 @@ def test_metadata_of_others_say_nothing(text: str) -> None:
 def test_partitions_that_are_read_from_their_beginning_are_named_with_their_offsets() -> None:
     """Empty ones are not worth a line."""
     starts = {A: PartitionStart(None, 5, 12), B: PartitionStart(None, 7, 7)}
-    assert first_reads(starts) == {CommitState.ABSENT: {A: 7}}
+    assert first_reads(starts) == {FirstRead.NO_COMMIT: {A: 7}}
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (PartitionStart(None, 0, 3, recent_begin=0), FirstRead.NEW_TOPIC),
+        (PartitionStart(None, 0, 3, recent_begin=1), FirstRead.NO_COMMIT),
+        (PartitionStart(None, 0, 3), FirstRead.NO_COMMIT),
+        (PartitionStart(None, 2, 3, recent_begin=2), FirstRead.NO_COMMIT),
+        (PartitionStart(Commit(9), 0, 3, recent_begin=0), FirstRead.BEYOND_END),
+        (PartitionStart(None, 0, 0), None),
+        (PartitionStart(Commit(1), 0, 3, recent_begin=0), None),
+    ],
+)
+def test_the_first_records_of_a_new_topic_are_no_reason_to_worry(
+    start: PartitionStart, reason: FirstRead | None
+) -> None:
+    """A newcomer's first start was a warning. Old records may be read twice, deleted ones were skipped."""
+    assert start.first_read is reason
 
 
 def test_records_below_the_end_at_the_start_are_history() -> None:

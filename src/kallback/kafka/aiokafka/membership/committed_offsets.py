@@ -15,12 +15,19 @@ reads on into the memory behind it.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.client import close
 from kallback.kafka.aiokafka.topic_states import leaderless
-from kallback.kafka.offsets.history import UNKNOWN_START, PartitionStart, start_without_leader
+from kallback.kafka.offsets.history import (
+    RECENT_S,
+    UNKNOWN_START,
+    FirstRead,
+    PartitionStart,
+    start_without_leader,
+)
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.records import TopicPartition
 from kallback.settings import named_log
@@ -104,9 +111,22 @@ async def _asked(
         return starts
     begins = await inner.beginning_offsets(list(asked.values()))
     log_end_offsets = await _log_end_offsets(settings, list(asked.values()))  # after the commits: they do not go back
-    return starts | {
-        each: PartitionStart(commits.get(each), begins[at], log_end_offsets[at]) for each, at in asked.items()
-    }
+    starts |= {each: PartitionStart(commits.get(each), begins[at], log_end_offsets[at]) for each, at in asked.items()}
+    first_reads = [each for each, start in starts.items() if start.first_read is FirstRead.NO_COMMIT]
+    for each, offset in (await _recent_begins(inner, first_reads)).items():
+        starts[each] = starts[each]._replace(recent_begin=offset)
+    return starts
+
+
+async def _recent_begins(
+    inner: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, int | None]:
+    if not partitions:
+        return {}
+    since_ms = int((time.time() - RECENT_S) * 1000)
+    asked = {ClientPartition(each.topic, each.partition): since_ms for each in partitions}
+    answers = await inner.offsets_for_times(asked)
+    return {TopicPartition(each.topic, each.partition): found and found.offset for each, found in answers.items()}
 
 
 async def _log_end_offsets(

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.confluent.client import ClientErrors, build, confluent_config, log
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
-from kallback.kafka.offsets.history import UNKNOWN_START, PartitionStart, start_without_leader
+from kallback.kafka.offsets.history import (
+    RECENT_S,
+    UNKNOWN_START,
+    FirstRead,
+    PartitionStart,
+    start_without_leader,
+)
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.protocol.errors import KallbackError
 
@@ -91,20 +97,25 @@ def _asked(
     def left() -> float:
         return max(0.05, deadline - time.monotonic())
 
-    def offsets(special: int) -> dict[TopicPartition, int]:
-        asked = [ClientPartition(each.topic, each.partition, special) for each in partitions if each not in leaderless]
+    def offsets(at: int, of: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Offsets at a time in milliseconds, or at one of the special values that librdkafka takes in its place."""
+        asked = [ClientPartition(each.topic, each.partition, at) for each in of]
         answers = client.offsets_for_times(asked, timeout=left()) if asked else []
         return {ours(each): each.offset for each in _without_errors(answers)}
 
     try:
         committed = _without_errors(client.committed([client_partition(each) for each in partitions], left()))
         leaderless = _leaderless(client, partitions, left())
-        begins = offsets(OFFSET_BEGINNING)
-        log_end_offsets = offsets(OFFSET_END)  # after the commits: an end does not go back
+        led = [each for each in partitions if each not in leaderless]
+        begins = offsets(OFFSET_BEGINNING, led)
+        log_end_offsets = offsets(OFFSET_END, led)  # after the commits: an end does not go back
+        commits = {ours(each): Commit(each.offset, _metadata(each)) for each in committed if each.offset >= 0}
+        starts = {each: PartitionStart(commits.get(each), begins[each], end) for each, end in log_end_offsets.items()}
+        first_reads = [each for each, start in starts.items() if start.first_read is FirstRead.NO_COMMIT]
+        for each, offset in offsets(int((time.time() - RECENT_S) * 1000), first_reads).items():
+            starts[each] = starts[each]._replace(recent_begin=offset)
     finally:
         client.close()
-    commits = {ours(each): Commit(each.offset, _metadata(each)) for each in committed if each.offset >= 0}
-    starts = {each: PartitionStart(commits.get(each), begins[each], end) for each, end in log_end_offsets.items()}
     for each in leaderless:
         start = start_without_leader(commits.get(each), history_counts=history_counts)
         if start is None:
