@@ -164,6 +164,16 @@ class Worker(StartStop):
             raise ConfigurationError("a worker's concurrency is chosen before it starts")
         self.options = dataclasses.replace(self.options, concurrency=tasks)
 
+    def use_drain_timeout(self, seconds: float) -> None:
+        """Choose how long a stop waits for tasks: `kallback worker --drain-timeout` does; see `WorkerOptions`.
+
+        Raises:
+            ConfigurationError: the worker runs, or the time is below 0.
+        """
+        if self._runtime is not None:
+            raise ConfigurationError("a worker's drain timeout is chosen before it starts")
+        self.options = dataclasses.replace(self.options, drain_timeout=seconds)
+
     def use_failing_of_unknown_types(self) -> None:
         """Also fail callers of unknown types: `kallback worker --fail-unknown-types` does; see `WorkerOptions`.
 

@@ -68,15 +68,16 @@ async def _cook(dish: str) -> str:
     return dish
 
 
-def test_the_command_chooses_the_concurrency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--concurrency` wins over what the worker was created with."""
+@pytest.mark.parametrize("name", ["concurrency", "drain_timeout"])
+def test_the_command_chooses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its option wins over what the worker was created with."""
     served: list[Worker] = []
-    made = "worker = Worker('bar', options=WorkerOptions(concurrency=4))\n"
-    (tmp_path / "bar.py").write_text(f"from kallback.workers import Worker, WorkerOptions\n{made}")
+    made = f"worker = Worker('bar', options=WorkerOptions({name}=4))\n"
+    (tmp_path / f"bar_{name}.py").write_text(f"from kallback.workers import Worker, WorkerOptions\n{made}")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(command, "serve", served.append)
     found = []
-    for arguments in ([], ["--concurrency", "8"]):
-        assert CliRunner().invoke(command.worker, ["bar:worker", *arguments]).exit_code == 0
-        found.append(served[-1].options.concurrency)
+    for arguments in ([], [f"--{name.replace('_', '-')}", "8"]):
+        assert CliRunner().invoke(command.worker, [f"bar_{name}:worker", *arguments]).exit_code == 0
+        found.append(getattr(served[-1].options, name))
     assert found == [4, 8]

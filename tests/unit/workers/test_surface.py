@@ -36,6 +36,7 @@ def test_a_worker_has_these_members() -> None:
     options = {
         "use_client",
         "use_concurrency",
+        "use_drain_timeout",
         "use_failing_of_unknown_types",
         "use_instance_id",
         "use_session_timeout",

@@ -7,11 +7,10 @@ from typing import Final
 
 import click
 
-from kallback.cli.by_hand_options import TASK_TYPE
 from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
+from kallback.cli.contracts.task_types import named_task_types
 from kallback.cli.help import TextCommand, option, option_of
-from kallback.cli.imports import load_target
 from kallback.cli.listening import listening_options
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
@@ -54,12 +53,12 @@ _http = option_of("HTTP")
     help="Let operators complete, fail, retry and cancel tasks, and replay dead letters.",
 )
 @option(
-    "--type",
-    "types",
+    "--types",
+    "type_targets",
     multiple=True,
-    metavar="MODULE:TYPE",
-    help="Check results of this task type before they are sent by hand: its Python name, for example shared:prepare. "
-    "Can be repeated.",
+    metavar="MODULE[:NAME,...]",
+    help="Python module that declares task types, such as shared: results of these types are checked before they are "
+    "sent by hand. Can be repeated.",
 )
 @_http(
     "--user-header",
@@ -76,7 +75,7 @@ def console(  # noqa: PLR0913 - one option each
     password_file: Path | None,
     processes: tuple[str, ...],
     allow_changes: bool,
-    types: tuple[str, ...],
+    type_targets: tuple[str, ...],
     user_header: str | None,
     mask_payloads: bool,
     verbose: bool,
@@ -107,7 +106,7 @@ def console(  # noqa: PLR0913 - one option each
         processes=processes,
         allow_changes=allow_changes,
         user_header=user_header,
-        types=tuple(load_target(each, TASK_TYPE) for each in types),
+        types=tuple(named_task_types(type_targets).values()),
         mask_payloads=mask_payloads,
     )
     serve(Console(Settings.from_env(), options))

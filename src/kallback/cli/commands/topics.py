@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 import orjson
 
+from kallback.cli.contracts.task_types import task_types_of
 from kallback.cli.formatting import counted
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_table
@@ -58,6 +59,14 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
         help="Topics of your task types. By default, a topic is named after its type.",
     )
     @option(
+        "--types",
+        "type_targets",
+        multiple=True,
+        metavar="MODULE[:NAME,...]",
+        help="Python module that declares task types, or MODULE:NAME of a worker: the topics of these types, too. "
+        "Can be repeated.",
+    )
+    @option(
         "--partitions",
         default=_DEFAULTS.partitions,
         show_default=True,
@@ -90,11 +99,14 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
     )
     @option("--json", "as_json", is_flag=True, help="Print one JSON object for each topic.")
     @functools.wraps(run)
-    def with_layout(*, task_topics: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    def with_layout(
+        *, task_topics: tuple[str, ...], type_targets: tuple[str, ...], as_json: bool, **options: Any
+    ) -> None:
         names = ("partitions", "replication", "longest_timeout", "max_result_bytes")
         layout = TopicLayout(**{name: options.pop(name) for name in names})
         settings = Settings.from_env()
-        run(settings, layout.specs(settings.topics, task_topics), as_json=as_json, **options)
+        wanted = (*task_topics, *(each.topic for each in task_types_of(type_targets)))
+        run(settings, layout.specs(settings.topics, wanted), as_json=as_json, **options)
 
     return with_layout
 
@@ -110,6 +122,7 @@ def create(settings: Settings, specs: list[TopicSpec], *, as_json: bool, dry_run
     For example:
 
         kallback topics create restaurant.prepare
+        kallback topics create --types kitchen:worker
     """
     if dry_run:
         _print([_wanted(spec) for spec in specs], as_json=as_json)

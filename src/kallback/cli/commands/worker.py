@@ -46,6 +46,13 @@ _tasks = option_of("Tasks")
     "created with, 16 unless it says otherwise. concurrency= of a task type lowers it for that type.",
 )
 @_tasks(
+    "--drain-timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Time that running tasks get to finish after SIGTERM. Default: what the worker was created with, 25 unless it "
+    "says otherwise.",
+)
+@_tasks(
     "--fail-unknown-types",
     is_flag=True,
     help="Also fail the caller of a task whose type the worker does not know, at once. Without it, the task becomes a "
@@ -67,6 +74,7 @@ def worker(  # noqa: PLR0913 - one option each
     instance_id: str | None,
     session_timeout: float | None,
     concurrency: int | None,
+    drain_timeout: float | None,
     fail_unknown_types: bool,
     health_port: int | None,
     health_host: str,
@@ -99,6 +107,8 @@ def worker(  # noqa: PLR0913 - one option each
         found.use_session_timeout(session_timeout)
     if concurrency is not None:
         found.use_concurrency(concurrency)
+    if drain_timeout is not None:
+        found.use_drain_timeout(drain_timeout)
     if fail_unknown_types:
         found.use_failing_of_unknown_types()
     collect_garbage_seldom()

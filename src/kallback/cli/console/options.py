@@ -52,4 +52,4 @@ class ConsoleOptions:
                 )
         names = [each.name for each in self.types]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigurationError(f"two task types are named {min(twice)}: give --type once for it")
+            raise ConfigurationError(f"two task types are named {min(twice)}: give --types once for it")

@@ -59,15 +59,16 @@ def test_options_reach_the_console(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     )
 
 
-def test_types_are_named_as_for_tasks_complete(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The modules are imported at the start, and what is no type is refused then."""
-    text = 'from kallback.protocol import TaskType\npack = TaskType("shop.pack", dict[str, int], int)\n'
-    (tmp_path / "console_types.py").write_text(text)
+def test_types_are_named_as_for_the_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A module has all its types; the modules are imported at the start, and what is no type is refused then."""
+    made = "".join(f'{name} = TaskType("shop.{name}", dict[str, int], int)\n' for name in ("pack", "wrap"))
+    (tmp_path / "console_types.py").write_text(f"from kallback.protocol import TaskType\n{made}")
     monkeypatch.syspath_prepend(tmp_path)
-    options = started(monkeypatch, "--allow-changes", "--type", "console_types:pack").options
-    assert [each.name for each in options.types] == ["shop.pack"]
-    with pytest.raises(ConfigurationError, match="it has pack"):
-        started(monkeypatch, "--type", "console_types:bake")
+    for target, names in (("console_types", ["shop.pack", "shop.wrap"]), ("console_types:wrap", ["shop.wrap"])):
+        options = started(monkeypatch, "--allow-changes", "--types", target).options
+        assert [each.name for each in options.types] == names
+    with pytest.raises(ConfigurationError, match="there is no console_types:bake"):
+        started(monkeypatch, "--types", "console_types:bake")
 
 
 def test_a_password_that_others_may_read_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -55,6 +56,17 @@ def test_a_topic_that_is_named_twice_is_created_once() -> None:
     """Kafka refuses a request with a duplicate, and the error for a missing topic names kallback's own topics, too."""
     output = run("create", "shop.results", "restaurant.prepare", "restaurant.prepare", "--dry-run").stdout
     assert (output.count("shop.results "), output.count("restaurant.prepare ")) == (1, 1)
+
+
+def test_the_topics_of_a_worker_need_not_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of its task types, beside those that are named."""
+    types = 'pack = TaskType("shop.pack", str, str)\nwrap = TaskType("shop.wrap", str, str, topic="shop.wrapping")\n'
+    worker = "worker = Worker('packers')\nworker.task(pack)(lambda text: text)\nworker.task(wrap)(lambda text: text)\n"
+    imports = "from kallback.protocol import TaskType\nfrom kallback.workers import Worker\n"
+    (tmp_path / "packers.py").write_text(f"{imports}{types}{worker}")
+    monkeypatch.syspath_prepend(tmp_path)
+    output = run("create", "shop.bake", "--types", "packers:worker", "--dry-run").stdout
+    assert [name in output for name in ("shop.bake ", "shop.pack ", "shop.wrapping ")] == [True] * 3
 
 
 def test_a_dry_run_as_json_has_the_whole_topic() -> None:

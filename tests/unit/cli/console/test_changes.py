@@ -293,7 +293,7 @@ PACK = TaskType("shop.pack", dict[str, str], dict[str, int])
 
 
 async def test_a_result_that_does_not_fit_its_type_is_not_sent() -> None:
-    """If the console knows the type, as the command line does with --type; results of other types are JSON."""
+    """If the console knows the type, as the command line does with --types; results of other types are JSON."""
     broker, settings = results_broker(), Settings()
     sources = sources_with_record()
     change = Change(ChangeAction.COMPLETE, 1, Operator("ann"), b'{"shelf": "B3"}', Problem())
@@ -305,7 +305,7 @@ async def test_a_result_that_does_not_fit_its_type_is_not_sent() -> None:
     assert len(broker.records(settings.topics.results)) == 1
 
 
-@pytest.mark.parametrize(("types", "hint"), [((PACK,), "checked against shop.pack"), ((), "--type")])
+@pytest.mark.parametrize(("types", "hint"), [((PACK,), "checked against shop.pack"), ((), "--types")])
 async def test_the_form_says_what_is_checked(types: tuple[TaskType[Any, Any], ...], hint: str) -> None:
     """And how to have more checked."""
     async with serving(FakeSources([TASK]), changes=FakeChanges(), types=types) as client:

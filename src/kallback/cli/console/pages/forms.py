@@ -63,7 +63,7 @@ def _actions(task: PendingTask) -> list[ChangeAction]:
 
 
 _NOT_CHECKED: Final = (
-    "A result is checked to be JSON; to have it checked against the task's type, start the console with --type."
+    "A result is checked to be JSON; to have it checked against the task's type, start the console with --types."
 )
 
 
