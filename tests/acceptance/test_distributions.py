@@ -75,6 +75,8 @@ def test_the_wheel_has_the_modules_of_the_package_and_its_types(wheel: list[str]
         f"kallback/cli/new/{path.relative_to(ROOT / 'examples')}"
         for path in (ROOT / "examples" / "starter").rglob("*.py")
     }
-    examples |= {f"kallback/testing/quickstart/{path.name}" for path in (ROOT / "examples" / "quickstart").glob("*.py")}
+    examples |= {
+        f"kallback/testing/dev/quickstart/{path.name}" for path in (ROOT / "examples" / "quickstart").glob("*.py")
+    }
     assert sorted(name for name in wheel if name.endswith(".py")) == sorted(modules | examples)
     assert "kallback/py.typed" in wheel

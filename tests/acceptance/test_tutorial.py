@@ -31,7 +31,7 @@ STEP = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 OPTION = re.compile(r'(\w+)="([^"]*)"')
-LEFT_OUT = {"servers", "containers"}
+LEFT_OUT = {"everything", "servers", "containers"}
 SETUP = "python3 -m venv"
 LIMIT_S = 90.0
 

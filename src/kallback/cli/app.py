@@ -132,7 +132,7 @@ def app() -> None:
     A Restate handler sends a task to Kafka. A worker does it and sends the result back. The bridge reads the result
     and completes the awakeable that the handler waits on.
 
-    To try it, run `kallback dev` in one terminal and follow what it prints.
+    To try it, type `kallback dev --example` in an empty folder.
 
     Settings are environment variables that begin with KALLBACK_. docs/settings.md lists them.
     """

@@ -116,14 +116,18 @@ def _milliseconds(span: timedelta) -> str:
     return str(int(span.total_seconds() * 1000))
 
 
-async def until_visible(check: Callable[[], Awaitable[None]]) -> None:
+async def until_visible(check: Callable[[], Awaitable[None]], patience: float = _FRESH_TOPIC_PATIENCE_S) -> None:
     """Repeat a check of topics for a moment: what was just created may be unknown to the broker that answers.
+
+    Args:
+        check: raises `MissingTopicError`.
+        patience: seconds.
 
     Raises:
         MissingTopicError: a topic does not exist.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _FRESH_TOPIC_PATIENCE_S
+    deadline = loop.time() + patience
     while True:
         try:
             return await check()

@@ -14,7 +14,7 @@ from kallback.protocol.errors import MissingExtraError
 if TYPE_CHECKING:
     from kallback.testing.clients.restate import Admin, Ingress, RestateError
     from kallback.testing.clients.service_endpoint import Endpoint, ServiceProcess, serve_endpoint
-    from kallback.testing.dev import run_dev
+    from kallback.testing.dev import Application, run_dev
     from kallback.testing.errors import (
         NoServerError,
         NotOursError,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Admin": "clients.restate",
+    "Application": "dev",
     "Endpoint": "clients.service_endpoint",
     "HandlerTest": "in_memory.handler_test",
     "Ingress": "clients.restate",
@@ -64,6 +65,7 @@ _HOMES: Final = {
 
 __all__ = [
     "Admin",
+    "Application",
     "Endpoint",
     "HandlerTest",
     "Ingress",

@@ -42,6 +42,8 @@ class KafkaOptions:
         properties: server properties of a local one, added to the defaults of this package.
         embedded: fall back on librdkafka's embedded broker where no real Kafka can be started.
         keep: keep a local one's data directory.
+        directory: the data directory of a local one, kept for the next server that is given it; by default a new
+            one, which is removed.
         start_timeout: seconds in which a local one must answer.
     """
 
@@ -50,6 +52,7 @@ class KafkaOptions:
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     embedded: bool = True
     keep: bool = False
+    directory: Path | None = None
     start_timeout: float = START_TIMEOUT_S
 
 
@@ -65,6 +68,8 @@ class RestateOptions:
         admin_port: where a local one's admin API listens; by default a free port.
         configuration: settings of a local one by dotted name, added to the defaults of this package.
         keep: keep a local one's data directory.
+        directory: the data directory of a local one, kept for the next server that is given it; by default a new
+            one, which is removed.
         start_timeout: seconds in which a local one must answer.
     """
 
@@ -75,6 +80,7 @@ class RestateOptions:
     admin_port: int | None = None
     configuration: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     keep: bool = False
+    directory: Path | None = None
     start_timeout: float = START_TIMEOUT_S
 
 
@@ -179,7 +185,7 @@ def choose_kafka(
     try:
         software = find_kafka(environment, progress or DownloadProgress())
     except NoServerError as error:
-        if not options.embedded or options.port is not None or options.properties:
+        if not options.embedded or options.port is not None or options.properties or options.directory is not None:
             raise
         _log.warning("%s Instead: %s", error, LIMITS)
         return EmbeddedKafka()
@@ -188,6 +194,7 @@ def choose_kafka(
         port=options.port,
         properties=options.properties,
         keep=options.keep,
+        directory=options.directory,
         start_timeout=options.start_timeout,
     )
 
@@ -223,6 +230,7 @@ def choose_restate(
         admin_port=options.admin_port,
         configuration=options.configuration,
         keep=options.keep,
+        directory=options.directory,
         start_timeout=options.start_timeout,
     )
 

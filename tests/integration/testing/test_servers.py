@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from kallback.settings import Settings
 from kallback.testing import (
     KafkaOptions,
     NoServerError,
@@ -138,41 +131,3 @@ def test_wrong_addresses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ServerStartError, match=r"No Restate answers on http://127\.0\.0\.1:9"), start_restate(given):
         pass
-
-
-_DEV = """
-from kallback.testing import run_dev
-run_dev(processes=["http://127.0.0.1:9"])
-"""
-
-
-async def test_dev_prints_what_to_export_and_stops_on_ctrl_c() -> None:
-    """The printed lines are settings that kallback accepts, and console and gateway answer; Ctrl-C ends everything."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _DEV, stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert process.stdout is not None
-    exported: dict[str, str] = {}
-    console = ""
-    while not (line := (await process.stdout.readline()).decode()).startswith("The key is for this run"):
-        assert line, "kallback dev ended before it was up"
-        if "in the web browser: " in line:
-            console = line.split()[-1]
-        if line.startswith("export "):
-            name, _, value = line.removeprefix("export ").strip().partition("=")
-            exported[name] = value
-    settings = Settings.from_env(exported)
-    async with httpx.AsyncClient(trust_env=False) as http:
-        page = (await http.get(console)).text
-        link = await http.get(f"{settings.gateway.url}/v1/kb1:link")
-        processes = (await http.get(f"{console}/processes")).text
-    os.killpg(process.pid, signal.SIGINT)
-    rest = (await process.communicate())[0].decode()
-
-    assert settings.keys.require().key_ids == ("k1",)
-    assert "Stopping" in rest
-    assert "POST" in link.text
-    assert "<dt>Pending tasks</dt><dd>0</dd>" in page
-    assert "http://127.0.0.1:9<" in processes
-    assert process.returncode == 0
-    assert is_free(int(settings.kafka.bootstrap_servers.rpartition(":")[2]))

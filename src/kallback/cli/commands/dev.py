@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from kallback.cli.help import TextCommand, option
+from kallback.cli.help import TextCommand, option, option_of
 from kallback.cli.imports import needs_extra
 from kallback.protocol.errors import ConfigurationError
 
+_application = option_of("Your programs")
 _PORT = click.IntRange(1, 65535)
 
 
@@ -46,8 +47,43 @@ _PORT = click.IntRange(1, 65535)
     metavar="SECONDS",
     help="Time in which each server must answer.",
 )
-@option("--example", is_flag=True, help="Write the README's shared.py, handler.py and worker.py to this folder.")
-def dev(
+@_application(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="MODULE:NAME",
+    help="Application that `kallback service` takes: run it, and register it with Restate. Options follow in quotes. "
+    "Can be repeated.",
+)
+@_application(
+    "--worker",
+    "workers",
+    multiple=True,
+    metavar="MODULE:NAME",
+    help="Worker that `kallback worker` takes: create its topics, and run it. Options follow in quotes, such as "
+    '"kitchen:worker --concurrency 4". Can be repeated.',
+)
+@_application(
+    "--types",
+    "types",
+    multiple=True,
+    metavar="MODULE[:NAME,...]",
+    help="Python module that declares task types, such as shared: gateway and console check results of these types. "
+    "Can be repeated.",
+)
+@_application(
+    "--example",
+    is_flag=True,
+    help="Write the README's shared.py, handler.py and worker.py to this folder, and run them.",
+)
+@option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Keep what Kafka and Restate hold, their ports and the signing key in this directory, and go on with it. "
+    "Default: they end with the command.",
+)
+def dev(  # noqa: PLR0913 - one option each
     *,
     kafka_port: int | None,
     ingress_port: int | None,
@@ -56,21 +92,33 @@ def dev(
     gateway_port: int | None,
     processes: tuple[str, ...],
     start_timeout: float,
+    services: tuple[str, ...],
+    workers: tuple[str, ...],
+    types: tuple[str, ...],
     example: bool,
+    data: Path | None,
 ) -> None:
-    """Start a local Kafka and Restate for development, a gateway and the console.
+    """Start a local Kafka and Restate for development, a gateway and the console, and your own programs.
+
+    With --service or --worker, these and a bridge run as well, with their log lines here. When a Python file in this
+    folder or below it changes, what imports your modules starts anew, and a program that has ended starts again.
 
     Creates kallback's topics, and prints the addresses, the variables to export and what to type next. Ctrl-C stops
-    everything and removes the servers' data.
+    everything and, without --data, removes the servers' data.
 
     What this machine lacks for them (Java, Node.js, the servers) is downloaded once.
 
-    For example, in an empty folder:
+    For example:
+
+        kallback dev --service shop.service:app --worker shop.worker:worker --types shop.tasks
+
+    In an empty folder:
 
         kallback dev --example
     """
     with needs_extra("dev"):
-        from kallback.testing.dev import run_dev  # noqa: PLC0415 - loaded only where the extra is there
+        from kallback.testing.dev import Application, run_dev  # noqa: PLC0415 - loaded only where the extra is there
+        from kallback.testing.dev.example import EXAMPLE, write_example  # noqa: PLC0415
         from kallback.testing.servers.ports import is_free  # noqa: PLC0415
         from kallback.testing.stack import KafkaOptions, RestateOptions  # noqa: PLC0415
     wanted = {
@@ -81,13 +129,18 @@ def dev(
         "--gateway-port": gateway_port,
     }
     _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
+    if example:
+        if services or workers or types:
+            raise click.UsageError("--example runs its own programs: leave --service, --worker and --types out")
+        click.echo(write_example(Path.cwd()))
     run_dev(
         KafkaOptions(port=kafka_port, start_timeout=start_timeout),
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),
         console_port=console_port,
         gateway_port=gateway_port,
         processes=processes,
-        example=Path.cwd() if example else None,
+        application=EXAMPLE if example else Application(services, workers, types),
+        data=data,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kallback.cli.help import TextCommand, argument, option
-from kallback.cli.new.project import check_name, write_project
+from kallback.cli.new.project import check_name, package_of, write_project
 
 
 @click.command(cls=TextCommand)
@@ -33,3 +33,5 @@ def new(*, name: str, folder: Path | None) -> None:
         click.echo(target / path)
     click.echo(f"\nNext: read {target / 'README.md'}, or type\n\ncd {target}")
     click.echo("pip install --requirement requirements-dev.txt\npytest")
+    package = package_of(name)
+    click.echo(f"kallback dev --service {package}.service:app --worker {package}.worker:worker --types {package}.tasks")

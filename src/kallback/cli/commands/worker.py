@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import click
 
+from kallback import kafka
 from kallback.cli.garbage import collect_garbage_seldom
 from kallback.cli.help import TextCommand, argument, option_of
 from kallback.cli.imports import TargetKind, is_made_by, load_target, needs_extra
 from kallback.cli.logs import configure_logs
 from kallback.cli.observing import health_host_option, health_port_option, otel_option, verbose_option
 from kallback.cli.runner import serve
+from kallback.kafka.topics import TopicLayout
+from kallback.settings import Settings
 from kallback.workers import Client, Worker
 
 _kafka = option_of("Kafka")
@@ -37,6 +41,12 @@ _tasks = option_of("Tasks")
     metavar="SECONDS",
     help="After this time without a sign of life, Kafka gives the partitions of this worker to others. "
     "Default: 10 to 45, as long as it takes to notice a lost attempt; 45 without heartbeats.",
+)
+@_kafka(
+    "--create-topics",
+    is_flag=True,
+    help="First create what is missing of kallback's topics and of those of its task types, as `kallback topics "
+    "create` does by itself. For development.",
 )
 @_tasks(
     "--concurrency",
@@ -73,6 +83,7 @@ def worker(  # noqa: PLR0913 - one option each
     client: str | None,
     instance_id: str | None,
     session_timeout: float | None,
+    create_topics: bool,
     concurrency: int | None,
     drain_timeout: float | None,
     fail_unknown_types: bool,
@@ -111,8 +122,16 @@ def worker(  # noqa: PLR0913 - one option each
         found.use_drain_timeout(drain_timeout)
     if fail_unknown_types:
         found.use_failing_of_unknown_types()
+    if create_topics:
+        _create_topics(found)
     collect_garbage_seldom()
     serve(found, *_health(found, health_port, health_host), *_tracing(found, otel=otel, link=otel_link))
+
+
+def _create_topics(worker: Worker) -> None:
+    settings = Settings.from_env()
+    specs = TopicLayout().specs(settings.topics, [each.topic for each in worker.task_types])
+    asyncio.run(kafka.create_topics(settings.kafka, specs))
 
 
 def _health(worker: Worker, port: int | None, host: str) -> list[AbstractAsyncContextManager[object]]:

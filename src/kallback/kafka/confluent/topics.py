@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.client import in_thread
 from kallback.kafka.errors import error_for
 from kallback.kafka.topics import Created, Differs, Existed, Missing, until_visible
-from kallback.protocol.errors import ConfigurationError
+from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingTopicError
 
 from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
 from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, ResourceType  # isort: skip
@@ -30,7 +30,21 @@ _INVALID: Final = frozenset({37, 38, 40, 42, 44})  # partitions, replication, co
 
 async def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:
     """See `kallback.kafka.create_topics`."""
-    return await asyncio.to_thread(_create, settings, specs)
+    found = await asyncio.to_thread(_create, settings, specs)
+    created = [each.name for each in found if isinstance(each, Created)]
+    with suppress(MissingTopicError, AccessDeniedError):  # they are there all the same
+        await _until_known(settings, created)
+    return found
+
+
+async def _until_known(settings: KafkaSettings, created: Sequence[str]) -> None:
+    """Wait until clients find topics: Kafka acknowledges a new one before it answers for it."""
+
+    async def check() -> None:
+        await in_thread(lambda abandoned: _check(settings, created, abandoned))
+
+    if created:
+        await until_visible(check, settings.connect_timeout)
 
 
 async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> list[TopicFinding]:

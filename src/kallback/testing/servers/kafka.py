@@ -49,6 +49,7 @@ class LocalKafka:
         port: where it listens; by default a free port.
         properties: server properties, added to the defaults.
         keep: keep the data directory after `close`.
+        directory: a data directory to go on with, or to begin with, which is kept; by default a new one.
         options: JVM options in place of the class archive's.
         start_timeout: seconds in which it must answer.
     """
@@ -60,6 +61,7 @@ class LocalKafka:
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
         keep: bool = False,
+        directory: Path | None = None,
         options: tuple[str, ...] = (),
         start_timeout: float = START_TIMEOUT_S,
     ) -> None:
@@ -68,9 +70,9 @@ class LocalKafka:
         self._wanted = (port, None)
         self._ports: tuple[int, ...] | None = None
         self._properties = dict(properties or {})
-        self._keep = keep
+        self._keep = keep or directory is not None
         self._options = options
-        self._tree: Path | None = None
+        self._tree = directory
         self._process: ChildProcess | None = None
 
     @property
@@ -145,10 +147,11 @@ class LocalKafka:
             self._tree = self._process = self._ports = None
 
     def _first_start(self, ports: tuple[int, ...]) -> None:
-        shutil.rmtree(self.directory / "data", ignore_errors=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         lines = (_server_properties(ports[0], ports[1], self.directory / "data") | self._properties).items()
         self._config.write_text("".join(f"{name}={value}\n" for name, value in lines))
-        self._format()
+        if not (self.directory / "data" / "meta.properties").exists():
+            self._format()
         try:
             self._run(ports[0])
         except ServerStartError:
@@ -156,6 +159,7 @@ class LocalKafka:
             raise
 
     def _format(self) -> None:
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
         arguments = ("format", "--standalone", "-t", _CLUSTER_ID, "-c", str(self._config))
         command = self._software.command("kafka.tools.StorageTool", *arguments)
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments

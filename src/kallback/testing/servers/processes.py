@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from kallback.testing.errors import ServerStartError
 from kallback.testing.servers import watchdog
@@ -138,6 +138,9 @@ class ChildProcess:
     Attributes:
         name: what error messages call it.
         log: the file that gets its standard output and error; a restart appends.
+
+    Args:
+        output: opens what gets them in place of the file, at each start.
     """
 
     def __init__(
@@ -146,11 +149,13 @@ class ChildProcess:
         command: Sequence[str],
         *,
         log: Path,
+        output: Callable[[], BinaryIO] | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
+        self._output = output
         self._command = list(command)
         self._env = None if env is None else dict(env)
         self._cwd = cwd
@@ -175,7 +180,7 @@ class ChildProcess:
         """Start the command; nothing happens if it runs."""
         if self.running:
             return
-        with self.log.open("ab") as output:
+        with self._open_output() as output:
             self._process = subprocess.Popen(  # noqa: S603 - the command is built by this package
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -186,6 +191,9 @@ class ChildProcess:
                 start_new_session=True,
             )
         _watch.add("group", str(self._process.pid))
+
+    def _open_output(self) -> BinaryIO:
+        return self.log.open("ab") if self._output is None else self._output()
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the whole group, if it is there."""

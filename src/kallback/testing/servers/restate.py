@@ -33,6 +33,7 @@ class LocalRestate:
         configuration: settings, added to the defaults, by their dotted names in Restate's configuration file, such as
             `{"worker.invoker.inactivity-timeout": "1s"}`.
         keep: keep the data directory after `close`.
+        directory: a data directory to go on with, or to begin with, which is kept; by default a new one.
         start_timeout: seconds in which it must answer.
     """
 
@@ -44,6 +45,7 @@ class LocalRestate:
         admin_port: int | None = None,
         configuration: Mapping[str, Setting] | None = None,
         keep: bool = False,
+        directory: Path | None = None,
         start_timeout: float = START_TIMEOUT_S,
     ) -> None:
         self._start_timeout = start_timeout
@@ -51,8 +53,8 @@ class LocalRestate:
         self._wanted = (ingress_port, admin_port, None)
         self._ports: tuple[int, ...] | None = None
         self._configuration = dict(configuration or {})
-        self._keep = keep
-        self._tree: Path | None = None
+        self._keep = keep or directory is not None
+        self._tree = directory
         self._process: ChildProcess | None = None
 
     @property
@@ -134,6 +136,7 @@ class LocalRestate:
         return self._ports
 
     def _first_start(self, ports: tuple[int, ...]) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
         settings = _server_settings(ports, self.directory / "data") | self._configuration
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]  # JSON scalars are TOML's
         (self.directory / "restate.toml").write_text("".join(lines))

@@ -32,7 +32,7 @@ class DownloadProgress:
 
     def say(self, line: str) -> None:
         """Print a line."""
-        print(line, file=self._out or sys.stderr, flush=True)
+        print(f"{line}\n", end="", file=self._out or sys.stderr, flush=True)  # at once: others write there, too
 
     @contextmanager
     def downloading(self, what: str, folder: Path) -> Generator[None]:

@@ -55,21 +55,31 @@ def check_version(executable: Path) -> Path:
         NoServerError: it is no restate-server.
         UnsupportedServerError: it is older than 1.7.0.
     """
+    version = version_of(executable)
+    if tuple(int(part) for part in version.split(".")) < LEAST_RESTATE:
+        raise UnsupportedServerError(
+            f"{executable} is restate-server {version}, kallback needs 1.7.0 or later: "
+            f"npm install -g @restatedev/restate-server@{RESTATE_VERSION}."
+        )
+    return executable
+
+
+def version_of(executable: Path) -> str:
+    """Return the version that a restate-server says it has.
+
+    Raises:
+        NoServerError: it is no restate-server.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - the executable that we are to run
             [str(executable), "--version"], capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise NoServerError(f"{executable} cannot be run ({error.strerror}); set KALLBACK_RESTATE_SERVER.") from error
-    found = re.search(r"restate-server (\d+)\.(\d+)\.(\d+)", done.stdout)
+    found = re.search(r"restate-server (\d+\.\d+\.\d+)", done.stdout)
     if found is None:
         raise NoServerError(f"{executable} does not say a restate-server version; set KALLBACK_RESTATE_SERVER.")
-    if tuple(int(part) for part in found.groups()) < LEAST_RESTATE:
-        raise UnsupportedServerError(
-            f"{executable} is {found[0]}, kallback needs 1.7.0 or later: "
-            f"npm install -g @restatedev/restate-server@{RESTATE_VERSION}."
-        )
-    return executable
+    return found[1]
 
 
 def platform_package(system: str | None = None, machine: str | None = None) -> str:

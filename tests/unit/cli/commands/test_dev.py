@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
 
 from kallback.cli.commands.dev import dev
 from kallback.protocol import ConfigurationError
+from kallback.testing.dev import Application
 
 
 @pytest.mark.parametrize("option", ["--kafka-port", "--ingress-port", "--admin-port", "--console-port"])
@@ -26,3 +29,19 @@ def test_two_servers_cannot_have_one_port() -> None:
     """The second one would fail, after the first has started."""
     result = CliRunner().invoke(dev, ["--kafka-port", "20002", "--admin-port", "20002"])
     assert "--kafka-port and --admin-port have the same port" in str(result.exception)
+
+
+def test_the_example_is_not_mixed_with_other_programs() -> None:
+    """It has its own."""
+    result = CliRunner().invoke(dev, ["--example", "--worker", "kitchen:worker"])
+    assert "leave --service, --worker and --types out" in result.output
+
+
+def test_the_options_name_an_application(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What runs, and where its data is kept."""
+    ran = Mock()
+    monkeypatch.setattr("kallback.testing.dev.run_dev", ran)
+    options = ["--service=a:app", "--worker=b:worker", "--types=c", f"--data={tmp_path}"]
+    assert CliRunner().invoke(dev, options).exit_code == 0
+    given = ran.call_args.kwargs
+    assert (given["application"], given["data"]) == (Application(("a:app",), ("b:worker",), ("c",)), tmp_path)

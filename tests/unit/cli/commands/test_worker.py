@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from click.testing import CliRunner
@@ -35,3 +35,21 @@ def test_the_operator_chooses_how_spans_begin(
     monkeypatch.setattr(command, "serve", Mock())
     assert CliRunner().invoke(command.worker, ["teashop:worker", *options]).exit_code == 0
     assert chosen == [parent]
+
+
+@pytest.mark.parametrize(("options", "made"), [([], 0), (["--create-topics"], 1)])
+def test_a_worker_in_development_creates_its_topics(
+    options: list[str], made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only if it is asked to: in production, topics have an owner."""
+    module = f"teacart_{made}"
+    declared = "pour = TaskType('tea.pour', str, str)\nworker = Worker('teacart')\nworker.task(pour)(lambda tea: tea)\n"
+    imports = "from kallback.protocol import TaskType\nfrom kallback.workers import Worker\n"
+    (tmp_path / f"{module}.py").write_text(imports + declared)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(command, "serve", Mock())
+    created = AsyncMock()
+    monkeypatch.setattr("kallback.kafka.create_topics", created)
+    assert CliRunner().invoke(command.worker, [f"{module}:worker", *options]).exit_code == 0
+    assert created.await_count == made
+    assert all("tea.pour" in {spec.name for spec in call.args[1]} for call in created.await_args_list)

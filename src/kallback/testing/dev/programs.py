@@ -1,0 +1,212 @@
+"""Which programs run under `kallback dev`, with which options and settings. Pure.
+
+All are subcommands of `kallback`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from kallback.protocol.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+GATEWAY_PORT: Final = 8090
+CONSOLE_PORT: Final = 8091
+_SERVICE_PORT: Final = 9080
+_BRIDGE_HEALTH_PORT: Final = 9464
+_GATEWAY_HEALTH_PORT: Final = 9465
+_WORKER_HEALTH_PORT: Final = 9466
+_DRAIN_TIMEOUT_S: Final = 3
+"""Of workers: somebody waits for the restart. The tasks go on at the next one, as after a deployment."""
+SIGNING: Final = "KALLBACK_KEYS"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A developer's own programs, each as its command takes it, options included: "kitchen:worker --concurrency 4".
+
+    Attributes:
+        services: of `kallback service`.
+        workers: of `kallback worker`.
+        types: modules with task types, as `--types` of `kallback gateway` and `kallback console` takes them.
+    """
+
+    services: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a program, so that a bridge is needed, too."""
+        return bool(self.services or self.workers)
+
+    def command(self) -> str:
+        """The command that runs it."""
+        options = (("--service", self.services), ("--worker", self.workers), ("--types", self.types))
+        return shlex.join(
+            ["kallback", "dev", *(part for name, each in options for text in each for part in (name, text))]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program.
+
+    Attributes:
+        name: in front of its log lines.
+        arguments: of `kallback`.
+        env: its settings.
+        port: of the loopback, on which it accepts connections when it runs.
+        health_url: where the console asks for its state.
+        reloads: whether it imports the developer's modules, and so starts anew when one changes.
+        is_own: whether it is the developer's.
+        is_shown: whether its log lines are shown; of others they are if it ends.
+        is_service: whether it is registered at Restate.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+    port: int
+    health_url: str | None = None
+    reloads: bool = False
+    is_own: bool = False
+    is_shown: bool = True
+    is_service: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def moved_from(self, former_ports: Mapping[str, int]) -> str:
+        """Say what follows if a service is not where handlers wait for it; empty if nothing does."""
+        former = former_ports.get(self.name, self.port)
+        if not self.is_service or former == self.port:
+            return ""
+        return (
+            f"Port {former} is taken, on which {self.name} listened when this data was written. Handlers that wait go "
+            "on when it listens there again: end the process that took the port, and start this anew."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSettings:
+    """What programs are given.
+
+    Attributes:
+        variables: all settings, the signing key included.
+        choose_port: gives a port: the first argument if it is wanted, else the second, or a free one.
+        gateway_port: that was asked for.
+        console_port: that was asked for.
+        former_ports: on which programs of these names listened in the run whose data goes on: Restate knows services by
+            their addresses, and handlers that wait are continued there.
+        processes: addresses of further health ports for the console.
+        creates_topics: whether workers' topics must be created.
+    """
+
+    variables: Mapping[str, str] = field(repr=False)
+    choose_port: Callable[[int | None, int], int]
+    gateway_port: int | None = None
+    console_port: int | None = None
+    former_ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    processes: tuple[str, ...] = ()
+    creates_topics: bool = True
+
+    def port(self, name: str, usual: int, wanted: int | None = None) -> int:
+        """Choose the port of a program."""
+        return self.choose_port(wanted, self.former_ports.get(name, usual))
+
+
+def programs(application: Application, settings: ProgramSettings) -> list[Program]:
+    """Return what runs: gateway and console always, the others for an application.
+
+    Raises:
+        ConfigurationError: an option is not text that a shell would take.
+    """
+    gateway = _gateway(application, settings)
+    own = [*_workers(application, settings), *_services(application, settings, gateway)]
+    bridges = [_bridge(settings)] if application.runs else []
+    return [gateway, _console(application, settings, [*bridges, gateway, *own]), *bridges, *own]
+
+
+def _gateway(application: Application, settings: ProgramSettings) -> Program:
+    port = settings.port("gateway", GATEWAY_PORT, settings.gateway_port)
+    health = settings.choose_port(None, _GATEWAY_HEALTH_PORT)
+    return Program(
+        "gateway",
+        ("gateway", "--port", str(port), "--health-port", str(health), *_types(application)),
+        settings.variables,
+        port=port,
+        health_url=f"http://127.0.0.1:{health}",
+        reloads=bool(application.types),
+        is_shown=False,
+    )
+
+
+def _console(application: Application, settings: ProgramSettings, others: Iterable[Program]) -> Program:
+    port = settings.port("console", CONSOLE_PORT, settings.console_port)
+    healths = [*(each.health_url for each in others if each.health_url), *settings.processes]
+    shown = tuple(f"--process={address}" for address in healths)
+    return Program(
+        "console",
+        ("console", "--port", str(port), "--allow-changes", *shown, *_types(application)),
+        settings.variables,
+        port=port,
+        reloads=bool(application.types),
+        is_shown=False,
+    )
+
+
+def _bridge(settings: ProgramSettings) -> Program:
+    health = settings.choose_port(None, _BRIDGE_HEALTH_PORT)
+    arguments = ("bridge", "--outcomes", "--health-port", str(health))
+    return Program("bridge", arguments, settings.variables, port=health, health_url=f"http://127.0.0.1:{health}")
+
+
+def _workers(application: Application, settings: ProgramSettings) -> Iterator[Program]:
+    without_key = {name: text for name, text in settings.variables.items() if name != SIGNING}
+    for name, text in _named("worker", application.workers):
+        health, words = settings.choose_port(None, _WORKER_HEALTH_PORT), _words(text, "--worker")
+        own = ("--drain-timeout", str(_DRAIN_TIMEOUT_S), "--health-port", str(health))
+        topics = ("--create-topics",) if settings.creates_topics else ()
+        yield Program(
+            name,
+            ("worker", *own, *topics, *words),  # a developer's options come last, and win
+            without_key,
+            port=health,
+            health_url=f"http://127.0.0.1:{health}",
+            reloads=True,
+            is_own=True,
+        )
+
+
+def _services(application: Application, settings: ProgramSettings, gateway: Program) -> Iterator[Program]:
+    env = {**settings.variables, "KALLBACK_GATEWAY_URL": gateway.url}
+    for name, text in _named("service", application.services):
+        port, words = settings.port(name, _SERVICE_PORT), _words(text, "--service")
+        arguments = ("service", *words, "--port", str(port))
+        yield Program(name, arguments, env, port=port, reloads=True, is_own=True, is_service=True)
+
+
+def _types(application: Application) -> Iterator[str]:
+    return (f"--types={each}" for each in application.types)
+
+
+def _named(kind: str, texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for number, text in enumerate(texts, 1):
+        yield kind if len(texts) == 1 else f"{kind}-{number}", text
+
+
+def _words(text: str, option: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {text!r} cannot be read ({error}): quote it as for a shell") from None
+    if not words:
+        raise ConfigurationError(f"{option} is empty: write MODULE:NAME, for example kitchen:{option[2:]}")
+    return words

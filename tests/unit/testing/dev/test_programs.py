@@ -1,0 +1,109 @@
+"""Which programs run under `kallback dev`, with which options and settings."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from kallback.protocol import ConfigurationError
+from kallback.testing.dev.programs import Application, Program, ProgramSettings, programs
+
+VARIABLES = {"KALLBACK_KAFKA_BOOTSTRAP_SERVERS": "a:9092", "KALLBACK_KEYS": "k1:x"}
+SHOP = Application(("shop.service:app",), ("shop.worker:worker",), ("shop.tasks",))
+
+
+def planned(
+    application: Application, *, creates_topics: bool = True, former_ports: dict[str, int] | None = None
+) -> dict[str, Program]:
+    """The programs by their names; each gets its usual port."""
+    given = ProgramSettings(
+        VARIABLES,
+        lambda wanted, usual: wanted or usual,
+        former_ports=former_ports or {},
+        processes=("http://127.0.0.1:1",),
+        creates_topics=creates_topics,
+    )
+    return {each.name: each for each in programs(application, given)}
+
+
+def test_without_an_application_gateway_and_console_run() -> None:
+    """They import nothing, so no change concerns them."""
+    found = planned(Application())
+    assert sorted(found) == ["console", "gateway"]
+    assert not any(each.reloads for each in found.values())
+
+
+def test_an_application_runs_with_a_bridge() -> None:
+    """Service and worker start anew at a change; the bridge has none of the developer's modules."""
+    found = planned(SHOP)
+    assert sorted(found) == ["bridge", "console", "gateway", "service", "worker"]
+    assert (found["service"].reloads, found["worker"].reloads, found["bridge"].reloads) == (True, True, False)
+    assert found["service"].arguments == ("service", "shop.service:app", "--port", "9080")
+
+
+@pytest.mark.parametrize("name", ["gateway", "console"])
+def test_gateway_and_console_know_the_types(name: str) -> None:
+    """They check results by hand, and follow changes of the types."""
+    assert "--types=shop.tasks" in planned(SHOP)[name].arguments
+    assert planned(SHOP)[name].reloads
+    assert "--types" not in " ".join(planned(Application(("shop.service:app",)))[name].arguments)
+
+
+def test_the_console_knows_the_health_ports_of_all_that_runs() -> None:
+    """Its page of processes was empty."""
+    found = planned(SHOP)
+    shown = {each.removeprefix("--process=") for each in found["console"].arguments if each.startswith("--process=")}
+    assert shown == {f"http://127.0.0.1:{port}" for port in (9464, 9465, 9466, 1)}
+    for name in ("bridge", "gateway", "worker"):
+        port = found[name].arguments[found[name].arguments.index("--health-port") + 1]
+        assert f"http://127.0.0.1:{port}" in shown
+
+
+def test_a_worker_has_no_signing_key() -> None:
+    """As in production: it verifies nothing. A service signs, and makes links."""
+    found = planned(SHOP)
+    assert "KALLBACK_KEYS" not in found["worker"].env
+    assert found["service"].env["KALLBACK_KEYS"] == "k1:x"
+    assert found["service"].env["KALLBACK_GATEWAY_URL"] == found["gateway"].url
+
+
+def test_options_of_the_developer_win() -> None:
+    """They follow those of `kallback dev`."""
+    arguments = planned(Application(workers=("shop.worker:worker --drain-timeout 60",)))["worker"].arguments
+    assert arguments.index("60") > arguments.index("3")
+
+
+@pytest.mark.parametrize(("creates", "count"), [(True, 1), (False, 0)])
+def test_a_worker_creates_its_topics(creates: bool, count: int) -> None:  # noqa: FBT001 - a parameter of the test
+    """Unless the broker makes them at their first use."""
+    assert planned(SHOP, creates_topics=creates)["worker"].arguments.count("--create-topics") == count
+
+
+def test_several_programs_of_one_kind_have_numbers() -> None:
+    """So that their lines can be told apart."""
+    assert {"worker-1", "worker-2"} <= planned(Application(workers=("a:worker", "b:worker"))).keys()
+
+
+@pytest.mark.parametrize("text", ["a:worker '", ""])
+def test_an_option_that_no_shell_takes_is_refused(text: str) -> None:
+    """With its name."""
+    with pytest.raises(ConfigurationError, match="--worker"):
+        planned(Application(workers=(text,)))
+
+
+def test_the_command_of_an_application_can_be_pasted() -> None:
+    """It is what runs it."""
+    command = Application(("a:app",), ("b:worker --concurrency 4",), ("c",)).command()
+    assert command == "kallback dev --service a:app --worker 'b:worker --concurrency 4' --types c"
+    assert shlex.split(command)[4:6] == ["--worker", "b:worker --concurrency 4"]
+
+
+def test_a_service_is_where_waiting_handlers_expect_it() -> None:
+    """Restate continues them at the address that they began at; another free port would leave them waiting for ever."""
+    found = planned(SHOP, former_ports={"service": 20001, "console": 20002})
+    assert (found["service"].port, found["console"].port) == (20001, 20002)
+    assert found["service"].moved_from({"service": 20001}) == ""
+    assert found["service"].moved_from({}) == ""
+    assert "Port 20000 is taken" in found["service"].moved_from({"service": 20000})
+    assert found["console"].moved_from({"console": 20000}) == ""
