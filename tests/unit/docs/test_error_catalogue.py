@@ -78,7 +78,7 @@ def test_each_error_of_a_command_that_says_so_has_an_entry(name: str) -> None:
 
 def test_an_error_of_a_command_leads_to_its_own_entry() -> None:
     """Not to that of `KallbackError`; one without an entry does, and a subclass leads to that of its base."""
-    assert len(OF_COMMANDS) == 10
+    assert len(OF_COMMANDS) == 11
     assert NotAnswerableError("no").help == documentation.error_entry("NotAnswerableError")
     assert InvalidCursorError("no").help == documentation.error_entry("KallbackError")
     assert type("Later", (NotAnswerableError,), {})("no").help == documentation.error_entry("NotAnswerableError")

@@ -67,7 +67,7 @@ class _Chosen(NamedTuple):
     unreadable: int
 
 
-class _Cancelled(NamedTuple):
+class _CancelResult(NamedTuple):
     """What became of one: where its result is, or why nothing was sent."""
 
     task: PendingTask
@@ -194,7 +194,7 @@ async def _cancel_all(
 
 async def _cancelled(
     factories: OperationsFactories, settings: Settings, operator: Operator, tasks: Sequence[PendingTask]
-) -> AsyncGenerator[_Cancelled]:
+) -> AsyncGenerator[_CancelResult]:
     """Cancel tasks, some at a time, in their order."""
     async with factories.producer() as producer:
         by_hand = ByHand(producer, settings, operator)
@@ -206,16 +206,16 @@ async def _cancelled(
 
 async def _cancel_one(
     factories: OperationsFactories, settings: Settings, by_hand: ByHand, task: PendingTask
-) -> _Cancelled:
+) -> _CancelResult:
     """What concerns this task alone is a result; what concerns all, such as a Kafka that is away, is raised."""
     try:
         headers = await answer_headers(factories.find, task, settings)
-        return _Cancelled(task, await _cancel(by_hand, task, headers), None)
+        return _CancelResult(task, await _cancel(by_hand, task, headers), None)
     except (NotAnswerableError, NoTaskRecordError, NoKeyError) as error:
-        return _Cancelled(task, None, str(error))
+        return _CancelResult(task, None, str(error))
 
 
-def _say_cancelled(result: _Cancelled, *, as_json: bool) -> None:
+def _say_cancelled(result: _CancelResult, *, as_json: bool) -> None:
     if as_json:
         members = {
             "task": result.task.task_id,
