@@ -67,6 +67,17 @@ async def test_a_new_group_is_warned_of_what_was_deleted(lab: Lab, caplog: pytes
     assert "records=2" in line
 
 
+async def test_a_hostile_history_ends_where_the_log_does(lab: Lab) -> None:
+    """Whoever may commit for the group could have all late results taken for history, for ever."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, "a", "b")
+    await lab.commit(group, topic, Commit(1, history_text(10**17)))
+    consumer = await lab.consumer(topic, group, marking(lab))
+    assert await settled(lab, consumer, 1) == {"b": True}
+    await lab.send(topic, "c")
+    assert await settled(lab, consumer, 1) == {"c": False}
+
+
 async def test_a_group_that_ran_before_has_no_history(lab: Lab) -> None:
     """Also if the partition was empty then: its beginning was committed."""
     topic, group = lab.topic(), lab.new_group()

@@ -209,6 +209,19 @@ async def test_notes_that_nobody_understands_are_ignored(lab: Lab, text: str) ->
     assert [(record.value, record.deliveries) for record in records] == [(b"b", 1), (b"c", 1)]
 
 
+@pytest.mark.parametrize("at_work", [False, True])
+async def test_hostile_notes_concern_no_record_that_is_written_later(lab: Lab, *, at_work: bool) -> None:
+    """They would be skipped, or parked because they were started too often."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, *"ab")
+    hostile = CommitMetadata(((1, 2**60),), dict.fromkeys(range(500), 2**30), at_work)
+    await lab.commit(group, topic, Commit(0, encode(0, hostile)))
+    consumer, (first,) = await taken(lab, topic, group, 1)
+    await lab.send(topic, *"cd")
+    records = await lab.receive(consumer, 2)
+    assert (first.value, [(each.value, each.deliveries) for each in records]) == (b"a", [(b"c", 1), (b"d", 1)])
+
+
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
 @pytest.mark.parametrize("size", [1, 8, 24, 1000, 3072, 4096])
 async def test_metadata_of_another_program_is_ignored(lab: RealLab, size: int) -> None:

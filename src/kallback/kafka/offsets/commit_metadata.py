@@ -4,7 +4,8 @@ A commit position stops at the lowest unfinished record. Without metadata, recor
 again after a crash, and a record that kills its process would kill each successor in the same way. Kafka keeps a string
 beside each position, the commit metadata (at most 4 KiB unless the broker's `offset.metadata.max.bytes` differs; a
 longer one fails the commit). The metadata is a hint: without it everything is delivered at least once. So what does not
-fit is left out, and what cannot be read counts as nothing.
+fit is left out, and what cannot be read counts as nothing. Any text may stand there that a member of the group could
+write. So what it says of records that are not written yet counts for nothing either: they would be skipped or parked.
 
 Version 1: `1:` and unpadded base64url of unsigned LEB128 numbers: how many deliveries; each of them as offset (the
 first one less the commit position, then less the one before) and count; then each range of done offsets as gap (the
@@ -57,6 +58,12 @@ class CommitMetadata(msgspec.Struct, frozen=True):
         """Whether an offset lies in one of the ranges."""
         at = bisect_right(self.done, offset, key=_first) - 1
         return at >= 0 and offset < self.done[at][1]
+
+    def below(self, end: int) -> CommitMetadata:
+        """Return what it says of the records of a log that ends there; whose records follow cannot be known yet."""
+        done = tuple((first, min(after, end)) for first, after in self.done if first < end)
+        deliveries = {offset: count for offset, count in self.deliveries.items() if offset < end}
+        return CommitMetadata(done, deliveries, self.at_work)
 
 
 NO_METADATA: Final = CommitMetadata()
@@ -164,8 +171,8 @@ def _unpacked(position: int, numbers: Iterable[int], *, at_work: bool) -> Commit
     for nth in range(next(rest)):
         step, count = next(rest), next(rest)
         offset += step
-        if count == 0 or (step == 0 and nth > 0):
-            raise ValueError("no start, or twice the same offset")
+        if not 0 < count <= _MAX_COUNT or (step == 0 and nth > 0):
+            raise ValueError("no start, more than anybody writes, or twice the same offset")
         deliveries[offset] = count
     done: list[OffsetRange] = []
     at = position - 1

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.partition_metadata import ANY_END, Commit
 from kallback.kafka.records import TopicPartition
 
 RECENT_S: Final = 3600.0
@@ -51,7 +51,8 @@ class PartitionStart(NamedTuple):
         commit: what the group has committed; None: nothing.
         begin: the first offset of the log.
         end: the offset after the last record of the log, also of transactions that are open: groups commit positions
-            there, and what is written behind an open transaction was there before the group.
+            there, and what is written behind an open transaction was there before the group. Commit metadata says
+            nothing of later records. `ANY_END` if it is not known.
         recent_begin: the first record that was written in the last `RECENT_S`; None: there is none, or it is not known.
     """
 
@@ -82,7 +83,7 @@ class PartitionStart(NamedTuple):
         if self.commit is None or self.state is CommitState.BEYOND_END:
             return self.end if self.end > self.begin else None
         end = history_end_of(self.commit.metadata)
-        return end if end is not None and end > self.commit.position else None
+        return min(end, self.end) if end is not None and min(end, self.end) > self.commit.position else None
 
 
 UNKNOWN_START: Final = PartitionStart(None, 0, 0)
@@ -103,7 +104,7 @@ def start_without_leader(commit: Commit | None, *, history_counts: bool) -> Part
     """
     if commit is None:
         return None if history_counts else UNKNOWN_START
-    return PartitionStart(commit, commit.position, max(commit.position, history_end_of(commit.metadata) or 0))
+    return PartitionStart(commit, commit.position, ANY_END)
 
 
 def history_text(end: int) -> str:

@@ -56,7 +56,9 @@ class MetadataBuffer(RecordBuffer):
         with self._lock:
             for each, at in starts.items():
                 found = at.commit or NO_COMMIT
-                self._metadata[each] = PartitionMetadata(found, doubt_s=self._doubt_s, monotonic=self._monotonic)
+                self._metadata[each] = PartitionMetadata(
+                    found, log_end=at.end, doubt_s=self._doubt_s, monotonic=self._monotonic
+                )
 
     def restart(self, partition: TopicPartition, position: int = 0) -> int:
         """Begin a new epoch within an assignment, in which old metadata does not hold."""

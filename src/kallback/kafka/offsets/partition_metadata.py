@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 from kallback.kafka.offsets.commit_metadata import (
+    MAX_TEXT,
     NO_METADATA,
     CommitMetadata,
     OffsetRange,
@@ -36,12 +37,21 @@ class Commit(NamedTuple):
 NO_COMMIT: Final = Commit(0)
 """Of a group that has committed nothing, or nothing that could be read."""
 
+ANY_END: Final = 2**63 - 1
+"""In place of a log's end that is not known."""
+
+
+def found_commit(position: int, metadata: str) -> Commit:
+    """Return what Kafka says a group has committed; a text that is too long for any of ours is not kept."""
+    return Commit(position, metadata if len(metadata) <= MAX_TEXT else "")
+
 
 class PartitionMetadata:
     """The commit metadata of one partition. Not thread-safe: its owner guards it.
 
     Args:
         found: what the group has committed.
+        log_end: the offset after the last record of the log: nothing that was noted of later ones holds.
         doubt_s: seconds from the first start on for which what a dead predecessor did comes again.
         monotonic: seconds that only grow. By default they stand still: doubt does not end.
 
@@ -55,6 +65,7 @@ class PartitionMetadata:
         self,
         found: Commit = NO_COMMIT,
         *,
+        log_end: int = ANY_END,
         doubt_s: float = 0.0,
         monotonic: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -64,7 +75,7 @@ class PartitionMetadata:
         self._monotonic = monotonic
         self._first_start: float | None = None
         self._position = found.position
-        self._found = decode(found.position, found.metadata)
+        self._found = decode(found.position, found.metadata).below(log_end)
         self._started: set[int] = set()
 
     def restart(self) -> None:

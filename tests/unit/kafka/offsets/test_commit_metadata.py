@@ -103,6 +103,7 @@ def test_a_cut_text_is_nothing_or_true(case: tuple[int, CommitMetadata], data: s
         ("1:AAA", "a gap without a length"),
         ("1:AQ", "a delivery that is missing"),
         ("1:AQAA", "a count of nought"),
+        ("1:AQCAgICACA", "a count that is never written"),
         ("1:AgABAAE", "one offset twice"),
         ("1:gICAgICAgICAgIA", "a number without an end"),
         ("1:AAAB=", "padding"),

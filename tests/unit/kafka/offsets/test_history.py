@@ -16,7 +16,7 @@ from kallback.kafka.offsets.history import (
     start_without_leader,
 )
 from kallback.kafka.offsets.history_buffer import HistoryBuffer
-from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.partition_metadata import ANY_END, Commit
 from kallback.protocol import ConfigurationError
 
 A = TopicPartition("t", 0)
@@ -46,6 +46,8 @@ def records(*offsets: int, epoch: int = 2) -> list[Record]:
         (PartitionStart(Commit(0), 5, 10), CommitState.VALID, None),
         (PartitionStart(Commit(4, history_text(8)), 0, 10), CommitState.VALID, 8),
         (PartitionStart(Commit(8, history_text(8)), 0, 10), CommitState.VALID, None),
+        (PartitionStart(Commit(4, history_text(10**17)), 0, 10), CommitState.VALID, 10),
+        (PartitionStart(Commit(10, history_text(10**17)), 0, 10), CommitState.VALID, None),
         (PartitionStart(Commit(4, "1:AA"), 0, 10), CommitState.VALID, None),
     ],
 )
@@ -165,8 +167,8 @@ def test_one_text_has_one_use() -> None:
 @pytest.mark.parametrize(
     ("commit", "history_counts", "start"),
     [
-        (Commit(4), True, PartitionStart(Commit(4), 4, 4)),
-        (Commit(4, history_text(8)), True, PartitionStart(Commit(4, history_text(8)), 4, 8)),
+        (Commit(4), True, PartitionStart(Commit(4), 4, ANY_END)),
+        (Commit(4, history_text(8)), True, PartitionStart(Commit(4, history_text(8)), 4, ANY_END)),
         (None, True, None),
         (None, False, UNKNOWN_START),
     ],

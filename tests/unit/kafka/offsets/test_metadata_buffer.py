@@ -8,7 +8,7 @@ from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.offsets.commit_metadata import CommitMetadata, decode, encode
 from kallback.kafka.offsets.history import UNKNOWN_START, PartitionStart
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer, new_record_buffer
-from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.partition_metadata import ANY_END, Commit
 
 A = TopicPartition("t", 0)
 B = TopicPartition("t", 1)
@@ -17,7 +17,7 @@ B = TopicPartition("t", 1)
 def buffer(notes: CommitMetadata | None = None, *, window: int = 100) -> MetadataBuffer:
     """A record buffer that owns A, with what a predecessor noted at position 0."""
     books = MetadataBuffer(ConsumerOptions(window=window, commit_metadata=True), lambda: None)
-    books.restore({A: PartitionStart(Commit(0, encode(0, notes or CommitMetadata())), 0, 0)})
+    books.restore({A: PartitionStart(Commit(0, encode(0, notes or CommitMetadata())), 0, ANY_END)})
     books.assign([A])
     return books
 
@@ -200,7 +200,7 @@ def test_brokers_that_allow_no_notes_get_positions() -> None:
 def test_notes_are_an_option(notes: bool) -> None:  # noqa: FBT001 - the parameter of the test
     """Without them a start is nothing, and metadata stays empty."""
     books = new_record_buffer(ConsumerOptions(commit_metadata=notes), lambda: None, lambda: 0.0)
-    books.restore({A: PartitionStart(Commit(0, encode(0, CommitMetadata(((1, 2),)))), 0, 0)})
+    books.restore({A: PartitionStart(Commit(0, encode(0, CommitMetadata(((1, 2),)))), 0, ANY_END)})
     epoch = books.assign([A])[A]
     books.put(A, records(0, 1, 2, epoch=epoch))
     taken = books.take(10)
@@ -208,3 +208,15 @@ def test_notes_are_an_option(notes: bool) -> None:  # noqa: FBT001 - the paramet
     books.done(taken[-1])
     assert [record.offset for record in taken] == ([0, 2] if notes else [0, 1, 2])
     assert bool(books.commits()) == notes
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_nothing_is_noted_of_records_that_are_not_written_yet(*, at_work: bool) -> None:
+    """Whoever may commit for the group could have them skipped, or counted as deadly; and no commit hands that on."""
+    hostile = CommitMetadata(((1, 2), (3, 2**60)), {0: 1, 5: 99}, at_work)
+    books = MetadataBuffer(ConsumerOptions(commit_metadata=True), lambda: None)
+    books.restore({A: PartitionStart(Commit(0, encode(0, hostile)), 0, 4)})
+    books.assign([A])
+    books.put(A, records(0, 1, 2, 3, 4, 5))
+    assert [(each.offset, each.deliveries) for each in books.take(10)] == [(0, 2), (2, 1), (4, 1), (5, 1)]
+    assert noted(books, leaving=True) == (0, CommitMetadata(((1, 2), (3, 4)), {0: 1}, at_work))

@@ -10,7 +10,7 @@ from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.offsets.commit_metadata import CommitMetadata, decode
 from kallback.kafka.offsets.history import PartitionStart
 from kallback.kafka.offsets.metadata_buffer import MetadataBuffer
-from kallback.kafka.offsets.partition_metadata import NO_COMMIT
+from kallback.kafka.offsets.partition_metadata import ANY_END, NO_COMMIT
 
 A = TopicPartition("t", 0)
 LOG = [at for at in range(5, 45) if at % 7]
@@ -32,7 +32,7 @@ class Lives(RuleBasedStateMachine):
     def begin_life(self) -> None:
         """Own the partition, as whoever comes after the last owner."""
         self.books = MetadataBuffer(ConsumerOptions(window=12, commit_metadata=True), lambda: None)
-        self.books.restore({A: PartitionStart(self.commit, 0, 0)})
+        self.books.restore({A: PartitionStart(self.commit, 0, ANY_END)})
         self.epoch = self.books.assign([A])[A]
         self.rest = [at for at in LOG if at >= self.commit.position]
         self.open: dict[int, Record] = {}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from kallback.kafka.offsets.commit_metadata import NO_METADATA, CommitMetadata, OffsetRange, decode, encode
-from kallback.kafka.offsets.partition_metadata import Commit, PartitionMetadata
+from kallback.kafka.offsets.partition_metadata import Commit, PartitionMetadata, found_commit
 
 
 def found(position: int, *done: OffsetRange, **deliveries: int) -> PartitionMetadata:
     """A book that begins with a predecessor's notes; offsets of deliveries are written `at7=2`."""
     counts = {int(at.removeprefix("at")): count for at, count in deliveries.items()}
     return PartitionMetadata(Commit(position, encode(position, CommitMetadata(done, counts))))
+
+
+def test_a_text_that_is_too_long_is_not_kept() -> None:
+    """It is none of ours, and a broker may allow megabytes."""
+    assert found_commit(7, "1:" + "A" * 4000) == Commit(7)
 
 
 def read(

@@ -28,7 +28,7 @@ from kallback.kafka.offsets.history import (
     PartitionStart,
     start_without_leader,
 )
-from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.partition_metadata import Commit, found_commit
 from kallback.kafka.records import TopicPartition
 from kallback.settings import named_log
 
@@ -154,7 +154,7 @@ async def commits_of(
     finally:
         await admin.close()
     return {
-        TopicPartition(each.topic, each.partition): Commit(found.offset, (found.metadata or "").rstrip(_END))
+        TopicPartition(each.topic, each.partition): found_commit(found.offset, (found.metadata or "").rstrip(_END))
         for each, found in answers.items()
         if found.offset >= 0
     }

@@ -21,7 +21,7 @@ from kallback.kafka.offsets.history import (
     PartitionStart,
     start_without_leader,
 )
-from kallback.kafka.offsets.partition_metadata import Commit
+from kallback.kafka.offsets.partition_metadata import found_commit
 from kallback.protocol.errors import KallbackError
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException  # isort: skip - the check comes first
@@ -109,7 +109,7 @@ def _asked(
         led = [each for each in partitions if each not in leaderless]
         begins = offsets(OFFSET_BEGINNING, led)
         log_end_offsets = offsets(OFFSET_END, led)  # after the commits: an end does not go back
-        commits = {ours(each): Commit(each.offset, _metadata(each)) for each in committed if each.offset >= 0}
+        commits = {ours(each): found_commit(each.offset, _metadata(each)) for each in committed if each.offset >= 0}
         starts = {each: PartitionStart(commits.get(each), begins[each], end) for each, end in log_end_offsets.items()}
         first_reads = [each for each, start in starts.items() if start.first_read is FirstRead.NO_COMMIT]
         for each, offset in offsets(int((time.time() - RECENT_S) * 1000), first_reads).items():
