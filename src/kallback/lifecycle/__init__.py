@@ -9,6 +9,7 @@ from __future__ import annotations
 from kallback.lifecycle.backoff import Backoff, ReplacementPace, retry
 from kallback.lifecycle.call_thread import CallThread
 from kallback.lifecycle.forks import restore_signals_in_forks
+from kallback.lifecycle.in_turn import InTurn
 from kallback.lifecycle.log_ration import LogRation, ration_loggers
 from kallback.lifecycle.log_throttle import LogThrottle
 from kallback.lifecycle.recent_keys import RecentKeys
@@ -19,6 +20,7 @@ from kallback.lifecycle.supervisor import Supervisor, UnexpectedEndError
 __all__ = [
     "Backoff",
     "CallThread",
+    "InTurn",
     "LogRation",
     "LogThrottle",
     "RecentKeys",

@@ -2,6 +2,9 @@
 
 Answers are bounded: of one answer at most `ANSWER_BYTES` are kept in memory, and a larger one is `AnswerTooLargeError`,
 so that the caller asks for less. Restate scans all of a table unless rows are named by invocation id, so callers do.
+
+A query may take as long as the request timeout. While one waits, Restate is asked for its health page every few
+seconds, so that a Restate that accepts connections and does not answer is noticed in 10 seconds.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from kallback.settings import RestateSettings
 
 ANSWER_BYTES: Final = 64 * 1024 * 1024
 _CONNECTIONS: Final = 4
+_HEALTH: Final = "/health"
+_HEALTH_INTERVAL_S: Final = 5.0
+_HEALTH_TIMEOUT_S: Final = 4.0
 _JSON: Final = "application/json"
 _OK: Final = 200
 _OVERLOADED: Final = 429
@@ -68,6 +74,7 @@ class Introspection:
 
     def __init__(self, settings: RestateSettings) -> None:
         self._http = RestateHttp(settings, settings.admin_url, connections=_CONNECTIONS, body_limit=ANSWER_BYTES)
+        self._health = RestateHttp(settings, settings.admin_url, connections=1)
         self.url: Final = settings.admin_url
 
     async def __aenter__(self) -> Self:
@@ -77,10 +84,12 @@ class Introspection:
             ConfigurationError: an address, a CA file or a token cannot be used.
         """
         await self._http.start()
+        await self._health.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
+        await self._health.stop()
         await self._http.stop()
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
@@ -135,7 +144,9 @@ class Introspection:
                 came.set_result(result)
 
         self._http.post("/query", body, content_type=_JSON, accept=_JSON, on_result=answered)
-        result = await came
+        while not (await asyncio.wait({came}, timeout=_HEALTH_INTERVAL_S))[0]:
+            await self._check_health()
+        result = came.result()
         if isinstance(result, RestateUnavailableError):
             raise RestateUnavailableError(
                 f"{result}: check that Restate runs and that KALLBACK_RESTATE_ADMIN_URL names its admin API"
@@ -143,6 +154,15 @@ class Introspection:
         if isinstance(result, ConfigurationError):
             raise result
         return result
+
+    async def _check_health(self) -> None:
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                await self._health.get(_HEALTH)
+        except (TimeoutError, RestateUnavailableError):
+            raise RestateUnavailableError(
+                f"{self.url} accepts connections and does not answer: check that Restate runs and is not overloaded"
+            ) from None
 
     def _refused(self, answer: HttpAnswer) -> KallbackError:
         message = _message(answer.body)

@@ -214,7 +214,7 @@ async def test_hostile_notes_concern_no_record_that_is_written_later(lab: Lab, *
     """They would be skipped, or parked because they were started too often."""
     topic, group = lab.topic(), lab.new_group()
     await lab.send(topic, *"ab")
-    hostile = CommitMetadata(((1, 2**60),), dict.fromkeys(range(500), 2**30), at_work)
+    hostile = CommitMetadata(((1, 2**60),), dict.fromkeys(range(100), 2**30), at_work)
     await lab.commit(group, topic, Commit(0, encode(0, hostile)))
     consumer, (first,) = await taken(lab, topic, group, 1)
     await lab.send(topic, *"cd")

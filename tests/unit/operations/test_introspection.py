@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from kallback.operations import Introspection
+from kallback.operations import introspection as introspection_module
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
@@ -42,6 +43,42 @@ async def answering(status: int, body: str) -> AsyncGenerator[Introspection]:
         port = server.sockets[0].getsockname()[1]
         async with Introspection(RestateSettings(admin_url=f"http://127.0.0.1:{port}")) as introspection:
             yield introspection
+
+
+@asynccontextmanager
+async def slow(monkeypatch: pytest.MonkeyPatch, *, healthy: bool) -> AsyncGenerator[Introspection]:
+    """Introspection of a server that answers queries when it was asked for its health, or nothing at all."""
+    monkeypatch.setattr(introspection_module, "_HEALTH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(introspection_module, "_HEALTH_TIMEOUT_S", 1.0 if healthy else 0.1)
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET /health "):
+            asked.set()
+        body = '{"rows": [{"name": "late"}]}'
+        await (asked if healthy else ended).wait()
+        writer.write(f"HTTP/1.1 200 -\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Introspection(RestateSettings(admin_url=f"http://127.0.0.1:{port}")) as introspection:
+            yield introspection
+        ended.set()
+
+
+async def test_a_restate_that_accepts_connections_and_is_silent_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the request timeout, which is for queries that take long."""
+    async with slow(monkeypatch, healthy=False) as introspection:
+        with pytest.raises(RestateUnavailableError, match="accepts connections and does not answer"):
+            await introspection.rows("SELECT name FROM x", Named)
+
+
+async def test_a_query_may_take_long_while_restate_answers_its_health_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for."""
+    async with slow(monkeypatch, healthy=True) as introspection:
+        assert await introspection.rows("SELECT name FROM x", Named) == [Named("late")]
 
 
 async def test_rows_are_typed() -> None:

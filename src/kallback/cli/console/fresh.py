@@ -3,15 +3,16 @@
 What took long to read is kept for longer: reading takes at most a fortieth of the time, so that browsers that look all
 day cost the servers little.
 
-Ownership: one reading at a time; requests that come meanwhile wait for it. An error is told to the request that read,
-and the next one reads again. Cancellation of a request leaves the reading to the next one.
+Ownership: one reading at a time; requests that come meanwhile wait for it, and share its error. The next one reads
+again. Cancellation of a request leaves the reading to the next one.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
+
+from kallback.lifecycle import InTurn
 
 Value = TypeVar("Value")
 _PAUSE: Final = 39
@@ -31,16 +32,18 @@ class FreshValue(Generic[Value]):
         self._read: Final = read
         self._seconds: Final = seconds
         self._now: Final = now
-        self._reading = asyncio.Lock()
+        self._readings: Final = InTurn()
         self._last: tuple[float, Value] | None = None
         """Until when it is fresh, and the value."""
 
     async def get(self) -> Value:
         """Return a value that is fresh; raises what reading it raises."""
-        async with self._reading:
-            began = self._now()
-            if self._last is None or began >= self._last[0]:
-                value = await self._read()
-                ended = self._now()
-                self._last = max(began + self._seconds, ended + _PAUSE * (ended - began)), value
-            return self._last[1]
+        return await self._readings.ask(self._fresh)
+
+    async def _fresh(self) -> Value:
+        began = self._now()
+        if self._last is None or began >= self._last[0]:
+            value = await self._read()
+            ended = self._now()
+            self._last = max(began + self._seconds, ended + _PAUSE * (ended - began)), value
+        return self._last[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ from kallback.cli.console.statuses import status_of
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
-from kallback.operations import InvalidCursorError, concerns, missing_key
+from kallback.operations import InvalidCursorError, PendingTask, concerns, missing_key
 from kallback.protocol import KallbackError, OutcomeRecord
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
@@ -161,25 +162,34 @@ class ConsoleHandler:
         return pages.dead_letter_page(letter, replay, self._form_secret, mask=self._options.mask_payloads)
 
     async def _task(self, task_id: str, now_ms: int) -> HttpResponse:
-        task = await self._sources.task(task_id)
-        history = await self._history(task_id)
+        (task, record), history = await asyncio.gather(self._pending(task_id), self._history(task_id))
         if task is None:
             return pages.ended_task_page(task_id, history, now_ms, mask=self._options.mask_payloads)
-        record = None if task.position is None else await self._sources.record(task.position)
         admin_url, forms = self._settings.restate.admin_url, None
         if self._forms is not None:
             checked = {each.name for each in self._options.types}
             forms = change_forms(task, self._secret, checked, missing_key(task, self._settings))
         return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
 
-    async def _history(self, task_id: str) -> pages.TaskHistory:
-        """Return what the last outcomes and dead letters say of a task; where they cannot be read, nothing."""
-        outcomes, letters = list[OutcomeRecord](), LastLetters()
+    async def _pending(self, task_id: str) -> tuple[PendingTask | None, Record | None]:
+        """Return a task that a handler waits for, and its record."""
+        task = await self._sources.task(task_id)
+        return task, None if task is None or task.position is None else await self._sources.record(task.position)
+
+    async def _outcomes_of(self, task_id: str) -> list[OutcomeRecord]:
         with suppress(KallbackError):
-            outcomes = [each for each in await self._outcomes.get() if each.task_id == task_id]
+            return [each for each in await self._outcomes.get() if each.task_id == task_id]
+        return []
+
+    async def _letters_of(self, task_id: str) -> LastLetters:
         with suppress(KallbackError):
             last = await self._letters.get()
-            letters = replace(last, letters=[each for each in last.letters if concerns(each, task_id)])
+            return replace(last, letters=[each for each in last.letters if concerns(each, task_id)])
+        return LastLetters()
+
+    async def _history(self, task_id: str) -> pages.TaskHistory:
+        """Return what the last outcomes and dead letters say of a task; where they cannot be read, nothing."""
+        outcomes, letters = await asyncio.gather(self._outcomes_of(task_id), self._letters_of(task_id))
         result = None
         with suppress(KallbackError):
             result = await self._result(outcomes)

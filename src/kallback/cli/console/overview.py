@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -63,14 +64,11 @@ class OverviewReader:
         self._now: Final = now
 
     async def read(self) -> Overview:
-        """Return an overview; what cannot be read is a sentence in it."""
+        """Return an overview; what cannot be read is a sentence in it. All servers are asked at the same time."""
         overview = Overview(int(self._now() * 1000))
-        for count in (self._count_tasks, self._count_letters, self._read_outcomes):
-            try:
-                await count(overview)
-            except KallbackError as error:
-                if str(error) not in overview.failures:
-                    overview.failures.append(str(error))
+        counts = (self._count_tasks, self._count_letters, self._read_outcomes)
+        said = await asyncio.gather(*(_failure_of(count(overview)) for count in counts))
+        overview.failures = list(dict.fromkeys(each for each in said if each is not None))
         return overview
 
     async def _count_tasks(self, overview: Overview) -> None:
@@ -91,6 +89,14 @@ class OverviewReader:
 
     async def _read_outcomes(self, overview: Overview) -> None:
         overview.outcomes = await self._outcomes()
+
+
+async def _failure_of(count: Awaitable[None]) -> str | None:
+    try:
+        await count
+    except KallbackError as error:
+        return str(error)
+    return None
 
 
 def _count(overview: Overview, task: PendingTask) -> None:

@@ -1,7 +1,8 @@
 """Asks Kafka where topics end, with librdkafka's admin client, whose calls block.
 
 Ownership: one thread makes all calls of the client, one after the other, and closes it behind the last one. `stop`
-waits a little for that; while Kafka does not answer, the thread is left to it.
+waits a little for that; while Kafka does not answer, the thread is left to it. Who waits for the thread meanwhile is
+told of its failure, and does not wait for another one.
 """
 
 # confluent_kafka.admin re-exports without saying so, and its futures say not of what:
@@ -19,7 +20,7 @@ from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition
 from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition
-from kallback.lifecycle import CallThread
+from kallback.lifecycle import CallThread, InTurn
 from kallback.protocol.errors import KafkaUnavailableError
 
 from confluent_kafka import IsolationLevel, KafkaException  # isort: skip - the check comes first
@@ -42,12 +43,15 @@ class ConfluentEndOffsets:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._connection: _Connection | None = None
+        self._questions = InTurn()
 
     async def of(self, topics: Sequence[str], *, uncommitted: bool = False) -> dict[TopicPartition, int]:
         """Where these topics end."""
         connection = self._connection = self._connection or _Connection(self._settings)
         isolation = IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
-        return await connection.thread.submit(lambda: connection.of(list(topics), isolation))
+        return await self._questions.ask(
+            lambda: connection.thread.submit(lambda: connection.of(list(topics), isolation))
+        )
 
     async def stop(self) -> None:
         """Close the connection."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,11 +22,19 @@ from tests.unit.cli.console.environment import (
 )
 
 from kallback.cli.console.processes import ProcessStatus
+from kallback.cli.console.sources import LastLetters
 from kallback.cli.console.traffic import TrafficSample
 from kallback.cli.dead_letters.contents import Replay
 from kallback.kafka import DeadLetterId, Position, Record
-from kallback.operations import PendingTask
-from kallback.protocol import Keyring, Outcome, RestateUnavailableError, SourcePosition
+from kallback.operations import PendingTask, TaskPage
+from kallback.protocol import (
+    KafkaUnavailableError,
+    Keyring,
+    Outcome,
+    OutcomeRecord,
+    RestateUnavailableError,
+    SourcePosition,
+)
 from kallback.protocol.by_hand import Operator
 from kallback.settings import (
     KafkaSecurity,
@@ -63,6 +73,35 @@ class Elements(HTMLParser):
         """Note an element."""
         self.tags.append(tag)
         self.attributes += attrs
+
+
+class AskedAtOnce(FakeSources):
+    """Sources that fail, each of them when three are asked."""
+
+    def __init__(self) -> None:
+        super().__init__(error=KafkaUnavailableError("no Kafka broker answered"))
+        self._three = asyncio.Barrier(3)
+
+    async def all_tasks(self) -> AsyncGenerator[TaskPage]:
+        """Fail with the others."""
+        await self._three.wait()
+        async for page in super().all_tasks():
+            yield page
+
+    async def task(self, task_id: str) -> PendingTask | None:
+        """Fail with the others."""
+        await self._three.wait()
+        return await super().task(task_id)
+
+    async def letters(self) -> LastLetters:
+        """Fail with the others."""
+        await self._three.wait()
+        return await super().letters()
+
+    async def outcomes(self) -> list[OutcomeRecord]:
+        """Fail with the others."""
+        await self._three.wait()
+        return await super().outcomes()
 
 
 def record_of(value: bytes) -> Record:
@@ -277,6 +316,13 @@ async def test_the_overview_says_what_it_could_not_read() -> None:
     async with serving(FakeSources(error=RestateUnavailableError("no answer"))) as client:
         page = await client.get("/")
     assert (page.status_code, page.text.count('<p class="error" role="status">no answer</p>')) == (200, 1)
+
+
+async def test_servers_that_do_not_answer_are_waited_for_at_the_same_time() -> None:
+    """A page takes as long as the slowest of them, not as all together."""
+    async with serving(AskedAtOnce()) as console, asyncio.timeout(30):
+        assert "no Kafka broker answered" in (await console.get("/")).text
+        assert "no Kafka broker answered" in (await console.get("/tasks/t1")).text
 
 
 async def test_the_last_outcomes_are_listed() -> None:
