@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -147,9 +148,20 @@ def _end(client: Consumer, partition: TopicPartition) -> int:
 
 
 def stored_bytes(kafka: Path, topics: Iterable[str]) -> Counter[str]:
-    """Bytes of the segments of each topic in a broker's data directory."""
-    sizes: Counter[str] = Counter()
-    for topic in topics:
-        for directory in kafka.rglob(f"{topic}-[0-9]*"):
-            sizes[topic] += sum(file.stat().st_size for file in directory.glob("*.log"))
+    """Bytes of the segments of each topic in a broker's data directory.
+
+    The directory of a partition that Kafka deletes has another name, `TOPIC-0.ID-delete`, and may vanish meanwhile.
+    """
+    wanted, sizes = frozenset(topics), Counter[str]()
+    for directory, _, files in os.walk(kafka):
+        topic, _, partition = Path(directory).name.rpartition("-")
+        if topic in wanted and partition.isdecimal():
+            sizes[topic] += sum(_size(Path(directory, name)) for name in files if name.endswith(".log"))
     return sizes
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -43,6 +43,7 @@ _BEGINNING: Final = b'{"rows":'
 _END: Final = b"]}"
 
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 
 class AnswerTooLargeError(KallbackError):
@@ -126,7 +127,7 @@ class Introspection:
 
     async def deployments(self) -> list[Deployment]:
         """Return what is registered; raises as `rows`, but for `AnswerTooLargeError`."""
-        answer = await self._http.get("/deployments")
+        answer = await self._while_healthy(asyncio.ensure_future(self._http.get("/deployments")))
         if answer.status != _OK:
             raise self._refused(answer)
         try:
@@ -144,9 +145,7 @@ class Introspection:
                 came.set_result(result)
 
         self._http.post("/query", body, content_type=_JSON, accept=_JSON, on_result=answered)
-        while not (await asyncio.wait({came}, timeout=_HEALTH_INTERVAL_S))[0]:
-            await self._check_health()
-        result = came.result()
+        result = await self._while_healthy(came)
         if isinstance(result, RestateUnavailableError):
             raise RestateUnavailableError(
                 f"{result}: check that Restate runs and that KALLBACK_RESTATE_ADMIN_URL names its admin API"
@@ -154,6 +153,15 @@ class Introspection:
         if isinstance(result, ConfigurationError):
             raise result
         return result
+
+    async def _while_healthy(self, answer: asyncio.Future[Answer]) -> Answer:
+        """Wait for an answer as long as Restate answers its health page, too."""
+        try:
+            while not (await asyncio.wait({answer}, timeout=_HEALTH_INTERVAL_S))[0]:
+                await self._check_health()
+            return answer.result()
+        finally:
+            answer.cancel()
 
     async def _check_health(self) -> None:
         try:

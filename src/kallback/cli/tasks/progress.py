@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -34,6 +34,7 @@ _OK: Final = 200
 _DENIED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
 _BODY_LIMIT: Final = 65_536
+_TIMEOUT_S: Final = 10.0
 _SHOWN: Final = 4_096
 _UNKNOWN: Final = "no task "
 """How an answer of `TaskMonitor` begins; Restate's own answer, when it does not know the service, begins otherwise."""
@@ -56,7 +57,8 @@ async def ask(settings: RestateSettings, path: str) -> HttpAnswer:
         RestateUnavailableError: no usable answer; a retry may help.
         ConfigurationError: an address, a certificate or a token that cannot be used.
     """
-    http = RestateHttp(settings, connections=1, body_limit=_BODY_LIMIT)
+    bounded = replace(settings, request_timeout=min(settings.request_timeout, _TIMEOUT_S))
+    http = RestateHttp(bounded, connections=1, body_limit=_BODY_LIMIT)
     await http.start()
     try:
         return await http.get_value(path)
