@@ -11,6 +11,7 @@ import msgspec
 from kallback.protocol.cancel_secrets import HASH_CHARACTERS, proves
 from kallback.protocol.errors import InvalidControlError
 from kallback.protocol.tokens import TASK_ID_CHARACTERS, Attempt, TaskId
+from kallback.protocol.values.bounded_reading import read_json
 
 
 class CancelReason(StrEnum):
@@ -80,8 +81,8 @@ class Cancel:
         if value is not None and len(value) > _MAX_BYTES:
             raise InvalidControlError(f"a control record of {len(value)} bytes: {_MAX_BYTES} are the most")
         try:
-            found = _CANCEL.decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            found = read_json(_CANCEL, value or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidControlError(f"not a control record that this version knows: {error}") from None
         if len(found.task) > TASK_ID_CHARACTERS:
             raise InvalidControlError(f"a task id of {len(found.task)} characters: {TASK_ID_CHARACTERS} are the most")

@@ -14,6 +14,8 @@ import msgspec
 from kallback.protocol.errors import InvalidEnvelopeError
 from kallback.protocol.results import NULL, Answer, Completed, Failed, Status
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.values.bounded_reading import NestedTooDeepError, read_json
+from kallback.protocol.values.codecs import MAX_NESTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ def open_envelope(data: bytes) -> Envelope:
         InvalidEnvelopeError: the bytes are not an envelope of version 1.
     """
     try:
-        found = _ENVELOPE.decode(data)
-    except RecursionError:
+        found = read_json(_ENVELOPE, data, limit=MAX_NESTING + 1)
+    except NestedTooDeepError:
         raise InvalidEnvelopeError("the result is nested too deep to be read here: send a flatter one") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEnvelopeError(

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from kallback.protocol.values.bounded_reading import read_json
+
 
 class Outcome(StrEnum):
     """The one thing that becomes of a result record."""
@@ -146,8 +148,8 @@ _BODY: Final = msgspec.json.Decoder(_OutcomeBody)
 def read_outcome(value: bytes | None) -> OutcomeRecord | None:
     """Read the value of an outcome record; None for a value that is none, or one of a later version."""
     try:
-        body = _BODY.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = read_json(_BODY, value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return OutcomeRecord(
         body.outcome,

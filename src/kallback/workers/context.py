@@ -15,12 +15,14 @@ from kallback.protocol.errors import EncodeError, InvalidProgressError
 from kallback.protocol.long_tasks.progress import checked_details
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.values.bounded_reading import read_json
 from kallback.protocol.values.codecs import Codec
 from kallback.settings.logs import LogLine
 from kallback.workers.logs import GuardedLogger
 
 _log: Final = logging.getLogger("kallback.workers.task")
 _ANY: Final = Codec[Any](object)
+_ANYTHING: Final = msgspec.json.Decoder()
 _UNPRINTABLE: Final = re.compile(r"[^A-Za-z0-9._:-]")
 
 
@@ -195,6 +197,6 @@ def encode_details(details: Any) -> bytes:
 def decode_details(details: bytes) -> Any:
     """Details as they were sent, None for none: an aid to the work, so what cannot be read counts as none."""
     try:
-        return msgspec.json.decode(details) if details else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_json(_ANYTHING, details) if details else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -36,6 +36,8 @@ from kallback.protocol import (
     task_id_of,
 )
 from kallback.protocol.tokens import TASK_ID_BYTES
+from kallback.protocol.values.bounded_reading import read_json
+from kallback.protocol.values.codecs import MAX_NESTING
 from kallback.settings import RestateSettings
 
 _TIMEOUT_S: Final = 5.0
@@ -232,7 +234,7 @@ def _is_a_handlers(body: bytes) -> bool:
     """Whether it may be what a handler returned: nothing, or JSON. The page of a login is neither."""
     if body:
         try:
-            msgspec.json.decode(body, type=msgspec.Raw)
+            read_json(_ANY_JSON, body, limit=MAX_NESTING + 1)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
     return True
@@ -253,7 +255,7 @@ def _read_notifier(result: HttpResult) -> tuple[ServiceState, str]:
         state, detail = _read_monitor(result)
         return (ServiceState.UNKNOWN if state is ServiceState.FOREIGN else state), detail
     try:
-        verdict = msgspec.json.decode(result.body, type=_AckVerdict)
+        verdict = read_json(_ACK_VERDICT, result.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return ServiceState.UNKNOWN, str(error)
     return (ServiceState.FOREIGN if verdict.outcome == Outcome.UNVERIFIED else ServiceState.OWN), verdict.detail
@@ -264,9 +266,14 @@ class _ServiceError(msgspec.Struct):
     message: str = ""
 
 
+_ACK_VERDICT: Final = msgspec.json.Decoder(_AckVerdict)
+_SERVICE_ERROR: Final = msgspec.json.Decoder(_ServiceError)
+_ANY_JSON: Final = msgspec.json.Decoder(msgspec.Raw)
+
+
 def _error_of(body: bytes) -> _ServiceError:
     try:
-        return msgspec.json.decode(body, type=_ServiceError)
+        return read_json(_SERVICE_ERROR, body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _ServiceError(message=body[:_SHOWN].decode("utf-8", "replace"))
 

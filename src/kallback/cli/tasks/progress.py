@@ -27,6 +27,8 @@ from kallback.protocol import (
     RestateUnavailableError,
     TaskProgress,
 )
+from kallback.protocol.values.bounded_reading import read_json
+from kallback.protocol.values.codecs import MAX_NESTING
 from kallback.settings import RestateSettings, Settings
 
 Ask = Callable[[RestateSettings, str], Coroutine[Any, Any, HttpAnswer]]
@@ -48,6 +50,10 @@ class UnknownTaskError(KallbackError):
 
 class _RestateError(msgspec.Struct):
     message: str = ""
+
+
+_ERROR: Final = msgspec.json.Decoder(_RestateError)
+_PROGRESS: Final = msgspec.json.Decoder(TaskProgress)
 
 
 async def ask(settings: RestateSettings, path: str) -> HttpAnswer:
@@ -119,7 +125,7 @@ async def _read(ask: Ask, settings: Settings, task_id: str) -> HttpAnswer:
 
 def _decoded(answer: HttpAnswer, settings: RestateSettings) -> TaskProgress:
     try:
-        return msgspec.json.decode(answer.body, type=TaskProgress)
+        return read_json(_PROGRESS, answer.body, limit=MAX_NESTING + 1)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{settings.ingress_url} does not answer like Restate's ingress ({error}): correct "
@@ -149,7 +155,7 @@ def _refuse(answer: HttpAnswer, task_id: str, settings: Settings) -> NoReturn:
 
 def _message(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=_RestateError).message
+        return read_json(_ERROR, body).message
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 

@@ -20,6 +20,7 @@ from kallback.kafka.dead_letters.writer import STUB, original_headers
 from kallback.kafka.records import Headers, OutgoingRecord, Position, Record
 from kallback.protocol.by_hand import Operator
 from kallback.protocol.errors import KafkaUnavailableError
+from kallback.protocol.values.bounded_reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -157,8 +158,8 @@ def marker_of(record: Record) -> ReplayMarker | None:
     if not any(name == REPLAYED and value for name, value in record.headers):
         return None
     try:
-        found = _MARKER_BODY.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = read_json(_MARKER_BODY, record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     letters = (DeadLetterId.parse(text) for text in found.replayed)
     named = frozenset(letter for letter in letters if letter is not None)

@@ -13,6 +13,7 @@ import msgspec
 
 from kallback.kafka.offsets.refused_runs import MAX_RUN
 from kallback.kafka.records import Record
+from kallback.protocol.values.bounded_reading import read_json
 
 SUMMARY: Final = "kallback-dead-summary"
 MAX_RANGES: Final = 500
@@ -68,8 +69,8 @@ def read_summary(header: bytes) -> LetterSummary | None:
     if len(header) > _MAX_HEADER_BYTES:
         return None
     try:
-        found = _DECODER.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = read_json(_DECODER, header)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     lengths = [each.end - each.first for each in found.ranges]
     if min(lengths) < 1 or not found.count <= sum(lengths) <= _MAX_RECORDS:

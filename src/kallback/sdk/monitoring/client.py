@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 
 from kallback.protocol import Attempt, Codec, DecodeError, TaskId, TaskProgress
+from kallback.protocol.values.bounded_reading import read_json
+from kallback.protocol.values.codecs import MAX_NESTING
 from kallback.sdk.errors import BAD_GATEWAY, NOT_FOUND, UNDECODABLE_PROGRESS, MonitorUnavailable, UnknownTask
 from kallback.sdk.journal.awakeables import PendingAttempt
 from kallback.sdk.journal.identity import AttemptTimes, datetime_of, milliseconds
@@ -19,6 +21,8 @@ from kallback.sdk.monitoring.decide import WatchMany, WatchRequest
 from kallback.sdk.monitoring.unknown_service import call_known, send_known
 
 Details = TypeVar("Details")
+_ANYTHING: Final = msgspec.json.Decoder()
+_PROGRESS: Final = msgspec.json.Decoder(TaskProgress)
 
 PROGRESS_TIMEOUT: Final = timedelta(seconds=10)
 """How long a handler waits for the status of a task: `TaskMonitor` answers in milliseconds, or is not there."""
@@ -50,7 +54,7 @@ class Progress:
     @property
     def details(self) -> Any:
         """The worker's last details as plain values; None without details."""
-        return msgspec.json.decode(self.raw_details) if self.raw_details else None
+        return read_json(_ANYTHING, self.raw_details) if self.raw_details else None
 
     def details_as(self, declared: type[Details]) -> Details:
         """The worker's last details as this type.
@@ -112,7 +116,7 @@ class MonitorCalls:
             if error.status_code == NOT_FOUND:
                 raise UnknownTask(task_id) from None
             raise
-        return progress_of(msgspec.json.decode(answer, type=TaskProgress))
+        return progress_of(read_json(_PROGRESS, answer, limit=MAX_NESTING + 1))
 
     async def _call(
         self, ctx: Context, handler: str, key: str, body: bytes, which: str = ""
