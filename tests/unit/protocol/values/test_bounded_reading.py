@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -35,14 +36,7 @@ def deep_in_a_call_stack(work: Callable[[], Any]) -> Any:
     def call(levels: int) -> Any:
         return work() if levels == 0 else call(levels - 1)
 
-    return call(sys.getrecursionlimit() - _calls_so_far() - 150)
-
-
-def _calls_so_far() -> int:
-    frame, calls = sys._getframe(), 0
-    while frame is not None:
-        frame, calls = frame.f_back, calls + 1  # type: ignore[assignment]
-    return calls
+    return call(sys.getrecursionlimit() - len(inspect.stack(0)) - 150)
 
 
 def is_read(work: Callable[[], Any]) -> bool:
