@@ -69,7 +69,7 @@ class ConfluentReader(StartStop):
             raise KafkaUnavailableError("this reader is not running; start it first")
         try:
             async with asyncio.timeout(timeout):
-                while not self._ready and (source.end_offsets or self._caught_up.is_set()):
+                while not self._ready and self._has_more(source):
                     await self._read(source)
         except TimeoutError:
             pass  # the reading goes on; the next fetch has what it finds
@@ -99,6 +99,10 @@ class ConfluentReader(StartStop):
         await asyncio.wait([self._reading])
         reading, self._reading = self._reading, None
         self._ready += reading.result()
+
+    def _has_more(self, source: TopicScan) -> bool:
+        """Whether to read on: what an earlier fetch did not wait for comes first, also if it was the end."""
+        return self._reading is not None or bool(source.end_offsets) or self._caught_up.is_set()
 
     def _look_for_the_end(self, source: TopicScan) -> None:
         if not source.end_offsets and self._reading is None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kallback.kafka import Record
 from kallback.kafka.confluent import reader as reader_module
 from kallback.kafka.confluent.reader import ConfluentReader
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from kallback.kafka import Record
 
 
 class HangingScan:
@@ -93,3 +92,39 @@ async def test_a_cancelled_start_asks_what_waits_for_kafka_to_give_up(
         with pytest.raises(asyncio.CancelledError):
             await starting
     assert abandoned
+
+
+async def test_a_fetch_that_was_given_up_does_not_hide_what_it_reads(
+    scan: type[HangingScan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end was reached while nobody waited: the records are in the next fetch, and what comes later after them."""
+    reached, read = threading.Event(), [record_at(0)]
+
+    def poll(source: HangingScan) -> list[Record]:
+        reached.wait(30)
+        source.end_offsets.clear()
+        return [read.pop()] if read else []
+
+    monkeypatch.setattr(scan, "hangs_in", "nothing")
+    monkeypatch.setattr(scan, "poll", poll)
+    reader = ConfluentReader(KafkaSettings("127.0.0.1:1"), "topic")
+    await reader.start()
+    assert await reader.fetch(0.01) == []
+    given_up = asyncio.create_task(reader.fetch(30))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    source = reader._source
+    assert source is not None
+    reached.set()
+    while source.end_offsets:  # noqa: ASYNC110 - of a thread
+        await asyncio.sleep(0.001)
+    assert [each.offset for each in await reader.fetch(30)] == [0]
+    read.append(record_at(1))
+    assert [each.offset for each in await reader.fetch(30)] == [1]
+    await reader.stop()
+
+
+def record_at(offset: int) -> Record:
+    """A record."""
+    return Record("topic", 0, offset, 0, None, b"", ())
