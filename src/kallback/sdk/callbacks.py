@@ -30,6 +30,7 @@ from kallback.sdk.handler_values import check_services
 from kallback.sdk.journal.awakeables import start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.token_awakeables import TaskAwakeable, open_for_token
+from kallback.sdk.journal_codec import checked_codec
 from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, Progress
 from kallback.sdk.observability.counts import SdkCounts
 from kallback.sdk.one_task import check_called_by_handler
@@ -135,15 +136,13 @@ class Callbacks:
 
         Raises:
             ConfigurationError: a handler's parameter or result is of a type that Restate's SDK does not convert, such
-                as a dataclass: make it a `msgspec.Struct` or a pydantic model.
+                as a dataclass: make it a `msgspec.Struct` or a pydantic model; or the codec's `decode` is not async.
         """
         self._environment.has_codec = journal_value_codec is not None
         own = list(services)
         check_services(own)
         bound = [*own, *(service for service in self.services if service not in own)]
-        if journal_value_codec is None:
-            return restate.app(bound, protocol, identity_keys)
-        return restate.app(bound, protocol, identity_keys, journal_value_codec)
+        return restate.app(bound, protocol, identity_keys, checked_codec(journal_value_codec))
 
     @property
     def counts(self) -> SdkCounts:

@@ -9,9 +9,10 @@ import restate
 from restate.server_context import ServerInvocationContext
 
 import kallback.sdk
-from kallback.protocol import InvalidKeyError, Problem
+from kallback.protocol import ConfigurationError, InvalidKeyError, Problem
 from kallback.sdk import Callbacks, CompletionRefused, ConsumedMarks, NotifierService, TaskMonitor
 from kallback.sdk.arguments import check_context
+from kallback.sdk.journal_codec import checked_codec
 from kallback.sdk.services.completion import encoded, encoded_problem
 from kallback.settings import KeySettings, RestateSettings, Settings, Topics
 
@@ -122,6 +123,44 @@ def test_a_context_with_a_codec_that_bridges_may_not_have_is_refused() -> None:
 def test_an_application_can_have_a_codec() -> None:
     """As with `restate.app`."""
     assert callable(Callbacks(INSECURE).app([restate.Service("orders")], journal_value_codec=Reversed()))
+
+
+class Plain(restate.JournalValueCodec):
+    """A codec whose `decode` cannot be awaited."""
+
+    def encode(self, buf: bytes) -> bytes:
+        """What the journal keeps."""
+        return buf
+
+    def decode(self, buf: bytes) -> bytes:  # type: ignore[override]
+        """What was encoded."""
+        return buf
+
+
+async def build_plain() -> Plain:
+    """As after a key was fetched."""
+    return Plain()
+
+
+async def build() -> Reversed:
+    """Likewise."""
+    return Reversed()
+
+
+@pytest.mark.parametrize(("codec", "said"), [(Plain(), "write `async def decode`"), (object(), "is no codec")])
+def test_a_codec_that_restate_could_not_use_is_refused_at_the_start(codec: Any, said: str) -> None:
+    """Otherwise it fails at the first value, and the bridge says that its codec is another one."""
+    with pytest.raises(ConfigurationError, match=f"journal_value_codec of callbacks.app.*{said}"):
+        Callbacks(INSECURE).app([restate.Service("orders")], journal_value_codec=codec)
+
+
+async def test_the_codec_of_a_provider_is_checked_when_it_is_built() -> None:
+    """Restate's SDK builds it at the first invocation."""
+    checked: Any = checked_codec(build_plain)
+    with pytest.raises(ConfigurationError, match="write `async def decode`"):
+        await checked()
+    good: Any = checked_codec(build)
+    assert isinstance(await good(), Reversed)
 
 
 async def test_a_block_starts_and_stops() -> None:

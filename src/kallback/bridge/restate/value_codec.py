@@ -18,6 +18,7 @@ import msgspec
 
 from kallback.bridge.restate.requests import HttpAnswer, HttpResult, OnResult
 from kallback.protocol import ConfigurationError, RestateUnavailableError
+from kallback.settings.journal_codec import check_journal_codec, is_journal_codec
 from kallback.settings.named_objects import named_object
 
 VARIABLE: Final = "KALLBACK_RESTATE_JOURNAL_VALUE_CODEC"
@@ -108,7 +109,7 @@ async def load_codec(target: str) -> ValueCodec | None:
     """Return the codec that MODULE:NAME names; None for an empty text. The module is also looked for in this folder.
 
     Raises:
-        ConfigurationError: there is none, or its provider fails.
+        ConfigurationError: there is none, its provider fails, or Restate's SDK could not call it.
     """
     if not target:
         return None
@@ -119,7 +120,7 @@ async def load_codec(target: str) -> ValueCodec | None:
 
 async def _made(target: str) -> ValueCodec:
     found = named_object(VARIABLE, target, "a codec")
-    if not _is_codec(found) and callable(found):  # a provider, which builds the codec
+    if not is_journal_codec(found) and callable(found):  # a provider, which builds the codec
         try:
             made = cast("Callable[[], object]", found)()
             found = await cast("Awaitable[object]", made) if inspect.isawaitable(made) else made
@@ -128,18 +129,13 @@ async def _made(target: str) -> ValueCodec:
                 f"{VARIABLE}={target!r}: the provider raised {type(error).__name__} when it was asked for the codec; "
                 "call it yourself to see what it says, which may be secret"
             ) from None
-    if not _is_codec(found):
+    if not is_journal_codec(found):
         raise ConfigurationError(
             f"{VARIABLE}={target!r} names no codec: it must be the object that the application passes as "
             "journal_value_codec"
         )
+    check_journal_codec(found, f"{VARIABLE}={target!r}")
     return cast("ValueCodec", found)
-
-
-def _is_codec(found: object) -> bool:
-    if isinstance(found, type):
-        return False
-    return callable(getattr(found, "encode", None)) and callable(getattr(found, "decode", None))
 
 
 def _failed(verb: str, error: Exception) -> RestateUnavailableError:

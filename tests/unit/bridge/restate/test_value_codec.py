@@ -47,6 +47,35 @@ class Waits(Reversed):
         return buf
 
 
+class Plain:
+    """A codec as one writes it who has not read the interface."""
+
+    def encode(self, buf: bytes) -> bytes:
+        """Backwards."""
+        return buf[::-1]
+
+    def decode(self, buf: bytes) -> bytes:
+        """Forwards again, and not awaitable."""
+        return buf[::-1]
+
+
+class LateEncoder(Reversed):
+    """Both methods are coroutines."""
+
+    async def encode(self, buf: bytes) -> bytes:  # type: ignore[override]
+        """Backwards."""
+        return buf[::-1]
+
+
+class Away(Plain):
+    """Its key server is away."""
+
+    def encode(self, buf: bytes) -> bytes:
+        """Fail."""
+        raise OSError(buf)
+
+
+plain, late_encoder, away = Plain(), LateEncoder(), Away()
 codec, waits, nothing = Reversed(), Waits(), object()
 built: list[Reversed] = []
 
@@ -157,6 +186,8 @@ async def test_a_provider_builds_the_codec_once() -> None:
         (f"{HERE}:missing", "names no codec"),
         (f"{HERE}:nothing", "names no codec"),
         (f"{HERE}:Unusable", "names no codec"),
+        (f"{HERE}:plain", "decode of the codec is an ordinary function.*write `async def decode`"),
+        (f"{HERE}:late_encoder", "encode of the codec is a coroutine"),
         ("nowhere_at_all:codec", r"cannot be imported \(ModuleNotFoundError"),
     ],
 )
@@ -164,6 +195,11 @@ async def test_what_is_no_codec_is_refused(target: str, sentence: str) -> None:
     """The sentence names the variable."""
     with pytest.raises(ConfigurationError, match=f"KALLBACK_RESTATE_JOURNAL_VALUE_CODEC=.*{sentence}"):
         await load_codec(target)
+
+
+async def test_a_codec_whose_key_server_is_away_is_no_reason_not_to_start() -> None:
+    """It may come back; until then results wait."""
+    assert await load_codec(f"{HERE}:away") is away
 
 
 async def test_a_provider_that_fails_ends_the_start_with_a_sentence() -> None:
