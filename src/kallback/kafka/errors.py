@@ -17,7 +17,6 @@ from kallback.protocol.errors import (
     MissingTopicError,
     RecordTooLargeError,
 )
-from kallback.settings.kafka import SaslMechanism
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -132,46 +131,6 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
         if code in codes:
             return kind(f"{what} failed ({text}): {remedy}")
     return KafkaUnavailableError(f"{what} failed ({text}); trying again may help")
-
-
-def refused_login(settings: KafkaSettings, text: str) -> AccessDeniedError:
-    """Return the error for a login that a broker refuses; it names the mechanism and what to check.
-
-    Args:
-        settings: the login.
-        text: the client's words.
-    """
-    security = settings.security
-    listener = "and that this listener of the broker takes that mechanism"
-    match security.mechanism:
-        case SaslMechanism.OAUTHBEARER:
-            who, remedy = (
-                "an access token",
-                (
-                    "let the broker trust who issues the tokens, and check the audience and scope that it expects "
-                    f"(KALLBACK_KAFKA_SASL_OAUTH_SCOPE, _PARAMETERS, _EXTENSIONS), {listener}"
-                ),
-            )
-        case SaslMechanism.GSSAPI:
-            who, remedy = (
-                "a Kerberos ticket",
-                (
-                    "check the ticket (klist, KRB5CCNAME, KRB5_CLIENT_KTNAME), that the broker's principal is "
-                    f"{security.kerberos_service}/HOST with the host name that clients connect to "
-                    f"(KALLBACK_KAFKA_SASL_KERBEROS_SERVICE), {listener}"
-                ),
-            )
-        case mechanism:
-            who, remedy = (
-                f"user {security.username!r}",
-                (
-                    f"check KALLBACK_KAFKA_SASL_USERNAME and _PASSWORD (or _PASSWORD_FILE), {listener} "
-                    f"(KALLBACK_KAFKA_SASL_MECHANISM={mechanism})"
-                ),
-            )
-    return AccessDeniedError(
-        f"connecting to Kafka failed: the login with {security.mechanism} as {who} was refused ({text}): {remedy}"
-    )
 
 
 def fatal_code(code: int, text: str) -> int:

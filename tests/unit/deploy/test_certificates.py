@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kallback.kafka.aiokafka.login import refused_certificate
+from kallback.kafka.login.refusals import refused_certificate
 from kallback.protocol.errors import AccessDeniedError
+from kallback.settings import KafkaSettings
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
@@ -78,7 +79,7 @@ def test_an_authority_without_key_usage_is_named(old_folder: Path, server: int) 
     with pytest.raises(ssl.SSLCertVerificationError) as refused:
         _connect(server, old_folder / "ca.pem")
 
-    error = refused_certificate(refused.value)
+    error = refused_certificate(KafkaSettings(), refused.value)
 
     assert isinstance(error, AccessDeniedError)
     assert "CA cert does not include key usage extension" in str(error)

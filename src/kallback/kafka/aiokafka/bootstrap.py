@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from kallback.kafka.aiokafka.client import aiokafka_config
 from kallback.kafka.aiokafka.login import refusal_of
 from kallback.kafka.errors import NO_ANSWER, unreachable
+from kallback.kafka.login.listener import why_not_let_in
 from kallback.protocol.errors import KafkaUnavailableError
 
 from aiokafka import errors  # isort: skip - the check comes first
@@ -78,9 +79,10 @@ async def reachable_config(settings: KafkaSettings) -> dict[str, Any]:
             task.cancel()
         results = await asyncio.gather(*tasks.values(), return_exceptions=True)
     failures = dict(zip(tasks, results, strict=True))
-    for error in failures.values():
-        if isinstance(error, Exception) and (refusal := refusal_of(error, settings)) is not None:
-            raise refusal
+    refusals = (refusal_of(error, settings) for error in failures.values() if isinstance(error, Exception))
+    refusal = await asyncio.to_thread(why_not_let_in, settings) or next(filter(None, refusals), None)
+    if refusal is not None:
+        raise refusal
     raise unreachable(settings, "; ".join(f"{server}: {_reason(error)}" for server, error in failures.items()))
 
 

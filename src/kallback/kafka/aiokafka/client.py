@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from kallback.kafka.aiokafka.login import login_config, why_refused
 from kallback.kafka.errors import NO_ANSWER, error_for, missing_topic, unreachable
+from kallback.kafka.login.listener import is_security_option, why_not_let_in
 from kallback.kafka.login.tls import tls_context
 from kallback.lifecycle import ration_loggers
 from kallback.protocol.errors import ConfigurationError, MissingExtraError
@@ -28,10 +29,6 @@ T = TypeVar("T")
 
 _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 """aiokafka's name for it; a test holds this against aiokafka."""
-
-_SECURITY_OPTIONS: Final = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.")
-"""In librdkafka's spelling; aiokafka's own has `_` in place of each point."""
-
 
 log: Final = named_log("kallback.kafka")
 ration_loggers("aiokafka")  # it writes 170 lines a second while no broker answers
@@ -71,7 +68,7 @@ def aiokafka_config(settings: KafkaSettings) -> dict[str, Any]:
             there.
     """
     for option in settings.extra:
-        if option.strip().lower().replace("_", ".").startswith(_SECURITY_OPTIONS):
+        if is_security_option(option):
             raise ConfigurationError(
                 f"KALLBACK_KAFKA_EXTRA has {option}, which aiokafka ignores: use client confluent, or the "
                 "KALLBACK_KAFKA_SECURITY_PROTOCOL, _SASL_* and _SSL_* variables, which both clients obey"
@@ -119,7 +116,8 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
         async with asyncio.timeout(settings.connect_timeout):
             await client.start()
     except TimeoutError:
-        raise unreachable(settings, f"{settings.bootstrap_servers}: {NO_ANSWER}") from None
+        no_answer = unreachable(settings, f"{settings.bootstrap_servers}: {NO_ANSWER}")
+        raise await asyncio.to_thread(why_not_let_in, settings) or no_answer from None
     except errors.KafkaConnectionError as error:
         raise await why_refused(aiokafka_config(settings), settings) or unreachable(settings, str(error)) from None
     except errors.KafkaError as error:

@@ -16,10 +16,12 @@ import importlib.util
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from kallback.kafka.errors import error_for, missing_extra, refused_login
+from kallback.kafka.errors import missing_extra
 from kallback.kafka.login.kerberos import missing_gssapi
+from kallback.kafka.login.listener import why_not_let_in
+from kallback.kafka.login.refusals import refused_certificate, refused_login
 from kallback.kafka.login.token_source import token_failure, token_source
-from kallback.protocol.errors import AccessDeniedError, KallbackError
+from kallback.protocol.errors import KallbackError
 from kallback.settings import SaslMechanism
 
 try:
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings, Secret
 
 _REFUSAL_TIMEOUT_S: Final = 2.0
-_TLS: Final = -181
-_STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
 _MAX_SAID: Final = 200
 
 
@@ -189,20 +189,22 @@ def login_config(settings: KafkaSettings) -> dict[str, Any]:
 async def why_refused(config: dict[str, Any], settings: KafkaSettings) -> KallbackError | None:
     """Connect to one bootstrap server once more; return what refuses this client for good, if anything does.
 
-    aiokafka logs why it could not connect and raises another error. A refused login and a certificate that is not
-    trusted will not pass by themselves; everything else may.
+    aiokafka logs why it could not connect and raises another error. A refused login, a certificate that is not trusted
+    and a listener of another kind will not pass by themselves; everything else may.
     """
     if (failure := token_failure(settings)) is not None:
         return failure
     options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
     host, port, _ = collect_hosts(config["bootstrap_servers"])[0]
+    refusal: KallbackError | None = None
     try:
         async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
-            connection = await create_conn(host, port, **options)
+            (await create_conn(host, port, **options)).close()
+    except errors.UnsupportedSaslMechanismError as error:  # the listener says which ones it takes, aiokafka does not
+        return await asyncio.to_thread(why_not_let_in, settings) or refusal_of(error, settings)
     except (OSError, TimeoutError, errors.KafkaError) as error:
-        return refusal_of(error, settings)
-    connection.close()
-    return None
+        refusal = refusal_of(error, settings)
+    return refusal or await asyncio.to_thread(why_not_let_in, settings)
 
 
 def refusal_of(error: Exception, settings: KafkaSettings) -> KallbackError | None:
@@ -212,18 +214,5 @@ def refusal_of(error: Exception, settings: KafkaSettings) -> KallbackError | Non
     if isinstance(error, errors.KafkaConnectionError) and isinstance(error.__cause__, KallbackError):
         return error.__cause__
     if isinstance(error, ssl.SSLCertVerificationError):
-        return refused_certificate(error)
-    if isinstance(error, ssl.SSLError):
-        return error_for(_TLS, error.strerror or str(error), what="connecting to Kafka")
+        return refused_certificate(settings, error)
     return None
-
-
-def refused_certificate(error: ssl.SSLCertVerificationError) -> KallbackError:
-    """Return the error for a broker's certificate that Python does not trust."""
-    if error.verify_code in _STRICT:
-        return AccessDeniedError(
-            f"connecting to Kafka failed: Python 3.13 and later refuse the certificates ({error.verify_message}): "
-            "issue the authority in KALLBACK_KAFKA_SSL_CA_FILE again with a key usage extension (keyCertSign), and the "
-            "broker's certificate with key identifiers; deploy/certificates.sh shows how"
-        )
-    return error_for(_TLS, error.verify_message, what="connecting to Kafka")

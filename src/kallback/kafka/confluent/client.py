@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kallback.kafka.confluent.login import login_config
 from kallback.kafka.errors import (
@@ -18,10 +19,11 @@ from kallback.kafka.errors import (
     error_for,
     missing_extra,
     missing_topic,
-    refused_login,
     unreachable,
 )
 from kallback.kafka.login.kerberos import librdkafka_without_gssapi
+from kallback.kafka.login.listener import why_not_let_in
+from kallback.kafka.login.refusals import refused_client_certificate, refused_login, refused_tls
 from kallback.kafka.login.token_source import token_failure, token_refused
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
@@ -59,6 +61,17 @@ _INTERRUPTED: Final = "handshake failed: Local:"
 
 _WITHOUT_GSSAPI: Final = "No provider for SASL mechanism GSSAPI"
 """As above."""
+
+_FILES: Final = {
+    "ssl.key.location": "that KALLBACK_KAFKA_SSL_KEY_FILE is the key of KALLBACK_KAFKA_SSL_CERT_FILE, and "
+    "KALLBACK_KAFKA_SSL_KEY_PASSWORD",
+    "ssl.certificate.location": "KALLBACK_KAFKA_SSL_CERT_FILE",
+    "ssl.ca.location": "KALLBACK_KAFKA_SSL_CA_FILE",
+}
+"""As above, by the options that it names."""
+
+_LISTENER_AFTER_S: Final = 2.0
+"""Without an answer, after which the listener is asked why: long after a broker answers who is let in."""
 
 _NOT_EXTRA: Final = frozenset(
     {
@@ -119,6 +132,10 @@ def build(kind: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
         reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         if _WITHOUT_GSSAPI in reason:
             raise _without_gssapi(config) from None
+        if (option := next((each for each in _FILES if each in reason), None)) is not None:
+            raise ConfigurationError(
+                f"a TLS file cannot be used ({reason}): check {_FILES[option]}, which is read as {option}"
+            ) from None
         raise ConfigurationError(
             f"the Kafka client refuses its settings ({reason}): check KALLBACK_KAFKA_* and KALLBACK_KAFKA_EXTRA"
         ) from None
@@ -171,7 +188,9 @@ class ClientErrors:
             token_refused(self._settings)
             self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
         elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
-            self.refused = error_for(error.code(), error.str(), what="connecting to Kafka")
+            self.refused = refused_tls(self._settings, error.str())
+        elif self.connecting:  # librdkafka takes a server's alert for a broken connection
+            self.refused = self.refused or refused_client_certificate(self._settings, error.str())
         if self.connecting:
             return
         if self._throttle is None:
@@ -228,9 +247,7 @@ def first_contact(
         AccessDeniedError: the cluster refuses the credentials, the certificate, or the topic.
         MissingTopicError: a topic does not exist.
     """
-    attempt = _ContactAttempt(
-        settings, errors, time.monotonic() + settings.connect_timeout, abandoned or threading.Event()
-    )
+    attempt = _ContactAttempt(settings, errors, abandoned or threading.Event())
     errors.connecting = True
     try:
         _ask(client, attempt, topics)
@@ -249,23 +266,32 @@ def _ask(client: Producer | Consumer | AdminClient, attempt: _ContactAttempt, to
         attempt.metadata(client, "__consumer_offsets")
 
 
-class _ContactAttempt(NamedTuple):
-    """One attempt to reach a broker, up to a deadline of the monotonic clock."""
+class _ContactAttempt:
+    """One attempt to reach a broker, for the connect timeout."""
 
-    settings: KafkaSettings
-    errors: ClientErrors
-    deadline: float
-    abandoned: threading.Event
+    def __init__(self, settings: KafkaSettings, errors: ClientErrors, abandoned: threading.Event) -> None:
+        now = time.monotonic()
+        self._settings, self._errors, self._abandoned = settings, errors, abandoned
+        self._deadline = now + settings.connect_timeout
+        self._ask_listener_at = min(now + _LISTENER_AFTER_S, self._deadline)
 
     def metadata(self, client: Producer | Consumer | AdminClient, topic: str) -> ClusterMetadata:
         """Ask in slices, as between them the client reports errors and the attempt can be abandoned."""
         while True:
-            slice_s = max(0.05, min(_SLICE, self.deadline - time.monotonic()))
+            slice_s = max(0.05, min(_SLICE, self._deadline - time.monotonic()))
             try:
                 return client.list_topics(topic, slice_s)
             except KafkaException:
                 client.poll(0)  # lets error_cb speak
-                if self.errors.refused is not None:
-                    raise self.errors.refused from None
-                if self.abandoned.is_set() or time.monotonic() >= self.deadline:
-                    raise unreachable(self.settings, self.errors.by_server(self.settings.bootstrap_servers)) from None
+                if (refused := self._errors.refused or self._refused_by_listener()) is not None:
+                    raise refused from None
+                if self._abandoned.is_set() or time.monotonic() >= self._deadline:
+                    said = self._errors.by_server(self._settings.bootstrap_servers)
+                    raise unreachable(self._settings, said) from None
+
+    def _refused_by_listener(self) -> KallbackError | None:
+        """What librdkafka does not say of a listener, asked once."""
+        if self._abandoned.is_set() or time.monotonic() < self._ask_listener_at:
+            return None
+        self._ask_listener_at = math.inf
+        return why_not_let_in(self._settings)

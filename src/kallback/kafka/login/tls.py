@@ -22,10 +22,15 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
     Raises:
         ConfigurationError: a file cannot be read, or the key does not fit.
     """
-    return FollowedFiles([lambda: _context(settings)], connection_files(settings)).contexts[0]
+    return FollowedFiles([lambda: context_of_now(settings)], connection_files(settings)).contexts[0]
 
 
-def _context(settings: KafkaSettings) -> ssl.SSLContext:
+def context_of_now(settings: KafkaSettings) -> ssl.SSLContext:
+    """Return a context of what the files hold now.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or the key does not fit.
+    """
     security = settings.security
     password = security.key_password.reveal() if security.key_password is not None else _NO_PASSWORD
     try:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from kallback.kafka.errors import refused_login
+from kallback.kafka.login.refusals import (
+    Listener,
+    refused_client_certificate,
+    refused_login,
+    refused_tls,
+    wrong_listener,
+)
 from kallback.settings import KafkaSecurity, KafkaSettings, OAuthSettings, SaslMechanism, Secret, SecurityProtocol
 
 TOKEN = OAuthSettings(token_url="https://login.example.com/token", client_id="kitchen", client_secret=Secret("hush"))
@@ -29,3 +37,66 @@ def test_the_mechanism_and_its_remedy(
     for each in (f"login with {mechanism}", "the client's words", *words):
         assert each in said
     assert "hush" not in said
+
+
+def speaking(protocol: SecurityProtocol) -> KafkaSettings:
+    """A client that was told this."""
+    login = {"mechanism": SaslMechanism.PLAIN, **PASSWORD} if protocol.uses_sasl else {}
+    return KafkaSettings(security=KafkaSecurity(protocol=protocol, **login))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tls", "mechanisms", "words"),
+    [
+        (SecurityProtocol.PLAINTEXT, False, (), None),
+        (SecurityProtocol.SASL_SSL, True, ("PLAIN",), None),
+        (
+            SecurityProtocol.PLAINTEXT,
+            False,
+            ("PLAIN",),
+            r"set it to SASL_PLAINTEXT, and the \w+_SASL_\* login",
+        ),
+        (SecurityProtocol.SASL_PLAINTEXT, False, (), "takes no login, .* set it to PLAINTEXT"),
+        (SecurityProtocol.SSL, False, (), "speaks no TLS .* set it to PLAINTEXT"),
+        (SecurityProtocol.PLAINTEXT, True, None, "set it to SSL, or to SASL_SSL if it wants a login"),
+        (SecurityProtocol.SASL_PLAINTEXT, False, ("GSSAPI", "OAUTHBEARER"), "only with GSSAPI, OAUTHBEARER"),
+    ],
+)
+def test_a_listener_that_speaks_otherwise(
+    protocol: SecurityProtocol,
+    tls: bool,  # noqa: FBT001 - a parameter of the test
+    mechanisms: tuple[str, ...] | None,
+    words: str | None,
+) -> None:
+    """The sentence has the value to set; where both agree there is none."""
+    error = wrong_listener(speaking(protocol), Listener("kafka:9092", tls, mechanisms))
+    assert (error is None) == (words is None)
+    if words is not None:
+        assert re.search(words, str(error)), error
+
+
+@pytest.mark.parametrize(
+    "words", ["sslv3 alert bad certificate", "TLSV13_ALERT_CERTIFICATE_REQUIRED", "alert unknown ca"]
+)
+def test_an_alert_about_the_clients_certificate(words: str) -> None:
+    """As OpenSSL says it in several versions, and Python; other ends of a connection are not taken for it."""
+    assert "KALLBACK_KAFKA_SSL_CERT_FILE" in str(refused_client_certificate(speaking(SecurityProtocol.SSL), words))
+    assert refused_client_certificate(speaking(SecurityProtocol.SSL), "Connection reset by peer") is None
+    assert "KALLBACK_KAFKA_SSL_CA_FILE" in str(refused_tls(speaking(SecurityProtocol.SSL), "certificate verify failed"))
+
+
+def test_the_list_of_mechanisms_takes_the_place_of_advice() -> None:
+    """Librdkafka has it in its words."""
+    said = "Unsupported SASL mechanism: broker's supported mechanisms: SCRAM-SHA-512,SCRAM-SHA-256"
+    error = str(refused_login(speaking(SecurityProtocol.SASL_SSL), said))
+    assert (
+        "takes no login with PLAIN, only with SCRAM-SHA-256, SCRAM-SHA-512: set KALLBACK_KAFKA_SASL_MECHANISM" in error
+    )
+
+
+def test_a_refused_token_may_have_expired() -> None:
+    """The broker does not say which it was."""
+    security = KafkaSecurity(protocol=SecurityProtocol.SASL_SSL, mechanism=SaslMechanism.OAUTHBEARER, oauth=TOKEN)
+    said = str(refused_login(KafkaSettings(security=security), "invalid_token"))
+    assert "expired" in said
+    assert "clocks" in said
