@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from kallback.kafka import KafkaClients
     from kallback.settings import KafkaSettings
 
-_CLOCK_ERROR_MS: Final = 300_000
-"""Answers carry the time of their producer's clock: reading begins that long before now."""
 _DAY_MS: Final = "86400000"
 
 
@@ -32,6 +30,7 @@ class CheckConnections:
         results: reads the reply topic.
         progress: reads the progress topic.
         groups: who reads the topic of tasks; None: unknown.
+        earlier: offsets that the topic of tasks had before the worker was started; 0: it never held a record.
         process: the worker, if it may be started; None: it runs elsewhere.
     """
 
@@ -39,6 +38,7 @@ class CheckConnections:
     results: TopicReader
     progress: TopicReader
     groups: Callable[[], Awaitable[Sequence[TopicGroup] | None]]
+    earlier: int = 0
     process: CheckedProcess | None = None
 
 
@@ -52,19 +52,28 @@ async def open_connections(
         KafkaUnavailableError: no broker answered.
         ConfigurationError: the worker's command cannot be started.
     """
-    since_ms = int(time.time() * 1000) - _CLOCK_ERROR_MS
+    now_ms = int(time.time() * 1000)  # what is there already is of other runs
 
     async def groups() -> Sequence[TopicGroup] | None:
         return await _groups(settings, topics.tasks)
 
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(clients.producer())
-        results = await stack.enter_async_context(clients.reader(topics.results, since_ms))
-        progress = await stack.enter_async_context(clients.reader(topics.progress, since_ms))
+        results = await stack.enter_async_context(clients.reader(topics.results, now_ms))
+        progress = await stack.enter_async_context(clients.reader(topics.progress, now_ms))
+        earlier = await _offsets_of(clients, topics.tasks)
         if process is not None:
             stack.push_async_callback(process.kill)
             await process.start()
-        yield CheckConnections(producer, results, progress, groups, process)
+        yield CheckConnections(producer, results, progress, groups, earlier, process)
+
+
+async def _offsets_of(clients: KafkaClients, topic: str) -> int:
+    asked = clients.end_offsets()
+    try:
+        return sum((await asked.of([topic], uncommitted=True)).values())
+    finally:
+        await asked.stop()
 
 
 async def prepare_topics(settings: KafkaSettings, topics: CheckedTopics, own: Sequence[str]) -> CheckedTopics:

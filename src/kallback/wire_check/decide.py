@@ -46,7 +46,9 @@ def decide_failure(observed: Observed, _options: WireCheckOptions) -> CheckResul
     """A request that cannot be done must be answered with a failure."""
     answers = observed.seen()
     if not answers:
-        return failed("no answer, so the caller waits until its deadline; send a failed result at once")
+        return failed(
+            f"no answer, so the caller waits until its deadline; send a failed result at once{_strays(observed)}"
+        )
     if isinstance(answers[0].content, Completed):
         return failed(
             "it was completed; set kallback-status: failed, or name your framework's error header with --convention"
@@ -94,6 +96,8 @@ def decide_other_version(observed: Observed, _options: WireCheckOptions) -> Chec
 
 def decide_no_headers(observed: Observed, _options: WireCheckOptions) -> CheckResult:
     """Records that are no tasks are skipped."""
+    if observed.strays and observed.backlog:
+        return not_covered(f"a record arrived on the reply topic that no task asked for; {earlier_records(observed)}")
     if observed.strays:
         return failed(
             f"a record arrived on the reply topic that no task asked for ({observed.strays[0]}); skip such records"
@@ -119,10 +123,10 @@ def decide_forged_cancel(observed: Observed, options: WireCheckOptions) -> Check
 def decide_restart(observed: Observed, options: WireCheckOptions) -> CheckResult:
     """What was under way when the worker was killed is done after its restart."""
     if missing := observed.unanswered():
-        return failed(
-            f"{len(missing)} of {len(observed.tasks())} tasks were lost: the worker commits an offset before Kafka has "
-            "acknowledged the result"
+        lost = (
+            f"{len(missing)} of {counted(len(observed.tasks()), 'task')} {'were' if len(missing) > 1 else 'was'} lost"
         )
+        return failed(f"{lost}: the worker commits an offset before Kafka has acknowledged the result")
     left = len(observed.tasks()) - len(observed.answered_before_stop)
     if not left:
         return not_covered("all tasks were answered before the worker could be killed: give a --long-request")
@@ -147,10 +151,19 @@ def decide_one_answer(everything: list[Observed]) -> CheckResult:
     counts = [(name, len(each.seen(name))) for each in steady for name, sent in each.sent.items() if sent == 1]
     more = [count for _, count in counts if count > 1]
     if not any(count for _, count in counts):
+        if any(each.seen(name) for each in everything for name in each.sent):
+            return not_covered("only tasks of a worker that was killed or stopped were answered: those may come twice")
         return not_covered("no task was answered")
     if more:
-        return failed(f"{len(more)} tasks got more than one answer, up to {max(more)}; send each result once")
+        return failed(
+            f"{counted(len(more), 'task')} got more than one answer, up to {max(more)}; send each result once"
+        )
     return passed("each task that was sent once got one answer at most")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _stopped(observed: Observed) -> CheckResult | None:
@@ -175,8 +188,20 @@ def _is_handed_back(answer: SeenAnswer) -> bool:
     return isinstance(answer.content, Failed) and answer.problem.type == HANDED_BACK
 
 
+def earlier_records(observed: Observed) -> str:
+    """Say that the worker may still be busy with records of before the check."""
+    return (
+        f"{counted(observed.backlog, 'record')} of before the check had not been done when it began, and the answer "
+        "may be to one of them: check again when the worker's group has read the topic, or give a topic of its own"
+    )
+
+
 def _strays(observed: Observed) -> str:
-    return f"; but a record arrived that belongs to no task ({observed.strays[0]})" if observed.strays else ""
+    if not observed.strays:
+        return ""
+    if observed.backlog:
+        return f"; a record arrived that belongs to no task, but {earlier_records(observed)}"
+    return f"; but a record arrived that belongs to no task ({observed.strays[0]})"
 
 
 def _mixed_up(observed: Observed) -> str:

@@ -21,6 +21,7 @@ from kallback.wire_check.steps import (
     HOUR_S,
     AwaitAnswers,
     AwaitBegin,
+    AwaitCommitted,
     CheckStep,
     KillWorker,
     SendCancel,
@@ -78,7 +79,7 @@ def _restart(options: WireCheckOptions) -> Sequence[CheckStep]:
     else:
         first, others = tasks[:MANY], tasks[MANY:]
         begun = (SendTogether(tuple(first)), AwaitAnswers(any_one=True), SendTogether(tuple(others)))
-    return Wait(_COMMITTED_S), *begun, KillWorker(), StartWorker(), AwaitAnswers(after_restart=True)
+    return AwaitCommitted(_COMMITTED_S), *begun, KillWorker(), StartWorker(), AwaitAnswers(after_restart=True)
 
 
 @check_of(

@@ -113,6 +113,7 @@ class Observed:
         answers: to each task.
         progress: of each task.
         strays: why records on the reply topic could not be assigned to a task.
+        backlog: records of before the check that the worker's group had not done when it began; 0: none, or unknown.
         answered_before_stop: tasks that had an answer when the worker was killed or stopped.
         restarted: the worker was killed or stopped meanwhile.
         had_to_be_killed: it did not end after SIGTERM.
@@ -129,6 +130,7 @@ class Observed:
         default_factory=lambda: defaultdict[str, list[SeenProgress]](list)
     )
     strays: list[str] = field(default_factory=list[str])
+    backlog: int = 0
     answered_before_stop: frozenset[str] = frozenset()
     restarted: bool = False
     had_to_be_killed: bool = False

@@ -7,6 +7,7 @@ If that has no answer, the rest of the checks is not carried out: there would be
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Final, assert_never
 from kallback.kafka import OutgoingRecord, Position, Record
 from kallback.protocol import AccessDeniedError, MissingTopicError, RecordTooLargeError, TaskId, task_id_of
 from kallback.protocol.tokens import MIN_KEY_BYTES, TASK_ID_BYTES
+from kallback.settings import named_log
 from kallback.wire_check import steps
 from kallback.wire_check.checks import CHECKS, ONE_ANSWER
 from kallback.wire_check.connections import CheckConnections
@@ -25,7 +27,9 @@ from kallback.wire_check.observed import ALIVE, CheckResult, CheckVerdict, Obser
 from kallback.wire_check.options import WireCheckOptions
 from kallback.wire_check.protocol_check import CheckNeed, ProtocolCheck
 from kallback.wire_check.silence import why_silent
+from kallback.wire_check.worker_groups import backlog_of, position_before
 
+log: Final = named_log("kallback.wire_check")
 _SILENT: Final = "after this, the worker answered no ordinary task any more"
 _NEEDS_GOOD: Final = "the other checks need a task that the worker completes: give one with --request"
 _BEGIN_S: Final = 3.0
@@ -62,25 +66,28 @@ class WireCheckRunner:
         self._connections: Final = connections
         self._ledger: Final = CheckLedger(options, secrets.token_bytes(MIN_KEY_BYTES))
         self._run = _new_run()
+        self._backlog = 0  # records of before the check, which the worker may still be working off
         self._ended_by = ""  # why nothing more is asked of the worker
 
-    async def run(self, on_check: Callable[[str], None] = lambda _: None) -> list[tuple[str, CheckResult]]:
+    async def run(self, on_step: Callable[[str], None] = lambda _: None) -> list[tuple[str, CheckResult]]:
         """Carry the checks out; returns the verdicts by the names of the checks.
 
         Args:
-            on_check: is told which check begins.
+            on_step: is told in words what is being done.
 
         Raises:
             KafkaUnavailableError: no broker answered.
             ConfigurationError: the worker's command cannot be started.
         """
+        await self._read_earlier_answers()
+        await self._await_backlog(on_step)
         done = list[tuple[ProtocolCheck, Observed | CheckResult]]()
         for check in CHECKS:
             if self._options.only and check.name not in self._options.only:
                 continue
-            on_check(check.name)
+            on_step(f"checking: {check.name}")
             done.append((check, self._obstacle(check) or await self._carry_out(check)))
-        on_check(ONE_ANSWER)
+        on_step(f"checking: {ONE_ANSWER}")
         await self._wait_for(lambda: False, self._options.settle)
         observed = [found for _, found in done if isinstance(found, Observed)]
         results = [(check.name, self._result(check, found)) for check, found in done]
@@ -121,6 +128,7 @@ class WireCheckRunner:
     async def _carry_out(self, check: ProtocolCheck) -> Observed:
         self._run = run = _new_run()
         observed = run.observed
+        observed.backlog = self._backlog
         try:
             for step in check.steps(self._options):
                 await self._do(step)
@@ -142,7 +150,7 @@ class WireCheckRunner:
         if check is CHECKS[0] and observed.unanswered():
             return False
         await self._send_task(steps.SendTask(name=ALIVE, value=self._options.requests.good[0]))
-        return await self._wait_for(lambda: bool(observed.seen(ALIVE)), self._options.timeout)
+        return await self._wait_for_answers(lambda: bool(observed.seen(ALIVE)), self._options.timeout)
 
     async def _do(self, step: steps.CheckStep) -> None:
         match step:
@@ -150,7 +158,7 @@ class WireCheckRunner:
                 await self._send_task(step)
             case steps.SendTogether(tasks):
                 await asyncio.gather(*map(self._send_task, tasks))
-            case steps.AwaitAnswers() | steps.AwaitBegin() | steps.Wait():
+            case steps.AwaitAnswers() | steps.AwaitBegin() | steps.Wait() | steps.AwaitCommitted():
                 await self._await(step)
             case steps.KillWorker() | steps.StopWorker() | steps.StartWorker():
                 await self._command(step)
@@ -182,7 +190,7 @@ class WireCheckRunner:
                 assert_never(step)
         await self._connections.producer.send(record)
 
-    async def _await(self, step: steps.AwaitAnswers | steps.AwaitBegin | steps.Wait) -> None:
+    async def _await(self, step: steps.AwaitAnswers | steps.AwaitBegin | steps.Wait | steps.AwaitCommitted) -> None:
         observed = self._run.observed
         match step:
             case steps.AwaitAnswers(names, any_one, after_restart):
@@ -191,15 +199,20 @@ class WireCheckRunner:
                 limit = self._options.timeout + (
                     self._options.restart_grace if after_restart and self._connections.process else 0
                 )
-                await self._wait_for(
+                await self._wait_for_answers(
                     # Records without a valid token are all that comes of a worker that does not echo it.
-                    lambda: enough(bool(observed.seen(name)) for name in wanted) or len(observed.strays) >= len(wanted),
+                    lambda: (
+                        enough(bool(observed.seen(name)) for name in wanted)
+                        or (not self._backlog and len(observed.strays) >= len(wanted))
+                    ),
                     limit,
                 )
             case steps.AwaitBegin(name):
                 await self._wait_for(lambda: bool(observed.progress.get(name) or observed.seen(name)), _BEGIN_S)
             case steps.Wait(seconds):
                 await self._wait_for(lambda: False, seconds)
+            case steps.AwaitCommitted(seconds):
+                await self._await_committed(seconds)
 
     async def _command(self, step: steps.KillWorker | steps.StopWorker | steps.StartWorker) -> None:
         process, observed = self._connections.process, self._run.observed
@@ -218,6 +231,58 @@ class WireCheckRunner:
     def _ended(self) -> str:
         process = self._connections.process
         return "" if process is None else process.ended
+
+    async def _read_earlier_answers(self) -> None:
+        """Pass over what other runs have left in the topics of answers."""
+        for reader in (self._connections.results, self._connections.progress):
+            end = time.monotonic() + self._options.timeout
+            while not reader.caught_up.is_set() and time.monotonic() < end:
+                await reader.fetch(_LOOK_S)
+
+    async def _await_backlog(self, on_step: Callable[[str], None]) -> None:
+        """Wait until the worker has done what was in its topic before; as long as it gets on with it."""
+        if not self._connections.earlier:
+            return
+        fewest, patience = math.inf, self._options.timeout
+        end = time.monotonic() + patience + (self._options.restart_grace if self._connections.process else 0)
+        while time.monotonic() < end and not self._ended:
+            groups = await self._connections.groups()
+            left = backlog_of(groups)
+            if left == 0:
+                self._backlog = 0
+                return
+            if groups is None or (left is None and self._connections.process is None):
+                return  # nothing is known, or there is no worker, which the first check says
+            if left is not None and left < fewest:
+                self._report_backlog(left, on_step)
+                fewest, end = left, time.monotonic() + patience
+            await asyncio.sleep(_LOOK_S)
+
+    def _report_backlog(self, left: int, on_step: Callable[[str], None]) -> None:
+        if not self._backlog:
+            log.warning("the worker first does what was in its topic before the check", records=left)
+        self._backlog = left
+        on_step(f"waiting: the worker has {left} records of before the check to do")
+
+    async def _await_committed(self, seconds: float) -> None:
+        end, known = time.monotonic() + seconds, True
+        while known and time.monotonic() < end + self._options.timeout:
+            left = backlog_of(await self._connections.groups())
+            if left == 0:
+                return
+            known = left is not None
+            await self._wait_for(lambda: False, _LOOK_S)
+        await self._wait_for(lambda: False, end - time.monotonic())
+
+    async def _wait_for_answers(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait as long as told; longer while the worker's group gets nearer to the task that it was sent last."""
+        before = -math.inf
+        while not await self._wait_for(done, seconds):
+            position = None if self._ended else position_before(await self._connections.groups(), self._run.last)
+            if position is None or position <= before:
+                return await self._wait_for(done, self._options.settle)  # of a task that was done a moment ago
+            before = position
+        return True
 
     async def _wait_for(self, done: Callable[[], bool], seconds: float) -> bool:
         """Read until something is the case, the time is over, or the worker has ended; returns whether it is."""

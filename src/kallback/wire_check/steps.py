@@ -110,6 +110,13 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitCommitted:
+    """Wait until the worker's group has committed all that it was sent; for so long where that is not seen."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class KillWorker:
     """SIGKILL."""
 
@@ -134,6 +141,7 @@ CheckStep = (
     | AwaitAnswers
     | AwaitBegin
     | Wait
+    | AwaitCommitted
     | KillWorker
     | StopWorker
     | StartWorker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Record, TopicGroup
@@ -21,6 +21,7 @@ from kallback.protocol import (
 )
 from kallback.wire_check import CheckConnections, CheckedTopics
 
+AskGroups = Callable[[], Awaitable[Sequence[TopicGroup] | None]]
 TOPICS = CheckedTopics(tasks="prepare", results="check.results", progress="check.progress", control="control")
 
 
@@ -53,6 +54,8 @@ class MemoryWorker:
             for record in await control.fetch(0):
                 self._remember(record)
             for record in await tasks.fetch(0.01):
+                if self._has("takes its time"):
+                    await asyncio.sleep(0.3)
                 try:
                     self._take(record)
                 except CarelessError:
@@ -66,6 +69,13 @@ class MemoryWorker:
 
     def _take(self, record: Record) -> None:
         if self._has("never answers"):
+            return
+        if (
+            self._has("answers a record of before the check as it comes")
+            and not record.headers
+            and record.value == b"old"
+        ):
+            self._broker.append(OutgoingRecord(TOPICS.results, b"{}", None, (("kallback-token", b"of no task"),)))
             return
         if self._has("knows FastStream's headers only"):
             self._answer_as_faststream(record)
@@ -127,16 +137,27 @@ def _is_order(value: bytes | None) -> bool:
     return isinstance(order, dict) and "id" in order
 
 
-async def _no_groups() -> Sequence[TopicGroup]:
+async def no_groups() -> Sequence[TopicGroup]:
+    """Nobody is known to read."""
     return ()
 
 
 @asynccontextmanager
-async def checked_worker(*habits: str) -> AsyncGenerator[CheckConnections]:
-    """Run such a worker, and return what the checks need."""
+async def checked_worker(
+    *habits: str, earlier: Sequence[OutgoingRecord] = (), groups: AskGroups = no_groups
+) -> AsyncGenerator[CheckConnections]:
+    """Run such a worker, and return what the checks need.
+
+    Args:
+        habits: of the worker.
+        earlier: records that are there before the check begins.
+        groups: says who reads the topic of tasks.
+    """
     broker = MemoryBroker()
     for topic in (TOPICS.tasks, TOPICS.results, TOPICS.progress, TOPICS.control):
         broker.create_topic(topic)
+    for record in earlier:
+        broker.append(record)
     working = asyncio.create_task(MemoryWorker(broker, habits).run())
     try:
         async with (
@@ -144,7 +165,8 @@ async def checked_worker(*habits: str) -> AsyncGenerator[CheckConnections]:
             MemoryReader(broker, TOPICS.results) as results,
             MemoryReader(broker, TOPICS.progress) as progress,
         ):
-            yield CheckConnections(producer, results, progress, _no_groups)
+            of_tasks = sum(record.topic == TOPICS.tasks for record in earlier)
+            yield CheckConnections(producer, results, progress, groups, of_tasks)
     finally:
         working.cancel()
         await asyncio.wait([working])

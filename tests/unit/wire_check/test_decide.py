@@ -183,3 +183,22 @@ def test_a_progress_record_that_bridges_drop_is_named() -> None:
     observed.progress["task"].append(SeenProgress(None, "details are no JSON", 1.0))
     result = decide_long_task(observed, OPTIONS)
     assert (result.verdict, "details are no JSON" in result.sentence) == (FAIL, True)
+
+
+def test_a_record_of_before_the_check_may_be_what_was_answered() -> None:
+    """Then it shows nothing, and the sentence says so."""
+    observed = with_strays(seen())
+    observed.backlog = 1
+    result = decisions.decide_no_headers(observed, OPTIONS)
+    assert result.verdict is NOT_COVERED
+    assert "1 record of before the check had not been done" in result.sentence
+    assert "1 record of before the check" in decisions.decide_completed(observed, OPTIONS).sentence
+
+
+def test_counts_are_sentences() -> None:
+    """One task is no tasks; and a task of a worker that was killed was answered, though it may be twice."""
+    assert decisions.decide_one_answer([seen(DONE, DONE)]).sentence.startswith("1 task got more than one answer")
+    restarted = seen(DONE)
+    restarted.restarted = True
+    assert "killed or stopped" in decisions.decide_one_answer([restarted]).sentence
+    assert decisions.decide_one_answer([]).sentence == "no task was answered"

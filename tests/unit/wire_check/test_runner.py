@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 
 import pytest
-from tests.unit.wire_check.memory_worker import TOPICS, checked_worker
+from tests.unit.wire_check.memory_worker import TOPICS, AskGroups, checked_worker, no_groups
 
+from kallback.kafka import OutgoingRecord, TopicGroup, TopicPartition
 from kallback.protocol import Convention
 from kallback.protocol.frameworks.conventions import read_convention
-from kallback.wire_check import CheckRequests, CheckResult, CheckVerdict, WireCheckOptions, WireCheckRunner
+from kallback.wire_check import CheckRequests, CheckResult, CheckVerdict, WireCheckOptions, WireCheckRunner, runner
 from kallback.wire_check import lifecycle_checks as lifecycle
 
 REQUESTS = CheckRequests(good=(b'{"id": "o-1"}', '{"id": "Größe"}'.encode()), failing=b"{}")
@@ -23,9 +26,14 @@ def _control_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "CONTROL_S", 0.05)
 
 
-async def results_of(*habits: str, options: WireCheckOptions = OPTIONS) -> dict[str, CheckResult]:
+async def results_of(
+    *habits: str,
+    options: WireCheckOptions = OPTIONS,
+    earlier: Sequence[OutgoingRecord] = (),
+    groups: AskGroups = no_groups,
+) -> dict[str, CheckResult]:
     """Check a worker with bad habits."""
-    async with checked_worker(*habits) as connections:
+    async with checked_worker(*habits, earlier=earlier, groups=groups) as connections:
         return dict(await WireCheckRunner(options, connections).run())
 
 
@@ -109,3 +117,63 @@ async def test_single_checks_can_be_chosen() -> None:
     """Of the others nothing is said."""
     only = dataclasses.replace(OPTIONS, only=frozenset({"failure"}))
     assert list(await results_of(options=only)) == ["failure", "one-answer"]
+
+
+STRAY = OutgoingRecord(TOPICS.results, b"{}", None, (("kallback-token", b"OF AN EARLIER RUN"),))
+
+
+async def test_answers_that_were_there_before_the_check_are_not_the_workers() -> None:
+    """Another run, or another worker, has left them in the same topic."""
+    assert named(await results_of(earlier=[STRAY] * 20), CheckVerdict.FAIL) == set()
+
+
+def group_with(lag: int, committed: int = 0) -> TopicGroup:
+    """The worker's group."""
+    return TopicGroup("kitchen", 1, 0, {TopicPartition(TOPICS.tasks, 0): committed}, lag)
+
+
+async def test_a_check_begins_when_the_worker_has_done_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it answers to records of before the check is no answer to the check's tasks."""
+    monkeypatch.setattr(runner, "_LOOK_S", 0.02)
+    lags = [3, 2, 0]
+    begun: list[str] = []
+
+    async def groups() -> Sequence[TopicGroup]:
+        return [group_with(lags.pop(0) if lags else 0)]
+
+    old = OutgoingRecord(TOPICS.tasks, b"old")
+    habit = "answers a record of before the check"
+    async with checked_worker(habit, earlier=[old] * 3, groups=groups) as connections:
+        results = dict(await WireCheckRunner(OPTIONS, connections).run(begun.append))
+    assert named(results, CheckVerdict.FAIL) == set(), results
+    waits = ["waiting: the worker has 3 records of before the check to do"]
+    waits.append("waiting: the worker has 2 records of before the check to do")
+    assert begun[:3] == [*waits, "checking: good-task"]
+
+
+async def test_a_worker_that_leaves_what_was_there_undone_is_checked_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its group reads from the end, or another group is stuck; what came of earlier records is not held against it."""
+    monkeypatch.setattr(runner, "_LOOK_S", 0.02)
+
+    async def groups() -> Sequence[TopicGroup]:
+        return [group_with(7)]
+
+    options = dataclasses.replace(OPTIONS, timeout=0.2, only=frozenset({"good-task", "no-headers"}))
+    earlier = [OutgoingRecord(TOPICS.tasks, b"{}")]
+    results = await results_of(options=options, earlier=earlier, groups=groups)
+    assert named(results, CheckVerdict.FAIL) == set(), results
+
+
+@pytest.mark.parametrize(("step", "verdict"), [(1, CheckVerdict.PASS), (0, CheckVerdict.FAIL)])
+async def test_a_slow_worker_that_gets_on_is_waited_for(step: int, verdict: CheckVerdict) -> None:
+    """The position of its group is evidence: seconds decide only where that stands still."""
+    positions = itertools.count(-10_000, step)
+
+    async def groups() -> Sequence[TopicGroup]:
+        return [group_with(1, next(positions))]
+
+    options = dataclasses.replace(OPTIONS, timeout=0.05, only=frozenset({"good-task"}))
+    results = await results_of("takes its time", options=options, groups=groups)
+    assert results["good-task"].verdict is verdict, results

@@ -203,7 +203,7 @@ async def _check(
     async with open_connections(clients, settings.kafka, topics, process) as connections:
         with activity("connecting") as update:
             runner = WireCheckRunner(options.with_topics(topics), connections)
-            return await runner.run(lambda name: update(f"checking: {name}"))
+            return await runner.run(update)
 
 
 def _log_file() -> Path:

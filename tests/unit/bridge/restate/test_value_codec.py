@@ -199,7 +199,8 @@ async def test_what_is_no_codec_is_refused(target: str, sentence: str) -> None:
 
 async def test_a_codec_whose_key_server_is_away_is_no_reason_not_to_start() -> None:
     """It may come back; until then results wait."""
-    assert await load_codec(f"{HERE}:away") is away
+    found: object = await load_codec(f"{HERE}:away")
+    assert found is away
 
 
 async def test_a_provider_that_fails_ends_the_start_with_a_sentence() -> None:
