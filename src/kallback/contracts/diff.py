@@ -16,7 +16,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+import orjson
+
 from kallback.contracts.contract import Contract, Payload, TypeContract
+from kallback.contracts.defaults import changed_defaults
 from kallback.contracts.fits import Misfit, misfits
 
 
@@ -106,6 +109,8 @@ def _added(name: str) -> ContractFinding:
 def _changed(old: TypeContract, new: TypeContract) -> Iterator[ContractFinding]:
     yield from _requests(old, new)
     yield from _results(old, new)
+    yield from _defaults(new.name, "request", old.request, new.request)
+    yield from _defaults(new.name, "result", old.result, new.result)
     yield from _topics(old, new)
     yield from _limits(old, new)
     if new.convention is not old.convention:
@@ -156,6 +161,20 @@ def _findings(
             yield ContractFinding(ChangeSeverity.BREAKING, name, member, reader, sentence, first)
         else:
             yield ContractFinding(ChangeSeverity.NOTE, name, member, reader, f"{sentence} by {reader}")
+
+
+def _defaults(name: str, part: str, old: Payload, new: Payload) -> Iterator[ContractFinding]:
+    for place, was, now in changed_defaults(old.read, new.read):
+        member = part + place.removeprefix("$")
+        sentence = (
+            f"the default of {member} was {_json(was)} and is {_json(now)}: where it is left out, sides with the old "
+            "contract and sides with the new one understand different values"
+        )
+        yield ContractFinding(ChangeSeverity.NOTE, name, member, "", sentence)
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _topics(old: TypeContract, new: TypeContract) -> Iterator[ContractFinding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -126,6 +126,49 @@ def test_a_default_of_a_result_that_comes_or_goes_breaks_those_who_require_the_m
     assert breaking(new, old) == {("result.note", OLD_SERVICES, Side.SERVICES)}
     assert "in other languages, may write it, may be absent" in diff(old, new)[0].sentence
     assert breaking(contract(), contract(OrderWithoutDefault)) == set()
+
+
+@dataclass
+class Part:
+    """Below."""
+
+    count: int = 1
+
+
+@dataclass
+class Prepared:
+    """A member with a default, at the top and below."""
+
+    minutes: int = 0
+    parts: list[Part] = field(default_factory=list[Part])
+
+
+@dataclass
+class LaterPart:
+    """Its default is another one."""
+
+    count: int = 2
+
+
+@dataclass
+class LaterPrepared:
+    """Its default is another one, and that of what it holds."""
+
+    minutes: int = 5
+    parts: list[LaterPart] = field(default_factory=list[LaterPart])
+
+
+def test_another_default_is_a_note() -> None:
+    """Nothing is refused, and both sides understand what is left out as they were built."""
+    old, new = contract(result=Prepared), contract(result=LaterPrepared)
+    found = {each.member: each for each in diff(old, new)}
+    assert found.keys() == {"result.minutes", "result.parts[].count"}
+    assert {each.severity for each in found.values()} == {ChangeSeverity.NOTE}
+    assert "the default of result.minutes was 0 and is 5" in found["result.minutes"].sentence
+    assert [each.member for each in diff(contract(Prepared), contract(LaterPrepared))] == [
+        "request.minutes",
+        "request.parts[].count",
+    ]
 
 
 def test_a_wider_type_breaks_those_who_read_it_with_the_old_contract() -> None:
