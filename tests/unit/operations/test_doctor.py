@@ -71,6 +71,17 @@ def test_an_open_transaction_has_its_producer(name: str | None, shown: str) -> N
     assert list(transaction_findings([found], 9_000)) == []
 
 
+def test_an_open_transaction_of_many_partitions_is_one_finding() -> None:
+    """With all of them; a transaction of another producer is another finding."""
+    found = [
+        PartitionTransaction(TopicPartition("kallback.results", number), 17 + number, producer, "kitchen", written_ms=0)
+        for number, producer in [(1, 4001), (0, 4001), (2, 4002)]
+    ]
+    first, second = transaction_findings(found, 35_000)
+    assert "kallback.results[0] from offset 17 on, kallback.results[1] from offset 18 on, and" in first.sentence
+    assert "producer 4002" in second.sentence
+
+
 async def test_transactions_that_may_not_be_looked_for_are_a_warning() -> None:
     """The other findings do not need them."""
 

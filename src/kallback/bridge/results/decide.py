@@ -153,7 +153,8 @@ def _said(result: ResultRecord, reason: str) -> str:
     """Return what the worker sent, for the caller alone: details of dead letters and outcomes contain no values."""
     if reason not in {Unusable.NOT_JSON, Unusable.NOT_A_PROBLEM}:
         return ""
-    return f"; the worker sent {excerpt(result.body).replace(result.token, shorten(result.token))}"
+    said = excerpt(result.body).replace(result.token, shorten(result.token))
+    return f"; the worker sent {said}" if said.startswith(('"', "{", "[")) else f'; the worker sent "{said}"'
 
 
 def _task_type(target: Target) -> str:

@@ -93,18 +93,25 @@ def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[F
 
 
 def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> Iterator[Finding]:
-    """Which transactions hold back what was written behind them."""
+    """Which transactions hold back what was written behind them: one finding for each producer."""
+    by_producer: dict[tuple[int, str | None], list[PartitionTransaction]] = {}
     for each in found:
-        idle_ms = now_ms - each.written_ms
-        if idle_ms < _LONG_OPEN_MS:
-            continue
-        name = "" if each.transactional_id is None else f" ({each.transactional_id})"
+        if now_ms - each.written_ms >= _LONG_OPEN_MS:
+            by_producer.setdefault((each.producer_id, each.transactional_id), []).append(each)
+    for (producer_id, transactional_id), parts in by_producer.items():
+        name = "" if transactional_id is None else f" ({transactional_id})"
+        idle_s = (now_ms - max(each.written_ms for each in parts)) // 1000
         yield problem(
             "transactions",
-            f"a transaction of producer {each.producer_id}{name} is open in {each.partition} from offset "
-            f"{each.start_offset} on, and nothing behind it is read; the producer last wrote {idle_ms // 1000} s ago",
+            f"a transaction of producer {producer_id}{name} is open in {_places(parts)}, and nothing behind it is "
+            f"read; the producer last wrote {idle_s} s ago",
             f"end its process, or the transaction: {page_address('observability', 'open-transactions')}",
         )
+
+
+def _places(parts: Sequence[PartitionTransaction]) -> str:
+    ordered = sorted(parts, key=lambda each: each.partition)
+    return ", ".join(f"{each.partition} from offset {each.start_offset} on" for each in ordered)
 
 
 def is_read(groups: Sequence[TopicGroup]) -> bool:

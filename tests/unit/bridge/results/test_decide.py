@@ -122,7 +122,7 @@ def test_a_failure_that_is_no_problem_is_unusable(make: RecordFactory) -> None:
     assert found.reason == "not-a-problem"
 
 
-@pytest.mark.parametrize(("record", "said"), [("completed", "FAILED: no basil"), ("failed", "kb1:")])
+@pytest.mark.parametrize(("record", "said"), [("completed", '"FAILED: no basil"'), ("failed", '"kb1:')])
 def test_a_caller_is_told_what_the_worker_sent(make: RecordFactory, record: str, said: str) -> None:
     """A framework that sends a text without quotes says there what happened; the dead letter has the value itself."""
     token = make.sign()
