@@ -97,6 +97,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
         open_transactions: by the partition whose records they hold back, for 10 s at least.
         skipped_offsets: offsets that Kafka had deleted before they were read, since the member started.
         unanswered: seconds for which Kafka has answered none of the member's questions; 0 while it answers.
+        silence_cause: why it does not answer, where that is known: there is no access token. Empty: it is not known.
     """
 
     joined: bool
@@ -110,6 +111,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
     )
     skipped_offsets: int = 0
     unanswered: float = 0.0
+    silence_cause: str = ""
 
     @property
     def lag(self) -> Lag:
@@ -140,7 +142,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
     def stall_reason(self) -> str | None:
         """Return why records are not read, for a probe: Kafka, missing topics, partitions; None for none."""
         if self.is_silent:
-            return f"Kafka has not answered for {self.unanswered:.0f} s: {CHECK_BROKERS}"
+            return f"Kafka has not answered for {self.unanswered:.0f} s: {self.silence_cause or CHECK_BROKERS}"
         if self.missing_topics:
             names = " ".join(sorted(self.missing_topics))
             return f"a topic does not exist any more; create it with: kallback topics create {names}"

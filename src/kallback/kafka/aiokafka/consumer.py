@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -46,6 +47,7 @@ from kallback.kafka.aiokafka.topic_watch import AiokafkaTopicWatch
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
 from kallback.kafka.errors import error_for, unreachable, up_to_damaged
 from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.login.token_source import why_no_token
 from kallback.kafka.offsets.followed_topics import report_first_reads
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.offsets.read_positions import ReadPositions
@@ -91,7 +93,9 @@ class AiokafkaConsumer(StartStop):
         self._broken = False
         self._reading = CurrentReading(self._supervisor.guard("reading", self._read_over))
         self._positions = ReadPositions(self._buffer)
-        self._topic_watch = AiokafkaTopicWatch(self._topics, self._buffer, self._positions)
+        self._topic_watch = AiokafkaTopicWatch(
+            self._topics, self._buffer, self._positions, partial(why_no_token, settings)
+        )
         self._followed = self._topic_watch.followed
         self._commits = MemberCommits(lambda: self._inner, self._buffer, self._topics, group)
         self._stalls = AiokafkaStalls()

@@ -20,7 +20,7 @@ from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicFac
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from kallback.kafka.offsets.read_positions import ReadPositions
     from kallback.kafka.offsets.record_buffer import RecordBuffer
@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 class AiokafkaTopicWatch:
     """Looks every few seconds, and at once after `hurry`.
 
+    Args:
+        why_silent: why Kafka does not answer, where that is known.
+
     Attributes:
         followed: what is known of the topics.
     """
 
-    def __init__(self, topics: Collection[str], buffer: RecordBuffer, positions: ReadPositions) -> None:
-        self.followed = FollowedTopics(topics, positions, time.monotonic)
+    def __init__(
+        self, topics: Collection[str], buffer: RecordBuffer, positions: ReadPositions, why_silent: Callable[[], str]
+    ) -> None:
+        self.followed = FollowedTopics(topics, positions, time.monotonic, why_silent)
         self._topics = topics
         self._buffer = buffer
         self._positions = positions

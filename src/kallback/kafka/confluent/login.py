@@ -7,6 +7,7 @@ client is made, and never again. So whoever polls a client looks at times whethe
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from kallback.settings import SaslMechanism, named_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
@@ -32,6 +34,11 @@ _ASKED_EVERY_S: Final = 15.0
 """How often librdkafka looks for another token; costs nothing while there is none."""
 _AGAIN_AFTER_S: Final = 5.0
 """Between two tries to make a new client while a server does not answer."""
+
+
+_told: Final[dict[tuple[tuple[Path, ...], str], bytes]] = {}
+"""What these files held when the process said so last."""
+_told_lock: Final = threading.Lock()
 
 
 class OAuthCallback:
@@ -108,14 +115,19 @@ class LoginRenewal:
                 )
             return None
         except KallbackError as error:
-            log.warning(
-                "files of a Kafka client changed and cannot be used, it is kept as it is",
-                client=client,
-                reason=str(error),
-            )
+            event = "files of a Kafka client changed and cannot be used, it is kept as it is"
+            (log.warning if self._is_news(event) else log.debug)(event, client=client, reason=str(error))
             return None
-        log.info("files of a Kafka client changed: a new client takes its place", client=client)
+        event = "files of a Kafka client changed: a new client takes its place"
+        (log.info if self._is_news(event) else log.debug)(event, client=client)
         return fresh
+
+    def _is_news(self, event: str) -> bool:
+        """Whether no other client of the process has said the same of the same change: all of them notice it."""
+        files, digest = self._files.contents
+        with _told_lock:
+            before, _told[files, event] = _told.get((files, event)), digest
+        return before != digest
 
 
 def login_config(settings: KafkaSettings) -> dict[str, Any]:

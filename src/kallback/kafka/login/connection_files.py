@@ -66,6 +66,11 @@ class SettledConnectionFiles:
         digest, self._digest = self._digest, self._digest_of_now()
         return digest != self._digest
 
+    @property
+    def contents(self) -> tuple[tuple[Path, ...], bytes]:
+        """Which files they are, and a digest of what they held when they had changed last."""
+        return tuple(self._paths), self._digest
+
     def _digest_of_now(self) -> bytes:
         _, values = self._used
         found = hashlib.sha256(repr(values).encode())

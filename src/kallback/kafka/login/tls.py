@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.login.connection_files import connection_files
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.files.followed_tls import FollowedFiles
+from kallback.settings.secret import hidden
 
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
@@ -15,14 +16,23 @@ if TYPE_CHECKING:
 _NO_PASSWORD: Final = ""
 """Of a key that needs one; without any, OpenSSL would ask for it on the terminal, and the event loop would wait."""
 
+_contexts: Final[dict[object, ssl.SSLContext]] = {}
+"""By the files; of one event loop's thread, as aiokafka is."""
+
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """Return the context of one client.
+    """Return the context of the clients with these settings: they share it, so a change of a file is logged once.
 
     Raises:
         ConfigurationError: a file cannot be read, or the key does not fit.
     """
-    return FollowedFiles([lambda: context_of_now(settings)], connection_files(settings)).contexts[0]
+    security = settings.security
+    files = (security.ca_file, security.cert_file, security.key_file, security.key_password)
+    key = (*files, hidden(settings.extra).source)
+    if key not in _contexts:
+        followed = FollowedFiles([lambda: context_of_now(settings)], connection_files(settings))
+        _contexts[key] = followed.contexts[0]
+    return _contexts[key]
 
 
 def context_of_now(settings: KafkaSettings) -> ssl.SSLContext:

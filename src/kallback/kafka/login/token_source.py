@@ -164,6 +164,12 @@ def token_failure(settings: KafkaSettings) -> KallbackError | None:
     return token_source(settings).failure if uses_tokens(settings) else None
 
 
+def why_no_token(settings: KafkaSettings) -> str:
+    """The sentence of `token_failure`; empty without one."""
+    failure = token_failure(settings)
+    return "" if failure is None else str(failure)
+
+
 def _fetcher(oauth: OAuthSettings) -> Callable[[], AccessToken]:
     if not oauth.provider:
         return lambda: fetch_token(oauth)

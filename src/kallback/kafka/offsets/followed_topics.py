@@ -43,6 +43,7 @@ class FollowedTopics:
 
     Args:
         monotonic: seconds that only grow.
+        why_silent: why Kafka does not answer, where that is known; empty: it is not.
 
     Attributes:
         to_restart: owned partitions of topics that were created anew, which the client has to read from their
@@ -55,13 +56,19 @@ class FollowedTopics:
         unanswered: since when Kafka says nothing about the topics.
     """
 
-    def __init__(self, topics: Collection[str], positions: ReadPositions, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        topics: Collection[str],
+        positions: ReadPositions,
+        monotonic: Callable[[], float],
+        why_silent: Callable[[], str] = str,
+    ) -> None:
         self.to_restart: set[TopicPartition] = set()
         self.vanished: set[TopicPartition] = set()
         self.returned: set[TopicPartition] = set()
         self.to_compare: dict[TopicPartition, int | None] = {}
         self.skipped_offsets = 0
-        self.unanswered = Unanswered(monotonic)
+        self.unanswered = Unanswered(monotonic, why_silent)
         self._topics = topics
         self._positions = positions
         self._observer = TopicObserver()
@@ -74,6 +81,7 @@ class FollowedTopics:
             open_transactions={each: found for each, found in transactions.items() if each in status.partitions},
             skipped_offsets=self.skipped_offsets,
             unanswered=self.unanswered.seconds,
+            silence_cause=self.unanswered.cause,
         )
 
     @property

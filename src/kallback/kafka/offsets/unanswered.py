@@ -22,10 +22,12 @@ class Unanswered:
 
     Args:
         monotonic: seconds that only grow.
+        why: the cause, where it is known; empty: it is not.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], why: Callable[[], str] = str) -> None:
         self._monotonic = monotonic
+        self._why = why
         self._since: float | None = None
         self._told = False
 
@@ -34,6 +36,11 @@ class Unanswered:
         """For how long; 0 while Kafka answers."""
         since = self._since
         return 0.0 if since is None else self._monotonic() - since
+
+    @property
+    def cause(self) -> str:
+        """Why Kafka does not answer, where that is known; empty while it answers."""
+        return "" if self._since is None else self._why()
 
     def answered(self) -> None:
         """Kafka has answered a question."""
@@ -47,4 +54,4 @@ class Unanswered:
             self._since = self._monotonic()
         elif not self._told and self.seconds >= UNANSWERED_AFTER_S:
             self._told = True
-            log.error("Kafka does not answer", seconds=round(self.seconds), detail=CHECK_BROKERS)
+            log.error("Kafka does not answer", seconds=round(self.seconds), detail=self.cause or CHECK_BROKERS)

@@ -69,3 +69,30 @@ def test_files_that_cannot_be_used_are_not_tried_again(renewing: Renewing) -> No
     assert renewing.look(0) is None
     renewing.failure = None
     assert [renewing.look(60), renewing.made] == [None, []]
+
+
+@pytest.mark.parametrize("failure", [None, AccessDeniedError("the certificate is not trusted")])
+def test_a_change_of_files_is_one_line_for_all_clients_of_the_process(
+    tmp_path: Path, failure: AccessDeniedError | None
+) -> None:
+    """Each of them notices it; the next change is another line."""
+    authority = tmp_path / "ca.pem"
+    authority.write_text("old")
+    settings = KafkaSettings("127.0.0.1:1", KafkaSecurity(protocol=SecurityProtocol.SSL, ca_file=authority))
+    clients = [Renewing(settings) for _ in range(4)]
+    with capture_logs("kallback.kafka") as lines:
+        for content in ("new", "newer", "new, and another time"):
+            authority.write_text(content)
+            for client in clients:
+                client.failure = failure
+                settle(client)
+    assert len([each for each in lines if each["log_level"] != "debug"]) == 3
+
+
+def settle(client: Renewing) -> None:
+    """Look until a change is over."""
+    files = client.renewal._files
+    files._next_look = 0.0
+    client.look(60)
+    files._next_look = 0.0
+    client.look(60)

@@ -25,3 +25,11 @@ def test_nobody_is_asked_for_the_password_of_a_key(monkeypatch: pytest.MonkeyPat
     )
     with pytest.raises(ConfigurationError, match=r"bad decrypt.*_KEY_PASSWORD"):
         tls_context(KafkaSettings("127.0.0.1:1", security))
+
+
+def test_clients_of_the_same_files_share_a_context(tmp_path: Path) -> None:
+    """Each client would look for a change itself, and log it."""
+    security = KafkaSecurity(protocol=SecurityProtocol.SSL)
+    assert tls_context(KafkaSettings("a:1", security)) is tls_context(KafkaSettings("a:1", security))
+    with pytest.raises(ConfigurationError):
+        tls_context(KafkaSettings("a:1", KafkaSecurity(protocol=SecurityProtocol.SSL, ca_file=tmp_path / "none.pem")))

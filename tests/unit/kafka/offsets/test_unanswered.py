@@ -69,3 +69,15 @@ def test_a_probe_names_kafka_first() -> None:
         joined=True, rebalances=1, last_poll=0.0, partitions={}, missing_topics=frozenset({"t"}), unanswered=12.0
     )
     assert "Kafka has not answered for 12 s" in (silent.stall_reason() or "")
+
+
+def test_a_known_cause_takes_the_place_of_advice() -> None:
+    """Without an access token the brokers are not asked, and looking at them is in vain."""
+    now, cause = 0.0, "no access token for Kafka: the token endpoint does not answer: start it"
+    positions = ReadPositions(RecordBuffer(ConsumerOptions(), lambda: None))
+    topics = FollowedTopics(["t"], positions, lambda: now, lambda: cause)
+    assert topics.unanswered.cause == ""
+    topics.take(TopicFacts({}, {}))
+    now = 12.0
+    status = topics.status(GroupStatus(joined=True, rebalances=1, last_poll=0.0, partitions={}), {})
+    assert status.stall_reason() == f"Kafka has not answered for 12 s: {cause}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
@@ -23,6 +24,7 @@ from kallback.kafka.confluent.topic_watch import TopicWatch
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import DENIED, MISSING_TOPIC, PERMANENT_FOR_A_CLIENT, damaged_batch, error_for, fatal_code
 from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.login.token_source import why_no_token
 from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import TopicPartition
@@ -74,7 +76,9 @@ class ConsumerThread:
             self.consumer, self.buffer, self.errors, self._report, search, ProducerReport(settings)
         )
         self._commits = Commits(self.buffer, self.errors, self._topics[0], self._denied)
-        self._followed = FollowedTopics(self._topics, self._reading.positions, time.monotonic)
+        self._followed = FollowedTopics(
+            self._topics, self._reading.positions, time.monotonic, partial(why_no_token, settings)
+        )
         self._watch = TopicWatch(settings, self._topics)
         self._last_poll = time.monotonic()
 
