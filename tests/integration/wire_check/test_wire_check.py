@@ -97,6 +97,15 @@ async def test_a_careless_worker_fails_where_it_is_careless(checking: Checking, 
     assert code == 1
 
 
+async def test_what_another_run_left_is_not_held_against_a_worker(checking: Checking) -> None:
+    """Answers without a token lie in the reply topic, and its topic is not empty: only its own habit counts."""
+    arguments = (*GOOD, *QUICK, "--only", "good-task", "--only", "no-headers", "--command", CARELESS)
+    _, found = await checking.run(*arguments, CARELESS="copies no headers")
+    assert with_verdict(found, "fail") == {"good-task"}, found
+    _, found = await checking.run(*arguments, CARELESS="answers twice")
+    assert with_verdict(found, "fail") == {"one-answer"}, found
+
+
 async def test_a_worker_that_dies_is_quoted(checking: Checking) -> None:
     """The report has the end of its traceback, and the last check says so."""
     habit = "dies of a record without headers"
