@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from kallback.protocol import Report, Signal
-from kallback.wire_check.observed import CheckResult, Observed, SeenProgress, failed, not_covered, passed
+from kallback.wire_check.observed import CheckResult, Observed, SeenAnswer, SeenProgress, failed, not_covered, passed
 from kallback.wire_check.options import WireCheckOptions
 
 LOST_AFTER: Final = 3
@@ -18,13 +18,13 @@ def decide_long_task(observed: Observed, options: WireCheckOptions) -> CheckResu
     answers, every_ms = observed.seen(), options.heartbeat_every_ms
     if not answers:
         return failed("the long request got no answer")
-    seen = [each for each in observed.progress["task"] if each.at <= answers[0].at]
+    seen = [each for each in observed.progress["task"] if _came_before(each, answers[0])]
     if not seen:
         return failed("no progress came: the type has heartbeats, so send `started`, then a heartbeat in each interval")
     problem = _malformed(seen, every_ms)
     if problem:
         return failed(problem)
-    silence = max(after - before for before, after in pairwise([*(each.at for each in seen), answers[0].at]))
+    silence = max(_between(before, after) for before, after in pairwise([*seen, answers[0]]))
     if silence * 1000 > LOST_AFTER * every_ms:
         return failed(
             f"nothing came for {silence:.1f} s; after {LOST_AFTER * every_ms / 1000:g} s the attempt counts as lost: "
@@ -37,6 +37,24 @@ def decide_long_task(observed: Observed, options: WireCheckOptions) -> CheckResu
             "--long-request"
         )
     return passed(f"started, {beats} heartbeat{'s' * (beats > 1)}, then it {answers[0].said}")
+
+
+def _came_before(progress: SeenProgress, answer: SeenAnswer) -> bool:
+    """Whether either clock says so: they are read from two topics, and the clocks of worker and broker may differ."""
+    return max(_gaps(progress, answer)) >= 0
+
+
+def _between(before: SeenProgress, after: SeenProgress | SeenAnswer) -> float:
+    """Seconds, by the clock that says less: on a busy machine records are read later than they were written."""
+    return min(_gaps(before, after))
+
+
+def _gaps(before: SeenProgress, after: SeenProgress | SeenAnswer) -> list[float]:
+    """Seconds from one record to another, by when they were read, and by their own times."""
+    read = [after.at - before.at]
+    if before.written_ms is None or after.written_ms is None:
+        return read
+    return [*read, (after.written_ms - before.written_ms) / 1000]
 
 
 def _malformed(seen: list[SeenProgress], every_ms: int) -> str:

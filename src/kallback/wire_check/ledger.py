@@ -129,9 +129,9 @@ class CheckLedger:
         if owner is None:
             return
         try:
-            answer = SeenAnswer(found.result.answer(self._options.task_type), at)
+            answer = SeenAnswer(found.result.answer(self._options.task_type), at, record.timestamp_ms)
         except UnusableResultError as error:
-            answer = SeenAnswer(UnusableAnswer(str(error.reason), error.detail), at)
+            answer = SeenAnswer(UnusableAnswer(str(error.reason), error.detail), at, record.timestamp_ms)
         owner.observed.answers[owner.name].append(answer)
 
     def take_progress(self, record: Record, current: Observed, at: float) -> None:
@@ -147,9 +147,9 @@ class CheckLedger:
         if owner is None:
             return
         try:
-            seen = SeenProgress(read.report(), "", at)
+            seen = SeenProgress(read.report(), "", at, record.timestamp_ms)
         except InvalidProgressError as error:
-            seen = SeenProgress(None, str(error), at)
+            seen = SeenProgress(None, str(error), at, record.timestamp_ms)
         owner.observed.progress[owner.name].append(seen)
 
 

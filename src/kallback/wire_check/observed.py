@@ -65,11 +65,13 @@ class SeenProgress:
         report: None: it cannot be understood.
         detail: why not.
         at: seconds of a monotonic clock, when it was read.
+        written_ms: the record's own time; None: unknown.
     """
 
     report: Report | None
     detail: str
     at: float
+    written_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,12 @@ class SeenAnswer:
 
     Attributes:
         at: seconds of a monotonic clock, when it was read.
+        written_ms: the record's own time; None: unknown.
     """
 
     content: Completed | Failed | UnusableAnswer
     at: float
+    written_ms: int | None = None
 
     @property
     def said(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kallback.protocol import Completed, Failed, Problem, Report, Signal
@@ -175,6 +177,27 @@ def test_progress(observed: Observed, verdict: CheckVerdict) -> None:
     """Started, a heartbeat in each interval, never three intervals without one."""
     result = decide_long_task(observed, OPTIONS)
     assert result.verdict is verdict, result.sentence
+
+
+@pytest.mark.parametrize(("beat_ms", "verdict"), [(1000, PASS), (8500, FAIL)])
+def test_a_machine_that_reads_late_is_no_silence_of_the_worker(beat_ms: int, verdict: CheckVerdict) -> None:
+    """Records were written in time and read nine seconds later; those that were written late count as before."""
+    observed = reports((STARTED, 0), (HEARTBEAT, 9), answered=9)
+    first, second = observed.progress["task"]
+    written = (replace(first, written_ms=0), replace(second, written_ms=beat_ms))
+    observed.progress["task"] = list(written)
+    observed.answers["task"] = [SeenAnswer(DONE, 9, 9000 if verdict is FAIL else 2000)]
+    assert decide_long_task(observed, OPTIONS).verdict is verdict
+
+
+def test_a_heartbeat_that_is_read_after_the_answer_was_sent_before_it() -> None:
+    """They come in different topics; the records' own times tell their order."""
+    observed = reports((STARTED, 1), (HEARTBEAT, 1), answered=0.5)
+    observed.progress["task"] = [
+        replace(each, written_ms=at) for each, at in zip(observed.progress["task"], (0, 1000), strict=True)
+    ]
+    observed.answers["task"] = [SeenAnswer(DONE, 0.5, 1500)]
+    assert decide_long_task(observed, OPTIONS).verdict is PASS
 
 
 def test_a_progress_record_that_bridges_drop_is_named() -> None:
