@@ -7,8 +7,9 @@ command to type.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from kallback.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from kallback.kafka.aiokafka.consumer import AiokafkaConsumer
@@ -236,10 +237,4 @@ __all__ = [
     "size_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the module of a name when it is asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)

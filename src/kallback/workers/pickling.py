@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 
 def pickled(value: Any) -> bytes:
     """A value as bytes; raises whatever pickling raises."""
+    from multiprocessing.reduction import ForkingPickler  # noqa: PLC0415 - only workers with processes pay for it
+
     return bytes(ForkingPickler.dumps(value))
 
 

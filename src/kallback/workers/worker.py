@@ -1,7 +1,8 @@
 """The worker: functions registered for task types, and its start and stop.
 
 A worker is made where its functions are, usually a module's top level, so making one touches neither Kafka nor the
-environment; `start` does. After `stop` it may be started again, on any event loop.
+environment; `start` does, and imports what a running worker is made of. After `stop` it may be started again, on any
+event loop.
 
 `stop` may come at any time and from any task of the loop, also while `start` runs, which then gives up and
 returns. `run` and every `stop` return when everything is stopped.
@@ -16,24 +17,25 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import Client, ClientName, GroupStatus, KafkaClients, client_of, clients_of
+from kallback.kafka import Client, client_of, clients_of
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
-from kallback.settings import Settings
-from kallback.workers.attempts.decide import DeadLetterReason
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
 from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
 from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Executor, ExecutorName, registration_of
 from kallback.workers.registration.signatures import name_of
-from kallback.workers.runtime import WorkerRuntime
-from kallback.workers.runtime_config import RuntimeConfig
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from kallback.kafka import ClientName, GroupStatus, KafkaClients
+    from kallback.settings import Settings
     from kallback.workers.observability.spans import WorkerSpans
+    from kallback.workers.runtime import WorkerRuntime
+    from kallback.workers.runtime_config import RuntimeConfig
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -296,6 +298,8 @@ class Worker(StartStop):
         return f"Worker({self.group!r}, {', '.join(self._functions) or 'no task types'})"
 
     async def _start(self) -> WorkerRuntime:
+        from kallback.workers.runtime import WorkerRuntime  # noqa: PLC0415 - see above
+
         runtime = self._runtime
         if runtime is None:
             self._counts = _no_counts()
@@ -309,6 +313,9 @@ class Worker(StartStop):
         return runtime
 
     def _config(self) -> RuntimeConfig:
+        from kallback.settings import Settings  # noqa: PLC0415 - see above
+        from kallback.workers.runtime_config import RuntimeConfig  # noqa: PLC0415 - see above
+
         if not self._functions:
             raise ConfigurationError(f"worker {self.group!r} does nothing: register a function with @worker.task(...)")
         settings = self._settings or Settings.from_env()

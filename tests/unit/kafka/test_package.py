@@ -7,15 +7,7 @@ import sys
 
 import pytest
 
-import kallback.kafka
-
 LOADED = "import sys; import {}; print(*sorted(name for name in sys.modules if name.startswith('kallback.kafka.')))"
-
-
-@pytest.mark.parametrize("name", kallback.kafka.__all__)
-def test_each_public_name_is_there(name: str) -> None:
-    """The table of homes names the module that has it."""
-    assert hasattr(kallback.kafka, name)
 
 
 @pytest.mark.parametrize("package", ["kallback.workers", "kallback.bridge", "kallback.sdk"])
@@ -24,9 +16,3 @@ def test_what_is_for_tests_and_for_people_is_not_loaded(package: str) -> None:
     loaded = subprocess.check_output([sys.executable, "-c", LOADED.format(package)], text=True).split()
     slow = ("memory", "aiokafka", "dead_letters.replay", "dead_letters.reader", "topic_admin")
     assert [name for name in loaded if name.removeprefix("kallback.kafka.").startswith(slow)] == []
-
-
-def test_another_name_is_an_error() -> None:
-    """As of any module."""
-    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
-        _ = kallback.kafka.Nothing

@@ -18,7 +18,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from kallback.kafka.login.token_endpoint import fetch_token
 from kallback.kafka.login.token_function import TokenFunction
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import SaslMechanism, named_log
@@ -172,6 +171,8 @@ def why_no_token(settings: KafkaSettings) -> str:
 
 def _fetcher(oauth: OAuthSettings) -> Callable[[], AccessToken]:
     if not oauth.provider:
+        from kallback.kafka.login.token_endpoint import fetch_token  # noqa: PLC0415 - an HTTP client, for few processes
+
         return lambda: fetch_token(oauth)
     found = named_object(_PROVIDER, oauth.provider, "a function that returns tokens")
     if not callable(found):

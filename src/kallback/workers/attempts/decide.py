@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
-from kallback.kafka import TOO_MANY_HEADERS, UNREADABLE, Record
+from kallback.kafka import Record
 from kallback.protocol.controls import Cancel
 from kallback.protocol.errors import DecodeError, InvalidTaskError
 from kallback.protocol.problems import HEARTBEAT_LOST, PARKED_TASK, UNDECODABLE_TASK, UNKNOWN_TASK_TYPE, Problem
 from kallback.protocol.tasks import TaskHeaders
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
 from kallback.workers.attempts.reply_policy import ReplyPolicy
 from kallback.workers.registration.functions import TaskFunction
 
 _UNDECODABLE_STATUS: Final = 422
 _UNKNOWN_STATUS: Final = 501
 _LOST_STATUS: Final = 504
-
-
-class DeadLetterReason(StrEnum):
-    """Why a task record is dead-lettered: header `kallback-dead-reason`."""
-
-    NOT_A_TASK = "not-a-task"
-    UNKNOWN_TASK_TYPE = "unknown-task-type"
-    REFUSED_REPLY_TOPIC = "refused-reply-topic"
-    UNDECODABLE_TASK = "undecodable-task"
-    UNDELIVERABLE_RESULT = "undeliverable-result"
-    PARKED = "parked"
-    TOO_MANY_HEADERS = TOO_MANY_HEADERS
-    UNREADABLE = UNREADABLE
 
 
 class AttemptKey(NamedTuple):

@@ -19,7 +19,7 @@ from kallback.protocol.long_tasks.last_details import with_details, without_deta
 from kallback.protocol.problems import Problem
 from kallback.protocol.results import Status, completed_headers, failed_headers
 from kallback.protocol.tasks import TaskHeaders
-from kallback.workers.attempts.decide import DeadLetterReason
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
 from kallback.workers.errors import encode_problem, misfit_problem, problem_of, too_large_problem
 from kallback.workers.execution.outcomes import CallOutcome, Returned
 from kallback.workers.logs import guarded_logger

@@ -28,7 +28,8 @@ from kallback.lifecycle import Backoff, LogThrottle
 from kallback.protocol.long_tasks.hand_backs import hand_back
 from kallback.protocol.results import Status
 from kallback.settings.logs import NamedLog
-from kallback.workers.attempts.decide import AttemptState, DeadLetterReason, DeadLetterTask, Reject, ReportLost, Run
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
+from kallback.workers.attempts.decide import AttemptState, DeadLetterTask, Reject, ReportLost, Run
 from kallback.workers.attempts.heartbeats import HeartbeatSender, LastDetails
 from kallback.workers.attempts.results import Published, ResultPublisher, Undeliverable, failed_reply, reply_for
 from kallback.workers.attempts.table import AttemptTable

@@ -21,7 +21,8 @@ from functools import partial
 from typing import Final
 
 from kallback.kafka import LetterBudget, LetterForm, Record, SummaryBuilder, position_of, size_of
-from kallback.workers.attempts.decide import DeadLetterReason, DeadLetterTask
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
+from kallback.workers.attempts.decide import DeadLetterTask
 from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
 from kallback.workers.intake.in_flight import InFlightAttempts

@@ -11,7 +11,7 @@ from kallback.bridge.pipeline.router import REJECTED
 from kallback.bridge.results.late_policy import LATE
 from kallback.cli.dead_letters.reason_help import REASON_HELP
 from kallback.protocol import Unusable, Unverified
-from kallback.workers.attempts.decide import DeadLetterReason
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
 
 PAGE = Path(__file__).parents[4] / "docs" / "dead-letters.md"
 
