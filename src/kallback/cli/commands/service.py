@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from kallback.cli.garbage import collect_garbage_seldom
 from kallback.cli.help import TextCommand, argument
 from kallback.cli.imports import TargetKind, is_factory, is_made_by, load_target, needs_extra
 from kallback.cli.listening import listening_options
@@ -47,6 +48,7 @@ def service(target: str, *, port: int, host: str, verbose: bool) -> None:
         from kallback.sdk import serving  # noqa: PLC0415 - help works without the extra
 
     app = load_app(target)
+    collect_garbage_seldom()
     try:
         asyncio.run(_serve(serving, app, port, host))
     except OSError as error:

@@ -41,6 +41,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_service_collects_garbage_seldom(folder: Path) -> None:
+    """As bridge and worker do; what it handles is freed with its last reference."""
+    code = (
+        "import asyncio, gc; from kallback.cli.app import app\n"
+        "asyncio.run = lambda served: print('collects after', gc.get_threshold()[0], served.close())\n"
+        "app(['service', 'served_module:app'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert "collects after 10000" in result.stdout, result.stderr
+
+
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `kallback service` in a folder."""
     command = [sys.executable, "-m", "kallback.cli", "service", "served_module:app", *options]

@@ -10,6 +10,8 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
+import pytest
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -19,6 +21,8 @@ from hypercorn.typing import ConnectionState
 
 from kallback.sdk.serving.connections import RestateHttp2, without_limits
 
+GOAWAY = 7
+"""The type of the frame (RFC 9113, 6.8)."""
 HEADERS = [(":method", "POST"), (":path", "/"), (":scheme", "http"), (":authority", "service")]
 
 
@@ -35,22 +39,47 @@ async def open_for_ever(_scope: Any, receive: Any, _send: Any) -> None:
 
 
 class Wire:
-    """A client, and the way to it, which can be blocked at the first answer's data."""
+    """A client, and the way to it.
 
-    def __init__(self) -> None:
+    Attributes:
+        full: the client reads no more.
+        writes: what was written, and `closed` where the server closed the connection.
+        answers: data by stream.
+        ended: the streams that the server ended.
+    """
+
+    def __init__(self, window: int = 65_535) -> None:
         self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        self.client.local_settings = h2.settings.Settings(
+            initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+        )
         self.client.initiate_connection()
-        self.blocked = asyncio.Event()
+        self.full = False
         self.free = asyncio.Event()
-        self.answered = asyncio.Queue[int]()
+        self.writes: list[bytes] = []
+        self.answers = dict[int, bytes]()
+        self.ended: list[int] = []
+
+    def write(self, data: bytes) -> None:
+        """Take what the server sends."""
+        self.writes.append(data)
+        for each in self.client.receive_data(data):
+            if isinstance(each, h2.events.DataReceived):
+                self.answers[each.stream_id] = self.answers.get(each.stream_id, b"") + each.data
+            if isinstance(each, h2.events.StreamEnded):
+                self.ended.append(each.stream_id)
+
+    def is_full(self) -> bool:
+        """Whether the server has to wait."""
+        return self.full
 
     async def send(self, event: Event) -> None:
-        """Take what the server sends."""
-        for each in self.client.receive_data(event.data) if isinstance(event, RawData) else []:
-            if isinstance(each, h2.events.DataReceived):
-                self.answered.put_nowait(each.stream_id)
-                self.blocked.set()
-                await self.free.wait()
+        """Hypercorn's other events; no data is a question for space."""
+        if isinstance(event, RawData):
+            assert event.data == b""
+            await self.free.wait()
+        elif isinstance(event, Closed):
+            self.writes.append(b"closed")
 
     def request(self, stream: int) -> None:
         """Open a stream."""
@@ -59,6 +88,12 @@ class Wire:
     def data(self) -> RawData:
         """What the client sends."""
         return RawData(self.client.data_to_send())
+
+
+async def all_turns() -> None:
+    """Let the event loop run until nothing of these tests can happen any more."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -75,28 +110,117 @@ async def serving(application: Any, wire: Wire) -> AsyncIterator[RestateHttp2]:
             None,
             None,
             wire.send,
+            output=wire,
         )
         await http.initiate()
         try:
             yield http
         finally:
+            wire.free.set()
             await http.handle(Closed())
 
 
-async def test_a_stream_that_is_reset_while_its_data_is_sent_harms_no_other() -> None:
+async def test_a_stream_that_is_reset_while_its_data_waits_harms_no_other() -> None:
     """The task that sends for all streams finds the buffer gone, and goes on."""
-    wire = Wire()
+    wire = Wire(window=2)
     async with serving(app, wire) as http:
         wire.request(1)
         await http.handle(wire.data())
-        await wire.blocked.wait()
+        await all_turns()
         wire.client.reset_stream(1)
-        await http.handle(wire.data())
-        wire.free.set()
         wire.request(3)
         await http.handle(wire.data())
-        assert [await wire.answered.get(), await wire.answered.get()] == [1, 3]
+        await all_turns()
+        wire.client.increment_flow_control_window(10, 3)
+        await http.handle(wire.data())
+        await all_turns()
+        assert wire.answers == {1: b"do", 3: b"done"}
     assert (http.stream_buffers, http.streams) == ({}, {})
+
+
+async def test_what_streams_send_in_one_turn_leaves_with_one_write() -> None:
+    """A write is a system call, and the largest part of the cost of a small message."""
+    wire = Wire()
+    async with serving(app, wire) as http:
+        await http.handle(wire.data())
+        await all_turns()
+        wire.writes.clear()
+        for stream in range(1, 41, 2):
+            wire.request(stream)
+        await http.handle(wire.data())
+        await all_turns()
+        assert wire.ended == list(range(1, 41, 2))
+        assert len(wire.writes) == 1
+
+
+async def test_data_beyond_the_window_comes_whole_and_in_order() -> None:
+    """What may be sent at once is, the rest waits in the stream's buffer, and nothing overtakes it."""
+    sent = [bytes([number]) * 1_000 for number in range(200)]
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for each in sent:
+            await send({"type": "http.response.body", "body": each, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    wire = Wire()
+    async with serving(answer, wire) as http:
+        wire.request(1)
+        await http.handle(wire.data())
+        await all_turns()
+        assert len(wire.answers[1]) == 65_535
+        wire.client.increment_flow_control_window(70_000)
+        wire.client.increment_flow_control_window(200_000, 1)
+        await http.handle(wire.data())
+        await all_turns()
+        assert len(wire.answers[1]) == 65_535 + 70_000
+        wire.client.increment_flow_control_window(200_000)
+        await http.handle(wire.data())
+        await all_turns()
+        assert (wire.answers, wire.ended) == ({1: b"".join(sent)}, [1])
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_a_client_that_reads_slowly_makes_its_handlers_wait(full: bool) -> None:  # noqa: FBT001
+    """Whatever its window is, a connection keeps little: in one turn, and while the client reads nothing."""
+    sent = list[int]()
+
+    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(100):
+            await send({"type": "http.response.body", "body": bytes(10_000), "more_body": True})
+            sent.append(number)
+            wire.full = wire.full or len(sent) == 20
+
+    wire = Wire(window=2**31 - 1)
+    async with serving(flood, wire) as http:
+        wire.client.increment_flow_control_window(2**31 - 1 - 65_535)
+        wire.request(1)
+        await http.handle(wire.data())
+        wire.full = full
+        await all_turns()
+        assert len(sent) < 40
+    assert len(sent) == 100  # the client is gone: the handler is not kept waiting
+
+
+async def test_the_reason_of_an_end_is_sent_before_the_end() -> None:
+    """A peer that breaks the protocol is told so."""
+    wire = Wire()
+    async with serving(app, wire) as http:
+        await http.handle(wire.data())
+        await http.handle(RawData(b"\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"))  # data of the connection itself
+        *_, goaway, closed = wire.writes
+    assert (goaway[-17 + 3], closed) == (GOAWAY, b"closed")
+
+
+async def test_priorities_of_a_peer_leave_nothing_behind() -> None:
+    """They may name any number of streams that are never opened, and HTTP/2 has given them up (RFC 9113, 5.3)."""
+    wire = Wire()
+    async with serving(app, wire) as http:
+        for stream in range(1, 41, 2):
+            wire.client.prioritize(stream, weight=1)
+        await http.handle(wire.data())
+        assert len(http.turns) == 0
 
 
 async def test_nothing_is_kept_of_streams_that_were_reset() -> None:
@@ -104,15 +228,14 @@ async def test_nothing_is_kept_of_streams_that_were_reset() -> None:
     wire = Wire()
     async with serving(open_for_ever, wire) as http:
         await http.handle(wire.data())
-        kept = len(http.priority._streams)
         for stream in range(1, 41, 2):
             wire.request(stream)
         await http.handle(wire.data())
-        assert (len(http.stream_buffers), len(http.priority._streams)) == (20, kept + 20)
+        assert (len(http.stream_buffers), len(http.turns)) == (20, 20)
         for stream in range(1, 41, 2):
             wire.client.reset_stream(stream)
         await http.handle(wire.data())
-        assert (http.stream_buffers, len(http.priority._streams)) == ({}, kept)
+        assert (http.stream_buffers, len(http.turns)) == ({}, 0)
 
 
 def test_the_limits_are_those_that_restate_asks_for() -> None:

@@ -12,10 +12,10 @@ from msgspec import structs
 
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Cancel, CancelReason, TaskHeaders, TaskId, TaskType
+from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
 from kallback.workers.attempts.decide import (
     AttachToRunning,
     AttemptKey,
-    DeadLetterReason,
     DeadLetterTask,
     DropFinished,
     Reject,
