@@ -145,12 +145,13 @@ class AcceptedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a client gets when Kafka has its record.
 
     Attributes:
+        type: of the task, whose id is `task`: the names that all JSON of kallback has for them.
         detail: what else it should know; left out if there is nothing.
     """
 
     status: str
-    task_type: str
-    task_id: str
+    type: str
+    task: str
     attempt: int
     detail: str = ""
 

@@ -23,6 +23,8 @@ from kallback.protocol.links import GATEWAY_ROOT
 from kallback.protocol.tokens import MAX_TOKEN_BYTES, PREFIX
 from kallback.web import HttpHead, refused
 
+_BEHIND_LINKS: Final = "/.,;:!?)]}>'\"*"
+"""What mail programs and people leave behind a link: no token, and no action, ends in one of these."""
 _BEARER: Final = "bearer"
 _HOW: Final = "POST /v1/result, /v1/failure or /v1/heartbeat, with header Authorization: Bearer and the task's token"
 
@@ -56,6 +58,8 @@ def read_head(head: HttpHead) -> GatewayRequest | LinkOpened:
         RefusedRequestError: nothing that the gateway does.
     """
     path = unquote(head.target.partition("?")[0])  # some clients write %3A in place of the colons of a token
+    if path.startswith(GATEWAY_ROOT + PREFIX):
+        path = path.rstrip(_BEHIND_LINKS)
     in_path, action = _split(path)
     if head.method != "POST":
         if in_path is not None and head.method in {"GET", "HEAD"}:

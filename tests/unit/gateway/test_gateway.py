@@ -44,7 +44,7 @@ async def test_a_result_is_the_record_that_a_worker_writes(env: GatewayEnv) -> N
         answer = await post(gateway, "/v1/result", b'{"minutes": 1.10}', authorization=f"Bearer {text}")
 
     assert answer.status_code == 202
-    assert answer.json() == {"status": "accepted", "task_type": token.task_type, "task_id": token.task_id, "attempt": 1}
+    assert answer.json() == {"status": "accepted", "type": token.task_type, "task": token.task_id, "attempt": 1}
     [record] = env.records()
     assert (record.key, record.value) == (token.task_id.encode(), b'{"minutes": 1.10}')
     assert tuple(record.headers) == completed_headers(text)
@@ -92,6 +92,18 @@ async def test_a_link_takes_a_post(env: GatewayEnv, suffix: str, topic: str, col
 
     assert answer.status_code == 202
     [record] = env.records(topic)
+    assert dict(record.headers)["kallback-token"] == text.encode()
+
+
+@pytest.mark.parametrize("behind", [".", ",", ")", "%3E", "/", "/failure.", "/?utm_source=mail"])
+async def test_what_a_mail_left_behind_a_link_is_no_part_of_it(env: GatewayEnv, behind: str) -> None:
+    """A full stop, a bracket, a slash: no token and no action ends in one."""
+    text = env.make.sign()
+    async with env.running() as gateway:
+        answer = await post(gateway, f"/v1/{text}{behind}", b"{}")
+
+    assert answer.status_code == 202
+    [record] = env.records()
     assert dict(record.headers)["kallback-token"] == text.encode()
 
 
