@@ -7,11 +7,12 @@ imports nothing but click, so that help is fast.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 from contextlib import nullcontext
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, NoReturn, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -77,6 +78,7 @@ _COMPLETING: Final = "_KALLBACK_COMPLETE"
 """Set by the shell's completion script."""
 EXIT_CONFIGURATION: Final = 2
 EXIT_FAILURE: Final = 1
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 EXIT_INSTANCE_ID_TAKEN: Final = 3
 """The one end after which a supervisor must not start the process again."""
 
@@ -146,6 +148,9 @@ def main() -> None:
         from kallback.cli.formatting import plain  # noqa: PLC0415 - help without errors is faster
         from kallback.protocol.errors import KallbackError  # noqa: PLC0415
 
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            click.echo(f"kallback: cannot write ({error.strerror}): free space, or write elsewhere", err=True)
+            _leave_output()
         if not isinstance(error, KallbackError):
             raise
         if _COMPLETING in os.environ:
@@ -155,6 +160,12 @@ def main() -> None:
         click.echo(f"kallback: {plain(str(error), lines=getattr(error, 'has_log_lines', False))}", err=True)
         click.echo(f"  help: {error.help}", err=True)
         sys.exit(_exit_code(error))
+
+
+def _leave_output() -> NoReturn:
+    """End without the output that is still buffered: to write it at the end would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_FAILURE)
 
 
 def _exit_code(error: Exception) -> int:

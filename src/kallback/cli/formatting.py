@@ -59,6 +59,14 @@ def _json_escape(char: str) -> str:
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
+def within(text: str, longest: int) -> str:
+    """A text of at most so many characters: of a longer one its beginning and its end."""
+    if len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
 def readable(data: bytes, *, longest: int, lines: bool = False) -> str:
     """Bytes as text: secrets are shortened, the text is cut to `longest` characters; hexadecimal if it is not UTF-8."""
     try:

@@ -19,9 +19,17 @@ from kallback.operations.invocations import InvocationStatus, read_invocation
 from kallback.operations.outcomes import follow_outcomes
 from kallback.operations.pending import InvalidCursorError, PendingTasks, TaskPage, UnreadableJournalsError
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, TaskRecord, read_task_record
-from kallback.operations.tasks import AttemptProgress, PendingTask, TaskFilter, TaskState, WaitingInvocation
+from kallback.operations.tasks import (
+    NOT_NEXT,
+    AttemptProgress,
+    PendingTask,
+    TaskFilter,
+    TaskState,
+    WaitingInvocation,
+)
 
 __all__ = [
+    "NOT_NEXT",
     "AnswerCutOffError",
     "AnswerTooLargeError",
     "AttemptProgress",

@@ -11,7 +11,7 @@ from kallback.operations.introspection import RowSource
 from kallback.operations.journal_queries import quoted
 
 
-class InvocationStatus(msgspec.Struct, frozen=True):
+class InvocationStatus(msgspec.Struct, frozen=True, rename={"waits_for_signals": "suspended_waiting_for_signals"}):
     """One invocation, as Restate has it.
 
     Attributes:
@@ -23,6 +23,8 @@ class InvocationStatus(msgspec.Struct, frozen=True):
         last_start_at: when its run of now began, as Restate writes it.
         last_failure_error_code: Restate's own code of the last failure, such as `RT0010`.
         last_attempt_deployment_id: the deployment that its last run was sent to.
+        waits_for_signals: the numbers of the signals, such as awakeables, that end its suspension; None if it is not
+            suspended.
     """
 
     id: str
@@ -35,6 +37,7 @@ class InvocationStatus(msgspec.Struct, frozen=True):
     last_start_at: str | None = None
     last_failure_error_code: str | None = None
     last_attempt_deployment_id: str | None = None
+    waits_for_signals: list[int] | None = None
 
     @property
     def unreached(self) -> str | None:
@@ -48,12 +51,21 @@ class InvocationStatus(msgspec.Struct, frozen=True):
         return (self.last_failure or "").partition("\n")[0][:_SHOWN]
 
     @property
+    def short_target(self) -> str:
+        """The handler that runs, in bounds: the key of a virtual object may have any length."""
+        return shortened_target(self.target)
+
+    @property
     def failures(self) -> int:
         """How many runs have failed since it last made progress. A handler that waits makes none."""
         if not self.last_failure or not self.retry_count or self.status == "suspended":
             return 0
         has_ended = self.status in {"backing-off", "paused"}
         return self.retry_count if has_ended else self.retry_count - 1
+
+    def waits_for(self, signal: int) -> bool | None:
+        """Whether the answer to this awakeable is one that it waits for now; None if it runs: that does not tell."""
+        return None if self.waits_for_signals is None else signal in self.waits_for_signals
 
     def run_ms(self, now_ms: int) -> int | None:
         """How long its run of now has lasted, in milliseconds; None if it does not run."""
@@ -73,6 +85,11 @@ _COLUMNS: Final = (
 )
 
 
+def shortened_target(target: str) -> str:
+    """A handler as Restate writes it, with a long key cut short."""
+    return target if len(target) <= _SHOWN else f"{target[:_SHOWN]}… ({len(target)} characters)"
+
+
 async def read_stuck_invocations(introspection: RowSource) -> list[InvocationStatus]:
     """Return invocations that fail again and again, or are paused, of all services; raises as `Introspection.rows`."""
     return await introspection.rows(
@@ -84,7 +101,8 @@ async def read_stuck_invocations(introspection: RowSource) -> list[InvocationSta
 async def read_invocation(introspection: RowSource, invocation_id: str) -> InvocationStatus | None:
     """Return the status of an invocation; None if Restate does not know it. Raises as `Introspection.rows`."""
     rows = await introspection.rows(
-        f"SELECT {_COLUMNS} FROM sys_invocation WHERE id IN ({quoted([invocation_id])})",  # noqa: S608 - `quoted` lets ids through only
+        f"SELECT {_COLUMNS}, suspended_waiting_for_signals FROM sys_invocation "  # noqa: S608 - `quoted` lets ids through only
+        f"WHERE id IN ({quoted([invocation_id])})",
         InvocationStatus,
     )
     return rows[0] if rows else None

@@ -17,7 +17,7 @@ from typing import Final
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, RowSource
 from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
 from kallback.operations.journal_queries import creations_query, heads_query, steps_query, values_query
-from kallback.operations.journals import Journal, add_creations, journals_of
+from kallback.operations.journals import Journal, add_creations, journals_of, mark_encoded, silent_creations
 
 _KEPT: Final = 100_000
 """Steps, signals and tasks of journals that are kept: some 30 MB. An invocation that waits for one task has about 3."""
@@ -78,7 +78,16 @@ class JournalReader:
         handed_out = [journal.invocation_id for journal in found.values() if journal.awakeables is not None]
         if handed_out:
             add_creations(found, await self._introspection.rows(creations_query(handed_out), StepRow))
+        await self._mark_encoded(found, [each for each in ids if each not in found or found[each].is_silent])
         return found
+
+    async def _mark_encoded(self, found: dict[str, Journal], silent: Sequence[str]) -> None:
+        """Look into journals without anything that can be read for awakeables that a codec has encoded."""
+        if not silent:
+            return
+        created = silent_creations(found, await self._introspection.rows(creations_query(silent), StepRow))
+        if created:
+            mark_encoded(found, await self._introspection.rows(values_query(created), ValueRow))
 
 
 class _KnownJournals:

@@ -22,9 +22,11 @@ import msgspec
 
 from kallback.operations.journal_entries import RunValue, StepRow, decoded_step
 from kallback.protocol import TaskId
+from kallback.protocol.awakeables import FIRST_USER_SIGNAL
 from kallback.protocol.published import JournaledAwakeable
 
-_CREATED: Final = re.compile(r"create task ([A-Za-z0-9._-]{1,128})", re.ASCII)
+CREATION: Final = "create task "
+_CREATED: Final = re.compile(CREATION + r"([A-Za-z0-9._-]{1,128})", re.ASCII)
 _DEADLINE: Final = "deadline "
 _BEGINNING: Final = b'{"sent":null,"awakeable":'
 """Of the value of such a step: as that of a step that publishes, but nothing was sent."""
@@ -131,8 +133,39 @@ class JournaledAwakeables:
             if not (has_timed_out or created.place < cancelled_at or awakeable.signal in signals):
                 yield each
 
+    @property
+    def creations(self) -> list[int]:
+        """The steps that create one task each, by the numbers of their completions."""
+        return list(self._creations)
 
+    def may_wait(self, encoded: Iterable[int], signals: Mapping[int, int]) -> bool:
+        """Whether the invocation may wait for one of the awakeables that steps with encoded values have created.
+
+        Args:
+            encoded: the steps, by the numbers of their completions.
+            signals: those that came, each with its place in the journal; which step they answer is encoded, too.
+        """
+        cancelled_at = signals.get(_CANCEL_SIGNAL, -1)
+        steps = [self._creations[each] for each in encoded if each in self._creations]
+        still = sum(each.timer not in self._fired and each.place > cancelled_at for each in steps)
+        return still > sum(number >= FIRST_USER_SIGNAL for number in signals)
+
+
+class _Identity(msgspec.Struct):
+    task_id: str
+
+
+_IDENTITY: Final = msgspec.json.Decoder(_Identity)
 _VALUE: Final = msgspec.json.Decoder(AwakeableValue)
+
+
+def is_encoded(run: RunValue) -> bool:
+    """Whether the value of a step that creates a task is none that kallback has written, but a codec's."""
+    try:
+        _IDENTITY.decode(run.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    return False
 
 
 def awakeable_value(run: RunValue) -> AwakeableValue | None:

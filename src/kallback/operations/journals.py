@@ -13,7 +13,8 @@ publishes one without a pause. A first query of `journal_queries.py` finds that:
 signals, and those values of steps that begin as kallback's do, so that other values are not read. A second query reads
 the values of publishing steps that begin otherwise: those of a codec, or of a step that failed. A third one reads the
 beginnings of results, of those journals alone that have pauses which do not name their tasks. A fourth one reads
-steps and timers of those alone whose handlers handed out tokens (`journaled_awakeables.py`).
+steps and timers of those alone whose handlers handed out tokens (`journaled_awakeables.py`), or may have: in a journal
+that a codec encodes only the names of steps tell.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ from kallback.operations.journal_entries import (
     decoded_run,
     decoded_step,
 )
-from kallback.operations.journaled_awakeables import JournaledAwakeables, WaitingAwakeable, awakeable_value
+from kallback.operations.journaled_awakeables import (
+    CREATION,
+    JournaledAwakeables,
+    WaitingAwakeable,
+    awakeable_value,
+    is_encoded,
+)
 from kallback.protocol import PublishedTask, PublishedTasks, TaskId
 
 LATE_GRACE_MS: Final = 30_000
@@ -102,7 +109,8 @@ class Journal:
     """What the journal of one invocation says, as far as it was read.
 
     Attributes:
-        is_unreadable: whether it has a publishing step whose value is not kallback's JSON.
+        is_unreadable: whether it has a publishing step whose value is not kallback's JSON, or may wait for an awakeable
+            of which nothing can be read.
         awakeables: whose tokens its handler handed out itself; None if there are none.
     """
 
@@ -132,6 +140,11 @@ class Journal:
     def has_pauses_without_names(self) -> bool:
         """Whether there are pauses that do not name their tasks: then the beginnings of its results are needed."""
         return any(pause.task_id is None for pause in self._pauses)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has neither tasks nor awakeables, as far as it was read: their values may be encoded."""
+        return not self._publishing and self.awakeables is None
 
     @property
     def size(self) -> int:
@@ -165,6 +178,11 @@ class Journal:
                 self._signals[step.notification.id.signal] = row.index
         elif step.command is not None and row.name is not None:
             self._add_command(row.name, row.index, step.command)
+
+    def mark_encoded(self, steps: Iterable[int]) -> None:
+        """Take the steps that created something of which nothing can be read: numbers of their completions."""
+        if self.awakeables is not None and self.awakeables.may_wait(steps, self._signals):
+            self.is_unreadable = True
 
     def add_head(self, head: str) -> None:
         """Take the beginning of a result."""
@@ -270,6 +288,27 @@ def add_creations(journals: Mapping[str, Journal], rows: Sequence[StepRow]) -> N
         awakeables = journals[invocation].awakeables
         if awakeables is not None:
             awakeables.add_creations(own)
+
+
+def silent_creations(journals: dict[str, Journal], rows: Sequence[StepRow]) -> list[tuple[str, int]]:
+    """Take the rows of `creations_query` for silent journals; return the steps whose values tell what they created."""
+    creating = {row.id for row in rows if (row.name or "").startswith(CREATION)}
+    for invocation in creating:
+        journals.setdefault(invocation, Journal(invocation)).awakeables = JournaledAwakeables()
+    add_creations(journals, [row for row in rows if row.id in creating])
+    found = [(invocation, journals[invocation].awakeables) for invocation in sorted(creating)]
+    return [(invocation, each) for invocation, own in found if own is not None for each in own.creations]
+
+
+def mark_encoded(journals: Mapping[str, Journal], values: Sequence[ValueRow]) -> None:
+    """Mark journals that may wait for awakeables of which nothing can be read, by the values of `silent_creations`."""
+    encoded = defaultdict[str, list[int]](list)
+    for value in values:
+        run = decoded_run(value.entry_json)
+        if run is not None and is_encoded(run):
+            encoded[value.id].append(run.completion_id)
+    for invocation, steps in encoded.items():
+        journals[invocation].mark_encoded(steps)
 
 
 def _given_up_in(run: RunValue) -> set[str]:

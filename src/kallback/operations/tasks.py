@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from kallback.kafka import Position
 from kallback.protocol import Attempt, TaskId
+
+NOT_NEXT: Final = (
+    "now the handler waits for something else: it takes this answer later, or has gone on without it and did not "
+    "withdraw its question"
+)
+"""Of an awakeable that is none of what its handler waits for."""
 
 
 class TaskState(StrEnum):

@@ -24,7 +24,7 @@ from kallback.cli.console.console import Console
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.tasks.commands import tasks
 from kallback.operations import Introspection, PendingTask, TaskState
-from kallback.protocol import ConfigurationError, TaskType
+from kallback.protocol import ConfigurationError, Problem, TaskType
 from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk import Callbacks, TaskAwakeable, TaskFailed, TaskTimedOut
 from kallback.sdk.callbacks import environment_of_callbacks
@@ -200,6 +200,42 @@ async def only(shop: Shop, desk: Desk, handed_out: int) -> list[str]:
 
 async def _has(desk: Desk, task: PendingTask) -> bool:
     return task.task_id in desk.tokens
+
+
+@pytest.mark.parametrize("withdraws", [True, False])
+async def test_a_handler_that_goes_on_withdraws_its_question(
+    make_shop: ShopFactory, desk: Desk, *, withdraws: bool
+) -> None:
+    """It fails its own awakeable, which leaves the list; otherwise doctor and command say that it may have gone on."""
+
+    async def handler(ctx: restate.Context, callbacks: Callbacks, approve: Approve, _: Body) -> None:
+        asked = await desk.ask(ctx, await callbacks.awakeable(ctx, approve))
+        await restate.select(answer=asked.future, patience=ctx.sleep(timedelta(milliseconds=50)))
+        if withdraws:
+            callbacks.fail(ctx, asked.token, Problem("Withdrawn", 410, "the price has changed"))
+        await ctx.sleep(HOUR, "the next thing")
+
+    async with make_shop(handler) as shop, Introspection(shop.settings.restate) as introspection, asyncio.timeout(90):
+        invocation = await shop.order()
+        await eventually("the next thing", lambda: _is_at(shop, invocation, "the next thing"))
+        tasks = await shop.tasks(0 if withdraws else 1)
+        await eventually("a suspended handler", lambda: _is_suspended(shop, invocation))
+        for task in tasks:
+            shown = await asyncio.to_thread(command, shop, "show", task.task_id)
+            about = [each.sentence for each in await findings_of(shop, introspection, task.task_id)]
+            assert "now the handler waits for something else" in " ".join(shown.stdout.split())
+            assert "now the handler waits for something else" in " ".join(about)
+        await shop.admin.cancel(invocation)
+
+
+async def _is_at(shop: Shop, invocation: str, name: str) -> bool:
+    rows = await shop.admin.query(f"SELECT name FROM sys_journal WHERE id = '{invocation}'")
+    return name in [row.get("name") for row in rows]
+
+
+async def _is_suspended(shop: Shop, invocation: str) -> bool:
+    [row] = await shop.admin.query(f"SELECT status FROM sys_invocation WHERE id = '{invocation}'")
+    return row["status"] == "suspended"
 
 
 async def test_without_keys_the_command_says_what_is_missing(make_shop: ShopFactory, desk: Desk) -> None:

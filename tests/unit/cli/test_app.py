@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -117,3 +118,12 @@ def test_the_log_of_a_server_that_does_not_start_is_shown_in_lines(
         "starting",
         "out of memory \\x1b[2J",
     ]
+
+
+def test_a_full_disk_under_the_output_is_one_sentence() -> None:
+    """The device has no room for anything."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "kallback.cli", "version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "kallback: cannot write (No space left on device): free space, or write elsewhere\n"

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.operations.journal_rows import INVOCATION, SOUP, command, created, handed_out, sent, value
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.cli.tasks.rows import invocation_facts
 from kallback.kafka import (
     Headers,
     MemoryBroker,
@@ -382,8 +383,8 @@ def test_services_are_asked_with_the_keys_that_there_are() -> None:
     assert service_check(Settings(keys=KeySettings(insecure=True))) is not None
 
 
-def pending(topic: str = "cook", attempt: int = 1) -> dict[str, list[dict[str, Any]]]:
-    """Rows of one handler that waits for one task of type cook."""
+def pending(topic: str = "cook", attempt: int = 1, task_type: str = "cook") -> dict[str, list[dict[str, Any]]]:
+    """Rows of one handler that waits for one task."""
     invocation = {
         "id": INVOCATION,
         "target": "Shop/order",
@@ -393,7 +394,7 @@ def pending(topic: str = "cook", attempt: int = 1) -> dict[str, list[dict[str, A
         "created_at": "1970-01-01T00:00:01Z",
         "journal_size": 3,
     }
-    published = value(3, sent([SOUP, attempt, 17, 0, 0], audience="kallback.results", topic=topic))
+    published = value(3, sent([SOUP, attempt, 17, 0, 0], audience="kallback.results", topic=topic, task_type=task_type))
     steps = [
         msgspec.to_builtins(command(f"publish cook {SOUP}", 3)),
         msgspec.to_builtins(published) | {"index": 4, "entry_lite_json": "{}"},
@@ -495,6 +496,22 @@ def test_an_awakeable_waits_for_somebody(now_ms: int, deadline_ms: int | None, s
     assert finding.severity is OK
     assert said in finding.sentence
     assert f"kallback tasks complete {ID}" in finding.remedy
+
+
+@pytest.mark.parametrize(("signals", "is_said"), [([1], True), ([1, 17], False), (None, False)])
+def test_a_handler_that_waits_for_something_else_is_told(signals: list[int] | None, *, is_said: bool) -> None:
+    """It may have gone on without the answer; of one that runs nothing is known."""
+    invocation = InvocationStatus("inv_1", "Shop/order", "suspended", waits_for_signals=signals)
+    task = replace(TASK, position=None, signal=17)
+    finding = unanswered_finding(task, 4_000, is_next=invocation.waits_for(17))
+    assert ("now the handler waits for something else" in finding.sentence) is is_said
+    assert ("waits for something else" in str([*invocation_facts(invocation, 17)])) is is_said
+
+
+def test_a_long_key_of_a_virtual_object_is_cut_short() -> None:
+    """Restate has no limit for them but that of a request."""
+    invocation = InvocationStatus("inv_1", f"Shop/{'k' * 10_000}/order", "suspended")
+    assert len(invocation_finding(invocation, 0).sentence) < 400
 
 
 def test_an_awakeable_whose_deadline_has_passed_is_a_problem() -> None:

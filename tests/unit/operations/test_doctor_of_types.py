@@ -44,6 +44,15 @@ async def test_a_name_that_leads_to_no_topic_is_no_reason_to_create_one() -> Non
     assert "callbacks.awakeable" in finding.remedy
 
 
+async def test_a_type_whose_name_looks_like_the_id_of_a_task_is_a_type() -> None:
+    """Names of 16 characters: no pending task has that id, and some have that type."""
+    name = "albums_approve16"
+    cluster = Cluster(unread=frozenset({"albums"}), journals=pending(task_type=name, topic="albums"))
+    assert (await cluster.findings(name))[-1].remedy == "start a worker that reads albums"
+    unknown = (await Cluster(available=False).findings(name))[-1]
+    assert unknown.sentence == f"no handler of this environment waits for task {name}"
+
+
 async def test_kafka_that_does_not_answer_says_nothing_of_a_type() -> None:
     """That a topic is missing is not known then."""
     assert "no topic is named" not in str(await Cluster(available=False).findings("cook"))

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import pytest
 from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, signal, value
 
 from kallback.operations import AnswerTooLargeError
@@ -38,7 +39,7 @@ class FakeJournals:
         named = [invocation for invocation in (FIRST, SECOND, THIRD) if invocation in sql]
         if self.too_large in named:
             raise AnswerTooLargeError("too large")
-        if kind is StepRow:
+        if kind is StepRow and "publish" in sql:
             self.asked.update(named)
         return [row for invocation in named for row in self.rows_of.get(invocation, []) if isinstance(row, kind)]
 
@@ -102,3 +103,24 @@ async def test_one_journal_that_is_too_large_is_unreadable_and_hides_no_other() 
         ([], True),
         ([SOUP], False),
     ]
+
+
+def sealed(answers: int = 0) -> list[Any]:
+    """The journal of a handler that waits for an approval, with a codec: only names of steps can be read."""
+    answered = [signal(17 + number, FIRST) for number in range(answers)]
+    create = StepRow(FIRST, 2, command("", 2).entry_lite_json, "create task approve")
+    return [create, value(2, b"\x07\xfe encoded", FIRST), *answered]
+
+
+@pytest.mark.parametrize(("rows", "is_unreadable"), [(sealed(), True), (sealed(answers=1), False)])
+async def test_a_journal_whose_awakeables_are_encoded_is_unreadable(rows: list[Any], *, is_unreadable: bool) -> None:
+    """They cannot be listed, but counted; which answer belongs to which is not known either."""
+    server = FakeJournals({FIRST: rows})
+    assert (await JournalReader(server).read({FIRST: 6}))[FIRST].is_unreadable is is_unreadable
+
+
+async def test_a_task_that_is_about_to_be_published_is_no_encoded_awakeable() -> None:
+    """Between two steps a journal has no more than the identity of the task."""
+    create = StepRow(FIRST, 2, command("", 2).entry_lite_json, "create task cook")
+    server = FakeJournals({FIRST: [create, value(2, b'{"task_id":"%b"}' % SOUP.encode(), FIRST)]})
+    assert not (await JournalReader(server).read({FIRST: 6}))[FIRST].is_unreadable

@@ -15,7 +15,7 @@ from kallback.sdk import TaskFailed
 from kallback.testing import HandlerTest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "approvals.md").read_text("utf-8")
-HANDLER, AGAIN, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+HANDLER, AGAIN, WITHDRAWN, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 DAY = timedelta(days=1)
 
 
@@ -80,6 +80,22 @@ async def test_an_answer_of_another_type_is_asked_for_again(page: dict[str, Any]
         page |= {"callbacks": test.callbacks, "send_mail": send_mail}
         assert await test.run(page["ask_until_it_fits"], "lamp") is True
         assert len(tokens) == 2
+
+
+@pytest.mark.parametrize(
+    ("after", "said"), [(timedelta(hours=1), "ordered"), (timedelta(hours=9), "ordered without asking")]
+)
+async def test_a_question_is_withdrawn(page: dict[str, Any], after: timedelta, said: str) -> None:
+    """An answer that comes later changes nothing."""
+    exec(compile(WITHDRAWN, "docs/approvals.md", "exec"), page)
+    async with HandlerTest() as test:
+
+        async def send_mail(*, item: str, token: str) -> None:
+            assert item == "lamp"
+            test.complete(token, value=True, after=after)
+
+        page |= {"callbacks": test.callbacks, "send_mail": send_mail}
+        assert await test.run(page["buy_or_go_on"], "lamp") == said
 
 
 async def test_the_workflow_keeps_the_token_for_its_page(page: dict[str, Any]) -> None:

@@ -25,12 +25,19 @@ def check_access(head: HttpHead, options: ConsoleOptions) -> None:
     if head.method == "POST" and options.allow_changes:
         check_same_site(head)
     elif head.method not in {"GET", "HEAD"}:
-        detail = "the console is read-only: use the command line, or start it with --allow-changes"
-        raise refused("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, detail, ("Allow", "GET, HEAD"))
+        raise refused("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, *_allowed(options))
     if options.password is not None and not _has_password(head, options.password.reveal()):
         login = ("WWW-Authenticate", 'Basic realm="kallback console", charset="UTF-8"')
         detail = "log in with any user name and the password of --password-file"
         raise refused("not-logged-in", HTTPStatus.UNAUTHORIZED, detail, login)
+
+
+def _allowed(options: ConsoleOptions) -> tuple[str, tuple[str, str]]:
+    """Return what a request with another method is told."""
+    if options.allow_changes:
+        return "pages are read with GET, and changed with their forms", ("Allow", "GET, HEAD, POST")
+    detail = "the console is read-only: use the command line, or start it with --allow-changes"
+    return detail, ("Allow", "GET, HEAD")
 
 
 def user_of(head: HttpHead, options: ConsoleOptions) -> str:

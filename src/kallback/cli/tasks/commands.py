@@ -12,7 +12,7 @@ import click
 import orjson
 
 from kallback.cli.activity import activity
-from kallback.cli.formatting import counted, printable_json
+from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, option
 from kallback.cli.logs import configure_logs
 from kallback.cli.tables import print_table
@@ -25,6 +25,7 @@ from kallback.cli.tasks.progress import progress
 from kallback.cli.tasks.rows import HEADINGS, members_of, row_of
 from kallback.cli.tasks.show import show
 from kallback.operations import PendingTasks, TaskFilter, TaskPage
+from kallback.protocol import RestateUnavailableError
 from kallback.settings import Settings
 
 _WATCH_S: Final = 2.0
@@ -62,7 +63,7 @@ class _Listing:
 @tasks.command("list", cls=TextCommand)
 @filtering
 @option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), metavar="N", help="Maximum number.")
-@option("--watch", is_flag=True, help="Print the list again every 2 seconds, until Ctrl-C.")
+@option("--watch", is_flag=True, help="Print the list again every 2 seconds, until Ctrl-C; also after an outage.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per line; times in epoch milliseconds.")
 def list_tasks(*, limit: int, watch: bool, as_json: bool, **options: Any) -> None:
     """List pending tasks, those of the oldest invocations first.
@@ -80,11 +81,19 @@ def list_tasks(*, limit: int, watch: bool, as_json: bool, **options: Any) -> Non
 
 async def _list(factories: OperationsFactories, settings: Settings, listing: _Listing, *, watch: bool) -> None:
     async with factories.introspection() as introspection:
-        pending = PendingTasks(introspection, settings)
+        pending, is_listed = PendingTasks(introspection, settings), False
         while True:
             now_ms = int(time.time() * 1000)
-            with activity("reading journals"):
-                page = await pending.page(listing.wanted(now_ms), limit=listing.limit)
+            try:
+                with activity("reading journals"):
+                    page = await pending.page(listing.wanted(now_ms), limit=listing.limit)
+            except RestateUnavailableError as error:
+                if not is_listed:
+                    raise
+                click.echo(f"{plain(str(error))}. Trying again.", err=True)
+                await asyncio.sleep(_WATCH_S)
+                continue
+            is_listed = watch
             if watch and not listing.as_json and sys.stdout.isatty():
                 click.clear()
             _print_page(page, now_ms, as_json=listing.as_json)

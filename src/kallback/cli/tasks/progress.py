@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import click
 import msgspec
+import orjson
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer
@@ -108,7 +109,7 @@ def progress(task_id: str, *, as_json: bool) -> None:
         _refuse(answer, task_id, settings)
     found = _decoded(answer, settings.restate)
     if as_json:
-        click.echo(printable_json(msgspec.json.encode(found)))
+        click.echo(printable_json(orjson.dumps(_members(found))))
     else:
         print_facts(_facts(found, int(time.time() * 1000)))
 
@@ -150,7 +151,8 @@ def _refuse(answer: HttpAnswer, task_id: str, settings: Settings) -> NoReturn:
         raise AccessDeniedError(
             f"{url} answers {answer.status}: set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access"
         )
-    raise RestateUnavailableError(f"{url} answers {answer.status} ({plain(message)}): try again later")
+    said = f" ({plain(message)})" if message else ""
+    raise RestateUnavailableError(f"{url} answers {answer.status}{said}: try again later")
 
 
 def _message(body: bytes) -> str:
@@ -158,6 +160,20 @@ def _message(body: bytes) -> str:
         return read_json(_ERROR, body).message
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
+
+
+def _members(found: TaskProgress) -> dict[str, Any]:
+    """The keys of `kallback tasks list --json`, as far as the monitor knows them."""
+    return {
+        "task": found.task_id,
+        "type": found.task_type,
+        "attempt": found.attempt,
+        "dispatched": found.dispatched_ms,
+        "started": found.started_ms,
+        "heartbeat": found.heartbeat_ms,
+        "details": bytes(found.details).decode() or None,
+        "details_changed": found.details_ms,
+    }
 
 
 def _facts(found: TaskProgress, now_ms: int) -> Iterator[tuple[str, str]]:

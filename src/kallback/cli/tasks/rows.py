@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from kallback.cli.formatting import counted, moment, plain, readable, redact, span
-from kallback.operations import InvocationStatus, PendingTask, TaskRecord
+from kallback.cli.formatting import counted, moment, plain, readable, redact, span, within
+from kallback.operations import NOT_NEXT, InvocationStatus, PendingTask, TaskRecord
 from kallback.protocol import OutcomeRecord, shorten
 
 HEADINGS: Final = ("TASK", "TYPE", "STATE", "ATTEMPT", "AGE", "DEADLINE", "HANDLER", "INVOCATION")
 _SHOWN: Final = 4_096
+_LONGEST_CELL: Final = 120
+"""Characters: keys of virtual objects have no limit, and one long one would spread all lines of a list."""
 _NO_RECORD: Final = "none: it is an awakeable, which no worker does"
 _WHO_ANSWERS: Final = (
     "who has the token or the link that the handler handed out; or an operator who has KALLBACK_KEYS: kallback tasks "
@@ -27,7 +29,7 @@ def row_of(task: PendingTask, now_ms: int) -> tuple[str, ...]:
         str(task.attempt),
         span(max(0, now_ms - task.created_ms)),
         _remaining(task.deadline_ms, now_ms),
-        plain(task.invocation.target),
+        within(plain(task.invocation.target), _LONGEST_CELL),
         task.invocation.id,
     )
 
@@ -102,7 +104,7 @@ def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
         yield "details", readable(progress.details, longest=_SHOWN) if progress.details else "none"
         if progress.unchanged_since_ms is not None:
             yield "unchanged", f"since {_ago(progress.unchanged_since_ms, now_ms)}"
-    yield "handler", plain(task.invocation.target)
+    yield "handler", within(plain(task.invocation.target), _SHOWN)
     yield "invocation", f"{task.invocation.id} ({task.invocation.status})"
     yield "record", _NO_RECORD if task.position is None else plain(str(task.position))
     if task.signal is not None:
@@ -116,9 +118,11 @@ def record_facts(record: TaskRecord) -> Iterator[tuple[str, str]]:
     yield "request", readable(record.request, longest=_SHOWN, lines=True)
 
 
-def invocation_facts(invocation: InvocationStatus) -> Iterator[tuple[str, str]]:
-    """What Restate says of the waiting invocation, for people."""
+def invocation_facts(invocation: InvocationStatus, signal: int | None = None) -> Iterator[tuple[str, str]]:
+    """What Restate says of the waiting invocation, for people; with the number of the awakeable, if it is one."""
     yield "", f"Restate says: {invocation.status}"
+    if signal is not None and invocation.waits_for(signal) is False:
+        yield "", NOT_NEXT
     if invocation.failures:
         planned = f"; Restate starts it again at {invocation.next_retry_at}" if invocation.next_retry_at else ""
         yield "", f"the handler has failed {counted(invocation.failures, 'time')} since it last got on{planned}"

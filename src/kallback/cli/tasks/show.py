@@ -133,7 +133,7 @@ def _members(found: _Shown) -> dict[str, Any]:
 
 
 def _more_facts(found: _Shown) -> list[tuple[str, str]]:
-    facts = [] if found.invocation is None else list(invocation_facts(found.invocation))
+    facts = [] if found.invocation is None else list(invocation_facts(found.invocation, found.task.signal))
     facts += [] if found.outcomes is None else list(outcome_facts(found.outcomes))
     if found.record is None:
         return facts

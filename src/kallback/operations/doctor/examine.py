@@ -7,7 +7,7 @@ then one task.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +40,7 @@ from kallback.operations.doctor.findings import (
     worker_findings,
 )
 from kallback.operations.doctor.letters import TaskLetter, letter_findings, letters_of
-from kallback.operations.doctor.pending_types import PendingTypes, unknown_type_finding
+from kallback.operations.doctor.pending_types import PendingTypes, unknown_task_finding, unknown_type_finding
 from kallback.operations.doctor.service_findings import answering_deployments, service_findings, silent_services
 from kallback.operations.doctor.stuck import StuckInvocations, waits_finding
 from kallback.operations.doctor.unanswered import unanswered_finding, unanswered_findings
@@ -251,13 +251,13 @@ class Examination:
         except KallbackError as error:  # the workers can be looked at without it
             for finding in self._access.failed(error, "pending tasks"):
                 yield finding
-        for finding in StuckInvocations(stuck, self._silent, self._answering).findings(pending.invocations):
-            yield finding
-        for finding in unanswered_findings(pending.unanswered, self._now_ms()):
+        found = StuckInvocations(stuck, self._silent, self._answering).findings(pending.invocations)
+        for finding in (*found, *unanswered_findings(pending.unanswered, self._now_ms())):
             yield finding
         topics = pending.topics_of(self._topics or frozenset())
-        if target and not (topics or pending.unanswered or self._is_unpublished or self._topics is None):
-            yield unknown_type_finding(target)
+        if not (topics or pending.unanswered or self._is_unpublished):
+            for finding in self._unknown(target):
+                yield finding
         for name in topics or ([target] if target and self._topics is None else []):
             async for finding in self._guarded(f"workers of {name}", self._workers(name)):
                 yield finding
@@ -269,6 +269,13 @@ class Examination:
                 f"only the types of the oldest {pending.count:,} pending tasks were looked at",
                 "name another type: kallback doctor TYPE",
             )
+
+    def _unknown(self, target: str) -> Iterator[Finding]:
+        """What to say of a name of which nothing is known."""
+        if is_task_id(target):
+            yield unknown_task_finding(target)
+        elif target and self._topics is not None:
+            yield unknown_type_finding(target)
 
     async def _letters_of(self, pending: PendingTypes) -> AsyncGenerator[Finding]:
         try:
@@ -287,13 +294,10 @@ class Examination:
     async def _task(self, task_id: str) -> AsyncGenerator[Finding]:
         introspection = self._introspection
         task = await PendingTasks(introspection, self._settings, clock=self._clock).find(task_id)
-        if task is None:
-            yield warning(
-                "task",
-                f"no handler of this environment waits for task {task_id}",
-                "it has ended, Kafka does not have its (next) attempt yet, or id or KALLBACK_TOPICS_PREFIX is wrong; "
-                "see kallback outcomes tail --task",
-            )
+        if task is None:  # a task type may have a name of 16 characters
+            for look in (self._unpublished, self._types):
+                async for finding in look(task_id):
+                    yield finding
             return
         invocation = await read_invocation(introspection, task.invocation.id)
         if invocation is not None and invocation.unreached in self._silent:
@@ -307,8 +311,9 @@ class Examination:
             record = self._record(task, task.position, is_said=is_stuck)
             async for finding in self._guarded(f"workers of {task.position.topic}", record):
                 yield finding
-        elif not is_stuck:
-            yield unanswered_finding(task, self._now_ms())
+        elif task.signal is not None and not is_stuck:
+            is_next = None if invocation is None else invocation.waits_for(task.signal)
+            yield unanswered_finding(task, self._now_ms(), is_next=is_next)
         async for finding in self._dead_letters({task.task_id: task.attempt}, task.created_ms):
             yield finding
 

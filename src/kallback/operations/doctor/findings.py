@@ -167,7 +167,7 @@ def invocation_finding(invocation: InvocationStatus | None, now_ms: int) -> Find
         return warning(
             "invocation", "Restate does not know the waiting invocation any more", "look again: it has just ended"
         )
-    said = f"{invocation.target} is {invocation.status}"
+    said = f"{invocation.short_target} is {invocation.status}"
     failures, run_ms = invocation.failures, invocation.run_ms(now_ms)
     if failures and run_ms is not None and run_ms >= _STEADY_MS:
         return ok("invocation", f"{said} for {run_ms // 1000} s; before, it failed {counted_times(failures)}")

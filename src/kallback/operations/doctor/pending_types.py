@@ -74,5 +74,15 @@ def unknown_type_finding(target: str) -> Finding:
     )
 
 
+def unknown_task_finding(target: str) -> Finding:
+    """For a name that may be the id of a task, and that no pending task has as its type either."""
+    return warning(
+        "task",
+        f"no handler of this environment waits for task {target}",
+        "it has ended, Kafka does not have its (next) attempt yet, or id or KALLBACK_TOPICS_PREFIX is wrong; "
+        "see kallback outcomes tail --task",
+    )
+
+
 def _topic_of(task: PendingTask) -> str | None:
     return None if task.position is None else task.position.topic

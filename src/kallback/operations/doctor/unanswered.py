@@ -7,21 +7,30 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kallback.operations.doctor.findings import Finding, Severity, is_overdue, ok, overdue_finding
-from kallback.operations.tasks import PendingTask
+from kallback.operations.tasks import NOT_NEXT, PendingTask
 
 _SECOND_MS: Final = 1000
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
-def unanswered_finding(task: PendingTask, now_ms: int) -> Finding:
-    """Since when one waits, until when, and who can answer it."""
+def unanswered_finding(task: PendingTask, now_ms: int, *, is_next: bool | None = None) -> Finding:
+    """Since when one waits, until when, and who can answer it.
+
+    Args:
+        task: the awakeable.
+        now_ms: epoch milliseconds.
+        is_next: whether its handler waits for this answer now; None if that is not known.
+    """
     if is_overdue(task, now_ms):
         return overdue_finding()
     left = "has no deadline" if task.deadline_ms is None else f"waits {_length(task.deadline_ms - now_ms)} more"
+    other = f"; {NOT_NEXT}" if is_next is False else ""
+    since = _age(task, now_ms)
+    said = f"it is an awakeable, which no worker does: without an answer for {since}, and its handler {left}"
     return Finding(
         "task",
         Severity.OK,
-        f"it is an awakeable, which no worker does: without an answer for {_age(task, now_ms)}, and its handler {left}",
+        f"{said}{other}",
         "who has the token or the link that the handler handed out answers; or an operator who has KALLBACK_KEYS: "
         f"kallback tasks complete {task.task_id} (or fail, cancel, link)",
     )

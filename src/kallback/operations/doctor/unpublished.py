@@ -17,6 +17,7 @@ import msgspec
 
 from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.introspection import RowSource
+from kallback.operations.invocations import shortened_target
 from kallback.operations.journal_entries import decoded_run, decoded_step
 from kallback.operations.journal_queries import quoted
 
@@ -126,7 +127,7 @@ def unpublished_findings(
         why = next((each.why for each in own if each.why), "why cannot be read")
         yield (warning if may_be_of_others else problem)(
             "publish",
-            f"{handlers} to publish tasks of type {name}, such as {own[0].target}: {why}",
+            f"{handlers} to publish tasks of type {name}, such as {shortened_target(own[0].target)}: {why}",
             "repair it: they try again by themselves, until KALLBACK_KAFKA_SETUP_TIMEOUT has passed if a topic or a "
             "permission is missing, and otherwise until the deadline",
         )

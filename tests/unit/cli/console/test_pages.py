@@ -13,6 +13,7 @@ import pytest
 from tests.unit.cli.console.environment import (
     NOW_MS,
     TOKEN,
+    FakeChanges,
     FakeSources,
     dead_letter,
     outcome,
@@ -148,6 +149,17 @@ async def test_a_list_goes_on_with_the_same_filter() -> None:
     assert first.count('<a href="/tasks/task') == 50
     assert 'href="/tasks?type=shop.pack&amp;state=sent&amp;cursor=50"' in first
     assert (second.count('<a href="/tasks/task'), "Next page" in second) == (10, False)
+
+
+async def test_a_long_key_is_cut_short() -> None:
+    """The key of a virtual object may have any length."""
+    task = pending()
+    long = replace(task, invocation=replace(task.invocation, target=f"Carts/{'k' * 100_000}/pay"))
+    async with serving(FakeSources([long])) as client:
+        for path in ("/tasks", f"/tasks/{task.task_id}"):
+            page = (await client.get(path)).text
+            assert len(page) < 10_000
+            assert "kkk/pay" in page
 
 
 @pytest.mark.parametrize(
@@ -463,6 +475,14 @@ async def test_it_is_read_only(method: str) -> None:
     """Any method that could change something is refused."""
     async with serving(FakeSources()) as client:
         assert (await client.request(method, "/tasks")).status_code == 405
+
+
+async def test_a_method_that_changes_nothing_is_told_what_does() -> None:
+    """The console that allows changes does not say that it is read-only."""
+    async with serving(FakeSources(), changes=FakeChanges()) as client:
+        refused = await client.request("PUT", "/tasks")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert "read-only" not in refused.text
 
 
 @pytest.mark.parametrize(

@@ -64,11 +64,19 @@ def test_a_task_that_has_not_started_says_so() -> None:
     assert "details     none" in output
 
 
-def test_json_is_what_the_monitor_told() -> None:
-    """For scripts: one line, epoch milliseconds, details as they are."""
-    result, _ = run(ID, "--json", body=told(details=msgspec.Raw(b'{"percent": 1.10}')))
-    assert json.loads(result.stdout)["attempt"] == 2
-    assert '{"percent": 1.10}' in result.stdout
+def test_json_has_the_keys_of_the_list() -> None:
+    """A script reads both with the same names; times in epoch milliseconds, details as JSON in a text."""
+    result, _ = run(ID, "--json", body=told(dispatched_ms=5, details=msgspec.Raw(b'{"percent": 1.10}')))
+    assert json.loads(result.stdout) == {
+        "task": ID,
+        "type": "restaurant.prepare",
+        "attempt": 2,
+        "dispatched": 5,
+        "started": None,
+        "heartbeat": None,
+        "details": '{"percent": 1.10}',
+        "details_changed": None,
+    }
 
 
 def test_details_cannot_play_with_the_terminal() -> None:

@@ -24,6 +24,7 @@ from kallback.protocol import (
     ConfigurationError,
     Outcome,
     OutcomeRecord,
+    RestateUnavailableError,
     SourcePosition,
     TaskHeaders,
     TaskId,
@@ -41,6 +42,7 @@ class Shop:
     """One handler waits for one task, whose id begins with a dash as those of earlier versions may."""
 
     broker: MemoryBroker = field(default_factory=MemoryBroker)
+    target: str = "Shop/order"
     at: Position = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class Shop:
         if "FROM state" in sql:
             return []
         names = {"target_service_name": "Shop", "target_handler_name": "order", "created_at": "2026-01-01T00:00:00Z"}
-        failing = {"target": "Shop/order", "status": "backing-off", "retry_count": 3, "last_failure": "no oven"}
+        failing = {"target": self.target, "status": "backing-off", "retry_count": 3, "last_failure": "no oven"}
         return [names | failing | {"journal_size": 6}]
 
     def factories(self) -> OperationsFactories:
@@ -96,6 +98,43 @@ class Shop:
 def shop() -> Shop:
     """One."""
     return Shop()
+
+
+class Restless(Shop):
+    """Restate answers, then is overloaded once, and then the operator has seen enough."""
+
+    answers = 0
+
+    async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+        """Count the lists that are asked for."""
+        if "ORDER BY created_at" in sql:
+            self.answers += 1
+        if self.answers == 2:
+            raise RestateUnavailableError("Restate answers no more queries for now")
+        if self.answers == 4:
+            raise KeyboardInterrupt
+        return await super().rows(sql, kind)
+
+
+def test_a_list_that_is_watched_goes_on_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so in its place; a list that was never there ends the command."""
+    monkeypatch.setattr("kallback.cli.tasks.commands._WATCH_S", 0)
+    shown = Restless().run("list", "--watch")
+    assert [line.split()[0] for line in shown.stdout.splitlines() if line] == [ID, ID]
+    assert "no more queries for now. Trying again." in shown.stderr
+    overloaded = Restless()
+    overloaded.answers = 1
+    assert isinstance(overloaded.run("list", "--watch").exception, RestateUnavailableError)
+
+
+def test_a_long_key_does_not_spread_the_lines_of_a_list() -> None:
+    """The key of a virtual object may have any length; `--json` has all of it."""
+    shop = Shop(target=f"Carts/{'k' * 10_000}/pay")
+    line = shop.run("list").stdout
+    assert len(line) < 300
+    assert "Carts/kkk" in line
+    assert "kkk/pay" in line
+    assert json.loads(shop.run("list", "--json").stdout)["target"] == shop.target
 
 
 def test_the_list_has_a_line_for_each_task(shop: Shop) -> None:

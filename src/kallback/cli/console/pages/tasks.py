@@ -15,13 +15,19 @@ from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
 from kallback.cli.console.sources import LastLetters
-from kallback.cli.formatting import counted, span
+from kallback.cli.formatting import counted, redact, span, within
 from kallback.kafka import Record
 from kallback.operations import PendingTask, TaskPage, TaskState
 from kallback.protocol import OutcomeRecord
 from kallback.web import HttpResponse
 
-_NO_RECORD: Final = "none: an awakeable, which no worker does; its handler handed out a token that answers it"
+_LONGEST_CELL: Final = 120
+_LONGEST_VALUE: Final = 2_000
+_NO_RECORD: Final = (
+    "none: an awakeable, which no worker does; its handler handed out a token that answers it. It is listed until its "
+    "deadline even if the handler goes on without an answer and does not withdraw the question; "
+    "kallback tasks show tells whether the handler waits for it now"
+)
 
 
 def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
@@ -32,7 +38,7 @@ def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
             task.task_type,
             str(task.state),
             f"{task.attempt}",
-            task.invocation.target,
+            within(redact(task.invocation.target), _LONGEST_CELL),
             span(now_ms - task.created_ms),
             left(task.deadline_ms, now_ms),
         ]
@@ -119,7 +125,7 @@ def task_page(
                 ("Last heartbeat", None if progress is None else when(progress.heartbeat_ms, now_ms)),
                 ("Details unchanged since", _unchanged(task, now_ms)),
                 ("Deadline", left(task.deadline_ms, now_ms)),
-                ("Waiting handler", task.invocation.target),
+                ("Waiting handler", within(redact(task.invocation.target), _LONGEST_VALUE)),
                 ("Invocation", _invocation(task, admin_url)),
                 ("Task record", _NO_RECORD if task.position is None else place(task.position)),
             )
