@@ -38,12 +38,17 @@ from kallback.cli.console.traffic import TrafficSample  # noqa: E402
 from kallback.cli.dead_letters.contents import Replay  # noqa: E402
 from kallback.kafka import DeadLetterId, Position, Record  # noqa: E402
 from kallback.operations import PendingTask  # noqa: E402
-from kallback.protocol import Outcome, TaskId  # noqa: E402
+from kallback.protocol import Attempt, Keyring, Outcome, TaskId  # noqa: E402
 from kallback.protocol.by_hand import Operator  # noqa: E402
+from kallback.settings import KeySettings, Settings  # noqa: E402
 
 IMAGES: Final = ROOT / "docs" / "images"
 TYPES: Final = ("restaurant.prepare", "bakery.bake", "restaurant.prepare", "driver.deliver")
 TASKS: Final = 14
+ASKED: Final = frozenset({4, 11})
+"""Those of the tasks that are awakeables, whose handlers wait for an answer of a person."""
+FAILED: Final = 6
+"""The one whose attempt has failed."""
 
 
 def task(number: int) -> PendingTask:
@@ -58,10 +63,14 @@ def task(number: int) -> PendingTask:
         target="OrderWorkflow/07/create",
     )
     age_ms = (TASKS - number) * 47_000
+    if number in ASKED:
+        made = replace(made, task_type="order.refund", position=None, signal=17)
+    if number == FAILED:
+        made = replace(made, attempt=Attempt(2), next_attempt_ms=NOW_MS + 40_000)
     return replace(
         made,
         task_id=TaskId(task_id),
-        position=Position(kind, number % 4, 100 + number),
+        position=made.position and Position(kind, number % 4, 100 + number),
         created_ms=NOW_MS - age_ms,
         deadline_ms=NOW_MS - age_ms + 3_600_000,
         invocation=invocation,
@@ -98,7 +107,7 @@ def sources(tasks: list[PendingTask]) -> FakeSources:
             ProcessStatus("http://127.0.0.1:9465", reasons=("it does not answer (Connection refused)",)),
         ],
         results=[
-            outcome(task_id=tasks[3].task_id, task_type="driver.deliver"),
+            outcome(task_id=tasks[3].task_id, task_type="driver.deliver", did="completed"),
             outcome(
                 task_id=tasks[5].task_id,
                 task_type="bakery.bake",
@@ -115,10 +124,12 @@ def sources(tasks: list[PendingTask]) -> FakeSources:
 async def main() -> None:
     """Make all images."""
     tasks = [task(number) for number in range(TASKS)]
+    settings = Settings(keys=KeySettings(keyring=Keyring({"k1": hashlib.sha256(b"of these images").digest()})))
     paths = {
         "overview": "",
         "tasks": "tasks",
         "task": f"tasks/{tasks[1].task_id}",
+        "approval": f"tasks/{tasks[4].task_id}",
         "outcomes": "outcomes",
         "dead-letters": "dead-letters",
         "dead-letter": "dead-letters/0:40",
@@ -126,7 +137,7 @@ async def main() -> None:
         "settings": "settings",
     }
     async with (
-        serving(sources(tasks), changes=FakeChanges(), samples=traffic()) as client,
+        serving(sources(tasks), settings, changes=FakeChanges(), samples=traffic()) as client,
         async_playwright() as driver,
     ):
         browser = await driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -18,16 +18,18 @@ import restate
 from tests.integration.end_to_end import sealed_journal
 
 from kallback.bridge import Bridge, BridgeOptions, CompleterName
+from kallback.operations import Introspection, PendingTasks, UnreadableJournalsError
 from kallback.protocol import ConfigurationError, Keyring, TaskType
 from kallback.protocol.tasktypes import INTERVALS_UNTIL_LOST
 from kallback.sdk import Callbacks, TaskFailed
 from kallback.settings import KafkaSettings, KeySettings, RestateSettings, Settings, Topics
-from kallback.testing import Admin, Stack, TopicFactory, serve_endpoint
+from kallback.testing import Admin, Stack, TopicFactory, eventually, serve_endpoint
 from kallback.workers import TaskFailure, Worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 HEARTBEAT_S: Final = 0.3
+JSON: Final = "application/json"
 CODEC: Final = "tests.integration.end_to_end.sealed_journal:codec"
 
 
@@ -53,7 +55,7 @@ class SealedPath:
         """Call the handler as a client with the codec."""
         url = f"{self.settings.restate.ingress_url}/{self.service}/run"
         body = sealed_journal.codec.encode(json.dumps(text).encode())
-        answer = await self.http.post(url, content=body, headers={"content-type": "application/json"}, timeout=60)
+        answer = await self.http.post(url, content=body, headers={"content-type": JSON}, timeout=60)
         assert answer.status_code == 200, answer.text
         return json.loads(await sealed_journal.codec.decode(answer.content))
 
@@ -85,6 +87,10 @@ async def path(
             return await callbacks.call(ctx, task_type, text)
         except TaskFailed as error:
             return f"failed: {error.message}"
+
+    @service.handler()
+    async def ask(ctx: restate.Context, text: str) -> str:
+        return f"{text}: {await (await callbacks.awakeable(ctx, task_type)).result()}"
 
     worker = Worker(f"sealed-{uuid4().hex[:8]}", settings=settings)
 
@@ -123,6 +129,24 @@ async def test_nothing_of_a_task_is_readable_in_the_journal(path: SealedPath, ka
         journal = json.dumps(await admin.query("SELECT raw FROM sys_journal"))  # hexadecimal
     assert path.service.encode().hex() in journal
     assert secret.encode().hex() not in journal
+
+
+async def test_the_list_counts_what_waits_for_an_answer(path: SealedPath) -> None:
+    """Nothing of an awakeable can be read but the names of steps; before, it was in no list and no count."""
+    settings = path.settings
+    async with Introspection(settings.restate) as introspection, Admin(settings.restate.admin_url) as admin:
+        url = f"{settings.restate.ingress_url}/{path.service}/ask/send"
+        sent = await path.http.post(url, content=sealed_journal.codec.encode(b'"soup"'), headers={"content-type": JSON})
+        invocation = sent.json()["invocationId"]
+        pending = PendingTasks(introspection, settings)
+
+        async def is_counted() -> bool:
+            return invocation in (await pending.page()).unreadable
+
+        await eventually("an invocation that cannot be read", is_counted)
+        with pytest.raises(UnreadableJournalsError):
+            await pending.find("AAECAwQFBgcICQoL")
+        await admin.cancel(invocation)
 
 
 async def test_heartbeats_reach_the_monitor(path: SealedPath) -> None:

@@ -37,7 +37,7 @@ def _fields(prefix: str, group: object) -> Iterator[tuple[str, str]]:
 
 def _shown(value: object) -> str:
     match value:
-        case None:
+        case None | "":
             return "not set"
         case Secret():
             return "set (hidden)"

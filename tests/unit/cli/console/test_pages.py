@@ -249,7 +249,18 @@ async def test_a_replayed_dead_letter_says_so() -> None:
 
     assert [page.count("2027-01-15 08:00:00Z by ann<") for page in (listed, task)] == [1, 1]
     assert "2027-01-15 08:00:00Z by ann: the &lt;key&gt; is back" in first
-    assert "not seen among the last 200 records of each partition; `kallback dead-letters show 0:8`" in second
+    seen = "not seen among the last 200 records of each partition; <code>kallback dead-letters show 0:8</code>"
+    assert seen in second
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_is_no_markdown(path: str) -> None:
+    """A command is shown as one, without the marks that documentation has."""
+    awakeable = replace(pending(), position=None, signal=17)
+    for task in (pending(progress=running(b"{}")), awakeable):
+        sources = FakeSources([task], {task.position: record_of(b"{}")} if task.position else {}, [dead_letter()])
+        async with serving(sources) as client:
+            assert "`" not in (await client.get(path)).text
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def test_the_login_is_shown_without_its_secrets() -> None:
     )
     shown = dict(shown_settings(settings))
     assert shown["kafka.security.oauth.token_url"] == "https://login.example.com/token?***"
+    assert shown["kafka.security.oauth.scope"] == "not set"
     assert shown["kafka.security.oauth.client_secret"] == "set (hidden)"
     assert "logicalCluster" in shown["kafka.security.oauth.extensions"]
     assert "hush" not in str(shown)

@@ -6,7 +6,7 @@ from typing import Final
 
 from kallback.cli.console.pages.forms import replay_form, replay_one_form
 from kallback.cli.console.pages.layout import facts, page, table
-from kallback.cli.console.pages.markup import Content, Markup, element
+from kallback.cli.console.pages.markup import Content, Markup, element, joined
 from kallback.cli.console.pages.values import REFRESH_S, place, record_parts
 from kallback.cli.console.sources import LAST_LETTERS, LastLetters
 from kallback.cli.dead_letters.contents import Replay
@@ -16,13 +16,17 @@ from kallback.cli.formatting import moment, size, span
 from kallback.kafka import DeadLetter, Record
 from kallback.web import HttpResponse
 
-_REPLAYS: Final = (
-    f"A replay is shown if its marker is among the last {LAST_LETTERS} records of a partition of the topic; "
-    "`kallback dead-letters list --replayed` reads all of them."
+_REPLAYS: Final = element(
+    "p",
+    f"A replay is shown if its marker is among the last {LAST_LETTERS} records of a partition of the topic; ",
+    element("code", "kallback dead-letters list --replayed"),
+    " reads all of them.",
 )
-_NOT_SEEN: Final = (
-    f"not seen among the last {LAST_LETTERS} records of each partition; `kallback dead-letters show {{id}}` reads all"
-)
+
+
+def _not_seen(letter: DeadLetter) -> Markup:
+    said = f"not seen among the last {LAST_LETTERS} records of each partition; "
+    return joined((said, element("code", f"kallback dead-letters show {letter.id}"), " reads all"))
 
 
 def _short(replay: Replay | None) -> str:
@@ -36,7 +40,7 @@ def dead_letters_page(last: LastLetters, now_ms: int, secret: str | None = None)
     return page(
         "Dead letters",
         letters_table(f"The last {LAST_LETTERS} dead letters at most, the newest first", last, now_ms),
-        element("p", _REPLAYS) if last.letters else None,
+        _REPLAYS if last.letters else None,
         *([] if secret is None else [element("h2", "Replay"), replay_form(secret)]),
         section="/dead-letters",
         refresh=0 if secret is not None else REFRESH_S,  # what is typed into a form must stay
@@ -81,7 +85,7 @@ def dead_letter_page(
                 ("Written", moment(letter.written_ms)),
                 ("Dead-lettered by", letter.group),
                 ("Value", stub),
-                ("Replayed", _NOT_SEEN.format(id=letter.id) if replay is None else replay_words(replay)),
+                ("Replayed", _not_seen(letter) if replay is None else replay_words(replay)),
             )
         ),
         *record_parts("Record", record, mask=mask),

@@ -44,7 +44,7 @@ def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = (), re
         refusal: why none can be made, and what to do; None if some can.
     """
     if refusal is not None:
-        return joined((element("h2", "By hand"), element("p", f"{refusal}.")))
+        return joined((element("h2", "By hand"), element("p", f"{refusal[:1].upper()}{refusal[1:]}.")))
     fits = task.task_type in set(checked)
     hint = f"A result is checked against {task.task_type} before it is sent." if fits else _NOT_CHECKED
     fields = {"attempt": str(task.attempt)}

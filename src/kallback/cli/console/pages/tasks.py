@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from kallback.cli.console.pages.dead_letters import letters_table
 from kallback.cli.console.pages.layout import facts, page, table, trouble
-from kallback.cli.console.pages.markup import Content, Markup, element
+from kallback.cli.console.pages.markup import Content, Markup, element, joined
 from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
@@ -23,18 +23,24 @@ from kallback.web import HttpResponse
 
 _LONGEST_CELL: Final = 120
 _LONGEST_VALUE: Final = 2_000
-_NO_RECORD: Final = (
-    "none: an awakeable, which no worker does; its handler handed out a token that answers it. It is listed until its "
-    "deadline even if the handler goes on without an answer and does not withdraw the question; "
-    "kallback tasks show tells whether the handler waits for it now"
+_NO_RECORD: Final = "none: an awakeable, which no worker does; its handler handed out a token that answers it"
+_LISTED: Final = (
+    "until it is answered or withdrawn, or its deadline passes, even if its handler has gone on without an answer; "
 )
+
+
+def _listed(task: PendingTask) -> Markup | None:
+    if task.signal is None:
+        return None
+    command = element("code", f"kallback tasks show {task.task_id}")
+    return joined((_LISTED, command, " tells whether the handler waits for it now"))
 
 
 def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
     """Return a list of pending tasks."""
     rows: list[list[Content]] = [
         [
-            element("a", task.task_id, href=task_link(task)),
+            element("a", task.task_id, href=task_link(task), class_="id"),
             task.task_type,
             str(task.state),
             f"{task.attempt}",
@@ -128,6 +134,7 @@ def task_page(
                 ("Waiting handler", within(redact(task.invocation.target), _LONGEST_VALUE)),
                 ("Invocation", _invocation(task, admin_url)),
                 ("Task record", _NO_RECORD if task.position is None else place(task.position)),
+                ("Listed", _listed(task)),
             )
         ),
         *([] if details is None else [element("h2", "Details of the last heartbeat"), payload(details, mask=mask)]),
