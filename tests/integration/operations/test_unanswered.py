@@ -235,7 +235,7 @@ async def _is_at(shop: Shop, invocation: str, name: str) -> bool:
 
 async def _is_suspended(shop: Shop, invocation: str) -> bool:
     [row] = await shop.admin.query(f"SELECT status FROM sys_invocation WHERE id = '{invocation}'")
-    return row["status"] == "suspended"
+    return bool(row["status"] == "suspended")
 
 
 async def test_without_keys_the_command_says_what_is_missing(make_shop: ShopFactory, desk: Desk) -> None:
