@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 from kallback.protocol import Report, Signal
@@ -24,7 +23,8 @@ def decide_long_task(observed: Observed, options: WireCheckOptions) -> CheckResu
     problem = _malformed(seen, every_ms)
     if problem:
         return failed(problem)
-    silence = max(_between(before, after) for before, after in pairwise([*seen, answers[0]]))
+    following: list[SeenProgress | SeenAnswer] = [*seen[1:], answers[0]]
+    silence = max(_between(before, after) for before, after in zip(seen, following, strict=True))
     if silence * 1000 > LOST_AFTER * every_ms:
         return failed(
             f"nothing came for {silence:.1f} s; after {LOST_AFTER * every_ms / 1000:g} s the attempt counts as lost: "
