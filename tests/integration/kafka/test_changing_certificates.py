@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Generator
 from contextlib import AsyncExitStack
@@ -145,6 +146,7 @@ async def test_running_clients_use_the_certificates_of_now(renewing: Renewing, c
     clients = clients_of(client, renewing.settings)
     topic = TopicFactory(renewing.server)("renewed")
     with capture_logs("kallback.kafka") as lines:
+        logging.getLogger("kallback.kafka").setLevel(logging.DEBUG)  # one client says it at INFO, the others at DEBUG
         async with AsyncExitStack() as until:
             producer = await until.enter_async_context(clients.producer())
             consumer = await until.enter_async_context(clients.consumer([topic], f"{topic}.g", ConsumerOptions()))
