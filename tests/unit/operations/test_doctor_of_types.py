@@ -49,8 +49,8 @@ async def test_a_type_whose_name_looks_like_the_id_of_a_task_is_a_type() -> None
     name = "albums_approve16"
     cluster = Cluster(unread=frozenset({"albums"}), journals=pending(task_type=name, topic="albums"))
     assert (await cluster.findings(name))[-1].remedy == "start a worker that reads albums"
-    unknown = (await Cluster(available=False).findings(name))[-1]
-    assert unknown.sentence == f"no handler of this environment waits for task {name}"
+    unknown = [each.sentence for each in await Cluster(available=False).findings(name)]
+    assert f"no handler of this environment waits for task {name}" in unknown
 
 
 async def test_kafka_that_does_not_answer_says_nothing_of_a_type() -> None:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from tests.unit.cli.dead_letters.environment import AWAKEABLE, DEAD, HOUR, RESULTS, TOKEN, DeadLetterEnv
 
+from kallback.cli import confirmation
 from kallback.cli.dead_letters import replay as replay_command
 from kallback.cli.dead_letters.commands import dead_letters
 from kallback.cli.dead_letters.factories import KafkaFactories
@@ -276,7 +277,7 @@ def test_on_a_terminal_it_asks(env: DeadLetterEnv, monkeypatch: pytest.MonkeyPat
         stdout = stderr = type("Out", (), {"isatty": staticmethod(lambda: False)})
 
     env.dead_letter()
-    monkeypatch.setattr(replay_command, "sys", Terminal)
+    monkeypatch.setattr(confirmation, "sys", Terminal)
     CliRunner().invoke(dead_letters, ["replay", "--all"], obj=env.clients, input=answer)
     assert len(env.sent()) == count
 
