@@ -205,9 +205,17 @@ def _strays(observed: Observed) -> str:
 
 
 def _mixed_up(observed: Observed) -> str:
+    """Whether the answer that is missing came to another task: it differs from that one's own, where copies do not."""
     for name in observed.tasks():
-        if (count := len(observed.seen(name))) > observed.sent[name]:
-            return f"; but the {name} got {count} answers: send each answer with the token of its own task"
+        answers = observed.seen(name)
+        if len(answers) <= observed.sent[name]:
+            continue
+        if all(_meaning(each) == _meaning(answers[0]) for each in answers):
+            return (
+                f"; and the {name} got {len(answers)} answers, all the same: it answers twice, or with the token of "
+                "another task"
+            )
+        return f"; but the {name} got {len(answers)} answers: send each answer with the token of its own task"
     return ""
 
 

@@ -129,9 +129,15 @@ def test_an_answer_without_a_token_is_named() -> None:
 
 def test_an_answer_with_the_token_of_another_task_is_named() -> None:
     """The task without an answer is not the one that got two, and the worker has answered both."""
-    mixed_up = together(seen(DONE, DONE), seen())
+    mixed_up = together(seen(DONE, Completed(b'{"of": "the other"}')), seen())
     result = decisions.decide_completed(mixed_up, OPTIONS)
     assert "the task 1 got no answer; but the task 0 got 2 answers: send each answer with the token" in result.sentence
+
+
+def test_a_worker_that_answers_twice_is_not_said_to_mix_tasks_up() -> None:
+    """While another answer is missing: copies are the same, answers to two tasks mostly are not."""
+    result = decisions.decide_completed(together(seen(DONE, DONE), seen()), OPTIONS)
+    assert "the task 0 got 2 answers, all the same: it answers twice" in result.sentence
 
 
 def test_two_answers_to_one_task_are_noticed() -> None:

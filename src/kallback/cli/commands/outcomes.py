@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 import click
 
 from kallback.cli.activity import activity
+from kallback.cli.endless import until_interrupted
 from kallback.cli.formatting import counted, moment, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, option, option_of
 from kallback.cli.logs import configure_logs
@@ -128,8 +129,8 @@ def tail(*, since: int | None, follow: bool, as_json: bool, **options: Any) -> N
     Those of one task come in order, those of several need not. RESULT says what a delivered result does, of a worker or
     by hand; the name in BY HAND and WHY are what its sender said.
 
-    Exit codes: 0, also if there are none; 1 if Kafka does not answer, 2 if the topic does not exist or a setting must
-    change.
+    Exit codes: 0, also if there are none, and at Ctrl-C; 1 if Kafka does not answer, 2 if the topic does not exist or a
+    setting must change.
 
     For example:
 
@@ -137,8 +138,11 @@ def tail(*, since: int | None, follow: bool, as_json: bool, **options: Any) -> N
     """
     settings = Settings.from_env()
     reader = operations_factories(settings).reader(settings.topics.outcomes, since)
-    count = asyncio.run(_tail(reader, settings.topics.outcomes, _Wanted.of(options), follow=follow, as_json=as_json))
-    click.echo(f"{counted(count, 'outcome')}." if count else _NONE, err=True)
+    with until_interrupted(endless=follow):
+        count = asyncio.run(
+            _tail(reader, settings.topics.outcomes, _Wanted.of(options), follow=follow, as_json=as_json)
+        )
+        click.echo(f"{counted(count, 'outcome')}." if count else _NONE, err=True)
 
 
 @outcomes.command("list", cls=TextCommand)

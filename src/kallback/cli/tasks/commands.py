@@ -12,6 +12,7 @@ import click
 import orjson
 
 from kallback.cli.activity import activity
+from kallback.cli.endless import until_interrupted
 from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, option
 from kallback.cli.logs import configure_logs
@@ -68,7 +69,7 @@ class _Listing:
 def list_tasks(*, limit: int, watch: bool, as_json: bool, **options: Any) -> None:
     """List pending tasks, those of the oldest invocations first.
 
-    Exit codes: 0, also if there are none; 1 if a server does not answer, 2 if a setting must change.
+    Exit codes: 0, also if there are none, and at Ctrl-C; 1 if a server does not answer, 2 if a setting must change.
 
     For example:
 
@@ -76,7 +77,8 @@ def list_tasks(*, limit: int, watch: bool, as_json: bool, **options: Any) -> Non
     """
     settings = Settings.from_env()
     listing = _Listing(limit, as_json, options)
-    asyncio.run(_list(operations_factories(settings), settings, listing, watch=watch))
+    with until_interrupted(endless=watch):
+        asyncio.run(_list(operations_factories(settings), settings, listing, watch=watch))
 
 
 async def _list(factories: OperationsFactories, settings: Settings, listing: _Listing, *, watch: bool) -> None:

@@ -117,11 +117,12 @@ class Restless(Shop):
 
 
 def test_a_list_that_is_watched_goes_on_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says so in its place; a list that was never there ends the command."""
+    """It says so in its place, until Ctrl-C; a list that was never there ends the command."""
     monkeypatch.setattr("kallback.cli.tasks.commands._WATCH_S", 0)
     shown = Restless().run("list", "--watch")
     assert [line.split()[0] for line in shown.stdout.splitlines() if line] == [ID, ID]
     assert "no more queries for now. Trying again." in shown.stderr
+    assert (shown.exit_code, "Aborted" in shown.stderr) == (0, False)
     overloaded = Restless()
     overloaded.answers = 1
     assert isinstance(overloaded.run("list", "--watch").exception, RestateUnavailableError)
