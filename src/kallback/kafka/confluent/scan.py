@@ -46,7 +46,13 @@ if TYPE_CHECKING:
 
 _POLL: Final = 0.1
 _LEADER_LOOK_S: Final = 0.5
-_NO_LEADER: Final = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})  # noqa: SLF001 - librdkafka's own codes
+_NO_LEADER: Final = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - librdkafka's own codes
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,  # of a new topic: it is named as the leader before it knows
+    }
+)
 """Of a partition that exists."""
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: each may have a key or headers of a megabyte

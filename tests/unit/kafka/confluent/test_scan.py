@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from kallback.kafka.confluent import scan as scan_module
 from kallback.kafka.confluent.scan import TopicScan
@@ -112,3 +113,38 @@ def test_one_poll_takes_many_small_records_or_few_large_ones(
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     scan = TopicScan(KafkaSettings(), "letters")
     assert len(scan.poll()) == read
+
+
+class NewTopic(Client):
+    """A consumer of a topic whose broker leads its partition only after the first question."""
+
+    def __init__(self, refusal: int) -> None:
+        super().__init__([])
+        self.refusals = [refusal]
+        self.assigned: list[tuple[int, int]] = []
+
+    def list_topics(self, _topic: str, _timeout: float) -> Any:
+        """Metadata names the leader already."""
+        return SimpleNamespace(topics={"letters": SimpleNamespace(partitions=[0])})
+
+    def get_watermark_offsets(self, _at: Any, _timeout: float) -> tuple[int, int]:
+        """Where it begins and ends."""
+        if self.refusals:
+            raise KafkaException(KafkaError(self.refusals.pop()))
+        return 0, 4
+
+    def assign(self, partitions: list[Any]) -> None:
+        """Begin there."""
+        self.assigned = [(each.partition, each.offset) for each in partitions]
+
+
+@pytest.mark.parametrize("refusal", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE])
+def test_a_new_topic_is_waited_for(monkeypatch: pytest.MonkeyPatch, refusal: int) -> None:
+    """Kafka acknowledges a topic, and names the leaders of its partitions, before these brokers know it."""
+    client = NewTopic(refusal)
+    monkeypatch.setattr(scan_module, "build", lambda *_: client)
+    monkeypatch.setattr(scan_module, "first_contact", lambda *_, **__: None)
+    monkeypatch.setattr(scan_module, "_LEADER_LOOK_S", 0)
+    scan = TopicScan(KafkaSettings(), "letters")
+    scan.assign_all(None)
+    assert (client.assigned, scan.end_offsets) == ([(0, 0)], {0: 4})
