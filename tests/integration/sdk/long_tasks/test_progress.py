@@ -161,5 +161,5 @@ async def test_the_command_says_how_a_task_stands(env: SdkEnv, monkeypatch: pyte
         unknown = await asyncio.to_thread(CliRunner().invoke, tasks, ["progress", "AAAAAAAAAAAAAAAA"])
         await env.complete(task, b'{"shelf": "B3"}')
         await invocation.result()
-    assert (shown.exit_code, json.loads(shown.stdout)["task_type"]) == (0, env.prepare.name)
+    assert (shown.exit_code, json.loads(shown.stdout)["type"]) == (0, env.prepare.name)
     assert isinstance(unknown.exception, UnknownTaskError)
