@@ -89,12 +89,20 @@ def check_current(task: PendingTask, settings: Settings) -> None:
     """
     if task.next_attempt_ms is None:
         return
-    at = datetime.fromtimestamp(task.next_attempt_ms / 1000, UTC).isoformat(timespec="seconds")
     raise NotAnswerableError(
         f"attempt {task.attempt} of task {task.task_id} has failed, and its handler sends attempt {task.attempt + 1} "
-        f"at {at}: until then it waits for a timer and takes no answer, so nothing was sent. Do it again then; or "
-        f"cancel the invocation, which ends all that its handler does: {cancel_command(task.invocation.id, settings)}"
+        f"{_at(task.next_attempt_ms)}: until then it waits for a timer and takes no answer, so nothing was sent. Do it "
+        "again then; or cancel the invocation, which ends all that its handler does: "
+        f"{cancel_command(task.invocation.id, settings)}"
     )
+
+
+def _at(epoch_ms: int) -> str:
+    """A time of a journal; that of another service may lie beyond the calendar (year 9999)."""
+    try:
+        return f"at {datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec='seconds')}"
+    except (OverflowError, ValueError, OSError):
+        return "after the year 9999"
 
 
 def check_repeatable(task: PendingTask) -> None:

@@ -23,6 +23,7 @@ from kallback.operations import (
     missing_key,
     read_task_record,
 )
+from kallback.operations.answerable import check_current
 from kallback.protocol import (
     Attempt,
     Cancel,
@@ -205,3 +206,10 @@ async def test_an_awakeable_has_no_record() -> None:
     """Whoever looks for one is told why."""
     with pytest.raises(NoTaskRecordError, match="is an awakeable"):
         await read_task_record(nothing, APPROVAL)
+
+
+@pytest.mark.parametrize("until_ms", [2**64 - 1, 10**15, 10**400])
+async def test_a_pause_beyond_the_calendar_is_refused_as_any_other(until_ms: int) -> None:
+    """The name of the timer can be any service's, and so can its time."""
+    with pytest.raises(NotAnswerableError, match="sends attempt 3 after the year 9999: until then"):
+        check_current(replace(PENDING, next_attempt_ms=until_ms), SETTINGS)
