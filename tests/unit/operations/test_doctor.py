@@ -35,6 +35,7 @@ from kallback.operations.doctor.findings import (
     state_finding,
     topic_findings,
     transaction_findings,
+    unread_finding,
     worker_findings,
 )
 from kallback.operations.doctor.pending_types import PendingTypes
@@ -232,6 +233,14 @@ def test_readers(groups: list[TopicGroup], severities: list[Severity]) -> None:
     assert [finding.severity for finding in findings] == severities
     if severities == [PROBLEM]:
         assert findings[0].remedy == "start a worker that reads cook"
+
+
+@pytest.mark.parametrize(("topics", "which"), [(("cook",), "it"), (("cook", "bake"), "them")])
+def test_a_group_that_does_not_read_a_topic_is_not_said_to_be_empty(topics: tuple[str, ...], which: str) -> None:
+    """Its members may read another topic."""
+    groups = [TopicGroup("kitchen", 0, 2, {COOK: 1}, 5)]
+    finding = unread_finding("workers", dict.fromkeys(topics, groups), "start a worker")
+    assert finding.sentence == f"nothing reads {', '.join(topics)} (no member of kitchen reads {which})"
 
 
 @pytest.mark.parametrize(

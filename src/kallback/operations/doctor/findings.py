@@ -128,7 +128,8 @@ def unread_finding(subject: str, topics: Mapping[str, Sequence[TopicGroup]], rem
         remedy: what to start.
     """
     left = sorted({group.name for groups in topics.values() for group in groups})
-    known = f" (no member is left in {', '.join(left)})" if left else ""
+    which = "it" if len(topics) == 1 else "them"
+    known = f" (no member of {', '.join(left)} reads {which})" if left else ""
     return problem(subject, f"nothing reads {', '.join(topics)}{known}", remedy)
 
 
