@@ -20,6 +20,7 @@ from kallback.cli.tables import print_table
 from kallback.kafka import Created, Differs, Existed, Missing, TopicFinding, TopicSpec, compare_topics, create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.protocol import KallbackError
+from kallback.protocol.tasktypes import is_kafka_name
 from kallback.settings import Settings
 
 _DEFAULTS: Final = TopicLayout()
@@ -41,6 +42,20 @@ def read_span(ctx: click.Context, param: click.Parameter, value: str) -> timedel
     return timedelta(**{_UNITS[shape[2]]: int(shape[1])})
 
 
+def _topic_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what Kafka would refuse, before a plan is shown."""
+    for name in value:
+        if not is_kafka_name(name):
+            types = f"; for the topics of the task types of a module: --types {name}" if ":" in name else ""
+            raise click.BadParameter(
+                f"{name!r} is no topic name: at most 249 letters, digits, dots, underscores and hyphens, not '.' or "
+                f"'..'{types}",
+                ctx,
+                param,
+            )
+    return value
+
+
 @click.group(cls=TextGroup)
 def topics() -> None:
     """Create and check Kafka topics.
@@ -55,6 +70,7 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
     @argument(
         "task_topics",
         nargs=-1,
+        callback=_topic_names,
         metavar="[TASK_TOPIC]...",
         help="Topics of your task types. By default, a topic is named after its type.",
     )

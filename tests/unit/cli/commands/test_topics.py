@@ -117,3 +117,12 @@ def test_a_duration_without_a_unit_is_refused() -> None:
     """The sentence shows how to write one."""
     result = run("create", "--longest-timeout", "36")
     assert (result.exit_code, "30m, 36h or 14d" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize("subcommand", [("create",), ("create", "--dry-run"), ("check",)])
+@pytest.mark.parametrize("name", ["albums.tasks:render", "a/b", "..", "a" * 250])
+def test_what_cannot_be_a_topic_is_refused_before_kafka_is_asked(subcommand: tuple[str, ...], name: str) -> None:
+    """A plan would promise what Kafka refuses; who meant the types of a module reads which option takes it."""
+    result = run(*subcommand, name)
+    assert (result.exit_code, "is no topic name" in " ".join(result.output.split())) == (2, True)
+    assert (f"--types {name}" in " ".join(result.output.split())) is (":" in name)
