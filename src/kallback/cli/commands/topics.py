@@ -80,7 +80,7 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         metavar="MODULE[:NAME,...]",
         help="Python module that declares task types, or MODULE:NAME of a worker: the topics of these types, too. "
-        "Can be repeated.",
+        "Can be repeated. A type that only awakeables use needs no topic; MODULE:NAME of a worker leaves it out.",
     )
     @option(
         "--partitions",
