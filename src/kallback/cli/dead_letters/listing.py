@@ -77,7 +77,7 @@ def _summary(contents: TopicContents, options: ListOptions, printed: _Printed) -
     if not total:
         return "No dead letters."
     by_reason = ", ".join(f"{count:,} {plain(reason)}" for reason, count in contents.reasons.listed())
-    parts = [f"{printed.rows:,} of {counted(total, 'dead letter')} ({by_reason})"]
+    parts = [f"{printed.rows:,} of {counted(total, 'dead letter')}; all by reason: {by_reason}"]
     if printed.rows == options.limit:
         parts.append(f"--limit {options.limit} reached")
     if printed.replayed:

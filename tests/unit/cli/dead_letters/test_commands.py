@@ -55,7 +55,7 @@ def test_list_counts_what_is_there(env: DeadLetterEnv) -> None:
     env.dead_letter("late")
     env.dead_letter("late")
     result = env.run("list", "--reason", "unknown-key")
-    assert (result.stdout, result.stderr) == ("", "0 of 2 dead letters (2 late).\n")
+    assert (result.stdout, result.stderr) == ("", "0 of 2 dead letters; all by reason: 2 late.\n")
 
 
 def test_list_of_nothing_says_so(env: DeadLetterEnv) -> None:
