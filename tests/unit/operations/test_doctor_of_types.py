@@ -16,7 +16,8 @@ from kallback.operations.doctor import Severity
 from kallback.operations.doctor.findings import invocation_finding, topic_findings
 from kallback.operations.doctor.letters import TaskLetter, letter_findings
 from kallback.operations.doctor.stuck import StuckInvocations
-from kallback.protocol import Attempt, AwakeableId, Keyring, TaskId, Token
+from kallback.operations.replay_checks import ReplayRules
+from kallback.protocol import Attempt, AwakeableId, Keyring, TaskHeaders, TaskId, Token
 from kallback.settings import Settings, Topics
 
 AWAKEABLE = AwakeableId("sign_1" + "A" * 32 + "AAAAEQ")
@@ -84,8 +85,20 @@ def test_dead_letters_of_many_tasks_are_one_finding_for_each_reason() -> None:
     """With the latest as the example."""
     ids = [TaskId(f"AAECAwQFBgcICQ{index:02}") for index in range(3)]
     dead = DeadLetter(DeadLetterId(0, 1), "unusable", "no JSON", 5, 5, Position("cook", 0, 7), 5, "g", None, b"", ())
-    [finding] = letter_findings([TaskLetter(each, dead) for each in ids])
+    [finding] = letter_findings([TaskLetter(each, dead) for each in ids], ReplayRules(topics=Topics()))
     assert f"task {ids[2]} was dead-lettered (unusable), as were those of 2 more pending tasks" in finding.sentence
+
+
+def test_a_dead_letter_of_a_topic_with_a_name_of_its_own_needs_an_option() -> None:
+    """A token names the type alone, so a replay sends only where the operator says."""
+    keyring = Keyring.insecure()
+    token = keyring.sign(Token("cook", TaskId(SOUP), Attempt(1), AWAKEABLE), "kallback.results")
+    headers = TaskHeaders(token, TaskId(SOUP), Attempt(1), "cook", "kallback.results").encode()
+    source = Position("cook-jobs", 0, 7)
+    dead = DeadLetter(DeadLetterId(0, 1), "unknown-task-type", "", 5, 5, source, 5, "g", None, b"", headers)
+    rules = ReplayRules(topics=Topics(), keyring=keyring, audience="kallback.results")
+    [finding] = letter_findings([TaskLetter(TaskId(SOUP), dead)], rules)
+    assert "dead-letters show 0:1; a replay, if it helps, needs --allow-topic cook-jobs" in finding.remedy
 
 
 def test_topics_that_are_there_are_named() -> None:

@@ -16,6 +16,7 @@ from kallback.cli.dead_letters.plan import ChosenLetters, read_plan
 from kallback.cli.dead_letters.rows import Selection
 from kallback.cli.dead_letters.sending import (
     failure_sentence,
+    nothing_sentence,
     plan_sentence,
     refusal_sentence,
     remark_lines,
@@ -28,8 +29,6 @@ from kallback.cli.formatting import counted
 from kallback.kafka import ReplayOptions
 from kallback.operations import NotAnswerableError
 from kallback.settings import Settings
-
-_NOTHING: Final = "Nothing to replay."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class LetterReplays:
         """Return what would be sent."""
         chosen, refusals = await self._choose(form)
         if not chosen.total:
-            return ReplayCheck((_NOTHING, *refusals))
+            return ReplayCheck(tuple(refusals))
         return ReplayCheck((plan_sentence(chosen, self._rules, " would be sent."), *refusals), chosen.total)
 
     async def send(self, form: ReplayForm) -> ReplayCheck:
@@ -86,7 +85,7 @@ class LetterReplays:
         async with self._running:
             chosen, refusals = await self._choose(form)
             if not chosen.total:
-                return ReplayCheck((_NOTHING, *refusals))
+                return ReplayCheck(tuple(refusals))
             async with self._clients.producer() as producer:
                 options = ReplayOptions(per_second=form.per_second, operator=form.operator)
                 replayer = replayer_for(self._clients, producer, self._topic, options, self._rules)
@@ -106,4 +105,5 @@ class LetterReplays:
         sentences = [sentence] if (sentence := refusal_sentence(plan)) else []
         if replayed := plan.already_replayed():
             sentences.append(f"{counted(replayed, 'dead letter')} already replayed.")
-        return plan.choose(form.limit), sentences
+        chosen = plan.choose(form.limit)
+        return chosen, sentences if chosen.total else [nothing_sentence(plan), *sentences]

@@ -19,6 +19,7 @@ from kallback.cli.formatting import printable_json
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.logs import configure_logs
 from kallback.kafka import DeadLetter, DeadLetterId, MissingValue, Position, ReplayMarker, read_entry, recover
+from kallback.operations.replay_checks import ReplayRules
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
@@ -84,10 +85,11 @@ def show(letter_id: str, *, raw_value: Path | None, as_json: bool) -> None:
     settings = Settings.from_env()
     clients = factories_for(settings.kafka)
     letter, whole, replay_ = asyncio.run(_look_up(clients, settings.topics.dead_letters, read_id(letter_id)))
+    rules = ReplayRules.of(settings)
     if as_json:
-        click.echo(printable_json(orjson.dumps(members_of(letter, whole, replay=replay_))))
+        click.echo(printable_json(orjson.dumps(members_of(letter, whole, rules, replay=replay_))))
     else:
-        print_letter(letter, whole, replay=replay_, now_ms=int(time.time() * 1000))
+        print_letter(letter, whole, rules, replay=replay_, now_ms=int(time.time() * 1000))
     if raw_value is not None:
         _write(raw_value, whole)
 

@@ -8,11 +8,13 @@ from typing import Any, Final
 import click
 
 from kallback.cli.dead_letters.contents import Replay
-from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON, entry_of
+from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON, entry_of, is_replay_useless
 from kallback.cli.dead_letters.rows import replay_words, row_of
+from kallback.cli.dead_letters.sending import doubt_words
 from kallback.cli.formatting import moment, plain, readable, size, span
 from kallback.cli.tables import print_facts
 from kallback.kafka import DeadLetter, MissingValue
+from kallback.operations.replay_checks import NeedsTopic, ReplayRules, check_letter
 from kallback.protocol import shorten
 from kallback.protocol.headers import SPRING_CORRELATION_ID, TOKEN
 
@@ -23,10 +25,20 @@ _LONGEST_VALUE: Final = 2000
 _WHOLE: Final = 1 << 30
 
 
-def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay: Replay | None, now_ms: int) -> None:
-    """Print a letter; `whole` is the same letter with its record, if the record still exists."""
+def print_letter(
+    letter: DeadLetter, whole: DeadLetter | MissingValue, rules: ReplayRules, *, replay: Replay | None, now_ms: int
+) -> None:
+    """Print a letter.
+
+    Args:
+        letter: as it is in the topic.
+        whole: the same letter with its record, if the record still exists.
+        rules: what a replay without options may send.
+        replay: when it was replayed.
+        now_ms: the time now.
+    """
     click.echo(f"dead letter {letter.id}")
-    print_facts(_facts(letter, replay, now_ms))
+    print_facts(_facts(letter, rules, replay, now_ms))
     click.echo()
     if isinstance(whole, MissingValue):
         click.echo(f"The record cannot be replayed: {plain(whole.why)}.")
@@ -36,10 +48,12 @@ def print_letter(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay
     print_facts(_record(whole))
 
 
-def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay: Replay | None) -> dict[str, Any]:
+def members_of(
+    letter: DeadLetter, whole: DeadLetter | MissingValue, rules: ReplayRules, *, replay: Replay | None
+) -> dict[str, Any]:
     """Return a letter as an object for programs; tokens are shortened, bytes that are not UTF-8 are hexadecimal."""
     reason = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
-    help_ = {"meaning": reason.meaning, "remedy": reason.remedy, "help": entry_of(letter.reason)}
+    help_ = {"meaning": reason.meaning, "remedy": _remedy(letter, rules), "help": entry_of(letter.reason)}
     members = row_of(letter).members(replay) | help_
     if isinstance(whole, MissingValue):
         return members | {"missing": plain(whole.why)}
@@ -50,14 +64,14 @@ def members_of(letter: DeadLetter, whole: DeadLetter | MissingValue, *, replay: 
     }
 
 
-def _facts(letter: DeadLetter, replay: Replay | None, now_ms: int) -> Iterator[tuple[str, str]]:
+def _facts(letter: DeadLetter, rules: ReplayRules, replay: Replay | None, now_ms: int) -> Iterator[tuple[str, str]]:
     row = row_of(letter)
     help_text = REASON_HELP.get(letter.reason, UNKNOWN_REASON)
     group = f"by {letter.group}" if letter.group else "by an unknown group"
     yield "reason", plain(letter.reason)
     yield "detail", plain(letter.detail or "-")
     yield "meaning", help_text.meaning
-    yield "remedy", help_text.remedy
+    yield "remedy", _remedy(letter, rules)
     yield "help", entry_of(letter.reason)
     yield "written", plain(f"{moment(letter.at_ms)}, {span(now_ms - letter.at_ms)} ago, {group}")
     if letter.summary is not None:
@@ -65,6 +79,15 @@ def _facts(letter: DeadLetter, replay: Replay | None, now_ms: int) -> Iterator[t
     yield "source", plain(f"{letter.source}, {moment(letter.source_ms)}")
     yield "type", plain(f"{row.task_type} (claimed by the record, not verified)") if row.task_type else "unknown"
     yield "replayed", replay_words(replay)
+
+
+def _remedy(letter: DeadLetter, rules: ReplayRules) -> str:
+    """What an operator can do; where a replay helps, with the topic that it must be allowed."""
+    remedy = REASON_HELP.get(letter.reason, UNKNOWN_REASON).remedy
+    if is_replay_useless(letter.reason) or not isinstance(verdict := check_letter(letter, rules), NeedsTopic):
+        return remedy
+    topic = plain(verdict.topic)
+    return f"{remedy} A replay needs --allow-topic {topic}, if it is one of yours: {doubt_words(topic, verdict.doubt)}."
 
 
 def _record(letter: DeadLetter) -> Iterator[tuple[str, str]]:

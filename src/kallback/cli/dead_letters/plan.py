@@ -15,12 +15,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from kallback.cli.dead_letters.checks import MaySend, MustNotSend, ReplayRules, ReplayVerdict, check_letter
 from kallback.cli.dead_letters.contents import ReplayedLetters, begin_of
 from kallback.cli.dead_letters.counts import OTHERS, BoundedCounts
 from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.dead_letters.rows import Selection, row_of
 from kallback.kafka import DeadLetter, DeadLetterId, ReplayMarker, read_entries
+from kallback.operations.replay_checks import MaySend, MustNotSend, ReplayRules, ReplayVerdict, check_letter
 
 _MOST_KINDS: Final = 1000
 """Combinations of reason and decision; the writer of a record chooses both."""

@@ -6,7 +6,6 @@ then to send. `plan` says what is kept in between, `checks` what may be sent.
 
 import asyncio
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,13 +16,14 @@ import click
 from kallback.cli.activity import activity
 from kallback.cli.by_hand_options import by_option, operator_of, user_name, why_option
 from kallback.cli.confirmation import confirm
-from kallback.cli.dead_letters.checks import NeedsTopic, ReplayRules
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
 from kallback.cli.dead_letters.options import read_rate, selecting, selection_of
 from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen, read_plan
 from kallback.cli.dead_letters.rows import HEADINGS, Selection, row_of
 from kallback.cli.dead_letters.sending import (
+    doubt_words,
     failure_sentence,
+    nothing_sentence,
     plan_sentence,
     refusal_sentence,
     remark_lines,
@@ -36,6 +36,7 @@ from kallback.cli.formatting import counted, plain
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tables import RowPrinter
 from kallback.kafka import DeadLetter, ReplayOptions, ReplayReport
+from kallback.operations.replay_checks import NeedsTopic, ReplayRules, TopicDoubt
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
@@ -91,7 +92,7 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
     _say_left_out(plan, selection)
     chosen = plan.choose(options["limit"])
     if not chosen.total:
-        click.echo("Nothing to replay.")
+        click.echo(nothing_sentence(plan))
     elif options["dry_run"]:
         asyncio.run(_print_chosen(clients, topic, chosen))
         click.echo(plan_sentence(chosen, rules, " would be sent."), err=True)
@@ -124,27 +125,27 @@ def _read(
         questions = sorted(foreign.keys() - asked)[:_MOST_QUESTIONS]
         if not (ask and sys.stdin.isatty() and questions and len(asked) < _MOST_QUESTIONS):
             return plan, rules
-        allowed = {name for name in questions if _allow(name, foreign[name])}
+        allowed = {name for name in questions if _allow(name, *foreign[name])}
         if not allowed:
             return plan, rules
         asked |= set(questions)
         rules = replace(rules, named=rules.named | allowed)
 
 
-def _foreign(plan: ReplayPlan) -> Counter[str]:
-    found = Counter[str]()
+def _foreign(plan: ReplayPlan) -> dict[str, tuple[int, TopicDoubt]]:
+    found = dict[str, tuple[int, TopicDoubt]]()
     for kind, number in plan.kinds().items():
         if isinstance(kind.verdict, NeedsTopic):
-            found[kind.verdict.topic] += number.count
+            count, doubt = found.get(kind.verdict.topic, (0, kind.verdict.doubt))
+            is_same = doubt is kind.verdict.doubt
+            found[kind.verdict.topic] = (count + number.count, doubt if is_same else TopicDoubt.UNKNOWN)
     return found
 
 
-def _allow(topic: str, count: int) -> bool:
-    return click.confirm(
-        f"{counted(count, 'dead letter')} would write to {plain(topic)}, which is not known as a topic of this "
-        "installation. Is it one of yours?",
-        err=True,
-    )
+def _allow(topic: str, count: int, doubt: TopicDoubt) -> bool:
+    name = plain(topic)
+    words = f"{counted(count, 'dead letter')} would write to {name}. {doubt_words(name, doubt)}. Is it one of yours?"
+    return click.confirm(words, err=True)
 
 
 def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:

@@ -5,18 +5,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
-from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, check_letter
 from kallback.cli.dead_letters.counts import OTHERS
 from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen
 from kallback.cli.dead_letters.reason_help import is_replay_useless
 from kallback.cli.formatting import counted, plain
 from kallback.kafka import DeadLetter, Producer, Replayer, ReplayOptions, ReplayReport
-from kallback.protocol import ConfigurationError, Keyring
+from kallback.operations.replay_checks import (
+    MaySend,
+    MustNotSend,
+    NeedsTopic,
+    ReplayRules,
+    TopicDoubt,
+    check_letter,
+)
+from kallback.protocol import ConfigurationError
 from kallback.settings import Settings
 
 _NAMED: Final = 5
@@ -31,15 +40,7 @@ def rules_of(settings: Settings, to: str | None, named: Iterable[str], *, unveri
     Raises:
         ConfigurationError: a topic that is named takes no records.
     """
-    keyring = settings.keys.keyring or (Keyring.insecure() if settings.keys.insecure else None)
-    rules = ReplayRules(
-        topics=settings.topics,
-        keyring=keyring,
-        audience=settings.keys.audience,
-        to=to,
-        named=frozenset(named),
-        send_unverified=unverified,
-    )
+    rules = replace(ReplayRules.of(settings), to=to, named=frozenset(named), send_unverified=unverified)
     for name, topics in (("--to", {rules.to}), ("--allow-topic", rules.named)):
         if refused := rules.never().intersection(topics):
             raise ConfigurationError(
@@ -100,11 +101,11 @@ def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
 def refusal_sentence(plan: ReplayPlan) -> str:
     """One sentence for each cause, with one id as an example; empty if everything may be sent."""
     kinds, sentences = plan.kinds().items(), dict[str, tuple[str, int]]()
-    unnamed = _unnamed(sorted({kind.verdict.topic for kind, _ in kinds if isinstance(kind.verdict, NeedsTopic)}))
+    unnamed = {doubt: _unnamed(topics, doubt) for doubt, topics in _doubtful(plan).items()}
     for kind, number in kinds:
         if isinstance(kind.verdict, MaySend):
             continue
-        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else unnamed
+        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else unnamed[kind.verdict.doubt]
         example, count = sentences.get(cause, (str(number.example), 0))
         sentences[cause] = (example, count + number.count)
     return "; ".join(
@@ -113,14 +114,42 @@ def refusal_sentence(plan: ReplayPlan) -> str:
     )
 
 
-def _unnamed(topics: Sequence[str]) -> str:
+def _doubtful(plan: ReplayPlan) -> dict[TopicDoubt, list[str]]:
+    found = defaultdict[TopicDoubt, set[str]](set)
+    for kind in plan.kinds():
+        if isinstance(kind.verdict, NeedsTopic):
+            found[kind.verdict.doubt].add(kind.verdict.topic)
+    return {doubt: sorted(topics) for doubt, topics in found.items()}
+
+
+def doubt_words(topics: str, doubt: TopicDoubt, *, is_one: bool = True) -> str:
+    """Say why only the operator can allow topics."""
+    are = "is" if is_one else "are"
+    type_, known = ("type", "a topic") if is_one else ("types", "topics")
+    match doubt:
+        case TopicDoubt.UNKNOWN | TopicDoubt.NO_KEYS:
+            return f"{topics} {are} not known as {known} of this installation"
+        case TopicDoubt.OTHER_NAME:
+            return f"{topics} {are} not named like the task {type_}; the token is valid, but it does not name the topic"
+        case TopicDoubt.OTHER_NAME_NO_KEYS:
+            why = "the token is not verified (KALLBACK_KEYS is not set), and does not name the topic"
+            return f"{topics} {are} not named like the task {type_}; {why}"
+
+
+def _unnamed(topics: Sequence[str], doubt: TopicDoubt) -> str:
     named, more = ", ".join(topics[:_NAMED]), f" and {len(topics) - _NAMED} more" if len(topics) > _NAMED else ""
     options = " ".join(f"--allow-topic {topic}" for topic in topics[:_NAMED])
-    if len(topics) == 1:
-        known = f"{named} is not known as a topic of this installation; if it is one of yours"
-    else:
-        known = f"{named}{more} are not known as topics of this installation; for those that are yours"
-    return f"{known}, add {options}, or set KALLBACK_KEYS, so that the tokens of tasks are verified"
+    is_one = len(topics) == 1
+    known = doubt_words(named + more, doubt, is_one=is_one)
+    yours = "if it is one of yours" if is_one else "for those that are yours"
+    keys = ", or set KALLBACK_KEYS, so that the tokens of tasks are verified" if doubt is TopicDoubt.NO_KEYS else ""
+    return f"{known}; {yours}, add {options}{keys}"
+
+
+def nothing_sentence(plan: ReplayPlan) -> str:
+    """Say that nothing is sent: there is nothing, or all of it is refused."""
+    refused = sum(number.count for kind, number in plan.kinds().items() if not isinstance(kind.verdict, MaySend))
+    return f"0 of {counted(refused, 'dead letter')} can be replayed." if refused else "Nothing to replay."
 
 
 def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
@@ -130,8 +159,8 @@ def _refusal(letter: DeadLetter, rules: ReplayRules) -> str | None:
             return None
         case MustNotSend(cause):
             return cause
-        case NeedsTopic(topic):
-            return _unnamed([topic])
+        case NeedsTopic(topic, doubt):
+            return _unnamed([topic], doubt)
 
 
 def result_lines(report: ReplayReport, total: int) -> list[str]:

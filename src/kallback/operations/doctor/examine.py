@@ -49,6 +49,7 @@ from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation, read_stuck_invocations
 from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
+from kallback.operations.replay_checks import ReplayRules
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
 from kallback.protocol import Attempt, KallbackError, TaskId
@@ -356,7 +357,7 @@ class Examination:
                 count += 1
                 if count == _ENTRIES:
                     break
-        for finding in letter_findings(found):
+        for finding in letter_findings(found, ReplayRules.of(self._settings)):
             yield finding
         if count == _ENTRIES:
             yield warning("dead letters", f"of those since the oldest task only {_ENTRIES:,} were looked at")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kallback.kafka import DeadLetter
 from kallback.operations.dead_letters import attempt_of, tasks_of
 from kallback.operations.doctor.findings import Finding, problem
+from kallback.operations.replay_checks import NeedsTopic, ReplayRules, check_letter
 from kallback.protocol import Attempt, TaskId
 
 
@@ -28,8 +29,8 @@ def letters_of(letter: DeadLetter, attempts: Mapping[TaskId, Attempt]) -> Iterat
             yield TaskLetter(task_id, letter)
 
 
-def letter_findings(found: Sequence[TaskLetter]) -> Iterator[Finding]:
-    """One finding for each reason, with the latest of its dead letters."""
+def letter_findings(found: Sequence[TaskLetter], rules: ReplayRules) -> Iterator[Finding]:
+    """One finding for each reason, with the latest of its dead letters; `rules` say if a replay needs an option."""
     reasons = defaultdict[str, list[TaskLetter]](list)
     for each in found:
         reasons[each.letter.reason].append(each)
@@ -39,5 +40,13 @@ def letter_findings(found: Sequence[TaskLetter]) -> Iterator[Finding]:
         yield problem(
             "dead letters",
             f"a record of task {last.task_id} was dead-lettered ({reason}){beside}: {last.letter.detail}",
-            f"see what it means and what to do: kallback dead-letters show {last.letter.id}",
+            f"see what it means and what to do: kallback dead-letters show {last.letter.id}"
+            + _allowing(last.letter, rules),
         )
+
+
+def _allowing(letter: DeadLetter, rules: ReplayRules) -> str:
+    verdict = check_letter(letter, rules)
+    if not isinstance(verdict, NeedsTopic):
+        return ""
+    return f"; a replay, if it helps, needs --allow-topic {verdict.topic}, if that is a topic of yours"

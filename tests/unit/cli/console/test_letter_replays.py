@@ -67,7 +67,7 @@ def test_a_record_that_must_not_be_sent_is_said(env: DeadLetterEnv) -> None:
     env.dead_letter(source=Record("elsewhere", 0, 1, 0, b"k", b"{}", completed_headers(TOKEN)))
     check = asyncio.run(replays(env).check(ReplayForm(ANN)))
     assert check.total == 0
-    assert check.sentences[0] == "Nothing to replay."
+    assert check.sentences[0] == "0 of 1 dead letter can be replayed."
     assert check.sentences[1].startswith("1 dead letter not replayed (for example 0:0): a header of a task is missing")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import time
 from collections.abc import Iterable
@@ -36,7 +37,9 @@ from kallback.protocol import (
 DEAD = "kallback.dead-letters"
 RESULTS = "kallback.results"
 AWAKEABLE = AwakeableId("sign_1" + base64.urlsafe_b64encode(bytes(27) + b"\x11").rstrip(b"=").decode())
-TOKEN = Keyring({"k2": b"2" * 32}).sign(Token("shop.pack", task_id_of(b"1" * 12), Attempt(1), AWAKEABLE), RESULTS)
+KEY = hashlib.sha256(b"the keys of dead letters in tests").digest()
+TOKEN = Keyring({"k2": KEY}).sign(Token("shop.pack", task_id_of(b"1" * 12), Attempt(1), AWAKEABLE), RESULTS)
+KEYS = f"k2:{base64.b64encode(KEY).decode()}"
 HOUR = 3600
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.cli.dead_letters.environment import AWAKEABLE, DEAD, HOUR, RESULTS, TOKEN, DeadLetterEnv
+from tests.unit.cli.dead_letters.environment import AWAKEABLE, DEAD, HOUR, KEYS, RESULTS, TOKEN, DeadLetterEnv
 
 from kallback.cli import confirmation
 from kallback.cli.dead_letters import replay as replay_command
@@ -26,11 +26,14 @@ from kallback.kafka import (
 )
 from kallback.kafka.dead_letters.summaries import LastRecord
 from kallback.protocol import (
+    Attempt,
     ConfigurationError,
     KafkaUnavailableError,
     KallbackError,
     MissingTopicError,
+    TaskHeaders,
     completed_headers,
+    task_id_of,
 )
 
 
@@ -404,3 +407,40 @@ def test_topics_that_are_not_known_are_named_in_one_sentence(env: DeadLetterEnv)
     assert said.count("not known as") == 1
     assert "foreign-4 and 2 more are not known" in said
     assert "--allow-topic foreign-0 --allow-topic foreign-1" in said
+
+
+@pytest.fixture
+def own_topic(env: DeadLetterEnv) -> str:
+    """A topic with another name than its task type, and a dead letter of a task in it."""
+    headers = TaskHeaders(TOKEN, task_id_of(b"1" * 12), Attempt(1), "shop.pack", RESULTS).encode()
+    env.dead_letter("unknown-task-type", source=Record("payments", 0, 1, 0, b"k", b"{}", headers))
+    return "payments"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (KEYS, "the token is valid, but it does not name the topic"),
+        ("", "the token is not verified (KALLBACK_KEYS is not set)"),
+    ],
+)
+def test_a_topic_with_a_name_of_its_own_is_said_to_have_one(
+    env: DeadLetterEnv, own_topic: str, monkeypatch: pytest.MonkeyPatch, keys: str, said: str
+) -> None:
+    """Keys do not help, so they are no remedy; the replay and the dead letter name the option that helps."""
+    monkeypatch.setenv("KALLBACK_KEYS", keys)
+    with pytest.raises(replay_command.NotAllReplayedError) as refused:
+        env.run("replay", "--all", "--yes")
+    shown = (env.run("show", "0:0").stdout, json.loads(env.run("show", "0:0", "--json").stdout)["remedy"])
+    for each in (str(refused.value), *shown):
+        assert said in " ".join(each.split())
+        assert f"{own_topic} is not named like the task type" in " ".join(each.split())
+        assert f"--allow-topic {own_topic}" in " ".join(each.split())
+    assert "set KALLBACK_KEYS" not in str(refused.value)
+
+
+def test_what_is_refused_is_not_said_to_be_nothing(env: DeadLetterEnv, own_topic: str) -> None:
+    """Standard output and the error agree."""
+    result = CliRunner().invoke(dead_letters, ["replay", "--topic", own_topic, "--yes"], obj=env.clients)
+    assert result.stdout == "0 of 1 dead letter can be replayed.\n"
+    assert "1 dead letter not replayed" in str(result.exception)

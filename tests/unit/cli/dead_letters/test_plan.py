@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kallback.cli.dead_letters import plan as module
-from kallback.cli.dead_letters.checks import MaySend, MustNotSend
 from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan
 from kallback.kafka import DeadLetter, DeadLetterId, Position
+from kallback.operations.replay_checks import MaySend, MustNotSend
 
 SOURCE = Position("kallback.results", 0, 0)
 MAY_SEND = MaySend("kallback.results", is_verified=True)

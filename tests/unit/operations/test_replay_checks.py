@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from kallback.cli.dead_letters.checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, check_letter
 from kallback.kafka import DeadLetter, DeadLetterId, Position
+from kallback.operations.replay_checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, TopicDoubt, check_letter
 from kallback.protocol import (
     Attempt,
     AwakeableId,
@@ -93,12 +93,13 @@ def test_a_source_that_is_no_topic_name_is_forged(name: str) -> None:
 def test_a_task_with_a_valid_token_goes_to_the_topic_of_its_type() -> None:
     """The token names the type, and only this installation can sign it."""
     assert check_letter(task(), WITH_KEYS) == MaySend("shop.pack", is_verified=True)
-    assert check_letter(task("payments"), WITH_KEYS) == NeedsTopic("payments")
+    assert check_letter(task("payments"), WITH_KEYS) == NeedsTopic("payments", TopicDoubt.OTHER_NAME)
 
 
 def test_without_a_key_a_task_topic_has_to_be_named() -> None:
     """Everything in the record could be invented."""
-    assert check_letter(task(), RULES) == NeedsTopic("shop.pack")
+    assert check_letter(task(), RULES) == NeedsTopic("shop.pack", TopicDoubt.NO_KEYS)
+    assert check_letter(task("payments"), RULES) == NeedsTopic("payments", TopicDoubt.OTHER_NAME_NO_KEYS)
     assert check_letter(task(), replace(RULES, named=frozenset({"shop.pack"}))) == MaySend(
         "shop.pack", is_verified=False
     )

@@ -9,7 +9,8 @@ the operator names. It never goes to topics that only kallback itself writes to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum, auto
+from typing import Final, Self
 
 from kallback.kafka import DeadLetter
 from kallback.protocol import (
@@ -23,7 +24,7 @@ from kallback.protocol import (
     read_result,
 )
 from kallback.protocol.tasktypes import is_kafka_name
-from kallback.settings import Topics
+from kallback.settings import Settings, Topics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,12 @@ class ReplayRules:
     named: frozenset[str] = frozenset()
     send_unverified: bool = False
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What a replay without options may send."""
+        keyring = settings.keys.keyring or (Keyring.insecure() if settings.keys.insecure else None)
+        return cls(topics=settings.topics, keyring=keyring, audience=settings.keys.audience)
+
     def never(self) -> frozenset[str]:
         """Topics whose records kallback never dead-letters: what names one as its source is forged.
 
@@ -67,11 +74,25 @@ class MaySend:
     is_verified: bool
 
 
+class TopicDoubt(Enum):
+    """Why only the operator can say whether a topic is one of the installation."""
+
+    UNKNOWN = auto()
+    """Nothing in the record or in the settings says so."""
+    NO_KEYS = auto()
+    """It is named like the task type, and without keys nobody knows whether the token of the task is valid."""
+    OTHER_NAME = auto()
+    """The token of the task is valid, but the topic is not named like the task type, the only name in a token."""
+    OTHER_NAME_NO_KEYS = auto()
+    """The topic is not named like the task type; keys would not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class NeedsTopic:
     """It may be sent only if the operator says that this topic is one of the installation."""
 
     topic: str
+    doubt: TopicDoubt = TopicDoubt.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +191,8 @@ def _check_task(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVe
     if (answers := _answer_topics(headers, rules)) is not None:
         return answers
     if rules.keyring is None:
-        return MaySend(target, is_verified=False) if _is_known(target, rules) else NeedsTopic(target)
+        doubt = TopicDoubt.NO_KEYS if headers.task_type == target else TopicDoubt.OTHER_NAME_NO_KEYS
+        return MaySend(target, is_verified=False) if _is_known(target, rules) else NeedsTopic(target, doubt)
     try:
         token = _verified(headers.token, headers.reply_to, rules.keyring, rules)
     except UnverifiedError as error:
@@ -178,7 +200,7 @@ def _check_task(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVe
     if (token.task_type, token.task_id, token.attempt) != (headers.task_type, headers.task_id, headers.attempt):
         return _unless_unverified("the headers of the task contradict its token", target, rules)
     is_known = _is_known(target, rules) or token.task_type == target
-    return MaySend(target, is_verified=True) if is_known else NeedsTopic(target)
+    return MaySend(target, is_verified=True) if is_known else NeedsTopic(target, TopicDoubt.OTHER_NAME)
 
 
 def _answer_topics(headers: TaskHeaders, rules: ReplayRules) -> ReplayVerdict | None:
