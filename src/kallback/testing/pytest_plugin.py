@@ -91,8 +91,9 @@ def topic_names(topics_factory: TopicFactory) -> Topics:
 
 @pytest.fixture
 def kallback_settings(kallback_stack: Stack, topic_names: Topics, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of this test alone: both servers, `topic_names`, the published key.
+    """Settings of this test alone: both servers, `topic_names`, the published key, the address of a gateway for links.
 
+    No gateway runs at that address: https://answers.example.com. A link ends with its token.
     For as long as the test runs, the environment says the same, and nothing else: a worker reads it when it starts.
     """
     import os  # noqa: PLC0415 - loaded on demand
@@ -107,6 +108,7 @@ def kallback_settings(kallback_stack: Stack, topic_names: Topics, monkeypatch: p
     monkeypatch.setenv("KALLBACK_RESTATE_ADMIN_URL", kallback_stack.admin_url)
     monkeypatch.setenv("KALLBACK_TOPICS_PREFIX", topic_names.prefix)
     monkeypatch.setenv("KALLBACK_INSECURE", "1")
+    monkeypatch.setenv("KALLBACK_GATEWAY_URL", "https://answers.example.com")
     return Settings.from_env()
 
 

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
-    from kallback.settings import Topics
+    from kallback.settings import Settings, Topics
     from kallback.testing import Stack
 
 pytestmark = pytest.mark.integration
@@ -21,3 +21,8 @@ def test_topic_names_exist_on_the_broker(kallback_stack: Stack, topic_names: Top
     there = admin.list_topics(timeout=10).topics
 
     assert set(topic_names.all()) <= set(there)
+
+
+def test_links_can_be_made_without_a_gateway(kallback_settings: Settings) -> None:
+    """A handler that hands out `waiting.url` failed until the test's timeout; the token is the end of the link."""
+    assert kallback_settings.gateway.link("kb1:token").rpartition("/")[2] == "kb1:token"

@@ -94,3 +94,10 @@ def test_settings_are_settings_and_workers_have_no_keys(unit: str) -> None:
     assert not any("KEYS" in name for name in shared)
     assert own == ([] if role(unit) == "worker" else ["KALLBACK_KEYS_FILE"])
     assert found["User"] == "kallback"
+
+
+def test_services_know_the_gateway_that_has_a_unit() -> None:
+    """A handler that hands out a link fails without its address."""
+    assert "gateway" in map(role, UNITS)
+    environment = BLOCKS[service("systemd/system/kallback-service.service")["EnvironmentFile"].removeprefix("/etc/")]
+    assert "\nKALLBACK_GATEWAY_URL=https://" in environment

@@ -29,6 +29,11 @@ _HEADINGS: Final = ("TIME", "OUTCOME", "RESULT", "REASON", "TYPE", "TASK", "ATTE
 _OUTCOMES: Final = ", ".join(each.value for each in Outcome)
 _RESULTS: Final = ", ".join(each.value for each in Deed)
 _NONE: Final = "No outcomes: bridges write them when they run with --outcomes."
+_NONE_OF_TASK: Final = (
+    "No outcomes of it since --since: a task that ends without a result has none, such as one that timed out or was "
+    "cancelled; its handler's invocation in Restate tells how it ended. Bridges write outcomes when they run with "
+    "--outcomes."
+)
 _SETS: Final = ("tasks", "types", "outcomes", "results", "names")
 _DEFAULT: Final = 100
 _MOST: Final = 100_000
@@ -142,7 +147,7 @@ def tail(*, since: int | None, follow: bool, as_json: bool, **options: Any) -> N
         count = asyncio.run(
             _tail(reader, settings.topics.outcomes, _Wanted.of(options), follow=follow, as_json=as_json)
         )
-        click.echo(f"{counted(count, 'outcome')}." if count else _NONE, err=True)
+        click.echo(f"{counted(count, 'outcome')}." if count else _none(options), err=True)
 
 
 @outcomes.command("list", cls=TextCommand)
@@ -171,7 +176,11 @@ def list_outcomes(*, since: int | None, limit: int, as_json: bool, **options: An
     with RowPrinter(_HEADINGS) as printer:
         _print(newest.outcomes(), printer, as_json=as_json)
     more = f"; {newest.left_out:,} older left out (--limit)" if newest.left_out else ""
-    click.echo(f"{counted(len(newest), 'outcome')}{more}." if len(newest) else _NONE, err=True)
+    click.echo(f"{counted(len(newest), 'outcome')}{more}." if len(newest) else _none(options), err=True)
+
+
+def _none(options: Mapping[str, Any]) -> str:
+    return _NONE_OF_TASK if options["tasks"] else _NONE
 
 
 async def _tail(reader: TopicReader, topic: str, wanted: _Wanted, *, follow: bool, as_json: bool) -> int:

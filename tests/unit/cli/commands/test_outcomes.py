@@ -77,6 +77,14 @@ def test_without_outcomes_the_sentence_says_who_writes_them() -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["list", "tail"])
+def test_a_task_without_outcomes_may_have_ended_without_a_result(command: str) -> None:
+    """Bridges run with --outcomes, and have nothing to write where no result came."""
+    said = run(command, "--task", "nobody").stderr
+    assert "timed out or was cancelled" in said
+    assert "its handler's invocation in Restate tells how it ended" in said
+
+
 def test_json_is_what_the_topic_has() -> None:
     """For scripts."""
     assert json.loads(tail("--json", "--type", "bake").stdout)["reason"] == "late"
