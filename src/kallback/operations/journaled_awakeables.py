@@ -14,7 +14,7 @@ before the step. A cancel ends the waits for all that was created before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -132,6 +132,10 @@ class JournaledAwakeables:
             has_timed_out = each.value.deadline_ms is not None and created.timer in self._fired
             if not (has_timed_out or created.place < cancelled_at or awakeable.signal in signals):
                 yield each
+
+    def answered(self, signals: Container[int]) -> list[WaitingAwakeable]:
+        """Those whose answers are among these signals."""
+        return [each for each in self._found.values() if each.value.awakeable.signal in signals]
 
     @property
     def creations(self) -> list[int]:

@@ -170,6 +170,20 @@ class Journal:
         handed_out = self.awakeables.waiting(self._signals)
         return [each for each in handed_out if not _is_late(each.value.deadline_ms, now_ms)]
 
+    def untaken(self, length: int) -> list[Waiting]:
+        """The tasks whose results are its last entries: since they came, its handler has done nothing.
+
+        Args:
+            length: how many entries it has.
+        """
+        numbers = {place: number for number, place in self._signals.items()}
+        last, place = set[int](), length - 1
+        while place in numbers:
+            last.add(numbers[place])
+            place -= 1
+        answered = [] if self.awakeables is None else self.awakeables.answered(last)
+        return [*(each for each in self._latest.values() if each.task.signal in last), *answered]
+
     def add_step(self, row: StepRow) -> None:
         """Take a named step, a pause, or a signal that came."""
         step = decoded_step(row.entry_lite_json)

@@ -78,11 +78,14 @@ class TaskPage:
         cursor: where the next page begins; None after the last one.
         unreadable: open invocations, read for this page, whose journal values are encoded (a journal value codec): what
             they wait for cannot be shown.
+        untaken: tasks that are not pending any more, because their results came, but whose handlers have done nothing
+            since, and wait for no other task: among them those whose service is down. Without a wish for states only.
     """
 
     tasks: list[PendingTask]
     cursor: str | None
     unreadable: frozenset[str] = frozenset()
+    untaken: tuple[PendingTask, ...] = ()
 
 
 class _InvocationRow(msgspec.Struct, frozen=True, gc=False):
@@ -107,11 +110,16 @@ class _Chunk(NamedTuple):
         waiting: the attempts and the awakeables of this environment.
         end: where the next chunk begins; None after the last one.
         unreadable: those of the invocations whose journals are encoded.
+        untaken: as in `TaskPage`, whatever is wanted.
     """
 
     waiting: list[tuple[_InvocationRow, Waiting]]
     end: _Cursor | None
     unreadable: frozenset[str]
+    untaken: list[PendingTask]
+
+    def wanted_untaken(self, wanted: TaskFilter) -> list[PendingTask]:
+        return [] if wanted.states else [each for each in self.untaken if wanted.accepts(each)]
 
 
 class PendingTasks:
@@ -144,19 +152,19 @@ class PendingTasks:
             AccessDeniedError: Restate wants a token.
             RestateUnavailableError: no answer, or Restate refuses queries for now.
         """
-        tasks, unreadable = list[PendingTask](), set[str]()
+        tasks, unreadable, untaken = list[PendingTask](), set[str](), list[PendingTask]()
         async with aclosing(self._chunks(_read_cursor(cursor), min(_CHUNK, limit + 1))) as chunks:
             async for chunk in chunks:
                 unreadable |= chunk.unreadable
+                untaken += chunk.wanted_untaken(wanted)
                 async for row, attempt, task in self._tasks(chunk.waiting, wanted):
                     if len(tasks) == limit:
-                        return TaskPage(
-                            tasks, str(_Cursor(row.created_at, row.id, attempt.number)), frozenset(unreadable)
-                        )
+                        behind = str(_Cursor(row.created_at, row.id, attempt.number))
+                        return TaskPage(tasks, behind, frozenset(unreadable), tuple(untaken))
                     tasks.append(task)
                 if wanted.task_ids and len(tasks) == len(wanted.task_ids):
                     break
-        return TaskPage(tasks, None, frozenset(unreadable))
+        return TaskPage(tasks, None, frozenset(unreadable), tuple(untaken))
 
     async def each(self, wanted: TaskFilter = _ALL) -> AsyncGenerator[TaskPage]:
         """Return all tasks, the oldest first, as pages of those that some hundreds of invocations wait for.
@@ -166,7 +174,8 @@ class PendingTasks:
         async with aclosing(self._chunks(None, _CHUNK)) as chunks:
             async for chunk in chunks:
                 tasks = [task async for _, _, task in self._tasks(chunk.waiting, wanted)]
-                yield TaskPage(tasks, None if chunk.end is None else str(chunk.end), chunk.unreadable)
+                cursor, untaken = None if chunk.end is None else str(chunk.end), chunk.wanted_untaken(wanted)
+                yield TaskPage(tasks, cursor, chunk.unreadable, tuple(untaken))
 
     async def find(self, task_id: str) -> PendingTask | None:
         """Return one pending task; None if no handler waits for it. Reads all journals if the type has no heartbeats.
@@ -198,6 +207,16 @@ class PendingTasks:
             )
         return None
 
+    async def find_untaken(self, task_id: str) -> PendingTask | None:
+        """Return a task whose result came, and whose handler has done nothing since; the same errors as `page`."""
+        if not is_task_id(task_id):
+            return None
+        async with aclosing(self.each(TaskFilter(task_ids=frozenset({TaskId(task_id)})))) as pages:
+            async for page in pages:
+                if page.untaken:
+                    return page.untaken[0]
+        return None
+
     async def _chunks(self, start: _Cursor | None, count: int) -> AsyncGenerator[_Chunk]:
         """Read open invocations with their journals: so many first, then many at a time."""
         while True:
@@ -205,7 +224,7 @@ class PendingTasks:
             journals = await self._journals(rows)
             unreadable = frozenset(each.invocation_id for each in journals.values() if each.is_unreadable)
             end = _Cursor(rows[-1].created_at, rows[-1].id, _BEHIND) if len(rows) == count else None
-            yield _Chunk(self._waiting(rows, journals, start), end, unreadable)
+            yield _Chunk(self._waiting(rows, journals, start), end, unreadable, self._untaken(rows, journals))
             if end is None:
                 return
             start, count = end, _CHUNK
@@ -245,6 +264,15 @@ class PendingTasks:
             if attempt.audience == self._audience
             and (start is None or row.id != start.invocation or attempt.number >= start.number)
         ]
+
+    def _untaken(self, rows: Sequence[_InvocationRow], journals: Mapping[str, Journal]) -> list[PendingTask]:
+        """Of handlers that wait for nothing else: one that does takes the results of several tasks together."""
+        now_ms, found = int(self._clock() * 1000), list[PendingTask]()
+        for row in rows:
+            own = [each for each in journals[row.id].untaken(row.journal_size) if each.audience == self._audience]
+            if own and not journals[row.id].waiting(now_ms):
+                found += [_pending(row, each) for each in own]
+        return found
 
     async def _tasks(
         self, waiting: Sequence[tuple[_InvocationRow, Waiting]], wanted: TaskFilter

@@ -93,6 +93,27 @@ async def test_a_task_that_has_its_result_is_listed_no_more(make_shop: ShopFacto
     assert left.task_id == waiting.task_id
 
 
+async def test_a_handler_that_fails_with_its_result_has_not_gone_on(make_shop: ShopFactory) -> None:
+    """Restate notes nothing of an attempt that fails, so the result stays the last entry of the journal."""
+
+    async def handler(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Body) -> None:
+        await callbacks.call(ctx, cook, body)
+        raise RuntimeError("no plates")
+
+    async with make_shop(handler) as shop, asyncio.timeout(90):
+        invocation = await shop.order()
+        [task] = await shop.tasks(1)
+        record = await shop.record(task)
+        token = Keyring.insecure().verify(TaskHeaders.decode(record.headers).token, shop.settings.keys.audience)
+        completed = {"kallback": 1, "task": task.task_id, "attempt": 1, "status": "completed", "value": {}}
+        assert (await shop.pending.page()).untaken == ()
+        await shop.ingress.resolve(token.awakeable_id, completed)
+        await shop.tasks(0)
+        [untaken] = (await shop.pending.page()).untaken
+        await shop.admin.kill(invocation)
+    assert (untaken.task_id, untaken.invocation.id) == (task.task_id, invocation)
+
+
 async def test_a_task_with_heartbeats_tells_its_state(make_shop: ShopFactory) -> None:
     """No worker has begun it; `find` goes straight to its invocation."""
     async with make_shop(call, heartbeat_every=HOUR) as shop, asyncio.timeout(90):

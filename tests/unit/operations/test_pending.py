@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, value
+from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, signal, value
 
 from kallback.operations import (
     AnswerCutOffError,
@@ -217,3 +217,40 @@ async def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     """It comes from outside, and goes into a query."""
     with pytest.raises(InvalidCursorError, match="begin without one"):
         await pending(FakeIntrospection()).page(cursor=cursor)
+
+
+@pytest.mark.parametrize(
+    ("results", "untaken"),
+    [
+        ([(17, 4), (18, 5)], [SOUP, CAKE]),
+        ([(17, 3), (18, 5)], [CAKE]),
+        ([(17, 3), (18, 4)], []),
+        ([(17, 5)], []),
+    ],
+    ids=["both came last", "a step between them", "a step behind them", "it waits for the other"],
+)
+async def test_results_that_came_last_were_not_taken(results: list[tuple[int, int]], untaken: list[str]) -> None:
+    """Where the handler has done something since, or waits for another task, nothing is to be said."""
+    introspection = FakeIntrospection()
+    introspection.waits(FIRST, [SOUP, 1, 17, 0, 0], [CAKE, 1, 18, 0, 1])
+    introspection.rows_of[FIRST] += [signal(number, FIRST, place) for number, place in results]
+    page = await pending(introspection).page()
+    assert [each.task_id for each in page.untaken] == untaken
+    found = [await pending(introspection).find_untaken(each) for each in (SOUP, CAKE)]
+    assert [each.task_id for each in found if each is not None] == untaken
+
+
+@pytest.mark.parametrize(
+    ("wanted", "members"),
+    [
+        (TaskFilter(types=frozenset({"bake"})), {}),
+        (TaskFilter(states=frozenset({TaskState.RUNNING})), {}),
+        (TaskFilter(), {"audience": "team-a.results"}),
+    ],
+)
+async def test_results_that_were_not_taken_are_filtered(wanted: TaskFilter, members: dict[str, str]) -> None:
+    """As tasks are; of environments that share a Restate, each says its own."""
+    introspection = FakeIntrospection()
+    introspection.waits(FIRST, [SOUP, 1, 17, 0, 0], **members)
+    introspection.rows_of[FIRST].append(signal(17, FIRST, 5))
+    assert (await pending(introspection).page(wanted)).untaken == ()

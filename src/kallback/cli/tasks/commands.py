@@ -122,4 +122,8 @@ def _summary(page: TaskPage) -> str:
             f"the tasks of {counted(len(page.unreadable), 'invocation')} cannot be read: their journals are encoded (a "
             "journal value codec), or too large"
         )
+    handlers = len({each.invocation.id for each in page.untaken})
+    if handlers:
+        verb = "has" if handlers == 1 else "have"
+        parts.append(f"{counted(handlers, 'handler')} {verb} a result and {verb} not gone on yet (kallback doctor)")
     return "; ".join(parts) + "."

@@ -35,7 +35,16 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         NoPendingTaskError: there is none.
     """
     with activity("reading journals"):
-        task = await PendingTasks(introspection, settings).find(task_id)
+        pending = PendingTasks(introspection, settings)
+        task = await pending.find(task_id)
+        untaken = await pending.find_untaken(task_id) if task is None else None
+    if untaken is not None:
+        invocation = untaken.invocation
+        raise NoPendingTaskError(
+            f"task {plain(task_id)} has its result, and its handler {plain(invocation.target)} ({invocation.id}, "
+            f"{invocation.status}) has not gone on yet: `kallback doctor` says whether its service answers, `kallback "
+            "outcomes tail --task ID` shows the result"
+        )
     if task is None:
         raise NoPendingTaskError(
             f"no handler of this environment waits for task {plain(task_id)}: it has ended, Kafka does not have its "

@@ -304,3 +304,26 @@ def test_a_link_that_could_answer_nothing_is_not_printed(shop: Shop, headers: Ta
     result = shop.run("link", ID, "--token")
     assert (result.stdout, isinstance(result.exception, NotAnswerableError)) == ("", True)
     assert sentence in str(result.exception)
+
+
+class Answered(Shop):
+    """The result is there, and the last that the journal has."""
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        came = {"Notification": {"ty": "Signal", "id": {"SignalIndex": 17}, "result": "Success"}}
+        result = [{"index": 5, "name": None, "entry_lite_json": json.dumps(came)}] if kind is StepRow else []
+        return super()._rows(sql, kind) + result
+
+
+def test_a_handler_that_does_not_go_on_is_counted() -> None:
+    """Its service may be down, and nothing else in the list tells."""
+    result = Answered().run("list")
+    said = "No pending tasks; 1 handler has a result and has not gone on yet (kallback doctor).\n"
+    assert (result.stdout, result.stderr) == ("", said)
+
+
+def test_a_task_whose_handler_does_not_go_on_is_told_from_one_that_has_ended() -> None:
+    """The sentence names the invocation."""
+    error = Answered().run("show", ID).exception
+    assert isinstance(error, NoPendingTaskError)
+    assert f"has its result, and its handler Shop/order ({INVOCATION}, backing-off) has not gone on yet" in str(error)
