@@ -14,7 +14,7 @@ import orjson
 from kallback import kafka
 from kallback.cli.activity import activity
 from kallback.cli.by_hand_options import TASK_TYPE
-from kallback.cli.formatting import counted, plain, printable_json
+from kallback.cli.formatting import counted, plain, printable_json, within
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.imports import load_target, needs_extra
 from kallback.cli.logs import configure_logs
@@ -24,6 +24,7 @@ from kallback.operations.readers import TopicReaders, readers_of, task_topics
 from kallback.settings import KafkaSettings, Settings
 
 _HEADINGS: Final = ("TOPIC", "GROUP", "HOST", "CLIENT", "INSTANCE", "PARTITIONS", "BEHIND")
+_LONGEST_CELL: Final = 120
 _PROCESS_HEADINGS: Final = ("PROCESS", "READY", "PHASE", "WHY NOT", "FIGURES")
 
 
@@ -149,7 +150,8 @@ def _members(row: TopicReaders) -> dict[str, Any]:
 def _line(row: TopicReaders) -> tuple[str, ...]:
     member = row.member
     who = ("-", "-", "-") if member is None else (member.host, member.client, member.instance or "-")
-    return (row.topic, row.group or "-", *map(plain, who), _ranges(row.partitions), f"{row.lag:,}")
+    names = (within(plain(name), _LONGEST_CELL) for name in (row.group or "-", *who))
+    return (row.topic, *names, _ranges(row.partitions), f"{row.lag:,}")
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -12,14 +13,14 @@ from kallback.cli.commands.workers import _Kafka, workers
 from kallback.kafka import TopicGroup
 
 
-def run(*arguments: str) -> Result:
+def run(*arguments: str, group: TopicGroup = KITCHEN) -> Result:
     """List the workers of a Kafka with one group."""
 
     async def topics(_settings: Any) -> frozenset[str]:
         return frozenset({"cook", "wash", "kallback.results"})
 
     async def groups(_settings: Any, _topics: list[str]) -> list[TopicGroup]:
-        return [KITCHEN]
+        return [group]
 
     return CliRunner().invoke(workers, ["list", *arguments], obj=_Kafka(topics, groups))
 
@@ -35,6 +36,13 @@ def test_each_member_is_a_line_with_its_partitions() -> None:
         ["wash", "-", "-", "-", "-", "-", "0"],
     ]
     assert result.stderr == "2 members; nothing reads wash.\n"
+
+
+def test_the_name_of_a_group_is_shown_harmlessly() -> None:
+    """Whoever may read a topic chooses it: it neither reaches the terminal raw nor widens every line."""
+    lines = run(group=replace(KITCHEN, name="\x1b[2Jk" + "x" * 5_000)).stdout.splitlines()
+    assert "\\x1b[2Jkxxx" in lines[0]
+    assert max(map(len, lines)) < 250
 
 
 def test_a_type_that_is_named_is_looked_at_alone() -> None:

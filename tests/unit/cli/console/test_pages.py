@@ -228,6 +228,16 @@ async def test_a_record_that_is_gone_is_said() -> None:
     assert (page.status_code, "not in Kafka any more" in page.text) == (200, True)
 
 
+@pytest.mark.parametrize("address", ["/", "/dead-letters", "/dead-letters/0:7"])
+async def test_a_dead_letter_of_great_length_does_not_fill_a_page(address: str) -> None:
+    """Every worker may write dead letters: reason, detail and group are shown with their beginning and their end."""
+    letter = dead_letter("r" * 50_000, detail="d" * 50_000, group="g" * 50_000)
+    async with serving(FakeSources(dead=[letter])) as client:
+        page = (await client.get(address)).text
+    assert "r" * 70 in page
+    assert len(page) < 20_000
+
+
 async def test_a_dead_letter_is_shown_with_its_meaning_and_the_remedy() -> None:
     """The list leads to it."""
     async with serving(FakeSources(dead=[dead_letter("unknown-key")])) as client:

@@ -12,7 +12,7 @@ from kallback.cli.console.sources import LAST_LETTERS, LastLetters
 from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.dead_letters.reason_help import REASON_HELP, entry_of
 from kallback.cli.dead_letters.rows import replay_words, task_type_of
-from kallback.cli.formatting import moment, size, span
+from kallback.cli.formatting import moment, size, span, within
 from kallback.kafka import DeadLetter, Record
 from kallback.web import HttpResponse
 
@@ -22,6 +22,9 @@ _REPLAYS: Final = element(
     element("code", "kallback dead-letters list --replayed"),
     " reads all of them.",
 )
+_LONGEST_CELL: Final = 120
+_LONGEST_VALUE: Final = 2_000
+"""Anyone who may write dead letters chooses reason, detail and group."""
 
 
 def _not_seen(letter: DeadLetter) -> Markup:
@@ -52,11 +55,11 @@ def letters_table(caption: str, last: LastLetters, now_ms: int) -> Markup:
     rows: list[list[Content]] = [
         [
             element("a", str(letter.id), href=f"/dead-letters/{letter.id}"),
-            letter.reason,
+            within(letter.reason, _LONGEST_CELL),
             task_type_of(letter) or "-",
             place(letter.source),
             span(now_ms - letter.written_ms),
-            _short(last.replays.get(letter.id)),
+            within(_short(last.replays.get(letter.id)), _LONGEST_CELL),
             f"{letter.count:,}",
         ]
         for letter in last.letters
@@ -69,21 +72,21 @@ def dead_letter_page(
     letter: DeadLetter, replay: Replay | None = None, secret: str | None = None, *, mask: bool
 ) -> HttpResponse:
     """Return one dead letter; with a secret, also the form that replays it."""
-    help_ = REASON_HELP.get(letter.reason)
+    help_, reason = REASON_HELP.get(letter.reason), within(letter.reason, _LONGEST_VALUE)
     record = Record("", 0, 0, letter.source_ms, letter.key, letter.value, letter.headers)
     stub = None if letter.stub_bytes is None else f"not kept: {size(letter.stub_bytes)}"
     return page(
         f"Dead letter {letter.id}",
         facts(
             (
-                ("Reason", element("a", letter.reason, href=entry_of(letter.reason))),
+                ("Reason", element("a", reason, href=entry_of(reason))),
                 ("Meaning", None if help_ is None else help_.meaning),
                 ("What to do", None if help_ is None else help_.remedy),
-                ("Detail", letter.detail or None),
+                ("Detail", within(letter.detail, _LONGEST_VALUE) or None),
                 ("Records", f"{letter.count:,}"),
                 ("Source", place(letter.source)),
                 ("Written", moment(letter.written_ms)),
-                ("Dead-lettered by", letter.group),
+                ("Dead-lettered by", within(letter.group, _LONGEST_VALUE)),
                 ("Value", stub),
                 ("Replayed", _not_seen(letter) if replay is None else replay_words(replay)),
             )

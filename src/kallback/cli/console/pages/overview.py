@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
 from kallback.cli.console.outcomes import latency_of
@@ -16,9 +17,11 @@ from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.sources import LAST_LETTERS
 from kallback.cli.console.traffic import TrafficSample, lags, rates
 from kallback.cli.dead_letters.reason_help import REASON_HELP
-from kallback.cli.formatting import moment, span
+from kallback.cli.formatting import moment, span, within
 from kallback.operations import TaskState
 from kallback.web import HttpResponse
+
+_LONGEST_CELL: Final = 120
 
 
 def overview_page(overview: Overview, samples: Sequence[TrafficSample], now_ms: int) -> HttpResponse:
@@ -77,7 +80,8 @@ def _tasks(overview: Overview) -> Markup:
 
 def _letters(overview: Overview) -> Markup:
     rows: list[list[Content]] = [
-        [reason, _meaning(reason), f"{count:,}"] for reason, count in overview.letters.most_common()
+        [within(reason, _LONGEST_CELL), _meaning(reason), f"{count:,}"]
+        for reason, count in overview.letters.most_common()
     ]
     return table(f"Of the last {LAST_LETTERS} dead letters", ["Reason", "Meaning", "Records"], rows, numbers=1)
 
