@@ -11,7 +11,7 @@ import os
 from tasks import Order, Prepared, prepare
 
 from kallback.kafka import ConsumerOptions
-from kallback.workers import TaskContext, TaskFailure, Worker, WorkerOptions
+from kallback.workers import StopReason, TaskContext, TaskFailure, Worker, WorkerOptions
 
 SOLD_OUT = {"Burrata with heirloom tomatoes"}
 SLOW_MINUTES = {"Peking duck, whole": 240}
@@ -33,8 +33,9 @@ async def cook(order: Order, task: TaskContext) -> Prepared:
     task.log.info("order %s: cooking", order.id)
     try:
         await asyncio.sleep(minutes * MINUTE)
-    except asyncio.CancelledError:  # the caller was cancelled and told us through Kafka
-        task.log.info("order %s: told to stop, taken off the stove", order.id)
+    except asyncio.CancelledError:
+        if task.stop_reason is not StopReason.WORKER_STOPPING:  # then another kitchen cooks it
+            task.log.info("order %s: told to stop (%s), taken off the stove", order.id, task.stop_reason)
         raise
     task.log.info("order %s: packed", order.id)
     return Prepared(minutes=minutes, shelf=f"shelf {int(order.id) % 4 + 1}")

@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Any, assert_type
 
 from kallback.protocol import TaskType
-from kallback.workers import Acknowledge, Client, Executor, TaskContext, TaskFailure, Worker, WorkerOptions
+from kallback.workers import Acknowledge, Client, Executor, StopReason, TaskContext, TaskFailure, Worker, WorkerOptions
 
 
 @dataclass
@@ -35,6 +35,7 @@ async def cook(order: Order, task: TaskContext) -> Prepared:
     assert_type(task.deadline, datetime | None)
     assert_type(task.time_left(), float | None)
     assert_type(task.cancelled, bool)
+    assert_type(task.stop_reason, StopReason | None)
     if not order.dish:
         raise TaskFailure("OutOfStock", "no dish", status=422, retryable=False, shelf=3)
     return Prepared(order.dish)

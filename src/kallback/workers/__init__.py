@@ -14,6 +14,7 @@ from kallback.workers.errors import TaskFailure
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.options import Acknowledge, Executor
+from kallback.workers.stop_reason import StopReason
 from kallback.workers.worker import Worker
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Client",
     "Executor",
     "KafkaClients",
+    "StopReason",
     "TaskContext",
     "TaskFailure",
     "Worker",

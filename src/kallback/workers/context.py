@@ -19,6 +19,7 @@ from kallback.protocol.values.bounded_reading import read_json
 from kallback.protocol.values.codecs import Codec
 from kallback.settings.logs import LogLine
 from kallback.workers.logs import GuardedLogger
+from kallback.workers.stop_reason import StopReason
 
 _log: Final = logging.getLogger("kallback.workers.task")
 _ANY: Final = Codec[Any](object)
@@ -85,7 +86,7 @@ class TaskContext:
         self.log: Final = TaskLog(task_type, self.task_id, self.attempt)
         self._on_heartbeat = on_heartbeat
         self._clock = clock
-        self._cancelled = False
+        self._stop_reason: StopReason | None = None
 
     def time_left(self) -> float | None:
         """Seconds until the deadline, 0 when it is past; None without one. Fits `asyncio.timeout`."""
@@ -119,11 +120,29 @@ class TaskContext:
         `asyncio.CancelledError` at its next await. A plain function must look, because a thread cannot be stopped;
         one in a process should, because its process is ended `WorkerOptions.cancel_grace` seconds later.
         """
-        return self._cancelled
+        return self._stop_reason is not None
 
-    def cancel(self) -> None:
-        """Set `cancelled`; the worker does, and a test of a function may. Any thread may call it."""
-        self._cancelled = True
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why to stop; None while `cancelled` is false.
+
+        It is there before `cancelled` is true and before `asyncio.CancelledError` is raised, and does not change. A
+        `CancelledError` without a reason does not come from the worker.
+
+            except asyncio.CancelledError:
+                if task.stop_reason is not StopReason.WORKER_STOPPING:  # otherwise the next attempt continues
+                    await undo()
+                raise
+        """
+        return self._stop_reason
+
+    def cancel(self, reason: StopReason = StopReason.CANCELLED) -> None:
+        """Set `cancelled` and `stop_reason`; the worker does, and a test of a function may. Any thread may call it.
+
+        Args:
+            reason: is kept if there is none yet.
+        """
+        self._stop_reason = self._stop_reason or reason
 
     def __repr__(self) -> str:
         return f"TaskContext({self.task_type} {self.task_id} attempt {self.attempt})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kallback.protocol.cancel_secrets import hash_of
+from kallback.workers import StopReason, TaskContext
 
 if TYPE_CHECKING:
     from tests.integration.workers.environment import KafkaWorkerEnv
@@ -39,6 +40,31 @@ async def test_a_cancel_reaches_the_running_task(env: KafkaWorkerEnv) -> None:
         assert await env.results(1) == ["t2"]
 
     assert interrupted.is_set()
+
+
+async def test_a_cancel_and_the_stop_of_the_worker_are_told_apart(env: KafkaWorkerEnv) -> None:
+    """One task is cancelled, the other goes on elsewhere: only the first may be undone."""
+    worker = env.worker(concurrency=2, drain_timeout=0.1)
+    begun, reasons = set[str](), dict[str, StopReason | None]()
+
+    @worker.task(env.prepare)
+    async def cook(dish: str, task: TaskContext) -> str:
+        begun.add(dish)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            reasons[dish] = task.stop_reason
+            raise
+        return dish
+
+    await env.send("t1")
+    await env.send("t2")
+    async with worker:
+        await env.until(lambda: begun == {"t1", "t2"}, "both to run")
+        await env.cancel("t1")
+        await env.until(lambda: worker.counts.cancelled == 1, "the cancel")
+
+    assert reasons == {"t1": StopReason.CANCELLED, "t2": StopReason.WORKER_STOPPING}
 
 
 async def test_a_cancel_may_overtake_its_task(env: KafkaWorkerEnv) -> None:

@@ -124,10 +124,17 @@ class WorkerEnv:
         reports = [each.report() for each in records]
         return [(str(each.signal), orjson.loads(each.details or b"null")) for each in reports]
 
-    def cancel(self, task_id: str = "t1", *, attempt: int | None = None, secret: str | None = None) -> None:
+    def cancel(
+        self,
+        task_id: str = "t1",
+        *,
+        attempt: int | None = None,
+        secret: str | None = None,
+        reason: CancelReason = CancelReason.CANCELLED,
+    ) -> None:
         """Put a cancel on the control topic."""
         chosen = None if attempt is None else Attempt(attempt)
-        cancel = Cancel(TaskId(task_id), CancelReason.CANCELLED, int(self.now * 1000), chosen, secret)
+        cancel = Cancel(TaskId(task_id), reason, int(self.now * 1000), chosen, secret)
         self.put(self.topics.control, cancel.encode())
 
     def record(self, headers: TaskHeaders | None = None, value: bytes | None = b'{"dish":"soup"}') -> Record:

@@ -13,10 +13,10 @@ import pytest
 
 from kallback.kafka import MemoryReader
 from kallback.protocol import MissingTopicError
-from kallback.workers import TaskContext
+from kallback.workers import StopReason, TaskContext
 from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.execution.function_call import FunctionCall
-from kallback.workers.execution.outcomes import Raised, StopReason
+from kallback.workers.execution.outcomes import Raised
 from kallback.workers.registration.functions import inspect_function
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from kallback.kafka import Record
 from kallback.protocol import Attempt, Failed, InvalidTaskError, TaskHeaders, TaskId, TaskType
 from kallback.protocol.results import NULL, Status
-from kallback.workers import Executor, TaskFailure, Worker
+from kallback.workers import Executor, StopReason, TaskFailure, Worker
 from kallback.workers.attempts.decide import Reject, Rules, Run, decide
 from kallback.workers.attempts.heartbeats import LastDetails
 from kallback.workers.attempts.reply_policy import ReplyPolicy
@@ -25,7 +25,7 @@ from kallback.workers.attempts.results import Reply, failed_reply, reply_for
 from kallback.workers.context import context_of, decode_details, encode_details
 from kallback.workers.errors import failure_of
 from kallback.workers.execution.function_call import FunctionCall
-from kallback.workers.execution.outcomes import Raised, StopReason
+from kallback.workers.execution.outcomes import Raised
 from kallback.workers.registration.functions import TaskFunction
 
 Request = TypeVar("Request")

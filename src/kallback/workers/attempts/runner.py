@@ -36,11 +36,12 @@ from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.context import context_of
 from kallback.workers.errors import TaskFailure
 from kallback.workers.execution.function_call import FunctionCall
-from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned, StopReason
+from kallback.workers.execution.outcomes import CallOutcome, Raised, Returned
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.workers.logs import guarded_logger
 from kallback.workers.observability.stats import WorkerCounts
 from kallback.workers.registration.options import Acknowledge
+from kallback.workers.stop_reason import StopReason
 
 if TYPE_CHECKING:
     from kallback.workers.observability.spans import AttemptSpan, WorkerSpans
@@ -49,9 +50,6 @@ logger = guarded_logger(__name__)
 
 DURATIONS: Final = (0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
 """Upper bounds of the buckets, seconds: from what hardly needs a task to a day of work."""
-
-
-_STOPPED: Final = {StopReason.ABANDONED: "handed-back", StopReason.EXPIRED: "expired"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +162,13 @@ class AttemptRunner:
             self._observe(call)
             if call.stopped is None:
                 published = await self._publish(attempt, outcome)
-            elif call.stopped is not StopReason.ABANDONED:
+            elif call.stopped is not StopReason.WORKER_STOPPING:
                 self._count_stopped(call, outcome)
             elif not await self._hand_back(attempt):
                 return "abandoned"
         is_dead_letter = isinstance(published, Undeliverable)
         self._acknowledge(self._table.dead_letter(key) if is_dead_letter else self._table.finish(key))
-        return _name_of(published, call.stopped)
+        return _name_of(published, call)
 
     async def reject(self, record: Record, verdict: Reject) -> None:
         """Tell the caller by a failed result and people by a dead letter; acknowledge the record."""
@@ -275,20 +273,22 @@ class AttemptRunner:
             )
         else:
             call.context.log.info("%s, no result is published", call.stopped)
-        if call.stopped is StopReason.EXPIRED:
+        if call.is_expired:
             self._counts.expired += 1
         else:
             self._counts.cancelled += 1
 
 
-def _name_of(published: Published | Undeliverable | None, stopped: StopReason | None) -> str:
+def _name_of(published: Published | Undeliverable | None, call: FunctionCall) -> str:
     match published:
         case Published(status):
             return status.value
         case Undeliverable():
             return "undeliverable"
         case None:
-            return "cancelled" if stopped is None else _STOPPED.get(stopped, "cancelled")
+            if call.stopped is StopReason.WORKER_STOPPING:
+                return "handed-back"
+            return "expired" if call.is_expired else "cancelled"
 
 
 def _log_raised(call: FunctionCall, outcome: CallOutcome) -> None:

@@ -33,6 +33,7 @@ from kallback.workers.execution.messages import (
     ContextParts,
     HeartbeatDetails,
     Job,
+    JobCancel,
     JobEnd,
     LogRecordSender,
     RaisedError,
@@ -103,7 +104,7 @@ class _Child:
         self._cancels: Final = cancels
         self._sending: Final = threading.Lock()
         self._state: Final = threading.RLock()
-        self._cancelled_up_to = 0
+        self._cancel: JobCancel | None = None
         self._number = 0
         self._context: TaskContext | None = None
         self._details: bytes | None = None
@@ -153,8 +154,8 @@ class _Child:
         )
         with self._state:
             self._context, self._number = context, job.number
-            if job.number <= self._cancelled_up_to:
-                context.cancel()
+            if self._cancel is not None and job.number <= self._cancel.number:
+                context.cancel(self._cancel.reason)
         return context
 
     def on_sigterm(self, _number: int, _frame: Any) -> None:
@@ -218,15 +219,15 @@ class _Child:
     def listen(self) -> None:
         try:
             while True:
-                self._cancel(self._cancels.recv())
+                self._on_cancel(self._cancels.recv())
         except (EOFError, OSError):
             pass
         finally:  # the worker is gone, nothing waits for what the main thread does
             kill_process_group(os.getpid())
             os._exit(0)
 
-    def _cancel(self, number: int) -> None:
+    def _on_cancel(self, cancel: JobCancel) -> None:
         with self._state:
-            self._cancelled_up_to = max(self._cancelled_up_to, number)
-            if self._context is not None and self._number <= number:
-                self._context.cancel()
+            self._cancel = cancel
+            if self._context is not None and self._number <= cancel.number:
+                self._context.cancel(cancel.reason)

@@ -21,7 +21,7 @@ from typing import Final, Self, final
 
 from kallback.workers.execution.child import HELD_SIGNALS, child_main
 from kallback.workers.execution.child_pipe import WorkerEnd
-from kallback.workers.execution.messages import ChildMessage, Job
+from kallback.workers.execution.messages import ChildMessage, Job, JobCancel
 from kallback.workers.execution.outcomes import NotStartedError
 from kallback.workers.execution.process_groups import kill_process_group
 
@@ -82,10 +82,10 @@ class ChildConnection:
             return False
         return self._process.is_alive()
 
-    def cancel(self, number: int) -> None:
+    def cancel(self, cancel: JobCancel) -> None:
         """Tell it that a job is cancelled; fine if it is gone."""
         with contextlib.suppress(OSError):
-            self._cancels.send(number)
+            self._cancels.send(cancel)
 
     def terminate(self) -> None:
         """Send SIGTERM to the child alone, which may then end what it has started."""

@@ -22,10 +22,11 @@ from typing import Any, Final, final
 from kallback.lifecycle import Backoff
 from kallback.workers.context import TaskContext
 from kallback.workers.errors import interrupted
-from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned, StopReason
+from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned
 from kallback.workers.execution.process_pool import ProcessPool
 from kallback.workers.registration.functions import TaskFunction
 from kallback.workers.registration.options import Executor
+from kallback.workers.stop_reason import StopReason
 
 NAME: Final = "kallback-task-"
 """Begins the name of the asyncio task or thread of a call; the task's label follows."""
@@ -59,6 +60,8 @@ class FunctionCall:
         self.context: Final = context
         self.cancel_hash: Final = cancel_hash
         self.stopped: StopReason | None = None
+        self.is_expired = False
+        """Whether it was stopped because its deadline has passed here, which the caller did not say."""
         self.started_at: float | None = None
         """When the function was called, as `time.monotonic`."""
         self.waits_for_start = False
@@ -71,7 +74,7 @@ class FunctionCall:
         self._given_up = False
         self._waiting: asyncio.Future[None] | None = None
         """What `outcome` waits for: the end of the function, or that it is given up."""
-        self._interrupt: Callable[[], object] = _nothing
+        self._interrupt: Callable[[StopReason], object] = _nothing
 
     @property
     def running(self) -> asyncio.Future[CallOutcome] | None:
@@ -90,8 +93,13 @@ class FunctionCall:
     def stop(self, reason: StopReason) -> None:
         """Interrupt the function, or do not begin what has not begun: its outcome is not needed."""
         self.stopped = self.stopped or reason
-        self.context.cancel()
-        self._interrupt()
+        self.context.cancel(self.stopped)
+        self._interrupt(self.stopped)
+
+    def expire(self) -> None:
+        """Stop it because its deadline has passed."""
+        self.is_expired = True
+        self.stop(StopReason.TIMED_OUT)
 
     def give_up(self) -> None:
         """Wait no longer for a stopped function that does not end: `outcome` returns."""
@@ -141,7 +149,7 @@ class FunctionCall:
         match self._function.executor:
             case Executor.LOOP:
                 task = self._start_on_loop()
-                self._interrupt = task.cancel
+                self._interrupt = lambda _reason: task.cancel()
                 return task
             case Executor.THREAD:
                 return self._start_thread()
@@ -191,9 +199,9 @@ class FunctionCall:
         if pool is None:
             raise RuntimeError("a function with executor='process' was called without a process pool")
         call = pool.start(self._function, self._request, self.context, self._on_heartbeat)
-        self._interrupt = lambda: pool.cancel(call)
+        self._interrupt = lambda reason: pool.cancel(call, reason)
         return call.future
 
 
-def _nothing() -> None:
+def _nothing(_reason: StopReason) -> None:
     pass

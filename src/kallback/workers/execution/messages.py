@@ -1,7 +1,7 @@
 """The messages between a worker and its child processes, sent pickled through pipes.
 
     worker ──Job──► child ──(ChildLogRecord | HeartbeatDetails)*, JobEnd──► worker      one pipe, one job at a time
-    worker ──number of a job──► child                                                   another pipe: cancel that job
+    worker ──JobCancel──► child                                                         another pipe
 
 Objects of the user travel as bytes inside a message: one that cannot be unpickled fails its job, not the conversation.
 """
@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from kallback.workers.pickling import pickled
+from kallback.workers.stop_reason import StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,19 @@ class Job:
     number: int
     call: bytes
     context: ContextParts
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancel:
+    """A job is cancelled.
+
+    Attributes:
+        number: of the job.
+        reason: what the function is told.
+    """
+
+    number: int
+    reason: StopReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from kallback.workers.execution.process_slot import ProcessCall, ProcessSlot
 from kallback.workers.logs import guarded_logger
 from kallback.workers.pickling import pickled
 from kallback.workers.registration.functions import TaskFunction
+from kallback.workers.stop_reason import StopReason
 
 logger = guarded_logger(__name__)
 
@@ -66,13 +67,13 @@ class ProcessPool:
             slot.submit(call)
         return call
 
-    def cancel(self, call: ProcessCall) -> None:
-        """Ask the child to end the call; end the child after the grace."""
+    def cancel(self, call: ProcessCall, reason: StopReason) -> None:
+        """Ask the child to end the call, and say why; end the child after the grace."""
         slot = self._slot_of(call)
         if slot is None or call.cancelled:
             return
         call.cancelled = True
-        slot.tell(call)
+        slot.tell(call, reason)
         self._call_later(self._cancel_grace, "terminate", partial(self._terminate, call))
 
     async def stop(self) -> None:

@@ -26,6 +26,7 @@ from kallback.workers.execution.messages import (
     ChildLogRecord,
     HeartbeatDetails,
     Job,
+    JobCancel,
     JobEnd,
     RaisedError,
     RaisedFailure,
@@ -34,6 +35,7 @@ from kallback.workers.execution.messages import (
 from kallback.workers.execution.outcomes import CallOutcome, NotStartedError, Raised, Returned
 from kallback.workers.logs import guarded_logger
 from kallback.workers.pickling import unpickled
+from kallback.workers.stop_reason import StopReason
 
 logger = guarded_logger(__name__)
 
@@ -84,10 +86,10 @@ class ProcessSlot:
         """Make a call."""
         self._calls.put(call)
 
-    def tell(self, call: ProcessCall) -> None:
-        """Tell the child that its job is cancelled."""
+    def tell(self, call: ProcessCall, reason: StopReason) -> None:
+        """Tell the child that its job is cancelled, and why."""
         if (child := self._child) is not None:  # looked at once: the slot's thread may put it away meanwhile
-            child.cancel(call.job.number)
+            child.cancel(JobCancel(call.job.number, reason))
 
     def terminate(self) -> None:
         """Send SIGTERM to the child."""

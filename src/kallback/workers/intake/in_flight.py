@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from kallback.protocol.controls import Cancel, CancelProof
 from kallback.workers.execution.function_call import FunctionCall
-from kallback.workers.execution.outcomes import StopReason
 from kallback.workers.logs import guarded_logger
+from kallback.workers.stop_reason import StopReason
 
 logger = guarded_logger(__name__)
 
@@ -86,7 +86,7 @@ class InFlightAttempts:
                 self._on_refused(cancel, proof)
             else:
                 call.context.log.info("cancelled by the caller (%s)", cancel.reason)
-                call.stop(StopReason.CANCELLED)
+                call.stop(StopReason(cancel.reason.value))
 
     def expire(self, before: float) -> None:
         """Stop what has a deadline before this time (epoch seconds)."""
@@ -94,7 +94,7 @@ class InFlightAttempts:
             deadline = call.context.deadline
             if deadline is not None and deadline.timestamp() < before:
                 call.context.log.info("stopped: its deadline has passed")
-                call.stop(StopReason.EXPIRED)
+                call.expire()
 
     def _stoppable(self) -> list[FunctionCall]:
         """Those that run, or are about to; one whose result waits for Kafka has nothing to stop any more."""
@@ -120,7 +120,7 @@ class InFlightAttempts:
         """Interrupt the functions, and let their attempts end: they are handed back, or left for another worker."""
         calls = [call for call in self.calls() if call.is_stoppable]
         for call in calls:
-            call.stop(StopReason.ABANDONED)
+            call.stop(StopReason.WORKER_STOPPING)
         for timeout in (_CLEAN_UP_TIMEOUT_S, _HAND_BACK_TIMEOUT_S):
             if calls and self._attempts:
                 await asyncio.wait(self._attempts, timeout=timeout)
@@ -135,7 +135,7 @@ class InFlightAttempts:
             attempt.cancel()
         for call in calls:
             call.context.log.warning("unfinished at the end of the drain: left for another worker")
-            call.stop(StopReason.ABANDONED)
+            call.stop(StopReason.WORKER_STOPPING)
         if attempts:
             _, late = await asyncio.wait(attempts, timeout=_CANCEL_TIMEOUT_S)
             if late:

@@ -15,7 +15,7 @@ from kallback.kafka import MemoryBroker, MemoryClients, OutgoingRecord, Record
 from kallback.protocol import Attempt, ConfigurationError, EncodeError, TaskHeaders, TaskId, TaskType
 from kallback.settings import Settings, Topics
 from kallback.testing import eventually, run_task
-from kallback.workers import TaskContext, TaskFailure, Worker
+from kallback.workers import StopReason, TaskContext, TaskFailure, Worker
 
 
 @dataclass
@@ -156,14 +156,14 @@ def in_a_process(_: Order) -> Prepared:
 
 async def test_cancelling_it_cancels_the_function() -> None:
     """Nothing goes on after a test."""
-    began, ended = asyncio.Event(), asyncio.Event()
+    began, reasons = asyncio.Event(), list[StopReason | None]()
 
-    async def cook(_: Order) -> Prepared:
+    async def cook(_: Order, task: TaskContext) -> Prepared:
         began.set()
         try:
             await asyncio.Event().wait()
         finally:
-            ended.set()
+            reasons.append(task.stop_reason)
         return Prepared("B3")
 
     running = asyncio.create_task(run_task(worker_of(cook), PREPARE, Order("soup")))
@@ -172,7 +172,7 @@ async def test_cancelling_it_cancels_the_function() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert ended.is_set()
+    assert reasons == [StopReason.CANCELLED]
 
 
 async def test_a_request_of_the_wrong_type_is_refused() -> None:

@@ -65,11 +65,11 @@ def beat_and_fail(_text: str, task: TaskContext) -> NoReturn:
 
 
 def wait_for_cancel(folder: str, task: TaskContext) -> str:
-    """Look at `cancelled`, as it should."""
+    """Look at `cancelled`, as it should, and write down why."""
     (Path(folder) / "begun").write_text(str(os.getpid()))
     while not task.cancelled:
         time.sleep(0.005)
-    (Path(folder) / "seen").touch()
+    (Path(folder) / "seen").write_text(str(task.stop_reason))
     return "late"
 
 
