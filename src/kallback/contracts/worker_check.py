@@ -30,7 +30,10 @@ def check_worker(contract: Contract, task_types: Sequence[TaskType[Any, Any]], g
         if each.name in registered:
             found += _check(each, registered[each.name])
         else:
-            sentence = f"worker {group!r} has no function for it: register one, or leave the type out with --type"
+            sentence = (
+                f"worker {group!r} has no function for it: register one, or name the types of this worker with --type; "
+                "a type of awakeables needs no worker, so export without it (MODULE:NAME,...)"
+            )
             found.append(ContractFinding(ChangeSeverity.BREAKING, each.name, "", _RESULTS, sentence))
     names = {each.name for each in contract.types}
     for name in sorted(registered.keys() - names):

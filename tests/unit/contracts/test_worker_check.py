@@ -31,6 +31,12 @@ def test_a_function_that_is_missing_is_named() -> None:
     ]
 
 
+def test_a_missing_function_may_be_that_of_a_type_of_awakeables() -> None:
+    """People answer those, so the sentence says how to leave the type out."""
+    [finding] = check_worker(contract(), [], "kitchen")
+    assert "a type of awakeables needs no worker, so export without it (MODULE:NAME,...)" in finding.sentence
+
+
 def test_a_member_that_does_not_fit_is_named() -> None:
     """What the worker needs and the contract does not promise, and what it writes and the contract does not allow."""
     assert found(TaskType("prepare", OrderWithTable, OrderWithLooseId)) == [
