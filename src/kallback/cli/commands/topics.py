@@ -19,7 +19,8 @@ from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_table
 from kallback.kafka import Created, Differs, Existed, Missing, TopicFinding, TopicSpec, compare_topics, create_topics
 from kallback.kafka.topics import TopicLayout
-from kallback.protocol import KallbackError
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError
+from kallback.protocol.errors import MissingExtraError
 from kallback.protocol.tasktypes import is_kafka_name
 from kallback.settings import Settings
 
@@ -129,11 +130,12 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
 
 @topics.command(cls=TextCommand)
 @_layout_options
-@option("--dry-run", is_flag=True, help="Show the topics that would be created, without asking a broker.")
+@option("--dry-run", is_flag=True, help="Show the topics that would be created, and which exist. Nothing is changed.")
 def create(settings: Settings, specs: list[TopicSpec], *, as_json: bool, dry_run: bool) -> None:
     """Create kallback's own topics and the topics of your task types.
 
-    A topic that exists is not changed. If it differs from what is wanted, the difference is shown.
+    A topic that exists is not changed. If it differs from what is wanted, the difference is shown. Where no broker
+    answers, --dry-run calls all topics planned, and says so.
 
     For example:
 
@@ -141,7 +143,7 @@ def create(settings: Settings, specs: list[TopicSpec], *, as_json: bool, dry_run
         kallback topics create --types kitchen:worker
     """
     if dry_run:
-        _print([_wanted(spec) for spec in specs], as_json=as_json)
+        _print(_planned(settings, specs), as_json=as_json)
         return
     _print([_found(finding) for finding in asyncio.run(create_topics(settings.kafka, specs))], as_json=as_json)
 
@@ -176,10 +178,22 @@ def _print(topics: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _details(topic: dict[str, Any]) -> str:
-    if "partitions" in topic:
+    if "partitions" in topic and not topic.get("differences"):
         config = " ".join(f"{name}={value}" for name, value in topic["config"].items())
         return f"partitions={topic['partitions']} {config}"
     return "; ".join(topic["differences"])
+
+
+def _planned(settings: Settings, specs: list[TopicSpec]) -> list[dict[str, Any]]:
+    """What is wanted, with what is there."""
+    wanted = [_wanted(spec) for spec in specs]
+    try:
+        found = [_found(finding) for finding in asyncio.run(compare_topics(settings.kafka, specs))]
+    except (KafkaUnavailableError, AccessDeniedError, MissingExtraError) as error:
+        click.echo(f"Which of them exist is not known: {error}", err=True)
+        return wanted
+    there = {each["topic"]: each for each in found if each["status"] != "missing"}
+    return [each | there.get(each["topic"], {}) for each in wanted]
 
 
 def _wanted(spec: TopicSpec) -> dict[str, Any]:

@@ -10,12 +10,21 @@ from click.testing import CliRunner, Result
 
 from kallback.cli.commands import topics as command
 from kallback.kafka import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
+from kallback.protocol import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 
 
 @pytest.fixture(autouse=True)
 def _prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALLBACK_TOPICS_PREFIX", "shop.")
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def compare(_settings: KafkaSettings, _specs: list[TopicSpec]) -> list[TopicFinding]:
+        raise KafkaUnavailableError("no broker answered")
+
+    monkeypatch.setattr(command, "compare_topics", compare)
 
 
 def run(*arguments: str) -> Result:
@@ -43,13 +52,25 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dry_run_shows_what_would_be_created() -> None:
-    """It asks no broker, and dead letters get more room than results."""
+    """Also where no broker answers, which is said; dead letters get more room than results."""
     result = run("create", "restaurant.prepare", "--dry-run", "--longest-timeout", "36h")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "planned restaurant.prepare partitions=12 cleanup.policy=delete retention.ms=216000000" in lines
     assert any(line.startswith("planned shop.results partitions=12") for line in lines)
+    assert result.stderr == "Which of them exist is not known: no broker answered\n"
     assert any("shop.dead-letters" in line and "max.message.bytes=1114112" in line for line in lines)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_dry_run_says_which_topics_exist() -> None:
+    """They would not be created; one that differs is shown with its difference."""
+    result = run("create", "--dry-run")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert any(line.startswith("exists shop.results partitions=12") for line in lines)
+    assert any(line.startswith("planned shop.progress partitions=12") for line in lines)
+    assert "differs shop.outcomes partitions: 1, wanted 12" in lines
+    assert result.stderr == ""
 
 
 def test_a_topic_that_is_named_twice_is_created_once() -> None:
