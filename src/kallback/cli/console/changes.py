@@ -144,7 +144,10 @@ def read_change(action: ChangeAction, fields: Fields, user: str) -> Change:
         raise UnusableFormError("the attempt is not a number: open the task's page again")
     operator = _operator(fields, user)
     problem = _problem(fields, operator) if action is ChangeAction.FAIL else Problem()
-    return Change(action, int(attempt), operator, fields.get("value", "").strip().encode() or b"null", problem)
+    value = fields.get("value", "").strip().encode()
+    if action is ChangeAction.COMPLETE and not value:
+        raise UnusableFormError("the result is empty: write it as JSON, null if there is none")
+    return Change(action, int(attempt), operator, value or b"null", problem)
 
 
 def read_replay(step: ReplayStep, fields: Fields, user: str) -> ReplayForm:

@@ -149,6 +149,16 @@ async def test_a_change_needs_a_reason(why: str) -> None:
     assert f'<a href="{ADDRESS}">Back</a>' in answer.text
 
 
+async def test_a_result_is_written_by_the_operator() -> None:
+    """The form has none to begin with: `null` was sent by mistake where the type is bool."""
+    changes = FakeChanges()
+    async with serving(FakeSources([TASK]), changes=changes) as client:
+        page = (await client.get(ADDRESS)).text
+        assert await send(client, "complete", {"value": " "}) == 400
+    assert re.search(r"<textarea[^>]* required[^>]*></textarea>", page)
+    assert changes.made == []
+
+
 async def test_a_task_that_has_ended_is_said() -> None:
     """It ended while the operator wrote."""
     sources, changes = FakeSources([TASK]), FakeChanges()

@@ -67,6 +67,9 @@ _NOT_CHECKED: Final = (
 )
 
 
+_RESULT: Final = 'true, "text", {"member": 1}, or null for none'
+
+
 def change_form(task_id: str, action: ChangeAction, secret: str, typed: Fields) -> Markup:
     """Return the form of one change.
 
@@ -78,8 +81,8 @@ def change_form(task_id: str, action: ChangeAction, secret: str, typed: Fields) 
     """
     fields = {"attempt": element("input", type="hidden", name="attempt", value=typed.get("attempt", ""))}
     if action is ChangeAction.COMPLETE:
-        value = typed.get("value", "null").replace("\r\n", "\n")
-        area = element("textarea", value, name="value", rows="4", cols="40")
+        value = typed.get("value", "").replace("\r\n", "\n")
+        area = element("textarea", value, name="value", rows="4", cols="40", required=True, placeholder=_RESULT)
         fields["value"] = element("label", "Result, as JSON", area)
     elif action is ChangeAction.FAIL:
         kind, detail = typed.get("type", ""), typed.get("detail", "")
