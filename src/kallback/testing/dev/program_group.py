@@ -97,6 +97,8 @@ class ProgramGroup:
             return
         self._ended.discard(each.program.name)
         each.start()
+        if each.program.is_shown:
+            self._say(each.program, f"runs as process {each.pid}")
         self._wait_ready(each)
         if each.program.is_service and each.is_running and not self._end.is_set():
             self._register(each.program)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from kallback.testing.dev.programs import Application
 
@@ -16,7 +16,8 @@ _ANY_CALL: Final = "SERVICE/HANDLER --json 'REQUEST'"
 _EXAMPLE_CALL: Final = "Orders/place --json '\"Pizza\"'"
 _MODULES: Final = ("tasks", "service", "worker")
 _SERVICE_KINDS: Final = {"Service": "", "VirtualObject": "KEY/", "Workflow": "KEY/"}
-_HANDLER_MARKS: Final = frozenset({"handler", "main"})
+_MAIN: Final = "main"
+_HANDLER_MARKS: Final = frozenset({"handler", _MAIN})
 _BY_HAND: Final = "awakeable"
 """The method of `Callbacks` whose answers come from people: no worker does such a task, and no topic has it."""
 
@@ -82,13 +83,21 @@ def _text(path: Path) -> str:
     return path.read_text("utf-8", "replace") if path.is_file() else ""
 
 
+class _Mark(NamedTuple):
+    """A handler: the variable of its service, its name, and whether it is the main one of a workflow."""
+
+    service: str
+    handler: str
+    is_main: bool
+
+
 @dataclass(slots=True)
 class _Findings:
     """What the modules of a package declare and use."""
 
     _topics: dict[str, str] = field(default_factory=dict[str, str])
     _services: dict[str, str] = field(default_factory=dict[str, str])
-    _marked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    _marked: list[_Mark] = field(default_factory=list["_Mark"])
     _by_hand: set[str] = field(default_factory=set[str])
     _otherwise: set[str] = field(default_factory=set[str])
 
@@ -100,8 +109,11 @@ class _Findings:
 
     @property
     def handlers(self) -> tuple[str, ...]:
-        """Paths of the handlers, as they are declared."""
-        return tuple(f"{self._services[name]}{handler}" for name, handler in self._marked if name in self._services)
+        """Paths of the handlers, service by service as they are declared, the main handler of a workflow first."""
+        own = [each for each in self._marked if each.service in self._services]
+        first = {each.service: number for number, each in reversed(list(enumerate(own)))}
+        own.sort(key=lambda each: (first[each.service], not each.is_main))
+        return tuple(f"{self._services[each.service]}{each.handler}" for each in own)
 
     def read(self, source: str) -> None:
         """Read one module; one that is no Python, because it is being edited, has nothing."""
@@ -127,13 +139,13 @@ class _Findings:
                 self._services[_last_name(target)] = f"{name}/{_SERVICE_KINDS[kind]}"
 
 
-def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, str]]:
-    """The variables of the services whose handler a function is, with the name of the handler."""
+def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Mark]:
+    """The handlers that a function is."""
     for each in function.decorator_list:
         mark = each.func if isinstance(each, ast.Call) else each
         if isinstance(mark, ast.Attribute) and mark.attr in _HANDLER_MARKS:
             name = _argument(each, "name") if isinstance(each, ast.Call) else ""
-            yield _last_name(mark.value), name or function.name
+            yield _Mark(_last_name(mark.value), name or function.name, mark.attr == _MAIN)
 
 
 def _argument(call: ast.Call, keyword: str, *, position: int | None = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ import httpx
 
 _TIMEOUT_S: Final = 30.0
 _REFUSED: Final = 400
+_MAIN: Final = "Workflow"
+"""The kind of a workflow's main handler; without it having run, its other handlers have nothing to talk to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,8 @@ class Registered:
     """What Restate found.
 
     Attributes:
-        handlers: their paths, in the order of their names: "Service/handler", or "Object/KEY/handler".
+        handlers: their paths, in the order of their names, but the main handler of a workflow before its others:
+            "Service/handler", or "Object/KEY/handler".
     """
 
     handlers: tuple[str, ...]
@@ -48,8 +52,12 @@ def register(admin_url: str, uri: str, *, besides: frozenset[str]) -> Registered
         return NotRegistered(f"{type(error).__name__}: {error}")
     if answer.status_code >= _REFUSED:
         return NotRegistered(_message(answer))
-    services = [each for each in answer.json()["services"] if each["name"] not in besides]
-    return Registered(tuple(sorted(path for each in services for path in _paths(each))))
+    return Registered(handlers_of(each for each in answer.json()["services"] if each["name"] not in besides))
+
+
+def handlers_of(services: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the paths of the handlers of services, as Restate's admin API describes them."""
+    return tuple(path for each in sorted(services, key=lambda each: str(each["name"])) for path in _paths(each))
 
 
 def _message(answer: httpx.Response) -> str:
@@ -61,4 +69,5 @@ def _message(answer: httpx.Response) -> str:
 
 def _paths(service: dict[str, Any]) -> list[str]:
     key = "" if service["ty"] == "Service" else "KEY/"
-    return [f"{service['name']}/{key}{handler['name']}" for handler in service["handlers"]]
+    handlers = sorted(service["handlers"], key=lambda each: (each.get("ty") != _MAIN, each["name"]))
+    return [f"{service['name']}/{key}{each['name']}" for each in handlers]

@@ -60,6 +60,11 @@ class RunningProgram:
         """How it ended; None while it runs, and before its start."""
         return self._child.exit_code
 
+    @property
+    def pid(self) -> int | None:
+        """Id of the process, also of its group; None before its start."""
+        return self._child.pid
+
     def start(self) -> None:
         """Start it; nothing happens if it runs."""
         self._child.start()

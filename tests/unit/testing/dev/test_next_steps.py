@@ -15,6 +15,7 @@ from kallback.testing.dev.environment import PortChooser, ignored_settings, with
 from kallback.testing.dev.example import EXAMPLE_FILES, write_example
 from kallback.testing.dev.next_steps import call_to_try, next_steps
 from kallback.testing.dev.project import project_in
+from kallback.testing.dev.registration import handlers_of
 from kallback.testing.servers.ports import free_ports
 
 ADMIN, INGRESS = "http://127.0.0.1:9070", "http://127.0.0.1:8080"
@@ -98,6 +99,19 @@ def test_a_handler_that_is_gone_is_not_called(kind: str, path: str, project: Pat
         f'pages = restate.{kind}("Pages")\n\n@pages.handler("show")\nasync def any_name(ctx, url): ...\n'
     )
     assert f"curl {INGRESS}/{path} --json 'REQUEST'" in next_steps(ADMIN, INGRESS, project.parent)
+
+
+def test_a_workflow_is_called_at_its_main_handler(project: Path) -> None:
+    """The others talk to a run that has begun; the names of handlers say nothing of that."""
+    (project / "service.py").write_text(
+        'album = restate.Workflow("Album")\n\n@album.handler()\nasync def approve(ctx): ...\n\n'
+        "@album.main()\nasync def run(ctx, name): ...\n"
+    )
+    assert f"curl {INGRESS}/Album/KEY/run --json 'REQUEST'" in next_steps(ADMIN, INGRESS, project.parent)
+    found = [{"name": "approve", "ty": "Shared"}, {"name": "run", "ty": "Workflow"}]
+    services = [{"name": "Pages", "ty": "Service", "handlers": [{"name": "show"}]}]
+    services.append({"name": "Album", "ty": "Workflow", "handlers": found})
+    assert handlers_of(services) == ("Album/KEY/run", "Album/KEY/approve", "Pages/show")
 
 
 def test_a_module_that_is_being_edited_ends_nothing(project: Path) -> None:

@@ -117,6 +117,13 @@ async def test_what_a_program_writes_has_its_name_in_front() -> None:
     assert group.said.count("ended with exit code 0") == 2
 
 
+def test_a_program_that_runs_is_said_with_its_process(service: tuple[Group, Path, int]) -> None:
+    """So that one can be killed, to see what a crash does; a new start is a new process."""
+    group, _, _ = service
+    group.group.restart()
+    assert len(set(re.findall(r"^service \| \*\* runs as process (\d+)$", group.said, re.MULTILINE))) == 2
+
+
 async def test_a_service_that_restate_does_not_take_goes_on(service: tuple[Group, Path, int]) -> None:
     """Restate's words are said, here those of a missing one."""
     group, _, port = service
