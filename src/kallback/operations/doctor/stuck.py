@@ -92,7 +92,8 @@ def handlers_of(invocations: Sequence[InvocationStatus]) -> str:
 
 def waits_finding(invocation: InvocationStatus) -> Finding:
     """For the invocation of a task, if its service gives no answer, which is a finding of its own."""
-    return follows("invocation", f"{invocation.target} is {invocation.status}, and goes on when its service answers")
+    said = f"{invocation.short_target} is {invocation.status}, and goes on when its service answers"
+    return follows("invocation", said)
 
 
 def _worst(own: Sequence[InvocationStatus]) -> InvocationStatus:

@@ -121,13 +121,14 @@ def unpublished_findings(
         types[each.task_type].append(each)
     for name, own in sorted(types.items()):
         handlers = "1 handler waits" if len(own) == 1 else f"{len(own):,} handlers wait"
+        said = f"{handlers} to publish tasks of type {name}, such as {shortened_target(own[0].target)}"
         if is_kafka_away and all(each.is_kafka_away for each in own):
-            yield follows("publish", f"{handlers} to publish tasks of type {name}, such as {own[0].target}")
+            yield follows("publish", said)
             continue
         why = next((each.why for each in own if each.why), "why cannot be read")
         yield (warning if may_be_of_others else problem)(
             "publish",
-            f"{handlers} to publish tasks of type {name}, such as {shortened_target(own[0].target)}: {why}",
+            f"{said}: {why}",
             "repair it: they try again by themselves, until KALLBACK_KAFKA_SETUP_TIMEOUT has passed if a topic or a "
             "permission is missing, and otherwise until the deadline",
         )
