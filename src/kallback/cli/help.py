@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import click
@@ -99,6 +99,13 @@ def option_of(section: str) -> Callable[..., Callable[[Decorated], Decorated]]:
 def option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
     """Add an option, as `click.option`."""
     return click.option(*names, cls=TextOption, **attributes)
+
+
+def with_options(command: Decorated, options: Sequence[Callable[[Decorated], Decorated]]) -> Decorated:
+    """Add several options or arguments; help and usage show them in this order."""
+    for each in reversed(options):
+        command = each(command)
+    return command
 
 
 def argument(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:

@@ -45,7 +45,7 @@ from kallback.cli.by_hand_options import (
     task_type_option,
 )
 from kallback.cli.formatting import read_stdin
-from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.help import TextCommand, argument, option, with_options
 from kallback.cli.imports import load_target
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.kafka import Headers, Record
@@ -119,9 +119,7 @@ def _token_and_options(run: Decorated) -> Decorated:
         ),
         insecure_option,
     )
-    for each in reversed(options):
-        run = each(run)
-    return run
+    return with_options(run, options)
 
 
 def _read_token(ctx: click.Context, param: click.Parameter, value: str) -> str:

@@ -13,7 +13,7 @@ import click
 from kallback.cli.activity import activity
 from kallback.cli.endless import until_interrupted
 from kallback.cli.formatting import counted, moment, plain, printable_json
-from kallback.cli.help import TextCommand, TextGroup, option, option_of
+from kallback.cli.help import TextCommand, TextGroup, option, option_of, with_options
 from kallback.cli.logs import configure_logs
 from kallback.cli.tables import RowPrinter
 from kallback.cli.tasks.factories import operations_factories
@@ -76,12 +76,7 @@ def _filtering(since: str) -> Callable[[Decorated], Decorated]:
         ),
     )
 
-    def add(run: Decorated) -> Decorated:
-        for each in reversed(options):
-            run = each(run)
-        return run
-
-    return add
+    return lambda run: with_options(run, options)
 
 
 @click.group(cls=TextGroup)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from kallback.cli.dead_letters.rows import Selection
-from kallback.cli.help import option_of
+from kallback.cli.help import option_of, with_options
 from kallback.cli.times import read_moment
 from kallback.kafka import DeadLetterId
 
@@ -72,9 +72,7 @@ def selecting(command: Decorated) -> Decorated:
             help="Maximum number of dead letters: list ends after them, replay takes the oldest.",
         ),
     )
-    for each in reversed(options):
-        command = each(command)
-    return command
+    return with_options(command, options)
 
 
 def selection_of(options: dict[str, Any], ids: tuple[str, ...] = ()) -> Selection:

@@ -20,7 +20,7 @@ from kallback.cli.by_hand_options import (
     why_option,
 )
 from kallback.cli.formatting import plain
-from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.help import TextCommand, argument, option, with_options
 from kallback.cli.imports import load_target
 from kallback.cli.tasks.factories import operations_factories
 from kallback.cli.tasks.lookup import find_to_answer
@@ -41,9 +41,7 @@ def _of_a_task(run: Decorated) -> Decorated:
         by_option,
         why_option,
     )
-    for each in reversed(options):
-        run = each(run)
-    return run
+    return with_options(run, options)
 
 
 @click.command(cls=TextCommand)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kallback.cli.help import option_of
+from kallback.cli.help import option_of, with_options
 from kallback.cli.times import read_span
 from kallback.operations import TaskFilter, TaskState
 
@@ -44,9 +44,7 @@ def filtering(run: Decorated) -> Decorated:
             help="Only tasks whose deadline comes within this time.",
         ),
     )
-    for each in reversed(options):
-        run = each(run)
-    return run
+    return with_options(run, options)
 
 
 def filter_of(options: Mapping[str, Any], now_ms: int) -> TaskFilter:
