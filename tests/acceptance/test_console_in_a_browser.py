@@ -91,6 +91,8 @@ async def test_a_form_is_accepted_from_the_page(page: Any, action: str) -> None:
         await form.get_by_label("Why").fill("it hangs")
         if action == "Fail":
             await form.get_by_label("Detail").fill("no basil")
+        if action == "Complete":
+            await form.get_by_label("Result").fill('{"seconds": 90}')
         await form.get_by_role("button").click()
         await page.get_by_role("heading", name="Sent").wait_for()
     assert [str(change.action) for _, change in changes.made] == [action.lower()]

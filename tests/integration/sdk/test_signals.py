@@ -118,7 +118,7 @@ async def test_a_promise_has_one_value_as_in_the_handler_test(env: SdkEnv) -> No
 
 async def test_the_object_of_the_page_is_stopped_by_its_other_handler(env: SdkEnv) -> None:
     """As docs/cancellation.md prints it."""
-    [snippet] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    snippet = next(each for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "objects.handler" in each)
     objects = restate.VirtualObject(f"Documents{uuid4().hex[:8]}")
     render = TaskType(f"{env.prepare.name}-render", str, str, topic=env.prepare.topic)
     exec(snippet, {"objects": objects, "callbacks": env.callbacks, "render": render, "restate": restate})
