@@ -1,6 +1,6 @@
 """Plays the requester against any worker, in any language, and says which rules of the wire it keeps.
 
-The rules are those of protocol/README.md. `checks` lists them: what is sent, and what must come. `decide_*` modules are
+The rules are those of protocol/README.md. `checks` lists them: what is sent, and what must come. `verdicts` are
 pure; `runner` is the loop that sends, reads and waits. Tokens are signed with a key that is made for one run, so
 that answers are verified as a bridge verifies them, and no bridge accepts them.
 """

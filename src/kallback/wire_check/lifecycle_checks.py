@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kallback.wire_check.decide import (
-    decide_cancelled,
-    decide_forged_cancel,
-    decide_hand_back,
-    decide_past_start,
-    decide_restart,
-    decide_stop,
-)
-from kallback.wire_check.decide_progress import decide_long_task
 from kallback.wire_check.options import WireCheckOptions
-from kallback.wire_check.ordinary_checks import MANY, with_own_key
+from kallback.wire_check.ordinary_checks import MANY, tasks_with_own_keys
 from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request, long_request
 from kallback.wire_check.steps import (
     HOUR_S,
@@ -32,6 +23,15 @@ from kallback.wire_check.steps import (
     StopWorker,
     Wait,
 )
+from kallback.wire_check.verdicts.decide import (
+    decide_cancelled,
+    decide_forged_cancel,
+    decide_hand_back,
+    decide_past_start,
+    decide_restart,
+    decide_stop,
+)
+from kallback.wire_check.verdicts.decide_progress import decide_long_task
 
 CONTROL_S: Final = 2.0
 """A worker reads the control topic beside its tasks, and has to get there first."""
@@ -72,13 +72,13 @@ def _long_task(options: WireCheckOptions) -> Sequence[CheckStep]:
     CheckNeed.COMMAND,
 )
 def _restart(options: WireCheckOptions) -> Sequence[CheckStep]:
-    tasks = [with_own_key(f"task {number}", options) for number in range(1, 2 * MANY + 1)]
+    tasks = tasks_with_own_keys(2 * MANY, options)
     if options.requests.long is not None:  # begun when the worker is killed
         long = SendTask(name="long task", value=options.requests.long, monitored=True)
-        begun: Sequence[CheckStep] = (long, AwaitBegin("long task"), SendTogether(tuple(tasks)))
+        begun: Sequence[CheckStep] = (long, AwaitBegin("long task"), SendTogether(tasks))
     else:
         first, others = tasks[:MANY], tasks[MANY:]
-        begun = (SendTogether(tuple(first)), AwaitAnswers(any_one=True), SendTogether(tuple(others)))
+        begun = (SendTogether(first), AwaitAnswers(any_one=True), SendTogether(others))
     return AwaitCommitted(_COMMITTED_S), *begun, KillWorker(), StartWorker(), AwaitAnswers(after_restart=True)
 
 

@@ -114,6 +114,7 @@ class Observed:
 
     Attributes:
         sent: how often each task was sent.
+        requests: of each task.
         answers: to each task.
         progress: of each task.
         strays: why records on the reply topic could not be assigned to a task.
@@ -127,6 +128,7 @@ class Observed:
     """
 
     sent: Counter[str] = field(default_factory=Counter[str])
+    requests: dict[str, bytes] = field(default_factory=dict[str, bytes])
     answers: defaultdict[str, list[SeenAnswer]] = field(
         default_factory=lambda: defaultdict[str, list[SeenAnswer]](list)
     )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from kallback.protocol.headers import VERSION
-from kallback.wire_check.decide import decide_failure, decide_no_headers, decide_other_version
 from kallback.wire_check.options import WireCheckOptions
 from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request
 from kallback.wire_check.steps import AwaitAnswers, CheckStep, SendNoTask, SendTask
+from kallback.wire_check.verdicts.decide import decide_failure, decide_no_headers, decide_other_version
 
 _NOT_JSON: Final = b'{"this is": not JSON'
 

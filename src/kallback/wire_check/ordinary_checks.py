@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Final
 
 from kallback.kafka import Headers
-from kallback.wire_check.decide import (
+from kallback.wire_check.options import WireCheckOptions
+from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request
+from kallback.wire_check.steps import HOUR_S, AwaitAnswers, CheckStep, SendCopy, SendTask, SendTogether
+from kallback.wire_check.verdicts.decide import (
     decide_completed,
     decide_copies,
     decide_next_attempt,
     decide_past_deadline,
     decide_unicode,
 )
-from kallback.wire_check.options import WireCheckOptions
-from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request
-from kallback.wire_check.steps import HOUR_S, AwaitAnswers, CheckStep, SendCopy, SendTask, SendTogether
 
 MANY: Final = 12
 _BIG_BYTES: Final = 512 * 1024
@@ -56,13 +57,13 @@ def _next_attempt(options: WireCheckOptions) -> Sequence[CheckStep]:
     "several", "Tasks that come at the same time are all answered.", "what-to-read-the-task-record", decide_completed
 )
 def _several(options: WireCheckOptions) -> Sequence[CheckStep]:
-    names = [f"task {number}" for number in range(1, MANY + 1)]
-    return SendTogether(tuple(with_own_key(name, options) for name in names)), AwaitAnswers()
+    return SendTogether(tasks_with_own_keys(MANY, options)), AwaitAnswers()
 
 
-def with_own_key(name: str, options: WireCheckOptions) -> SendTask:
-    """An ordinary task that may go to any partition."""
-    return SendTask(name=name, value=good_request(options), own_key=True)
+def tasks_with_own_keys(count: int, options: WireCheckOptions) -> tuple[SendTask, ...]:
+    """Ordinary tasks that may go to any partition; their requests differ if several are given."""
+    requests = itertools.cycle(options.requests.good)
+    return tuple(SendTask(name=f"task {number}", value=next(requests), own_key=True) for number in range(1, count + 1))
 
 
 @check_of(

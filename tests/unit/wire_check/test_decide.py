@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,10 @@ import pytest
 from kallback.protocol import Completed, Failed, Problem, Report, Signal
 from kallback.protocol.problems import HANDED_BACK
 from kallback.wire_check import CheckedTopics, CheckRequests, CheckVerdict, WireCheckOptions
-from kallback.wire_check import decide as decisions
-from kallback.wire_check.decide_progress import decide_long_task
 from kallback.wire_check.observed import ALIVE, Observed, SeenAnswer, SeenProgress, UnusableAnswer
 from kallback.wire_check.protocol_check import Decide
+from kallback.wire_check.verdicts import decide as decisions
+from kallback.wire_check.verdicts.decide_progress import decide_long_task
 
 PASS, FAIL, NOT_COVERED = CheckVerdict.PASS, CheckVerdict.FAIL, CheckVerdict.NOT_COVERED
 TOPICS = CheckedTopics(tasks="t", results="r", progress="p", control="c")
@@ -138,6 +139,33 @@ def test_a_worker_that_answers_twice_is_not_said_to_mix_tasks_up() -> None:
     """While another answer is missing: copies are the same, answers to two tasks mostly are not."""
     result = decisions.decide_completed(together(seen(DONE, DONE), seen()), OPTIONS)
     assert "the task 0 got 2 answers, all the same: it answers twice" in result.sentence
+
+
+def echoes(**answers: str) -> Observed:
+    """Tasks whose requests are their names, with these texts as answers."""
+    observed = Observed()
+    for name, answer in answers.items():
+        observed.sent[name], observed.requests[name] = 1, json.dumps({"id": name[0]}).encode()
+        observed.answers[name] = [SeenAnswer(Completed(json.dumps({"dish": answer}).encode()), 1.0)]
+    return observed
+
+
+@pytest.mark.parametrize(
+    ("observed", "verdict"),
+    [
+        (echoes(a1="a", b1="b", a2="a"), PASS),
+        (echoes(a1="b", b1="a"), FAIL),
+        (echoes(a1="a", b1="a", b2="b"), FAIL),
+        (echoes(a1="done", b1="done"), PASS),
+        (echoes(a1="a", b1="a"), PASS),
+        (echoes(a1="a", a2="c"), PASS),
+    ],
+)
+def test_an_answer_that_repeats_another_request_is_that_ones(observed: Observed, verdict: CheckVerdict) -> None:
+    """Each task has an answer; only a worker that repeats something of its requests can be convicted."""
+    result = decisions.decide_completed(observed, OPTIONS)
+    assert result.verdict is verdict, result.sentence
+    assert ("token of its own task" in result.sentence) is (verdict is FAIL)
 
 
 def test_two_answers_to_one_task_are_noticed() -> None:

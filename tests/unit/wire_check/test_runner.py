@@ -12,7 +12,14 @@ from tests.unit.wire_check.memory_worker import TOPICS, AskGroups, checked_worke
 from kallback.kafka import OutgoingRecord, TopicGroup, TopicPartition
 from kallback.protocol import Convention
 from kallback.protocol.frameworks.conventions import read_convention
-from kallback.wire_check import CheckRequests, CheckResult, CheckVerdict, WireCheckOptions, WireCheckRunner, runner
+from kallback.wire_check import (
+    CheckRequests,
+    CheckResult,
+    CheckVerdict,
+    WireCheckOptions,
+    WireCheckRunner,
+    answer_reader,
+)
 from kallback.wire_check import lifecycle_checks as lifecycle
 
 REQUESTS = CheckRequests(good=(b'{"id": "o-1"}', '{"id": "Größe"}'.encode()), failing=b"{}")
@@ -134,7 +141,7 @@ def group_with(lag: int, committed: int = 0) -> TopicGroup:
 
 async def test_a_check_begins_when_the_worker_has_done_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it answers to records of before the check is no answer to the check's tasks."""
-    monkeypatch.setattr(runner, "_LOOK_S", 0.02)
+    monkeypatch.setattr(answer_reader, "LOOK_S", 0.02)
     lags = [3, 2, 0]
     begun: list[str] = []
 
@@ -155,7 +162,7 @@ async def test_a_worker_that_leaves_what_was_there_undone_is_checked_all_the_sam
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its group reads from the end, or another group is stuck; what came of earlier records is not held against it."""
-    monkeypatch.setattr(runner, "_LOOK_S", 0.02)
+    monkeypatch.setattr(answer_reader, "LOOK_S", 0.02)
 
     async def groups() -> Sequence[TopicGroup]:
         return [group_with(7)]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Final
 
 import click
 import orjson
 
 from kallback.cli.activity import activity
+from kallback.cli.commands.wire_worker import cancel_on_termination, checked_worker
 from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, argument, is_coloured, option, option_of
 from kallback.cli.logs import configure_logs
@@ -43,6 +42,7 @@ _OWN_TOPICS: Final = "wire-check."
 _WIDTH: Final = max(map(len, NAMES))
 _VERDICT_WIDTH: Final = max(map(len, CheckVerdict))
 EXIT_FAILED: Final = 1
+EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 
 _requests = option_of("Requests")
 _topics = option_of("Topics")
@@ -184,7 +184,16 @@ def check(
         convention=convention,
         conventions=conventions,
     )
-    found = asyncio.run(_check(settings, options, made, command))
+    with checked_worker(command) as process:
+        try:
+            found = asyncio.run(_check(settings, options, made, process))
+        except asyncio.CancelledError:
+            sys.exit(EXIT_TERMINATED)
+        _report(found, as_json=as_json)
+
+
+def _report(found: Sequence[tuple[str, CheckResult]], *, as_json: bool) -> None:
+    """Print the verdicts; exit with a code if a check failed."""
     if as_json:
         _print_json(found)
     else:
@@ -195,23 +204,15 @@ def check(
 
 
 async def _check(
-    settings: Settings, options: WireCheckOptions, made: list[str], command: str | None
+    settings: Settings, options: WireCheckOptions, made: list[str], process: CheckedProcess | None
 ) -> list[tuple[str, CheckResult]]:
+    cancel_on_termination()
     topics = await prepare_topics(settings.kafka, options.topics, made)
-    process = None if command is None else CheckedProcess(command, _log_file())
     clients = clients_of(Client.CONFLUENT, settings.kafka)
     async with open_connections(clients, settings.kafka, topics, process) as connections:
         with activity("connecting") as update:
             runner = WireCheckRunner(options.with_topics(topics), connections)
             return await runner.run(update)
-
-
-def _log_file() -> Path:
-    """A file for what the worker writes, which stays."""
-    handle, name = tempfile.mkstemp(prefix="kallback-wire-check-", suffix=".log")
-    os.close(handle)
-    click.echo(f"The worker writes to {name}", err=True)
-    return Path(name)
 
 
 def _print_json(found: Sequence[tuple[str, CheckResult]]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from kallback.protocol import Completed, Failed
 from kallback.protocol.problems import HANDED_BACK
 from kallback.wire_check.observed import CheckResult, CheckVerdict, Observed, SeenAnswer, failed, not_covered, passed
 from kallback.wire_check.options import WireCheckOptions
+from kallback.wire_check.verdicts.answer_values import meaning, texts_of_answer
+from kallback.wire_check.verdicts.mixed_up import answered_for_another, mixed_up
 
 _QUOTED: Final = 3
 
@@ -17,9 +17,11 @@ _QUOTED: Final = 3
 def decide_completed(observed: Observed, _options: WireCheckOptions) -> CheckResult:
     """Each task must have been completed."""
     if missing := observed.unanswered():
-        return failed(f"{_named(missing)} got no answer{_strays(observed)}{_mixed_up(observed)}")
+        return failed(f"{_named(missing)} got no answer{_strays(observed)}{mixed_up(observed)}")
     for name, answer in observed.not_completed():
         return failed(f"the {name} {answer.said}; a request that the worker can do must be completed")
+    if found := answered_for_another(observed):
+        return failed(found)
     count = len(observed.tasks())
     return passed("completed, with the task's token" if count == 1 else f"{count} tasks completed, each with its token")
 
@@ -36,7 +38,7 @@ def decide_copies(observed: Observed, _options: WireCheckOptions) -> CheckResult
     answers = observed.seen()
     if not answers:
         return failed(f"the task got no answer{_strays(observed)}")
-    if any(_meaning(each) != _meaning(answers[0]) for each in answers):
+    if any(meaning(each) != meaning(answers[0]) for each in answers):
         return failed("copies of one attempt got different answers; drop them, or send the same answer again")
     times = "once" if len(answers) == 1 else f"{len(answers)} times, each time the same"
     return passed(f"sent {observed.sent['task']} times, answered {times}")
@@ -204,54 +206,11 @@ def _strays(observed: Observed) -> str:
     return f"; but a record arrived that belongs to no task ({observed.strays[0]})"
 
 
-def _mixed_up(observed: Observed) -> str:
-    """Whether the answer that is missing came to another task: it differs from that one's own, where copies do not."""
-    for name in observed.tasks():
-        answers = observed.seen(name)
-        if len(answers) <= observed.sent[name]:
-            continue
-        if all(_meaning(each) == _meaning(answers[0]) for each in answers):
-            return (
-                f"; and the {name} got {len(answers)} answers, all the same: it answers twice, or with the token of "
-                "another task"
-            )
-        return f"; but the {name} got {len(answers)} answers: send each answer with the token of its own task"
-    return ""
-
-
 def _named(names: list[str]) -> str:
     shown = ", ".join(names[:_QUOTED])
     return f"the {shown}" if len(names) <= _QUOTED else f"{len(names)} tasks"
 
 
-def _meaning(answer: SeenAnswer) -> object:
-    """An answer as JSON means it."""
-    match answer.content:
-        case Completed(value):
-            return ("completed", _loaded(value))
-        case Failed(error):
-            return ("failed", _loaded(error))
-        case _:
-            return answer.content
-
-
 def _texts(observed: Observed, name: str) -> set[str]:
     """All texts beyond ASCII in the answers to a task."""
-    values = [each.content.value for each in observed.seen(name) if isinstance(each.content, Completed)]
-    return {text for value in values for text in _strings(_loaded(value)) if not text.isascii()}
-
-
-def _strings(value: Any) -> Iterator[str]:
-    members: Any = value
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for each in [*members, *(members.values() if isinstance(value, dict) else ())]:
-            yield from _strings(each)
-
-
-def _loaded(value: bytes) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+    return {text for each in observed.seen(name) for text in texts_of_answer(each) if not text.isascii()}

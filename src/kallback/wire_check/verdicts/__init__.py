@@ -1,0 +1,1 @@
+"""What was seen in a check, against what the page of the wire asks. Pure."""
