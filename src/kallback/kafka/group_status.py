@@ -94,6 +94,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
         stalled: those of them that have unread records, of which the caller could be handed more, and of which none
             was read for `STALLED_AFTER_S`. They are a defect: nothing of them is delivered.
         missing_topics: those that the member should read and that do not exist now.
+        leaderless: owned partitions that no broker has led for `STALLED_AFTER_S`: whether they have records is unknown.
         open_transactions: by the partition whose records they hold back, for 10 s at least.
         skipped_offsets: offsets that Kafka had deleted before they were read, since the member started.
         unanswered: seconds for which Kafka has answered none of the member's questions; 0 while it answers.
@@ -106,6 +107,7 @@ class GroupStatus(msgspec.Struct, frozen=True):
     partitions: Mapping[TopicPartition, PartitionStatus]
     stalled: frozenset[TopicPartition] = frozenset()
     missing_topics: frozenset[str] = frozenset()
+    leaderless: frozenset[TopicPartition] = frozenset()
     open_transactions: Mapping[TopicPartition, OpenTransaction] = msgspec.field(
         default_factory=dict["TopicPartition", "OpenTransaction"]
     )
@@ -140,12 +142,15 @@ class GroupStatus(msgspec.Struct, frozen=True):
         return self.unanswered >= UNANSWERED_AFTER_S
 
     def stall_reason(self) -> str | None:
-        """Return why records are not read, for a probe: Kafka, missing topics, partitions; None for none."""
+        """Return why records are not read, for a probe: Kafka, missing topics, leaders, partitions; None for none."""
         if self.is_silent:
             return f"Kafka has not answered for {self.unanswered:.0f} s: {self.silence_cause or CHECK_BROKERS}"
         if self.missing_topics:
             names = " ".join(sorted(self.missing_topics))
             return f"a topic does not exist any more; create it with: kallback topics create {names}"
+        if self.leaderless:
+            names = ", ".join(str(each) for each in sorted(self.leaderless))
+            return f"no broker has led {names} for {STALLED_AFTER_S:.0f} s: start one that holds a replica"
         if self.stalled:
             names = ", ".join(str(each) for each in sorted(self.stalled))
             return f"not read for {STALLED_AFTER_S:.0f} s though there are records: {names}"

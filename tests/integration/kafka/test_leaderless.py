@@ -17,6 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from kallback.kafka import ConsumerOptions, TopicPartition, client_of, clients_of
 from kallback.kafka.group_status import UNKNOWN_LAG, Lag
+from kallback.kafka.offsets import leaderless
 from kallback.protocol import KafkaUnavailableError
 from kallback.settings import KafkaSettings
 from kallback.testing import KafkaOptions, start_kafka
@@ -125,6 +126,22 @@ async def test_the_lag_of_the_other_partitions_is_known(bootstrap_servers: str, 
         while UNKNOWN_LAG in lags()[:1]:
             await consumer.fetch(1, 0.2)
         assert (lags()[0] != 0, lags()[1]) == (True, UNKNOWN_LAG)
+
+
+@pytest.mark.parametrize("client", ["confluent", "aiokafka"])
+async def test_a_member_names_the_partition_in_its_status(
+    bootstrap_servers: str, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records may lie in it; the probes say so."""
+    monkeypatch.setattr(leaderless, "STALLED_AFTER_S", 0.0)
+    group = f"g-{uuid.uuid4().hex[:8]}"
+    await asyncio.to_thread(_begin_group, bootstrap_servers, group)
+    clients = clients_of(client_of(client), KafkaSettings(bootstrap_servers, connect_timeout=3))
+    async with clients.consumer([TOPIC], group, ConsumerOptions()) as consumer, asyncio.timeout(60):
+        while not consumer.group_status().leaderless:
+            await consumer.fetch(1, 0.2)
+        assert consumer.group_status().leaderless == {TopicPartition(TOPIC, 1)}
+        assert "no broker has led halves[1]" in (consumer.group_status().stall_reason() or "")
 
 
 def _begin_group(bootstrap_servers: str, group: str) -> None:

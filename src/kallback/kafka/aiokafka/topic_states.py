@@ -166,7 +166,11 @@ def _states(answers: Mapping[str, _TopicAnswer]) -> dict[str, TopicState | None]
 async def leaderless(inner: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
     """Return the partitions of a topic that no broker leads; none if Kafka does not say."""
     answers = await _answers(inner, [topic])
-    return [TopicPartition(topic, number) for number in answers[topic].leaderless] if topic in answers else []
+    return (
+        [TopicPartition(topic, number) for number in sorted(answers[topic].state.leaderless)]
+        if topic in answers
+        else []
+    )
 
 
 async def partition_counts(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[str, int]:
@@ -191,7 +195,6 @@ async def partition_counts(inner: AIOKafkaConsumer, topics: Collection[str]) -> 
 class _TopicAnswer(NamedTuple):
     code: int
     state: TopicState
-    leaderless: list[int]
 
 
 async def _answers(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[str, _TopicAnswer]:
@@ -209,8 +212,11 @@ async def _described(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[s
     return {
         topic: _TopicAnswer(
             code,
-            TopicState(None if topic_id == _NO_ID else str(topic_id), len(partitions)),
-            [number for _, number, leader, *_ in partitions if leader < 0],
+            TopicState(
+                None if topic_id == _NO_ID else str(topic_id),
+                len(partitions),
+                frozenset(number for _, number, leader, *_ in partitions if leader < 0),
+            ),
         )
         for code, topic, topic_id, _, partitions, *_ in answer.topics
     }

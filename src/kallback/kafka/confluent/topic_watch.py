@@ -35,6 +35,8 @@ _PATIENCE_S: Final = 5.0
 _LEAST_INTERVAL_S: Final = 1.0
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes: of a broker that knows no topic ids."""
+_NO_LEADER: Final = -1
+"""The leader is then None, which the library's annotations do not say."""
 
 
 class TopicWatch:
@@ -132,7 +134,11 @@ def _facts(asked: Iterable[tuple[object, Future[Any]]]) -> TopicFacts:
             continue
         if isinstance(answer, TopicDescription):
             topic_id = str(answer.topic_id)
-            topics[answer.name] = TopicState(None if topic_id == _NO_ID else topic_id, len(answer.partitions))
+            topics[answer.name] = TopicState(
+                None if topic_id == _NO_ID else topic_id,
+                len(answer.partitions),
+                frozenset(each.id for each in answer.partitions if getattr(each.leader, "id", _NO_LEADER) < 0),
+            )
         elif isinstance(subject, ClientPartition):
             begins[ours(subject)] = answer.offset
     return TopicFacts(topics, begins, denied=denied)

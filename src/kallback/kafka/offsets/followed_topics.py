@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kallback.kafka.offsets.history import FirstRead, PartitionStart, first_reads
+from kallback.kafka.offsets.leaderless import LeaderlessPartitions
 from kallback.kafka.offsets.topic_changes import TopicChange, TopicFacts, TopicObserver, TopicRecreated, TopicState
 from kallback.kafka.offsets.unanswered import Unanswered
 from kallback.settings import named_log
@@ -72,12 +73,14 @@ class FollowedTopics:
         self._topics = topics
         self._positions = positions
         self._observer = TopicObserver()
+        self._leaderless = LeaderlessPartitions(monotonic)
 
     def status(self, status: GroupStatus, transactions: Mapping[TopicPartition, OpenTransaction]) -> GroupStatus:
         """Add what is known of topics and of open transactions to the status of the member."""
         return msgspec.structs.replace(
             status,
             missing_topics=self.missing,
+            leaderless=self._leaderless.lasting.intersection(status.partitions),
             open_transactions={each: found for each, found in transactions.items() if each in status.partitions},
             skipped_offsets=self.skipped_offsets,
             unanswered=self.unanswered.seconds,
@@ -144,6 +147,7 @@ class FollowedTopics:
             self.unanswered.failed()
         self._find_returned(facts.topics)
         self._adopt(self._observer.observe(facts.topics))
+        self._leaderless.take(facts.topics, self._positions.next)
         self._report_truncated(facts)
         self._compare_beginnings(facts)
         for partition, gap in self._positions.deleted.found(facts.begins).items():

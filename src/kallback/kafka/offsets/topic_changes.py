@@ -24,10 +24,12 @@ class TopicState(NamedTuple):
 
     Attributes:
         topic_id: None if Kafka names none.
+        leaderless: the numbers of the partitions that no broker leads.
     """
 
     topic_id: str | None
     partitions: int
+    leaderless: frozenset[int] = frozenset()
 
 
 class TopicFacts(NamedTuple):
