@@ -39,6 +39,8 @@ from kallback.wire_check import (
 
 _COLOURS: Final = {CheckVerdict.PASS: "green", CheckVerdict.FAIL: "red", CheckVerdict.NOT_COVERED: "yellow"}
 _OWN_TOPICS: Final = "wire-check."
+_NAME_CHARACTERS: Final = 200
+"""Of the worker's topic in the names of the check's own, which have 249 at most."""
 _WIDTH: Final = max(map(len, NAMES))
 _VERDICT_WIDTH: Final = max(map(len, CheckVerdict))
 EXIT_FAILED: Final = 1
@@ -150,8 +152,8 @@ def check(
     Plays the requester: reads the answers, and prints a line for each rule: pass, fail, or not covered, and why.
     The worker does the tasks: use a test environment. docs/wire-check.md explains the checks.
 
-    Tasks are signed with a key that is made for the run. Their reply topic is {prefix}wire-check.results, which is
-    created if it does not exist; name another one if the worker answers to certain topics only.
+    Tasks are signed with a key that is made for the run. Their reply topic is {prefix}wire-check.TOPIC.results, which
+    is created if it does not exist; name another one if the worker answers to certain topics only.
 
     Settings: KALLBACK_KAFKA_* and KALLBACK_TOPICS_*.
 
@@ -165,7 +167,7 @@ def check(
     configure_logs()
     settings = Settings.from_env()
     task_type = TaskType(requests.pop("task_type") or topic, request=object, result=object, topic=topic).name
-    own = f"{settings.topics.prefix}{_OWN_TOPICS}"
+    own = f"{settings.topics.prefix}{_OWN_TOPICS}{topic[:_NAME_CHARACTERS]}."
     topics = CheckedTopics(
         tasks=topic,
         results=results or f"{own}results",

@@ -73,7 +73,7 @@ def test_the_exit_code_says_whether_a_check_failed(monkeypatch: pytest.MonkeyPat
 def test_topics_of_its_own_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Named after the environment's prefix, which kallback's own workers answer to."""
     _, checked = run(monkeypatch, [PASSED], "--progress", "theirs")
-    assert checked.made == ["kallback.wire-check.results"]
+    assert checked.made == ["kallback.wire-check.prepare.results"]
     assert checked.options is not None
     assert checked.options.topics.progress == "theirs"
 
