@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from kallback.lifecycle import LogThrottle
+from kallback.lifecycle import LogThrottle, close_listener
 from kallback.protocol import ConfigurationError
 from kallback.settings import named_log
 from kallback.settings.addresses import LOOPBACK, host_named, is_ip
@@ -86,7 +86,7 @@ class PageServer:
         server, self._server = self._server, None
         if server is None:
             return
-        server.close()
+        await close_listener(server)
         for writer in tuple(self._connections.values()):
             writer.transport.abort()  # since Python 3.12 `wait_closed` waits for the clients, too
         for task in tuple(self._tasks):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kallback.lifecycle.call_thread import CallThread
     from kallback.lifecycle.forks import restore_signals_in_forks
     from kallback.lifecycle.in_turn import InTurn
+    from kallback.lifecycle.listeners import close_listener
     from kallback.lifecycle.log_ration import LogRation, ration_loggers
     from kallback.lifecycle.log_throttle import LogThrottle
     from kallback.lifecycle.recent_keys import RecentKeys
@@ -36,6 +37,7 @@ _HOMES: Final = {
     "StopDeadline": "stopping",
     "Supervisor": "supervisor",
     "UnexpectedEndError": "supervisor",
+    "close_listener": "listeners",
     "ration_loggers": "log_ration",
     "restore_signals_in_forks": "forks",
     "retry": "backoff",
@@ -53,6 +55,7 @@ __all__ = [
     "StopDeadline",
     "Supervisor",
     "UnexpectedEndError",
+    "close_listener",
     "ration_loggers",
     "restore_signals_in_forks",
     "retry",

@@ -13,7 +13,7 @@ import asyncio
 import os
 from typing import Final, Generic, TypeVar
 
-from kallback.lifecycle import StartStop
+from kallback.lifecycle import StartStop, close_listener
 from kallback.protocol import ConfigurationError
 from kallback.settings import named_log
 from kallback.web.connection import AnswersRequests, ClientConnection
@@ -68,7 +68,7 @@ class WebServer(StartStop, Generic[Admitted]):
         if server is None:
             return
         self._stopping = True
-        server.close()
+        await close_listener(server)
         for connection in self._connections.values():
             if not connection.answering:
                 connection.abort()

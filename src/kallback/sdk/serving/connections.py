@@ -7,9 +7,6 @@ buffer and the priority of each stream that Restate resets (a killed invocation)
 after that, invocations hang. So `without_limits` sets the values and `RestateConnection` frees reset streams. Neither
 is used without the other.
 
-An invocation is many small messages in both directions. So what all streams send in one turn of the event loop leaves
-with one system call, and a message takes neither a buffer nor a task if flow control lets it go at once.
-
 What this relies on is internal to hypercorn; `is_supported` says whether the installed version was tested.
 """
 
@@ -18,31 +15,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from importlib.metadata import version
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from h2.events import DataReceived, Event, PriorityUpdated, StreamReset
-from h2.exceptions import ProtocolError
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
-from hypercorn.events import Closed, RawData, Updated
 from hypercorn.events import Event as ServerEvent
+from hypercorn.events import RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.events import Body, EndBody
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr  # pyright: ignore[reportUnknownVariableType] - takes any tuple
-from priority.priority import MissingStreamError
 
-from kallback.sdk.serving.streams_in_turn import StreamsInTurn
+from kallback.sdk.serving.connections_in_turn import ConnectionsInTurn
+from kallback.sdk.serving.http2 import FULL_BYTES, Output, RestateHttp2
 
 UNLIMITED: Final = 2**31 - 1
 """The value that Restate's documentation asks for."""
 
-_FULL_BYTES: Final = 64 * 1024
-"""What a connection may keep: as much as asyncio keeps before it lets senders wait."""
+_CLOSE_TIMEOUT_S: Final = 5.0
 
 _SUPPORTED: Final = ((0, 17), (0, 18))
 """Versions of hypercorn with which the unit tests of this module passed."""
@@ -59,150 +50,12 @@ def without_limits(config: Config) -> Config:
     config.keep_alive_max_requests = UNLIMITED
     config.h2_max_concurrent_streams = UNLIMITED
     config.keep_alive_timeout = UNLIMITED
+    # A stream whose application does not read what came would make all streams of its connection wait. Restate's SDK
+    # takes everything in at once, so this keeps no more.
+    config.max_app_queue_size = UNLIMITED
     # Restate reads neither header; without them, all answers have the same headers, which HTTP/2 sends as references.
     config.include_date_header = config.include_server_header = False
     return config
-
-
-class Output(Protocol):
-    """Where the bytes of an HTTP/2 connection go."""
-
-    def write(self, data: bytes) -> None:
-        """Send, or keep until it can be sent; what comes after the end of the connection is dropped."""
-        ...
-
-    def is_full(self) -> bool:
-        """Whether so much is kept that one has to wait."""
-        ...
-
-
-class RestateHttp2(H2Protocol):
-    """Hypercorn's HTTP/2 for connections without an end.
-
-    What streams send in one turn of the event loop is sent together, in the order in which h2 has made it. A stream
-    that may send does so at once; one that may not yet (flow control, a peer that reads slowly) takes hypercorn's way,
-    over its buffer and the task that sends for all streams.
-
-    Args:
-        arguments: hypercorn's.
-        output: where all bytes go; what is sent over hypercorn's `send` are its other events.
-    """
-
-    def __init__(self, *arguments: Any, output: Output) -> None:
-        super().__init__(*arguments)
-        self.turns: Final = StreamsInTurn()
-        # Hypercorn uses no more of a tree.
-        self.priority = self.turns  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
-        self._output: Final = output
-        self._flushing: asyncio.Handle | None = None
-        self._unflushed = 0
-        self._forward: Final = self.send
-        self.send = self._send_event
-        # What is sent comes from Restate's SDK and from hypercorn, which has checked it.
-        self.connection.config.validate_outbound_headers = False
-        self.connection.config.normalize_outbound_headers = False
-
-    async def handle(self, event: ServerEvent) -> None:
-        """Take what came; after the end of the connection, no handler waits for space to send."""
-        await super().handle(event)
-        if isinstance(event, Closed):
-            for stream_id in list(self.stream_buffers):
-                await self._release(stream_id)
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        """Send what a stream sends."""
-        if isinstance(event, Body):
-            if self._has_sent(event.stream_id, event.data):
-                return
-        elif isinstance(event, EndBody) and self._has_ended(event.stream_id):
-            return
-        await super().stream_send(event)
-
-    async def _handle_events(self, events: list[Event]) -> None:
-        for event in events:
-            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
-                # Hypercorn resets streams that are opened while it stops, and raises KeyError for their data.
-                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                continue
-            if isinstance(event, PriorityUpdated):
-                continue
-            await super()._handle_events([event])
-            if isinstance(event, StreamReset):
-                await self._release(event.stream_id)
-        await self._flush()
-
-    async def _send_data(self, stream_id: int) -> None:
-        # The stream may be reset while its data is sent: then there is nothing to send any more.
-        with contextlib.suppress(KeyError):
-            await super()._send_data(stream_id)
-
-    async def _flush(self) -> None:
-        """Send what there is after this turn of the event loop, with what others add until then."""
-        if self._output.is_full():
-            self._flush_now()
-            await self._forward(RawData(b""))  # returns when the connection takes more
-        else:
-            self._flush_soon()
-
-    def _flush_now(self) -> None:
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
-        self._unflushed = 0
-        data = self.connection.data_to_send()
-        if data:
-            self._output.write(data)
-
-    async def _send_event(self, event: ServerEvent) -> None:
-        if isinstance(event, Closed) or self.context.terminated.is_set():
-            self._flush_now()
-        await self._forward(event)
-
-    def _has_sent(self, stream_id: int, data: bytes) -> bool:
-        """Send data if nothing stands before it and flow control allows it."""
-        if not self._is_free(stream_id):
-            return False
-        connection = self.connection
-        try:
-            if len(data) > min(connection.local_flow_control_window(stream_id), connection.max_outbound_frame_size):
-                return False
-            connection.send_data(stream_id, data)
-        except ProtocolError:
-            return False
-        self._unflushed += len(data)
-        self._flush_soon()
-        return True
-
-    def _has_ended(self, stream_id: int) -> bool:
-        """End a stream if nothing stands before its end."""
-        if not self._is_free(stream_id):
-            return False
-        try:
-            self.connection.end_stream(stream_id)
-        except ProtocolError:
-            return False
-        del self.stream_buffers[stream_id]
-        self.turns.remove_stream(stream_id)
-        self._flush_soon()
-        return True
-
-    def _is_free(self, stream_id: int) -> bool:
-        buffer = self.stream_buffers.get(stream_id)
-        if buffer is None or buffer.buffer or buffer.complete:
-            return False
-        return self._unflushed < _FULL_BYTES and not self._output.is_full()
-
-    def _flush_soon(self) -> None:
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().call_soon(self._flush_now)
-
-    async def _release(self, stream_id: int) -> None:
-        """Free what hypercorn keeps of a stream that was reset."""
-        buffer = self.stream_buffers.pop(stream_id, None)
-        if buffer is not None:
-            await buffer.close()
-        with contextlib.suppress(MissingStreamError):
-            self.turns.remove_stream(stream_id)
 
 
 class _RestateProtocol(ProtocolWrapper):
@@ -239,10 +92,21 @@ class _RestateProtocol(ProtocolWrapper):
 
 
 class RestateConnection(TCPServer):
-    """One connection without TLS, from its first byte to its end."""
+    """One connection without TLS, from its first byte to its end.
+
+    Args:
+        arguments: hypercorn's.
+        turns: of all connections of the server.
+    """
 
     _ends = False
     _is_idle = True
+    was_used = False
+    """Whether there was a request."""
+
+    def __init__(self, *arguments: Any, turns: ConnectionsInTurn) -> None:
+        super().__init__(*arguments)
+        self._turns: Final = turns
 
     async def run(self) -> None:
         """Serve until either side closes it."""
@@ -270,10 +134,28 @@ class RestateConnection(TCPServer):
                     await self._read_data()
                 finally:
                     self._ends = True
+                    await self.idle_task.stop()  # the group waits for all its tasks
+                    self.writer.close()  # applications may take their time to end
         except OSError:  # the peer is gone
             pass
         finally:
-            await self._close()
+            await self._end()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._is_idle
+
+    def abort(self) -> None:
+        """Close at once; what the peer has not read is lost."""
+        self.writer.transport.abort()
+
+    async def _end(self) -> None:
+        """Close; a peer that does not read what is left gets a bounded time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._close()
+        self.abort()
 
     def write(self, data: bytes) -> None:
         """Send, or keep until it can be sent."""
@@ -282,10 +164,15 @@ class RestateConnection(TCPServer):
 
     def is_full(self) -> bool:
         """Whether the peer reads more slowly than it is sent to."""
-        return self.writer.transport.get_write_buffer_size() > _FULL_BYTES
+        return self.writer.transport.get_write_buffer_size() > FULL_BYTES
+
+    async def turn(self) -> None:
+        """Let other connections go on."""
+        await self._turns.next()
 
     async def protocol_send(self, event: ServerEvent) -> None:
         """Send, and take note of idleness; the task group of a connection that ends takes no new task."""
+        self.was_used = self.was_used or isinstance(event, Updated)
         if not isinstance(event, Updated) or (self.context.terminated.is_set() and event.idle and not self._ends):
             await super().protocol_send(event)
         else:

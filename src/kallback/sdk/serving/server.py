@@ -1,26 +1,25 @@
 """`serve_app`: accepts connections until it is asked to end, and ends within a bounded time.
 
-One task per connection, owned by `serve_app`. When it is to end, it stops listening, open handlers get `GRACE` seconds,
-and the tasks of the remaining connections are cancelled. Cancelling `serve_app` ends them at once.
+One task per connection, owned by `AcceptedConnections`. When it is to end, it stops listening, open handlers get
+`GRACE` seconds, and the tasks of the remaining connections are cancelled. Cancelling `serve_app` ends them at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any, Final
 
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half is untyped
-from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from restate.server import install_shutdown_hook
 
-from kallback.sdk.serving.connections import RestateConnection, is_supported, without_limits
+from kallback.lifecycle import close_listener
+from kallback.sdk.serving.accepted_connections import AcceptedConnections
+from kallback.sdk.serving.connections import is_supported, without_limits
 from kallback.settings.addresses import bracketed
 
 LOOPBACK: Final = "127.0.0.1"
@@ -71,36 +70,18 @@ async def serve_app(
 
 
 async def _serve_connections(app: Any, config: Config, end: asyncio.Event) -> None:
-    connections, context = set[asyncio.Task[None]](), WorkerContext(None)
-    wrapped, loop = ASGIWrapper(app), asyncio.get_running_loop()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("asyncio accepts a connection in a task")
-        connections.add(task)
-        task.add_done_callback(connections.discard)
-        with contextlib.suppress(asyncio.CancelledError):  # asyncio logs a cancelled connection as an error
-            await RestateConnection(wrapped, loop, config, context, {}, reader, writer)
-
+    connections = AcceptedConnections(app, config)
     [socket] = config.create_sockets().insecure_sockets
-    server = await asyncio.start_server(accept, backlog=config.backlog, sock=socket)
+    server = await asyncio.start_server(connections.accept, backlog=config.backlog, sock=socket)
     await config.log.info("Running on http://%s", config.bind[0])
     try:
         await end.wait()
-        await context.terminated.set()
-        server.close()
-        await _ended(connections, GRACE)
+        await connections.close_when_idle()
+        await close_listener(server)
+        await connections.ended(GRACE)
     finally:
-        server.close()
-        for task in connections:
-            task.cancel()
-        await _ended(connections, _CANCEL_TIMEOUT_S)
-
-
-async def _ended(tasks: set[asyncio.Task[None]], timeout: float) -> None:  # noqa: ASYNC109 - `wait` has one, too
-    if tasks:
-        await asyncio.wait(tasks, timeout=timeout)
+        await close_listener(server)
+        await connections.close(_CANCEL_TIMEOUT_S)
 
 
 async def _serve_plainly(app: Any, config: Config, end: asyncio.Event) -> None:

@@ -19,7 +19,8 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.typing import ConnectionState
 
-from kallback.sdk.serving.connections import RestateHttp2, without_limits
+from kallback.sdk.serving.connections import without_limits
+from kallback.sdk.serving.http2 import RestateHttp2
 
 GOAWAY = 7
 """The type of the frame (RFC 9113, 6.8)."""
@@ -72,6 +73,10 @@ class Wire:
     def is_full(self) -> bool:
         """Whether the server has to wait."""
         return self.full
+
+    async def turn(self) -> None:
+        """Let others go on."""
+        await asyncio.sleep(0)
 
     async def send(self, event: Event) -> None:
         """Hypercorn's other events; no data is a question for space."""
@@ -201,6 +206,57 @@ async def test_a_client_that_reads_slowly_makes_its_handlers_wait(full: bool) ->
         await all_turns()
         assert len(sent) < 40
     assert len(sent) == 100  # the client is gone: the handler is not kept waiting
+
+
+async def test_a_client_without_window_makes_its_handlers_wait() -> None:
+    """Hypercorn would keep all that they send: a client that takes nothing could have it keep any amount."""
+    sent = list[int]()
+
+    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(100):
+            await send({"type": "http.response.body", "body": bytes(10_000), "more_body": True})
+            sent.append(number)
+
+    wire = Wire(window=0)
+    async with serving(flood, wire) as http:
+        wire.request(1)
+        await http.handle(wire.data())
+        await all_turns()
+        assert len(sent) < 10
+        wire.client.increment_flow_control_window(50_000, 1)
+        await http.handle(wire.data())
+        await all_turns()
+        assert (len(wire.answers[1]), len(sent) < 20) == (50_000, True)
+
+
+async def test_what_a_client_sends_at_once_is_taken_in_over_many_turns() -> None:
+    """Otherwise it would hold up the event loop, and all other connections."""
+    wire = Wire()
+    async with serving(open_for_ever, wire) as http:
+        await http.handle(wire.data())
+        for stream in range(1, 4_001, 2):
+            wire.request(stream)
+            wire.client.reset_stream(stream)
+        taking = asyncio.create_task(http.handle(wire.data()))
+        turns = 0
+        while not taking.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 10
+        assert (http.streams, http.stream_buffers, len(http.turns)) == ({}, {}, 0)
+
+
+async def test_streams_that_have_ended_are_forgotten() -> None:
+    """H2 forgets them while it counts those that are open, which is not done for each request."""
+    wire = Wire()
+    async with serving(app, wire) as http:
+        for stream in range(1, 10_001, 2):
+            wire.request(stream)
+            if stream % 100 == 1:
+                await http.handle(wire.data())
+                await all_turns()
+        assert len(http.connection.streams) < 1_200
 
 
 async def test_the_reason_of_an_end_is_sent_before_the_end() -> None:

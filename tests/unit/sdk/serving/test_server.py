@@ -36,7 +36,8 @@ class Connection:
         self.http.initiate_connection()
         self.bodies: dict[int, bytes] = {}
         self.ended: set[int] = set()
-        self.given_up = False
+        self.resets: dict[int, int] = {}
+        self.given_up, self.reason = False, 0
 
     @classmethod
     async def open(cls, port: int) -> Self:
@@ -71,12 +72,30 @@ class Connection:
                 await self._receive()
         return self.bodies[stream]
 
+    async def reset(self, stream: int) -> int:
+        """Wait until the server resets a stream; why it does."""
+        await self.flush()
+        async with asyncio.timeout(60):
+            while stream not in self.resets:
+                await self._receive()
+        return self.resets[stream]
+
+    async def terminated(self) -> int:
+        """Wait until the server gives the connection up; why it does."""
+        await self.flush()
+        async with asyncio.timeout(60):
+            while not self.given_up:
+                await self._receive()
+        return self.reason
+
     async def _receive(self) -> None:
         data = await self._reader.read(65_536)
         assert data, "the server closed the connection"
         for event in self.http.receive_data(data):
+            if isinstance(event, h2.events.StreamReset):
+                self.resets[event.stream_id] = int(event.error_code)
             if isinstance(event, h2.events.ConnectionTerminated):
-                self.given_up = True
+                self.given_up, self.reason = True, int(event.error_code or 0)
             if isinstance(event, h2.events.DataReceived):
                 self.bodies[event.stream_id] = self.bodies.get(event.stream_id, b"") + event.data
                 self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
