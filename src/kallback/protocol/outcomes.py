@@ -83,6 +83,8 @@ class OutcomeRecord:
         by: who sent the result by hand, and `why`, as they said; of verified results only.
         did: what the result does: `completed`, `failed`, `handed-back` (by a worker that stops), or, by hand, `retried`
             or `cancelled`. Of delivered results, and of all that were sent by hand; None in records of earlier bridges.
+        failure: the type of the problem of a delivered failure, such as `OutOfStock`, cut after 200 characters; None in
+            records of earlier bridges.
     """
 
     outcome: Outcome
@@ -96,6 +98,12 @@ class OutcomeRecord:
     by: str | None = None
     why: str | None = None
     did: str | None = None
+    failure: str | None = None
+
+    @property
+    def result(self) -> str | None:
+        """What the result does, for people, with the type of a failure: `failed (OutOfStock)`."""
+        return f"{self.did} ({self.failure})" if self.did and self.failure else self.did
 
     @property
     def deed(self) -> str | None:
@@ -123,6 +131,7 @@ class OutcomeRecord:
             "by": self.by,
             "why": self.why,
             "did": self.did,
+            "failure": self.failure,
         }
         return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
 
@@ -140,6 +149,7 @@ class _OutcomeBody(msgspec.Struct):
     by: str | None = None
     why: str | None = None
     did: str | None = None
+    failure: str | None = None
 
 
 _BODY: Final = msgspec.json.Decoder(_OutcomeBody)
@@ -163,4 +173,5 @@ def read_outcome(value: bytes | None) -> OutcomeRecord | None:
         by=body.by,
         why=body.why,
         did=body.did,
+        failure=body.failure,
     )

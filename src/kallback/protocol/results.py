@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,9 +29,10 @@ from kallback.protocol.frameworks.foreign_errors import foreign_problem, foreign
 from kallback.protocol.frameworks.structured_results import StructuredResult, read_event, read_structured
 from kallback.protocol.headers import Headers, refuse_excess
 from kallback.protocol.outcomes import Unusable, Unverified
-from kallback.protocol.problems import Problem
+from kallback.protocol.problems import DEFAULT_TYPE, Problem
 from kallback.protocol.tokens import PREFIX as TOKEN_PREFIX
 from kallback.protocol.tokens import shorten
+from kallback.protocol.values.bounded_reading import read_json
 from kallback.protocol.values.codecs import check_json
 
 NULL: Final = b"null"
@@ -76,6 +77,21 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
                 too deep to be read here.
         """
         return Problem.decode(self.error)
+
+    def problem_type(self) -> str | None:
+        """The type of the problem, without reading the rest; None if it cannot be read here."""
+        try:
+            found = read_json(_PROBLEM_TYPE, self.error).type
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return found if isinstance(found, str) and found else DEFAULT_TYPE
+
+
+class _ProblemType(msgspec.Struct):
+    type: Any = None
+
+
+_PROBLEM_TYPE: Final = msgspec.json.Decoder(_ProblemType)
 
 
 Answer = Completed | Failed

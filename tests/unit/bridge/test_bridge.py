@@ -286,6 +286,30 @@ async def test_an_outcome_record_tells_a_failure_from_a_success(env: BridgeEnv, 
     assert sorted(each.did or "" for each in outcomes if each) == ["completed", "failed", "handed-back"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (Problem("OutOfStock", detail="no basil").encode(), "OutOfStock"),
+        (b"null", "about:blank"),
+        (b'{"type": 7}', "about:blank"),
+        (b'{"type": "%b"}' % (b"x" * 300), "x" * 200),
+        (b'{"deep": %b1%b, "type": "Deep"}' % (b"[" * 1000, b"]" * 1000), None),
+    ],
+)
+async def test_an_outcome_record_has_the_type_of_a_failure(
+    env: BridgeEnv, make: RecordFactory, answer: bytes, failure: str | None
+) -> None:
+    """So that a history says why tasks failed; one that cannot be read here is delivered without."""
+    env.broker.append(make.failed(make.sign(make.token()), answer))
+    async with env.bridge(OUTCOMES):
+        await env.settle(1)
+    [line] = env.broker.records("kallback.outcomes")
+    outcome = read_outcome(line.value)
+    assert outcome is not None
+    if outcome.outcome is Outcome.DELIVERED:
+        assert (outcome.did, outcome.failure) == ("failed", failure)
+
+
 async def test_an_outcome_record_of_an_unverified_one_says_where_it_lay(env: BridgeEnv) -> None:
     """Without a proven token there is no task to name."""
     env.broker.append(OutgoingRecord("kallback.results", b"{}"))

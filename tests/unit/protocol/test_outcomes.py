@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kallback.protocol import Outcome, OutcomeRecord, SourcePosition, read_outcome
+from kallback.protocol import Failed, Outcome, OutcomeRecord, SourcePosition, read_outcome
 
 SOURCE = SourcePosition("kallback.results", 3, 41, 1000)
 
@@ -36,7 +36,7 @@ def test_all_members_travel() -> None:
 def test_an_outcome_record_is_read_back() -> None:
     """Also who sent the result by hand, why, and what it does."""
     record = OutcomeRecord(
-        Outcome.DELIVERED, SOURCE, 7, None, "t", "task", 2, 1, by="alice", why="no gas", did="failed"
+        Outcome.DELIVERED, SOURCE, 7, None, "t", "task", 2, 1, by="alice", why="no gas", did="failed", failure="NoGas"
     )
     assert read_outcome(record.encode()) == record
 
@@ -59,3 +59,27 @@ def test_what_is_no_outcome_record_is_passed_over(value: bytes | None) -> None:
 def test_an_outcome_says_what_was_done_by_hand(members: dict[str, Any], deed: str | None) -> None:
     """Outcomes of earlier bridges do not say what, and results of workers say nothing of it."""
     assert OutcomeRecord(Outcome.DELIVERED, SOURCE, 7, **members).deed == deed
+
+
+@pytest.mark.parametrize(
+    ("members", "result"),
+    [({}, None), ({"did": "completed"}, "completed"), ({"did": "failed", "failure": "NoGas"}, "failed (NoGas)")],
+)
+def test_an_outcome_says_how_a_task_failed(members: dict[str, Any], result: str | None) -> None:
+    """If it failed; earlier bridges do not say."""
+    assert OutcomeRecord(Outcome.DELIVERED, SOURCE, 7, **members).result == result
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (b'{"type": "NoGas", "detail": "no gas"}', "NoGas"),
+        (b"{}", "about:blank"),
+        (b'{"type": ["NoGas"]}', "about:blank"),
+        (b'{"deep": ' + b"[" * 1000 + b"]" * 1000 + b"}", None),
+        (b"\xff", None),
+    ],
+)
+def test_the_type_of_a_failure_is_read_without_the_rest(error: bytes, kind: str | None) -> None:
+    """None for what cannot be read here."""
+    assert Failed(error).problem_type() == kind

@@ -36,7 +36,6 @@ from kallback.bridge.results.decide import (
 from kallback.bridge.results.late_policy import DROPPED, HISTORY, LATE, DropLate, LateResult, ToHandler
 from kallback.kafka import Consumer, Record
 from kallback.protocol import Outcome, Unusable, UnusableResultError
-from kallback.protocol.by_hand import deed_in
 from kallback.protocol.verification import Trust, UnverifiedResult
 from kallback.settings import named_log
 
@@ -189,8 +188,8 @@ class ResultRouter:
     def _settle_accepted(self, delivery: Delivery) -> None:
         target = delivery.completion.target
         if delivery.unusable is None:
-            did = deed_in(delivery.completion.answer)
-            self._settler.settle(Settlement(delivery.fetched, Outcome.DELIVERED, target, did=did))
+            answer = delivery.completion.answer
+            self._settler.settle(Settlement(delivery.fetched, Outcome.DELIVERED, target, answer=answer))
             self._complete(delivery)
             return
         # It stays in flight until its dead letter is durable: the same record, redelivered, must not be done before.

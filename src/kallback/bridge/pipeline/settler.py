@@ -24,8 +24,8 @@ from kallback.bridge.results.late_policy import NOT_DEAD_LETTERED
 from kallback.bridge.stats import Settled
 from kallback.kafka import DeadLetters, OutgoingRecord, Producer, SummaryBuilder
 from kallback.lifecycle import retry
-from kallback.protocol import KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
-from kallback.protocol.by_hand import Deed, deed_of, read_operator
+from kallback.protocol import Answer, Failed, KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
+from kallback.protocol.by_hand import Deed, deed_in, deed_of, read_operator
 from kallback.protocol.outcomes import AFTER_DEADLINE
 from kallback.protocol.verification import Target, is_late
 
@@ -34,6 +34,8 @@ DEAD_LETTERED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERI
 _UNVERIFIED_WRITERS: Final = 8
 """Their number is small: dead letters of unverified records must not take Kafka's time from the others."""
 _CANCEL_TIMEOUT_S: Final = 2.0
+_LONGEST_FAILURE: Final = 200
+"""Characters of the type of a failure in an outcome record; types are words, but a worker may write anything."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
     Attributes:
         then: called when it is durable and the record is done.
-        did: what the delivered answer does; None for what was not delivered.
+        answer: that was delivered; None for what was not.
     """
 
     fetched: FetchedRecord
@@ -50,7 +52,7 @@ class Settlement(msgspec.Struct, frozen=True):
     reason: str | None = None
     detail: str = ""
     then: Callable[[], None] | None = None
-    did: Deed | None = None
+    answer: Answer | None = None
 
     @property
     def dead_lettered(self) -> bool:
@@ -234,7 +236,9 @@ def _after_deadline(outcome: Outcome, token: Token | None, at_ms: int) -> str | 
 def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
     record = settlement.fetched.record
     token = settlement.target if isinstance(settlement.target, Token) else None
-    operator = None if token is None else read_operator(record.headers)
+    operator, answer = None if token is None else read_operator(record.headers), settlement.answer
+    did = None if answer is None else deed_in(answer)
+    failure = answer.problem_type() if isinstance(answer, Failed) and did is Deed.FAILED else None
     return OutcomeRecord(
         settlement.outcome,
         SourcePosition(record.topic, record.partition, record.offset, record.timestamp_ms),
@@ -245,5 +249,6 @@ def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
         attempt=None if token is None else token.attempt,
         by=None if operator is None else operator.by,
         why=None if operator is None else operator.why or None,
-        did=settlement.did if operator is None else deed_of(record.value, record.headers),
+        did=did if operator is None else deed_of(record.value, record.headers),
+        failure=None if failure is None else failure[:_LONGEST_FAILURE],
     )

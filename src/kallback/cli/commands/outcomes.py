@@ -34,7 +34,7 @@ _NONE_OF_TASK: Final = (
     "cancelled; its handler's invocation in Restate tells how it ended. Bridges write outcomes when they run with "
     "--outcomes."
 )
-_SETS: Final = ("tasks", "types", "outcomes", "results", "names")
+_SETS: Final = ("tasks", "types", "outcomes", "results", "failures", "names")
 _DEFAULT: Final = 100
 _MOST: Final = 100_000
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -61,6 +61,13 @@ def _filtering(since: str) -> Callable[[Decorated], Decorated]:
             type=click.Choice([each.value for each in Deed]),
             metavar="RESULT",
             help=f"Only results that do this: {_RESULTS}. Can be repeated.",
+        ),
+        _select(
+            "--failure",
+            "failures",
+            multiple=True,
+            metavar="TYPE",
+            help="Only failures of this type, such as OutOfStock. Can be repeated.",
         ),
         _select("--by-hand", is_flag=True, help="Only results that were sent by hand."),
         _select(
@@ -98,6 +105,7 @@ class _Wanted:
     types: frozenset[str]
     outcomes: frozenset[str]
     results: frozenset[str]
+    failures: frozenset[str]
     names: frozenset[str]
     by_hand: bool
 
@@ -114,6 +122,7 @@ class _Wanted:
             and (not self.types or outcome.task_type in self.types)
             and (not self.outcomes or outcome.outcome in self.outcomes)
             and (not self.results or outcome.did in self.results)
+            and (not self.failures or outcome.failure in self.failures)
             and (not self.names or outcome.by in self.names)
             and (not self.by_hand or outcome.by is not None)
         )
@@ -127,7 +136,7 @@ def tail(*, since: int | None, follow: bool, as_json: bool, **options: Any) -> N
     """Show outcomes in the order in which they are read.
 
     Those of one task come in order, those of several need not. RESULT says what a delivered result does, of a worker or
-    by hand; the name in BY HAND and WHY are what its sender said.
+    by hand, and the type of a failure; the name in BY HAND and WHY are what its sender said.
 
     Exit codes: 0, also if there are none, and at Ctrl-C; 1 if Kafka does not answer, 2 if the topic does not exist or a
     setting must change.
@@ -212,7 +221,7 @@ def _print(shown: Sequence[OutcomeRecord], printer: RowPrinter, *, as_json: bool
 
 
 def _row(outcome: OutcomeRecord) -> tuple[str, ...]:
-    texts = (outcome.did, outcome.reason, outcome.task_type, outcome.task_id)
+    texts = (outcome.result, outcome.reason, outcome.task_type, outcome.task_id)
     attempt = "" if outcome.attempt is None else str(outcome.attempt)
     operator = (outcome.deed, outcome.why)
     return (

@@ -136,7 +136,8 @@ def outcome_facts(outcomes: Sequence[OutcomeRecord]) -> Iterator[tuple[str, str]
     if not outcomes:
         yield "outcomes", "none: no result has come, or bridges run without --outcomes"
     for outcome in outcomes:
-        why = (outcome.deed or outcome.did, outcome.reason, outcome.why)
+        failure = None if outcome.by is None else outcome.failure
+        why = (outcome.deed or outcome.result, failure, outcome.reason, outcome.why)
         said = ", ".join(plain(text) for text in why if text)
         attempt = "" if outcome.attempt is None else f" (attempt {outcome.attempt})"
         yield "outcome", f"{moment(outcome.at_ms)} {outcome.outcome}{attempt}" + (f": {said}" if said else "")

@@ -18,7 +18,17 @@ from kallback.protocol import Outcome, OutcomeRecord, SourcePosition
 TOPIC = "kallback.outcomes"
 SOURCE = SourcePosition("kallback.results", 0, 1, 2)
 DELIVERED = OutcomeRecord(
-    Outcome.DELIVERED, SOURCE, 3, None, "cook", "AAECAwQFBgcICQoL", 1, by="alice", did="failed", why="\x1b[2J"
+    Outcome.DELIVERED,
+    SOURCE,
+    3,
+    None,
+    "cook",
+    "AAECAwQFBgcICQoL",
+    1,
+    by="alice",
+    did="failed",
+    why="\x1b[2J",
+    failure="NoGas",
 )
 LATE = OutcomeRecord(Outcome.LATE, SOURCE, 4, "late", "bake", "BAECAwQFBgcICQoL", 1)
 
@@ -44,8 +54,8 @@ def test_each_outcome_is_a_line() -> None:
     """What is none is passed over; what an operator wrote cannot play with the terminal."""
     result = tail()
     first, second = result.stdout.splitlines()
-    assert first.split()[2:7] == ["delivered", "failed", "-", "cook", "AAECAwQFBgcICQoL"]
-    assert first.split()[7:] == ["1", "failed", "by", "alice", "\\x1b[2J"]
+    assert first.split()[2:8] == ["delivered", "failed", "(NoGas)", "-", "cook", "AAECAwQFBgcICQoL"]
+    assert first.split()[8:] == ["1", "failed", "by", "alice", "\\x1b[2J"]
     assert second.split()[2:7] == ["late", "-", "late", "bake", "BAECAwQFBgcICQoL"]
     assert result.stderr == "2 outcomes.\n"
 
@@ -61,6 +71,8 @@ def test_each_outcome_is_a_line() -> None:
         (["--by", "bob"], 0),
         (["--result", "failed", "--result", "completed"], 1),
         (["--result", "handed-back"], 0),
+        (["--failure", "NoGas", "--failure", "Burnt"], 1),
+        (["--failure", "Burnt"], 0),
         (["--by-hand", "--type", "bake"], 0),
     ],
 )

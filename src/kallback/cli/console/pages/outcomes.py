@@ -41,7 +41,7 @@ def outcomes_table(caption: str, shown: Sequence[OutcomeRecord]) -> Markup:
         [
             element("time", moment(each.at_ms)),
             each.outcome.value,
-            *((text or "-")[:_LONGEST] for text in (each.did, each.reason, each.task_type)),
+            *((text or "-")[:_LONGEST] for text in (each.result, each.reason, each.task_type)),
             element("span", (each.task_id or "-")[:_LONGEST], class_="id"),
             "-" if each.attempt is None else str(each.attempt),
             *((text or "-")[:_LONGEST] for text in (each.deed, each.why)),
