@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -72,6 +73,14 @@ _PORT = click.IntRange(1, 65535)
     "Can be repeated.",
 )
 @_application(
+    "--reload-exclude",
+    "exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Files and folders whose changes start nothing anew, such as scripts, print_shop/generated or '*_pb2.py'. "
+    "Can be repeated.",
+)
+@_application(
     "--example",
     is_flag=True,
     help="Write the README's shared.py, handler.py and worker.py to this folder, and run them.",
@@ -95,13 +104,15 @@ def dev(  # noqa: PLR0913 - one option each
     services: tuple[str, ...],
     workers: tuple[str, ...],
     types: tuple[str, ...],
+    exclude: tuple[str, ...],
     example: bool,
     data: Path | None,
 ) -> None:
     """Start a local Kafka and Restate for development, a gateway and the console, and your own programs.
 
     With --service or --worker, these and a bridge run as well, with their log lines here. When a Python file in this
-    folder or below it changes, what imports your modules starts anew, and a program that has ended starts again.
+    folder or below it changes, what imports your modules starts anew, and a program that has ended starts again. So it
+    does when you type r and Enter; r and the name of a program starts that one anew.
 
     Creates kallback's topics, and prints the addresses, the variables to export and what to type next. Ctrl-C stops
     everything and, without --data, removes the servers' data.
@@ -133,13 +144,15 @@ def dev(  # noqa: PLR0913 - one option each
         if services or workers or types:
             raise click.UsageError("--example runs its own programs: leave --service, --worker and --types out")
         click.echo(write_example(Path.cwd()))
+    if exclude and not (example or services or workers or types):
+        raise click.UsageError("--reload-exclude is for programs that start anew: add --service, --worker or --types")
     run_dev(
         KafkaOptions(port=kafka_port, start_timeout=start_timeout),
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),
         console_port=console_port,
         gateway_port=gateway_port,
         processes=processes,
-        application=EXAMPLE if example else Application(services, workers, types),
+        application=replace(EXAMPLE, exclude=exclude) if example else Application(services, workers, types, exclude),
         data=data,
     )
 

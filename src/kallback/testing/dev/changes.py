@@ -14,7 +14,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from watchfiles import Change
 
@@ -28,29 +28,40 @@ class SourceFilter(PythonFilter):
 
     Args:
         folder: that is watched. Folders above it may be called `tests`.
+        exclude: patterns of files and folders that are left out, as `Application.exclude` describes them.
     """
 
     ignore_dirs = (*PythonFilter.ignore_dirs, "venv", "site-packages", ".ruff_cache", ".nox")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
         super().__init__()
         self._folder: Final = folder
+        self._exclude: Final = exclude
 
     def __call__(self, change: Change, path: str) -> bool:
         """Whether the file is one that programs may import."""
-        return super().__call__(change, path) and not _is_test(Path(path), self._folder)
+        if not super().__call__(change, path):
+            return False
+        whole = Path(path)
+        own = whole.relative_to(self._folder) if whole.is_relative_to(self._folder) else whole
+        return not _is_test(own) and not _matches(own, self._exclude)
 
 
-def _is_test(path: Path, folder: Path) -> bool:
-    own = path.relative_to(folder) if path.is_relative_to(folder) else path
+def _matches(own: Path, patterns: Sequence[str]) -> bool:
+    """Whether a file, or a folder that it is in, has one of the patterns."""
+    places = [own, *list(own.parents)[:-1]]
+    return any(place.match(pattern) for place in places for pattern in patterns)
+
+
+def _is_test(own: Path) -> bool:
     return _TESTS in own.parent.parts or own.name == "conftest.py" or own.name.startswith("test_")
 
 
-def changes(folder: Path, end: threading.Event) -> Iterator[list[str]]:
+def changes(folder: Path, end: threading.Event, exclude: Sequence[str] = ()) -> Iterator[list[str]]:
     """Yield the Python files that changed, and an empty list every 0.2 s in which none did; stop when `end` is set."""
     found = watch(
         folder,
-        watch_filter=SourceFilter(folder),
+        watch_filter=SourceFilter(folder, exclude),
         step=_QUIET_MS,
         rust_timeout=_LOOK_MS,
         yield_on_timeout=True,

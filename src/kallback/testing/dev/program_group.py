@@ -7,6 +7,7 @@ developer's modules: which of them a file concerns is not known.
 
 from __future__ import annotations
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,7 @@ from kallback.testing.servers.ports import accepts
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from kallback.testing.dev.output import ProgramOutput
     from kallback.testing.dev.programs import Program
@@ -36,6 +37,7 @@ class ProgramGroup:
         admin_url: of Restate.
         own_services: names of kallback's own services in Restate.
         end: when it is set, nothing is waited for any more.
+        starts_again: when a program that has ended starts again, for those who read that it has.
 
     Attributes:
         handlers: paths of the handlers of each service that runs, as Restate knows them.
@@ -50,12 +52,14 @@ class ProgramGroup:
         admin_url: str,
         own_services: frozenset[str],
         end: threading.Event,
+        starts_again: str,
     ) -> None:
         self.handlers: dict[str, tuple[str, ...]] = {}
         self._output = output
         self._admin_url = admin_url
         self._own_services = own_services
         self._end = end
+        self._starts_again = starts_again
         self._running = [RunningProgram(each, output, environ) for each in programs]
         self._ended: set[str] = set()
 
@@ -63,9 +67,16 @@ class ProgramGroup:
         """Start all at once, and return when they are ready."""
         self._at_once(self._start, self._running)
 
-    def restart(self) -> None:
-        """Start anew what imports the developer's modules, and what has ended; the developer's own programs first."""
-        concerned = [each for each in self._running if each.program.reloads or not each.is_running]
+    def restart(self, names: Collection[str] = ()) -> None:
+        """Start programs anew, the developer's own first.
+
+        Args:
+            names: of the programs; by default those that import the developer's modules, and those that have ended.
+        """
+        if names:
+            concerned = [each for each in self._running if each.program.name in names]
+        else:
+            concerned = [each for each in self._running if each.program.reloads or not each.is_running]
         for is_own in (True, False):
             some = [each for each in concerned if each.program.is_own is is_own]
             self._at_once(RunningProgram.stop, some)
@@ -77,7 +88,7 @@ class ProgramGroup:
             if not each.is_running and each.program.name not in self._ended and not self._end.is_set():
                 self._ended.add(each.program.name)
                 each.show_last_lines()
-                self._say(each.program, f"ended with exit code {each.exit_code}; it starts again when a file changes")
+                self._say(each.program, f"{_ended(each.exit_code)}; {self._starts_again}")
 
     def stop(self) -> None:
         """Stop the developer's programs, then those that they need."""
@@ -122,3 +133,13 @@ class ProgramGroup:
 
     def _say(self, program: Program, text: str) -> None:
         self._output.write(program.name, f"** {text}")
+
+
+def _ended(exit_code: int | None) -> str:
+    """How a process ended: by itself, or killed by a signal, whose exit code is negative."""
+    if exit_code is None or exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was killed by signal {-exit_code}"

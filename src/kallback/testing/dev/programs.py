@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError
@@ -33,11 +34,26 @@ class Application:
         services: of `kallback service`.
         workers: of `kallback worker`.
         types: modules with task types, as `--types` of `kallback gateway` and `kallback console` takes them.
+        exclude: patterns of files and folders whose changes start nothing anew, such as "*_pb2.py" or "scripts"; one
+            with a slash is compared with the end of the path below the current directory.
+
+    Raises:
+        ConfigurationError: a pattern is empty, absolute, or leads out of the directory.
     """
 
     services: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for pattern in self.exclude:
+            parts = PurePosixPath(pattern).parts
+            if not parts or PurePosixPath(pattern).is_absolute() or ".." in parts:
+                raise ConfigurationError(
+                    f"--reload-exclude {pattern!r} matches nothing: write a pattern for paths below this folder, such "
+                    "as scripts, print_shop/generated or '*_pb2.py'"
+                )
 
     @property
     def runs(self) -> bool:
@@ -46,7 +62,12 @@ class Application:
 
     def command(self) -> str:
         """The command that runs it."""
-        options = (("--service", self.services), ("--worker", self.workers), ("--types", self.types))
+        options = (
+            ("--service", self.services),
+            ("--worker", self.workers),
+            ("--types", self.types),
+            ("--reload-exclude", self.exclude),
+        )
         return shlex.join(
             ["kallback", "dev", *(part for name, each in options for text in each for part in (name, text))]
         )

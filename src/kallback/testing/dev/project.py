@@ -20,6 +20,8 @@ _MAIN: Final = "main"
 _HANDLER_MARKS: Final = frozenset({"handler", _MAIN})
 _BY_HAND: Final = "awakeable"
 """The method of `Callbacks` whose answers come from people: no worker does such a task, and no topic has it."""
+_AWAKEABLE_ONLY: Final = "awakeable_only"
+"""The mark of a task type that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class _Findings:
     def _declared(self, node: ast.Assign | ast.AnnAssign, call: ast.Call) -> None:
         kind, name = _last_name(call.func), _argument(call, "name")
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-            if kind == "TaskType" and name:
+            if kind == "TaskType" and name and not _has_flag(call, _AWAKEABLE_ONLY):
                 self._topics[_last_name(target)] = _argument(call, "topic", position=None) or name
             elif kind in _SERVICE_KINDS and name:
                 self._services[_last_name(target)] = f"{name}/{_SERVICE_KINDS[kind]}"
@@ -154,6 +156,14 @@ def _argument(call: ast.Call, keyword: str, *, position: int | None = 0) -> str:
     if position is not None:
         given += call.args[position : position + 1]
     return next((each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)), "")
+
+
+def _has_flag(call: ast.Call, keyword: str) -> bool:
+    """Whether True is written where a function is called."""
+    return any(
+        each.arg == keyword and isinstance(each.value, ast.Constant) and each.value.value is True
+        for each in call.keywords
+    )
 
 
 def _last_name(node: ast.expr) -> str:

@@ -27,6 +27,7 @@ from kallback.testing.dev.output import ProgramOutput
 from kallback.testing.dev.program_group import ProgramGroup
 from kallback.testing.dev.programs import Application, Program, ProgramSettings, programs
 from kallback.testing.dev.servers import DevServers, server_ports, start_servers
+from kallback.testing.dev.typed_lines import TypedLines, restart_wanted, starts_again, usage
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
 from kallback.testing.software.progress import DownloadProgress
 from kallback.testing.stack import KafkaOptions, RestateOptions, Stack
@@ -50,6 +51,7 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     gateway_port: int | None = None,
     processes: Sequence[str] = (),
     out: TextIO = sys.stdout,
+    typed: TextIO | None = None,
     end: threading.Event | None = None,
 ) -> None:
     """Run the stack until Ctrl-C, SIGTERM or `end`; call it in the main thread.
@@ -64,6 +66,7 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
         gateway_port: where the gateway listens; default 8090, or a free port if that is taken.
         processes: addresses of further health ports that the console shows.
         out: where to print.
+        typed: where lines such as `r` come from, if it is a terminal; by default the standard input.
         end: set by another thread, it ends the stack.
 
     Raises:
@@ -73,6 +76,7 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     """
     finish, progress, names = end or threading.Event(), DownloadProgress(out), topics or Topics()
     runs = application or Application()
+    lines = TypedLines(sys.stdin if typed is None else typed)
     ports = PortChooser(port for port in (console_port, gateway_port) if port is not None)
     progress.say("Starting Kafka and Restate ...")
     with start_servers(kafka or KafkaOptions(), restate or RestateOptions(), data, progress) as servers:
@@ -95,7 +99,8 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
             if warning := each.moved_from(servers.state.ports):
                 progress.say(warning)
         with _signals_set(finish):
-            _run_programs(servers, names, runs, planned, out, finish)
+            output = ProgramOutput(out, [each.name for each in planned])
+            _run_programs(servers, names, runs, planned, output, lines, finish)
         stack = servers.stack
         progress.say(f"\nStopping what was started here:\n  {stack.kafka.description}\n  {stack.restate.description}")
     progress.say("Stopped.")
@@ -106,10 +111,11 @@ def _run_programs(
     topics: Topics,
     application: Application,
     planned: list[Program],
-    out: TextIO,
+    output: ProgramOutput,
+    typed: TypedLines,
     finish: threading.Event,
 ) -> None:
-    output = ProgramOutput(out, [each.name for each in planned])
+    names = [each.name for each in planned]
     group = ProgramGroup(
         planned,
         output,
@@ -117,6 +123,7 @@ def _run_programs(
         admin_url=servers.stack.admin_url,
         own_services=frozenset(msgspec.structs.astuple(service_names(topics.results))),
         end=finish,
+        starts_again=starts_again(watched=any(each.reloads for each in planned), typed=typed.is_open),
     )
     try:
         group.start()
@@ -127,22 +134,28 @@ def _run_programs(
             handlers = tuple(path for found in group.handlers.values() for path in found)
             output.say(announcement(servers, topics, told))
             output.say(what_to_type(servers, handlers if application.runs else None))
-            output.say("\n".join([*told.links(), "", ending(servers)]))
-        for changed in _changes(planned, finish):
+            output.say("\n".join([*told.links(), "", ending(servers), *([usage(names)] if typed.is_open else [])]))
+        for changed in _changes(planned, finish, application.exclude):
             if changed:
                 output.say(f"** {_named(changed)} changed")
                 group.restart()
+            for line in typed.read():
+                wanted = restart_wanted(line, names)
+                if wanted is None:
+                    output.say(usage(names))
+                else:
+                    group.restart(wanted)
             group.report_ended()
     finally:
         group.stop()
 
 
-def _changes(planned: Iterable[Program], finish: threading.Event) -> Iterator[list[str]]:
+def _changes(planned: Iterable[Program], finish: threading.Event, exclude: Sequence[str]) -> Iterator[list[str]]:
     """What changed, again and again; nothing is watched for programs that no change concerns."""
     if any(each.reloads for each in planned):
         from kallback.testing.dev.changes import changes  # noqa: PLC0415 - needs the extra `dev`
 
-        yield from changes(Path.cwd(), finish)
+        yield from changes(Path.cwd(), finish, exclude)
     while not finish.wait(_LOOK_S):
         yield []
 

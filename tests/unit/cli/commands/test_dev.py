@@ -41,7 +41,14 @@ def test_the_options_name_an_application(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """What runs, and where its data is kept."""
     ran = Mock()
     monkeypatch.setattr("kallback.testing.dev.run_dev", ran)
-    options = ["--service=a:app", "--worker=b:worker", "--types=c", f"--data={tmp_path}"]
+    options = ["--service=a:app", "--worker=b:worker", "--types=c", "--reload-exclude=scripts", f"--data={tmp_path}"]
     assert CliRunner().invoke(dev, options).exit_code == 0
     given = ran.call_args.kwargs
-    assert (given["application"], given["data"]) == (Application(("a:app",), ("b:worker",), ("c",)), tmp_path)
+    assert given["application"] == Application(("a:app",), ("b:worker",), ("c",), ("scripts",))
+    assert given["data"] == tmp_path
+
+
+def test_files_are_excluded_only_where_programs_start_anew() -> None:
+    """An option that does nothing is refused."""
+    result = CliRunner().invoke(dev, ["--reload-exclude", "scripts"])
+    assert "add --service, --worker or --types" in result.output

@@ -29,3 +29,21 @@ PROJECT = Path("/home/ann/tests/shop")
 def test_programs_do_not_start_anew_for_tests(path: str, *, is_watched: bool) -> None:
     """They do not import them; what the folders above the project are called does not matter."""
     assert SourceFilter(PROJECT)(Change.modified, str(PROJECT / path)) is is_watched
+
+
+@pytest.mark.parametrize(
+    ("path", "is_watched"),
+    [
+        ("shop/worker.py", True),
+        ("shop/orders_pb2.py", False),
+        ("scripts/load.py", False),
+        ("shop/scripts/deep/load.py", False),
+        ("scripts.py", True),
+        ("shop/generated/types.py", False),
+        ("other/generated/types.py", True),
+    ],
+)
+def test_excluded_files_and_folders_are_left_out(path: str, *, is_watched: bool) -> None:
+    """A pattern is the name of a file or a folder anywhere, or the end of its path."""
+    excluding = SourceFilter(PROJECT, ("*_pb2.py", "scripts", "shop/generated", "tests"))
+    assert excluding(Change.modified, str(PROJECT / path)) is is_watched

@@ -92,6 +92,13 @@ def test_a_task_type_that_only_people_answer_has_no_topic(project: Path) -> None
     assert "kallback topics create print-shop.convert\n" in next_steps(ADMIN, INGRESS, project.parent)
 
 
+def test_a_marked_task_type_has_no_topic(project: Path) -> None:
+    """Wherever it is used."""
+    marked = 'approve = TaskType("print-shop.approve", request=Document, result=bool, awakeable_only=True)\n'
+    append(project / "tasks.py", marked)
+    assert "kallback topics create print-shop.convert\n" in next_steps(ADMIN, INGRESS, project.parent)
+
+
 @pytest.mark.parametrize(("kind", "path"), [("Service", "Pages/show"), ("VirtualObject", "Pages/KEY/show")])
 def test_a_handler_that_is_gone_is_not_called(kind: str, path: str, project: Path) -> None:
     """Its README still calls it; Restate would answer 404."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -40,6 +41,7 @@ class Group:
             admin_url="http://127.0.0.1:9",
             own_services=frozenset(),
             end=threading.Event(),
+            starts_again="it starts again when a file changes",
         )
 
     @property
@@ -122,6 +124,20 @@ def test_a_program_that_runs_is_said_with_its_process(service: tuple[Group, Path
     group, _, _ = service
     group.group.restart()
     assert len(set(re.findall(r"^service \| \*\* runs as process (\d+)$", group.said, re.MULTILINE))) == 2
+
+
+async def test_a_program_that_was_killed_is_said_and_started_by_its_name(service: tuple[Group, Path, int]) -> None:
+    """The signal has its name, and other programs go on."""
+    group, _, port = service
+    [pid] = re.findall(r"runs as process (\d+)", group.said)
+    os.kill(int(pid), signal.SIGKILL)
+    await eventually("the end", lambda: not group.group.is_running("service"))
+    group.group.report_ended()
+    assert "was killed by SIGKILL; it starts again when a file changes" in group.said
+    group.group.restart(["other"])
+    assert not accepts(port)
+    group.group.restart(["service"])
+    assert accepts(port)
 
 
 async def test_a_service_that_restate_does_not_take_goes_on(service: tuple[Group, Path, int]) -> None:

@@ -92,10 +92,18 @@ def test_an_option_that_no_shell_takes_is_refused(text: str) -> None:
         planned(Application(workers=(text,)))
 
 
+@pytest.mark.parametrize("pattern", ["", ".", "/shop/scripts", "../scripts"])
+def test_a_pattern_that_matches_nothing_is_refused(pattern: str) -> None:
+    """Paths are those below the folder."""
+    with pytest.raises(ConfigurationError, match="--reload-exclude"):
+        Application(("a:app",), exclude=(pattern,))
+
+
 def test_the_command_of_an_application_can_be_pasted() -> None:
     """It is what runs it."""
-    command = Application(("a:app",), ("b:worker --concurrency 4",), ("c",)).command()
-    assert command == "kallback dev --service a:app --worker 'b:worker --concurrency 4' --types c"
+    command = Application(("a:app",), ("b:worker --concurrency 4",), ("c",), ("*_pb2.py",)).command()
+    wanted = "kallback dev --service a:app --worker 'b:worker --concurrency 4' --types c --reload-exclude '*_pb2.py'"
+    assert command == wanted
     assert shlex.split(command)[4:6] == ["--worker", "b:worker --concurrency 4"]
 
 
