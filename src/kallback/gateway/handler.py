@@ -17,10 +17,10 @@ from typing import Final
 import msgspec
 
 from kallback.gateway.options import GatewayOptions
-from kallback.gateway.page import LINK_PAGE
+from kallback.gateway.page import LINK_PAGE, answered_page, chosen, form_page, refusal_page
 from kallback.gateway.rate_limit import RateLimit, client_of
 from kallback.gateway.records import VerifiedRequest, record_of, verify_request
-from kallback.gateway.requests import LinkOpened, read_head
+from kallback.gateway.requests import Action, GatewayRequest, LinkOpened, read_head
 from kallback.gateway.responses import ACCEPTED, unverified
 from kallback.gateway.stats import GatewayStats
 from kallback.kafka import OutgoingRecord, Producer
@@ -28,7 +28,7 @@ from kallback.lifecycle import LogThrottle
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, RecordTooLargeError, UnverifiedError, shorten
 from kallback.protocol.verification import Trust, is_late
 from kallback.settings import Topics, named_log
-from kallback.web import HttpHead, HttpResponse, refused
+from kallback.web import HttpHead, HttpResponse, RefusedRequestError, refused
 from kallback.web.messages import JSON, too_large, unavailable
 
 _log: Final = named_log("kallback.gateway")
@@ -88,7 +88,23 @@ class RequestHandler:
             raise refused("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after=wait)
         request = read_head(head)
         if isinstance(request, LinkOpened):
+            return self._page(request, client)
+        try:
+            return self._verified(request, client)
+        except RefusedRequestError as error:
+            raise _for_people(error) if request.form else error from None
+
+    def _page(self, opened: LinkOpened, client: str) -> HttpResponse:
+        """Return the page of a link: with buttons if it has a form of its token."""
+        if not opened.form:
             return LINK_PAGE
+        try:
+            request = self._verified(GatewayRequest(Action.RESULT, opened.token, opened.form), client)
+        except RefusedRequestError as error:
+            raise _for_people(error) from None
+        return LINK_PAGE if request.form is None else form_page(request.form)
+
+    def _verified(self, request: GatewayRequest, client: str) -> VerifiedRequest:
         grace_ms = self._options.late_grace * 1000
         try:
             return verify_request(request, self._trust, now_ms=self._now() * 1000, grace_ms=grace_ms)
@@ -105,6 +121,17 @@ class RequestHandler:
             RefusedRequestError: it is not written, or not known to be.
         """
         now_ms = int(self._now() * 1000)
+        if request.form is None:
+            await self._write(request, body, now_ms)
+            return _accepted(request, now_ms)
+        try:
+            choice = chosen(request.form, body)
+            await self._write(request, bytes(choice.value), now_ms)
+        except RefusedRequestError as error:
+            raise _for_people(error) from None
+        return answered_page(choice.label, is_late=is_late(request.token, now_ms, 0))
+
+    async def _write(self, request: VerifiedRequest, body: bytes, now_ms: int) -> None:
         if len(body) > _LARGE_BYTES:
             record = await asyncio.to_thread(self._record, request, body, now_ms)
         else:
@@ -112,7 +139,6 @@ class RequestHandler:
         began = self._monotonic()
         await self._send(record)
         self._stats.latency_of(request.action).observe(self._monotonic() - began)
-        return _accepted(request, now_ms)
 
     def refuse(self, response: HttpResponse) -> HttpResponse:
         """Return a refusal as it is: a problem object."""
@@ -159,6 +185,11 @@ class AcceptedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 _AFTER_DEADLINE: Final = (
     "the deadline of the task has passed: the answer counts only if the handler has not gone on without it"
 )
+
+
+def _for_people(error: RefusedRequestError) -> RefusedRequestError:
+    """The same refusal as a page, for those who see a form."""
+    return RefusedRequestError(refusal_page(error.response))
 
 
 def _accepted(request: VerifiedRequest, now_ms: int) -> HttpResponse:

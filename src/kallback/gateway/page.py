@@ -1,23 +1,96 @@
-"""The page of a link that is opened: opening completes nothing. It is the same for each link, good or bad."""
+"""The pages of a link that is opened: opening completes nothing. Pure.
+
+A link without a form has the same page, good or bad. With a form, whose signature was verified, its question and its
+buttons are shown; a button is a POST to the same link. Each text is escaped, and the pages have no scripts.
+"""
 
 from __future__ import annotations
 
+import html
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import parse_qs
 
+from kallback.gateway.responses import ACCEPTED
+from kallback.protocol.links import Choice, Form
+from kallback.web import refused
 from kallback.web.messages import HTML, HttpResponse
 
-_PAGE: Final = b"""<!doctype html>
+_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>A task waits for an answer</title></head>
-<body><main><h1>A task waits for an answer</h1>
+<meta name="robots" content="noindex"><title>{title}</title></head>
+<body><main>{content}</main></body></html>
+"""
+_CHOICE: Final = "choice"
+_MAX_BODY_BYTES: Final = 256
+"""Of a form with one field."""
+_MAX_FIELDS: Final = 4
+_TITLE: Final = "A task waits for an answer"
+_LINK: Final = f"""<h1>{_TITLE}</h1>
 <p>This link answers one task, once. Opening it has answered nothing.</p>
 <p>To answer, send a POST request with the answer as JSON to this address. Add <code>/failure</code> to refuse.</p>
-</main></body></html>
 """
-_HEADERS: Final = (
-    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-)
+_REFUSALS: Final = {
+    "late": "The time for an answer is over, so nothing was sent.",
+    "unverified-token": "This link is not valid. Open it as you received it, whole and unchanged.",
+    "no-choice": "Nothing was sent. Go back, and press one of the buttons.",
+}
+_LATER: Final = "It is not known whether your answer was sent. Go back, and press the button again; twice does no harm."
+_AFTER_DEADLINE: Final = "The time for an answer was just over, so it may not count."
 
-LINK_PAGE: Final = HttpResponse("page", HTTPStatus.OK, _PAGE, HTML, _HEADERS)
+
+def form_page(form: Form) -> HttpResponse:
+    """Return the question with a button for each answer."""
+    buttons = " ".join(
+        f'<button name="{_CHOICE}" value="{number}" dir="auto">{_text(each.label)}</button>'
+        for number, each in enumerate(form.choices)
+    )
+    lines = "".join(f'<p dir="auto">{_text(line)}</p>' for line in form.question.splitlines() if line.strip())
+    content = f'{lines}<form method="post">{buttons}</form><p>The first answer counts.</p>'
+    return _page("page", HTTPStatus.OK, "A question for you", content, form_action="'self'")
+
+
+def chosen(form: Form, body: bytes) -> Choice:
+    """Return the answer whose button was pressed.
+
+    Raises:
+        RefusedRequestError: it is none of the form.
+    """
+    try:
+        fields = parse_qs(body[: _MAX_BODY_BYTES + 1].decode("ascii"), max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        fields = {}
+    numbers = fields.get(_CHOICE, [])
+    for number, choice in enumerate(form.choices):
+        if numbers == [str(number)] and len(body) <= _MAX_BODY_BYTES:
+            return choice
+    raise refused("no-choice", HTTPStatus.UNPROCESSABLE_ENTITY, "no answer of the form was chosen: press a button")
+
+
+def answered_page(label: str, *, is_late: bool) -> HttpResponse:
+    """Return what a person sees whose answer Kafka has."""
+    late = f"<p>{_AFTER_DEADLINE}</p>" if is_late else ""
+    content = f"<h1>Thank you</h1><p>Your answer was sent: <bdi>{_text(label)}</bdi></p>{late}"
+    return _page(ACCEPTED, HTTPStatus.ACCEPTED, "Thank you", content)
+
+
+def refusal_page(response: HttpResponse) -> HttpResponse:
+    """Return a refusal, which is a problem object, as a page with the same status."""
+    sentence = _REFUSALS.get(response.outcome, _LATER)
+    page = _page(response.outcome, response.status, "Not answered", f"<h1>Not answered</h1><p>{sentence}</p>")
+    return HttpResponse(page.outcome, page.status, page.body, HTML, (*response.headers, *page.headers))
+
+
+def _page(outcome: str, status: HTTPStatus, title: str, content: str, *, form_action: str = "'none'") -> HttpResponse:
+    policy = f"default-src 'none'; base-uri 'none'; form-action {form_action}; frame-ancestors 'none'"
+    headers = (("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"))
+    return HttpResponse(outcome, status, _PAGE.format(title=title, content=content).encode(), HTML, headers)
+
+
+def _text(text: str) -> str:
+    """Text in which nothing is markup; control characters, which a page must not have, are left out."""
+    return html.escape("".join(char for char in text if char >= " " and char != "\x7f"))
+
+
+LINK_PAGE: Final = _page("page", HTTPStatus.OK, _TITLE, _LINK)
+"""The same for each link without a form, good or bad."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from kallback.gateway.requests import Action, GatewayRequest
+from kallback.gateway.responses import unverified
 from kallback.kafka import OutgoingRecord
 from kallback.protocol import (
     DecodeError,
@@ -24,6 +25,7 @@ from kallback.protocol import (
     read_result,
 )
 from kallback.protocol.headers import TOKEN
+from kallback.protocol.links import Form, read_form
 from kallback.protocol.results import Completed
 from kallback.protocol.verification import Trust, is_late, verify
 from kallback.settings import Topics
@@ -39,11 +41,13 @@ class VerifiedRequest(msgspec.Struct, frozen=True):
     Attributes:
         text: the token as it was sent; a secret.
         token: what it says.
+        form: whose button was pressed; None if the body is JSON.
     """
 
     action: Action
     text: str
     token: Token
+    form: Form | None = None
 
     def __repr__(self) -> str:
         return f"VerifiedRequest({self.action}, {self.token!r})"
@@ -54,14 +58,17 @@ def verify_request(request: GatewayRequest, trust: Trust, *, now_ms: float, grac
 
     Raises:
         UnverifiedError: the token proves nothing; the reason is for the operator, not for the client.
-        RefusedRequestError: the handler waits no longer.
+        RefusedRequestError: the handler waits no longer, or the form is not one of this token.
     """
     target = verify(None, ((TOKEN, request.token.encode()),), trust).target
     if not isinstance(target, Token):
         raise AssertionError("a gateway trusts no bare awakeable id")  # noqa: TRY004 - a defect, not a wrong argument
     if is_late(target, now_ms, grace_ms):
         raise refused("late", HTTPStatus.GONE, "the deadline of the task has passed: its handler waits no longer")
-    return VerifiedRequest(request.action, request.token, target)
+    form = read_form(request.form, request.token, trust.keyring) if request.form else None
+    if request.form and form is None:
+        raise unverified()
+    return VerifiedRequest(request.action, request.token, target, form)
 
 
 def record_of(

@@ -5,6 +5,7 @@
     POST /v1/heartbeat    Authorization: Bearer TOKEN     details as JSON, or nothing
     POST /v1/TOKEN        the link of a task: as /v1/result
     POST /v1/TOKEN/failure, POST /v1/TOKEN/heartbeat
+    POST /v1/TOKEN?form=FORM                              a button of the form in a link
 
 Only POST completes anything: programs that open every link of a mail send GET.
 """
@@ -19,13 +20,14 @@ from urllib.parse import unquote
 import msgspec
 
 from kallback.gateway.responses import unauthorized
-from kallback.protocol.links import GATEWAY_ROOT
+from kallback.protocol.links import FORM_PARAMETER, GATEWAY_ROOT
 from kallback.protocol.tokens import MAX_TOKEN_BYTES, PREFIX
 from kallback.web import HttpHead, refused
 
 _BEHIND_LINKS: Final = "/.,;:!?)]}>'\"*"
 """What mail programs and people leave behind a link: no token, and no action, ends in one of these."""
 _BEARER: Final = "bearer"
+_FORM_MEDIA: Final = "application/x-www-form-urlencoded"
 _HOW: Final = "POST /v1/result, /v1/failure or /v1/heartbeat, with header Authorization: Bearer and the task's token"
 
 
@@ -38,17 +40,32 @@ class Action(StrEnum):
 
 
 class GatewayRequest(msgspec.Struct, frozen=True):
-    """What a request asks for, before its token is verified. Hidden in repr."""
+    """What a request asks for, before its token is verified. Hidden in repr.
+
+    Attributes:
+        form: text of the form whose button was pressed; empty if the body is JSON.
+    """
 
     action: Action
     token: str
+    form: str = ""
 
     def __repr__(self) -> str:
         return f"GatewayRequest({self.action})"
 
 
 class LinkOpened(msgspec.Struct, frozen=True):
-    """Someone, or a program, has opened the link of a task: nothing is completed."""
+    """Someone, or a program, has opened the link of a task: nothing is completed. Hidden in repr.
+
+    Attributes:
+        form: text of the form in the link; empty without one.
+    """
+
+    token: str
+    form: str
+
+    def __repr__(self) -> str:
+        return "LinkOpened()"
 
 
 def read_head(head: HttpHead) -> GatewayRequest | LinkOpened:
@@ -57,17 +74,30 @@ def read_head(head: HttpHead) -> GatewayRequest | LinkOpened:
     Raises:
         RefusedRequestError: nothing that the gateway does.
     """
-    path = unquote(head.target.partition("?")[0])  # some clients write %3A in place of the colons of a token
+    path, _, query = head.target.partition("?")
+    path = unquote(path)  # some clients write %3A in place of the colons of a token
     if path.startswith(GATEWAY_ROOT + PREFIX):
         path = path.rstrip(_BEHIND_LINKS)
     in_path, action = _split(path)
+    form = _form(query)
     if head.method != "POST":
         if in_path is not None and head.method in {"GET", "HEAD"}:
-            return LinkOpened()
+            return LinkOpened(in_path, form if action is Action.RESULT else "")
         detail = f"only POST completes a task: send {_HOW}"
         raise refused("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, detail, ("Allow", "POST"))
+    if form and in_path is not None and action is Action.RESULT and _media(head) == _FORM_MEDIA:
+        return GatewayRequest(action, _token(head, in_path), form)
     _check_content_type(head)
     return GatewayRequest(action, _token(head, in_path))
+
+
+def _form(query: str) -> str:
+    """The text of a form in the query of a link; empty without one."""
+    for part in query.split("&"):  # programs that count clicks add parameters of their own
+        name, _, text = part.partition("=")
+        if name == FORM_PARAMETER:
+            return unquote(text).rstrip(_BEHIND_LINKS)
+    return ""
 
 
 def _split(path: str) -> tuple[str | None, Action]:
@@ -100,8 +130,14 @@ def _token(head: HttpHead, in_path: str | None) -> str:
 
 def _check_content_type(head: HttpHead) -> None:
     """Refuse what a web page of another site can send, which also has no JSON."""
-    given = head.values("content-type")
-    media = given[0].partition(";")[0].strip().lower() if len(given) == 1 else ""
-    if given and media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+    media = _media(head)
+    is_json = media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
+    if head.values("content-type") and not is_json:
         detail = "the body must be JSON: send header Content-Type: application/json"
         raise refused("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+
+
+def _media(head: HttpHead) -> str:
+    """The media type of the body; empty for none, or several."""
+    given = head.values("content-type")
+    return given[0].partition(";")[0].strip().lower() if len(given) == 1 else ""

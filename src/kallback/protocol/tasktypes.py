@@ -71,6 +71,8 @@ class TaskType(Generic[Request, Result]):
             `KALLBACK_TOPICS_MORE_RESULTS`. The environment's results topic by default.
         convention: the framework of its workers, if they have one that looks for headers of its own, such as
             `Convention.FASTSTREAM`. Workers with Spring or NestJS need none.
+        awakeable_only: True for a type that no worker does, such as an approval, which `callbacks.awakeable` asks for.
+            It has no topic, is in no contract of workers, and cannot be published.
 
     Raises:
         ConfigurationError: a name, topic, timeout or type that cannot work.
@@ -87,6 +89,7 @@ class TaskType(Generic[Request, Result]):
     topic: str = field(default="", kw_only=True)
     results_topic: str = field(default="", kw_only=True)
     convention: Convention = field(default=Convention.KALLBACK, kw_only=True)
+    awakeable_only: bool = field(default=False, kw_only=True)
     request_codec: Codec[Request] = field(init=False, repr=False, compare=False)
     result_codec: Codec[Result] = field(init=False, repr=False, compare=False)
 
@@ -107,6 +110,7 @@ class TaskType(Generic[Request, Result]):
                 f"task type {self.name}: tasks and results cannot share the topic {topic}: name another one"
             )
         self._check_limits()
+        self._check_awakeable_only()
         object.__setattr__(self, "convention", _convention(self.name, self.convention))
         object.__setattr__(self, "topic", topic)
         object.__setattr__(self, "request_codec", _codec(self.request, f"task type {self.name}: the request"))
@@ -135,6 +139,16 @@ class TaskType(Generic[Request, Result]):
         if retry is not None and not isinstance(retry, RetryPolicy):
             raise ConfigurationError(
                 f"task type {self.name}: retry must be a RetryPolicy or None, such as RetryPolicy(attempts=3)"
+            )
+
+    def _check_awakeable_only(self) -> None:
+        """Refuse what only tasks of workers have."""
+        given = [name for name in (*_LEAST, "retry") if getattr(self, name) is not None]
+        given += [] if self.topic in {"", self.name} else ["topic"]
+        if self.awakeable_only and given:
+            raise ConfigurationError(
+                f"task type {self.name}: {given[0]} is for tasks of workers, and awakeable_only says that there "
+                "are none: leave one of them out"
             )
 
     def _check_limits(self) -> None:

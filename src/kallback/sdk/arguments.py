@@ -7,7 +7,7 @@ the handler's code.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -37,6 +37,10 @@ _UNREAD: Final = (
     "no bridge of this environment reads its results topic {!r}: add it to KALLBACK_TOPICS_MORE_RESULTS of bridges, "
     "services and workers"
 )
+_NO_WORKER: Final = (
+    "{} is awakeable_only, so no worker does it: ask with callbacks.awakeable(ctx, ...), or declare the type without "
+    "awakeable_only"
+)
 _NOT_BOUND: Final = (
     "TaskMonitor is not bound, which task types with heartbeat_every or start_timeout need: serve your services with "
     "callbacks.app([...]) in place of restate.app([...]), or say Callbacks(..., services_elsewhere=True) if another "
@@ -64,8 +68,10 @@ def check_served(task_type: TaskType[Any, Any], topics: Topics, *, monitored: bo
         monitored: `TaskMonitor` is served.
 
     Raises:
-        TaskNotSent: code 500; it is logged, too, for it is an operator's to mend.
+        TaskNotSent: code 500; it is logged, too, for it is an operator's to mend. Or code 400 for a type of awakeables.
     """
+    if task_type.awakeable_only:
+        raise not_sent(task_type.name, _NO_WORKER.format(task_type.name))
     if task_type.monitored and not monitored:
         raise _not_served(task_type, NOT_WATCHED, _NOT_BOUND)
     if (reason := topics.why_no_task_topic(task_type.topic)) is not None:
@@ -178,6 +184,22 @@ def check_text(name: str, value: object) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise TerminalError(f"{name} cannot be encoded as UTF-8: remove its lone surrogates", BAD_REQUEST) from None
+
+
+def checked_choices(choices: object) -> Mapping[str, Any]:
+    """Answers by their labels.
+
+    Raises:
+        TerminalError: it is no mapping, or a label is no text (400).
+    """
+    if not isinstance(choices, Mapping):
+        raise TerminalError(
+            f'choices must be a dict such as {{"Approve": True, "Refuse": False}}, not {_name(choices)}', BAD_REQUEST
+        )
+    found = cast("Mapping[str, Any]", choices)
+    for label in found:
+        check_text("each label of choices", label)
+    return found
 
 
 def check_future(name: str, value: object) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 
 import restate
-from restate import Context, Service, VirtualObject, Workflow
+from restate import Context, RestateDurableFuture, Service, VirtualObject, Workflow
 
 from kallback.kafka import Producer
 from kallback.protocol import Completed, Failed, Problem, TaskType
@@ -18,6 +18,7 @@ from kallback.sdk.arguments import (
     check_all,
     check_context,
     check_flag,
+    check_future,
     check_length,
     check_number,
     check_task_type,
@@ -29,7 +30,7 @@ from kallback.sdk.handle import TaskHandle, tasks_of
 from kallback.sdk.handler_values import check_services
 from kallback.sdk.journal.awakeables import start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, RandomBytes, Timeout, timeout_of
-from kallback.sdk.journal.token_awakeables import TaskAwakeable, open_for_token
+from kallback.sdk.journal.token_awakeables import Links, TaskAwakeable, open_for_token
 from kallback.sdk.journal_codec import checked_codec
 from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, Progress
 from kallback.sdk.observability.counts import SdkCounts
@@ -37,15 +38,10 @@ from kallback.sdk.one_task import check_called_by_handler
 from kallback.sdk.own_services import own_services
 from kallback.sdk.services.completion import complete_token, encoded, encoded_problem
 from kallback.sdk.task_environment import TaskEnvironment, environment_of
-from kallback.sdk.tasks.fan_out import collect_all, collect_each, collect_first
+from kallback.sdk.tasks.fan_out import all_end_before, collect_all, collect_each, collect_first
 from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.starting import start_tasks
-from kallback.sdk.tasks.task import (
-    create_task,
-    create_tasks,
-    encode_request,
-    encode_requests,
-)
+from kallback.sdk.tasks.task import create_task, create_tasks, encode_request, encode_requests
 from kallback.settings import Settings
 
 if TYPE_CHECKING:
@@ -274,11 +270,8 @@ class Callbacks:
             TaskError: without `partial`.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        check_all("handles", handles, TaskHandle)
         check_flag("partial", partial)
-        tasks = tasks_of(handles)
-        for task in tasks[:1]:
-            check_called_by_handler(task.ctx, "callbacks.gather")
+        tasks = _running("gather", handles)
         return await (collect_each(tasks) if partial else collect_all(tasks))
 
     async def first(self, handles: Sequence[TaskHandle[Result]], n: int = 1) -> list[Result]:
@@ -290,12 +283,22 @@ class Callbacks:
             TaskError: too many tasks failed to reach n results; the last failure. The rest is cancelled.
             TerminalError: the invocation was cancelled (409); the workers are told. Or n is not possible (400).
         """
-        check_all("handles", handles, TaskHandle)
         check_number("n", n)
-        tasks = tasks_of(handles)
-        for task in tasks[:1]:
-            check_called_by_handler(task.ctx, "callbacks.first")
-        return await collect_first(tasks, n)
+        return await collect_first(_running("first", handles), n)
+
+    async def all_end_before(self, handles: Sequence[TaskHandle[Any]], future: RestateDurableFuture[Any]) -> bool:
+        """Wait until all tasks have ended, over all attempts, or another durable future is completed.
+
+            are_done = await callbacks.all_end_before(handles, ctx.promise("stop").value())
+
+        Returns whether all have ended, with values or errors; others run on. The future is as for `handle.ends_before`.
+
+        Raises:
+            TerminalError: the invocation was cancelled (409); the workers are told. Or an argument is wrong (400).
+        """
+        tasks = _running("all_end_before", handles)
+        check_future("future", future)
+        return await all_end_before(tasks, future)
 
     async def progress(
         self,
@@ -342,7 +345,7 @@ class Callbacks:
         timer = start_timer(ctx, task_type.name, limit)
         signing = environment.dependencies.signing
         pending = await open_for_token(ctx, task_type, limit, environment.identities, signing)
-        return TaskAwakeable(ctx, pending, timer, environment.gateway, environment.observer)
+        return TaskAwakeable(ctx, pending, timer, Links(environment.gateway, signing.keyring), environment.observer)
 
     def complete(self, ctx: Context, token: str, value: object = None) -> None:
         """Complete the task of a token, from any handler of any service with the signing keys.
@@ -381,6 +384,15 @@ class Callbacks:
     ) -> None:
         """Stop."""
         await self.stop()
+
+
+def _running(called: str, handles: Sequence[TaskHandle[Result]]) -> list[RunningTask[Result]]:
+    """The tasks of a call of a handler."""
+    check_all("handles", handles, TaskHandle)
+    tasks = tasks_of(handles)
+    for task in tasks[:1]:
+        check_called_by_handler(task.ctx, f"callbacks.{called}")
+    return tasks
 
 
 def environment_of_callbacks(callbacks: Callbacks) -> TaskEnvironment:

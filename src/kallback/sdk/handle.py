@@ -21,6 +21,7 @@ from kallback.protocol import Attempt, TaskId
 from kallback.sdk.arguments import check_future
 from kallback.sdk.one_task import turn
 from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_at_end
+from kallback.sdk.tasks.fan_out import all_end_before
 from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.task import TaskValue
 from kallback.sdk.tasks.wait_loop import WaitLoop
@@ -107,11 +108,8 @@ class TaskHandle(Generic[Result]):
             TerminalError: the invocation was cancelled (409); the workers are told. Or it is no durable future (400).
         """
         check_future("future", future)
-        async with turn(self._task.ctx, "handle.ends_before"), cancels_workers_at_end([self._task]):
-            loop = WaitLoop([self._task], future)
-            while loop and not loop.is_interrupted:
-                await loop.step()
-        return self._task.ended is not None
+        async with turn(self._task.ctx, "handle.ends_before"):
+            return await all_end_before([self._task], future)
 
     async def cancel(self) -> None:
         """Tell the workers, best effort and within seconds, to stop; `result()` raises `TaskCancelled` from now on.

@@ -29,8 +29,8 @@ class GatewaySettings:
             )
         object.__setattr__(self, "url", self.url.rstrip("/"))
 
-    def link(self, token: str) -> str:
-        """Return the link of a token.
+    def link(self, token: str, form: str = "") -> str:
+        """Return the link of a token, with a form that `sign_form` has made if there is one.
 
         Raises:
             ConfigurationError: there is no gateway.
@@ -40,4 +40,4 @@ class GatewaySettings:
                 "there is no link without a gateway: set KALLBACK_GATEWAY_URL to the address of `kallback gateway` as "
                 "its clients see it"
             )
-        return link_of(self.url, token)
+        return link_of(self.url, token, form)

@@ -121,6 +121,10 @@ class Worker(StartStop):
                 f"@worker.task needs the task type that {name_of(task_type)} does: write @worker.task(prepare) with a "
                 "TaskType, not the bare @worker.task"
             )
+        if task_type.awakeable_only:
+            raise ConfigurationError(
+                f"task type {task_type.name} is awakeable_only, so no task of it comes: declare it without that"
+            )
         registration = registration_of(executor or kind, concurrency, acknowledge, ordered=ordered)
         registration.check(task_type)
         return TaskDecorator(task_type, self._register, registration)

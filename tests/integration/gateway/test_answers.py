@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from msgspec import Raw
 from msgspec.structs import replace as replace_struct
 from tests.integration.gateway.conftest import APPROVE, RunningGateway
 
 from kallback.gateway import Gateway, GatewayOptions
 from kallback.protocol import MissingTopicError
+from kallback.protocol.links import Choice, Form, link_of, sign_form
 from kallback.web import ServerOptions
 
 pytestmark = pytest.mark.integration
@@ -37,6 +39,20 @@ async def test_a_post_to_the_link_resumes_the_handler(running: RunningGateway) -
 
     assert (opened.status_code, answered.status_code) == (200, 202)
     assert (await waiting.envelope())["value"] is True
+
+
+async def test_a_button_of_a_form_resumes_the_handler(running: RunningGateway) -> None:
+    """Opening the page before does not."""
+    waiting = await running.results.waiting_handler(deadline=60)
+    token = running.results.sign(waiting.token)
+    form = Form("Order the lamp?", (Choice("Approve", Raw(b"true")), Choice("Refuse", Raw(b"false"))))
+    link = link_of("", token, sign_form(form, token, running.results.settings.keys.require()))
+
+    opened = await running.client.get(link)
+    answered = await running.client.post(link, data={"choice": "1"})
+
+    assert (opened.status_code, answered.status_code) == (200, 202)
+    assert (await waiting.envelope())["value"] is False
 
 
 async def test_a_link_is_good_until_an_answer_fits(running: RunningGateway) -> None:

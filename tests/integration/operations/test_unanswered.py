@@ -29,6 +29,7 @@ from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk import Callbacks, TaskAwakeable, TaskFailed, TaskTimedOut
 from kallback.sdk.callbacks import environment_of_callbacks
 from kallback.sdk.journal.awakeables import Awakeable, open_attempt
+from kallback.sdk.journal.token_awakeables import Links
 from kallback.testing import eventually
 from kallback.web import ServerOptions
 
@@ -307,7 +308,8 @@ async def test_another_version_replays_the_journal_of_an_awakeable(
         identity = await environment.identities.create(ctx, approve, HOUR)
         awakeable = Awakeable[Any].of_attempt(ctx, approve, identity, FIRST_ATTEMPT)
         pending = open_attempt(awakeable, approve, identity, FIRST_ATTEMPT, environment.dependencies.signing)
-        return TaskAwakeable(ctx, pending, timer, environment.gateway, environment.observer)
+        links = Links(environment.gateway, environment.dependencies.signing.keyring)
+        return TaskAwakeable(ctx, pending, timer, links, environment.observer)
 
     async def newer(ctx: restate.Context, callbacks: Callbacks, approve: Approve) -> TaskAwakeable[Any]:
         return await callbacks.awakeable(ctx, approve)

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import NoneType
 from typing import Any, Literal, Optional, cast
@@ -202,3 +202,25 @@ def test_a_name_must_be_a_text() -> None:
     name: Any = 7
     with pytest.raises(ConfigurationError, match="name must be a str"):
         TaskType(name, str, str)
+
+
+def test_a_type_of_awakeables_can_be_replaced() -> None:
+    """Its name is its topic, which nothing uses."""
+    approve = TaskType("approve", None, bool, awakeable_only=True)
+    assert replace(approve, timeout=None).awakeable_only
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ({"topic": "other"}, "topic"),
+        ({"retry": RetryPolicy(attempts=2)}, "retry"),
+        ({"heartbeat_every": SECOND}, "heartbeat_every"),
+        ({"start_timeout": SECOND}, "start_timeout"),
+        ({"attempt_timeout": SECOND}, "attempt_timeout"),
+    ],
+)
+def test_a_type_of_awakeables_has_nothing_that_is_for_workers(option: dict[str, Any], name: str) -> None:
+    """It would do nothing."""
+    with pytest.raises(ConfigurationError, match=name):
+        TaskType("approve", None, bool, awakeable_only=True, **option)

@@ -134,7 +134,8 @@ WRONG: list[Any] = [
 ]  # fmt: skip
 GOOD: dict[str, Any] = {
     "task_type": PREPARE, "request": SOUP, "requests": [SOUP], "key": "k", "keys": ["k"], "timeout": timedelta(hours=1),
-    "handles": [], "n": 1, "partial": True, "task_id": "A" * 16, "token": "kb1:none", "value": 1, "problem": Problem(),
+    "handles": [], "future": None, "n": 1, "partial": True, "task_id": "A" * 16,
+    "token": "kb1:none", "value": 1, "problem": Problem(),
 }  # fmt: skip
 TAKES = {
     "call": ("task_type", "request", "key", "timeout"),
@@ -142,6 +143,7 @@ TAKES = {
     "start_many": ("task_type", "requests", "keys", "timeout"),
     "gather": ("handles", "partial"),
     "first": ("handles", "n"),
+    "all_end_before": ("handles", "future"),
     "progress": ("task_id", "timeout"),
     "awakeable": ("task_type", "timeout"),
     "complete": ("token", "value"),
@@ -197,3 +199,11 @@ def test_a_type_that_is_watched_needs_the_services(caplog: pytest.LogCaptureFixt
     with pytest.raises(TaskNotSent, match=r"serve your services with callbacks\.app"):
         check_served(watched, Topics(), monitored=False)
     assert "callbacks.app([...])" in caplog.text
+
+
+def test_a_type_of_awakeables_is_not_published() -> None:
+    """No worker would do it, and its handler would wait until the deadline."""
+    approve = TaskType("approve", None, bool, awakeable_only=True)
+    with pytest.raises(TaskNotSent, match=r"callbacks\.awakeable") as refused:
+        check_served(approve, Topics(), monitored=True)
+    assert refused.value.status_code == 400

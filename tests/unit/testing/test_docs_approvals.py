@@ -15,7 +15,7 @@ from kallback.sdk import TaskFailed
 from kallback.testing import HandlerTest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "approvals.md").read_text("utf-8")
-HANDLER, AGAIN, LINK, WITHDRAWN, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+HANDLER, AGAIN, FORM, LINK, WITHDRAWN, WORKFLOW, WEB = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 DAY = timedelta(days=1)
 
 
@@ -80,6 +80,21 @@ async def test_an_answer_of_another_type_is_asked_for_again(page: dict[str, Any]
         page |= {"callbacks": test.callbacks, "send_mail": send_mail}
         assert await test.run(page["ask_until_it_fits"], "lamp") is True
         assert len(tokens) == 2
+
+
+async def test_a_person_clicks(page: dict[str, Any]) -> None:
+    """The link has question and answers, beside the token."""
+    exec(compile(FORM, "docs/approvals.md", "exec"), page)
+    async with HandlerTest() as test:
+
+        async def mail_link(*, item: str, link: str) -> None:
+            assert item == "lamp"
+            token, _, form = link.rpartition("/")[2].partition("?form=")
+            assert form
+            test.complete(token, value=True)
+
+        page |= {"callbacks": test.callbacks, "mail_link": mail_link}
+        assert await test.run(page["buy_by_click"], "lamp") == "ordered"
 
 
 async def test_another_program_answers_by_link(page: dict[str, Any]) -> None:

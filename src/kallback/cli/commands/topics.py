@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from kallback.cli.contracts.task_types import task_types_of
+from kallback.cli.contracts.task_types import worker_task_types
 from kallback.cli.formatting import counted
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_table
@@ -81,7 +81,7 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         metavar="MODULE[:NAME,...]",
         help="Python module that declares task types, or MODULE:NAME of a worker: the topics of these types, too. "
-        "Can be repeated. A type that only awakeables use needs no topic; MODULE:NAME of a worker leaves it out.",
+        "Can be repeated. A type with awakeable_only=True needs no topic, and is left out.",
     )
     @option(
         "--partitions",
@@ -122,7 +122,7 @@ def _layout_options(run: Callable[..., None]) -> Callable[..., None]:
         names = ("partitions", "replication", "longest_timeout", "max_result_bytes")
         layout = TopicLayout(**{name: options.pop(name) for name in names})
         settings = Settings.from_env()
-        wanted = (*task_topics, *(each.topic for each in task_types_of(type_targets)))
+        wanted = (*task_topics, *(each.topic for each in worker_task_types(type_targets)))
         run(settings, layout.specs(settings.topics, wanted), as_json=as_json, **options)
 
     return with_layout

@@ -13,7 +13,7 @@ import click
 import orjson
 
 from kallback.cli.contracts.files import as_json, as_yaml, load_contract, write_folder, write_text
-from kallback.cli.contracts.task_types import load_worker, task_types_of
+from kallback.cli.contracts.task_types import load_worker, worker_task_types
 from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, argument, is_coloured, option
 from kallback.contracts import (
@@ -73,7 +73,10 @@ def export(
 
         kallback contract export kitchen.tasks --output contract.yaml
     """
-    found = contract_of(task_types_of(targets), Settings.from_env().topics)
+    types = worker_task_types(targets)
+    if not types:
+        raise ConfigurationError("no worker does any of these task types: name one without awakeable_only")
+    found = contract_of(types, Settings.from_env().topics)
     if form == "schemas":
         if output is None:
             raise ConfigurationError("JSON Schemas are several files: give the folder for them with --output")

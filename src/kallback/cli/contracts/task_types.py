@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final, cast
 
+import click
+
 from kallback.cli.imports import TargetKind, import_module, is_made_by, load_target, split_target
 from kallback.protocol import TaskType
 from kallback.protocol.errors import ConfigurationError
@@ -21,6 +23,18 @@ def task_types_of(targets: Iterable[str]) -> list[TaskType[Any, Any]]:
         ConfigurationError: a target has another shape, its module cannot be imported, or it names no task type.
     """
     return [each for target in targets for each in _task_types(target)]
+
+
+def worker_task_types(targets: Iterable[str]) -> list[TaskType[Any, Any]]:
+    """The same without types that only awakeables use, which are said.
+
+    Raises:
+        ConfigurationError: as `task_types_of`.
+    """
+    found = task_types_of(targets)
+    if left_out := sorted({each.name for each in found if each.awakeable_only}):
+        click.echo(f"Left out, because no worker does them (awakeable_only): {', '.join(left_out)}", err=True)
+    return [each for each in found if not each.awakeable_only]
 
 
 def named_task_types(targets: Iterable[str]) -> dict[str, TaskType[Any, Any]]:

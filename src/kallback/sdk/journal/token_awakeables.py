@@ -7,16 +7,19 @@ stay as it is, and so must the order of entries: journals that were begun by ear
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from restate import Context, RestateDurableFuture, wait_completed
+from restate import Context, RestateDurableFuture, TerminalError, wait_completed
 
-from kallback.protocol import AwakeableId, TaskId, TaskType, locate_awakeable
+from kallback.protocol import AwakeableId, EncodeError, Keyring, TaskId, TaskType, locate_awakeable
+from kallback.protocol.links import Choice, Form, sign_form
 from kallback.protocol.published import JournaledAwakeable
 from kallback.protocol.tokens import FIRST_ATTEMPT
-from kallback.sdk.errors import InvalidResult, TaskTimedOut, timed_out
+from kallback.sdk.arguments import check_future, check_text, checked_choices
+from kallback.sdk.errors import BAD_REQUEST, InvalidResult, TaskTimedOut, timed_out
 from kallback.sdk.journal.awakeables import Awakeable, PendingAttempt, Signing, open_attempt
 from kallback.sdk.journal.identity import IdentitySource, TaskIdentity, datetime_of
 from kallback.sdk.journal.serdes import DeferredSerde, EnvelopeSerde, StepSerde
@@ -59,6 +62,14 @@ class AwakeableStepSerde(StepSerde[TaskIdentity]):
         return self._beginning + super().serialize(obj).removeprefix(b"{")
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How links are made: where the gateway is, and what signs their forms."""
+
+    gateway: GatewaySettings
+    keyring: Keyring
+
+
 class TaskAwakeable(Generic[Result]):
     """An awakeable with a token, which the handler sends over any transport: Kafka, HTTP, a file, a person.
 
@@ -76,13 +87,13 @@ class TaskAwakeable(Generic[Result]):
         ctx: Context,
         pending: PendingAttempt[Result],
         timer: RestateDurableFuture[None] | None,
-        gateway: GatewaySettings,
+        links: Links,
         observer: TaskObserver,
     ) -> None:
         self._observer: Final = observer
         self._ctx: Final = ctx
         self._pending: Final = pending
-        self._gateway: Final = gateway
+        self._links: Final = links
         self._timer: Final = timer
         self._ended: TaskTimedOut | None = None
 
@@ -100,11 +111,44 @@ class TaskAwakeable(Generic[Result]):
     def url(self) -> str:
         """The link that completes the awakeable with a POST: a bearer credential like the token, do not log it.
 
+        It is for programs. For a person who is to click, see `form_url`.
+
         Raises:
             ConfigurationError: KALLBACK_GATEWAY_URL is not set. Restate tries the handler again, so the call goes on
                 when it is.
         """
-        return self._gateway.link(self.token)
+        return self._links.gateway.link(self.token)
+
+    def form_url(self, question: str, choices: Mapping[str, Result]) -> str:
+        """The link to a page of the gateway with a question and a button for each answer: a bearer credential, too.
+
+            waiting.form_url("Order the lamp?", {"Approve": True, "Refuse": False})
+
+        Opening it completes nothing; a button does. The texts are signed and plain: nothing in them is markup.
+
+        Args:
+            question: 1 to 500 characters, which may have several lines.
+            choices: labels of the buttons, 1 to 60 characters each, and the results that they send; 1 to 8.
+
+        Raises:
+            TerminalError: a text is too long, or a result does not fit the task type (400).
+            ConfigurationError: as of `url`.
+        """
+        check_text("question", question)
+        found: list[Choice] = []
+        for label, value in checked_choices(choices).items():
+            found.append(Choice(label, msgspec.Raw(self._encoded(label, value))))
+        try:
+            text = sign_form(Form(question, tuple(found)), self.token, self._links.keyring)
+        except ValueError as error:
+            raise TerminalError(f"{self._pending.task_type.name}: {error}", BAD_REQUEST) from None
+        return self._links.gateway.link(self.token, text)
+
+    def _encoded(self, label: str, value: Result) -> bytes:
+        try:
+            return self._pending.task_type.result_codec.encode(value)
+        except EncodeError as error:
+            raise TerminalError(f"choices[{label!r}]: {error}", BAD_REQUEST) from None
 
     @property
     def cancel_secret(self) -> str | None:
@@ -130,6 +174,29 @@ class TaskAwakeable(Generic[Result]):
     def future(self) -> RestateDurableFuture[Result]:
         """The typed future for `restate.select`, `gather` and `wait_completed`. It has no deadline."""
         return self._pending.future
+
+    async def ends_before(self, future: RestateDurableFuture[Any]) -> bool:
+        """Wait until there is an answer, the deadline has passed, or another durable future is completed.
+
+            if not await waiting.ends_before(ctx.sleep(timedelta(hours=8))):
+                callbacks.fail(ctx, waiting.token, Problem("Withdrawn", 410, "the day is over"))
+                return "no answer today"
+            return await waiting.result()
+
+        Args:
+            future: as for `handle.ends_before`.
+
+        Returns:
+            Whether it has ended: then `result()` has the answer or raises. If not, an answer still counts.
+
+        Raises:
+            TerminalError: the invocation was cancelled (409). Or it is no durable future (400).
+        """
+        check_future("future", future)
+        own = [self._pending.future] if self._timer is None else [self._pending.future, self._timer]
+        async with turn(self._ctx, "the end of an awakeable"):
+            completed, _ = await wait_completed(*own, future)
+        return any(each in completed for each in own)
 
     async def result(self) -> Result:
         """Wait for the result.

@@ -19,7 +19,7 @@ from restate import TerminalError, wait_completed
 
 from kallback.sdk.errors import BAD_REQUEST, TaskCancelled, TaskError
 from kallback.sdk.tasks.cancellation import cancels_workers_at_end
-from kallback.sdk.tasks.running_task import RunningTask
+from kallback.sdk.tasks.running_task import Future, RunningTask
 from kallback.sdk.tasks.task import TaskValue, takes_back
 from kallback.sdk.tasks.wait_loop import WaitLoop
 
@@ -57,6 +57,19 @@ async def collect_each(tasks: Sequence[RunningTask[Result]]) -> list[Result | Ta
         await WaitLoop(tasks).run()
     outcomes = [task.ended for task in tasks if task.ended is not None]
     return [it.value if isinstance(it, TaskValue) else it for it in outcomes]
+
+
+async def all_end_before(tasks: Tasks, future: Future) -> bool:
+    """Wait until all tasks have ended, or the future is completed; return whether all have ended.
+
+    Raises:
+        TerminalError: the invocation was cancelled (409); the workers are told.
+    """
+    async with cancels_workers_at_end(tasks):
+        loop = WaitLoop(tasks, future)
+        while loop and not loop.is_interrupted:
+            await loop.step()
+    return not loop
 
 
 async def collect_first(tasks: Sequence[RunningTask[Result]], n: int) -> list[Result]:

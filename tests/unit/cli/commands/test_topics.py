@@ -90,6 +90,17 @@ def test_the_topics_of_a_worker_need_not_be_typed(monkeypatch: pytest.MonkeyPatc
     assert [name in output for name in ("shop.bake ", "shop.pack ", "shop.wrapping ")] == [True] * 3
 
 
+def test_a_type_that_only_awakeables_use_gets_no_topic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which is said, for the type is in the module that was named."""
+    types = 'ask = TaskType("shop.ask", None, bool, awakeable_only=True)\npack = TaskType("shop.pack", str, str)\n'
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "asking_packers.py").write_text(f"from kallback.protocol import TaskType\n{types}")
+    result = run("create", "--types", "asking_packers", "--dry-run")
+    assert "shop.pack" in result.stdout
+    assert "shop.ask" not in result.stdout
+    assert "shop.ask" in result.stderr
+
+
 def test_a_dry_run_as_json_has_the_whole_topic() -> None:
     """One object for each topic."""
     objects = [json.loads(line) for line in run("create", "--dry-run", "--json").stdout.splitlines()]

@@ -248,3 +248,17 @@ def test_two_types_of_one_name_are_refused() -> None:
     """Nothing says which one counts."""
     with pytest.raises(ConfigurationError, match=r"two task types restaurant\.prepare"):
         named_task_types(["kitchen_tasks:prepare", "kitchen_new:prepare"])
+
+
+def test_a_type_that_only_awakeables_use_is_no_work_for_workers(folder: Path) -> None:
+    """It is left out, which is said; alone it has no contract."""
+    approve = 'approve = TaskType("restaurant.approve", request=None, result=bool, awakeable_only=True)\n'
+    (folder / "kitchen_asks.py").write_text(TASKS.format(more="") + approve)
+
+    result = run("export", "kitchen_asks", "--json")
+
+    assert result.exit_code == 0
+    assert "restaurant.approve" not in result.stdout
+    assert "restaurant.approve" in result.stderr
+    assert "awakeable_only" in refusal("export", "kitchen_asks:approve")
+    assert set(named_task_types(["kitchen_asks"])) == {"restaurant.prepare", "restaurant.serve", "restaurant.approve"}

@@ -11,7 +11,7 @@ import restate
 from restate import TerminalError
 
 from kallback.protocol import CancelReason, RetryPolicy, TaskType
-from kallback.sdk import TaskCancelled
+from kallback.sdk import TaskCancelled, TaskTimedOut
 from kallback.testing import HandlerTest
 from kallback.workers import TaskFailure
 
@@ -137,3 +137,67 @@ async def test_what_is_no_future_is_refused(test: HandlerTest, make: Any, said: 
     with pytest.raises(TerminalError, match=said.replace("()", r"\(\)")) as raised:
         await test.run(handler)
     assert raised.value.status_code == 400
+
+
+@pytest.mark.parametrize(("stop_after", "said"), [(1, ["cancelled", "cancelled"]), (2.5, ["B3", "cancelled"])])
+async def test_a_signal_stops_a_group(test: HandlerTest, stop_after: float, said: list[str]) -> None:
+    """Results that are there are kept; retries of each go on until then."""
+    test.worker.on(RETRIED).fails(BROKEN, after=SECOND / 2).completes("B3", after=SECOND / 2).never_answers()
+    test.worker.on(PREPARE).never_answers()
+    test.resolve_promise("stop", "no guests", after=stop_after * SECOND)
+
+    async def handler(ctx: restate.WorkflowContext) -> list[str]:
+        handles = [await test.callbacks.start(ctx, each, "soup") for each in (RETRIED, PREPARE)]
+        assert not await test.callbacks.all_end_before(handles, ctx.promise("stop").value())
+        for handle in handles:
+            await handle.cancel()
+        ended = await test.callbacks.gather(handles, partial=True)
+        return ["cancelled" if isinstance(each, TaskCancelled) else str(each) for each in ended]
+
+    assert await test.run(handler) == said
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_group_that_ends_first_is_not_stopped(test: HandlerTest, *, fails: bool) -> None:
+    """A failed task has ended, too."""
+    answers = test.worker.on(PREPARE).completes("B3", after=SECOND)
+    (answers.fails(TaskFailure("NoGas", "no gas"), after=2 * SECOND) if fails else answers.completes("B4"))
+
+    async def handler(ctx: restate.Context) -> bool:
+        handles = await test.callbacks.start_many(ctx, PREPARE, ["soup", "cake"])
+        return await test.callbacks.all_end_before(handles, ctx.sleep(HOUR / 2))
+
+    assert await test.run(handler) is True
+
+
+@pytest.mark.parametrize(("answered_after", "said"), [(1, "yes"), (3, "withdrawn"), (None, "timed out")])
+async def test_an_awakeable_beside_a_timer(test: HandlerTest, answered_after: int | None, said: str) -> None:
+    """Its own deadline ends it, too."""
+
+    async def handler(ctx: restate.Context) -> str:
+        timeout = SECOND if answered_after is None else HOUR
+        waiting = await test.callbacks.awakeable(ctx, PREPARE, timeout=timeout)
+        if answered_after is not None:
+            test.complete(waiting.token, "yes", after=answered_after * SECOND)
+        if not await waiting.ends_before(ctx.sleep(2 * SECOND)):
+            return "withdrawn"
+        try:
+            return await waiting.result()
+        except TaskTimedOut:
+            return "timed out"
+
+    assert await test.run(handler) == said
+
+
+async def test_a_group_and_an_awakeable_wait_for_durable_futures_only(test: HandlerTest) -> None:
+    """A terminal error names the argument."""
+
+    async def group(_ctx: restate.Context) -> bool:
+        return await test.callbacks.all_end_before([], cast("Any", 7))
+
+    async def awakeable(ctx: restate.Context) -> bool:
+        return await (await test.callbacks.awakeable(ctx, PREPARE)).ends_before(cast("Any", 7))
+
+    for handler in (group, awakeable):
+        with pytest.raises(TerminalError, match="future must be a durable future"):
+            await test.run(handler)
