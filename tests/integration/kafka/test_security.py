@@ -52,6 +52,8 @@ class Secured:
     tls: str
     login: str
     secure: str
+    old: str
+    elsewhere: str
     topics: TopicFactory
 
     def mutual(self, *, certificate: bool = True, key_password: str = KEY_PASSWORD) -> KafkaSettings:
@@ -130,14 +132,12 @@ def authority(folder: Path, name: str) -> None:
     openssl(folder, *made, *usage, "-keyout", f"{name}.key", "-out", f"{name}.pem")
 
 
-def certificate(folder: Path, name: str, *key: str) -> None:
+def certificate(folder: Path, name: str, *key: str, names: str = "IP:127.0.0.1,DNS:localhost", days: int = 2) -> None:
     """A certificate of that authority for 127.0.0.1."""
-    (folder / "names").write_text(
-        "subjectAltName=IP:127.0.0.1,DNS:localhost\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-    )
+    (folder / "names").write_text(f"subjectAltName={names}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
     asked = ("req", "-newkey", "rsa:2048", *key, "-subj", f"/CN={name}")
     openssl(folder, *asked, "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    signed = ("x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-extfile", "names")
+    signed = ("x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", str(days), "-extfile", "names")
     openssl(folder, *signed, "-in", f"{name}.csr", "-out", f"{name}.pem")
 
 
@@ -148,26 +148,34 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Generator[Secured]:
     authority(files, "ca")
     authority(files, "stranger")
     certificate(files, "broker", "-nodes")
+    certificate(files, "old", "-nodes", days=-1)
+    certificate(files, "elsewhere", "-nodes", names="DNS:kafka.example.com")
     certificate(files, "client", "-passout", f"pass:{KEY_PASSWORD}")
-    parts = ("broker.key", "broker.pem", "ca.pem")
-    (files / "broker.store.pem").write_text("".join((files / part).read_text() for part in parts))
-    plain, controller, tls, login, secure = free_ports(5)
-    options = KafkaOptions(port=plain, properties=properties(files, (plain, controller, tls, login, secure)))
+    for each in ("broker", "old", "elsewhere"):
+        parts = (f"{each}.key", f"{each}.pem", "ca.pem")
+        (files / f"{each}.store.pem").write_text("".join((files / part).read_text() for part in parts))
+    ports = free_ports(7)
+    options = KafkaOptions(port=ports[0], properties=properties(files, tuple(ports)))
     with start_kafka(options) as server:
         add_user(server.bootstrap_servers)
-        tls_at, login_at, secure_at = (f"127.0.0.1:{port}" for port in (tls, login, secure))
-        yield Secured(files, server.bootstrap_servers, tls_at, login_at, secure_at, TopicFactory(server))
+        tls, login, secure, old, elsewhere = (f"127.0.0.1:{port}" for port in ports[2:])
+        topics = TopicFactory(server)
+        yield Secured(files, server.bootstrap_servers, tls, login, secure, old, elsewhere, topics)
 
 
 def properties(files: Path, ports: tuple[int, ...]) -> dict[str, str]:
     """The broker's listeners and what each wants."""
-    names = ("PLAINTEXT", "CONTROLLER", "TLS", "LOGIN", "SECURE")
+    names = ("PLAINTEXT", "CONTROLLER", "TLS", "LOGIN", "SECURE", "OLD", "ELSEWHERE")
     module = "org.apache.kafka.common.security"
     return {
         "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)),
         "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,SECURE:SASL_SSL"
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,SECURE:SASL_SSL,OLD:SSL,ELSEWHERE:SSL"
         ),
+        "listener.name.old.ssl.keystore.type": "PEM",
+        "listener.name.old.ssl.keystore.location": str(files / "old.store.pem"),
+        "listener.name.elsewhere.ssl.keystore.type": "PEM",
+        "listener.name.elsewhere.ssl.keystore.location": str(files / "elsewhere.store.pem"),
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports[1]}",
         "inter.broker.listener.name": "PLAINTEXT",
         "ssl.keystore.type": "PEM",
@@ -252,6 +260,25 @@ async def test_an_authority_that_did_not_sign_the_brokers_certificate(secured: S
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    ("listener", "cause", "remedy"),
+    [
+        ("old", "certificate has expired", "have it renewed on the broker"),
+        ("elsewhere", "not valid for '127.0.0.1'", "set KALLBACK_KAFKA_BOOTSTRAP_SERVERS to a name that is in it"),
+    ],
+)
+async def test_a_brokers_certificate_that_no_authority_makes_valid(
+    secured: Secured, client: str, listener: str, cause: str, remedy: str
+) -> None:
+    """The sentence says what is wrong with it, and does not send people to the setting that is right."""
+    error = await refused(client, secured.speaking(listener, SecurityProtocol.SSL))
+    assert isinstance(error, AccessDeniedError), error
+    assert cause in str(error)
+    assert remedy in str(error)
+    assert "KALLBACK_KAFKA_SSL_CA_FILE" not in str(error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("which", ["none", "of a stranger"])
 async def test_a_client_certificate_that_the_broker_refuses(secured: Secured, client: str, which: str) -> None:
     """The broker hangs up, and the sentence says that the certificate is the reason, and which files it is in."""
@@ -267,6 +294,7 @@ async def test_a_client_certificate_that_the_broker_refuses(secured: Secured, cl
 async def test_a_key_that_is_not_the_certificates(secured: Secured, client: str) -> None:
     """Known before anything is connected; the sentence names both files."""
     error = await refused(client, secured.stranger(key="broker.key"))
+    assert "has not the key of the certificate" in str(error)
     assert "_CERT_FILE" in str(error)
     assert "_KEY_FILE" in str(error)
 
@@ -307,5 +335,6 @@ async def test_a_mechanism_that_the_listener_does_not_take(secured: Secured, cli
 async def test_a_wrong_password_of_the_key_file(secured: Secured, client: str) -> None:
     """Known before anything is connected, and not repeated."""
     error = await refused(client, secured.mutual(key_password="wr0ng-one"))
-    assert "KALLBACK_KAFKA_" in str(error)
+    assert "cannot be decrypted" in str(error)
+    assert "set KALLBACK_KAFKA_SSL_KEY_PASSWORD to its password" in str(error)
     assert "wr0ng" not in str(error)

@@ -24,6 +24,7 @@ from kallback.kafka.errors import (
 from kallback.kafka.login.kerberos import librdkafka_without_gssapi
 from kallback.kafka.login.listener import why_not_let_in
 from kallback.kafka.login.refusals import refused_client_certificate, refused_login, refused_tls
+from kallback.kafka.login.tls import check_tls_files
 from kallback.kafka.login.token_source import token_failure, token_refused
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
@@ -59,6 +60,9 @@ _OF_SERVER: Final = re.compile(r"(?P<server>[^\s/]+:\d+)/(?:bootstrap|\d+): (?P<
 _INTERRUPTED: Final = "handshake failed: Local:"
 """As above, of a connection that broke while it logged in: the code is that of a refused login."""
 
+_DISTRUSTED: Final = "certificate verify failed"
+"""As above."""
+
 _WITHOUT_GSSAPI: Final = "No provider for SASL mechanism GSSAPI"
 """As above."""
 
@@ -69,6 +73,8 @@ _FILES: Final = {
     "ssl.ca.location": "KALLBACK_KAFKA_SSL_CA_FILE",
 }
 """As above, by the options that it names."""
+
+_TLS_OPTIONS: Final = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password")
 
 _LISTENER_AFTER_S: Final = 2.0
 """Without an answer, after which the listener is asked why: long after a broker answers who is let in."""
@@ -133,6 +139,7 @@ def build(kind: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
         if _WITHOUT_GSSAPI in reason:
             raise _without_gssapi(config) from None
         if (option := next((each for each in _FILES if each in reason), None)) is not None:
+            check_tls_files(*map(config.get, _TLS_OPTIONS))  # says it better
             raise ConfigurationError(
                 f"a TLS file cannot be used ({reason}): check {_FILES[option]}, which is read as {option}"
             ) from None
@@ -160,8 +167,9 @@ class ClientErrors:
         quiet: log for people who look for a fault only: another client of the same owner says the same.
 
     Attributes:
-        connecting: the first contact is being made: errors are kept in `last` and not logged, because the sentence that
-            ends a failing contact has them.
+        connecting: the first contact is being made, or has failed: errors are kept in `last` and not logged, because
+            the sentence that ends a failing contact has them.
+        distrusted: a broker's certificate is not trusted; librdkafka does not say why.
     """
 
     def __init__(self, settings: KafkaSettings, *, quiet: bool = False) -> None:
@@ -173,6 +181,7 @@ class ClientErrors:
         self.all_down = False
         self.last = ""
         self.connecting = False
+        self.distrusted = False
         self._by_server: dict[str, str] = {}
 
     def __call__(self, error: KafkaError) -> None:
@@ -189,6 +198,7 @@ class ClientErrors:
             self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
         elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
             self.refused = refused_tls(self._settings, error.str())
+            self.distrusted = _DISTRUSTED in error.str()
         elif self.connecting:  # librdkafka takes a server's alert for a broken connection
             self.refused = self.refused or refused_client_certificate(self._settings, error.str())
         if self.connecting:
@@ -201,6 +211,7 @@ class ClientErrors:
     def new_client(self) -> None:
         """Forget what an earlier client said: another one takes its place."""
         self.refused, self.fatal, self.all_down, self.last = None, False, False, ""
+        self.connecting = self.distrusted = False
         self._by_server.clear()
 
     def by_server(self, bootstrap_servers: str) -> str:
@@ -249,10 +260,8 @@ def first_contact(
     """
     attempt = _ContactAttempt(settings, errors, abandoned or threading.Event())
     errors.connecting = True
-    try:
-        _ask(client, attempt, topics)
-    finally:
-        errors.connecting = False
+    _ask(client, attempt, topics)
+    errors.connecting = False
 
 
 def _ask(client: Producer | Consumer | AdminClient, attempt: _ContactAttempt, topics: Iterable[str]) -> None:
@@ -283,11 +292,19 @@ class _ContactAttempt:
                 return client.list_topics(topic, slice_s)
             except KafkaException:
                 client.poll(0)  # lets error_cb speak
-                if (refused := self._errors.refused or self._refused_by_listener()) is not None:
+                if (refused := self._refusal()) is not None:
                     raise refused from None
                 if self._abandoned.is_set() or time.monotonic() >= self._deadline:
                     said = self._errors.by_server(self._settings.bootstrap_servers)
                     raise unreachable(self._settings, said) from None
+
+    def _refusal(self) -> KallbackError | None:
+        known = self._errors.refused
+        if self._errors.distrusted:  # the certificate that the listener shows says why
+            self._ask_listener_at = 0.0
+        elif known is not None:
+            return known
+        return self._refused_by_listener() or known
 
     def _refused_by_listener(self) -> KallbackError | None:
         """What librdkafka does not say of a listener, asked once."""

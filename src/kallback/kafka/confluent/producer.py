@@ -250,6 +250,7 @@ class ConfluentProducer(StartStop):
         """Connect."""
         await prepare_login(self._settings)
         client = self._current()
+        client.errors.connecting = True  # its thread polls already
         try:
             await in_thread(
                 lambda abandoned: first_contact(client.producer, self._settings, client.errors, abandoned=abandoned)

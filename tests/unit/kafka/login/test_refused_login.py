@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import ssl
 
 import pytest
 
 from kallback.kafka.login.refusals import (
     Listener,
+    refused_certificate,
     refused_client_certificate,
     refused_login,
     refused_tls,
@@ -83,6 +85,27 @@ def test_an_alert_about_the_clients_certificate(words: str) -> None:
     assert "KALLBACK_KAFKA_SSL_CERT_FILE" in str(refused_client_certificate(speaking(SecurityProtocol.SSL), words))
     assert refused_client_certificate(speaking(SecurityProtocol.SSL), "Connection reset by peer") is None
     assert "KALLBACK_KAFKA_SSL_CA_FILE" in str(refused_tls(speaking(SecurityProtocol.SSL), "certificate verify failed"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "remedy"),
+    [
+        (10, "certificate has expired", "have it renewed on the broker"),
+        (9, "certificate is not yet valid", "compare the clock"),
+        (62, "Hostname mismatch, certificate is not valid for 'k'.", "set KALLBACK_KAFKA_BOOTSTRAP_SERVERS"),
+        (64, "IP address mismatch, certificate is not valid for '10.0.0.1'.", "set KALLBACK_KAFKA_BOOTSTRAP_SERVERS"),
+        (19, "self-signed certificate in certificate chain", "set KALLBACK_KAFKA_SSL_CA_FILE"),
+        (92, "CA cert does not include key usage extension", "issue the authority"),
+    ],
+)
+def test_a_brokers_certificate_that_is_refused_names_its_own_remedy(code: int, words: str, remedy: str) -> None:
+    """An authority that is set does not help against one that has expired, or is for another host."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code, error.verify_message = code, words
+    said = str(refused_certificate(speaking(SecurityProtocol.SSL), error))
+    assert words.rstrip(".") in said
+    assert remedy in said
+    assert ("KALLBACK_KAFKA_SSL_CA_FILE" in said) is (code not in {9, 10, 62, 64})
 
 
 def test_the_list_of_mechanisms_takes_the_place_of_advice() -> None:

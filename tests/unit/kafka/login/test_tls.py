@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,15 @@ from kallback.settings import KafkaSecurity, KafkaSettings, SecurityProtocol
 def test_nobody_is_asked_for_the_password_of_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a password OpenSSL would ask on the terminal, and block the event loop of a running process."""
 
-    def load(_context: ssl.SSLContext, _cert: Path, _key: Path, password: str | None) -> None:
-        assert password is not None
+    def load(_context: ssl.SSLContext, _cert: Path, _key: Path, password: Callable[[], str]) -> None:
+        assert password() == ""
         raise ssl.SSLError("bad decrypt")
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load)
     security = KafkaSecurity(
         protocol=SecurityProtocol.SSL, cert_file=tmp_path / "tls.pem", key_file=tmp_path / "tls.key"
     )
-    with pytest.raises(ConfigurationError, match=r"bad decrypt.*_KEY_PASSWORD"):
+    with pytest.raises(ConfigurationError, match=r"is encrypted: set KALLBACK_KAFKA_SSL_KEY_PASSWORD"):
         tls_context(KafkaSettings("127.0.0.1:1", security))
 
 
