@@ -21,7 +21,7 @@ from kallback.wire_check.connections import CheckConnections
 from kallback.wire_check.ledger import CheckLedger
 from kallback.wire_check.observed import ALIVE, Observed
 from kallback.wire_check.options import WireCheckOptions
-from kallback.wire_check.worker_groups import backlog_of, position_before
+from kallback.wire_check.worker_groups import backlog_of, position_before, uncommitted_of
 
 _BEGIN_S: Final = 3.0
 
@@ -145,7 +145,8 @@ class CheckRun:
     async def _await_committed(self, seconds: float) -> None:
         end, known = time.monotonic() + seconds, True
         while known and not self._reader.worker_ended and time.monotonic() < end + self._options.timeout:
-            left = backlog_of(await self._connections.groups())
+            groups = await self._connections.groups()
+            left, self.observed.uncommitted = backlog_of(groups), uncommitted_of(groups)
             if left == 0:
                 return
             known = left is not None

@@ -121,6 +121,7 @@ class Observed:
         backlog: records of before the check that the worker's group had not done when it began; 0: none, or unknown.
         answered_before_stop: tasks that had an answer when the worker was killed or stopped.
         restarted: the worker was killed or stopped meanwhile.
+        uncommitted: records that its group had not committed long after they were answered; 0: none, or unknown.
         had_to_be_killed: it did not end after SIGTERM.
         obstacle: why the steps could not be carried out; empty if they were.
         silent: it does not answer an ordinary task any more.
@@ -139,6 +140,7 @@ class Observed:
     backlog: int = 0
     answered_before_stop: frozenset[str] = frozenset()
     restarted: bool = False
+    uncommitted: int = 0
     had_to_be_killed: bool = False
     obstacle: str = ""
     silent: bool = False

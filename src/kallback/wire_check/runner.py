@@ -23,6 +23,7 @@ from kallback.wire_check.options import WireCheckOptions
 from kallback.wire_check.protocol_check import CheckNeed, ProtocolCheck
 from kallback.wire_check.silence import why_silent
 from kallback.wire_check.verdicts.decide import decide_one_answer
+from kallback.wire_check.verdicts.mixed_up import mixed_up
 
 _SILENT: Final = "after this, the worker answered no ordinary task any more"
 _NEEDS_GOOD: Final = "the other checks need a task that the worker completes: give one with --request"
@@ -112,6 +113,6 @@ class WireCheckRunner:
         return observed
 
     async def _why_silent(self, run: CheckRun) -> str:
-        if run.observed.strays:  # the worker answers, and its verdict says what is wrong with that
+        if run.observed.strays or mixed_up(run.observed):  # it answers, and the verdict says what is wrong with that
             return ""
         return why_silent(await self._connections.groups(), run.last, self._reader.worker_ended)

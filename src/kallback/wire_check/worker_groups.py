@@ -16,6 +16,12 @@ def backlog_of(groups: Sequence[TopicGroup] | None) -> int | None:
     return max(lags) if lags else None
 
 
+def uncommitted_of(groups: Sequence[TopicGroup] | None) -> int:
+    """Records that the worker has not committed; 0: none, or it is not known which group is its own."""
+    lags = [group.lag for group in groups or () if group.members]
+    return lags[0] if len(lags) == 1 else 0
+
+
 def position_before(groups: Sequence[TopicGroup] | None, at: Position | None) -> int | None:
     """The furthest position of a running worker in the partition of a record; None: unknown, or past the record."""
     if at is None:

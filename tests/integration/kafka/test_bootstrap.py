@@ -26,7 +26,7 @@ from kallback.kafka.aiokafka.topics import check_topics as aiokafka_check_topics
 from kallback.kafka.records import TopicPartition
 from kallback.kafka.topics import TopicSpec
 from kallback.lifecycle import StartStop
-from kallback.protocol.errors import KafkaUnavailableError
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
 from kallback.settings import KafkaSettings
 from kallback.testing.topics import TopicFactory
 
@@ -130,6 +130,46 @@ async def test_a_kafka_that_is_about_to_listen_is_waited_for(
         client = make(KafkaSettings(server, connect_timeout=STARTS_S), topic)
         await client.start()
         await client.stop()
+
+
+@pytest.fixture
+async def web_server() -> AsyncGenerator[str]:
+    """What answers every request as a bad one."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await reader.read(4)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_a_web_server_is_no_broker_that_is_away(make: Make, web_server: str) -> None:
+    """It will never be one: the sentence names the address, and nothing is waited for."""
+    client = make(KafkaSettings(web_server, connect_timeout=STARTS_S), TOPIC)
+    with pytest.raises(ConfigurationError, match=rf"{web_server} is a web server and no broker.*KALLBACK_KAFKA_BOO"):
+        await client.start()
+    await client.stop()
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+@pytest.mark.parametrize(
+    ("server", "reason"), [("dead", "[Cc]onnect.*(refused|failed)"), ("kafka.invalid:9092", "[Nn]ame")]
+)
+async def test_the_only_server_that_is_away_is_told_with_the_reason(
+    make: Make, dead: str, server: str, reason: str
+) -> None:
+    """Which the system gives: a name that is not known is not mended by waiting."""
+    at = dead if server == "dead" else server
+    client = make(KafkaSettings(at, connect_timeout=2), TOPIC)
+    with pytest.raises(KafkaUnavailableError, match=rf"{at}: .*{reason}.*KALLBACK_KAFKA_BOO"):
+        await client.start()
+    await client.stop()
 
 
 @pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)

@@ -105,6 +105,15 @@ def test_verdicts(decide: Decide, observed: Observed, verdict: CheckVerdict) -> 
     assert result.verdict is verdict, result.sentence
 
 
+def test_a_worker_that_does_not_commit_is_not_said_to_answer_twice() -> None:
+    """It has done all of it again after a restart; the check on the restart says so."""
+    restarted, before = seen(DONE), seen(DONE, DONE)
+    restarted.restarted, restarted.uncommitted = True, 3
+    result = decisions.decide_restart(restarted, OPTIONS)
+    assert (result.verdict, "3 records of before were not committed" in result.sentence) == (PASS, True)
+    assert decisions.decide_one_answer([before, restarted]).verdict is NOT_COVERED
+
+
 def test_a_second_attempt_must_be_done_again() -> None:
     """A worker that drops it because it knows the task id leaves the caller without an answer."""
     observed = seen(DONE, name="first attempt")

@@ -13,16 +13,14 @@ Cancellation: the connections that are being made are closed.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kallback.kafka.aiokafka.client import aiokafka_config
-from kallback.kafka.aiokafka.login import refusal_of
-from kallback.kafka.errors import NO_ANSWER, unreachable
+from kallback.kafka.aiokafka.login import reason_of, refusal_of
+from kallback.kafka.errors import unreachable
 from kallback.kafka.login.listener import why_not_let_in
 from kallback.protocol.errors import KafkaUnavailableError
 
-from aiokafka import errors  # isort: skip - the check comes first
 from aiokafka.conn import collect_hosts, create_conn  # isort: skip
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ async def reachable_config(settings: KafkaSettings) -> dict[str, Any]:
     refusal = await asyncio.to_thread(why_not_let_in, settings) or next(filter(None, refusals), None)
     if refusal is not None:
         raise refusal
-    raise unreachable(settings, "; ".join(f"{server}: {_reason(error)}" for server, error in failures.items()))
+    raise unreachable(settings, "; ".join(f"{server}: {reason_of(error)}" for server, error in failures.items()))
 
 
 async def _ask(host: str, port: int, options: Mapping[str, Any]) -> None:
@@ -104,11 +102,3 @@ async def _first(tasks: Mapping[str, asyncio.Task[None]]) -> str:
             if task in done and task.exception() is None:
                 return server
     raise TimeoutError
-
-
-def _reason(error: BaseException | None) -> str:
-    if error is None or isinstance(error, asyncio.CancelledError | TimeoutError):
-        return NO_ANSWER
-    if isinstance(error, OSError | ssl.SSLError | errors.KafkaError):
-        return str(error)
-    return repr(error)

@@ -118,8 +118,8 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
     except TimeoutError:
         no_answer = unreachable(settings, f"{settings.bootstrap_servers}: {NO_ANSWER}")
         raise await asyncio.to_thread(why_not_let_in, settings) or no_answer from None
-    except errors.KafkaConnectionError as error:
-        raise await why_refused(aiokafka_config(settings), settings) or unreachable(settings, str(error)) from None
+    except errors.KafkaConnectionError:
+        raise await why_refused(aiokafka_config(settings), settings) from None
     except errors.KafkaError as error:
         raise translated(error, what="connecting to Kafka") from None
 

@@ -16,10 +16,10 @@ import importlib.util
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from kallback.kafka.errors import missing_extra
+from kallback.kafka.errors import NO_ANSWER, missing_extra, unreachable
 from kallback.kafka.login.kerberos import missing_gssapi
 from kallback.kafka.login.listener import why_not_let_in
-from kallback.kafka.login.refusals import refused_certificate, refused_login
+from kallback.kafka.login.refusals import refused_certificate, refused_login, refused_tls
 from kallback.kafka.login.token_source import token_failure, token_source
 from kallback.protocol.errors import KallbackError
 from kallback.settings import SaslMechanism
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings, Secret
 
 _REFUSAL_TIMEOUT_S: Final = 2.0
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"  # OpenSSL's word for an answer that is no TLS at all
 _MAX_SAID: Final = 200
 
 
@@ -186,25 +187,39 @@ def login_config(settings: KafkaSettings) -> dict[str, Any]:
     return config
 
 
-async def why_refused(config: dict[str, Any], settings: KafkaSettings) -> KallbackError | None:
-    """Connect to one bootstrap server once more; return what refuses this client for good, if anything does.
+async def why_refused(config: dict[str, Any], settings: KafkaSettings) -> KallbackError:
+    """Connect to one bootstrap server once more; return what refuses this client for good, or that none answers.
 
     aiokafka logs why it could not connect and raises another error. A refused login, a certificate that is not trusted
     and a listener of another kind will not pass by themselves; everything else may.
     """
-    if (failure := token_failure(settings)) is not None:
-        return failure
+    if (without_token := token_failure(settings)) is not None:
+        return without_token
     options = {name: value for name, value in config.items() if name != "bootstrap_servers"}
     host, port, _ = collect_hosts(config["bootstrap_servers"])[0]
-    refusal: KallbackError | None = None
+    failure: Exception = TimeoutError()
     try:
         async with asyncio.timeout(_REFUSAL_TIMEOUT_S):
             (await create_conn(host, port, **options)).close()
-    except errors.UnsupportedSaslMechanismError as error:  # the listener says which ones it takes, aiokafka does not
-        return await asyncio.to_thread(why_not_let_in, settings) or refusal_of(error, settings)
     except (OSError, TimeoutError, errors.KafkaError) as error:
-        refusal = refusal_of(error, settings)
-    return refusal or await asyncio.to_thread(why_not_let_in, settings)
+        failure = error
+    refusal = refusal_of(failure, settings)
+    if refusal is None or isinstance(failure, _ASKED_FIRST):
+        refusal = await asyncio.to_thread(why_not_let_in, settings) or refusal
+    return refusal or unreachable(settings, f"{host}:{port}: {reason_of(failure)}")
+
+
+_ASKED_FIRST: Final = (errors.UnsupportedSaslMechanismError, ssl.SSLError)
+"""The listener says more: which mechanisms it takes, and that it speaks no TLS."""
+
+
+def reason_of(error: BaseException | None) -> str:
+    """Return why a server could not be reached, in the words of the system or of aiokafka."""
+    if error is None or isinstance(error, asyncio.CancelledError | TimeoutError):
+        return NO_ANSWER
+    if isinstance(error, OSError | errors.KafkaError):
+        return str(error)
+    return repr(error)
 
 
 def refusal_of(error: Exception, settings: KafkaSettings) -> KallbackError | None:
@@ -215,4 +230,6 @@ def refusal_of(error: Exception, settings: KafkaSettings) -> KallbackError | Non
         return error.__cause__
     if isinstance(error, ssl.SSLCertVerificationError):
         return refused_certificate(settings, error)
+    if isinstance(error, ssl.SSLError) and error.reason == _NO_TLS:
+        return refused_tls(settings, str(error))
     return None

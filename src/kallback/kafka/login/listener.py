@@ -15,7 +15,13 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from kallback.kafka.login.refusals import Listener, refused_certificate, refused_client_certificate, wrong_listener
+from kallback.kafka.login.refusals import (
+    Listener,
+    no_broker,
+    refused_certificate,
+    refused_client_certificate,
+    wrong_listener,
+)
 from kallback.kafka.login.tls import context_of_now
 from kallback.protocol.errors import ConfigurationError
 
@@ -36,6 +42,12 @@ _NO_LOGIN: Final = 34
 _CORRELATION: Final = 7
 _MOST_BYTES: Final = 4096
 _ALERT: Final = "ALERT"
+_WEB: Final = b"HTTP"
+"""How a web server's answer begins, which reads a Kafka request as a bad one."""
+
+
+class _WebServerError(ValueError):
+    """What answers is a web server."""
 
 
 def is_security_option(option: str) -> bool:
@@ -76,6 +88,8 @@ def _why_not_by(host: str, port: int, settings: KafkaSettings) -> KallbackError 
             return refusal
     except (ConnectionRefusedError, TimeoutError, socket.gaierror):
         return None
+    except _WebServerError:
+        return no_broker(address)
     except (OSError, ValueError, struct.error):  # it hangs up on who speaks otherwise than it does
         pass
     else:
@@ -116,7 +130,10 @@ def _ask(connection: socket.socket) -> tuple[str, ...]:
     no_client_id, no_mechanism = -1, 0
     body = struct.pack(">hhihh", _SASL_HANDSHAKE, 1, _CORRELATION, no_client_id, no_mechanism)
     connection.sendall(struct.pack(">i", len(body)) + body)
-    (size,) = struct.unpack(">i", _exactly(connection, 4))
+    first = _exactly(connection, 4)
+    if first == _WEB:
+        raise _WebServerError
+    (size,) = struct.unpack(">i", first)
     if not 0 < size <= _MOST_BYTES:
         raise ValueError("no answer of a broker")
     return _read(_exactly(connection, size))

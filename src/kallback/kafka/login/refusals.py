@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kallback.protocol.errors import AccessDeniedError
+from kallback.protocol.errors import AccessDeniedError, ConfigurationError
 from kallback.settings.kafka import SaslMechanism, SecurityProtocol
 
 if TYPE_CHECKING:
@@ -94,6 +94,14 @@ def missing_mechanism(settings: KafkaSettings, offered: tuple[str, ...], listene
         f"{_FAILED}: {listener} takes no login with {wanted}, only with {_either(offered)}: set "
         f"KALLBACK_KAFKA_SASL_MECHANISM to what it takes, or KALLBACK_KAFKA_BOOTSTRAP_SERVERS to a listener that takes "
         f"{wanted} (sasl.enabled.mechanisms of the broker)"
+    )
+
+
+def no_broker(address: str) -> ConfigurationError:
+    """Return the error for an address where a web server answers, such as Restate's or that of a console."""
+    return ConfigurationError(
+        f"{_FAILED}: what answers at {address} is a web server and no broker: set KALLBACK_KAFKA_BOOTSTRAP_SERVERS to "
+        "a listener of Kafka"
     )
 
 

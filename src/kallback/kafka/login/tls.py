@@ -71,11 +71,11 @@ def _context(
             "the authorities, in PEM format"
         ) from None
     if cert_file is not None:
-        _load_certificate(context, cert_file, key_file, key_password)
+        _add_certificate(context, cert_file, key_file, key_password)
     return context
 
 
-def _load_certificate(
+def _add_certificate(
     context: ssl.SSLContext, cert_file: str | Path, key_file: str | Path | None, key_password: str | None
 ) -> None:
     is_encrypted = False

@@ -128,11 +128,15 @@ def decide_restart(observed: Observed, options: WireCheckOptions) -> CheckResult
         lost = (
             f"{len(missing)} of {counted(len(observed.tasks()), 'task')} {'were' if len(missing) > 1 else 'was'} lost"
         )
-        return failed(f"{lost}: the worker commits an offset before Kafka has acknowledged the result")
+        return failed(f"{lost}; commit an offset when Kafka has acknowledged that result and those of all before it")
     left = len(observed.tasks()) - len(observed.answered_before_stop)
     if not left:
         return not_covered("all tasks were answered before the worker could be killed: give a --long-request")
-    return decide_completed(observed, options)
+    result = decide_completed(observed, options)
+    if result.verdict is CheckVerdict.PASS and observed.uncommitted:
+        done = f"{counted(observed.uncommitted, 'record')} of before were not committed long after they had been done"
+        return passed(f"{result.sentence}; but {done}, and came again")
+    return result
 
 
 def decide_stop(observed: Observed, _options: WireCheckOptions) -> CheckResult:
@@ -156,6 +160,8 @@ def decide_one_answer(everything: list[Observed]) -> CheckResult:
         if any(each.seen(name) for each in everything for name in each.sent):
             return not_covered("only tasks of a worker that was killed or stopped were answered: those may come twice")
         return not_covered("no task was answered")
+    if more and any(each.uncommitted for each in everything):
+        return not_covered(f"{counted(len(more), 'task')} came again after a restart, because they were not committed")
     if more:
         return failed(
             f"{counted(len(more), 'task')} got more than one answer, up to {max(more)}; send each result once"
