@@ -159,7 +159,15 @@ ATTACKS: Final = (
         name="tiny-records",
         does="results: 300,000 records without key and value, in one batch",
         write=_one_batch(results, Codec.ZSTD, [RawRecord()] * _TINY),
+        bounds=UNFOLDED,
         evidence=judged(results, 1),
+    ),
+    Attack(
+        name="tiny-records-aiokafka",
+        does="the same; the bridge on aiokafka",
+        write=_one_batch(results, Codec.ZSTD, [RawRecord()] * _TINY),
+        evidence=judged(results, 1),
+        bridge_client="aiokafka",
     ),
     Attack(
         name="tiny-cancels",

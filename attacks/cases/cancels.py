@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from dataclasses import replace
 from typing import Any, Final
 
-from attacks.attack import RESTARTED, Attack
+from attacks.attack import RESTARTED, UNFOLDED, Attack
 from attacks.attacker import Attacker, Plain
 from attacks.cases.topics import control, end_mark, judged
 from attacks.evidence import Evidence, judged_control
@@ -93,7 +94,7 @@ ATTACKS: Final = (
         name="huge-ids-confluent",
         does="the same; the worker on confluent-kafka",
         write=_huge_ids,
-        bounds=RESTARTED,
+        bounds=replace(RESTARTED, worker_mib=UNFOLDED.worker_mib),
         evidence=judged(control, _IDS),
         restart=True,
         client="confluent",

@@ -216,7 +216,8 @@ class PartitionReading:
         needing = [each for each in self._buffer.needing_records() if each in self.positions.next]
         quiet = [] if self._errors.all_down else [*self._flow.paused, *needing]
         self._watermarks.look(now, self.positions.next, quiet)
-        self.transactions.look(self._watermarks.stable_offsets, self._watermarks.log_end_offsets, now)
+        seen = self._watermarks.stable_offsets
+        self.transactions.look(seen.stable, seen.log_end_offsets, seen.at)
         positions = {
             each: max(self.positions.next[each][1], self._ended_at.get(each, 0))
             for each in needing

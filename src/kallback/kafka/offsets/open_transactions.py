@@ -92,7 +92,7 @@ class OpenTransactions:
         Args:
             stable_offsets: last stable offsets of the partitions that have been read to there.
             end_offsets: the ends of the logs, of committed records or not, as far as known.
-            now: monotonic seconds.
+            now: when they were so, in monotonic seconds.
         """
         since: dict[TopicPartition, tuple[int, float]] = {}
         noticed: dict[TopicPartition, OpenTransaction] = {}

@@ -8,8 +8,8 @@ counts until it is requested again: librdkafka's own end lies beyond transaction
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from kallback.kafka.confluent.client import log
 from kallback.kafka.confluent.membership.group_member import client_partition, ours
@@ -25,13 +25,29 @@ ASK: Final = 5.0
 _PATIENCE: Final = 1.0
 
 
+class StableOffsets(NamedTuple):
+    """What Kafka said in its last answer, and what was known then.
+
+    Only these offsets may be compared: a client that is busy gets no answer, and what its fetches tell goes on.
+
+    Attributes:
+        stable: last stable offsets.
+        log_end_offsets: where the logs ended before the question, records of open transactions included.
+        at: when it was asked, in monotonic seconds.
+    """
+
+    stable: Mapping[TopicPartition, int]
+    log_end_offsets: Mapping[TopicPartition, int]
+    at: float
+
+
 class ConfluentWatermarks:
     """End offsets by partition.
 
     Attributes:
         known: where the committed records end; replaced as a whole, so any thread may read it.
-        log_end_offsets: where the logs end, records of open transactions included.
         answered: what Kafka said when it was asked last; nothing of a partition without leader.
+        stable_offsets: those of the last answer.
     """
 
     def __init__(self, consumer: Consumer) -> None:
@@ -40,13 +56,8 @@ class ConfluentWatermarks:
         self._next_question = 0.0
         self._asked_watermarks: dict[TopicPartition, int] = {}
         self.known: dict[TopicPartition, int] = {}
-        self.log_end_offsets: dict[TopicPartition, int] = {}
         self.answered: dict[TopicPartition, int] = {}
-
-    @property
-    def stable_offsets(self) -> dict[TopicPartition, int]:
-        """The last stable offsets of the partitions about which Kafka was asked."""
-        return self._asked_watermarks
+        self.stable_offsets = StableOffsets({}, {}, 0.0)
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to look."""
@@ -61,15 +72,19 @@ class ConfluentWatermarks:
             quiet: those of them whose ends are asked of Kafka, because no fetch response may tell them.
         """
         self._next_look = now + LOOK
-        self.log_end_offsets = found = {each: end for each in owned if (end := self._cached(each)) is not None}
+        found = {each: end for each in owned if (end := self._cached(each)) is not None}
         asked: dict[TopicPartition, int] = {}
         if not quiet:
             self.answered = {}
         elif now >= self._next_question:
             self._next_question = now + ASK
             asked = self.answered = self._asked(quiet)
+            if asked:
+                self.stable_offsets = StableOffsets(asked, found, now)
         self._asked_watermarks = {each: end for each, end in (self._asked_watermarks | asked).items() if each in quiet}
         self.known = found | self._asked_watermarks
+        stable = {each: end for each, end in self.stable_offsets.stable.items() if each in quiet}
+        self.stable_offsets = self.stable_offsets._replace(stable=stable)
 
     def forget(self, partition: TopicPartition) -> None:
         """Forget the end of a log that does not exist any more."""
