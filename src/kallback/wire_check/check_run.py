@@ -21,9 +21,10 @@ from kallback.wire_check.connections import CheckConnections
 from kallback.wire_check.ledger import CheckLedger
 from kallback.wire_check.observed import ALIVE, Observed
 from kallback.wire_check.options import WireCheckOptions
-from kallback.wire_check.worker_groups import backlog_of, position_before, uncommitted_of
+from kallback.wire_check.worker_groups import backlog_of, is_committed, position_before, uncommitted_of
 
 _BEGIN_S: Final = 3.0
+_COMMIT_LOOK_S: Final = 0.3
 
 
 class CheckRun:
@@ -55,6 +56,7 @@ class CheckRun:
         self._key: Final = secrets.token_hex(4).encode()
         self._ids: Final = dict[str, TaskId]()
         self._records: Final = dict[str, OutgoingRecord]()
+        self._positions: Final = dict[str, Position]()
         self.last: Position | None = None
         self.observed: Final = Observed(backlog=backlog)
         reader.observed = self.observed
@@ -66,8 +68,12 @@ class CheckRun:
                 await self._send_task(step)
             case steps.SendTogether(tasks):
                 await asyncio.gather(*map(self._send_task, tasks))
-            case steps.AwaitAnswers() | steps.AwaitBegin() | steps.Wait() | steps.AwaitCommitted():
+            case steps.AwaitAnswers() | steps.AwaitBegin() | steps.Wait():
                 await self._await(step)
+            case steps.AwaitCommitted(seconds):
+                await self._await_committed(seconds)
+            case steps.AwaitEarlyCommit():
+                await self._await_early_commit(step)
             case steps.KillWorker() | steps.StopWorker() | steps.StartWorker():
                 await self._command(step)
             case _:
@@ -87,7 +93,7 @@ class CheckRun:
         record = self._ledger.make_task(step, task_id, self.observed, now_ms=now_ms, key=self._key)
         self._records[step.name], self.observed.requests[step.name] = record, step.value
         self.observed.sent[step.name] += 1
-        self.last = await self._connections.producer.send(record)
+        self.last = self._positions[step.name] = await self._connections.producer.send(record)
 
     async def _send_other(self, step: steps.SendCopy | steps.SendNoTask | steps.SendCancel | steps.SendControl) -> None:
         topics = self._options.topics
@@ -105,7 +111,7 @@ class CheckRun:
                 assert_never(step)
         await self._connections.producer.send(record)
 
-    async def _await(self, step: steps.AwaitAnswers | steps.AwaitBegin | steps.Wait | steps.AwaitCommitted) -> None:
+    async def _await(self, step: steps.AwaitAnswers | steps.AwaitBegin | steps.Wait) -> None:
         match step:
             case steps.AwaitAnswers():
                 await self._await_answers(step)
@@ -115,8 +121,6 @@ class CheckRun:
                 )
             case steps.Wait(seconds):
                 await self._reader.wait(seconds)
-            case steps.AwaitCommitted(seconds):
-                await self._await_committed(seconds)
 
     async def _await_answers(self, step: steps.AwaitAnswers) -> None:
         observed, grace = self.observed, self._options.restart_grace
@@ -152,6 +156,13 @@ class CheckRun:
             known = left is not None
             await self._reader.wait(answer_reader.LOOK_S)
         await self._reader.wait(end - time.monotonic())
+
+    async def _await_early_commit(self, step: steps.AwaitEarlyCommit) -> None:
+        end = time.monotonic() + step.seconds
+        while time.monotonic() < end and not self.observed.seen(step.name) and not self._reader.worker_ended:
+            if is_committed(await self._connections.groups(), self._positions.get(step.name)):
+                return
+            await self._reader.wait(min(_COMMIT_LOOK_S, end - time.monotonic()))
 
     async def _command(self, step: steps.KillWorker | steps.StopWorker | steps.StartWorker) -> None:
         process, observed = self._connections.process, self.observed

@@ -13,6 +13,7 @@ from kallback.wire_check.steps import (
     AwaitAnswers,
     AwaitBegin,
     AwaitCommitted,
+    AwaitEarlyCommit,
     CheckStep,
     KillWorker,
     SendCancel,
@@ -40,6 +41,11 @@ CONTROL_S: Final = 2.0
 _COMMITTED_S: Final = 6.0
 """Before a kill, for the answers of earlier checks: most clients commit on a timer, every five seconds by default. A
 record that is not committed comes again, and its task is answered twice, which is no fault."""
+_BEFORE_COMMIT_S: Final = 3.5
+"""After a commit, until the long task is sent: the next commit of a timer then comes while it runs. A worker that
+commits what it has only begun is killed in that moment, and loses it."""
+_EARLY_S: Final = 2.5
+"""A long task takes more than three seconds."""
 
 
 @check_of(
@@ -74,8 +80,12 @@ def _long_task(options: WireCheckOptions) -> Sequence[CheckStep]:
 def _restart(options: WireCheckOptions) -> Sequence[CheckStep]:
     tasks = tasks_with_own_keys(2 * MANY, options)
     if options.requests.long is not None:  # begun when the worker is killed
-        long = SendTask(name="long task", value=options.requests.long, monitored=True)
-        begun: Sequence[CheckStep] = (long, AwaitBegin("long task"), SendTogether(tasks))
+        name = "long task"
+        long = SendTask(name=name, value=options.requests.long, monitored=True)
+        begun: Sequence[CheckStep] = (
+            *(Wait(_BEFORE_COMMIT_S), long, AwaitBegin(name), SendTogether(tasks)),
+            AwaitEarlyCommit(name, _EARLY_S),
+        )
     else:
         first, others = tasks[:MANY], tasks[MANY:]
         begun = (SendTogether(first), AwaitAnswers(any_one=True), SendTogether(others))

@@ -117,6 +117,18 @@ class AwaitCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitEarlyCommit:
+    """Wait until the worker's group has committed a task that has no answer yet, which is a fault; for so long at most.
+
+    Attributes:
+        name: of the task.
+    """
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class KillWorker:
     """SIGKILL."""
 
@@ -142,6 +154,7 @@ CheckStep = (
     | AwaitBegin
     | Wait
     | AwaitCommitted
+    | AwaitEarlyCommit
     | KillWorker
     | StopWorker
     | StartWorker

@@ -22,6 +22,14 @@ def uncommitted_of(groups: Sequence[TopicGroup] | None) -> int:
     return lags[0] if len(lags) == 1 else 0
 
 
+def is_committed(groups: Sequence[TopicGroup] | None, at: Position | None) -> bool:
+    """Whether a running worker has committed a record."""
+    if at is None:
+        return False
+    place = TopicPartition(at.topic, at.partition)
+    return any(group.members and group.committed.get(place, 0) > at.offset for group in groups or ())
+
+
 def position_before(groups: Sequence[TopicGroup] | None, at: Position | None) -> int | None:
     """The furthest position of a running worker in the partition of a record; None: unknown, or past the record."""
     if at is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
@@ -22,6 +23,7 @@ from kallback.kafka import (
     Producer,
 )
 from kallback.protocol import AccessDeniedError, KallbackError
+from kallback.sdk.journal.publish import TaskPublisher, Unreachable
 from kallback.settings import KafkaSecurity, KafkaSettings, SaslMechanism, Secret, SecurityProtocol
 from kallback.testing.servers.ports import free_ports
 from kallback.testing.stack import KafkaOptions, start_kafka
@@ -338,3 +340,13 @@ async def test_a_wrong_password_of_the_key_file(secured: Secured, client: str) -
     assert "cannot be decrypted" in str(error)
     assert "set KALLBACK_KAFKA_SSL_KEY_PASSWORD to its password" in str(error)
     assert "wr0ng" not in str(error)
+
+
+async def test_a_service_that_is_refused_waits_and_knows_why(secured: Secured) -> None:
+    """Nothing acknowledges its tasks, and a password may be mended in time: the step's outcome has the sentence."""
+    reached = dataclasses.replace(secured.scram(password="wr0ng-one"), delivery_timeout=1.0)
+    publisher = TaskPublisher(reached)
+    found = await publisher.send(OutgoingRecord("any", b"{}"))
+    await publisher.stop()
+    assert isinstance(found, Unreachable)
+    assert "the login with SCRAM-SHA-512 as user 'alice' was refused" in found.detail

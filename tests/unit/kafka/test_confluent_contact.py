@@ -86,3 +86,34 @@ def test_a_cluster_that_is_down_is_told_with_its_addresses(caplog: pytest.LogCap
     errors(KafkaError(KafkaError._ALL_BROKERS_DOWN, "2/2 brokers are down"))
     assert "kafka-1:9092: Connect to ipv4#10.0.0.1:9092 failed: refused" in caplog.text
     assert "kafka-2:9092: Disconnected" in caplog.text
+
+
+def test_one_cause_has_one_sentence() -> None:
+    """The library adds how long it took, and the doctor would name the same cause several times."""
+    sentences = set[str]()
+    for milliseconds in (3, 310):
+        errors = ClientErrors(KafkaSettings())
+        errors(
+            KafkaError(KafkaError._AUTHENTICATION, f"sasl_ssl://k:1/1: no (after {milliseconds}ms in state AUTH_REQ)")
+        )
+        sentences.add(str(errors.refused))
+    assert len(sentences) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "remedy"),
+    [
+        (KafkaError._AUTHENTICATION, "sasl_ssl://k:1/1: SASL authentication error: no", "KALLBACK_KAFKA_SASL_"),
+        (
+            KafkaError._TRANSPORT,
+            "ssl://k:1/1: Receive failed: tls alert bad certificate",
+            "KALLBACK_KAFKA_SSL_CERT_FILE",
+        ),
+    ],
+)
+def test_a_refusal_while_it_runs_is_logged_with_its_remedy(
+    code: int, words: str, remedy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A password that was changed, a certificate that has expired: tasks wait until somebody reads this."""
+    ClientErrors(KafkaSettings())(KafkaError(code, words))
+    assert remedy in caplog.text

@@ -57,6 +57,9 @@ _ERRORS_INTERVAL_S: Final = 60.0
 _OF_SERVER: Final = re.compile(r"(?P<server>[^\s/]+:\d+)/(?:bootstrap|\d+): (?P<reason>.*)")
 """librdkafka's words; a test holds them against it."""
 
+_TIMING: Final = re.compile(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)")
+"""As above: differs each time, so that one cause would look like several."""
+
 _INTERRUPTED: Final = "handshake failed: Local:"
 """As above, of a connection that broke while it logged in: the code is that of a refused login."""
 
@@ -186,27 +189,36 @@ class ClientErrors:
 
     def __call__(self, error: KafkaError) -> None:
         """Note one error; a refused log-in is remembered, for no retry cures it."""
-        self.last = error.str()
-        if (told := _OF_SERVER.search(self.last)) is not None:
+        self.last = said = _TIMING.sub("", error.str())
+        if (told := _OF_SERVER.search(said)) is not None:
             self._by_server[told["server"]] = told["reason"]
         self.fatal = self.fatal or error.fatal()
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - as below
             self.all_down = True
             self.last += "".join(f"; {server}: {reason}" for server, reason in self._by_server.items())
-        if error.code() == KafkaError._AUTHENTICATION and _INTERRUPTED not in self.last:  # noqa: SLF001 - as below
-            token_refused(self._settings)
-            self.refused = token_failure(self._settings) or refused_login(self._settings, error.str())
-        elif error.code() == KafkaError._SSL:  # noqa: SLF001 - librdkafka's own code
-            self.refused = refused_tls(self._settings, error.str())
-            self.distrusted = _DISTRUSTED in error.str()
-        elif self.connecting:  # librdkafka takes a server's alert for a broken connection
-            self.refused = self.refused or refused_client_certificate(self._settings, error.str())
+        refused = self._refusal(error.code(), said)
+        if refused is None and (alert := refused_client_certificate(self._settings, said)) is not None:
+            refused = alert  # librdkafka takes a server's alert for a broken connection
+            self.refused = self.refused or (alert if self.connecting else None)
+        elif refused is not None:
+            self.refused = refused
         if self.connecting:
             return
+        detail = self.last if refused is None else str(refused)
         if self._throttle is None:
-            log.debug("Kafka client error", client=self._client, kind=error.name(), detail=self.last)
+            log.debug("Kafka client error", client=self._client, kind=error.name(), detail=detail)
         else:
-            self._throttle.warning("Kafka client error", kind=error.name(), client=self._client, detail=self.last)
+            self._throttle.warning("Kafka client error", kind=error.name(), client=self._client, detail=detail)
+
+    def _refusal(self, code: int, said: str) -> KallbackError | None:
+        """What a retry does not cure."""
+        if code == KafkaError._AUTHENTICATION and _INTERRUPTED not in said:  # noqa: SLF001 - librdkafka's own code
+            token_refused(self._settings)
+            return token_failure(self._settings) or refused_login(self._settings, said)
+        if code == KafkaError._SSL:  # noqa: SLF001 - as above
+            self.distrusted = _DISTRUSTED in said
+            return refused_tls(self._settings, said)
+        return None
 
     def new_client(self) -> None:
         """Forget what an earlier client said: another one takes its place."""

@@ -7,7 +7,8 @@ and its cancellation take effect at once, and Kafka may be unavailable for days.
 
 Both are at least once: a process that dies between Kafka's acknowledgement and the journal's sends again.
 
-A step takes at most the producer's delivery timeout (30 s). Keep that below Restate's inactivity timeout (1 minute):
+A step takes at most the producer's delivery timeout (30 s), and where nothing was acknowledged ten seconds more, in
+which Kafka is asked why. Keep that below Restate's inactivity timeout (1 minute):
 once Restate has asked a busy handler to suspend, the handler receives nothing until its step is over.
 """
 
@@ -22,10 +23,12 @@ from typing import Final, Protocol
 import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
 
-from kallback.kafka import ConfluentProducer, OutgoingRecord, Producer
+from kallback.kafka import ConfluentProducer, OutgoingRecord, Producer, list_topics
+from kallback.lifecycle.in_turn import InTurn
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
+    KafkaUnavailableError,
     KallbackError,
     MissingTopicError,
     PublishedTasks,
@@ -40,6 +43,7 @@ CANCEL_LIMIT: Final = 5.0
 """Seconds that a handler spends on a cancel before it raises its error."""
 
 _LONGEST_DELAY_S: Final = 60
+_WHY_S: Final = 10.0
 _STEP_ATTEMPTS: Final = 5
 """How often Restate runs a step that fails because of a defect, before the error is terminal."""
 
@@ -128,14 +132,33 @@ class TaskPublisher:
         self._settings: Final = settings
         self._given: Final = producer
         self._own: Producer | None = None
+        self._asked: Final = InTurn()
 
     async def send(self, record: OutgoingRecord) -> Publication:
         """Send one record and return its outcome."""
         try:
             position = await self._producer().send(record)
+        except KafkaUnavailableError as error:
+            return Unreachable(await self._refusal() or str(error))
         except KallbackError as error:
             return publication_of(error)
         return Sent(position.topic, position.partition, position.offset)
+
+    async def _refusal(self) -> str | None:
+        """Say what refuses this process, if something does; the producer only notices that nothing is acknowledged.
+
+        The task waits all the same: a password may be mended before its deadline.
+        """
+        if self._given is not None:
+            return None
+        try:
+            async with asyncio.timeout(_WHY_S):
+                await self._asked.ask(lambda: list_topics(self._settings))
+        except (KafkaUnavailableError, TimeoutError):
+            return None
+        except KallbackError as error:
+            return str(error)
+        return None
 
     async def stop(self) -> None:
         """Flush and close the producer that was made here; the next send makes a new one."""
