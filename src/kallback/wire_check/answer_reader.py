@@ -17,6 +17,9 @@ from kallback.wire_check.observed import Observed
 LOOK_S: Final = 1.0
 """How often it is looked whether the worker's process has ended."""
 
+_SKIP_S: Final = 0.5
+"""Without a record, after which all that was there has been read."""
+
 
 class AnswerReader:
     """Takes what comes, for the task that it belongs to.
@@ -42,6 +45,13 @@ class AnswerReader:
             end = time.monotonic() + timeout
             while not reader.caught_up.is_set() and time.monotonic() < end:
                 await reader.fetch(LOOK_S)
+
+    async def skip_new(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
+        """Pass over what has come meanwhile, such as answers to records of before the check."""
+        for reader in (self._connections.results, self._connections.progress):
+            end = time.monotonic() + timeout
+            while time.monotonic() < end and await reader.fetch(_SKIP_S):
+                pass
 
     async def wait(self, seconds: float) -> None:
         """Read for so long, or until the worker has ended."""

@@ -52,6 +52,8 @@ class WireCheckRunner:
         """
         await self._reader.skip_earlier(self._options.timeout)
         self._backlog = await await_backlog(self._options, self._connections, on_step)
+        if self._connections.earlier:
+            await self._reader.skip_new(self._options.timeout)
         done = list[tuple[ProtocolCheck, Observed | CheckResult]]()
         for check in CHECKS:
             if self._options.only and check.name not in self._options.only:

@@ -149,13 +149,30 @@ async def test_a_check_begins_when_the_worker_has_done_what_was_there(monkeypatc
         return [group_with(lags.pop(0) if lags else 0)]
 
     old = OutgoingRecord(TOPICS.tasks, b"old")
-    habit = "answers a record of before the check"
+    habit = "answers a record of before the check as it comes"
     async with checked_worker(habit, earlier=[old] * 3, groups=groups) as connections:
         results = dict(await WireCheckRunner(OPTIONS, connections).run(begun.append))
     assert named(results, CheckVerdict.FAIL) == set(), results
     waits = ["waiting: the worker has 3 records of before the check to do"]
     waits.append("waiting: the worker has 2 records of before the check to do")
     assert begun[:3] == [*waits, "checking: good-task"]
+
+
+async def test_what_the_worker_answers_before_the_check_begins_is_no_answer_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answers to records of before lie in the topic when the worker has done the last of them."""
+    monkeypatch.setattr(answer_reader, "LOOK_S", 0.02)
+    lags = [2, 1, 0]
+
+    async def groups() -> Sequence[TopicGroup]:
+        if lags:
+            await connections.producer.send(STRAY)
+        return [group_with(lags.pop(0) if lags else 0)]
+
+    async with checked_worker(earlier=[OutgoingRecord(TOPICS.tasks, b"old")], groups=groups) as connections:
+        results = dict(await WireCheckRunner(OPTIONS, connections).run())
+    assert named(results, CheckVerdict.FAIL) == set(), results
 
 
 async def test_a_worker_that_leaves_what_was_there_undone_is_checked_all_the_same(

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
 
-from kallback.kafka import ConfluentProducer, OutgoingRecord, Producer, list_topics
+from kallback.kafka import ConfluentProducer, OutgoingRecord, Producer
 from kallback.lifecycle.in_turn import InTurn
 from kallback.protocol import (
     AccessDeniedError,
@@ -151,6 +151,8 @@ class TaskPublisher:
         """
         if self._given is not None:
             return None
+        from kallback.kafka import list_topics  # noqa: PLC0415 - a service in order does not load it
+
         try:
             async with asyncio.timeout(_WHY_S):
                 await self._asked.ask(lambda: list_topics(self._settings))
