@@ -170,7 +170,8 @@ async def test_what_the_worker_answers_before_the_check_begins_is_no_answer_to_i
             await connections.producer.send(STRAY)
         return [group_with(lags.pop(0) if lags else 0)]
 
-    async with checked_worker(earlier=[OutgoingRecord(TOPICS.tasks, b"old")], groups=groups) as connections:
+    earlier = [OutgoingRecord(TOPICS.tasks, b"old")]
+    async with checked_worker("takes its time", earlier=earlier, groups=groups) as connections:
         results = dict(await WireCheckRunner(OPTIONS, connections).run())
     assert named(results, CheckVerdict.FAIL) == set(), results
 
