@@ -342,11 +342,12 @@ async def test_a_wrong_password_of_the_key_file(secured: Secured, client: str) -
     assert "wr0ng" not in str(error)
 
 
-async def test_a_service_that_is_refused_waits_and_knows_why(secured: Secured) -> None:
-    """Nothing acknowledges its tasks, and a password may be mended in time: the step's outcome has the sentence."""
-    reached = dataclasses.replace(secured.scram(password="wr0ng-one"), delivery_timeout=1.0)
+async def test_a_service_that_is_refused_waits_and_says_why(secured: Secured, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing acknowledges its tasks, and the setting may be mended in time: step and log have the cause."""
+    reached = dataclasses.replace(secured.speaking("tls", SecurityProtocol.PLAINTEXT), delivery_timeout=1.0)
     publisher = TaskPublisher(reached)
     found = await publisher.send(OutgoingRecord("any", b"{}"))
     await publisher.stop()
     assert isinstance(found, Unreachable)
-    assert "the login with SCRAM-SHA-512 as user 'alice' was refused" in found.detail
+    assert "speaks TLS, and KALLBACK_KAFKA_SECURITY_PROTOCOL is PLAINTEXT" in found.detail
+    assert "Kafka refuses this service, its tasks wait" in caplog.text

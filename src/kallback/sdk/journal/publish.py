@@ -24,6 +24,7 @@ import msgspec
 from restate import Context, RestateDurableFuture, RunOptions
 
 from kallback.kafka import ConfluentProducer, OutgoingRecord, Producer
+from kallback.lifecycle import LogThrottle
 from kallback.lifecycle.in_turn import InTurn
 from kallback.protocol import (
     AccessDeniedError,
@@ -37,11 +38,12 @@ from kallback.protocol import (
 )
 from kallback.sdk.errors import ACCESS_DENIED, INTERNAL, MISCONFIGURED, MISSING_TOPIC, RECORD_TOO_LARGE, TOO_LARGE
 from kallback.sdk.journal.serdes import StepSerde
-from kallback.settings import KafkaSettings
+from kallback.settings import KafkaSettings, named_log
 
 CANCEL_LIMIT: Final = 5.0
 """Seconds that a handler spends on a cancel before it raises its error."""
 
+log: Final = named_log("kallback.sdk")
 _LONGEST_DELAY_S: Final = 60
 _WHY_S: Final = 10.0
 _STEP_ATTEMPTS: Final = 5
@@ -133,6 +135,7 @@ class TaskPublisher:
         self._given: Final = producer
         self._own: Producer | None = None
         self._asked: Final = InTurn()
+        self._throttle: Final = LogThrottle(log)
 
     async def send(self, record: OutgoingRecord) -> Publication:
         """Send one record and return its outcome."""
@@ -159,6 +162,7 @@ class TaskPublisher:
         except (KafkaUnavailableError, TimeoutError):
             return None
         except KallbackError as error:
+            self._throttle.warning("Kafka refuses this service, its tasks wait", kind="refused", detail=str(error))
             return str(error)
         return None
 
