@@ -15,6 +15,7 @@ from kallback.lazy_names import lazy_names
 if TYPE_CHECKING:
     from kallback.lifecycle.backoff import Backoff, ReplacementPace, retry
     from kallback.lifecycle.call_thread import CallThread
+    from kallback.lifecycle.daemon_call import daemon_call
     from kallback.lifecycle.forks import restore_signals_in_forks
     from kallback.lifecycle.in_turn import InTurn
     from kallback.lifecycle.listeners import close_listener
@@ -38,6 +39,7 @@ _HOMES: Final = {
     "Supervisor": "supervisor",
     "UnexpectedEndError": "supervisor",
     "close_listener": "listeners",
+    "daemon_call": "daemon_call",
     "ration_loggers": "log_ration",
     "restore_signals_in_forks": "forks",
     "retry": "backoff",
@@ -56,6 +58,7 @@ __all__ = [
     "Supervisor",
     "UnexpectedEndError",
     "close_listener",
+    "daemon_call",
     "ration_loggers",
     "restore_signals_in_forks",
     "retry",

@@ -23,7 +23,7 @@ from urllib.parse import quote_plus, urlencode
 
 from kallback.kafka.login.access_token import AccessToken, check_token
 from kallback.kafka.login.cut_connections import Connections, HttpHandler, HttpsHandler
-from kallback.kafka.login.daemon_call import daemon_call
+from kallback.lifecycle import daemon_call
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import Secret
 
@@ -58,7 +58,8 @@ def fetch_token(settings: OAuthSettings, *, timeout: float = TIMEOUT_S) -> Acces
     """
     issued_at = time.time()
     connections = Connections()
-    asked = daemon_call(lambda: _ask(settings, timeout, connections))  # nothing else bounds the name's look-up
+    # Nothing else bounds the look-up of the name.
+    asked = daemon_call(lambda: _ask(settings, timeout, connections), "kallback-token")
     try:
         error = asked.exception(timeout)
     except TimeoutError:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.login.access_token import AccessToken, check_token
-from kallback.kafka.login.daemon_call import daemon_call
+from kallback.lifecycle import daemon_call
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError
 from kallback.settings import Secret
 
@@ -47,7 +47,7 @@ class TokenFunction:
             KafkaUnavailableError: the function raised or hangs; it may do better the next time.
             ConfigurationError: what it returned is no token with its expiry.
         """
-        running = self._running = self._running or daemon_call(self._function)
+        running = self._running = self._running or daemon_call(self._function, "kallback-token")
         try:
             error = running.exception(self._timeout)
         except TimeoutError:

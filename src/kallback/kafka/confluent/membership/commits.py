@@ -65,7 +65,8 @@ class Commits:
         """Commit, blocking, inside a callback; `leaving` partitions takes starts back.
 
         Nothing may be called there that runs callbacks itself, as a look at the topics does: librdkafka's next callback
-        would find no caller and abort the process. A revocation came from a broker, so one is there.
+        would find no caller and abort the process. A revocation came from a broker, so one is there; if it ends at this
+        moment, this waits for a session timeout.
         """
         commits = self._due(among, leaving=leaving)
         if not commits:

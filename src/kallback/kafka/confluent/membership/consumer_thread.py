@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import wait
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,7 @@ from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import TopicPartition
 from kallback.kafka.transaction_report import ProducerReport
-from kallback.lifecycle import LogThrottle, Supervisor
+from kallback.lifecycle import LogThrottle, Supervisor, daemon_call
 from kallback.protocol.errors import KafkaUnavailableError, KallbackError
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # isort: skip - the check comes first
@@ -48,8 +49,9 @@ _DRAIN_LOOK_S: Final = 0.02
 """How often it is looked for commands while a partition drains."""
 _COMMITTED_TIMEOUT_S: Final = 0.5  # nothing is polled meanwhile
 _TOPICS_TIMEOUT_S: Final = 2.0  # at a rebalance
-_CLOSE_TIMEOUT_S: Final = 30.0
-"""For leaving the group and closing the client; librdkafka gives up on its brokers long before."""
+_CLOSE_TIMEOUT_S: Final = 10.0
+"""For leaving the group and closing the client. With commits that Kafka has not answered, librdkafka would wait for a
+session timeout."""
 
 
 class ConsumerThread:
@@ -272,7 +274,9 @@ class ConsumerThread:
 
     # Rebalance and commit.
 
-    def _partitions_assigned(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+    def _partitions_assigned(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        if consumer is not self.consumer:
+            return
         owned = [ours(each) for each in partitions]
         starts = partition_starts(self._settings, self._group, owned, self._options)
         report_first_reads(self._group, starts)
@@ -283,7 +287,9 @@ class ConsumerThread:
         self._watch.hurry()
         log.info("partitions assigned", partitions=[str(each) for each in owned])
 
-    def _partitions_revoked(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+    def _partitions_revoked(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        if consumer is not self.consumer:  # left behind when another one took its place
+            return
         going = [ours(each) for each in partitions]
         self.buffer.stop_handing_out(going)
         if not self._closing:  # when leaving, what is done was committed just before, with patience
@@ -292,7 +298,9 @@ class ConsumerThread:
             self._forget(self._followed.vanished)
             if not self._drained(going):
                 log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
-            self._commits.make(self.consumer, going)
+            self._commits.make(consumer, going)
+            if consumer is not self.consumer:
+                return
         self._followed.revoked(going)
         self._forget(going)
 
@@ -313,7 +321,9 @@ class ConsumerThread:
                 self._commands.answer_commits(under_way=False, now=time.monotonic())
         return True
 
-    def _partitions_lost(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+    def _partitions_lost(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        if consumer is not self.consumer:
+            return
         going = [ours(each) for each in partitions]
         log.warning("partitions lost", partitions=[str(each) for each in going])
         self._followed.revoked(going)
@@ -361,6 +371,17 @@ class ConsumerThread:
             log.warning("the last commit failed, its records will be redelivered", reason=str(error))
         finally:
             try:
-                self.consumer.close()
-            except (KafkaException, RuntimeError) as error:
+                self._close_client()
+            except (KafkaException, RuntimeError, TimeoutError) as error:
                 log.warning("leaving the group failed, its session will expire", reason=str(error))
+
+    def _close_client(self) -> None:
+        """Close the client, which revokes its partitions; one that waits for Kafka for too long is left behind.
+
+        No other call is made meanwhile, so the callbacks are alone as in the consumer thread.
+        """
+        timeout = _CLOSE_TIMEOUT_S + (0.0 if self._closing else self._options.drain_timeout)
+        closing = daemon_call(self.consumer.close, "kallback-consumer-close")
+        if not wait([closing], timeout).done:
+            raise TimeoutError(f"Kafka has not answered for {timeout:g} s")
+        closing.result()

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def daemon_call(call: Callable[[], T]) -> Future[T]:
-    """Call in a daemon thread: it does not hold up the end of the process, as the threads of executors do."""
+def daemon_call(call: Callable[[], T], name: str) -> Future[T]:
+    """Call in a daemon thread: it does not hold up the end of the process, as the threads of executors do.
+
+    Args:
+        call: what blocks.
+        name: of the thread.
+    """
     future: Future[T] = Future()
 
     def run() -> None:
@@ -22,5 +27,5 @@ def daemon_call(call: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - a SystemExit of the user's function, too, is for who waits
             future.set_exception(error)
 
-    threading.Thread(target=run, name="kallback-token", daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return future
