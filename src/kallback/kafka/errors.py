@@ -138,6 +138,17 @@ def fatal_code(code: int, text: str) -> int:
     return next((number for words, number in _FATAL_WORDS.items() if words in text), code)
 
 
+def fatal_failure(code: int, text: str, *, what: str, group: str, after_loss: bool) -> KallbackError:
+    """Return the error for a consumer's fatal error; `after_loss`: the member may have been fenced by itself."""
+    code = fatal_code(code, text)
+    if code in _FENCED_MEMBER and after_loss:
+        return KafkaUnavailableError(
+            f"{what} failed: Kafka was away for longer than the session timeout, and took an earlier request of this "
+            "member to join for another process; start a new consumer"
+        )
+    return error_for(code, text, what=what, group=group)
+
+
 def missing_topic(topic: str) -> MissingTopicError:
     """Return the error for a topic that is not there."""
     return MissingTopicError(f"Kafka topic {topic!r} does not exist; create it with: kallback topics create {topic}")

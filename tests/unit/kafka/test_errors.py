@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.kafka.errors import error_for, fatal_code
+from kallback.kafka.errors import error_for, fatal_code, fatal_failure
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -60,3 +60,11 @@ def test_a_refused_group_is_named() -> None:
 def test_librdkafka_tells_fatal_errors_by_words(words: str, code: int) -> None:
     """All of them come under one code."""
     assert fatal_code(-150, words) == code
+
+
+@pytest.mark.parametrize(("after_loss", "kind"), [(False, InstanceIdTakenError), (True, KafkaUnavailableError)])
+def test_a_member_that_is_fenced_after_an_outage_is_replaced(after_loss: bool, kind: type[KallbackError]) -> None:  # noqa: FBT001
+    """Kafka may have answered an older request of its own to join last; nobody else has its instance id."""
+    said = "Broker: Static consumer fenced by other consumer with same group.instance.id"
+    failure = fatal_failure(-150, said, what="reading", group="g", after_loss=after_loss)
+    assert type(failure) is kind

@@ -23,10 +23,18 @@ from kallback.kafka.confluent.membership.group_member import consumer_config, ou
 from kallback.kafka.confluent.reading import POLL_S, PartitionReading
 from kallback.kafka.confluent.topic_watch import TopicWatch
 from kallback.kafka.consumer import ConsumerOptions
-from kallback.kafka.errors import DENIED, MISSING_TOPIC, PERMANENT_FOR_A_CLIENT, damaged_batch, error_for, fatal_code
+from kallback.kafka.errors import (
+    DENIED,
+    MISSING_TOPIC,
+    PERMANENT_FOR_A_CLIENT,
+    damaged_batch,
+    error_for,
+    fatal_failure,
+)
 from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.login.token_source import why_no_token
 from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
+from kallback.kafka.offsets.membership_loss import MembershipLoss
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import TopicPartition
 from kallback.kafka.transaction_report import ProducerReport
@@ -83,6 +91,7 @@ class ConsumerThread:
         )
         self._watch = TopicWatch(settings, self._topics)
         self._last_poll = time.monotonic()
+        self._loss = MembershipLoss(time.monotonic)
 
     # The loop's side.
 
@@ -267,8 +276,8 @@ class ConsumerThread:
     def _fail(self, error: KafkaError) -> None:
         instance = self._options.group_instance_id
         what = f"reading {', '.join(self._topics)}" + (f" as instance {instance!r}" if instance else "")
-        code = fatal_code(error.code(), error.str())
-        self.failure = error_for(code, error.str(), what=what, group=self._group)
+        after_loss = self._loss.explains_fencing()
+        self.failure = fatal_failure(error.code(), error.str(), what=what, group=self._group, after_loss=after_loss)
         self._closing = True
         self.wake()
 
@@ -285,6 +294,7 @@ class ConsumerThread:
         self._reading.assign(epochs)
         self._followed.assigned(owned, starts)
         self._watch.hurry()
+        self._loss.assigned()
         log.info("partitions assigned", partitions=[str(each) for each in owned])
 
     def _partitions_revoked(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
@@ -325,6 +335,7 @@ class ConsumerThread:
         if consumer is not self.consumer:
             return
         going = [ours(each) for each in partitions]
+        self._loss.session_ended()
         log.warning("partitions lost", partitions=[str(each) for each in going])
         self._followed.revoked(going)
         self.buffer.stop_handing_out(going)
