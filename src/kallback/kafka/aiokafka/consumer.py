@@ -344,7 +344,8 @@ class AiokafkaConsumer(StartStop):
                 epochs = {each: epoch for each, (epoch, _) in self._positions.next.items()}
                 if await self._watermarks.look(self._inner, self.assignment()):
                     self._followed.unanswered.answered()
-                self._buffer.ended(self._watermarks.reached(epochs))
+                self._positions.reached(end_offsets := self._watermarks.reached(epochs))
+                self._buffer.ended(end_offsets)
                 if (denied := await self._topic_watch.look(self._inner)) is not None:
                     self._fail(denied)
                 if self._followed.returned:

@@ -273,5 +273,6 @@ class PartitionReading:
         if topic is not None and number is not None and offset is not None:
             partition = TopicPartition(topic, number)
             if partition in self.positions.next:
-                end_offsets[partition] = (self._moved_to(partition, offset), offset)
+                end_offsets[partition] = self._moved_to(partition, offset), offset
+                self.positions.reached({partition: end_offsets[partition]})
                 self._ended_at[partition] = offset

@@ -24,7 +24,7 @@ class ReadPositions:
         buffer: in which new epochs begin.
 
     Attributes:
-        next: epoch and next offset of each owned partition; the offset is 0 before anything was read.
+        next: epoch and next offset of each owned partition; the offset is 0 before anything was read, an end included.
         deleted: finds what Kafka deleted before it was read.
         began: the offset that reading began at, of assignments that nobody has compared with what was committed yet.
         went_back: partitions whose offsets went back, until somebody has found out why.
@@ -60,6 +60,17 @@ class ReadPositions:
         elif offset > expected:
             self.deleted.skipped(partition, expected, offset)
         return epoch
+
+    def reached(self, end_offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Note epochs and offsets to which was read without a further record.
+
+        Of an assignment that begins at the end of its partition, these are all that is known: offsets below them are of
+        another log.
+        """
+        for partition, (epoch, end) in end_offsets.items():
+            known = self.next.get(partition)
+            if known is not None and known[0] == epoch and known[1] < end:
+                self.next[partition] = (epoch, end)
 
     def restart(self, partition: TopicPartition, offset: int = 0) -> int:
         """Begin a new epoch: the log that the offsets of the former one belong to does not exist any more."""

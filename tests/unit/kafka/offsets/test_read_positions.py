@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from kallback.kafka import ConsumerOptions, TopicPartition
+from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.offsets.deleted_records import DeletedRecords, OffsetGap
 from kallback.kafka.offsets.followed_topics import FollowedTopics
 from kallback.kafka.offsets.read_positions import ReadPositions
@@ -41,6 +41,20 @@ def test_a_lower_offset_begins_a_new_epoch(positions: ReadPositions) -> None:
     before = positions.next[A][0]
     assert positions.moved_to(A, 4) > before
     assert positions.went_back == {A}
+
+
+def test_an_offset_below_an_end_that_was_reached_first_begins_a_new_epoch() -> None:
+    """The assignment began at the end of its partition, and then its topic was created anew."""
+    buffer = RecordBuffer(ConsumerOptions(), lambda: None)
+    positions = ReadPositions(buffer)
+    positions.assign(buffer.assign([A]))
+    epoch = positions.moved_to(A, 4)
+    positions.reached({A: (epoch, 4)})
+    buffer.ended({A: (epoch, 4)})
+    assert buffer.commits() == {}
+    after = positions.moved_to(A, 0)
+    buffer.put(A, [Record("t", 0, 0, 0, None, b"new", (), after)])
+    assert (after > epoch, [each.value for each in buffer.take(1)]) == (True, [b"new"])
 
 
 def test_a_gap_behind_the_beginning_of_the_log_is_normal() -> None:
