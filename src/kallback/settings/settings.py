@@ -51,13 +51,17 @@ class Settings:
         return PLAIN_NAMES if self.restate.old_service_names and self.services != PLAIN_NAMES else None
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the `KALLBACK_*` variables; the page on settings lists them.
+
+        Args:
+            environ: default: that of the process.
 
         Raises:
             ConfigurationError: a value that cannot be read, settings that contradict each other, or a
                 variable whose name is nearly one of ours.
         """
+        environ = os.environ if environ is None else environ  # no default value: `help` would show all of them
         refuse_misspelled(environ)
         env = Environment(environ)
         return cls(

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -96,6 +96,21 @@ async def dev(folder: Path, *options: str) -> AsyncGenerator[RunningDev]:
             await process.communicate()
 
 
+ELSEWHERE: Final = """
+from kallback.protocol import TaskType
+
+bind = TaskType("print-shop.bind", request=str, result=str)
+"""
+"""A type whose worker runs elsewhere."""
+
+
+async def has_topic(env: Mapping[str, str], topic: str) -> None:
+    """Fail unless a topic exists."""
+    command = [sys.executable, "-m", "kallback.cli", "topics", "check", topic]
+    checked = await asyncio.create_subprocess_exec(*command, env={**os.environ, **env})
+    assert await checked.wait() == 0
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A new project's folder."""
@@ -122,7 +137,9 @@ async def test_an_application_follows_its_files(project: Path) -> None:
     """Service, worker and bridge run, and the console shows them; a change and a mended error are followed."""
     worker = project / "print_shop" / "worker.py"
     working = worker.read_text()
-    async with dev(project, *SHOP) as running:
+    (project / "print_shop" / "elsewhere.py").write_text(ELSEWHERE)
+    async with dev(project, *SHOP, "--types=print_shop.elsewhere") as running:
+        await has_topic(running.exported, "print-shop.bind")
         assert await running.call("page.md") == "published at page.html"
         assert (await running.page("/processes")).count("running") >= 3
         worker.write_text("def (\n")

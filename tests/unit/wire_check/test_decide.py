@@ -132,6 +132,15 @@ def test_a_request_that_is_read_in_another_encoding_is_noticed(answer: str, verd
     assert decisions.decide_unicode(observed, OPTIONS).verdict is verdict
 
 
+def test_texts_with_something_of_their_task_are_read_alike() -> None:
+    """Such as its id, the idempotency key that the pages recommend."""
+    observed = Observed()
+    for name, key in (("task with escapes", "task-a"), ("task in UTF-8", "task-b")):
+        observed.sent[name] = 1
+        observed.answers[name] = [SeenAnswer(Completed(f'{{"book": "Größe-{key}"}}'.encode()), 1.0)]
+    assert decisions.decide_unicode(observed, OPTIONS).verdict is PASS
+
+
 def test_an_answer_without_a_token_is_named() -> None:
     """The worker answers, and the sentence says why no handler would get the answer."""
     assert "no token" in decisions.decide_completed(with_strays(seen()), OPTIONS).sentence

@@ -27,6 +27,7 @@ from kallback.testing.dev.output import ProgramOutput
 from kallback.testing.dev.program_group import ProgramGroup
 from kallback.testing.dev.programs import Application, Program, ProgramSettings, programs
 from kallback.testing.dev.servers import DevServers, server_ports, start_servers
+from kallback.testing.dev.task_topics import create_task_topics
 from kallback.testing.dev.typed_lines import TypedLines, restart_wanted, starts_again, usage
 from kallback.testing.servers.embedded_kafka import EmbeddedKafka
 from kallback.testing.software.progress import DownloadProgress
@@ -116,16 +117,25 @@ def _run_programs(
     finish: threading.Event,
 ) -> None:
     names = [each.name for each in planned]
+    environ = without_settings(os.environ)
     group = ProgramGroup(
         planned,
         output,
-        without_settings(os.environ),
+        environ,
         admin_url=servers.stack.admin_url,
         own_services=frozenset(msgspec.structs.astuple(service_names(topics.results))),
         end=finish,
         starts_again=starts_again(watched=any(each.reloads for each in planned), typed=typed.is_open),
     )
+
+    def create_missing_topics() -> None:
+        if not isinstance(servers.stack.kafka, EmbeddedKafka):
+            variables = environment_lines(servers, topics)
+            for line in create_task_topics(application.types, {**environ, **variables}):
+                output.write("topics", line)
+
     try:
+        create_missing_topics()
         group.start()
         group.report_ended()
         if not finish.is_set():
@@ -139,6 +149,7 @@ def _run_programs(
             if changed:
                 output.say(f"** {_named(changed)} changed")
                 group.restart()
+                create_missing_topics()
             for line in typed.read():
                 wanted = restart_wanted(line, names)
                 if wanted is None:

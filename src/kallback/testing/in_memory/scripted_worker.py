@@ -127,6 +127,13 @@ class Script(Generic[Request, Result]):
         self._heartbeats.append(_Heartbeat(encode_details(details), after))
         return self
 
+    def clear(self) -> Self:
+        """Forget the answers that were added, as those of a fixture; the tasks so far stay in `tasks`."""
+        self._script.clear()
+        self._heartbeats.clear()
+        self._next = 0
+        return self
+
     def take(self, record: Record, headers: TaskHeaders) -> _Answer:
         """Record a task and return the answer to it.
 
@@ -172,7 +179,7 @@ class ScriptedWorker:
         self._unsent: Final[deque[OutgoingRecord]] = deque()
 
     def on(self, task_type: TaskType[Request, Result]) -> Script[Request, Result]:
-        """The script of a task type; its topic exists from now on."""
+        """The script of a task type, one and the same at each call; its topic exists from now on."""
         if not self._broker.partitions(task_type.topic):
             self._broker.create_topic(task_type.topic)
         self._read.update({each: self._read.get(each, 0) for each in self._broker.partitions(task_type.topic)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from kallback.protocol import Completed, Failed
@@ -12,6 +13,7 @@ from kallback.wire_check.verdicts.answer_values import meaning, texts_of_answer
 from kallback.wire_check.verdicts.mixed_up import answered_for_another, mixed_up
 
 _QUOTED: Final = 3
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 
 
 def decide_completed(observed: Observed, _options: WireCheckOptions) -> CheckResult:
@@ -218,5 +220,6 @@ def _named(names: list[str]) -> str:
 
 
 def _texts(observed: Observed, name: str) -> set[str]:
-    """All texts beyond ASCII in the answers to a task."""
-    return {text for each in observed.seen(name) for text in texts_of_answer(each) if not text.isascii()}
+    """All runs of characters beyond ASCII in the answers to a task: ids and times beside them differ between tasks."""
+    texts = [text for each in observed.seen(name) for text in texts_of_answer(each)]
+    return {run for text in texts for run in _BEYOND_ASCII.findall(text)}

@@ -57,6 +57,13 @@ async def test_a_handler_gets_the_scripted_result(test: HandlerTest) -> None:
     assert [(each.request, each.key) for each in kitchen.tasks] == [(Order("soup"), "o-1")]
 
 
+async def test_the_answers_of_a_fixture_are_replaced(test: HandlerTest) -> None:
+    """`on` returns the same script, so a second answer would wait behind the first one."""
+    test.worker.on(PREPARE).completes("B3")
+    test.worker.on(PREPARE).clear().completes("B4")
+    assert await test.run(calling(test), "soup") == "B4"
+
+
 APART = TaskType("apart", request=Order, result=str, results_topic="kallback.kitchen-results")
 
 
