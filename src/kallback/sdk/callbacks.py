@@ -41,7 +41,7 @@ from kallback.sdk.task_environment import TaskEnvironment, environment_of
 from kallback.sdk.tasks.fan_out import all_end_before, collect_all, collect_each, collect_first
 from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.starting import start_tasks
-from kallback.sdk.tasks.task import create_task, create_tasks, encode_request, encode_requests
+from kallback.sdk.tasks.task import create_tasks, encode_requests
 from kallback.settings import Settings
 
 if TYPE_CHECKING:
@@ -183,8 +183,9 @@ class Callbacks:
             TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        handle = await self.start(ctx, task_type, request, key=key, timeout=timeout)
-        return await handle.result()
+        environment = environment_of(ctx, self._environment)
+        task = await environment.start(ctx, task_type, request, key, timeout, result_follows=True)
+        return await TaskHandle(task).result()
 
     async def start(
         self,
@@ -209,15 +210,7 @@ class Callbacks:
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         environment = environment_of(ctx, self._environment)
-        environment.check_task(ctx, task_type)
-        check_called_by_handler(ctx, f"callbacks.call or start of {task_type.name}")
-        limit = timeout_of(task_type.name, task_type.timeout, timeout)
-        spec = await create_task(ctx, environment.identities, encode_request(task_type, request, key), limit)
-        task = RunningTask(ctx, environment.dependencies, spec)
-        await start_tasks([task])
-        if isinstance(task.ended, TaskError):
-            raise task.ended
-        return TaskHandle(task)
+        return TaskHandle(await environment.start(ctx, task_type, request, key, timeout, result_follows=False))
 
     async def start_many(
         self,

@@ -7,7 +7,7 @@ has redirected to an environment of its own: then nothing of the module's is use
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from restate import Context
@@ -15,18 +15,26 @@ from restate import Context
 from kallback.kafka import Producer
 from kallback.protocol import TaskType, Token
 from kallback.sdk.arguments import check_context, check_served, check_task_type
+from kallback.sdk.errors import TaskError
 from kallback.sdk.journal.awakeables import Signing
-from kallback.sdk.journal.identity import Clock, IdentitySource, RandomBytes
+from kallback.sdk.journal.identity import Clock, IdentitySource, RandomBytes, Timeout, timeout_of
 from kallback.sdk.journal.publish import TaskPublisher
 from kallback.sdk.monitoring.client import MonitorCalls
 from kallback.sdk.observability.observer import observer_of
+from kallback.sdk.one_task import check_called_by_handler
 from kallback.sdk.services.completion import verified
+from kallback.sdk.tasks.running_task import RunningTask
 from kallback.sdk.tasks.setup_limit import setup_log
-from kallback.sdk.tasks.task import TaskDependencies
+from kallback.sdk.tasks.starting import start_tasks
+from kallback.sdk.tasks.task import TaskDependencies, create_task, encode_request
 from kallback.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
+
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
 
 class TaskEnvironment:
@@ -75,6 +83,32 @@ class TaskEnvironment:
         check_task_type(task_type)
         check_context(ctx, has_codec=self.has_codec)
         check_served(task_type, self._topics, monitored=self.is_monitored)
+
+    async def start(
+        self,
+        ctx: Context,
+        task_type: TaskType[Request, Result],
+        request: Request,
+        key: str | None,
+        timeout: Timeout,  # noqa: ASYNC109 - a durable one: asyncio's would not survive a crash
+        *,
+        result_follows: bool,
+    ) -> RunningTask[Result]:
+        """Publish a task; `result_follows` says that its handler waits for nothing but its result.
+
+        Raises:
+            TaskNotSent: the task was not published.
+            TerminalError: the invocation was cancelled (409); the workers are told.
+        """
+        self.check_task(ctx, task_type)
+        check_called_by_handler(ctx, f"callbacks.call or start of {task_type.name}")
+        limit = timeout_of(task_type.name, task_type.timeout, timeout)
+        spec = await create_task(ctx, self.identities, encode_request(task_type, request, key), limit)
+        task = RunningTask(ctx, self.dependencies, spec)
+        await start_tasks([task], result_follows=result_follows)
+        if isinstance(task.ended, TaskError):
+            raise task.ended
+        return task
 
     def verified(self, token: str) -> Token:
         """Read a token.

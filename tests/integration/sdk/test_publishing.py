@@ -92,6 +92,21 @@ async def test_the_journal_names_the_task_and_says_where_its_record_is(env: SdkE
     assert sent.deadline_ms == headers.deadline_ms
 
 
+async def test_a_result_that_comes_soon_spares_the_entry_of_its_acknowledgement(
+    env: SdkEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that has its result and returns needs no word of where its task was."""
+    monkeypatch.setattr("kallback.sdk.journal.acknowledgement.LONGEST_S", 3600.0)
+
+    async def run(ctx: restate.Context) -> str:
+        return (await env.callbacks.call(ctx, env.prepare, Order("x"), timeout=None)).shelf
+
+    async with env.invoked(run) as invocation, asyncio.timeout(60):
+        await env.complete(await env.task(), b'{"shelf": "B3"}')
+        assert await invocation.result() == "B3"
+        assert await published(env, invocation.id) == []
+
+
 async def test_tasks_that_start_together_have_their_places_in_one_entry(env: SdkEnv) -> None:
     """Each can be found, although the step's name has no place for a thousand ids."""
 

@@ -37,6 +37,7 @@ from kallback.protocol import (
     TaskId,
 )
 from kallback.sdk.errors import ACCESS_DENIED, INTERNAL, MISCONFIGURED, MISSING_TOPIC, RECORD_TOO_LARGE, TOO_LARGE
+from kallback.sdk.journal.acknowledgement import hold_acknowledgement
 from kallback.sdk.journal.serdes import StepSerde
 from kallback.settings import KafkaSettings, named_log
 
@@ -166,6 +167,12 @@ class TaskPublisher:
             return str(error)
         return None
 
+    async def send_all(self, records: Sequence[OutgoingRecord]) -> Sequence[Publication]:
+        """Send records at once; their outcomes are in the same order."""
+        if len(records) == 1:  # most steps: no asyncio task is needed
+            return [await self.send(records[0])]
+        return await asyncio.gather(*map(self.send, records))
+
     async def stop(self) -> None:
         """Flush and close the producer that was made here; the next send makes a new one."""
         own, self._own = self._own, None
@@ -208,16 +215,27 @@ class TaskBatch(Protocol):
 
 
 def publish_step(
-    ctx: Context, publisher: TaskPublisher, batch: TaskBatch, *, name: str, on_sent: OnSent = _ignore_sent
+    ctx: Context,
+    publisher: TaskPublisher,
+    batch: TaskBatch,
+    *,
+    name: str,
+    on_sent: OnSent = _ignore_sent,
+    holding_time: Callable[[], float] | None = None,
 ) -> RestateDurableFuture[PublishOutcome]:
-    """Issue one step that sends task records."""
+    """Issue one step that sends task records.
+
+    `holding_time` says for how many seconds the acknowledgement of all of them is kept back; without it, not at all.
+    """
 
     async def publish() -> PublishOutcome:
         begun = time.monotonic()
-        publications = await asyncio.gather(*map(publisher.send, batch.records))
+        publications = await publisher.send_all(batch.records)
         on_sent(publications, time.monotonic() - begun)
         sent = {index: it for index, it in enumerate(publications) if isinstance(it, Sent)}
         failures = {index: it for index, it in enumerate(publications) if not isinstance(it, Sent)}
+        if holding_time is not None and not failures:
+            await hold_acknowledgement(ctx, holding_time())
         return PublishOutcome(batch.published(sent) if sent else None, failures)
 
     return ctx.run_typed(name, publish, _PUBLISH_OPTIONS)
@@ -239,7 +257,7 @@ def cancel_step(
     async def cancel() -> CancelOutcome:
         try:
             async with asyncio.timeout(CANCEL_LIMIT):
-                publications = await asyncio.gather(*map(publisher.send, records()))
+                publications = await publisher.send_all(records())
         except TimeoutError:
             failure: Unpublished | Refused | None = Unreachable(
                 f"Kafka did not acknowledge the cancel within {CANCEL_LIMIT:g} s"

@@ -33,6 +33,7 @@ from kallback.kafka import OutgoingRecord
 from kallback.protocol import UNEXPECTED_ERROR, PublishedTask, PublishedTasks, TaskId, locate_awakeable
 from kallback.protocol.tokens import FIRST_ATTEMPT
 from kallback.sdk.errors import GATEWAY_TIMEOUT, KAFKA_UNAVAILABLE, NOT_WATCHED, UNAVAILABLE
+from kallback.sdk.journal.acknowledgement import holding_time
 from kallback.sdk.journal.publish import (
     NotSetUp,
     Publication,
@@ -65,12 +66,17 @@ class PendingPublication:
 
     A task that is not published ends with `TaskNotSent`.
 
+    Args:
+        tasks: which of them.
+        result_follows: whether their handler waits for nothing but their results: see `journal/acknowledgement.py`.
+
     Attributes:
         tasks: those that still wait.
     """
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, *, result_follows: bool = False) -> None:
         self.tasks = tasks
+        self._result_follows: Final = result_follows
         self._failures: Final = Failures()
         self._setup = SetupLimit()
         self._delays: Final = retry_delays()
@@ -154,7 +160,7 @@ class PendingPublication:
         if not self.tasks:
             return
         self._on_deadline = self._end_unpublished
-        step = _issue_step(self.tasks)
+        step = _issue_step(self.tasks, result_follows=self._result_follows)
         self._wait(step, partial(self._published, step, self.tasks))
 
     async def _published(self, step: Future, sent: Tasks) -> None:
@@ -220,10 +226,22 @@ class PendingPublication:
             task.end_unpublished_at_deadline(KAFKA_UNAVAILABLE, UNAVAILABLE, f"{_UNACKNOWLEDGED} ({answer})")
 
 
-def _issue_step(tasks: Tasks) -> Future:
+def _issue_step(tasks: Tasks, *, result_follows: bool) -> Future:
     first = tasks[0]
-    publisher, name = first.dependencies.publisher, _step_name(tasks)
-    return publish_step(first.ctx, publisher, _batch(tasks), name=name, on_sent=partial(_observe_sent, first))
+    return publish_step(
+        first.ctx,
+        first.dependencies.publisher,
+        _batch(tasks),
+        name=_step_name(tasks),
+        on_sent=partial(_observe_sent, first),
+        holding_time=partial(_holding_time, first) if result_follows else None,
+    )
+
+
+def _holding_time(task: RunningTask[Any]) -> float:
+    """For how many seconds the acknowledgement of the current attempt may be kept back."""
+    deadline_ms = task.pending.headers.deadline_ms
+    return holding_time(None if deadline_ms is None else deadline_ms / 1000 - task.dependencies.clock())
 
 
 @dataclass(frozen=True, slots=True)
