@@ -29,7 +29,7 @@ task_type_option = option(
     help="Check the result before it is sent: Python name of the task type, for example shared:prepare.",
 )
 error_type_option = option(
-    "--type",
+    "--error-type",
     "kind",
     default=DEFAULT_TYPE,
     show_default=True,

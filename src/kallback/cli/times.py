@@ -30,16 +30,16 @@ def read_span(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 def read_moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Read `2h` (ago) or an ISO time (UTC unless it names an offset) as epoch milliseconds."""
+    """Read `2h` (ago) or an ISO time (UTC unless it names an offset) as epoch milliseconds; 0 for all before 1970."""
     if value is None:
         return None
     ago_ms = milliseconds_of(value)
     if ago_ms is not None:
-        return int(time.time() * 1000) - ago_ms
+        return max(0, int(time.time() * 1000) - ago_ms)
     try:
         moment = datetime.fromisoformat(value.strip())
     except ValueError:
         raise click.BadParameter(
             f"{value!r} is not a time: write 30m, 2h or 3d (ago), or 2026-01-31T12:00 (UTC)", ctx, param
         ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))

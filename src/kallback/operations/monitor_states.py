@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,10 +11,10 @@ import msgspec
 from kallback.operations.introspection import RowSource
 from kallback.operations.tasks import AttemptProgress
 from kallback.protocol import AwakeableId, InvalidAwakeableIdError, TaskId, parse_awakeable_id
+from kallback.protocol.tokens import is_task_id
 
 _KEY: Final = "watched"
 _NOTHING: Final = msgspec.Raw(b"")
-_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,6 @@ class MonitorStates:
         )
         found = ((TaskId(row.service_key), _decoded(row.value_utf8)) for row in rows)
         return {task_id: watched for task_id, watched in found if watched is not None}
-
-
-def is_task_id(text: str) -> bool:
-    """Whether a text has the form of a task id."""
-    return _TASK_ID.fullmatch(text) is not None
 
 
 def _decoded(text: str | None) -> WatchedState | None:

@@ -24,10 +24,10 @@ from kallback.operations.journal_queries import quoted
 from kallback.operations.journal_reader import JournalReader
 from kallback.operations.journaled_awakeables import AwakeableValue, WaitingAwakeable
 from kallback.operations.journals import Journal, Waiting
-from kallback.operations.monitor_states import MonitorStates, WatchedState, is_task_id
+from kallback.operations.monitor_states import MonitorStates, WatchedState
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
 from kallback.protocol import KallbackError, TaskId, locate_awakeable
-from kallback.protocol.tokens import FIRST_ATTEMPT
+from kallback.protocol.tokens import FIRST_ATTEMPT, is_task_id
 from kallback.settings import Settings
 
 PAGE_TASKS: Final = 100
@@ -177,6 +177,20 @@ class PendingTasks:
                 cursor, untaken = None if chunk.end is None else str(chunk.end), chunk.wanted_untaken(wanted)
                 yield TaskPage(tasks, cursor, chunk.unreadable, tuple(untaken))
 
+    async def current(self, tasks: Sequence[PendingTask], wanted: TaskFilter = _ALL) -> list[PendingTask]:
+        """Return those of some tasks that are still pending and wanted, as they are now; the same errors as `page`.
+
+        Args:
+            tasks: some hundreds, which were read before.
+            wanted: what they were chosen by.
+        """
+        if not tasks:
+            return []
+        rows = await self._invocations_of(sorted({task.invocation.id for task in tasks}))
+        waiting = self._waiting(rows, await self._journals(rows), None)
+        own = replace(wanted, task_ids=frozenset(task.task_id for task in tasks))
+        return [task async for _, _, task in self._tasks(waiting, own)]
+
     async def find(self, task_id: str) -> PendingTask | None:
         """Return one pending task; None if no handler waits for it. Reads all journals if the type has no heartbeats.
 
@@ -189,7 +203,7 @@ class PendingTasks:
         wanted = TaskFilter(task_ids=frozenset({TaskId(task_id)}))
         watched = (await self._states.of([TaskId(task_id)])).get(TaskId(task_id))
         if watched is not None:
-            rows = await self._invocation(locate_awakeable(watched.awakeable_id).invocation_id)
+            rows = await self._invocations_of([locate_awakeable(watched.awakeable_id).invocation_id])
             waiting = self._waiting(rows, await self._journals(rows), None)
             async for _, _, task in self._tasks(waiting, wanted):
                 return task
@@ -245,8 +259,9 @@ class PendingTasks:
             _InvocationRow,
         )
 
-    async def _invocation(self, invocation_id: str) -> list[_InvocationRow]:
-        sql = f"SELECT {_COLUMNS} FROM sys_invocation_status WHERE id IN ({quoted([invocation_id])}) AND {_OPEN}"  # noqa: S608 - as above
+    async def _invocations_of(self, ids: Sequence[str]) -> list[_InvocationRow]:
+        """Those of these invocations that are open."""
+        sql = f"SELECT {_COLUMNS} FROM sys_invocation_status WHERE id IN ({quoted(ids)}) AND {_OPEN}"  # noqa: S608 - `quoted` lets ids through only
         return await self._introspection.rows(sql, _InvocationRow)
 
     async def _journals(self, rows: Sequence[_InvocationRow]) -> dict[str, Journal]:

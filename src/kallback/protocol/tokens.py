@@ -31,6 +31,7 @@ TaskId = NewType("TaskId", str)
 Attempt = NewType("Attempt", int)
 """Counts the dispatches of one task, from 1."""
 
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{16}", re.ASCII)
 FIRST_ATTEMPT: Final = Attempt(1)
 
 PREFIX: Final = "kb1:"
@@ -78,6 +79,11 @@ def task_id_of(random_bytes: bytes) -> TaskId:
         raise ValueError(f"a task id is made of {TASK_ID_BYTES} random bytes, not {len(random_bytes)}")
     text = base64.urlsafe_b64encode(random_bytes).decode()
     return TaskId(f"e{text[1:]}" if text.startswith("-") else text)
+
+
+def is_task_id(text: str) -> bool:
+    """Whether a text has the form of a task id."""
+    return _TASK_ID.fullmatch(text) is not None
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):

@@ -103,7 +103,9 @@ async def test_approvals_are_answered_by_hand_one_after_the_other(make_shop: Sho
         value = ("--value", '{"yes":true}', "--by", "ann", "--why", "by phone")
         done = [
             await asyncio.to_thread(command, shop, "complete", first.task_id, *value),
-            await asyncio.to_thread(command, shop, "fail", second.task_id, "--type", "TooExpensive", "--by", "ann"),
+            await asyncio.to_thread(
+                command, shop, "fail", second.task_id, "--error-type", "TooExpensive", "--by", "ann"
+            ),
             await asyncio.to_thread(command, shop, "cancel", third.task_id, "--by", "ann"),
         ]
         answers = await shop.ingress.attach(invocation)

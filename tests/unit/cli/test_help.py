@@ -77,7 +77,7 @@ def test_every_summary_fits_into_the_list_of_commands(path: str) -> None:
 
 def test_an_example_is_not_wrapped() -> None:
     """It is copied."""
-    example = 'kallback fail - --type OutOfStock --status 422 --detail "no basil" < token.txt'
+    example = 'kallback fail - --error-type OutOfStock --status 422 --detail "no basil" < token.txt'
     assert f"{example}\n" in run("kallback fail", "--help")
 
 

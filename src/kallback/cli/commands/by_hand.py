@@ -185,7 +185,7 @@ def fail(
 
     For example:
 
-        kallback fail - --type OutOfStock --status 422 --detail "no basil" < token.txt
+        kallback fail - --error-type OutOfStock --status 422 --detail "no basil" < token.txt
     """
     problem = Problem(kind, status, detail, retryable=retryable, retry_after=retry_after)
     _send_result(failed_headers(token), problem.encode(), ByHandOptions(**options))

@@ -12,12 +12,11 @@ import orjson
 
 from kallback import kafka
 from kallback.cli.activity import activity
-from kallback.cli.by_hand_options import TASK_TYPE
 from kallback.cli.formatting import plain, printable_json, redact
 from kallback.cli.help import TextCommand, argument, is_coloured, option
-from kallback.cli.imports import load_target
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
+from kallback.cli.names import topic_named
 from kallback.cli.tasks.factories import operations_factories
 from kallback.operations import Introspection
 from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
@@ -59,9 +58,7 @@ def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
     """
     configure_logs()
     settings = settings_from_env(insecure=insecure)
-    if ":" in target:
-        target = load_target(target, TASK_TYPE).topic
-    found = asyncio.run(_examine(settings, target, as_json=as_json))
+    found = asyncio.run(_examine(settings, topic_named(target) if target else "", as_json=as_json))
     if Severity.PROBLEM in found:
         sys.exit(EXIT_PROBLEM)
 

@@ -14,14 +14,14 @@ import click
 import orjson
 
 from kallback.cli.contracts.task_types import worker_task_types
-from kallback.cli.formatting import counted
+from kallback.cli.formatting import counted, plain
 from kallback.cli.help import TextCommand, TextGroup, argument, option
+from kallback.cli.names import checked_topic
 from kallback.cli.tables import print_table
 from kallback.kafka import Created, Differs, Existed, Missing, TopicFinding, TopicSpec, compare_topics, create_topics
 from kallback.kafka.topics import TopicLayout
 from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError
 from kallback.protocol.errors import MissingExtraError
-from kallback.protocol.tasktypes import is_kafka_name
 from kallback.settings import Settings
 
 _DEFAULTS: Final = TopicLayout()
@@ -45,15 +45,10 @@ def read_span(ctx: click.Context, param: click.Parameter, value: str) -> timedel
 
 def _topic_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse what Kafka would refuse, before a plan is shown."""
+    del ctx, param
     for name in value:
-        if not is_kafka_name(name):
-            types = f"; for the topics of the task types of a module: --types {name}" if ":" in name else ""
-            raise click.BadParameter(
-                f"{name!r} is no topic name: at most 249 letters, digits, dots, underscores and hyphens, not '.' or "
-                f"'..'{types}",
-                ctx,
-                param,
-            )
+        hint = f"; for the topics of the task types of a module: --types {plain(name)}" if ":" in name else ""
+        checked_topic(name, hint)
     return value
 
 

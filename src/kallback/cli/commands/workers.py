@@ -13,11 +13,11 @@ import orjson
 
 from kallback import kafka
 from kallback.cli.activity import activity
-from kallback.cli.by_hand_options import TASK_TYPE
 from kallback.cli.formatting import counted, plain, printable_json, within
 from kallback.cli.help import TextCommand, TextGroup, argument, option
-from kallback.cli.imports import load_target, needs_extra
+from kallback.cli.imports import needs_extra
 from kallback.cli.logs import configure_logs
+from kallback.cli.names import topic_named
 from kallback.cli.tables import print_table
 from kallback.kafka import TopicGroup
 from kallback.operations.readers import TopicReaders, readers_of, task_topics
@@ -78,7 +78,7 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
         kallback workers list --process http://127.0.0.1:9464
     """
     settings = Settings.from_env()
-    named = [load_target(each, TASK_TYPE).topic if ":" in each else each for each in types]
+    named = [topic_named(each) for each in types]
     asked = click.get_current_context().find_object(_Kafka) or _Kafka()
     found = asyncio.run(_read(asked, settings, named))
     if as_json:

@@ -17,8 +17,7 @@ from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, option
 from kallback.cli.logs import configure_logs
 from kallback.cli.tables import print_table
-from kallback.cli.tasks.answers import complete, fail, retry
-from kallback.cli.tasks.cancelling import cancel
+from kallback.cli.tasks.answers import cancel, complete, fail, retry
 from kallback.cli.tasks.factories import OperationsFactories, operations_factories
 from kallback.cli.tasks.filters import filter_of, filtering
 from kallback.cli.tasks.link import link

@@ -13,7 +13,8 @@ from typing import Final
 import click
 
 from kallback.cli.formatting import moment
-from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.help import TextCommand, option
+from kallback.cli.names import task_id_argument
 from kallback.cli.tasks.factories import operations_factories
 from kallback.cli.tasks.lookup import find_to_answer
 from kallback.operations import check_answerable
@@ -26,7 +27,7 @@ _WARNING: Final = (
 
 
 @click.command(cls=TextCommand)
-@argument("task_id", metavar="ID", help="Task id: 16 characters.")
+@task_id_argument()
 @option("--gateway", metavar="URL", help="Address of the gateway. Default: KALLBACK_GATEWAY_URL.")
 @option("--token", "as_token", is_flag=True, help="Print the token alone, for header Authorization: Bearer.")
 def link(task_id: str, *, gateway: str | None, as_token: bool) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from kallback.cli.activity import activity
 from kallback.cli.formatting import plain
+from kallback.cli.tasks.actions import accept
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.operations import (
     PendingTask,
@@ -22,10 +23,6 @@ class NoPendingTaskError(KallbackError):
     """No handler waits for a task with this id."""
 
     has_entry = True
-
-
-def _accept(_task: PendingTask) -> None:
-    pass
 
 
 async def find_task(introspection: RowSource, settings: Settings, task_id: str) -> PendingTask:
@@ -55,7 +52,7 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
 
 
 async def find_to_answer(
-    factories: OperationsFactories, settings: Settings, task_id: str, check: Callable[[PendingTask], None] = _accept
+    factories: OperationsFactories, settings: Settings, task_id: str, check: Callable[[PendingTask], None] = accept
 ) -> tuple[PendingTask, TaskHeaders]:
     """Return the pending task with this id, and the headers with which it is answered.
 

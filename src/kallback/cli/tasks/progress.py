@@ -19,7 +19,8 @@ import orjson
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer
 from kallback.cli.formatting import moment, plain, printable_json, readable, span
-from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.help import TextCommand, option
+from kallback.cli.names import task_id_argument
 from kallback.cli.tables import print_facts
 from kallback.protocol import (
     AccessDeniedError,
@@ -81,7 +82,7 @@ class MonitorQuery:
 
 
 @click.command(cls=TextCommand)
-@argument("task_id", metavar="ID", help="Task id: 16 characters.")
+@task_id_argument()
 @option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
 def progress(task_id: str, *, as_json: bool) -> None:
     """Show the status of a running task.

@@ -15,7 +15,8 @@ import orjson
 
 from kallback.cli.activity import activity
 from kallback.cli.formatting import printable_json
-from kallback.cli.help import TextCommand, argument, option
+from kallback.cli.help import TextCommand, option
+from kallback.cli.names import task_id_argument
 from kallback.cli.tables import print_facts
 from kallback.cli.tasks.factories import OperationsFactories, operations_factories
 from kallback.cli.tasks.lookup import find_task
@@ -60,7 +61,7 @@ class _Shown:
 
 
 @click.command(cls=TextCommand)
-@argument("task_id", metavar="ID", help="Task id: 16 characters.")
+@task_id_argument()
 @option("--outcomes", "with_outcomes", is_flag=True, help="Also read the outcomes topic: its results, and by whom.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object; times in epoch milliseconds.")
 def show(task_id: str, *, with_outcomes: bool, as_json: bool) -> None:

@@ -47,13 +47,13 @@ from kallback.operations.doctor.unanswered import unanswered_finding, unanswered
 from kallback.operations.doctor.unpublished import read_unpublished, unpublished_findings
 from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import InvocationStatus, read_invocation, read_stuck_invocations
-from kallback.operations.monitor_states import is_task_id
 from kallback.operations.pending import PendingTasks
 from kallback.operations.replay_checks import ReplayRules
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
 from kallback.protocol import Attempt, KallbackError, TaskId
 from kallback.protocol.service_names import DEFAULT_AUDIENCE
+from kallback.protocol.tokens import is_task_id
 from kallback.settings import Settings
 
 _START_BRIDGE: Final = "start a bridge: kallback bridge"

@@ -87,7 +87,7 @@ def test_the_token_may_come_from_standard_input() -> None:
 def test_a_failure_is_handed_over() -> None:
     """As the problem that the options describe."""
     restate = Restate()
-    options = ("--type", "OutOfStock", "--status", "422", "--detail", "no basil", "--not-retryable")
+    options = ("--error-type", "OutOfStock", "--status", "422", "--detail", "no basil", "--not-retryable")
     assert restate.run(fail, token(), *options).exit_code == 0
     answer = restate.posted[0].answer
     assert isinstance(answer, Failed)

@@ -86,10 +86,13 @@ def test_details_cannot_play_with_the_terminal() -> None:
     assert "\u009b" not in output
 
 
-def test_the_id_is_one_part_of_the_path() -> None:
-    """Whatever is typed, no other handler is reached."""
-    _, asked = run("../NotifierService/ack?", status=404)
-    assert asked == ["/TaskMonitor/..%2FNotifierService%2Fack%3F/read"]
+def test_what_is_no_id_is_refused() -> None:
+    """Whatever is typed, no other handler is reached, and nothing of great length is repeated."""
+    for typed in ("../NotifierService/ack?", "", "x" * 10_000):
+        result, asked = run(typed, status=404)
+        assert (result.exit_code, asked) == (2, [])
+        assert "is not the id of a task" in result.stderr
+        assert len(result.stderr) < 500
 
 
 def test_the_monitor_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

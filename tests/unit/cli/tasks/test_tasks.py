@@ -217,7 +217,9 @@ def test_a_task_is_completed_in_somebodys_name(shop: Shop) -> None:
 
 def test_a_task_fails_in_somebodys_name(shop: Shop) -> None:
     """The error's detail says who and why, unless another one is given."""
-    shop.run("fail", ID, "--type", "NoGas", "--status", "422", "--not-retryable", "--by", "alice", "--why", "no gas")
+    shop.run(
+        "fail", ID, "--error-type", "NoGas", "--status", "422", "--not-retryable", "--by", "alice", "--why", "no gas"
+    )
     value = shop.sent()[1]
     assert (value["type"], value["status"], value["retryable"]) == ("NoGas", 422, False)
     assert value["detail"] == "failed by alice: no gas"

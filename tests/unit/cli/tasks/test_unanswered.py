@@ -73,7 +73,7 @@ def test_it_is_shown_with_who_can_answer(desk: Desk) -> None:
     ("command", "value"),
     [
         (("complete", ID, "--value", "true"), True),
-        (("fail", ID, "--type", "TooExpensive"), "TooExpensive"),
+        (("fail", ID, "--error-type", "TooExpensive"), "TooExpensive"),
         (("cancel", ID), "urn:kallback:cancelled-by-hand"),
     ],
 )

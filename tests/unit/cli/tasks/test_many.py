@@ -1,4 +1,4 @@
-"""`kallback tasks cancel --all`: first a list, then a count to confirm, then each task by itself."""
+"""`kallback tasks cancel --all` and its sisters: first a list, then a count to confirm, then each task by itself."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from tests.unit.cli.tasks.test_tasks import HEADERS, ID, Shop
 
-from kallback.cli.tasks.cancelling import NotAllCancelledError
-from kallback.cli.tasks.commands import tasks
-from kallback.kafka import OutgoingRecord
-from kallback.operations.journal_entries import ValueRow
-from kallback.protocol import ConfigurationError, TaskId
+from kallback.cli.tasks.factories import OperationsFactories
+from kallback.cli.tasks.many import NotAllDoneError
+from kallback.kafka import OutgoingRecord, Position, Record
+from kallback.operations.journal_entries import StepRow, ValueRow
+from kallback.protocol import ConfigurationError, KafkaUnavailableError, TaskId
 
 OTHER = TaskId("BBECAwQFBgcICQoL")
 GONE = TaskId("CCECAwQFBgcICQoL")
@@ -37,9 +37,9 @@ class Shops(Shop):
         completion = {"Run": {"completion_id": 3, "result": {"Success": value}}}
         return [{"entry_json": json.dumps({"Notification": {"Completion": completion}})}]
 
-    def cancel(self, *arguments: str, typed: str | None = None) -> Result:
+    def cancel(self, *arguments: str) -> Result:
         """Run the command."""
-        return CliRunner().invoke(tasks, ["cancel", "--by", "ann", *arguments], obj=self.factories(), input=typed)
+        return self.run("cancel", "--by", "ann", *arguments)
 
     def cancelled(self) -> list[str]:
         """The tasks that workers and handlers were told of, in the order of the records."""
@@ -53,6 +53,37 @@ class Shops(Shop):
 def shops() -> Shops:
     """One."""
     return Shops()
+
+
+class Ending(Shops):
+    """The first task gets its result right after the list was read."""
+
+    is_over = False
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        self.is_over = self.is_over or ("sys_invocation_status WHERE id IN" in sql)
+        rows = super()._rows(sql, kind)
+        if not self.is_over:
+            return rows
+        if kind is StepRow:
+            signal = {"Notification": {"ty": "Signal", "id": {"SignalIndex": 17}, "result": "Success"}}
+            return [*rows, {"index": 6, "entry_lite_json": json.dumps(signal)}]
+        return [row | ({"journal_size": 7} if "journal_size" in row else {}) for row in rows]
+
+
+class Silent(Shops):
+    """Kafka gives no answer when the record of the second task is looked for."""
+
+    def factories(self) -> OperationsFactories:
+        """What the commands use."""
+        made = super().factories()
+
+        async def find(at: Position) -> Record | None:
+            if at.offset == 1:
+                raise KafkaUnavailableError("no broker answers")
+            return await made.find(at)
+
+        return replace(made, find=find)
 
 
 def test_a_dry_run_sends_nothing(shops: Shops) -> None:
@@ -75,7 +106,7 @@ def test_without_a_terminal_nothing_is_sent_unless_it_is_confirmed(shops: Shops)
 def test_each_task_that_cannot_be_cancelled_is_named(shops: Shops) -> None:
     """The others are cancelled nevertheless, and the exit code tells."""
     result = shops.cancel("--all", "--yes")
-    assert isinstance(result.exception, NotAllCancelledError)
+    assert isinstance(result.exception, NotAllDoneError)
     assert f"not cancelled: {GONE} cook: the record of task {GONE} is not at cook[0]@2 any more" in result.stderr
     assert result.stderr.endswith("Cancelled 2 of 3 tasks.\n")
     assert sorted(shops.cancelled()) == [ID, OTHER]
@@ -84,7 +115,7 @@ def test_each_task_that_cannot_be_cancelled_is_named(shops: Shops) -> None:
 def test_what_became_of_each_as_json(shops: Shops) -> None:
     """With the place of the result, or the reason."""
     lines = [json.loads(line) for line in shops.cancel("--all", "--yes", "--json").stdout.splitlines()]
-    assert [(each["task"], each["cancelled"]) for each in lines] == [(ID, True), (OTHER, True), (GONE, False)]
+    assert [(each["task"], each["sent"]) for each in lines] == [(ID, True), (OTHER, True), (GONE, False)]
     assert lines[0]["result"].startswith("kallback.results[0]@")
     assert "retention" in lines[2]["error"]
 
@@ -101,6 +132,41 @@ def test_filters_that_choose_nothing(shops: Shops) -> None:
     """There is nothing to confirm."""
     result = shops.cancel("--all", "--type", "bake")
     assert (result.exit_code, result.stderr) == (0, "No pending tasks.\n")
+
+
+def test_nothing_is_sent_to_a_task_that_has_ended_since_the_list_was_read() -> None:
+    """To confirm a list takes time; the goal is reached, so it is no failure."""
+    shops = Ending()
+    result = shops.cancel("--all", "--yes", "--json", "--limit", "2")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["task"], first["sent"], first["error"]) == (ID, False, None)
+    assert (second["task"], second["sent"]) == (OTHER, True)
+    assert result.stderr.endswith("Cancelled 1 of 2 tasks; 1 had ended, or the filters did not choose them any more.\n")
+    assert result.exit_code == 0
+    assert shops.cancelled() == [OTHER]
+
+
+def test_how_far_it_came_is_said_if_a_server_stops_answering() -> None:
+    """Of what was begun and has no answer, it is not known."""
+    result = Silent().cancel("--all", "--yes", "--limit", "2")
+    assert isinstance(result.exception, KafkaUnavailableError)
+    assert result.stderr.endswith("Cancelled 1 of 2 tasks; of 1 more it is not known: see kallback tasks list.\n")
+
+
+def test_many_are_failed_with_one_error(shops: Shops) -> None:
+    """`--type` is the task type for all that is done to many; the type of the error has another name."""
+    result = shops.run("fail", "--all", "--yes", "--limit", "2", "--type", "cook", "--error-type", "OvenDown")
+    assert result.stderr.endswith("Failed 2 of 2 tasks.\n")
+    values = [json.loads(each.value or b"") for each in shops.broker.records("kallback.results")]
+    assert [value["type"] for value in values] == ["OvenDown", "OvenDown"]
+    assert shops.run("fail", ID, "--type", "OutOfStock").exit_code == 2
+
+
+def test_many_are_retried(shops: Shops) -> None:
+    """Each attempt is handed back."""
+    assert shops.run("retry", "--all", "--yes", "--limit", "2").stderr.endswith("Retried 2 of 2 tasks.\n")
+    values = [json.loads(each.value or b"") for each in shops.broker.records("kallback.results")]
+    assert [value["type"] for value in values] == ["urn:kallback:handed-back"] * 2
 
 
 @pytest.mark.parametrize(
