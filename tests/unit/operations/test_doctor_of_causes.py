@@ -7,18 +7,20 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.operations.journal_rows import INVOCATION, SOUP
+from tests.unit.operations.journal_rows import INVOCATION, SOUP, signal
 from tests.unit.operations.test_doctor import OK, PROBLEM, TASK, WARNING, Cluster, pending
 from tests.unit.operations.test_doctor_of_types import unpublished
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.kafka import TopicGroup
 from kallback.operations import AttemptProgress, InvocationStatus
 from kallback.operations.deployments import Deployment, ServiceRevision
 from kallback.operations.doctor import Finding, Severity
-from kallback.operations.doctor.findings import state_finding
+from kallback.operations.doctor.findings import state_finding, unread_workers_findings
 from kallback.operations.doctor.stuck import StuckInvocations
 
 FOLLOWS = Severity.FOLLOWS
+CODEC = "400: Unable to decode with journal value codec"
 NAMES = ("TaskMonitor", "NotifierService")
 SHOP = Deployment("dp_1", "http://shop:9080", services=[ServiceRevision(name, 1) for name in (*NAMES, "Shop")])
 REFUSED = "[500 Internal] error when calling 'http://shop:9080/': h2 pool connection error: Connection refused"
@@ -69,6 +71,56 @@ async def test_a_service_that_is_down_is_one_problem() -> None:
     )
     assert found.remedy.startswith("start the service there")
     assert found.remedy.endswith("restate invocations resume inv_4")
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "said"),
+    [
+        (ServiceState.FOREIGN, "", "TaskMonitor and NotifierService do not verify the tokens of these keys"),
+        (ServiceState.FOREIGN, CODEC, "another journal value codec"),
+        (ServiceState.DENIED, "401: ", "TaskMonitor and NotifierService were not asked"),
+        (ServiceState.MISSING, "", "Restate does not know TaskMonitor and NotifierService"),
+    ],
+)
+async def test_what_two_services_have_in_common_is_one_finding(state: ServiceState, detail: str, said: str) -> None:
+    """Wrong keys, another codec, a login, a registration that is missing: each has one remedy."""
+    findings = await Cluster(services=[ServiceAnswer(name, state, detail) for name in NAMES]).findings()
+    [found] = [each for each in findings if each.subject == "services"]
+    assert said in found.sentence
+
+
+async def test_a_worker_that_has_stopped_is_one_problem() -> None:
+    """Its group has read several topics; those that were never read are another one."""
+    unread = {"bake": [TopicGroup("kitchen", 0, 3)], "cook": [TopicGroup("kitchen", 0, 1)], "fry": []}
+    stopped, never = unread_workers_findings(unread)
+    assert stopped.sentence == "nothing reads bake, cook (no member of kitchen reads them)"
+    assert stopped.remedy == "start workers that read them"
+    assert (never.sentence, never.remedy) == ("nothing reads fry", "start a worker that reads fry")
+
+
+def with_result() -> dict[str, list[dict[str, Any]]]:
+    """Rows of one handler whose result came, and which fails with it."""
+    tables = pending()
+    came = msgspec.to_builtins(signal(17)) | {"index": 5}
+    [invocation] = tables["sys_invocation_status"]
+    failing = InvocationStatus(INVOCATION, "Shop/order", "backing-off", 5, "no oven")
+    return {
+        "sys_invocation_status": [invocation | {"journal_size": 6}],
+        "sys_journal": [*tables["sys_journal"], came],
+    } | rows_of(failing)
+
+
+async def test_a_handler_that_fails_with_its_result_is_a_problem() -> None:
+    """No task is pending for it any more, and it is one of this environment nevertheless."""
+    [found] = of(PROBLEM, await Cluster(journals=with_result()).findings())
+    assert found.sentence.startswith("1 invocation of Shop/order cannot go on")
+
+
+async def test_a_task_whose_result_came_is_not_said_to_have_ended() -> None:
+    """Its handler is what to look at."""
+    task, invocation = (await Cluster(journals=with_result()).findings(SOUP))[-2:]
+    assert task.sentence == "its result came, and its handler has not gone on yet"
+    assert (invocation.subject, invocation.severity) == ("invocation", PROBLEM)
 
 
 async def test_the_invocation_of_a_task_whose_service_is_down_follows() -> None:

@@ -65,6 +65,8 @@ class ServiceState(Enum):
     """No answer of the service, or one that says nothing about it."""
     UNREACHABLE = auto()
     """No answer of Restate."""
+    NOT_RESTATES = auto()
+    """An answer that is not Restate's: the page of a proxy, or of another server."""
     DENIED = auto()
     """Restate, or what is in front of it, wants a token."""
 
@@ -156,7 +158,7 @@ def services_in_use(names: ServiceNames, old: ServiceNames | None) -> list[Servi
 def foreign_service(answers: Sequence[ServiceAnswer], url: str) -> str | None:
     """Say what is wrong if a service belongs to another environment; None if none does."""
     for each in answers:
-        if each.state is ServiceState.FOREIGN and (mismatch := _codec_mismatch(each.detail)) is not None:
+        if each.state is ServiceState.FOREIGN and (mismatch := codec_mismatch(each.detail)) is not None:
             return f"{each.service} at {url} {mismatch} ({each.detail}). {_SAME_CODEC}"
         if each.state is ServiceState.FOREIGN:
             return (
@@ -182,8 +184,12 @@ _SAME_CODEC: Final = (
 )
 
 
-def _codec_mismatch(detail: str) -> str | None:
-    """Say what is wrong with the codec; None if it is not the codec. The first text is Restate's SDK's."""
+def codec_mismatch(detail: str) -> str | None:
+    """Say what is wrong with the codec of a foreign service; None if it is not the codec.
+
+    Args:
+        detail: of its answer. The first text is Restate's SDK's.
+    """
     if "journal value codec" in detail:
         return "cannot decode what this bridge sends: its journal_value_codec is not the bridge's"
     if "the body is no " in detail:
@@ -225,8 +231,8 @@ def _read_monitor(result: HttpResult) -> tuple[ServiceState, str]:
     detail = f"{result.status}: {said.message[:_SHOWN]}"
     if result.status in _DENIED:
         return ServiceState.DENIED, detail
-    if result.status != said.code:  # the page of a proxy, or of another server
-        return ServiceState.UNKNOWN, detail
+    if result.status != said.code:
+        return ServiceState.NOT_RESTATES, detail
     return _OF_CODE.get(said.code, ServiceState.UNKNOWN), detail
 
 

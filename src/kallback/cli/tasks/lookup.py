@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 from kallback.cli.activity import activity
-from kallback.cli.formatting import plain
+from kallback.cli.formatting import plain, within
 from kallback.cli.tasks.actions import accept
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.operations import (
@@ -17,6 +18,9 @@ from kallback.operations import (
 )
 from kallback.protocol import KallbackError, TaskHeaders
 from kallback.settings import Settings
+
+_SHOWN: Final = 300
+"""Characters of a handler: keys of virtual objects have no limit."""
 
 
 class NoPendingTaskError(KallbackError):
@@ -37,10 +41,10 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         untaken = await pending.find_untaken(task_id) if task is None else None
     if untaken is not None:
         invocation = untaken.invocation
+        handler = within(plain(invocation.target), _SHOWN)
         raise NoPendingTaskError(
-            f"task {plain(task_id)} has its result, and its handler {plain(invocation.target)} ({invocation.id}, "
-            f"{invocation.status}) has not gone on yet: `kallback doctor` says whether its service answers, `kallback "
-            "outcomes tail --task ID` shows the result"
+            f"task {plain(task_id)} has its result, and its handler {handler} ({invocation.id}, {invocation.status}) "
+            "has not gone on yet: `kallback doctor` says whether its service answers, `kallback outcomes tail --task ID` shows the result"
         )
     if task is None:
         raise NoPendingTaskError(

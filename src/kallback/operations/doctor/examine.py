@@ -7,7 +7,7 @@ then one task.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +36,7 @@ from kallback.operations.doctor.findings import (
     topic_findings,
     transaction_findings,
     unread_finding,
+    unread_workers_findings,
     warning,
     worker_findings,
 )
@@ -186,7 +187,8 @@ class Examination:
             stuck = await read_stuck_invocations(self._introspection) if silent else []
             self._silent = frozenset(each.route.current.id for each in silent if each.route is not None)
         except KallbackError as error:  # the answers alone say enough
-            if not self._access.is_known(error):
+            is_said = self._access.is_known(error) or self._access.restate_away is not None
+            if not is_said:
                 yield warning("services", f"their deployments were not looked at: {error}")
         self._answering = answering_deployments(answers, deployments)
         for finding in service_findings(answers, deployments, stuck):
@@ -259,9 +261,8 @@ class Examination:
         if not (topics or pending.unanswered or self._is_unpublished):
             for finding in self._unknown(target):
                 yield finding
-        for name in topics or ([target] if target and self._topics is None else []):
-            async for finding in self._guarded(f"workers of {name}", self._workers(name)):
-                yield finding
+        async for finding in self._workers(topics or ([target] if target and self._topics is None else [])):
+            yield finding
         async for finding in self._letters_of(pending):
             yield finding
         if pending.is_cut_off and not target:
@@ -288,24 +289,33 @@ class Examination:
             else:
                 yield warning("dead letters", f"those of pending tasks were not looked for: {error}")
 
-    async def _workers(self, topic: str) -> AsyncGenerator[Finding]:
-        for finding in worker_findings(topic, await self._groups(topic)):
+    async def _workers(self, topics: Iterable[str]) -> AsyncGenerator[Finding]:
+        """How far workers are behind, then which topics nothing reads: a worker that has stopped is one cause."""
+        unread = dict[str, list[TopicGroup]]()
+
+        async def readers(topic: str) -> AsyncGenerator[Finding]:
+            groups = await self._groups(topic)
+            if not is_read(groups):
+                unread[topic] = groups
+            for finding in reader_findings("workers", topic, groups):
+                yield finding
+
+        for topic in topics:
+            async for finding in self._guarded(f"workers of {topic}", readers(topic)):
+                yield finding
+        for finding in unread_workers_findings(unread):
             yield finding
 
     async def _task(self, task_id: str) -> AsyncGenerator[Finding]:
         introspection = self._introspection
-        task = await PendingTasks(introspection, self._settings, clock=self._clock).find(task_id)
-        if task is None:  # a task type may have a name of 16 characters
-            for look in (self._unpublished, self._types):
-                async for finding in look(task_id):
-                    yield finding
+        pending = PendingTasks(introspection, self._settings, clock=self._clock)
+        task = await pending.find(task_id)
+        if task is None:
+            async for finding in self._no_pending_task(task_id, await pending.find_untaken(task_id)):
+                yield finding
             return
         invocation = await read_invocation(introspection, task.invocation.id)
-        if invocation is not None and invocation.unreached in self._silent:
-            found = waits_finding(invocation)
-        else:
-            found = invocation_finding(invocation, self._now_ms())
-        yield found
+        yield (found := self._invocation(invocation))
         if is_stuck := found.severity in (Severity.PROBLEM, Severity.FOLLOWS) and is_overdue(task, self._now_ms()):
             yield overdue_finding(is_stuck=True)
         if task.position is not None:
@@ -317,6 +327,21 @@ class Examination:
             yield unanswered_finding(task, self._now_ms(), is_next=is_next)
         async for finding in self._dead_letters({task.task_id: task.attempt}, task.created_ms):
             yield finding
+
+    async def _no_pending_task(self, task_id: str, untaken: PendingTask | None) -> AsyncGenerator[Finding]:
+        """Look at one whose result came and whose handler has not gone on, or at a type with a name like an id."""
+        if untaken is not None:
+            yield ok("task", "its result came, and its handler has not gone on yet")
+            yield self._invocation(await read_invocation(self._introspection, untaken.invocation.id))
+            return
+        for look in (self._unpublished, self._types):
+            async for finding in look(task_id):
+                yield finding
+
+    def _invocation(self, invocation: InvocationStatus | None) -> Finding:
+        if invocation is not None and invocation.unreached in self._silent:
+            return waits_finding(invocation)
+        return invocation_finding(invocation, self._now_ms())
 
     async def _record(self, task: PendingTask, at: Position, *, is_said: bool) -> AsyncGenerator[Finding]:
         """How far a task is, and the readers of its topic.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
+_NAMED: Final = 10
+"""Topics that a sentence names."""
 _STEADY_MS: Final = 10_000
 """A run of a handler that has lasted so long waits; one that fails again and again mostly fails at once."""
 _LONG_OPEN_MS: Final = 10_000
@@ -86,9 +89,11 @@ def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[F
     """Whether kallback's own topics exist."""
     wanted = list(names)
     missing = [name for name in wanted if name not in existing]
-    for name in missing:
-        yield problem("topics", f"topic {name} does not exist", f"create it: kallback topics create {name}")
-    if not missing:
+    if missing:
+        several = len(missing) > 1
+        said = f"topics {', '.join(missing)} do not exist" if several else f"topic {missing[0]} does not exist"
+        yield problem("topics", said, f"create {'them' if several else 'it'}: kallback topics create")
+    else:
         yield ok("topics", f"kallback's own topics exist: {', '.join(wanted)}")
 
 
@@ -130,7 +135,9 @@ def unread_finding(subject: str, topics: Mapping[str, Sequence[TopicGroup]], rem
     left = sorted({group.name for groups in topics.values() for group in groups})
     which = "it" if len(topics) == 1 else "them"
     known = f" (no member of {', '.join(left)} reads {which})" if left else ""
-    return problem(subject, f"nothing reads {', '.join(topics)}{known}", remedy)
+    named = list(topics)[:_NAMED]
+    more = f" and {len(topics) - len(named)} more topics" if len(topics) > len(named) else ""
+    return problem(subject, f"nothing reads {', '.join(named)}{more}{known}", remedy)
 
 
 def reader_findings(subject: str, topic: str, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
@@ -143,8 +150,22 @@ def reader_findings(subject: str, topic: str, groups: Sequence[TopicGroup]) -> I
 def worker_findings(topic: str, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
     """Whether workers read a topic of tasks, and how far they are behind."""
     if not is_read(groups):
-        yield unread_finding("workers", {topic: groups}, f"start a worker that reads {topic}")
+        yield from unread_workers_findings({topic: groups})
     yield from reader_findings("workers", topic, groups)
+
+
+def unread_workers_findings(unread: Mapping[str, Sequence[TopicGroup]]) -> Iterator[Finding]:
+    """One finding for the topics of one worker that has stopped, and one for those that were never read.
+
+    Args:
+        unread: topics of tasks that nothing reads, each with the groups that have read it.
+    """
+    stopped = defaultdict[frozenset[str], dict[str, Sequence[TopicGroup]]](dict)
+    for topic, groups in unread.items():
+        stopped[frozenset(group.name for group in groups)][topic] = groups
+    for topics in stopped.values():
+        what = f"a worker that reads {next(iter(topics))}" if len(topics) == 1 else "workers that read them"
+        yield unread_finding("workers", topics, f"start {what}")
 
 
 def _group_finding(subject: str, topic: str, group: TopicGroup) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Final
@@ -23,7 +24,7 @@ class PendingTypes:
 
     Attributes:
         topics: of their records.
-        invocations: ids of those that wait.
+        invocations: ids of those that wait, or have their results and have not gone on yet.
         unanswered: awakeables among the tasks.
         attempts: the current attempt of each task.
         oldest_ms: when the oldest of them was created, epoch milliseconds; 0 without any.
@@ -45,10 +46,10 @@ class PendingTypes:
         """Read them, the oldest first, in bounds; raises as `PendingTasks.each`."""
         async with aclosing(pending.each()) as pages:
             async for page in pages:
-                found = [task for task in page.tasks if self._target in ("", task.task_type, _topic_of(task))]
+                found, untaken = self._wanted(page.tasks), self._wanted(page.untaken)
                 self.topics.update(task.position.topic for task in found if task.position is not None)
                 self.unanswered.extend(task for task in found if task.signal is not None)
-                self.invocations.update(task.invocation.id for task in found)
+                self.invocations.update(task.invocation.id for task in (*found, *untaken))
                 self.attempts.update((task.task_id, task.attempt) for task in found)
                 created = [task.created_ms for task in found]
                 self.oldest_ms = min(created + ([self.oldest_ms] if self.oldest_ms else []), default=0)
@@ -56,6 +57,9 @@ class PendingTypes:
                 if self.count >= _MOST and page.cursor is not None:
                     self.is_cut_off = True
                     return
+
+    def _wanted(self, tasks: Iterable[PendingTask]) -> list[PendingTask]:
+        return [task for task in tasks if self._target in ("", task.task_type, _topic_of(task))]
 
     def topics_of(self, existing: AbstractSet[str]) -> list[str]:
         """The topics of the tasks; if there are none, the wanted one, if it exists."""

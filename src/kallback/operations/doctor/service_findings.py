@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from kallback.bridge.restate.services import ServiceAnswer, ServiceState
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState, codec_mismatch
+from kallback.bridge.restate.value_codec import VARIABLE
 from kallback.operations.deployments import Deployment, ServiceRoute, route_of
 from kallback.operations.doctor.findings import Finding, ok, problem, warning
 from kallback.operations.doctor.stuck import START_SERVICE, handlers_of, resumed
@@ -55,13 +56,13 @@ def service_findings(
         deployments: all that Restate has; empty if they are not known.
         stuck: invocations that fail, read after the answers: they tell why a service gave none.
     """
-    away = next((each for each in answers if each.state is ServiceState.UNREACHABLE), None)
-    if away is not None:
-        said = f"Restate's ingress gives no answer ({away.detail}), so the services were not asked"
-        yield problem("services", said, _INGRESS)
+    elsewhere = next((each for each in answers if each.state in _NOT_ASKED), None)
+    if elsewhere is not None:
+        yield problem("services", _not_asked(elsewhere), _INGRESS)
     for answer in answers:
-        if answer.state not in (ServiceState.UNREACHABLE, ServiceState.UNKNOWN):
+        if answer.state in _OF_ITS_OWN:
             yield from _service_findings(answer, route_of(answer.service, deployments))
+    yield from _common_findings(answers, deployments)
     for silent in silent_services(answers, deployments):
         yield _silent_finding(silent, stuck)
 
@@ -85,6 +86,8 @@ def answering_deployments(answers: Sequence[ServiceAnswer], deployments: Sequenc
 
 _OWN: Final = frozenset(msgspec.structs.astuple(PLAIN_NAMES))
 """Services of kallback, without the audience of an environment."""
+_NOT_ASKED: Final = frozenset({ServiceState.UNREACHABLE, ServiceState.NOT_RESTATES})
+_OF_ITS_OWN: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE})
 _ANSWERED: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, ServiceState.FOREIGN})
 
 
@@ -93,36 +96,70 @@ def _service_findings(answer: ServiceAnswer, route: ServiceRoute | None) -> Iter
         yield ok("services", f"{answer.service} answers and verifies the tokens of these keys")
         if route is not None and route.others:
             yield warning("services", _routed(answer.service, route), _ONE_SERVES)
-    elif answer.state is ServiceState.MISSING:
-        yield _missing_service(answer.service, route)
-    elif answer.state is ServiceState.INCOMPLETE:
+    else:
         yield problem(
             "services",
             f"{answer.detail}, which {answer.service} calls",
             "serve all of callbacks.services, for example with callbacks.app([...]), and register them",
         )
-    elif answer.state is ServiceState.FOREIGN:
-        yield problem(
-            "services",
-            f"{answer.service} does not verify the tokens of these keys",
-            "give services and bridges the same KALLBACK_KEYS, or each environment its own KALLBACK_TOPICS_PREFIX",
-        )
-    else:
-        yield problem(
-            "services",
-            f"{answer.service} was not asked: Restate's ingress answers {answer.detail}",
-            "set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access",
-        )
 
 
-def _missing_service(service: str, route: ServiceRoute | None) -> Finding:
+def _not_asked(answer: ServiceAnswer) -> str:
+    if answer.state is ServiceState.UNREACHABLE:
+        return f"Restate's ingress gives no answer ({answer.detail}), so the services were not asked"
+    return f"what answers as Restate's ingress is no Restate ({answer.detail}), so the services were not asked"
+
+
+def _common_findings(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment]) -> Iterator[Finding]:
+    """What several services have in common is one finding: other keys, a login, a registration that is missing."""
+    groups = defaultdict[tuple[ServiceState, str], list[ServiceAnswer]](list)
+    for answer in answers:
+        if answer.state in _COMMON:
+            groups[answer.state, _common_key(answer, deployments)].append(answer)
+    for (state, _), own in groups.items():
+        names = " and ".join(answer.service for answer in own)
+        if state is ServiceState.MISSING:
+            yield _missing_services(names, route_of(own[0].service, deployments))
+        elif state is ServiceState.FOREIGN:
+            yield _foreign_services(names, own)
+        else:
+            yield problem(
+                "services",
+                f"{names} {'was' if len(own) == 1 else 'were'} not asked: Restate's ingress answers {own[0].detail}",
+                "set KALLBACK_RESTATE_AUTH_TOKEN to a token that has access",
+            )
+
+
+_COMMON: Final = frozenset({ServiceState.MISSING, ServiceState.FOREIGN, ServiceState.DENIED})
+
+
+def _common_key(answer: ServiceAnswer, deployments: Sequence[Deployment]) -> str:
+    if answer.state is not ServiceState.MISSING:
+        return ""
+    route = route_of(answer.service, deployments)
+    return "" if route is None else route.current.id
+
+
+def _foreign_services(names: str, own: Sequence[ServiceAnswer]) -> Finding:
+    mismatch = next((said for each in own if (said := codec_mismatch(each.detail)) is not None), None)
+    if mismatch is not None:
+        said = f"the values that are sent with these settings are not read by {names}: another journal value codec"
+        return problem("services", said, f"set {VARIABLE} as bridges have it, and as the services need it")
+    return problem(
+        "services",
+        f"{names} {'does' if len(own) == 1 else 'do'} not verify the tokens of these keys",
+        "give services and bridges the same KALLBACK_KEYS, or each environment its own KALLBACK_TOPICS_PREFIX",
+    )
+
+
+def _missing_services(names: str, route: ServiceRoute | None) -> Finding:
     if route is None:
         return warning(
             "services",
-            f"Restate does not know {service}",
+            f"Restate does not know {names}",
             "serve your services with callbacks.app([...]) and register them (types without heartbeats need none)",
         )
-    said = f"what answers as Restate's ingress does not know {service}, which is registered at {route.current}"
+    said = f"what answers as Restate's ingress does not know {names}, registered at {route.current}"
     return problem("services", said, _INGRESS)
 
 

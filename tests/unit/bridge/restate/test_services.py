@@ -83,16 +83,19 @@ async def test_what_a_verdict_of_a_notifier_says(hostile: HostileServer, outcome
     assert answer.state is (ServiceState.FOREIGN if outcome is Outcome.UNVERIFIED else ServiceState.OWN)
 
 
-@pytest.mark.parametrize("answer", [http(200, b"<html>"), http(400, {"message": "no body"})])
-async def test_what_is_no_verdict_says_nothing(hostile: HostileServer, answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [(http(200, b"<html>"), ServiceState.UNKNOWN), (http(400, {"message": "no body"}), ServiceState.NOT_RESTATES)],
+)
+async def test_what_is_no_verdict_says_nothing(hostile: HostileServer, answer: bytes, state: ServiceState) -> None:
     """Such as the page of a proxy."""
-    assert (await ask(hostile, answer, notifier=True)).state is ServiceState.UNKNOWN
+    assert (await ask(hostile, answer, notifier=True)).state is state
 
 
 @pytest.mark.parametrize("status", [200, 400, 404])
 async def test_the_page_of_a_proxy_is_no_answer_of_a_monitor(hostile: HostileServer, status: int) -> None:
     """A bridge does not end because of it, and a login page is no service of its own."""
-    assert (await ask(hostile, http(status, b"<html>"))).state is ServiceState.UNKNOWN
+    assert (await ask(hostile, http(status, b"<html>"))).state is ServiceState.NOT_RESTATES
 
 
 async def test_a_service_that_knows_one_of_the_keys_is_own(hostile: HostileServer) -> None:
