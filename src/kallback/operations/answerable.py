@@ -17,8 +17,8 @@ from kallback.protocol.awakeables import AwakeablePlace, awakeable_at
 from kallback.protocol.tokens import NO_DEADLINE
 from kallback.settings import Settings
 
-_GRACE_MS: Final = 30_000
-"""As long after its deadline as a bridge takes a result."""
+_CLOCK_MS: Final = 5_000
+"""As much as clocks may differ. Bridges deliver a result for longer, but its handler has had its timeout by then."""
 
 
 class NotAnswerableError(KallbackError):
@@ -75,7 +75,7 @@ def check_answerable(task: TaskHeaders, settings: Settings, *, now_ms: float) ->
             f"the results of task {task.task_id} go to {task.reply_to}, but this environment reads "
             f"{', '.join(settings.topics.all_results)}: use the settings of the task's environment"
         )
-    if task.deadline_ms is not None and task.deadline_ms + _GRACE_MS < now_ms:
+    if task.deadline_ms is not None and task.deadline_ms + _CLOCK_MS < now_ms:
         raise NotAnswerableError(
             f"the deadline of task {task.task_id} has passed: its handler does not wait for it any more"
         )

@@ -23,6 +23,7 @@ class Overview:
         oldest: the pending task that was created first; None without one.
         has_more: whether there are more pending tasks than were counted.
         unreadable: invocations whose journals cannot be read.
+        untaken: ids of invocations that have a result and have not gone on yet.
         letters: the last dead letters by reason; records that a summary counts are included.
         outcomes: the last ones, the newest first.
         failures: sentences of what could not be read.
@@ -34,6 +35,7 @@ class Overview:
     oldest: PendingTask | None = None
     has_more: bool = False
     unreadable: int = 0
+    untaken: set[str] = field(default_factory=set[str])
     letters: Counter[str] = field(default_factory=Counter[str])
     outcomes: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])
     failures: list[str] = field(default_factory=list[str])
@@ -76,6 +78,7 @@ class OverviewReader:
         async with aclosing(self._sources.all_tasks()) as pages:
             async for page in pages:
                 overview.unreadable += len(page.unreadable)
+                overview.untaken.update(task.invocation.id for task in page.untaken)
                 for task in page.tasks:
                     if counted == self._max_tasks:
                         overview.has_more = True

@@ -44,7 +44,8 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         handler = within(plain(invocation.target), _SHOWN)
         raise NoPendingTaskError(
             f"task {plain(task_id)} has its result, and its handler {handler} ({invocation.id}, {invocation.status}) "
-            "has not gone on yet: `kallback doctor` says whether its service answers, `kallback outcomes tail --task ID` shows the result"
+            "has not gone on yet: `kallback doctor` says whether its service answers, `kallback outcomes tail --task "
+            "ID` shows the result"
         )
     if task is None:
         raise NoPendingTaskError(

@@ -139,7 +139,7 @@ class ManyTasks:
         if self.dry_run or not chosen.tasks:
             return
         confirm(f"{action.verb.capitalize()} {counted(len(chosen.tasks), 'task')}?", yes=self.yes)
-        sending = _Sending(factories, settings, operator, action, self)
+        sending = _TaskSender(factories, settings, operator, action, self)
         asyncio.run(sending.send(chosen.tasks))
         if sending.refused:
             raise NotAllDoneError(
@@ -187,7 +187,7 @@ def _summary(tasks: Sequence[PendingTask], end: str) -> str:
     return f"{counted(len(tasks), 'pending task')}{end} ({named}{more})"
 
 
-class _Sending:
+class _TaskSender:
     """Does something to tasks, some at a time, in their order, and says what became of each.
 
     Attributes:

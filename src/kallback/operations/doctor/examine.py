@@ -52,7 +52,7 @@ from kallback.operations.pending import PendingTasks
 from kallback.operations.replay_checks import ReplayRules
 from kallback.operations.task_records import FindRecord, NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import Attempt, KallbackError, TaskId
+from kallback.protocol import Attempt, ConfigurationError, KallbackError, TaskId
 from kallback.protocol.service_names import DEFAULT_AUDIENCE
 from kallback.protocol.tokens import is_task_id
 from kallback.settings import Settings
@@ -64,7 +64,7 @@ _READ_MORE: Final = "set KALLBACK_TOPICS_MORE_RESULTS for the bridges, too, and 
 
 
 class _Now(msgspec.Struct):
-    now: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +167,13 @@ class Examination:
         return self._sources.introspection
 
     async def _restate(self) -> AsyncGenerator[Finding]:
-        [row] = await self._introspection.rows("SELECT now() AS now", _Now)
+        rows = await self._introspection.rows("SELECT now() AS now", _Now)
+        if not rows:
+            raise ConfigurationError(
+                "what answers as Restate's admin API is no Restate: set KALLBACK_RESTATE_ADMIN_URL"
+            )
         yield ok("restate", "the admin API answers queries")
-        yield clock_finding(self._now_ms() - int(datetime.fromisoformat(row.now).timestamp() * 1000))
+        yield clock_finding(self._now_ms() - int(rows[0].now.timestamp() * 1000))
 
     async def _services(self) -> AsyncGenerator[Finding]:
         if self._sources.services is None:
@@ -316,7 +320,9 @@ class Examination:
             return
         invocation = await read_invocation(introspection, task.invocation.id)
         yield (found := self._invocation(invocation))
-        if is_stuck := found.severity in (Severity.PROBLEM, Severity.FOLLOWS) and is_overdue(task, self._now_ms()):
+        is_silent = invocation is not None and invocation.pinned_deployment_id in self._silent
+        is_said = is_silent or found.severity in (Severity.PROBLEM, Severity.FOLLOWS)
+        if is_stuck := is_said and is_overdue(task, self._now_ms()):
             yield overdue_finding(is_stuck=True)
         if task.position is not None:
             record = self._record(task, task.position, is_said=is_stuck)

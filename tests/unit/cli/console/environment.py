@@ -91,6 +91,7 @@ class FakeSources:
     results: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])
     error: KallbackError | None = None
     statuses: list[ProcessStatus] = field(default_factory=list[ProcessStatus])
+    untaken: tuple[PendingTask, ...] = ()
     reads: int = 0
     letter_reads: int = 0
 
@@ -103,14 +104,14 @@ class FakeSources:
             raise InvalidCursorError("the cursor is not one of a page of pending tasks: begin without one")
         begin = int(cursor or 0)
         following = str(begin + limit) if begin + limit < len(found) else None
-        return TaskPage(found[begin : begin + limit], following)
+        return TaskPage(found[begin : begin + limit], following, untaken=self.untaken)
 
     async def all_tasks(self) -> AsyncGenerator[TaskPage]:
         """Return all tasks in pages of two."""
         self.reads += 1
         self._fail()
         for begin in range(0, len(self.pending), 2):
-            yield TaskPage(self.pending[begin : begin + 2], None)
+            yield TaskPage(self.pending[begin : begin + 2], None, untaken=self.untaken)
 
     async def task(self, task_id: str) -> PendingTask | None:
         """Return one task."""

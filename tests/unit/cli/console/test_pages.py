@@ -122,6 +122,14 @@ async def test_the_overview_counts_tasks_and_dead_letters() -> None:
     assert '<a href="/tasks/task000000000002">1 min (shop.bill)</a>' in page
 
 
+async def test_handlers_that_have_not_gone_on_are_counted() -> None:
+    """Their tasks are pending no more; two results of one handler are one handler."""
+    sources = FakeSources([pending(number) for number in range(3)], untaken=(pending(7), pending(7)))
+    async with serving(sources) as client:
+        assert "<dt>Handlers with a result that have not gone on</dt><dd>1</dd>" in (await client.get("/")).text
+        assert "1 handler has a result and has not gone on yet" in (await client.get("/tasks")).text
+
+
 async def test_overview_and_dead_letters_are_read_once_for_all_browsers() -> None:
     """Within the time that they are fresh, however many look."""
     sources = FakeSources([pending()], dead=[dead_letter()])

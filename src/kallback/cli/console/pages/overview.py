@@ -62,6 +62,7 @@ def _figures(overview: Overview, now_ms: int) -> list[tuple[str, Content]]:
             "From result to delivery",
             None if latency is None else f"{latency.median_ms:,} ms median, {latency.slowest_ms:,} ms at most",
         ),
+        ("Handlers with a result that have not gone on", f"{len(overview.untaken):,}" if overview.untaken else None),
         ("Unreadable journals", f"{overview.unreadable:,}" if overview.unreadable else None),
         ("Read at", moment(overview.read_ms)),
     ]

@@ -58,10 +58,20 @@ def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
         _filters(route),
         trouble(f"{unreadable} cannot be read: a journal value codec encodes them.") if unreadable else None,
         table(counted(len(found.tasks), "task"), headings, rows),
+        _untaken(found),
         element("p", following) if following is not None else None,
         section="/tasks",
         refresh=REFRESH_S,
     )
+
+
+def _untaken(found: TaskPage) -> Markup | None:
+    handlers = len({task.invocation.id for task in found.untaken})
+    if not handlers:
+        return None
+    which = "handler has a result and has" if handlers == 1 else "handlers have a result and have"
+    said = f"{handlers:,} {which} not gone on yet. "
+    return element("p", said, element("code", "kallback doctor"), " says why a handler cannot go on.")
 
 
 @dataclass(frozen=True, slots=True)
