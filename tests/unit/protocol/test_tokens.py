@@ -20,6 +20,7 @@ from kallback.protocol import (
     shorten,
     task_id_of,
 )
+from kallback.protocol.tokens import is_task_id
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
@@ -141,6 +142,13 @@ def test_a_task_id_is_sixteen_characters() -> None:
 def test_a_task_id_does_not_look_like_an_option(random_bytes: bytes) -> None:
     """People type it behind a command; of 64 ids one would begin with a dash."""
     assert not task_id_of(random_bytes).startswith("-")
+    assert is_task_id(task_id_of(random_bytes))
+
+
+@pytest.mark.parametrize("text", ["", "short", "q8Tzl0b2R6m1cV9x ", "q8Tzl0b2R6m1cV9é", "../../etc/passwd"])
+def test_what_has_another_form_is_no_task_id(text: str) -> None:
+    """Sixteen characters of base64url."""
+    assert not is_task_id(text)
 
 
 @pytest.mark.parametrize("size", [0, 11, 13])
