@@ -39,7 +39,7 @@ from kallback.operations import (
     TaskFilter,
     answer_headers,
 )
-from kallback.protocol import KallbackError
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError, MissingTopicError
 from kallback.protocol.by_hand import Operator
 from kallback.settings import Settings
 
@@ -48,6 +48,9 @@ _AT_ONCE: Final = 32
 _MOST: Final = 100_000
 _DEFAULT: Final = 10_000
 _NAMED: Final = 5
+_OF_ONE_TASK: Final = (NotAnswerableError, NoTaskRecordError, NoKeyError)
+_OF_ITS_TOPIC: Final = (MissingTopicError, AccessDeniedError)
+"""While its record is read."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -210,7 +213,7 @@ class _TaskSender:
         self._action: Final = action
         self._many: Final = many
         self.sent = self.refused = self.ended = 0
-        self._begun = 0
+        self._under_way = 0
 
     async def send(self, tasks: Sequence[PendingTask]) -> None:
         """Do it to all; an error that concerns all ends it. How far it came is said in any case."""
@@ -237,7 +240,6 @@ class _TaskSender:
             current = {task.task_id: task for task in await pending.current(some, self._many.wanted)}
             ended = [task for task in some if task.task_id not in current]
             self.ended += len(ended)
-            self._begun += len(some)
             for task in ended:
                 yield _TaskResult(task)
             # All of them come to their ends: then it is known which were sent.
@@ -251,16 +253,29 @@ class _TaskSender:
                     raise error
 
     async def _send_one(self, by_hand: ByHand, task: PendingTask) -> _TaskResult:
-        """What concerns this task alone is a result; what concerns all, such as a Kafka that is away, is raised."""
+        """What concerns this task or its type alone is a result; what concerns all, such as Kafka, is raised."""
         try:
             self._action.check(task)
             headers = await answer_headers(self._factories.find, task, self._settings)
+        except (*_OF_ONE_TASK, *_OF_ITS_TOPIC) as error:
+            return self._refuse(task, error)
+        self._under_way += 1
+        try:
             at = await self._action.send(by_hand, task, headers)
-        except (NotAnswerableError, NoTaskRecordError, NoKeyError) as error:
-            self.refused += 1
-            return _TaskResult(task, error=str(error))
+        except KafkaUnavailableError:
+            raise  # it may have arrived
+        except KallbackError as error:
+            self._under_way -= 1
+            if isinstance(error, _OF_ONE_TASK):
+                return self._refuse(task, error)
+            raise
+        self._under_way -= 1
         self.sent += 1
         return _TaskResult(task, at)
+
+    def _refuse(self, task: PendingTask, error: KallbackError) -> _TaskResult:
+        self.refused += 1
+        return _TaskResult(task, error=str(error))
 
     def _say(self, result: _TaskResult) -> None:
         if self._many.as_json:
@@ -280,6 +295,6 @@ class _TaskSender:
         parts = [f"{self._action.done.capitalize()} {self.sent:,} of {counted(count, 'task')}"]
         if self.ended:
             parts.append(f"{self.ended:,} had ended, or the filters did not choose them any more")
-        if unknown := self._begun - self.sent - self.refused - self.ended:
-            parts.append(f"of {unknown:,} more it is not known: see kallback tasks list")
+        if self._under_way:
+            parts.append(f"{self._under_way:,} more may have arrived: see kallback tasks list")
         return f"{'; '.join(parts)}."

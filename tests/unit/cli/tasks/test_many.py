@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 from tests.unit.cli.tasks.test_tasks import HEADERS, ID, Shop
 
-from kallback.cli.tasks.factories import OperationsFactories
+from kallback.cli.tasks.commands import tasks
 from kallback.cli.tasks.many import NotAllDoneError
-from kallback.kafka import OutgoingRecord, Position, Record
+from kallback.kafka import MemoryProducer, OutgoingRecord, Position, Record
 from kallback.operations.journal_entries import StepRow, ValueRow
-from kallback.protocol import ConfigurationError, KafkaUnavailableError, TaskId
+from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError, TaskId
 
 OTHER = TaskId("BBECAwQFBgcICQoL")
 GONE = TaskId("CCECAwQFBgcICQoL")
@@ -71,19 +71,14 @@ class Ending(Shops):
         return [row | ({"journal_size": 7} if "journal_size" in row else {}) for row in rows]
 
 
-class Silent(Shops):
-    """Kafka gives no answer when the record of the second task is looked for."""
+class Silent(MemoryProducer):
+    """Kafka does not answer when the result of the second task is sent."""
 
-    def factories(self) -> OperationsFactories:
-        """What the commands use."""
-        made = super().factories()
-
-        async def find(at: Position) -> Record | None:
-            if at.offset == 1:
-                raise KafkaUnavailableError("no broker answers")
-            return await made.find(at)
-
-        return replace(made, find=find)
+    async def send(self, record: OutgoingRecord) -> Position:
+        """Append it."""
+        if record.key == OTHER.encode() and record.topic == "kallback.results":
+            raise KafkaUnavailableError("no broker answers")
+        return await super().send(record)
 
 
 def test_a_dry_run_sends_nothing(shops: Shops) -> None:
@@ -146,11 +141,27 @@ def test_nothing_is_sent_to_a_task_that_has_ended_since_the_list_was_read() -> N
     assert shops.cancelled() == [OTHER]
 
 
-def test_how_far_it_came_is_said_if_a_server_stops_answering() -> None:
-    """Of what was begun and has no answer, it is not known."""
-    result = Silent().cancel("--all", "--yes", "--limit", "2")
+def test_how_far_it_came_is_said_if_a_server_stops_answering(shops: Shops) -> None:
+    """A record without an acknowledgement may have arrived."""
+    made = replace(shops.factories(), producer=lambda: Silent(shops.broker))
+    result = CliRunner().invoke(tasks, ["cancel", "--all", "--yes", "--limit", "2"], obj=made)
     assert isinstance(result.exception, KafkaUnavailableError)
-    assert result.stderr.endswith("Cancelled 1 of 2 tasks; of 1 more it is not known: see kallback tasks list.\n")
+    assert result.stderr.endswith("Cancelled 1 of 2 tasks; 1 more may have arrived: see kallback tasks list.\n")
+
+
+def test_a_topic_that_is_gone_stops_its_own_tasks_alone(shops: Shops) -> None:
+    """Those of other types are cancelled nevertheless."""
+    made = shops.factories()
+
+    async def find(at: Position) -> Record | None:
+        if at.offset == 0:
+            raise MissingTopicError("Kafka topic 'cook' does not exist")
+        return await made.find(at)
+
+    result = CliRunner().invoke(tasks, ["cancel", "--all", "--yes", "--limit", "2"], obj=replace(made, find=find))
+    assert isinstance(result.exception, NotAllDoneError)
+    assert f"not cancelled: {ID} cook: Kafka topic 'cook' does not exist" in result.stderr
+    assert shops.cancelled() == [OTHER]
 
 
 def test_many_are_failed_with_one_error(shops: Shops) -> None:
