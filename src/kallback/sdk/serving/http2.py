@@ -32,8 +32,11 @@ from kallback.sdk.serving.streams_in_turn import StreamsInTurn
 FULL_BYTES: Final = 64 * 1024
 """What a connection may keep: as much as asyncio keeps before it lets senders wait."""
 
-_TURN_BYTES: Final = 4 * 1024
-"""Taken in at once: 300 frames that h2 has to look into, which takes 10 ms."""
+_PART_BYTES: Final = 4 * 1024
+"""Taken in at once: 300 frames that h2 has to look into, which takes 10 ms; or a part of one large message."""
+
+_TURN_S: Final = 0.005
+"""After so many seconds, other connections go on before the next part is taken in."""
 
 _TURN_REQUESTS: Final = 20
 """Begun at once: a request costs up to a millisecond."""
@@ -96,14 +99,21 @@ class RestateHttp2(H2Protocol):
         if not isinstance(event, RawData):
             await super().handle(event)
         else:
-            for start in range(0, len(event.data), _TURN_BYTES):
-                if start:
-                    await self._output.turn()
-                if not self._is_over:
-                    await super().handle(RawData(event.data[start : start + _TURN_BYTES]))
+            await self._take(event.data)
         if isinstance(event, Closed):
             for stream_id in list(self.stream_buffers):
                 await self._release(stream_id)
+
+    async def _take(self, data: bytes) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for start in range(0, len(data), _PART_BYTES):
+            if clock() - began > _TURN_S:
+                await self._output.turn()
+                began = clock()
+            if self._is_over:
+                return
+            await super().handle(RawData(data[start : start + _PART_BYTES]))
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send what a stream sends."""
