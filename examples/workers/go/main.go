@@ -85,6 +85,7 @@ func main() {
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(10*time.Second),
 		kgo.BlockRebalanceOnPoll(),
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)),
 	)
 	if err != nil {
 		log.Fatal(err)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 import time
 from collections.abc import Callable
 from operator import methodcaller
@@ -47,7 +49,7 @@ def is_task(headers: dict[str, bytes]) -> bool:  # other records are skipped: a 
 
 def is_late(headers: dict[str, bytes]) -> bool:
     deadline = headers.get("kallback-deadline", b"")
-    return deadline.isdigit() and time.time() * 1000 > int(deadline)
+    return re.fullmatch(rb"[0-9]{1,18}", deadline) is not None and time.time() * 1000 > int(deadline)
 
 
 def send_result(producer: Producer, headers: dict[str, bytes], value: bytes | None) -> None:
@@ -79,7 +81,10 @@ def main() -> None:
     consumer.subscribe([TASKS])
     while True:
         record = consumer.poll(1.0)
-        if record is None or record.error():
+        if record is None:
+            continue
+        if error := record.error():
+            print(f"Kafka: {error}", file=sys.stderr, flush=True)  # the client goes on by itself
             continue
         headers = headers_of(record)
         if not is_task(headers):

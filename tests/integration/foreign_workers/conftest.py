@@ -56,6 +56,7 @@ _PACKAGES: Final = ("npm", "install", "--no-audit", "--no-fund", "--no-package-l
 _CLASSES: Final = ("java", "-cp", "target/classes:target/dependency/*")
 TOOLCHAINS: Final = {
     "python": Toolchain((), (), (sys.executable, "worker.py")),
+    "python-cancels": Toolchain((), (), (sys.executable, "kitchen.py")),
     "java": Toolchain(("java", "mvn"), ((*_MAVEN, "compile", "dependency:copy-dependencies"),), (*_CLASSES, "Kitchen")),
     "java-transactional": Toolchain(
         ("java", "mvn"), ((*_MAVEN, "compile", "dependency:copy-dependencies"),), (*_CLASSES, "KitchenInTransactions")
@@ -87,7 +88,7 @@ class ForeignWorker:
     def places(self, kafka: KafkaServer, tasks: str, results: str) -> dict[str, str]:
         """The environment in which it runs on these topics."""
         own = {"BROKERS": kafka.bootstrap_servers, "GROUP": tasks, "TASKS": tasks, "RESULTS": results}
-        return {**os.environ, **own}
+        return {**os.environ, **own, "CONTROL": f"{tasks}.control", "PROGRESS": f"{tasks}.progress"}
 
     @contextmanager
     def running(self, kafka: KafkaServer, tasks: str, results: str, log: Path) -> Generator[ChildProcess]:

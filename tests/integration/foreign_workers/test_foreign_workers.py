@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from kallback.testing import KafkaServer, TopicFactory
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]  # the first build of a language takes minutes
 
 _TIMEOUT_S: Final = 60.0
+_NO_TOPIC: Final = re.compile("unknown.?topic|does not host this topic", re.IGNORECASE)
+"""What clients call a topic that does not exist."""
 
 
 def token(task_id: str) -> str:
@@ -53,12 +56,14 @@ async def test_no_record_stops_a_foreign_worker(
 ) -> None:
     """Records that are no tasks are skipped, a late task is not done, an empty order fails, the good one is done."""
     tasks, results = topics_factory("prepare"), topics_factory("results")
+    topics_factory.make([f"{tasks}.control"])
     odd: list[tuple[bytes | None, Headers]] = [
         (b"no headers at all", ()),
         (None, ()),
         (b"{}", task_headers("t-version", results, version=b"2")),
         (b"{}", task_headers("t-token", results, token=None)),
         (b'{"id": "soon"}', task_headers("t-deadline", results, deadline=b"tomorrow")),
+        (b'{"id": "far"}', task_headers("t-digits", results, deadline=b"9" * 5_000)),
         (b"{}", task_headers("t-elsewhere", "a.topic.that.is.not.there")),
         (b"{}", task_headers("t-late", results, deadline=b"1")),
         (None, task_headers("t-empty", results)),
@@ -69,18 +74,34 @@ async def test_no_record_stops_a_foreign_worker(
         await send_unreadable(kafka_server.bootstrap_servers, tasks)
         await producer.send(OutgoingRecord(tasks, b'{"id": "good"}', b"k", task_headers("t-good", results)))
     with foreign_worker.running(kafka_server, tasks, results, tmp_path / "worker.log") as process:
-        found = await results_of(kafka_server, results, 3)
+        found = await results_of(kafka_server, results, 4)
         assert process.running, f"exit code {process.exit_code}: {process.log_tail()}"
     results_by_token = {each.token: each for each in (read_result(record.value, record.headers) for record in found)}
-    wanted = {token(task_id) for task_id in ("t-deadline", "t-empty", "t-good")}
+    wanted = {token(task_id) for task_id in ("t-deadline", "t-digits", "t-empty", "t-good")}
     assert set(results_by_token) == wanted, process.log_tail()
     assert isinstance(results_by_token[token("t-good")].answer(), Completed)
     assert isinstance(results_by_token[token("t-empty")].answer(), Failed)
 
 
+def test_a_foreign_worker_says_what_its_client_reports(
+    foreign_worker: ForeignWorker, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
+) -> None:
+    """A worker whose topic does not exist is not silent."""
+    if foreign_worker.language == "go":
+        pytest.skip("franz-go waits for a topic, and reports nothing")
+    tasks = f"{topics_factory('parent')}.missing"
+    topics_factory.make([f"{tasks}.control"])
+    log, deadline = tmp_path / "worker.log", time.monotonic() + _TIMEOUT_S
+    with foreign_worker.running(kafka_server, tasks, f"{tasks}.results", log) as process:
+        while not _NO_TOPIC.search(log.read_text()) and process.running and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert _NO_TOPIC.search(log.read_text()), process.log_tail()
+
+
 README: Final = Path(__file__).parents[3] / "protocol" / "README.md"
 PROGRAMS: Final = {
     "python/worker.py": "python",
+    "python-cancels/kitchen.py": "python",
     "java/Kitchen.java": "java",
     "go/main.go": "go",
     "node/worker.js": "js",
