@@ -96,7 +96,7 @@ async def many(ctx: restate.ObjectContext, dishes: list[Order]) -> int:
     assert_type(await callbacks.gather(handles), list[Prepared])
     assert_type(await callbacks.gather(handles, partial=True), list[Prepared | TaskError])
     assert_type(await callbacks.first(handles), list[Prepared])
-    assert_type(await callbacks.all_end_before(handles, ctx.sleep(timedelta(seconds=1))), bool)
+    assert_type(await callbacks.all_end_before(handles, ctx.sleep(timedelta(seconds=1)), or_one_fails=True), bool)
     return len(await callbacks.first(handles, 2))
 
 

@@ -102,7 +102,9 @@ class RequestHandler:
             request = self._verified(GatewayRequest(Action.RESULT, opened.token, opened.form), client)
         except RefusedRequestError as error:
             raise _for_people(error) from None
-        return LINK_PAGE if request.form is None else form_page(request.form)
+        if request.form is None:
+            return LINK_PAGE
+        return form_page(request.form, is_late=is_late(request.token, int(self._now() * 1000), 0))
 
     def _verified(self, request: GatewayRequest, client: str) -> VerifiedRequest:
         grace_ms = self._options.late_grace * 1000

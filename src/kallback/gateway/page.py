@@ -31,22 +31,29 @@ _LINK: Final = f"""<h1>{_TITLE}</h1>
 <p>To answer, send a POST request with the answer as JSON to this address. Add <code>/failure</code> to refuse.</p>
 """
 _REFUSALS: Final = {
-    "late": "The time for an answer is over, so nothing was sent.",
     "unverified-token": "This link is not valid. Open it as you received it, whole and unchanged.",
     "no-choice": "Nothing was sent. Go back, and press one of the buttons.",
 }
+_CLOSED: Final = "The time for an answer is over. Nothing was sent now; an earlier answer is not affected."
 _LATER: Final = "It is not known whether your answer was sent. Go back, and press the button again; twice does no harm."
+_JUST_OVER: Final = "The time for an answer is just over. An answer that is sent now may not count."
 _AFTER_DEADLINE: Final = "The time for an answer was just over, so it may not count."
 
 
-def form_page(form: Form) -> HttpResponse:
-    """Return the question with a button for each answer."""
+def form_page(form: Form, *, is_late: bool) -> HttpResponse:
+    """Return the question with a button for each answer.
+
+    Args:
+        form: question and answers.
+        is_late: the deadline has passed, but answers are still taken, because clocks may differ.
+    """
     buttons = " ".join(
         f'<button name="{_CHOICE}" value="{number}" dir="auto">{_text(each.label)}</button>'
         for number, each in enumerate(form.choices)
     )
     lines = "".join(f'<p dir="auto">{_text(line)}</p>' for line in form.question.splitlines() if line.strip())
-    content = f'{lines}<form method="post">{buttons}</form><p>The first answer counts.</p>'
+    late = f"<p><strong>{_JUST_OVER}</strong></p>" if is_late else ""
+    content = f'{lines}{late}<form method="post">{buttons}</form><p>The first answer counts.</p>'
     return _page("page", HTTPStatus.OK, "A question for you", content, form_action="'self'")
 
 
@@ -76,8 +83,10 @@ def answered_page(label: str, *, is_late: bool) -> HttpResponse:
 
 def refusal_page(response: HttpResponse) -> HttpResponse:
     """Return a refusal, which is a problem object, as a page with the same status."""
-    sentence = _REFUSALS.get(response.outcome, _LATER)
-    page = _page(response.outcome, response.status, "Not answered", f"<h1>Not answered</h1><p>{sentence}</p>")
+    title, sentence = "Not answered", _REFUSALS.get(response.outcome, _LATER)
+    if response.outcome == "late":  # also seen by people who have answered and open the link again
+        title, sentence = "This question is closed", _CLOSED
+    page = _page(response.outcome, response.status, title, f"<h1>{title}</h1><p>{sentence}</p>")
     return HttpResponse(page.outcome, page.status, page.body, HTML, (*response.headers, *page.headers))
 
 

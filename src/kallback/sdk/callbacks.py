@@ -15,7 +15,6 @@ from restate import Context, RestateDurableFuture, Service, VirtualObject, Workf
 from kallback.kafka import Producer
 from kallback.protocol import Completed, Failed, Problem, TaskType
 from kallback.sdk.arguments import (
-    check_all,
     check_context,
     check_flag,
     check_future,
@@ -26,7 +25,7 @@ from kallback.sdk.arguments import (
     restate_context,
 )
 from kallback.sdk.errors import TaskError
-from kallback.sdk.handle import TaskHandle, tasks_of
+from kallback.sdk.handle import TaskHandle, running_tasks
 from kallback.sdk.handler_values import check_services
 from kallback.sdk.journal.awakeables import start_timer
 from kallback.sdk.journal.identity import UNSET, Clock, RandomBytes, Timeout, timeout_of
@@ -234,9 +233,7 @@ class Callbacks:
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         environment = environment_of(ctx, self._environment)
-        environment.check_task(ctx, task_type)
-        check_called_by_handler(ctx, f"callbacks.start_many of {task_type.name}")
-        limit = timeout_of(task_type.name, task_type.timeout, timeout)
+        limit = environment.checked_limit(ctx, task_type, timeout, "callbacks.start_many")
         specs = await create_tasks(ctx, environment.identities, encode_requests(task_type, requests, keys), limit)
         tasks = [RunningTask(ctx, environment.dependencies, spec) for spec in specs]
         await start_tasks(tasks)
@@ -264,7 +261,7 @@ class Callbacks:
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
         check_flag("partial", partial)
-        tasks = _running("gather", handles)
+        tasks = running_tasks("gather", handles)
         return await (collect_each(tasks) if partial else collect_all(tasks))
 
     async def first(self, handles: Sequence[TaskHandle[Result]], n: int = 1) -> list[Result]:
@@ -277,21 +274,31 @@ class Callbacks:
             TerminalError: the invocation was cancelled (409); the workers are told. Or n is not possible (400).
         """
         check_number("n", n)
-        return await collect_first(_running("first", handles), n)
+        return await collect_first(running_tasks("first", handles), n)
 
-    async def all_end_before(self, handles: Sequence[TaskHandle[Any]], future: RestateDurableFuture[Any]) -> bool:
+    async def all_end_before(
+        self, handles: Sequence[TaskHandle[Any]], future: RestateDurableFuture[Any], *, or_one_fails: bool = False
+    ) -> bool:
         """Wait until all tasks have ended, over all attempts, or another durable future is completed.
 
-            are_done = await callbacks.all_end_before(handles, ctx.promise("stop").value())
+            if await callbacks.all_end_before(handles, ctx.promise("stop").value(), or_one_fails=True):
+                return await callbacks.gather(handles)  # all results; or it cancels the rest and raises the failure
 
-        Returns whether all have ended, with values or errors; others run on. The future is as for `handle.ends_before`.
+        Args:
+            handles: the group.
+            future: as for `handle.ends_before`.
+            or_one_fails: end the wait, too, when one task has failed after all its attempts.
+
+        Returns:
+            Whether all have ended, with values or errors, or, with `or_one_fails`, one has failed; others run on.
 
         Raises:
             TerminalError: the invocation was cancelled (409); the workers are told. Or an argument is wrong (400).
         """
-        tasks = _running("all_end_before", handles)
+        tasks = running_tasks("all_end_before", handles)
         check_future("future", future)
-        return await all_end_before(tasks, future)
+        check_flag("or_one_fails", or_one_fails)
+        return await all_end_before(tasks, future, or_one_fails=or_one_fails)
 
     async def progress(
         self,
@@ -377,15 +384,6 @@ class Callbacks:
     ) -> None:
         """Stop."""
         await self.stop()
-
-
-def _running(called: str, handles: Sequence[TaskHandle[Result]]) -> list[RunningTask[Result]]:
-    """The tasks of a call of a handler."""
-    check_all("handles", handles, TaskHandle)
-    tasks = tasks_of(handles)
-    for task in tasks[:1]:
-        check_called_by_handler(task.ctx, f"callbacks.{called}")
-    return tasks
 
 
 def environment_of_callbacks(callbacks: Callbacks) -> TaskEnvironment:

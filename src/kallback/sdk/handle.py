@@ -11,15 +11,15 @@ delay. The work can run twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from restate import RestateDurableFuture
 
 from kallback.protocol import Attempt, TaskId
-from kallback.sdk.arguments import check_future
-from kallback.sdk.one_task import turn
+from kallback.sdk.arguments import check_all, check_future
+from kallback.sdk.one_task import check_called_by_handler, turn
 from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_at_end
 from kallback.sdk.tasks.fan_out import all_end_before
 from kallback.sdk.tasks.running_task import RunningTask
@@ -124,6 +124,14 @@ class TaskHandle(Generic[Result]):
         return f"TaskHandle({self._task.pending.headers!r})"
 
 
-def tasks_of(handles: Iterable[TaskHandle[Result]]) -> list[RunningTask[Result]]:
-    """The running tasks of handles, for `Callbacks`. Private to users of handles, not to this package."""
-    return [handle._task for handle in handles]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+def running_tasks(called: str, handles: Sequence[TaskHandle[Result]]) -> list[RunningTask[Result]]:
+    """The running tasks of handles, for the method of `Callbacks` that a handler called.
+
+    Raises:
+        TerminalError: they are no handles, or the handler does not await the call itself (400).
+    """
+    check_all("handles", handles, TaskHandle)
+    tasks = [handle._task for handle in handles]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    for task in tasks[:1]:
+        check_called_by_handler(task.ctx, f"callbacks.{called}")
+    return tasks

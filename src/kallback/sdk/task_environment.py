@@ -73,16 +73,26 @@ class TaskEnvironment:
         self.has_codec = False
         self._topics: Final = topics
 
-    def check_task(self, ctx: object, task_type: TaskType[Any, Any]) -> None:
-        """Refuse a task that cannot be sent from here.
+    def checked_limit(
+        self, ctx: Context, task_type: TaskType[Any, Any], timeout: Timeout, called: str
+    ) -> timedelta | None:
+        """The timeout of a task, unless it cannot be sent from here.
+
+        Args:
+            ctx: as the handler passed it.
+            task_type: as the handler passed it.
+            timeout: as the handler passed it.
+            called: the method of `Callbacks`, for the sentence of an error.
 
         Raises:
-            TaskNotSent: something of this environment is missing for the type.
-            TerminalError: it is no context of Restate's (400).
+            TaskNotSent: something of this environment is missing for the type, or the timeout is not possible.
+            TerminalError: it is no context of Restate's, or the handler does not await the call itself (400).
         """
         check_task_type(task_type)
         check_context(ctx, has_codec=self.has_codec)
         check_served(task_type, self._topics, monitored=self.is_monitored)
+        check_called_by_handler(ctx, f"{called} of {task_type.name}")
+        return timeout_of(task_type.name, task_type.timeout, timeout)
 
     async def start(
         self,
@@ -100,9 +110,7 @@ class TaskEnvironment:
             TaskNotSent: the task was not published.
             TerminalError: the invocation was cancelled (409); the workers are told.
         """
-        self.check_task(ctx, task_type)
-        check_called_by_handler(ctx, f"callbacks.call or start of {task_type.name}")
-        limit = timeout_of(task_type.name, task_type.timeout, timeout)
+        limit = self.checked_limit(ctx, task_type, timeout, "callbacks.call or start")
         spec = await create_task(ctx, self.identities, encode_request(task_type, request, key), limit)
         task = RunningTask(ctx, self.dependencies, spec)
         await start_tasks([task], result_follows=result_follows)

@@ -13,6 +13,8 @@ import restate
 from tests.integration.sdk.environment import Order, SdkEnv
 
 from kallback.protocol import CancelReason, Problem, RetryPolicy, TaskType
+from kallback.sdk import TaskError
+from kallback.testing import RestateError
 
 pytestmark = pytest.mark.integration
 PAGE = (Path(__file__).parents[3] / "docs" / "cancellation.md").read_text("utf-8")
@@ -127,3 +129,53 @@ async def test_the_object_of_the_page_is_stopped_by_its_other_handler(env: SdkEn
         await env.task()
         await env.ingress.send(f"{objects.name}/one/stop", "no paper")
         assert await env.ingress.attach(invocation) == "stopped: no paper"
+
+
+async def test_the_invocation_of_the_page_is_cancelled_by_its_other_handler(env: SdkEnv) -> None:
+    """As docs/cancellation.md prints it: the worker is told, the handler compensates, and its caller gets the 409."""
+    snippet = next(each for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "posters.handler" in each)
+    posters = restate.VirtualObject(f"Posters{uuid4().hex[:8]}")
+    freed: list[str] = []
+
+    def free_paper(url: str) -> None:
+        freed.append(url)
+
+    names = {
+        "posters": posters,
+        "callbacks": env.callbacks,
+        "render": TaskType(f"{env.prepare.name}-render", str, str, topic=env.prepare.topic),
+        "free_paper": free_paper,
+        "restate": restate,
+        "TaskError": TaskError,
+        "TerminalError": restate.TerminalError,
+    }
+    exec(snippet, names)
+    async with env.serving_app(posters):
+        invocation = await env.ingress.send(f"{posters.name}/one/print_all", "page.md")
+        await env.task()
+        await env.ingress.call(f"{posters.name}/one/stop")
+        with pytest.raises(RestateError, match="cancelled"):
+            await env.ingress.attach(invocation)
+    assert freed == ["page.md"]
+    assert (await env.cancel_record()).reason is CancelReason.CANCELLED
+
+
+@pytest.mark.parametrize("later", [timedelta(0), LATER])
+async def test_the_first_failure_ends_a_group_that_a_signal_may_stop(env: SdkEnv, later: timedelta) -> None:
+    """Also if the waiting handler was suspended, and is replayed: it is raised, and the other task's worker is told."""
+    workflow = restate.Workflow(f"Photos{uuid4().hex[:8]}")
+
+    @workflow.main()
+    async def run(ctx: restate.WorkflowContext) -> list[str]:
+        handles = await env.callbacks.start_many(ctx, env.prepare, [Order("soup"), Order("cake")])
+        await ctx.sleep(later)
+        if await env.callbacks.all_end_before(handles, ctx.promise("stop").value(), or_one_fails=True):
+            return [each.shelf for each in await env.callbacks.gather(handles)]
+        return []
+
+    async with env.serving_app(workflow):
+        invocation = await env.ingress.send(f"{workflow.name}/one/run")
+        await env.fail(await env.task(), Problem("OutOfStock", 422, "no basil"))
+        with pytest.raises(RestateError, match="no basil"):
+            await env.ingress.attach(invocation)
+    assert (await env.cancel_record()).reason is CancelReason.CANCELLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 
 import httpx
@@ -127,14 +128,30 @@ async def test_an_answer_that_is_no_button_is_refused(env: GatewayEnv, number: s
     assert "press one of the buttons" in refused.text
 
 
+async def test_just_after_the_deadline_the_page_warns_above_its_buttons(env: GatewayEnv) -> None:
+    """Clocks may differ, so the answer is taken, and the person knows before the click that it may not count."""
+    now = int(time.time() * 1000)
+    path = link(env, token=msgspec.structs.replace(env.make.token(), deadline_ms=now - 5_000))
+    async with env.running() as gateway:
+        page, answer = await opened(gateway, path), await pressed(gateway, path)
+        timely = await opened(gateway, link(env))
+
+    assert (page.status_code, answer.status_code) == (200, 202)
+    assert 0 < page.text.index("time for an answer is just over") < page.text.index("<button")
+    assert "may not count" in answer.text
+    assert "just over" not in timely.text
+
+
 async def test_after_the_deadline_there_are_no_buttons(env: GatewayEnv) -> None:
-    """A person reads that it is too late."""
+    """The page is true for a person who is too late, and for one who has answered and opens the link again."""
     path = link(env, token=env.make.token(deadline=1 - env.make.now))
     async with env.running() as gateway:
         answers = [await opened(gateway, path), await pressed(gateway, path)]
 
     assert [answer.status_code for answer in answers] == [410, 410]
-    assert all("time for an answer is over" in answer.text and "<button" not in answer.text for answer in answers)
+    assert all("This question is closed" in answer.text and "<button" not in answer.text for answer in answers)
+    assert all("an earlier answer is not affected" in answer.text for answer in answers)
+    assert all("Not answered" not in answer.text for answer in answers)
 
 
 async def test_a_program_answers_the_same_link_with_json(env: GatewayEnv) -> None:

@@ -134,7 +134,7 @@ WRONG: list[Any] = [
 ]  # fmt: skip
 GOOD: dict[str, Any] = {
     "task_type": PREPARE, "request": SOUP, "requests": [SOUP], "key": "k", "keys": ["k"], "timeout": timedelta(hours=1),
-    "handles": [], "future": None, "n": 1, "partial": True, "task_id": "A" * 16,
+    "handles": [], "future": None, "n": 1, "partial": True, "or_one_fails": True, "task_id": "A" * 16,
     "token": "kb1:none", "value": 1, "problem": Problem(),
 }  # fmt: skip
 TAKES = {
@@ -143,7 +143,7 @@ TAKES = {
     "start_many": ("task_type", "requests", "keys", "timeout"),
     "gather": ("handles", "partial"),
     "first": ("handles", "n"),
-    "all_end_before": ("handles", "future"),
+    "all_end_before": ("handles", "future", "or_one_fails"),
     "progress": ("task_id", "timeout"),
     "awakeable": ("task_type", "timeout"),
     "complete": ("token", "value"),

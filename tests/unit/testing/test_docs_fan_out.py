@@ -1,4 +1,4 @@
-"""The example of docs/fan-out.md, of a group that something else may stop, does what the page says."""
+"""The examples of docs/fan-out.md, of groups that something else may stop, do what the page says."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import pytest
 import restate
 
 from kallback.protocol import TaskType
-from kallback.sdk import TaskError
+from kallback.sdk import TaskError, TaskFailed
 from kallback.testing import HandlerTest
+from kallback.workers import TaskFailure
 
 PAGE = (Path(__file__).parents[3] / "docs" / "fan-out.md").read_text("utf-8")
-[STOPPED] = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "all_end_before" in block]
+STOPPED, FAILING_FAST = [
+    block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "all_end_before" in block
+]
 MINUTE = timedelta(minutes=1)
 RENDER = TaskType("render", request=str, result=str)
+RESIZE = TaskType("resize", request=str, result=str)
 
 
 @pytest.mark.parametrize(("stopped_after", "videos"), [(2 * MINUTE, ["one.webm"]), (4 * MINUTE, ["one.webm"] * 2)])
@@ -36,3 +40,32 @@ async def test_a_group_is_stopped(stopped_after: timedelta, videos: list[str]) -
         test.resolve_promise("stop", after=stopped_after)
 
         assert await test.run(names["run"], ["one", "two"]) == videos
+
+
+def photos(test: HandlerTest) -> Any:
+    """The handler of the second example."""
+    albums = restate.Workflow("Albums")
+    names: dict[str, Any] = {"albums": albums, "restate": restate, "resize": RESIZE, "callbacks": test.callbacks}
+    exec(compile(FAILING_FAST, "docs/fan-out.md", "exec"), names)
+    return names["run"]
+
+
+async def test_the_first_failure_ends_a_group_that_a_signal_may_stop() -> None:
+    """It is raised when it comes, and the workers of the others are told."""
+    async with HandlerTest() as test:
+        test.worker.on(RESIZE).fails(TaskFailure("Unreadable", "no photo"), after=MINUTE).never_answers()
+        test.resolve_promise("stop", after=9 * MINUTE)
+
+        with pytest.raises(TaskFailed, match="no photo"):
+            await test.run(photos(test), ["one", "two"])
+        assert (test.elapsed, len(test.cancels)) == (MINUTE, 1)
+
+
+@pytest.mark.parametrize(("stopped_after", "resized"), [(2, []), (4, ["one.webp", "two.webp"])])
+async def test_a_signal_ends_a_group_that_fails_fast(stopped_after: int, resized: list[str]) -> None:
+    """Unless all tasks have ended before."""
+    async with HandlerTest() as test:
+        test.worker.on(RESIZE).completes("one.webp", after=MINUTE).completes("two.webp", after=3 * MINUTE)
+        test.resolve_promise("stop", after=stopped_after * MINUTE)
+
+        assert await test.run(photos(test), ["one", "two"]) == resized

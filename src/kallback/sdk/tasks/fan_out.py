@@ -59,17 +59,24 @@ async def collect_each(tasks: Sequence[RunningTask[Result]]) -> list[Result | Ta
     return [it.value if isinstance(it, TaskValue) else it for it in outcomes]
 
 
-async def all_end_before(tasks: Tasks, future: Future) -> bool:
+async def all_end_before(tasks: Tasks, future: Future, *, or_one_fails: bool = False) -> bool:
     """Wait until all tasks have ended, or the future is completed; return whether all have ended.
+
+    Args:
+        tasks: the group.
+        future: ends the wait, too.
+        or_one_fails: one task that ended without a value counts as the end of all.
 
     Raises:
         TerminalError: the invocation was cancelled (409); the workers are told.
     """
+    has_failed = or_one_fails and _first_error(tasks) is not None
     async with cancels_workers_at_end(tasks):
         loop = WaitLoop(tasks, future)
-        while loop and not loop.is_interrupted:
-            await loop.step()
-    return not loop
+        while loop and not loop.is_interrupted and not has_failed:
+            ended = await loop.step()
+            has_failed = or_one_fails and _first_error(ended) is not None
+    return has_failed or not loop
 
 
 async def collect_first(tasks: Sequence[RunningTask[Result]], n: int) -> list[Result]:

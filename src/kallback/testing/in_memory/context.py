@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from restate.server_context import ServerInvocationContext
 from restate.vm import Invocation, VMWrapper
 
-from kallback.testing.in_memory.restate import InMemoryRestate
+from kallback.testing.in_memory.restate import INVOCATION_ID, InMemoryRestate
 
 
 class Channel:
@@ -32,7 +32,7 @@ class MemoryContext(ServerInvocationContext):
     """The SDK's context, with a step's repetition in place and the test's time."""
 
     def __init__(self, restate: InMemoryRestate, key: str, now: Callable[[], float], channel: Channel) -> None:
-        invocation = Invocation("inv_test", 0, [], b"", key)
+        invocation = Invocation(INVOCATION_ID, 0, [], b"", key)
         super().__init__(
             cast("VMWrapper", restate), cast("Any", None), invocation, {}, _nothing_sent, cast("Any", channel)
         )

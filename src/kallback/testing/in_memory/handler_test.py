@@ -76,6 +76,7 @@ class HandlerTest(StartStop):
         monitor: the simulated `TaskMonitor`; with `available` False it does not answer.
         state: of the virtual object or workflow: JSON by name.
         sent: one-way calls of other handlers: service, handler, argument.
+        cancelled: ids of invocations that handlers cancelled with `ctx.cancel_invocation`, in their order.
         outcomes: the bridge's outcome of each result record.
     """
 
@@ -92,6 +93,7 @@ class HandlerTest(StartStop):
         self.worker: Final = ScriptedWorker(self.broker, self._time, self.monitor)
         self.state: Final[dict[str, bytes]] = {}
         self.sent: Final[list[tuple[str, str, bytes]]] = []
+        self.cancelled: Final[list[str]] = []
         self._promises: Final = SimulatedPromises()
         self.outcomes: Final[list[Outcome]] = []
         for topic in self._settings.topics.all():
@@ -187,7 +189,9 @@ class HandlerTest(StartStop):
         self._trouble = None
         if not (repeat_awakeable_ids and self._invocation):
             self._invocation = next(self._invocations)
-        resources = Resources(self._time, self.monitor, self._calls, self.state, self.sent, self._promises)
+        resources = Resources(
+            self._time, self.monitor, self._calls, self.state, self.sent, self._promises, self.cancelled
+        )
         restate = self._restate = InMemoryRestate(resources, self._invocation)
         if cancel_after is not None:
             self._time.after(cancel_after.total_seconds(), restate.cancel)

@@ -42,6 +42,8 @@ Calls = dict[tuple[str, str], Callable[[bytes], bytes]]
 _STEP_TRIES: Final = 70
 """As often as Restate tries an invocation before it pauses it."""
 _INVOCATION_ID_BYTES: Final = 24
+INVOCATION_ID: Final = "inv_test"
+"""What the handler that runs finds in `ctx.request().id`."""
 _RESERVED_SIGNALS: Final = 16
 
 
@@ -53,6 +55,7 @@ class Resources(NamedTuple):
         state: of the virtual object or workflow, as JSON by name.
         sent: one-way calls: service, handler, argument.
         promises: of the workflow.
+        cancelled: ids of invocations that handlers cancelled.
     """
 
     time: VirtualTime
@@ -61,6 +64,7 @@ class Resources(NamedTuple):
     state: dict[str, bytes]
     sent: list[tuple[str, str, bytes]]
     promises: SimulatedPromises
+    cancelled: list[str]
 
 
 class CallHandles(NamedTuple):
@@ -246,6 +250,12 @@ class InMemoryRestate:
         else:
             self._resources.sent.append((service, handler, parameter))
         return handle
+
+    def sys_cancel(self, invocation_id: str) -> None:
+        """Cancel an invocation: recorded for the test; the handler that runs can cancel itself."""
+        self._resources.cancelled.append(invocation_id)
+        if invocation_id == INVOCATION_ID:
+            self.cancel()
 
     def sys_write_output_failure(self, output: Failure) -> None:
         """The end of the invocation, from below the handler."""

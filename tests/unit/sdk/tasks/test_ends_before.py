@@ -11,7 +11,7 @@ import restate
 from restate import TerminalError
 
 from kallback.protocol import CancelReason, RetryPolicy, TaskType
-from kallback.sdk import TaskCancelled, TaskTimedOut
+from kallback.sdk import TaskCancelled, TaskFailed, TaskTimedOut
 from kallback.testing import HandlerTest
 from kallback.workers import TaskFailure
 
@@ -19,6 +19,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 PREPARE = TaskType("prepare", request=str, result=str, timeout=HOUR)
 RETRIED = TaskType("retried", request=str, result=str, timeout=HOUR, retry=RetryPolicy(attempts=3, first_delay=SECOND))
 BROKEN = TaskFailure("OvenBroken", "no gas", retryable=True)
+NO_GAS = TaskFailure("NoGas", "no gas", retryable=False)
 
 
 @pytest.fixture(name="test")
@@ -168,6 +169,67 @@ async def test_a_group_that_ends_first_is_not_stopped(test: HandlerTest, *, fail
         return await test.callbacks.all_end_before(handles, ctx.sleep(HOUR / 2))
 
     assert await test.run(handler) is True
+
+
+def failing_fast(test: HandlerTest) -> Any:
+    """A handler that a signal stops, and the first failure."""
+
+    async def handler(ctx: restate.WorkflowContext) -> str:
+        handles = [await test.callbacks.start(ctx, each, "soup") for each in (RETRIED, PREPARE)]
+        if await test.callbacks.all_end_before(handles, ctx.promise("stop").value(), or_one_fails=True):
+            return " ".join(await test.callbacks.gather(handles))
+        return "stopped"
+
+    return handler
+
+
+@pytest.mark.parametrize("stop_after", [None, 9 * SECOND])
+async def test_the_first_failure_ends_the_wait_for_a_group(test: HandlerTest, stop_after: timedelta | None) -> None:
+    """`gather` raises it at once, not after the longest task, and tells the workers of the others."""
+    test.worker.on(RETRIED).fails(NO_GAS, after=2 * SECOND)
+    cake = test.worker.on(PREPARE).never_answers()
+    if stop_after is not None:
+        test.resolve_promise("stop", after=stop_after)
+
+    with pytest.raises(TaskFailed, match="no gas"):
+        await test.run(failing_fast(test))
+    assert test.elapsed == 2 * SECOND
+    assert [cancel.task_id for cancel in test.cancels] == [task.headers.task_id for task in cake.tasks]
+
+
+async def test_an_attempt_that_is_repeated_is_no_failure_of_the_group(test: HandlerTest) -> None:
+    """Its retries are sent meanwhile, and a group without a failure ends with all results."""
+    kitchen = test.worker.on(RETRIED).fails(BROKEN, after=SECOND).completes("B3", after=SECOND)
+    test.worker.on(PREPARE).completes("B4", after=5 * SECOND)
+
+    assert await test.run(failing_fast(test)) == "B3 B4"
+    assert len(kitchen.tasks) == 2
+
+
+async def test_a_signal_stops_a_group_before_its_first_failure(test: HandlerTest) -> None:
+    """The signal came first."""
+    test.worker.on(RETRIED).fails(NO_GAS, after=3 * SECOND)
+    test.worker.on(PREPARE).never_answers()
+    test.resolve_promise("stop", after=2 * SECOND)
+
+    assert await test.run(failing_fast(test)) == "stopped"
+    assert test.elapsed == 2 * SECOND
+
+
+async def test_a_task_that_failed_before_ends_the_wait_at_once(test: HandlerTest) -> None:
+    """It was looked at with `result()` already."""
+    test.worker.on(RETRIED).fails(NO_GAS)
+    test.worker.on(PREPARE).never_answers()
+
+    async def handler(ctx: restate.Context) -> bool:
+        first = await test.callbacks.start(ctx, RETRIED, "soup")
+        with pytest.raises(TaskFailed):
+            await first.result()
+        handles = [first, await test.callbacks.start(ctx, PREPARE, "soup")]
+        return await test.callbacks.all_end_before(handles, ctx.sleep(HOUR / 2), or_one_fails=True)
+
+    assert await test.run(handler) is True
+    assert test.elapsed == timedelta(0)
 
 
 @pytest.mark.parametrize(("answered_after", "said"), [(1, "yes"), (3, "withdrawn"), (None, "timed out")])

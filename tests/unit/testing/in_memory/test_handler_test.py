@@ -337,6 +337,30 @@ async def test_other_handlers_answer_what_the_test_says(test: HandlerTest) -> No
     assert test.sent == [("Guest", "tell", b"soon")]
 
 
+async def test_cancels_of_other_invocations_are_listed(test: HandlerTest) -> None:
+    """The handler goes on, as in Restate, which tells the other one."""
+
+    async def handler(ctx: restate.Context) -> str:
+        ctx.cancel_invocation("inv_1dC8")
+        await ctx.sleep(timedelta(seconds=1))
+        return "gone on"
+
+    assert await test.run(handler) == "gone on"
+    assert test.cancelled == ["inv_1dC8"]
+
+
+async def test_a_handler_that_cancels_its_own_invocation_gets_the_409(test: HandlerTest) -> None:
+    """At its next await."""
+
+    async def handler(ctx: restate.Context) -> None:
+        ctx.cancel_invocation(ctx.request().id)
+        await ctx.sleep(timedelta(seconds=1))
+
+    with pytest.raises(TerminalError, match="cancelled") as raised:
+        await test.run(handler)
+    assert raised.value.status_code == 409
+
+
 async def test_what_is_not_simulated_says_so(test: HandlerTest) -> None:
     """By its name."""
 

@@ -32,7 +32,7 @@ def time() -> VirtualTime:
 def machine(time: VirtualTime) -> InMemoryRestate:
     """Of one invocation."""
     monitor = SimulatedMonitor("TaskMonitor", lambda: 0, lambda _awakeable_id, _envelope: None)
-    return InMemoryRestate(Resources(time, monitor, {}, {}, [], SimulatedPromises()), 1)
+    return InMemoryRestate(Resources(time, monitor, {}, {}, [], SimulatedPromises(), []), 1)
 
 
 def test_the_first_completion_counts(machine: InMemoryRestate) -> None:
