@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kallback.kafka import GroupMember, TopicGroup, TopicPartition
+from kallback.settings import Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,15 @@ def readers_of(topic: str, groups: Sequence[TopicGroup]) -> Iterator[TopicReader
         yield TopicReaders(topic, None, None, (), 0)
 
 
-def task_topics(existing: Iterable[str], own: Iterable[str]) -> list[str]:
+def task_topics(existing: Iterable[str], own: Topics) -> list[str]:
     """The topics that may be those of task types: all but Kafka's internal ones and kallback's own.
 
     Args:
         existing: all topics of Kafka.
-        own: of the environment.
+        own: of the environment, and what `kallback wire check` leaves behind for a day.
     """
-    return sorted(each for each in set(existing) - set(own) if not each.startswith("__"))
+    others = set(existing) - set(own.all())
+    return sorted(each for each in others if not each.startswith(("__", own.wire_check)))
 
 
 def _has_read(topic: str, group: TopicGroup) -> bool:

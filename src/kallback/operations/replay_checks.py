@@ -24,7 +24,11 @@ from kallback.protocol import (
     read_result,
 )
 from kallback.protocol.tasktypes import is_kafka_name
+from kallback.protocol.verification import is_late
 from kallback.settings import Settings, Topics
+
+GRACE_MS: Final = 30_000
+"""As long after its deadline bridges take a result, unless they are told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class ReplayRules:
         to: the topic to send to; None: each dead letter to its source topic.
         named: topics that the operator names as task topics or results topics.
         send_unverified: send what fails a check of its token or its headers.
+        now_ms: what deadlines are compared with; 0: they are not.
     """
 
     topics: Topics
@@ -46,6 +51,7 @@ class ReplayRules:
     to: str | None = None
     named: frozenset[str] = frozenset()
     send_unverified: bool = False
+    now_ms: int = 0
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -68,10 +74,17 @@ class ReplayRules:
 
 @dataclass(frozen=True, slots=True)
 class MaySend:
-    """The dead letter may be sent to this topic; `is_verified`: its token is valid here."""
+    """The dead letter may be sent.
+
+    Attributes:
+        topic: to which.
+        is_verified: its token is valid here.
+        is_late: the deadline in this token has passed, so no handler waits for the result.
+    """
 
     topic: str
     is_verified: bool
+    is_late: bool = False
 
 
 class TopicDoubt(Enum):
@@ -120,6 +133,26 @@ def check_letter(letter: DeadLetter, rules: ReplayRules) -> ReplayVerdict:
     return _check_task(letter, target, rules)
 
 
+def signed_type(letter: DeadLetter, rules: ReplayRules) -> str | None:
+    """The task type in the token of a task or a result; None if the token is not valid here, or there is no key."""
+    if rules.keyring is None:
+        return None
+    try:
+        text, topic = _token_of(letter)
+        return _verified(text, topic, rules.keyring, rules).task_type
+    except UnverifiedError:
+        return None
+
+
+def _token_of(letter: DeadLetter) -> tuple[str, str]:
+    """The token of a record and the results topic that it may be bound to."""
+    try:
+        headers = TaskHeaders.decode(letter.headers)
+    except InvalidTaskError:
+        return read_result(letter.value, letter.headers).token, letter.source.topic
+    return headers.token, headers.reply_to
+
+
 def _forged(letter: DeadLetter, target: str, rules: ReplayRules) -> MustNotSend | None:
     source = letter.source.topic
     if source in rules.never() and (rules.to is None or letter.stub_bytes is not None):
@@ -155,17 +188,22 @@ def _is_cancel(letter: DeadLetter) -> bool:
 def _check_result(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVerdict:
     if not _is_known(target, rules):
         return NeedsTopic(target)
+    token = None
     try:
         text = read_result(letter.value, letter.headers).token
         if rules.keyring is not None:
-            _verified(text, target, rules.keyring, rules)
+            token = _verified(text, target, rules.keyring, rules)
     except UnverifiedError as error:
         if rules.send_unverified:
             return MaySend(target, is_verified=False)
         return MustNotSend(
             f"the token is not valid here ({error.reason}), so the bridge would refuse the record again{_HOW}"
         )
-    return MaySend(target, is_verified=rules.keyring is not None)
+    return MaySend(target, is_verified=False) if token is None else _sent_with(token, target, rules)
+
+
+def _sent_with(token: Token, target: str, rules: ReplayRules) -> MaySend:
+    return MaySend(target, is_verified=True, is_late=is_late(token, rules.now_ms, GRACE_MS))
 
 
 _HOW: Final = "; --unverified skips this check"
@@ -200,7 +238,7 @@ def _check_task(letter: DeadLetter, target: str, rules: ReplayRules) -> ReplayVe
     if (token.task_type, token.task_id, token.attempt) != (headers.task_type, headers.task_id, headers.attempt):
         return _unless_unverified("the headers of the task contradict its token", target, rules)
     is_known = _is_known(target, rules) or token.task_type == target
-    return MaySend(target, is_verified=True) if is_known else NeedsTopic(target, TopicDoubt.OTHER_NAME)
+    return _sent_with(token, target, rules) if is_known else NeedsTopic(target, TopicDoubt.OTHER_NAME)
 
 
 def _answer_topics(headers: TaskHeaders, rules: ReplayRules) -> ReplayVerdict | None:

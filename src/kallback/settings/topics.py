@@ -71,6 +71,11 @@ class Topics:
         return f"tasks cannot go to {topic}, which is a topic of kallback's own: give the task type another one"
 
     @property
+    def wire_check(self) -> str:
+        """How the names of the topics begin that `kallback wire check` makes for answers."""
+        return f"{self.prefix}wire-check."
+
+    @property
     def all_results(self) -> tuple[str, ...]:
         """The topics that bridges read results from; the one of this installation first."""
         return (self.results, *sorted(self.more_results))

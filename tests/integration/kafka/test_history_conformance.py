@@ -48,7 +48,7 @@ async def test_a_new_group_knows_what_was_there_before_it(lab: Lab, caplog: pyte
         assert await settled(lab, consumer, 2) == {"a": True, "b": True}
         await lab.send(topic, "c")
         assert await settled(lab, consumer, 1) == {"c": False}
-    (line,) = (each for each in caplog.records if "the group is new" in each.getMessage())
+    (line,) = (each for each in caplog.records if "no offset is committed" in each.getMessage())
     said = line.getMessage()
     assert (f"group='{group}'" in said, "records=2" in said, line.levelno) == (True, True, logging.INFO)
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []

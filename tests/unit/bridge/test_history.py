@@ -44,7 +44,7 @@ async def test_late_results_of_the_history_are_only_counted(
     assert (new_group.dead_letters(), new_group.handled, new_group.committed()) == ([], [], 50)
     assert bridge.stats.reasons["late-history"] == 50
     said = [each.getMessage() for each in caplog.records]
-    beginning, first = (each for each in said if "the group is new" in each or "history" in each)
+    beginning, first = (each for each in said if "no offset is committed" in each or "history" in each)
     assert (f"group='{GROUP}'" in beginning, "records=50" in beginning) == (True, True)
     assert "counted as history" in first
 

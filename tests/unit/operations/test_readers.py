@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kallback.kafka import GroupMember, TopicGroup, TopicPartition
 from kallback.operations.readers import readers_of, task_topics
+from kallback.settings import Topics
 
 
 def cook(number: int) -> TopicPartition:
@@ -44,4 +45,10 @@ def test_a_group_of_another_topic_is_no_row() -> None:
 def test_topics_of_tasks_are_all_but_those_of_kallback_and_kafka() -> None:
     """A prefix of an environment is for kallback's own topics, so it chooses none."""
     existing = {"cook", "team-a.results", "team-a.bake", "__consumer_offsets"}
-    assert task_topics(existing, ["team-a.results"]) == ["cook", "team-a.bake"]
+    assert task_topics(existing, Topics("team-a.")) == ["cook", "team-a.bake"]
+
+
+def test_what_a_wire_check_leaves_is_no_topic_of_tasks() -> None:
+    """Its topics for answers live for a day, and no worker is to read them."""
+    existing = {"cook", "team-a.wire-check.cook.results", "team-a.wire-check.cook.progress"}
+    assert task_topics(existing, Topics("team-a.")) == ["cook"]

@@ -5,10 +5,20 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from kallback.kafka import DeadLetter, DeadLetterId, Position
-from kallback.operations.replay_checks import MaySend, MustNotSend, NeedsTopic, ReplayRules, TopicDoubt, check_letter
+from kallback.operations.replay_checks import (
+    GRACE_MS,
+    MaySend,
+    MustNotSend,
+    NeedsTopic,
+    ReplayRules,
+    TopicDoubt,
+    check_letter,
+    signed_type,
+)
 from kallback.protocol import (
     Attempt,
     AwakeableId,
@@ -31,6 +41,7 @@ SIGNED = KEYRING.sign(TOKEN, TOPICS.results)
 TASK = TaskHeaders(SIGNED, TOKEN.task_id, Attempt(1), "shop.pack", TOPICS.results, progress_to=TOPICS.progress)
 RULES = ReplayRules(topics=TOPICS, audience=TOPICS.results)
 WITH_KEYS = replace(RULES, keyring=KEYRING)
+NOW_MS = 1_800_000_000_000
 RESULT = DeadLetter(
     DeadLetterId(0, 1), "late", "", 1, 2, Position(TOPICS.results, 0, 7), 3, "g", None, b"1", completed_headers(SIGNED)
 )
@@ -146,3 +157,35 @@ def test_a_stub_is_not_read_from_an_unknown_topic() -> None:
     assert "forged" in refused(replace(stub, source=Position(TOPICS.control, 0, 7)), replace(RULES, to=TOPICS.results))
     known = replace(stub, source=RESULT.source)
     assert check_letter(known, WITH_KEYS) == MaySend(TOPICS.results, is_verified=False)
+
+
+def with_deadline(deadline_ms: int) -> tuple[DeadLetter, DeadLetter]:
+    """A result and a task whose token has this deadline."""
+    text = KEYRING.sign(msgspec.structs.replace(TOKEN, deadline_ms=deadline_ms), TOPICS.results)
+    result = replace(RESULT, headers=completed_headers(text))
+    return result, task(headers=replace(TASK, token=text, deadline_ms=deadline_ms or None))
+
+
+@pytest.mark.parametrize(("ago_ms", "late"), [(0, False), (GRACE_MS, False), (GRACE_MS + 1, True), (NOW_MS, False)])
+def test_a_verified_token_says_whether_a_replay_comes_too_late(ago_ms: int, *, late: bool) -> None:
+    """It is allowed all the same: a bridge may have a handler for late results. No deadline is never late."""
+    for letter in with_deadline(NOW_MS - ago_ms):
+        verdict = check_letter(letter, replace(WITH_KEYS, now_ms=NOW_MS))
+        assert isinstance(verdict, MaySend)
+        assert verdict.is_late is late
+
+
+def test_a_token_that_is_not_verified_says_nothing_of_its_deadline() -> None:
+    """Who writes dead letters chooses it."""
+    for letter in with_deadline(1):
+        verdict = check_letter(letter, replace(RULES, now_ms=NOW_MS, named=frozenset({"shop.pack"})))
+        assert verdict == MaySend(letter.source.topic, is_verified=False)
+
+
+def test_the_task_type_is_known_from_a_valid_token_alone() -> None:
+    """Of a result and of a task; the headers of a record can claim any."""
+    claimed = task(headers=replace(TASK, task_type="shop.steal"))
+    assert [signed_type(each, WITH_KEYS) for each in (RESULT, task(), claimed)] == ["shop.pack"] * 3
+    assert [signed_type(each, RULES) for each in (RESULT, task())] == [None, None]
+    assert [signed_type(each, replace(RULES, keyring=OTHER)) for each in (RESULT, task())] == [None, None]
+    assert signed_type(replace(RESULT, headers=(), value=None), WITH_KEYS) is None

@@ -44,8 +44,9 @@ _http = option_of("HTTP")
     "--process",
     "processes",
     multiple=True,
-    metavar="URL",
-    help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464. Can be repeated.",
+    metavar="[NAME=]URL",
+    help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464; NAME is shown beside it. "
+    "Can be repeated.",
 )
 @option(
     "--allow-changes",

@@ -38,7 +38,6 @@ from kallback.wire_check import (
 )
 
 _COLOURS: Final = {CheckVerdict.PASS: "green", CheckVerdict.FAIL: "red", CheckVerdict.NOT_COVERED: "yellow"}
-_OWN_TOPICS: Final = "wire-check."
 _NAME_CHARACTERS: Final = 200
 """Of the worker's topic in the names of the check's own, which have 249 at most."""
 _WIDTH: Final = max(map(len, NAMES))
@@ -167,7 +166,7 @@ def check(
     configure_logs()
     settings = Settings.from_env()
     task_type = TaskType(requests.pop("task_type") or topic, request=object, result=object, topic=topic).name
-    own = f"{settings.topics.prefix}{_OWN_TOPICS}{topic[:_NAME_CHARACTERS]}."
+    own = f"{settings.topics.wire_check}{topic[:_NAME_CHARACTERS]}."
     topics = CheckedTopics(
         tasks=topic,
         results=results or f"{own}results",

@@ -25,7 +25,7 @@ from kallback.settings import KafkaSettings, Settings
 
 _HEADINGS: Final = ("TOPIC", "GROUP", "HOST", "CLIENT", "INSTANCE", "PARTITIONS", "BEHIND")
 _LONGEST_CELL: Final = 120
-_PROCESS_HEADINGS: Final = ("PROCESS", "READY", "PHASE", "WHY NOT", "FIGURES")
+_PROCESS_HEADINGS: Final = ("PROCESS", "HEALTH PORT", "READY", "PHASE", "WHY NOT", "FIGURES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,9 @@ def workers() -> None:
     "--process",
     "processes",
     multiple=True,
-    metavar="URL",
-    help="Health port of a worker, such as http://127.0.0.1:9464, which is asked how it is. Can be repeated.",
+    metavar="[NAME=]URL",
+    help="Health port of a worker, such as http://127.0.0.1:9464, which is asked how it is; NAME is shown beside it. "
+    "Can be repeated.",
 )
 @option("--json", "as_json", is_flag=True, help="Print one JSON object for each row, also of the processes.")
 def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json: bool) -> None:
@@ -103,7 +104,7 @@ async def _read(asked: _Kafka, settings: Settings, named: Sequence[str]) -> list
 
 async def _task_topics(asked: _Kafka, settings: Settings) -> list[str]:
     connection: KafkaSettings = settings.kafka
-    return task_topics(await asked.topics(connection), settings.topics.all())
+    return task_topics(await asked.topics(connection), settings.topics)
 
 
 def _print_processes(addresses: Sequence[str], *, as_json: bool) -> None:
@@ -116,12 +117,18 @@ def _print_processes(addresses: Sequence[str], *, as_json: bool) -> None:
     found = asyncio.run(read())
     if as_json:
         for status in found:
-            members = {"process": status.address, "ready": status.ready, "phase": status.phase}
+            members = {
+                "process": status.address,
+                "name": status.name or None,
+                "ready": status.ready,
+                "phase": status.phase,
+            }
             more = {"reasons": status.reasons, "figures": dict(status.members)}
             click.echo(printable_json(orjson.dumps(members | more)))
         return
     rows = [
         (
+            status.name or "-",
             status.address,
             "ready" if status.ready else "not ready",
             status.phase or "-",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kallback.cli.console.processes import split_process
 from kallback.cli.console.shown_settings import shown_address
 from kallback.protocol import ConfigurationError, TaskType
 from kallback.settings import Secret
@@ -21,7 +22,8 @@ class ConsoleOptions:
         hosts: names of the console in its address, beside those of the loopback. A request for another name is refused,
             because a web page of another site could send it.
         password: what a browser must send; default none, for the loopback.
-        processes: addresses of health ports of bridges, workers and gateways, such as `http://127.0.0.1:9464`.
+        processes: addresses of health ports of bridges, workers and gateways, such as `http://127.0.0.1:9464`, or with
+            the name that the page shows, `kitchen=http://127.0.0.1:9464`.
         allow_changes: let operators complete, fail, retry and cancel tasks, and replay dead letters. Default no.
         user_header: the header in which a trusted proxy names the user, for changes; default none.
         types: task types whose results are checked before they are sent by hand; default none.
@@ -45,7 +47,7 @@ class ConsoleOptions:
 
     def __post_init__(self) -> None:
         """Refuse what is no address of a health port, and types that cannot be told apart."""
-        for address in self.processes:
+        for _, address in map(split_process, self.processes):
             if not is_http(address) or not address.startswith("http://"):
                 raise ConfigurationError(
                     f"{shown_address(address)!r} is no address of a health port: write it like http://127.0.0.1:9464"

@@ -25,6 +25,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         address: of its health port.
+        name: that the operator gave it; empty if none.
         phase: where in its life it is; empty if it does not answer.
         ready: whether it does its work now.
         reasons: why not.
@@ -36,14 +37,26 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     ready: bool = False
     reasons: tuple[str, ...] = ()
     members: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    name: str = ""
 
 
-async def read_process(address: str) -> ProcessStatus:
+def split_process(text: str) -> tuple[str, str]:
+    """Return name and address of `NAME=http://127.0.0.1:9464`; without a name it is empty."""
+    name, equals, address = text.partition("=")
+    return (name, address) if equals and "://" not in name else ("", text)
+
+
+async def read_process(text: str) -> ProcessStatus:
     """Ask one process; what does not answer is a status that says so.
 
     Args:
-        address: of its health port, such as `http://127.0.0.1:9464`.
+        text: the address of its health port, such as `http://127.0.0.1:9464`, or `NAME=ADDRESS`.
     """
+    name, address = split_process(text)
+    return msgspec.structs.replace(await _read(address), name=name)
+
+
+async def _read(address: str) -> ProcessStatus:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             body = await _get(address)

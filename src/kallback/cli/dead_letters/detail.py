@@ -14,7 +14,7 @@ from kallback.cli.dead_letters.sending import doubt_words
 from kallback.cli.formatting import moment, plain, readable, size, span
 from kallback.cli.tables import print_facts
 from kallback.kafka import DeadLetter, MissingValue
-from kallback.operations.replay_checks import NeedsTopic, ReplayRules, check_letter
+from kallback.operations.replay_checks import NeedsTopic, ReplayRules, check_letter, signed_type
 from kallback.protocol import shorten
 from kallback.protocol.headers import SPRING_CORRELATION_ID, TOKEN
 
@@ -77,8 +77,17 @@ def _facts(letter: DeadLetter, rules: ReplayRules, replay: Replay | None, now_ms
     if letter.summary is not None:
         yield "records", f"{letter.count:,}: a summary; the record below is the first of them"
     yield "source", plain(f"{letter.source}, {moment(letter.source_ms)}")
-    yield "type", plain(f"{row.task_type} (claimed by the record, not verified)") if row.task_type else "unknown"
+    yield "type", _type_words(row.task_type, signed_type(letter, rules))
     yield "replayed", replay_words(replay)
+
+
+def _type_words(claimed: str | None, signed: str | None) -> str:
+    """The task type, and whether the token of the record says it."""
+    if signed is None:
+        return plain(f"{claimed} (claimed by the record, not verified)") if claimed else "unknown"
+    if claimed in {None, signed}:
+        return plain(f"{signed} (in its token, which is valid here)")
+    return plain(f"{signed} (in its token, which is valid here; the record claims {claimed})")
 
 
 def _remedy(letter: DeadLetter, rules: ReplayRules) -> str:

@@ -8,11 +8,12 @@ memory, and nothing that arrives in between is part of the plan.
 from __future__ import annotations
 
 import heapq
+import time
 from array import array
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from kallback.cli.dead_letters.contents import ReplayedLetters, begin_of
@@ -68,12 +69,14 @@ class ChosenLetters:
     """The dead letters that are sent.
 
     Attributes:
+        late: number of those whose deadline has passed, as far as tokens were verified.
         offsets: by partition, ascending.
         since_ms: none of them was written earlier.
     """
 
     total: int = 0
     verified: int = 0
+    late: int = 0
     since_ms: int | None = None
     offsets: dict[int, array[int]] = field(default_factory=dict[int, "array[int]"])
     reasons: BoundedCounts = field(default_factory=BoundedCounts)
@@ -150,6 +153,7 @@ class ReplayPlan:
             if isinstance(verdict, MaySend):
                 chosen.targets.add(verdict.topic)
                 chosen.verified += verdict.is_verified
+                chosen.late += verdict.is_late
         return chosen
 
     def _sendable(self) -> Iterator[_PendingLetter]:
@@ -183,8 +187,8 @@ def _oldest(rows: Iterator[_PendingLetter], times_ms: list[int]) -> Iterator[_Pe
 async def read_plan(
     clients: KafkaFactories, topic: str, selection: Selection, rules: ReplayRules, *, again: bool
 ) -> ReplayPlan:
-    """Read the dead-letter topic and decide about each selected dead letter."""
-    plan = ReplayPlan(again=again)
+    """Read the dead-letter topic and decide about each selected dead letter, with the deadlines as they are now."""
+    plan, rules = ReplayPlan(again=again), replace(rules, now_ms=int(time.time() * 1000))
     async with aclosing(read_entries(clients.reader(topic, begin_of(selection.since_ms)))) as entries:
         async for entry in entries:
             if isinstance(entry, DeadLetter):

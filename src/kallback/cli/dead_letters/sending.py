@@ -86,7 +86,16 @@ def plan_sentence(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
     where = ", ".join(f"{count:,} to {plain(topic)}" for topic, count in chosen.targets.listed())
     said = f"{counted(chosen.total, 'dead letter')} ({reasons}): {where}{end} {_verification(chosen, rules)}"
     useless = [f"{count:,} {plain(each)}" for each, count in chosen.reasons.listed() if is_replay_useless(each)]
-    return said + (f" A replay changes nothing for {', '.join(useless)}: see dead-letters show." if useless else "")
+    said += f" A replay changes nothing for {', '.join(useless)}: see dead-letters show." if useless else ""
+    return said + (f" {_late_sentence(chosen)}" if chosen.late else "")
+
+
+def _late_sentence(chosen: ChosenLetters) -> str:
+    """Say that the deadline of some has passed, and what becomes of them."""
+    is_one = chosen.late == 1
+    which = "It is" if chosen.total == 1 else f"{chosen.late:,} of them {'is' if is_one else 'are'}"
+    it, deadline = ("it", "its deadline") if is_one else ("them", "their deadlines")
+    return f"{which} past {deadline}: no handler waits for {it}, bridges treat {it} as late, and workers skip {it}."
 
 
 def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 log: Final = named_log("kallback.kafka")
 
 _FIRST_READS: Final = {
-    FirstRead.NEW_TOPIC: (log.info, "the group is new: it begins with the records that are there already"),
+    FirstRead.NEW_TOPIC: (
+        log.info,
+        "no offset is committed for these partitions yet: reading begins with the records that are there already",
+    ),
     FirstRead.NO_COMMIT: (
         log.warning,
         "the group has no committed offsets of partitions: they are read from their beginning",

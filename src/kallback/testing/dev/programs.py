@@ -171,7 +171,7 @@ def _gateway(application: Application, settings: ProgramSettings) -> Program:
 
 def _console(application: Application, settings: ProgramSettings, others: Iterable[Program]) -> Program:
     port = settings.port("console", CONSOLE_PORT, settings.console_port)
-    healths = [*(each.health_url for each in others if each.health_url), *settings.processes]
+    healths = [*(f"{each.name}={each.health_url}" for each in others if each.health_url), *settings.processes]
     shown = tuple(f"--process={address}" for address in healths)
     return Program(
         "console",

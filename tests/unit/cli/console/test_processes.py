@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from kallback.cli.console.processes import ProcessStatus, read_process
+from kallback.cli.console.pages.processes import processes_page
+from kallback.cli.console.processes import ProcessStatus, read_process, split_process
 from kallback.health import Page, PageServer
 
 
@@ -67,3 +68,29 @@ async def test_long_texts_are_cut() -> None:
     async with answering(b'{"phase":"' + b"x" * 5000 + b'","reasons":["' + b"y" * 5000 + b'"]}') as address:
         status = await read_process(address)
     assert (len(status.phase), len(status.reasons[0])) == (200, 200)
+
+
+async def test_a_process_keeps_the_name_that_the_operator_gave_it() -> None:
+    """Also while it is dead, when the port alone says nothing."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        status = await read_process(f"kitchen={address}")
+    page = processes_page([status]).body.decode()
+    assert (status.name, status.address, status.ready) == ("kitchen", address, False)
+    assert "kitchen" in page
+    assert address in page
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("http://127.0.0.1:9464", ("", "http://127.0.0.1:9464")),
+        ("http://127.0.0.1:9464/?a=b", ("", "http://127.0.0.1:9464/?a=b")),
+        ("kitchen=http://127.0.0.1:9464/?a=b", ("kitchen", "http://127.0.0.1:9464/?a=b")),
+        ("127.0.0.1:9464", ("", "127.0.0.1:9464")),
+    ],
+)
+def test_a_name_is_what_is_before_the_address(text: str, parts: tuple[str, str]) -> None:
+    """An address may have an equals sign of its own."""
+    assert split_process(text) == parts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.cli.dead_letters.environment import AWAKEABLE, DEAD, HOUR, KEYS, RESULTS, TOKEN, DeadLetterEnv
+from tests.unit.cli.dead_letters.environment import AWAKEABLE, DEAD, HOUR, KEY, KEYS, RESULTS, TOKEN, DeadLetterEnv
 
 from kallback.cli import confirmation
 from kallback.cli.dead_letters import replay as replay_command
@@ -30,8 +30,10 @@ from kallback.protocol import (
     ConfigurationError,
     KafkaUnavailableError,
     KallbackError,
+    Keyring,
     MissingTopicError,
     TaskHeaders,
+    Token,
     completed_headers,
     task_id_of,
 )
@@ -444,3 +446,35 @@ def test_what_is_refused_is_not_said_to_be_nothing(env: DeadLetterEnv, own_topic
     result = CliRunner().invoke(dead_letters, ["replay", "--topic", own_topic, "--yes"], obj=env.clients)
     assert result.stdout == "0 of 1 dead letter can be replayed.\n"
     assert "1 dead letter not replayed" in str(result.exception)
+
+
+@pytest.mark.parametrize(("keys", "said"), [(KEYS, "(in its token, which is valid here)"), ("", "not verified")])
+def test_show_says_once_whether_the_task_type_is_verified(
+    env: DeadLetterEnv, own_topic: str, monkeypatch: pytest.MonkeyPatch, keys: str, said: str
+) -> None:
+    """Its line and the remedy say the same of the token."""
+    monkeypatch.setenv("KALLBACK_KEYS", keys)
+    shown = " ".join(env.run("show", "0:0").stdout.split())
+    assert f"type shop.pack {said}" in shown.replace("(claimed by the record, not verified)", "not verified")
+    assert ("not verified" in shown, "is valid" in shown) == (not keys, bool(keys))
+    assert own_topic in shown
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (0, "It is past its deadline: no handler waits for it, bridges treat it as late, and workers skip it."),
+        (2, "1 of them is past its deadline: no handler waits for it"),
+    ],
+)
+def test_the_plan_says_which_results_come_too_late(
+    env: DeadLetterEnv, monkeypatch: pytest.MonkeyPatch, others: int, said: str
+) -> None:
+    """Before they are sent: the report says that they were replayed, and only the outcome that they were late."""
+    monkeypatch.setenv("KALLBACK_KEYS", KEYS)
+    late = Token("shop.pack", task_id_of(b"1" * 12), Attempt(1), AWAKEABLE, deadline_ms=1_000)
+    env.dead_letter(headers=completed_headers(Keyring({"k2": KEY}).sign(late, RESULTS)))
+    for _ in range(others):
+        env.dead_letter()
+    assert said in env.run("replay", "--all", "--dry-run").stderr
+    assert said in env.run("replay", "--all", "--yes").stderr

@@ -13,7 +13,7 @@ from kallback.web import HttpResponse
 
 _HINT: Final = (
     "Start bridges, workers and gateways with --health-port, such as 9464, and this console, or kallback dev, with "
-    "--process http://127.0.0.1:9464 for each of them."
+    "--process NAME=http://127.0.0.1:9464 for each of them."
 )
 
 
@@ -21,6 +21,7 @@ def processes_page(found: list[ProcessStatus]) -> HttpResponse:
     """Return what bridges, workers and gateways say of themselves."""
     rows: list[list[Content]] = [
         [
+            status.name or "-",
             shown_address(status.address),
             "ready" if status.ready else element("strong", "not ready"),
             status.phase or "-",
@@ -30,7 +31,7 @@ def processes_page(found: list[ProcessStatus]) -> HttpResponse:
         for status in found
     ]
     hint = None if found else element("p", _HINT)
-    headings = ["Health port", "Ready", "Phase", "Why not", "Figures"]
+    headings = ["Process", "Health port", "Ready", "Phase", "Why not", "Figures"]
     return page("Processes", table("Processes", headings, rows), hint, section="/processes", refresh=REFRESH_S)
 
 
