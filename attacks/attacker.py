@@ -92,12 +92,20 @@ class Attacker:
         self, topic: str, seconds: float, answer: Callable[[Record], Plain | None], to: str, *, copies: int = 1
     ) -> None:
         """Answer each record of a topic for some time, beginning with the oldest; answers go to another topic."""
+
+        def answers(record: Record) -> list[Plain]:
+            found = answer(record)
+            return [] if found is None else [found] * copies
+
+        await self.follow_all(topic, seconds, answers, to)
+
+    async def follow_all(self, topic: str, seconds: float, answers: Callable[[Record], list[Plain]], to: str) -> None:
+        """Do so with any number of answers to each record."""
         ends = time.monotonic() + seconds
         async with ConfluentReader(self.installation.settings.kafka, topic) as reader:
             while time.monotonic() < ends:
                 records = await reader.fetch(timeout=0.2)
-                found = [each for record in records if (each := answer(record)) is not None]
-                await self.write(to, found * copies)
+                await self.write(to, [each for record in records for each in answers(record)])
 
     async def ends(self, topic: str) -> int:
         """The number of offsets of a topic, over all its partitions."""

@@ -16,6 +16,7 @@ from attacks.cases import (
     settings,
     tasks,
     transactions,
+    turned_bad,
     values,
 )
 
@@ -29,6 +30,7 @@ ATTACKS: Final = (
     *cancels.ATTACKS,
     *dead_letters.ATTACKS,
     *transactions.ATTACKS,
+    *turned_bad.ATTACKS,
     *ports.ATTACKS,
     *settings.ATTACKS,
 )

@@ -10,7 +10,7 @@ seconds, so that a Restate that accepts connections and does not answer is notic
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -155,13 +155,23 @@ class Introspection:
         return result
 
     async def _while_healthy(self, answer: asyncio.Future[Answer]) -> Answer:
-        """Wait for an answer as long as Restate answers its health page, too."""
+        """Wait for an answer as long as Restate answers its health page, too; one that comes meanwhile counts."""
+        health = asyncio.ensure_future(self._until_unhealthy())
+        either: tuple[asyncio.Future[Any], ...] = answer, health
         try:
-            while not (await asyncio.wait({answer}, timeout=_HEALTH_INTERVAL_S))[0]:
-                await self._check_health()
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                await health
             return answer.result()
         finally:
             answer.cancel()
+            health.cancel()
+            await asyncio.gather(health, return_exceptions=True)
+
+    async def _until_unhealthy(self) -> None:
+        while True:
+            await asyncio.sleep(_HEALTH_INTERVAL_S)
+            await self._check_health()
 
     async def _check_health(self) -> None:
         try:

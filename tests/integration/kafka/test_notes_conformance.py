@@ -222,6 +222,23 @@ async def test_hostile_notes_concern_no_record_that_is_written_later(lab: Lab, *
     assert (first.value, [(each.value, each.deliveries) for each in records]) == (b"a", [(b"c", 1), (b"d", 1)])
 
 
+@pytest.mark.parametrize("position", [3, 2**31, 2**63 - 1])
+async def test_a_hostile_position_is_none_and_notes_beside_it_say_nothing(lab: Lab, position: int) -> None:
+    """Beyond the end of the log: it is read from its beginning, and what is committed is a position in it."""
+    topic, group = lab.topic(), lab.new_group()
+    await lab.send(topic, *"ab")
+    notes = CommitMetadata(((1, 2**60),), dict.fromkeys(range(100), 2**30), at_work=True)
+    await lab.commit(group, topic, Commit(position, encode(0, notes)))
+    consumer, records = await taken(lab, topic, group, 2)
+    await lab.send(topic, "c")
+    records += await lab.receive(consumer, 1)
+    assert [(each.value, each.deliveries) for each in records] == [(b"a", 1), (b"b", 1), (b"c", 1)]
+    for record in records:
+        consumer.done(record)
+    await consumer.commit()
+    assert await lab.committed(group, topic) == {0: 3}
+
+
 @pytest.mark.parametrize("lab", ["confluent", "aiokafka"], indirect=True)
 @pytest.mark.parametrize("size", [1, 8, 24, 1000, 3072, 4096])
 async def test_metadata_of_another_program_is_ignored(lab: RealLab, size: int) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kallback.lifecycle import InTurn
 from kallback.protocol import KafkaUnavailableError
@@ -60,3 +63,36 @@ async def test_a_question_that_is_cancelled_leaves_its_turn_to_the_next_one() ->
         await first
     server.may_answer.set()
     assert await second == 2
+
+
+class AwayError(KafkaUnavailableError):
+    """The failure of one question."""
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=12))
+async def test_nobody_gets_the_answer_of_another_one(questions: list[tuple[bool, int]]) -> None:
+    """Each question has its own answer or a failure, wherever others come in between, and at most one is asked."""
+    in_turn, under_way, asked = InTurn(), 0, list[int]()
+
+    async def ask(number: int, *, fails: bool) -> int:
+        nonlocal under_way
+        under_way += 1
+        assert under_way == 1
+        asked.append(number)
+        await asyncio.sleep(0)
+        under_way -= 1
+        if fails:
+            raise AwayError(number)
+        return number
+
+    waiting = list[asyncio.Task[int]]()
+    for number, (fails, turns) in enumerate(questions):
+        waiting.append(asyncio.create_task(in_turn.ask(partial(ask, number, fails=fails))))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    for number, said in enumerate(await asyncio.gather(*waiting, return_exceptions=True)):
+        if isinstance(said, AwayError):
+            assert said.args[0] in asked
+            assert (said.args[0] == number) == (number in asked)
+        else:
+            assert said == number

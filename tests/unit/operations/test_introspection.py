@@ -46,8 +46,13 @@ async def answering(status: int, body: str) -> AsyncGenerator[Introspection]:
 
 
 @asynccontextmanager
-async def slow(monkeypatch: pytest.MonkeyPatch, *, healthy: bool) -> AsyncGenerator[Introspection]:
-    """Introspection of a server that answers queries when it was asked for its health, or nothing at all."""
+async def slow(
+    monkeypatch: pytest.MonkeyPatch, *, healthy: bool, says_so: bool = True
+) -> AsyncGenerator[Introspection]:
+    """Introspection of a server that answers queries when it was asked for its health, or nothing at all.
+
+    Whether it answers the question for its health, too, is `says_so`.
+    """
     monkeypatch.setattr(introspection_module, "_HEALTH_INTERVAL_S", 0.01)
     monkeypatch.setattr(introspection_module, "_HEALTH_TIMEOUT_S", 1.0 if healthy else 0.1)
     asked, ended = asyncio.Event(), asyncio.Event()
@@ -57,7 +62,8 @@ async def slow(monkeypatch: pytest.MonkeyPatch, *, healthy: bool) -> AsyncGenera
         if head.startswith(b"GET /health "):
             asked.set()
         body = '{"rows": [{"name": "late"}]}'
-        await (asked if healthy else ended).wait()
+        silent = not healthy or (not says_so and head.startswith(b"GET /health "))
+        await (ended if silent else asked).wait()
         writer.write(f"HTTP/1.1 200 -\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
         writer.close()
 
@@ -78,6 +84,12 @@ async def test_a_restate_that_accepts_connections_and_is_silent_is_unavailable(m
 async def test_a_query_may_take_long_while_restate_answers_its_health_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for."""
     async with slow(monkeypatch, healthy=True) as introspection:
+        assert await introspection.rows("SELECT name FROM x", Named) == [Named("late")]
+
+
+async def test_an_answer_that_comes_before_the_one_for_the_health_page_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query that keeps Restate busy delays its health page, too."""
+    async with slow(monkeypatch, healthy=True, says_so=False) as introspection:
         assert await introspection.rows("SELECT name FROM x", Named) == [Named("late")]
 
 

@@ -37,6 +37,7 @@ Pending = tuple[ProgressUpdate, FetchedRecord]
 
 @dataclass(slots=True)
 class _TaskUpdates:
+    attempt: int = 0
     waiting: Pending | None = None
     under_way: Pending | None = None
     not_before: float = 0.0
@@ -64,14 +65,19 @@ class Coalescer:
         return len(self._tasks)
 
     def add(self, update: ProgressUpdate, fetched: FetchedRecord) -> FetchedRecord | None:
-        """Keep an update until it is due; return the record that needs no sending any more, which may be this one."""
+        """Keep an update until it is due; return the record that needs no sending any more, which may be this one.
+
+        The first one of a new attempt is due at once, whatever interval the worker of the last attempt told.
+        """
         task = self._tasks.setdefault(update.task_id, _TaskUpdates())
+        if update.attempt < task.attempt:
+            return fetched
+        if update.attempt > task.attempt:
+            task.attempt, task.not_before = update.attempt, 0.0
         if task.waiting is None:
             task.waiting = (update, fetched)
             return None
         waiting, earlier = task.waiting
-        if update.attempt < waiting.attempt:
-            return fetched
         task.waiting = (_merged(waiting, update), fetched)
         return earlier
 
@@ -117,7 +123,8 @@ class Coalescer:
     def _end(self, update: ProgressUpdate, now: float) -> _TaskUpdates:
         task = self._tasks[update.task_id]
         task.under_way = None
-        task.not_before = now + _interval(update) / 2
+        if update.attempt == task.attempt:
+            task.not_before = now + _interval(update) / 2
         return task
 
     def _sweep(self, now: float) -> None:

@@ -17,9 +17,8 @@ from kallback.kafka.errors import missing_topic
 from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.memory.broker import MemoryBroker
 from kallback.kafka.offsets.followed_topics import report_first_reads
-from kallback.kafka.offsets.history import PartitionStart
+from kallback.kafka.offsets.history import CommitState, PartitionStart
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
-from kallback.kafka.offsets.partition_metadata import NO_COMMIT
 from kallback.kafka.records import OutgoingRecord, Position, Record, Screen, TopicPartition
 from kallback.lifecycle import StartStop, Supervisor
 from kallback.protocol.errors import KafkaUnavailableError
@@ -200,7 +199,7 @@ class MemoryConsumer(StartStop):
             self._next.pop(partition, None)
 
     def receive(self, partitions: Iterable[TopicPartition]) -> None:
-        """Begin to read partitions at the group's commit position."""
+        """Begin to read partitions at the group's commit position; where the log ends before it, at the beginning."""
         share = list(partitions)
         commits = self._group.commits
         starts = {
@@ -210,7 +209,8 @@ class MemoryConsumer(StartStop):
         self._buffer.restore(starts)
         report_first_reads(self._group_name, starts)
         for partition, epoch in self._buffer.assign(share).items():
-            self._next[partition] = (epoch, self._group.commits.get(partition, NO_COMMIT).position)
+            commit = None if starts[partition].state is CommitState.BEYOND_END else starts[partition].commit
+            self._next[partition] = (epoch, starts[partition].begin if commit is None else commit.position)
         self._arrived.set()
 
     def _commit(self, among: Collection[TopicPartition] | None = None, *, leaving: bool) -> None:

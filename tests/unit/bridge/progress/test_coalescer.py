@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.unit.bridge.factories import NOW
 
 from kallback.bridge.in_flight.records import FetchedRecord
@@ -74,6 +75,30 @@ def test_an_older_attempt_replaces_nothing() -> None:
     coalescer, older = Coalescer(), record_at(1)
     coalescer.add(update_of(attempt=2), record_at(0))
     assert coalescer.add(update_of(attempt=1), older) is older
+
+
+def test_an_older_attempt_replaces_nothing_that_failed() -> None:
+    """A worker that still sends for it must not make the start of the next attempt unheard."""
+    coalescer, newer, older = Coalescer(), record_at(0), record_at(1)
+    coalescer.add(update_of(attempt=2), newer)
+    ((sent, its_record),) = coalescer.due(0.0)
+    assert coalescer.add(update_of(attempt=1), older) is older
+    assert coalescer.failed(sent, its_record, again_at=1.0) is None
+    assert [each for _, each in coalescer.due(1.0)] == [newer]
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["answered", "under-way"])
+def test_the_interval_of_an_older_attempt_delays_no_newer_one(*, meanwhile: bool) -> None:
+    """Its worker may have told any."""
+    coalescer, slow, newer = Coalescer(), update_of(every_ms=60_000), record_at(1)
+    coalescer.add(slow, record_at(0))
+    assert list(coalescer.due(0.0))
+    if meanwhile:
+        coalescer.add(update_of(attempt=2), newer)
+    coalescer.accepted(slow, record_at(0), 0.1)
+    if not meanwhile:
+        coalescer.add(update_of(attempt=2), newer)
+    assert [each for _, each in coalescer.due(0.2)] == [newer]
 
 
 def test_what_failed_waits_with_what_came_meanwhile() -> None:
