@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 
-from kallback.cli.formatting import escape
+from kallback.cli.formatting import escape, within
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _BLOCK: Final = 100
 _GAP: Final = "  "
+_LONGEST_CELL: Final = 1_024
+"""Characters; who may write to a topic chooses its texts. The longest of ours says why a person answers: 1 KiB."""
+_WIDEST_COLUMN: Final = 100
+"""Characters to which cells are filled up: a longer one does not lengthen the rows that follow."""
 _WIDEST_MINIMUM: Final = 20
 """Characters that a column keeps from block to block; wider ones could leave no place for the others."""
 
@@ -27,7 +31,8 @@ _WIDEST_MINIMUM: Final = 20
 class RowPrinter:
     """Prints rows while they arrive: plain lines at once, on a terminal a table in blocks.
 
-    A context manager; its end prints the last block. Columns grow with their cells: what was printed stays as it is.
+    A context manager; its end prints the last block. Columns grow with their cells: what was printed stays as it is. Of
+    a cell of great length a part is left out.
     """
 
     def __init__(self, headings: Sequence[str], *, block: int = _BLOCK) -> None:
@@ -48,7 +53,7 @@ class RowPrinter:
 
     def add(self, row: Sequence[str]) -> None:
         """Print a row, with the next block at the latest."""
-        self._rows.append([escape(cell) for cell in row])
+        self._rows.append([within(escape(cell), _LONGEST_CELL) for cell in row])
         if len(self._rows) >= self._block:
             self.flush()
 
@@ -57,7 +62,8 @@ class RowPrinter:
         rows, self._rows = self._rows, []
         if not rows:
             return
-        self._widths = [max(width, *map(len, cells)) for width, *cells in zip(self._widths, *rows, strict=True)]
+        widest = (max(width, *map(len, cells)) for width, *cells in zip(self._widths, *rows, strict=True))
+        self._widths = [min(width, _WIDEST_COLUMN) for width in widest]
         if self._on_terminal and self._fits():
             self._print_block(rows)
             return

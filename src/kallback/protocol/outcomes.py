@@ -153,10 +153,14 @@ class _OutcomeBody(msgspec.Struct):
 
 
 _BODY: Final = msgspec.json.Decoder(_OutcomeBody)
+MAX_OUTCOME_BYTES: Final = 16_384
+"""Bridges write a few kilobytes at most; readers keep thousands of outcomes in memory."""
 
 
 def read_outcome(value: bytes | None) -> OutcomeRecord | None:
-    """Read the value of an outcome record; None for a value that is none, or one of a later version."""
+    """Read the value of an outcome record; None for a value that is none, too large, or one of a later version."""
+    if value is not None and len(value) > MAX_OUTCOME_BYTES:
+        return None
     try:
         body = read_json(_BODY, value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError):

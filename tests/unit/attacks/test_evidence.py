@@ -36,7 +36,7 @@ def test_a_program_that_does_not_answer_shows_nothing() -> None:
 def test_attacks_that_write_records_have_evidence() -> None:
     """Those without are listed: they find out themselves whether they reach their aim."""
     finding = {
-        *("nothing", "forged-dead-letters", "many-dead-letters", "odd-dead-letters"),
+        *("nothing", "forged-dead-letters", "many-dead-letters", "odd-dead-letters", "odd-outcomes"),
         *("open-transaction", "aborted-transactions", "odd-requests", "slow-clients", "weak-keys"),
     }
     assert {attack.name for attack in ATTACKS if not attack.evidence} == finding

@@ -50,6 +50,25 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return call
 
 
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_a_cell_of_great_length_lengthens_no_other_row(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], *, on_terminal: bool
+) -> None:
+    """Anyone who may write to a topic chooses its texts; of a million characters a thousand are shown."""
+    rows = [("0:1", "r" * 1_000_000, "topic"), *[("0:2", "late", "topic")] * 100]
+
+    def show() -> None:
+        print_table(HEADINGS, rows)
+
+    if on_terminal:
+        shown = terminal(show)
+    else:
+        show()
+        shown = capsys.readouterr().out
+    assert 900 < shown.count("r") < 1_400
+    assert len(shown) < 25_000
+
+
 def test_a_script_gets_aligned_rows_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither headings nor colours nor wrapped cells, whatever the width."""
     print_table(HEADINGS, ROWS)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -45,6 +46,26 @@ def test_an_outcome_record_is_read_back() -> None:
 def test_what_is_no_outcome_record_is_passed_over(value: bytes | None) -> None:
     """Anything can be in a topic, and later versions may know more outcomes."""
     assert read_outcome(value) is None
+
+
+def test_the_largest_outcome_of_a_bridge_is_read_and_no_larger_one_is_kept() -> None:
+    """Who may write to the topic could fill the memory of its readers."""
+    source = SourcePosition("t" * 249, 2**31 - 1, 2**63 - 1, 2**63 - 1)
+    record = OutcomeRecord(
+        Outcome.UNUSABLE,
+        source,
+        2**63 - 1,
+        reason="r" * 100,
+        task_type="t" * 128,
+        task_id="i" * 16,
+        attempt=10**6,
+        by="é" * 128,
+        why="é" * 512,
+        did="failed",
+        failure="\0" * 200,
+    )
+    assert read_outcome(record.encode()) == record
+    assert read_outcome(replace(record, why="w" * 16_384).encode()) is None
 
 
 @pytest.mark.parametrize(
