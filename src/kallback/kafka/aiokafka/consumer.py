@@ -45,7 +45,7 @@ from kallback.kafka.aiokafka.membership.static_membership import FENCED
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
 from kallback.kafka.aiokafka.topic_watch import AiokafkaTopicWatch
 from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
-from kallback.kafka.errors import error_for, unreachable, up_to_damaged
+from kallback.kafka.errors import fatal_failure, unreachable, up_to_damaged
 from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.login.token_source import why_no_token
 from kallback.kafka.offsets.followed_topics import report_first_reads
@@ -282,12 +282,13 @@ class AiokafkaConsumer(StartStop):
         self._failure = failure
         self._arrived.set()
 
-    def _on_fenced(self, inner: AIOKafkaConsumer) -> None:
+    def _on_fenced(self, inner: AIOKafkaConsumer, after_loss: bool) -> None:  # noqa: FBT001 - a callback
         if inner is not self._inner:
             return  # it was replaced under the same id, by this consumer
         self._broken = True
         what = f"reading {', '.join(self._topics)} as instance {self._options.group_instance_id!r}"
-        self._fail(error_for(FENCED, "fenced by another member of the same instance id", what=what))
+        said = "fenced by another member of the same instance id"
+        self._fail(fatal_failure(FENCED, said, what=what, group=self._group, after_loss=after_loss))
 
     def _ended_unexpectedly(self, error: Exception) -> None:
         self._broken = True

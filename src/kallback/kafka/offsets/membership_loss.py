@@ -29,7 +29,7 @@ class MembershipLoss:
         self._assigned_at: float | None = None
 
     def session_ended(self) -> None:
-        """Take note that the session has ended."""
+        """Take note that the session has ended, or that a request to join has no answer."""
         self._is_out, self._assigned_at = True, None
 
     def assigned(self) -> None:

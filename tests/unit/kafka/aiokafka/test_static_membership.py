@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from aiokafka import errors
 from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 from kallback.kafka.aiokafka.membership.static_membership import StaticMembership
 
 FENCED, UNKNOWN_MEMBER, REBALANCE = 82, 25, 27
 BEAT = HeartbeatRequest("g", 3, "member")
 COMMIT = OffsetCommitRequest("g", 3, "member", -1, [])
+JOIN = JoinGroupRequest("g", 10_000, 10_000, "", "one", "consumer", [])
+SYNC = SyncGroupRequest("g", 3, "member", "one", [])
 
 
 class Member:
@@ -23,15 +25,24 @@ class Member:
     def __init__(self, *, heartbeat: int = 0, commit: int = 0, member_id: str = "member") -> None:
         self.sent: list[Any] = []
         self.fenced: list[Any] = []
+        self.by_itself: list[bool] = []
+        self.now = 0.0
+        self.is_away = False
         self._codes = {HeartbeatRequest.API_KEY: heartbeat, OffsetCommitRequest.API_KEY: commit}
         self.client = SimpleNamespace(send=self._send)
         coordinator = SimpleNamespace(member_id=member_id, generation=3)
         inner: Any = SimpleNamespace(_client=self.client, _coordinator=coordinator)
-        StaticMembership(inner, "g", "one", self.fenced.append)
+        StaticMembership(inner, "g", "one", self._on_fenced, lambda: self.now)
+
+    def _on_fenced(self, inner: Any, by_itself: bool) -> None:  # noqa: FBT001 - a callback
+        self.fenced.append(inner)
+        self.by_itself.append(by_itself)
 
     async def _send(self, _node: int, request: Any) -> Any:
         self.sent.append(request)
-        code = self._codes[request.API_KEY]
+        if self.is_away:
+            raise errors.RequestTimedOutError
+        code = self._codes.get(request.API_KEY, 0)
         if request.API_KEY == OffsetCommitRequest.API_KEY:
             return SimpleNamespace(API_KEY=OffsetCommitRequest.API_KEY, topics=[("t", [(0, code)])])
         return SimpleNamespace(API_KEY=request.API_KEY, error_code=code)
@@ -47,7 +58,7 @@ async def test_a_fenced_heartbeat_is_told_once_and_the_member_does_not_join_agai
     await member.send(BEAT)
     await member.send(BEAT)
     with pytest.raises(errors.GroupCoordinatorNotAvailableError):
-        await member.send(JoinGroupRequest("g", 10_000, 10_000, "", "one", "consumer", []))
+        await member.send(JOIN)
     assert (len(member.fenced), len(member.sent)) == (1, 2)
 
 
@@ -80,3 +91,21 @@ async def test_between_two_memberships_nothing_is_fenced() -> None:
     await member.send(BEAT)
     await member.send(COMMIT)
     assert (member.sent, member.fenced) == ([BEAT, COMMIT], [])
+
+
+@pytest.mark.parametrize(("unanswered", "passed", "by_itself"), [(0, 0.0, False), (1, 59.0, True), (1, 61.0, False)])
+async def test_a_request_to_join_without_an_answer_may_be_the_other_process(
+    unanswered: int, passed: float, *, by_itself: bool
+) -> None:
+    """Kafka may take it up after the one that counts; a minute after the member has joined it did not."""
+    member = Member(heartbeat=FENCED)
+    for _ in range(unanswered):
+        member.is_away = True
+        with pytest.raises(errors.RequestTimedOutError):
+            await member.send(JOIN)
+    member.is_away = False
+    await member.send(JOIN)
+    await member.send(SYNC)
+    member.now = passed
+    await member.send(BEAT)
+    assert member.by_itself == [by_itself]

@@ -3,7 +3,7 @@
 Kafka says so (FENCED_INSTANCE_ID) to requests that carry the instance id. aiokafka's heartbeats and commits do not: it
 is told that the member is unknown, joins anew under the same id, and takes it back; two processes would alternate.
 Here each heartbeat carries the id, a commit that is refused is followed by such a heartbeat, and a fenced member does
-not join again.
+not join again. A request to join that has no answer may be answered last: then the member has fenced itself.
 
 As with fetches (`FetchScreen`), the wrapped method is `AIOKafkaClient.send`; a test holds this against aiokafka. The
 request is Kafka's Heartbeat of version 3 (https://kafka.apache.org/protocol#The_Messages_Heartbeat), which brokers
@@ -18,22 +18,27 @@ answer since 2.3.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import errors
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Int16, Int32, Schema, String
 
+from kallback.kafka.offsets.membership_loss import MembershipLoss
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiokafka import AIOKafkaConsumer
 
-    OnFenced = Callable[[AIOKafkaConsumer], None]
+    OnFenced = Callable[[AIOKafkaConsumer, bool], None]
+    """Told which client is fenced, and whether it may be by itself."""
 
 _COMMIT: Final = 8
 _JOIN: Final = 11
 _HEARTBEAT: Final = 12
+_SYNC: Final = 14
 _UNKNOWN_MEMBER: Final = 25
 FENCED: Final = 82
 _JOIN_PAUSE_S: Final = 0.2
@@ -74,15 +79,24 @@ class StaticMembership:
         inner: not started yet.
         group: the consumer group.
         instance_id: of this member.
-        on_fenced: called with `inner`, on the event loop.
+        on_fenced: called on the event loop.
+        monotonic: seconds that only grow.
     """
 
-    def __init__(self, inner: AIOKafkaConsumer, group: str, instance_id: str, on_fenced: OnFenced) -> None:
+    def __init__(
+        self,
+        inner: AIOKafkaConsumer,
+        group: str,
+        instance_id: str,
+        on_fenced: OnFenced,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._inner: Any = inner
         self._group = group
         self._instance_id = instance_id
         self._on_fenced = on_fenced
         self._fenced = False
+        self._loss = MembershipLoss(monotonic)
         client: Any = inner._client  # noqa: SLF001 - see the module's docstring
         self._send = client.send
         client.send = self._send_as_member
@@ -93,13 +107,20 @@ class StaticMembership:
             await asyncio.sleep(_JOIN_PAUSE_S)  # aiokafka tries again at once
             raise errors.GroupCoordinatorNotAvailableError
         sent = self._heartbeat() or request if kind == _HEARTBEAT else request
-        response = await self._send(node_id, sent, **options)
+        try:
+            response = await self._send(node_id, sent, **options)
+        except BaseException:
+            if kind == _JOIN:
+                self._loss.session_ended()
+            raise
         codes = _codes_of(response)
+        if kind == _SYNC and codes == {0}:
+            self._loss.assigned()
         if kind == _COMMIT and _UNKNOWN_MEMBER in codes and (heartbeat := self._heartbeat()) is not None:
             codes |= _codes_of(await self._send(node_id, heartbeat, **options))
         if FENCED in codes and not self._fenced:
             self._fenced = True
-            self._on_fenced(self._inner)
+            self._on_fenced(self._inner, self._loss.explains_fencing())
         return response
 
     def _heartbeat(self) -> _StaticHeartbeat | None:
