@@ -40,6 +40,12 @@ def test_the_depth_goes_on_over_slices(value: Any, limit: int, slice_bytes: int)
         assert is_nested_deeper(json.dumps(value).encode(), limit) == (depth_of(value) > limit)
 
 
+def test_a_string_that_is_longer_than_a_slice_is_passed_over_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its brackets do not count."""
+    monkeypatch.setattr(nesting, "_SLICE_BYTES", 4)
+    assert not is_nested_deeper(b'["[[[[[[[["]', 1)
+
+
 @given(st.binary(max_size=100))
 def test_no_bytes_raise(data: bytes) -> None:
     """Also what is no JSON."""
