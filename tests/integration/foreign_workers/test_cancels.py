@@ -88,7 +88,7 @@ async def test_the_worker_for_long_tasks_stops_what_is_cancelled(
     assert tokens == ["kb1:short-2", "kb1:next-1"]
 
 
-async def test_a_rebalance_during_long_work_leaves_no_partition_paused(
+async def test_a_process_that_joins_during_long_work_loses_no_task(
     kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
 ) -> None:
     """A second process joins while the first one works; when that task is cancelled, all others are done."""

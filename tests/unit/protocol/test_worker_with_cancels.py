@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -140,3 +141,12 @@ def test_work_that_was_told_to_stop_has_no_answer() -> None:
     work = NAMES["Work"]()
     work.stop.set()
     assert work.answer(b'{"id": "o-1", "seconds": 600}') is None
+
+
+@pytest.mark.parametrize(("busy", "called"), [(True, "pause"), (False, "resume")])
+def test_partitions_that_come_while_no_task_runs_are_not_paused(busy: bool, called: str) -> None:  # noqa: FBT001 - a table
+    """A task that ends during a rebalance has no partitions to resume, and those that come back are paused."""
+    worker, tasks = object.__new__(NAMES["Worker"]), Mock()
+    worker.tasks, worker.busy = tasks, busy
+    worker.on_assign(tasks, ["partition"])
+    assert tasks.mock_calls == [call.assign(["partition"]), getattr(call, called)(["partition"])]
