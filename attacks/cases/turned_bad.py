@@ -11,6 +11,7 @@ from attacks.attack import Attack
 from attacks.attacker import Attacker, Plain
 from attacks.cases.topics import progress
 from attacks.evidence import Evidence, counters_of, judged_progress, judged_results
+from attacks.raw_batches import RawRecord, batch
 from attacks.verdicts import Bounds
 from kallback.kafka import ConfluentReader, Record
 from kallback.protocol import Attempt, AwakeableId, InvalidTaskError, TaskHeaders, Token, progress_headers, task_id_of
@@ -158,6 +159,25 @@ async def _many_types(attacker: Attacker) -> None:
         attacker.findings.append(f"the bridge has {samples} counters for {_TYPES} task types")
 
 
+async def _odd_times(attacker: Attacker) -> None:
+    """Record times before 1970, none, and deltas that lead far away; with tokens in time and late ones."""
+    made = await _tokens(attacker)
+    for timestamp_ms in (-1, 0, 1, -(2**40)):
+        records = [
+            RawRecord(
+                b"1", headers=[(b"kallback-token", made.another(deadline_ms=deadline).encode())], timestamp_delta=at
+            )
+            for deadline in (0, _LATE_MS)
+            for at in (0, -(2**45), 5)
+        ]
+        for topic in (attacker.topics.results, attacker.topics.progress):
+            await attacker.write_batch(topic, batch(records, timestamp_ms=timestamp_ms))
+    for words in (("dead-letters", "list"), ("doctor",)):
+        done = await attacker.command(*words)
+        if "Traceback" in done.output:
+            attacker.findings.append(f"{' '.join(words)} ends with a traceback: {done.output[-300:]}")
+
+
 _SETTLED: Final = "bridge_records_settled"
 
 ATTACKS: Final = (
@@ -190,5 +210,15 @@ ATTACKS: Final = (
         does="results: 5,000 valid tokens of as many task types",
         write=_many_types,
         evidence=(Evidence((_SETTLED,), frozenset({"(other)"}), _TYPES // 2),),
+    ),
+    Attack(
+        name="odd-times",
+        does="results and progress: valid tokens in records of 1970, before it, and without a time",
+        write=_odd_times,
+        evidence=(
+            Evidence((_SETTLED,), frozenset({"late"}), 12),
+            Evidence((_SETTLED,), frozenset({"delivered"}), 12),
+            judged_progress(24, "invalid", "late"),
+        ),
     ),
 )

@@ -30,6 +30,7 @@ Clock = Callable[[], float]
 RandomBytes = Callable[[int], bytes]
 
 _RANDOM_BYTES: Final = 12
+_LAST_YEAR: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _FIRST_TURNS: Final = 5040  # divisible by many numbers of partitions: none is the first of more processes than others
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _TRACESTATE: Final = re.compile(r"[\x20-\x7e]{1,512}", re.ASCII)
@@ -216,8 +217,13 @@ def attempt_times_step(
 
 
 def datetime_of(time_ms: int | None) -> datetime | None:
-    """Epoch milliseconds as a time in UTC."""
-    return None if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC)
+    """Epoch milliseconds as a time in UTC; one beyond the calendar, which a worker may tell, is in its last year."""
+    if time_ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return _LAST_YEAR
 
 
 def milliseconds(length: timedelta | None) -> int | None:
