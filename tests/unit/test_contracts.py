@@ -57,7 +57,7 @@ def tree(tmp_path: Path) -> Path:
         ("gateway/responses", "import kallback.gateway.requests", "Layers of gateway"),
         ("gateway/records", "import time", "Decisions on HTTP requests are pure"),
         ("operations/trespasser", "import kallback.testing", "Arrows point one way"),
-        ("wire_check/decide", "import time", "Checks of the wire are pure"),
+        ("wire_check/verdicts/decide", "import time", "Checks of the wire are pure"),
         ("wire_check/ledger", "import kallback.wire_check.runner", "Layers of wire_check"),
         ("wire_check/runner", "import kallback.workers", "wire_check needs neither Restate nor a role"),
         ("operations/tasks", "import kallback.operations.pending", "Layers of operations"),

@@ -255,7 +255,7 @@ async def test_a_server_that_does_not_answer_the_preface(silent: str) -> None:
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    async with client(url, connect=0.2 if silent == "hangs" else 30.0) as http:
+    async with client(url, connect=2.0 if silent == "hangs" else 30.0) as http:
         assert [await post(http) for _ in range(2)] == [HttpAnswer(202)] * 2
     listening.close()
     await listening.wait_closed()
