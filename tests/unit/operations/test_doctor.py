@@ -292,6 +292,12 @@ def test_how_far_a_group_is_from_the_task(committed: dict[TopicPartition, int], 
     assert finding.severity is severity
 
 
+def test_without_a_bridge_a_worker_that_is_done_is_not_blamed() -> None:
+    """Its result waits in Kafka, and nothing has read what it reports."""
+    [finding] = place_findings(AT, [TopicGroup("kitchen", 1, 0, {COOK: 11})], is_without_bridge=True)
+    assert (finding.severity, "a result waits to be read" in finding.sentence) == (Severity.FOLLOWS, True)
+
+
 @pytest.mark.parametrize(
     ("progress", "now_ms", "severity"),
     [

@@ -115,7 +115,7 @@ class Examination:
         self._clock: Final = clock
         self._access: Final = Access()
         self._topics: frozenset[str] | None = None
-        self._is_unpublished = False
+        self._is_unpublished = self._is_without_bridge = False
         self._silent: frozenset[str] = frozenset()
         self._answering: frozenset[str] = frozenset()
 
@@ -212,6 +212,7 @@ class Examination:
         existing = [each for each in topics.all_results if each in (self._topics or topics.all_results)]
         groups = {topic: await self._groups(topic) for topic in existing}  # that one is missing is said already
         unread = {topic: found for topic, found in groups.items() if not is_read(found)}
+        self._is_without_bridge = bool(unread)
         if unread:
             is_restart = len(unread) < len(groups) and topics.results not in unread
             yield unread_finding("bridges", unread, _READ_MORE if is_restart else _START_BRIDGE)
@@ -360,7 +361,8 @@ class Examination:
         is_away = self._access.kafka_away is not None
         groups = [] if is_away else await self._groups(at.topic)
         if not is_said:
-            yield state_finding(task, self._now_ms(), is_unread=not is_away and not is_read(groups))
+            is_unread = not is_away and (self._is_without_bridge or not is_read(groups))
+            yield state_finding(task, self._now_ms(), is_unread=is_unread)
         if self._access.kafka_away is not None:
             raise self._access.kafka_away
         try:
@@ -371,7 +373,7 @@ class Examination:
         for finding in worker_findings(at.topic, groups):
             yield finding
         if task.next_attempt_ms is None:  # a record of a failed attempt is done with
-            for finding in place_findings(at, groups):
+            for finding in place_findings(at, groups, is_without_bridge=self._is_without_bridge):
                 yield finding
 
     async def _dead_letters(self, attempts: Mapping[TaskId, Attempt], since_ms: int) -> AsyncGenerator[Finding]:

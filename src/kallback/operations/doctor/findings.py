@@ -211,12 +211,22 @@ def counted_times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def place_findings(at: Position, groups: Sequence[TopicGroup]) -> Iterator[Finding]:
-    """How far the groups of a task's topic are from its record."""
+def place_findings(at: Position, groups: Sequence[TopicGroup], *, is_without_bridge: bool = False) -> Iterator[Finding]:
+    """How far the groups of a task's topic are from its record.
+
+    Args:
+        at: where the record is.
+        groups: those that read its topic.
+        is_without_bridge: nothing reads results, which is a finding of its own.
+    """
     for group in [each for each in groups if each.members]:
         position = group.committed.get(TopicPartition(at.topic, at.partition))
         if position is None:
             yield warning("record", f"group {group.name} has not committed anything in {at.topic}[{at.partition}]")
+        elif position > at.offset and is_without_bridge:
+            yield follows(
+                "record", f"group {group.name} is done with the task's record ({at}): a result waits to be read"
+            )
         elif position > at.offset:
             yield warning(
                 "record",
@@ -251,7 +261,7 @@ def state_finding(task: PendingTask, now_ms: int, *, is_unread: bool = False) ->
     Args:
         task: a task of workers.
         now_ms: the time.
-        is_unread: nothing reads its topic, which is a finding of its own.
+        is_unread: nothing reads its topic, or what its worker reports, which is a finding of its own.
     """
     if is_overdue(task, now_ms):
         return overdue_finding()

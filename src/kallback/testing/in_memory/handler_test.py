@@ -86,7 +86,7 @@ class HandlerTest(StartStop):
         self._settings: Final = Settings(
             topics=Topics(more_results=frozenset(more_results)),
             keys=KeySettings(keyring=Keyring({"test": b"0" * 32})),
-            gateway=GatewaySettings("http://gateway.test"),
+            gateway=GatewaySettings("https://answers.example.com"),
         )
         monitor = self._settings.services.monitor
         self.monitor: Final = SimulatedMonitor(monitor, lambda: int(self._now() * 1000), self._resolve)

@@ -81,7 +81,7 @@ async def test_tokens_of_the_module_are_answered_by_the_test(test: HandlerTest) 
 
     async def handler(ctx: restate.Context) -> list[bool]:
         one, two, three = [await callbacks.awakeable(ctx, APPROVE) for _ in range(3)]
-        assert one.url.startswith("http://gateway.test/")
+        assert one.url.startswith("https://answers.example.com/")
         test.complete(one.token, value=True, after=timedelta(days=1))
         callbacks.complete(ctx, two.token, value=False)
         callbacks.fail(ctx, three.token, Problem("TooExpensive", 422))

@@ -387,7 +387,7 @@ async def test_an_awakeable_has_a_link_for_the_gateway(test: HandlerTest) -> Non
 
     async def handler(ctx: restate.Context) -> bool:
         waiting = await test.callbacks.awakeable(ctx, FOREVER)
-        return waiting.url == f"http://gateway.test/v1/{waiting.token}"
+        return waiting.url == f"https://answers.example.com/v1/{waiting.token}"
 
     assert await test.run(handler)
 
