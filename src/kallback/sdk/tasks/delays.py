@@ -1,15 +1,31 @@
-"""How long the next attempt waits, beside what the retry policy says. Pure."""
+"""Whether another attempt follows, and how long it waits. Pure."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
 
-from kallback.protocol import HEARTBEAT_LOST, NOT_STARTED, TaskType
+from kallback.protocol import HEARTBEAT_LOST, NOT_STARTED, Attempt, RetryAfter, TaskType
+from kallback.sdk.errors import InvalidResult, TaskFailed
 
 _HAND_BACKS_AT_ONCE: Final = 20
 """As many as there are deployments during a task of a day or two."""
 _LONGEST_PAUSE_EXPONENT: Final = 6  # 64 s
+
+
+def retry_after(error: TaskFailed, task_type: TaskType[Any, Any], counted: Attempt) -> RetryAfter | None:
+    """When the next attempt follows a failure; None if none does.
+
+    Args:
+        error: of the current attempt.
+        task_type: its type.
+        counted: its number among those that count.
+    """
+    policy = task_type.retry
+    if policy is None or isinstance(error, InvalidResult):  # another attempt would return the same
+        return None
+    verdict = policy.after(counted, error.problem)
+    return verdict if isinstance(verdict, RetryAfter) else None
 
 
 def silence_before(failure: str, task_type: TaskType[Any, Any]) -> timedelta:

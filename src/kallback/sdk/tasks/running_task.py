@@ -31,7 +31,6 @@ from kallback.protocol import (
     Cancel,
     CancelReason,
     Problem,
-    RetryAfter,
     TaskId,
 )
 from kallback.protocol.cancel_secrets import last_of_chain
@@ -58,7 +57,7 @@ from kallback.sdk.monitoring.decide import WatchRequest
 from kallback.sdk.monitoring.unknown_service import UnknownMonitorError
 from kallback.sdk.observability.counts import AttemptEnd, attempt_end_of
 from kallback.sdk.tasks.cancel_queue import CancelQueue
-from kallback.sdk.tasks.delays import pause_after, silence_before
+from kallback.sdk.tasks.delays import pause_after, retry_after, silence_before
 from kallback.sdk.tasks.late_results import is_completed, log_late_results
 from kallback.sdk.tasks.silent_partitions import SilentPartitions
 from kallback.sdk.tasks.task import (
@@ -287,7 +286,7 @@ class RunningTask(Generic[Result]):
         self.ended, self.ready, self.publication = outcome, False, None
 
     async def keep_result(self) -> None:
-        """After or before `cancel`: if the current attempt has an outcome, it is the task's. It is never retried."""
+        """After or before `cancel`: what is there is the task's end, but for a failure that another attempt follows."""
         if not (self._awaited and is_completed(self.pending.future)):
             return
         self._awaited = False
@@ -296,13 +295,13 @@ class RunningTask(Generic[Result]):
         except StaleResult:
             return
         except TaskFailed as error:
-            if not self._is_hand_back(error):
+            if not (self._is_hand_back(error) or retry_after(error, self.spec.task_type, self._counted(self.attempt))):
                 self.end(self._take_details(error))
 
     async def _settle(self) -> None:
         self._awaited = False
         try:
-            value = await self.pending.value()
+            self.end(TaskValue(await self.pending.value()))
         except StaleResult:  # the awakeable was completed by an earlier run: the attempt itself did not fail
             self._uncounted += 1
             self._observe_end(AttemptEnd.STALE)
@@ -315,8 +314,6 @@ class RunningTask(Generic[Result]):
                 self._take_back(error.problem)
             else:
                 self._fail(self._take_details(error))
-        else:
-            self.end(TaskValue(value))
 
     def _is_hand_back(self, error: TaskFailed) -> bool:
         return error.type == HANDED_BACK and self.pending.headers.hand_back
@@ -347,15 +344,15 @@ class RunningTask(Generic[Result]):
 
     def _fail(self, error: TaskFailed) -> None:
         self._observe_end(attempt_end_of(error.type))
-        policy, unknown = self.spec.task_type.retry, error.type in _UNKNOWN_TO_WORKER
-        verdict = None if policy is None else policy.after(self._counted(self.attempt), error.problem)
-        if not isinstance(verdict, RetryAfter):
+        unknown = error.type in _UNKNOWN_TO_WORKER
+        retry = retry_after(error, self.spec.task_type, self._counted(self.attempt))
+        if retry is None:
             if unknown:
                 self.cancels.add(CancelReason.TIMED_OUT, self.attempt, is_final=True)
-            self.end(not_retried(error) if unknown and policy is None else error)
+            self.end(not_retried(error) if unknown and self.spec.task_type.retry is None else error)
             return
         self._last_failure = error
-        delay = verdict.delay - silence_before(error.type, self.spec.task_type)
+        delay = retry.delay - silence_before(error.type, self.spec.task_type)
         if unknown:
             self.cancels.add(CancelReason.SUPERSEDED, self.attempt)
             self._silent.lost(self._unread(error.problem), max(delay, timedelta(0)))
