@@ -117,7 +117,7 @@ def _run_programs(
     finish: threading.Event,
 ) -> None:
     names = [each.name for each in planned]
-    environ = without_settings(os.environ)
+    environ, variables = without_settings(os.environ), environment_lines(servers, topics)
     group = ProgramGroup(
         planned,
         output,
@@ -130,7 +130,6 @@ def _run_programs(
 
     def create_missing_topics() -> None:
         if not isinstance(servers.stack.kafka, EmbeddedKafka):
-            variables = environment_lines(servers, topics)
             for line in create_task_topics(application.types, {**environ, **variables}):
                 output.write("topics", line)
 
@@ -140,7 +139,7 @@ def _run_programs(
         group.report_ended()
         if not finish.is_set():
             urls = {each.name: each.url for each in planned if group.is_running(each.name)}
-            told = Announcement(environment_lines(servers, topics), urls.get("gateway"), urls.get("console"))
+            told = Announcement(variables, urls.get("gateway"), urls.get("console"))
             handlers = tuple(path for found in group.handlers.values() for path in found)
             output.say(announcement(servers, topics, told))
             output.say(what_to_type(servers, handlers if application.runs else None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,6 +37,19 @@ async def open_for_ever(_scope: Any, receive: Any, _send: Any) -> None:
     """Wait until the client goes away."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def flooding(sent: list[int], after_each: Callable[[], None] = lambda: None) -> Any:
+    """An application that answers with 100 parts of 10 kB, and takes note of those that it was let to send."""
+
+    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(100):
+            await send({"type": "http.response.body", "body": bytes(10_000), "more_body": True})
+            sent.append(number)
+            after_each()
+
+    return flood
 
 
 class Wire:
@@ -190,15 +203,11 @@ async def test_a_client_that_reads_slowly_makes_its_handlers_wait(full: bool) ->
     """Whatever its window is, a connection keeps little: in one turn, and while the client reads nothing."""
     sent = list[int]()
 
-    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for number in range(100):
-            await send({"type": "http.response.body", "body": bytes(10_000), "more_body": True})
-            sent.append(number)
-            wire.full = wire.full or len(sent) == 20
+    def stop_reading() -> None:
+        wire.full = wire.full or len(sent) == 20
 
     wire = Wire(window=2**31 - 1)
-    async with serving(flood, wire) as http:
+    async with serving(flooding(sent, stop_reading), wire) as http:
         wire.client.increment_flow_control_window(2**31 - 1 - 65_535)
         wire.request(1)
         await http.handle(wire.data())
@@ -212,14 +221,8 @@ async def test_a_client_without_window_makes_its_handlers_wait() -> None:
     """Hypercorn would keep all that they send: a client that takes nothing could have it keep any amount."""
     sent = list[int]()
 
-    async def flood(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for number in range(100):
-            await send({"type": "http.response.body", "body": bytes(10_000), "more_body": True})
-            sent.append(number)
-
     wire = Wire(window=0)
-    async with serving(flood, wire) as http:
+    async with serving(flooding(sent), wire) as http:
         wire.request(1)
         await http.handle(wire.data())
         await all_turns()
