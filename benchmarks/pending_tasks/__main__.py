@@ -2,12 +2,16 @@
 
 python -m benchmarks.pending_tasks
 python -m benchmarks.pending_tasks --drain 100000     what browsers that look cost a bridge's drain
+python -m benchmarks.pending_tasks --by-hand 1000     how long it takes to fail many of them by hand
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -43,6 +47,7 @@ def main() -> None:
         metavar="RESULTS",
         help="then have a bridge drain so many results, with and without browsers, in as many alternating rounds",
     )
+    parser.add_argument("--by-hand", type=int, metavar="TASKS", help="then fail so many by hand, with the command")
     parser.add_argument("--hold", action="store_true", help="then wait for Ctrl-C, and say how to look at the tasks")
     options = parser.parse_args()
     for handler in options.handlers.split(","):
@@ -68,6 +73,8 @@ def _measure(environment: BenchmarkEnvironment, handler: str, options: argparse.
             print(f"  {options.browsers} browsers on the overview: {process.figures()}", flush=True)
         if options.drain is not None:
             _drain(environment, variables, options)
+        if options.by_hand is not None:
+            _fail_by_hand(variables, options.by_hand)
         if options.hold:
             print("\n".join(f"export {name}={value}" for name, value in variables.items()), flush=True)
             while True:
@@ -94,6 +101,14 @@ def _drain(environment: BenchmarkEnvironment, variables: Mapping[str, str], opti
     found = comparison.alternate(drain, rounds=options.rounds)
     what = f"with {options.browsers} browsers on the overview / without"
     print(f"load average {machine.load_average()}\n{comparison.as_text(found, what)}", flush=True)
+
+
+def _fail_by_hand(variables: Mapping[str, str], tasks: int) -> None:
+    """Fail the oldest tasks with `kallback tasks fail --all`, and say how long it took, the listing included."""
+    command = [sys.executable, "-m", "kallback.cli", "tasks", "fail", "--all", "--yes", "--limit", str(tasks)]
+    began = time.monotonic()
+    done = subprocess.run(command, env=os.environ | dict(variables), capture_output=True, text=True, check=False)
+    print(f"  by hand: {time.monotonic() - began:.1f} s, {done.stderr.splitlines()[-1]}", flush=True)
 
 
 async def _fill_and_list(settings: Settings, handler: str, tasks: int, rounds: int) -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from kallback.kafka.clients import Client, ClientName, KafkaClients, client_of, clients_of
     from kallback.kafka.confluent.consumer import ConfluentConsumer
     from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
+    from kallback.kafka.confluent.lookup import find_record, find_records, read_range
     from kallback.kafka.confluent.producer import ConfluentProducer
     from kallback.kafka.confluent.reader import ConfluentReader
-    from kallback.kafka.confluent.scan import find_record, read_range
     from kallback.kafka.consumer import Assignment, Consumer, ConsumerOptions, GroupProtocol, TopicReader
     from kallback.kafka.dead_letters.budget import LetterBudget, LetterForm
     from kallback.kafka.dead_letters.reader import (
@@ -140,7 +140,8 @@ _HOMES: Final = {
     "clients_of": "clients",
     "compare_topics": "topic_admin",
     "create_topics": "topic_admin",
-    "find_record": "confluent.scan",
+    "find_record": "confluent.lookup",
+    "find_records": "confluent.lookup",
     "groups_of": "topic_admin",
     "lag_value": "group_status",
     "list_topics": "topic_admin",
@@ -148,7 +149,7 @@ _HOMES: Final = {
     "position_of": "records",
     "read_entries": "dead_letters.reader",
     "read_entry": "dead_letters.reader",
-    "read_range": "confluent.scan",
+    "read_range": "confluent.lookup",
     "recover": "dead_letters.replay",
     "size_of": "records",
 }
@@ -225,6 +226,7 @@ __all__ = [
     "compare_topics",
     "create_topics",
     "find_record",
+    "find_records",
     "groups_of",
     "lag_value",
     "list_topics",

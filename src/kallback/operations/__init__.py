@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         NoKeyError,
         NotAnswerableError,
         answer_headers,
+        answer_headers_of,
         check_answerable,
         check_repeatable,
         missing_key,
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     from kallback.operations.invocations import InvocationStatus, read_invocation
     from kallback.operations.outcomes import follow_outcomes
     from kallback.operations.pending import InvalidCursorError, PendingTasks, TaskPage, UnreadableJournalsError
-    from kallback.operations.task_records import FindRecord, NoTaskRecordError, TaskRecord, read_task_record
+    from kallback.operations.task_records import (
+        FindRecord,
+        FindRecords,
+        NoTaskRecordError,
+        TaskRecord,
+        read_task_record,
+    )
     from kallback.operations.tasks import (
         NOT_NEXT,
         AttemptProgress,
@@ -43,6 +50,7 @@ _HOMES: Final = {
     "AttemptProgress": "tasks",
     "ByHand": "by_hand",
     "FindRecord": "task_records",
+    "FindRecords": "task_records",
     "Introspection": "introspection",
     "InvalidCursorError": "pending",
     "InvocationStatus": "invocations",
@@ -60,6 +68,7 @@ _HOMES: Final = {
     "UnreadableJournalsError": "pending",
     "WaitingInvocation": "tasks",
     "answer_headers": "answerable",
+    "answer_headers_of": "answerable",
     "check_answerable": "answerable",
     "check_repeatable": "answerable",
     "concerns": "dead_letters",
@@ -77,6 +86,7 @@ __all__ = [
     "AttemptProgress",
     "ByHand",
     "FindRecord",
+    "FindRecords",
     "Introspection",
     "InvalidCursorError",
     "InvocationStatus",
@@ -93,6 +103,7 @@ __all__ = [
     "UnreadableJournalsError",
     "WaitingInvocation",
     "answer_headers",
+    "answer_headers_of",
     "check_answerable",
     "check_repeatable",
     "concerns",

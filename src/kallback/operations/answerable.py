@@ -6,13 +6,14 @@ an awakeable          Kafka has nothing of it, so its token is signed here, as t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from kallback.operations.task_records import FindRecord, read_task_record
+from kallback.operations.task_records import FindRecord, FindRecords, read_task_headers, read_task_record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import ConfigurationError, KallbackError, TaskHeaders, Token
+from kallback.protocol import ConfigurationError, KallbackError, TaskHeaders, TaskId, Token
 from kallback.protocol.awakeables import AwakeablePlace, awakeable_at
 from kallback.protocol.tokens import NO_DEADLINE
 from kallback.settings import Settings
@@ -43,11 +44,37 @@ async def answer_headers(find: FindRecord, task: PendingTask, settings: Settings
         MissingTopicError, AccessDeniedError, KafkaUnavailableError: of Kafka.
     """
     check_current(task, settings)
-    if task.signal is None:
-        return (await read_task_record(find, task)).headers
+    if task.signal is not None:
+        return _signed(task, task.signal, settings)
+    return (await read_task_record(find, task)).headers
+
+
+async def answer_headers_of(
+    find: FindRecords, tasks: Iterable[PendingTask], settings: Settings
+) -> dict[TaskId, TaskHeaders | KallbackError]:
+    """Return the headers with which many tasks are answered, or why one cannot be: by id, as `answer_headers`.
+
+    Raises:
+        KafkaUnavailableError: no broker answered in time.
+    """
+    found, of_workers = dict[TaskId, TaskHeaders | KallbackError](), list[PendingTask]()
+    for task in tasks:
+        try:
+            check_current(task, settings)
+            if task.signal is None:
+                of_workers.append(task)
+            else:
+                found[task.task_id] = _signed(task, task.signal, settings)
+        except (NotAnswerableError, NoKeyError) as error:
+            found[task.task_id] = error
+    return found | await read_task_headers(find, of_workers)
+
+
+def _signed(task: PendingTask, signal: int, settings: Settings) -> TaskHeaders:
+    """The headers of an awakeable, with a token that is signed here."""
     if (reason := missing_key(task, settings)) is not None:
         raise NoKeyError(reason)
-    place, deadline_ms = AwakeablePlace(task.invocation.id, task.signal), task.deadline_ms
+    place, deadline_ms = AwakeablePlace(task.invocation.id, signal), task.deadline_ms
     token = Token(task.task_type, task.task_id, task.attempt, awakeable_at(place), deadline_ms or NO_DEADLINE)
     signed = settings.keys.require().sign(token, settings.keys.audience)
     return TaskHeaders(signed, task.task_id, task.attempt, task.task_type, settings.topics.results, deadline_ms)

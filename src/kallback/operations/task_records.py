@@ -1,16 +1,35 @@
-"""The task record behind a pending task, read from Kafka by its position: one record, no group, nothing committed."""
+"""The task record behind a pending task, read from Kafka by its position: no group, nothing committed."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from kallback.kafka import Position, Record
 from kallback.operations.tasks import PendingTask
-from kallback.protocol import InvalidTaskError, KallbackError, TaskHeaders
+from kallback.protocol import (
+    AccessDeniedError,
+    InvalidTaskError,
+    KallbackError,
+    MissingTopicError,
+    TaskHeaders,
+    TaskId,
+)
+
+T = TypeVar("T")
 
 FindRecord = Callable[[Position], Awaitable[Record | None]]
 """Returns the record at a position; None if it does not exist any more."""
+
+
+class FindRecords(Protocol):
+    """Looks many records up, and keeps of each what `keep` returns; those that do not exist any more are left out."""
+
+    async def __call__(self, positions: Iterable[Position], keep: Callable[[Record], T], /) -> Mapping[Position, T]:
+        """Return what is kept, by position."""
+        ...
 
 
 class NoTaskRecordError(KallbackError):
@@ -37,22 +56,71 @@ async def read_task_record(find: FindRecord, task: PendingTask) -> TaskRecord:
         NoTaskRecordError: Kafka does not have it any more, or has another record there.
         MissingTopicError, AccessDeniedError, KafkaUnavailableError: of Kafka.
     """
-    at = task.position
-    if at is None:
+    if task.position is None:
         raise NoTaskRecordError(f"task {task.task_id} is an awakeable: Kafka has no record of it")
-    record = await find(at)
+    record = await find(task.position)
     if record is None:
-        raise NoTaskRecordError(
-            f"the record of task {task.task_id} is not at {at} any more: "
-            "the topic's retention removed it; make the retention longer than the longest deadline"
-        )
+        raise _gone(task)
+    headers = _checked(task, _decoded(record))
+    return TaskRecord(task.position, record.timestamp_ms, headers, record.key, record.value or b"")
+
+
+async def read_task_headers(
+    find: FindRecords, tasks: Iterable[PendingTask]
+) -> dict[TaskId, TaskHeaders | KallbackError]:
+    """Return the headers of the records of some tasks of workers, or why they cannot be read: by id of the task.
+
+    Nothing else of a record is kept. A topic that does not exist, or that may not be read, is told for each of its
+    tasks.
+
+    Raises:
+        KafkaUnavailableError: no broker answered in time.
+    """
+    topics, found = defaultdict[str, list[PendingTask]](list), dict[TaskId, TaskHeaders | KallbackError]()
+    for task in tasks:
+        if task.position is not None:
+            topics[task.position.topic].append(task)
+    for own in topics.values():
+        try:
+            kept = await find([task.position for task in own if task.position is not None], _decoded)
+        except (MissingTopicError, AccessDeniedError) as error:
+            found |= {task.task_id: error for task in own}
+        else:
+            found |= {task.task_id: _own_headers(task, kept) for task in own}
+    return found
+
+
+def _own_headers(
+    task: PendingTask, kept: Mapping[Position, TaskHeaders | InvalidTaskError]
+) -> TaskHeaders | KallbackError:
+    headers = None if task.position is None else kept.get(task.position)
     try:
-        headers = TaskHeaders.decode(record.headers)
+        return _gone(task) if headers is None else _checked(task, headers)
+    except NoTaskRecordError as error:
+        return error
+
+
+def _decoded(record: Record) -> TaskHeaders | InvalidTaskError:
+    try:
+        return TaskHeaders.decode(record.headers)
     except InvalidTaskError as error:
-        raise NoTaskRecordError(f"the record of task {task.task_id} cannot be read: {error}") from None
+        return error
+
+
+def _checked(task: PendingTask, headers: TaskHeaders | InvalidTaskError) -> TaskHeaders:
+    """Return the headers that are where a task's record was put, if they are its own."""
+    if isinstance(headers, InvalidTaskError):
+        raise NoTaskRecordError(f"the record of task {task.task_id} cannot be read: {headers}") from None
     if (headers.task_id, headers.attempt) != (task.task_id, task.attempt):
         raise NoTaskRecordError(
-            f"another record than that of task {task.task_id} is at {at}: "
+            f"another record than that of task {task.task_id} is at {task.position}: "
             "the topic was created anew, and the task's record is gone"
         )
-    return TaskRecord(at, record.timestamp_ms, headers, record.key, record.value or b"")
+    return headers
+
+
+def _gone(task: PendingTask) -> NoTaskRecordError:
+    return NoTaskRecordError(
+        f"the record of task {task.task_id} is not at {task.position} any more: "
+        "the topic's retention removed it; make the retention longer than the longest deadline"
+    )

@@ -10,7 +10,7 @@ import click
 
 from kallback import kafka
 from kallback.kafka import Producer, TopicReader
-from kallback.operations import FindRecord, Introspection, RowSource
+from kallback.operations import FindRecord, FindRecords, Introspection, RowSource
 from kallback.settings import Settings
 
 
@@ -21,12 +21,14 @@ class OperationsFactories:
     Attributes:
         introspection: to Restate's admin API.
         find: returns the record at a position.
+        find_many: looks many records up.
         producer: to the topics.
         reader: reads a topic from a time on (epoch milliseconds), or from its beginning.
     """
 
     introspection: Callable[[], AbstractAsyncContextManager[RowSource]]
     find: FindRecord
+    find_many: FindRecords
     producer: Callable[[], Producer]
     reader: Callable[[str, int | None], TopicReader]
 
@@ -37,6 +39,7 @@ def operations_factories(settings: Settings) -> OperationsFactories:
     return given or OperationsFactories(
         introspection=lambda: Introspection(settings.restate),
         find=lambda position: kafka.find_record(settings.kafka, position),
+        find_many=lambda positions, keep: kafka.find_records(settings.kafka, positions, keep),
         producer=lambda: kafka.ConfluentProducer(settings.kafka),
         reader=lambda topic, since_ms: kafka.ConfluentReader(settings.kafka, topic, since_ms=since_ms),
     )

@@ -1,4 +1,4 @@
-"""A topic read on librdkafka without a group: the blocking calls, and one record looked up by its position.
+"""A topic read on librdkafka without a group: the blocking calls.
 
 The end: each partition reports when it is read to its end ("EOF"), past transaction markers and compacted offsets. On
 a topic where writers never pause that may not happen, so the last offset that was there at the start counts too.
@@ -9,7 +9,6 @@ comes to be; a cluster that forbids the name only makes the client grumble, whic
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import threading
@@ -29,7 +28,6 @@ from kallback.kafka.errors import (
     PERMANENT_FOR_A_CLIENT,
     SEARCH_FAILED,
     error_for,
-    unreachable,
     without_leader,
 )
 from kallback.kafka.offsets.topic_changes import PartitionsAdded, TopicChange, TopicObserver, TopicRecreated, TopicState
@@ -39,9 +37,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from kallback.kafka.records import Position, Record
+    from kallback.kafka.records import Record
     from kallback.settings import KafkaSettings
 
 _POLL: Final = 0.1
@@ -57,8 +55,6 @@ _NO_LEADER: Final = frozenset(
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: each may have a key or headers of a megabyte
 _LARGE_BYTES: Final = 1024 * 1024  # of records, behind which no more are consumed in one poll
-_PATIENCE_S: Final = 30.0
-"""Without any record, after which Kafka counts as unavailable; as for readers of dead letters."""
 
 
 class TopicScan:
@@ -66,18 +62,21 @@ class TopicScan:
 
     Args:
         follow: also read partitions that are added later, and the topic that is created anew under this name.
+        abandoned: as `abandon`, for owners that have an event of their own.
 
     Attributes:
         end_offsets: partitions with records that were there at the start and are not read yet, and where those end.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, *, follow: bool = False) -> None:
+    def __init__(
+        self, settings: KafkaSettings, topic: str, *, follow: bool = False, abandoned: threading.Event | None = None
+    ) -> None:
         self._settings = settings
         self._topic = topic
         self._errors = ClientErrors(settings)
         self._renewal = LoginRenewal(settings)
         self._consumer = self._made()
-        self._abandoned = threading.Event()
+        self._abandoned = abandoned or threading.Event()
         self._watch = TopicWatch(settings, [topic]) if follow else None
         self._stalls = ScanStalls(self._consumer, topic)
         self._observer = TopicObserver()
@@ -104,30 +103,34 @@ class TopicScan:
         self._observer.observe({self._topic: TopicState(None, len(ranges))})
         self.end_offsets = {number: end for number, end in end_offsets.items() if begins[number] < end}
 
-    def assign_one(self, partition: int, offset: int) -> bool:
-        """Begin one partition at one offset; False if there is no such partition or nothing at that offset."""
-        with self._translated():
-            if partition not in self._partitions():
-                return False
-            begin, end = self._range(partition)
-            if not begin <= offset < end:
-                return False
-            self._assign({partition: offset})
-        self.end_offsets = {partition: end}
-        return True
+    def assign_ranges(self, wanted: Mapping[int, tuple[int, int]]) -> bool:
+        """Begin some partitions at an offset each, to be read to before another; False if no record is there.
 
-    def assign_range(self, partition: int, first: int, end: int) -> bool:
-        """Begin one partition at an offset, to be read to before another; False if none of these records exists."""
+        Args:
+            wanted: first offset and end, by number of the partition.
+        """
         with self._translated():
-            if partition not in self._partitions():
-                return False
-            begin, last = self._range(partition)
-            begin, last = max(begin, first), min(last, end)
-            if begin >= last:
-                return False
-            self._assign({partition: begin})
-        self.end_offsets = {partition: last}
-        return True
+            numbers = [number for number in self._partitions() if number in wanted]
+            there = {number: self._range(number) for number in numbers}
+            ranges = {n: (max(wanted[n][0], begin), min(wanted[n][1], end)) for n, (begin, end) in there.items()}
+            begins = {number: begin for number, (begin, end) in ranges.items() if begin < end}
+            if begins:
+                self._assign(begins)
+        self.end_offsets = {number: ranges[number][1] for number in begins}
+        return bool(begins)
+
+    def go_to(self, partition: int, offset: int) -> None:
+        """Go on elsewhere in a partition of which records were returned; blocks for a moment."""
+        with self._translated():
+            self._consumer.seek(ClientPartition(self._topic, partition, offset))
+        self._positions[partition] = offset
+
+    def leave(self, partition: int) -> None:
+        """Read no more of a partition."""
+        with self._translated():
+            self._consumer.pause([ClientPartition(self._topic, partition)])
+        self._positions.pop(partition, None)
+        self.end_offsets.pop(partition, None)
 
     def poll(self) -> list[Record]:
         """Return what is there, the first record as soon as it is; nothing after a short while."""
@@ -300,53 +303,3 @@ def offsets_at(consumer: Consumer, times: list[ClientPartition], timeout: float)
     place = TopicPartition(times[0].topic, times[0].partition)
     log.warning(SEARCH_FAILED, partition=str(place), reason=refusal.str())
     return {}
-
-
-async def read_range(settings: KafkaSettings, first: Position, end: int) -> AsyncGenerator[list[Record]]:
-    """Read the records from a position to before an offset of its partition, those that still exist.
-
-    Raises:
-        MissingTopicError: the topic does not exist.
-        AccessDeniedError: reading it is not allowed.
-        KafkaUnavailableError: no broker answered in time, or it stopped to answer.
-    """
-    source = await asyncio.to_thread(TopicScan, settings, first.topic)
-    try:
-        there = await asyncio.to_thread(source.assign_range, first.partition, first.offset, end)
-        deadline = time.monotonic() + _PATIENCE_S
-        while there and source.end_offsets:
-            records = await asyncio.to_thread(source.poll)
-            if records:
-                deadline = time.monotonic() + _PATIENCE_S
-                yield [record for record in records if record.offset < end]
-            elif time.monotonic() > deadline:
-                raise unreachable(settings)
-    finally:
-        await asyncio.to_thread(source.close)
-
-
-async def find_record(settings: KafkaSettings, position: Position) -> Record | None:
-    """Return the record at a position; None if it is not there any more, or never was.
-
-    Raises:
-        MissingTopicError: the topic does not exist.
-        AccessDeniedError: reading it is not allowed.
-        KafkaUnavailableError: no broker answered in time.
-    """
-    return await asyncio.to_thread(_find, settings, position)
-
-
-def _find(settings: KafkaSettings, position: Position) -> Record | None:
-    source = TopicScan(settings, position.topic)
-    deadline = time.monotonic() + 2 * settings.connect_timeout
-    try:
-        if not source.assign_one(position.partition, position.offset):
-            return None
-        while source.end_offsets:
-            if records := source.poll():
-                return records[0] if records[0].offset == position.offset else None
-            if time.monotonic() > deadline:
-                raise unreachable(settings)
-        return None
-    finally:
-        source.close()

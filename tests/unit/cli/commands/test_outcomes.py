@@ -46,7 +46,7 @@ def run(*arguments: str) -> Result:
         broker.append(OutgoingRecord(TOPIC, value))
     unused: Any = None
     reader = lambda topic, _: MemoryReader(broker, topic)  # noqa: E731 - one line
-    factories = OperationsFactories(unused, unused, lambda: MemoryProducer(broker), reader)
+    factories = OperationsFactories(unused, unused, unused, lambda: MemoryProducer(broker), reader)
     return CliRunner().invoke(outcomes, [*arguments], obj=factories)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
 from tests.unit.cli.tasks.test_tasks import HEADERS, ID, Shop
 
 from kallback.cli.tasks.commands import tasks
+from kallback.cli.tasks.factories import OperationsFactories
 from kallback.cli.tasks.many import NotAllDoneError
 from kallback.kafka import MemoryProducer, OutgoingRecord, Position, Record
 from kallback.operations.journal_entries import StepRow, ValueRow
@@ -18,6 +20,8 @@ from kallback.protocol import ConfigurationError, KafkaUnavailableError, Missing
 
 OTHER = TaskId("BBECAwQFBgcICQoL")
 GONE = TaskId("CCECAwQFBgcICQoL")
+BREAD = TaskId("DDECAwQFBgcICQoL")
+T = TypeVar("T")
 
 
 class Shops(Shop):
@@ -149,19 +153,51 @@ def test_how_far_it_came_is_said_if_a_server_stops_answering(shops: Shops) -> No
     assert result.stderr.endswith("Cancelled 1 of 2 tasks; 1 more may have arrived: see kallback tasks list.\n")
 
 
-def test_a_topic_that_is_gone_stops_its_own_tasks_alone(shops: Shops) -> None:
+class TwoTopics(Shops):
+    """The handler also waits for a task of another type, whose topic was deleted; the lookups are counted."""
+
+    lookups = 0
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        rows = super()._rows(sql, kind)
+        if kind is StepRow:
+            command = {"Command": {"Run": {"completion_id": 4}}}
+            return [*rows, {"index": 5, "name": f"publish bake {BREAD}", "entry_lite_json": json.dumps(command)}]
+        if kind is ValueRow:
+            sent = {"sent": {"task_type": "bake", "topic": "bake", "tasks": [[BREAD, 1, 20, 0, 0]]}}
+            value = {"Success": list(json.dumps(sent).encode())}
+            completion = {"Run": {"completion_id": 4, "result": value}}
+            return [*rows, {"index": 5, "entry_json": json.dumps({"Notification": {"Completion": completion}})}]
+        return [row | ({"journal_size": 7} if "journal_size" in row else {}) for row in rows]
+
+    def factories(self) -> OperationsFactories:
+        """Kafka does not have the topic."""
+        made = super().factories()
+
+        async def find_many(positions: Iterable[Position], keep: Callable[[Record], T], /) -> Mapping[Position, T]:
+            self.lookups += 1
+            wanted = list(positions)
+            if any(at.topic == "bake" for at in wanted):
+                raise MissingTopicError("Kafka topic 'bake' does not exist")
+            return await made.find_many(wanted, keep)
+
+        return replace(made, find_many=find_many)
+
+
+def test_a_topic_that_is_gone_stops_its_own_tasks_alone() -> None:
     """Those of other types are cancelled nevertheless."""
-    made = shops.factories()
-
-    async def find(at: Position) -> Record | None:
-        if at.offset == 0:
-            raise MissingTopicError("Kafka topic 'cook' does not exist")
-        return await made.find(at)
-
-    result = CliRunner().invoke(tasks, ["cancel", "--all", "--yes", "--limit", "2"], obj=replace(made, find=find))
+    shops = TwoTopics()
+    result = shops.cancel("--all", "--yes")
     assert isinstance(result.exception, NotAllDoneError)
-    assert f"not cancelled: {ID} cook: Kafka topic 'cook' does not exist" in result.stderr
-    assert shops.cancelled() == [OTHER]
+    assert f"not cancelled: {BREAD} bake: Kafka topic 'bake' does not exist" in result.stderr
+    assert shops.cancelled() == [ID, OTHER]
+
+
+def test_the_records_of_many_tasks_are_looked_up_together() -> None:
+    """Each lookup takes a connection to Kafka: there is one for each topic, and not one for each task."""
+    shops = TwoTopics()
+    shops.cancel("--all", "--yes")
+    assert shops.lookups == 2
 
 
 def test_many_are_failed_with_one_error(shops: Shops) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from kallback.protocol import (
 )
 
 Row = TypeVar("Row")
+T = TypeVar("T")
 ID = TaskId("-AECAwQFBgcICQoL")
 INVOCATION = f"inv_1{'1' * 33}"
 TOKEN = "kb1:k:cook:x"
@@ -80,8 +81,16 @@ class Shop:
         async def find(at: Position) -> Record | None:
             return next((each for each in self.broker.records(at.topic) if each.offset == at.offset), None)
 
+        async def find_many(positions: Iterable[Position], keep: Callable[[Record], T]) -> dict[Position, T]:
+            found = [(at, await find(at)) for at in positions]
+            return {at: keep(record) for at, record in found if record is not None}
+
         return OperationsFactories(
-            introspection, find, lambda: MemoryProducer(self.broker), lambda topic, _: MemoryReader(self.broker, topic)
+            introspection,
+            find,
+            find_many,
+            lambda: MemoryProducer(self.broker),
+            lambda topic, _: MemoryReader(self.broker, topic),
         )
 
     def run(self, *arguments: str) -> Result:
