@@ -12,7 +12,6 @@ from kallback.protocol import shorten
 # A token or an awakeable id anywhere in a text: with either, a reader could complete the task.
 _SECRET: Final = re.compile(r"kb1:[^\s\"'<>,]+|sign_1[A-Za-z0-9_-]{8,}")
 _SHORTENED: Final = re.compile(r"kb1:[^:]*:[^:]*:[^:]*:\d+:…")
-_UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 _STEP: Final = 1024
 _LONGEST_STDIN: Final = 65_536
 """Bytes; a token has less than one thousand."""
@@ -90,16 +89,6 @@ def moment(epoch_ms: int) -> str:
         return datetime.fromtimestamp(epoch_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
         return f"{epoch_ms} ms"
-
-
-def span(milliseconds: int) -> str:
-    """A duration in its two largest units: `2 h 5 min`."""
-    left, words = abs(milliseconds), list[str]()
-    for name, size in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            words.append(f"{count} {name}")
-    return " ".join(words[:2]) or "less than 1 s"
 
 
 def counted(count: int, what: str) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kallback.kafka import GroupMember, TopicGroup, TopicPartition
+from kallback.protocol import ConfigurationError
 from kallback.settings import Topics
+
+_RESULTS: Final = "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,29 @@ def readers_of(topic: str, groups: Sequence[TopicGroup]) -> Iterator[TopicReader
 
 
 def task_topics(existing: Iterable[str], own: Topics) -> list[str]:
-    """The topics that may be those of task types: all but Kafka's internal ones and kallback's own.
+    """The topics that may be those of task types: all but Kafka's internal ones and kallback's own, of any environment.
 
     Args:
         existing: all topics of Kafka.
-        own: of the environment, and what `kallback wire check` leaves behind for a day.
+        own: of the environment. Those of another one are known by its prefix, which its results, control and
+            dead-letter topics share; a topic with such a name alone may be that of a task type.
     """
-    others = set(existing) - set(own.all())
-    return sorted(each for each in others if not each.startswith(("__", own.wire_check)))
+    names = {name for name in existing if not name.startswith("__")}
+    prefixes = {name.removesuffix(_RESULTS) for name in names if name.endswith(_RESULTS)}
+    environments = [each for prefix in prefixes if (each := _of_prefix(prefix)) is not None]
+    environments = [each for each in environments if {each.results, each.control, each.dead_letters} <= names]
+    all_own = [own, Topics(), *environments]
+    reserved = {name for each in all_own for name in each.all()}
+    left = tuple(each.wire_check for each in all_own)  # by `kallback wire check`, for a day
+    return sorted(name for name in names - reserved if not name.startswith(left))
+
+
+def _of_prefix(prefix: str) -> Topics | None:
+    """The topics of an environment; None where their names would be too long, so that there is none."""
+    try:
+        return Topics(prefix)
+    except ConfigurationError:
+        return None
 
 
 def _has_read(topic: str, group: TopicGroup) -> bool:

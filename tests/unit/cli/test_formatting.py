@@ -7,7 +7,8 @@ import hashlib
 import orjson
 import pytest
 
-from kallback.cli.formatting import moment, plain, printable_json, readable, redact, size, span
+from kallback.cli.formatting import moment, plain, printable_json, readable, redact, size
+from kallback.durations import span
 from kallback.protocol import Attempt, AwakeableId, Keyring, Token, task_id_of
 
 AWAKEABLE = AwakeableId("sign_1Aud7hsqsnEFJWhywH06JmTmTJNSRLgflAAAAEQ")

@@ -54,6 +54,8 @@ WAITING = WaitingInvocation("inv_1", "Shop/order", "Shop/order", "suspended", 0)
 COOK = TopicPartition("cook", 0)
 AT = Position("cook", 0, 10)
 TASK = PendingTask(ID, "cook", Attempt(1), AT, 0, 60_000, WAITING)
+LONG = replace(TASK, deadline_ms=None)
+RUNNING = AttemptProgress(0, 1_000)
 
 
 @pytest.mark.parametrize(("difference_ms", "severity"), [(0, OK), (-5_000, OK), (5_001, WARNING), (-60_000, WARNING)])
@@ -313,6 +315,26 @@ def test_what_the_task_tells(progress: AttemptProgress | None, now_ms: int, seve
 
 
 @pytest.mark.parametrize(
+    ("changes", "now_ms", "command"),
+    [
+        ({"progress": AttemptProgress(0)}, 1, "kallback workers list kitchen"),
+        ({}, 60_001, f"kallback tasks show {ID}"),
+        ({"next_attempt_ms": 0}, 1_000, "kallback doctor cook"),
+    ],
+)
+def test_a_remedy_names_the_command_to_type(changes: dict[str, Any], now_ms: int, command: str) -> None:
+    """`see the readers of its topic` leaves a newcomer to search for what shows them."""
+    task = replace(TASK, position=Position("kitchen", 0, 1), **changes)
+    assert state_finding(task, now_ms).remedy.endswith(command)
+
+
+def test_no_time_is_zero_seconds() -> None:
+    """A moment ago is less than a second, and hours are hours."""
+    assert "sign of life is less than 1 s old" in state_finding(replace(TASK, progress=RUNNING), 1_400).sentence
+    assert "sign of life is 1 h 30 min old" in state_finding(replace(LONG, progress=RUNNING), 5_401_000).sentence
+
+
+@pytest.mark.parametrize(
     ("progress", "said"),
     [
         (AttemptProgress(0, 1000, 9000, b"[1]", 4000), "its details are the same for 6 s"),
@@ -508,7 +530,7 @@ def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, b
 @pytest.mark.parametrize(
     ("now_ms", "deadline_ms", "said"),
     [
-        (200_000, 86_600_000, "without an answer for 3 min, and its handler waits 1 d more"),
+        (200_000, 86_600_000, "without an answer for 3 min 20 s, and its handler waits 1 d more"),
         (4_000, None, "without an answer for 4 s, and its handler has no deadline"),
     ],
 )

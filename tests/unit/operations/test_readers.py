@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kallback.kafka import GroupMember, TopicGroup, TopicPartition
 from kallback.operations.readers import readers_of, task_topics
 from kallback.settings import Topics
@@ -52,3 +54,18 @@ def test_what_a_wire_check_leaves_is_no_topic_of_tasks() -> None:
     """Its topics for answers live for a day, and no worker is to read them."""
     existing = {"cook", "team-a.wire-check.cook.results", "team-a.wire-check.cook.progress"}
     assert task_topics(existing, Topics("team-a.")) == ["cook"]
+
+
+@pytest.mark.parametrize("own", ["kallback.", "team-a.", ""])
+def test_own_topics_of_another_environment_are_no_topics_of_tasks(own: str) -> None:
+    """With another prefix, `kallback workers list` named `kallback.results` and so on as topics without workers."""
+    prefixes = ["kallback.", "team-a.", "team-b-"]
+    existing = {name for prefix in prefixes for name in Topics(prefix).all()} - {"team-b-outcomes"}
+    existing |= {"cook", "team-b-cook", "team-b-wire-check.cook.results"}
+    assert task_topics(existing, Topics(own)) == ["cook", "team-b-cook"]
+
+
+@pytest.mark.parametrize("name", ["exam-results", "kiln.control", "results"])
+def test_a_topic_of_tasks_may_have_a_name_like_one_of_kallback(name: str) -> None:
+    """It is one of an environment if the others are there, too."""
+    assert task_topics({name, "kiln.progress"}, Topics("team-a.")) == sorted([name, "kiln.progress"])

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from kallback.bridge.results.completion import Completion
+from kallback.durations import span
 from kallback.kafka.records import UNREADABLE, Record
 from kallback.protocol import (
     UNUSABLE_RESULT,
@@ -112,7 +113,7 @@ def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms:
         return AttachDuplicate(verified.identity, verified.target)
     target = verified.target
     if isinstance(target, Token) and is_late(target, now_ms, grace_ms):
-        return Late(target, verified.result, f"{(now_ms - target.deadline_ms) / 1000:.0f} s after the task's deadline")
+        return Late(target, verified.result, f"{span(int(now_ms) - target.deadline_ms)} after the task's deadline")
     return _answer(verified)
 
 

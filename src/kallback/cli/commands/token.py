@@ -8,9 +8,10 @@ from typing import Any
 import click
 import orjson
 
-from kallback.cli.formatting import moment, plain, printable_json, read_stdin, span
+from kallback.cli.formatting import moment, plain, printable_json, read_stdin
 from kallback.cli.help import TextCommand, TextGroup, argument, option
 from kallback.cli.tables import print_facts
+from kallback.durations import span
 from kallback.protocol import (
     AwakeableId,
     Claims,

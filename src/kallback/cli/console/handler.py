@@ -163,9 +163,13 @@ class ConsoleHandler:
 
     async def _task(self, task_id: str, now_ms: int) -> HttpResponse:
         (task, record), history = await asyncio.gather(self._pending(task_id), self._history(task_id))
-        if task is None:
-            return pages.ended_task_page(task_id, history, now_ms, mask=self._options.mask_payloads)
         admin_url, forms = self._settings.restate.admin_url, None
+        if task is None:
+            untaken = await self._sources.untaken_task(task_id)
+            if untaken is not None:
+                mask = self._options.mask_payloads
+                return pages.untaken_task_page(untaken, history, admin_url, now_ms, mask=mask)
+            return pages.ended_task_page(task_id, history, now_ms, mask=self._options.mask_payloads)
         if self._forms is not None:
             checked = {each.name for each in self._options.types}
             forms = change_forms(task, self._secret, checked, missing_key(task, self._settings))

@@ -60,6 +60,10 @@ class ConsoleSources(Protocol):
         """Return one pending task; None if no handler waits for it; raises as `PendingTasks.find`."""
         ...
 
+    async def untaken_task(self, task_id: str) -> PendingTask | None:
+        """Return one that has its result, while its handler has not gone on; raises as `PendingTasks.page`."""
+        ...
+
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position; None if it is not there any more; raises as `find_record`."""
         ...
@@ -124,6 +128,10 @@ class ServerSources(StartStop):
     async def task(self, task_id: str) -> PendingTask | None:
         """Return one pending task."""
         return await self._pending.find(task_id)
+
+    async def untaken_task(self, task_id: str) -> PendingTask | None:
+        """Return one that has its result, while its handler has not gone on."""
+        return await self._pending.find_untaken(task_id)
 
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position."""

@@ -11,8 +11,9 @@ from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.dead_letters.reason_help import REASON_HELP, UNKNOWN_REASON, entry_of, is_replay_useless
 from kallback.cli.dead_letters.rows import replay_words, row_of
 from kallback.cli.dead_letters.sending import doubt_words
-from kallback.cli.formatting import moment, plain, readable, size, span
+from kallback.cli.formatting import moment, plain, readable, size
 from kallback.cli.tables import print_facts
+from kallback.durations import span
 from kallback.kafka import DeadLetter, MissingValue
 from kallback.operations.replay_checks import NeedsTopic, ReplayRules, check_letter, signed_type
 from kallback.protocol import shorten

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
@@ -39,7 +40,7 @@ def operations_factories(settings: Settings) -> OperationsFactories:
     return given or OperationsFactories(
         introspection=lambda: Introspection(settings.restate),
         find=lambda position: kafka.find_record(settings.kafka, position),
-        find_many=lambda positions, keep: kafka.find_records(settings.kafka, positions, keep),
+        find_many=partial(kafka.find_records, settings.kafka),
         producer=lambda: kafka.ConfluentProducer(settings.kafka),
         reader=lambda topic, since_ms: kafka.ConfluentReader(settings.kafka, topic, since_ms=since_ms),
     )

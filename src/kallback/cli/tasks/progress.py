@@ -18,10 +18,11 @@ import orjson
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer
-from kallback.cli.formatting import moment, plain, printable_json, readable, span
+from kallback.cli.formatting import moment, plain, printable_json, readable
 from kallback.cli.help import TextCommand, option
 from kallback.cli.names import task_id_argument
 from kallback.cli.tables import print_facts
+from kallback.durations import span
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from kallback.cli.formatting import counted, moment, plain, readable, redact, span, within
+from kallback.cli.formatting import counted, moment, plain, readable, redact, within
+from kallback.durations import span
 from kallback.operations import NOT_NEXT, InvocationStatus, PendingTask, TaskRecord
 from kallback.protocol import OutcomeRecord, shorten
 

@@ -19,7 +19,7 @@ from kallback.kafka.records import Position, Record
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from kallback.settings import KafkaSettings
 
@@ -85,7 +85,7 @@ async def read_range(settings: KafkaSettings, first: Position, end: int) -> Asyn
 
 
 @asynccontextmanager
-async def _opened(settings: KafkaSettings, topic: str) -> AsyncIterator[TopicScan]:
+async def _opened(settings: KafkaSettings, topic: str) -> AsyncGenerator[TopicScan]:
     source = await in_thread(lambda _: TopicScan(settings, topic))
     try:
         yield source

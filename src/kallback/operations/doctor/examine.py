@@ -324,7 +324,7 @@ class Examination:
         is_silent = invocation is not None and invocation.pinned_deployment_id in self._silent
         is_said = is_silent or found.severity in (Severity.PROBLEM, Severity.FOLLOWS)
         if is_stuck := is_said and is_overdue(task, self._now_ms()):
-            yield overdue_finding(is_stuck=True)
+            yield overdue_finding(task, is_stuck=True)
         if task.position is not None:
             record = self._record(task, task.position, is_said=is_stuck)
             async for finding in self._guarded(f"workers of {task.position.topic}", record):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from kallback.documentation import page_address
+from kallback.durations import span
 from kallback.kafka import PartitionTransaction, Position, TopicGroup, TopicPartition
 from kallback.operations.doctor.failures import repair_of
 from kallback.operations.invocations import InvocationStatus
@@ -75,12 +76,11 @@ def follows(subject: str, sentence: str) -> Finding:
 
 def clock_finding(difference_ms: int) -> Finding:
     """Whether this machine and Restate agree on the time; the difference is positive if this clock is ahead."""
-    seconds = abs(difference_ms) / 1000
     if abs(difference_ms) <= _CLOCK_MS:
         return ok("clocks", "this machine and Restate agree on the time")
     return warning(
         "clocks",
-        f"this machine's clock is {seconds:.0f} s {'ahead of' if difference_ms > 0 else 'behind'} Restate's",
+        f"this machine's clock is {span(difference_ms)} {'ahead of' if difference_ms > 0 else 'behind'} Restate's",
         "synchronize the clocks (NTP): deadlines are set by services and checked by workers and bridges",
     )
 
@@ -192,7 +192,7 @@ def invocation_finding(invocation: InvocationStatus | None, now_ms: int) -> Find
     said = f"{invocation.short_target} is {invocation.status}"
     failures, run_ms = invocation.failures, invocation.run_ms(now_ms)
     if failures and run_ms is not None and run_ms >= _STEADY_MS:
-        return ok("invocation", f"{said} for {run_ms // 1000} s; before, it failed {counted_times(failures)}")
+        return ok("invocation", f"{said} for {span(run_ms)}; before, it failed {counted_times(failures)}")
     if failures:
         said = f"{said}, failed {counted_times(failures)}: {invocation.failure_line}"
     if invocation.status == "paused":
@@ -232,7 +232,7 @@ def place_findings(at: Position, groups: Sequence[TopicGroup], *, is_without_bri
                 "record",
                 f"group {group.name} is done with the task's record ({at})",
                 "if no result is under way, the worker dropped it or its result was refused: look at the worker's log "
-                "and at the dead letters",
+                "and at the dead letters: kallback dead-letters list",
             )
         else:
             before = at.offset - position
@@ -244,10 +244,11 @@ def place_findings(at: Position, groups: Sequence[TopicGroup], *, is_without_bri
             )
 
 
-def overdue_finding(*, is_stuck: bool = False) -> Finding:
+def overdue_finding(task: PendingTask, *, is_stuck: bool = False) -> Finding:
     """For what waits although its deadline has passed; that its handler cannot go on may be a finding of its own."""
     said = "its deadline has passed and its handler has not gone on"
-    return follows("task", said) if is_stuck else problem("task", said, "see the invocation")
+    remedy = f"see what Restate says of its handler: kallback tasks show {task.task_id}"
+    return follows("task", said) if is_stuck else problem("task", said, remedy)
 
 
 def is_overdue(task: PendingTask, now_ms: int) -> bool:
@@ -264,29 +265,31 @@ def state_finding(task: PendingTask, now_ms: int, *, is_unread: bool = False) ->
         is_unread: nothing reads its topic, or what its worker reports, which is a finding of its own.
     """
     if is_overdue(task, now_ms):
-        return overdue_finding()
+        return overdue_finding(task)
     if task.next_attempt_ms is not None:
         return _next_attempt_finding(task, task.next_attempt_ms - now_ms)
     if task.state is TaskState.NOT_STARTED:
         said = "no worker has reported that it began"
-        return follows("task", said) if is_unread else warning("task", said, "see the readers of its topic")
+        topic = task.task_type if task.position is None else task.position.topic
+        remedy = f"see who reads its topic, and how far they are behind: kallback workers list {topic}"
+        return follows("task", said) if is_unread else warning("task", said, remedy)
     if task.progress is None:
         return ok("task", "its record is in Kafka; its type has no heartbeats, so nothing tells whether it runs")
     heard_ms = task.progress.heartbeat_ms or task.progress.started_ms or now_ms
-    said = f"a worker has begun; its last sign of life is {max(0, now_ms - heard_ms) // 1000} s old"
+    said = f"a worker has begun; its last sign of life is {span(max(0, now_ms - heard_ms))} old"
     unchanged_ms = task.progress.unchanged_since_ms
     if unchanged_ms is None:
         return ok("task", f"{said}; its heartbeats have no details, so they do not tell whether it gets on")
-    return ok("task", f"{said}; its details are the same for {max(0, now_ms - unchanged_ms) // 1000} s")
+    return ok("task", f"{said}; its details are the same for {span(max(0, now_ms - unchanged_ms))}")
 
 
 def _next_attempt_finding(task: PendingTask, left_ms: int) -> Finding:
     """What follows an attempt that has failed."""
     said = f"attempt {task.attempt} has failed"
     if left_ms > 0:
-        return ok("task", f"{said}; its handler sends attempt {task.attempt + 1} in {left_ms // 1000} s")
+        return ok("task", f"{said}; its handler sends attempt {task.attempt + 1} in {span(left_ms)}")
     return warning(
         "task",
-        f"{said}, and Kafka does not have attempt {task.attempt + 1} yet, which was due {-left_ms // 1000} s ago",
-        "look again; if it stays so, see the services and the invocation",
+        f"{said}, and Kafka does not have attempt {task.attempt + 1} yet, which was due {span(left_ms)} ago",
+        f"look again; if it stays so, see whether its service answers: kallback doctor {task.task_type}",
     )

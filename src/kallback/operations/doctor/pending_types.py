@@ -84,7 +84,7 @@ def unknown_task_finding(target: str) -> Finding:
         "task",
         f"no handler of this environment waits for task {target}",
         "it has ended, Kafka does not have its (next) attempt yet, or id or KALLBACK_TOPICS_PREFIX is wrong; "
-        "see kallback outcomes tail --task",
+        f"see kallback outcomes tail --task {target}",
     )
 
 

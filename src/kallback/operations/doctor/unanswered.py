@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Final
 
+from kallback.durations import span
 from kallback.operations.doctor.findings import Finding, Severity, is_overdue, ok, overdue_finding
 from kallback.operations.tasks import NOT_NEXT, PendingTask
-
-_SECOND_MS: Final = 1000
-_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def unanswered_finding(task: PendingTask, now_ms: int, *, is_next: bool | None = None) -> Finding:
@@ -22,8 +19,8 @@ def unanswered_finding(task: PendingTask, now_ms: int, *, is_next: bool | None =
         is_next: whether its handler waits for this answer now; None if that is not known.
     """
     if is_overdue(task, now_ms):
-        return overdue_finding()
-    left = "has no deadline" if task.deadline_ms is None else f"waits {_length(task.deadline_ms - now_ms)} more"
+        return overdue_finding(task)
+    left = "has no deadline" if task.deadline_ms is None else f"waits {span(task.deadline_ms - now_ms)} more"
     other = f"; {NOT_NEXT}" if is_next is False else ""
     since = _age(task, now_ms)
     said = f"it is an awakeable, which no worker does: without an answer for {since}, and its handler {left}"
@@ -49,11 +46,4 @@ def unanswered_findings(tasks: Iterable[PendingTask], now_ms: int) -> Iterator[F
 
 
 def _age(task: PendingTask, now_ms: int) -> str:
-    return _length(now_ms - task.created_ms)
-
-
-def _length(milliseconds: int) -> str:
-    """A length of time in its largest unit."""
-    seconds = max(0, milliseconds) // _SECOND_MS
-    unit, length = next(((unit, length) for unit, length in _UNITS if seconds >= length), _UNITS[-1])
-    return f"{seconds // length} {unit}"
+    return span(max(0, now_ms - task.created_ms))

@@ -88,6 +88,16 @@ def test_late_is_after_deadline_and_grace(make: RecordFactory) -> None:
     assert isinstance(verdict(make, record, later=10 + GRACE + 1), Late)
 
 
+def test_a_moment_too_late_is_not_zero_seconds(make: RecordFactory) -> None:
+    """`kallback complete` knows no grace, and said "too late (0 s after the task's deadline)"."""
+    record = make.completed(make.sign(make.token(deadline=10)))
+    late = decide(
+        make.received(record), TRUST, seen=lambda _: Seen.NEW, now_ms=(make.now + 10) * 1000 + 400, grace_ms=0
+    )
+    assert isinstance(late, Late)
+    assert late.detail == "less than 1 s after the task's deadline"
+
+
 def test_without_deadline_nothing_is_late(make: RecordFactory) -> None:
     """A caller who waits for ever gets results for ever."""
     assert isinstance(verdict(make, make.completed(), later=10**9), Deliver)

@@ -118,6 +118,10 @@ class FakeSources:
         self._fail()
         return next((task for task in self.pending if task.task_id == task_id), None)
 
+    async def untaken_task(self, task_id: str) -> PendingTask | None:
+        """Return one that has its result."""
+        return next((task for task in self.untaken if task.task_id == task_id), None)
+
     async def record(self, position: Position) -> Record | None:
         """Return one record."""
         return self.records.get(position)

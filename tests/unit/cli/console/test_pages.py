@@ -499,6 +499,25 @@ async def test_what_is_not_there_is_a_page(path: str) -> None:
     assert (page.status_code, '<p class="error"' in page.text) == (404, True)
 
 
+async def test_a_task_whose_handler_has_not_gone_on_has_not_ended() -> None:
+    """Its result came and waits for the handler, whose service may be down: the page says so, with its invocation."""
+    results = [outcome(by="ann")]
+    async with serving(FakeSources(untaken=(pending(),), results=results)) as client:
+        page = await client.get("/tasks/task000000000000")
+        other = await client.get("/tasks/task000000000001")
+
+    assert (page.status_code, other.status_code) == (200, 404)
+    for shown in (
+        "Its result came, and its handler has not gone on yet",
+        "kallback doctor",
+        "inv_0",
+        "shop.pack",
+        "ann",
+    ):
+        assert shown in page.text
+    assert "it has ended" not in page.text
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_it_is_read_only(method: str) -> None:
     """Any method that could change something is refused."""

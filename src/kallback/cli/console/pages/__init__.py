@@ -13,7 +13,7 @@ from kallback.cli.console.pages.dead_letters import dead_letter_page, dead_lette
 from kallback.cli.console.pages.outcomes import outcomes_page
 from kallback.cli.console.pages.overview import overview_page
 from kallback.cli.console.pages.processes import processes_page, settings_page
-from kallback.cli.console.pages.tasks import TaskHistory, ended_task_page, task_page, tasks_page
+from kallback.cli.console.pages.tasks import TaskHistory, ended_task_page, task_page, tasks_page, untaken_task_page
 
 __all__ = [
     "TaskHistory",
@@ -33,4 +33,5 @@ __all__ = [
     "settings_page",
     "task_page",
     "tasks_page",
+    "untaken_task_page",
 ]

@@ -12,7 +12,8 @@ from kallback.cli.console.sources import LAST_LETTERS, LastLetters
 from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.dead_letters.reason_help import REASON_HELP, entry_of
 from kallback.cli.dead_letters.rows import replay_words, task_type_of
-from kallback.cli.formatting import moment, size, span, within
+from kallback.cli.formatting import moment, size, within
+from kallback.durations import span
 from kallback.kafka import DeadLetter, Record
 from kallback.web import HttpResponse
 

@@ -100,6 +100,6 @@ def facts(pairs: Iterable[tuple[str, Content]]) -> Markup:
     )
 
 
-def trouble(sentence: str) -> Markup:
+def trouble(sentence: Content) -> Markup:
     """Return a sentence about what is wrong."""
     return element("p", sentence, class_="error", role="status")

@@ -11,7 +11,8 @@ from kallback.cli.console.pages.layout import page, table, trouble
 from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.routes import OutcomesRoute
-from kallback.cli.formatting import moment, span
+from kallback.cli.formatting import moment
+from kallback.durations import span
 from kallback.protocol import Outcome, OutcomeRecord
 from kallback.protocol.by_hand import Deed
 from kallback.web import HttpResponse

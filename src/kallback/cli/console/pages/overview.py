@@ -17,7 +17,8 @@ from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.sources import LAST_LETTERS
 from kallback.cli.console.traffic import TrafficSample, lags, rates
 from kallback.cli.dead_letters.reason_help import REASON_HELP
-from kallback.cli.formatting import moment, span, within
+from kallback.cli.formatting import moment, within
+from kallback.durations import span
 from kallback.operations import TaskState
 from kallback.web import HttpResponse
 

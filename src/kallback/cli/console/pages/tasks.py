@@ -15,7 +15,8 @@ from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
 from kallback.cli.console.sources import LastLetters
-from kallback.cli.formatting import counted, redact, span, within
+from kallback.cli.formatting import counted, redact, within
+from kallback.durations import span
 from kallback.kafka import Record
 from kallback.operations import PendingTask, TaskPage, TaskState
 from kallback.protocol import OutcomeRecord
@@ -27,6 +28,9 @@ _NO_RECORD: Final = "none: an awakeable, which no worker does; its handler hande
 _LISTED: Final = (
     "until it is answered or withdrawn, or its deadline passes, even if its handler has gone on without an answer; "
 )
+
+
+_DOCTOR: Final = joined((element("code", "kallback doctor"), " says why a handler cannot go on."))
 
 
 def _listed(task: PendingTask) -> Markup | None:
@@ -71,7 +75,7 @@ def _untaken(found: TaskPage) -> Markup | None:
         return None
     which = "handler has a result and has" if handlers == 1 else "handlers have a result and have"
     said = f"{handlers:,} {which} not gone on yet. "
-    return element("p", said, element("code", "kallback doctor"), " says why a handler cannot go on.")
+    return element("p", said, _DOCTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,29 @@ def ended_task_page(task_id: str, history: TaskHistory, now_ms: int, *, mask: bo
         *history.parts(now_ms, mask=mask),
         section="/tasks",
         status=HTTPStatus.NOT_FOUND,
+    )
+
+
+def untaken_task_page(
+    task: PendingTask, history: TaskHistory, admin_url: str, now_ms: int, *, mask: bool
+) -> HttpResponse:
+    """Return what is known of a task that has its result, while its handler has not gone on."""
+    return page(
+        f"Task {task.task_id}",
+        trouble(joined(("Its result came, and its handler has not gone on yet. ", _DOCTOR))),
+        facts(
+            (
+                ("Type", task.task_type),
+                ("Attempt", str(task.attempt)),
+                ("Created", when(task.created_ms, now_ms)),
+                ("Handler", within(redact(task.invocation.target), _LONGEST_VALUE)),
+                ("Invocation", _invocation(task, admin_url)),
+                ("Task record", _NO_RECORD if task.position is None else place(task.position)),
+            )
+        ),
+        *history.parts(now_ms, mask=mask),
+        section="/tasks",
+        refresh=REFRESH_S,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from kallback.cli.console.pages.layout import facts, table
 from kallback.cli.console.pages.markup import Content, Markup, element
-from kallback.cli.formatting import moment, readable, size, span
+from kallback.cli.formatting import moment, readable, size
+from kallback.durations import span
 from kallback.kafka import Headers, Position, Record
 
 REFRESH_S: Final = 5
