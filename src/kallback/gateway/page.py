@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from http import HTTPStatus
 from typing import Final
+from unicodedata import category
 from urllib.parse import parse_qs
 
 from kallback.gateway.responses import ACCEPTED
@@ -25,6 +26,8 @@ _CHOICE: Final = "choice"
 _MAX_BODY_BYTES: Final = 256
 """Of a form with one field."""
 _MAX_FIELDS: Final = 4
+_DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates of bidirectional text."""
 _TITLE: Final = "A task waits for an answer"
 _LINK: Final = f"""<h1>{_TITLE}</h1>
 <p>This link answers one task, once. Opening it has answered nothing.</p>
@@ -97,8 +100,11 @@ def _page(outcome: str, status: HTTPStatus, title: str, content: str, *, form_ac
 
 
 def _text(text: str) -> str:
-    """Text in which nothing is markup; control characters, which a page must not have, are left out."""
-    return html.escape("".join(char for char in text if char >= " " and char != "\x7f"))
+    """Text in which nothing is markup, without characters that control a terminal or the direction of what follows.
+
+    A question may quote a customer: with the latter its figures would be shown in another order than they are signed.
+    """
+    return html.escape("".join(char for char in text if category(char) != "Cc" and char not in _DIRECTIONS))
 
 
 LINK_PAGE: Final = _page("page", HTTPStatus.OK, _TITLE, _LINK)

@@ -120,7 +120,12 @@ class PageServer:
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # a client that went away, or took too long
         except Exception as error:  # noqa: BLE001 - a defect must not end as an exception that is never retrieved
-            self._throttle.error("a connection failed", kind="connection", reason=f"{type(error).__name__}: {error}")
+            self._throttle.error(
+                "a connection failed",
+                kind="connection",
+                reason=f"{type(error).__name__}: {error}",
+                exc_info=error,
+            )
         finally:
             writer.transport.abort()
 
@@ -148,7 +153,7 @@ class PageServer:
         try:
             return make(accept)
         except Exception as error:  # noqa: BLE001 - a defect of a page must not end the process that it describes
-            self._throttle.error("a page failed", kind=path, reason=f"{type(error).__name__}: {error}")
+            self._throttle.error("a page failed", kind=path, reason=f"{type(error).__name__}: {error}", exc_info=error)
             return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

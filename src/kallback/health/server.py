@@ -109,7 +109,9 @@ class ProbeServer(StartStop):
             try:
                 self._probes.look()
             except Exception as error:  # noqa: BLE001 - a defect of a probe must not end the looks in silence
-                self._throttle.error("a look at the process failed", kind=type(error).__name__, reason=str(error))
+                self._throttle.error(
+                    "a look at the process failed", kind=type(error).__name__, reason=str(error), exc_info=error
+                )
             await asyncio.sleep(_LOOK)
 
 

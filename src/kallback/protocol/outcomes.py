@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -60,14 +60,18 @@ AFTER_DEADLINE: Final = "after-deadline"
 """Reason of a delivered result: its deadline had passed, so its handler may have gone on without it."""
 
 
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number of 64 bits, as Kafka's are. JSON has longer ones, and their thousand digits would be shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourcePosition:
     """Where a result record lies in Kafka."""
 
     topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
+    partition: Whole
+    offset: Whole
+    timestamp_ms: Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,12 @@ class _OutcomeBody(msgspec.Struct):
     kallback: Literal[1]
     outcome: Outcome
     source: SourcePosition
-    at: int
+    at: Whole
     reason: str | None = None
     type: str | None = None
     task: str | None = None
-    attempt: int | None = None
-    count: int | None = None
+    attempt: Whole | None = None
+    count: Whole | None = None
     by: str | None = None
     why: str | None = None
     did: str | None = None

@@ -38,7 +38,10 @@ class LogLine:
 
 
 class NamedLog:
-    """One logger of the standard library, called with a sentence and fields."""
+    """One logger of the standard library, called with a sentence and fields.
+
+    The field `exc_info`, an exception, becomes the traceback of the line, as that of `logging` does.
+    """
 
     __slots__ = ("_logger",)
 
@@ -64,8 +67,9 @@ class NamedLog:
     def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
         if not self._logger.isEnabledFor(level):
             return
+        failure = fields.pop("exc_info", None)
         try:
-            self._logger.log(level, LogLine(event, fields), stacklevel=3)
+            self._logger.log(level, LogLine(event, fields), exc_info=failure, stacklevel=3)
         except Exception:  # noqa: BLE001 - filters and handlers are the user's code
             report_lost_line()
 

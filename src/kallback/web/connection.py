@@ -141,7 +141,7 @@ class ClientConnection(Generic[Admitted]):
         except Exception as error:
             if isinstance(error, OSError):
                 raise
-            _throttle.error("a request failed", kind=type(error).__name__, reason=str(error))
+            _throttle.error("a request failed", kind=type(error).__name__, reason=str(error), exc_info=error)
             response = self._handler.refuse(internal().response)
         finally:
             self.answering = False

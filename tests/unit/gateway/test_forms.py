@@ -91,6 +91,19 @@ async def test_hostile_text_is_text(env: GatewayEnv) -> None:
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
+@pytest.mark.parametrize("sign", ["\u202e", "\u202d", "\u2067", "\x9b"])
+async def test_a_customers_text_turns_no_figures_round(env: GatewayEnv, sign: str) -> None:
+    """With an override in the name of an item, the price behind it would be read from right to left."""
+    form = Form(f"Pay the lamp{sign} 12 EUR?", (Choice(f"{sign}Pay 12", msgspec.Raw(b"1")),))
+    async with env.running() as gateway:
+        page = await opened(gateway, link(env, form))
+        answer = await pressed(gateway, link(env, form))
+
+    assert "Pay the lamp 12 EUR?" in page.text
+    assert ">Pay 12<" in page.text
+    assert ">Pay 12<" in answer.text
+
+
 def elements(page: str) -> list[str]:
     """The names of a page's elements, in their order."""
     found: list[str] = []

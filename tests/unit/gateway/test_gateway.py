@@ -13,6 +13,7 @@ from tests.unit.gateway.environment import PROGRESS, GatewayEnv, client_of, post
 
 from kallback.kafka import OutgoingRecord, Position
 from kallback.kafka.memory.clients import MemoryProducer
+from kallback.lifecycle import LogThrottle
 from kallback.protocol import (
     AccessDeniedError,
     AwakeableId,
@@ -24,6 +25,7 @@ from kallback.protocol import (
     completed_headers,
     failed_headers,
 )
+from kallback.settings import named_log
 from kallback.testing.log_capture import capture_logs
 
 
@@ -325,6 +327,22 @@ async def test_what_kafka_does_not_take_is_not_accepted(
     assert str(error) not in answer.text
     assert ("retry-after" in answer.headers) is (status != 413)
     assert orjson.loads(answer.content)["retryable"] is (status != 413)
+
+
+async def test_a_defect_is_logged_with_its_traceback(
+    env: GatewayEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client is told that the log says why; the reason alone does not say where."""
+
+    async def send(_: MemoryProducer, _record: OutgoingRecord) -> Position:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(MemoryProducer, "send", send)
+    monkeypatch.setattr("kallback.web.connection._throttle", LogThrottle(named_log("kallback.web")))
+    async with env.running() as gateway:
+        await post(gateway, "/v1/result", b"1", authorization=f"Bearer {env.make.sign()}")
+
+    assert 'raise ValueError("a defect")' in caplog.text
 
 
 async def test_a_client_that_sends_too_often_waits(env: GatewayEnv) -> None:

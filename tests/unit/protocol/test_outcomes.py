@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,17 @@ def test_an_outcome_record_is_read_back() -> None:
         Outcome.DELIVERED, SOURCE, 7, None, "t", "task", 2, 1, by="alice", why="no gas", did="failed", failure="NoGas"
     )
     assert read_outcome(record.encode()) == record
+
+
+@pytest.mark.parametrize("member", ["at", "attempt", "count", "offset"])
+@pytest.mark.parametrize("number", [2**63, -(10**400)])
+def test_numbers_that_kafka_does_not_have_are_passed_over(member: str, number: int) -> None:
+    """Their digits would make a column of all lines; JSON has numbers of any length."""
+    source = {"topic": "t", "partition": 0, "offset": 1, "timestamp_ms": 0}
+    body: dict[str, object] = {"kallback": 1, "outcome": "delivered", "source": source, "at": 1}
+    assert read_outcome(json.dumps(body).encode()) is not None
+    (source if member == "offset" else body)[member] = number
+    assert read_outcome(json.dumps(body).encode()) is None
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"\xff", b'{"kallback":2}', b'{"kallback":1,"outcome":"eaten"}'])

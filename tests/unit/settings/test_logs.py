@@ -21,6 +21,16 @@ def test_a_set_up_that_knows_the_line_gets_fields_apart(caplog: pytest.LogCaptur
     assert (line.event, line.fields) == ("gone", {"code": 3})
 
 
+def test_an_exception_of_a_line_is_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Under `exc_info`, as with `logging`: the place where it was raised is what a report of a defect needs."""
+    try:
+        int("no number")
+    except ValueError as error:
+        named_log("kallback.test").error("a request failed", kind="defect", exc_info=error)
+    assert caplog.messages == ["a request failed kind='defect'"]
+    assert 'int("no number")' in caplog.text
+
+
 def test_the_line_names_the_place_that_wrote_it(caplog: pytest.LogCaptureFixture) -> None:
     """The file and line of a record are the caller's, not those of the log itself."""
     named_log("kallback.test").warning("here")

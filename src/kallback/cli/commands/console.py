@@ -16,7 +16,7 @@ from kallback.cli.logs import configure_logs
 from kallback.cli.observing import verbose_option
 from kallback.cli.runner import serve
 from kallback.protocol import ConfigurationError
-from kallback.settings import Secret, Settings
+from kallback.settings import Settings
 from kallback.settings.addresses import LOOPBACK
 from kallback.settings.files.secret_file import SecretFile
 from kallback.web import ServerOptions
@@ -94,7 +94,7 @@ def console(  # noqa: PLR0913 - one option each
         kallback console --port 8091
     """
     configure_logs(verbose=verbose)
-    password = None if password_file is None else _read_password(password_file)
+    password = None if password_file is None else SecretFile("--password-file", password_file)
     if host not in LOOPBACK and password is None:
         raise ConfigurationError(
             f"--host {host} opens the console to the network: give --password-file, or keep it on the loopback"
@@ -111,10 +111,3 @@ def console(  # noqa: PLR0913 - one option each
         mask_payloads=mask_payloads,
     )
     serve(Console(Settings.from_env(), options))
-
-
-def _read_password(path: Path) -> Secret:
-    password = SecretFile("--password-file", path)
-    if not password.reveal().strip():
-        raise ConfigurationError(f"--password-file {path} holds nothing but white space: write a password into it")
-    return password

@@ -148,10 +148,10 @@ def tail(*, since: int | None, follow: bool, as_json: bool, **options: Any) -> N
     settings = Settings.from_env()
     reader = operations_factories(settings).reader(settings.topics.outcomes, since)
     with until_interrupted(endless=follow):
-        count = asyncio.run(
+        read, shown = asyncio.run(
             _tail(reader, settings.topics.outcomes, _Wanted.of(options), follow=follow, as_json=as_json)
         )
-        click.echo(f"{counted(count, 'outcome')}." if count else _none(options), err=True)
+        click.echo(f"{counted(shown, 'outcome')}." if shown else _none(options, read), err=True)
 
 
 @outcomes.command("list", cls=TextCommand)
@@ -176,30 +176,36 @@ def list_outcomes(*, since: int | None, limit: int, as_json: bool, **options: An
     settings = Settings.from_env()
     topic = settings.topics.outcomes
     newest = Newest(limit)
-    asyncio.run(_collect(operations_factories(settings).reader(topic, since), topic, _Wanted.of(options), newest))
+    reader = operations_factories(settings).reader(topic, since)
+    read = asyncio.run(_collect(reader, topic, _Wanted.of(options), newest))
     with RowPrinter(_HEADINGS) as printer:
         _print(newest.outcomes(), printer, as_json=as_json)
     more = f"; {newest.left_out:,} older left out (--limit)" if newest.left_out else ""
-    click.echo(f"{counted(len(newest), 'outcome')}{more}." if len(newest) else _none(options), err=True)
+    click.echo(f"{counted(len(newest), 'outcome')}{more}." if len(newest) else _none(options, read), err=True)
 
 
-def _none(options: Mapping[str, Any]) -> str:
-    return _NONE_OF_TASK if options["tasks"] else _NONE
+def _none(options: Mapping[str, Any], read: int) -> str:
+    """What to say where no outcome is shown; `read` is how many there were since the time that was asked for."""
+    if options["tasks"]:
+        return _NONE_OF_TASK
+    return f"The filters choose none of {counted(read, 'outcome')} since --since." if read else _NONE
 
 
-async def _tail(reader: TopicReader, topic: str, wanted: _Wanted, *, follow: bool, as_json: bool) -> int:
-    count, printer = 0, RowPrinter(_HEADINGS)
+async def _tail(reader: TopicReader, topic: str, wanted: _Wanted, *, follow: bool, as_json: bool) -> tuple[int, int]:
+    """Print outcomes; return how many were read and how many printed."""
+    read, count, printer = 0, 0, RowPrinter(_HEADINGS)
     with activity(f"reading {topic}", beside_output=True) as update:
         async with aclosing(follow_outcomes(reader, to_the_end=not follow)) as batches:
             async for batch in batches:
                 shown = [outcome for outcome in batch if wanted.accepts(outcome)]
                 _print(shown, printer, as_json=as_json)
-                count += len(shown)
+                read, count = read + len(batch), count + len(shown)
                 update(f"reading {topic}: {counted(count, 'outcome')} shown")
-    return count
+    return read, count
 
 
-async def _collect(reader: TopicReader, topic: str, wanted: _Wanted, newest: Newest) -> None:
+async def _collect(reader: TopicReader, topic: str, wanted: _Wanted, newest: Newest) -> int:
+    """Keep the newest outcomes; return how many were read."""
     count = 0
     with activity(f"reading {topic}") as update:
         async with aclosing(follow_outcomes(reader, to_the_end=True)) as batches:
@@ -209,6 +215,7 @@ async def _collect(reader: TopicReader, topic: str, wanted: _Wanted, newest: New
                         newest.add(outcome)
                 count += len(batch)
                 update(f"reading {topic}: {counted(count, 'outcome')} read")
+    return count
 
 
 def _print(shown: Sequence[OutcomeRecord], printer: RowPrinter, *, as_json: bool) -> None:

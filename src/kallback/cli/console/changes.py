@@ -191,6 +191,11 @@ def _operator(fields: Fields, user: str) -> Operator:
 
 
 def _named(user: str, why: str = "") -> Operator:
+    if not user:
+        raise UnusableFormError(
+            "nothing was sent: the proxy has not named you in the header of --user-header; log in there, or have the "
+            "console started with the header that it sets"
+        )
     try:
         return Operator(user, why)
     except ValueError as error:

@@ -235,7 +235,9 @@ class TopicScan:
             if partition is None or partition < 0:  # of one partition: a topic that was created anew may have fewer
                 self._adopt(self._observer.observe({self._topic: None}))
             self._watch.hurry()
-        elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT - {KafkaError.GROUP_AUTHORIZATION_FAILED}:
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            pass  # a reader is in no group, and needs no permission for the one that librdkafka wants a name of
+        elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT:
             raise KafkaException(error)
         else:
             log.warning("Kafka client error while reading a topic", code=error.name(), detail=error.str())

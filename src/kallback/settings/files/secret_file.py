@@ -52,7 +52,7 @@ def _read(name: str, path: str | os.PathLike[str]) -> str:
     """Return what a file holds, without one line end at its end, and warn if others may read or write the file.
 
     Raises:
-        ConfigurationError: it cannot be read, is empty, or is too large.
+        ConfigurationError: it cannot be read, is empty or holds white space only, or is too large.
     """
     try:
         file = Path(path).expanduser()
@@ -63,8 +63,8 @@ def _read(name: str, path: str | os.PathLike[str]) -> str:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(f"{name}={str(path)!r} cannot be read ({why}): {_REMEDY}") from None
     text = text.removesuffix("\n").removesuffix("\r")
-    if not text or len(content) > _MAX_BYTES:
-        what = "is empty" if not text else f"has more than {_MAX_BYTES} bytes"
+    if not text.strip() or len(content) > _MAX_BYTES:
+        what = f"has more than {_MAX_BYTES} bytes" if len(content) > _MAX_BYTES else "is empty"
         raise ConfigurationError(f"{name}={str(path)!r} {what}: {_REMEDY}")
     warn_if_exposed(name, file)
     return text

@@ -38,11 +38,11 @@ def tail(*arguments: str) -> Result:
     return run("tail", *arguments)
 
 
-def run(*arguments: str) -> Result:
-    """Run a command on that topic."""
+def run(*arguments: str, outcomes_in_it: tuple[OutcomeRecord, ...] = (DELIVERED, LATE)) -> Result:
+    """Run a command on that topic, or on one with other outcomes."""
     broker = MemoryBroker()
     broker.create_topic(TOPIC)
-    for value in (DELIVERED.encode(), b"garbage", LATE.encode()):
+    for value in (b"garbage", *(each.encode() for each in outcomes_in_it)):
         broker.append(OutgoingRecord(TOPIC, value))
     unused: Any = None
     reader = lambda topic, _: MemoryReader(broker, topic)  # noqa: E731 - one line
@@ -82,11 +82,13 @@ def test_filters(filters: list[str], count: int) -> None:
     assert len(run("list", *filters).stdout.splitlines()) == count
 
 
-def test_without_outcomes_the_sentence_says_who_writes_them() -> None:
-    """Bridges do not, unless they are told to."""
+@pytest.mark.parametrize("command", ["tail", "list"])
+def test_filters_that_choose_nothing_are_told_from_a_topic_without_outcomes(command: str) -> None:
+    """Who reads that bridges write none would look at the bridges, and not at the filter."""
     assert (
-        tail("--by-hand", "--type", "bake").stderr == "No outcomes: bridges write them when they run with --outcomes.\n"
+        run(command, "--by-hand", "--type", "bake").stderr == "The filters choose none of 2 outcomes since --since.\n"
     )
+    assert run(command, outcomes_in_it=()).stderr == "No outcomes: bridges write them when they run with --outcomes.\n"
 
 
 @pytest.mark.parametrize("command", ["list", "tail"])

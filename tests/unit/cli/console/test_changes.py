@@ -188,6 +188,15 @@ async def test_a_change_needs_the_password_and_has_the_user_of_the_login() -> No
     assert changes.made[0][1].operator == Operator("ann", "it hangs")
 
 
+async def test_a_proxy_that_names_no_user_is_said_to_be_the_cause() -> None:
+    """The form has no field for the name, so the sentence does not ask the operator for it."""
+    async with serving(FakeSources([TASK]), changes=FakeChanges(), user_header="X-User") as client:
+        data = {"form_secret": await secret_of(client), "attempt": "1", "why": "it hangs"}
+        answer = await client.post(f"{ADDRESS}/retry", data=data)
+    assert answer.status_code == 400
+    assert "the proxy has not named you in the header of --user-header" in answer.text
+
+
 @pytest.mark.parametrize(("headers", "status"), [({"x-user": "ann"}, 303), ({}, 400)])
 async def test_a_proxy_names_the_user(headers: dict[str, str], status: int) -> None:
     """If it names none, nothing is changed."""

@@ -314,6 +314,21 @@ async def test_payloads_can_be_hidden() -> None:
     assert [("secret" in page, "hidden (--mask-payloads)" in page) for page in pages] == [(False, True), (False, True)]
 
 
+@pytest.mark.parametrize("name", ["kallback-last-details", "kafka_exception-message", "customer"])
+async def test_headers_with_parts_of_payloads_are_hidden_with_them(name: str) -> None:
+    """The next attempt gets the details of the last heartbeat in a header; those of others may hold anything."""
+    task = pending()
+    headers = ((name, b'"secret"'), ("kallback-task-id", b"shown-id"), ("content-type", b"application/json"))
+    record = Record("tasks", 0, 0, 0, b"key", b"{}", headers)
+    sources = FakeSources([task], {task.position: record}, [dead_letter(headers=headers)])
+    async with serving(sources, mask_payloads=True) as client:
+        pages = [(await client.get(path)).text for path in (f"/tasks/{task.task_id}", "/dead-letters/0:7")]
+    for page in pages:
+        assert "secret" not in page
+        assert name in page
+        assert "shown-id" in page
+
+
 async def test_processes_are_shown_with_what_they_say() -> None:
     """Whether each is ready, and why not."""
     statuses = [

@@ -65,6 +65,7 @@ def test_a_secret_and_its_file_are_not_both_set(tmp_path: Path) -> None:
         (None, "cannot be read"),
         (b"", "is empty"),
         (b"\n", "is empty"),
+        (b"  \t\n\n", "is empty"),
         (b"\xff", "not UTF-8"),
         (b"x" * 70_000, "more than"),
     ],

@@ -9,6 +9,14 @@ from kallback.cli.console.pages.markup import Content, Markup, element
 from kallback.cli.formatting import moment, readable, size
 from kallback.durations import span
 from kallback.kafka import Headers, Position, Record
+from kallback.protocol.headers import (
+    CONTENT_TYPE,
+    LAST_DETAILS,
+    SPRING_CORRELATION_ID,
+    SPRING_REPLY_TOPIC,
+    TRACEPARENT,
+    TRACESTATE,
+)
 
 REFRESH_S: Final = 5
 """Seconds after which a browser reads a page again."""
@@ -16,7 +24,11 @@ _LONGEST: Final = 20_000
 """Characters of a value on a page."""
 _LONGEST_HEADER: Final = 300
 _MOST_HEADERS: Final = 100
+_OWN: Final = "kallback-"
 _MASKED: Final = "hidden (--mask-payloads)"
+_SHOWN_ALWAYS: Final = frozenset({CONTENT_TYPE, TRACEPARENT, TRACESTATE, SPRING_CORRELATION_ID, SPRING_REPLY_TOPIC})
+"""Headers without anything of a payload, beside those of kallback: applications and frameworks put values into others,
+such as the text of an exception."""
 
 
 def place(position: Position) -> str:
@@ -48,7 +60,8 @@ def record_parts(title: str, record: Record | None, *, mask: bool) -> list[Marku
     """Return what a record holds."""
     if record is None:
         return [element("h2", title), element("p", "The record is not in Kafka any more.")]
-    headers: list[list[Content]] = [[element("code", name), value] for name, value in _headers(record.headers)]
+    shown = _headers(record.headers, mask=mask)
+    headers: list[list[Content]] = [[element("code", name), value] for name, value in shown]
     key = "none" if record.key is None else readable(record.key, longest=_LONGEST_HEADER)
     return [
         element("h2", title),
@@ -59,8 +72,18 @@ def record_parts(title: str, record: Record | None, *, mask: bool) -> list[Marku
     ]
 
 
-def _headers(headers: Headers) -> list[tuple[str, str]]:
+def _headers(headers: Headers, *, mask: bool) -> list[tuple[str, str]]:
     return [
-        (name[:_LONGEST_HEADER], "null" if value is None else readable(value, longest=_LONGEST_HEADER))
+        (name[:_LONGEST_HEADER], _MASKED if mask and _is_payload(name) else _header_value(value))
         for name, value in list(headers)[:_MOST_HEADERS]
     ]
+
+
+def _header_value(value: bytes | None) -> str:
+    return "null" if value is None else readable(value, longest=_LONGEST_HEADER)
+
+
+def _is_payload(name: str) -> bool:
+    """Whether a header may have a part of a payload: details of heartbeats, and what others write."""
+    is_own = name.startswith(_OWN) and name != LAST_DETAILS
+    return not (is_own or name in _SHOWN_ALWAYS)
