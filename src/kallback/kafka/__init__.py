@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         groups_of,
         list_topics,
         open_transactions,
+        sees_groups,
     )
     from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
     from kallback.kafka.transactions import PartitionTransaction
@@ -151,6 +152,7 @@ _HOMES: Final = {
     "read_entry": "dead_letters.reader",
     "read_range": "confluent.lookup",
     "recover": "dead_letters.replay",
+    "sees_groups": "topic_admin",
     "size_of": "records",
 }
 
@@ -236,6 +238,7 @@ __all__ = [
     "read_entry",
     "read_range",
     "recover",
+    "sees_groups",
     "size_of",
 ]
 

@@ -58,6 +58,18 @@ async def groups_of(
     return await confluent_groups.groups_of(settings, topics, end_offsets)
 
 
+async def sees_groups(settings: KafkaSettings) -> bool:
+    """Whether this user may look at consumer groups whatever their names; others are not listed. Needs confluent-kafka.
+
+    Raises:
+        KafkaUnavailableError: no broker answered.
+        AccessDeniedError: the login is refused.
+    """
+    from kallback.kafka.confluent import groups as confluent_groups  # noqa: PLC0415 - see create_topics
+
+    return await confluent_groups.sees_groups(settings)
+
+
 async def open_transactions(settings: KafkaSettings, topics: Sequence[str]) -> list[PartitionTransaction]:
     """Return the transactions that producers have open in topics now. Needs aiokafka, and READ on the topics.
 

@@ -216,8 +216,9 @@ class PendingTasks:
         if unreadable:
             raise UnreadableJournalsError(
                 f"no journal that can be read has task {task_id}, and {unreadable} invocations have journals that are "
-                "encoded (a journal value codec) or too large: it may belong to one of them; `kallback tasks progress` "
-                "asks TaskMonitor, if its type has heartbeats"
+                "encoded (a journal value codec) or too large: it may belong to one of them, and `kallback tasks "
+                "progress` asks TaskMonitor, if its type has heartbeats; or it has ended: "
+                f"`kallback outcomes tail --task {task_id}`"
             )
         return None
 

@@ -8,14 +8,15 @@ from kallback import kafka
 from kallback.kafka import ConfluentReader
 from kallback.operations import Introspection
 from kallback.operations.doctor import Examination, Finding, Sources, service_check
+from kallback.operations.doctor.permissions import groups_of, seen_topics
 
 
 async def findings_of(shop: Shop, introspection: Introspection, target: str) -> list[Finding]:
     """What it says of a task type or a task."""
     sources = Sources(
         introspection,
-        topics=lambda: kafka.list_topics(shop.settings.kafka),
-        groups=lambda topic: kafka.groups_of(shop.settings.kafka, [topic]),
+        topics=lambda: seen_topics(shop.settings),
+        groups=lambda topic: groups_of(shop.settings, topic),
         find=lambda at: kafka.find_record(shop.settings.kafka, at),
         reader=lambda topic, since_ms: ConfluentReader(shop.settings.kafka, topic, since_ms=since_ms),
         services=service_check(shop.settings),

@@ -471,6 +471,26 @@ async def test_a_type_behind_a_thousand_tasks_of_another_is_looked_at(monkeypatc
     assert (first.topics, first.is_cut_off, first.count) == ({"cook"}, True, 1_000)
 
 
+async def test_tasks_in_encoded_journals_are_said_not_to_be_looked_at() -> None:
+    """Nothing may read their topics: without a word, the doctor would say that all is well."""
+    journals = pending()
+    encoded = msgspec.to_builtins(value(3, b"\x00encoded")) | {"index": 4, "entry_lite_json": "{}"}
+    journals["sys_journal"][1] = encoded
+    found = (await Cluster(unread=frozenset({"cook"}), journals=journals).findings())[-1]
+    assert found.severity is WARNING
+    assert "the tasks of 1 invocation were not looked at: their journals are encoded" in found.sentence
+    assert found.remedy == "name each of their types: kallback doctor TYPE"
+
+
+async def test_a_task_that_may_be_in_an_encoded_journal_is_no_problem() -> None:
+    """It may as well have ended, which the outcomes tell."""
+    journals = pending()
+    journals["sys_journal"][1] = msgspec.to_builtins(value(3, b"\x00encoded")) | {"index": 4, "entry_lite_json": "{}"}
+    found = (await Cluster(journals=journals).findings("AAECAwQFBgcICQoZ"))[-1]
+    assert found.severity is WARNING
+    assert "kallback outcomes tail --task AAECAwQFBgcICQoZ" in found.sentence
+
+
 async def test_what_cannot_be_looked_at_is_a_finding() -> None:
     """The other checks follow nevertheless; a Kafka that does not answer is not asked again, and is named once."""
     asked = list[str]()

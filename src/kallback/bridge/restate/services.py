@@ -259,7 +259,8 @@ class _AckVerdict(msgspec.Struct):
 def _read_notifier(result: HttpResult) -> tuple[ServiceState, str]:
     if not isinstance(result, HttpAnswer) or result.status not in _OK:
         state, detail = _read_monitor(result)
-        return (ServiceState.UNKNOWN if state is ServiceState.FOREIGN else state), detail
+        is_unknown = state is ServiceState.FOREIGN and codec_mismatch(detail) is None
+        return (ServiceState.UNKNOWN if is_unknown else state), detail
     try:
         verdict = read_json(_ACK_VERDICT, result.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

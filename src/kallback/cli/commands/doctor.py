@@ -20,6 +20,7 @@ from kallback.cli.names import topic_named
 from kallback.cli.tasks.factories import operations_factories
 from kallback.operations import Introspection
 from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
+from kallback.operations.doctor.permissions import groups_of, seen_topics
 from kallback.settings import Settings
 
 _COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red", Severity.FOLLOWS: "cyan"}
@@ -68,8 +69,8 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
     async with factories.introspection() as introspection:
         sources = Sources(
             introspection,
-            topics=lambda: kafka.list_topics(settings.kafka),
-            groups=lambda topic: kafka.groups_of(settings.kafka, [topic]),
+            topics=lambda: seen_topics(settings),
+            groups=lambda topic: groups_of(settings, topic),
             find=factories.find,
             reader=factories.reader,
             services=service_check(settings),

@@ -16,7 +16,7 @@ from kallback.kafka.errors import error_for, unreachable
 from kallback.kafka.groups import GroupMember, TopicGroup
 from kallback.kafka.records import TopicPartition
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException  # isort: skip - the check comes first
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException  # isort: skip - the check comes first
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, MemberDescription  # isort: skip
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MOST_GROUPS: Final = 1000
 _MOST_AT_ONCE: Final = 100
+_NO_GROUP: Final = "kallback-no-such-group"
+"""Who may look at a group that does not exist, may look at all: permissions are for names or their beginnings."""
 _NEVER_S: Final = 3600.0
 """The timeout of questions to groups' coordinators. librdkafka 2.16 ends the process when one passes before its
 question was sent (as in issue 1640 of confluent-kafka-python; seen with 200 questions at once). The wait for the
@@ -39,6 +41,23 @@ async def groups_of(
 ) -> list[TopicGroup]:
     """See `kallback.kafka.groups_of`."""
     return await asyncio.to_thread(_groups, settings, topics, end_offsets or await _end_offsets(settings, topics))
+
+
+async def sees_groups(settings: KafkaSettings) -> bool:
+    """See `kallback.kafka.sees_groups`."""
+    return await asyncio.to_thread(_sees_groups, settings)
+
+
+def _sees_groups(settings: KafkaSettings) -> bool:
+    with connected(settings) as admin:
+        answer = admin.describe_consumer_groups([_NO_GROUP], request_timeout=_NEVER_S)[_NO_GROUP]
+        try:
+            _answer(answer, time.monotonic() + settings.connect_timeout)
+        except KafkaException as error:  # most brokers say that there is no such group
+            return bool(error.args[0].code() != KafkaError.GROUP_AUTHORIZATION_FAILED)
+        except TimeoutError:
+            raise unreachable(settings, "asking for a consumer group") from None
+    return True
 
 
 async def _end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[TopicPartition, int]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from kallback.operations.doctor.findings import Finding, follows, problem
+from kallback.operations.doctor.findings import Finding, follows, problem, warning
+from kallback.operations.pending import UnreadableJournalsError
 from kallback.protocol import KafkaUnavailableError, KallbackError, RestateUnavailableError
 
 _SUBJECTS: Final = ((KafkaUnavailableError, "kafka"), (RestateUnavailableError, "restate"))
@@ -44,6 +45,9 @@ class Access:
             error: why not.
             check: what was not looked at, as a list names it.
         """
+        if isinstance(error, UnreadableJournalsError):  # it may well have ended
+            yield warning("task", str(error))
+            return
         if isinstance(error, KafkaUnavailableError):
             self.kafka_away = self.kafka_away or error
         elif isinstance(error, RestateUnavailableError):

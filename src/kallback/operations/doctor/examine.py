@@ -270,12 +270,8 @@ class Examination:
             yield finding
         async for finding in self._letters_of(pending):
             yield finding
-        if pending.is_cut_off and not target:
-            yield warning(
-                "workers",
-                f"only the types of the oldest {pending.count:,} pending tasks were looked at",
-                "name another type: kallback doctor TYPE",
-            )
+        for finding in pending.remarks():
+            yield finding
 
     def _unknown(self, target: str) -> Iterator[Finding]:
         """What to say of a name of which nothing is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Final
@@ -30,6 +30,7 @@ class PendingTypes:
         oldest_ms: when the oldest of them was created, epoch milliseconds; 0 without any.
         count: how many tasks were read.
         is_cut_off: there are more.
+        unreadable: invocations whose journals cannot be read.
     """
 
     def __init__(self, target: str) -> None:
@@ -41,6 +42,7 @@ class PendingTypes:
         self.oldest_ms = 0
         self.count = 0
         self.is_cut_off = False
+        self.unreadable = 0
 
     async def read(self, pending: PendingTasks) -> None:
         """Read them, the oldest first, in bounds; raises as `PendingTasks.each`."""
@@ -54,9 +56,29 @@ class PendingTypes:
                 created = [task.created_ms for task in found]
                 self.oldest_ms = min(created + ([self.oldest_ms] if self.oldest_ms else []), default=0)
                 self.count += len(page.tasks)
+                self.unreadable += len(page.unreadable)
                 if self.count >= _MOST and page.cursor is not None:
                     self.is_cut_off = True
                     return
+
+    def remarks(self) -> Iterator[Finding]:
+        """What was not looked at; who names a type knows what is looked at."""
+        if self._target:
+            return
+        if self.unreadable:
+            number = "1 invocation" if self.unreadable == 1 else f"{self.unreadable:,} invocations"
+            yield warning(
+                "workers",
+                f"the tasks of {number} were not looked at: their journals are encoded (a journal value codec), or too "
+                "large",
+                "name each of their types: kallback doctor TYPE",
+            )
+        if self.is_cut_off:
+            yield warning(
+                "workers",
+                f"only the types of the oldest {self.count:,} pending tasks were looked at",
+                "name another type: kallback doctor TYPE",
+            )
 
     def _wanted(self, tasks: Iterable[PendingTask]) -> list[PendingTask]:
         return [task for task in tasks if self._target in ("", task.task_type, _topic_of(task))]

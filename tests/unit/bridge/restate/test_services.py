@@ -85,7 +85,15 @@ async def test_what_a_verdict_of_a_notifier_says(hostile: HostileServer, outcome
 
 @pytest.mark.parametrize(
     ("answer", "state"),
-    [(http(200, b"<html>"), ServiceState.UNKNOWN), (http(400, {"message": "no body"}), ServiceState.NOT_RESTATES)],
+    [
+        (http(200, b"<html>"), ServiceState.UNKNOWN),
+        (http(400, {"message": "no body"}), ServiceState.NOT_RESTATES),
+        (http(400, {"code": 400, "message": "a path"}), ServiceState.UNKNOWN),
+        (
+            http(400, {"code": 400, "message": "Failed to decode input using journal value codec"}),
+            ServiceState.FOREIGN,
+        ),
+    ],
 )
 async def test_what_is_no_verdict_says_nothing(hostile: HostileServer, answer: bytes, state: ServiceState) -> None:
     """Such as the page of a proxy."""

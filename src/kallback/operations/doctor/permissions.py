@@ -1,0 +1,53 @@
+"""Kafka hides what a user may not look at: topics and consumer groups are then missing from its lists, without a word.
+
+What is missing is asked for by itself, which Kafka refuses: so the doctor says that a permission is missing, and not
+that there is no topic, or that nothing reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from kallback import kafka
+from kallback.kafka import TopicGroup
+from kallback.protocol import AccessDeniedError, MissingTopicError
+from kallback.settings import Settings
+
+_HIDDEN_GROUPS: Final = (
+    "this user sees only some consumer groups, and none of those reads here, so it is not known whether others do: let "
+    "an administrator add DESCRIBE on all groups (an ACL of type GROUP)"
+)
+
+
+async def seen_topics(settings: Settings) -> frozenset[str]:
+    """The names of all topics that this user sees.
+
+    Raises:
+        AccessDeniedError: one of kallback's own may be there, and is hidden.
+        KafkaUnavailableError: no broker answered.
+    """
+    topics, seen = settings.topics, await kafka.list_topics(settings.kafka)
+    own = (*topics.all_results, topics.progress, topics.control, topics.dead_letters)
+    await _check_hidden(settings, [each for each in own if each not in seen])
+    return seen
+
+
+async def _check_hidden(settings: Settings, names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(MissingTopicError):
+            await kafka.groups_of(settings.kafka, [name])  # `check_topics` waits for those that were just created
+
+
+async def groups_of(settings: Settings, topic: str) -> list[TopicGroup]:
+    """The groups that read a topic.
+
+    Raises:
+        AccessDeniedError: none with members is seen, and others may be hidden.
+        MissingTopicError, KafkaUnavailableError: of Kafka.
+    """
+    found = await kafka.groups_of(settings.kafka, [topic])
+    if not any(group.members for group in found) and not await kafka.sees_groups(settings.kafka):
+        raise AccessDeniedError(_HIDDEN_GROUPS)
+    return found
