@@ -21,6 +21,7 @@ KEYS: Final = (
     *(f"roundtrip.{way}.{load}.{figure}" for way in WAYS for load in LOADS for figure in TRIP_FIGURES),
     "recovery.resume_s",
     "recovery.resent",
+    "recovery.restate_start_s",
     "recovery.restate_down_s",
     "memory.peak_rss_mib",
     "memory.growth_mib",

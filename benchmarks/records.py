@@ -17,6 +17,8 @@ PARTITIONS: Final = 4
 VALUE: Final = b'{"shelf":"B3","minutes":12,"note":"no onions","price":"18.40"}'
 DAY_S: Final = 86_400.0
 TASK_TYPE: Final = "bench.drain"
+_PREFIX: Final = "sign_1"
+_PARTITION_KEY_BYTES: Final = 8
 
 RecordPosition = tuple[int, int]
 """Partition, and how many records lie before in it."""
@@ -41,8 +43,17 @@ def every(step: int, count: int, partitions: int = PARTITIONS) -> list[RecordPos
 
 def unknown_awakeable() -> AwakeableId:
     """An id of which Restate accepts completions, though nobody waits."""
-    raw = os.urandom(24) + (17).to_bytes(4, "big")
-    return AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+    return _awakeable(os.urandom(_PARTITION_KEY_BYTES))
+
+
+def unknown_awakeable_like(awakeable: str) -> AwakeableId:
+    """Likewise, in the same partition of Restate as an awakeable that exists."""
+    return _awakeable(base64.urlsafe_b64decode(awakeable.removeprefix(_PREFIX) + "==")[:_PARTITION_KEY_BYTES])
+
+
+def _awakeable(partition_key: bytes) -> AwakeableId:
+    raw = partition_key + os.urandom(16) + (17).to_bytes(4, "big")
+    return AwakeableId(_PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
 
 
 def token_for(awakeable: AwakeableId, deadline_in_s: float = DAY_S) -> Token:

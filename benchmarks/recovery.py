@@ -3,6 +3,9 @@
 One partition of the results topic stays empty until then. What is written there meanwhile cannot have been on its way
 before, so its completion shows that completions have resumed, however much of the other partitions is sent again. How
 far those had come is told by one marked record in `STEP`.
+
+Restate's own part of its return is a figure of its own: until it accepts, from a client that asks all the time, a
+completion for the partition of the handler that is waited for. What follows is the bridge's part.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from benchmarks.records import (
     RecordPosition,
     every,
     record_positions,
-    unknown_awakeable,
+    unknown_awakeable_like,
 )
 from kallback.settings import Topics
 
@@ -89,8 +92,10 @@ def _restate_away(environment: BenchmarkEnvironment, samples: Samples, count: in
         environment.stack.restate.kill()
         environment.writer.signed(load.topics.results, iter([PROBE]), probe.awakeables)
         time.sleep(_AWAY)
+        began = time.monotonic()
         environment.stack.restate.start()
-        back = _accepts(environment)
+        back = _accepts(environment, probe.awakeables[PROBE])
+        samples.add("recovery.restate_start_s", back - began)
         first, _ = environment.marks.span(probe.names.values(), _TIMEOUT_S)
         samples.add("recovery.restate_down_s", max(0.0, first - back))
         load.positions.wait(count + 1, _TIMEOUT_S)
@@ -132,13 +137,16 @@ def _completed_positions(environment: BenchmarkEnvironment, load: Load) -> list[
     ]
 
 
-def _accepts(environment: BenchmarkEnvironment) -> float:
-    """Wait until Restate accepts a completion of ours: healthy, it may still answer 503. When that was."""
+def _accepts(environment: BenchmarkEnvironment, awakeable: str) -> float:
+    """Wait until Restate accepts a completion of ours for the partition of an awakeable. When that was.
+
+    Healthy, Restate may still answer 503 or not at all, until that partition has a leader.
+    """
     deadline = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < deadline:
-        with suppress(httpx.HTTPError):
-            path = f"/restate/awakeables/{unknown_awakeable()}/resolve"
-            if httpx.post(environment.stack.ingress_url + path, json=None, timeout=1).is_success:
-                return time.monotonic()
-        time.sleep(_BETWEEN_PROBES)
+    with httpx.Client(base_url=environment.stack.ingress_url, timeout=_TIMEOUT_S) as http:
+        while time.monotonic() < deadline:
+            with suppress(httpx.HTTPError):
+                if http.post(f"/restate/awakeables/{unknown_awakeable_like(awakeable)}/resolve", json=None).is_success:
+                    return time.monotonic()
+            time.sleep(_BETWEEN_PROBES)
     raise TimeoutError(f"Restate accepts nothing {_TIMEOUT_S:g} s after its start")

@@ -67,8 +67,8 @@ class BridgeOptions:
         park_after: seconds for which a record failed while others succeeded, before it is parked: a dead letter that
             can be replayed. Default 900: longer than most troubles of a part of Restate; None: never.
         park_blocking_after: the same for a record that blocks its partition. Default 60.
-        backoff: waits between attempts. Default 0.05 s, doubled up to 0.5 s: most hiccups of Restate are shorter, and
-            a bridge notices within a second that Restate is available again.
+        backoff: waits between attempts. Default 0.05 s, doubled up to 0.5 s: most hiccups of Restate are shorter. While
+            Restate counts as unavailable, a quarter of a second at most, so that the bridge notices its return.
         longest_retry_after: seconds; a longer Retry-After of Restate (or a proxy) is cut to this. Default 5.
         unavailable_after: failed sends with different records, without a success in between, after which Restate
             counts as unavailable. Default 5: one poison record is not an outage.

@@ -2,15 +2,24 @@
 
 *Closed*: everything is sent; failures of single records are their own matter. When several sends with different records
 have failed without a success in between, the circuit *opens*: nothing is sent until a growing wait is over. Then it is
-*half-open*: one probe is running. Its success closes the circuit, its failure opens it again. A probe carries the
+*half-open*: a probe is running. Its success closes the circuit, its failure opens it again. A probe carries the
 next record, whichever it is, so that a record that never succeeds cannot be the only one that is tried.
+
+Restate takes connections before its partitions have leaders, and holds each request until the leader of its own is
+elected. So a probe without an answer says nothing of the other partitions: after a moment another one is sent beside
+it, up to a few.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Final
 
 from kallback.lifecycle import Backoff
+
+_NEXT_PROBE_S: Final = 0.5
+"""Without an answer, after which another probe is sent beside it."""
+_MOST_PROBES: Final = 4
 
 
 class CircuitState(Enum):
@@ -21,7 +30,7 @@ class CircuitState(Enum):
     OPEN = auto()
     """Nothing before the wait is over."""
     HALF_OPEN = auto()
-    """Only the probe that is running."""
+    """Only probes, of which one is running at least."""
 
 
 class CircuitBreaker:
@@ -35,7 +44,7 @@ class CircuitBreaker:
         state: what may be sent now.
     """
 
-    __slots__ = ("_backoff", "_failing", "_failures", "_probe_at", "_unavailable_after", "state")
+    __slots__ = ("_backoff", "_failing", "_failures", "_probe_at", "_probes", "_unavailable_after", "state")
 
     def __init__(self, backoff: Backoff, unavailable_after: int) -> None:
         self._backoff = backoff
@@ -43,6 +52,7 @@ class CircuitBreaker:
         self._failing: set[str] = set()
         self._failures = 0
         self._probe_at = 0.0
+        self._probes = 0
         self.state = CircuitState.CLOSED
 
     @property
@@ -51,12 +61,14 @@ class CircuitBreaker:
         return self.state is CircuitState.CLOSED
 
     def admits(self, now: float) -> bool:
-        """Return whether something may be sent now; unless closed, True is returned once, for the probe."""
+        """Return whether something may be sent now; unless closed, each True is for one probe."""
         if self.state is CircuitState.CLOSED:
             return True
-        if self.state is CircuitState.HALF_OPEN or now < self._probe_at:
+        if now < self._probe_at or self._probes >= _MOST_PROBES:
             return False
         self.state = CircuitState.HALF_OPEN
+        self._probes += 1
+        self._probe_at = now + _NEXT_PROBE_S
         return True
 
     def succeeded(self) -> bool:
@@ -65,13 +77,14 @@ class CircuitBreaker:
             self._failing.clear()
         if self.state is CircuitState.CLOSED:
             return False
-        self.state, self._failures = CircuitState.CLOSED, 0
+        self.state, self._failures, self._probes = CircuitState.CLOSED, 0, 0
         return True
 
     def failed(self, identity: str, now: float, jitter: float, *, probe: bool) -> bool:
         """A send failed, with the record `identity`; return True if the circuit opens now."""
         if self.state is not CircuitState.CLOSED:
             if probe:
+                self._probes = max(0, self._probes - 1)
                 self._open(now, jitter)
             return False
         self._failing.add(identity)

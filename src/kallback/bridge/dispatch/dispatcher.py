@@ -14,8 +14,10 @@ sends and of the bytes under way (`UnderWay`); where that is less than one send,
 requests that hang never stop the new ones.
 
 Outage: each failed send counts once, however many deliveries it carried. When several different ones fail in a row, the
-`CircuitBreaker` opens: nothing but one probe at a time is sent, and the listener pauses fetching. Probes prefer new
-deliveries. The first success sends everything that may go. Failures of the kind `RECORD` say nothing about Restate.
+`CircuitBreaker` opens: nothing but a few probes is sent, and the listener pauses fetching. Probes prefer new
+deliveries, and say nothing about overload. The first success sends everything that may go: what is for a part of
+Restate that has not answered since is held, but for a little (`UnprovenRanges`). Failures of the kind `RECORD` say
+nothing about Restate.
 
 Cancellation: after `stop` replies change nothing. Their deliveries may have been completed; they are not settled, so
 Kafka redelivers their records, and Restate keeps the first completion.
@@ -25,7 +27,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -37,6 +40,7 @@ from kallback.bridge.dispatch.concurrency import ConcurrencyLimiter
 from kallback.bridge.dispatch.retry_queue import RetryQueue
 from kallback.bridge.dispatch.undelivered import UndeliveredTimer
 from kallback.bridge.dispatch.under_way import UnderWay
+from kallback.bridge.dispatch.unproven_ranges import UnprovenRanges
 from kallback.bridge.in_flight.deliveries import Delivery
 from kallback.bridge.in_flight.parking import FailureKind
 
@@ -45,6 +49,7 @@ _BATCH_BYTES: Final = 1024 * 1024  # a batch of more would be posted in several 
 _NEW_PART: Final = 3  # of the time: so many times as long as a retry took that was the only send
 _KNOWN_FAILURES: Final = 5  # after so many failures a delivery's own trouble is no sign of overload
 _MAX_DELAY_FACTOR: Final = 10
+_LONGEST_BETWEEN_PROBES_S: Final = 0.25  # a hundred bridges send 530 a second then, which Restate hardly notices
 
 FinalReply = Accepted | Rejected | TooLarge
 """Replies that end a delivery's attempts."""
@@ -110,7 +115,8 @@ class Dispatcher:
         self._clocks = context.clocks
         self._stats = context.stats
         self._log = context.log
-        self._breaker = CircuitBreaker(options.backoff, options.unavailable_after)
+        probing = replace(options.backoff, longest=min(options.backoff.longest, _LONGEST_BETWEEN_PROBES_S))
+        self._breaker = CircuitBreaker(probing, options.unavailable_after)
         self._limiter = ConcurrencyLimiter(min(options.concurrency, completer.send_limit))
         self._undelivered = UndeliveredTimer(options.misconfigured_after, context.clocks.monotonic)
         self._stats.concurrency = self._limiter.limit
@@ -120,6 +126,7 @@ class Dispatcher:
         self._guarded_pump = context.supervisor.guard("the dispatcher", self._pump)
         self._guarded_probe = context.supervisor.guard("the probe timer", self._probe)
         self._under_way = UnderWay()
+        self._unproven: UnprovenRanges | None = None
         self._new_first_until = 0.0
         self._listener: DeliveryListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -158,7 +165,11 @@ class Dispatcher:
             if not closed and not self._breaker.admits(self._loop.time()):
                 return
             batch, size = _take(queue, self._batch_limit if closed else 1)
+            if self._unproven is not None and self._unproven.holds(batch[0]):
+                continue
             self._send(batch, size, probe=not closed, retry=queue is self._retries)
+            if not closed:
+                self._arm_probe(self._breaker.until_probe(self._loop.time()))
 
     def _next_queue(self) -> deque[Delivery]:
         """Return the queue whose turn it is: retries up to their share, else new ones; empty if none may go."""
@@ -213,6 +224,8 @@ class Dispatcher:
                     self._ended(delivery, reply, listener)
             if failures is not None:
                 self._handle_failures(failures, sent, listener)
+            if self._unproven is not None:
+                self._let_go(self._unproven, batch[0], final=failures is None)
             self._stats.concurrency = self._limiter.limit
             self._pump()
         except Exception as error:  # noqa: BLE001 - the completer that calls this cannot handle it; nothing is settled
@@ -223,6 +236,7 @@ class Dispatcher:
         self._stats.undelivered = None
         self._limiter.succeeded()
         if self._breaker.succeeded():
+            self._unproven = UnprovenRanges() if self._batch_limit == 1 else None
             listener.on_recovered()
         listener.on_reply(delivery, reply)
 
@@ -238,7 +252,7 @@ class Dispatcher:
         kind = FailureKind.UNKNOWN if reply.shared else listener.on_failure(delivery, reply.detail)
         if kind is FailureKind.UNKNOWN:
             self._note_undelivered(reply)
-        if reply.overloaded and (kind is FailureKind.UNKNOWN or delivery.failures < _KNOWN_FAILURES):
+        if reply.overloaded and not sent.probe and (kind is FailureKind.UNKNOWN or delivery.failures < _KNOWN_FAILURES):
             self._limiter.overloaded(sent.generation)
         return kind
 
@@ -256,6 +270,8 @@ class Dispatcher:
         if counting and self._breaker.failed(
             counting[0].delivery.identity, now, self._clocks.random(), probe=sent.probe
         ):
+            self._put_back(self._unproven.release() if self._unproven is not None else ())
+            self._unproven = None
             listener.on_unavailable()
             detail = counting[0].reply.detail
             self._log.warning("Restate unavailable: fetching paused", kind="unavailable", detail=detail)
@@ -265,9 +281,18 @@ class Dispatcher:
             if self._breaker.is_closed:
                 self._postpone(each, now)
             else:
-                (self._retries if each.delivery.failures else self._ready).append(each.delivery)
+                self._put_back([each.delivery])
         if not self._breaker.is_closed:
             self._arm_probe(self._breaker.until_probe(now))
+
+    def _let_go(self, unproven: UnprovenRanges, answered: Delivery, *, final: bool) -> None:
+        self._put_back(unproven.answered(answered, final=final))
+        if unproven.all_proven:
+            self._unproven = None
+
+    def _put_back(self, deliveries: Iterable[Delivery]) -> None:
+        for each in deliveries:
+            (self._retries if each.failures else self._ready).append(each)
 
     def _postpone(self, failure: _Failure, now: float) -> None:
         delivery, reply = failure.delivery, failure.reply

@@ -17,7 +17,7 @@ from kallback.bridge.in_flight.deliveries import Delivery
 from kallback.bridge.in_flight.parking import FailureKind
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.kafka import MemoryBroker, MemoryConsumer
-from kallback.protocol import Completed
+from kallback.protocol import AwakeableId, Completed
 
 
 @dataclass
@@ -109,11 +109,11 @@ class DispatcherEnv:
         self._make = RecordFactory()
         self._consumer = MemoryConsumer(MemoryBroker(), ["kallback.results"], "group")
 
-    def submit(self, *tokens: str, size: int | None = None) -> None:
+    def submit(self, *tokens: str, size: int | None = None, awakeable: AwakeableId | None = None) -> None:
         """Submit a new delivery of each of these tokens, whose records count as so many bytes."""
         for token in tokens:
             record = self._make.received(self._make.completed(token))
-            completion = Completion(token, self._make.token(), Completed(b"1"))
+            completion = Completion(token, self._make.token(awakeable=awakeable), Completed(b"1"))
             self.dispatcher.submit(Delivery(FetchedRecord(record, self._consumer, size=size), token, completion))
 
     async def turn(self, seconds: float = 0.0) -> None:

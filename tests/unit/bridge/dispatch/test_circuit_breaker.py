@@ -41,6 +41,21 @@ def test_one_probe_at_a_time_after_the_wait() -> None:
     assert [breaker.admits(0.5), breaker.admits(1.0), breaker.admits(1.0)] == [False, True, False]
 
 
+def test_a_probe_without_an_answer_is_followed_by_others() -> None:
+    """A request for a part of Restate without a leader is held: it must not keep the bridge from asking the others."""
+    breaker = away()
+    assert [now for now in (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 9.0) if breaker.admits(now)] == [1.0, 1.5, 2.0, 2.5]
+
+
+def test_the_failure_of_a_probe_makes_room_for_another_one() -> None:
+    """Not at once: it waits as after any failure."""
+    breaker = away()
+    for now in (1.0, 1.5, 2.0, 2.5):
+        breaker.admits(now)
+    breaker.failed("x", 3.0, 1.0, probe=True)
+    assert [breaker.admits(4.9), breaker.admits(5.0), breaker.admits(9.0)] == [False, True, False]
+
+
 def test_failed_probes_wait_longer_up_to_the_limit() -> None:
     """1, 2, 4, 8, 8 seconds."""
     breaker = away()

@@ -1,0 +1,110 @@
+"""After an outage, parts of Restate that do not answer yet do not keep the others waiting."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from tests.unit.bridge.dispatch.environment import DispatcherEnv
+
+from kallback.bridge import Accepted, Backoff, BridgeOptions, Retry
+from kallback.protocol import AwakeableId
+from kallback.testing.polling import eventually
+
+OPTIONS = BridgeOptions(concurrency=8, unavailable_after=2, backoff=Backoff(first=0.001, longest=0.001))
+UNREACHABLE = Retry("unreachable", "refused")
+
+
+def awakeable_in(part: int) -> AwakeableId:
+    """One whose invocation is in this of four partitions."""
+    raw = bytes([part * 64]) + os.urandom(23) + (17).to_bytes(4, "big")
+    return AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def sent(env: DispatcherEnv) -> list[str]:
+    """The tokens that are under way."""
+    return [token for send in env.completer.under_way for token in send.tokens]
+
+
+async def begin_outage(env: DispatcherEnv) -> None:
+    """Have two fail, and the first probe be under way: `a`, or `b`."""
+    env.submit("a", "b", awakeable=awakeable_in(0))
+    for _ in "ab":
+        env.completer.take().answer(UNREACHABLE)
+    assert env.listener.events == ["unavailable"]
+    await probe(env)
+
+
+async def probe(env: DispatcherEnv) -> None:
+    """Wait until a probe is under way."""
+    await eventually("a probe", lambda: bool(env.completer.under_way), interval=0.002)
+
+
+async def test_a_part_that_does_not_answer_takes_two_sends_only() -> None:
+    """Twenty results for a partition without a leader come first; those for another one go all the same."""
+    async with DispatcherEnv(OPTIONS) as env:
+        await begin_outage(env)
+        for number in range(20):
+            env.submit(f"held-{number}", awakeable=awakeable_in(3))
+        env.submit("other", awakeable=awakeable_in(1))
+        env.completer.take().answer(Accepted())
+        await env.turn(0.01)
+        assert [each for each in sent(env) if each.startswith("held")] == ["held-0", "held-1"]
+        assert "other" in sent(env)
+
+
+async def test_the_first_answer_of_a_part_lets_its_results_go() -> None:
+    """None of them is lost, and as many are under way as before the outage."""
+    async with DispatcherEnv(OPTIONS) as env:
+        await begin_outage(env)
+        tokens = [f"held-{number}" for number in range(20)]
+        for token in tokens:
+            env.submit(token, awakeable=awakeable_in(3))
+        env.completer.take().answer(Accepted())
+        await env.turn(0.01)
+        env.completer.take("held-0").answer(Accepted())
+        assert len(sent(env)) == OPTIONS.concurrency
+        while len(env.listener.delivered()) < len(tokens) + 2:
+            env.completer.take().answer(Accepted())
+            await env.turn()
+        assert set(tokens) <= set(env.listener.delivered())
+
+
+async def test_a_failure_of_a_part_lets_one_more_try() -> None:
+    """Two are under way, whatever becomes of them."""
+    async with DispatcherEnv(OPTIONS) as env:
+        await begin_outage(env)
+        for number in range(20):
+            env.submit(f"held-{number}", awakeable=awakeable_in(3))
+        env.completer.take().answer(Accepted())
+        await env.turn(0.01)
+        env.completer.take("held-0").answer(Retry("503", "no leader"))
+        assert [each for each in sent(env) if each.startswith("held")] == ["held-1", "held-2"]
+
+
+async def test_what_is_held_is_not_lost_in_the_next_outage() -> None:
+    """It waits with the others, and goes with them."""
+    async with DispatcherEnv(OPTIONS) as env:
+        await begin_outage(env)
+        tokens = [f"held-{number}" for number in range(6)]
+        for token in tokens:
+            env.submit(token, awakeable=awakeable_in(3))
+        env.completer.take().answer(Accepted())
+        await env.turn(0.01)
+        while len(env.listener.events) < 3:
+            env.completer.take().answer(UNREACHABLE)
+        assert env.listener.events[-1] == "unavailable"
+        while len(env.listener.delivered()) < len(tokens) + 2:
+            await probe(env)
+            env.completer.take().answer(Accepted())
+        assert set(tokens) <= set(env.listener.delivered())
+
+
+async def test_probes_that_are_turned_away_do_not_lower_the_concurrency() -> None:
+    """Restate answers 503 while it starts: that is no overload by a bridge that sends one at a time."""
+    async with DispatcherEnv(OPTIONS) as env:
+        await begin_outage(env)
+        for _ in range(6):
+            env.completer.take().answer(Retry("503", "no leader", overloaded=True))
+            await probe(env)
+        assert env.context.stats.concurrency == OPTIONS.concurrency
