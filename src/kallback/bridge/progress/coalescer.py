@@ -64,6 +64,11 @@ class Coalescer:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether an update waits until it is due."""
+        return any(task.waiting is not None for task in self._tasks.values())
+
     def add(self, update: ProgressUpdate, fetched: FetchedRecord) -> FetchedRecord | None:
         """Keep an update until it is due; return the record that needs no sending any more, which may be this one.
 

@@ -24,8 +24,7 @@ from kallback.protocol import KallbackError, Marks
 
 _INTERVAL_S: Final = 1.0
 _MAX_LOOK_S: Final = 10.0
-_READING_S: Final = _INTERVAL_S / 2  # what was before the ends is read meanwhile; most is read at once
-_READING_LOOKS: Final = 10
+_LOOK_PAUSES_S: Final = (0.05, 0.1, 0.15, 0.2)  # what was before the ends is read meanwhile; most is read at once
 _SETTLING_S: Final = 5.0
 _NO_MONITOR_S: Final = 30.0
 _CANCEL_TIMEOUT_S: Final = 1.0
@@ -138,11 +137,11 @@ class WatermarkReporter:
 
     async def _read_up_to(self, ends: Mapping[TopicPartition, int], asked_ms: int) -> dict[str, dict[int, int]]:
         """The marks by topic, as soon as all owned partitions are read up to their ends, or half an interval later."""
-        for _ in range(_READING_LOOKS):
+        for pause in _LOOK_PAUSES_S:
             marks, complete = self._marks(ends, asked_ms)
             if complete:
                 return marks
-            await asyncio.sleep(_READING_S / _READING_LOOKS)
+            await asyncio.sleep(pause)
         return self._marks(ends, asked_ms)[0]
 
     def _marks(self, ends: Mapping[TopicPartition, int], asked_ms: int) -> tuple[dict[str, dict[int, int]], bool]:

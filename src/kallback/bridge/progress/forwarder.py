@@ -61,6 +61,7 @@ class ProgressForwarder:
         self._on_result = context.supervisor.guard("the progress forwarder", self._answered)
         self._read: dict[int, int] = {}
         self._read_by: Consumer | None = None
+        self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -102,13 +103,18 @@ class ProgressForwarder:
 
     async def _send_when_due(self) -> None:
         while True:
+            await self._wanted.wait()
             await asyncio.sleep(_TICK_S)
-            if len(self._coalescer):
-                self._send_due()
+            self._send_due()
 
     def _send_due(self) -> None:
+        """Send what is due; where nothing waits, the next look comes with the next record or failure."""
         for update, fetched in list(self._coalescer.due(self._context.clocks.monotonic())):
             self._monitor_client.send_update(update, partial(self._on_result, update, fetched))
+        if self._coalescer.has_waiting:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
 
     def _answered(self, update: ProgressUpdate, fetched: FetchedRecord, result: SendResult, detail: str) -> None:
         if result is SendResult.FAILED:
@@ -130,6 +136,7 @@ class ProgressForwarder:
         self._context.log.warning("progress was not accepted: retrying", kind="progress", detail=detail)
         delay = options.backoff.delay(self._failures, clocks.random())
         replaced = self._coalescer.failed(update, fetched, clocks.monotonic() + delay)
+        self._wanted.set()
         self._settle(replaced, ProgressOutcome.COALESCED)
 
     def _settle(self, fetched: FetchedRecord | None, outcome: ProgressOutcome) -> None:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 Ack = tuple["asyncio.Future[Position]", OutgoingRecord, KafkaError | None, Message]
 
 _POLL: Final = 0.1
+_QUIET_POLL: Final = 0.2  # while nothing is on its way: a stop waits for its end; acknowledgements end a poll
 _BY_KEY: Final = -1  # librdkafka's partitioner decides
 _QUEUE_FULL_PAUSE: Final = 0.005
 _CLOSE_TIMEOUT_S: Final = 5.0
@@ -153,7 +154,7 @@ class _Client:
 
     def _run(self) -> None:
         while not self._stopping and not self.errors.fatal:
-            self.producer.poll(_POLL)
+            self.producer.poll(_POLL if len(self._unacknowledged) else _QUIET_POLL)
             self._deliver()
             if (fresh := self._renewal.renewed(self.producer, self._made, "producer")) is not None:
                 self._replace(fresh)

@@ -6,6 +6,7 @@ are not read although they have records.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _LASTING: Final = 2
 """How many times as long as until it is resumed, a partition is not read before its client is given up."""
 POLL_S: Final = 0.05
+_QUIET_POLL_S: Final = 0.2
+"""Of a consumer that reads nothing: a stop waits for the end of a poll, and nothing else does."""
+_QUIET_AFTER_S: Final = 1.0
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: a record takes up to 10 MB as Python objects, if it has many headers
 _RECORD_BYTES: Final = 64 * 1024  # assumed of a record that is about to be consumed, to keep within the buffer
@@ -77,6 +81,7 @@ class PartitionReading:
         self._throttle = LogThrottle(log)
         self._ended_at: dict[TopicPartition, int] = {}
         self._slice = 1
+        self._last_read = time.monotonic()
         self._polled_bytes = 0
 
     def use(self, consumer: Consumer) -> None:
@@ -146,6 +151,7 @@ class PartitionReading:
         waiting = self._polled_bytes = 0
         for messages in self._messages(wait_s):
             size = 0
+            self._last_read = time.monotonic()
             for message in messages:
                 error = message.error()
                 if error is None:
@@ -164,6 +170,11 @@ class PartitionReading:
         self._buffer.announce(arrived)
         if end_offsets:
             self._buffer.ended(end_offsets)
+
+    def patience(self, now: float) -> float:
+        """How long a poll may wait: longer where nothing was read for a moment and nothing is being worked on."""
+        is_quiet = now > self._last_read + _QUIET_AFTER_S and self._buffer.is_empty()
+        return _QUIET_POLL_S if is_quiet else POLL_S
 
     def _add(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> set[TopicPartition]:
         """Add records to the buffer; return their partitions."""

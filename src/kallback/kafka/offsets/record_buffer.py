@@ -184,6 +184,11 @@ class RecordBuffer:
                 if not buffer.records and not buffer.revoking and self._room(partition) > 0
             ]
 
+    def is_empty(self) -> bool:
+        """Whether no record is buffered, and none is handed out and not done."""
+        with self._lock:
+            return not self._tracker.unfinished() and not any(each.records for each in self._partitions.values())
+
     def restore(self, _starts: Mapping[TopicPartition, PartitionStart], /) -> None:
         """Begin with how partitions start that will be assigned; needs commit metadata, or marks of the history."""
 

@@ -65,7 +65,7 @@ async def test_what_is_read_at_once_is_reported_at_once(env: BridgeEnv) -> None:
     await reporter(9).look()
     assert (len(looks), len(env.monitor_client.reported)) == (1, 1)
     await reporter(8).look()
-    assert (len(looks), len(env.monitor_client.reported)) == (12, 1)
+    assert (len(looks), len(env.monitor_client.reported)) == (6, 1)
 
 
 async def test_an_earlier_end_is_claimed_where_transactions_never_leave_the_end_readable(env: BridgeEnv) -> None:

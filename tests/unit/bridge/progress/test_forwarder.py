@@ -68,6 +68,21 @@ async def test_it_is_told_again_until_restate_has_it(env: BridgeEnv, make: Recor
         )
 
 
+async def test_an_update_that_waits_is_sent_when_it_is_due_though_nothing_follows(
+    env: BridgeEnv, make: RecordFactory
+) -> None:
+    """The second heartbeat of a task waits for half its interval; the bridge, idle until then, does not forget it."""
+    text = make.sign()
+    async with env.bridge() as bridge:
+        for number in (1, 2):
+            env.broker.append(_heartbeat(make, text, b"%d" % number))
+            await eventually("it is read", lambda: bridge.stats.progress.total() or env.monitor_client.told, timeout=5)
+        await eventually("the first", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] == 1, timeout=5)
+        env.monotonic += 10
+        await eventually("the second", lambda: bridge.stats.progress[ProgressOutcome.FORWARDED] == 2, timeout=5)
+    assert [each.report.details for each in env.monitor_client.told] == [b"1", b"2"]
+
+
 async def test_forged_progress_is_dropped(env: BridgeEnv, make: RecordFactory) -> None:
     """No monitor hears of it."""
     async with env.bridge() as bridge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -138,3 +139,18 @@ def test_slices_become_small_again_behind_large_records() -> None:
     assert max(buffer.added) <= 30 + 8
     assert buffer.added[1:] == [1] * (len(buffer.added) - 1)
     assert sum(buffer.added) == 50
+
+
+def test_polls_are_longer_only_where_nothing_is_read_or_worked_on() -> None:
+    """An idle consumer wakes up seldom; the commit of a record that waits or is being done waits for no long poll."""
+    buffer = CountingBuffer(ConsumerOptions())
+    reading = reading_of(Queue([b"small"]), buffer)
+    later = time.monotonic() + 60
+    quiet = reading.patience(later)
+    assert reading.patience(time.monotonic()) < quiet
+    reading.poll()
+    buffered = reading.patience(later)
+    (record,) = buffer.take(1)
+    unfinished = reading.patience(later)
+    buffer.done(record)
+    assert (buffered < quiet, unfinished < quiet, reading.patience(later)) == (True, True, quiet)

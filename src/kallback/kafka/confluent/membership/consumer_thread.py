@@ -20,7 +20,7 @@ from kallback.kafka.confluent.membership.commands import Command, Commands
 from kallback.kafka.confluent.membership.commits import Commits
 from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
-from kallback.kafka.confluent.reading import POLL_S, PartitionReading
+from kallback.kafka.confluent.reading import PartitionReading
 from kallback.kafka.confluent.topic_watch import TopicWatch
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import (
@@ -237,7 +237,7 @@ class ConsumerThread:
         self._closing = self._closing or self._commands.stop_asked
 
     def _poll_s(self, now: float) -> float:
-        return _SHORT_POLL_S if self._commands.may_follow(now) else POLL_S
+        return _SHORT_POLL_S if self._commands.may_follow(now) else self._reading.patience(now)
 
     def _answer_commits(self, now: float) -> None:
         self._commands.answer_commits(under_way=self._commits.under_way > 0, now=now)
