@@ -9,7 +9,7 @@ from typing import assert_type
 import msgspec
 import restate
 
-from kallback.protocol import Attempt
+from kallback.protocol import Attempt, TaskId
 from kallback.sdk import (
     UNSET,
     Callbacks,
@@ -83,6 +83,7 @@ async def race(ctx: restate.ObjectContext, order: Order) -> str:
         assert_type(error.type, str)
         assert_type(error.problem, Problem)
         assert_type(error.attempt, Attempt | None)
+        assert_type(error.task_id, TaskId)
     except (TaskTimedOut, TaskNotSent):
         await handle.cancel()
     return (await handle.result()).shelf

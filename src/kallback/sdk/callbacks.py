@@ -32,7 +32,7 @@ from kallback.sdk.journal.identity import UNSET, Clock, RandomBytes, Timeout, ti
 from kallback.sdk.journal.token_awakeables import Links, TaskAwakeable, open_for_token
 from kallback.sdk.journal_codec import checked_codec
 from kallback.sdk.monitoring.client import PROGRESS_TIMEOUT, Progress
-from kallback.sdk.observability.counts import SdkCounts
+from kallback.sdk.observability.counts import SdkCounts, remember_counts
 from kallback.sdk.one_task import check_called_by_handler
 from kallback.sdk.own_services import own_services
 from kallback.sdk.services.completion import complete_token, encoded, encoded_problem
@@ -137,7 +137,9 @@ class Callbacks:
         own = list(services)
         check_services(own)
         bound = [*own, *(service for service in self.services if service not in own)]
-        return restate.app(bound, protocol, identity_keys, checked_codec(journal_value_codec))
+        app = restate.app(bound, protocol, identity_keys, checked_codec(journal_value_codec))
+        remember_counts(app, self.counts)
+        return app
 
     @property
     def counts(self) -> SdkCounts:

@@ -66,7 +66,6 @@ class TaskError(TerminalError):
     Attributes:
         problem: the complete problem object; `.problem.extensions` has the worker's other members.
         task_type: name of the task type.
-        task_id: None if the task failed before it had one.
         attempt: the last one; None if none was sent.
     """
 
@@ -79,8 +78,8 @@ class TaskError(TerminalError):
         super().__init__(problem.detail or problem.title or problem.type, problem.status, metadata)
         self.problem: Final = problem
         self.task_type: Final = task_type
-        self.task_id: Final = task_id
         self.attempt: Final = attempt
+        self._task_id: Final = task_id
         if self.help is not None:
             self.add_note(f"help: {self.help}")
 
@@ -88,6 +87,11 @@ class TaskError(TerminalError):
     def help(self) -> str | None:
         """Address of its entry in the documentation; None for a worker's own type. Tracebacks show it."""
         return error_entry(self.problem.type) if self.problem.type.startswith(OWN_TYPES) else None
+
+    @property
+    def task_id(self) -> TaskId | None:
+        """The task, as `handle.task_id` has it; None if it failed before it had an id, as only `TaskNotSent` may."""
+        return self._task_id
 
     @property
     def type(self) -> str:
@@ -100,7 +104,20 @@ class TaskError(TerminalError):
         return again, (self.problem,)
 
 
-class TaskFailed(TaskError):  # noqa: N818 - the outcome of a task, in the terms of the wire
+class _SentTaskError(TaskError):
+    """One of a task that has an id."""
+
+    def __init__(self, problem: Problem, *, task_type: str, task_id: TaskId, attempt: Attempt | None = None) -> None:
+        super().__init__(problem, task_type=task_type, task_id=task_id, attempt=attempt)
+        self._known_id: Final = task_id
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task, as `handle.task_id` has it."""
+        return self._known_id
+
+
+class TaskFailed(_SentTaskError):  # noqa: N818 - the outcome of a task, in the terms of the wire
     """The worker reported a failure: `status_code` and `message` are its problem's `status` and `detail`.
 
     With a retry policy this is the failure of the last attempt, `error.attempt`. An attempt that took too long, was not
@@ -120,7 +137,7 @@ class StaleResult(InvalidResult):
     """
 
 
-class TaskTimedOut(TaskError):  # noqa: N818 - see TaskFailed
+class TaskTimedOut(_SentTaskError):  # noqa: N818 - see TaskFailed
     """No result came before the deadline (code 504); the workers were told to stop, if Kafka was available."""
 
 
@@ -134,7 +151,7 @@ class TaskNotSent(TaskError):  # noqa: N818 - see TaskFailed
     """
 
 
-class TaskCancelled(TaskError):  # noqa: N818 - see TaskFailed
+class TaskCancelled(_SentTaskError):  # noqa: N818 - see TaskFailed
     """`handle.cancel()` was called before (code 410)."""
 
 

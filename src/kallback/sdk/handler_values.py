@@ -16,6 +16,7 @@ from restate import Service, TerminalError, VirtualObject, Workflow
 from restate.handler import RESTATE_UNIQUE_HANDLER_SYMBOL, Handler, TypeHint
 from restate.serde import DefaultSerde, Serde
 
+from kallback.documentation import page_address
 from kallback.protocol.errors import ConfigurationError
 
 _WITH_PARAMETER: Final = 2
@@ -95,7 +96,8 @@ def check_result(handler: Handler[Any, Any], result: object) -> None:
         kind = type(result).__name__
         raise ConfigurationError(
             f"the handler {_name(handler)} returned {kind}, which cannot be encoded "
-            f"({error}): return what JSON can hold, or annotate the result with a msgspec.Struct or a pydantic model"
+            f"({error}): return what JSON can hold, or annotate the result with a msgspec.Struct or a pydantic model: "
+            f"{page_address('install', 'types-of-requests-and-results')}"
         ) from error
 
 
@@ -106,7 +108,7 @@ def _name(handler: Handler[Any, Any]) -> str:
 def _remedy(kind: str, serde: str) -> str:
     return (
         f"Make {kind} a msgspec.Struct or a pydantic model, not inside a list or a union, "
-        f"or set {serde}= in the decorator"
+        f"or set {serde}= in the decorator: {page_address('install', 'types-of-requests-and-results')}"
     )
 
 

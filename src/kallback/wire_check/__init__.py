@@ -8,7 +8,7 @@ that answers are verified as a bridge verifies them, and no bridge accepts them.
 from kallback.wire_check.checks import CHECKS, NAMES, PAGES
 from kallback.wire_check.connections import CheckConnections, open_connections, prepare_topics
 from kallback.wire_check.observed import CheckResult, CheckVerdict
-from kallback.wire_check.options import CheckedTopics, CheckRequests, WireCheckOptions
+from kallback.wire_check.options import CheckedTopics, CheckRequests, WireCheckOptions, own_topics
 from kallback.wire_check.protocol_check import ProtocolCheck
 from kallback.wire_check.runner import WireCheckRunner
 from kallback.wire_check.worker_process import CheckedProcess
@@ -27,5 +27,6 @@ __all__ = [
     "WireCheckOptions",
     "WireCheckRunner",
     "open_connections",
+    "own_topics",
     "prepare_topics",
 ]

@@ -76,27 +76,31 @@ async def _offsets_of(clients: KafkaClients, topic: str) -> int:
         await asked.stop()
 
 
-async def prepare_topics(settings: KafkaSettings, topics: CheckedTopics, own: Sequence[str]) -> CheckedTopics:
+async def prepare_topics(
+    settings: KafkaSettings, topics: CheckedTopics, made: Sequence[str], own: Sequence[str]
+) -> CheckedTopics:
     """Make the topics of the check itself, and look at the others; returns them without those that are optional.
 
     Args:
         settings: of the cluster.
         topics: those of a run.
-        own: names of topics that the check may make.
+        made: names of topics that the check makes.
+        own: names of those that it makes if none are given.
 
     Raises:
         MissingTopicError: one does not exist.
         ConfigurationError: a bridge reads the reply topic: it would dead-letter the answers.
     """
     kept = {"cleanup.policy": "delete", "retention.ms": _DAY_MS}
-    await create_topics(settings, [TopicSpec(name, partitions=1, config=kept) for name in own])
+    await create_topics(settings, [TopicSpec(name, partitions=1, config=kept) for name in made])
     await check_topics(settings, [topics.tasks, topics.results, topics.progress])
-    for topic in {topics.results, topics.progress} - set(own):
+    for topic in {topics.results, topics.progress} - set(made):
         readers = [group.name for group in await _groups(settings, topic) or () if group.members]
         if readers:
             raise ConfigurationError(
-                f"group {readers[0]} reads {topic}, and bridges dead-letter answers to tasks of this check: stop them, "
-                "or choose another topic with --results and --progress"
+                f"group {readers[0]} reads {topic}, and bridges dead-letter answers to tasks of this check: leave "
+                "--results and --progress out, and the tasks name topics that the check makes. If your worker answers "
+                f"to certain topics only, have it allow these: {' and '.join(own)}"
             )
     known = await topics_of(settings)
     return topics if topics.control in known else replace(topics, control="")

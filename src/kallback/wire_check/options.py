@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Final, Self
 
 from kallback.protocol import Convention, Conventions
+
+_NAME_CHARACTERS: Final = 200
+"""Of the worker's topic in the names of the check's own, which have 249 at most."""
+
+
+def own_topics(prefix: str, tasks: str) -> tuple[str, str]:
+    """Name the topics for results and for progress that the check makes itself.
+
+    Args:
+        prefix: of all topics of checks.
+        tasks: topic that the worker reads.
+    """
+    stem = f"{prefix}{tasks[:_NAME_CHARACTERS]}"
+    return f"{stem}.results", f"{stem}.progress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,4 +117,5 @@ class WireCheckRunner:
     async def _why_silent(self, run: CheckRun) -> str:
         if run.observed.strays or mixed_up(run.observed):  # it answers, and the verdict says what is wrong with that
             return ""
-        return why_silent(await self._connections.groups(), run.last, self._reader.worker_ended)
+        reply_topic = self._options.topics.results
+        return why_silent(await self._connections.groups(), run.last, reply_topic, self._reader.worker_ended)

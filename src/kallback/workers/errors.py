@@ -78,6 +78,11 @@ class TaskFailure(Exception):  # noqa: N818 - a failure is an answer that the ca
             extensions=extensions,
         )
 
+    @property
+    def type(self) -> str:
+        """The type of failure, as the caller's `TaskFailed.type` has it."""
+        return self.problem.type
+
 
 def _seconds(given: float | timedelta | None) -> float | None:
     if given is None:

@@ -19,7 +19,7 @@ from kallback import documentation
 from kallback.cli.app import app
 from kallback.cli.dead_letters.reason_help import REASON_HELP, entry_of
 from kallback.operations import InvalidCursorError, NotAnswerableError
-from kallback.protocol import Problem, Unusable, errors
+from kallback.protocol import Problem, TaskId, Unusable, errors
 from kallback.protocol.errors import KallbackError
 from kallback.sdk import TaskFailed
 from kallback.web import refused
@@ -110,7 +110,9 @@ def test_a_reason_of_another_version_leads_to_the_page() -> None:
 
 def test_a_failed_task_says_where_its_type_is_explained() -> None:
     """In an attribute, and at the end of its traceback; also after it was pickled."""
-    error = TaskFailed(Problem("urn:kallback:not-started", 504, "no worker"), task_type="prepare")
+    error = TaskFailed(
+        Problem("urn:kallback:not-started", 504, "no worker"), task_type="prepare", task_id=TaskId("A" * 16)
+    )
     for each in (error, pickle.loads(pickle.dumps(error))):
         assert each.help == documentation.error_entry("urn:kallback:not-started")
         assert each.__notes__ == [f"help: {each.help}"]
@@ -118,7 +120,7 @@ def test_a_failed_task_says_where_its_type_is_explained() -> None:
 
 def test_a_failure_of_the_workers_own_has_no_entry() -> None:
     """Its author knows what it means."""
-    error = TaskFailed(Problem("OutOfStock", 422, "no basil"), task_type="prepare")
+    error = TaskFailed(Problem("OutOfStock", 422, "no basil"), task_type="prepare", task_id=TaskId("A" * 16))
     assert error.help is None
     assert not hasattr(error, "__notes__")
 

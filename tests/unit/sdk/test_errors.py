@@ -53,7 +53,7 @@ def test_an_error_says_what_the_problem_says() -> None:
 )
 def test_a_problem_without_detail_still_says_something(problem: Problem, sentence: str) -> None:
     """Title, else type, stands in for a missing detail."""
-    assert str(TaskFailed(problem, task_type="prepare")) == sentence
+    assert str(TaskFailed(problem, task_type="prepare", task_id=TaskId("A" * 16))) == sentence
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

@@ -16,9 +16,9 @@ from kallback.testing import HandlerTest
 from kallback.workers import TaskFailure
 
 PAGE = (Path(__file__).parents[3] / "docs" / "fan-out.md").read_text("utf-8")
-STOPPED, FAILING_FAST = [
-    block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "all_end_before" in block
-]
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+STOPPED, FAILING_FAST = [block for block in BLOCKS if "all_end_before" in block]
+[NAMING] = [block for block in BLOCKS if "photo_of" in block]
 MINUTE = timedelta(minutes=1)
 RENDER = TaskType("render", request=str, result=str)
 RESIZE = TaskType("resize", request=str, result=str)
@@ -42,12 +42,32 @@ async def test_a_group_is_stopped(stopped_after: timedelta, videos: list[str]) -
         assert await test.run(names["run"], ["one", "two"]) == videos
 
 
+def names_of(test: HandlerTest, code: str, albums: restate.Workflow | restate.VirtualObject) -> dict[str, Any]:
+    """What an example about photos defines."""
+    names: dict[str, Any] = {
+        "albums": albums,
+        "restate": restate,
+        "resize": RESIZE,
+        "callbacks": test.callbacks,
+        "TaskFailed": TaskFailed,
+    }
+    exec(compile(code, "docs/fan-out.md", "exec"), names)
+    return names
+
+
 def photos(test: HandlerTest) -> Any:
     """The handler of the second example."""
-    albums = restate.Workflow("Albums")
-    names: dict[str, Any] = {"albums": albums, "restate": restate, "resize": RESIZE, "callbacks": test.callbacks}
-    exec(compile(FAILING_FAST, "docs/fan-out.md", "exec"), names)
-    return names["run"]
+    return names_of(test, FAILING_FAST, restate.Workflow("Albums"))["run"]
+
+
+async def test_the_first_failure_says_which_task_it_was() -> None:
+    """By its id, which the handle has."""
+    async with HandlerTest() as test:
+        test.worker.on(RESIZE).completes("one.webp").fails(TaskFailure("Unreadable", "no photo"))
+        resize_all = names_of(test, NAMING, restate.VirtualObject("Albums"))["resize_all"]
+
+        with pytest.raises(restate.TerminalError, match="two: Unreadable"):
+            await test.run(resize_all, ["one", "two"])
 
 
 async def test_the_first_failure_ends_a_group_that_a_signal_may_stop() -> None:

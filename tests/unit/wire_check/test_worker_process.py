@@ -65,6 +65,7 @@ AT = Position("prepare", 1, 7)
         ([], "", "no consumer group reads prepare"),
         ([TopicGroup("g", 0, 3)], "", "no consumer group reads prepare"),
         ([TopicGroup("g", 1, 0, {PREPARE: 8})], "", "is done with the record"),
+        ([TopicGroup("g", 1, 0, {PREPARE: 8})], "", "does it allow the reply topic answers"),
         ([TopicGroup("g", 1, 0, {PREPARE: 7})], "", "has not committed the record at prepare[1]@7"),
         ([TopicGroup("g", 2, 0, {})], "", "group g (2 members)"),
         ([], "its process ended", "its process ended"),
@@ -72,4 +73,4 @@ AT = Position("prepare", 1, 7)
 )
 def test_why_a_worker_is_silent(groups: list[TopicGroup] | None, ended: str, said: str) -> None:
     """What its consumer group has committed tells a worker that skips from one that hangs."""
-    assert said in why_silent(groups, AT, ended)
+    assert said in why_silent(groups, AT, "answers", ended)

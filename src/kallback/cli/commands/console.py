@@ -45,8 +45,8 @@ _http = option_of("HTTP")
     "processes",
     multiple=True,
     metavar="[NAME=]URL",
-    help="Health port of a bridge, a worker or a gateway, for example http://127.0.0.1:9464; NAME is shown beside it. "
-    "Can be repeated.",
+    help="Health port of a bridge, a worker, a service or a gateway, for example http://127.0.0.1:9464; NAME is shown "
+    "beside it. Can be repeated.",
 )
 @option(
     "--allow-changes",

@@ -37,8 +37,8 @@ _PORT = click.IntRange(1, 65535)
     "processes",
     multiple=True,
     metavar="[NAME=]URL",
-    help="Health port of a bridge, a worker or a gateway that the console shows, for example http://127.0.0.1:9464 of "
-    "`kallback bridge --health-port 9464`; NAME is shown beside it. Can be repeated.",
+    help="Health port of a bridge, a worker, a service or a gateway that the console shows, for example "
+    "http://127.0.0.1:9464 of `kallback bridge --health-port 9464`; NAME is shown beside it. Can be repeated.",
 )
 @option(
     "--start-timeout",

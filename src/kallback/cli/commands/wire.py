@@ -34,12 +34,11 @@ from kallback.wire_check import (
     WireCheckOptions,
     WireCheckRunner,
     open_connections,
+    own_topics,
     prepare_topics,
 )
 
 _COLOURS: Final = {CheckVerdict.PASS: "green", CheckVerdict.FAIL: "red", CheckVerdict.NOT_COVERED: "yellow"}
-_NAME_CHARACTERS: Final = 200
-"""Of the worker's topic in the names of the check's own, which have 249 at most."""
 _WIDTH: Final = max(map(len, NAMES))
 _VERDICT_WIDTH: Final = max(map(len, CheckVerdict))
 EXIT_FAILED: Final = 1
@@ -152,7 +151,8 @@ def check(
     The worker does the tasks: use a test environment. docs/wire-check.md explains the checks.
 
     Tasks are signed with a key that is made for the run. Their reply topic is {prefix}wire-check.TOPIC.results, which
-    is created if it does not exist; name another one if the worker answers to certain topics only.
+    is created if it does not exist, so the check runs beside bridges. A worker that answers to certain topics only must
+    allow it.
 
     Settings: KALLBACK_KAFKA_* and KALLBACK_TOPICS_*.
 
@@ -166,11 +166,11 @@ def check(
     configure_logs()
     settings = Settings.from_env()
     task_type = TaskType(requests.pop("task_type") or topic, request=object, result=object, topic=topic).name
-    own = f"{settings.topics.wire_check}{topic[:_NAME_CHARACTERS]}."
+    own_results, own_progress = own_topics(settings.topics.wire_check, topic)
     topics = CheckedTopics(
         tasks=topic,
-        results=results or f"{own}results",
-        progress=progress or f"{own}progress",
+        results=results or own_results,
+        progress=progress or own_progress,
         control=settings.topics.control,
     )
     made = [name for given, name in ((results, topics.results), (progress, topics.progress)) if given is None]
@@ -208,7 +208,8 @@ async def _check(
     settings: Settings, options: WireCheckOptions, made: list[str], process: CheckedProcess | None
 ) -> list[tuple[str, CheckResult]]:
     cancel_on_termination()
-    topics = await prepare_topics(settings.kafka, options.topics, made)
+    own = own_topics(settings.topics.wire_check, options.topics.tasks)
+    topics = await prepare_topics(settings.kafka, options.topics, made, own)
     clients = clients_of(Client.CONFLUENT, settings.kafka)
     async with open_connections(clients, settings.kafka, topics, process) as connections:
         with activity("connecting") as update:

@@ -22,8 +22,8 @@ class ConsoleOptions:
         hosts: names of the console in its address, beside those of the loopback. A request for another name is refused,
             because a web page of another site could send it.
         password: what a browser must send; default none, for the loopback.
-        processes: addresses of health ports of bridges, workers and gateways, such as `http://127.0.0.1:9464`, or with
-            the name that the page shows, `kitchen=http://127.0.0.1:9464`.
+        processes: addresses of health ports of bridges, workers, services and gateways: `http://127.0.0.1:9464`, or
+            with the name that the page shows, `kitchen=http://127.0.0.1:9464`.
         allow_changes: let operators complete, fail, retry and cancel tasks, and replay dead letters. Default no.
         user_header: the header in which a trusted proxy names the user, for changes; default none.
         types: task types whose results are checked before they are sent by hand; default none.

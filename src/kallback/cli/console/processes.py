@@ -1,4 +1,4 @@
-"""What bridges, workers and gateways say of themselves on their health ports: `/readyz`, read when a page is asked for.
+"""What bridges, workers, services and gateways say on their health ports: `/readyz`, read when a page is asked for.
 
 They are named by the operator, and still not trusted: of an answer at most 64 KiB are read within three seconds.
 """

@@ -85,7 +85,7 @@ class ConsoleSources(Protocol):
         ...
 
     async def processes(self) -> list[ProcessStatus]:
-        """Return what bridges, workers and gateways say of themselves."""
+        """Return what bridges, workers, services and gateways say of themselves."""
         ...
 
 
@@ -181,7 +181,7 @@ class ServerSources(StartStop):
                     yield records
 
     async def processes(self) -> list[ProcessStatus]:
-        """Return what bridges, workers and gateways say of themselves."""
+        """Return what bridges, workers, services and gateways say of themselves."""
         return await asyncio.gather(*map(read_process, self._processes))
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, Protocol
-from weakref import WeakValueDictionary
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from restate import Context
 from restate.server_context import ServerInvocationContext
@@ -142,6 +142,23 @@ class SdkCounts:
             return False
         self._seen.add(key)
         return True
+
+
+_COUNTS: Final = WeakKeyDictionary[Any, SdkCounts]()
+"""By application: its server is given nothing else, and shows them."""
+
+
+def remember_counts(app: Any, counts: SdkCounts) -> None:
+    """Have `counts_of` find the counts of an application that `Callbacks.app` has made."""
+    _COUNTS[app] = counts
+
+
+def counts_of(app: Any) -> SdkCounts | None:
+    """The counts of an application's tasks; None if `Callbacks.app` has not made it."""
+    try:
+        return _COUNTS.get(app)
+    except TypeError:  # an object without weak references
+        return None
 
 
 def _is_over(ctx: Context) -> bool:

@@ -11,7 +11,8 @@ except ModuleNotFoundError as error:
     raise MissingExtraError('hypercorn is not installed: pip install "kallback[service]"') from error
 
 from kallback.sdk.serving.server import GRACE, LOOPBACK, end_on_signals, serve_app
+from kallback.sdk.serving.stats import ServiceStats
 
 del _hypercorn
 
-__all__ = ["GRACE", "LOOPBACK", "end_on_signals", "serve_app"]
+__all__ = ["GRACE", "LOOPBACK", "ServiceStats", "end_on_signals", "serve_app"]

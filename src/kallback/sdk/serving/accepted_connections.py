@@ -18,17 +18,25 @@ from hypercorn.config import Config
 
 from kallback.sdk.serving.connections import RestateConnection
 from kallback.sdk.serving.connections_in_turn import ConnectionsInTurn
+from kallback.sdk.serving.stats import ServiceStats
 
 MAX_CONNECTIONS: Final = 500
 """Half of the files that a process may open on most systems."""
 
 
 class AcceptedConnections:
-    """Serves one application on each connection that is accepted."""
+    """Serves one application on each connection that is accepted.
 
-    def __init__(self, app: Any, config: Config) -> None:
+    Args:
+        app: the application.
+        config: hypercorn's.
+        stats: gets the number of connections.
+    """
+
+    def __init__(self, app: Any, config: Config, stats: ServiceStats) -> None:
         self._app: Final = ASGIWrapper(app)
         self._config: Final = config
+        self._stats: Final = stats
         self._context: Final = WorkerContext(None)
         self._turns: Final = ConnectionsInTurn()
         self._connections: Final = dict[asyncio.Task[None], RestateConnection]()
@@ -46,6 +54,7 @@ class AcceptedConnections:
             self._app, loop, self._config, self._context, {}, reader, writer, turns=self._turns
         )
         self._connections[task] = connection
+        self._stats.connections += 1
         try:
             with contextlib.suppress(asyncio.CancelledError):  # asyncio logs a cancelled connection as an error
                 await connection
@@ -54,6 +63,7 @@ class AcceptedConnections:
         finally:
             connection.abort()
             self._connections.pop(task, None)
+            self._stats.connections -= 1
 
     async def close_when_idle(self) -> None:
         """Close each connection as soon as nothing is being answered on it, and take no further requests."""

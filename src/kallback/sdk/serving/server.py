@@ -17,9 +17,11 @@ from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType
 from hypercorn.config import Config
 from restate.server import install_shutdown_hook
 
+from kallback.health import Phase
 from kallback.lifecycle import close_listener
 from kallback.sdk.serving.accepted_connections import AcceptedConnections
 from kallback.sdk.serving.connections import is_supported, without_limits
+from kallback.sdk.serving.stats import CountedApp, ServiceStats
 from kallback.settings.addresses import bracketed
 
 LOOPBACK: Final = "127.0.0.1"
@@ -39,7 +41,13 @@ def end_on_signals(end: asyncio.Event, *signals: signal.Signals) -> None:
 
 
 async def serve_app(
-    app: Any, port: int, end: asyncio.Event, *, host: str = LOOPBACK, log: logging.Logger | None = None
+    app: Any,
+    port: int,
+    end: asyncio.Event,
+    *,
+    host: str = LOOPBACK,
+    log: logging.Logger | None = None,
+    stats: ServiceStats | None = None,
 ) -> None:
     """Serve an application until `end` is set.
 
@@ -49,6 +57,7 @@ async def serve_app(
         end: set it to end.
         host: address to listen on. Default loopback: anyone who can reach the port can call every handler.
         log: receives hypercorn's own log lines; None drops them.
+        stats: what is counted; None counts no requests.
 
     Raises:
         OSError: the address cannot be used.
@@ -57,8 +66,19 @@ async def serve_app(
     config.bind = [f"{bracketed(host)}:{port}"]
     config.errorlog = log
     config.graceful_timeout = GRACE
+    if stats is None:
+        stats = ServiceStats()
+    else:
+        app = CountedApp(app, stats)
+    try:
+        await _serve(app, config, end, stats)
+    finally:
+        stats.phase = Phase.STOPPED
+
+
+async def _serve(app: Any, config: Config, end: asyncio.Event, stats: ServiceStats) -> None:
     if is_supported():
-        await _serve_connections(app, without_limits(config), end)
+        await _serve_connections(app, without_limits(config), end, stats)
         return
     _log.warning(
         "hypercorn %s is not supported: it closes each connection after %d requests, and Restate then starts the open "
@@ -66,16 +86,18 @@ async def serve_app(
         version("hypercorn"),
         config.keep_alive_max_requests,
     )
-    await _serve_plainly(app, config, end)
+    await _serve_plainly(app, config, end, stats)
 
 
-async def _serve_connections(app: Any, config: Config, end: asyncio.Event) -> None:
-    connections = AcceptedConnections(app, config)
+async def _serve_connections(app: Any, config: Config, end: asyncio.Event, stats: ServiceStats) -> None:
+    connections = AcceptedConnections(app, config, stats)
     [socket] = config.create_sockets().insecure_sockets
     server = await asyncio.start_server(connections.accept, backlog=config.backlog, sock=socket)
     await config.log.info("Running on http://%s", config.bind[0])
+    stats.phase = Phase.RUNNING
     try:
         await end.wait()
+        stats.phase = Phase.DRAINING
         await connections.close_when_idle()
         await close_listener(server)
         await connections.ended(GRACE)
@@ -84,13 +106,15 @@ async def _serve_connections(app: Any, config: Config, end: asyncio.Event) -> No
         await connections.close(_CANCEL_TIMEOUT_S)
 
 
-async def _serve_plainly(app: Any, config: Config, end: asyncio.Event) -> None:
+async def _serve_plainly(app: Any, config: Config, end: asyncio.Event, stats: ServiceStats) -> None:
     """Serve with an untested version of hypercorn as it is, with its own limits."""
     serving = asyncio.create_task(serve(_with_lifespan(app), config, shutdown_trigger=end.wait), name="hypercorn")
     ending = asyncio.create_task(end.wait(), name="hypercorn-end")
+    stats.phase = Phase.RUNNING
     try:
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
         if end.is_set():
+            stats.phase = Phase.DRAINING
             await asyncio.wait({serving}, timeout=GRACE + _CANCEL_TIMEOUT_S)
     finally:
         ending.cancel()

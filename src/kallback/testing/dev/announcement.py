@@ -14,7 +14,7 @@ from kallback.testing.dev.next_steps import call_to_try, next_steps
 from kallback.testing.dev.programs import SIGNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kallback.testing.dev.servers import DevServers
 
@@ -41,11 +41,13 @@ class Announcement:
         variables: to export.
         gateway_url: None if there is no gateway.
         console_url: None if there is no console.
+        task_topics: of the task types.
     """
 
     variables: Mapping[str, str]
     gateway_url: str | None
     console_url: str | None
+    task_topics: tuple[str, ...] = ()
 
     def exports(self) -> Iterator[str]:
         """The lines to type in another terminal; what workers need not have comes last."""
@@ -69,10 +71,23 @@ def announcement(servers: DevServers, topics: Topics, told: Announcement) -> str
     """Return what runs where, and what other terminals need."""
     stack, exports = servers.stack, list(told.exports())
     lines = [stack.kafka.description, stack.restate.description, f"Topics: {', '.join(topics.all())}"]
+    if told.task_topics:
+        lines.append(f"Topics of tasks: {', '.join(told.task_topics)}")
     lines += ["", "In each other terminal, first:", "", *filter(None, [activation()]), *exports]
     if servers.data is not None:
         lines += ["", f"The same lines are in a file: source {shlex.quote(str(servers.data.write_exports(exports)))}"]
     return "\n".join(lines)
+
+
+def task_topics(found: Iterable[str], topics: Topics) -> tuple[str, ...]:
+    """Return those of Kafka's topics that are for tasks, in order.
+
+    Args:
+        found: all.
+        topics: kallback's own.
+    """
+    own = topics.all()
+    return tuple(sorted(each for each in found if each not in own and not each.startswith(("__", topics.wire_check))))
 
 
 def what_to_type(servers: DevServers, handlers: tuple[str, ...] | None) -> str:

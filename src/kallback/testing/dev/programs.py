@@ -21,6 +21,7 @@ _SERVICE_PORT: Final = 9080
 _BRIDGE_HEALTH_PORT: Final = 9464
 _GATEWAY_HEALTH_PORT: Final = 9465
 _WORKER_HEALTH_PORT: Final = 9466
+_SERVICE_HEALTH_PORT: Final = 9467
 _DRAIN_TIMEOUT_S: Final = 3
 """Of workers: somebody waits for the restart. The tasks go on at the next one, as after a deployment."""
 SIGNING: Final = "KALLBACK_KEYS"
@@ -210,8 +211,17 @@ def _services(application: Application, settings: ProgramSettings, gateway: Prog
     env = {**settings.variables, "KALLBACK_GATEWAY_URL": gateway.url}
     for name, text in _named("service", application.services):
         port, words = settings.port(name, _SERVICE_PORT), _words(text, "--service")
-        arguments = ("service", *words, "--port", str(port))
-        yield Program(name, arguments, env, port=port, reloads=True, is_own=True, is_service=True)
+        health = settings.choose_port(None, _SERVICE_HEALTH_PORT)
+        yield Program(
+            name,
+            ("service", "--health-port", str(health), *words, "--port", str(port)),
+            env,
+            port=port,
+            health_url=f"http://127.0.0.1:{health}",
+            reloads=True,
+            is_own=True,
+            is_service=True,
+        )
 
 
 def _types(application: Application) -> Iterator[str]:

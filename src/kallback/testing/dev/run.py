@@ -17,11 +17,19 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
-from kallback.kafka import create_topics
+from kallback.kafka import create_topics, list_topics
 from kallback.kafka.topics import TopicLayout
+from kallback.protocol import KallbackError
 from kallback.protocol.service_names import service_names
 from kallback.settings import KafkaSettings, Topics
-from kallback.testing.dev.announcement import Announcement, announcement, ending, environment_lines, what_to_type
+from kallback.testing.dev.announcement import (
+    Announcement,
+    announcement,
+    ending,
+    environment_lines,
+    task_topics,
+    what_to_type,
+)
 from kallback.testing.dev.environment import PortChooser, ignored_settings, without_settings
 from kallback.testing.dev.output import ProgramOutput
 from kallback.testing.dev.program_group import ProgramGroup
@@ -67,7 +75,7 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
         gateway_port: where the gateway listens; default 8090, or a free port if that is taken.
         processes: addresses of further health ports that the console shows.
         out: where to print.
-        typed: where lines such as `r` come from, if it is a terminal; by default the standard input.
+        typed: where lines such as `r` come from, if it is a terminal or a pipe; by default the standard input.
         end: set by another thread, it ends the stack.
 
     Raises:
@@ -139,7 +147,8 @@ def _run_programs(
         group.report_ended()
         if not finish.is_set():
             urls = {each.name: each.url for each in planned if group.is_running(each.name)}
-            told = Announcement(variables, urls.get("gateway"), urls.get("console"))
+            tasks = _task_topics(servers.stack, topics)
+            told = Announcement(variables, urls.get("gateway"), urls.get("console"), tasks)
             handlers = tuple(path for found in group.handlers.values() for path in found)
             output.say(announcement(servers, topics, told))
             output.say(what_to_type(servers, handlers if application.runs else None))
@@ -173,6 +182,15 @@ def _changes(planned: Iterable[Program], finish: threading.Event, exclude: Seque
 def _named(changed: list[str]) -> str:
     names = [os.path.relpath(each) for each in changed]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _task_topics(stack: Stack, topics: Topics) -> tuple[str, ...]:
+    """Those that the programs have made, and those of earlier runs with the same data."""
+    try:
+        found = asyncio.run(list_topics(KafkaSettings(stack.bootstrap_servers)))
+    except KallbackError:  # the programs that need Kafka say why it does not answer
+        return ()
+    return task_topics(found, topics)
 
 
 def _create_topics(stack: Stack, topics: Topics) -> None:

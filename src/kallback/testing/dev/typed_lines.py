@@ -1,9 +1,10 @@
-"""What a developer types while `kallback dev` runs: `r` and Enter starts programs anew."""
+"""What a developer types while `kallback dev` runs: `r` and Enter starts programs anew. Scripts write it to a pipe."""
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -41,14 +42,15 @@ def starts_again(*, watched: bool, typed: bool) -> str:
 
 
 class TypedLines:
-    """Lines of a terminal, which are asked for, so that nothing waits for them.
+    """Lines of a terminal or a pipe, which are asked for, so that nothing waits for them.
 
     Args:
-        source: anything but a terminal has no lines.
+        source: anything else has no lines.
     """
 
     def __init__(self, source: TextIO | None) -> None:
-        self._descriptor = _terminal(source)
+        self._descriptor = _readable(source)
+        self._is_pipe = self._descriptor is not None and _is_pipe(self._descriptor)
         self._rest = b""
 
     @property
@@ -65,17 +67,23 @@ class TypedLines:
             data = os.read(descriptor, _READ_BYTES)
         except OSError:  # EIO: the terminal is gone
             data = b""
-        if not data:
+        if not data and not self._is_pipe:  # of a named pipe, another writer may come
             self._descriptor = None
         *lines, self._rest = (self._rest + data)[-_READ_BYTES:].split(b"\n")
         return [text for line in lines if (text := line.decode(errors="replace").strip())]
 
 
-def _terminal(source: TextIO | None) -> int | None:
+def _readable(source: TextIO | None) -> int | None:
     try:
-        return source.fileno() if source is not None and source.isatty() else None
-    except ValueError:  # closed
+        if source is None or not (source.isatty() or _is_pipe(source.fileno())):
+            return None
+        return source.fileno()
+    except (ValueError, OSError):  # closed, or no file
         return None
+
+
+def _is_pipe(descriptor: int) -> bool:
+    return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
 
 def _is_in_foreground(descriptor: int) -> bool:

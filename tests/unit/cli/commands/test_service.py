@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from click.testing import CliRunner
 from kallback.cli.commands.service import load_app, service
 from kallback.protocol import ConfigurationError
 from kallback.sdk.serving import serve_app
+from kallback.testing.polling import eventually
+from kallback.testing.servers.ports import accepts, free_ports
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,38 @@ def test_an_address_of_another_machine_is_a_sentence(folder: Path, host: str) ->
     """Or of none."""
     result = run(folder, "--host", host, "--port", "9999")
     assert (result.returncode, f"cannot listen on {host}:9999" in result.stderr) == (2, True)
+
+
+def test_a_health_port_in_use_is_a_sentence_of_its_own(folder: Path) -> None:
+    """It names the options of the health port, as those of other commands do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run(folder, "--port", str(free_ports(1)[0]), "--health-port", str(taken.getsockname()[1]))
+    assert (result.returncode, "choose another --health-port or --health-host" in result.stderr) == (2, True)
+
+
+async def test_the_health_port_says_that_a_service_is_ready(folder: Path) -> None:
+    """It has the metrics of the server, too."""
+    port, health = free_ports(2)
+    command = (sys.executable, "-m", "kallback.cli", "service", "served_module:app")
+    process = await asyncio.create_subprocess_exec(
+        *command, "--port", str(port), "--health-port", str(health), cwd=folder
+    )
+    try:
+        await eventually("the health port", lambda: accepts(health))
+        await eventually("the service", lambda: accepts(port))
+        said = [await asyncio.to_thread(_get, health, path) for path in ("/readyz", "/livez", "/metrics")]
+    finally:
+        process.terminate()
+        await process.wait()
+
+    assert said[0].startswith('{"ok":true')
+    assert said[1].startswith('{"ok":true')
+    assert "kallback_service_ready 1.0" in said[2]
+
+
+def _get(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        return str(answer.read().decode())
 
 
 def test_a_host_that_cannot_be_one_is_refused() -> None:

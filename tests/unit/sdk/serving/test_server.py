@@ -17,7 +17,7 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from kallback.sdk.serving import serve_app
+from kallback.sdk.serving import ServiceStats, serve_app
 from kallback.sdk.serving.connections import is_supported
 from kallback.testing.polling import eventually
 from kallback.testing.servers.ports import accepts, free_ports
@@ -109,10 +109,10 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(app: App) -> AsyncIterator[Connection]:
+async def connected(app: App, stats: ServiceStats | None = None) -> AsyncIterator[Connection]:
     """An application that is served, and a connection to it."""
     port, end = free_ports(1)[0], asyncio.Event()
-    serving = asyncio.create_task(serve_app(app, port, end))
+    serving = asyncio.create_task(serve_app(app, port, end, stats=stats))
     await eventually("the port", lambda: accepts(port))
     connection = await Connection.open(port)
     try:

@@ -39,7 +39,7 @@ def test_an_application_runs_with_a_bridge() -> None:
     found = planned(SHOP)
     assert sorted(found) == ["bridge", "console", "gateway", "service", "worker"]
     assert (found["service"].reloads, found["worker"].reloads, found["bridge"].reloads) == (True, True, False)
-    assert found["service"].arguments == ("service", "shop.service:app", "--port", "9080")
+    assert found["service"].arguments == ("service", "--health-port", "9467", "shop.service:app", "--port", "9080")
 
 
 @pytest.mark.parametrize("name", ["gateway", "console"])
@@ -54,7 +54,9 @@ def test_the_console_knows_the_health_ports_of_all_that_runs() -> None:
     """Its page of processes was empty."""
     found = planned(SHOP)
     shown = {each.removeprefix("--process=") for each in found["console"].arguments if each.startswith("--process=")}
-    assert {each.rpartition("=")[2] for each in shown} == {f"http://127.0.0.1:{port}" for port in (9464, 9465, 9466, 1)}
+    assert {each.rpartition("=")[2] for each in shown} == {
+        f"http://127.0.0.1:{port}" for port in (9464, 9465, 9466, 9467, 1)
+    }
     for name in ("bridge", "gateway", "worker"):
         port = found[name].arguments[found[name].arguments.index("--health-port") + 1]
         assert f"{name}=http://127.0.0.1:{port}" in shown  # the page says the name of one that is dead

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -70,6 +71,28 @@ def test_after_the_end_of_the_input_nothing_is_read(terminal: tuple[int, TextIO]
     lines = TypedLines(source)
     os.write(keyboard, b"\x04")
     assert (lines.read(), lines.is_open) == ([], False)
+
+
+def test_lines_of_a_named_pipe_are_read_from_each_of_its_writers(tmp_path: Path) -> None:
+    """Where there is no terminal, `echo r > PIPE` starts programs anew, the second time as the first."""
+    os.mkfifo(tmp_path / "typed")
+    with os.fdopen(os.open(tmp_path / "typed", os.O_RDONLY | os.O_NONBLOCK)) as source:
+        lines, read = TypedLines(source), list[list[str]]()
+        for text in ("r\n", "r worker\n"):
+            read.append(lines.read())
+            with (tmp_path / "typed").open("w") as writer:
+                writer.write(text)
+            read.append(lines.read())
+
+    assert read == [[], ["r"], [], ["r worker"]]
+
+
+def test_a_file_and_a_device_have_no_lines(tmp_path: Path) -> None:
+    """What a file holds was not typed now; a background process has the null device."""
+    (tmp_path / "script").write_text("r\n")
+    for path in (tmp_path / "script", Path(os.devnull)):
+        with path.open() as source:
+            assert TypedLines(source).is_open is False
 
 
 def test_what_is_no_terminal_has_no_lines() -> None:

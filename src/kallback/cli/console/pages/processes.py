@@ -12,13 +12,13 @@ from kallback.cli.console.shown_settings import shown_address
 from kallback.web import HttpResponse
 
 _HINT: Final = (
-    "Start bridges, workers and gateways with --health-port, such as 9464, and this console, or kallback dev, with "
-    "--process NAME=http://127.0.0.1:9464 for each of them."
+    "Start bridges, workers, services and gateways with --health-port, such as 9464, and this console, or kallback "
+    "dev, with --process NAME=http://127.0.0.1:9464 for each of them."
 )
 
 
 def processes_page(found: list[ProcessStatus]) -> HttpResponse:
-    """Return what bridges, workers and gateways say of themselves."""
+    """Return what bridges, workers, services and gateways say of themselves."""
     rows: list[list[Content]] = [
         [
             status.name or "-",

@@ -1,0 +1,33 @@
+"""Topics of a check: which it makes, and which it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from kallback.kafka import TopicGroup
+from kallback.protocol import ConfigurationError
+from kallback.settings import KafkaSettings
+from kallback.wire_check import CheckedTopics, connections, own_topics, prepare_topics
+
+OWN = own_topics("kallback.wire-check.", "prepare")
+TOPICS = CheckedTopics(tasks="prepare", results="kallback.results", progress=OWN[1], control="kallback.control")
+
+
+async def test_topics_that_a_bridge_reads_are_refused_with_the_names_of_those_to_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beside `kallback dev` the form without --results works; a worker with a list of topics must allow the check's."""
+
+    async def nothing(*_: object) -> None: ...
+
+    async def groups(_settings: object, topics: list[str]) -> list[TopicGroup]:
+        return [TopicGroup("kallback-bridge", 1, 0)] if topics == ["kallback.results"] else []
+
+    monkeypatch.setattr(connections, "create_topics", nothing)
+    monkeypatch.setattr(connections, "check_topics", nothing)
+    monkeypatch.setattr(connections, "groups_of", groups)
+    with pytest.raises(ConfigurationError) as refused:
+        await prepare_topics(KafkaSettings("localhost:9092"), TOPICS, [TOPICS.progress], OWN)
+
+    assert "leave --results and --progress out" in str(refused.value)
+    assert "kallback.wire-check.prepare.results and kallback.wire-check.prepare.progress" in str(refused.value)
