@@ -141,7 +141,8 @@ async def test_an_application_follows_its_files(project: Path) -> None:
     async with dev(project, *SHOP, "--types=print_shop.elsewhere") as running:
         await has_topic(running.exported, "print-shop.bind")
         assert await running.call("page.md") == "published at page.html"
-        assert (await running.page("/processes")).count("running") >= 3
+        assert "Topics of tasks: print-shop.bind, print-shop.convert\n" in running.said
+        assert (await running.page("/processes")).count("running") >= 4
         worker.write_text("def (\n")
         await running.wait_for("ended with exit code 2; it starts again when a file changes")
         worker.write_text(working.replace(".html", ".pdf"))

@@ -14,7 +14,6 @@ from kallback.health import Phase
 
 OTHER: Final = "(other)"
 _MOST_HANDLERS: Final = 100
-_INVOKE: Final = "invoke"
 _OK: Final = 200
 _UNANSWERED: Final = "none"
 
@@ -110,5 +109,8 @@ class _CountedRequest:
 
 def _handler_of(path: str) -> CountedHandler | None:
     """The handler of `.../invoke/SERVICE/HANDLER`, as Restate's SDK reads it."""
-    *_, word, service, handler = ("", "", "", *path.rsplit("/", 3))
-    return CountedHandler(service, handler) if word == _INVOKE else None
+    match path.rsplit("/", 3):
+        case [*_, "invoke", service, handler]:
+            return CountedHandler(service, handler)
+        case _:
+            return None
