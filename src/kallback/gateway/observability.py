@@ -14,8 +14,9 @@ from prometheus_client.registry import Collector
 
 from kallback import health
 from kallback.gateway.stats import GatewayStats
-from kallback.health import Phase, ProbeResult
+from kallback.health import Phase
 from kallback.health.exposition import build_of, exposition, family_of
+from kallback.health.running_probes import RunningProbes
 
 PREFIX: Final = "kallback_gateway_"
 
@@ -32,28 +33,6 @@ class ObservedGateway(Protocol):
     def phase(self) -> Phase:
         """Where in its life it is."""
         ...
-
-
-class GatewayProbes:
-    """The probes of a gateway, for the health port."""
-
-    def __init__(self, gateway: ObservedGateway) -> None:
-        self._gateway = gateway
-
-    def look(self) -> None:
-        """Nothing to remember."""
-
-    def live(self) -> ProbeResult:
-        """Whether a restart would not help: an answer shows that the loop turns."""
-        return self._result([])
-
-    def ready(self) -> ProbeResult:
-        """Whether requests are answered now."""
-        phase = self._gateway.phase
-        return self._result([] if phase is Phase.RUNNING else [f"the gateway is {phase}"])
-
-    def _result(self, reasons: list[str]) -> ProbeResult:
-        return ProbeResult(ok=not reasons, reasons=reasons, phase=self._gateway.phase, partitions=None, lag=None)
 
 
 class GatewayCollector(Collector):
@@ -94,4 +73,4 @@ class GatewayHealthServer(health.ProbeServer):
     """
 
     def __init__(self, gateway: ObservedGateway, port: int, host: str = health.LOOPBACK) -> None:
-        super().__init__(GatewayProbes(gateway), exposition(GatewayCollector(gateway)), port, host)
+        super().__init__(RunningProbes("gateway", gateway), exposition(GatewayCollector(gateway)), port, host)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.unit.gateway.environment import GatewayEnv, post
 
-from kallback.gateway.observability import GatewayCollector, GatewayProbes
+from kallback.gateway.observability import GatewayCollector
 from kallback.health import Phase
+from kallback.health.running_probes import RunningProbes
 
 
 async def test_requests_are_counted_by_action_and_outcome(env: GatewayEnv) -> None:
@@ -33,7 +34,7 @@ async def test_requests_are_counted_by_action_and_outcome(env: GatewayEnv) -> No
 async def test_a_gateway_is_ready_while_it_listens(env: GatewayEnv) -> None:
     """Before and after that it is alive and not ready, and says in which phase it is."""
     gateway = env.stopped()
-    probes = GatewayProbes(gateway)
+    probes = RunningProbes("gateway", gateway)
     said = [probes.ready()]
     async with gateway:
         said.append(probes.ready())

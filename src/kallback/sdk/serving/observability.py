@@ -1,7 +1,6 @@
 """`/metrics`, `/livez` and `/readyz` of one process that serves a Restate application.
 
-It is *ready* while it listens. An outage of Kafka or Restate does not change that: handlers wait for them. It is *live*
-as long as its event loop turns. Needs prometheus-client.
+An outage of Kafka or Restate does not change the probes: handlers wait for them. Needs prometheus-client.
 """
 
 from __future__ import annotations
@@ -13,35 +12,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from kallback import health
-from kallback.health import Phase, ProbeResult
+from kallback.health import Phase
 from kallback.health.exposition import build_of, exposition
+from kallback.health.running_probes import RunningProbes
 from kallback.sdk.observability.counts import SdkCounts
 from kallback.sdk.observability.metrics import SdkCollector
 from kallback.sdk.serving.stats import ServiceStats
 
 PREFIX: Final = "kallback_service_"
-
-
-class ServiceProbes:
-    """The probes of a service process, for the health port."""
-
-    def __init__(self, stats: ServiceStats) -> None:
-        self._stats = stats
-
-    def look(self) -> None:
-        """Nothing to remember."""
-
-    def live(self) -> ProbeResult:
-        """Whether a restart would not help: an answer shows that the loop turns."""
-        return self._result([])
-
-    def ready(self) -> ProbeResult:
-        """Whether requests are answered now."""
-        phase = self._stats.phase
-        return self._result([] if phase is Phase.RUNNING else [f"the service is {phase}"])
-
-    def _result(self, reasons: list[str]) -> ProbeResult:
-        return ProbeResult(ok=not reasons, reasons=reasons, phase=self._stats.phase, partitions=None, lag=None)
 
 
 class ServiceCollector(Collector):
@@ -95,4 +73,4 @@ class ServiceHealthServer(health.ProbeServer):
     def __init__(self, counts: SdkCounts | None, port: int, host: str = health.LOOPBACK) -> None:
         self.stats: Final = ServiceStats()
         metrics = exposition(ServiceCollector(self.stats, counts))
-        super().__init__(ServiceProbes(self.stats), metrics, port, host)
+        super().__init__(RunningProbes("service", self.stats), metrics, port, host)

@@ -11,10 +11,11 @@ from tests.unit.docs.metric_tables import documented, exposed
 from tests.unit.sdk.serving.test_server import answer, connected
 
 from kallback.health import Phase
+from kallback.health.running_probes import RunningProbes
 from kallback.sdk import Callbacks
 from kallback.sdk.observability.counts import counts_of
 from kallback.sdk.serving import ServiceStats
-from kallback.sdk.serving.observability import ServiceCollector, ServiceProbes
+from kallback.sdk.serving.observability import ServiceCollector
 from kallback.sdk.serving.stats import OTHER, CountedApp, CountedHandler
 from kallback.settings import KeySettings, Settings
 
@@ -78,7 +79,7 @@ async def test_a_handler_runs_until_its_request_ends_however_that_is() -> None:
 async def test_a_service_is_ready_while_it_listens_and_counts_its_connections() -> None:
     """Before and after that it is alive and not ready, and says in which phase it is."""
     stats = ServiceStats()
-    probes = ServiceProbes(stats)
+    probes = RunningProbes("service", stats)
     said = [probes.ready()]
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
