@@ -129,7 +129,7 @@ def test_links_lead_to_the_gateway() -> None:
 def test_the_console_sees_the_health_port_of_each_role() -> None:
     """They are not published on the host."""
     services = yaml.safe_load(project_files("shop")["compose.yaml"])["services"]
-    roles = ("bridge", "worker", "gateway")
+    roles = ("bridge", "worker", "service", "gateway")
     for role in roles:
         assert services[role]["command"][-4:] == ["--health-port", "9464", "--health-host", "0.0.0.0"]
     assert [each for each in services["console"]["command"] if each.startswith("--process")] == [
