@@ -24,6 +24,8 @@ from kallback.wire_check import lifecycle_checks as lifecycle
 
 REQUESTS = CheckRequests(good=(b'{"id": "o-1"}', '{"id": "Größe"}'.encode()), failing=b"{}")
 OPTIONS = WireCheckOptions(requests=REQUESTS, topics=TOPICS, task_type="prepare", timeout=1.0, settle=0.0)
+PATIENT = dataclasses.replace(OPTIONS, timeout=60.0)
+"""For a worker that answers everything, on a slow machine as well."""
 NEEDS_MORE = {"past-start-by", "long-task", "restart", "stop", "hand-back"}
 """Checks for which these tests give nothing."""
 
@@ -151,7 +153,7 @@ async def test_a_check_begins_when_the_worker_has_done_what_was_there(monkeypatc
     old = OutgoingRecord(TOPICS.tasks, b"old")
     habit = "answers a record of before the check as it comes"
     async with checked_worker(habit, earlier=[old] * 3, groups=groups) as connections:
-        results = dict(await WireCheckRunner(OPTIONS, connections).run(begun.append))
+        results = dict(await WireCheckRunner(PATIENT, connections).run(begun.append))
     assert named(results, CheckVerdict.FAIL) == set(), results
     waits = ["waiting: the worker has 3 records of before the check to do"]
     waits.append("waiting: the worker has 2 records of before the check to do")
@@ -172,7 +174,7 @@ async def test_what_the_worker_answers_before_the_check_begins_is_no_answer_to_i
 
     earlier = [OutgoingRecord(TOPICS.tasks, b"old")]
     async with checked_worker("takes its time", earlier=earlier, groups=groups) as connections:
-        results = dict(await WireCheckRunner(OPTIONS, connections).run())
+        results = dict(await WireCheckRunner(PATIENT, connections).run())
     assert named(results, CheckVerdict.FAIL) == set(), results
 
 
