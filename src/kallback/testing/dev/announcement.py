@@ -14,7 +14,7 @@ from kallback.testing.dev.next_steps import call_to_try, next_steps
 from kallback.testing.dev.programs import SIGNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from kallback.testing.dev.servers import DevServers
 
@@ -77,17 +77,6 @@ def announcement(servers: DevServers, topics: Topics, told: Announcement) -> str
     if servers.data is not None:
         lines += ["", f"The same lines are in a file: source {shlex.quote(str(servers.data.write_exports(exports)))}"]
     return "\n".join(lines)
-
-
-def task_topics(found: Iterable[str], topics: Topics) -> tuple[str, ...]:
-    """Return those of Kafka's topics that are for tasks, in order.
-
-    Args:
-        found: all.
-        topics: kallback's own.
-    """
-    own = topics.all()
-    return tuple(sorted(each for each in found if each not in own and not each.startswith(("__", topics.wire_check))))
 
 
 def what_to_type(servers: DevServers, handlers: tuple[str, ...] | None) -> str:

@@ -19,17 +19,11 @@ import msgspec
 
 from kallback.kafka import create_topics, list_topics
 from kallback.kafka.topics import TopicLayout
+from kallback.operations.readers import task_topics
 from kallback.protocol import KallbackError
 from kallback.protocol.service_names import service_names
 from kallback.settings import KafkaSettings, Topics
-from kallback.testing.dev.announcement import (
-    Announcement,
-    announcement,
-    ending,
-    environment_lines,
-    task_topics,
-    what_to_type,
-)
+from kallback.testing.dev.announcement import Announcement, announcement, ending, environment_lines, what_to_type
 from kallback.testing.dev.environment import PortChooser, ignored_settings, without_settings
 from kallback.testing.dev.output import ProgramOutput
 from kallback.testing.dev.program_group import ProgramGroup
@@ -190,7 +184,7 @@ def _task_topics(stack: Stack, topics: Topics) -> tuple[str, ...]:
         found = asyncio.run(list_topics(KafkaSettings(stack.bootstrap_servers)))
     except KallbackError:  # the programs that need Kafka say why it does not answer
         return ()
-    return task_topics(found, topics)
+    return tuple(task_topics(found, topics))
 
 
 def _create_topics(stack: Stack, topics: Topics) -> None:

@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from kallback.cli.commands.new import new
 from kallback.cli.new.project import write_project
-from kallback.settings import Topics
-from kallback.testing.dev.announcement import Announcement, activation, task_topics
+from kallback.testing.dev.announcement import Announcement, activation
 from kallback.testing.dev.environment import PortChooser, ignored_settings, without_settings
 from kallback.testing.dev.example import EXAMPLE_FILES, write_example
 from kallback.testing.dev.next_steps import call_to_try, next_steps
@@ -153,13 +152,6 @@ def test_a_virtual_environment_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     assert activation() is None
-
-
-def test_topics_of_tasks_are_those_that_are_neither_kallbacks_nor_kafkas() -> None:
-    """Of types that a module declares, and of workers, whoever made them."""
-    names = Topics(prefix="a.")
-    found = [*names.all(), "shop.print", "__consumer_offsets", "a.wire-check.shop.print.results", "shop.cut"]
-    assert task_topics(found, names) == ("shop.cut", "shop.print")
 
 
 @pytest.mark.parametrize("gateway_url", ["http://127.0.0.1:8090", None])
