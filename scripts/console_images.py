@@ -25,6 +25,7 @@ from tests.unit.cli.console.environment import (  # noqa: E402 - found by the li
     NOW_MS,
     TOKEN,
     FakeChanges,
+    FakeMany,
     FakeSources,
     dead_letter,
     outcome,
@@ -128,6 +129,7 @@ async def main() -> None:
     paths = {
         "overview": "",
         "tasks": "tasks",
+        "many": "tasks/all?type=restaurant.prepare",
         "task": f"tasks/{tasks[1].task_id}",
         "approval": f"tasks/{tasks[4].task_id}",
         "outcomes": "outcomes",
@@ -137,7 +139,7 @@ async def main() -> None:
         "settings": "settings",
     }
     async with (
-        serving(sources(tasks), settings, changes=FakeChanges(), samples=traffic()) as client,
+        serving(sources(tasks), settings, changes=FakeChanges(FakeMany(tasks)), samples=traffic()) as client,
         async_playwright() as driver,
     ):
         browser = await driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

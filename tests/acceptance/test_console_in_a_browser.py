@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli.console.environment import (
     NOW_MS,
     FakeChanges,
+    FakeMany,
     FakeSources,
     dead_letter,
     outcome,
@@ -96,6 +97,27 @@ async def test_a_form_is_accepted_from_the_page(page: Any, action: str) -> None:
         await form.get_by_role("button").click()
         await page.get_by_role("heading", name="Sent").wait_for()
     assert [str(change.action) for _, change in changes.made] == [action.lower()]
+    assert page.complaints == []
+
+
+async def test_all_that_match_are_cancelled_from_the_list(page: Any) -> None:
+    """The list leads to a page that counts them and shows the first ones; the next one says what became of them."""
+    tasks = [*map(pending, range(3)), pending(3, "shop.bake")]
+    many = FakeMany(tasks)
+    async with serving(FakeSources(tasks), changes=FakeChanges(many)) as client:
+        await page.goto(str(client.base_url.join("tasks")))
+        await page.get_by_label("Type").fill("shop.pack")
+        await page.get_by_role("button", name="Show").click()
+        await page.get_by_role("link", name="Fail or cancel all that match").click()
+        await page.get_by_text("3 pending tasks (3 shop.pack).").wait_for()
+        assert await page.locator("tbody tr").count() == 3
+        form = page.get_by_role("form", name="Cancel all")
+        await form.get_by_label("Why").fill("power cut")
+        await form.get_by_role("button").click()
+        await page.get_by_text("Cancelled 1 of 4 tasks.").wait_for()
+        assert await page.locator("tbody tr").count() == 3
+    [change] = many.made
+    assert (change.action, change.operator.why) == ("cancel", "power cut")
     assert page.complaints == []
 
 
@@ -208,14 +230,15 @@ async def test_a_page_is_read_anew_while_it_is_shown(page: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["", "tasks", "tasks/task000000000000", "outcomes", "dead-letters", "dead-letters/0:7", "settings"]
+    "path",
+    ["", "tasks", "tasks/all", "tasks/task000000000000", "outcomes", "dead-letters", "dead-letters/0:7", "settings"],
 )
 async def test_pages_fit_a_phone(page: Any, path: str, scheme: str) -> None:
     """Nothing but tables and payloads is wider than the screen, in light and dark."""
     task = pending(task_type="a.very.long.type.name." + "x" * 100)
     samples = [TrafficSample(NOW_MS - 30_000, 100, 0, 7), TrafficSample(NOW_MS - 15_000, 130, 0, 12)]
     sources = FakeSources([task], dead=[dead_letter()], results=[outcome(why="x" * 300)])
-    async with serving(sources, changes=FakeChanges(), samples=samples) as client:
+    async with serving(sources, changes=FakeChanges(FakeMany([task])), samples=samples) as client:
         await page.emulate_media(color_scheme=scheme)
         await page.set_viewport_size({"width": 360, "height": 740})
         await page.goto(str(client.base_url.join(path)))

@@ -30,6 +30,9 @@ MOST_PER_SECOND: Final = 1000
 YES: Final = "1"
 """The value of a box that is ticked."""
 
+MANY_ACTIONS: Final = ("fail", "cancel")
+"""What can be done to many tasks."""
+
 Fields = Mapping[str, str]
 """The fields of a form, as they were typed."""
 
@@ -61,6 +64,23 @@ class Change(msgspec.Struct, frozen=True):
     operator: Operator
     value: bytes
     problem: Problem
+
+
+class ManyChange(msgspec.Struct, frozen=True):
+    """A change to many tasks that an operator wants.
+
+    Attributes:
+        action: fail or cancel.
+        plan: name of the list that the operator saw.
+        problem: of `fail`.
+        everything: the operator ticked the box that says so; needed where no filter chose.
+    """
+
+    action: ChangeAction
+    plan: str
+    operator: Operator
+    problem: Problem
+    everything: bool
 
 
 class ReplayStep(StrEnum):
@@ -148,6 +168,13 @@ def read_change(action: ChangeAction, fields: Fields, user: str) -> Change:
     if action is ChangeAction.COMPLETE and not value:
         raise UnusableFormError("the result is empty: write it as JSON, null if there is none")
     return Change(action, int(attempt), operator, value or b"null", problem)
+
+
+def read_many(action: ChangeAction, fields: Fields, user: str) -> ManyChange:
+    """Read what an operator wants to do to many tasks; raises as `read_change`."""
+    operator = _operator(fields, user)
+    problem = _problem(fields, operator) if action is ChangeAction.FAIL else Problem()
+    return ManyChange(action, fields.get("plan", ""), operator, problem, everything=fields.get("all") == YES)
 
 
 def read_replay(step: ReplayStep, fields: Fields, user: str) -> ReplayForm:

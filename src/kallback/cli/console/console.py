@@ -6,9 +6,12 @@ This module is the composition root. Ownership: the console owns its server, its
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
+from kallback import kafka
 from kallback.cli.console.handler import ConsoleHandler
+from kallback.cli.console.many import ManyChanges
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.replays import LetterReplays
 from kallback.cli.console.routes import Route
@@ -51,7 +54,9 @@ class Console(StartStop):
         if self._producer is None:
             return None
         replays = LetterReplays(confluent_factories(settings.kafka), settings)
-        return ChangeSender(self._sources, self._producer, settings, replays, self.options.types)
+        find = partial(kafka.find_records, settings.kafka)
+        many = ManyChanges(self._sources.pending, find, self._producer, settings)
+        return ChangeSender(self._sources, self._producer, settings, replays, many, self.options.types)
 
     @property
     def phase(self) -> Phase:

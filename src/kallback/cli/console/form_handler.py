@@ -16,10 +16,11 @@ from kallback.cli.console.changes import (
     UnusableFormError,
     read_change,
     read_fields,
+    read_many,
     read_replay,
 )
-from kallback.cli.console.pages.forms import change_form, replay_confirmation, replay_form, replay_one_form
-from kallback.cli.console.routes import ChangeRoute, ReplayRoute
+from kallback.cli.console.pages.forms import change_form, many_form, replay_confirmation, replay_form, replay_one_form
+from kallback.cli.console.routes import ChangeRoute, FormRoute, ManyChangeRoute, ReplayRoute, TasksRoute
 from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.sources import ConsoleSources
 from kallback.cli.console.statuses import status_of
@@ -45,7 +46,12 @@ class FormHandler:
         self._changes: Final = changes
         self._secret: Final = secret
 
-    async def answer(self, route: ChangeRoute | ReplayRoute, body: bytes) -> HttpResponse:
+    async def choose_many(self, wanted: TasksRoute, now_ms: int) -> HttpResponse:
+        """Return the page of what would be done to all tasks that are wanted."""
+        plan = await self._changes.many.choose(wanted.filter(now_ms))
+        return pages.many_page(plan, wanted.words, self._secret, now_ms)
+
+    async def answer(self, route: FormRoute, body: bytes) -> HttpResponse:
         """Do what a form says, and return the page that follows.
 
         Raises:
@@ -58,6 +64,9 @@ class FormHandler:
                     return await self._change(route, fields)
                 case ReplayRoute():
                     return await self._replay(route, fields)
+                case ManyChangeRoute():
+                    change = read_many(route.action, fields, route.user)
+                    return pages.many_done_page(await self._changes.many.make(change))
                 case _:
                     assert_never(route)
         except KallbackError as error:
@@ -80,13 +89,15 @@ class FormHandler:
         _log.info("replayed by hand", by=form.operator.by, why=form.operator.why, result=done.sentences[0])
         return pages.replayed_page(done)
 
-    def _again(self, route: ChangeRoute | ReplayRoute, fields: Fields, error: KallbackError) -> HttpResponse:
+    def _again(self, route: FormRoute, fields: Fields, error: KallbackError) -> HttpResponse:
         """Return the form again; what is not known to be sent is not said to be refused."""
         status = _status(error)
         title = "This was refused" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "This did not succeed"
         match route:
             case ChangeRoute():
                 form, back = change_form(route.task_id, route.action, self._secret, fields), f"/tasks/{route.task_id}"
+            case ManyChangeRoute():
+                form, back = many_form(route.action, self._secret, fields), "/tasks"
             case ReplayRoute():
                 letter = DeadLetterId.parse(fields.get("id", ""))
                 back = "/dead-letters" if letter is None else f"/dead-letters/{letter}"

@@ -23,15 +23,15 @@ from kallback.cli.console.pages.forms import change_forms
 from kallback.cli.console.pages.layout import SECURITY
 from kallback.cli.console.routes import (
     STATIC,
-    ChangeRoute,
     DeadLetterRoute,
     DeadLettersRoute,
+    FormRoute,
+    ManyRoute,
     OtherRoute,
     OutcomesRoute,
     OverviewRoute,
     PageRoute,
     ProcessesRoute,
-    ReplayRoute,
     Route,
     SentRoute,
     SettingsRoute,
@@ -108,7 +108,7 @@ class ConsoleHandler:
     async def answer(self, request: Route, body: bytes) -> HttpResponse:
         """Return a page; what a server does not answer is a page that says so."""
         try:
-            if not isinstance(request, ChangeRoute | ReplayRoute):
+            if not isinstance(request, FormRoute):
                 return await self._page(request)
             if self._forms is None:
                 raise AssertionError("a console without changes admits none")
@@ -128,7 +128,7 @@ class ConsoleHandler:
                 return pages.overview_page(await self._overview.get(), self._samples(), now_ms)
             case TasksRoute():
                 found = await self._sources.tasks(route.filter(now_ms), route.cursor, _PAGE_TASKS)
-                return pages.tasks_page(route, found, now_ms)
+                return pages.tasks_page(route, found, now_ms, changeable=self._forms is not None)
             case TaskRoute():
                 return await self._task(route.task_id, now_ms)
             case OutcomesRoute():
@@ -138,10 +138,12 @@ class ConsoleHandler:
             case DeadLetterRoute():
                 return await self._letter(route.letter)
             case _:
-                return await self._other_page(route)
+                return await self._other_page(route, now_ms)
 
-    async def _other_page(self, route: OtherRoute) -> HttpResponse:
+    async def _other_page(self, route: OtherRoute, now_ms: int) -> HttpResponse:
         match route:
+            case ManyRoute():
+                return await self._many(route, now_ms)
             case SentRoute():
                 return pages.sent_page(route.task_id)
             case ProcessesRoute():
@@ -152,6 +154,12 @@ class ConsoleHandler:
                 return _static(route.name)
             case _:
                 assert_never(route)
+
+    async def _many(self, route: ManyRoute, now_ms: int) -> HttpResponse:
+        if self._forms is None:
+            sentence = "The console is read-only: use kallback tasks cancel --all, or start it with --allow-changes."
+            return pages.error_page("This is not possible", sentence, HTTPStatus.NOT_FOUND, "/tasks", back="/tasks")
+        return await self._forms.choose_many(route.wanted, now_ms)
 
     async def _letter(self, name: DeadLetterId) -> HttpResponse:
         letter = await self._sources.letter(name)

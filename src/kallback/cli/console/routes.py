@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 import msgspec
 
-from kallback.cli.console.changes import ChangeAction, ReplayStep
+from kallback.cli.console.changes import MANY_ACTIONS, ChangeAction, ReplayStep
 from kallback.cli.times import milliseconds_of
 from kallback.kafka import DeadLetterId
 from kallback.operations import TaskFilter, TaskState
@@ -52,8 +52,28 @@ class TasksRoute(msgspec.Struct, frozen=True):
             deadline_before_ms=None if within_ms is None else now_ms + within_ms,
         )
 
+    @property
+    def words(self) -> str:
+        """What is wanted, for people; empty: all tasks."""
+        fields = {
+            "type": self.task_type,
+            "state": self.state,
+            "handler": self.handler,
+            "older than": self.older_than,
+            "deadline within": self.deadline_within,
+        }
+        return ", ".join(f"{name} {value}" for name, value in fields.items() if value)
+
     def next(self, cursor: str) -> str:
         """Return the address of the next page."""
+        return self._address("/tasks", cursor)
+
+    @property
+    def all(self) -> str:
+        """The address of the page that changes all of them."""
+        return self._address("/tasks/all")
+
+    def _address(self, path: str, cursor: str = "") -> str:
         fields = {
             "type": self.task_type,
             "state": self.state,
@@ -62,13 +82,31 @@ class TasksRoute(msgspec.Struct, frozen=True):
             "deadline_within": self.deadline_within,
             "cursor": cursor,
         }
-        return "/tasks?" + urlencode({name: value for name, value in fields.items() if value})
+        query = urlencode({name: value for name, value in fields.items() if value})
+        return f"{path}?{query}" if query else path
 
 
 class TaskRoute(msgspec.Struct, frozen=True):
     """One pending task."""
 
     task_id: str
+
+
+class ManyRoute(msgspec.Struct, frozen=True):
+    """What would be done to all tasks that are wanted."""
+
+    wanted: TasksRoute
+
+
+class ManyChangeRoute(msgspec.Struct, frozen=True):
+    """A change to many tasks.
+
+    Attributes:
+        user: who sends it.
+    """
+
+    action: ChangeAction
+    user: str
 
 
 class ChangeRoute(msgspec.Struct, frozen=True):
@@ -149,9 +187,10 @@ class StaticRoute(msgspec.Struct, frozen=True):
     name: str
 
 
-OtherRoute = SentRoute | ProcessesRoute | SettingsRoute | StaticRoute
+FormRoute = ChangeRoute | ReplayRoute | ManyChangeRoute
+OtherRoute = SentRoute | ManyRoute | ProcessesRoute | SettingsRoute | StaticRoute
 PageRoute = OverviewRoute | TasksRoute | TaskRoute | DeadLettersRoute | DeadLetterRoute | OutcomesRoute | OtherRoute
-Route = PageRoute | ChangeRoute | ReplayRoute
+Route = PageRoute | FormRoute
 
 
 _FIXED: Final[dict[str, PageRoute]] = {
@@ -174,6 +213,8 @@ def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
             return _FIXED[name]
         case ["tasks"]:
             return _tasks(query)
+        case ["tasks", "all"]:
+            return ManyRoute(_wanted(_fields(query)))
         case ["tasks", task_id]:
             return TaskRoute(task_id)
         case ["tasks", task_id, "sent"]:
@@ -188,14 +229,16 @@ def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
             raise refused("not-found", HTTPStatus.NOT_FOUND, "there is no such page: begin at /")
 
 
-def change_of(target: str, user: str) -> ChangeRoute | ReplayRoute:
+def change_of(target: str, user: str) -> FormRoute:
     """Return which change an address makes.
 
     Raises:
         RefusedRequestError: none.
     """
     match [unquote(part) for part in target.strip("/").split("/")]:
-        case ["tasks", task_id, action] if action in list(ChangeAction):
+        case ["tasks", "all", action] if action in MANY_ACTIONS:
+            return ManyChangeRoute(ChangeAction(action), user)
+        case ["tasks", task_id, action] if task_id != "all" and action in list(ChangeAction):
             return ChangeRoute(task_id, ChangeAction(action), user)
         case ["dead-letters", "replay", step] if step in list(ReplayStep):
             return ReplayRoute(ReplayStep(step), user)
@@ -207,6 +250,10 @@ def _tasks(query: str) -> TasksRoute | TaskRoute:
     fields = _fields(query)
     if task_id := fields.get("id", "").strip():
         return TaskRoute(task_id)
+    return _wanted(fields)
+
+
+def _wanted(fields: Mapping[str, str]) -> TasksRoute:
     return TasksRoute(
         fields.get("type", "").strip(),
         _choice(fields, "state", [each.value for each in TaskState]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from kallback.cli.console.changes import Change, ChangeAction
+from kallback.cli.console.many import ChangesMany
 from kallback.cli.console.replays import ReplaysLetters
 from kallback.cli.console.sources import ConsoleSources
 from kallback.kafka import Producer
@@ -20,6 +21,11 @@ class MakesChanges(Protocol):
     @property
     def replays(self) -> ReplaysLetters:
         """What replays dead letters."""
+        ...
+
+    @property
+    def many(self) -> ChangesMany:
+        """What changes many tasks."""
         ...
 
     async def make(self, task: PendingTask, change: Change) -> None:
@@ -37,6 +43,8 @@ class ChangeSender:
     """`MakesChanges` on a producer that its owner starts and stops.
 
     Args:
+        replays: replays dead letters.
+        many: changes many tasks.
         types: task types whose results are checked before they are sent.
     """
 
@@ -46,10 +54,12 @@ class ChangeSender:
         producer: Producer,
         settings: Settings,
         replays: ReplaysLetters,
+        many: ChangesMany,
         types: Iterable[TaskType[Any, Any]] = (),
     ) -> None:
         self._types: Final = {each.name: each for each in types}
         self.replays: Final = replays
+        self.many: Final = many
         self._sources: Final = sources
         self._producer: Final = producer
         self._settings: Final = settings

@@ -104,6 +104,11 @@ class ServerSources(StartStop):
         self._ends: Final = kafka.clients_of(kafka.Client.CONFLUENT, settings.kafka).end_offsets()
         self._running = AsyncExitStack()
 
+    @property
+    def pending(self) -> PendingTasks:
+        """What reads pending tasks; it knows the journals that pages have read."""
+        return self._pending
+
     async def start(self) -> None:
         """Get ready; nothing is connected yet.
 

@@ -63,15 +63,16 @@ class ChosenTasks(NamedTuple):
     is_cut_off: bool
     unreadable: int
 
-    def sentence(self, done: str = "") -> str:
+    def sentence(self, done: str = "", *, more: str = "there are more (--limit)") -> str:
         """How many there are, and of which types.
 
         Args:
             done: what would be done to them, such as ` would be cancelled`.
+            more: what to say if there are more.
         """
         parts = [_count(self.tasks, done)]
         if self.is_cut_off:
-            parts.append("there are more (--limit)")
+            parts.append(more)
         if self.unreadable:
             unread = counted(self.unreadable, "invocation")
             parts.append(f"the tasks of {unread} are not among them: their journals cannot be read")

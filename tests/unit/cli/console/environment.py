@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import httpx
 
-from kallback.cli.console.changes import Change, ReplayForm
+from kallback.cli.console.changes import Change, ManyChange, ReplayForm
 from kallback.cli.console.handler import ConsoleHandler
+from kallback.cli.console.many import ChangesMany, ManyDone, TaskPlan
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.processes import ProcessStatus
 from kallback.cli.console.replays import ReplayCheck
@@ -18,6 +19,7 @@ from kallback.cli.console.routes import Route
 from kallback.cli.console.sources import LastLetters
 from kallback.cli.console.traffic import TrafficSample
 from kallback.cli.dead_letters.contents import Replay
+from kallback.cli.tasks.bulk import ChosenTasks, TaskResult
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
 from kallback.operations import (
     AttemptProgress,
@@ -173,9 +175,29 @@ class FakeReplays:
 
 
 @dataclass
+class FakeMany:
+    """`ChangesMany` that remembers."""
+
+    tasks: list[PendingTask] = field(default_factory=list[PendingTask])
+    made: list[ManyChange] = field(default_factory=list[ManyChange])
+
+    async def choose(self, wanted: TaskFilter) -> TaskPlan:
+        """Return those that are wanted."""
+        found = [task for task in self.tasks if wanted.accepts(task)]
+        return TaskPlan("plan", wanted, ChosenTasks(found, is_cut_off=False, unreadable=0))
+
+    async def make(self, change: ManyChange) -> ManyDone:
+        """Say that it was done to the first one, and not to the others."""
+        self.made.append(change)
+        refused = [TaskResult(task, error="the topic's retention removed its record") for task in self.tasks[1:]]
+        return ManyDone(f"Cancelled 1 of {len(self.tasks)} tasks.", len(refused), refused)
+
+
+@dataclass
 class FakeChanges:
     """`MakesChanges` that remembers."""
 
+    many: ChangesMany = field(default_factory=FakeMany)
     replays: FakeReplays = field(default_factory=FakeReplays)
     made: list[tuple[TaskId, Change]] = field(default_factory=list[tuple[TaskId, Change]])
     error: KallbackError | None = None

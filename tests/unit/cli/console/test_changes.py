@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.cli.console.environment import FakeChanges, FakeReplays, FakeSources, pending, serving
+from tests.unit.cli.console.environment import FakeChanges, FakeMany, FakeReplays, FakeSources, pending, serving
 
 from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.options import ConsoleOptions
@@ -225,7 +225,7 @@ async def test_a_change_is_a_record_like_a_workers_in_the_operators_name() -> No
     broker, settings = results_broker(), Settings()
     sources = sources_with_record()
     async with MemoryClients(broker).producer() as producer:
-        sender = ChangeSender(sources, producer, settings, FakeReplays())
+        sender = ChangeSender(sources, producer, settings, FakeReplays(), FakeMany())
         change = Change(ChangeAction.COMPLETE, 1, Operator("ann", "it hangs"), b'{"shelf": "B3"}', Problem())
         await sender.make(TASK, change)
 
@@ -238,7 +238,7 @@ async def test_a_change_is_a_record_like_a_workers_in_the_operators_name() -> No
 async def test_a_change_of_an_attempt_that_has_ended_is_not_made() -> None:
     """The operator has not seen the attempt that runs now."""
     async with MemoryClients(MemoryBroker()).producer() as producer:
-        sender = ChangeSender(FakeSources([TASK]), producer, Settings(), FakeReplays())
+        sender = ChangeSender(FakeSources([TASK]), producer, Settings(), FakeReplays(), FakeMany())
         change = Change(ChangeAction.FAIL, 2, Operator("ann"), b"null", Problem())
         with pytest.raises(NotAnswerableError, match="attempt 2 has ended"):
             await sender.make(TASK, change)
@@ -318,9 +318,11 @@ async def test_a_result_that_does_not_fit_its_type_is_not_sent() -> None:
     change = Change(ChangeAction.COMPLETE, 1, Operator("ann"), b'{"shelf": "B3"}', Problem())
     async with MemoryClients(broker).producer() as producer:
         with pytest.raises(NotAnswerableError, match="does not fit task type"):
-            await ChangeSender(sources, producer, settings, FakeReplays(), [PACK]).make(TASK, change)
+            await ChangeSender(sources, producer, settings, FakeReplays(), FakeMany(), [PACK]).make(TASK, change)
         assert broker.records(settings.topics.results) == []
-        await ChangeSender(sources, producer, settings, FakeReplays(), [replace(PACK, name="b")]).make(TASK, change)
+        await ChangeSender(sources, producer, settings, FakeReplays(), FakeMany(), [replace(PACK, name="b")]).make(
+            TASK, change
+        )
     assert len(broker.records(settings.topics.results)) == 1
 
 
@@ -365,7 +367,7 @@ async def test_what_an_awakeable_cannot_do_is_refused(action: ChangeAction, sent
     task = replace(approval(), invocation=replace(TASK.invocation, id="inv_1" + "0" * 33))
     broker = results_broker()
     async with MemoryClients(broker).producer() as producer:
-        sender = ChangeSender(FakeSources([task]), producer, Settings(keys=keys), FakeReplays())
+        sender = ChangeSender(FakeSources([task]), producer, Settings(keys=keys), FakeReplays(), FakeMany())
         with pytest.raises(KallbackError, match=sentence):
             await sender.make(task, Change(action, 1, Operator("ann"), b"null", Problem()))
     assert broker.records(Settings().topics.results) == []

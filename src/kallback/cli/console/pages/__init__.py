@@ -10,6 +10,7 @@ from kallback.cli.console.pages.changed import (
     sent_page,
 )
 from kallback.cli.console.pages.dead_letters import dead_letter_page, dead_letters_page
+from kallback.cli.console.pages.many import many_done_page, many_page
 from kallback.cli.console.pages.outcomes import outcomes_page
 from kallback.cli.console.pages.overview import overview_page
 from kallback.cli.console.pages.processes import processes_page, settings_page
@@ -21,6 +22,8 @@ __all__ = [
     "dead_letters_page",
     "ended_task_page",
     "error_page",
+    "many_done_page",
+    "many_page",
     "outcomes_page",
     "overview_page",
     "processes_page",

@@ -79,18 +79,35 @@ def change_form(task_id: str, action: ChangeAction, secret: str, typed: Fields) 
         secret: of this process.
         typed: what it is filled with; `attempt` is the attempt that the operator saw.
     """
-    fields = {"attempt": element("input", type="hidden", name="attempt", value=typed.get("attempt", ""))}
+    fields = [element("input", type="hidden", name="attempt", value=typed.get("attempt", ""))]
     if action is ChangeAction.COMPLETE:
         value = typed.get("value", "").replace("\r\n", "\n")
         area = element("textarea", value, name="value", rows="4", cols="40", required=True, placeholder=_RESULT)
-        fields["value"] = element("label", "Result, as JSON", area)
+        fields.append(element("label", "Result, as JSON", area))
     elif action is ChangeAction.FAIL:
-        kind, detail = typed.get("type", ""), typed.get("detail", "")
-        fields["type"] = _label("Type of the error", name="type", placeholder="about:blank", value=kind)
-        fields["detail"] = _label("Detail", name="detail", placeholder="who, and why", value=detail)
+        fields += _problem(typed)
     label = _LABELS[action]
     address = f"/tasks/{quote(task_id)}/{action}"
-    return _form(secret, address, label, f"{label} task", *fields.values(), _why(typed))
+    return _form(secret, address, label, f"{label} task", *fields, _why(typed))
+
+
+def _problem(typed: Fields) -> list[Markup]:
+    kind, detail = typed.get("type", ""), typed.get("detail", "")
+    return [
+        _label("Type of the error", name="type", placeholder="about:blank", value=kind),
+        _label("Detail", name="detail", placeholder="who, and why", value=detail),
+    ]
+
+
+def many_form(action: ChangeAction, secret: str, typed: Fields) -> Markup:
+    """Return the form that changes many tasks; `typed` has the name of their list, and whether a filter chose them."""
+    fields = [element("input", type="hidden", name=name, value=typed.get(name, "")) for name in ("plan", "unfiltered")]
+    if action is ChangeAction.FAIL:
+        fields += _problem(typed)
+    if typed.get("unfiltered") == YES:
+        fields.append(_box("All of them", "all", typed))
+    label = f"{_LABELS[action]} all"
+    return _form(secret, f"/tasks/all/{action}", label, label, *fields, _why(typed))
 
 
 def replay_form(secret: str, typed: Fields = _NOTHING) -> Markup:

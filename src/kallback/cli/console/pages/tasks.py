@@ -24,6 +24,7 @@ from kallback.web import HttpResponse
 
 _LONGEST_CELL: Final = 120
 _LONGEST_VALUE: Final = 2_000
+_CHANGE_ALL: Final = "Fail or cancel all that match"
 _NO_RECORD: Final = "none: an awakeable, which no worker does; its handler handed out a token that answers it"
 _LISTED: Final = (
     "until it is answered or withdrawn, or its deadline passes, even if its handler has gone on without an answer; "
@@ -40,30 +41,41 @@ def _listed(task: PendingTask) -> Markup | None:
     return joined((_LISTED, command, " tells whether the handler waits for it now"))
 
 
-def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int) -> HttpResponse:
-    """Return a list of pending tasks."""
-    rows: list[list[Content]] = [
-        [
-            element("a", task.task_id, href=task_link(task), class_="id"),
-            task.task_type,
-            str(task.state),
-            f"{task.attempt}",
-            within(redact(task.invocation.target), _LONGEST_CELL),
-            span(now_ms - task.created_ms),
-            left(task.deadline_ms, now_ms),
-        ]
-        for task in found.tasks
+TASK_HEADINGS: Final = ("Task", "Type", "State", "Attempt", "Handler", "Age", "Deadline")
+
+
+def task_row(task: PendingTask, now_ms: int) -> list[Content]:
+    """Return the cells of a pending task, under `TASK_HEADINGS`."""
+    return [
+        element("a", task.task_id, href=task_link(task), class_="id"),
+        task.task_type,
+        str(task.state),
+        f"{task.attempt}",
+        within(redact(task.invocation.target), _LONGEST_CELL),
+        span(now_ms - task.created_ms),
+        left(task.deadline_ms, now_ms),
     ]
-    headings = ["Task", "Type", "State", "Attempt", "Handler", "Age", "Deadline"]
+
+
+def tasks_page(route: TasksRoute, found: TaskPage, now_ms: int, *, changeable: bool = False) -> HttpResponse:
+    """Return a list of pending tasks.
+
+    Args:
+        route: which are wanted.
+        found: those of this page.
+        now_ms: epoch milliseconds.
+        changeable: with a link to the page that changes all of them.
+    """
     unreadable = counted(len(found.unreadable), "invocation") if found.unreadable else ""
     following = None if found.cursor is None else element("a", "Next page", href=route.next(found.cursor), rel="next")
     return page(
         "Pending tasks",
         _filters(route),
         trouble(f"{unreadable} cannot be read: a journal value codec encodes them.") if unreadable else None,
-        table(counted(len(found.tasks), "task"), headings, rows),
+        table(counted(len(found.tasks), "task"), TASK_HEADINGS, [task_row(task, now_ms) for task in found.tasks]),
         _untaken(found),
         element("p", following) if following is not None else None,
+        element("p", element("a", _CHANGE_ALL, href=route.all)) if changeable and found.tasks else None,
         section="/tasks",
         refresh=REFRESH_S,
     )
