@@ -124,6 +124,14 @@ def _as_module(path: str, name: str) -> str:
     return f"{'.'.join(part for part in parts if part) or 'kitchen'}:{name}"
 
 
+def is_module_here(name: str) -> bool:
+    """Whether the current directory has a Python module or package with this name. Nothing is imported."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    path = Path(*name.split("."))
+    return path.with_name(f"{path.name}.py").is_file() or any(path.glob("*.py"))
+
+
 def import_module(module_name: str) -> ModuleType:
     """Import a module of the user.
 

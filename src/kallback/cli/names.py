@@ -15,6 +15,7 @@ from kallback.protocol.tasktypes import is_kafka_name
 from kallback.protocol.tokens import is_task_id
 
 _SHOWN: Final = 80
+_LONGEST_PATH: Final = 255
 _ID: Final = "Task id: 16 characters."
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -39,9 +40,10 @@ def topic_named(name: str) -> str:
 
     Raises:
         click.UsageError: it is no name of a topic.
-        ConfigurationError: there is no such task type.
+        ConfigurationError: there is no such task type, or it is a file: the sentence says what to type.
     """
-    return load_target(name, TASK_TYPE).topic if ":" in name else checked_topic(name)
+    is_file = name.endswith(".py") and len(name) <= _LONGEST_PATH
+    return load_target(name, TASK_TYPE).topic if ":" in name or is_file else checked_topic(name)
 
 
 def checked_topic(name: str, hint: str = "") -> str:

@@ -15,6 +15,7 @@ from kallback.operations import InvocationStatus
 from kallback.operations.doctor import Severity
 from kallback.operations.doctor.findings import invocation_finding, topic_findings
 from kallback.operations.doctor.letters import TaskLetter, letter_findings
+from kallback.operations.doctor.pending_types import unknown_type_finding
 from kallback.operations.doctor.stuck import StuckInvocations
 from kallback.operations.replay_checks import ReplayRules
 from kallback.protocol import Attempt, AwakeableId, Keyring, TaskHeaders, TaskId, Token
@@ -54,6 +55,13 @@ async def test_a_type_whose_name_looks_like_the_id_of_a_task_is_a_type() -> None
     assert f"no handler of this environment waits for task {name}" in unknown
 
 
+def test_a_name_of_a_module_is_answered_with_the_form_of_a_type() -> None:
+    """A module has several types; its name alone is none of them."""
+    finding = unknown_type_finding("shared", is_module=True)
+    assert "it is a Python module" in finding.sentence
+    assert finding.remedy.endswith("kallback doctor shared:NAME")
+
+
 async def test_kafka_that_does_not_answer_says_nothing_of_a_type() -> None:
     """That a topic is missing is not known then."""
     assert "no topic is named" not in str(await Cluster(available=False).findings("cook"))
@@ -76,7 +84,7 @@ async def test_dead_letters_of_pending_tasks_are_looked_for(
 
 async def test_dead_letters_are_looked_at_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the doctor says so."""
-    monkeypatch.setattr("kallback.operations.doctor.examine._ENTRIES", 2)
+    monkeypatch.setattr("kallback.operations.doctor.letters._ENTRIES", 2)
     finding = (await Cluster(journals=pending(), letters=[letter(CAKE)] * 2).findings())[-1]
     assert finding.sentence == "of those since the oldest task only 2 were looked at"
 

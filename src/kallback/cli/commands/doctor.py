@@ -14,6 +14,7 @@ from kallback import kafka
 from kallback.cli.activity import activity
 from kallback.cli.formatting import plain, printable_json, redact
 from kallback.cli.help import TextCommand, argument, is_coloured, option
+from kallback.cli.imports import is_module_here
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
 from kallback.cli.names import topic_named
@@ -78,7 +79,8 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
             transactions=lambda topics: kafka.open_transactions(settings.kafka, topics),
         )
         with activity("looking", beside_output=True):
-            async with aclosing(Examination(sources, settings).run(target)) as findings:
+            examination = Examination(sources, settings)
+            async with aclosing(examination.run(target, is_module=is_module_here(target))) as findings:
                 async for finding in findings:
                     _print(finding, as_json=as_json)
                     found.add(finding.severity)

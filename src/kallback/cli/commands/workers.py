@@ -15,12 +15,13 @@ from kallback import kafka
 from kallback.cli.activity import activity
 from kallback.cli.formatting import counted, plain, printable_json, within
 from kallback.cli.help import TextCommand, TextGroup, argument, option
-from kallback.cli.imports import needs_extra
+from kallback.cli.imports import is_module_here, needs_extra
 from kallback.cli.logs import configure_logs
 from kallback.cli.names import topic_named
 from kallback.cli.tables import print_table
 from kallback.kafka import TopicGroup
 from kallback.operations.readers import TopicReaders, readers_of, task_topics
+from kallback.protocol import ConfigurationError, MissingTopicError
 from kallback.settings import KafkaSettings, Settings
 
 _HEADINGS: Final = ("TOPIC", "GROUP", "HOST", "CLIENT", "INSTANCE", "PARTITIONS", "BEHIND")
@@ -81,7 +82,15 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
     settings = Settings.from_env()
     named = [topic_named(each) for each in types]
     asked = click.get_current_context().find_object(_Kafka) or _Kafka()
-    found = asyncio.run(_read(asked, settings, named))
+    try:
+        found = asyncio.run(_read(asked, settings, named))
+    except MissingTopicError:
+        if (module := next(filter(is_module_here, types), None)) is None:
+            raise
+        raise ConfigurationError(
+            f"{module} is a Python module, and no topic has this name: name a task type in it, MODULE:NAME: "
+            f"kallback workers list {module}:NAME"
+        ) from None
     if as_json:
         for row in found:
             click.echo(printable_json(orjson.dumps(_members(row))))

@@ -1,16 +1,21 @@
-"""What the dead letters of pending tasks tell. Pure."""
+"""What the dead letters of pending tasks tell."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, NamedTuple
 
-from kallback.kafka import DeadLetter
+from kallback.kafka import DeadLetter, read_entries
 from kallback.operations.dead_letters import attempt_of, tasks_of
-from kallback.operations.doctor.findings import Finding, problem
+from kallback.operations.doctor.findings import Finding, problem, warning
+from kallback.operations.doctor.servers import Servers
 from kallback.operations.replay_checks import NeedsTopic, ReplayRules, check_letter
 from kallback.protocol import Attempt, TaskId
+
+_ENTRIES: Final = 10_000
+"""Dead letters that are looked at."""
 
 
 class TaskLetter(NamedTuple):
@@ -50,3 +55,33 @@ def _allowing(letter: DeadLetter, rules: ReplayRules) -> str:
     if not isinstance(verdict, NeedsTopic):
         return ""
     return f"; a replay, if it helps, needs --allow-topic {verdict.topic}, if that is a topic of yours"
+
+
+async def dead_letter_findings(
+    servers: Servers, existing: frozenset[str] | None, attempts: Mapping[TaskId, Attempt], since_ms: int
+) -> AsyncGenerator[Finding]:
+    """Look at those of the current attempts of tasks, since a time, as far as they are read.
+
+    Args:
+        servers: have them.
+        existing: names of topics; None if they are not known.
+        attempts: the current ones.
+        since_ms: epoch milliseconds.
+    """
+    topic, found, count = servers.settings.topics.dead_letters, list[TaskLetter](), 0
+    if not attempts:
+        return
+    servers.require_kafka()
+    if topic not in (existing or ()):
+        return
+    async with aclosing(read_entries(servers.sources.reader(topic, since_ms))) as entries:
+        async for entry in entries:
+            if isinstance(entry, DeadLetter):
+                found += letters_of(entry, attempts)
+            count += 1
+            if count == _ENTRIES:
+                break
+    for finding in letter_findings(found, ReplayRules.of(servers.settings)):
+        yield finding
+    if count == _ENTRIES:
+        yield warning("dead letters", f"of those since the oldest task only {_ENTRIES:,} were looked at")

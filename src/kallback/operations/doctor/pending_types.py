@@ -88,8 +88,14 @@ class PendingTypes:
         return sorted(self.topics or {self._target} & existing)
 
 
-def unknown_type_finding(target: str) -> Finding:
-    """For a name that leads to no topic: it may be right nevertheless."""
+def unknown_type_finding(target: str, *, is_module: bool = False) -> Finding:
+    """For a name that leads to no topic: it may be right nevertheless, or that of a Python module."""
+    if is_module:
+        return warning(
+            "type",
+            f"no topic is named {target}, and no pending task is of a type with this name: it is a Python module",
+            f"name a task type in it, MODULE:NAME: kallback doctor {target}:NAME",
+        )
     return warning(
         "type",
         f"no topic is named {target}, and no pending task is of a type with this name, so there are no workers to "

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import kallback.cli.commands.doctor as command
+from kallback.cli.imports import is_module_here
 from kallback.operations.doctor import Severity
 from kallback.protocol import ConfigurationError
 
@@ -46,3 +47,21 @@ def test_what_is_no_type_in_python_is_refused() -> None:
     result = CliRunner().invoke(command.doctor, ["json:loads"])
     assert isinstance(result.exception, ConfigurationError)
     assert "TaskType" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_module"),
+    [("shared", True), ("shop", True), ("shop.orders", True), ("orders", False), ("json", False), ("a..b", False)],
+)
+def test_a_module_is_known_without_being_imported(
+    name: str,
+    is_module: bool,  # noqa: FBT001 - a table
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The name of a module alone was taken for a task type that does not exist; its code may do anything."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    for path in ("shared.py", "shop/orders.py"):
+        (tmp_path / path).write_text("raise SystemExit")
+    assert is_module_here(name) is is_module

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 from tests.unit.operations.test_readers import KITCHEN
 
 from kallback.cli.commands.workers import _Kafka, workers
 from kallback.kafka import TopicGroup
+from kallback.protocol import ConfigurationError, MissingTopicError
 
 
 def run(*arguments: str, group: TopicGroup = KITCHEN) -> Result:
@@ -57,3 +60,18 @@ def test_a_process_that_does_not_answer_says_so() -> None:
     """Port 1 of this machine has no worker."""
     result = run("cook", "--process", "http://127.0.0.1:1")
     assert "http://127.0.0.1:1  not ready  -  it does not answer" in result.stdout
+
+
+def test_a_module_is_answered_with_the_form_of_a_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it is a topic that does not exist."""
+
+    async def groups(_settings: Any, topics: list[str]) -> list[TopicGroup]:
+        raise MissingTopicError(f"Kafka topic {topics[0]!r} does not exist")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shared.py").touch()
+    asked = _Kafka(groups=groups)
+    module, topic = (CliRunner().invoke(workers, ["list", name], obj=asked).exception for name in ("shared", "cook"))
+    assert isinstance(module, ConfigurationError)
+    assert str(module).endswith("kallback workers list shared:NAME")
+    assert isinstance(topic, MissingTopicError)
