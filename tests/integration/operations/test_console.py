@@ -99,6 +99,30 @@ async def test_a_task_is_completed_by_hand(make_shop: ShopFactory) -> None:
     assert (headers["kallback-token"] or b"").startswith(b"kb1:")
 
 
+async def test_all_tasks_of_a_type_are_cancelled_by_hand(make_shop: ShopFactory) -> None:
+    """Their records are looked up together; each result has its own token, and the operator's name."""
+    async with make_shop(call) as shop, asyncio.timeout(90):
+        for number in range(3):
+            await shop.order(number)
+        tasks = await shop.tasks(3)
+        async with opened(shop, allow_changes=True) as client:
+            page = (await client.get("/tasks/all", params={"type": shop.cook.name})).text
+            fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page))
+            done = await client.post("/tasks/all/cancel", data={**fields, "why": "power cut"})
+            again = await client.post("/tasks/all/cancel", data={**fields, "why": "power cut"})
+        results = [
+            await find_record(shop.settings.kafka, Position(shop.settings.topics.results, 0, at)) for at in range(3)
+        ]
+
+    assert f"3 pending tasks (3 {shop.cook.name})." in page
+    assert "Cancelled 3 of 3 tasks." in done.text
+    assert again.status_code == 409
+    found = [result for result in results if result is not None]
+    assert {(result.key or b"").decode() for result in found} == {task.task_id for task in tasks}
+    assert [dict(result.headers)["kallback-why"] for result in found] == [b"power cut"] * 3
+    assert len({dict(result.headers)["kallback-token"] for result in found}) == 3
+
+
 async def test_dead_letters_are_replayed_from_a_page(make_shop: ShopFactory) -> None:
     """A check says what would be sent; those of another topic are refused."""
     async with make_shop(call) as shop, asyncio.timeout(90), opened(shop, allow_changes=True) as client:
