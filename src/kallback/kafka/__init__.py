@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kallback.kafka.clients import Client, ClientName, KafkaClients, client_of, clients_of
     from kallback.kafka.confluent.consumer import ConfluentConsumer
     from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
-    from kallback.kafka.confluent.lookup import find_record, find_records, read_range
+    from kallback.kafka.confluent.lookup import find_record, find_records, read_range, read_ranges
     from kallback.kafka.confluent.producer import ConfluentProducer
     from kallback.kafka.confluent.reader import ConfluentReader
     from kallback.kafka.consumer import Assignment, Consumer, ConsumerOptions, GroupProtocol, TopicReader
@@ -151,6 +151,7 @@ _HOMES: Final = {
     "read_entries": "dead_letters.reader",
     "read_entry": "dead_letters.reader",
     "read_range": "confluent.lookup",
+    "read_ranges": "confluent.lookup",
     "recover": "dead_letters.replay",
     "sees_groups": "topic_admin",
     "size_of": "records",
@@ -237,6 +238,7 @@ __all__ = [
     "read_entries",
     "read_entry",
     "read_range",
+    "read_ranges",
     "recover",
     "sees_groups",
     "size_of",

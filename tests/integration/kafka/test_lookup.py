@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kallback.kafka import ConfluentProducer, OutgoingRecord, Position, Record, find_records
+from kallback.kafka import ConfluentProducer, OutgoingRecord, Position, Record, find_records, read_ranges
 from kallback.kafka.confluent.scan import TopicScan
 from kallback.protocol import MissingTopicError
 
@@ -75,3 +75,16 @@ async def test_a_topic_that_does_not_exist_is_named(filled: Filled) -> None:
     """As for one record."""
     with pytest.raises(MissingTopicError, match="no-such-topic"):
         await filled.found([Position("no-such-topic", 0, 0)])
+
+
+async def test_the_ends_of_all_partitions_are_read_together(filled: Filled) -> None:
+    """As lists of the last records need them; what lies before and behind is left out."""
+    written = await filled.fill(100)
+    ranges = {0: (40, 50), 1: (95, 100), 2: (0, 3)}
+    found = [
+        Position(filled.topic, record.partition, record.offset)
+        async for records in read_ranges(filled.settings, filled.topic, ranges)
+        for record in records
+    ]
+    wanted = [at for at in written if ranges[at.partition][0] <= at.offset < ranges[at.partition][1]]
+    assert sorted(map(str, found)) == sorted(map(str, wanted))

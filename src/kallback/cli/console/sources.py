@@ -17,7 +17,7 @@ from kallback.cli.console.outcomes import LAST_OUTCOMES
 from kallback.cli.console.processes import ProcessStatus, read_process
 from kallback.cli.console.traffic import TrafficSample, lag_of
 from kallback.cli.dead_letters.contents import Replay
-from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, ReplayMarker, read_entry, read_range
+from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, ReplayMarker, read_entry, read_ranges
 from kallback.lifecycle import StartStop
 from kallback.operations import Introspection, PendingTask, PendingTasks, TaskFilter, TaskPage
 from kallback.protocol import OutcomeRecord, read_outcome
@@ -176,14 +176,14 @@ class ServerSources(StartStop):
         )
 
     async def _last(self, topic: str, count: int) -> AsyncGenerator[list[Record]]:
-        """Return so many records of each partition, those at its end."""
-        for partition, end in (await self._ends.of([topic])).items():
-            if not end:
-                continue
-            first = Position(topic, partition.partition, max(0, end - count))
-            async with aclosing(read_range(self._settings.kafka, first, end)) as batches:
-                async for records in batches:
-                    yield records
+        """Return so many records of each partition, those at its end; all partitions are read with one consumer."""
+        ends = {partition.partition: end for partition, end in (await self._ends.of([topic])).items()}
+        ranges = {number: (max(0, end - count), end) for number, end in ends.items() if end}
+        if not ranges:
+            return
+        async with aclosing(read_ranges(self._settings.kafka, topic, ranges)) as batches:
+            async for records in batches:
+                yield records
 
     async def processes(self) -> list[ProcessStatus]:
         """Return what bridges, workers, services and gateways say of themselves."""

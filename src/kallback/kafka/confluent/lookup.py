@@ -1,4 +1,4 @@
-"""Records looked up by their positions: some of a topic with one consumer, one record, or a range.
+"""Records looked up by their positions: some of a topic with one consumer, one record, or ranges.
 
 A consumer costs a connection and several questions, so many records of a topic share one. It reads all their partitions
 together, each from the first record that is wanted to the last one, and jumps over what lies far apart.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from kallback.kafka.confluent.client import in_thread
@@ -72,14 +72,29 @@ async def read_range(settings: KafkaSettings, first: Position, end: int) -> Asyn
     Raises:
         MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `find_record`.
     """
-    async with _opened(settings, first.topic) as source:
-        there = await in_thread(lambda _: source.assign_ranges({first.partition: (first.offset, end)}))
+    async with aclosing(read_ranges(settings, first.topic, {first.partition: (first.offset, end)})) as batches:
+        async for records in batches:
+            yield records
+
+
+async def read_ranges(
+    settings: KafkaSettings, topic: str, ranges: Mapping[int, tuple[int, int]]
+) -> AsyncGenerator[list[Record]]:
+    """Read ranges of some partitions with one consumer, as `read_range`; each partition in its order.
+
+    Args:
+        settings: of the cluster.
+        topic: its name.
+        ranges: first offset and end, by number of the partition.
+    """
+    async with _opened(settings, topic) as source:
+        there = await in_thread(lambda _: source.assign_ranges(ranges))
         deadline = time.monotonic() + _PATIENCE_S
         while there and source.end_offsets:
             records = await in_thread(lambda _: source.poll())
             if records:
                 deadline = time.monotonic() + _PATIENCE_S
-                yield [record for record in records if record.offset < end]
+                yield [record for record in records if record.offset < ranges[record.partition][1]]
             elif time.monotonic() > deadline:
                 raise unreachable(settings)
 
