@@ -34,6 +34,8 @@ DENIED: Final = frozenset({29, 30, 31, 53})
 REBALANCING: Final = frozenset({22, 27, 113})
 """A commit came from a generation of the group that has ended."""
 _DENIED_GROUP: Final = frozenset({30})
+_DENIED_TOPIC: Final = frozenset({29, 31})
+"""The second one: a producer whose user may write to no topic at all."""
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})
 _UNRELEASED_MEMBER: Final = frozenset({111})
@@ -48,6 +50,9 @@ _FATAL_WORDS: Final = {
     "API version not supported": 35,
     "Required feature not supported": -165,
 }
+
+_PERMISSIONS: Final = {"looking up ": "DESCRIBE", "asking where ": "DESCRIBE", "reading ": "READ", "sending": "WRITE"}
+"""What is needed on a topic for what is tried, by its first words."""
 
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
     (_INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
@@ -129,8 +134,15 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
         return mixed_group(group, text, what=what)
     for codes, kind, remedy in _REMEDIES:
         if code in codes:
-            return kind(f"{what} failed ({text}): {remedy}")
+            tried = f"{what}{_permission(what)}" if code in _DENIED_TOPIC else what
+            return kind(f"{tried} failed ({text}): {remedy}")
     return KafkaUnavailableError(f"{what} failed ({text}); trying again may help")
+
+
+def _permission(what: str) -> str:
+    """Return the permission that something needs, as ` (READ)`; empty if it is not known, or said already."""
+    found = next((name for begin, name in _PERMISSIONS.items() if what.startswith(begin)), "")
+    return f" ({found})" if found and not what.endswith(")") else ""
 
 
 def fatal_code(code: int, text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -17,7 +18,12 @@ TOKEN = Keyring({"k1": KEY}).sign(Token("shop.pack", task_id_of(b"1" * 12), Atte
 SHORT = "kb1:k1:shop.pack:MTExMTExMTExMTEx:1:…"
 
 
-@pytest.mark.parametrize("text", [TOKEN, f"a {TOKEN} b", f'"{TOKEN}"', f"{TOKEN}…", f"{SHORT}{TOKEN}", AWAKEABLE])
+IN_QUERY = f"https://shop.example.com/?back=https%3A%2F%2Fanswers.example.com%2Fv1%2F{quote(TOKEN)}"
+
+
+@pytest.mark.parametrize(
+    "text", [TOKEN, f"a {TOKEN} b", f'"{TOKEN}"', f"{TOKEN}…", f"{SHORT}{TOKEN}", AWAKEABLE, IN_QUERY]
+)
 def test_no_secret_is_left(text: str) -> None:
     """Neither the signature nor the awakeable id, wherever the token is."""
     shown = redact(text)

@@ -41,6 +41,25 @@ def test_each_code_has_its_error_and_remedy(code: int, kind: type[KallbackError]
     assert remedy in str(error)
 
 
+@pytest.mark.parametrize(
+    ("code", "what", "said"),
+    [
+        (29, "looking up 'orders'", "looking up 'orders' (DESCRIBE) failed"),
+        (29, "asking where orders end", "asking where orders end (DESCRIBE) failed"),
+        (29, "reading 'orders'", "reading 'orders' (READ) failed"),
+        (29, "sending to 'orders'", "sending to 'orders' (WRITE) failed"),
+        (31, "sending", "sending (WRITE) failed"),
+        (29, "looking up 'orders' (DESCRIBE_CONFIGS)", "looking up 'orders' (DESCRIBE_CONFIGS) failed"),
+        (30, "reading 'orders'", "reading 'orders' failed"),
+        (29, "asking for open transactions", "asking for open transactions failed"),
+        (10, "sending to 'orders'", "sending to 'orders' failed"),
+    ],
+)
+def test_a_refusal_names_the_permission_that_is_missing(code: int, what: str, said: str) -> None:
+    """An administrator adds one, and the words of Kafka do not say which."""
+    assert str(error_for(code, "words", what=what)).startswith(said)
+
+
 def test_a_refused_group_is_named() -> None:
     """Neither client's words say which group it is, nor what it takes."""
     error = error_for(30, "words", what="reading orders", group="kitchen")

@@ -18,7 +18,7 @@ import orjson
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer
-from kallback.cli.formatting import moment, plain, printable_json, readable
+from kallback.cli.formatting import moment, plain, printable_json, readable, redact
 from kallback.cli.help import TextCommand, option
 from kallback.cli.names import task_id_argument
 from kallback.cli.tables import print_facts
@@ -173,7 +173,7 @@ def _members(found: TaskProgress) -> dict[str, Any]:
         "dispatched": found.dispatched_ms,
         "started": found.started_ms,
         "heartbeat": found.heartbeat_ms,
-        "details": bytes(found.details).decode() or None,
+        "details": redact(bytes(found.details).decode()) or None,
         "details_changed": found.details_ms,
     }
 

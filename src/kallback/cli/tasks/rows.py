@@ -50,7 +50,7 @@ def members_of(task: PendingTask) -> dict[str, Any]:
         "partition": None if at is None else at.partition,
         "offset": None if at is None else at.offset,
         "invocation": invocation.id,
-        "target": invocation.target,
+        "target": redact(invocation.target),
         "status": invocation.status,
     }
     if progress is not None:
@@ -58,7 +58,7 @@ def members_of(task: PendingTask) -> dict[str, Any]:
             "dispatched": progress.dispatched_ms,
             "started": progress.started_ms,
             "heartbeat": progress.heartbeat_ms,
-            "details": progress.details.decode() or None,
+            "details": redact(progress.details.decode()) or None,
             "details_changed": progress.details_ms,
         }
     return members
