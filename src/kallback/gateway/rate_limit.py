@@ -10,6 +10,8 @@ from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
+from kallback.settings.addresses import host_named
+
 _CLIENTS: Final = 10_000
 _NETWORK_BITS: Final = 64
 
@@ -56,9 +58,12 @@ def client_of(peer: str, forwarded: list[str]) -> str:
     Args:
         peer: the address of its connection.
         forwarded: values of the header in which a trusted proxy puts the client's address: the last address counts,
-            because the ones before it come from the client itself.
+            because the ones before it come from the client itself. Some proxies add a port to it, as in an address of
+            HTTP.
     """
     last = forwarded[-1].rpartition(",")[2].strip() if forwarded else peer
+    if last.startswith("[") or last.count(":") == 1:
+        last = host_named(last)
     try:
         address = ip_address(last)
     except ValueError:
