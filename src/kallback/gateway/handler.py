@@ -20,7 +20,7 @@ from kallback.gateway.options import GatewayOptions
 from kallback.gateway.page import LINK_PAGE, answered_page, chosen, form_page, refusal_page
 from kallback.gateway.rate_limit import RateLimit, client_of
 from kallback.gateway.records import VerifiedRequest, record_of, verify_request
-from kallback.gateway.requests import Action, GatewayRequest, LinkOpened, read_head
+from kallback.gateway.requests import Action, GatewayRequest, LinkOpened, has_form, read_head
 from kallback.gateway.responses import ACCEPTED, unverified
 from kallback.gateway.stats import GatewayStats
 from kallback.kafka import OutgoingRecord, Producer
@@ -85,7 +85,8 @@ class RequestHandler:
         client = client_of(peer, head.values(header.lower()) if header else [])
         if wait := self._rate_limit.acquire(client, self._monotonic()):
             detail = "there were too many requests from this address: send the next one later"
-            raise refused("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after=wait)
+            error = refused("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after=wait)
+            raise _for_people(error) if has_form(head) else error
         request = read_head(head)
         if isinstance(request, LinkOpened):
             return self._page(request, client)

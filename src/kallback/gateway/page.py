@@ -36,6 +36,7 @@ _LINK: Final = f"""<h1>{_TITLE}</h1>
 _REFUSALS: Final = {
     "unverified-token": "This link is not valid. Open it as you received it, whole and unchanged.",
     "no-choice": "Nothing was sent. Go back, and press one of the buttons.",
+    "too-many-requests": "Nothing was sent: too many requests came from your network. Wait a moment, and try again.",
 }
 _CLOSED: Final = "The time for an answer is over. Nothing was sent now; an earlier answer is not affected."
 _LATER: Final = "It is not known whether your answer was sent. Go back, and press the button again; twice does no harm."

@@ -91,6 +91,12 @@ def read_head(head: HttpHead) -> GatewayRequest | LinkOpened:
     return GatewayRequest(action, _token(head, in_path))
 
 
+def has_form(head: HttpHead) -> bool:
+    """Whether a request is one of a person who sees a form, good or bad: of a link with one, as clients write it."""
+    path, _, query = head.target.partition("?")
+    return path.startswith(GATEWAY_ROOT + PREFIX.rstrip(":")) and bool(_form(query))
+
+
 def _form(query: str) -> str:
     """The text of a form in the query of a link; empty without one."""
     for part in query.split("&"):  # programs that count clicks add parameters of their own

@@ -78,6 +78,21 @@ async def test_what_mail_programs_add_does_no_harm(env: GatewayEnv, added: str) 
     assert answer.status_code == 202
 
 
+async def test_a_person_who_has_to_wait_reads_so(env: GatewayEnv) -> None:
+    """The rate limit of a network that many share is no reason to show JSON to a person; programs get it as before."""
+    async with env.running(burst=1, requests_per_second=0.001) as gateway:
+        address = link(env)
+        await opened(gateway, address)
+        pages = [await opened(gateway, address), await pressed(gateway, address)]
+        program = await opened(gateway, address.partition("?")[0])
+
+    for page in pages:
+        assert (page.status_code, page.headers["content-type"]) == (429, "text/html; charset=utf-8")
+        assert "Wait a moment" in page.text
+        assert "retry-after" in page.headers
+    assert program.headers["content-type"] == "application/problem+json"
+
+
 async def test_hostile_text_is_text(env: GatewayEnv) -> None:
     """A customer may have chosen a part of the question; the page has no element of it, and runs no scripts."""
     form = Form(HOSTILE, (Choice(f"{HOSTILE:.50}", msgspec.Raw(b"1")),))
