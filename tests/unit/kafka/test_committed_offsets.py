@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException
@@ -16,8 +15,6 @@ from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.settings import KafkaSettings
 
 NOBODY = KafkaSettings("127.0.0.1:1")
-MEMBER: Any = object()
-"""Of which nothing is asked: the commits come first."""
 A = TopicPartition("t", 0)
 NOTING = ConsumerOptions(commit_metadata=True)
 MARKING = ConsumerOptions(mark_history=True)
@@ -28,7 +25,7 @@ async def test_without_an_answer_there_are_no_notes(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(aiokafka_notes, "_PATIENCE", 0.3)
     monkeypatch.setattr(confluent_notes, "_PATIENCE", 0.3)
     async with asyncio.timeout(10):
-        assert await aiokafka_notes.partition_starts(MEMBER, NOBODY, "g", [A], NOTING) == {A: UNKNOWN_START}
+        assert await aiokafka_notes.partition_starts(NOBODY, "g", [A], NOTING) == {A: UNKNOWN_START}
         found = await asyncio.to_thread(confluent_notes.partition_starts, NOBODY, "g", [A], NOTING)
         assert found == {A: UNKNOWN_START}
 
@@ -39,7 +36,7 @@ async def test_without_an_answer_a_consumer_that_marks_history_ends(monkeypatch:
     monkeypatch.setattr(confluent_notes, "_PATIENCE", 0.3)
     async with asyncio.timeout(10):
         with pytest.raises(TimeoutError):
-            await aiokafka_notes.partition_starts(MEMBER, NOBODY, "g", [A], MARKING)
+            await aiokafka_notes.partition_starts(NOBODY, "g", [A], MARKING)
         with pytest.raises(KafkaException):
             await asyncio.to_thread(confluent_notes.partition_starts, NOBODY, "g", [A], MARKING)
 
@@ -47,7 +44,7 @@ async def test_without_an_answer_a_consumer_that_marks_history_ends(monkeypatch:
 async def test_an_empty_share_asks_nobody() -> None:
     """A member without partitions is told at once."""
     async with asyncio.timeout(60):
-        assert await aiokafka_notes.partition_starts(MEMBER, NOBODY, "g", [], MARKING) == {}
+        assert await aiokafka_notes.partition_starts(NOBODY, "g", [], MARKING) == {}
     assert confluent_notes.partition_starts(NOBODY, "g", [], MARKING) == {}
 
 

@@ -324,7 +324,7 @@ class AiokafkaConsumer(StartStop):
     async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Begin to read partitions."""
         share = list(partitions)
-        starts = await partition_starts(self._inner, self._settings, self._group, share, self._options)
+        starts = await partition_starts(self._settings, self._group, share, self._options)
         report_first_reads(self._group, starts)
         self._buffer.restore(starts)
         epochs = self._buffer.assign(share)

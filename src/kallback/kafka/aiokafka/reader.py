@@ -20,13 +20,20 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.aiokafka.batches.tolerant_read import read_records
 from kallback.kafka.aiokafka.bootstrap import reachable_config, until_reachable
 from kallback.kafka.aiokafka.client import close, connect, log, require_topics, translated, within
-from kallback.kafka.aiokafka.membership.group_member import TOPICS_REFRESH_MS, fetch_config, ours, screen_fetches
+from kallback.kafka.aiokafka.membership.group_member import (
+    TOPICS_REFRESH_MS,
+    client_partition,
+    fetch_config,
+    ours,
+    screen_fetches,
+)
 from kallback.kafka.aiokafka.stalls import positions_and_watermarks
-from kallback.kafka.aiokafka.topic_states import leaderless, topic_states
+from kallback.kafka.aiokafka.topic_states import leaderless, learn_topics, partition_counts, topic_states
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import NO_OFFSET_BY_TIME, SEARCH_FAILED, not_read, unreachable, without_leader
 from kallback.kafka.offsets.read_stalls import READER_STALLED_AFTER_S, ReaderStalls
 from kallback.kafka.offsets.topic_changes import TOPIC_LOOK_INTERVAL_S, TopicObserver, TopicRecreated
+from kallback.kafka.records import TopicPartition
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
 
@@ -37,7 +44,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition as ClientPartition
 
-    from kallback.kafka.records import Record, TopicPartition
+    from kallback.kafka.records import Record
     from kallback.settings import KafkaSettings
 
 _LOOK: Final = 0.02
@@ -132,20 +139,31 @@ class AiokafkaReader(StartStop):
     async def _begin(self, inner: AIOKafkaConsumer) -> None:
         await require_topics(inner, self._settings, [self._topic])
         await self._require_leaders(inner)
+        await self._look_at_topic(inner)
+        begins, end_offsets = await within(self._settings, self._range(inner), what=f"reading {self._topic!r}")
         inner.subscribe([self._topic])
         await within(self._settings, _assigned(inner), what=f"reading {self._topic!r}")
-        partitions = list(inner.assignment())
-        end_offsets = await within(self._settings, inner.end_offsets(partitions), what=f"reading {self._topic!r}")
-        begins = await within(self._settings, inner.beginning_offsets(partitions), what=f"reading {self._topic!r}")
-        if self._since_ms is not None:
-            times = dict.fromkeys(partitions, self._since_ms)
-            found = await within(self._settings, offsets_at(inner, times), what=f"reading {self._topic!r}")
-            begins |= {each: end_offsets[each] if at is None else at for each, at in found.items()}
-        for partition, offset in begins.items():
-            inner.seek(partition, offset)
+        for partition in inner.assignment() & begins.keys():
+            inner.seek(partition, begins[partition])
         self._end_offsets = {each: end for each, end in end_offsets.items() if begins[each] < end}
         if not self._end_offsets:
             self._caught_up.set()
+
+    async def _range(self, inner: AIOKafkaConsumer) -> tuple[dict[ClientPartition, int], dict[ClientPartition, int]]:
+        """Where to begin, and where partitions end now.
+
+        To be asked before anything is fetched: Kafka answers the requests of a connection one after the other, and an
+        answer would come behind a fetch, which takes half a second where there are no records.
+        """
+        await learn_topics(inner, [self._topic])
+        counts = await partition_counts(inner, [self._topic])
+        partitions = [client_partition(TopicPartition(self._topic, number)) for number in range(counts[self._topic])]
+        end_offsets = await inner.end_offsets(partitions)
+        begins = await inner.beginning_offsets(partitions)
+        if self._since_ms is not None:
+            found = await offsets_at(inner, dict.fromkeys(partitions, self._since_ms))
+            begins |= {each: end_offsets[each] if at is None else at for each, at in found.items()}
+        return begins, end_offsets
 
     async def _require_leaders(self, inner: AIOKafkaConsumer) -> None:
         """Wait until every partition has a leader: aiokafka asks for the offsets of all of them in one question."""

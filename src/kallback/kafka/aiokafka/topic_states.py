@@ -173,6 +173,15 @@ async def leaderless(inner: AIOKafkaConsumer, topic: str) -> list[TopicPartition
     )
 
 
+async def learn_topics(inner: AIOKafkaConsumer, topics: Collection[str]) -> None:
+    """Have a client that has no topics yet learn who leads their partitions.
+
+    A question about a partition whose leader is unknown would be asked again after a pause of 0.1 s.
+    """
+    client: Any = inner._client  # noqa: SLF001 - see the module's docstring
+    await client.set_topics(topics)
+
+
 async def partition_counts(inner: AIOKafkaConsumer, topics: Collection[str]) -> dict[str, int]:
     """Return the number of partitions of each topic.
 

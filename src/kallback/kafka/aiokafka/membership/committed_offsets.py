@@ -1,8 +1,9 @@
 """How partitions start: what a group has committed, metadata included, and where logs begin and end.
 
-aiokafka's admin client is asked for the commits, because its consumer gives positions only. The end of the log is asked
-of a consumer that reads uncommitted records too: to the member, an open transaction ends the log. A connection for each
-question: they are asked once per rebalance, and another one for as long as a worker lives would be idle all the time.
+aiokafka's admin client is asked for the commits, because its consumer gives positions only. The rest is asked of a
+consumer that reads nothing: a broker answers the requests of a connection one after the other, so a question to the
+member itself would wait for the end of a fetch, half a second where nothing comes. And it is one that sees uncommitted
+records: to the member, an open transaction ends the log. Both clients live for the questions of one rebalance only.
 
 Metadata ends with a zero byte. confluent-kafka writes one, and needs one: it reads a C string, and without the zero it
 reads on into the memory behind it.
@@ -16,11 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.client import close
-from kallback.kafka.aiokafka.topic_states import leaderless
+from kallback.kafka.aiokafka.topic_states import leaderless, learn_topics
 from kallback.kafka.offsets.history import (
     RECENT_S,
     UNKNOWN_START,
@@ -37,7 +39,7 @@ from aiokafka import TopicPartition as ClientPartition  # isort: skip
 from aiokafka.admin import AIOKafkaAdminClient  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import AsyncGenerator, Collection, Mapping
 
     from kallback.kafka.consumer import ConsumerOptions
     from kallback.settings import KafkaSettings
@@ -58,26 +60,22 @@ def client_commits(commits: Mapping[TopicPartition, Commit]) -> dict[ClientParti
 
 
 async def partition_starts(
-    inner: AIOKafkaConsumer | None,
-    settings: KafkaSettings,
-    group: str,
-    partitions: Collection[TopicPartition],
-    options: ConsumerOptions,
+    settings: KafkaSettings, group: str, partitions: Collection[TopicPartition], options: ConsumerOptions
 ) -> dict[TopicPartition, PartitionStart]:
-    """Return how partitions start, if the options need it; a member of the group is asked where logs begin.
+    """Return how partitions start, if the options need it.
 
     Without an answer, work may run twice and none is lost; but the history must be known.
 
     Raises:
         TimeoutError: Kafka does not answer in time, and the history is to be marked.
     """
-    if not partitions or not options.asks_for_starts or inner is None:
+    if not partitions or not options.asks_for_starts:
         return {}
     try:
         async with asyncio.timeout(_PATIENCE):
             while True:
                 try:
-                    return await _asked(inner, settings, group, partitions, history_counts=options.mark_history)
+                    return await _asked(settings, group, partitions, history_counts=options.mark_history)
                 except (errors.KafkaError, AttributeError, ValueError) as error:
                     # Metadata that is not UTF-8; or a partition's error, such as a coordinator that moves, for which
                     # aiokafka 0.14 looks in the wrong place.
@@ -91,53 +89,50 @@ async def partition_starts(
 
 
 async def _asked(
-    inner: AIOKafkaConsumer,
-    settings: KafkaSettings,
-    group: str,
-    partitions: Collection[TopicPartition],
-    *,
-    history_counts: bool,
+    settings: KafkaSettings, group: str, partitions: Collection[TopicPartition], *, history_counts: bool
 ) -> dict[TopicPartition, PartitionStart]:
-    commits = await commits_of(settings, group, partitions)
+    commits = await commits_of(settings, group, partitions)  # before the ends: they do not go back
     starts: dict[TopicPartition, PartitionStart] = {}
-    for topic in {each.topic for each in partitions}:
-        for each in set(await leaderless(inner, topic)).intersection(partitions):
-            start = start_without_leader(commits.get(each), history_counts=history_counts)
-            if start is None:
-                raise errors.LeaderNotAvailableError
-            starts[each] = start
-    asked = {each: ClientPartition(each.topic, each.partition) for each in partitions if each not in starts}
-    if not asked:
+    topics = {each.topic for each in partitions}
+    async with _reading_nothing(settings) as client:
+        await learn_topics(client, topics)
+        for topic in topics:
+            for each in set(await leaderless(client, topic)).intersection(partitions):
+                start = start_without_leader(commits.get(each), history_counts=history_counts)
+                if start is None:
+                    raise errors.LeaderNotAvailableError
+                starts[each] = start
+        asked = {each: ClientPartition(each.topic, each.partition) for each in partitions if each not in starts}
+        if not asked:
+            return starts
+        begins = await client.beginning_offsets(list(asked.values()))
+        ends = await client.end_offsets(list(asked.values()))
+        starts |= {each: PartitionStart(commits.get(each), begins[at], ends[at]) for each, at in asked.items()}
+        first_reads = [each for each, start in starts.items() if start.first_read is FirstRead.NO_COMMIT]
+        for each, offset in (await _recent_begins(client, first_reads)).items():
+            starts[each] = starts[each]._replace(recent_begin=offset)
         return starts
-    begins = await inner.beginning_offsets(list(asked.values()))
-    log_end_offsets = await _log_end_offsets(settings, list(asked.values()))  # after the commits: they do not go back
-    starts |= {each: PartitionStart(commits.get(each), begins[at], log_end_offsets[at]) for each, at in asked.items()}
-    first_reads = [each for each, start in starts.items() if start.first_read is FirstRead.NO_COMMIT]
-    for each, offset in (await _recent_begins(inner, first_reads)).items():
-        starts[each] = starts[each]._replace(recent_begin=offset)
-    return starts
 
 
 async def _recent_begins(
-    inner: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+    client: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, int | None]:
     if not partitions:
         return {}
     since_ms = int((time.time() - RECENT_S) * 1000)
     asked = {ClientPartition(each.topic, each.partition): since_ms for each in partitions}
-    answers = await inner.offsets_for_times(asked)
+    answers = await client.offsets_for_times(asked)
     return {TopicPartition(each.topic, each.partition): found and found.offset for each, found in answers.items()}
 
 
-async def _log_end_offsets(
-    settings: KafkaSettings, partitions: Collection[ClientPartition]
-) -> dict[ClientPartition, int]:
+@asynccontextmanager
+async def _reading_nothing(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaConsumer]:
     client = AIOKafkaConsumer(
         **await reachable_config(settings), enable_auto_commit=False, isolation_level="read_uncommitted"
     )
     try:
         await client.start()
-        return dict(await client.end_offsets(partitions))
+        yield client
     finally:
         await close(client)
 
