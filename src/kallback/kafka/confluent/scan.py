@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
 _POLL: Final = 0.1
+_QUIET_POLL: Final = 0.2  # behind the end: the first record ends a poll, and a stop waits for its end
 _LEADER_LOOK_S: Final = 0.5
 _NO_LEADER: Final = frozenset(
     {
@@ -138,7 +139,7 @@ class TopicScan:
             self._look()
             self._renew()
             began = time.monotonic()
-            first = self._consumer.poll(_POLL)
+            first = self._consumer.poll(_POLL if self.end_offsets else _QUIET_POLL)
             waited = time.monotonic() - began
             records: list[Record] = []
             for record in self._admitted(self._messages(first)):

@@ -56,10 +56,16 @@ class Client:
         self._messages = messages
         self._next = 0
         self.sought: list[tuple[int, int]] = []
+        self.waits: list[float] = []
 
-    def poll(self, _timeout: float) -> Message:
+    def poll(self, timeout: float) -> Message:
         """The next one."""
+        self.waits.append(timeout)
         return self.consume(1, 0)[0]
+
+    def append(self, message: Message) -> None:
+        """Have one more to read."""
+        self._messages.append(message)
 
     def consume(self, limit: int, _timeout: float) -> list[Message]:
         """The next ones."""
@@ -113,6 +119,18 @@ def test_one_poll_takes_many_small_records_or_few_large_ones(
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     scan = TopicScan(KafkaSettings(), "letters")
     assert len(scan.poll()) == read
+
+
+def test_behind_the_end_it_wakes_up_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle worker follows the control topic for as long as it lives."""
+    client = Client([Message(0, 0), Message(0, 1)])
+    monkeypatch.setattr(scan_module, "build", lambda *_: client)
+    scan = TopicScan(KafkaSettings(), "cancels")
+    scan.end_offsets = {0: 2}
+    scan.poll()
+    client.append(Message(0, 2))
+    scan.poll()
+    assert (scan.end_offsets, client.waits[0] < client.waits[1]) == ({}, True)
 
 
 class NewTopic(Client):
