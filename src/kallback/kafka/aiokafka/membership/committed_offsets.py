@@ -106,8 +106,10 @@ async def _asked(
         if not asked:
             return starts
         begins = await client.beginning_offsets(list(asked.values()))
-        ends = await client.end_offsets(list(asked.values()))
-        starts |= {each: PartitionStart(commits.get(each), begins[at], ends[at]) for each, at in asked.items()}
+        log_end_offsets = await client.end_offsets(list(asked.values()))
+        starts |= {
+            each: PartitionStart(commits.get(each), begins[at], log_end_offsets[at]) for each, at in asked.items()
+        }
         first_reads = [each for each, start in starts.items() if start.first_read is FirstRead.NO_COMMIT]
         for each, offset in (await _recent_begins(client, first_reads)).items():
             starts[each] = starts[each]._replace(recent_begin=offset)
