@@ -126,9 +126,6 @@ def read_entry(record: Record) -> Entry:
     if not is_dead_letter(facts):
         return UnknownEntry(DeadLetterId(record.partition, record.offset))
     stub, counted = facts.get(STUB), facts.get(SUMMARY)
-    summary = None if counted is None else read_summary(counted)
-    if counted is not None and summary is None:
-        return UnknownEntry(DeadLetterId(record.partition, record.offset))
     return DeadLetter(
         DeadLetterId(record.partition, record.offset),
         _text(facts[REASON]),
@@ -142,13 +139,16 @@ def read_entry(record: Record) -> Entry:
         record.value,
         original_headers(record.headers),
         None if not stub else _number(stub) or 0,
-        summary,
+        None if counted is None else read_summary(counted),
     )
 
 
 def is_dead_letter(facts: Mapping[str, bytes | None]) -> bool:
     """Whether headers by name are those of a dead letter: `read_entry` without the work."""
     if not facts.get(REASON) or not facts.get(_TOPIC):
+        return False
+    counted = facts.get(SUMMARY)
+    if counted is not None and read_summary(counted) is None:
         return False
     return None not in map(_NUMBER.fullmatch, [facts.get(name) or b"" for name in _NUMBERS])
 

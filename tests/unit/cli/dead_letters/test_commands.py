@@ -63,6 +63,17 @@ def test_list_counts_what_is_there(env: DeadLetterEnv) -> None:
     assert (result.stdout, result.stderr) == ("", "0 of 2 dead letters; all by reason: 2 late.\n")
 
 
+def test_a_forged_summary_counts_as_what_it_is(env: DeadLetterEnv) -> None:
+    """What is not listed as a dead letter is not counted as one."""
+    env.dead_letter("late")
+    [letter] = env.broker.records(DEAD)
+    forged = (*letter.headers, ("kallback-dead-summary", b'{"count": 9}'))
+    env.broker.append(OutgoingRecord(DEAD, letter.value, letter.key, forged))
+    result = env.run("list")
+    assert len(result.stdout.splitlines()) == 1
+    assert result.stderr == "1 of 1 dead letter; all by reason: 1 late; 1 record not written by kallback.\n"
+
+
 def test_list_of_nothing_says_so(env: DeadLetterEnv) -> None:
     """An empty answer is an answer."""
     assert env.run("list").stderr == "No dead letters.\n"
