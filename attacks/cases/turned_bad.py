@@ -149,6 +149,28 @@ async def _late_copies(attacker: Attacker) -> None:
     await attacker.write(attacker.topics.results, [late] * _LATE)
 
 
+async def _late_tokens(attacker: Attacker) -> None:
+    """As many tokens whose deadline has passed as results."""
+    made = await _tokens(attacker)
+    tokens = (made.another(deadline_ms=_LATE_MS) for _ in range(_LATE))
+    results = [Plain(b"1" * 500, ((TOKEN, each.encode()),)) for each in tokens]
+    await attacker.write(attacker.topics.results, results)
+
+
+async def _spent_copies(attacker: Attacker) -> None:
+    """One token in 20,000 results, of which the first counts; each has another value."""
+    token = (await _tokens(attacker)).another().encode()
+    await attacker.write(attacker.topics.results, [Plain(b"%d" % number, ((TOKEN, token),)) for number in range(_LATE)])
+
+
+async def _copied_heartbeats(attacker: Attacker) -> None:
+    """One heartbeat 20,000 times, then one of a token whose deadline has passed."""
+    made = await _tokens(attacker)
+    for token in (made.another(), made.another(deadline_ms=_LATE_MS)):
+        beat = Plain(b'{"done":1}', progress_headers(token, Signal.HEARTBEAT, _NOW_MS, 1_000))
+        await attacker.write(attacker.topics.progress, [beat] * _LATE)
+
+
 async def _many_types(attacker: Attacker) -> None:
     """As many task types as results."""
     made = await _tokens(attacker)
@@ -204,6 +226,25 @@ ATTACKS: Final = (
         write=_late_copies,
         bounds=Bounds(wait_s=10.0),
         evidence=(Evidence((_SETTLED,), frozenset({"late"}), _LATE),),
+    ),
+    Attack(
+        name="late-tokens",
+        does="results: 20,000 valid tokens whose deadlines have passed",
+        write=_late_tokens,
+        bounds=Bounds(wait_s=10.0),
+        evidence=(Evidence((_SETTLED,), frozenset({"late"}), _LATE),),
+    ),
+    Attack(
+        name="spent-copies",
+        does="results: 20,000 values with one valid token that was used",
+        write=_spent_copies,
+        evidence=(Evidence((_SETTLED,), frozenset({"duplicate"}), _LATE - 1),),
+    ),
+    Attack(
+        name="copied-heartbeats",
+        does="progress: one heartbeat 20,000 times, and a late one as often",
+        write=_copied_heartbeats,
+        evidence=(judged_progress(_LATE - 100, "coalesced"), judged_progress(_LATE, "late")),
     ),
     Attack(
         name="many-types",

@@ -31,13 +31,17 @@ from kallback.bridge.in_flight.limits import Backlog, InFlightLimit
 from kallback.bridge.in_flight.parking import Parking
 from kallback.bridge.monitoring import Monitoring
 from kallback.bridge.options import BridgeOptions
+from kallback.bridge.pipeline.copy_settler import CopySettler
 from kallback.bridge.pipeline.fetcher import Fetcher
 from kallback.bridge.pipeline.flood_screen import FloodScreen
 from kallback.bridge.pipeline.late_sender import LateSender
+from kallback.bridge.pipeline.late_settler import LateSettler
 from kallback.bridge.pipeline.router import ResultRouter
 from kallback.bridge.pipeline.settler import Settler
+from kallback.bridge.pipeline.summaries import Summaries
 from kallback.bridge.pipeline.unverified_settler import UnverifiedSettler
 from kallback.bridge.restate_watch import RestateWatch
+from kallback.bridge.results.known_copies import KnownCopies
 from kallback.bridge.service_watch import ServiceWatch
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
@@ -87,21 +91,26 @@ class Bridge(StartStop):
         self._in_flight = InFlightLimit(context)
         self._settler = self._build_settler(on_settled)
         budget = LetterBudget(settings.dead_letters, made.clocks.monotonic())
-        self._screen = FloodScreen(self._trust, made.clocks.monotonic)
-        self._unverified_settler = UnverifiedSettler(budget, self._screen, self._settler, self._in_flight, context)
+        known = KnownCopies(made.clocks.monotonic)
+        self._screen = FloodScreen(self._trust, known, made.clocks.monotonic)
+        self._summaries = Summaries(budget, self._settler, self._in_flight, context)
+        unverified = UnverifiedSettler(budget, self._screen, self._settler, self._summaries, self._in_flight)
         self._dispatcher = Dispatcher(self._completer, context)
         parking = Parking(self._in_flight, context)
         self._restate_watch = RestateWatch(self._check_restate, context)
-        self._late_sender = LateSender(made.handlers(settings), parking, self._settler, context)
+        self._late_sender = LateSender(made.handlers(settings), parking, self._settler, known, context)
+        copies = CopySettler(self._screen, self._settler, self._summaries, self._in_flight)
         self._router = ResultRouter(
             self._trust,
             context,
             in_flight=self._in_flight,
             parking=parking,
             dispatcher=self._dispatcher,
-            late_sender=self._late_sender,
+            late=LateSettler(known, copies, self._late_sender, self._settler, context),
             settler=self._settler,
-            unverified_settler=self._unverified_settler,
+            unverified_settler=unverified,
+            known=known,
+            copies=copies,
             on_recovered=self._restate_watch.check_again,
         )
         self._fetcher = Fetcher("fetcher", self._make_consumer, self._router.route, self._in_flight, context)
@@ -184,8 +193,8 @@ class Bridge(StartStop):
             stop_later("fetcher", self._fetcher.stop)  # it commits after all that settles records has ended
             stop_later("settler", self._settler.stop)
             await self._settler.start()
-            stop_later("unverified settler", self._unverified_settler.stop)
-            await self._unverified_settler.start()
+            stop_later("summaries", self._summaries.stop)
+            await self._summaries.start()
             stop_later("late sender", self._late_sender.stop)
             await self._late_sender.start()
             stop_later("dispatcher", self._dispatcher.stop)
@@ -224,7 +233,7 @@ class Bridge(StartStop):
         _log.info("bridge stopped", **_summary(self.stats))
 
     async def _drain(self) -> None:
-        self._unverified_settler.flush()
+        self._summaries.flush()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
                 await self._in_flight.drained()

@@ -45,10 +45,21 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """Why a consumer's screen refuses a record: a reason fit for a label, and the detail in a sentence."""
+    """Why a consumer's screen refuses a record.
+
+    Attributes:
+        reason: fit for a label.
+        detail: in a sentence.
+        about: what else the screen knows of the record, compared by value; records of one run have the same.
+    """
 
     reason: str
     detail: str
+    about: object = None
+
+    def is_like(self, other: Refusal) -> bool:
+        """Whether records of both may be handed out as one."""
+        return self.reason == other.reason and self.about == other.about
 
 
 class RefusedRun(msgspec.Struct, gc=False):
@@ -57,7 +68,7 @@ class RefusedRun(msgspec.Struct, gc=False):
     It grows until its record is handed out. Only the first record is kept whole.
 
     Attributes:
-        refusal: of the first record; the others have the same reason.
+        refusal: of the first record; those of the others are like it.
         count: number of records.
         end: the offset after the last one.
         last_ms: timestamp of the last one.

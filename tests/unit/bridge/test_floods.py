@@ -114,7 +114,7 @@ async def test_a_stop_writes_the_summaries_that_grow(env: BridgeEnv, make: Recor
     assert (env.committed(), bridge.stats.outcomes) == (300, Counter({Outcome.UNVERIFIED: 300}))
 
 
-async def test_records_with_a_verified_token_are_never_counted_in_a_summary(
+async def test_different_records_with_verified_tokens_are_never_counted_in_a_summary(
     env: BridgeEnv, make: RecordFactory
 ) -> None:
     """A late result is written whole, however many there are."""

@@ -13,11 +13,14 @@ import msgspec
 
 from kallback.bridge.context import BridgeContext
 from kallback.bridge.in_flight.records import FetchedRecord
+from kallback.kafka import Consumer, Record
 
 _REFILL_RATIO: Final = 0.75
 _NEARLY_FULL_RATIO: Final = 0.75
 _MAX_SET_ASIDE: Final = 20_000
 """Positions of records, or of runs of them, that wait for their summary: a few megabytes."""
+_MAX_LETTER_BYTES: Final = 16 * 1024 * 1024
+"""Records that wait for their dead letter and take no place: a third of what may be in flight by default."""
 _VAIN_PROBING_S: Final = 30.0
 """Seconds of failing probes after which the records in flight may be the cause, and not Restate."""
 
@@ -37,13 +40,19 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 class _PartitionUsage:
-    """What one partition has in flight."""
+    """What one partition has in flight.
 
-    __slots__ = ("bytes", "newest", "records")
+    Attributes:
+        letters: records that wait for their dead letter and take no place, and `letter_bytes` of them.
+    """
+
+    __slots__ = ("bytes", "letter_bytes", "letters", "newest", "records")
 
     def __init__(self) -> None:
         self.records = 0
         self.bytes = 0
+        self.letters = 0
+        self.letter_bytes = 0
         self.newest = 0
 
 
@@ -62,6 +71,9 @@ class InFlightLimit:
         self._limit = context.options.max_in_flight
         self._throttled_since: float | None = None
         self._positions = 0  # of records that are set aside
+        self._letters: set[FetchedRecord] = set()  # that take no place
+        self._letter_bytes = 0
+        self._new_letters: list[FetchedRecord] = []  # of which the consumers are still to be told
         self._records: dict[FetchedRecord, None] = {}  # the oldest first
         self._usage: dict[int, _PartitionUsage] = {}
         self._open = asyncio.Event()
@@ -82,7 +94,7 @@ class InFlightLimit:
         stats.in_flight += 1
         stats.in_flight_bytes += fetched.size
         self._empty.clear()
-        if stats.in_flight >= self._limit or stats.in_flight_bytes >= self._options.max_in_flight_bytes:
+        if self._places >= self._limit or stats.in_flight_bytes >= self._options.max_in_flight_bytes:
             self._open.clear()
 
     def release(self, fetched: FetchedRecord) -> None:
@@ -91,12 +103,46 @@ class InFlightLimit:
         usage = self._usage[fetched.record.partition]
         usage.records -= 1
         usage.bytes -= fetched.size
+        if fetched in self._letters:
+            self._letters.remove(fetched)
+            self._letter_bytes -= fetched.size
+            usage.letters -= 1
+            usage.letter_bytes -= fetched.size
         stats = self._stats
         stats.in_flight -= 1
         stats.in_flight_bytes -= fetched.size
         if not self._open.is_set():
             self._update()
         self._check_empty()
+
+    def await_letter(self, fetched: FetchedRecord) -> bool:
+        """Take the place from a record that only waits for its dead letter: others need not wait until it is written.
+
+        Its bytes still count in all. Beyond `_MAX_LETTER_BYTES` such records keep their places.
+
+        Returns:
+            Whether it is the first one since `tell_of_letters`, which must follow soon.
+        """
+        if fetched in self._letters or self._letter_bytes + fetched.size > _MAX_LETTER_BYTES:
+            return False
+        self._letters.add(fetched)
+        self._letter_bytes += fetched.size
+        usage = self._usage[fetched.record.partition]
+        usage.letters += 1
+        usage.letter_bytes += fetched.size
+        self._new_letters.append(fetched)
+        if not self._open.is_set():
+            self._update()
+        return len(self._new_letters) == 1
+
+    def tell_of_letters(self) -> None:
+        """Tell the consumers which records have no place any more, all at once: it costs them little then."""
+        waiting: dict[Consumer, list[Record]] = {}
+        for fetched in self._new_letters:
+            waiting.setdefault(fetched.consumer, []).append(fetched.record)
+        self._new_letters.clear()
+        for consumer, records in waiting.items():
+            consumer.set_aside(records)
 
     def set_aside(self, positions: int, records: int) -> None:
         """Count records of which only the positions are held, one for a run, until their summary is durable."""
@@ -123,7 +169,7 @@ class InFlightLimit:
     def on_failed_completion(self) -> None:
         """Admit one more record if this was one more failing probe after half a minute of them."""
         if self._throttled_since is not None and self._monotonic() - self._throttled_since >= _VAIN_PROBING_S:
-            self._limit = min(max(self._limit, self._stats.in_flight) + 1, self._options.max_in_flight)
+            self._limit = min(max(self._limit, self._places) + 1, self._options.max_in_flight)
             self._update()
 
     def restore(self) -> None:
@@ -135,7 +181,7 @@ class InFlightLimit:
     async def wait(self) -> int:
         """Wait until records may be fetched; return how many."""
         await self._open.wait()
-        return max(1, min(self._options.fetch_limit, self._limit - self._stats.in_flight))
+        return max(1, min(self._options.fetch_limit, self._limit - self._places))
 
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
@@ -146,8 +192,8 @@ class InFlightLimit:
         usage = self._usage[fetched.record.partition]
         ahead = usage.newest - fetched.record.offset
         return (
-            usage.records >= self._options.partition_in_flight * _NEARLY_FULL_RATIO
-            or usage.bytes >= self._options.partition_in_flight_bytes * _NEARLY_FULL_RATIO
+            usage.records - usage.letters >= self._options.partition_in_flight * _NEARLY_FULL_RATIO
+            or usage.bytes - usage.letter_bytes >= self._options.partition_in_flight_bytes * _NEARLY_FULL_RATIO
             or ahead >= self._options.consumer.window * _NEARLY_FULL_RATIO
         )
 
@@ -162,6 +208,11 @@ class InFlightLimit:
             stuck += 1
         return Backlog(oldest, stuck, {number: usage.records for number, usage in self._usage.items()})
 
+    @property
+    def _places(self) -> int:
+        """Records that count for the limit."""
+        return self._stats.in_flight - len(self._letters)
+
     def _check_empty(self) -> None:
         if self._stats.in_flight == 0 and self._stats.set_aside == 0:
             self._empty.set()
@@ -171,8 +222,8 @@ class InFlightLimit:
             self._open.clear()
             return
         throttled = self._throttled_since is not None
-        records = self._stats.in_flight <= (self._limit - 1 if throttled else self._limit * _REFILL_RATIO)
+        records = self._places <= (self._limit - 1 if throttled else self._limit * _REFILL_RATIO)
         if records and self._stats.in_flight_bytes <= self._options.max_in_flight_bytes * _REFILL_RATIO:
             self._open.set()
-        elif self._stats.in_flight >= self._limit:
+        elif self._places >= self._limit:
             self._open.clear()

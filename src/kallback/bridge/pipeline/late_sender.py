@@ -3,6 +3,7 @@
 Ownership: each late result is a supervised task, from its submission until Restate has accepted it or it is
 dead-lettered; at most `_MAX_CALLS` of them are in a call at one time, the others wait without blocking anything. Order:
 none. A result is sent with an idempotency key of task id and attempt, so duplicates and retries make one invocation.
+Records with the token of a result that is on its way wait for its end, and share it.
 What Restate refuses, or fails for as long as a completion that would be parked, is dead-lettered after all.
 Cancellation: `stop` cancels the tasks; their records are not done and are redelivered.
 """
@@ -20,8 +21,10 @@ from kallback.bridge.context import BridgeContext
 from kallback.bridge.in_flight.parking import FailureKind, Parking, RetryBudget
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.pipeline.settler import Settlement, Settler
+from kallback.bridge.results.decide import KnownCopy
+from kallback.bridge.results.known_copies import KnownCopies
 from kallback.bridge.results.late_policy import HANDLED, LATE, LateResult, ToHandler
-from kallback.protocol import Outcome
+from kallback.protocol import Outcome, Token
 
 _MAX_CALLS: Final = 16
 _CANCEL_TIMEOUT_S: Final = 2.0
@@ -38,13 +41,17 @@ class LateDelivery(msgspec.Struct, frozen=True):
 class LateSender:
     """Sends each late result until Restate has accepted it."""
 
-    def __init__(self, handlers: HandlerClient, parking: Parking, settler: Settler, context: BridgeContext) -> None:
+    def __init__(
+        self, handlers: HandlerClient, parking: Parking, settler: Settler, copies: KnownCopies, context: BridgeContext
+    ) -> None:
         self._handlers = handlers
         self._parking = parking
         self._settler = settler
+        self._copies = copies
         self._context = context
         self._calls = asyncio.Semaphore(_MAX_CALLS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._attached: dict[Token, list[FetchedRecord]] = {}
 
     async def start(self) -> None:
         """Check the handlers that the policies name."""
@@ -56,7 +63,12 @@ class LateSender:
         await self._handlers.stop()
 
     def submit(self, late: LateDelivery) -> None:
-        """Send a late result as soon as possible."""
+        """Send a late result as soon as possible; one whose token is on its way shares what becomes of that one."""
+        token = late.result.token
+        if token in self._attached:
+            self._attached[token].append(late.fetched)
+            return
+        self._attached[token] = []
         task = self._context.supervisor.run_once("late-result", self._send_until_accepted(late))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -79,7 +91,11 @@ class LateSender:
             await asyncio.sleep(self._delay(reply, failures))
 
     def _settle(self, late: LateDelivery, reason: str, detail: str = "") -> None:
-        self._settler.settle(Settlement(late.fetched, Outcome.LATE, late.result.token, reason, detail))
+        token = late.result.token
+        if reason == HANDLED:
+            self._copies.add_target(KnownCopy(Outcome.LATE, token, HANDLED))
+        for fetched in (late.fetched, *self._attached.pop(token)):
+            self._settler.settle(Settlement(fetched, Outcome.LATE, token, reason, detail))
 
     async def _send(self, late: LateDelivery) -> Reply:
         async with self._calls:

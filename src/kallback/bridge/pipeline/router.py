@@ -17,7 +17,8 @@ from kallback.bridge.in_flight.deliveries import Delivery, InFlightDeliveries
 from kallback.bridge.in_flight.limits import InFlightLimit
 from kallback.bridge.in_flight.parking import PARKED, FailureKind, Parking, RetryBudget
 from kallback.bridge.in_flight.records import FetchedRecord
-from kallback.bridge.pipeline.late_sender import LateDelivery, LateSender
+from kallback.bridge.pipeline.copy_settler import CopySettler
+from kallback.bridge.pipeline.late_settler import LateSettler
 from kallback.bridge.pipeline.settler import Settlement, Settler
 from kallback.bridge.pipeline.unverified_settler import UnverifiedSettler
 from kallback.bridge.results.decide import (
@@ -25,6 +26,7 @@ from kallback.bridge.results.decide import (
     AttachDuplicate,
     Deliver,
     Duplicate,
+    KnownCopy,
     Late,
     Seen,
     UnusableResult,
@@ -33,9 +35,9 @@ from kallback.bridge.results.decide import (
     fail_unusable,
     recheck,
 )
-from kallback.bridge.results.late_policy import DROPPED, HISTORY, LATE, DropLate, LateResult, ToHandler
+from kallback.bridge.results.known_copies import KnownCopies
 from kallback.kafka import Consumer, Record
-from kallback.protocol import Outcome, Unusable, UnusableResultError
+from kallback.protocol import Outcome, Unusable
 from kallback.protocol.verification import Trust, UnverifiedResult
 from kallback.settings import named_log
 
@@ -44,7 +46,7 @@ _log: Final = named_log("kallback.bridge")
 
 
 class ResultRouter:
-    """Gives each record to the dispatcher, the late sender or a settler; listens to the dispatcher.
+    """Gives each record to the dispatcher or a settler; listens to the dispatcher.
 
     Args:
         trust: what authenticates a record.
@@ -59,9 +61,11 @@ class ResultRouter:
         in_flight: InFlightLimit,
         parking: Parking,
         dispatcher: Dispatcher,
-        late_sender: LateSender,
+        late: LateSettler,
         settler: Settler,
         unverified_settler: UnverifiedSettler,
+        known: KnownCopies,
+        copies: CopySettler,
         on_recovered: Callable[[], None],
     ) -> None:
         self._trust = trust
@@ -69,9 +73,11 @@ class ResultRouter:
         self._in_flight = in_flight
         self._parking = parking
         self._dispatcher = dispatcher
-        self._late_sender = late_sender
+        self._late = late
         self._settler = settler
         self._unverified_settler = unverified_settler
+        self._known = known
+        self._copies = copies
         self._notify_recovered = on_recovered
         self._one_large = asyncio.Lock()  # one at a time: each needs several times its bytes
         self._deliveries = InFlightDeliveries(context.options.delivered_window)
@@ -80,7 +86,7 @@ class ResultRouter:
     def route(self, records: Sequence[Record], consumer: Consumer) -> None:
         """Decide on the records of a fetch, and apply the verdicts: those of verified records first."""
         clocks, stats = self._context.clocks, self._context.stats
-        stats.fetched += len(records)
+        stats.fetched += sum([record.count for record in records])
         now_ms, since = clocks.now() * 1000, clocks.monotonic()
         unverified: list[tuple[Record, UnverifiedResult]] = []
         for record in records:
@@ -110,8 +116,8 @@ class ResultRouter:
             )
         verdict = recheck(verdict, self._deliveries.seen)
         if isinstance(verdict, UnverifiedResult):
-            self._in_flight.release(fetched)
             self._unverified_settler.settle([(fetched.record, verdict)], fetched.consumer, fetched.since)
+            self._in_flight.release(fetched)  # not before: something of it is in flight all the time
         else:
             self._apply(verdict, fetched)
 
@@ -172,9 +178,13 @@ class ResultRouter:
             case AttachDuplicate():
                 self._deliveries.attach(verdict.identity, fetched, verdict.target)
             case Duplicate():
-                self._settler.settle(Settlement(fetched, Outcome.DUPLICATE, verdict.target))
+                copy = KnownCopy(Outcome.DUPLICATE, verdict.target)
+                self._known.add_target(copy)
+                self._copies.settle(fetched, copy)
+            case KnownCopy():
+                self._copies.settle(fetched, verdict)
             case Late():
-                self._settle_late(fetched, verdict)
+                self._late.settle(fetched, verdict)
             case UnusableResult():
                 unusable = (verdict.reason, verdict.detail)
                 self._submit(Delivery(fetched, verdict.identity, verdict.completion, unusable))
@@ -215,32 +225,6 @@ class ResultRouter:
         self._settler.settle(first)
         for duplicate, its_target in delivery.duplicates:
             self._settler.settle(Settlement(duplicate, Outcome.REJECTED, its_target, reason, detail))
-
-    def _settle_late(self, fetched: FetchedRecord, verdict: Late) -> None:
-        detail = verdict.detail
-        if fetched.record.history:
-            self._context.log.warning(
-                "late results from before the first commit of this group are counted as history, nothing else is done",
-                kind=HISTORY,
-                record=repr(fetched.record),
-                detail=detail,
-            )
-            self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, HISTORY, detail))
-            return
-        policy = self._context.options.late.of(verdict.target.task_type)
-        if isinstance(policy, DropLate):
-            self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, DROPPED, detail))
-            return
-        if isinstance(policy, ToHandler):
-            try:
-                answer = verdict.result.answer(verdict.target.task_type)
-                result = LateResult(verdict.target, answer, fetched.record.timestamp_ms)
-            except UnusableResultError as error:
-                detail = f"{detail}, and no result that a handler could be given: {error.detail}"
-            else:
-                self._late_sender.submit(LateDelivery(fetched, result, policy))
-                return
-        self._settler.settle(Settlement(fetched, Outcome.LATE, verdict.target, LATE, detail))
 
 
 def _all_new(_identity: str) -> Seen:

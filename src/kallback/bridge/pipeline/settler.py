@@ -22,7 +22,7 @@ from kallback.bridge.in_flight.limits import InFlightLimit
 from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.results.late_policy import NOT_DEAD_LETTERED
 from kallback.bridge.stats import Settled
-from kallback.kafka import DeadLetters, OutgoingRecord, Producer, SummaryBuilder
+from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record, SummaryBuilder
 from kallback.lifecycle import retry
 from kallback.protocol import Answer, Failed, KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
 from kallback.protocol.by_hand import Deed, deed_in, deed_of, read_operator
@@ -90,6 +90,7 @@ class Settler:
         self._queue: asyncio.Queue[Settlement] = asyncio.Queue()
         self._unverified: asyncio.Queue[Settlement] = asyncio.Queue()
         self._writers: list[asyncio.Task[None]] = []
+        self._tell_of_letters = context.supervisor.guard("the in-flight limit", in_flight.tell_of_letters)
 
     async def start(self) -> None:
         """Start the settlement writers."""
@@ -117,44 +118,45 @@ class Settler:
                 target=_shown(settlement.target),
                 detail=settlement.detail,
             )
-            queue = self._unverified if settlement.outcome is Outcome.UNVERIFIED else self._queue
-            queue.put_nowait(settlement)
+            if settlement.outcome is Outcome.UNVERIFIED:
+                self._unverified.put_nowait(settlement)
+            else:
+                if self._in_flight.await_letter(settlement.fetched):
+                    asyncio.get_running_loop().call_soon(self._tell_of_letters)
+                self._queue.put_nowait(settlement)
         elif self._outcomes_topic is not None:
             self._queue.put_nowait(settlement)
         else:
             self._finish(settlement)
 
-    async def write_summary(self, summary: SummaryBuilder, reason: str, detail: str, *, sample: bool) -> None:
-        """Write the summary of unverified records, and one outcome record for all of them."""
+    async def write_summary(self, summary: SummaryBuilder, first: Settlement, *, sample: bool) -> None:
+        """Write the summary of records that are settled like the first one, and one outcome record for all of them."""
+        reason = first.reason or first.outcome.value
         self._context.log.warning(
             "results dead-lettered in a summary",
             kind=f"summary-{reason}",
             records=summary.count,
             first=repr(summary.sample),
-            detail=detail,
+            detail=first.detail,
         )
-        await self._retried(lambda: self._dead_letters.publish_summary(summary, reason, detail, sample=sample))
+        await self._retried(lambda: self._dead_letters.publish_summary(summary, reason, first.detail, sample=sample))
         self._stats.dead_letters[reason] += 1
         topic = self._outcomes_topic
         if topic is not None:
-            first, at_ms = summary.sample, int(self._context.clocks.now() * 1000)
-            source = SourcePosition(first.topic, first.partition, first.offset, first.timestamp_ms)
-            outcome = OutcomeRecord(Outcome.UNVERIFIED, source, at_ms, reason=reason, count=summary.count)
+            at_ms = int(self._context.clocks.now() * 1000)
+            source = _source_of(summary.sample)
+            outcome = OutcomeRecord(first.outcome, source, at_ms, reason=reason, count=summary.count)
             await self._retried(lambda: self._producer.send(OutgoingRecord(topic, outcome.encode(), outcome.key())))
 
-    def finish_counted(self, positions: Sequence[FetchedRecord], reason: str) -> None:
+    def finish_counted(self, settlements: Sequence[Settlement]) -> None:
         """Tell the consumers that the records of a durable summary are done."""
-        stats, count = self._stats, sum(fetched.record.count for fetched in positions)
-        for fetched in positions:
-            fetched.done()
-        stats.outcomes[Outcome.UNVERIFIED] += count
-        stats.reasons[reason] += count
-        stats.summarized[reason] += count
-        stats.by_task_type.settle(None, Outcome.UNVERIFIED, reason, count)
-        self._in_flight.settled_aside(len(positions), count)
+        for each in settlements:
+            self._count(each)
+            self._stats.summarized[each.reason or each.outcome.value] += each.fetched.record.count
+        self._in_flight.settled_aside(len(settlements), sum(each.fetched.record.count for each in settlements))
         if self._on_settled is not None:
-            for fetched in positions:
-                self._notify(self._on_settled, Settlement(fetched, Outcome.UNVERIFIED, None, reason))
+            for each in settlements:
+                self._notify(self._on_settled, each)
 
     async def _write_all(self, queue: asyncio.Queue[Settlement]) -> None:
         while True:
@@ -195,17 +197,22 @@ class Settler:
         await self._producer.send(OutgoingRecord(topic, outcome.encode(), outcome.key()))
 
     def _finish(self, settlement: Settlement) -> None:
-        fetched, stats = settlement.fetched, self._stats
-        fetched.done()
-        stats.outcomes[settlement.outcome] += 1
-        stats.by_task_type.settle(settlement.target, settlement.outcome, settlement.reason)
-        if settlement.reason is not None:
-            stats.reasons[settlement.reason] += 1
+        self._count(settlement)
         if settlement.then is not None:
             settlement.then()
-        self._in_flight.release(fetched)
+        self._in_flight.release(settlement.fetched)
         if self._on_settled is not None:
             self._notify(self._on_settled, settlement)
+
+    def _count(self, settlement: Settlement) -> None:
+        """Tell the consumer that the record, or the run that it stands for, is done; count it."""
+        fetched, stats = settlement.fetched, self._stats
+        fetched.done()
+        count = fetched.record.count
+        stats.outcomes[settlement.outcome] += count
+        stats.by_task_type.settle(settlement.target, settlement.outcome, settlement.reason, count)
+        if settlement.reason is not None:
+            stats.reasons[settlement.reason] += count
 
     def _notify(self, on_settled: Callable[[Settled], None], settlement: Settlement) -> None:
         """Call the user's function: its error must not undo the settlement, nor end a writer or the fetcher."""
@@ -226,6 +233,10 @@ def _shown(target: Target | None) -> str:
     return repr(target) if isinstance(target, Token) else "a bare awakeable"
 
 
+def _source_of(record: Record) -> SourcePosition:
+    return SourcePosition(record.topic, record.partition, record.offset, record.timestamp_ms)
+
+
 def _after_deadline(outcome: Outcome, token: Token | None, at_ms: int) -> str | None:
     """Restate accepts a result whether or not its handler still waits: what is known is that the deadline passed."""
     if outcome is not Outcome.DELIVERED or token is None or not is_late(token, at_ms, 0):
@@ -241,12 +252,13 @@ def _outcome_record(settlement: Settlement, *, at_ms: int) -> OutcomeRecord:
     failure = answer.problem_type() if isinstance(answer, Failed) and did is Deed.FAILED else None
     return OutcomeRecord(
         settlement.outcome,
-        SourcePosition(record.topic, record.partition, record.offset, record.timestamp_ms),
+        _source_of(record),
         at_ms,
         reason=settlement.reason or _after_deadline(settlement.outcome, token, at_ms),
         task_type=None if token is None else token.task_type,
         task_id=None if token is None else token.task_id,
         attempt=None if token is None else token.attempt,
+        count=None if record.count == 1 else record.count,
         by=None if operator is None else operator.by,
         why=None if operator is None else operator.why or None,
         did=did if operator is None else deed_of(record.value, record.headers),

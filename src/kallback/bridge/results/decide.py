@@ -18,6 +18,7 @@ from kallback.kafka.records import UNREADABLE, Record
 from kallback.protocol import (
     UNUSABLE_RESULT,
     Failed,
+    Outcome,
     Problem,
     ResultRecord,
     Token,
@@ -69,6 +70,18 @@ class Duplicate(msgspec.Struct, frozen=True, gc=False):
     target: Target
 
 
+class KnownCopy(msgspec.Struct, frozen=True, gc=False):
+    """A record, or a run of them, that the screen knows as copies: what matters of them is kept or was delivered.
+
+    Attributes:
+        reason: of the outcome; None for a duplicate.
+    """
+
+    outcome: Outcome
+    target: Target
+    reason: str | None = None
+
+
 class Late(msgspec.Struct, frozen=True, gc=False):
     """It came after the deadline and the grace; its value is not looked at yet."""
 
@@ -86,7 +99,7 @@ class UnusableResult(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-VerifiedVerdict = Deliver | AttachDuplicate | Duplicate | Late | UnusableResult
+VerifiedVerdict = Deliver | AttachDuplicate | Duplicate | KnownCopy | Late | UnusableResult
 Verdict = VerifiedVerdict | UnverifiedResult
 
 
@@ -117,10 +130,12 @@ def decide(record: Record, trust: Trust, *, seen: Callable[[str], Seen], now_ms:
     return _answer(verified)
 
 
-def _decided_before(record: Record) -> UnverifiedResult:
+def _decided_before(record: Record) -> UnverifiedResult | KnownCopy:
     """Return the verdict on what the client could not read, or the screen has refused."""
     if record.refused is not None:
-        return UnverifiedResult(record.refused.refusal.reason, record.refused.refusal.detail)
+        refusal = record.refused.refusal
+        copy = refusal.about
+        return copy if isinstance(copy, KnownCopy) else UnverifiedResult(refusal.reason, refusal.detail)
     why = record.unreadable
     return UnverifiedResult(UNREADABLE, "") if why is None else UnverifiedResult(why.reason, why.detail)
 

@@ -36,6 +36,7 @@ from kallback.bridge import (
     decide,
 )
 from kallback.bridge import complete as complete_batch
+from kallback.bridge.results.decide import KnownCopy
 from kallback.cli.by_hand_options import (
     TASK_TYPE,
     error_status_option,
@@ -248,7 +249,7 @@ def _checked(record: Record, trust: Trust, *, force: bool) -> Completion:
             raise NotCompletedError(f"this is not a result, nothing was sent: {verdict.detail}")
         case UnverifiedResult():
             raise UnverifiedError(verdict.reason, f"the token is not valid here ({verdict.reason}): {verdict.detail}")
-        case AttachDuplicate() | Duplicate():
+        case AttachDuplicate() | Duplicate() | KnownCopy():
             raise AssertionError("a new token has no duplicates")
         case _:
             assert_never(verdict)

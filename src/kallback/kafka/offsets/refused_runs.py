@@ -28,7 +28,7 @@ def folded(records: Sequence[Record], screen: Screen) -> Sequence[Record]:
         if not isinstance(found, Refusal):
             kept.append(record if found is None else msgspec.structs.replace(record, screened=found))
             run = None
-        elif run is not None and run.end == record.offset and run.refusal.reason == found.reason:
+        elif run is not None and run.end == record.offset and run.refusal.is_like(found):
             run.count += 1
             run.end += 1
             run.last_ms = record.timestamp_ms
@@ -41,7 +41,7 @@ def folded(records: Sequence[Record], screen: Screen) -> Sequence[Record]:
 def extends(run: RefusedRun, record: Record) -> bool:
     """Add the run that a record stands for to an earlier one; return False if it does not continue that one."""
     more = record.refused
-    if more is None or run.end != record.offset or run.refusal.reason != more.refusal.reason:
+    if more is None or run.end != record.offset or not run.refusal.is_like(more.refusal):
         return False
     if run.count + more.count > MAX_RUN:
         return False

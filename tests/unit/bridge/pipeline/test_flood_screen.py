@@ -7,9 +7,11 @@ from tests.unit.bridge.factories import AUDIENCE, KEYRING, RecordFactory
 
 from kallback.bridge import Trust
 from kallback.bridge.pipeline.flood_screen import FloodScreen
+from kallback.bridge.results.decide import KnownCopy
+from kallback.bridge.results.known_copies import KNOWN_S, MOST_COPIED, KnownCopies, content_of
 from kallback.kafka import OutgoingRecord, Record, Refusal, TopicPartition, Unreadable
 from kallback.kafka.records import unreadable_record
-from kallback.protocol import Keyring
+from kallback.protocol import Keyring, Outcome
 from kallback.protocol.verification import Verified
 
 FORGER = Keyring({"k1": b"2" * 32})
@@ -34,9 +36,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def screen(clock: Clock) -> FloodScreen:
+def known(clock: Clock) -> KnownCopies:
+    """What is known of copies."""
+    return KnownCopies(clock)
+
+
+@pytest.fixture
+def screen(clock: Clock, known: KnownCopies) -> FloodScreen:
     """A screen in a flood of tokens with a wrong tag."""
-    screen = FloodScreen(Trust(KEYRING, AUDIENCE), clock)
+    screen = FloodScreen(Trust(KEYRING, AUDIENCE), known, clock)
     screen.add("wrong-tag")
     return screen
 
@@ -69,7 +77,7 @@ def test_an_unverified_record_of_another_reason_is_let_through(screen: FloodScre
 
 def test_nothing_is_refused_without_a_flood(forged: Record) -> None:
     """The records are decided on one by one, on the event loop."""
-    assert FloodScreen(Trust(KEYRING, AUDIENCE), Clock())([forged]) is None
+    assert FloodScreen(Trust(KEYRING, AUDIENCE), KnownCopies(Clock()), Clock())([forged]) is None
 
 
 def test_after_a_moment_records_are_let_through_again(screen: FloodScreen, forged: Record, clock: Clock) -> None:
@@ -90,3 +98,76 @@ def test_what_could_not_be_read_is_let_through(screen: FloodScreen) -> None:
     """Each such record, or batch, has a stub of its own."""
     screen.add("no-token")
     assert screen([unreadable_record(TopicPartition(AUDIENCE, 0), 7, 1, Unreadable("damaged", 3))]) == [None]
+
+
+def late_copy(known: KnownCopies, make: RecordFactory, record: Record) -> KnownCopy:
+    """What is known of copies of a late result."""
+    copy = KnownCopy(Outcome.LATE, make.token(), "late")
+    known.add_content(content_of(record), copy)
+    return copy
+
+
+def refused_as(screen: FloodScreen, record: Record) -> object:
+    """What a record is refused as; None if it is let through."""
+    found = (screen([record]) or [None])[0]
+    return found.about if isinstance(found, Refusal) else None
+
+
+def test_a_copy_of_a_late_result_is_refused_while_copies_come(
+    screen: FloodScreen, known: KnownCopies, make: RecordFactory, clock: Clock
+) -> None:
+    """Only one that has the same bytes; another value with the same token is let through."""
+    token = make.sign()
+    record, other = make.received(make.completed(token)), make.received(make.completed(token, b"2"))
+    copy = late_copy(known, make, record)
+    assert refused_as(screen, record) is None
+    screen.expect_copies()
+    assert (refused_as(screen, record), refused_as(screen, other)) == (copy, None)
+    clock.seconds = MOMENT_S
+    assert refused_as(screen, record) is None
+
+
+def test_every_byte_of_a_record_counts() -> None:
+    """What moves from key to value, or from one header to the next, makes another content."""
+    records = [
+        Record(AUDIENCE, 0, 0, 0, b"a", b"b", ()),
+        Record(AUDIENCE, 0, 0, 0, b"ab", b"", ()),
+        Record(AUDIENCE, 0, 0, 0, b"ab", None, ()),
+        Record(AUDIENCE, 0, 0, 0, None, b"ab", ()),
+        Record(AUDIENCE, 0, 0, 0, None, b"", (("ab", b""),)),
+        Record(AUDIENCE, 0, 0, 0, None, b"", (("a", b"b"),)),
+        Record(AUDIENCE, 0, 0, 0, None, b"", (("a", None), ("b", None))),
+    ]
+    assert len({content_of(record) for record in records}) == len(records)
+
+
+def test_a_content_is_known_for_a_minute(
+    screen: FloodScreen, known: KnownCopies, make: RecordFactory, clock: Clock
+) -> None:
+    """A late result that is replayed after it has a dead letter of its own again."""
+    record = make.received(make.completed())
+    late_copy(known, make, record)
+    clock.seconds = KNOWN_S + 1
+    screen.expect_copies()
+    assert refused_as(screen, record) is None
+
+
+def test_any_record_of_a_token_that_needs_nothing_more_is_refused_while_copies_come(
+    screen: FloodScreen, known: KnownCopies, make: RecordFactory
+) -> None:
+    """Its value does not matter: the first result counts."""
+    token = make.token()
+    copy = KnownCopy(Outcome.DUPLICATE, token)
+    known.add_target(copy)
+    screen.expect_copies()
+    assert refused_as(screen, make.received(make.completed(make.sign(token), b"7"))) == copy
+    assert refused_as(screen, make.received(make.completed(make.sign(token, FORGER)))) is None
+
+
+def test_the_memory_of_copies_is_bounded(known: KnownCopies, make: RecordFactory) -> None:
+    """The oldest are forgotten; their copies are decided on as always."""
+    tokens = [make.token() for _ in range(MOST_COPIED + 1)]
+    for token in tokens:
+        known.add_target(KnownCopy(Outcome.DUPLICATE, token))
+    assert known.of_target(tokens[0]) is None
+    assert known.of_target(tokens[1]) is not None
