@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 from typing import Final
 
-from kallback.protocol import TaskType
+from kallback.protocol import RetryPolicy, TaskType
 
 TASKS_VARIABLE: Final = "ATTACKS_TASKS"
 """The environment variable with the task topic: each attack has a topic of its own."""
@@ -21,11 +21,25 @@ WORK_VARIABLE: Final = "ATTACKS_WORK"
 LONG: Final = -1
 """The request of a task whose work takes longer than a heartbeat."""
 
+_TOPIC: Final = os.environ.get(TASKS_VARIABLE, "attacks.good")
+PATIENT_SUFFIX: Final = ".patient"
+"""After the name of the task topic: the topic of the tasks that may be handed back."""
+
 good: Final = TaskType(
     "attacks.good",
     request=int,
     result=int,
-    topic=os.environ.get(TASKS_VARIABLE, "attacks.good"),
+    topic=_TOPIC,
     timeout=timedelta(minutes=10),
 )
 """The good calls: `n` is answered with `n + 1`."""
+
+patient: Final = TaskType(
+    "attacks.patient",
+    request=int,
+    result=int,
+    topic=_TOPIC + PATIENT_SUFFIX,
+    timeout=timedelta(minutes=10),
+    retry=RetryPolicy(),
+)
+"""Its tasks may be handed back; only an attacker reads them."""

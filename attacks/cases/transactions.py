@@ -16,8 +16,11 @@ from attacks.verdicts import Bounds
 _OPEN: Final = (results, tasks, control)
 _TIMEOUT_MS: Final = 8_000
 _ABORTED: Final = 100
-_WAIT_S: Final = 30.0
+_LONGEST_OPEN_S: Final = 18.0
 """Eight seconds of the transaction, and up to ten until the broker looks for those that are over."""
+_WAIT_S: Final = 30.0
+_HALF_WAIT_S: Final = _LONGEST_OPEN_S / 2 + 1.0
+"""Calls begin evenly while it is open, and each waits until it ends: half of them for more than half of the time."""
 
 
 def _producer(attacker: Attacker, name: str) -> Producer:
@@ -88,7 +91,7 @@ ATTACKS: Final = (
         name="open-transaction",
         does="results, tasks and control: a transaction of 8 s that is left open, and a restart",
         write=_open,
-        bounds=Bounds(wait_s=_WAIT_S, settle_s=90.0),
+        bounds=Bounds(wait_s=_WAIT_S, median_s=_HALF_WAIT_S, settle_s=90.0),
         restart=True,
     ),
     Attack(name="aborted-transactions", does="each topic: 100 aborted transactions", write=_aborted),

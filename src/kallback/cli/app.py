@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, NoReturn, cast
 import click
 from click.shell_completion import CompletionItem
 
+from kallback.cli.ending import keep_exit_code
 from kallback.cli.help import TextGroup
 
 
@@ -142,6 +143,14 @@ def app() -> None:
 
 def main() -> None:
     """Run the command; an error of kallback's is one sentence on stderr, never a traceback."""
+    try:
+        _run()
+    except SystemExit as end:
+        keep_exit_code(end.code)
+        raise
+
+
+def _run() -> None:
     try:
         app(prog_name="kallback", complete_var=_COMPLETING)
     except Exception as error:
