@@ -201,6 +201,8 @@ async def _odd_times(attacker: Attacker) -> None:
 
 
 _SETTLED: Final = "bridge_records_settled"
+_SWIFT: Final = Bounds(median_s=1.0)
+"""Copies are recognized as they are read."""
 
 ATTACKS: Final = (
     Attack(
@@ -224,26 +226,28 @@ ATTACKS: Final = (
         name="late-copies",
         does="results: 20,000 with one valid token whose deadline has passed",
         write=_late_copies,
-        bounds=Bounds(wait_s=10.0),
+        bounds=_SWIFT,
         evidence=(Evidence((_SETTLED,), frozenset({"late"}), _LATE),),
     ),
     Attack(
         name="late-tokens",
         does="results: 20,000 valid tokens whose deadlines have passed",
         write=_late_tokens,
-        bounds=Bounds(wait_s=10.0),
+        bounds=Bounds(wait_s=10.0, median_s=2.0),
         evidence=(Evidence((_SETTLED,), frozenset({"late"}), _LATE),),
     ),
     Attack(
         name="spent-copies",
         does="results: 20,000 values with one valid token that was used",
         write=_spent_copies,
+        bounds=_SWIFT,
         evidence=(Evidence((_SETTLED,), frozenset({"duplicate"}), _LATE - 1),),
     ),
     Attack(
         name="copied-heartbeats",
         does="progress: one heartbeat 20,000 times, and a late one as often",
         write=_copied_heartbeats,
+        bounds=_SWIFT,
         evidence=(judged_progress(_LATE - 100, "coalesced"), judged_progress(_LATE, "late")),
     ),
     Attack(

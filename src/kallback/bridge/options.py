@@ -46,7 +46,7 @@ class BridgeOptions:
             in one read, the less each costs. Over HTTP/1.1 128 at most, because each has a connection of its own.
         max_in_flight: result records fetched and not settled. Default 4,000: less than half a second of work at
             full speed, so that a pause of the broker does not show, and little to send again after a crash. Those that
-            only wait for their dead letter count in bytes alone, up to 16 MiB.
+            only wait for their dead letter count in bytes alone, up to 32 MiB.
         max_in_flight_bytes: the same in bytes of memory: keys, values, headers and the objects around them. Default
             48 MiB: with values of a megabyte, a bridge takes less than 150 MiB in all.
         partition_in_flight: result records of one partition fetched and not settled. Default 1,000: enough to drain

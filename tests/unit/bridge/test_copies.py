@@ -90,13 +90,13 @@ async def test_late_results_that_wait_for_their_dead_letters_hold_a_bounded_numb
     env: BridgeEnv, make: RecordFactory
 ) -> None:
     """What does not fit takes places among the records in flight, so reading stops."""
-    for _ in range(400):
+    for _ in range(600):
         env.broker.append(late(make, b'"' + b"x" * 100_000 + b'"'))
     async with env.bridge(SMALL) as bridge:
         env.broker.available = False
-        await eventually("reading to stop", lambda: bridge.stats.in_flight >= 260)
+        await eventually("reading to stop", lambda: bridge.stats.in_flight >= 420)
         held = bridge.stats.in_flight_bytes
-    assert held < 30 * 1024 * 1024
+    assert held < 46 * 1024 * 1024
 
 
 async def test_copies_of_a_delivered_result_come_in_runs(env: BridgeEnv, make: RecordFactory) -> None:

@@ -19,8 +19,8 @@ _REFILL_RATIO: Final = 0.75
 _NEARLY_FULL_RATIO: Final = 0.75
 _MAX_SET_ASIDE: Final = 20_000
 """Positions of records, or of runs of them, that wait for their summary: a few megabytes."""
-_MAX_LETTER_BYTES: Final = 16 * 1024 * 1024
-"""Records that wait for their dead letter and take no place: a third of what may be in flight by default."""
+_MAX_LETTER_BYTES: Final = 32 * 1024 * 1024
+"""Records that wait for their dead letter and take no place: two thirds of what may be in flight by default."""
 _VAIN_PROBING_S: Final = 30.0
 """Seconds of failing probes after which the records in flight may be the cause, and not Restate."""
 
