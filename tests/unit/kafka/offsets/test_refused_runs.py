@@ -68,6 +68,21 @@ def test_another_reason_begins_another_run() -> None:
     assert shape(folded(records("!a !b !b"), screen)) == [(0, 1, 1), (1, 2, 3)]
 
 
+def test_records_of_which_something_else_is_known_begin_another_run() -> None:
+    """What is known of a run, such as its token, holds for each of its records; also where runs meet in the buffer."""
+
+    def knowing(read: Sequence[Record]) -> list[Refusal]:
+        return [Refusal("copy", "", about=(record.value or b"")[:1]) for record in read]
+
+    assert shape(folded(records("a1 a2 b1"), knowing)) == [(0, 2, 2), (2, 1, 3)]
+    books = RecordBuffer(ConsumerOptions(window=9, buffer_records=9), lambda: None)
+    books.screen = knowing
+    epoch = books.assign([A])[A]
+    for offset, word in enumerate(("a1", "a2", "b1", "b2")):
+        books.put(A, records(word, offset, epoch=epoch))
+    assert shape(books.take(9)) == [(0, 2, 2), (2, 2, 4)]
+
+
 def test_a_gap_begins_another_run() -> None:
     """A run names exactly the offsets of its records."""
     assert shape(folded([*records("!a"), *records("!a", 5)], screen)) == [(0, 1, 1), (5, 1, 6)]
