@@ -7,9 +7,11 @@ imports nothing but click, so that help is fast.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import importlib
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from typing import Final, NamedTuple, NoReturn, cast
@@ -17,8 +19,9 @@ from typing import Final, NamedTuple, NoReturn, cast
 import click
 from click.shell_completion import CompletionItem
 
-from kallback.cli.ending import keep_exit_code
 from kallback.cli.help import TextGroup
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class _CommandEntry(NamedTuple):
@@ -148,6 +151,30 @@ def main() -> None:
     except SystemExit as end:
         keep_exit_code(end.code)
         raise
+
+
+def keep_exit_code(code: object) -> None:
+    """Let a signal end the process at once, with the code that it ends with anyway.
+
+    asyncio takes its handlers away when its loop closes, and the interpreter takes a while to end. A second SIGTERM or
+    Ctrl-C in that time would make the end of a bridge that has drained and committed look like a crash.
+
+    Args:
+        code: of `SystemExit`.
+    """
+    number = code if isinstance(code, int) else int(code is not None)
+
+    def end_at_once(*_: object) -> None:
+        os._exit(number)
+
+    for each in _SIGNALS:
+        signal.signal(each, end_at_once)
+    atexit.register(_ignore_signals)  # the interpreter takes Python's handlers away after that
+
+
+def _ignore_signals() -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _run() -> None:

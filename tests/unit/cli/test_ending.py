@@ -19,7 +19,7 @@ app.main()
 """A process whose interpreter is about to end when the signal comes."""
 BEFORE_IT = """
 import os
-from kallback.cli.ending import keep_exit_code
+from kallback.cli.app import keep_exit_code
 
 keep_exit_code({code})
 os.kill(os.getpid(), {number})
