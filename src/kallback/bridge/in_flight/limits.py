@@ -94,7 +94,7 @@ class InFlightLimit:
         stats.in_flight += 1
         stats.in_flight_bytes += fetched.size
         self._empty.clear()
-        if self._places >= self._limit or stats.in_flight_bytes >= self._options.max_in_flight_bytes:
+        if self._counted >= self._limit or stats.in_flight_bytes >= self._options.max_in_flight_bytes:
             self._open.clear()
 
     def release(self, fetched: FetchedRecord) -> None:
@@ -169,7 +169,7 @@ class InFlightLimit:
     def on_failed_completion(self) -> None:
         """Admit one more record if this was one more failing probe after half a minute of them."""
         if self._throttled_since is not None and self._monotonic() - self._throttled_since >= _VAIN_PROBING_S:
-            self._limit = min(max(self._limit, self._places) + 1, self._options.max_in_flight)
+            self._limit = min(max(self._limit, self._counted) + 1, self._options.max_in_flight)
             self._update()
 
     def restore(self) -> None:
@@ -181,7 +181,7 @@ class InFlightLimit:
     async def wait(self) -> int:
         """Wait until records may be fetched; return how many."""
         await self._open.wait()
-        return max(1, min(self._options.fetch_limit, self._limit - self._places))
+        return max(1, min(self._options.fetch_limit, self._limit - self._counted))
 
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
@@ -209,7 +209,7 @@ class InFlightLimit:
         return Backlog(oldest, stuck, {number: usage.records for number, usage in self._usage.items()})
 
     @property
-    def _places(self) -> int:
+    def _counted(self) -> int:
         """Records that count for the limit."""
         return self._stats.in_flight - len(self._letters)
 
@@ -222,8 +222,8 @@ class InFlightLimit:
             self._open.clear()
             return
         throttled = self._throttled_since is not None
-        records = self._places <= (self._limit - 1 if throttled else self._limit * _REFILL_RATIO)
+        records = self._counted <= (self._limit - 1 if throttled else self._limit * _REFILL_RATIO)
         if records and self._stats.in_flight_bytes <= self._options.max_in_flight_bytes * _REFILL_RATIO:
             self._open.set()
-        elif self._places >= self._limit:
+        elif self._counted >= self._limit:
             self._open.clear()
