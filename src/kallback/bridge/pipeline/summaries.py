@@ -32,7 +32,7 @@ _WINDOW_SHARE: Final = 4
 _CANCEL_TIMEOUT_S: Final = 2.0
 
 
-class _Growing:
+class _OpenSummary:
     """A summary that grows.
 
     Attributes:
@@ -64,8 +64,8 @@ class Summaries:
         self._context = context
         self._monotonic = context.clocks.monotonic
         self._full_at = max(1, context.options.consumer.window // _WINDOW_SHARE)
-        self._growing: dict[tuple[Outcome, str | None], _Growing] = {}
-        self._complete: list[_Growing] = []
+        self._growing: dict[tuple[Outcome, str | None], _OpenSummary] = {}
+        self._complete: list[_OpenSummary] = []
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -101,7 +101,7 @@ class Summaries:
         growing = self._growing.get(kind)
         if growing is None:
             counted = SummaryBuilder(fetched.record, coarse=self._budget.is_used_up(fetched.since))
-            growing = self._growing[kind] = _Growing(position, counted)
+            growing = self._growing[kind] = _OpenSummary(position, counted)
             self._arrived.set()
         else:
             growing.counted.add(fetched.record)
@@ -123,7 +123,7 @@ class Summaries:
             for each in due:
                 await self._write(each)
 
-    async def _write(self, growing: _Growing) -> None:
+    async def _write(self, growing: _OpenSummary) -> None:
         counted = growing.counted
         sample = self._budget.admits_bytes(size_of(counted.sample), self._monotonic())
         await self._settler.write_summary(counted, growing.first, sample=sample)
