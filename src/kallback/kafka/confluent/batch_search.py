@@ -67,6 +67,10 @@ class BatchSearch:
         batch = DamagedBatch(partition, epoch, first, detail, None)
         threading.Thread(target=self._search, args=(batch,), name="kallback-batch-search", daemon=True).start()
 
+    def put_back(self, batch: DamagedBatch) -> None:
+        """Have a result found again, because it cannot be used yet."""
+        self._found.put(batch)
+
     def found(self) -> Iterator[DamagedBatch]:
         """Take the results that are there."""
         while True:

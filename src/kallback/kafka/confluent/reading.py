@@ -105,8 +105,9 @@ class PartitionReading:
         self.positions.assign(epochs)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """End reading partitions that are taken away."""
+        """End reading partitions that are taken away, and their epochs in the buffer."""
         gone = list(partitions)
+        self._buffer.forget(gone)
         self._flow.forget(gone)
         self.positions.forget(gone)
         for partition in gone:
@@ -119,10 +120,7 @@ class PartitionReading:
         Returns:
             False while librdkafka cannot: it has yet to hear of the new topic.
         """
-        try:
-            self._consumer.seek(ClientPartition(partition.topic, partition.partition, OFFSET_BEGINNING))
-        except KafkaException as error:
-            log.debug("a partition cannot be restarted yet", partition=str(partition), reason=str(error))
+        if not self._seek(partition, OFFSET_BEGINNING):
             return False
         self._flow.resume(partition)
         self.positions.restart(partition)
@@ -184,7 +182,10 @@ class PartitionReading:
 
     def step_over_damaged(self) -> None:
         """Pass on the batches whose ends were found, as one unreadable record each, and go on behind them."""
-        for batch in self._search.found() if self._search is not None else ():
+        search = self._search
+        if search is None:
+            return
+        for batch in tuple(search.found()):
             epoch, expected = self.positions.next.get(batch.partition, (None, 0))
             if epoch != batch.epoch:
                 continue
@@ -201,8 +202,18 @@ class PartitionReading:
                 self._buffer.put(batch.partition, [unreadable_record(batch.partition, first, batch.epoch, why)])
                 self.positions.next[batch.partition] = (batch.epoch, batch.end)
             self._flow.resume(batch.partition)
-            if batch.end is not None:
-                self._consumer.seek(ClientPartition(batch.partition.topic, batch.partition.partition, batch.end))
+            if batch.end is not None and not self._seek(batch.partition, batch.end):
+                self._flow.stop(batch.partition)
+                search.put_back(batch)
+
+    def _seek(self, partition: TopicPartition, offset: int) -> bool:
+        """Go on at an offset; return whether librdkafka can now: not while it loses or looks for the partition."""
+        try:
+            self._consumer.seek(ClientPartition(partition.topic, partition.partition, offset))
+        except KafkaException as error:
+            log.debug("a partition cannot be read at another offset yet", partition=str(partition), reason=str(error))
+            return False
+        return True
 
     def _is_damaged(self, error: KafkaError, message: Message) -> bool:
         """Whether a batch is damaged; if so, its partition stops until the end of the batch is found."""
@@ -276,6 +287,8 @@ class PartitionReading:
         epoch = self.positions.moved_to(partition, offset)
         if epoch != before:
             self._forget_end(partition)
+            if partition in self._flow.stopped:  # for the end of a batch of the log as it was
+                self._flow.resume(partition)
         return epoch
 
     def _end(self, message: Message, end_offsets: dict[TopicPartition, tuple[int, int]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from typing import Any
 
@@ -93,7 +94,7 @@ async def owner_with_a_record_done() -> tuple[ConsumerThread, Any]:
     recorder: Any = Recorder()
     owner.consumer = recorder
     watch: Any = Watch(1)
-    owner._watch = watch
+    owner._member_topics._watch = watch
     (epoch,) = owner.buffer.assign([PARTITION]).values()
     owner.buffer.put(PARTITION, [Record("results", 0, 7, 0, None, b"{}", (), epoch)])
     owner.buffer.done(*owner.buffer.take(1))
@@ -101,24 +102,41 @@ async def owner_with_a_record_done() -> tuple[ConsumerThread, Any]:
     return owner, recorder
 
 
-async def test_a_revocation_commits_and_asks_nothing_else() -> None:
-    """A call that runs callbacks, made inside one, makes librdkafka's binding abort the process (exit code -6)."""
-    owner, recorder = await owner_with_a_record_done()
+def take_another(owner: ConsumerThread) -> Record:
+    """Hand out the next record, on which work begins."""
+    epoch = owner.buffer._tracker.epoch(PARTITION)
+    owner.buffer.put(PARTITION, [Record("results", 0, 8, 0, None, b"{}", (), epoch or 0)])
+    (record,) = owner.buffer.take(1)
+    return record
+
+
+def look_at_topics(owner: ConsumerThread) -> None:
+    """As the thread does between two polls."""
+    if returned := owner._member_topics.look(owner.consumer, 0.0):
+        owner._give_up(returned)
+
+
+def revoke(owner: ConsumerThread, recorder: Any) -> None:
+    """As librdkafka does inside a poll."""
     revoked: Any = owner._partitions_revoked
     revoked(recorder, [ClientPartition("results", 0)])
-    assert recorder.asked == ["commit"]
+
+
+async def test_a_revocation_commits_in_the_background_and_asks_nothing_else() -> None:
+    """A blocking commit would wait for a broker. A call with callbacks aborts the process there (exit code -6)."""
+    owner, recorder = await owner_with_a_record_done()
+    revoke(owner, recorder)
+    assert recorder.asked == ["background commit"]
 
 
 async def test_a_revocation_by_a_topic_created_anew_commits_its_beginning() -> None:
     """The position in the former topic would have the next owner skip the first records."""
     owner, recorder = await owner_with_a_record_done()
-    look: Any = owner._look_at_topics
-    look(0.0)
+    look_at_topics(owner)
     owner._reading.assign({PARTITION: 1})
-    watch: Any = owner._watch
+    watch: Any = owner._member_topics._watch
     watch.state = TopicState("b", 4)
-    revoked: Any = owner._partitions_revoked
-    revoked(recorder, [ClientPartition("results", 0)])
+    revoke(owner, recorder)
     assert recorder.committed_offsets == [0]
 
 
@@ -128,7 +146,7 @@ async def test_a_partition_that_is_not_found_is_no_missing_topic(caplog: pytest.
     report: Any = owner._report
     report(KafkaError(KafkaError._UNKNOWN_PARTITION), Missing(7))
     report(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), Missing(7))
-    watch: Any = owner._watch
+    watch: Any = owner._member_topics._watch
     assert (watch.hurried, owner._commits.suspended, caplog.records) == (2, frozenset(), [])
     report(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), Missing(None))
     assert owner._commits.suspended == {"results"}
@@ -137,18 +155,17 @@ async def test_a_partition_that_is_not_found_is_no_missing_topic(caplog: pytest.
 async def test_partitions_that_do_not_exist_any_more_are_forgotten() -> None:
     """Nothing of them is committed. If they come back before the group assigns anew, the client is given up."""
     owner, _ = await owner_with_a_record_done()
-    watch: Any = owner._watch
+    watch: Any = owner._member_topics._watch
     second = TopicPartition("results", 1)
     owner._reading.assign(owner.buffer.assign([second]))
-    look: Any = owner._look_at_topics
     watch.state = TopicState("a", 2)
-    look(0.0)
+    look_at_topics(owner)
     watch.state = TopicState("b", 1)
-    look(0.0)
+    look_at_topics(owner)
     assert owner.buffer.assignment() == {PARTITION}
     assert owner.failure is None
     watch.state = TopicState("c", 2)
-    look(0.0)
+    look_at_topics(owner)
     assert "results[1]" in str(owner.failure)
 
 
@@ -243,17 +260,49 @@ async def test_a_commit_with_nothing_to_commit_is_answered() -> None:
 async def test_a_commit_that_work_waits_for_is_made_while_its_partition_drains() -> None:
     """Else work, commit and rebalance would wait for each other until the time to drain is over."""
     owner, recorder = await owner_with_a_record_done()
-    (epoch,) = owner.buffer.assign([PARTITION]).values()
-    owner.buffer.put(PARTITION, [Record("results", 0, 8, 0, None, b"{}", (), epoch)])
-    (record,) = owner.buffer.take(1)
+    record = take_another(owner)
 
     async def begin_and_finish() -> None:
         await owner.command("commit")
         owner.buffer.done(record)
 
-    revoked: Any = owner._partitions_revoked
-    revocation = asyncio.to_thread(revoked, recorder, [ClientPartition("results", 0)])
+    revocation = asyncio.to_thread(revoke, owner, recorder)
     async with asyncio.timeout(60):
         await asyncio.gather(revocation, begin_and_finish())
-    assert recorder.asked[0] == "commit"
-    assert recorder.committed_offsets[-1] == 9, "the record was done before the partition went"
+    assert recorder.asked == ["commit", "background commit"]
+    assert recorder.committed_offsets == [8, 9], "the record was done before the partition went"
+
+
+async def test_a_drain_whose_commit_has_no_answer_minds_a_stop() -> None:
+    """Without a broker it may have none for two session timeouts; the client is closed when the commit is over."""
+    owner, recorder = await owner_with_a_record_done()
+    take_another(owner)
+    owner.errors.all_down = False
+    asked, answered, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def commit(*, offsets: list[ClientPartition], asynchronous: bool) -> list[ClientPartition]:
+        if not asynchronous:
+            asked.set()
+            assert answered.wait(60)
+        return offsets
+
+    def close() -> None:
+        assert answered.is_set()
+        closed.set()
+
+    recorder.commit, recorder.close = commit, close
+    revocation = asyncio.create_task(asyncio.to_thread(revoke, owner, recorder))
+    commands = [asyncio.create_task(owner.command("commit"))]
+    assert await asyncio.to_thread(asked.wait, 60)
+    commands.append(asyncio.create_task(owner.command("stop")))
+    async with asyncio.timeout(5):
+        await revocation
+    close_client: Any = owner._close_client
+    closing = asyncio.create_task(asyncio.to_thread(close_client))
+    answered.set()
+    async with asyncio.timeout(60):
+        await closing
+    assert closed.is_set()
+    owner._commands.close()
+    async with asyncio.timeout(60):
+        await asyncio.gather(*commands)

@@ -88,6 +88,18 @@ def test_what_is_full_is_paused_at_once_while_a_command_waits(buffer: RecordBuff
     assert consumer.paused == list(range(12))
 
 
+def test_what_is_paused_is_not_paused_again(buffer: RecordBuffer) -> None:
+    """Neither while commits wait nor otherwise: each pause is a question to librdkafka's own thread."""
+    consumer = FakeConsumer()
+    client: Any = consumer
+    buffer.taken = Caller(buffer, takes=0)
+    flow = FlowControl(client, buffer)
+    flow.update(PARTITIONS)
+    for _ in range(2):
+        flow.update(PARTITIONS, lambda: False)
+    assert consumer.paused == list(range(12))
+
+
 def test_what_is_taken_away_is_resumed(buffer: RecordBuffer) -> None:
     """Full or stopped: librdkafka would keep the pause, and the partition would never be read in a later assignment."""
     consumer = FakeConsumer()

@@ -18,13 +18,12 @@ from kallback.kafka.confluent.client import ClientErrors, build, log
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.commands import Command, Commands
 from kallback.kafka.confluent.membership.commits import Commits
-from kallback.kafka.confluent.membership.committed_offsets import committed_offsets, partition_starts
+from kallback.kafka.confluent.membership.committed_offsets import partition_starts
 from kallback.kafka.confluent.membership.group_member import consumer_config, ours
+from kallback.kafka.confluent.membership.member_topics import MemberTopics
 from kallback.kafka.confluent.reading import PartitionReading
-from kallback.kafka.confluent.topic_watch import TopicWatch
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.errors import (
-    DENIED,
     MISSING_TOPIC,
     PERMANENT_FOR_A_CLIENT,
     damaged_batch,
@@ -32,8 +31,7 @@ from kallback.kafka.errors import (
     fatal_failure,
 )
 from kallback.kafka.group_status import GroupStatus
-from kallback.kafka.login.token_source import why_no_token
-from kallback.kafka.offsets.followed_topics import FollowedTopics, report_first_reads
+from kallback.kafka.offsets.followed_topics import report_first_reads
 from kallback.kafka.offsets.membership_loss import MembershipLoss
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
 from kallback.kafka.records import TopicPartition
@@ -45,9 +43,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message  # iso
 from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
+    from concurrent.futures import Future
 
-    from kallback.kafka.offsets.topic_changes import TopicFacts
     from kallback.settings import KafkaSettings
 
 _COMMIT_TIMEOUT_S: Final = 5.0
@@ -55,8 +53,6 @@ _SHORT_POLL_S: Final = 0.002
 """Of the polls while commits are asked for: a command waits for the end of a poll."""
 _DRAIN_LOOK_S: Final = 0.02
 """How often it is looked for commands while a partition drains."""
-_COMMITTED_TIMEOUT_S: Final = 0.5  # nothing is polled meanwhile
-_TOPICS_TIMEOUT_S: Final = 2.0  # at a rebalance
 _CLOSE_TIMEOUT_S: Final = 10.0
 """For leaving the group and closing the client. With commits that Kafka has not answered, librdkafka would wait for a
 session timeout."""
@@ -86,10 +82,7 @@ class ConsumerThread:
             self.consumer, self.buffer, self.errors, self._report, search, ProducerReport(settings)
         )
         self._commits = Commits(self.buffer, self.errors, self._topics[0], self._denied)
-        self._followed = FollowedTopics(
-            self._topics, self._reading.positions, time.monotonic, partial(why_no_token, settings)
-        )
-        self._watch = TopicWatch(settings, self._topics)
+        self._member_topics = MemberTopics(settings, self._topics, self.buffer, self._reading, self._commits)
         self._last_poll = time.monotonic()
         self._loss = MembershipLoss(time.monotonic)
 
@@ -133,7 +126,7 @@ class ConsumerThread:
     def group_status(self) -> GroupStatus:
         """The status of the member, from any thread."""
         status = self.buffer.group_status(self._reading.end_offsets, self._last_poll, stalled=self._reading.stalled)
-        return self._followed.status(status, self._reading.transactions.noticed)
+        return self._member_topics.followed.status(status, self._reading.transactions.noticed)
 
     def raise_failure(self) -> None:
         """Raise what went wrong: once if the consumer goes on, each time if it cannot."""
@@ -170,7 +163,8 @@ class ConsumerThread:
                     next_commit = time.monotonic() + self._options.commit_interval
                 if unread := self._reading.look(now):
                     self._give_up(unread)
-                self._look_at_topics(now)
+                if returned := self._member_topics.look(self.consumer, now):
+                    self._give_up(returned)
         except KafkaException as error:
             self._fail(error.args[0])
         finally:
@@ -194,42 +188,13 @@ class ConsumerThread:
         if fresh is None:
             return
         self._leave_group()
-        self._forget(self._reading.owned)
+        self._reading.forget(self._reading.owned)
         self.buffer.joined = False
         self._commits.under_way = 0  # the client that would hear of them is closed
         self.consumer = fresh
         self._reading.use(fresh)
         self.errors.new_client()
         self._join()
-
-    def _look_at_topics(self, now: float) -> None:
-        followed, positions = self._followed, self._reading.positions
-        if positions.went_back:
-            self._watch.hurry()
-        facts = self._watch.look(now, positions.deleted.unexplained)
-        if facts is not None:
-            followed.take(self._with_commits(facts) if facts.topics else facts)
-            self._commits.suspended = followed.missing
-            self._forget(followed.vanished)
-            if followed.returned:
-                self._give_up(followed.returned)
-        if followed.to_restart:
-            followed.to_restart = {each for each in followed.to_restart if not self._reading.restart(each)}
-
-    def _with_commits(self, facts: TopicFacts) -> TopicFacts:
-        """Add what the group has committed; what is lost is committed again."""
-        before = self.buffer.known_commits()
-        if not before:
-            return facts
-        try:
-            found = committed_offsets(self.consumer, before, _COMMITTED_TIMEOUT_S)
-        except KafkaException as error:
-            log.debug("Kafka does not say what is committed", detail=str(error))
-            if error.args[0].code() in DENIED:  # librdkafka itself does not tell an idle member
-                self._denied(error.args[0])
-            return facts
-        self._followed.report_undone(self.buffer.undone_commits(before, found))
-        return facts._replace(committed=found)
 
     def _run_commands(self) -> None:
         if self._commands.take():
@@ -251,9 +216,7 @@ class ConsumerThread:
             self._closing = True
             self.wake()
         elif error.code() in MISSING_TOPIC:
-            self._followed.not_found(topic, message.partition())
-            self._commits.suspended = self._followed.missing
-            self._watch.hurry()
+            self._member_topics.not_found(topic, message.partition())
         elif error.code() in PERMANENT_FOR_A_CLIENT:
             what = f"reading {topic or ', '.join(self._topics)}"
             self.failure = error_for(error.code(), error.str(), what=what, topic=topic, group=self._group)
@@ -292,8 +255,7 @@ class ConsumerThread:
         self.buffer.restore(starts)
         epochs = self.buffer.assign(owned)
         self._reading.assign(epochs)
-        self._followed.assigned(owned, starts)
-        self._watch.hurry()
+        self._member_topics.assigned(owned, starts)
         self._loss.assigned()
         log.info("partitions assigned", partitions=[str(each) for each in owned])
 
@@ -303,32 +265,36 @@ class ConsumerThread:
         going = [ours(each) for each in partitions]
         self.buffer.stop_handing_out(going)
         if not self._closing:  # when leaving, what is done was committed just before, with patience
-            self._followed.take_before_leaving(self._watch.answers(_TOPICS_TIMEOUT_S), going)
-            self._commits.suspended = self._followed.missing
-            self._forget(self._followed.vanished)
-            if not self._drained(going):
+            self._member_topics.look_before_leaving(going)
+            if not self._drained(consumer, going):
                 log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
-            self._commits.make(consumer, going)
             if consumer is not self.consumer:
                 return
-        self._followed.revoked(going)
-        self._forget(going)
+            self._commits.hand_over(consumer, going)
+        self._member_topics.followed.revoked(going)
+        self._reading.forget(going)
 
-    def _drained(self, going: Collection[TopicPartition]) -> bool:
+    def _drained(self, consumer: Consumer, going: Collection[TopicPartition]) -> bool:
         """Wait for unfinished records, unless a stop is asked for: who asks has waited for them.
 
-        Work may wait for a commit before it begins: it is made meanwhile, blocking.
+        Work may wait for a commit before it begins: it is made meanwhile.
         """
         drained = threading.Event()
         self.buffer.when_drained(going, drained.set)
+        asked = not self._commands.none_waits
+        commit: Future[list[ClientPartition]] | None = None
         deadline = time.monotonic() + self._options.drain_timeout
         while not drained.wait(min(_DRAIN_LOOK_S, max(0.0, deadline - time.monotonic()))):
-            self._commands.take()
+            asked = self._commands.take() or asked
             if self._commands.stop_asked or time.monotonic() >= deadline:
                 return False
-            if not self._commands.none_waits:
-                self._commits.make(self.consumer, leaving=False)
-                self._commands.answer_commits(under_way=False, now=time.monotonic())
+            if commit is not None and commit.done():
+                self._commits.take_apart(commit)
+                commit = None
+                if not asked:  # since it began
+                    self._commands.answer_commits(under_way=False, now=time.monotonic())
+            if commit is None and asked:
+                commit, asked = self._commits.apart(consumer), False
         return True
 
     def _partitions_lost(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
@@ -337,15 +303,10 @@ class ConsumerThread:
         going = [ours(each) for each in partitions]
         self._loss.session_ended()
         log.warning("partitions lost", partitions=[str(each) for each in going])
-        self._followed.revoked(going)
+        self._member_topics.followed.revoked(going)
         self.buffer.stop_handing_out(going)
-        self._forget(going)
+        self._reading.forget(going)
         self.buffer.joined = False
-
-    def _forget(self, partitions: Iterable[TopicPartition]) -> None:
-        gone = list(partitions)
-        self.buffer.forget(gone)
-        self._reading.forget(gone)
 
     def _commit_and_wait(self, *, leaving: bool = False) -> None:
         """Commit and poll on until it is acknowledged; not for ever, as librdkafka would without a broker."""
@@ -371,7 +332,7 @@ class ConsumerThread:
         try:
             self._leave_group()
         finally:
-            self._watch.close()
+            self._member_topics.close()
             self.buffer.forget(self._reading.owned)
 
     def _leave_group(self) -> None:
@@ -392,7 +353,12 @@ class ConsumerThread:
         No other call is made meanwhile, so the callbacks are alone as in the consumer thread.
         """
         timeout = _CLOSE_TIMEOUT_S + (0.0 if self._closing else self._options.drain_timeout)
-        closing = daemon_call(self.consumer.close, "kallback-consumer-close")
+        closing = daemon_call(partial(_close_consumer, self.consumer, self._commits), "kallback-consumer-close")
         if not wait([closing], timeout).done:
             raise TimeoutError(f"Kafka has not answered for {timeout:g} s")
         closing.result()
+
+
+def _close_consumer(consumer: Consumer, commits: Commits) -> None:
+    commits.wait_apart()
+    consumer.close()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TOPICS_REFRESH_MS: Final = 10_000
 """5 minutes by default: added partitions, and topics that are created anew, would be noticed as late."""
 
+_LEAST_POLL_INTERVAL_S: Final = 300.0
+"""librdkafka's default. What drains is not polled, and the group does not wait for longer than this interval."""
+
 
 def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOptions) -> dict[str, Value]:
     """Return librdkafka's configuration of a group member."""
@@ -32,6 +35,7 @@ def consumer_config(settings: KafkaSettings, group: str, options: ConsumerOption
         "allow.auto.create.topics": False,
         "topic.metadata.refresh.interval.ms": TOPICS_REFRESH_MS,
         "group.protocol": options.group_protocol.value,
+        "max.poll.interval.ms": int((_LEAST_POLL_INTERVAL_S + options.drain_timeout) * 1000),
     }
     if options.group_instance_id is not None:
         own["group.instance.id"] = options.group_instance_id
