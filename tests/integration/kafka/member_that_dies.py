@@ -1,15 +1,14 @@
-"""A member that takes a record and never finishes it: `member_that_dies.py BOOTSTRAP TOPIC GROUP INSTANCE_ID`.
+"""Takes records and never finishes them: `member_that_dies.py BOOTSTRAP TOPIC GROUP CLIENT PROTOCOL NAME`.
 
-The test kills it while a rebalance waits for that record.
+The test kills it while a rebalance waits for these records. Without a name (`-`) it has no instance id.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from unittest.mock import patch
 
-from kallback.kafka import ConfluentConsumer, ConsumerOptions
+from kallback.kafka import ConsumerOptions, GroupProtocol, client_of, clients_of
 from kallback.settings import KafkaSettings
 
 
@@ -21,19 +20,22 @@ def say(line: str) -> None:
 
 async def main() -> None:
     """Take what is there, and hold on to it."""
-    bootstrap, topic, group, instance_id = sys.argv[1:]
-    options = ConsumerOptions(group_instance_id=instance_id, drain_timeout=60)
-    async with ConfluentConsumer(KafkaSettings(bootstrap), [topic], group, options=options) as consumer:
-        thread = consumer._thread
-        assert thread is not None
+    bootstrap, topic, group, client, protocol, name = sys.argv[1:]
+    options = ConsumerOptions(
+        group_protocol=GroupProtocol(protocol),
+        group_instance_id=None if name == "-" else name,
+        drain_timeout=60,
+        session_timeout=6,
+        commit_interval=0.1,
+    )
+    consumer = clients_of(client_of(client), KafkaSettings(bootstrap)).consumer([topic], group, options)
+    consumer.on_revoke(lambda _partitions: say("giving away"))
+    async with consumer:
         taken: set[int] = set()
-        with patch.object(thread.buffer, "stop_handing_out", wraps=thread.buffer.stop_handing_out) as giving_away:
-            while True:
-                for record in await consumer.fetch(10, 0.1):
-                    taken.add(record.partition)
-                    say(f"taken {len(taken)}")
-                if giving_away.called:
-                    say("giving away")
+        while True:
+            for record in await consumer.fetch(10, 0.1):
+                taken.add(record.partition)
+                say(f"taken {len(taken)}")
 
 
 asyncio.run(main())
