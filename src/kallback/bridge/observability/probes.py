@@ -28,7 +28,9 @@ _UNSEEN: Final = (
     "Restate has not answered since the start: check that it runs, and that KALLBACK_RESTATE_INGRESS_URL names its "
     "ingress"
 )
-_SHARE_LOST: Final = "the bridge has lost its partitions and joins its group again, when Kafka answers"
+_SHARE_LOST: Final = (
+    "the bridge has lost its partitions and joins its group again, when Kafka answers and has ended the former session"
+)
 
 
 class ObservedBridge(Protocol):

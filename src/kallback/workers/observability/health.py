@@ -27,7 +27,9 @@ from kallback.workers.observability.stats import WatchedWorker
 STUCK_AFTER: Final = 120.0
 """Seconds without a sign of life from the Kafka client: far longer than a rebalance waits for running tasks."""
 _NO_SHARE: Final = "the consumer group has not given this worker its share yet"
-_SHARE_LOST: Final = "the worker has lost its partitions and joins its group again, when Kafka answers"
+_SHARE_LOST: Final = (
+    "the worker has lost its partitions and joins its group again, when Kafka answers and has ended the former session"
+)
 
 
 class WorkerProbeResult(ProbeResult, frozen=True, kw_only=True):
