@@ -58,7 +58,7 @@ class AiokafkaTopicWatch:
         self._next = time.monotonic() + TOPIC_LOOK_INTERVAL_S
         known = self._buffer.known_commits()
         facts = await topic_facts(inner, self._topics, self._positions.deleted.unexplained, known)
-        self.followed.report_undone(self._buffer.undone_commits(known, facts.committed))
+        self.followed.report_undone(self._buffer.undone_commits(known, facts.committed), facts.committed)
         self.followed.take(facts)
         self._forget_vanished()
         self._restart(inner)

@@ -114,13 +114,14 @@ class FollowedTopics:
         self.vanished.difference_update(gone)
         self.returned.difference_update(gone)
 
-    def report_undone(self, commits: Mapping[TopicPartition, int]) -> None:
-        """Say that what the group had committed is gone or was set back, and what follows."""
+    def report_undone(self, commits: Mapping[TopicPartition, int], found: Mapping[TopicPartition, int | None]) -> None:
+        """Say that what the group had committed is gone or was set back, to what is found, and what follows."""
         for partition, position in commits.items():
             log.error(
                 "the group's committed offset is gone or was set back: it is committed again",
                 partition=str(partition),
                 committed=position,
+                found=found.get(partition),
             )
 
     def not_found(self, topic: str | None, partition: int | None) -> None:

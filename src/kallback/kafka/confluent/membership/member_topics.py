@@ -113,5 +113,5 @@ class MemberTopics:
             if error.args[0].code() in DENIED:  # librdkafka itself does not tell an idle member
                 self._commits.on_denied(error.args[0])
             return facts
-        self.followed.report_undone(self._buffer.undone_commits(before, found))
+        self.followed.report_undone(self._buffer.undone_commits(before, found), found)
         return facts._replace(committed=found)
