@@ -60,7 +60,7 @@ class Commits:
         if commits and self._is_reachable(consumer):
             self._send(consumer, commits)
 
-    def hand_over(self, consumer: Consumer, going: Collection[TopicPartition]) -> None:
+    def revoke(self, consumer: Consumer, going: Collection[TopicPartition]) -> None:
         """Commit inside a revocation, and take starts back; the partitions go when Kafka has answered.
 
         librdkafka sees to that: it joins again when no commit is under way any more, and polls and heartbeats go on

@@ -270,7 +270,7 @@ class ConsumerThread:
                 log.warning("unfinished records go to the next owner", partitions=[str(each) for each in going])
             if consumer is not self.consumer:
                 return
-            self._commits.hand_over(consumer, going)
+            self._commits.revoke(consumer, going)
         self._member_topics.followed.revoked(going)
         self._reading.forget(going)
 
