@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.unit.kafka.confluent.messages import Message
 
 from kallback.kafka import ConsumerOptions, Record, TopicPartition
 from kallback.kafka.confluent.client import ClientErrors
@@ -18,44 +19,6 @@ PARTITION = TopicPartition("results", 0)
 MIB = 1024 * 1024
 
 
-class QueuedMessage:
-    """A message of librdkafka, as far as it is read."""
-
-    def __init__(self, offset: int, value: bytes) -> None:
-        self._offset = offset
-        self._value = value
-
-    def error(self) -> None:
-        """Nothing is wrong with it."""
-
-    def topic(self) -> str:
-        """Return its topic."""
-        return PARTITION.topic
-
-    def partition(self) -> int:
-        """Return its partition."""
-        return PARTITION.partition
-
-    def offset(self) -> int:
-        """Return its offset."""
-        return self._offset
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return when it was written."""
-        return 1, 5
-
-    def key(self) -> None:
-        """It has no key."""
-
-    def value(self) -> bytes:
-        """Return its value."""
-        return self._value
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """Return its headers."""
-        return [("name", b"value")]
-
-
 class Queue:
     """A librdkafka consumer that has fetched messages already.
 
@@ -64,14 +27,14 @@ class Queue:
     """
 
     def __init__(self, values: Sequence[bytes]) -> None:
-        self.messages = [QueuedMessage(offset, value) for offset, value in enumerate(values)]
+        self.messages = [Message(offset, value) for offset, value in enumerate(values)]
         self.most = 0
 
-    def poll(self, _timeout: float) -> QueuedMessage | None:
+    def poll(self, _timeout: float) -> Message | None:
         """Return the next one."""
         return next(iter(self.consume(1, 0)), None)
 
-    def consume(self, limit: int, _timeout: float) -> list[QueuedMessage]:
+    def consume(self, limit: int, _timeout: float) -> list[Message]:
         """Return the next ones."""
         taken, self.messages = self.messages[:limit], self.messages[limit:]
         self.most = max(self.most, len(taken))

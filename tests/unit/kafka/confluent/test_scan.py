@@ -7,46 +7,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from tests.unit.kafka.confluent.messages import Message
 
 from kallback.kafka.confluent import scan as scan_module
 from kallback.kafka.confluent.scan import TopicScan
 from kallback.settings import KafkaSettings
-
-
-class Message:
-    """What librdkafka hands out: a record, or an error at its place."""
-
-    def __init__(self, partition: int, offset: int, code: int | None = None, size: int = 1) -> None:
-        self._at = partition, offset
-        self._size = size
-        self._error = None if code is None else KafkaError(code)
-
-    def partition(self) -> int:
-        """Its partition."""
-        return self._at[0]
-
-    def offset(self) -> int:
-        """Its offset."""
-        return self._at[1]
-
-    def error(self) -> KafkaError | None:
-        """What is wrong."""
-        return self._error
-
-    def timestamp(self) -> tuple[int, int]:
-        """Kind and time."""
-        return 1, 0
-
-    def key(self) -> None:
-        """No key."""
-
-    def value(self) -> bytes:
-        """A value of its size."""
-        return bytes(self._size)
-
-    def headers(self) -> list[Any]:
-        """No headers."""
-        return []
 
 
 class Client:
@@ -82,7 +47,14 @@ def test_stepping_over_a_batch_drops_nothing_of_other_partitions(monkeypatch: py
     """What was read behind the batch comes again after the seek; records of other partitions would not."""
     bad: int = KafkaError._BAD_COMPRESSION
     client = Client(
-        [Message(3, 0), Message(0, 2, bad), Message(0, 3), Message(1, 0), Message(2, 0, bad), Message(1, 1)]
+        [
+            Message(0, partition=3),
+            Message(2, code=bad),
+            Message(3),
+            Message(0, partition=1),
+            Message(0, partition=2, code=bad),
+            Message(1, partition=1),
+        ]
     )
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     monkeypatch.setattr(scan_module, "end_of_batch", lambda *_: 5)
@@ -102,7 +74,7 @@ def test_stepping_over_a_batch_drops_nothing_of_other_partitions(monkeypatch: py
 
 def test_what_is_read_after_the_seek_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine the record behind the batch is there before the poll ends: it was lost, a cancel with it."""
-    client = Client([Message(0, 2, KafkaError._BAD_COMPRESSION), Message(0, 5)])
+    client = Client([Message(2, code=KafkaError._BAD_COMPRESSION), Message(5)])
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     monkeypatch.setattr(scan_module, "end_of_batch", lambda *_: 5)
     scan = TopicScan(KafkaSettings(), "letters")
@@ -115,7 +87,7 @@ def test_one_poll_takes_many_small_records_or_few_large_ones(
     monkeypatch: pytest.MonkeyPatch, size: int, read: int
 ) -> None:
     """Each becomes a record with objects of its own, and all of one poll are in memory together."""
-    client = Client([Message(0, offset, size=size) for offset in range(600)])
+    client = Client([Message(offset, bytes(size)) for offset in range(600)])
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     scan = TopicScan(KafkaSettings(), "letters")
     assert len(scan.poll()) == read
@@ -123,12 +95,12 @@ def test_one_poll_takes_many_small_records_or_few_large_ones(
 
 def test_behind_the_end_it_wakes_up_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle worker follows the control topic for as long as it lives."""
-    client = Client([Message(0, 0), Message(0, 1)])
+    client = Client([Message(0), Message(1)])
     monkeypatch.setattr(scan_module, "build", lambda *_: client)
     scan = TopicScan(KafkaSettings(), "cancels")
     scan.end_offsets = {0: 2}
     scan.poll()
-    client.append(Message(0, 2))
+    client.append(Message(2))
     scan.poll()
     assert (scan.end_offsets, client.waits[0] < client.waits[1]) == ({}, True)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from tests.unit.kafka.confluent.messages import Message
 
 from kallback.kafka import ConsumerOptions, TopicPartition
 from kallback.kafka.confluent.batch_search import DamagedBatch
@@ -16,43 +17,6 @@ from kallback.kafka.offsets.record_buffer import RecordBuffer
 from kallback.settings import KafkaSettings
 
 PARTITION = TopicPartition("results", 0)
-
-
-class Met:
-    """What librdkafka hands out: a record, or the error of a batch that cannot be read."""
-
-    def __init__(self, offset: int, code: int | None = None) -> None:
-        self._offset, self._code = offset, code
-
-    def error(self) -> KafkaError | None:
-        """Return what is wrong."""
-        return None if self._code is None else KafkaError(self._code)
-
-    def topic(self) -> str:
-        """Return its topic."""
-        return PARTITION.topic
-
-    def partition(self) -> int:
-        """Return its partition."""
-        return PARTITION.partition
-
-    def offset(self) -> int:
-        """Return its offset."""
-        return self._offset
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return when it was written."""
-        return 1, 5
-
-    def key(self) -> None:
-        """It has no key."""
-
-    def value(self) -> bytes:
-        """Return its value."""
-        return b"value"
-
-    def headers(self) -> None:
-        """It has no headers."""
 
 
 class Client:
@@ -65,16 +29,16 @@ class Client:
     """
 
     def __init__(self) -> None:
-        self.messages: list[Met] = []
+        self.messages: list[Message] = []
         self.paused = False
         self.sought: list[int] = []
         self.refusals = 0
 
-    def poll(self, _timeout: float) -> Met | None:
+    def poll(self, _timeout: float) -> Message | None:
         """Return the next message."""
         return self.messages.pop(0) if self.messages else None
 
-    def consume(self, _limit: int, _timeout: float) -> list[Met]:
+    def consume(self, _limit: int, _timeout: float) -> list[Message]:
         """Return nothing more."""
         return []
 
@@ -126,7 +90,7 @@ def stopped() -> Stopped:
     buffer = RecordBuffer(ConsumerOptions(), lambda: None)
     reading = PartitionReading(client, buffer, ClientErrors(KafkaSettings()), lambda *_: None, search)
     reading.assign(buffer.assign([PARTITION]))
-    client.messages = [Met(6), Met(7, KafkaError._BAD_COMPRESSION)]
+    client.messages = [Message(6), Message(7, code=KafkaError._BAD_COMPRESSION)]
     reading.poll()
     reading.poll()
     assert client.paused
@@ -147,7 +111,7 @@ def test_it_goes_on_behind_the_batch_as_soon_as_the_client_can(stopped: Stopped)
 def test_it_goes_on_where_another_log_has_taken_the_place_of_the_batch(stopped: Stopped) -> None:
     """The result of the search is then of a batch that does not exist any more, and nothing would wait for another."""
     reading, client, search = stopped
-    client.messages = [Met(0)]  # fetched before the pause
+    client.messages = [Message(0)]  # fetched before the pause
     reading.poll()
     search.results = [DamagedBatch(PARTITION, search.begun[0], 7, "too large", 9)]
     reading.step_over_damaged()
