@@ -6,7 +6,7 @@ import base64
 import hmac
 from http import HTTPStatus
 
-from kallback.cli.console.changes import check_same_site
+from kallback.cli.console.changes import OTHER_SITE, check_same_site
 from kallback.cli.console.options import ConsoleOptions
 from kallback.settings.addresses import LOOPBACK, host_named
 from kallback.web import HttpHead, refused
@@ -30,6 +30,28 @@ def check_access(head: HttpHead, options: ConsoleOptions) -> None:
         login = ("WWW-Authenticate", 'Basic realm="kallback console", charset="UTF-8"')
         detail = "log in with any user name and the password of --password-file"
         raise refused("not-logged-in", HTTPStatus.UNAUTHORIZED, detail, login)
+
+
+def check_opened_from(head: HttpHead, *, only_here: bool) -> None:
+    """Refuse a page for which another site asks otherwise than with a link: as an image, in a frame or by a script.
+
+    Pages read Restate and Kafka, and the browser of someone who may see them would ask as often as that site wants.
+
+    Args:
+        head: of a request for a page.
+        only_here: the page is opened from the console's own pages only, because it keeps what it read.
+
+    Raises:
+        RefusedRequestError: with the reason.
+    """
+    site = head.values("sec-fetch-site")
+    if not site or site in (["same-origin"], ["none"]):  # `none`: a bookmark, or an address that was typed
+        return
+    is_link = head.values("sec-fetch-mode") == ["navigate"] and head.values("sec-fetch-dest") == ["document"]
+    if only_here or not is_link:
+        raise refused(
+            OTHER_SITE, HTTPStatus.FORBIDDEN, "a page of another site asked for this: open it from the console"
+        )
 
 
 def _allowed(options: ConsoleOptions) -> tuple[str, tuple[str, str]]:

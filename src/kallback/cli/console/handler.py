@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Final, assert_never
 
 from kallback.cli.console import pages
-from kallback.cli.console.access import check_access, user_of
+from kallback.cli.console.access import check_access, check_opened_from, user_of
 from kallback.cli.console.form_handler import FormHandler
 from kallback.cli.console.fresh import FreshValue
 from kallback.cli.console.options import ConsoleOptions
@@ -99,7 +99,10 @@ class ConsoleHandler:
             raise
         if head.method == "POST":
             return change_of(head.target, user_of(head, self._options))
-        return route_of(head.target)
+        route = route_of(head.target)
+        if not isinstance(route, StaticRoute):
+            check_opened_from(head, only_here=isinstance(route, ManyRoute))
+        return route
 
     def refuse(self, response: HttpResponse) -> HttpResponse:
         """Return a refusal as a page: a browser shows it."""

@@ -180,9 +180,11 @@ class FakeMany:
 
     tasks: list[PendingTask] = field(default_factory=list[PendingTask])
     made: list[ManyChange] = field(default_factory=list[ManyChange])
+    chosen: int = 0
 
     async def choose(self, wanted: TaskFilter) -> TaskPlan:
         """Return those that are wanted."""
+        self.chosen += 1
         found = [task for task in self.tasks if wanted.accepts(task)]
         return TaskPlan("plan", wanted, ChosenTasks(found, is_cut_off=False, unreadable=0))
 

@@ -97,6 +97,36 @@ async def test_a_form_of_another_site_is_refused(headers: dict[str, str]) -> Non
     assert changes.made == []
 
 
+LINK = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+IMAGE = {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+FRAME = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_site_makes_no_list_of_many_tasks(site: str) -> None:
+    """Each one reads all tasks and drops an older list, so not even a link from elsewhere leads to it."""
+    many = FakeMany([TASK])
+    async with serving(FakeSources([TASK]), changes=FakeChanges(many)) as client:
+        for how in (LINK, IMAGE, FRAME):
+            answer = await client.get("/tasks/all", headers={"sec-fetch-site": site, **how})
+            assert (answer.status_code, many.chosen) == (403, 0)
+        own = await client.get("/tasks/all", headers={"sec-fetch-site": "same-origin", **LINK})
+    assert (own.status_code, many.chosen) == (200, 1)
+
+
+@pytest.mark.parametrize("page", ["/", "/tasks?type=shop.pack", ADDRESS, "/dead-letters", "/outcomes", "/processes"])
+async def test_another_site_reads_a_page_only_with_a_link(page: str) -> None:
+    """A runbook may lead to it; an image, a frame or a script would have the servers read as often as it wants."""
+    async with serving(FakeSources([TASK])) as client:
+
+        async def status(site: str, how: dict[str, str]) -> int:
+            return (await client.get(page, headers={"sec-fetch-site": site, **how})).status_code
+
+        refused = [await status(site, how) for site in ("cross-site", "same-site") for how in (IMAGE, FRAME)]
+        shown = [await status(site, LINK) for site in ("cross-site", "same-site", "none", "same-origin")]
+    assert (set(refused), set(shown)) == ({403}, {200})
+
+
 async def test_a_form_of_this_site_is_accepted() -> None:
     """With the headers that browsers add."""
     changes = FakeChanges()
