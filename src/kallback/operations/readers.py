@@ -11,6 +11,10 @@ from kallback.protocol import ConfigurationError
 from kallback.settings import Topics
 
 _RESULTS: Final = "results"
+HIDDEN_GROUPS: Final = (
+    "this user sees only some consumer groups, and none of those reads here, so it is not known whether others do: let "
+    "an administrator add DESCRIBE on all groups (an ACL of type GROUP)"
+)
 
 
 @dataclass(frozen=True, slots=True)

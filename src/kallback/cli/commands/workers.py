@@ -20,8 +20,8 @@ from kallback.cli.logs import configure_logs
 from kallback.cli.names import topic_named
 from kallback.cli.tables import print_table
 from kallback.kafka import TopicGroup
-from kallback.operations.readers import TopicReaders, readers_of, task_topics
-from kallback.protocol import ConfigurationError, MissingTopicError
+from kallback.operations.readers import HIDDEN_GROUPS, TopicReaders, readers_of, task_topics
+from kallback.protocol import AccessDeniedError, ConfigurationError, MissingTopicError
 from kallback.settings import KafkaSettings, Settings
 
 _HEADINGS: Final = ("TOPIC", "GROUP", "HOST", "CLIENT", "INSTANCE", "PARTITIONS", "BEHIND")
@@ -35,6 +35,7 @@ class _Kafka:
 
     topics: Any = field(default=kafka.list_topics)
     groups: Any = field(default=kafka.groups_of)
+    sees_groups: Any = field(default=kafka.sees_groups)
 
 
 @click.group(cls=TextGroup)
@@ -71,7 +72,8 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
     Without a type, all topics are looked at but kallback's own: name the types where other applications use this Kafka.
     Needs DESCRIBE on topics and groups.
 
-    Exit codes: 0, also if nothing reads a topic; 1 if Kafka does not answer, 2 if a topic does not exist or a setting
+    Exit codes: 0, also if nothing reads a topic; 1 if Kafka does not answer; 2 if no member is seen and this user may
+    not see all groups, if a topic does not exist or a setting
     must change.
 
     For example:
@@ -91,6 +93,8 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
             f"{module} is a Python module, and no topic has this name: name a task type in it, MODULE:NAME: "
             f"kallback workers list {module}:NAME"
         ) from None
+    members = {row.member.id for row in found if row.member is not None}
+    hidden = bool(found) and not members and not asyncio.run(asked.sees_groups(settings.kafka))
     if as_json:
         for row in found:
             click.echo(printable_json(orjson.dumps(_members(row))))
@@ -98,7 +102,8 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
         print_table(_HEADINGS, [_line(row) for row in found])
     if processes:
         _print_processes(processes, as_json=as_json)
-    members = {row.member.id for row in found if row.member is not None}
+    if hidden:
+        raise AccessDeniedError(HIDDEN_GROUPS)
     unread = {row.topic for row in found} - {row.topic for row in found if row.member is not None}
     missing = f"; nothing reads {', '.join(map(plain, sorted(unread)))}" if unread else ""
     click.echo(f"{counted(len(members), 'member') if members else 'No members'}{missing}.", err=True)

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
 
 from kallback import kafka
 from kallback.kafka import TopicGroup
+from kallback.operations.readers import HIDDEN_GROUPS
 from kallback.protocol import AccessDeniedError, MissingTopicError
 from kallback.settings import Settings
-
-_HIDDEN_GROUPS: Final = (
-    "this user sees only some consumer groups, and none of those reads here, so it is not known whether others do: let "
-    "an administrator add DESCRIBE on all groups (an ACL of type GROUP)"
-)
 
 
 async def seen_topics(settings: Settings) -> frozenset[str]:
@@ -49,5 +44,5 @@ async def groups_of(settings: Settings, topic: str) -> list[TopicGroup]:
     """
     found = await kafka.groups_of(settings.kafka, [topic])
     if not any(group.members for group in found) and not await kafka.sees_groups(settings.kafka):
-        raise AccessDeniedError(_HIDDEN_GROUPS)
+        raise AccessDeniedError(HIDDEN_GROUPS)
     return found

@@ -13,19 +13,22 @@ from tests.unit.operations.test_readers import KITCHEN
 
 from kallback.cli.commands.workers import _Kafka, workers
 from kallback.kafka import TopicGroup
-from kallback.protocol import ConfigurationError, MissingTopicError
+from kallback.protocol import AccessDeniedError, ConfigurationError, MissingTopicError
 
 
-def run(*arguments: str, group: TopicGroup = KITCHEN) -> Result:
-    """List the workers of a Kafka with one group."""
+def run(*arguments: str, group: TopicGroup | None = KITCHEN, sees_all: bool = True) -> Result:
+    """List the workers of a Kafka with one group, or none."""
 
     async def topics(_settings: Any) -> frozenset[str]:
         return frozenset({"cook", "wash", "kallback.results"})
 
     async def groups(_settings: Any, _topics: list[str]) -> list[TopicGroup]:
-        return [group]
+        return [] if group is None else [group]
 
-    return CliRunner().invoke(workers, ["list", *arguments], obj=_Kafka(topics, groups))
+    async def sees(_settings: Any) -> bool:
+        return sees_all
+
+    return CliRunner().invoke(workers, ["list", *arguments], obj=_Kafka(topics, groups, sees))
 
 
 def test_each_member_is_a_line_with_its_partitions() -> None:
@@ -75,3 +78,16 @@ def test_a_module_is_answered_with_the_form_of_a_type(tmp_path: Path, monkeypatc
     assert isinstance(module, ConfigurationError)
     assert str(module).endswith("kallback workers list shared:NAME")
     assert isinstance(topic, MissingTopicError)
+
+
+def test_a_user_who_sees_no_groups_is_told_the_permission() -> None:
+    """Kafka leaves groups out that a user may not see: that there is no member would be a guess."""
+    hidden, none = run(group=None, sees_all=False), run(group=None)
+    assert isinstance(hidden.exception, AccessDeniedError)
+    assert "DESCRIBE on all groups" in str(hidden.exception)
+    assert (none.exit_code, none.stderr) == (0, "No members; nothing reads cook, wash.\n")
+
+
+def test_members_that_are_seen_need_no_other_permission() -> None:
+    """A user may be given the groups of the workers alone."""
+    assert run(sees_all=False).exit_code == 0
