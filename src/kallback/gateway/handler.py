@@ -127,11 +127,8 @@ class RequestHandler:
         if request.form is None:
             await self._write(request, body, now_ms)
             return _accepted(request, now_ms)
-        try:
-            choice = chosen(request.form, body)
-            await self._write(request, bytes(choice.value), now_ms)
-        except RefusedRequestError as error:
-            raise _for_people(error) from None
+        choice = chosen(request.form, body)
+        await self._write(request, bytes(choice.value), now_ms)
         return answered_page(choice.label, is_late=is_late(request.token, now_ms, 0))
 
     async def _write(self, request: VerifiedRequest, body: bytes, now_ms: int) -> None:
@@ -143,9 +140,9 @@ class RequestHandler:
         await self._send(record)
         self._stats.latency_of(request.action).observe(self._monotonic() - began)
 
-    def refuse(self, response: HttpResponse) -> HttpResponse:
-        """Return a refusal as it is: a problem object."""
-        return response
+    def refuse(self, request: VerifiedRequest | None, response: HttpResponse) -> HttpResponse:
+        """Return a refusal as it is, a problem object; of a button that was pressed, as a page."""
+        return response if request is None or request.form is None else refusal_page(response)
 
     def count(self, request: VerifiedRequest | None, response: HttpResponse) -> None:
         """Count an answer."""

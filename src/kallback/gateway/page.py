@@ -33,9 +33,13 @@ _LINK: Final = f"""<h1>{_TITLE}</h1>
 <p>This link answers one task, once. Opening it has answered nothing.</p>
 <p>To answer, send a POST request with the answer as JSON to this address. Add <code>/failure</code> to refuse.</p>
 """
+_NOT_TAKEN: Final = "Nothing was sent. Wait a moment, go back, and press the button again."
 _REFUSALS: Final = {
     "unverified-token": "This link is not valid. Open it as you received it, whole and unchanged.",
     "no-choice": "Nothing was sent. Go back, and press one of the buttons.",
+    "busy": _NOT_TAKEN,
+    "too-slow": _NOT_TAKEN,
+    "too-large": "Nothing was sent: the answer is too large. Tell those who sent you this link.",
     "too-many-requests": "Nothing was sent: too many requests came from your network. Wait a moment, and try again.",
 }
 _CLOSED: Final = "The time for an answer is over. Nothing was sent now; an earlier answer is not affected."

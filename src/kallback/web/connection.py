@@ -55,8 +55,8 @@ class AnswersRequests(Protocol[Admitted]):
         """Act on the body; raises `RefusedRequestError`."""
         ...
 
-    def refuse(self, response: HttpResponse) -> HttpResponse:
-        """Return what a client is told of a refusal, whose body is a problem object."""
+    def refuse(self, request: Admitted | None, response: HttpResponse) -> HttpResponse:
+        """Return what a client is told of a refusal, whose body is a problem object; None: no head was admitted."""
         ...
 
     def count(self, request: Admitted | None, response: HttpResponse) -> None:
@@ -133,16 +133,16 @@ class ClientConnection(Generic[Admitted]):
             self.answering = True
             response = admitted if isinstance(admitted, HttpResponse) else await self._handler.answer(admitted, body)
         except RefusedRequestError as error:
-            response = self._handler.refuse(error.response)
+            response = self._handler.refuse(request, error.response)
         except h11.RemoteProtocolError as error:
             response = self._handler.refuse(
-                broken(HTTPStatus(error.error_status_hint), "that is not HTTP/1.1, or too large").response
+                request, broken(HTTPStatus(error.error_status_hint), "that is not HTTP/1.1, or too large").response
             )
         except Exception as error:
             if isinstance(error, OSError):
                 raise
             _throttle.error("a request failed", kind=type(error).__name__, reason=str(error), exc_info=error)
-            response = self._handler.refuse(internal().response)
+            response = self._handler.refuse(request, internal().response)
         finally:
             self.answering = False
             self._stats.buffered_bytes -= self._buffered

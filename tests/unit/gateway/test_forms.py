@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from html.parser import HTMLParser
@@ -91,6 +92,29 @@ async def test_a_person_who_has_to_wait_reads_so(env: GatewayEnv) -> None:
         assert "Wait a moment" in page.text
         assert "retry-after" in page.headers
     assert program.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("busy", 503), ("too-slow", 408)])
+async def test_a_person_whose_button_did_not_get_through_reads_so(env: GatewayEnv, outcome: str, status: int) -> None:
+    """A body that is not taken was a button that was pressed: JSON would say nothing to who pressed it."""
+    bounds: dict[str, float] = {"request_timeout": 0.2}
+    if outcome == "busy":
+        bounds = {"max_body_bytes": 8, "max_buffered_bytes": 8}
+    async with env.running(**bounds) as gateway:
+        body = "choice=0" if outcome == "busy" else ""
+        gateway.stats.buffered_bytes += len(body)  # as if another connection held as much
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        target = link(env).partition("/v1/")[2]
+        media = "application/x-www-form-urlencoded"
+        head = f"POST /v1/{target} HTTP/1.1\r\nHost: x\r\nContent-Type: {media}\r\nContent-Length: 8\r\n\r\n"
+        writer.write((head + body).encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert "text/html" in answer.partition("\r\n\r\n")[0]
+    assert "Nothing was sent" in answer
+    assert env.records() == []
 
 
 async def test_hostile_text_is_text(env: GatewayEnv) -> None:

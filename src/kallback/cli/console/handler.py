@@ -104,7 +104,7 @@ class ConsoleHandler:
             check_opened_from(head, only_here=isinstance(route, ManyRoute))
         return route
 
-    def refuse(self, response: HttpResponse) -> HttpResponse:
+    def refuse(self, request: Route | None, response: HttpResponse) -> HttpResponse:  # noqa: ARG002 - all are pages
         """Return a refusal as a page: a browser shows it."""
         return pages.refusal_page(response)
 
