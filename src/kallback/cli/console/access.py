@@ -6,7 +6,7 @@ import base64
 import hmac
 from http import HTTPStatus
 
-from kallback.cli.console.changes import OTHER_SITE, check_same_site
+from kallback.cli.console.changes import check_same_site
 from kallback.cli.console.options import ConsoleOptions
 from kallback.settings.addresses import LOOPBACK, host_named
 from kallback.web import HttpHead, refused
@@ -50,7 +50,7 @@ def check_opened_from(head: HttpHead, *, only_here: bool) -> None:
     is_link = head.values("sec-fetch-mode") == ["navigate"] and head.values("sec-fetch-dest") == ["document"]
     if only_here or not is_link:
         raise refused(
-            OTHER_SITE, HTTPStatus.FORBIDDEN, "a page of another site asked for this: open it from the console"
+            "other-site", HTTPStatus.FORBIDDEN, "a page of another site asked for this: open it from the console"
         )
 
 

@@ -23,8 +23,6 @@ from kallback.web import HttpHead, refused
 
 FORM: Final = "application/x-www-form-urlencoded"
 SECRET_FIELD: Final = "form_secret"  # noqa: S105 - a field's name
-OTHER_SITE: Final = "other-site"
-"""Why a request is refused that a page of another site sent."""
 _MAX_FIELDS: Final = 10
 _FAILED_STATUS: Final = 500
 MOST_REPLAYED: Final = 1000
@@ -124,7 +122,7 @@ def check_same_site(head: HttpHead) -> None:
             "a page of another site sent this form: open the console's own page, and send it from there; or a proxy "
             "changed the header Host: let it pass Host on"
         )
-        raise refused(OTHER_SITE, HTTPStatus.FORBIDDEN, detail)
+        raise refused("other-site", HTTPStatus.FORBIDDEN, detail)
     if [value.partition(";")[0].strip().lower() for value in head.values("content-type")] != [FORM]:
         detail = "a change is a form: send it from the task's page"
         raise refused("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
