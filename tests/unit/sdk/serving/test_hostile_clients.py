@@ -21,7 +21,7 @@ from kallback.sdk.serving import accepted_connections, serve_app
 from kallback.testing.polling import eventually
 from kallback.testing.servers.ports import accepts, free_ports
 
-FILES = Path("/proc/self/fd")
+SOCKETS = Path("/proc/net/tcp")
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -65,17 +65,19 @@ def asks(connection: Connection, path: str | bytes, *, end: bool = True, more: A
     return int(stream)
 
 
-def open_files() -> set[str]:
-    """The files and sockets that this process has open; others than those of the test may be closed meanwhile."""
-    return {str(each.readlink()) for each in FILES.iterdir() if each.is_symlink()}
+def open_sockets(port: int) -> int:
+    """How many sockets of processes have this local port: the one that listens, and one for each connection."""
+    local, inode = f"0100007F:{port:04X}", 9
+    sockets = [line.split() for line in SOCKETS.read_text("ascii").splitlines()]
+    return sum(each[1] == local and each[inode] != "0" for each in sockets)
 
 
-@pytest.mark.skipif(not FILES.is_dir(), reason="open files are counted in /proc")
+@pytest.mark.skipif(not SOCKETS.exists(), reason="sockets are counted in /proc")
 @pytest.mark.parametrize("asked", [b"", b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n", b"HTTP/2"])
 async def test_a_connection_that_its_client_closes_leaves_nothing_open(asked: bytes) -> None:
     """A probe of a port connects every few seconds; the process would run out of files within hours."""
     async with served() as port:
-        before, tasks = open_files(), len(asyncio.all_tasks())
+        tasks = len(asyncio.all_tasks())
         for _ in range(10):
             connection = await Connection.open(port)
             if asked == b"HTTP/2":
@@ -84,7 +86,7 @@ async def test_a_connection_that_its_client_closes_leaves_nothing_open(asked: by
                 connection._writer.write(asked)
                 assert await connection._reader.read(1)
             connection.close()
-        await eventually("closed connections", lambda: open_files() <= before and len(asyncio.all_tasks()) <= tasks)
+        await eventually("closed connections", lambda: open_sockets(port) == 1 and len(asyncio.all_tasks()) == tasks)
 
 
 async def test_a_handler_that_does_not_read_holds_no_other_up() -> None:
