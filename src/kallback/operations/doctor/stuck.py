@@ -14,7 +14,10 @@ from kallback.operations.doctor.failures import repair_of
 from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 
-START_SERVICE: Final = "start the service there; if your application runs at another address, register that one"
+START_SERVICE: Final = (
+    "start the service there: what began there goes on only there; another address, once registered, takes what begins "
+    "from then on"
+)
 _NAMED: Final = 3
 """Handlers that a sentence names."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -111,8 +112,8 @@ class Program:
         if not self.is_service or former == self.port:
             return ""
         return (
-            f"Port {former} is taken, on which {self.name} listened when this data was written. Handlers that wait go "
-            "on when it listens there again: end the process that took the port, and start this anew."
+            f"{self.name} listens on port {self.port}, and listened on {former} when this data was written. Handlers "
+            f"that wait go on when it listens on {former} again: free that port, give no other, and start this anew."
         )
 
 
@@ -193,7 +194,8 @@ def _bridge(settings: ProgramSettings) -> Program:
 def _workers(application: Application, settings: ProgramSettings) -> Iterator[Program]:
     without_key = {name: text for name, text in settings.variables.items() if name != SIGNING}
     for name, text in _named("worker", application.workers):
-        health, words = settings.choose_port(None, _WORKER_HEALTH_PORT), _words(text, "--worker")
+        words = _words(text, "--worker")
+        health = settings.choose_port(_port_in(words, "--health-port"), _WORKER_HEALTH_PORT)
         own = ("--drain-timeout", str(_DRAIN_TIMEOUT_S), "--health-port", str(health))
         topics = ("--create-topics",) if settings.creates_topics else ()
         yield Program(
@@ -210,11 +212,12 @@ def _workers(application: Application, settings: ProgramSettings) -> Iterator[Pr
 def _services(application: Application, settings: ProgramSettings, gateway: Program) -> Iterator[Program]:
     env = {**settings.variables, "KALLBACK_GATEWAY_URL": gateway.url}
     for name, text in _named("service", application.services):
-        port, words = settings.port(name, _SERVICE_PORT), _words(text, "--service")
-        health = settings.choose_port(None, _SERVICE_HEALTH_PORT)
+        words = _words(text, "--service")
+        port = settings.port(name, _SERVICE_PORT, _port_in(words, "--port"))
+        health = settings.choose_port(_port_in(words, "--health-port"), _SERVICE_HEALTH_PORT)
         yield Program(
             name,
-            ("service", "--health-port", str(health), *words, "--port", str(port)),
+            ("service", *words, "--health-port", str(health), "--port", str(port)),
             env,
             port=port,
             health_url=f"http://127.0.0.1:{health}",
@@ -241,3 +244,14 @@ def _words(text: str, option: str) -> list[str]:
     if not words:
         raise ConfigurationError(f"{option} is empty: write MODULE:NAME, for example kitchen:{option[2:]}")
     return words
+
+
+def _port_in(words: list[str], option: str) -> int | None:
+    """Return the port that a developer gave a program; None: none, or 0, which stands for a free one."""
+    given = [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
+    given += [after for word, after in pairwise([*words, ""]) if word == option]
+    if not given:
+        return None
+    if not given[-1].isdecimal():
+        raise ConfigurationError(f"{option} {given[-1]!r} of {words[0]} is no port: write a number, such as 21100")
+    return int(given[-1]) or None

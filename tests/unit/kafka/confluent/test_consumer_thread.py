@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kallback.kafka import ConfluentConsumer, ConsumerOptions, Record, TopicPartition
+from kallback.kafka.confluent.client import build
+from kallback.kafka.confluent.membership import consumer_thread
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.topic_changes import TopicFacts, TopicState
@@ -86,6 +90,22 @@ class Watch:
 
     def close(self) -> None:
         """Close."""
+
+
+@pytest.fixture(autouse=True)
+def closed_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Clients are closed after a test: their threads would look for a broker until all tests have ended."""
+    made: list[Any] = []
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        made.append(build(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(consumer_thread, "build", noted)
+    yield
+    for each in made:
+        with contextlib.suppress(RuntimeError):  # the test has closed it
+            each.close()
 
 
 async def owner_with_a_record_done() -> tuple[ConsumerThread, Any]:

@@ -39,7 +39,7 @@ def test_an_application_runs_with_a_bridge() -> None:
     found = planned(SHOP)
     assert sorted(found) == ["bridge", "console", "gateway", "service", "worker"]
     assert (found["service"].reloads, found["worker"].reloads, found["bridge"].reloads) == (True, True, False)
-    assert found["service"].arguments == ("service", "--health-port", "9467", "shop.service:app", "--port", "9080")
+    assert found["service"].arguments == ("service", "shop.service:app", "--health-port", "9467", "--port", "9080")
 
 
 @pytest.mark.parametrize("name", ["gateway", "console"])
@@ -74,6 +74,28 @@ def test_options_of_the_developer_win() -> None:
     """They follow those of `kallback dev`."""
     arguments = planned(Application(workers=("shop.worker:worker --drain-timeout 60",)))["worker"].arguments
     assert arguments.index("60") > arguments.index("3")
+
+
+@pytest.mark.parametrize("form", ["--port 21100 --health-port 21101", "--health-port=21101 --port=21100"])
+def test_a_port_that_the_developer_gives_is_used(form: str) -> None:
+    """Restate finds the service there, and the console the health port."""
+    found = planned(Application((f"shop.service:app {form}",), ("shop.worker:worker --health-port 21102",)))
+    service = found["service"]
+    assert (service.port, service.health_url) == (21100, "http://127.0.0.1:21101")
+    assert service.arguments[-4:] == ("--health-port", "21101", "--port", "21100")
+    assert "--process=worker=http://127.0.0.1:21102" in found["console"].arguments
+
+
+def test_port_0_of_the_developer_is_a_free_one() -> None:
+    """`kallback dev` chooses it, because it has to know it."""
+    assert planned(Application(("shop.service:app --port 0",)))["service"].port == 9080
+
+
+@pytest.mark.parametrize("text", ["shop.service:app --port http", "shop.service:app --port"])
+def test_a_port_that_is_no_number_is_refused(text: str) -> None:
+    """With the option's name."""
+    with pytest.raises(ConfigurationError, match="--port"):
+        planned(Application((text,)))
 
 
 @pytest.mark.parametrize(("creates", "count"), [(True, 1), (False, 0)])
@@ -115,5 +137,5 @@ def test_a_service_is_where_waiting_handlers_expect_it() -> None:
     assert (found["service"].port, found["console"].port) == (20001, 20002)
     assert found["service"].moved_from({"service": 20001}) == ""
     assert found["service"].moved_from({}) == ""
-    assert "Port 20000 is taken" in found["service"].moved_from({"service": 20000})
+    assert "listened on 20000" in found["service"].moved_from({"service": 20000})
     assert found["console"].moved_from({"console": 20000}) == ""
