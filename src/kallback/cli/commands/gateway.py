@@ -119,7 +119,7 @@ def gateway(  # noqa: PLR0913 - one option each
 
     For example:
 
-        kallback gateway --port 8090 --health-port 9465 --types shared
+        kallback gateway --port 8090 --health-port 9466 --types shared
     """
     configure_logs(verbose=verbose)
     settings = settings_from_env(insecure=insecure)

@@ -20,8 +20,8 @@ GATEWAY_PORT: Final = 8090
 CONSOLE_PORT: Final = 8091
 _SERVICE_PORT: Final = 9080
 _BRIDGE_HEALTH_PORT: Final = 9464
-_GATEWAY_HEALTH_PORT: Final = 9465
-_WORKER_HEALTH_PORT: Final = 9466
+_WORKER_HEALTH_PORT: Final = 9465
+_GATEWAY_HEALTH_PORT: Final = 9466
 _SERVICE_HEALTH_PORT: Final = 9467
 _DRAIN_TIMEOUT_S: Final = 3
 """Of workers: somebody waits for the restart. The tasks go on at the next one, as after a deployment."""
