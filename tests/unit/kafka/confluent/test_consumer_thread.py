@@ -20,8 +20,8 @@ from kallback.kafka.confluent.membership import consumer_thread
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.topic_changes import TopicFacts, TopicState
-from kallback.protocol.errors import KafkaUnavailableError
-from kallback.settings import KafkaSettings
+from kallback.protocol.errors import AccessDeniedError, KafkaUnavailableError
+from kallback.settings import KafkaSecurity, KafkaSettings, OAuthSettings, SaslMechanism, Secret, SecurityProtocol
 
 PARTITION = TopicPartition("results", 0)
 
@@ -170,6 +170,24 @@ async def test_a_partition_that_is_not_found_is_no_missing_topic(caplog: pytest.
     assert (watch.hurried, owner._commits.suspended, caplog.records) == (2, frozenset(), [])
     report(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), Missing(None))
     assert owner._commits.suspended == {"results"}
+
+
+TOKENS = KafkaSecurity(
+    protocol=SecurityProtocol.SASL_SSL, mechanism=SaslMechanism.OAUTHBEARER, oauth=OAuthSettings(provider="module:name")
+)
+PASSWORD = KafkaSecurity(
+    protocol=SecurityProtocol.SASL_SSL, mechanism=SaslMechanism.PLAIN, username="a", password=Secret("b")
+)
+
+
+@pytest.mark.parametrize(("security", "fails"), [(TOKENS, False), (PASSWORD, True)])
+async def test_the_end_of_an_access_token_is_no_failure(security: KafkaSecurity, fails: bool) -> None:  # noqa: FBT001 - a parameter
+    """A question that is under way then is answered with a failed log-in, and the next token is asked for already."""
+    owner, _ = await owner_with_a_record_done()
+    owner._settings = KafkaSettings("127.0.0.1:1", security)
+    report: Any = owner._report
+    report(KafkaError(KafkaError._AUTHENTICATION), Missing(None))
+    assert isinstance(owner.failure, AccessDeniedError) is fails
 
 
 async def test_partitions_that_do_not_exist_any_more_are_forgotten() -> None:

@@ -31,6 +31,7 @@ from kallback.kafka.errors import (
     fatal_failure,
 )
 from kallback.kafka.group_status import GroupStatus
+from kallback.kafka.login.token_source import uses_tokens
 from kallback.kafka.offsets.followed_topics import report_first_reads
 from kallback.kafka.offsets.membership_loss import MembershipLoss
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
@@ -217,12 +218,16 @@ class ConsumerThread:
             self.wake()
         elif error.code() in MISSING_TOPIC:
             self._member_topics.not_found(topic, message.partition())
-        elif error.code() in PERMANENT_FOR_A_CLIENT:
+        elif error.code() in PERMANENT_FOR_A_CLIENT and not self._may_log_in_again(error):
             what = f"reading {topic or ', '.join(self._topics)}"
             self.failure = error_for(error.code(), error.str(), what=what, topic=topic, group=self._group)
             self.wake()
         else:
             self._throttle.warning("Kafka consumer error", kind=error.name(), reason=error.str())
+
+    def _may_log_in_again(self, error: KafkaError) -> bool:
+        """Whether it is the end of an access token: `ClientErrors` has heard of it, and a new one is asked for."""
+        return error.code() == KafkaError._AUTHENTICATION and uses_tokens(self._settings)  # noqa: SLF001 - as above
 
     def _denied(self, error: KafkaError) -> None:
         what = f"committing for {', '.join(self._topics)}"
