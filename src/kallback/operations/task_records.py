@@ -110,7 +110,7 @@ def _decoded(record: Record) -> TaskHeaders | InvalidTaskError:
 def _checked(task: PendingTask, headers: TaskHeaders | InvalidTaskError) -> TaskHeaders:
     """Return the headers that are where a task's record was put, if they are its own."""
     if isinstance(headers, InvalidTaskError):
-        raise NoTaskRecordError(f"the record of task {task.task_id} cannot be read: {headers}") from None
+        raise NoTaskRecordError(f"the record of task {task.task_id} cannot be read: {headers}")
     if (headers.task_id, headers.attempt) != (task.task_id, task.attempt):
         raise NoTaskRecordError(
             f"another record than that of task {task.task_id} is at {task.position}: "

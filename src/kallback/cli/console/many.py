@@ -23,7 +23,9 @@ from kallback.settings import Settings, named_log
 
 _MOST_KEPT: Final = 2 * DEFAULT_LIMIT
 """Tasks of all lists that are kept together: some tens of megabytes."""
+_MOST_PLANS: Final = 20
 _SHOWN: Final = 20
+"""Of those to which nothing was sent, with the reasons."""
 _log: Final = named_log("kallback.console")
 
 
@@ -101,9 +103,13 @@ class ManyChanges:
         """Return the tasks that are wanted, and keep them for `make`."""
         plan = TaskPlan(secrets.token_urlsafe(16), wanted, await choose_tasks(self._pending, wanted, DEFAULT_LIMIT))
         self._plans[plan.name] = plan
-        while sum(len(each.chosen.tasks) for each in self._plans.values()) > _MOST_KEPT or len(self._plans) > _SHOWN:
+        while len(self._plans) > _MOST_PLANS or self._kept > _MOST_KEPT:
             del self._plans[next(iter(self._plans))]
         return plan
+
+    @property
+    def _kept(self) -> int:
+        return sum(len(plan.chosen.tasks) for plan in self._plans.values())
 
     async def make(self, change: ManyChange) -> ManyDone:
         """Do it to all tasks of a plan that are still pending."""

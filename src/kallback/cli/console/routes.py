@@ -55,14 +55,7 @@ class TasksRoute(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """What is wanted, for people; empty: all tasks."""
-        fields = {
-            "type": self.task_type,
-            "state": self.state,
-            "handler": self.handler,
-            "older than": self.older_than,
-            "deadline within": self.deadline_within,
-        }
-        return ", ".join(f"{name} {value}" for name, value in fields.items() if value)
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self._wanted.items())
 
     def next(self, cursor: str) -> str:
         """Return the address of the next page."""
@@ -74,16 +67,20 @@ class TasksRoute(msgspec.Struct, frozen=True):
         return self._address("/tasks/all")
 
     def _address(self, path: str, cursor: str = "") -> str:
+        query = urlencode(self._wanted | ({"cursor": cursor} if cursor else {}))
+        return f"{path}?{query}" if query else path
+
+    @property
+    def _wanted(self) -> dict[str, str]:
+        """What is wanted, by the names that addresses have."""
         fields = {
             "type": self.task_type,
             "state": self.state,
             "handler": self.handler,
             "older_than": self.older_than,
             "deadline_within": self.deadline_within,
-            "cursor": cursor,
         }
-        query = urlencode({name: value for name, value in fields.items() if value})
-        return f"{path}?{query}" if query else path
+        return {name: value for name, value in fields.items() if value}
 
 
 class TaskRoute(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from kallback.operations.doctor.findings import (
     unread_finding,
     warning,
 )
+from kallback.operations.doctor.permissions import needed_topics
 from kallback.operations.doctor.servers import Servers
 from kallback.operations.doctor.service_findings import answering_deployments, service_findings, silent_services
 from kallback.operations.invocations import InvocationStatus, read_stuck_invocations
@@ -102,10 +103,7 @@ class EnvironmentCheck:
 
     async def _own_topics(self) -> AsyncGenerator[Finding]:
         self.topics = await self._servers.sources.topics()
-        topics = self._servers.settings.topics
-        for finding in topic_findings(
-            (*topics.all_results, topics.progress, topics.control, topics.dead_letters), self.topics
-        ):
+        for finding in topic_findings(needed_topics(self._servers.settings.topics), self.topics):
             yield finding
 
     async def _bridges(self) -> AsyncGenerator[Finding]:

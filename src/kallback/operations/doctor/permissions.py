@@ -13,7 +13,12 @@ from kallback import kafka
 from kallback.kafka import TopicGroup
 from kallback.operations.readers import HIDDEN_GROUPS
 from kallback.protocol import AccessDeniedError, MissingTopicError
-from kallback.settings import Settings
+from kallback.settings import Settings, Topics
+
+
+def needed_topics(topics: Topics) -> tuple[str, ...]:
+    """The topics of an environment without which tasks do not end; that of outcomes is optional."""
+    return (*topics.all_results, topics.progress, topics.control, topics.dead_letters)
 
 
 async def seen_topics(settings: Settings) -> frozenset[str]:
@@ -23,9 +28,8 @@ async def seen_topics(settings: Settings) -> frozenset[str]:
         AccessDeniedError: one of kallback's own may be there, and is hidden.
         KafkaUnavailableError: no broker answered.
     """
-    topics, seen = settings.topics, await kafka.list_topics(settings.kafka)
-    own = (*topics.all_results, topics.progress, topics.control, topics.dead_letters)
-    await _check_hidden(settings, [each for each in own if each not in seen])
+    seen = await kafka.list_topics(settings.kafka)
+    await _check_hidden(settings, [each for each in needed_topics(settings.topics) if each not in seen])
     return seen
 
 

@@ -40,15 +40,23 @@ async def probe(env: DispatcherEnv) -> None:
     await eventually("a probe", lambda: bool(env.completer.under_way), interval=0.002)
 
 
+async def end_outage(env: DispatcherEnv, count: int, *others: str) -> list[str]:
+    """Have so many results for a part that does not answer wait, and others for another one; then Restate answers."""
+    await begin_outage(env)
+    held = [f"held-{number}" for number in range(count)]
+    for token in held:
+        env.submit(token, awakeable=awakeable_in(3))
+    for token in others:
+        env.submit(token, awakeable=awakeable_in(1))
+    env.completer.take().answer(Accepted())
+    await env.turn(0.01)
+    return held
+
+
 async def test_a_part_that_does_not_answer_takes_two_sends_only() -> None:
     """Twenty results for a partition without a leader come first; those for another one go all the same."""
     async with DispatcherEnv(OPTIONS) as env:
-        await begin_outage(env)
-        for number in range(20):
-            env.submit(f"held-{number}", awakeable=awakeable_in(3))
-        env.submit("other", awakeable=awakeable_in(1))
-        env.completer.take().answer(Accepted())
-        await env.turn(0.01)
+        await end_outage(env, 20, "other")
         assert [each for each in sent(env) if each.startswith("held")] == ["held-0", "held-1"]
         assert "other" in sent(env)
 
@@ -56,12 +64,7 @@ async def test_a_part_that_does_not_answer_takes_two_sends_only() -> None:
 async def test_the_first_answer_of_a_part_lets_its_results_go() -> None:
     """None of them is lost, and as many are under way as before the outage."""
     async with DispatcherEnv(OPTIONS) as env:
-        await begin_outage(env)
-        tokens = [f"held-{number}" for number in range(20)]
-        for token in tokens:
-            env.submit(token, awakeable=awakeable_in(3))
-        env.completer.take().answer(Accepted())
-        await env.turn(0.01)
+        tokens = await end_outage(env, 20)
         env.completer.take("held-0").answer(Accepted())
         assert len(sent(env)) == OPTIONS.concurrency
         while len(env.listener.delivered()) < len(tokens) + 2:
@@ -73,11 +76,7 @@ async def test_the_first_answer_of_a_part_lets_its_results_go() -> None:
 async def test_a_failure_of_a_part_lets_one_more_try() -> None:
     """Two are under way, whatever becomes of them."""
     async with DispatcherEnv(OPTIONS) as env:
-        await begin_outage(env)
-        for number in range(20):
-            env.submit(f"held-{number}", awakeable=awakeable_in(3))
-        env.completer.take().answer(Accepted())
-        await env.turn(0.01)
+        await end_outage(env, 20)
         env.completer.take("held-0").answer(Retry("503", "no leader"))
         assert [each for each in sent(env) if each.startswith("held")] == ["held-1", "held-2"]
 
@@ -85,12 +84,7 @@ async def test_a_failure_of_a_part_lets_one_more_try() -> None:
 async def test_what_is_held_is_not_lost_in_the_next_outage() -> None:
     """It waits with the others, and goes with them."""
     async with DispatcherEnv(OPTIONS) as env:
-        await begin_outage(env)
-        tokens = [f"held-{number}" for number in range(6)]
-        for token in tokens:
-            env.submit(token, awakeable=awakeable_in(3))
-        env.completer.take().answer(Accepted())
-        await env.turn(0.01)
+        tokens = await end_outage(env, 6)
         while len(env.listener.events) < 3:
             env.completer.take().answer(UNREACHABLE)
         assert env.listener.events[-1] == "unavailable"
