@@ -71,7 +71,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement, alternating (default 3)")
-    parser.add_argument("--results", type=int, default=20_000, help="in the topic that the bridge drains")
+    parser.add_argument("--results", type=int, default=drains.DrainSizes.bridge, help="for a bridge to drain")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--full", action="store_true", help=f"measure memory over {_MEMORY_FULL:,} results")
     parser.add_argument("--against", type=Path, metavar="PATH", help="only drain: this checkout and the one at PATH")
@@ -100,7 +100,7 @@ def _measure(
             with roundtrips.worker_and_bridge(environment):
                 roundtrips.measure(environment, samples, number)
         if "recovery" in parts:
-            recovery.measure(environment, samples, 3 * options.results)
+            recovery.measure(environment, samples)
         surroundings.append(machine.surroundings())
         _show(samples, before)
     if "memory" in parts:

@@ -54,9 +54,13 @@ _NO_NOTIFIER: Final = "this bridge has one way to complete only: `kallback bridg
 
 @dataclass(frozen=True)
 class DrainSizes:
-    """How many results each way works off; the slow ones get fewer."""
+    """How many results each way works off; the slow ones get fewer.
 
-    bridge: int = 20_000
+    A bridge needs five seconds for its own: the first second, in which batches, connections and the service's process
+    begin, is a small part of it.
+    """
+
+    bridge: int = 100_000
     native: int = 5_000
     naive: int = 3_000
 

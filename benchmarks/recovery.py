@@ -37,6 +37,9 @@ BUSY: Final = PARTITIONS - 1
 PROBE: Final[RecordPosition] = (BUSY, 0)
 """The one record of the quiet partition."""
 
+RESULTS: Final = 60_000
+"""In the topic that a bridge drains when it, or Restate, is killed."""
+
 _AWAY: Final = 10.0
 _FULL_LOAD: Final = 0.4
 """The kill comes when this part of the records is completed."""
@@ -53,7 +56,7 @@ class Load:
     positions: CommittedPositions
 
 
-def measure(environment: BenchmarkEnvironment, samples: Samples, count: int) -> None:
+def measure(environment: BenchmarkEnvironment, samples: Samples, count: int = RESULTS) -> None:
     """One round: both crashes."""
     _bridge_killed(environment, samples, count)
     _restate_away(environment, samples, count)

@@ -25,7 +25,7 @@ from kallback.kafka.login.kerberos import librdkafka_without_gssapi
 from kallback.kafka.login.listener import why_not_let_in
 from kallback.kafka.login.refusals import refused_client_certificate, refused_login, refused_tls
 from kallback.kafka.login.tls import check_tls_files
-from kallback.kafka.login.token_source import token_failure, token_refused
+from kallback.kafka.login.token_source import token_failure, token_refused, uses_tokens
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KallbackError
 from kallback.settings import named_log
@@ -230,6 +230,11 @@ class ClientErrors:
         """Say of each bootstrap server what became of it."""
         servers = [each.strip() for each in bootstrap_servers.split(",")]
         return "; ".join(f"{each}: {self._by_server.get(each, NO_ANSWER)}" for each in servers)
+
+
+def may_log_in_again(error: KafkaError, settings: KafkaSettings) -> bool:
+    """Whether an error is the end of an access token: `ClientErrors` has heard of it, and a new one is asked for."""
+    return error.code() == KafkaError._AUTHENTICATION and uses_tokens(settings)  # noqa: SLF001 - librdkafka's own code
 
 
 async def in_thread(blocking: Callable[[threading.Event], T]) -> T:

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
-from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log
+from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log, may_log_in_again
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
@@ -238,7 +238,7 @@ class TopicScan:
             self._watch.hurry()
         elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             pass  # a reader is in no group, and needs no permission for the one that librdkafka wants a name of
-        elif error.fatal() or error.code() in PERMANENT_FOR_A_CLIENT:
+        elif error.fatal() or (error.code() in PERMANENT_FOR_A_CLIENT and not may_log_in_again(error, self._settings)):
             raise KafkaException(error)
         else:
             log.warning("Kafka client error while reading a topic", code=error.name(), detail=error.str())

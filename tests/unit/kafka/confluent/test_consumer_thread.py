@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as ClientPartition
+from tests.unit.kafka.confluent.logins import PASSWORD, TOKENS
 
 from kallback.kafka import ConfluentConsumer, ConsumerOptions, Record, TopicPartition
 from kallback.kafka.confluent.client import build
@@ -21,7 +22,7 @@ from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
 from kallback.kafka.offsets.partition_metadata import Commit
 from kallback.kafka.offsets.topic_changes import TopicFacts, TopicState
 from kallback.protocol.errors import AccessDeniedError, KafkaUnavailableError
-from kallback.settings import KafkaSecurity, KafkaSettings, OAuthSettings, SaslMechanism, Secret, SecurityProtocol
+from kallback.settings import KafkaSecurity, KafkaSettings
 
 PARTITION = TopicPartition("results", 0)
 
@@ -170,14 +171,6 @@ async def test_a_partition_that_is_not_found_is_no_missing_topic(caplog: pytest.
     assert (watch.hurried, owner._commits.suspended, caplog.records) == (2, frozenset(), [])
     report(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), Missing(None))
     assert owner._commits.suspended == {"results"}
-
-
-TOKENS = KafkaSecurity(
-    protocol=SecurityProtocol.SASL_SSL, mechanism=SaslMechanism.OAUTHBEARER, oauth=OAuthSettings(provider="module:name")
-)
-PASSWORD = KafkaSecurity(
-    protocol=SecurityProtocol.SASL_SSL, mechanism=SaslMechanism.PLAIN, username="a", password=Secret("b")
-)
 
 
 @pytest.mark.parametrize(("security", "fails"), [(TOKENS, False), (PASSWORD, True)])

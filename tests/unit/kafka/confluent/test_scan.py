@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from tests.unit.kafka.confluent.logins import PASSWORD, TOKENS
 from tests.unit.kafka.confluent.messages import Message
 
 from kallback.kafka.confluent import scan as scan_module
 from kallback.kafka.confluent.scan import TopicScan
-from kallback.settings import KafkaSettings
+from kallback.protocol.errors import AccessDeniedError
+from kallback.settings import KafkaSecurity, KafkaSettings
 
 
 class Client:
@@ -103,6 +106,21 @@ def test_behind_the_end_it_wakes_up_less_often(monkeypatch: pytest.MonkeyPatch) 
     client.append(Message(2))
     scan.poll()
     assert (scan.end_offsets, client.waits[0] < client.waits[1]) == ({}, True)
+
+
+@pytest.mark.parametrize(("security", "ends"), [(TOKENS, False), (PASSWORD, True)])
+def test_the_end_of_an_access_token_ends_no_reading(
+    monkeypatch: pytest.MonkeyPatch,
+    security: KafkaSecurity,
+    ends: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """A new token is asked for already; a password that is refused is refused again."""
+    client = Client([Message(0, code=KafkaError._AUTHENTICATION), Message(1)])
+    monkeypatch.setattr(scan_module, "build", lambda *_: client)
+    scan = TopicScan(KafkaSettings(), "cancels")
+    scan._settings = KafkaSettings("127.0.0.1:1", security)
+    with pytest.raises(AccessDeniedError) if ends else contextlib.nullcontext():
+        assert [record.offset for record in scan.poll()] == [1]
 
 
 class NewTopic(Client):

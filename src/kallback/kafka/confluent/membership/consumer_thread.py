@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
-from kallback.kafka.confluent.client import ClientErrors, build, log
+from kallback.kafka.confluent.client import ClientErrors, build, log, may_log_in_again
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.commands import Command, Commands
 from kallback.kafka.confluent.membership.commits import Commits
@@ -31,7 +31,6 @@ from kallback.kafka.errors import (
     fatal_failure,
 )
 from kallback.kafka.group_status import GroupStatus
-from kallback.kafka.login.token_source import uses_tokens
 from kallback.kafka.offsets.followed_topics import report_first_reads
 from kallback.kafka.offsets.membership_loss import MembershipLoss
 from kallback.kafka.offsets.metadata_buffer import new_record_buffer
@@ -218,16 +217,12 @@ class ConsumerThread:
             self.wake()
         elif error.code() in MISSING_TOPIC:
             self._member_topics.not_found(topic, message.partition())
-        elif error.code() in PERMANENT_FOR_A_CLIENT and not self._may_log_in_again(error):
+        elif error.code() in PERMANENT_FOR_A_CLIENT and not may_log_in_again(error, self._settings):
             what = f"reading {topic or ', '.join(self._topics)}"
             self.failure = error_for(error.code(), error.str(), what=what, topic=topic, group=self._group)
             self.wake()
         else:
             self._throttle.warning("Kafka consumer error", kind=error.name(), reason=error.str())
-
-    def _may_log_in_again(self, error: KafkaError) -> bool:
-        """Whether it is the end of an access token: `ClientErrors` has heard of it, and a new one is asked for."""
-        return error.code() == KafkaError._AUTHENTICATION and uses_tokens(self._settings)  # noqa: SLF001 - as above
 
     def _denied(self, error: KafkaError) -> None:
         what = f"committing for {', '.join(self._topics)}"
