@@ -1,7 +1,7 @@
 """A value that is read at most once in some seconds, however many browsers look at it.
 
-What took long to read is kept for longer: reading takes at most a fortieth of the time, so that browsers that look all
-day cost the servers little.
+What took long to read is kept for longer: reading takes at most a part of the time, by default a fortieth, so that
+browsers that look all day cost the servers little.
 
 Ownership: one reading at a time; requests that come meanwhile wait for it, and share its error. The next one reads
 again. Cancellation of a request leaves the reading to the next one.
@@ -16,7 +16,7 @@ from kallback.lifecycle import InTurn
 
 Value = TypeVar("Value")
 _PAUSE: Final = 39
-"""How many times as long as it took to read, a value is fresh at least."""
+"""So that reading takes a fortieth of the time."""
 
 
 class FreshValue(Generic[Value]):
@@ -26,11 +26,15 @@ class FreshValue(Generic[Value]):
         read: reads it.
         seconds: how long it is fresh, at least.
         now: seconds.
+        pause: how many times as long as it took to read, it is fresh at least.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Value]], seconds: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[Value]], seconds: float, now: Callable[[], float], pause: float = _PAUSE
+    ) -> None:
         self._read: Final = read
         self._seconds: Final = seconds
+        self._pause: Final = pause
         self._now: Final = now
         self._readings: Final = InTurn()
         self._last: tuple[float, Value] | None = None
@@ -45,5 +49,5 @@ class FreshValue(Generic[Value]):
         if self._last is None or began >= self._last[0]:
             value = await self._read()
             ended = self._now()
-            self._last = max(began + self._seconds, ended + _PAUSE * (ended - began)), value
+            self._last = max(began + self._seconds, ended + self._pause * (ended - began)), value
         return self._last[1]

@@ -45,6 +45,7 @@ from kallback.cli.console.sender import MakesChanges
 from kallback.cli.console.shown_settings import shown_settings
 from kallback.cli.console.sources import ConsoleSources, LastLetters
 from kallback.cli.console.statuses import status_of
+from kallback.cli.console.task_lists import TaskLists
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
@@ -53,7 +54,6 @@ from kallback.protocol import KallbackError, OutcomeRecord
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
 
-_PAGE_TASKS: Final = 50
 _log: Final = named_log("kallback.console")
 
 
@@ -83,6 +83,7 @@ class ConsoleHandler:
         self._settings: Final = settings
         self._options: Final = options
         self._now: Final = now
+        self._lists: Final = TaskLists(sources, options.fresh_for, now)
         self._letters: Final = FreshValue(sources.letters, options.fresh_for, now)
         self._processes: Final = FreshValue(sources.processes, options.fresh_for, now)
         self._outcomes: Final = FreshValue(sources.outcomes, options.fresh_for, now)
@@ -115,7 +116,7 @@ class ConsoleHandler:
                 return await self._page(request)
             if self._forms is None:
                 raise AssertionError("a console without changes admits none")
-            return await self._forms.answer(request, body)
+            return await self._change(self._forms, request, body)
         except InvalidCursorError as error:
             return pages.error_page("No such page", str(error), HTTPStatus.BAD_REQUEST, "/tasks", back="/tasks")
         except KallbackError as error:
@@ -124,14 +125,19 @@ class ConsoleHandler:
     def count(self, request: Route | None, response: HttpResponse) -> None:
         """Nothing is counted."""
 
+    async def _change(self, forms: FormHandler, route: FormRoute, body: bytes) -> HttpResponse:
+        try:
+            return await forms.answer(route, body)
+        finally:
+            self._lists.changed()
+
     async def _page(self, route: PageRoute) -> HttpResponse:  # noqa: PLR0911 - one for each page
         now_ms = int(self._now() * 1000)
         match route:
             case OverviewRoute():
                 return pages.overview_page(await self._overview.get(), self._samples(), now_ms)
             case TasksRoute():
-                found = await self._sources.tasks(route.filter(now_ms), route.cursor, _PAGE_TASKS)
-                return pages.tasks_page(route, found, now_ms, changeable=self._forms is not None)
+                return pages.tasks_page(route, await self._lists.get(route), now_ms, changeable=self._forms is not None)
             case TaskRoute():
                 return await self._task(route.task_id, now_ms)
             case OutcomesRoute():

@@ -71,6 +71,17 @@ async def test_a_form_makes_a_change(action: str, fields: dict[str, str], value:
     assert "Kafka has it" in sent.text
 
 
+async def test_after_a_change_the_list_of_tasks_is_read_anew() -> None:
+    """Its operator looks whether the task has gone; without a change, browsers share what was read."""
+    sources = FakeSources([TASK])
+    async with serving(sources, changes=FakeChanges()) as client:
+        before = [(await client.get("/tasks")).status_code for _ in range(2)]
+        reads = sources.reads
+        await send(client, "cancel")
+        await client.get("/tasks")
+    assert (before, reads, sources.reads) == ([200, 200], 1, 2)
+
+
 async def test_without_the_switch_there_are_no_forms_and_no_changes() -> None:
     """It is read-only by default."""
     async with serving(FakeSources([TASK])) as client:
