@@ -57,6 +57,7 @@ class CheckRun:
         self._ids: Final = dict[str, TaskId]()
         self._records: Final = dict[str, OutgoingRecord]()
         self._positions: Final = dict[str, Position]()
+        self._sent_at: Final = dict[str, float]()
         self.last: Position | None = None
         self.observed: Final = Observed(backlog=backlog)
         reader.observed = self.observed
@@ -68,7 +69,7 @@ class CheckRun:
                 await self._send_task(step)
             case steps.SendTogether(tasks):
                 await asyncio.gather(*map(self._send_task, tasks))
-            case steps.AwaitAnswers() | steps.AwaitBegin() | steps.Wait():
+            case steps.AwaitAnswers() | steps.AwaitBegin() | steps.AwaitAsLong() | steps.Wait():
                 await self._await(step)
             case steps.AwaitCommitted(seconds):
                 await self._await_committed(seconds)
@@ -93,6 +94,7 @@ class CheckRun:
         record = self._ledger.make_task(step, task_id, self.observed, now_ms=now_ms, key=self._key)
         self._records[step.name], self.observed.requests[step.name] = record, step.value
         self.observed.sent[step.name] += 1
+        self._sent_at[step.name] = time.monotonic()
         self.last = self._positions[step.name] = await self._connections.producer.send(record)
 
     async def _send_other(self, step: steps.SendCopy | steps.SendNoTask | steps.SendCancel | steps.SendControl) -> None:
@@ -104,6 +106,8 @@ class CheckRun:
             case steps.SendNoTask(value):
                 record = OutgoingRecord(topics.tasks, value, self._key)
             case steps.SendCancel(name, forged):
+                await self._reader.take()
+                self.observed.answered_before_cancel = self.observed.answered()
                 record = self._ledger.cancel_of(self._id_of(name), int(time.time() * 1000), forged=forged)
             case steps.SendControl(value):
                 record = OutgoingRecord(topics.control, value, self._key)
@@ -111,7 +115,7 @@ class CheckRun:
                 assert_never(step)
         await self._connections.producer.send(record)
 
-    async def _await(self, step: steps.AwaitAnswers | steps.AwaitBegin | steps.Wait) -> None:
+    async def _await(self, step: steps.AwaitAnswers | steps.AwaitBegin | steps.AwaitAsLong | steps.Wait) -> None:
         match step:
             case steps.AwaitAnswers():
                 await self._await_answers(step)
@@ -119,6 +123,10 @@ class CheckRun:
                 await self._reader.wait_for(
                     lambda: bool(self.observed.progress.get(name) or self.observed.seen(name)), _BEGIN_S
                 )
+            case steps.AwaitAsLong(name, like, more_s):
+                took = max((each.at for each in self.observed.seen(like)), default=0.0) - self._sent_at[like]
+                left = self._sent_at[name] + took + more_s - time.monotonic()
+                await self._reader.wait_for(lambda: bool(self.observed.seen(name)), left)
             case steps.Wait(seconds):
                 await self._reader.wait(seconds)
 
@@ -170,7 +178,7 @@ class CheckRun:
         if isinstance(step, steps.StartWorker):
             return await process.start()
         await self._reader.take()
-        observed.answered_before_stop = frozenset(name for name in observed.tasks() if observed.seen(name))
+        observed.answered_before_stop = observed.answered()
         observed.restarted = True
         if isinstance(step, steps.KillWorker):
             return await process.kill()

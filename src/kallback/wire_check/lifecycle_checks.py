@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from kallback.wire_check.options import WireCheckOptions
 from kallback.wire_check.ordinary_checks import MANY, tasks_with_own_keys
-from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request, long_request
+from kallback.wire_check.protocol_check import CheckNeed, check_of, good_request, long_task
 from kallback.wire_check.steps import (
     HOUR_S,
     AwaitAnswers,
+    AwaitAsLong,
     AwaitBegin,
     AwaitCommitted,
     AwaitEarlyCommit,
@@ -25,12 +27,17 @@ from kallback.wire_check.steps import (
     Wait,
 )
 from kallback.wire_check.verdicts.decide import (
-    decide_cancelled,
-    decide_forged_cancel,
     decide_hand_back,
     decide_past_start,
     decide_restart,
     decide_stop,
+)
+from kallback.wire_check.verdicts.decide_cancels import (
+    CANCELLED,
+    WHOLE,
+    decide_cancelled,
+    decide_cancelled_while_running,
+    decide_forged_cancel,
 )
 from kallback.wire_check.verdicts.decide_progress import decide_long_task
 
@@ -54,9 +61,10 @@ _EARLY_S: Final = 2.5
     "long-tasks",
     decide_past_start,
     CheckNeed.LONG_REQUEST,
+    CheckNeed.HEARTBEATS,
 )
 def _past_start_by(options: WireCheckOptions) -> Sequence[CheckStep]:
-    return (SendTask(name="task", value=long_request(options), start_by_s=-HOUR_S, monitored=True),)
+    return (replace(long_task("task", options), start_by_s=-HOUR_S),)
 
 
 @check_of(
@@ -65,9 +73,10 @@ def _past_start_by(options: WireCheckOptions) -> Sequence[CheckStep]:
     "long-tasks",
     decide_long_task,
     CheckNeed.LONG_REQUEST,
+    CheckNeed.HEARTBEATS,
 )
 def _long_task(options: WireCheckOptions) -> Sequence[CheckStep]:
-    return SendTask(name="task", value=long_request(options), monitored=True), AwaitAnswers()
+    return long_task("task", options), AwaitAnswers()
 
 
 @check_of(
@@ -81,9 +90,8 @@ def _restart(options: WireCheckOptions) -> Sequence[CheckStep]:
     tasks = tasks_with_own_keys(2 * MANY, options)
     if options.requests.long is not None:  # begun when the worker is killed
         name = "long task"
-        long = SendTask(name=name, value=options.requests.long, monitored=True)
         begun: Sequence[CheckStep] = (
-            *(Wait(_BEFORE_COMMIT_S), long, AwaitBegin(name), SendTogether(tasks)),
+            *(Wait(_BEFORE_COMMIT_S), long_task(name, options), AwaitBegin(name), SendTogether(tasks)),
             AwaitEarlyCommit(name, _EARLY_S),
         )
     else:
@@ -101,7 +109,7 @@ def _restart(options: WireCheckOptions) -> Sequence[CheckStep]:
     CheckNeed.LONG_REQUEST,
 )
 def _stop(options: WireCheckOptions) -> Sequence[CheckStep]:
-    return _stopping(SendTask(name="task", value=long_request(options), monitored=True))
+    return _stopping(long_task("task", options))
 
 
 @check_of(
@@ -113,7 +121,7 @@ def _stop(options: WireCheckOptions) -> Sequence[CheckStep]:
     CheckNeed.LONG_REQUEST,
 )
 def _hand_back(options: WireCheckOptions) -> Sequence[CheckStep]:
-    return _stopping(SendTask(name="task", value=long_request(options), monitored=True, hand_back=True))
+    return _stopping(replace(long_task("task", options), hand_back=True))
 
 
 def _stopping(task: SendTask) -> Sequence[CheckStep]:
@@ -131,6 +139,26 @@ def _cancelled(options: WireCheckOptions) -> Sequence[CheckStep]:
         *(SendCancel(name) for name in names),
         Wait(CONTROL_S),
         *(SendTask(name=name, value=good_request(options)) for name in names),
+    )
+
+
+@check_of(
+    "cancelled-while-running",
+    "A task that is cancelled while it is done is stopped, and not answered.",
+    "cancel",
+    decide_cancelled_while_running,
+    CheckNeed.CONTROL_TOPIC,
+    CheckNeed.LONG_REQUEST,
+)
+def _cancelled_while_running(options: WireCheckOptions) -> Sequence[CheckStep]:
+    """The first task shows how long the second one takes if nothing stops it."""
+    return (
+        long_task(WHOLE, options),
+        AwaitAnswers((WHOLE,)),
+        long_task(CANCELLED, options),
+        AwaitBegin(CANCELLED),
+        SendCancel(CANCELLED),
+        AwaitAsLong(CANCELLED, like=WHOLE, more_s=CONTROL_S),
     )
 
 
@@ -157,5 +185,6 @@ LIFECYCLE_CHECKS: Final = (
     _stop,
     _hand_back,
     _cancelled,
+    _cancelled_while_running,
     _forged_cancel,
 )

@@ -120,6 +120,7 @@ class Observed:
         strays: why records on the reply topic could not be assigned to a task.
         backlog: records of before the check that the worker's group had not done when it began; 0: none, or unknown.
         answered_before_stop: tasks that had an answer when the worker was killed or stopped.
+        answered_before_cancel: tasks that had an answer when one of the check was cancelled.
         restarted: the worker was killed or stopped meanwhile.
         uncommitted: records that its group had not committed long after they were answered; 0: none, or unknown.
         had_to_be_killed: it did not end after SIGTERM.
@@ -139,6 +140,7 @@ class Observed:
     strays: list[str] = field(default_factory=list[str])
     backlog: int = 0
     answered_before_stop: frozenset[str] = frozenset()
+    answered_before_cancel: frozenset[str] = frozenset()
     restarted: bool = False
     uncommitted: int = 0
     had_to_be_killed: bool = False
@@ -149,6 +151,10 @@ class Observed:
     def tasks(self) -> list[str]:
         """The names of the check's own tasks."""
         return [name for name in self.sent if name != ALIVE]
+
+    def answered(self) -> frozenset[str]:
+        """Those of them with an answer."""
+        return frozenset(name for name in self.tasks() if self.answers.get(name))
 
     def unanswered(self) -> list[str]:
         """Those of them without an answer."""

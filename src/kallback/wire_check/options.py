@@ -29,7 +29,7 @@ class CheckRequests:
     Attributes:
         good: requests that the worker completes; at least one. The first is that of most tasks.
         failing: a request that the worker fails; None: not checked.
-        long: a request that takes the worker some seconds, of a type with heartbeats; None: not checked.
+        long: a request that takes the worker some seconds; None: not checked.
     """
 
     good: tuple[bytes, ...]
@@ -70,6 +70,7 @@ class WireCheckOptions:
         timeout: seconds to wait for an answer; default 30.
         restart_grace: seconds more after a worker was killed: until its group notices that. Default 60, for the
             default session timeout of 45 s.
+        heartbeats: the task type has them. Default yes; otherwise long tasks ask for none, and none are checked.
         heartbeat_every: seconds between the heartbeats that a long task asks for; default 1.
         settle: seconds for which answers are read at the end, which show what was answered twice. Default 2.
         only: names of checks; empty: all.
@@ -82,6 +83,7 @@ class WireCheckOptions:
     task_type: str
     timeout: float = 30.0
     restart_grace: float = 60.0
+    heartbeats: bool = True
     heartbeat_every: float = 1.0
     settle: float = 2.0
     only: frozenset[str] = frozenset()

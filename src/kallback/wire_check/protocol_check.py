@@ -9,7 +9,7 @@ from enum import StrEnum
 from kallback.documentation import page_address
 from kallback.wire_check.observed import CheckResult, Observed
 from kallback.wire_check.options import WireCheckOptions
-from kallback.wire_check.steps import CheckStep
+from kallback.wire_check.steps import CheckStep, SendTask
 
 ListSteps = Callable[[WireCheckOptions], Sequence[CheckStep]]
 Decide = Callable[[Observed, WireCheckOptions], CheckResult]
@@ -19,7 +19,8 @@ class CheckNeed(StrEnum):
     """What a check cannot do without; the value says how to give it."""
 
     FAILING_REQUEST = "give a request that the worker fails, with --failing-request"
-    LONG_REQUEST = "give a request that takes some seconds, of a type with heartbeats, with --long-request"
+    LONG_REQUEST = "give a request that takes more than three seconds, with --long-request"
+    HEARTBEATS = "the task type has no heartbeats, as --no-heartbeats says"
     UNICODE_REQUEST = "give a --request with characters beyond ASCII"
     COMMAND = "give the worker's command with --command, so that it can be killed and started again"
     CONTROL_TOPIC = "the control topic does not exist: create it with kallback topics create"
@@ -63,6 +64,6 @@ def good_request(options: WireCheckOptions) -> bytes:
     return options.requests.good[0]
 
 
-def long_request(options: WireCheckOptions) -> bytes:
-    """The value of tasks of checks that need one."""
-    return options.requests.long or good_request(options)
+def long_task(name: str, options: WireCheckOptions) -> SendTask:
+    """A task of checks that need one that takes some seconds; it asks for progress if its type has heartbeats."""
+    return SendTask(name=name, value=options.requests.long or good_request(options), monitored=options.heartbeats)

@@ -91,6 +91,8 @@ class WireCheckRunner:
                 return requests.failing is not None
             case CheckNeed.LONG_REQUEST:
                 return requests.long is not None
+            case CheckNeed.HEARTBEATS:
+                return self._options.heartbeats
             case CheckNeed.UNICODE_REQUEST:
                 return requests.unicode is not None
             case CheckNeed.COMMAND:

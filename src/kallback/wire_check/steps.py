@@ -103,6 +103,21 @@ class AwaitBegin:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitAsLong:
+    """Wait for as long as a task would take: until it is answered, or another one's time and some seconds are over.
+
+    Attributes:
+        name: of the task.
+        like: of another one with the same request, which has an answer.
+        more_s: seconds more, for the worker to read another topic.
+    """
+
+    name: str
+    like: str
+    more_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Give the worker time to read another topic."""
 
@@ -152,6 +167,7 @@ CheckStep = (
     | SendControl
     | AwaitAnswers
     | AwaitBegin
+    | AwaitAsLong
     | Wait
     | AwaitCommitted
     | AwaitEarlyCommit

@@ -17,7 +17,7 @@ from kallback.wire_check import NAMES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]  # the first build of a language takes minutes
 
-OPTIONAL: Final = {"past-start-by", "long-task", "stop", "hand-back", "cancelled"}
+OPTIONAL: Final = {"past-start-by", "long-task", "stop", "hand-back", "cancelled", "cancelled-while-running"}
 """What most programs do not do: heartbeats, hand-back, cancels."""
 FOR_LONG_TASKS: Final = {"python-cancels": {"hand-back"}}
 """The programs for long tasks, and what they do not do."""

@@ -21,6 +21,8 @@ from kallback.protocol import (
 )
 from kallback.wire_check import CheckConnections, CheckedTopics
 
+LONG = b'{"id": "long"}'
+LONG_LOOKS, LONG_LOOK_S = 12, 0.05
 AskGroups = Callable[[], Awaitable[Sequence[TopicGroup] | None]]
 TOPICS = CheckedTopics(tasks="prepare", results="check.results", progress="check.progress", control="control")
 
@@ -57,9 +59,22 @@ class MemoryWorker:
                 if self._has("takes its time"):
                     await asyncio.sleep(0.3)
                 try:
-                    self._take(record)
+                    if not await self._is_long(record, control):
+                        self._take(record)
                 except CarelessError:
                     return
+
+    async def _is_long(self, record: Record, control: MemoryReader) -> bool:
+        """Whether it is a long request that was cancelled while it was done."""
+        if record.value != LONG or self._has("never answers"):
+            return False
+        for _ in range(LONG_LOOKS):
+            await asyncio.sleep(LONG_LOOK_S)
+            for each in () if self._has("does not stop") else await control.fetch(0):
+                self._remember(each)
+            if self._is_cancelled(TaskHeaders.decode(record.headers)):
+                return True
+        return False
 
     def _remember(self, record: Record) -> None:
         try:

@@ -11,6 +11,7 @@ from kallback.documentation import page_address
 from kallback.wire_check import CHECKS, NAMES, PAGES, CheckedTopics, CheckRequests, ProtocolCheck, WireCheckOptions
 from kallback.wire_check.steps import (
     AwaitAnswers,
+    AwaitAsLong,
     AwaitBegin,
     KillWorker,
     SendCopy,
@@ -57,6 +58,8 @@ def test_steps_wait_for_tasks_that_were_sent(check: ProtocolCheck) -> None:
                 sent.update(task.name for task in tasks)
             case SendCopy(name) | AwaitBegin(name):
                 assert name in sent
+            case AwaitAsLong(name=name, like=like):
+                assert {name, like} <= sent
             case AwaitAnswers():
                 assert sent
                 assert runs

@@ -13,6 +13,7 @@ from kallback.wire_check import CheckedTopics, CheckRequests, CheckVerdict, Wire
 from kallback.wire_check.observed import ALIVE, Observed, SeenAnswer, SeenProgress, UnusableAnswer
 from kallback.wire_check.protocol_check import Decide
 from kallback.wire_check.verdicts import decide as decisions
+from kallback.wire_check.verdicts import decide_cancels as cancels
 from kallback.wire_check.verdicts.decide_progress import decide_long_task
 
 PASS, FAIL, NOT_COVERED = CheckVerdict.PASS, CheckVerdict.FAIL, CheckVerdict.NOT_COVERED
@@ -50,6 +51,15 @@ def before_stop(observed: Observed) -> Observed:
     return observed
 
 
+def cancelled(observed: Observed, *, too_late: bool = False) -> Observed:
+    """A task that was cancelled while it was done, or when it had its answer; another one was done as a whole."""
+    both = seen(DONE, name=cancels.WHOLE)
+    both.sent[cancels.CANCELLED], both.answers[cancels.CANCELLED] = 1, observed.seen()
+    if too_late:
+        both.answered_before_cancel = both.answered()
+    return both
+
+
 def with_strays(observed: Observed) -> Observed:
     """A record without a token came, too."""
     observed.strays.append("no token")
@@ -81,10 +91,14 @@ def with_strays(observed: Observed) -> Observed:
         (decisions.decide_other_version, seen(DONE), FAIL),
         (decisions.decide_no_headers, seen(), PASS),
         (decisions.decide_no_headers, with_strays(seen()), FAIL),
-        (decisions.decide_cancelled, seen(), PASS),
-        (decisions.decide_cancelled, seen(DONE), NOT_COVERED),
-        (decisions.decide_forged_cancel, seen(DONE), PASS),
-        (decisions.decide_forged_cancel, seen(), FAIL),
+        (cancels.decide_cancelled, seen(), PASS),
+        (cancels.decide_cancelled, seen(DONE), NOT_COVERED),
+        (cancels.decide_cancelled_while_running, cancelled(seen()), PASS),
+        (cancels.decide_cancelled_while_running, cancelled(seen(DONE)), NOT_COVERED),
+        (cancels.decide_cancelled_while_running, cancelled(seen(DONE), too_late=True), NOT_COVERED),
+        (cancels.decide_cancelled_while_running, seen(name=cancels.WHOLE), FAIL),
+        (cancels.decide_forged_cancel, seen(DONE), PASS),
+        (cancels.decide_forged_cancel, seen(), FAIL),
         (decisions.decide_restart, seen(DONE), PASS),
         (decisions.decide_restart, seen(), FAIL),
         (decisions.decide_restart, before_stop(seen(DONE)), NOT_COVERED),

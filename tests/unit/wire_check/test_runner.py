@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
-from tests.unit.wire_check.memory_worker import TOPICS, AskGroups, checked_worker, no_groups
+from tests.unit.wire_check.memory_worker import LONG, TOPICS, AskGroups, checked_worker, no_groups
 
 from kallback.kafka import OutgoingRecord, TopicGroup, TopicPartition
 from kallback.protocol import Convention
@@ -19,6 +19,7 @@ from kallback.wire_check import (
     WireCheckOptions,
     WireCheckRunner,
     answer_reader,
+    check_run,
 )
 from kallback.wire_check import lifecycle_checks as lifecycle
 
@@ -26,7 +27,7 @@ REQUESTS = CheckRequests(good=(b'{"id": "o-1"}', '{"id": "Größe"}'.encode()), 
 OPTIONS = WireCheckOptions(requests=REQUESTS, topics=TOPICS, task_type="prepare", timeout=1.0, settle=0.0)
 PATIENT = dataclasses.replace(OPTIONS, timeout=60.0)
 """For a worker that answers everything, on a slow machine as well."""
-NEEDS_MORE = {"past-start-by", "long-task", "restart", "stop", "hand-back"}
+NEEDS_MORE = {"past-start-by", "long-task", "restart", "stop", "hand-back", "cancelled-while-running"}
 """Checks for which these tests give nothing."""
 
 
@@ -126,6 +127,43 @@ async def test_single_checks_can_be_chosen() -> None:
     """Of the others nothing is said."""
     only = dataclasses.replace(OPTIONS, only=frozenset({"failure"}))
     assert list(await results_of(options=only)) == ["failure", "one-answer"]
+
+
+LONG_OPTIONS = dataclasses.replace(
+    PATIENT,
+    requests=dataclasses.replace(REQUESTS, long=LONG),
+    heartbeats=False,
+    only=frozenset({"past-start-by", "long-task", "cancelled-while-running"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("habit", "verdict", "said"),
+    [
+        ("", CheckVerdict.PASS, "stopped, and not answered"),
+        ("does not stop", CheckVerdict.NOT_COVERED, "does not stop its work"),
+        ("never has time to stop", CheckVerdict.NOT_COVERED, "give a longer --long-request"),
+    ],
+)
+async def test_a_worker_that_goes_on_with_a_cancelled_task_is_told(
+    habit: str, verdict: CheckVerdict, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its work is for nothing; that is no fault, because cancels are optional."""
+    begin_s = 0.1 if habit != "never has time to stop" else 60.0
+    monkeypatch.setattr(check_run, "_BEGIN_S", begin_s)
+    result = (await results_of(habit, options=LONG_OPTIONS))["cancelled-while-running"]
+    assert (result.verdict, said in result.sentence) == (verdict, True), result
+
+
+async def test_a_type_without_heartbeats_is_asked_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its long tasks ask for no progress, and no rule of heartbeats fails."""
+    monkeypatch.setattr(check_run, "_BEGIN_S", 0.1)
+    results = await results_of(options=LONG_OPTIONS)
+    assert {name: results[name].verdict for name in ("past-start-by", "long-task")} == {
+        "past-start-by": CheckVerdict.NOT_COVERED,
+        "long-task": CheckVerdict.NOT_COVERED,
+    }
+    assert "--no-heartbeats" in results["long-task"].sentence
 
 
 STRAY = OutgoingRecord(TOPICS.results, b"{}", None, (("kallback-token", b"OF AN EARLIER RUN"),))

@@ -92,7 +92,12 @@ def _read_convention(_ctx: click.Context, _param: click.Parameter, value: str | 
     "long",
     callback=_read_json,
     metavar="JSON",
-    help="A request that takes more than three seconds, of a task type with heartbeats.",
+    help="A request that takes more than three seconds.",
+)
+@_requests(
+    "--no-heartbeats",
+    is_flag=True,
+    help="The task type has no heartbeats: do not ask for any.",
 )
 @_requests("--type", "task_type", metavar="NAME", help="Name of the task type. Default: that of the topic.")
 @_topics("--results", metavar="TOPIC", help="Reply topic of the tasks. Default: one of the check's own.")
@@ -174,13 +179,14 @@ def check(
         control=settings.topics.control,
     )
     made = [name for given, name in ((results, topics.results), (progress, topics.progress)) if given is None]
-    convention, conventions = requests.pop("convention")
+    (convention, conventions), heartbeats = requests.pop("convention"), not requests.pop("no_heartbeats")
     options = WireCheckOptions(
         requests=CheckRequests(**requests),
         topics=topics,
         task_type=task_type,
         timeout=timeout,
         restart_grace=restart_grace,
+        heartbeats=heartbeats,
         only=frozenset(only),
         convention=convention,
         conventions=conventions,

@@ -109,21 +109,6 @@ def decide_no_headers(observed: Observed, _options: WireCheckOptions) -> CheckRe
     return passed("skipped, and the next task was done")
 
 
-def decide_cancelled(observed: Observed, _options: WireCheckOptions) -> CheckResult:
-    """A cancelled task is not done; supporting cancels is optional."""
-    skipped = len(observed.unanswered())
-    if not skipped:
-        return not_covered("cancelled tasks were answered all the same: the worker takes no cancels, which is optional")
-    return passed("cancelled tasks were not answered")
-
-
-def decide_forged_cancel(observed: Observed, options: WireCheckOptions) -> CheckResult:
-    """A cancel without the task's secret has no effect."""
-    if observed.unanswered():
-        return failed("a cancel with a wrong secret cancelled the task; compare it with kallback-cancel-hash")
-    return decide_completed(observed, options)
-
-
 def decide_restart(observed: Observed, options: WireCheckOptions) -> CheckResult:
     """What was under way when the worker was killed is done after its restart."""
     if missing := observed.unanswered():
