@@ -64,6 +64,7 @@ TOOLCHAINS: Final = {
     "spring": Toolchain(("java", "mvn"), ((*_MAVEN, "package"),), ("java", "-jar", "target/kitchen.jar")),
     "go": Toolchain(("go",), (("go", "build", "-o", "kitchen", "."),), ("./kitchen",)),
     "node": Toolchain(("node", "npm"), (_PACKAGES,), ("node", "worker.js")),
+    "node-cancels": Toolchain(("node", "npm"), (_PACKAGES,), ("node", "kitchen.js")),
     "nestjs": Toolchain(("node", "npm"), (_PACKAGES, ("npm", "run", "--silent", "build")), ("node", "dist/main.js")),
     "rust": Toolchain(("cargo", "cc", "make"), (("cargo", "build", "--quiet"),), ("target/debug/kitchen",)),
 }

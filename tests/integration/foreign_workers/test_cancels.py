@@ -1,7 +1,8 @@
-"""The worker for long tasks that is printed on the wire's page stops what was cancelled, also while it works."""
+"""The workers for long tasks stop what was cancelled, also while they work."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from kallback.testing import KafkaServer, TopicFactory
 pytestmark = pytest.mark.integration
 
 _TIMEOUT_S: Final = 60.0
+LONG_S: Final = 600
 SECRET: Final = "s" * 43
 """Of a second attempt; that of the first is its hash."""
 
@@ -38,7 +40,8 @@ def has_details(found: list[Record]) -> bool:
     """Whether a heartbeat says how far the work is."""
     reports = [read_progress(record.value, record.headers).report() for record in found]
     assert [report.signal for report in reports[:1]] in ([], [Signal.STARTED])
-    return any(report.signal is Signal.HEARTBEAT and b'"of": 600' in report.details for report in reports)
+    told = [json.loads(report.details) for report in reports if report.signal is Signal.HEARTBEAT and report.details]
+    return any(details["of"] == LONG_S for details in told)
 
 
 class Caller:
@@ -65,11 +68,15 @@ class Caller:
         await self.producer.send(OutgoingRecord(f"{self.tasks}.control", cancel.encode(), task_id.encode()))
 
 
+LANGUAGES: Final = ("python-cancels", "node-cancels")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_worker_for_long_tasks_stops_what_is_cancelled(
-    kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
+    language: str, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
 ) -> None:
     """A cancel of before its start covers the first attempt alone, and one that comes later ends long work."""
-    worker = build("python-cancels")
+    worker = build(language)
     tasks, results = topics_factory("prepare"), topics_factory("results")
     topics_factory.make([f"{tasks}.control", f"{tasks}.progress"])
     async with ConfluentProducer(KafkaSettings(kafka_server.bootstrap_servers)) as producer:
@@ -77,7 +84,7 @@ async def test_the_worker_for_long_tasks_stops_what_is_cancelled(
         await caller.cancel("short", 1, SECRET)
         await caller.ask("short", 1, b'{"id": "o-1"}')
         await caller.ask("short", 2, b'{"id": "o-1"}')
-        await caller.ask("long", 1, b'{"id": "o-2", "seconds": 600}')
+        await caller.ask("long", 1, b'{"id": "o-2", "seconds": %d}' % LONG_S)
         with worker.running(kafka_server, tasks, results, tmp_path / "worker.log"):
             of_long = f"{tasks}.progress"
             await read_until(kafka_server, of_long, lambda found: has_details(of_task(found, "long")))
@@ -88,11 +95,12 @@ async def test_the_worker_for_long_tasks_stops_what_is_cancelled(
     assert tokens == ["kb1:short-2", "kb1:next-1"]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_process_that_joins_during_long_work_loses_no_task(
-    kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
+    language: str, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
 ) -> None:
     """A second process joins while the first one works; when that task is cancelled, all others are done."""
-    worker = build("python-cancels")
+    worker = build(language)
     tasks, results = topics_factory("prepare", partitions=4), topics_factory("results")
     topics_factory.make([f"{tasks}.control", f"{tasks}.progress"])
     shorts = [f"t-{number}" for number in range(12)]
