@@ -22,7 +22,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from restate import TerminalError
 
@@ -109,12 +109,11 @@ class _SentTaskError(TaskError):
 
     def __init__(self, problem: Problem, *, task_type: str, task_id: TaskId, attempt: Attempt | None = None) -> None:
         super().__init__(problem, task_type=task_type, task_id=task_id, attempt=attempt)
-        self._known_id: Final = task_id
 
     @property
     def task_id(self) -> TaskId:
         """The task, as `handle.task_id` has it."""
-        return self._known_id
+        return cast("TaskId", self._task_id)  # given at the start
 
 
 class TaskFailed(_SentTaskError):  # noqa: N818 - the outcome of a task, in the terms of the wire

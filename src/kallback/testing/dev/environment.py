@@ -37,9 +37,10 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in environ.items() if not is_setting(name)}
 
 
-def ignored_settings(environ: Mapping[str, str], own: Mapping[str, str]) -> str:
-    """Say which settings of a terminal contradict those of this stack; empty for none."""
-    names = sorted(name for name, text in environ.items() if is_setting(name) and own.get(name) != text)
+def ignored_settings(environ: Mapping[str, str], given: Iterable[Mapping[str, str]]) -> str:
+    """Say which settings of a terminal no program of this stack is given; empty for none."""
+    used = {setting for each in given for setting in each.items()}
+    names = sorted(name for name, text in environ.items() if is_setting(name) and (name, text) not in used)
     if not names:
         return ""
     return f"kallback dev does not use these settings of this terminal: {', '.join(names)}. Unset them in the others."

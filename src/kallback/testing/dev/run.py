@@ -85,8 +85,6 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     with start_servers(kafka or KafkaOptions(), restate or RestateOptions(), data, progress) as servers:
         _create_topics(servers.stack, names)
         variables = environment_lines(servers, names)
-        if ignored := ignored_settings(os.environ, variables):
-            progress.say(ignored)
         settings = ProgramSettings(
             variables,
             ports.choose,
@@ -97,6 +95,8 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
             creates_topics=not isinstance(servers.stack.kafka, EmbeddedKafka),
         )
         planned = programs(runs, settings)
+        if ignored := ignored_settings(os.environ, (each.env for each in planned)):
+            progress.say(ignored)
         servers.keep_ports({**server_ports(servers.stack), **{each.name: each.port for each in planned}})
         for each in planned:
             if warning := each.moved_from(servers.state.ports):

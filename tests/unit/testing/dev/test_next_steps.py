@@ -182,8 +182,8 @@ def test_settings_of_the_terminal_are_not_those_of_the_stack() -> None:
     """A key file that is exported for another installation ended the gateway: two settings of keys are refused."""
     terminal = {"PATH": "/bin", "KALLBACK_KEYS_FILE": "keys", "KALLBACK_TEST_SERVERS": "local", "KALLBACK_KEYS": "k1:x"}
     assert without_settings(terminal) == {"PATH": "/bin", "KALLBACK_TEST_SERVERS": "local"}
-    assert "KALLBACK_KEYS_FILE. Unset" in ignored_settings(terminal, {"KALLBACK_KEYS": "k1:x"})
-    assert ignored_settings({"PATH": "/bin"}, {}) == ""
+    assert "KALLBACK_KEYS_FILE. Unset" in ignored_settings(terminal, [{"KALLBACK_KEYS": "k1:x"}])
+    assert ignored_settings({"PATH": "/bin"}, []) == ""
 
 
 @pytest.mark.parametrize("page", ["tutorial.md", "develop.md"])

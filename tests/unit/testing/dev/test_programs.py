@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from kallback.protocol import ConfigurationError
+from kallback.testing.dev.environment import ignored_settings
 from kallback.testing.dev.programs import Application, Program, ProgramSettings, programs
 
 VARIABLES = {"KALLBACK_KAFKA_BOOTSTRAP_SERVERS": "a:9092", "KALLBACK_KEYS": "k1:x"}
@@ -139,3 +140,11 @@ def test_a_service_is_where_waiting_handlers_expect_it() -> None:
     assert found["service"].moved_from({}) == ""
     assert "listened on 20000" in found["service"].moved_from({"service": 20000})
     assert found["console"].moved_from({"console": 20000}) == ""
+
+
+def test_a_terminal_with_the_addresses_of_this_stack_gets_no_warning() -> None:
+    """Services are given the gateway's address, so a terminal that has pasted it contradicts nothing."""
+    given = [each.env for each in planned(SHOP).values()]
+    exported = {**VARIABLES, "KALLBACK_GATEWAY_URL": planned(SHOP)["gateway"].url}
+    assert ignored_settings(exported, given) == ""
+    assert "KALLBACK_GATEWAY_URL. Unset" in ignored_settings({**exported, "KALLBACK_GATEWAY_URL": "http://b"}, given)
