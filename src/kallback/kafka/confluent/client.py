@@ -27,7 +27,7 @@ from kallback.kafka.login.refusals import refused_client_certificate, refused_lo
 from kallback.kafka.login.tls import check_tls_files
 from kallback.kafka.login.token_source import token_failure, token_refused, uses_tokens
 from kallback.lifecycle import LogThrottle
-from kallback.protocol.errors import ConfigurationError, KallbackError
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
 
 try:
@@ -235,6 +235,16 @@ class ClientErrors:
 def may_log_in_again(error: KafkaError, settings: KafkaSettings) -> bool:
     """Whether an error is the end of an access token: `ClientErrors` has heard of it, and a new one is asked for."""
     return error.code() == KafkaError._AUTHENTICATION and uses_tokens(settings)  # noqa: SLF001 - librdkafka's own code
+
+
+def failure_of(error: KafkaError, settings: KafkaSettings, *, what: str, topic: str | None = None) -> KallbackError:
+    """Return the error of our tree, as `error_for`; the end of an access token is no lasting refusal."""
+    if may_log_in_again(error, settings):
+        return KafkaUnavailableError(
+            f"{what} failed: a broker refused the access token ({error.str()}), the client logs in with the next one; "
+            "try again"
+        )
+    return error_for(error.code(), error.str(), what=what, topic=topic)
 
 
 async def in_thread(blocking: Callable[[threading.Event], T]) -> T:

@@ -15,10 +15,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
-from kallback.kafka.confluent.client import log
+from kallback.kafka.confluent.client import failure_of, log
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import client_partition
-from kallback.kafka.errors import error_for
 from kallback.kafka.records import TopicPartition
 from kallback.lifecycle import CallThread, InTurn
 from kallback.protocol.errors import KafkaUnavailableError
@@ -91,8 +90,8 @@ class _Connection:
                 self._opened, self._admin = fresh
             return self._ask(self._admin, topics, isolation)
         except KafkaException as error:
-            told = error.args[0]
-            raise error_for(told.code(), told.str(), what=f"asking where {', '.join(topics)} end") from None
+            what = f"asking where {', '.join(topics)} end"
+            raise failure_of(error.args[0], self._settings, what=what) from None
         except TimeoutError:
             raise KafkaUnavailableError(f"Kafka does not say where {', '.join(topics)} end; try again") from None
 
@@ -123,5 +122,5 @@ class _Connection:
     def _partitions(self, admin: AdminClient, topic: str) -> list[TopicPartition]:
         found = admin.list_topics(topic, _PATIENCE).topics[topic]
         if found.error is not None:
-            raise error_for(found.error.code(), found.error.str(), what=f"looking up {topic!r}", topic=topic)
+            raise failure_of(found.error, self._settings, what=f"looking up {topic!r}", topic=topic)
         return [TopicPartition(topic, number) for number in found.partitions]

@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import connected
+from kallback.kafka.confluent.client import failure_of
 from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
-from kallback.kafka.errors import error_for, unreachable
+from kallback.kafka.errors import unreachable
 from kallback.kafka.groups import GroupMember, TopicGroup
 from kallback.kafka.records import TopicPartition
 
@@ -81,8 +82,7 @@ def _groups(
             chunks = [names[first : first + _MOST_AT_ONCE] for first in range(0, len(names), _MOST_AT_ONCE)]
             return [group for chunk in chunks for group in _described(admin, settings, chunk, end_offsets)]
     except KafkaException as error:
-        kafka = error.args[0]
-        raise error_for(kafka.code(), kafka.str(), what=question) from None
+        raise failure_of(error.args[0], settings, what=question) from None
     except TimeoutError:
         raise unreachable(settings, question) from None
 

@@ -28,6 +28,7 @@ from kallback.kafka.confluent.client import (
     Value,
     build,
     confluent_config,
+    failure_of,
     first_contact,
     in_thread,
     log,
@@ -47,7 +48,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer  # iso
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
-Ack = tuple["asyncio.Future[Position]", OutgoingRecord, KafkaError | None, Message]
+Ack = tuple["asyncio.Future[Position]", OutgoingRecord, Exception | None, Message]
 
 _POLL: Final = 0.1
 _QUIET_POLL: Final = 0.2  # while nothing is on its way: a stop waits for its end; acknowledgements end a poll
@@ -113,7 +114,8 @@ class _Client:
             if self._unacknowledged.closed and error is not None and error.code() in _PURGED:
                 return  # the next client sends it
             self._unacknowledged.remove(future)
-            self._acks[loop].append((future, record, error, message))
+            failure = None if error is None else _failure(error, record, self._settings)
+            self._acks[loop].append((future, record, failure, message))
 
         producer.produce(
             record.topic,
@@ -277,7 +279,7 @@ class ConfluentProducer(StartStop):
             if self._waiting.get(loop) or self._needs_token or not self._enqueued(record, future, partition):
                 await self._wait_in_line(loop, record, future, partition)
         except KafkaException as error:
-            raise _failure(error.args[0], record) from None
+            raise _failure(error.args[0], record, self._settings) from None
         try:
             return await future
         except KallbackError:
@@ -350,11 +352,11 @@ def _fail_all(futures: list[asyncio.Future[Position]], fatal: KafkaError | None)
 
 
 def _settle(batch: list[Ack]) -> None:
-    for future, record, error, message in batch:
+    for future, record, failure, message in batch:
         if future.done():  # cancelled: nothing waits
             continue
-        if error is not None:
-            future.set_exception(_failure(error, record))
+        if failure is not None:
+            future.set_exception(failure)
             continue
         partition, offset = message.partition(), message.offset()
         if partition is None or offset is None:
@@ -363,8 +365,8 @@ def _settle(batch: list[Ack]) -> None:
             future.set_result(Position(record.topic, partition, offset))
 
 
-def _failure(error: KafkaError, record: OutgoingRecord) -> Exception:
+def _failure(error: KafkaError, record: OutgoingRecord, settings: KafkaSettings) -> Exception:
     what = f"sending to {record.topic!r}"
     if error.code() == KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's own codes
         return ConfigurationError(f"{what} failed: Kafka allows no such topic name or header ({error.str()})")
-    return error_for(error.code(), error.str(), what=what, topic=record.topic)
+    return failure_of(error, settings, what=what, topic=record.topic)

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, DamagedBatch, end_of_batch
-from kallback.kafka.confluent.client import ClientErrors, build, first_contact, log, may_log_in_again
+from kallback.kafka.confluent.client import ClientErrors, build, failure_of, first_contact, log, may_log_in_again
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.group_member import reader_config
 from kallback.kafka.confluent.messages import record_of
@@ -27,7 +27,6 @@ from kallback.kafka.errors import (
     NO_OFFSET_BY_TIME,
     PERMANENT_FOR_A_CLIENT,
     SEARCH_FAILED,
-    error_for,
     without_leader,
 )
 from kallback.kafka.offsets.topic_changes import PartitionsAdded, TopicChange, TopicObserver, TopicRecreated, TopicState
@@ -272,8 +271,8 @@ class TopicScan:
         try:
             yield
         except KafkaException as error:
-            kafka = error.args[0]
-            raise error_for(kafka.code(), kafka.str(), what=f"reading {self._topic!r}", topic=self._topic) from None
+            what = f"reading {self._topic!r}"
+            raise failure_of(error.args[0], self._settings, what=what, topic=self._topic) from None
 
 
 def offsets_at(consumer: Consumer, times: list[ClientPartition], timeout: float) -> dict[int, int | None]:

@@ -10,8 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
-from kallback.kafka.confluent.client import in_thread
-from kallback.kafka.errors import error_for
+from kallback.kafka.confluent.client import failure_of, in_thread
 from kallback.kafka.topics import Created, Differs, Existed, Missing, until_visible
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingTopicError
 
@@ -91,7 +90,7 @@ def _finding(
         raise ConfigurationError(
             f"{what} was refused: {error.str().rstrip('.')}; correct the names and options of the command"
         )
-    raise error_for(error.code(), error.str(), what=what, topic=spec.name)
+    raise failure_of(error, settings, what=what, topic=spec.name)
 
 
 def _compare(settings: KafkaSettings, specs: Sequence[TopicSpec], abandoned: threading.Event) -> list[TopicFinding]:
@@ -106,7 +105,7 @@ def _list(settings: KafkaSettings, abandoned: threading.Event) -> frozenset[str]
 
 
 def _names(admin: AdminClient, settings: KafkaSettings) -> frozenset[str]:
-    with _described("listing topics (DESCRIBE)"):
+    with _described(settings, "listing topics (DESCRIBE)"):
         return frozenset(admin.list_topics(timeout=settings.connect_timeout).topics)  # asking for one could create it
 
 
@@ -128,7 +127,7 @@ def _differences(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -
 
 
 def _partitions(admin: AdminClient, settings: KafkaSettings, topic: str) -> int:
-    with _described(f"looking up {topic!r} (DESCRIBE)"):
+    with _described(settings, f"looking up {topic!r} (DESCRIBE)"):
         found = admin.list_topics(topic, settings.connect_timeout).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)
@@ -136,16 +135,16 @@ def _partitions(admin: AdminClient, settings: KafkaSettings, topic: str) -> int:
 
 
 def _options(admin: AdminClient, settings: KafkaSettings, topic: str) -> dict[str, ConfigEntry]:
-    with _described(f"looking up the options of {topic!r} (DESCRIBE_CONFIGS)"):
+    with _described(settings, f"looking up the options of {topic!r} (DESCRIBE_CONFIGS)"):
         resource = ConfigResource(ResourceType.TOPIC, topic)
         (future,) = admin.describe_configs([resource], request_timeout=settings.connect_timeout).values()
         return cast("dict[str, ConfigEntry]", future.result())
 
 
 @contextmanager
-def _described(what: str) -> Generator[None]:
+def _described(settings: KafkaSettings, what: str) -> Generator[None]:
     """Raise errors of our tree; a topic that exists but is unknown is not missing, the broker has yet to hear of it."""
     try:
         yield
     except KafkaException as error:
-        raise error_for(error.args[0].code(), error.args[0].str(), what=what) from None
+        raise failure_of(error.args[0], settings, what=what) from None

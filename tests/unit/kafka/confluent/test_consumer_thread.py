@@ -8,10 +8,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 from tests.unit.kafka.confluent.logins import PASSWORD, TOKENS
 
@@ -181,6 +181,23 @@ async def test_the_end_of_an_access_token_is_no_failure(security: KafkaSecurity,
     report: Any = owner._report
     report(KafkaError(KafkaError._AUTHENTICATION), Missing(None))
     assert isinstance(owner.failure, AccessDeniedError) is fails
+
+
+@pytest.mark.parametrize(("security", "told"), [(TOKENS, KafkaUnavailableError), (PASSWORD, AccessDeniedError)])
+async def test_a_consumer_that_ends_with_an_access_token_is_to_be_replaced(
+    monkeypatch: pytest.MonkeyPatch, security: KafkaSecurity, told: type[Exception]
+) -> None:
+    """Where partitions start is asked for ten seconds, inside an assignment; then the consumer cannot go on."""
+    owner, _ = await owner_with_a_record_done()
+    owner._settings = KafkaSettings("127.0.0.1:1", security)
+    monkeypatch.setattr(owner, "_leave", lambda: None)
+
+    def poll(_seconds: float) -> NoReturn:
+        raise KafkaException(KafkaError(KafkaError._AUTHENTICATION))
+
+    monkeypatch.setattr(owner._reading, "poll", poll)
+    owner._run()
+    assert type(owner.failure) is told
 
 
 async def test_partitions_that_do_not_exist_any_more_are_forgotten() -> None:

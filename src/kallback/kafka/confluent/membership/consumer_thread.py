@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.batch_search import BAD_BATCH, BatchSearch
-from kallback.kafka.confluent.client import ClientErrors, build, log, may_log_in_again
+from kallback.kafka.confluent.client import ClientErrors, build, failure_of, log, may_log_in_again
 from kallback.kafka.confluent.login import LoginRenewal
 from kallback.kafka.confluent.membership.commands import Command, Commands
 from kallback.kafka.confluent.membership.commits import Commits
@@ -239,8 +239,11 @@ class ConsumerThread:
     def _fail(self, error: KafkaError) -> None:
         instance = self._options.group_instance_id
         what = f"reading {', '.join(self._topics)}" + (f" as instance {instance!r}" if instance else "")
-        after_loss = self._loss.explains_fencing()
-        self.failure = fatal_failure(error.code(), error.str(), what=what, group=self._group, after_loss=after_loss)
+        if may_log_in_again(error, self._settings):
+            self.failure = failure_of(error, self._settings, what=what)
+        else:
+            after_loss = self._loss.explains_fencing()
+            self.failure = fatal_failure(error.code(), error.str(), what=what, group=self._group, after_loss=after_loss)
         self._closing = True
         self.wake()
 
