@@ -32,13 +32,16 @@ def needs_extra(extra: str) -> Generator[None]:
         yield
     except MissingExtraError as error:  # it names an extra that this one includes
         reason, _, _ = str(error).partition(": pip install")
-        raise MissingExtraError(f'{reason}: pip install "kallback[{extra}]"', name=error.name) from None
+        raise _missing(extra, reason, error.name) from None
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("kallback"):
             raise
-        raise MissingExtraError(
-            f'{error.name} is not installed: pip install "kallback[{extra}]"', name=error.name
-        ) from None
+        raise _missing(extra, f"{error.name} is not installed", error.name) from None
+
+
+def _missing(extra: str, reason: str, package: str | None) -> MissingExtraError:
+    """Name the extra: users know the command that they typed, and not which package reads what."""
+    return MissingExtraError(f'this needs the extra {extra} ({reason}): pip install "kallback[{extra}]"', name=package)
 
 
 class FailedModuleError(ConfigurationError):

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
         read_entries,
         read_entry,
     )
-    from kallback.kafka.dead_letters.replay import MissingValue, Replayer, ReplayOptions, ReplayReport, recover
+    from kallback.kafka.dead_letters.replay import Replayer, ReplayOptions, ReplayReport
+    from kallback.kafka.dead_letters.stubs import FindRecords, MissingValue, recover
     from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange, SummaryBuilder
     from kallback.kafka.dead_letters.writer import DeadLetters
     from kallback.kafka.end_offsets import EndOffsets
@@ -96,6 +97,7 @@ _HOMES: Final = {
     "EndOffsets": "end_offsets",
     "Existed": "topics",
     "GroupProtocol": "consumer",
+    "FindRecords": "dead_letters.stubs",
     "GroupStatus": "group_status",
     "Headers": "records",
     "KafkaClients": "clients",
@@ -110,7 +112,7 @@ _HOMES: Final = {
     "MemoryProducer": "memory.clients",
     "MemoryReader": "memory.reader",
     "Missing": "topics",
-    "MissingValue": "dead_letters.replay",
+    "MissingValue": "dead_letters.stubs",
     "OffsetRange": "dead_letters.summaries",
     "OutgoingRecord": "records",
     "PartitionStatus": "group_status",
@@ -152,7 +154,7 @@ _HOMES: Final = {
     "read_entry": "dead_letters.reader",
     "read_range": "confluent.lookup",
     "read_ranges": "confluent.lookup",
-    "recover": "dead_letters.replay",
+    "recover": "dead_letters.stubs",
     "sees_groups": "topic_admin",
     "size_of": "records",
 }
@@ -182,6 +184,7 @@ __all__ = [
     "Differs",
     "EndOffsets",
     "Existed",
+    "FindRecords",
     "GroupMember",
     "GroupProtocol",
     "GroupStatus",

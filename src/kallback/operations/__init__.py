@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kallback.operations.pending import InvalidCursorError, PendingTasks, TaskPage, UnreadableJournalsError
     from kallback.operations.task_records import (
         FindRecord,
-        FindRecords,
         NoTaskRecordError,
         TaskRecord,
         read_task_record,
@@ -50,7 +49,6 @@ _HOMES: Final = {
     "AttemptProgress": "tasks",
     "ByHand": "by_hand",
     "FindRecord": "task_records",
-    "FindRecords": "task_records",
     "Introspection": "introspection",
     "InvalidCursorError": "pending",
     "InvocationStatus": "invocations",
@@ -86,7 +84,6 @@ __all__ = [
     "AttemptProgress",
     "ByHand",
     "FindRecord",
-    "FindRecords",
     "Introspection",
     "InvalidCursorError",
     "InvocationStatus",

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from kallback.operations.task_records import FindRecord, FindRecords, read_task_headers, read_task_record
+from kallback.kafka import FindRecords
+from kallback.operations.task_records import FindRecord, read_task_headers, read_task_record
 from kallback.operations.tasks import PendingTask
 from kallback.protocol import ConfigurationError, KallbackError, TaskHeaders, TaskId, Token
 from kallback.protocol.awakeables import AwakeablePlace, awakeable_at

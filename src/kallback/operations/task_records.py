@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 
-from kallback.kafka import Position, Record
+from kallback.kafka import FindRecords, Position, Record
 from kallback.operations.tasks import PendingTask
 from kallback.protocol import (
     AccessDeniedError,
@@ -18,18 +17,8 @@ from kallback.protocol import (
     TaskId,
 )
 
-T = TypeVar("T")
-
 FindRecord = Callable[[Position], Awaitable[Record | None]]
 """Returns the record at a position; None if it does not exist any more."""
-
-
-class FindRecords(Protocol):
-    """Looks many records up, and keeps of each what `keep` returns; those that do not exist any more are left out."""
-
-    async def __call__(self, positions: Iterable[Position], keep: Callable[[Record], T], /) -> Mapping[Position, T]:
-        """Return what is kept, by position."""
-        ...
 
 
 class NoTaskRecordError(KallbackError):

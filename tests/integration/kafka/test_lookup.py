@@ -71,6 +71,14 @@ async def test_what_lies_far_apart_is_jumped_to(filled: Filled, monkeypatch: pyt
     assert len(read) < len(written) // 2
 
 
+async def test_a_position_behind_the_end_does_not_keep_the_others_from_being_found(filled: Filled) -> None:
+    """A forged dead letter names any offset; those of its partition are looked up with the same consumer."""
+    written = await filled.fill(3, size=100_000)
+    forged = [Position(filled.topic, number, 1 << 70) for number in range(3)]
+    below = [Position(filled.topic, number, -5) for number in range(3)]
+    assert set(await filled.found([*written, *forged, *below])) == set(written)
+
+
 async def test_a_topic_that_does_not_exist_is_named(filled: Filled) -> None:
     """As for one record."""
     with pytest.raises(MissingTopicError, match="no-such-topic"):

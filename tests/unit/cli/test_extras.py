@@ -163,6 +163,7 @@ def test_a_command_without_its_extra_ends_in_a_sentence(extra: str, tmp_path: Pa
         ("workers", ["gateway", "--help"], 'pip install "kallback[gateway]"'),
         ("workers", ["complete", "--help"], 'pip install "kallback[bridge]"'),
         ("workers", ["tasks", "progress", "x"], 'pip install "kallback[bridge]"'),
+        ("workers", ["tasks", "list"], "this needs the extra bridge (hpack is not installed): pip install"),
         ("workers", ["topics", "create"], "pip install"),
         ("workers", ["service", "handler_module:app"], 'pip install "kallback[service]"'),
         ("sdk", ["worker", "worker_module:worker"], 'pip install "kallback[workers]"'),

@@ -160,7 +160,7 @@ def test_a_factory_of_an_application_is_explained(folder: Path) -> None:
 
 def test_a_missing_package_is_the_command_to_type() -> None:
     """The extra, not the package."""
-    sentence = r'no_such_package is not installed: pip install "kallback\[bridge\]"'
+    sentence = r'this needs the extra bridge \(no_such_package is not installed\): pip install "kallback\[bridge\]"'
     with pytest.raises(MissingExtraError, match=sentence), needs_extra("bridge"):
         importlib.import_module("no_such_package")
 

@@ -16,8 +16,8 @@ from typing import Final, Protocol
 from kallback.cli.console.changes import ChangeAction, ManyChange, UnusableFormError
 from kallback.cli.tasks.actions import CANCEL, TaskAction, fail_with
 from kallback.cli.tasks.bulk import DEFAULT_LIMIT, ChosenTasks, ReadsTasks, TaskResult, TaskSender, choose_tasks
-from kallback.kafka import Producer
-from kallback.operations import ByHand, FindRecords, NotAnswerableError, TaskFilter
+from kallback.kafka import FindRecords, Producer
+from kallback.operations import ByHand, NotAnswerableError, TaskFilter
 from kallback.protocol import KallbackError
 from kallback.settings import Settings, named_log
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from kallback import kafka
-from kallback.kafka import Position, Producer, Record, TopicReader
+from kallback.kafka import FindRecords, Position, Producer, Record, TopicReader
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ class KafkaFactories:
     Attributes:
         reader: reads a topic from a time on (epoch milliseconds), or from its beginning.
         find: returns the record at a position; None if it no longer exists.
+        find_many: looks many records up.
         check_topics: raises `MissingTopicError`.
         read_range: reads the records of a range of offsets of a topic that still exist; None: no summary is replayed.
     """
 
     reader: Callable[[str, int | None], TopicReader]
     find: Callable[[Position], Awaitable[Record | None]]
+    find_many: FindRecords
     producer: Callable[[], Producer]
     check_topics: Callable[[Iterable[str]], Awaitable[None]]
     read_range: ReadRange | None = None
@@ -44,6 +47,7 @@ def confluent_factories(settings: KafkaSettings) -> KafkaFactories:
     return KafkaFactories(
         reader=lambda topic, since_ms: kafka.ConfluentReader(settings, topic, since_ms=since_ms),
         find=lambda position: kafka.find_record(settings, position),
+        find_many=partial(kafka.find_records, settings),
         producer=lambda: kafka.ConfluentProducer(settings),
         check_topics=lambda names: kafka.check_topics(settings, names),
         read_range=lambda topic, offsets: kafka.read_range(

@@ -56,7 +56,7 @@ def replayer_for(
     return Replayer(
         producer,
         topic,
-        find=clients.find,
+        find=clients.find_many,
         read_range=clients.read_range,
         check=lambda letter: _refusal(letter, rules),
         options=options,

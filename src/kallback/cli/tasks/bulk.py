@@ -16,10 +16,9 @@ from typing import Final, NamedTuple, Protocol
 
 from kallback.cli.formatting import counted, plain
 from kallback.cli.tasks.actions import TaskAction
-from kallback.kafka import Position
+from kallback.kafka import FindRecords, Position
 from kallback.operations import (
     ByHand,
-    FindRecords,
     NoKeyError,
     NotAnswerableError,
     NoTaskRecordError,

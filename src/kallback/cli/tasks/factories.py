@@ -10,8 +10,8 @@ from functools import partial
 import click
 
 from kallback import kafka
-from kallback.kafka import Producer, TopicReader
-from kallback.operations import FindRecord, FindRecords, Introspection, RowSource
+from kallback.kafka import FindRecords, Producer, TopicReader
+from kallback.operations import FindRecord, Introspection, RowSource
 from kallback.settings import Settings
 
 

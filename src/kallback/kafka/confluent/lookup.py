@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from kallback.kafka.confluent.client import in_thread
 from kallback.kafka.confluent.scan import TopicScan
@@ -88,15 +88,11 @@ async def read_ranges(
         ranges: first offset and end, by number of the partition.
     """
     async with _opened(settings, topic) as source:
-        there = await in_thread(lambda _: source.assign_ranges(ranges))
-        deadline = time.monotonic() + _PATIENCE_S
-        while there and source.end_offsets:
-            records = await in_thread(lambda _: source.poll())
-            if records:
-                deadline = time.monotonic() + _PATIENCE_S
+        reading = PatientReading(settings, source, _PATIENCE_S)
+        await in_thread(lambda _: source.assign_ranges(ranges))
+        while source.end_offsets:
+            if records := await in_thread(lambda _: reading.poll()):
                 yield [record for record in records if record.offset < ranges[record.partition][1]]
-            elif time.monotonic() > deadline:
-                raise unreachable(settings)
 
 
 @asynccontextmanager
@@ -107,6 +103,46 @@ async def _opened(settings: KafkaSettings, topic: str) -> AsyncGenerator[TopicSc
     finally:
         source.abandon()
         await in_thread(lambda _: source.close())
+
+
+class Polls(Protocol):
+    """What is read: `TopicScan`; a test has another one."""
+
+    def poll(self) -> list[Record]:
+        """Return what is there; nothing after a short while."""
+        ...
+
+
+class PatientReading:
+    """Reads until nothing has come for a while. What a caller does between two polls is no silence of Kafka.
+
+    Args:
+        settings: of the cluster, for the sentence.
+        source: what is read.
+        patience_s: seconds of polls without a record.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, source: Polls, patience_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings: Final = settings
+        self._source: Final = source
+        self._patience_s: Final = patience_s
+        self._clock: Final = clock
+        self._silent_s = 0.0
+
+    def poll(self) -> list[Record]:
+        """Return what is there; nothing after a short while; blocks.
+
+        Raises:
+            KafkaUnavailableError: nothing has come for too long.
+        """
+        began = self._clock()
+        records = self._source.poll()
+        self._silent_s = 0.0 if records else self._silent_s + self._clock() - began
+        if self._silent_s > self._patience_s:
+            raise unreachable(self._settings)
+        return records
 
 
 class _Lookup(Generic[T]):
@@ -128,17 +164,11 @@ class _Lookup(Generic[T]):
     def run(self, abandoned: threading.Event) -> dict[Position, T]:
         """Return what is kept of the records that are there; blocks."""
         source = TopicScan(self._settings, self._topic, abandoned=abandoned)
-        patience = 2 * self._settings.connect_timeout
+        reading = PatientReading(self._settings, source, 2 * self._settings.connect_timeout)
         try:
-            there = source.assign_ranges({number: (own[0], own[-1] + 1) for number, own in self._wanted.items()})
-            deadline = time.monotonic() + patience
-            while there and source.end_offsets and not abandoned.is_set():
-                records = source.poll()
-                if records:
-                    deadline = time.monotonic() + patience
-                    self._take(source, records)
-                elif time.monotonic() > deadline:
-                    raise unreachable(self._settings)
+            source.assign_ranges({number: (own[0], own[-1] + 1) for number, own in self._wanted.items()})
+            while source.end_offsets and not abandoned.is_set():
+                self._take(source, reading.poll())
         finally:
             source.close()
         return self._found
@@ -153,7 +183,7 @@ class _Lookup(Generic[T]):
             last[record.partition] = record
         for partition, record in last.items():
             following = next_wanted(self._wanted[partition], record)
-            if following is None:
+            if following is None or following >= source.end_offsets.get(partition, 0):  # what a forger asks for
                 source.leave(partition)
             elif following != record.next_offset:
                 source.go_to(partition, following)

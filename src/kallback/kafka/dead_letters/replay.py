@@ -17,19 +17,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, replay_marker
+from kallback.kafka.dead_letters.stubs import MissingValue, recover_all
 from kallback.kafka.dead_letters.writer import original_headers
-from kallback.kafka.records import TOO_MANY_HEADERS, UNREADABLE, OutgoingRecord, Position
+from kallback.kafka.records import OutgoingRecord, Position
 from kallback.protocol.errors import KallbackError, RecordTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from kallback.kafka.dead_letters.stubs import FindRecords
     from kallback.kafka.dead_letters.summaries import LetterSummary, OffsetRange
     from kallback.kafka.producer import Producer
     from kallback.kafka.records import Record
     from kallback.protocol.by_hand import Operator
 
-    FindRecord = Callable[[Position], Awaitable[Record | None]]
     Check = Callable[["DeadLetter"], str | None]
     ReadRange = Callable[[str, OffsetRange], AsyncGenerator[list[Record]]]
 
@@ -38,14 +39,6 @@ _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCHES_PER_SECOND: Final = 10
 _MOST_CAUSES: Final = 100
 _OTHER_CAUSES: Final = "other causes"
-_NEVER_READ: Final = {UNREADABLE: "the Kafka client cannot read", TOO_MANY_HEADERS: "kallback does not read"}
-
-
-@dataclass(frozen=True, slots=True)
-class MissingValue:
-    """The record of a stub cannot be read any more; says why."""
-
-    why: str
 
 
 @dataclass(slots=True)
@@ -100,34 +93,12 @@ class ReplayOptions:
     operator: Operator | None = None
 
 
-async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingValue:
-    """Return the dead letter with its record whole: the record of a stub is read at its original position.
-
-    The topic may have been created anew since: a record of another time or size is another record.
-    """
-    if letter.stub_bytes is None:
-        return letter
-    if letter.reason in _NEVER_READ:
-        return MissingValue(f"{_NEVER_READ[letter.reason]} {letter.source} ({letter.detail})")
-    try:
-        record = await find(letter.source)
-    except KallbackError as error:
-        return MissingValue(f"its value was too large to be kept, and {letter.source} cannot be read: {error}")
-    if record is None:
-        return MissingValue(f"its value was too large to be kept, and {letter.source} is gone (retention)")
-    if record.timestamp_ms != letter.source_ms or len(record.value or b"") != letter.stub_bytes:
-        return MissingValue(f"its value was too large to be kept, and another record is at {letter.source} now")
-    return replace(
-        letter, key=record.key, value=record.value, headers=original_headers(record.headers), stub_bytes=None
-    )
-
-
 class Replayer:
     """Replays dead letters of one dead-letter topic.
 
     Args:
         topic: the dead-letter topic, for the replay markers.
-        find: returns the record at a position, for stubs.
+        find: looks records up by their positions, for stubs; it is asked once for each batch and topic.
         read_range: reads a range of a topic, for summaries; None: summaries are not replayed.
         check: says why a dead letter must not be sent (None: it may be). It is asked about the whole record, after the
             record of a stub was read.
@@ -139,7 +110,7 @@ class Replayer:
         producer: Producer,
         topic: str,
         *,
-        find: FindRecord,
+        find: FindRecords,
         read_range: ReadRange | None = None,
         check: Check = lambda _: None,
         options: ReplayOptions | None = None,
@@ -176,7 +147,7 @@ class Replayer:
                 batch = []
                 continue
             batch.append(letter)
-            if len(batch) == limit or sum(len(each.value or b"") for each in batch) > _BATCH_BYTES:
+            if len(batch) == limit or sum(map(_bytes_of, batch)) > _BATCH_BYTES:
                 await self._send(batch)
                 await self._pace(began)
                 batch = []
@@ -195,7 +166,8 @@ class Replayer:
 
     async def _send(self, batch: list[DeadLetter]) -> None:
         """Send a batch; note what was acknowledged, also when something of it was not."""
-        whole = [found for letter in batch if (found := await self._whole(letter)) is not None]
+        recovered = zip(batch, await recover_all(batch, self._find), strict=True)
+        whole = [each for letter, found in recovered if (each := self._checked(letter, found)) is not None]
         sends = (self._producer.send(self._outgoing(letter)) for letter in whole)
         answers = await asyncio.gather(*sends, return_exceptions=True)
         sent = [letter.id for letter, answer in zip(whole, answers, strict=True) if isinstance(answer, Position)]
@@ -245,9 +217,8 @@ class Replayer:
                 self.report.leave_out(cause)
         await asyncio.gather(*sends)
 
-    async def _whole(self, letter: DeadLetter) -> DeadLetter | None:
+    def _checked(self, letter: DeadLetter, found: DeadLetter | MissingValue) -> DeadLetter | None:
         """The dead letter with its record; None, and a line in the report, if it cannot or must not be sent."""
-        found = await recover(letter, self._find)
         cause = found.why if isinstance(found, MissingValue) else self._check(found)
         if cause is None and isinstance(found, DeadLetter):
             return found
@@ -276,3 +247,8 @@ class Replayer:
 
     def _outgoing(self, letter: DeadLetter) -> OutgoingRecord:
         return OutgoingRecord(self._options.to or letter.source.topic, letter.value, letter.key, letter.headers)
+
+
+def _bytes_of(letter: DeadLetter) -> int:
+    """How much a dead letter is when it is sent: a stub has its value then."""
+    return len(letter.value or b"") + max(0, letter.stub_bytes or 0)

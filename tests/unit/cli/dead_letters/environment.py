@@ -7,7 +7,8 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from click.testing import CliRunner, Result
 
@@ -34,6 +35,8 @@ from kallback.protocol import (
     task_id_of,
 )
 
+T = TypeVar("T")
+
 DEAD = "kallback.dead-letters"
 RESULTS = "kallback.results"
 AWAKEABLE = AwakeableId("sign_1" + base64.urlsafe_b64encode(bytes(27) + b"\x11").rstrip(b"=").decode())
@@ -53,6 +56,7 @@ class DeadLetterEnv:
         self.clients = KafkaFactories(
             reader=lambda topic, since_ms: MemoryReader(self.broker, topic, since_ms=since_ms),
             find=self.find,
+            find_many=self.find_many,
             producer=lambda: MemoryProducer(self.broker),
             check_topics=self.check,
         )
@@ -62,6 +66,11 @@ class DeadLetterEnv:
         place = TopicPartition(position.topic, position.partition)
         found = self.broker.read(place, position.offset, 1) if place in self.broker.partitions(position.topic) else []
         return found[0] if found else None
+
+    async def find_many(self, positions: Iterable[Position], keep: Callable[[Record], T], /) -> Mapping[Position, T]:
+        """Records, as far as they are there."""
+        found = {at: await self.find(at) for at in positions}
+        return {at: keep(record) for at, record in found.items() if record is not None}
 
     async def check(self, names: Iterable[str]) -> None:
         """Whether topics exist."""

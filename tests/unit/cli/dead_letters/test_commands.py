@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from tests.unit.cli.dead_letters.environment import AWAKEABLE, DEAD, HOUR, KEY, 
 from kallback.cli import confirmation
 from kallback.cli.dead_letters import replay as replay_command
 from kallback.cli.dead_letters.commands import dead_letters
-from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.kafka import (
     LetterSummary,
     MemoryProducer,
@@ -330,7 +330,7 @@ def test_an_interrupted_replay_says_how_to_go_on(env: DeadLetterEnv) -> None:
     """What was sent is told and noted; the error is told too."""
     for _ in range(2):
         env.dead_letter()
-    env.clients = KafkaFactories(env.clients.reader, env.clients.find, lambda: FailsOnce(env.broker), env.check)
+    env.clients = replace(env.clients, producer=lambda: FailsOnce(env.broker))
     result = CliRunner().invoke(dead_letters, ["replay", "--all", "--yes"], obj=env.clients)
     assert isinstance(result.exception, KafkaUnavailableError)
     assert "Replayed 1 of 2 dead letters.\n" in result.stdout

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -26,8 +26,11 @@ from kallback.kafka import (
     recover,
 )
 from kallback.kafka.dead_letters.replay import ReplayFailure
+from kallback.kafka.dead_letters.stubs import recover_all
 from kallback.kafka.dead_letters.summaries import LastRecord
 from kallback.protocol import KafkaUnavailableError, MissingTopicError
+
+T = TypeVar("T")
 
 HEADERS = (("a", None), ("a", b"\x00"))
 
@@ -45,9 +48,21 @@ async def these(*letters: DeadLetter) -> AsyncIterator[DeadLetter]:
         yield each
 
 
-async def nowhere(_: Position) -> Record | None:
-    """The record is gone."""
-    return None
+class Lookup:
+    """Has some records, and remembers what it was asked."""
+
+    def __init__(self, *records: Record, fails: str | None = None) -> None:
+        self.records = {Position(each.topic, each.partition, each.offset): each for each in records}
+        self.fails = fails
+        self.asked = list[list[Position]]()
+
+    async def __call__(self, positions: Iterable[Position], keep: Callable[[Record], T], /) -> Mapping[Position, T]:
+        """What is kept of those that are there; one topic cannot be read."""
+        wanted = list(positions)
+        self.asked.append(wanted)
+        if any(at.topic == self.fails for at in wanted):
+            raise KafkaUnavailableError("away")
+        return {at: keep(self.records[at]) for at in wanted if at in self.records}
 
 
 class Failing(MemoryProducer):
@@ -77,7 +92,7 @@ def broker() -> MemoryBroker:
 def replayer(broker: MemoryBroker, **changes: Any) -> Replayer:
     """A replayer of the topic `dead`."""
     producer = changes.pop("producer", None) or MemoryProducer(broker)
-    return Replayer(producer, "dead", find=changes.pop("find", nowhere), **changes)
+    return Replayer(producer, "dead", find=changes.pop("find", Lookup()), **changes)
 
 
 def noted(broker: MemoryBroker) -> set[int]:
@@ -176,11 +191,7 @@ ORIGINAL = Record("results", 0, 0, 3, b"k", b"xyz", HEADERS)
 
 async def test_a_stub_is_replayed_from_where_it_came_from(broker: MemoryBroker) -> None:
     """The record still lies there, whole."""
-
-    async def find(_: Position) -> Record | None:
-        return ORIGINAL
-
-    await replayer(broker, find=find).replay(these(STUB))
+    await replayer(broker, find=Lookup(ORIGINAL)).replay(these(STUB))
     (record,) = broker.records("results")
     assert (record.key, record.value, record.headers) == (b"k", b"xyz", HEADERS)
 
@@ -202,9 +213,38 @@ async def test_a_stub_whose_record_is_gone_is_lost(found: Record | Exception | N
             raise found
         return found
 
-    lost = await recover(STUB, find)
-    assert isinstance(lost, MissingValue)
-    assert why in lost.why
+    lookup = Lookup(*([found] if isinstance(found, Record) else []), fails="results" if "away" in why else None)
+    for lost in (await recover(STUB, find), *await recover_all([STUB], lookup)):
+        assert isinstance(lost, MissingValue)
+        assert why in lost.why
+
+
+def stubs(count: int, size: int = 3, topic: str = "results") -> list[DeadLetter]:
+    """Stubs of records that lie behind one another."""
+    return [replace(letter(n, topic=topic, value=None), stub_bytes=size) for n in range(count)]
+
+
+async def test_the_records_of_many_stubs_are_looked_up_together(broker: MemoryBroker) -> None:
+    """Each had a consumer of its own: a thousand stubs were a thousand connections, one after the other."""
+    find = Lookup(*(Record("results", 0, n, 3, b"k", b"xyz", HEADERS) for n in range(100)))
+    report = await replayer(broker, find=find).replay(these(*stubs(100)))
+    assert (report.sent, [len(asked) for asked in find.asked]) == (100, [100])
+
+
+async def test_stubs_of_large_records_are_sent_some_at_a_time(broker: MemoryBroker) -> None:
+    """A batch has the bound in bytes also where the values come later; a stub of any size comes to its turn."""
+    find = Lookup()
+    report = await replayer(broker, find=find).replay(these(*stubs(20, 1_000_000), *stubs(1, 1 << 60)))
+    assert [len(asked) for asked in find.asked] == [9, 9, 3]
+    assert sum(each.count for each in report.failed.values()) == 21
+
+
+async def test_a_topic_that_cannot_be_read_fails_its_own_stubs_only(broker: MemoryBroker) -> None:
+    """Those of the other topics, and what is no stub, are sent in their order."""
+    find = Lookup(ORIGINAL, fails="gone")
+    report = await replayer(broker, find=find).replay(these(STUB, *stubs(1, topic="gone"), letter(5)))
+    assert (report.sent, [each.value for each in broker.records("results")]) == (2, [b"xyz", b"v"])
+    assert [("away" in cause, failure.count) for cause, failure in report.failed.items()] == [(True, 1)]
 
 
 def summary(*ranges: tuple[int, int, int]) -> DeadLetter:
