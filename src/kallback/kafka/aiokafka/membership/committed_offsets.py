@@ -11,7 +11,7 @@ reads on into the memory behind it.
 
 # aiokafka is annotated in part only and ships no py.typed:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.client import close
+from kallback.kafka.aiokafka.membership.group_errors import raise_group_errors
 from kallback.kafka.aiokafka.topic_states import leaderless, learn_topics
 from kallback.kafka.offsets.history import (
     RECENT_S,
@@ -144,6 +145,7 @@ async def commits_of(
 ) -> dict[TopicPartition, Commit]:
     """Return what a group has committed, of the partitions of which it has."""
     admin = AIOKafkaAdminClient(**await reachable_config(settings))
+    raise_group_errors(admin._client)  # noqa: SLF001 - see there
     try:
         await admin.start()
         asked = [ClientPartition(each.topic, each.partition) for each in partitions]

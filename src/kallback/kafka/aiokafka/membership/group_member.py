@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kallback.kafka.aiokafka.batches.batch_screen import ScreenLimits, as_unreadable
 from kallback.kafka.aiokafka.batches.fetch_screen import FetchScreen
 from kallback.kafka.aiokafka.bootstrap import reachable_config
+from kallback.kafka.aiokafka.membership.group_errors import raise_group_errors
 from kallback.kafka.aiokafka.membership.static_membership import StaticMembership
 from kallback.kafka.consumer import ConsumerOptions
 from kallback.kafka.offsets.open_transactions import OpenTransactions, TransactionReport
@@ -48,6 +49,7 @@ async def new_member(
     """
     inner = AIOKafkaConsumer(**await reachable_config(settings), **member_config(group, options))
     screen_fetches(inner, settings, options, headers=True)
+    raise_group_errors(inner._client)  # noqa: SLF001 - see there
     if options.group_instance_id is not None:
         StaticMembership(inner, group, options.group_instance_id, on_fenced)
     return inner
