@@ -2,7 +2,8 @@
 
 Ownership: a delivery is in exactly one place: in a queue of those that are ready (new ones, and retries), with the
 completer, or in the `RetryQueue` until its next attempt. There are no tasks: a reply settles its deliveries and sends
-the next ones, in one callback on the bridge's loop. There is one timer for the retries and one for the next probe.
+the next ones, in one callback on the bridge's loop. There are three timers: for the retries, the next probe, and what
+is held after an outage.
 
 Order: none is promised. Ready deliveries leave oldest first; a failed one goes to the back. With a completer that takes
 batches, deliveries leave after everything that the same fetch brought is ready, so that the first batch is one.
@@ -16,8 +17,9 @@ requests that hang never stop the new ones.
 Outage: each failed send counts once, however many deliveries it carried. When several different ones fail in a row, the
 `CircuitBreaker` opens: nothing but a few probes is sent, and the listener pauses fetching. Probes prefer new
 deliveries, and say nothing about overload. The first success sends everything that may go: what is for a part of
-Restate that has not answered since is held, but for a little (`UnprovenRanges`). Failures of the kind `RECORD` say
-nothing about Restate.
+Restate that has not answered since is held, but for a little (`UnprovenRanges`). After two minutes what is held goes
+as retries do: each one has failures to count then, and can be parked. Failures of the kind `RECORD` say nothing about
+Restate.
 
 Cancellation: after `stop` replies change nothing. Their deliveries may have been completed; they are not settled, so
 Kafka redelivers their records, and Restate keeps the first completion.
@@ -49,6 +51,7 @@ _BATCH_BYTES: Final = 1024 * 1024  # a batch of more would be posted in several 
 _NEW_PART: Final = 3  # of the time: so many times as long as a retry took that was the only send
 _KNOWN_FAILURES: Final = 5  # after so many failures a delivery's own trouble is no sign of overload
 _MAX_DELAY_FACTOR: Final = 10
+_LONGEST_HELD_S: Final = 120.0  # on an overloaded machine the last part had its leader after 82 s
 _LONGEST_BETWEEN_PROBES_S: Final = 0.25  # a hundred bridges send 530 a second then, which Restate hardly notices
 
 FinalReply = Accepted | Rejected | TooLarge
@@ -124,6 +127,7 @@ class Dispatcher:
         self._retries: deque[Delivery] = deque()
         self._waiting = RetryQueue(self.submit, context.supervisor)
         self._guarded_pump = context.supervisor.guard("the dispatcher", self._pump)
+        self._guarded_release = context.supervisor.guard("the release of held deliveries", self._release_held)
         self._guarded_probe = context.supervisor.guard("the probe timer", self._probe)
         self._under_way = UnderWay()
         self._unproven: UnprovenRanges | None = None
@@ -131,6 +135,7 @@ class Dispatcher:
         self._listener: DeliveryListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._release_timer: asyncio.TimerHandle | None = None
         self._pump_scheduled = False
 
     async def start(self, listener: DeliveryListener) -> None:
@@ -143,8 +148,9 @@ class Dispatcher:
         """Send nothing more, and ignore replies; stopping twice is fine."""
         self._loop = None
         self._waiting.stop()
-        if self._probe_timer is not None:
-            self._probe_timer.cancel()
+        for timer in (self._probe_timer, self._release_timer):
+            if timer is not None:
+                timer.cancel()
 
     def submit(self, delivery: Delivery) -> None:
         """Send a delivery as soon as it may go."""
@@ -236,7 +242,7 @@ class Dispatcher:
         self._stats.undelivered = None
         self._limiter.succeeded()
         if self._breaker.succeeded():
-            self._unproven = UnprovenRanges() if self._batch_limit == 1 else None
+            self._begin_to_hold()
             listener.on_recovered()
         listener.on_reply(delivery, reply)
 
@@ -289,6 +295,21 @@ class Dispatcher:
         self._put_back(unproven.answered(answered, final=final))
         if unproven.all_proven:
             self._unproven = None
+
+    def _begin_to_hold(self) -> None:
+        if self._batch_limit == 1:
+            self._unproven = UnprovenRanges()
+            if self._release_timer is not None:
+                self._release_timer.cancel()
+            self._release_timer = asyncio.get_running_loop().call_later(_LONGEST_HELD_S, self._guarded_release)
+
+    def _release_held(self) -> None:
+        """Send what is held as retries, so that it takes no more than their share from the others."""
+        if self._unproven is None:
+            return
+        held, self._unproven = self._unproven.release(), None
+        self._retries.extend(held)
+        self._pump()
 
     def _put_back(self, deliveries: Iterable[Delivery]) -> None:
         for each in deliveries:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import os
 
+import pytest
 from tests.unit.bridge.dispatch.environment import DispatcherEnv
 
 from kallback.bridge import Accepted, Backoff, BridgeOptions, Retry
+from kallback.bridge.dispatch import dispatcher
 from kallback.protocol import AwakeableId
 from kallback.testing.polling import eventually
 
@@ -79,6 +81,19 @@ async def test_a_failure_of_a_part_lets_one_more_try() -> None:
         await end_outage(env, 20)
         env.completer.take("held-0").answer(Retry("503", "no leader"))
         assert [each for each in sent(env) if each.startswith("held")] == ["held-1", "held-2"]
+
+
+async def test_a_part_that_stays_away_holds_its_results_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not sent cannot fail, so it is never parked, and would stop its partition of Kafka."""
+    monkeypatch.setattr(dispatcher, "_LONGEST_HELD_S", 0.01)
+    async with DispatcherEnv(OPTIONS) as env:
+        held = await end_outage(env, 20)
+        await eventually("more than two under way", lambda: len(sent(env)) > 2, interval=0.002)
+        env.submit("other", awakeable=awakeable_in(1))
+        assert "other" in sent(env)
+        while len(env.listener.delivered()) < len(held) + 3:
+            env.completer.take().answer(Accepted())
+            await env.turn()
 
 
 async def test_what_is_held_is_not_lost_in_the_next_outage() -> None:
