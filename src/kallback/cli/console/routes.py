@@ -276,14 +276,19 @@ def _choice(fields: Mapping[str, str], name: str, choices: Sequence[str]) -> str
     """Return one of some words, or nothing; a filter that is not understood must not show everything."""
     word = fields.get(name, "")
     if word and word not in choices:
-        raise _unusable(f"{name} is {' or '.join(choices)}")
+        raise _unusable(f"{_label_of(name)} is {' or '.join(choices)}")
     return word
+
+
+def _label_of(name: str) -> str:
+    """A field as its label on the page says it."""
+    return name.replace("_", " ")
 
 
 def _duration(fields: Mapping[str, str], name: str) -> str:
     text = fields.get(name, "").strip()
     if text and milliseconds_of(text) is None:
-        raise _unusable(f"{name} is not a duration: write 30s, 15m, 2h or 3d")
+        raise _unusable(f"{_label_of(name)} is not a duration: write 30s, 15m, 2h or 3d")
     return text
 
 

@@ -191,11 +191,11 @@ async def test_tasks_are_filtered_by_age_and_deadline(query: str, found: int) ->
     ("address", "sentence"),
     [
         ("/tasks?cursor=x", "cursor is not one of a page of pending tasks: begin without one"),
-        ("/tasks?older_than=soon", "Older_than is not a duration: write 30s, 15m, 2h or 3d."),
-        ("/tasks?deadline_within=1", "Deadline_within is not a duration"),
+        ("/tasks?older_than=soon", "Older than is not a duration: write 30s, 15m, 2h or 3d."),
+        ("/tasks?deadline_within=1", "Deadline within is not a duration"),
         ("/tasks?state=asleep", "State is sent or not-started or running or backing-off or unanswered."),
         ("/outcomes?outcome=good", "Outcome is delivered or"),
-        ("/outcomes?by_hand=no", "By_hand is 1."),
+        ("/outcomes?by_hand=no", "By hand is 1."),
         ("/tasks?" + "&".join(f"a{number}=1" for number in range(30)), "There are more than 20 filters."),
     ],
 )
