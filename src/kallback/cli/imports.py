@@ -207,20 +207,23 @@ def _frames_of(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _complaint(module: ModuleType, name: str, found: object, kind: TargetKind) -> str:
     place = f"{module.__name__}:{name}"
-    if found is None:
+    if name not in vars(module) and found is None:
         fitting = sorted(key for key, each in vars(module).items() if kind.accepts(each) and not key.startswith("_"))
         there = f"; it has {', '.join(fitting)}" if fitting and len(fitting) <= 5 else ""  # noqa: PLR2004 - a list to choose from, not to search
         return f"module {module.__name__!r} has no {name!r}{there}: NAME must be {kind.what}"
     if (command := kind.other_command(found)) is not None:
         return f"{place} is not {kind.what}: to run it, type `kallback {command} {place}`"
+    if inspect.iscoroutinefunction(found):
+        return f"{place} is an async function, not {kind.what}: make one in the module without await, and name that"
     if inspect.isfunction(found) and not is_factory(found):
         return f"{place} is a function, not {kind.what}: if it makes one, call it in the module, and name the result"
     if is_factory(found):
+        thing = "class" if inspect.isclass(found) else "function"
         return (
-            f"{place} is a function without parameters, not {kind.what}: add a line such as "
+            f"{place} is a {thing} without parameters, not {kind.what}: add a line such as "
             f"`made = {name}()` to the module, and name {module.__name__}:made"
         )
-    return f"{place} is a {type(found).__name__}, not {kind.what}"
+    return f"{place} is {'None' if found is None else f'a {type(found).__name__}'}, not {kind.what}"
 
 
 def is_made_by(found: object, package: str) -> bool:

@@ -26,7 +26,7 @@ from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.options import WorkerOptions
 from kallback.workers.registration.functions import TaskDecorator, TaskFunction
 from kallback.workers.registration.options import Acknowledge, AcknowledgeName, Executor, ExecutorName, registration_of
-from kallback.workers.registration.signatures import name_of
+from kallback.workers.registration.signatures import no_task_type
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -117,10 +117,7 @@ class Worker(StartStop):
             ConfigurationError: these do not go together.
         """
         if not isinstance(task_type, TaskType):  # pyright: ignore[reportUnnecessaryIsInstance] - a bare @worker.task
-            raise ConfigurationError(
-                f"@worker.task needs the task type that {name_of(task_type)} does: write @worker.task(prepare) with a "
-                "TaskType, not the bare @worker.task"
-            )
+            raise ConfigurationError(no_task_type(task_type))
         if task_type.awakeable_only:
             raise ConfigurationError(
                 f"task type {task_type.name} is awakeable_only, so no task of it comes: declare it without that"

@@ -25,6 +25,14 @@ def make_worker():
 
 def make_named(name):
     return Worker(name)
+
+async def make_soon():
+    return Worker("kitchen")
+
+class Kitchen:
+    pass
+
+later = None
 """
 
 
@@ -69,7 +77,16 @@ def test_a_worker_is_found_by_module_and_name() -> None:
         (f"{Path.cwd()}/kitchen_module", "in the folder"),
         ("kitchen_module:make_worker()", "`made = make_worker()` to the module, and write kitchen_module:made"),
         ("kitchen_module:make_named", "if it makes one, call it in the module"),
-        ("kitchen_module:make_worker", "add a line such as `made = make_worker()`"),
+        (
+            "kitchen_module:make_worker",
+            "is a function without parameters, not a kallback.workers.Worker: add a line such as `made = make_w",
+        ),
+        (
+            "kitchen_module:make_soon",
+            "make_soon is an async function, not a kallback.workers.Worker: make one in the module",
+        ),
+        ("kitchen_module:later", "kitchen_module:later is None, not a kallback.workers.Worker"),
+        ("kitchen_module:Kitchen", "Kitchen is a class without parameters, not a kallback.workers.Worker"),
     ],
 )
 def test_a_target_that_is_no_worker_is_explained(target: str, complaint: str) -> None:

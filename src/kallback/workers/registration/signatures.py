@@ -108,5 +108,18 @@ def name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
+def no_task_type(given: object) -> str:
+    """The sentence that refuses what `@worker.task` was given: the function of a bare decorator, or another value."""
+    if callable(given) and not isinstance(given, type):
+        return (
+            f"@worker.task needs the task type that {name_of(given)} does: write @worker.task(prepare) with a "
+            "TaskType, not the bare @worker.task"
+        )
+    return (
+        f"@worker.task needs a TaskType, and got {_type_name(given)!r}: write @worker.task(prepare), where "
+        "prepare = TaskType(...) is what callers use"
+    )
+
+
 def _type_name(declared: Any) -> str:
     return getattr(declared, "__qualname__", None) or str(declared)

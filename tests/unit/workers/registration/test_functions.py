@@ -219,6 +219,16 @@ def test_a_bare_decorator_is_refused_where_it_is_written() -> None:
         task(without_context)
 
 
+@pytest.mark.parametrize(("given", "named"), [("shop.echo", "'shop.echo'"), (None, "'None'"), (TaskType, "'TaskType'")])
+def test_a_decorator_with_another_value_than_a_task_type_names_it(given: Any, named: str) -> None:
+    """It was called a bare decorator, of a function `str`."""
+    task: Any = Worker("kitchen").task
+
+    with pytest.raises(ConfigurationError, match=rf"needs a TaskType, and got {named}: write") as refused:
+        task(given)
+    assert "bare" not in str(refused.value)
+
+
 def test_a_worker_needs_a_name() -> None:
     """An empty group would not be a group."""
     with pytest.raises(ConfigurationError, match="needs a name"):
