@@ -72,13 +72,7 @@ class DeadLetters:
         if record.unreadable is not None:
             dead = self._headers(record, record.unreadable.reason, _unreadable_detail(record.unreadable))
             return await self._producer.send(OutgoingRecord(self._topic, None, None, (*dead, (STUB, b"0"))))
-        dead = self._headers(record, reason, detail)
-        kept = original_headers(record.headers)
-        try:
-            return await self._producer.send(OutgoingRecord(self._topic, record.value, record.key, kept + dead))
-        except RecordTooLargeError:
-            log.warning("dead letter too large, a stub takes its place", record=repr(record), topic=self._topic)
-        return await self._producer.send(self._stub(record, dead))
+        return await self._send(record, self._headers(record, reason, detail))
 
     async def publish_summary(self, summary: SummaryBuilder, reason: str, detail: str, *, sample: bool) -> Position:
         """Write one dead letter for all records of a summary, and wait for its acknowledgement.
@@ -87,7 +81,8 @@ class DeadLetters:
             summary: what was counted.
             reason: of all of them.
             detail: of the first of them.
-            sample: include the first record, unless it is larger than `MAX_SAMPLE_BYTES` or unreadable.
+            sample: include the first record, unless it is larger than `MAX_SAMPLE_BYTES` or unreadable, or the topic
+                does not take it.
 
         Raises:
             MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `publish`; no record is done.
@@ -96,8 +91,15 @@ class DeadLetters:
         dead = (*self._headers(first, reason, detail), (SUMMARY, summary.build().encode()))
         if not sample or first.unreadable is not None or size_of(first) > MAX_SAMPLE_BYTES:
             return await self._producer.send(self._stub(first, dead))
-        kept = original_headers(first.headers)
-        return await self._producer.send(OutgoingRecord(self._topic, first.value, first.key, kept + dead))
+        return await self._send(first, dead)
+
+    async def _send(self, record: Record, dead: Headers) -> Position:
+        kept = original_headers(record.headers)
+        try:
+            return await self._producer.send(OutgoingRecord(self._topic, record.value, record.key, kept + dead))
+        except RecordTooLargeError:
+            log.warning("dead letter too large, a stub takes its place", record=repr(record), topic=self._topic)
+        return await self._producer.send(self._stub(record, dead))
 
     def _stub(self, record: Record, dead: Headers) -> OutgoingRecord:
         key = record.key if record.key is None or len(record.key) <= _LONGEST_STUB_KEY else None
