@@ -21,10 +21,12 @@ class ProducerOptions:
     Attributes:
         compression: the codec of record batches. Default: none, which costs no CPU.
         linger: seconds that a record waits for others of its partition. Default 0: it is sent at once.
+        batches: records may share a batch. Default True.
     """
 
     compression: Codec | None = None
     linger: float = 0.0
+    batches: bool = True
 
 
 IN_BATCHES: Final = ProducerOptions(compression="lz4", linger=0.005)
@@ -37,7 +39,8 @@ class Producer(Protocol):
     """Sends records; idempotent, acknowledged by all in-sync replicas.
 
     Order: records sent to one partition by calls that began one after the other on one event loop keep that
-    order, also when the calls overlap.
+    order, also when the calls overlap. Those of a batch that a broker refuses as too large are sent again one by one,
+    and may be overtaken.
     """
 
     async def start(self) -> None:

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config, until_reachable
 from kallback.kafka.aiokafka.client import close, connected, missing_codec, translated
 from kallback.kafka.errors import missing_topic, unreachable
+from kallback.kafka.lone_sends import LoneSends
 from kallback.kafka.producer import ProducerOptions
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.lifecycle import StartStop
-from kallback.protocol.errors import KafkaUnavailableError
+from kallback.protocol.errors import KafkaUnavailableError, RecordTooLargeError
 
 from aiokafka import AIOKafkaProducer, errors  # isort: skip - the check comes first
 from aiokafka.partitioner import DefaultPartitioner  # isort: skip
@@ -63,6 +65,8 @@ class AiokafkaProducer(StartStop):
         self._inner: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._stopped = False
+        self._batch_bytes = _LINGERING_BATCH_BYTES if self._options.linger else _BATCH_BYTES
+        self._lone = LoneSends(lambda: AiokafkaProducer(settings, replace(self._options, batches=False)))
 
     async def start(self) -> None:
         """Connect."""
@@ -73,8 +77,11 @@ class AiokafkaProducer(StartStop):
         self._stopped = True
         async with self._starting:
             inner, self._inner = self._inner, None
-        if inner is not None:
-            await close(inner)
+        try:
+            if inner is not None:
+                await close(inner)
+        finally:
+            await self._lone.stop()
 
     async def send(self, record: OutgoingRecord) -> Position:
         """Send one record and wait for its acknowledgement."""
@@ -88,8 +95,16 @@ class AiokafkaProducer(StartStop):
         except errors.KafkaError as error:
             if isinstance(error, _BROKEN):
                 await self._discard(inner)
-            raise translated(error, what=f"sending to {record.topic!r}", topic=record.topic) from None
-        return Position(metadata.topic, metadata.partition, metadata.offset)
+            failure = translated(error, what=f"sending to {record.topic!r}", topic=record.topic)
+            if not isinstance(failure, RecordTooLargeError) or not self._may_share(record):
+                raise failure from None
+        else:
+            return Position(metadata.topic, metadata.partition, metadata.offset)
+        return await self._lone.send(record)
+
+    def _may_share(self, record: OutgoingRecord) -> bool:
+        """Whether a record can be in a batch with others."""
+        return self._options.batches and record.size < self._batch_bytes
 
     async def _current(self) -> AIOKafkaProducer:
         """Return the producer, made and connected where there is none."""
@@ -114,7 +129,7 @@ class AiokafkaProducer(StartStop):
                 value_serializer=_serialized,
                 partitioner=partition_of_key,  # pyright: ignore[reportArgumentType] - aiokafka only calls it
                 linger_ms=round(options.linger * 1000),
-                max_batch_size=_LINGERING_BATCH_BYTES if options.linger else _BATCH_BYTES,
+                max_batch_size=self._batch_bytes if options.batches else 1,  # the first record of a batch always fits
                 max_request_size=self._settings.max_request_bytes,
                 request_timeout_ms=int(self._settings.delivery_timeout * 1000),
             )

@@ -21,6 +21,7 @@ import math
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.confluent.client import (
@@ -38,10 +39,11 @@ from kallback.kafka.confluent.partition_counts import PartitionCounts
 from kallback.kafka.confluent.unacknowledged import Unacknowledged
 from kallback.kafka.errors import DENIED, error_for
 from kallback.kafka.login.token_source import uses_tokens
+from kallback.kafka.lone_sends import LoneSends
 from kallback.kafka.producer import ProducerOptions
 from kallback.kafka.records import OutgoingRecord, Placement, Position
 from kallback.lifecycle import LogThrottle, StartStop
-from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
+from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError, RecordTooLargeError
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer  # isort: skip - the check comes first
 
@@ -58,6 +60,9 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 _PATIENCE_S: Final = 4.0
 """Without any acknowledgement, after which a client whose files changed leaves its records to the next one."""
 _PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - librdkafka's own codes
+_BATCH_BYTES: Final = 1_000_000
+_BATCH_RECORDS: Final = 10_000
+"""librdkafka's defaults: a little less than a topic takes by default."""
 _QUEUE_BYTES: Final = 16 * 1024 * 1024
 """Keys, values and headers on their way. librdkafka would take 1 GiB of values, and headers without a bound."""
 
@@ -75,6 +80,8 @@ class _Client:
             "enable.idempotence": True,
             "compression.type": options.compression or "none",
             "linger.ms": round(options.linger * 1000),
+            "batch.size": _BATCH_BYTES,
+            "batch.num.messages": _BATCH_RECORDS if options.batches else 1,
             "message.max.bytes": settings.max_request_bytes,
             "message.timeout.ms": int(settings.delivery_timeout * 1000),
             "queue.buffering.max.kbytes": (_QUEUE_BYTES + settings.max_request_bytes) // 1024,
@@ -248,6 +255,7 @@ class ConfluentProducer(StartStop):
         self._waiting: dict[asyncio.AbstractEventLoop, int] = {}  # senders in line; loops without one are not kept
         self._gates: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         self._partition_counts = PartitionCounts(lambda: self._current().producer)
+        self._lone = LoneSends(lambda: ConfluentProducer(settings, replace(self._options, batches=False)))
 
     async def start(self) -> None:
         """Connect."""
@@ -267,8 +275,11 @@ class ConfluentProducer(StartStop):
         with self._lock:
             self._stopped = True
             client, self._client = self._client, None
-        if client is not None:
-            await in_thread(client.close)
+        try:
+            if client is not None:
+                await in_thread(client.close)
+        finally:
+            await self._lone.stop()
 
     async def send(self, record: OutgoingRecord) -> Position:
         """Send one record and wait for its acknowledgement."""
@@ -282,6 +293,10 @@ class ConfluentProducer(StartStop):
             raise _failure(error.args[0], record, self._settings) from None
         try:
             return await future
+        except RecordTooLargeError:
+            if self._options.batches and record.size < _BATCH_BYTES:  # larger ones are in no batch with others
+                return await self._lone.send(record)
+            raise
         except KallbackError:
             if partition != _BY_KEY:
                 self._partition_counts.forget(record.topic)

@@ -116,7 +116,7 @@ async def test_a_sample_that_may_not_be_kept_is_named_by_its_position(first: Rec
 
 
 async def test_a_sample_that_the_topic_does_not_take_is_named_by_its_position() -> None:
-    """A topic with smaller records than ours would end every bridge, as often as one forged record of that size comes."""
+    """A topic that takes little would end every bridge, as often as one forged record of that size comes."""
     letter = await written(SummaryBuilder(record(0, 5, b"x" * 2_000)), largest=1_000)
     assert (letter.value, letter.stub_bytes) == (None, 2_000)
     assert letter.summary is not None
