@@ -204,20 +204,21 @@ async def read_batches(
     Args:
         reader: of the dead-letter topic; not started.
         monotonic: seconds that only grow.
-        patience: seconds without any record after which Kafka counts as unavailable.
+        patience: seconds of fetches without any record after which Kafka counts as unavailable.
 
     Raises:
         MissingTopicError, AccessDeniedError: as `Consumer.start`.
         KafkaUnavailableError: no broker answered, at the start or later.
     """
     async with reader:
-        last = monotonic()
+        silent = 0.0  # what the caller does between two fetches, such as a replay with a rate, is no silence of Kafka
         while not reader.caught_up.is_set():
+            began = monotonic()
             records = await reader.fetch(_LOOK)
+            silent = 0.0 if records else silent + monotonic() - began
             if records:
-                last = monotonic()
                 yield records
-            elif monotonic() - last > patience and not reader.caught_up.is_set():
+            elif silent > patience and not reader.caught_up.is_set():
                 raise KafkaUnavailableError(
                     f"no record arrived for {patience:g} s: check that Kafka is available, then try again"
                 )

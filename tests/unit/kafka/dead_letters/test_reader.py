@@ -135,6 +135,27 @@ async def test_a_kafka_that_falls_silent_ends_the_reading(broker: MemoryBroker) 
             pass
 
 
+async def test_a_slow_caller_is_no_silence_of_kafka(broker: MemoryBroker) -> None:
+    """A replay at a record a second ended after a batch, if the next look at Kafka found nothing at once."""
+    now, left = [0.0], list[Record]()
+
+    class Hesitant(MemoryReader):
+        async def fetch(self, timeout: float) -> list[Record]:  # noqa: ASYNC109 - the seam's
+            now[0] += 1
+            left.extend(await super().fetch(timeout))
+            found = [left.pop()] if left and now[0] % 2 else []
+            (self.caught_up.clear if left else self.caught_up.set)()
+            return found
+
+    for _ in range(3):
+        await bury(broker)
+    found = 0
+    async for _ in read_entries(Hesitant(broker, TOPIC), monotonic=lambda: now[0]):
+        found += 1
+        now[0] += 100
+    assert found == 3
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"replayed": 1, "at": 2}', b"\xff", b"[" * 5000])
 def test_a_garbled_note_is_foreign(body: bytes) -> None:
     """Anybody may write to a topic."""
