@@ -72,7 +72,7 @@ def weakness_of(encoded: str) -> str | None:
 
 def _known(key: bytes, encoded: str) -> str | None:
     """Say where anyone can find the key; None if nowhere."""
-    if key in _PUBLISHED:
+    if any(published in key for published in _PUBLISHED):
         return "is published with kallback's sources"
     if key in _digests_of_words() or {encoded.lower(), _as_text(key).lower()} & _hex_digests():
         return "is the digest of a well-known word"
@@ -86,8 +86,10 @@ def _looks_made(key: bytes, encoded: str) -> str | None:
         return None
     if len(set(key)) < _MIN_DISTINCT_BYTES:
         return f"has only {len(set(key))} different bytes"
-    if decoded or _reads_like_text(encoded.rstrip("=")):
+    if decoded or _is_utf8(key) or _reads_like_text(encoded.rstrip("=")):
         return "is text, not random bytes"
+    if key in (key + key)[1:-1]:
+        return "repeats itself"
     steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
     if len(steps) == 1:
         return "is a sequence of numbers"
@@ -112,6 +114,15 @@ def _as_text(key: bytes) -> str:
     """The decoded key where it is printable text itself, such as base64 of a pass phrase; else nothing."""
     text = key.decode("latin-1").strip()
     return text if text.isascii() and text.isprintable() else ""
+
+
+def _is_utf8(key: bytes) -> bool:
+    """Whether the key is text of any language: 32 random bytes are, once in a hundred million."""
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _reads_like_text(text: str) -> bool:

@@ -43,6 +43,10 @@ def encoded(key: bytes) -> str:
         pytest.param("k1:" + hashlib.sha256(b"password\n").hexdigest(), id="output of sha256sum"),
         pytest.param("k1:" + hashlib.sha256(b"test").hexdigest().upper(), id="capital hexadecimal digits of a digest"),
         pytest.param(encoded(hashlib.sha256(b"changeme").hexdigest().encode()), id="hexadecimal digest in base64"),
+        pytest.param(encoded("Über sieben Brücken musst Du gehen, Jürgen".encode()), id="pass phrase with umlauts"),
+        pytest.param(encoded("съешь же ещё этих мягких булок".encode()), id="pass phrase in Cyrillic letters"),
+        pytest.param(encoded(b"kallback-insecure-published-development-key\0"), id="development key with an ending"),
+        pytest.param(encoded(hashlib.sha1(b"secret").digest() * 2), id="short digest twice"),
         pytest.param("k1:PUT-YOUR-KEY-HERE-PUT-YOUR-KEY-HERE-PUT-YOUR-KEY-00", id="another placeholder"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
 
 from msgspec import inspect
 
+from kallback.protocol.values.ignored_checks import refuse_ignored_checks, refuse_ignored_checks_of_members
 from kallback.protocol.values.pydantic_models import model_of, refuse_lost_members
 
 _NO_HASH: Final = (
@@ -51,6 +52,7 @@ def refuse_unreadable(declared: Any) -> None:
     _refuse_variables(declared)
     _refuse_unions_of_models(declared)
     _refuse(inspect.type_info(declared), set())
+    refuse_ignored_checks(declared, "the type itself")
 
 
 def _refuse_variables(declared: Any) -> None:
@@ -84,6 +86,8 @@ def _refuse(info: object, seen: set[object]) -> None:
         _refuse_unhashable(info)
         if named is None or named not in seen:
             seen.add(named)
+            if named is not None:
+                refuse_ignored_checks_of_members(named)
             _refuse([getattr(info, name) for name in info.__struct_fields__], seen)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypedDict, TypeVar
 
 import msgspec
 import pydantic
@@ -285,6 +285,56 @@ def test_a_pydantic_dataclass_is_refused(declared: Any) -> None:
     """Its validators would not run; the sentence says what to use."""
     with pytest.raises(TypeError, match="BaseModel"):
         Codec(declared)
+
+
+@dataclass
+class Bounded:
+    """A plain dataclass, which msgspec reads."""
+
+    size: Annotated[int, pydantic.Field(ge=0)]
+
+
+class Upper(msgspec.Struct):
+    """A struct with a validator of pydantic's."""
+
+    names: list[Annotated[str, pydantic.AfterValidator(str.upper)]]
+
+
+class Sized(TypedDict):
+    """A dict with a type of pydantic's that is an annotation."""
+
+    size: pydantic.PositiveInt
+
+
+@pytest.mark.parametrize(
+    "declared", [Bounded, list[Bounded], Upper, Sized, pydantic.UUID4, Annotated[int, pydantic.Field(ge=0)] | None]
+)
+def test_a_check_that_only_pydantic_knows_is_refused_where_msgspec_reads(declared: Any) -> None:
+    """It would not run; the sentence names the place, and what to use."""
+    with pytest.raises(TypeError, match=r"on (\w+\.\w+|the type itself) would not run.*msgspec\.Meta.*BaseModel"):
+        Codec(declared)
+
+
+class BoundedModel(pydantic.BaseModel):
+    """The same in a model of pydantic."""
+
+    size: Annotated[int, pydantic.Field(ge=0)]
+
+
+@dataclass
+class Described:
+    """Annotations that check nothing, and one that msgspec knows."""
+
+    size: Annotated[int, pydantic.Field(description="in cm"), msgspec.Meta(ge=0)]
+    exact: pydantic.StrictInt
+    inner: BoundedModel
+
+
+def test_checks_that_run_and_notes_are_taken() -> None:
+    """A check in a pydantic model, a `msgspec.Meta`, and a description."""
+    value = Described(size=1, exact=2, inner=BoundedModel(size=3))
+    codec = Codec(Described)
+    assert codec.decode(codec.encode(value)) == value
 
 
 class Linked(pydantic.BaseModel):
