@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -220,11 +221,46 @@ async def test_a_form_of_another_site_changes_nothing(page: Any) -> None:
 async def test_a_page_is_read_anew_while_it_is_shown(page: Any) -> None:
     """A task that has ended leaves the list, without a reload."""
     sources = FakeSources([pending(0), pending(1)])
-    async with serving(sources) as client:
+    async with serving(sources, fresh_for=0.0) as client:
         await page.goto(str(client.base_url.join("tasks")))
         assert await page.locator("tbody tr").count() == 2
         sources.pending.pop()
         await playwright.expect(page.locator("tbody tr")).to_have_count(1, timeout=60_000)
+    assert page.complaints == []
+
+
+async def test_the_page_of_a_task_follows_its_life_to_the_end(page: Any) -> None:
+    """With forms, too: what has ended is not shown as if it ran, and its outcome is."""
+    task = pending(progress=running(b"40"))
+    sources = FakeSources([task])
+    async with serving(sources, changes=FakeChanges(), fresh_for=0.0) as client:
+        await page.goto(str(client.base_url.join(f"tasks/{task.task_id}")))
+        sources.pending[:] = [replace(task, progress=running(b"50"))]
+        await playwright.expect(page.locator("pre").first).to_have_text("50", timeout=60_000)
+        sources.pending.clear()
+        sources.results = [outcome()]
+        await page.get_by_role("heading", name="No pending task").wait_for(timeout=60_000)
+        await page.get_by_text("Outcomes of its results").wait_for()
+    assert [each for each in page.complaints if "404" not in each] == []
+
+
+async def test_what_is_typed_and_where_a_table_is_scrolled_to_stay(page: Any) -> None:
+    """A page is not read anew while a field of it differs; and a phone's table does not jump back."""
+    sources = FakeSources([pending(0), pending(1)])
+    async with serving(sources, fresh_for=0.0) as client:
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await page.goto(str(client.base_url.join("tasks")))
+        await page.locator(".scroll").evaluate("each => each.scrollTo(90, 0)")
+        await page.get_by_label("Handler").fill("Shop")
+        await page.evaluate("document.activeElement.blur()")
+        sources.pending.pop()
+        await page.evaluate("refresh()")
+        assert (await page.locator("tbody tr").count(), await page.get_by_label("Handler").input_value()) == (2, "Shop")
+        await page.get_by_label("Handler").fill("")
+        await page.evaluate("document.activeElement.blur()")
+        await page.evaluate("refresh()")
+        assert await page.locator("tbody tr").count() == 1
+        assert await page.locator(".scroll").evaluate("each => each.scrollLeft") == 90
     assert page.complaints == []
 
 

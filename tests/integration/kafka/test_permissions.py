@@ -20,10 +20,11 @@ from kallback.kafka import (
     OutgoingRecord,
     Record,
     TopicSpec,
+    compare_topics,
     create_topics,
     open_transactions,
 )
-from kallback.protocol import AccessDeniedError
+from kallback.protocol import AccessDeniedError, MissingTopicError
 from kallback.settings import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
@@ -216,3 +217,28 @@ async def test_whose_transaction_is_open_is_told_as_far_as_permissions_go(guarde
         [ours] = await open_transactions(guarded.ours, [topic])
         guarded.allow(ResourceType.TRANSACTIONAL_ID, ours.transactional_id or "", AclOperation.DESCRIBE)
         assert await open_transactions(guarded.hers, [topic]) == [ours]
+
+
+async def test_topics_that_are_hidden_are_not_said_to_be_missing(guarded: Guarded) -> None:
+    """Kafka's list leaves them out; the remedy is a permission for all of them, and not to create them."""
+    first, second = guarded.topics("hidden"), guarded.topics("hidden")
+    with pytest.raises(AccessDeniedError, match=rf"looking up '{first}', '{second}' \(DESCRIBE\)"):
+        await compare_topics(guarded.hers, [TopicSpec(first), TopicSpec(second)])
+
+
+async def test_a_worker_s_client_does_not_say_that_a_hidden_topic_is_not_there(guarded: Guarded) -> None:
+    """Aiokafka cannot tell, so the sentence has both remedies."""
+    topic = guarded.topics("hidden")
+    with pytest.raises(MissingTopicError, match=r"topics create .*; or this user may not see it, and needs DESCRIBE"):
+        await AiokafkaConsumer(guarded.hers, [topic], topic).start()
+
+
+async def test_a_refused_producer_writes_no_line_of_its_library(
+    guarded: Guarded, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The error is kallback's; librdkafka writes to the terminal by itself."""
+    topic = guarded.topics("guarded")
+    async with ConfluentProducer(guarded.hers) as producer:
+        with pytest.raises(AccessDeniedError):
+            await producer.send(OutgoingRecord(topic, b"x"))
+    assert "FATAL" not in capfd.readouterr().err

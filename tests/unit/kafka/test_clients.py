@@ -115,6 +115,13 @@ def test_extra_options_pass_through_to_librdkafka() -> None:
     assert config["linger.ms"] == "5"
 
 
+@pytest.mark.parametrize("option", ["debug", "log_level"])
+def test_lines_of_librdkafka_are_shown_to_who_asks_for_them_only(option: str) -> None:
+    """Fatal errors reach kallback as errors; the raw line of one stood between the lines of a command."""
+    assert not confluent_config(KafkaSettings(), {})["logger"].isEnabledFor(logging.CRITICAL)
+    assert "logger" not in confluent_config(KafkaSettings(extra={option: "7"}), {})
+
+
 @pytest.mark.parametrize(
     "option", ["enable.auto.commit", "acks", "isolation.level", "group.id", "metadata.broker.list"]
 )

@@ -200,7 +200,8 @@ def test_handlers_that_fail_again_and_again_are_one_finding_each() -> None:
     assert shop.sentence.startswith("2 invocations of Shop/order cannot go on: inv_2 is backing-off, tried 6 times")
     assert "no attribute" in shop.sentence
     assert cart.sentence.startswith("1 invocation of Cart/pay cannot go on")
-    assert cart.remedy.endswith("restate invocations resume inv_3")
+    assert "restate invocations resume inv_3, or curl -X PATCH " in cart.remedy
+    assert cart.remedy.endswith('/invocations/inv_3/resume"')
 
 
 def test_a_failure_is_shown_without_its_stack_trace() -> None:
@@ -544,7 +545,24 @@ def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, b
     [found] = place_findings(AT, groups)
     [reader] = reader_findings("workers", "cook", groups)
     assert found.sentence.endswith(place)
-    assert reader.sentence.endswith(behind)
+    assert f"{behind}; Kafka counts a killed member until its session timeout ends, 10 to 45 s" in reader.sentence
+
+
+def test_a_reader_that_is_not_behind_needs_no_remark() -> None:
+    """Nothing waits for it, even if it was killed a moment ago."""
+    [reader] = reader_findings("bridges", "results", [TopicGroup("bridge", 1, 0)])
+    assert reader.sentence.endswith("0 records behind")
+
+
+def test_the_topic_of_outcomes_is_named_whether_it_is_there_or_not() -> None:
+    """It is optional; whoever misses outcomes looks for it."""
+    [there] = topic_findings(["results"], frozenset({"results", "outcomes"}), "outcomes")
+    [absent] = topic_findings(["results"], frozenset({"results"}), "outcomes")
+    assert (there.severity, there.sentence) == (OK, "kallback's own topics exist: results, outcomes")
+    assert (absent.severity, absent.sentence) == (
+        OK,
+        "kallback's own topics exist: results; outcomes, for bridges with --outcomes, does not",
+    )
 
 
 @pytest.mark.parametrize(

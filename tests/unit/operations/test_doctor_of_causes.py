@@ -16,8 +16,10 @@ from kallback.kafka import TopicGroup
 from kallback.operations import AttemptProgress, InvocationStatus
 from kallback.operations.deployments import Deployment, ServiceRevision
 from kallback.operations.doctor import Finding, Severity
+from kallback.operations.doctor.access import Access
 from kallback.operations.doctor.findings import state_finding, unread_workers_findings
 from kallback.operations.doctor.stuck import StuckInvocations
+from kallback.protocol import AccessDeniedError
 
 FOLLOWS = Severity.FOLLOWS
 CODEC = "400: Unable to decode with journal value codec"
@@ -70,7 +72,7 @@ async def test_a_service_that_is_down_is_one_problem() -> None:
         "of Cart/pay, Shop/order wait for it; because of this not checked: TaskMonitor and NotifierService"
     )
     assert found.remedy.startswith("start the service there")
-    assert found.remedy.endswith("restate invocations resume inv_4")
+    assert found.remedy.endswith('/invocations/inv_4/resume"')
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_failures_from_before_a_service_answered_again_are_no_problem() -> None:
     [found] = StuckInvocations([unreached("Shop/order", "inv_1", "paused")], answering={SHOP.id}).findings({"inv_1"})
     assert found.severity is WARNING
     assert "and does now" in found.sentence
-    assert found.remedy.endswith("restate invocations resume inv_1")
+    assert found.remedy.endswith('/invocations/inv_1/resume"')
 
 
 def test_a_deployment_that_is_down_is_one_finding_for_all_of_its_handlers() -> None:
@@ -198,3 +200,19 @@ async def test_a_deadline_that_has_passed_follows_from_an_invocation_that_is_pau
     findings = await Cluster(journals=pending() | rows_of(paused), now=1_001.0).findings(SOUP)
     assert [each.subject for each in of(PROBLEM, findings)] == ["invocation", "record"]
     assert [each.subject for each in of(FOLLOWS, findings)] == ["task"]
+
+
+def test_a_permission_that_is_missing_for_many_topics_is_one_problem() -> None:
+    """With all of their names: an administrator adds them at once. A login that is refused is said at once."""
+    access = Access()
+    refused = "looking up {} (DESCRIBE) failed: let an administrator add the missing ACL"
+    for names, check in (("'a', 'b'", "topics"), ("'cook'", "workers of cook"), ("'a'", "bridges")):
+        assert list(access.failed(AccessDeniedError(refused.format(names)), check)) == []
+    login = AccessDeniedError("connecting to Kafka failed: the login of user 'ann' was refused")
+    assert [each.sentence for each in access.failed(login, "dead letters")] == [str(login)]
+    problems = [(each.severity, each.sentence) for each in access.unchecked()]
+    assert problems == [
+        (PROBLEM, refused.format("'a', 'b', 'cook'")),
+        (FOLLOWS, "because of this not checked: topics, workers of cook, bridges"),
+        (FOLLOWS, "because of this not checked: dead letters"),
+    ]

@@ -25,6 +25,7 @@ from kallback.protocol import AccessDeniedError, ConfigurationError, MissingTopi
 from kallback.settings import KafkaSettings, Settings
 
 _HEADINGS: Final = ("TOPIC", "GROUP", "HOST", "CLIENT", "INSTANCE", "PARTITIONS", "BEHIND")
+_NO_TOPICS: Final = ": there is no topic of tasks, or this user has no DESCRIBE on any"
 _LONGEST_CELL: Final = 120
 _PROCESS_HEADINGS: Final = ("PROCESS", "HEALTH PORT", "READY", "PHASE", "WHY NOT", "FIGURES")
 
@@ -94,7 +95,7 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
             f"kallback workers list {module}:NAME"
         ) from None
     members = {row.member.id for row in found if row.member is not None}
-    hidden = bool(found) and not members and not asyncio.run(asked.sees_groups(settings.kafka))
+    hidden = not members and not asyncio.run(asked.sees_groups(settings.kafka))
     if as_json:
         for row in found:
             click.echo(printable_json(orjson.dumps(_members(row))))
@@ -105,7 +106,7 @@ def list_workers(types: tuple[str, ...], *, processes: tuple[str, ...], as_json:
     if hidden:
         raise AccessDeniedError(HIDDEN_GROUPS)
     unread = {row.topic for row in found} - {row.topic for row in found if row.member is not None}
-    missing = f"; nothing reads {', '.join(map(plain, sorted(unread)))}" if unread else ""
+    missing = f"; nothing reads {', '.join(map(plain, sorted(unread)))}" if unread else "" if found else _NO_TOPICS
     click.echo(f"{counted(len(members), 'member') if members else 'No members'}{missing}.", err=True)
 
 

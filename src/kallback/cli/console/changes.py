@@ -23,6 +23,8 @@ from kallback.web import HttpHead, refused
 
 FORM: Final = "application/x-www-form-urlencoded"
 SECRET_FIELD: Final = "form_secret"  # noqa: S105 - a field's name
+FINAL_FIELD: Final = "final"
+"""Of a failure: no other attempt follows."""
 _MAX_FIELDS: Final = 10
 _FAILED_STATUS: Final = 500
 MOST_REPLAYED: Final = 1000
@@ -231,7 +233,8 @@ def _named(user: str, why: str = "") -> Operator:
 
 def _problem(fields: Fields, operator: Operator) -> Problem:
     kind, detail = fields.get("type", "").strip(), fields.get("detail", "").strip()
-    return Problem(kind or DEFAULT_TYPE, _FAILED_STATUS, detail or operator.sentence("failed"))
+    retryable = False if fields.get(FINAL_FIELD) == YES else None  # None: the policy of the task type decides
+    return Problem(kind or DEFAULT_TYPE, _FAILED_STATUS, detail or operator.sentence("failed"), retryable=retryable)
 
 
 def _number(fields: Fields, name: str, default: int, highest: int) -> int:

@@ -37,17 +37,27 @@ class FreshValue(Generic[Value]):
         self._pause: Final = pause
         self._now: Final = now
         self._readings: Final = InTurn()
-        self._last: tuple[float, Value] | None = None
-        """Until when it is fresh, and the value."""
+        self._last: tuple[float, float, Value] | None = None
+        """When it was read, until when it is fresh, and the value."""
+        self._forgotten = 0
 
     async def get(self) -> Value:
         """Return a value that is fresh; raises what reading it raises."""
         return await self._readings.ask(self._fresh)
 
+    def forget(self) -> None:
+        """Have the next request read again: what was read, or is being read, may be out of date."""
+        self._last = None
+        self._forgotten += 1
+
     async def _fresh(self) -> Value:
-        began = self._now()
-        if self._last is None or began >= self._last[0]:
-            value = await self._read()
-            ended = self._now()
-            self._last = max(began + self._seconds, ended + self._pause * (ended - began)), value
-        return self._last[1]
+        began, forgotten = self._now(), self._forgotten
+        if self._last is not None:
+            read, until, value = self._last
+            if read <= began < until:  # earlier than it was read: the clock was set back
+                return value
+        value = await self._read()
+        ended = self._now()
+        if forgotten == self._forgotten:
+            self._last = began, max(began + self._seconds, ended + self._pause * (ended - began)), value
+        return value

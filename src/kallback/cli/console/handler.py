@@ -130,6 +130,8 @@ class ConsoleHandler:
             return await forms.answer(route, body)
         finally:
             self._lists.changed()
+            for value in (self._outcomes, self._letters, self._overview):  # what came of it is looked for next
+                value.forget()
 
     async def _page(self, route: PageRoute) -> HttpResponse:  # noqa: PLR0911 - one for each page
         now_ms = int(self._now() * 1000)

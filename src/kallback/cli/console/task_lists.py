@@ -9,6 +9,7 @@ the next one. What is kept is bounded: the lists that were asked for last.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -42,11 +43,11 @@ class TaskLists:
         self._now: Final = now
         self._lists: Final[dict[TasksRoute, FreshValue[TaskPage]]] = {}
         """The one that was asked for last is the last one."""
-        self._alone_until = 0.0
+        self._changed = -math.inf
 
     async def get(self, route: TasksRoute) -> TaskPage:
         """Return a page of a list; raises what reading it raises."""
-        if self._now() < self._alone_until:
+        if self._changed <= self._now() < self._changed + _AFTER_CHANGE_S:
             return await self._read(route)
         found = self._lists.pop(route, None)
         if found is None:
@@ -59,7 +60,7 @@ class TaskLists:
     def changed(self) -> None:
         """Forget all lists: tasks were changed by hand."""
         self._lists.clear()
-        self._alone_until = self._now() + _AFTER_CHANGE_S
+        self._changed = self._now()
 
     async def _read(self, route: TasksRoute) -> TaskPage:
         return await self._sources.tasks(route.filter(int(self._now() * 1000)), route.cursor, _PAGE_TASKS)

@@ -14,8 +14,8 @@ from kallback.kafka.errors import NO_ANSWER, error_for, missing_topic, unreachab
 from kallback.kafka.login.listener import is_security_option, why_not_let_in
 from kallback.kafka.login.tls import tls_context
 from kallback.lifecycle import ration_loggers
-from kallback.protocol.errors import ConfigurationError, MissingExtraError
-from kallback.settings import named_log
+from kallback.protocol.errors import ConfigurationError, MissingExtraError, MissingTopicError
+from kallback.settings import SecurityProtocol, named_log
 
 from aiokafka import AIOKafkaConsumer, errors  # isort: skip - the check comes first
 
@@ -173,7 +173,11 @@ async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topi
     existing = await within(settings, client.topics(), what="looking up topics")
     for topic in topics:
         if topic not in existing:
-            raise missing_topic(topic)
+            error = missing_topic(topic)
+            has_user = settings.security.protocol is not SecurityProtocol.PLAINTEXT
+            if not has_user:
+                raise error
+            raise MissingTopicError(f"{error}; or this user may not see it, and needs DESCRIBE on it")
 
 
 async def within(settings: KafkaSettings, call: Awaitable[T], *, what: str) -> T:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 import threading
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, ClusterMetadata
 
     from kallback.settings import KafkaSettings
+
+_LOGGING: Final = frozenset({"debug", "log_level"})
+"""Options of a user who wants librdkafka's own lines on stderr."""
+_SILENT: Final = logging.Logger("librdkafka", logging.CRITICAL + 1)  # noqa: LOG001 - none that an application may turn on
+"""Level 0 still has the fatal errors, which reach us as errors, and raw lines would break a terminal and a log."""
 
 Value = str | int | float | bool | None
 T = TypeVar("T")
@@ -109,6 +115,8 @@ def confluent_config(settings: KafkaSettings, own: Mapping[str, Value]) -> dict[
         "log_level": 0,  # librdkafka writes to stderr by itself; what matters comes through error_cb
         "reconnect.backoff.max.ms": 2000,  # 10 s by default: too long after a broker's restart
     }
+    if not _LOGGING.intersection(settings.extra):
+        config["logger"] = _SILENT
     return config | _security(settings) | dict(own) | dict(settings.extra.items())
 
 

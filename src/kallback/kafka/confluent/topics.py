@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.client import failure_of, in_thread
+from kallback.kafka.errors import DENIED
 from kallback.kafka.topics import Created, Differs, Existed, Missing, until_visible
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingTopicError
 
-from confluent_kafka import KafkaError, KafkaException  # isort: skip - the check comes first
+from confluent_kafka import KafkaError, KafkaException, TopicCollection  # isort: skip - the check comes first
 from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic, ResourceType  # isort: skip
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _finding(
 def _compare(settings: KafkaSettings, specs: Sequence[TopicSpec], abandoned: threading.Event) -> list[TopicFinding]:
     with connected(settings, abandoned=abandoned) as admin:
         there = _names(admin, settings)
+        _refuse_hidden(admin, settings, [each.name for each in specs if each.name not in there])
         return [_compared(admin, settings, each) if each.name in there else Missing(each.name) for each in specs]
 
 
@@ -107,6 +109,22 @@ def _list(settings: KafkaSettings, abandoned: threading.Event) -> frozenset[str]
 def _names(admin: AdminClient, settings: KafkaSettings) -> frozenset[str]:
     with _described(settings, "listing topics (DESCRIBE)"):
         return frozenset(admin.list_topics(timeout=settings.connect_timeout).topics)  # asking for one could create it
+
+
+def _refuse_hidden(admin: AdminClient, settings: KafkaSettings, names: Sequence[str]) -> None:
+    """Raise for those that Kafka's list leaves out because this user may not see them; the question creates none."""
+    if not names:
+        return
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=settings.connect_timeout)
+    failures = {repr(name): future.exception() for name, future in futures.items()}
+    hidden = {
+        name: error
+        for name, error in failures.items()
+        if isinstance(error, KafkaException) and error.args[0].code() in DENIED
+    }
+    for error in hidden.values():
+        with _described(settings, f"looking up {', '.join(hidden)} (DESCRIBE)"):
+            raise error
 
 
 def _compared(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> Differs | Existed:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.pending import UnreadableJournalsError
-from kallback.protocol import KafkaUnavailableError, KallbackError, RestateUnavailableError
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError, RestateUnavailableError
 
 _SUBJECTS: Final = ((KafkaUnavailableError, "kafka"), (RestateUnavailableError, "restate"))
+
+
+_NAMES: Final = re.compile(r"(?<=^looking up )'[^']*'(?:, '[^']*')*")
+"""Those of topics, in the sentence that says that they may not be looked at."""
 
 
 @dataclass(slots=True)
@@ -18,11 +23,20 @@ class _Cause:
     """Why something could not be looked at.
 
     Attributes:
+        sentence: of the first error.
+        names: what was refused by name, in quotes; a permission that is missing for many topics is one cause.
         unchecked: what, in the order of the checks; no name twice.
     """
 
     subject: str
+    sentence: str
+    names: dict[str, None] = field(default_factory=dict[str, None])
     unchecked: dict[str, None] = field(default_factory=dict[str, None])
+
+    @property
+    def whole(self) -> str:
+        """The sentence of the error, with all names."""
+        return _NAMES.sub(lambda _: ", ".join(self.names), self.sentence)
 
 
 class Access:
@@ -52,24 +66,38 @@ class Access:
             self.kafka_away = self.kafka_away or error
         elif isinstance(error, RestateUnavailableError):
             self.restate_away = self.restate_away or error
-        if is_new := str(error) not in self._causes:
-            self._causes[str(error)] = _Cause(_subject(error))
-        self._causes[str(error)].unchecked[check] = None
-        if is_new:
-            yield problem(_subject(error), str(error))
+        is_new = not self.is_known(error)
+        cause = self._causes.setdefault(_key(error), _Cause(_subject(error), str(error)))
+        cause.names |= dict.fromkeys(_names(error))
+        cause.unchecked[check] = None
+        if is_new and not cause.names:
+            yield problem(cause.subject, cause.sentence)
 
     def add(self, error: KallbackError, check: str) -> None:
         """Record another check that could not be made for a known cause."""
-        self._causes[str(error)].unchecked[check] = None
+        cause = self._causes[_key(error)]
+        cause.names |= dict.fromkeys(_names(error))
+        cause.unchecked[check] = None
 
     def is_known(self, error: KallbackError) -> bool:
-        """Whether this cause has been said."""
-        return str(error) in self._causes
+        """Whether this cause has been said, or will be."""
+        return _key(error) in self._causes
 
     def unchecked(self) -> Iterator[Finding]:
-        """What was not looked at, for each cause."""
+        """What was not looked at, for each cause; before it the causes that have several names."""
         for cause in self._causes.values():
+            if cause.names:
+                yield problem(cause.subject, cause.whole)
             yield follows(cause.subject, f"because of this not checked: {', '.join(cause.unchecked)}")
+
+
+def _names(error: KallbackError) -> list[str]:
+    found = _NAMES.search(str(error)) if isinstance(error, AccessDeniedError) else None
+    return [] if found is None else found[0].split(", ")
+
+
+def _key(error: KallbackError) -> str:
+    return _NAMES.sub("", str(error)) if _names(error) else str(error)
 
 
 def _subject(error: KallbackError) -> str:

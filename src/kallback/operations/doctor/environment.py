@@ -103,7 +103,8 @@ class EnvironmentCheck:
 
     async def _own_topics(self) -> AsyncGenerator[Finding]:
         self.topics = await self._servers.sources.topics()
-        for finding in topic_findings(needed_topics(self._servers.settings.topics), self.topics):
+        topics = self._servers.settings.topics
+        for finding in topic_findings(needed_topics(topics), self.topics, topics.outcomes):
             yield finding
 
     async def _bridges(self) -> AsyncGenerator[Finding]:

@@ -11,13 +11,15 @@ from typing import Final
 from kallback.documentation import page_address
 from kallback.durations import span
 from kallback.kafka import PartitionTransaction, Position, TopicGroup, TopicPartition
-from kallback.operations.doctor.failures import repair_of
+from kallback.operations.doctor.failures import admin_command, repair_of
 from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
 
 _LARGE_LAG: Final = 1000
 _NAMED: Final = 10
 """Topics that a sentence names."""
+_SESSIONS: Final = {"bridges": "6 s", "workers": "10 to 45 s"}
+"""Session timeouts by default. Kafka does not say when a member gave its last sign of life."""
 _STEADY_MS: Final = 10_000
 """A run of a handler that has lasted so long waits; one that fails again and again mostly fails at once."""
 _LONG_OPEN_MS: Final = 10_000
@@ -85,8 +87,8 @@ def clock_finding(difference_ms: int) -> Finding:
     )
 
 
-def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[Finding]:
-    """Whether kallback's own topics exist."""
+def topic_findings(names: Iterable[str], existing: frozenset[str], outcomes: str = "") -> Iterator[Finding]:
+    """Whether kallback's own topics exist; that of outcomes may be missing, if it is not wanted."""
     wanted = list(names)
     missing = [name for name in wanted if name not in existing]
     if missing:
@@ -94,7 +96,9 @@ def topic_findings(names: Iterable[str], existing: frozenset[str]) -> Iterator[F
         said = f"topics {', '.join(missing)} do not exist" if several else f"topic {missing[0]} does not exist"
         yield problem("topics", said, f"create {'them' if several else 'it'}: kallback topics create")
     else:
-        yield ok("topics", f"kallback's own topics exist: {', '.join(wanted)}")
+        found = [*wanted, outcomes] if outcomes in existing else wanted
+        without = f"; {outcomes}, for bridges with --outcomes, does not" if outcomes and found is wanted else ""
+        yield ok("topics", f"kallback's own topics exist: {', '.join(found)}{without}")
 
 
 def transaction_findings(found: Sequence[PartitionTransaction], now_ms: int) -> Iterator[Finding]:
@@ -180,7 +184,11 @@ def _group_finding(subject: str, topic: str, group: TopicGroup) -> Finding:
         )
     if group.lag >= _LARGE_LAG:
         return warning(subject, said, "start more of them, or find out what slows them down")
-    return ok(subject, said)
+    if not group.lag:
+        return ok(subject, said)
+    return ok(
+        subject, f"{said}; Kafka counts a killed member until its session timeout ends, {_SESSIONS[subject]} by default"
+    )
 
 
 def invocation_finding(invocation: InvocationStatus | None, now_ms: int) -> Finding:
@@ -196,7 +204,7 @@ def invocation_finding(invocation: InvocationStatus | None, now_ms: int) -> Find
     if failures:
         said = f"{said}, failed {counted_times(failures)}: {invocation.failure_line}"
     if invocation.status == "paused":
-        remedy = f"{repair_of(invocation)}; then resume it: restate invocations resume {invocation.id}"
+        remedy = f"{repair_of(invocation)}; then resume it: {admin_command('resume', invocation.id)}"
         return problem("invocation", said, remedy)
     if failures and run_ms is not None:
         remedy = f"look again in a minute; if it stays so, {repair_of(invocation)}"

@@ -7,7 +7,6 @@ that there is no topic, or that nothing reads it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from kallback import kafka
 from kallback.kafka import TopicGroup
@@ -34,9 +33,16 @@ async def seen_topics(settings: Settings) -> frozenset[str]:
 
 
 async def _check_hidden(settings: Settings, names: Iterable[str]) -> None:
+    refused = dict[str, str]()
     for name in names:
-        with suppress(MissingTopicError):
+        try:
             await kafka.groups_of(settings.kafka, [name])  # `check_topics` waits for those that were just created
+        except MissingTopicError:
+            continue
+        except AccessDeniedError as error:
+            refused[repr(name)] = str(error)
+    for first, sentence in refused.items():
+        raise AccessDeniedError(sentence.replace(first, ", ".join(refused), 1))
 
 
 async def groups_of(settings: Settings, topic: str) -> list[TopicGroup]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from kallback.operations.doctor.failures import repair_of
+from kallback.operations.doctor.failures import admin_command, repair_of
 from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 
@@ -106,7 +106,7 @@ def _worst(own: Sequence[InvocationStatus]) -> InvocationStatus:
 def resumed(own: Sequence[InvocationStatus], remedy: str) -> str:
     """A remedy, with what follows for paused invocations."""
     paused = next((each for each in own if each.status == "paused"), None)
-    return remedy if paused is None else f"{remedy}, then resume what is paused: restate invocations resume {paused.id}"
+    return remedy if paused is None else f"{remedy}, then resume what is paused: {admin_command('resume', paused.id)}"
 
 
 def _severity(own: Sequence[InvocationStatus], waiting: AbstractSet[str]) -> Callable[[str, str, str], Finding]:

@@ -91,3 +91,17 @@ def test_a_user_who_sees_no_groups_is_told_the_permission() -> None:
 def test_members_that_are_seen_need_no_other_permission() -> None:
     """A user may be given the groups of the workers alone."""
     assert run(sees_all=False).exit_code == 0
+
+
+def test_without_topics_it_says_why_there_may_be_none() -> None:
+    """Kafka leaves out topics that a user may not see, and "No members" alone reads as if no worker ran."""
+
+    async def nothing(*_: Any) -> frozenset[str]:
+        return frozenset()
+
+    async def sees(_settings: Any) -> bool:
+        return True
+
+    result = CliRunner().invoke(workers, ["list"], obj=_Kafka(nothing, nothing, sees))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No members: there is no topic of tasks, or this user has no DESCRIBE on any." in result.stderr

@@ -9,7 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.cli.console.environment import FakeChanges, FakeMany, FakeReplays, FakeSources, pending, serving
+from tests.unit.cli.console.environment import (
+    FakeChanges,
+    FakeMany,
+    FakeReplays,
+    FakeSources,
+    outcome,
+    pending,
+    serving,
+)
 
 from kallback.cli.console.changes import Change, ChangeAction
 from kallback.cli.console.options import ConsoleOptions
@@ -54,6 +62,7 @@ async def send(
     [
         ("complete", {"value": '{"shelf": "B3"}'}, b'{"shelf": "B3"}', Problem()),
         ("fail", {"type": "OutOfStock", "detail": "no basil"}, b"null", Problem("OutOfStock", 500, "no basil")),
+        ("fail", {"detail": "closed", "final": "1"}, b"null", Problem(detail="closed", retryable=False)),
         ("retry", {}, b"null", Problem()),
         ("cancel", {}, b"null", Problem()),
     ],
@@ -347,6 +356,17 @@ async def test_without_a_detail_a_failure_says_who_and_why() -> None:
     async with serving(FakeSources([TASK]), changes=changes) as client:
         assert await send(client, "fail", {"detail": " "}) == 303
     assert changes.made[0][1].problem == Problem(detail="failed by console: it hangs")
+
+
+async def test_after_a_change_its_outcome_is_looked_for() -> None:
+    """On the page of the task that has ended: what was read before the change does not have it."""
+    sources, changes = FakeSources([TASK]), FakeChanges()
+    async with serving(sources, changes=changes) as client:
+        assert await send(client, "complete", {"value": "{}"}) == 303
+        sources.pending.clear()
+        sources.results = [outcome(by="ann", why="it hangs")]
+        page = (await client.get(ADDRESS)).text
+    assert "Outcomes of its results" in page
 
 
 PACK = TaskType("shop.pack", dict[str, str], dict[str, int])

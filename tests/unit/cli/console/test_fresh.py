@@ -68,3 +68,37 @@ async def test_what_took_long_to_read_is_shown_for_longer() -> None:
         now += 1
 
     assert reads == [0.0, 120.0, 240.0]
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_what_was_read() -> None:
+    """An hour back: the pages would stand still for an hour."""
+    now, reads = 7200.0, list[float]()
+
+    async def read() -> float:
+        reads.append(now)
+        return now
+
+    value = FreshValue(read, 5, lambda: now)
+    await value.get()
+    now = 3600.0
+    assert await value.get() == 3600.0
+    assert await value.get() == 3600.0
+    assert reads == [7200.0, 3600.0]
+
+
+async def test_what_is_forgotten_is_read_again_even_if_it_is_being_read() -> None:
+    """A change came after the reading began."""
+    reads, go = list[int](), asyncio.Event()
+
+    async def read() -> int:
+        reads.append(1)
+        number = len(reads)
+        await go.wait()
+        return number
+
+    value = FreshValue(read, 5.0, lambda: 0.0)
+    first = asyncio.create_task(value.get())
+    await asyncio.sleep(0)
+    value.forget()
+    go.set()
+    assert (await first, await value.get(), await value.get()) == (1, 2, 2)

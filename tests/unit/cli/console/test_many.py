@@ -101,6 +101,7 @@ async def test_the_list_leads_to_a_page_that_says_how_many_and_which() -> None:
     [
         ("cancel", {}, {"type": "urn:kallback:cancelled-by-hand", "status": 410}),
         ("fail", {"type": "OvenDown", "detail": "no power"}, {"type": "OvenDown", "status": 500, "detail": "no power"}),
+        ("fail", {"detail": "closed", "final": "1"}, {"status": 500, "detail": "closed", "retryable": False}),
     ],
 )
 async def test_all_that_the_page_counted_are_changed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -454,7 +455,7 @@ async def test_the_overview_has_outcomes_latency_and_charts() -> None:
         page = (await client.get("/")).text
 
     assert "40 ms median" in page
-    assert '<th scope="col" class="number">delivered</th><th scope="col" class="number">late</th>' in page
+    assert '<th scope="col" class="number">of these failed</th><th scope="col" class="number">late</th>' in page
     assert 'aria-label="Results per second in the last hour: 2 now, 2 at most"' in page
     assert 'aria-label="Bridge lag, results in the last hour: 12 now, 12 at most"' in page
     assert "style=" not in page
@@ -623,3 +624,13 @@ def test_style_and_script_are_a_part_of_the_package() -> None:
     """They are read from there, and nothing else is."""
     static = Path(__file__).parents[4] / "src" / "kallback" / "cli" / "console" / "static"
     assert {path.name for path in static.iterdir()} == {"console.css", "console.js"}
+
+
+async def test_failed_results_are_counted_beside_the_delivered_ones() -> None:
+    """They are a part of these, and not of what is in the columns behind."""
+    results = [outcome(did="completed"), outcome(did="failed"), outcome(Outcome.UNVERIFIED)]
+    async with serving(FakeSources(results=results)) as client:
+        page = (await client.get("/")).text
+    table = page[page.index("Outcomes of the last hour") :].partition("</table>")[0]
+    assert re.findall(r"<th [^>]*>([^<]*)", table) == ["Type", "delivered", "of these failed", "unverified"]
+    assert re.findall(r"<td[^>]*>([^<]*)", table) == ["shop.pack", "2", "1", "1"]

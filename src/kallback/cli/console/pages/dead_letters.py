@@ -47,7 +47,7 @@ def dead_letters_page(last: LastLetters, now_ms: int, secret: str | None = None)
         _REPLAYS if last.letters else None,
         *([] if secret is None else [element("h2", "Replay"), replay_form(secret)]),
         section="/dead-letters",
-        refresh=0 if secret is not None else REFRESH_S,  # what is typed into a form must stay
+        refresh=REFRESH_S,
     )
 
 

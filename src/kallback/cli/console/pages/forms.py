@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from kallback.cli.console.changes import (
+    FINAL_FIELD,
     MOST_PER_SECOND,
     MOST_REPLAYED,
     SECRET_FIELD,
@@ -96,6 +97,7 @@ def _problem(typed: Fields) -> list[Markup]:
     return [
         _label("Type of the error", name="type", placeholder="about:blank", value=kind),
         _label("Detail", name="detail", placeholder="who, and why", value=detail),
+        _box("No other attempt", FINAL_FIELD, typed),
     ]
 
 

@@ -20,6 +20,8 @@ from kallback.web import HttpResponse
 _LONGEST: Final = 300
 _HOUR_MS: Final = 3_600_000
 _LAST_HOUR: Final = "Outcomes of the last hour"
+_FAILED: Final = "of these failed"
+"""Of the delivered ones, beside them."""
 _NOT_WRITTEN: Final = "Bridges write outcomes when they run with --outcomes; none is there yet."
 
 
@@ -66,12 +68,14 @@ def outcomes_by_type(last: Sequence[OutcomeRecord], now_ms: int) -> Markup:
     kinds = [each for each in Outcome if any(one.outcome is each for one in found)]
     counts = Counter(((each.task_type or "unknown")[:_LONGEST], each.outcome) for each in found)
     types = sorted({name for name, _ in counts})
-    failed = Counter((each.task_type or "unknown")[:_LONGEST] for each in found if each.did == Deed.FAILED)
-    rows: list[list[Content]] = [
-        [name, *(f"{counts[name, kind]:,}" for kind in kinds), f"{failed[name]:,}"] for name in types
-    ]
-    headings = ["Type", *(each.value for each in kinds), "of these failed"]
-    return table(caption, headings, rows, numbers=len(kinds) + 1)
+    columns = {each.value: Counter({name: counts[name, each] for name in types}) for each in kinds}
+    if Outcome.DELIVERED in kinds:
+        delivered = [each for each in found if each.outcome is Outcome.DELIVERED and each.did == Deed.FAILED]
+        failed = Counter((each.task_type or "unknown")[:_LONGEST] for each in delivered)
+        first = Outcome.DELIVERED.value
+        columns = {first: columns.pop(first), _FAILED: failed, **columns}
+    rows: list[list[Content]] = [[name, *(f"{each[name]:,}" for each in columns.values())] for name in types]
+    return table(caption, ["Type", *columns], rows, numbers=len(columns))
 
 
 def _filters(route: OutcomesRoute) -> Markup:

@@ -126,6 +126,7 @@ def ended_task_page(task_id: str, history: TaskHistory, now_ms: int, *, mask: bo
         facts((("Task", task_id),)),
         *history.parts(now_ms, mask=mask),
         section="/tasks",
+        refresh=REFRESH_S,  # its next attempt may come, or its outcome
         status=HTTPStatus.NOT_FOUND,
     )
 
@@ -191,7 +192,7 @@ def task_page(
         *history.parts(now_ms, mask=mask),
         forms,
         section="/tasks",
-        refresh=0 if forms is not None else REFRESH_S,  # what is typed into a form must stay
+        refresh=REFRESH_S,
     )
 
 
