@@ -130,12 +130,21 @@ class SummaryBuilder:
         """Whether a record belongs to the range that ends there: it is next, or the gap is small enough."""
         return record.offset == end or (self._coarse and 0 <= record.next_offset - end <= MAX_RUN)
 
-    def build(self) -> LetterSummary:
-        """Return what was counted."""
+    def build(self, *, coarse: bool = False) -> LetterSummary:
+        """Return what was counted; `coarse`: one range for each partition, if they do not span too much."""
         record, run = self._last, self._last.refused
+        ranges = self._one_for_each_partition() if coarse else self._ranges
         last = (
             LastRecord(record.partition, record.offset, record.timestamp_ms)
             if run is None
             else LastRecord(record.partition, run.end - 1, run.last_ms)
         )
-        return LetterSummary(self.count, tuple(OffsetRange(*each) for each in self._ranges), last)
+        return LetterSummary(self.count, tuple(OffsetRange(*each) for each in ranges), last)
+
+    def _one_for_each_partition(self) -> list[tuple[int, int, int]]:
+        spans: dict[int, tuple[int, int, int]] = {}
+        for number, first, end in self._ranges:
+            _, least, most = spans.get(number, (number, first, end))
+            spans[number] = (number, min(least, first), max(most, end))
+        spanned = sum(end - first for _, first, end in spans.values())
+        return list(spans.values()) if spanned <= _MAX_RECORDS else self._ranges

@@ -78,7 +78,7 @@ class DeadLetters:
         """Write one dead letter for all records of a summary, and wait for its acknowledgement.
 
         Args:
-            summary: what was counted.
+            summary: what was counted; its ranges also span what lies between where the topic takes no more.
             reason: of all of them.
             detail: of the first of them.
             sample: include the first record, unless it is larger than `MAX_SAMPLE_BYTES` or unreadable, or the topic
@@ -88,10 +88,15 @@ class DeadLetters:
             MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `publish`; no record is done.
         """
         first = summary.sample
-        dead = (*self._headers(first, reason, detail), (SUMMARY, summary.build().encode()))
-        if not sample or first.unreadable is not None or size_of(first) > MAX_SAMPLE_BYTES:
-            return await self._producer.send(self._stub(first, dead))
-        return await self._send(first, dead)
+        own = self._headers(first, reason, detail)
+        dead = (*own, (SUMMARY, summary.build().encode()))
+        try:
+            if not sample or first.unreadable is not None or size_of(first) > MAX_SAMPLE_BYTES:
+                return await self._producer.send(self._stub(first, dead))
+            return await self._send(first, dead)
+        except RecordTooLargeError:
+            coarse = (*own, (SUMMARY, summary.build(coarse=True).encode()))
+        return await self._producer.send(self._stub(first, coarse))
 
     async def _send(self, record: Record, dead: Headers) -> Position:
         kept = original_headers(record.headers)

@@ -14,6 +14,7 @@ from kallback.kafka import (
     MemoryBroker,
     MemoryProducer,
     OffsetRange,
+    OutgoingRecord,
     Position,
     Record,
     SummaryBuilder,
@@ -23,6 +24,7 @@ from kallback.kafka import (
 )
 from kallback.kafka.dead_letters.summaries import MAX_RANGES, SUMMARY, read_summary
 from kallback.kafka.dead_letters.writer import MAX_SAMPLE_BYTES
+from kallback.protocol import RecordTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,6 +122,25 @@ async def test_a_sample_that_the_topic_does_not_take_is_named_by_its_position() 
     letter = await written(SummaryBuilder(record(0, 5, b"x" * 2_000)), largest=1_000)
     assert (letter.value, letter.stub_bytes) == (None, 2_000)
     assert letter.summary is not None
+
+
+async def test_ranges_that_the_topic_does_not_take_are_spanned_by_one_for_each_partition() -> None:
+    """Forged records between good ones make many ranges: 12 KB, of which a small topic must not end a bridge."""
+
+    class SmallTopic(MemoryProducer):
+        async def send(self, record: OutgoingRecord) -> Position:
+            if record.size > 3_000:
+                raise RecordTooLargeError("more than the topic takes")
+            return await super().send(record)
+
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC)
+    builder = counted([(partition, offset) for offset in range(0, 400, 2) for partition in (0, 1)])
+    await DeadLetters(SmallTopic(broker), TOPIC, group="bridge").publish_summary(builder, "r", "d", sample=True)
+    (entry,) = map(read_entry, broker.records(TOPIC))
+    assert isinstance(entry, DeadLetter)
+    assert entry.summary is not None
+    assert (entry.count, entry.summary.ranges) == (400, (OffsetRange(0, 0, 399), OffsetRange(1, 0, 399)))
 
 
 def test_a_summary_is_full_before_its_ranges_are_too_many() -> None:
