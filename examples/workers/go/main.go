@@ -8,7 +8,9 @@ import (
 	"errors"
 	"log"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -75,7 +77,7 @@ func answer(task *kgo.Record) *kgo.Record {
 }
 
 func main() {
-	ctx := context.Background()
+	stops, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(brokers),
 		kgo.ConsumerGroup(group),
@@ -90,9 +92,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Close()
+	defer client.CloseAllowingRebalance() // leaves the group: another worker goes on at once
+	ctx := context.Background()           // what was read is done to its end
 	for {
-		fetches := client.PollFetches(ctx)
+		fetches := client.PollFetches(stops)
+		if stops.Err() != nil {
+			return
+		}
 		if err := fetches.Err(); err != nil {
 			log.Fatal(err)
 		}

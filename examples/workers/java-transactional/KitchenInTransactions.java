@@ -29,6 +29,7 @@ public final class KitchenInTransactions {
   /** Of this process, the same after each restart: its successor ends the transaction that it left open. */
   static final String INSTANCE = System.getenv().getOrDefault("INSTANCE", GROUP + "-0");
   static final ObjectMapper JSON = new ObjectMapper();
+  static volatile boolean stops;
 
   public static void main(String[] args) throws IOException {
     Map<String, Object> reading = Map.of(
@@ -40,7 +41,16 @@ public final class KitchenInTransactions {
         var producer = new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer())) {
       producer.initTransactions();
       consumer.subscribe(List.of(TASKS));
-      while (true) {
+      var worker = Thread.currentThread();
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> { // SIGTERM: leaves the group, so that another worker goes on at once
+        stops = true;
+        try {
+          worker.join();
+        } catch (InterruptedException ended) {
+          Thread.currentThread().interrupt();
+        }
+      }));
+      while (!stops) {
         List<ProducerRecord<byte[], byte[]>> results = new ArrayList<>();
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         for (var record : consumer.poll(Duration.ofSeconds(1))) {

@@ -23,6 +23,7 @@ public final class Kitchen {
   static final String TASKS = System.getenv().getOrDefault("TASKS", "restaurant.prepare");
   static final String RESULTS = System.getenv().getOrDefault("RESULTS", "kallback.results");
   static final ObjectMapper JSON = new ObjectMapper();
+  static volatile boolean stops;
 
   public static void main(String[] args) throws Exception {
     Map<String, Object> reading = Map.of(
@@ -33,7 +34,16 @@ public final class Kitchen {
     try (var consumer = new KafkaConsumer<>(reading, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         var producer = new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer())) {
       consumer.subscribe(List.of(TASKS));
-      while (true) {
+      var worker = Thread.currentThread();
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> { // SIGTERM: leaves the group, so that another worker goes on at once
+        stops = true;
+        try {
+          worker.join();
+        } catch (InterruptedException ended) {
+          Thread.currentThread().interrupt();
+        }
+      }));
+      while (!stops) {
         List<Future<RecordMetadata>> sent = new ArrayList<>();
         for (var record : consumer.poll(Duration.ofSeconds(1))) {
           if (!isTask(record)) {

@@ -42,6 +42,11 @@ async function main() {
   const consumer = kafka.consumer({ groupId: GROUP, sessionTimeout: 10_000, readUncommitted: false });
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
   await Promise.all([consumer.connect(), producer.connect()]);
+  process.on("SIGTERM", async () => { // leaves the group, when a task that is under way is done: another worker goes on at once
+    await consumer.disconnect();
+    await producer.disconnect();
+    process.exit();
+  });
   await consumer.subscribe({ topic: TASKS, fromBeginning: true });
   await consumer.run({
     autoCommit: false,

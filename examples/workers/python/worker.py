@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -79,19 +80,26 @@ def main() -> None:
     )
     producer = Producer({"bootstrap.servers": BROKERS, "enable.idempotence": True})
     consumer.subscribe([TASKS])
-    while True:
-        record = consumer.poll(1.0)
-        if record is None:
-            continue
-        if error := record.error():
-            print(f"Kafka: {error}", file=sys.stderr, flush=True)  # the client goes on by itself
-            continue
-        headers = headers_of(record)
-        if not is_task(headers):
-            print(f"skipped, no task: {record.topic()}[{record.partition()}] offset {record.offset()}", flush=True)
-        elif not is_late(headers):
-            send_result(producer, headers, record.value())
-        consumer.commit(message=record, asynchronous=False)
+    stops: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stops.append(number))
+    try:
+        while not stops:
+            if (record := consumer.poll(1.0)) is not None:
+                take(consumer, producer, record)
+    finally:
+        consumer.close()  # leaves the group: another worker goes on at once
+
+
+def take(consumer: Consumer, producer: Producer, record: Message) -> None:
+    if error := record.error():
+        print(f"Kafka: {error}", file=sys.stderr, flush=True)  # the client goes on by itself
+        return
+    headers = headers_of(record)
+    if not is_task(headers):
+        print(f"skipped, no task: {record.topic()}[{record.partition()}] offset {record.offset()}", flush=True)
+    elif not is_late(headers):
+        send_result(producer, headers, record.value())
+    consumer.commit(message=record, asynchronous=False)
 
 
 if __name__ == "__main__":

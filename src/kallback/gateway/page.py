@@ -33,6 +33,7 @@ _LINK: Final = f"""<h1>{_TITLE}</h1>
 <p>This link answers one task, once. Opening it has answered nothing.</p>
 <p>To answer, send a POST request with the answer as JSON to this address. Add <code>/failure</code> to refuse.</p>
 """
+_FIRST: Final = "<p>The first answer counts.</p>"
 _NOT_TAKEN: Final = "Nothing was sent. Wait a moment, go back, and press the button again."
 _REFUSALS: Final = {
     "unverified-token": "This link is not valid. Open it as you received it, whole and unchanged.",
@@ -61,7 +62,7 @@ def form_page(form: Form, *, is_late: bool) -> HttpResponse:
     )
     lines = "".join(f'<p dir="auto">{_text(line)}</p>' for line in form.question.splitlines() if line.strip())
     late = f"<p><strong>{_JUST_OVER}</strong></p>" if is_late else ""
-    content = f'{lines}{late}<form method="post">{buttons}</form><p>The first answer counts.</p>'
+    content = f'{lines}{late}<form method="post">{buttons}</form>{_FIRST}'
     return _page("page", HTTPStatus.OK, "A question for you", content, form_action="'self'")
 
 
@@ -85,7 +86,7 @@ def chosen(form: Form, body: bytes) -> Choice:
 def answered_page(label: str, *, is_late: bool) -> HttpResponse:
     """Return what a person sees whose answer Kafka has."""
     late = f"<p>{_AFTER_DEADLINE}</p>" if is_late else ""
-    content = f"<h1>Thank you</h1><p>Your answer was sent: <bdi>{_text(label)}</bdi></p>{late}"
+    content = f"<h1>Thank you</h1><p>Your answer was sent: <bdi>{_text(label)}</bdi></p>{_FIRST}{late}"
     return _page(ACCEPTED, HTTPStatus.ACCEPTED, "Thank you", content)
 
 

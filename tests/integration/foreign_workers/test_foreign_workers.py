@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from tests.integration.foreign_workers.conftest import ForeignWorker
 from tests.integration.unreadable_records import send_unreadable
 
 from kallback.kafka import ConfluentProducer, ConfluentReader, Headers, OutgoingRecord, Record
 from kallback.protocol import Attempt, Completed, Failed, TaskHeaders, TaskId, read_result
 from kallback.settings import KafkaSettings
-from kallback.testing import KafkaServer, TopicFactory
+from kallback.testing import KafkaServer, TopicFactory, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]  # the first build of a language takes minutes
 
@@ -98,6 +99,25 @@ def test_a_foreign_worker_says_what_its_client_reports(
         assert _NO_TOPIC.search(log.read_text()), process.log_tail()
 
 
+async def test_a_foreign_worker_that_is_stopped_leaves_its_group(
+    foreign_worker: ForeignWorker, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
+) -> None:
+    """Its partitions go to another process when it ends, and not after a session timeout."""
+    if foreign_worker.language == "rust":
+        pytest.skip("the one in Rust takes no signals")
+    tasks, results = topics_factory("prepare"), topics_factory("results")
+    topics_factory.make([f"{tasks}.control", f"{tasks}.progress"])
+    admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers, "log_level": 0})
+
+    def members() -> int:
+        return len(admin.describe_consumer_groups([tasks])[tasks].result(10).members)
+
+    with foreign_worker.running(kafka_server, tasks, results, tmp_path / "worker.log") as process:
+        await eventually("the worker joins its group", lambda: members() or None, timeout=_TIMEOUT_S)
+        process.stop(grace=_TIMEOUT_S)
+    assert members() == 0, process.log_tail()
+
+
 README: Final = Path(__file__).parents[3] / "protocol" / "README.md"
 PROGRAMS: Final = {
     "python/worker.py": "python",
@@ -105,6 +125,7 @@ PROGRAMS: Final = {
     "java/Kitchen.java": "java",
     "go/main.go": "go",
     "node/worker.js": "js",
+    "node-cancels/kitchen.js": "js",
     "spring/src/main/java/kitchen/Kitchen.java": "java",
     "spring/src/main/java/kitchen/Problems.java": "java",
     "nestjs/src/kitchen.controller.ts": "ts",

@@ -22,6 +22,7 @@ async function main() {
     postfixId: "",
   });
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule, { strategy });
+  app.enableShutdownHooks(); // SIGTERM: leaves the group, so that another worker goes on at once
   await app.listen();
 }
 

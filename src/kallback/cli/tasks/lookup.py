@@ -45,13 +45,14 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         raise NoPendingTaskError(
             f"task {plain(task_id)} has its result, and its handler {handler} ({invocation.id}, {invocation.status}) "
             "has not gone on yet: `kallback doctor` says whether its service answers, `kallback outcomes tail --task "
-            "ID` shows the result"
+            f"{plain(task_id)}` shows the result"
         )
     if task is None:
         raise NoPendingTaskError(
             f"no handler of this environment waits for task {plain(task_id)}: it has ended, Kafka does not have its "
             "(next) attempt yet, the id is wrong, or KALLBACK_TOPICS_PREFIX (or KALLBACK_AUDIENCE) is another one; "
-            "`kallback outcomes tail --task ID` shows its results, `kallback doctor` why attempts are not sent"
+            f"`kallback outcomes tail --task {plain(task_id)}` shows its results, `kallback doctor` why attempts are "
+            "not sent"
         )
     return task
 
