@@ -47,7 +47,7 @@ Call = Callable[[Any, restate.Context], Any]
         (lambda it, ctx: it.call(PREPARE, ctx, SOUP), "task_type must be a TaskType"),
         (lambda it, ctx: it.call(ctx, TaskType, SOUP), "task_type must be a TaskType, not the class TaskType"),
         (lambda it, ctx: it.start(ctx, PREPARE, SOUP, key=7.5), "key must be a str or None, not float"),
-        (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], keys=[()]), "key must be a str or None, not tuple"),
+        (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], keys=[()]), r"keys\[0\] must be a str or None, not tuple"),
         (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], keys="a"), "keys must be a list or another sequence"),
         (lambda it, ctx: it.start_many(ctx, PREPARE, "soup"), "requests must be a list or another sequence, not str"),
         (lambda it, ctx: it.start_many(ctx, PREPARE, iter([SOUP])), "requests must be a list or another sequence"),

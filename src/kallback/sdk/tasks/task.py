@@ -131,8 +131,7 @@ def encode_request(task_type: TaskType[Request, Result], request: Request, key: 
     Raises:
         TaskNotSent: the request does not fit its type, or the key is no text that UTF-8 can carry.
     """
-    check_key(task_type.name, key)
-    return EncodedRequest(task_type, _encode_body(task_type, request), _encode_key(task_type, key))
+    return _encode(task_type, request, key)
 
 
 def encode_requests(
@@ -141,7 +140,8 @@ def encode_requests(
     """Encode many requests.
 
     Raises:
-        TaskNotSent: a request does not fit its type, or the number of keys is not the number of requests.
+        TaskNotSent: a request does not fit its type, a key is no text that UTF-8 can carry, or the number of keys is
+            not the number of requests. It names the first one that is wrong.
     """
     check_sequence(task_type.name, "requests", requests)
     if keys is not None:
@@ -149,7 +149,10 @@ def encode_requests(
     if keys is not None and len(keys) != len(requests):
         raise _unencodable(task_type, f"there are {len(requests)} requests, but {len(keys)} keys: give one for each")
     texts = keys if keys is not None else [None] * len(requests)
-    return [encode_request(task_type, request, key) for request, key in zip(requests, texts, strict=True)]
+    return [
+        _encode(task_type, request, key, f"[{index}]")
+        for index, (request, key) in enumerate(zip(requests, texts, strict=True))
+    ]
 
 
 async def create_task(
@@ -182,18 +185,21 @@ def _start_attempt_timer(ctx: Context, task_type: TaskType[Any, Any], limit: tim
     return ctx.sleep(own, f"attempt deadline {task_type.name}")
 
 
-def _encode_body(task_type: TaskType[Request, Any], request: Request) -> bytes:
+def _encode(
+    task_type: TaskType[Request, Result], request: Request, key: str | None, at: str = ""
+) -> EncodedRequest[Result]:
+    """Encode a request; `at` is its place among many, for the sentence of an error."""
+    check_key(task_type.name, key, name=f"keys{at}" if at else "key")
     try:
-        return task_type.request_codec.encode(request)
+        body = task_type.request_codec.encode(request)
     except EncodeError as error:
-        raise _unencodable(task_type, f"the request of {task_type.name} was not sent: {error}") from None
-
-
-def _encode_key(task_type: TaskType[Any, Any], key: str | None) -> bytes | None:
+        which = f"requests{at}" if at else "the request"
+        raise _unencodable(task_type, f"{which} of {task_type.name} was not sent: {error}") from None
     try:
-        return None if key is None else key.encode()
+        return EncodedRequest(task_type, body, None if key is None else key.encode())
     except UnicodeEncodeError:
-        raise _unencodable(task_type, "the key cannot be encoded as UTF-8: remove its lone surrogates") from None
+        which = f"keys{at}" if at else "the key"
+        raise _unencodable(task_type, f"{which} cannot be encoded as UTF-8: remove its lone surrogates") from None
 
 
 def _unencodable(task_type: TaskType[Any, Any], detail: str) -> TaskNotSent:

@@ -54,10 +54,12 @@ def test_there_is_a_key_for_each_request() -> None:
 
 
 def test_one_bad_request_sends_none() -> None:
-    """It is found before the first is sent."""
+    """It is found before the first is sent, and named among thousands."""
     requests: list[Any] = ["a", object()]
-    with pytest.raises(TaskNotSent, match="was not sent"):
+    with pytest.raises(TaskNotSent, match=r"requests\[1\] of .* was not sent"):
         encode_requests(PREPARE, requests, None)
+    with pytest.raises(TaskNotSent, match=r"keys\[1\] cannot be encoded"):
+        encode_requests(PREPARE, ["a", "b"], ["x", "\ud800"])
 
 
 def test_a_key_that_no_text_can_be_is_refused() -> None:
