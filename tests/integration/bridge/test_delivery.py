@@ -10,7 +10,6 @@ from tests.integration.bridge.environment import ResultsTopic, RunningBridge
 
 from kallback.bridge import BridgeOptions
 from kallback.testing.clients.restate import RestateError
-from kallback.testing.polling import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -99,15 +98,3 @@ async def test_a_bare_awakeable_where_it_is_allowed(results: ResultsTopic) -> No
     assert await good.envelope() == {"plain": 1}
     with pytest.raises(RestateError, match="no basil"):
         await bad.answer
-
-
-async def test_a_lone_result_takes_milliseconds(running: RunningBridge) -> None:
-    """From the worker's send to the accepted completion, nothing waits for more."""
-    loop = asyncio.get_running_loop()
-    delays: list[float] = []
-    for _ in range(20):
-        count, begun = len(running.results.settled) + 1, loop.time()
-        await running.results.complete()
-        await eventually("the outcome", lambda: len(running.results.settled) >= count, interval=0.0005)  # noqa: B023
-        delays.append(loop.time() - begun)
-    assert sorted(delays)[10] < 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -32,10 +33,10 @@ async def test_the_port_names_a_partition_that_is_not_read(results: ResultsTopic
         seen: set[object] = set()
 
         async def stalled() -> bool:
-            status, text = await get(server, "/readyz")
-            _, metrics = await get(server, "/metrics")
+            readiness, metrics = await asyncio.gather(get(server, "/readyz"), get(server, "/metrics"))
+            status, text = readiness
             seen.update((status, reason) for reason in json.loads(text)["reasons"])
-            seen.add(value(metrics, "kallback_bridge_partitions_stalled"))
+            seen.add(value(metrics[1], "kallback_bridge_partitions_stalled"))
             return {(503, sentence), 1.0} <= seen
 
         await eventually("the sentence and the metric", stalled, timeout=60, interval=0.01)
