@@ -125,6 +125,12 @@ def test_services(state: ServiceState, severity: Severity) -> None:
     assert bool(finding.remedy) is (severity is not OK)
 
 
+def test_a_key_that_services_do_not_know_is_named() -> None:
+    """In a rotation it is the next one that signs: going on too early makes dead letters."""
+    [finding] = service_findings([ServiceAnswer("TaskMonitor", ServiceState.OWN, unknown_keys=("k2",))])
+    assert (finding.severity, "k2" in finding.sentence) == (WARNING, True)
+
+
 ALBUMS = Deployment(
     "dp_1", "http://albums:9080", services=[ServiceRevision("TaskMonitor", 1), ServiceRevision("Albums", 1)]
 )

@@ -78,12 +78,14 @@ class ServiceAnswer(NamedTuple):
         service: its name.
         detail: a sentence that explains the state, for people.
         takes_progress: whether it is the environment's `TaskMonitor`.
+        unknown_keys: ids of our keys that it does not know: those before the first one that it knows.
     """
 
     service: str
     state: ServiceState
     detail: str = ""
     takes_progress: bool = False
+    unknown_keys: tuple[str, ...] = ()
 
 
 class ServiceCheck:
@@ -128,7 +130,7 @@ class ServiceCheck:
         return [answer._replace(takes_progress=answer.service in self._monitors) for answer in answers]
 
     async def _ask(self, http: RestateHttp, service: str, question: _Question) -> ServiceAnswer:
-        found = ServiceAnswer(service, ServiceState.UNKNOWN)
+        found, unknown = ServiceAnswer(service, ServiceState.UNKNOWN), list[str]()
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 for keyring in self._keyring.each():  # those of now: keys in a file rotate
@@ -137,6 +139,9 @@ class ServiceCheck:
                     found = ServiceAnswer(service, state, detail)
                     if state is not ServiceState.FOREIGN:
                         break
+                    unknown += keyring.key_ids
+                if found.state is ServiceState.OWN:
+                    found = found._replace(unknown_keys=tuple(unknown))
                 if found.state is ServiceState.OWN and service in self._monitors and self._marks is not None:
                     found = await self._with_marks(http, found, self._marks)
         except TimeoutError:

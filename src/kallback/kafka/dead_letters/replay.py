@@ -4,8 +4,9 @@ In batches: the dead letters of a batch are sent at once, in order; when all are
 them. After a crash (or Ctrl-C) at most one batch was sent and is not marked: the next run sends it again. Delivery is
 at least once, as everywhere; the bridge drops duplicates.
 
-A dead letter that cannot be sent does not stop the others; an unavailable Kafka or a missing permission does. Then the
-report says what was sent, and the same replay started again continues from there.
+A dead letter that cannot be sent does not stop the others, nor does one whose topic does not exist: who writes dead
+letters names the topic. An unavailable Kafka or a missing permission does. Then the report says what was sent, and the
+same replay started again continues from there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, replay_
 from kallback.kafka.dead_letters.stubs import MissingValue, recover_all
 from kallback.kafka.dead_letters.writer import original_headers
 from kallback.kafka.records import OutgoingRecord, Position
-from kallback.protocol.errors import KallbackError, RecordTooLargeError
+from kallback.protocol.errors import KallbackError, MissingTopicError, RecordTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -133,8 +134,7 @@ class Replayer:
         """Send the dead letters, in their order.
 
         Raises:
-            MissingTopicError, AccessDeniedError, KafkaUnavailableError: sending cannot go on; `report` says what was
-                sent before.
+            AccessDeniedError, KafkaUnavailableError: sending cannot go on; `report` says what was sent before.
         """
         began = self._monotonic()
         limit = self._batch_size()
@@ -184,18 +184,27 @@ class Replayer:
         if self._read_range is None:
             self.report.fail(letter.id, f"it is a summary of {summary.count} records")
             return
-        there = 0
-        for offsets in summary.ranges:
-            async with aclosing(self._read_range(letter.source.topic, offsets)) as batches:
-                async for records in batches:
-                    there += len(records)
-                    await self._send_records(letter, records)
+        try:
+            there = await self._send_ranges(letter, summary, self._read_range)
+        except MissingTopicError as error:
+            self.report.fail(letter.id, str(error))
+            return
         if not there:
             self.report.fail(letter.id, "the records of the summary are gone (retention)")
             return
         self.report.sent += 1
         self.report.unmarked += 1
         await self._write_marker([letter.id], None)
+
+    async def _send_ranges(self, letter: DeadLetter, summary: LetterSummary, read_range: ReadRange) -> int:
+        """Send the records of a summary; return how many there are."""
+        there = 0
+        for offsets in summary.ranges:
+            async with aclosing(read_range(letter.source.topic, offsets)) as batches:
+                async for records in batches:
+                    there += len(records)
+                    await self._send_records(letter, records)
+        return there
 
     async def _send_records(self, letter: DeadLetter, records: list[Record]) -> None:
         """Send some records of a summary; those that must not be sent are counted with their cause."""
@@ -212,10 +221,10 @@ class Replayer:
             cause = record.unreadable.detail if record.unreadable is not None else self._check(whole)
             if cause is None:
                 sends.append(self._producer.send(self._outgoing(whole)))
-                self.report.records += 1
             else:
                 self.report.leave_out(cause)
         await asyncio.gather(*sends)
+        self.report.records += len(sends)
 
     def _checked(self, letter: DeadLetter, found: DeadLetter | MissingValue) -> DeadLetter | None:
         """The dead letter with its record; None, and a line in the report, if it cannot or must not be sent."""
@@ -239,7 +248,7 @@ class Replayer:
         """Keep the failures of single dead letters; return the first failure that concerns all."""
         first: BaseException | None = None
         for letter, answer in zip(letters, answers, strict=True):
-            if isinstance(answer, RecordTooLargeError):
+            if isinstance(answer, RecordTooLargeError | MissingTopicError):
                 self.report.fail(letter.id, str(answer))
             elif isinstance(answer, BaseException):
                 first = first or answer

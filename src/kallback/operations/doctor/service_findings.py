@@ -28,6 +28,9 @@ _ONE_SERVES: Final = (
 )
 
 
+_NEW_KEY: Final = (
+    "in a rotation of keys, go on when the services have read the new one; otherwise give them the same KALLBACK_KEYS"
+)
 _REASON: Final = re.compile(r"error when calling '[^']*': (.+)")
 """How Restate begins the failure of a call that reached nothing."""
 
@@ -93,7 +96,11 @@ _ANSWERED: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, Service
 
 def _service_findings(answer: ServiceAnswer, route: ServiceRoute | None) -> Iterator[Finding]:
     if answer.state is ServiceState.OWN:
-        yield ok("services", f"{answer.service} answers and verifies the tokens of these keys")
+        if answer.unknown_keys:
+            ids = " and ".join(answer.unknown_keys)
+            yield warning("services", f"{answer.service} does not know {ids}, but another key of yours", _NEW_KEY)
+        else:
+            yield ok("services", f"{answer.service} answers and verifies the tokens of these keys")
         if route is not None and route.others:
             yield warning("services", _routed(answer.service, route), _ONE_SERVES)
     else:

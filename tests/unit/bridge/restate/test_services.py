@@ -107,7 +107,7 @@ async def test_the_page_of_a_proxy_is_no_answer_of_a_monitor(hostile: HostileSer
 
 
 async def test_a_service_that_knows_one_of_the_keys_is_own(hostile: HostileServer) -> None:
-    """Bridges get a new key first: services that know only the old one are theirs all the same."""
+    """Bridges get a new key first: services that know only the old one are theirs all the same, and it is named."""
     seen = list[str]()
 
     async def script(_: object, writer: object) -> None:
@@ -121,7 +121,7 @@ async def test_a_service_that_knows_one_of_the_keys_is_own(hostile: HostileServe
 
     hostile.script = script
     (found,) = await ServiceCheck(RestateSettings(hostile.url), ROTATING, AUDIENCE, monitors=["S"]).ask()
-    assert (seen, found.state) == (["400", "200"], ServiceState.OWN)
+    assert (seen, found.state, found.unknown_keys) == (["400", "200"], ServiceState.OWN, ("k2",))
 
 
 async def test_questions_are_signed_with_the_keys_of_now(

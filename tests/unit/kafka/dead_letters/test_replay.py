@@ -28,7 +28,7 @@ from kallback.kafka import (
 from kallback.kafka.dead_letters.replay import ReplayFailure
 from kallback.kafka.dead_letters.stubs import recover_all
 from kallback.kafka.dead_letters.summaries import LastRecord
-from kallback.protocol import KafkaUnavailableError, MissingTopicError
+from kallback.protocol import KafkaUnavailableError
 
 T = TypeVar("T")
 
@@ -165,10 +165,12 @@ async def test_what_could_not_be_noted_is_counted(broker: MemoryBroker) -> None:
     assert (work.report.sent, work.report.unmarked) == (2, 2)
 
 
-async def test_a_missing_topic_stops_the_replay(broker: MemoryBroker) -> None:
-    """An operator has to make it first."""
-    with pytest.raises(MissingTopicError, match="gone"):
-        await replayer(broker).replay(these(letter(topic="gone")))
+async def test_a_missing_topic_does_not_stop_the_others(broker: MemoryBroker) -> None:
+    """Who writes dead letters names the topic; the report says which ones an operator has to make first."""
+    report = await replayer(broker).replay(these(letter(0), letter(1, topic="gone"), letter(2)))
+    assert (report.sent, noted(broker)) == (2, {0, 2})
+    [(cause, failure)] = report.failed.items()
+    assert (failure.count, "gone" in cause) == (1, True)
 
 
 async def test_a_rate_is_kept(broker: MemoryBroker) -> None:
