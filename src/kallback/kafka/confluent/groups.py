@@ -94,13 +94,14 @@ def _described(
     deadline = time.monotonic() + settings.connect_timeout
     partitions = [ClientPartition(each.topic, each.partition) for each in end_offsets]
     described = admin.describe_consumer_groups(list(names), request_timeout=_NEVER_S)
+    # First, because librdkafka crashes where a broker that is no coordinator any more is asked for committed offsets:
+    descriptions = [cast("ConsumerGroupDescription", _answer(described[name], deadline)) for name in names]
     committed = [
         admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name, partitions)], request_timeout=_NEVER_S)[
             name
         ]
         for name in names
     ]
-    descriptions = [cast("ConsumerGroupDescription", _answer(described[name], deadline)) for name in names]
     offsets = [cast("ConsumerGroupTopicPartitions", _answer(each, deadline)) for each in committed]
     found = [_group(*each, end_offsets) for each in zip(descriptions, offsets, strict=True)]
     return [group for group in found if group.members or group.committed]
