@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -25,7 +25,7 @@ from kallback.operations.replay_checks import (
     TopicDoubt,
     check_letter,
 )
-from kallback.protocol import ConfigurationError, MissingTopicError
+from kallback.protocol import ConfigurationError
 from kallback.settings import Settings
 
 _NAMED: Final = 5
@@ -72,44 +72,12 @@ async def send_chosen(
 ) -> None:
     """Send dead letters, each of which passes `seen`; `replayer.report` says what was sent, also after a failure.
 
-    Nothing is sent to topics that do not exist: a broker may create them.
-
     Raises:
-        MissingTopicError: none of the topics exists.
-        AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
+        MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
     """
-    missing = await _missing(clients, {name for name, _ in chosen.targets.listed() if name != OTHERS})
+    await clients.check_topics({name for name, _ in chosen.targets.listed() if name != OTHERS})
     async with aclosing(read_chosen(clients, topic, chosen)) as letters:
-        await replayer.replay(seen(_with_topic(letters, missing, replayer.report)))
-
-
-async def _missing(clients: KafkaFactories, names: Collection[str]) -> Mapping[str, str]:
-    """Return the topics that do not exist, each with the sentence that says so; raises if that is all of them.
-
-    One that only a forged dead letter names does not keep the others from being sent.
-    """
-    try:
-        await clients.check_topics(names)
-    except MissingTopicError:
-        found = dict[str, str]()
-        for name in sorted(names):
-            try:
-                await clients.check_topics([name])
-            except MissingTopicError as error:
-                found[name] = str(error)
-        if len(found) == len(names):
-            raise
-        return found
-    return {}
-
-
-async def _with_topic(letters: Letters, missing: Mapping[str, str], report: ReplayReport) -> Letters:
-    """Leave dead letters out whose topic is missing, and report them."""
-    async for letter in letters:
-        if (sentence := missing.get(letter.source.topic)) is None:
-            yield letter
-        else:
-            report.fail(letter.id, sentence)
+        await replayer.replay(seen(letters))
 
 
 def plan_sentence(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:

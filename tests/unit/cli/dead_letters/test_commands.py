@@ -326,15 +326,6 @@ def test_a_missing_topic_stops_before_anything_is_sent(env: DeadLetterEnv) -> No
     assert env.rows() == ["0:0"]
 
 
-def test_a_forged_dead_letter_of_a_missing_topic_keeps_no_other_from_being_sent(env: DeadLetterEnv) -> None:
-    """Anyone who may write to the topic of dead letters can name a topic with our prefix that does not exist."""
-    env.dead_letter(source=Record("kallback.nope", 0, 1, 1, b"k", b"{}", (("kallback-token", TOKEN.encode()),)))
-    env.dead_letter()
-    with pytest.raises(KallbackError, match=r"1 dead letter not replayed\. 1 \(for example 0:0\): .*nope"):
-        env.run("replay", "--all", "--yes", "--unverified")
-    assert len(env.sent()) == 1
-
-
 def test_an_interrupted_replay_says_how_to_go_on(env: DeadLetterEnv) -> None:
     """What was sent is told and noted; the error is told too."""
     for _ in range(2):
