@@ -56,10 +56,10 @@ class Load:
     positions: CommittedPositions
 
 
-def measure(environment: BenchmarkEnvironment, samples: Samples, count: int = RESULTS) -> None:
+def measure(environment: BenchmarkEnvironment, samples: Samples) -> None:
     """One round: both crashes."""
-    _bridge_killed(environment, samples, count)
-    _restate_away(environment, samples, count)
+    _bridge_killed(environment, samples, RESULTS)
+    _restate_away(environment, samples, RESULTS)
 
 
 def _bridge_killed(environment: BenchmarkEnvironment, samples: Samples, count: int) -> None:

@@ -73,7 +73,8 @@ async def send_chosen(
     """Send dead letters, each of which passes `seen`; `replayer.report` says what was sent, also after a failure.
 
     Raises:
-        MissingTopicError, AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
+        MissingTopicError: one of the topics does not exist; nothing is sent.
+        AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
     """
     await clients.check_topics({name for name, _ in chosen.targets.listed() if name != OTHERS})
     async with aclosing(read_chosen(clients, topic, chosen)) as letters:

@@ -174,8 +174,7 @@ async def require_topics(client: AIOKafkaConsumer, settings: KafkaSettings, topi
     for topic in topics:
         if topic not in existing:
             error = missing_topic(topic)
-            has_user = settings.security.protocol is not SecurityProtocol.PLAINTEXT
-            if not has_user:
+            if settings.security.protocol is SecurityProtocol.PLAINTEXT:  # there is no user who might not see it
                 raise error
             raise MissingTopicError(f"{error}; or this user may not see it, and needs DESCRIBE on it")
 

@@ -122,9 +122,9 @@ def _refuse_hidden(admin: AdminClient, settings: KafkaSettings, names: Sequence[
         for name, error in failures.items()
         if isinstance(error, KafkaException) and error.args[0].code() in DENIED
     }
-    for error in hidden.values():
+    if hidden:
         with _described(settings, f"looking up {', '.join(hidden)} (DESCRIBE)"):
-            raise error
+            raise next(iter(hidden.values()))
 
 
 def _compared(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> Differs | Existed:

@@ -47,13 +47,14 @@ async def recover(letter: DeadLetter, find: FindRecord) -> DeadLetter | MissingV
 
     The topic may have been created anew since: a record of another time or size is another record.
     """
-    if not _is_looked_up(letter):
-        return _as_it_is(letter)
-    try:
-        record = await find(letter.source)
-    except KallbackError as error:
-        return _unread(letter, error)
-    return _gone(letter) if record is None else _joined(letter, record)
+    found, failed = dict[Position, "Record | None"](), dict[str, KallbackError]()
+    if _is_looked_up(letter):
+        try:
+            if (record := await find(letter.source)) is not None:
+                found[letter.source] = record
+        except KallbackError as error:
+            failed[letter.source.topic] = error
+    return _recovered(letter, found, failed)
 
 
 async def recover_all(letters: Sequence[DeadLetter], find: FindRecords) -> list[DeadLetter | MissingValue]:
@@ -81,9 +82,12 @@ def _recovered(
 ) -> DeadLetter | MissingValue:
     if not _is_looked_up(letter):
         return _as_it_is(letter)
-    if letter.source.topic in failed:
-        return _unread(letter, failed[letter.source.topic])
-    return _joined(letter, found[letter.source]) if letter.source in found else _gone(letter)
+    said = f"its value was too large to be kept, and {letter.source}"
+    if (error := failed.get(letter.source.topic)) is not None:
+        return MissingValue(f"{said} cannot be read: {error}")
+    return (
+        _joined(letter, found[letter.source]) if letter.source in found else MissingValue(f"{said} is gone (retention)")
+    )
 
 
 def _is_looked_up(letter: DeadLetter) -> bool:
@@ -98,14 +102,6 @@ def _as_it_is(letter: DeadLetter) -> DeadLetter | MissingValue:
 
 def _mark_of(letter: DeadLetter) -> tuple[int, int | None]:
     return letter.source_ms, letter.stub_bytes
-
-
-def _unread(letter: DeadLetter, error: KallbackError) -> MissingValue:
-    return MissingValue(f"its value was too large to be kept, and {letter.source} cannot be read: {error}")
-
-
-def _gone(letter: DeadLetter) -> MissingValue:
-    return MissingValue(f"its value was too large to be kept, and {letter.source} is gone (retention)")
 
 
 def _joined(letter: DeadLetter, record: Record | None) -> DeadLetter | MissingValue:

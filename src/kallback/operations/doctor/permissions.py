@@ -41,7 +41,8 @@ async def _check_hidden(settings: Settings, names: Iterable[str]) -> None:
             continue
         except AccessDeniedError as error:
             refused[repr(name)] = str(error)
-    for first, sentence in refused.items():
+    if refused:
+        first, sentence = next(iter(refused.items()))
         raise AccessDeniedError(sentence.replace(first, ", ".join(refused), 1))
 
 
