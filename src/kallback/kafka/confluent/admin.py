@@ -3,6 +3,7 @@
 confluent-kafka completes an admin client's futures in a thread of that client. Python's garbage collector may run
 there, and if it collects that very client, librdkafka ends the process: "rd_kafka_destroy() called from librdkafka
 owned thread" (confluent-kafka-python, pull request 2131). Therefore open clients are held here: they are no garbage.
+When Python ends, an answer in such a thread would call what is gone, so clients that are open then are closed first.
 
 Ownership: whoever opens a client closes it, and makes no call of it at that time or later.
 """
@@ -12,6 +13,7 @@ Ownership: whoever opens a client closes it, and makes no call of it at that tim
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
     from kallback.settings import KafkaSettings
 
 _open: Final = set[AdminClient]()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Python has joined the threads that use clients: it calls this after that."""
+    for admin in list(_open):
+        close_admin(admin)
 
 
 def open_admin(settings: KafkaSettings, errors: ClientErrors) -> AdminClient:
