@@ -33,6 +33,18 @@ _PORT = click.IntRange(1, 65535)
     help="Port of the gateway. Default: 8090, or a free port if it is taken.",
 )
 @option(
+    "--bridge-health-port",
+    type=_PORT,
+    metavar="PORT",
+    help="Health port of the bridge that runs with your programs. Default: 9464, or a free port if it is taken.",
+)
+@option(
+    "--gateway-health-port",
+    type=_PORT,
+    metavar="PORT",
+    help="Health port of the gateway. Default: 9466, or a free port if it is taken.",
+)
+@option(
     "--process",
     "processes",
     multiple=True,
@@ -99,6 +111,8 @@ def dev(  # noqa: PLR0913 - one option each
     admin_port: int | None,
     console_port: int | None,
     gateway_port: int | None,
+    bridge_health_port: int | None,
+    gateway_health_port: int | None,
     processes: tuple[str, ...],
     start_timeout: float,
     services: tuple[str, ...],
@@ -138,6 +152,8 @@ def dev(  # noqa: PLR0913 - one option each
         "--admin-port": admin_port,
         "--console-port": console_port,
         "--gateway-port": gateway_port,
+        "--bridge-health-port": bridge_health_port,
+        "--gateway-health-port": gateway_health_port,
     }
     _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
     if example:
@@ -146,11 +162,15 @@ def dev(  # noqa: PLR0913 - one option each
         click.echo(write_example(Path.cwd()))
     if exclude and not (example or services or workers or types):
         raise click.UsageError("--reload-exclude is for programs that start anew: add --service, --worker or --types")
+    if bridge_health_port is not None and not (example or services or workers):
+        raise click.UsageError("--bridge-health-port is for the bridge that runs with --service or --worker: add one")
     run_dev(
         KafkaOptions(port=kafka_port, start_timeout=start_timeout),
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),
         console_port=console_port,
         gateway_port=gateway_port,
+        bridge_health_port=bridge_health_port,
+        gateway_health_port=gateway_health_port,
         processes=processes,
         application=replace(EXAMPLE, exclude=exclude) if example else Application(services, workers, types, exclude),
         data=data,

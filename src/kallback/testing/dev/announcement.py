@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kallback.settings import Topics
+from kallback.testing.dev.environment import PortChooser
 from kallback.testing.dev.next_steps import call_to_try, next_steps
-from kallback.testing.dev.programs import SIGNING
+from kallback.testing.dev.programs import SERVICE_PORT, SIGNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,7 +89,7 @@ def what_to_type(servers: DevServers, handlers: tuple[str, ...] | None) -> str:
     """
     stack = servers.stack
     if handlers is None:
-        return next_steps(stack.admin_url, stack.ingress_url, Path.cwd())
+        return next_steps(stack.admin_url, stack.ingress_url, PortChooser().choose(None, SERVICE_PORT), Path.cwd())
     return "\n" + call_to_try(stack.ingress_url, handlers, Path.cwd())
 
 

@@ -12,11 +12,11 @@ Then, in {where}, each in a terminal of its own:
 
 {topics}kallback bridge --outcomes
 kallback worker {worker}
-kallback service {service}
+kallback service {service} --port {port}
 
 Tell Restate where the service is, and call it:
 
-curl {admin}/deployments --json '{{"uri": "http://127.0.0.1:9080"}}'
+curl {admin}/deployments --json '{{"uri": "http://127.0.0.1:{port}"}}'
 curl {ingress}/{call}
 """
 _INSTEAD: Final = """
@@ -26,12 +26,13 @@ Or have `kallback dev` run all of it, and start it anew when a file changes: sto
 """
 
 
-def next_steps(admin_url: str, ingress_url: str, folder: Path) -> str:
+def next_steps(admin_url: str, ingress_url: str, service_port: int, folder: Path) -> str:
     """Return what to type to have a service answer a call.
 
     Args:
         admin_url: of Restate.
         ingress_url: of Restate.
+        service_port: on which the service is to listen.
         folder: where the command was typed.
     """
     project = project_in(folder)
@@ -42,6 +43,7 @@ def next_steps(admin_url: str, ingress_url: str, folder: Path) -> str:
             topics="kallback topics create restaurant.prepare\n",
             worker="worker:worker",
             service="handler:app",
+            port=service_port,
             admin=admin_url,
             ingress=ingress_url,
             call="Orders/place --json '\"Pizza\"'",
@@ -51,6 +53,7 @@ def next_steps(admin_url: str, ingress_url: str, folder: Path) -> str:
         topics=f"kallback topics create {' '.join(project.topics)}\n" if project.topics else "",
         worker=project.application.workers[0],
         service=project.application.services[0],
+        port=service_port,
         admin=admin_url,
         ingress=ingress_url,
         call=project.call,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GATEWAY_PORT: Final = 8090
 CONSOLE_PORT: Final = 8091
-_SERVICE_PORT: Final = 9080
+SERVICE_PORT: Final = 9080
 _BRIDGE_HEALTH_PORT: Final = 9464
 _WORKER_HEALTH_PORT: Final = 9465
 _GATEWAY_HEALTH_PORT: Final = 9466
@@ -26,6 +26,8 @@ _SERVICE_HEALTH_PORT: Final = 9467
 _DRAIN_TIMEOUT_S: Final = 3
 """Of workers: somebody waits for the restart. The tasks go on at the next one, as after a deployment."""
 SIGNING: Final = "KALLBACK_KEYS"
+_HEALTH: Final = " health"
+"""Behind the name of a program: its health port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Program:
         arguments: of `kallback`.
         env: its settings.
         port: of the loopback, on which it accepts connections when it runs.
-        health_url: where the console asks for its state.
+        health_port: where the console asks for its state; None without one.
         reloads: whether it imports the developer's modules, and so starts anew when one changes.
         is_own: whether it is the developer's.
         is_shown: whether its log lines are shown; of others they are if it ends.
@@ -95,7 +97,7 @@ class Program:
     arguments: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     port: int
-    health_url: str | None = None
+    health_port: int | None = None
     reloads: bool = False
     is_own: bool = False
     is_shown: bool = True
@@ -105,6 +107,17 @@ class Program:
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def health_url(self) -> str | None:
+        """The address of its health port; None without one."""
+        return None if self.health_port is None else f"http://127.0.0.1:{self.health_port}"
+
+    def ports(self) -> dict[str, int]:
+        """Its ports, each by a name that no other program has; bridge and worker have a health port alone."""
+        own = [(self.name, self.port)] if "--port" in self.arguments else []
+        health = [] if self.health_port is None else [(_health(self.name), self.health_port)]
+        return dict([*own, *health])
 
     def moved_from(self, former_ports: Mapping[str, int]) -> str:
         """Say what follows if a service is not where handlers wait for it; empty if nothing does."""
@@ -124,55 +137,85 @@ class ProgramSettings:
     Attributes:
         variables: all settings, the signing key included.
         choose_port: gives a port: the first argument if it is wanted, else the second, or a free one.
-        gateway_port: that was asked for.
-        console_port: that was asked for.
-        former_ports: on which programs of these names listened in the run whose data goes on: Restate knows services by
-            their addresses, and handlers that wait are continued there.
+        asked_ports: that were asked for, by the names of the ports: "console", "gateway", "bridge health" and "gateway
+            health".
+        former_ports: the same in the run whose data goes on: Restate knows services by their addresses, and handlers
+            that wait are continued there.
         processes: addresses of further health ports for the console.
         creates_topics: whether workers' topics must be created.
     """
 
     variables: Mapping[str, str] = field(repr=False)
     choose_port: Callable[[int | None, int], int]
-    gateway_port: int | None = None
-    console_port: int | None = None
+    asked_ports: Mapping[str, int] = field(default_factory=dict[str, int])
     former_ports: Mapping[str, int] = field(default_factory=dict[str, int])
     processes: tuple[str, ...] = ()
     creates_topics: bool = True
 
     def port(self, name: str, usual: int, wanted: int | None = None) -> int:
-        """Choose the port of a program."""
-        return self.choose_port(wanted, self.former_ports.get(name, usual))
+        """Choose the port of this name."""
+        return self.choose_port(wanted or self.asked_ports.get(name), self.former_ports.get(name, usual))
 
 
 def programs(application: Application, settings: ProgramSettings) -> list[Program]:
     """Return what runs: gateway and console always, the others for an application.
 
     Raises:
-        ConfigurationError: an option is not text that a shell would take.
+        ConfigurationError: an option is not text that a shell would take, or two programs were given the same port.
     """
     gateway = _gateway(application, settings)
     own = [*_workers(application, settings), *_services(application, settings, gateway)]
     bridges = [_bridge(settings)] if application.runs else []
-    return [gateway, _console(application, settings, [*bridges, gateway, *own]), *bridges, *own]
+    found = [gateway, _console(application, settings, [*bridges, gateway, *own]), *bridges, *own]
+    _check_ports(found)
+    return found
+
+
+def asked_ports(application: Application) -> Iterator[int]:
+    """Return the ports that a developer's own programs were given: no other program may take them.
+
+    Raises:
+        ConfigurationError: as `programs`.
+    """
+    texts = [(text, "--service") for text in application.services] + [
+        (text, "--worker") for text in application.workers
+    ]
+    for text, kind in texts:
+        words = _words(text, kind)
+        for option in ("--port", "--health-port"):
+            port = _port_in(words, option)
+            if port is not None:
+                yield port
+
+
+def _check_ports(planned: Iterable[Program]) -> None:
+    """Refuse a port that was asked for twice: the second program would end, after the first one has started."""
+    names = dict[int, str]()
+    for name, port in (each for program in planned for each in program.ports().items()):
+        if (other := names.setdefault(port, name)) != name:
+            raise ConfigurationError(f"{other} and {name} have the same port, {port}: give each its own")
+
+
+def _health(name: str) -> str:
+    return f"{name}{_HEALTH}"
 
 
 def _gateway(application: Application, settings: ProgramSettings) -> Program:
-    port = settings.port("gateway", GATEWAY_PORT, settings.gateway_port)
-    health = settings.choose_port(None, _GATEWAY_HEALTH_PORT)
+    port = settings.port("gateway", GATEWAY_PORT)
+    health = settings.port(_health("gateway"), _GATEWAY_HEALTH_PORT)
     return Program(
         "gateway",
         ("gateway", "--port", str(port), "--health-port", str(health), *_types(application)),
         settings.variables,
         port=port,
-        health_url=f"http://127.0.0.1:{health}",
+        health_port=health,
         reloads=bool(application.types),
         is_shown=False,
     )
 
 
 def _console(application: Application, settings: ProgramSettings, others: Iterable[Program]) -> Program:
-    port = settings.port("console", CONSOLE_PORT, settings.console_port)
+    port = settings.port("console", CONSOLE_PORT)
     healths = [*(f"{each.name}={each.health_url}" for each in others if each.health_url), *settings.processes]
     shown = tuple(f"--process={address}" for address in healths)
     return Program(
@@ -186,16 +229,16 @@ def _console(application: Application, settings: ProgramSettings, others: Iterab
 
 
 def _bridge(settings: ProgramSettings) -> Program:
-    health = settings.choose_port(None, _BRIDGE_HEALTH_PORT)
+    health = settings.port(_health("bridge"), _BRIDGE_HEALTH_PORT)
     arguments = ("bridge", "--outcomes", "--health-port", str(health))
-    return Program("bridge", arguments, settings.variables, port=health, health_url=f"http://127.0.0.1:{health}")
+    return Program("bridge", arguments, settings.variables, port=health, health_port=health)
 
 
 def _workers(application: Application, settings: ProgramSettings) -> Iterator[Program]:
     without_key = {name: text for name, text in settings.variables.items() if name != SIGNING}
     for name, text in _named("worker", application.workers):
         words = _words(text, "--worker")
-        health = settings.choose_port(_port_in(words, "--health-port"), _WORKER_HEALTH_PORT)
+        health = settings.port(_health(name), _WORKER_HEALTH_PORT, _port_in(words, "--health-port"))
         own = ("--drain-timeout", str(_DRAIN_TIMEOUT_S), "--health-port", str(health))
         topics = ("--create-topics",) if settings.creates_topics else ()
         yield Program(
@@ -203,7 +246,7 @@ def _workers(application: Application, settings: ProgramSettings) -> Iterator[Pr
             ("worker", *own, *topics, *words),  # a developer's options come last, and win
             without_key,
             port=health,
-            health_url=f"http://127.0.0.1:{health}",
+            health_port=health,
             reloads=True,
             is_own=True,
         )
@@ -213,14 +256,14 @@ def _services(application: Application, settings: ProgramSettings, gateway: Prog
     env = {**settings.variables, "KALLBACK_GATEWAY_URL": gateway.url}
     for name, text in _named("service", application.services):
         words = _words(text, "--service")
-        port = settings.port(name, _SERVICE_PORT, _port_in(words, "--port"))
-        health = settings.choose_port(_port_in(words, "--health-port"), _SERVICE_HEALTH_PORT)
+        port = settings.port(name, SERVICE_PORT, _port_in(words, "--port"))
+        health = settings.port(_health(name), _SERVICE_HEALTH_PORT, _port_in(words, "--health-port"))
         yield Program(
             name,
             ("service", *words, "--health-port", str(health), "--port", str(port)),
             env,
             port=port,
-            health_url=f"http://127.0.0.1:{health}",
+            health_port=health,
             reloads=True,
             is_own=True,
             is_service=True,

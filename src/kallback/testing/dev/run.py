@@ -27,7 +27,7 @@ from kallback.testing.dev.announcement import Announcement, announcement, ending
 from kallback.testing.dev.environment import PortChooser, ignored_settings, without_settings
 from kallback.testing.dev.output import ProgramOutput
 from kallback.testing.dev.program_group import ProgramGroup
-from kallback.testing.dev.programs import Application, Program, ProgramSettings, programs
+from kallback.testing.dev.programs import Application, Program, ProgramSettings, asked_ports, programs
 from kallback.testing.dev.servers import DevServers, server_ports, start_servers
 from kallback.testing.dev.task_topics import create_task_topics
 from kallback.testing.dev.typed_lines import TypedLines, restart_wanted, starts_again, usage
@@ -52,6 +52,8 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     data: Path | None = None,
     console_port: int | None = None,
     gateway_port: int | None = None,
+    bridge_health_port: int | None = None,
+    gateway_health_port: int | None = None,
     processes: Sequence[str] = (),
     out: TextIO = sys.stdout,
     typed: TextIO | None = None,
@@ -67,6 +69,8 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
         data: directory that keeps data, ports and signing key for the next run; by default they end with this one.
         console_port: where the console listens; default 8091, or a free port if that is taken.
         gateway_port: where the gateway listens; default 8090, or a free port if that is taken.
+        bridge_health_port: health port of the bridge; default 9464, or a free port if that is taken.
+        gateway_health_port: health port of the gateway; default 9466, or a free port if that is taken.
         processes: addresses of further health ports that the console shows.
         out: where to print.
         typed: where lines such as `r` come from, if it is a terminal or a pipe; by default the standard input.
@@ -80,7 +84,14 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
     finish, progress, names = end or threading.Event(), DownloadProgress(out), topics or Topics()
     runs = application or Application()
     lines = TypedLines(sys.stdin if typed is None else typed)
-    ports = PortChooser(port for port in (console_port, gateway_port) if port is not None)
+    wanted = {
+        "console": console_port,
+        "gateway": gateway_port,
+        "bridge health": bridge_health_port,
+        "gateway health": gateway_health_port,
+    }
+    asked = {name: port for name, port in wanted.items() if port is not None}
+    ports = PortChooser([*asked.values(), *asked_ports(runs)])
     progress.say("Starting Kafka and Restate ...")
     with start_servers(kafka or KafkaOptions(), restate or RestateOptions(), data, progress) as servers:
         _create_topics(servers.stack, names)
@@ -88,8 +99,7 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
         settings = ProgramSettings(
             variables,
             ports.choose,
-            gateway_port,
-            console_port,
+            asked,
             servers.state.ports,
             tuple(processes),
             creates_topics=not isinstance(servers.stack.kafka, EmbeddedKafka),
@@ -97,7 +107,9 @@ def run_dev(  # noqa: PLR0913 - what the options of the command say
         planned = programs(runs, settings)
         if ignored := ignored_settings(os.environ, (each.env for each in planned)):
             progress.say(ignored)
-        servers.keep_ports({**server_ports(servers.stack), **{each.name: each.port for each in planned}})
+        servers.keep_ports(
+            server_ports(servers.stack) | {name: port for each in planned for name, port in each.ports().items()}
+        )
         for each in planned:
             if warning := each.moved_from(servers.state.ports):
                 progress.say(warning)

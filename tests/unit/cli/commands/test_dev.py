@@ -14,7 +14,9 @@ from kallback.protocol import ConfigurationError
 from kallback.testing.dev import Application
 
 
-@pytest.mark.parametrize("option", ["--kafka-port", "--ingress-port", "--admin-port", "--console-port"])
+@pytest.mark.parametrize(
+    "option", ["--kafka-port", "--ingress-port", "--admin-port", "--console-port", "--gateway-health-port"]
+)
 def test_a_port_in_use_names_its_option(option: str) -> None:
     """The servers' own errors do not."""
     with socket.socket() as taken:
@@ -52,3 +54,19 @@ def test_files_are_excluded_only_where_programs_start_anew() -> None:
     """An option that does nothing is refused."""
     result = CliRunner().invoke(dev, ["--reload-exclude", "scripts"])
     assert "add --service, --worker or --types" in result.output
+
+
+def test_the_health_port_of_a_bridge_is_chosen_only_where_one_runs() -> None:
+    """It runs with the developer's programs; the gateway runs always."""
+    result = CliRunner().invoke(dev, ["--bridge-health-port", "20100", "--types", "c"])
+    assert "--bridge-health-port is for the bridge that runs with --service or --worker" in result.output
+
+
+def test_health_ports_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like those of the console and the gateway."""
+    ran = Mock()
+    monkeypatch.setattr("kallback.testing.dev.run_dev", ran)
+    options = ["--worker=b:worker", "--bridge-health-port=20100", "--gateway-health-port=20101"]
+    assert CliRunner().invoke(dev, options).exit_code == 0
+    given = ran.call_args.kwargs
+    assert (given["bridge_health_port"], given["gateway_health_port"]) == (20100, 20101)

@@ -56,11 +56,19 @@ def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_next_steps_name_the_addresses(tmp_path: Path) -> None:
     """The commands can be pasted: they have this run's addresses, and create the topic."""
-    text = next_steps(ADMIN, INGRESS, tmp_path)
+    text = next_steps(ADMIN, INGRESS, 9080, tmp_path)
     assert "curl http://127.0.0.1:9070/deployments" in text
     assert "curl http://127.0.0.1:8080/Orders/place" in text
     assert "kallback bridge --outcomes\n" in text, "the console and `kallback outcomes tail` have nothing to show"
     assert "kallback topics create restaurant.prepare" in text
+
+
+def test_the_next_steps_serve_and_register_one_port(tmp_path: Path) -> None:
+    """9080 was fixed: where another program had it, the service ended, and Restate called the other program."""
+    text = next_steps(ADMIN, INGRESS, 9081, tmp_path)
+    assert "kallback service handler:app --port 9081\n" in text
+    assert '--json \'{"uri": "http://127.0.0.1:9081"}\'\n' in text
+    assert "9080" not in text
 
 
 @pytest.mark.parametrize("typed_in", ["print-shop", "."])
@@ -68,7 +76,7 @@ def test_in_a_project_the_next_steps_are_those_of_its_readme(typed_in: str, tmp_
     """Also in the folder above; names of the README's example would lead nowhere."""
     write_project("print-shop", tmp_path / "print-shop")
     readme = (tmp_path / "print-shop" / "README.md").read_text()
-    text = next_steps(ADMIN, INGRESS, tmp_path / typed_in)
+    text = next_steps(ADMIN, INGRESS, 9080, tmp_path / typed_in)
     typed = readme.replace("$KALLBACK_RESTATE_ADMIN_URL", ADMIN).replace("$KALLBACK_RESTATE_INGRESS_URL", INGRESS)
     steps = [line for line in text.splitlines() if line.startswith(("kallback", "curl"))]
     assert len(steps) == 7
@@ -80,7 +88,7 @@ def test_a_task_type_that_was_added_is_among_the_topics(project: Path) -> None:
     """The project as it is, and not as it was written; without its README the request is left to the reader."""
     append(project / "tasks.py", 'words = TaskType("print-shop.words", request=Document, result=int, topic="words")\n')
     (project.parent / "README.md").unlink()
-    text = next_steps(ADMIN, INGRESS, project.parent)
+    text = next_steps(ADMIN, INGRESS, 9080, project.parent)
     assert "kallback topics create print-shop.convert words\n" in text
     assert f"curl {INGRESS}/Documents/publish --json 'REQUEST'" in text
 
@@ -89,14 +97,14 @@ def test_a_task_type_that_only_people_answer_has_no_topic(project: Path) -> None
     """Strangers were told to create one, and looked for its worker."""
     append(project / "tasks.py", 'approve = TaskType("print-shop.approve", request=Document, result=bool)\n')
     append(project / "service.py", "async def ask(ctx):\n    await callbacks.awakeable(ctx, tasks.approve)\n")
-    assert "kallback topics create print-shop.convert\n" in next_steps(ADMIN, INGRESS, project.parent)
+    assert "kallback topics create print-shop.convert\n" in next_steps(ADMIN, INGRESS, 9080, project.parent)
 
 
 def test_a_marked_task_type_has_no_topic(project: Path) -> None:
     """Wherever it is used."""
     marked = 'approve = TaskType("print-shop.approve", request=Document, result=bool, awakeable_only=True)\n'
     append(project / "tasks.py", marked)
-    assert "kallback topics create print-shop.convert\n" in next_steps(ADMIN, INGRESS, project.parent)
+    assert "kallback topics create print-shop.convert\n" in next_steps(ADMIN, INGRESS, 9080, project.parent)
 
 
 @pytest.mark.parametrize(("kind", "path"), [("Service", "Pages/show"), ("VirtualObject", "Pages/KEY/show")])
@@ -105,7 +113,7 @@ def test_a_handler_that_is_gone_is_not_called(kind: str, path: str, project: Pat
     (project / "service.py").write_text(
         f'pages = restate.{kind}("Pages")\n\n@pages.handler("show")\nasync def any_name(ctx, url): ...\n'
     )
-    assert f"curl {INGRESS}/{path} --json 'REQUEST'" in next_steps(ADMIN, INGRESS, project.parent)
+    assert f"curl {INGRESS}/{path} --json 'REQUEST'" in next_steps(ADMIN, INGRESS, 9080, project.parent)
 
 
 def test_a_workflow_is_called_at_its_main_handler(project: Path) -> None:
@@ -114,7 +122,7 @@ def test_a_workflow_is_called_at_its_main_handler(project: Path) -> None:
         'album = restate.Workflow("Album")\n\n@album.handler()\nasync def approve(ctx): ...\n\n'
         "@album.main()\nasync def run(ctx, name): ...\n"
     )
-    assert f"curl {INGRESS}/Album/KEY/run --json 'REQUEST'" in next_steps(ADMIN, INGRESS, project.parent)
+    assert f"curl {INGRESS}/Album/KEY/run --json 'REQUEST'" in next_steps(ADMIN, INGRESS, 9080, project.parent)
     found = [{"name": "approve", "ty": "Shared"}, {"name": "run", "ty": "Workflow"}]
     services = [{"name": "Pages", "ty": "Service", "handlers": [{"name": "show"}]}]
     services.append({"name": "Album", "ty": "Workflow", "handlers": found})
@@ -124,7 +132,7 @@ def test_a_workflow_is_called_at_its_main_handler(project: Path) -> None:
 def test_a_module_that_is_being_edited_ends_nothing(project: Path) -> None:
     """It has no names while it is no Python."""
     append(project / "service.py", "async def (")
-    assert "curl http://127.0.0.1:8080/SERVICE/HANDLER" in next_steps(ADMIN, INGRESS, project.parent)
+    assert "curl http://127.0.0.1:8080/SERVICE/HANDLER" in next_steps(ADMIN, INGRESS, 9080, project.parent)
 
 
 def test_what_runs_is_called_as_its_readme_says(project: Path) -> None:
@@ -140,7 +148,7 @@ def test_a_folder_with_two_projects_gets_the_steps_of_the_example(tmp_path: Path
     """Either could be meant."""
     for name in ("print-shop", "paper-mill"):
         write_project(name, tmp_path / name)
-    assert "restaurant.prepare" in next_steps(ADMIN, INGRESS, tmp_path)
+    assert "restaurant.prepare" in next_steps(ADMIN, INGRESS, 9080, tmp_path)
 
 
 def test_a_virtual_environment_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

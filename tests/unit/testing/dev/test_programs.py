@@ -8,19 +8,31 @@ import pytest
 
 from kallback.protocol import ConfigurationError
 from kallback.testing.dev.environment import ignored_settings
-from kallback.testing.dev.programs import Application, Program, ProgramSettings, programs
+from kallback.testing.dev.programs import Application, Program, ProgramSettings, asked_ports, programs
 
 VARIABLES = {"KALLBACK_KAFKA_BOOTSTRAP_SERVERS": "a:9092", "KALLBACK_KEYS": "k1:x"}
 SHOP = Application(("shop.service:app",), ("shop.worker:worker",), ("shop.tasks",))
 
 
 def planned(
-    application: Application, *, creates_topics: bool = True, former_ports: dict[str, int] | None = None
+    application: Application,
+    *,
+    creates_topics: bool = True,
+    former_ports: dict[str, int] | None = None,
+    asked: dict[str, int] | None = None,
 ) -> dict[str, Program]:
-    """The programs by their names; each gets its usual port."""
+    """The programs by their names; each gets its usual port, or the next one where another program has that."""
+    given_ports = set[int]()
+
+    def choose(wanted: int | None, usual: int) -> int:
+        port = wanted or next(port for port in range(usual, usual + 100) if port not in given_ports)
+        given_ports.add(port)
+        return port
+
     given = ProgramSettings(
         VARIABLES,
-        lambda wanted, usual: wanted or usual,
+        choose,
+        asked or {},
         former_ports=former_ports or {},
         processes=("http://127.0.0.1:1",),
         creates_topics=creates_topics,
@@ -85,6 +97,51 @@ def test_a_port_that_the_developer_gives_is_used(form: str) -> None:
     assert (service.port, service.health_url) == (21100, "http://127.0.0.1:21101")
     assert service.arguments[-4:] == ("--health-port", "21101", "--port", "21100")
     assert "--process=worker=http://127.0.0.1:21102" in found["console"].arguments
+
+
+def test_health_ports_of_bridge_and_gateway_are_chosen_as_other_ports_are() -> None:
+    """They were 9464 and 9466, or unknown ones where these are taken, so no scrape could name them."""
+    found = planned(SHOP, asked={"bridge health": 21103, "gateway health": 21104})
+    assert found["bridge"].arguments[-2:] == ("--health-port", "21103")
+    assert "--process=bridge=http://127.0.0.1:21103" in found["console"].arguments
+    assert found["gateway"].health_url == "http://127.0.0.1:21104"
+
+
+def test_all_ports_are_kept_for_the_next_run() -> None:
+    """Those of health ports, too: what asks them has their addresses."""
+    ports = dict(each for program in planned(SHOP).values() for each in program.ports().items())
+    assert ports == {
+        "gateway": 8090,
+        "gateway health": 9466,
+        "console": 8091,
+        "bridge health": 9464,
+        "worker health": 9465,
+        "service": 9080,
+        "service health": 9467,
+    }
+    assert planned(SHOP, former_ports={"worker health": 21105})["worker"].port == 21105
+
+
+def test_ports_of_the_developer_are_given_to_no_other_program() -> None:
+    """A worker on 9466 ended, because the gateway had been given it first."""
+    application = Application(("a:app --port 21100 --health-port 21101",), ("b:worker --health-port=9466", "c:worker"))
+    assert sorted(asked_ports(application)) == [9466, 21100, 21101]
+
+
+@pytest.mark.parametrize(
+    ("application", "asked", "said"),
+    [
+        (Application(("a:app --port 21100 --health-port 21100",)), {}, "service and service health"),
+        (Application(workers=("a:worker --health-port 21100",)), {"bridge health": 21100}, "bridge health and worker"),
+        (Application(), {"gateway health": 21100, "console": 21100}, "gateway health and console"),
+    ],
+)
+def test_a_port_that_two_programs_were_given_is_refused(
+    application: Application, asked: dict[str, int], said: str
+) -> None:
+    """The second one would end, after the first has started."""
+    with pytest.raises(ConfigurationError, match=f"{said}.* have the same port, 21100"):
+        planned(application, asked=asked)
 
 
 def test_port_0_of_the_developer_is_a_free_one() -> None:
