@@ -1,5 +1,7 @@
 """What README and the pages in docs/ name exists: files, links, metrics, variables, commands of make."""
 
+import importlib
+import inspect
 import re
 import tomllib
 from functools import cache
@@ -131,6 +133,38 @@ def test_pages_are_in_plain_english(page: Path) -> None:
     """Words that the pages replaced do not come back: 'timeout', 'no handler', 'without a limit', 'backoff'."""
     text = re.sub(r"`[^`]*`|\"[^\"]*\"", "", page.read_text("utf-8"))  # names and quotations are as they are
     assert page.name == "0015-vocabulary.md" or REPLACED.findall(text) == []
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["protocol", "sdk", "workers", "testing", "settings", "bridge", "gateway", "kafka", "operations", "health"],
+)
+def test_docstrings_of_the_reference_are_in_plain_english(package: str) -> None:
+    """They are pages, too: those of public names, and of the public members of classes."""
+    module = importlib.import_module(f"kallback.{package}")
+    names = [getattr(module, name) for name in module.__all__]
+    members = [
+        member for each in names if inspect.isclass(each) for name, member in vars(each).items() if name[0] != "_"
+    ]
+    found = [REPLACED.findall(inspect.getdoc(each) or "") for each in [module, *names, *members]]
+    assert [each for each in found if each] == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_a_link_to_a_page_says_what_the_page_is_about(page: Path) -> None:
+    """Not where its file is: readers of the site have no files."""
+    texts = re.findall(r"\[([^\]]*)\]\([^)\s]+\)", page.read_text("utf-8"))
+    assert [text for text in texts if re.fullmatch(r"`?(?:docs|protocol)/[\w/.-]+\.md`?", text)] == []
+    assert page.parent.name != "docs" or re.findall(r"`docs/[\w/.-]+\.md`", page.read_text("utf-8")) == []
+
+
+def test_the_examples_name_all_languages_of_the_workers() -> None:
+    """Two of them were added to their own page alone."""
+    rows = (ROOT / "examples" / "workers" / "README.md").read_text("utf-8")
+    languages = set(re.findall(r"^\| \[(\w+)", rows, re.MULTILINE))
+    said = (ROOT / "examples" / "README.md").read_text("utf-8")
+    assert languages
+    assert sorted(each for each in languages if each not in said) == []
 
 
 def test_decisions_are_numbered() -> None:

@@ -196,7 +196,7 @@ class Worker {
     this.underWay.delete(token);
     try {
       if (this.owned[next.topic]?.includes(next.partition)) await this.tasks.commitOffsets([next]);
-    } catch (error) { // the group is changing: whoever has the partition then gets the task again
+    } catch (error) { // the group is changing: the worker that then has the partition gets the task again
       console.error(`not committed: ${next.topic}[${next.partition}] offset ${next.offset}: ${error.message}`);
     }
     work.resume();

@@ -95,7 +95,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         refused: set if the consumer's screen refused it (see `Consumer.screen`): then the record stands for a run of
             them, is the first of them, and is settled for all.
         screened: what the consumer's screen found out about the record, for those who passed the screen; else None.
-        size: see `size_of`; 0 if nobody has measured it yet.
+        size: see `size_of`; 0 if it was not measured yet.
     """
 
     topic: str
@@ -186,7 +186,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     avoid_if_others: frozenset[int] = frozenset()
 
     def partition_of(self, count: int) -> int:
-        """The partition, of a topic with so many partitions."""
+        """The partition, of a topic with this number of partitions."""
         allowed = self._outside(self.avoid | self.avoid_if_others, count) or self._outside(self.avoid, count)
         allowed = allowed or list(range(count))
         return allowed[self.turn % len(allowed)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from kallback.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from kallback.operations.absent import AbsenceCause, AbsentTask, AbsentTasks
     from kallback.operations.answerable import (
         NoKeyError,
         NotAnswerableError,
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     )
 
 _HOMES: Final = {
+    "AbsenceCause": "absent",
+    "AbsentTask": "absent",
+    "AbsentTasks": "absent",
     "AnswerCutOffError": "introspection",
     "AnswerTooLargeError": "introspection",
     "AttemptProgress": "tasks",
@@ -79,6 +83,9 @@ _HOMES: Final = {
 
 __all__ = [
     "NOT_NEXT",
+    "AbsenceCause",
+    "AbsentTask",
+    "AbsentTasks",
     "AnswerCutOffError",
     "AnswerTooLargeError",
     "AttemptProgress",

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from kallback.protocol.tokens import is_task_id
+
 _VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a publishing step's value: room for 70,000 tasks."""
 _BEGINNING: Final = ",".join(map(str, b'{"sent":'))
@@ -14,6 +16,8 @@ Restate writes bytes in JSON.
 
 A second condition on the values would make the query slower by some percent.
 """
+_IDENTITIES: Final = ",".join(map(str, b'{"task_ids":'))
+"""Of values of steps that create several tasks."""
 _MANY_COMPLETIONS: Final = 64
 _HEAD_CHARACTERS: Final = 600
 """Of a result, as Restate writes bytes in JSON: enough for all that comes before the value."""
@@ -57,6 +61,33 @@ def creations_query(ids: Sequence[str]) -> str:
         f"SELECT id, index, name, entry_lite_json FROM sys_journal WHERE id IN ({quoted(ids)}) AND ((entry_type = "  # noqa: S608 - as above
         "'Command: Run' AND name LIKE 'create task %') OR (entry_type = 'Command: Sleep' AND name LIKE 'deadline %') "
         "OR entry_type = 'Notification: Sleep')"
+    )
+
+
+def holder_queries(task_id: str) -> tuple[str, str]:
+    """The queries for the invocation that has a task in its journal, ended or not; the second one costs more.
+
+    The first one looks for the name of the step that publishes the task, the second one for its id in what kallback's
+    steps return: of tasks that are published together, and of awakeables.
+
+    Raises:
+        ValueError: it is not the id of a task.
+    """
+    if not is_task_id(task_id):
+        raise ValueError(f"{task_id!r} is not the id of a task")
+    found = ",".join(map(str, f'"{task_id}"'.encode()))
+    values = " OR ".join(f"entry_json LIKE '%\"Success\":[{each},%{found}%'" for each in (_BEGINNING, _IDENTITIES))
+    by_name = f"entry_type = 'Command: Run' AND name LIKE 'publish % {task_id}%'"
+    by_value = f"entry_type = 'Notification: Run' AND raw_length <= {_VALUE_BYTES} AND ({values})"
+    beginning = "SELECT DISTINCT id FROM sys_journal WHERE"
+    return f"{beginning} {by_name} LIMIT 1", f"{beginning} {by_value} LIMIT 1"
+
+
+def waits_for_kafka_query(invocation_id: str) -> str:
+    """The query for the waits of one invocation before it tries again to publish."""
+    return (
+        f"SELECT id, index, name, entry_lite_json FROM sys_journal WHERE id IN ({quoted([invocation_id])}) AND "  # noqa: S608 - `quoted` lets ids through only
+        "entry_type = 'Command: Sleep' AND name LIKE 'wait for Kafka, then publish %'"
     )
 
 

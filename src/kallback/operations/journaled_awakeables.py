@@ -56,6 +56,11 @@ class WaitingAwakeable:
     number: int
 
     @property
+    def task_id(self) -> TaskId:
+        """Of the task."""
+        return self.value.task_id
+
+    @property
     def audience(self) -> str:
         """Of its token, which names the environment."""
         return self.value.awakeable.audience

@@ -91,6 +91,11 @@ class WaitingAttempt:
     next_attempt_ms: int | None = None
 
     @property
+    def task_id(self) -> TaskId:
+        """Of the task."""
+        return self.task.task_id
+
+    @property
     def audience(self) -> str:
         """Of its token, which names the environment."""
         return self.shared.audience
@@ -183,6 +188,10 @@ class Journal:
             place -= 1
         answered = [] if self.awakeables is None else self.awakeables.answered(last)
         return [*(each for each in self._latest.values() if each.task.signal in last), *answered]
+
+    def has_sent(self, task_id: TaskId) -> bool:
+        """Whether Kafka got an attempt of a task."""
+        return task_id in self._latest
 
     def add_step(self, row: StepRow) -> None:
         """Take a named step, a pause, or a signal that came."""

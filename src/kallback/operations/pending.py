@@ -215,10 +215,10 @@ class PendingTasks:
                 unreadable += len(page.unreadable)
         if unreadable:
             raise UnreadableJournalsError(
-                f"no journal that can be read has task {task_id}, and {unreadable} invocations have journals that are "
-                "encoded (a journal value codec) or too large: it may belong to one of them, and `kallback tasks "
+                f"no journal that can be read has task {task_id}, and some cannot ({unreadable} are encoded by a journal "
+                "value codec, or too large): it may belong to one of them, and `kallback tasks "
                 "progress` asks TaskMonitor, if its type has heartbeats; or it has ended: "
-                f"`kallback outcomes tail --task {task_id}`"
+                f"`kallback outcomes list --task {task_id}`"
             )
         return None
 

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka import Producer, TopicGroup, TopicReader, TopicSpec, check_topics, create_topics, groups_of
 from kallback.kafka import list_topics as topics_of
 from kallback.protocol import AccessDeniedError, ConfigurationError, KafkaUnavailableError
+from kallback.settings import named_log
 from kallback.wire_check.options import CheckedTopics
+from kallback.wire_check.worker_groups import running_groups
 from kallback.wire_check.worker_process import CheckedProcess
 
 if TYPE_CHECKING:
     from kallback.kafka import KafkaClients
     from kallback.settings import KafkaSettings
 
+log: Final = named_log("kallback.wire_check")
 _DAY_MS: Final = "86400000"
 
 
@@ -63,6 +66,12 @@ async def open_connections(
         progress = await stack.enter_async_context(clients.reader(topics.progress, now_ms))
         earlier = await _offsets_of(clients, topics.tasks)
         if process is not None:
+            if others := running_groups(await groups()):
+                log.warning(
+                    "workers read this topic already, or were killed some seconds ago: they may take tasks in place of "
+                    "the one that --command starts, so stop them and check again",
+                    groups=others,
+                )
             stack.push_async_callback(process.kill)
             await process.start()
         yield CheckConnections(producer, results, progress, groups, earlier, process)

@@ -10,6 +10,11 @@ from collections.abc import Sequence
 from kallback.kafka import Position, TopicGroup, TopicPartition
 
 
+def running_groups(groups: Sequence[TopicGroup] | None) -> list[str]:
+    """The names of the groups with workers."""
+    return sorted(group.name for group in groups or () if group.members)
+
+
 def backlog_of(groups: Sequence[TopicGroup] | None) -> int | None:
     """Records that running workers have not done; of several groups that of the last one. None: nothing is known."""
     lags = [group.lag for group in groups or () if group.members]

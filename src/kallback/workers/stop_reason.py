@@ -8,7 +8,7 @@ from enum import StrEnum
 class StopReason(StrEnum):
     """Why a task function is to stop, as `TaskContext.stop_reason` says; what it then returns is not published.
 
-    After all but one, nobody wants the work any more. After `WORKER_STOPPING` somebody does: it goes on elsewhere.
+    After `WORKER_STOPPING` the work is still wanted: it goes on elsewhere. After the others this attempt is not.
     """
 
     CANCELLED = "cancelled"

@@ -537,8 +537,8 @@ async def test_a_missing_results_topic_is_said_once() -> None:
 
 
 async def test_a_task_that_is_not_pending() -> None:
-    """It has ended, or the id is wrong."""
-    assert "no handler" in (await Cluster().findings(ID))[-1].sentence
+    """Its journal is not kept any more, or the id is wrong."""
+    assert "Restate has no journal with task" in (await Cluster().findings(ID))[-1].sentence
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ class ConsoleHandler:
             if untaken is not None:
                 mask = self._options.mask_payloads
                 return pages.untaken_task_page(untaken, history, admin_url, now_ms, mask=mask)
-            return pages.ended_task_page(task_id, history, now_ms, mask=self._options.mask_payloads)
+            absent = await self._sources.absent_task(task_id)
+            return pages.ended_task_page(absent, history, now_ms, mask=self._options.mask_payloads)
         if self._forms is not None:
             checked = {each.name for each in self._options.types}
             forms = change_forms(task, self._secret, checked, missing_key(task, self._settings))

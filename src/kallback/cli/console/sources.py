@@ -19,7 +19,7 @@ from kallback.cli.console.traffic import TrafficSample, lag_of
 from kallback.cli.dead_letters.contents import Replay
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record, ReplayMarker, read_entry, read_ranges
 from kallback.lifecycle import StartStop
-from kallback.operations import Introspection, PendingTask, PendingTasks, TaskFilter, TaskPage
+from kallback.operations import AbsentTask, AbsentTasks, Introspection, PendingTask, PendingTasks, TaskFilter, TaskPage
 from kallback.protocol import OutcomeRecord, read_outcome
 from kallback.settings import Settings
 
@@ -64,6 +64,10 @@ class ConsoleSources(Protocol):
         """Return one that has its result, while its handler has not gone on; raises as `PendingTasks.page`."""
         ...
 
+    async def absent_task(self, task_id: str) -> AbsentTask:
+        """Say why no handler waits for a task."""
+        ...
+
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position; None if it is not there any more; raises as `find_record`."""
         ...
@@ -101,6 +105,7 @@ class ServerSources(StartStop):
         self._settings: Final = settings
         self._introspection: Final = Introspection(settings.restate)
         self._pending: Final = PendingTasks(self._introspection, settings)
+        self._absent: Final = AbsentTasks(self._introspection, settings.keys.audience)
         self._ends: Final = kafka.clients_of(kafka.Client.CONFLUENT, settings.kafka).end_offsets()
         self._running = AsyncExitStack()
 
@@ -137,6 +142,10 @@ class ServerSources(StartStop):
     async def untaken_task(self, task_id: str) -> PendingTask | None:
         """Return one that has its result, while its handler has not gone on."""
         return await self._pending.find_untaken(task_id)
+
+    async def absent_task(self, task_id: str) -> AbsentTask:
+        """Say why no handler waits for a task."""
+        return await self._absent.explain(task_id)
 
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position."""

@@ -11,9 +11,13 @@ from kallback.cli.formatting import plain, within
 from kallback.cli.tasks.actions import accept
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.operations import (
+    AbsenceCause,
+    AbsentTask,
+    AbsentTasks,
     PendingTask,
     PendingTasks,
     RowSource,
+    UnreadableJournalsError,
     answer_headers,
 )
 from kallback.protocol import KallbackError, TaskHeaders
@@ -36,8 +40,12 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         NoPendingTaskError: there is none.
     """
     with activity("reading journals"):
-        pending = PendingTasks(introspection, settings)
-        task = await pending.find(task_id)
+        pending, absent = PendingTasks(introspection, settings), AbsentTasks(introspection, settings.keys.audience)
+        try:
+            task = await pending.find(task_id)
+        except UnreadableJournalsError:
+            await _refuse_ended(absent, task_id)  # names of steps are readable also where their values are encoded
+            raise
         untaken = await pending.find_untaken(task_id) if task is None else None
     if untaken is not None:
         invocation = untaken.invocation
@@ -48,13 +56,19 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
             f"{plain(task_id)}` shows the result"
         )
     if task is None:
-        raise NoPendingTaskError(
-            f"no handler of this environment waits for task {plain(task_id)}: it has ended, Kafka does not have its "
-            "(next) attempt yet, the id is wrong, or KALLBACK_TOPICS_PREFIX (or KALLBACK_AUDIENCE) is another one; "
-            f"`kallback outcomes tail --task {plain(task_id)}` shows its results, `kallback doctor` why attempts are "
-            "not sent"
-        )
+        with activity("reading journals"):
+            raise _not_pending(await absent.explain(task_id))
     return task
+
+
+async def _refuse_ended(absent: AbsentTasks, task_id: str) -> None:
+    found = await absent.explain(task_id)
+    if found.cause is AbsenceCause.HANDLER_ENDED:
+        raise _not_pending(found)
+
+
+def _not_pending(found: AbsentTask) -> NoPendingTaskError:
+    return NoPendingTaskError(plain(f"{found.sentence}: {found.remedy}"))
 
 
 async def find_to_answer(

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Final
 
+from kallback.operations.absent import AbsentTask
 from kallback.operations.doctor.findings import Finding, warning
 from kallback.operations.pending import PendingTasks
 from kallback.operations.tasks import PendingTask
@@ -106,14 +107,9 @@ def unknown_type_finding(target: str, *, is_module: bool = False) -> Finding:
     )
 
 
-def unknown_task_finding(target: str) -> Finding:
-    """For a name that may be the id of a task, and that no pending task has as its type either."""
-    return warning(
-        "task",
-        f"no handler of this environment waits for task {target}",
-        "it has ended, Kafka does not have its (next) attempt yet, or id or KALLBACK_TOPICS_PREFIX is wrong; "
-        f"see kallback outcomes tail --task {target}",
-    )
+def absent_task_finding(absent: AbsentTask) -> Finding:
+    """For the id of a task that no handler waits for, and that no pending task has as its type either."""
+    return warning("task", absent.sentence, absent.remedy)
 
 
 def _topic_of(task: PendingTask) -> str | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Final
 
 from kallback.kafka import TopicGroup
+from kallback.operations.absent import AbsentTasks
 from kallback.operations.doctor.environment import EnvironmentCheck
 from kallback.operations.doctor.findings import Finding, is_read, reader_findings, unread_workers_findings, warning
 from kallback.operations.doctor.letters import dead_letter_findings
-from kallback.operations.doctor.pending_types import PendingTypes, unknown_task_finding, unknown_type_finding
+from kallback.operations.doctor.pending_types import PendingTypes, absent_task_finding, unknown_type_finding
 from kallback.operations.doctor.servers import Servers
 from kallback.operations.doctor.stuck import StuckInvocations
 from kallback.operations.doctor.unanswered import unanswered_findings
@@ -68,7 +69,7 @@ class TypesCheck:
             yield finding
         topics = pending.topics_of(environment.topics or frozenset())
         if not (topics or pending.unanswered or self._is_unpublished):
-            for finding in self._unknown():
+            async for finding in self._unknown():
                 yield finding
         if not topics and self._target and environment.topics is None:  # it may exist
             topics = [self._target]
@@ -79,10 +80,12 @@ class TypesCheck:
         for finding in pending.remarks():
             yield finding
 
-    def _unknown(self) -> Iterator[Finding]:
+    async def _unknown(self) -> AsyncGenerator[Finding]:
         """What to say of a name of which nothing is known."""
         if is_task_id(self._target):
-            yield unknown_task_finding(self._target)
+            servers = self._servers
+            absent = AbsentTasks(servers.introspection, servers.settings.keys.audience, clock=servers.clock)
+            yield absent_task_finding(await absent.explain(self._target))
         elif self._target and self._environment.topics is not None:
             yield unknown_type_finding(self._target, is_module=self._is_module)
 

@@ -133,14 +133,14 @@ class HandlerTest(StartStop):
         """Run an action after a time, such as the return of Kafka.
 
         Raises:
-            TypeError: it is an `async def`, which nobody would await.
+            TypeError: it is an `async def`, which no one would await.
         """
         if inspect.iscoroutinefunction(action):
             raise TypeError("HandlerTest.after calls a plain function: an `async def` would not be awaited")
         self._time.after(length.total_seconds(), action)
 
     def complete(self, token: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:
-        """Complete a token that the handler has sent, as a person or another program does; `after` so long a time."""
+        """Complete a token that the handler has sent, as a person or another program does; `after` this time."""
         self._answer(OutgoingRecord(self._results, _ANY.encode(value), None, completed_headers(token)), after)
 
     def fail(self, token: str, problem: Problem, *, after: timedelta = timedelta(0)) -> None:
@@ -148,7 +148,7 @@ class HandlerTest(StartStop):
         self._answer(OutgoingRecord(self._results, problem.encode(), None, failed_headers(token)), after)
 
     def resolve_promise(self, name: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:
-        """Resolve a durable promise of the workflow, as another handler of it does; `after` so long a time.
+        """Resolve a durable promise of the workflow, as another handler of it does; `after` this time.
 
         A promise that has a value keeps it.
         """

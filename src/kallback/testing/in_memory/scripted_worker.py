@@ -45,7 +45,7 @@ class SentTask(Generic[Request]):
 
 @dataclass(frozen=True, slots=True)
 class _Heartbeat:
-    """What an attempt tells of itself, so long a time after it began."""
+    """What an attempt tells of itself, and how long after it began."""
 
     details: bytes
     after: timedelta
@@ -76,7 +76,7 @@ class Script(Generic[Request, Result]):
         self.tasks: Final[list[SentTask[Request]]] = []
 
     def completes(self, result: Result, *, after: timedelta = _NOW, times: int = 1) -> Self:
-        """Answer with a result, after so long a time.
+        """Answer with a result, `after` this time.
 
         `times` of all answers is how often one answer is delivered, 2 for a duplicate. It answers one attempt all the
         same: say `fails` as often as attempts are to fail.
@@ -115,7 +115,7 @@ class Script(Generic[Request, Result]):
         return self
 
     def sends_heartbeat(self, details: object = None, *, after: timedelta = _NOW) -> Self:
-        """Send a heartbeat before the answer that is added next; `after` so long a time since the attempt began.
+        """Send a heartbeat before the answer that is added next; `after` this time since the attempt began.
 
         worker.on(render).sends_heartbeat({"frame": 73}, after=timedelta(minutes=1)).is_lost(after=timedelta(minutes=2))
 

@@ -22,6 +22,8 @@ from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.tasks.bulk import ChosenTasks, TaskResult
 from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
 from kallback.operations import (
+    AbsenceCause,
+    AbsentTask,
     AttemptProgress,
     InvalidCursorError,
     PendingTask,
@@ -29,6 +31,7 @@ from kallback.operations import (
     TaskPage,
     WaitingInvocation,
 )
+from kallback.operations.absent import TaskHolder
 from kallback.protocol import Attempt, KallbackError, Outcome, OutcomeRecord, SourcePosition, TaskId
 from kallback.settings import Settings
 from kallback.web import ServerOptions, ServerStats, WebServer
@@ -123,6 +126,11 @@ class FakeSources:
     async def untaken_task(self, task_id: str) -> PendingTask | None:
         """Return one that has its result."""
         return next((task for task in self.untaken if task.task_id == task_id), None)
+
+    async def absent_task(self, task_id: str) -> AbsentTask:
+        """Say that its handler has ended."""
+        holder = TaskHolder("inv_9", "shop/<order>", "completed", 9, "success", "2026-01-01T00:00:02Z")
+        return AbsentTask(task_id, AbsenceCause.HANDLER_ENDED, holder)
 
     async def record(self, position: Position) -> Record | None:
         """Return one record."""

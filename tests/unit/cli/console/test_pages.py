@@ -531,7 +531,8 @@ async def test_a_task_whose_handler_has_not_gone_on_has_not_ended() -> None:
         "ann",
     ):
         assert shown in page.text
-    assert "it has ended" not in page.text
+    assert "has ended" not in page.text
+    assert "Task task000000000001 has ended, and so has its handler shop/&lt;order&gt;" in other.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -18,6 +18,7 @@ from kallback.cli.tasks.lookup import NoPendingTaskError
 from kallback.cli.tasks.rows import invocation_facts
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Position, Record
 from kallback.operations import InvocationStatus, NotAnswerableError
+from kallback.operations.absent import TaskHolder
 from kallback.operations.journal_entries import StepRow, ValueRow
 from kallback.protocol import (
     Attempt,
@@ -208,11 +209,38 @@ def test_a_task_is_shown_as_json(shop: Shop) -> None:
     assert (found["key"], found["failures"], found["failure"]) == ("table 7", 3, "no oven")
 
 
-def test_an_unknown_task_says_what_can_be_wrong(shop: Shop) -> None:
-    """The remedy is in the sentence."""
-    result = shop.run("show", "BBBBBBBBBBBBBBBB")
-    assert isinstance(result.exception, NoPendingTaskError)
-    assert "KALLBACK_TOPICS_PREFIX" in str(result.exception)
+class Ended(Shop):
+    """The invocation that had the task has ended."""
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        ended = {"target": "Shop/order", "status": "completed", "completed_at": "2026-01-01T00:00:02Z"}
+        return [ended] if kind is TaskHolder else super()._rows(sql, kind)
+
+
+def test_a_task_that_has_ended_is_said_to_have_ended() -> None:
+    """With its handler, and where its results are; no other cause is named."""
+    error = Ended().run("show", "BBBBBBBBBBBBBBBB").exception
+    assert isinstance(error, NoPendingTaskError)
+    assert str(error) == (
+        f"task BBBBBBBBBBBBBBBB has ended, and so has its handler Shop/order ({INVOCATION}, completed), at 2026-01-01 "
+        "00:00:02Z: `kallback outcomes list --task BBBBBBBBBBBBBBBB` shows its results"
+    )
+
+
+class Encoded(Ended):
+    """Another open invocation has a journal that is encoded."""
+
+    def _rows(self, sql: str, kind: type[Any]) -> list[dict[str, Any]]:
+        encoded = {"Run": {"completion_id": 3, "result": {"Success": [1, 2, 3]}}}
+        value = {"entry_json": json.dumps({"Notification": {"Completion": encoded}})}
+        return [value] if kind is ValueRow else super()._rows(sql, kind)
+
+
+def test_a_task_that_has_ended_is_told_from_those_in_encoded_journals() -> None:
+    """Names of steps are readable, and an end is an end."""
+    error = Encoded().run("show", "BBBBBBBBBBBBBBBB").exception
+    assert isinstance(error, NoPendingTaskError)
+    assert "has ended, and so has its handler" in str(error)
 
 
 def test_a_task_is_completed_in_somebodys_name(shop: Shop) -> None:

@@ -18,7 +18,7 @@ from kallback.cli.console.sources import LastLetters
 from kallback.cli.formatting import counted, redact, within
 from kallback.durations import span
 from kallback.kafka import Record
-from kallback.operations import PendingTask, TaskPage, TaskState
+from kallback.operations import AbsentTask, PendingTask, TaskPage, TaskState
 from kallback.protocol import OutcomeRecord
 from kallback.web import HttpResponse
 
@@ -114,16 +114,12 @@ class TaskHistory:
         return parts
 
 
-def ended_task_page(task_id: str, history: TaskHistory, now_ms: int, *, mask: bool) -> HttpResponse:
+def ended_task_page(absent: AbsentTask, history: TaskHistory, now_ms: int, *, mask: bool) -> HttpResponse:
     """Return what is known of a task that no handler waits for."""
-    sentence = (
-        "No handler waits for this task: it has ended, Kafka does not have its (next) attempt yet, or it belongs to "
-        "another environment."
-    )
     return page(
         "No pending task",
-        trouble(sentence),
-        facts((("Task", task_id),)),
+        trouble(f"{absent.sentence[0].upper()}{absent.sentence[1:]}."),
+        facts((("Task", absent.task_id),)),
         *history.parts(now_ms, mask=mask),
         section="/tasks",
         refresh=REFRESH_S,  # its next attempt may come, or its outcome

@@ -1,0 +1,112 @@
+"""Why no handler waits for a task, from answers of Restate that a test makes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from tests.unit.operations.journal_rows import CAKE, INVOCATION, SOUP, command, sent, signal, value
+
+from kallback.operations import AbsenceCause, AbsentTask, AbsentTasks
+from kallback.operations.journal_entries import StepRow
+from kallback.operations.journal_queries import holder_queries
+
+Row = TypeVar("Row")
+OWN = "kallback.results"
+CLOCK = 1.0
+
+
+@dataclass
+class FakeRestate:
+    """One invocation and its journal; counts the queries that read all journals."""
+
+    rows_of_journal: list[Any] = field(default_factory=list[Any])
+    status: str = "suspended"
+    is_found: bool = True
+    is_named: bool = True
+    searches: int = 0
+
+    async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+        """Answer as Restate does."""
+        if "DISTINCT" in sql:
+            self.searches += 1
+            is_answer = self.is_found and (self.is_named or "Notification: Run" in sql)
+            return msgspec.convert([{"id": INVOCATION}] if is_answer else [], list[kind])  # type: ignore[valid-type]
+        if "sys_invocation" in sql:
+            end = {"completion_result": "success", "completed_at": "2026-01-01T00:00:02.500Z"}
+            known = {"id": INVOCATION, "target": "Shop/order", "status": self.status, "journal_size": 9}
+            return msgspec.convert([known | (end if self.status == "completed" else {})], list[kind])  # type: ignore[valid-type]
+        waits = "'wait for Kafka, then publish %'" in sql
+        return [row for row in self.rows_of_journal if isinstance(row, kind) and waits == is_wait(row)]
+
+    async def absent(self, task_id: str = SOUP) -> AbsentTask:
+        """What is said of a task."""
+        return await AbsentTasks(self, OWN, clock=lambda: CLOCK).explain(task_id)
+
+
+def is_wait(row: Any) -> bool:
+    """Whether it is a wait for Kafka."""
+    return isinstance(row, StepRow) and (row.name or "").startswith("wait for Kafka")
+
+
+def wait(until_ms: int) -> StepRow:
+    """A wait before another try to publish."""
+    sleep = {"Command": {"Sleep": {"wake_up_time": until_ms, "completion_id": 6}}}
+    return StepRow(INVOCATION, 6, json.dumps(sleep), "wait for Kafka, then publish cook")
+
+
+PUBLISHED = [command(f"publish cook {SOUP}", 3), value(3, sent([SOUP, 1, 17, 0, 0]))]
+OF_A_TEAM = [command(f"publish cook {SOUP}", 3), value(3, sent([SOUP, 1, 17, 0, 0], audience="team-a.results"))]
+REFUSED = [command(f"publish cook {SOUP}", 3), value(3, b'{"failures":{"0":{"type":"unreachable"}}}')]
+
+
+@pytest.mark.parametrize(
+    ("restate", "cause", "said"),
+    [
+        (FakeRestate(status="completed"), AbsenceCause.HANDLER_ENDED, "with success at 2026-01-01 00:00:02Z"),
+        (FakeRestate([*PUBLISHED, signal(17)]), AbsenceCause.TASK_ENDED, "has its result, or gave it up"),
+        (FakeRestate(OF_A_TEAM), AbsenceCause.OTHER_ENVIRONMENT, "audience team-a.results"),
+        (FakeRestate([command(f"publish cook {SOUP}", 3)]), AbsenceCause.NOT_SENT, "tries to publish it"),
+        (FakeRestate([*REFUSED, wait(1_500)]), AbsenceCause.NOT_SENT, "tries to publish it"),
+        (FakeRestate([*REFUSED, wait(-60_000)]), AbsenceCause.TASK_ENDED, "does not wait for it any more"),
+        (FakeRestate(is_found=False), AbsenceCause.UNKNOWN, "or the id is wrong"),
+    ],
+    ids=["handler ended", "result", "other team", "first try", "waits for Kafka", "given up", "unknown"],
+)
+async def test_one_cause_is_named(restate: FakeRestate, cause: AbsenceCause, said: str) -> None:
+    """The sentence listed four that could be, and left it to its reader to find out which."""
+    absent = await restate.absent()
+    assert (absent.cause, said in absent.sentence) == (cause, True), absent.sentence
+    assert absent.remedy
+
+
+async def test_a_task_that_was_published_with_others_is_found_by_the_value_of_the_step() -> None:
+    """Its id is in no name."""
+    restate = FakeRestate(PUBLISHED, status="completed", is_named=False)
+    assert (await restate.absent()).cause is AbsenceCause.HANDLER_ENDED
+    assert restate.searches == 2
+
+
+@pytest.mark.parametrize(("is_found", "searches"), [(True, 1), (False, 2)])
+async def test_a_page_that_stays_open_has_all_journals_read_once(is_found: bool, searches: int) -> None:  # noqa: FBT001 - a parameter of the test
+    """It is read anew every few seconds."""
+    restate = FakeRestate(PUBLISHED, status="completed", is_found=is_found)
+    tasks = AbsentTasks(restate, OWN, clock=lambda: CLOCK)
+    assert [(await tasks.explain(SOUP)).cause for _ in range(3)] == [(await restate.absent()).cause] * 3
+    assert restate.searches == 2 * searches
+
+
+def test_only_an_id_gets_into_the_query() -> None:
+    """It comes from outside."""
+    assert f"publish % {CAKE}%" in holder_queries(CAKE)[0]
+    with pytest.raises(ValueError, match="not the id of a task"):
+        holder_queries("' OR 1=1 --")
+
+
+async def test_what_cannot_be_an_id_is_not_looked_for() -> None:
+    """As of a page's address."""
+    restate = FakeRestate()
+    assert ((await restate.absent("soup")).cause, restate.searches) == (AbsenceCause.UNKNOWN, 0)
