@@ -495,7 +495,7 @@ async def test_a_task_that_may_be_in_an_encoded_journal_is_no_problem() -> None:
     journals["sys_journal"][1] = msgspec.to_builtins(value(3, b"\x00encoded")) | {"index": 4, "entry_lite_json": "{}"}
     found = (await Cluster(journals=journals).findings("AAECAwQFBgcICQoZ"))[-1]
     assert found.severity is WARNING
-    assert "kallback outcomes tail --task AAECAwQFBgcICQoZ" in found.sentence
+    assert "kallback outcomes list --task AAECAwQFBgcICQoZ" in found.sentence
 
 
 async def test_what_cannot_be_looked_at_is_a_finding() -> None:
