@@ -215,9 +215,9 @@ class PendingTasks:
                 unreadable += len(page.unreadable)
         if unreadable:
             raise UnreadableJournalsError(
-                f"no journal that can be read has task {task_id}, and some cannot ({unreadable}, encoded by a "
-                "journal value codec or too large): it may be in one of them, and `kallback tasks progress` asks TaskMonitor, if its type has heartbeats; or it has ended: "
-                f"`kallback outcomes list --task {task_id}`"
+                f"no journal that can be read has task {task_id}, and {unreadable} cannot (encoded by a journal value "
+                "codec, or too large): it may be in one of them, and `kallback tasks progress` asks TaskMonitor, if "
+                f"its type has heartbeats; or it has ended: `kallback outcomes list --task {task_id}`"
             )
         return None
 

@@ -179,7 +179,7 @@ async def test_a_task_that_may_be_in_an_unreadable_journal_is_not_called_ended()
     """Nothing is known of it."""
     introspection = FakeIntrospection(most=0)
     introspection.waits(FIRST, [SOUP, 1, 17, 0, 0])
-    with pytest.raises(UnreadableJournalsError, match="may belong to one of them"):
+    with pytest.raises(UnreadableJournalsError, match="may be in one of them"):
         await pending(introspection).find(SOUP)
 
 
