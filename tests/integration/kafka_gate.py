@@ -1,5 +1,7 @@
 """A Kafka behind a gate: clients reach it, but their requests of one chosen kind are held and never answered.
 
+Questions for committed offsets can also be refused, as a broker does that is not the group's coordinator any more.
+
 Ownership: the gate's connections live on an event loop in a thread of their own, so that a test may block. The broker
 advertises the gate's address; what a connection sends after a held request is held, too, as Kafka answers in order.
 """
@@ -32,6 +34,9 @@ class Request(IntEnum):
     INIT_PRODUCER_ID = 22
 
 
+_NOT_COORDINATOR = 16
+
+
 class KafkaGate:
     """Passes bytes between clients and a broker.
 
@@ -43,6 +48,7 @@ class KafkaGate:
         self.address = f"127.0.0.1:{port}"
         self._port, self._broker_port = port, broker_port
         self._held: Request | None = None
+        self._refusals = 0
         self._met = set[str]()
         self._changed = threading.Condition()
         self._connections: set[asyncio.Task[None]] = set()
@@ -66,6 +72,17 @@ class KafkaGate:
             self._met.clear()
             self._held = kind
 
+    def refuse_offset_fetches(self, times: int) -> None:
+        """Answer NOT_COORDINATOR to so many of the next questions for committed offsets."""
+        with self._changed:
+            self._refusals = times
+
+    @property
+    def refusals(self) -> int:
+        """How many are still to be refused."""
+        with self._changed:
+            return self._refusals
+
     async def met(self, client_id: str) -> None:
         """Wait until such a request of this client has come."""
 
@@ -88,12 +105,14 @@ class KafkaGate:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", self._broker_port)
-        ways = (self._pass_requests(reader, broker_writer), self._pass_answers(broker_reader, writer))
+        ways = (self._pass_requests(reader, broker_writer, writer), self._pass_answers(broker_reader, writer))
         await asyncio.wait({asyncio.ensure_future(way) for way in ways}, return_when=asyncio.FIRST_COMPLETED)
         for each in (writer, broker_writer):
             each.close()
 
-    async def _pass_requests(self, reader: asyncio.StreamReader, broker: asyncio.StreamWriter) -> None:
+    async def _pass_requests(
+        self, reader: asyncio.StreamReader, broker: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
         with suppress(asyncio.IncompleteReadError, OSError):
             holding = False
             while True:
@@ -102,6 +121,8 @@ class KafkaGate:
                 holding = holding or int.from_bytes(body[:2]) == self._held
                 if holding:
                     self._note(_client_id(body))
+                elif self._refuses(body):
+                    client.write(_not_coordinator(body))
                 else:
                     broker.write(size + body)
 
@@ -110,16 +131,40 @@ class KafkaGate:
             self._met.add(client_id)
             self._changed.notify_all()
 
+    def _refuses(self, request: bytes) -> bool:
+        with self._changed:
+            refused = self._refusals > 0 and int.from_bytes(request[:2]) == Request.OFFSET_FETCH
+            self._refusals -= refused
+            return refused
+
     @staticmethod
     async def _pass_answers(broker: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await broker.read(65_536):
-                writer.write(data)
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                size = await broker.readexactly(4)
+                writer.write(size + await broker.readexactly(int.from_bytes(size)))
 
 
 def _client_id(request: bytes) -> str:
     """Of a request's header: kind, version (2 bytes each), number (4), length of the text (2), the text."""
     return request[10 : 10 + max(0, int.from_bytes(request[8:10], signed=True))].decode()
+
+
+def _not_coordinator(request: bytes) -> bytes:
+    """Answer a question for committed offsets, in the version that it has: 2 to 9."""
+    version = int.from_bytes(request[2:4])
+    error = _NOT_COORDINATOR.to_bytes(2)
+    throttle = bytes(4) if version >= 3 else b""
+    if version >= 8:  # in these, arrays and texts have their length plus one in front, and tags follow
+        begin = 10 + max(0, int.from_bytes(request[8:10], signed=True)) + 1 + 1
+        group = request[begin : begin + request[begin]]
+        answer = b"\0" + throttle + b"\2" + group + b"\1" + error + b"\0" + b"\0"
+    elif version >= 6:
+        answer = b"\0" + throttle + b"\1" + error + b"\0"
+    else:
+        answer = throttle + bytes(4) + error
+    answer = request[4:8] + answer
+    return len(answer).to_bytes(4) + answer
 
 
 @contextmanager

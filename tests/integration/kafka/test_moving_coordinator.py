@@ -1,4 +1,4 @@
-"""A broker that dies while it is asked for committed offsets ends no process."""
+"""A broker that is asked for committed offsets ends no process: neither if it dies nor if it is no coordinator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from tests.integration.kafka_gate import gated_kafka
 
 from kallback.testing import KafkaOptions, TopicFactory, start_kafka
+
+ASKS = """
+import asyncio, sys
+from kallback.kafka import groups_of
+from kallback.settings import KafkaSettings
+
+[group] = asyncio.run(groups_of(KafkaSettings(sys.argv[1]), ["t"]))
+print(group.name, *group.committed.values())
+"""
 
 pytestmark = [pytest.mark.integration, pytest.mark.local_servers]
 
@@ -30,3 +41,18 @@ def test_the_process_that_asks_lives_on() -> None:
         finally:
             asking.kill()
             asking.wait()
+
+
+def test_groups_are_found_while_their_coordinator_moves() -> None:
+    """Librdkafka's admin client ends the process where a broker answers that it is not the coordinator (issue 5040)."""
+    with gated_kafka() as (kafka, gate):
+        TopicFactory(kafka).make(["t"])
+        client = Consumer({"bootstrap.servers": gate.address, "group.id": "readers"})
+        client.commit(offsets=[TopicPartition("t", 0, 7)], asynchronous=False)
+        client.close()
+        gate.refuse_offset_fetches(2)
+        asked = subprocess.run(
+            [sys.executable, "-c", ASKS, gate.address], stdout=subprocess.PIPE, text=True, check=True
+        )
+        assert asked.stdout.split() == ["readers", "7"]
+        assert gate.refusals == 0

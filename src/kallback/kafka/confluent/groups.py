@@ -1,4 +1,10 @@
-"""Asks Kafka which consumer groups read topics, with librdkafka's admin client, whose calls block: in a thread."""
+"""Asks Kafka which consumer groups read topics, with clients of librdkafka, whose calls block: in threads.
+
+The admin client is not asked what a group has committed: that question ends the process (a null pointer in librdkafka
+2.16, its issue 5040) when a broker answers that it is not the group's coordinator. A consumer with the group's name is
+asked, which never joins the group. A consumer has one group only, so that each group takes a new one, and few are open
+at a time: 1,000 groups took 6 s with eight.
+"""
 
 # confluent_kafka.admin re-exports without saying so, and its futures say not of what:
 # pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -8,17 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import connected
-from kallback.kafka.confluent.client import failure_of
+from kallback.kafka.confluent.client import ClientErrors, build, confluent_config, failure_of
 from kallback.kafka.confluent.end_offsets import ConfluentEndOffsets
+from kallback.kafka.confluent.membership.committed_offsets import committed_offsets
 from kallback.kafka.errors import unreachable
 from kallback.kafka.groups import GroupMember, TopicGroup
 from kallback.kafka.records import TopicPartition
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException  # isort: skip - the check comes first
-from confluent_kafka import TopicPartition as ClientPartition  # isort: skip
+from confluent_kafka import Consumer, KafkaError, KafkaException  # isort: skip - the check comes first
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, MemberDescription  # isort: skip
 
 if TYPE_CHECKING:
@@ -37,6 +44,18 @@ _NEVER_S: Final = 3600.0
 """The timeout of questions to groups' coordinators. librdkafka 2.16 ends the process when one passes before its
 question was sent (as in issue 1640 of confluent-kafka-python; seen with 200 questions at once). The wait for the
 answers ends in time, and closing the client ends the questions."""
+_CONSUMERS: Final = 8
+"""Open at a time; each has about five threads and two connections."""
+_PAUSE_S: Final = 0.2
+_MOVING: Final = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._WAIT_COORD,  # noqa: SLF001 - librdkafka's own code
+    }
+)
+"""A group's coordinator is another broker in a moment, or answers in a moment."""
 
 
 async def groups_of(
@@ -78,7 +97,7 @@ def _groups(
     try:
         with connected(settings, topics) as admin:
             listed = admin.list_consumer_groups(request_timeout=settings.connect_timeout).result().valid
-            names = sorted(group.group_id for group in listed)[:_MOST_GROUPS]
+            names = sorted(name for group in listed if (name := group.group_id))[:_MOST_GROUPS]
             chunks = [names[first : first + _MOST_AT_ONCE] for first in range(0, len(names), _MOST_AT_ONCE)]
             return [group for chunk in chunks for group in _described(admin, settings, chunk, end_offsets)]
     except KafkaException as error:
@@ -92,19 +111,36 @@ def _described(
 ) -> list[TopicGroup]:
     """Those of these groups that read any of the topics."""
     deadline = time.monotonic() + settings.connect_timeout
-    partitions = [ClientPartition(each.topic, each.partition) for each in end_offsets]
     described = admin.describe_consumer_groups(list(names), request_timeout=_NEVER_S)
-    # First, because librdkafka crashes where a broker that is no coordinator any more is asked for committed offsets:
     descriptions = [cast("ConsumerGroupDescription", _answer(described[name], deadline)) for name in names]
-    committed = [
-        admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name, partitions)], request_timeout=_NEVER_S)[
-            name
-        ]
-        for name in names
-    ]
-    offsets = [cast("ConsumerGroupTopicPartitions", _answer(each, deadline)) for each in committed]
-    found = [_group(*each, end_offsets) for each in zip(descriptions, offsets, strict=True)]
+    with ThreadPoolExecutor(_CONSUMERS, "kallback-groups") as threads:
+        committed = threads.map(lambda name: _committed(settings, name, list(end_offsets)), names)
+        found = [_group(*each, end_offsets) for each in zip(descriptions, committed, strict=True)]
     return [group for group in found if group.members or group.committed]
+
+
+def _committed(settings: KafkaSettings, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """What a group has committed, without partitions of which it has nothing; waits for a coordinator that moves."""
+    own: dict[str, Any] = {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "error_cb": ClientErrors(settings, quiet=True),
+        "isolation.level": "read_uncommitted",  # otherwise commits of open transactions would have to end first
+    }
+    deadline = time.monotonic() + settings.connect_timeout
+    client = build(Consumer, confluent_config(settings, own))
+    try:
+        while True:
+            try:
+                found = committed_offsets(client, partitions, max(0.01, deadline - time.monotonic()))
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVING or time.monotonic() + _PAUSE_S >= deadline:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return {each: offset for each, offset in found.items() if offset is not None}
+    finally:
+        client.close()
 
 
 def _answer(future: Future[Any], deadline: float) -> Any:
@@ -113,16 +149,11 @@ def _answer(future: Future[Any], deadline: float) -> Any:
 
 def _group(
     description: ConsumerGroupDescription,
-    committed: ConsumerGroupTopicPartitions,
+    positions: Mapping[TopicPartition, int],
     end_offsets: Mapping[TopicPartition, int],
 ) -> TopicGroup:
     members = [_member(each, end_offsets) for each in description.members or ()]
     readers = tuple(each for each in members if each.partitions)
-    positions = {
-        TopicPartition(each.topic, each.partition): each.offset
-        for each in committed.topic_partitions or ()
-        if each.offset >= 0
-    }
     lags = {each: max(0, end - positions.get(each, 0)) for each, end in end_offsets.items()}
     unassigned = len(set(end_offsets) - set[TopicPartition]().union(*(each.partitions for each in readers)))
     lag = sum(lags.values())
