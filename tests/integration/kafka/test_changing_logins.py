@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.integration.login_kafka import SCOPE, SECRET, SESSION_S, LoginKafka, login_kafka
 
-from kallback.kafka import Client, Consumer, ConsumerOptions, OutgoingRecord, Producer, clients_of
+from kallback.kafka import Client, Consumer, ConsumerOptions, OutgoingRecord, Producer, clients_of, groups_of
 from kallback.kafka.login import token_source
 from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError
 from kallback.settings import KafkaSettings
@@ -181,6 +181,33 @@ async def test_a_token_that_the_broker_refuses_later_is_replaced(
             await running.pass_on()
     assert running.arrived == running.sent
     assert any("the broker refuses the access token" in each["event"] for each in lines)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_refused_token_ends_no_process_that_was_let_in(
+    kafka: LoginKafka, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer that is replaced during the trouble is tried again, as a running one logs in again."""
+    monkeypatch.setattr(token_source, "_REFUSED_AGE_S", 1.0)
+    monkeypatch.setattr("kallback.kafka.confluent.login._ASKED_EVERY_S", 2.0)
+    kafka.endpoint.lifetime, kafka.endpoint.told = 4.0, 600.0
+    settings, topic = kafka.settings(seconds=3.0), kafka.topics("token")
+    async with line(client, settings, topic) as running:
+        await running.pass_on()
+        kafka.endpoint.audience = "another service"
+        await eventually("a token that is refused from the first", lambda: len(kafka.endpoint.issued) > 1)
+        with pytest.raises(KafkaUnavailableError, match="logs in again with the next token"):
+            await clients_of(client, settings).consumer([topic], f"{topic}.replaced", ConsumerOptions()).start()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_groups_are_asked_for_with_a_token(kafka: LoginKafka, client: Client) -> None:
+    """Each group's committed offsets are asked for with a client of its own, which is not polled."""
+    topic = kafka.topics("token")
+    async with line(client, kafka.settings(), topic) as running:
+        await running.pass_on()
+    [group] = [each for each in await groups_of(kafka.settings(), [topic]) if each.name == f"{topic}.{client}"]
+    assert sum(group.committed.values()) == 1
 
 
 @pytest.mark.parametrize("client", CLIENTS)

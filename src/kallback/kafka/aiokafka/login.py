@@ -20,7 +20,7 @@ from kallback.kafka.errors import NO_ANSWER, missing_extra, unreachable
 from kallback.kafka.login.kerberos import missing_gssapi
 from kallback.kafka.login.listener import why_not_let_in
 from kallback.kafka.login.refusals import refused_certificate, refused_login, refused_tls
-from kallback.kafka.login.token_source import token_failure, token_source
+from kallback.kafka.login.token_source import login_refusal, token_failure, token_source
 from kallback.protocol.errors import KallbackError
 from kallback.settings import SaslMechanism
 
@@ -72,6 +72,10 @@ class TokenProvider(AbstractTokenProvider):
     def refused(self) -> None:
         """Take note that a broker refuses the token."""
         self._source.refused()
+
+    def accepted(self) -> None:
+        """Take note that a broker has accepted the token."""
+        self._source.accepted()
 
 
 class CheckedOAuthAuthenticator(OAuthAuthenticator):
@@ -144,16 +148,18 @@ class FollowedScramAuthenticator(ScramAuthenticator):
 
 
 class CheckedConnection(AIOKafkaConnection):
-    """Tells the source of access tokens when a broker refuses one."""
+    """Tells the source of access tokens when a broker accepts or refuses one."""
 
     async def _do_sasl_handshake(self) -> None:
+        provider: object = cast("Any", self)._sasl_oauth_token_provider  # noqa: SLF001 - aiokafka has no hook for it
         try:
-            await cast("Any", super())._do_sasl_handshake()  # noqa: SLF001 - aiokafka has no hook for it
+            await cast("Any", super())._do_sasl_handshake()  # noqa: SLF001 - as above
         except errors.SaslAuthenticationFailed:
-            provider: object = cast("Any", self)._sasl_oauth_token_provider  # noqa: SLF001 - as above
             if isinstance(provider, TokenProvider):
                 provider.refused()
             raise
+        if isinstance(provider, TokenProvider):
+            provider.accepted()
 
 
 _connections: Any = conn
@@ -225,7 +231,7 @@ def reason_of(error: BaseException | None) -> str:
 def refusal_of(error: Exception, settings: KafkaSettings) -> KallbackError | None:
     """Return the error for a refused login or certificate; None for what may pass by itself."""
     if isinstance(error, errors.SaslAuthenticationFailed | errors.UnsupportedSaslMechanismError):
-        return refused_login(settings, str(error))
+        return login_refusal(settings, refused_login(settings, str(error)))
     if isinstance(error, errors.KafkaConnectionError) and isinstance(error.__cause__, KallbackError):
         return error.__cause__
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -26,7 +26,7 @@ from kallback.kafka.login.kerberos import librdkafka_without_gssapi
 from kallback.kafka.login.listener import why_not_let_in
 from kallback.kafka.login.refusals import refused_client_certificate, refused_login, refused_tls
 from kallback.kafka.login.tls import check_tls_files
-from kallback.kafka.login.token_source import token_failure, token_refused, uses_tokens
+from kallback.kafka.login.token_source import login_refusal, token_accepted, token_failure, token_refused, uses_tokens
 from kallback.lifecycle import LogThrottle
 from kallback.protocol.errors import ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import named_log
@@ -222,7 +222,8 @@ class ClientErrors:
         """What a retry does not cure."""
         if code == KafkaError._AUTHENTICATION and _INTERRUPTED not in said:  # noqa: SLF001 - librdkafka's own code
             token_refused(self._settings)
-            return token_failure(self._settings) or refused_login(self._settings, said)
+            refusal = token_failure(self._settings) or refused_login(self._settings, said)
+            return login_refusal(self._settings, refusal)
         if code == KafkaError._SSL:  # noqa: SLF001 - as above
             self.distrusted = _DISTRUSTED in said
             return refused_tls(self._settings, said)
@@ -289,7 +290,8 @@ def first_contact(
         abandoned: set it, and this gives up within half a second.
 
     Raises:
-        KafkaUnavailableError: no broker answered in time.
+        KafkaUnavailableError: no broker answered in time, or one refuses the access token of a process that was let in
+            before.
         AccessDeniedError: the cluster refuses the credentials, the certificate, or the topic.
         MissingTopicError: a topic does not exist.
     """
@@ -297,6 +299,7 @@ def first_contact(
     errors.connecting = True
     _ask(client, attempt, topics)
     errors.connecting = False
+    token_accepted(settings)
 
 
 def _ask(client: Producer | Consumer | AdminClient, attempt: _ContactAttempt, topics: Iterable[str]) -> None:

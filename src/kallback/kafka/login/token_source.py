@@ -9,6 +9,9 @@ clock stands still while the machine sleeps.
 
 A token that a broker refuses may have been revoked, or its server has new keys: the next one who asks gets a new token,
 at most once in ten seconds. While there is no new one, it is used nevertheless.
+
+Once a broker has let this process in, no refusal of a token is for good, neither by a broker nor by the endpoint: the
+clients that are there log in again and again, and a new one that takes the place of one of them must not end more.
 """
 
 from __future__ import annotations
@@ -69,6 +72,7 @@ class TokenSource:
         self._asked_after = 0.0
         self._retry_after = -math.inf
         self._is_refused = False
+        self._was_accepted = False
         self.failure: KallbackError | None = None
 
     def token(self) -> AccessToken:
@@ -93,6 +97,18 @@ class TokenSource:
             log.warning("the broker refuses the access token: a new one is asked for")
             self._is_refused = True
 
+    def accepted(self) -> None:
+        """Take note that a broker has let this process in; from any thread, and as often as it happens."""
+        self._was_accepted = True
+
+    def refusal(self, error: KallbackError) -> KallbackError:
+        """Return what a refused login means: the error, or that it may pass if a broker let this process in before."""
+        if not self._was_accepted or isinstance(error, KafkaUnavailableError):
+            return error
+        return KafkaUnavailableError(
+            f"{error}; this process was let in before, so it logs in again with the next token"
+        )
+
     def _is_due(self) -> bool:
         if self._token is None or self._is_refused:
             return True
@@ -116,7 +132,7 @@ class TokenSource:
             if self.failure is None and self._token is not None:
                 left = round(self._lifetime(self._token) - self._age())
                 log.warning("access token not renewed, trying again", expires_in_seconds=left, reason=str(error))
-            self.failure = error
+            self.failure = self.refusal(error)
             return
         if self.failure is not None:
             log.info("access token renewed")
@@ -156,6 +172,17 @@ def token_refused(settings: KafkaSettings) -> None:
     """Take note that a broker has refused a login of these settings; see `TokenSource.refused`."""
     if uses_tokens(settings):
         token_source(settings).refused()
+
+
+def token_accepted(settings: KafkaSettings) -> None:
+    """Take note that a broker has let in a client of these settings; see `TokenSource.accepted`."""
+    if uses_tokens(settings):
+        token_source(settings).accepted()
+
+
+def login_refusal(settings: KafkaSettings, error: KallbackError) -> KallbackError:
+    """Return the error for a refused login of these settings; see `TokenSource.refusal`."""
+    return token_source(settings).refusal(error) if uses_tokens(settings) else error
 
 
 def token_failure(settings: KafkaSettings) -> KallbackError | None:

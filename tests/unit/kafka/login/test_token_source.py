@@ -6,7 +6,7 @@ import pytest
 
 from kallback.kafka.login.access_token import AccessToken
 from kallback.kafka.login.token_source import TokenSource
-from kallback.protocol.errors import KafkaUnavailableError
+from kallback.protocol.errors import AccessDeniedError, KafkaUnavailableError, KallbackError
 from kallback.settings import Secret
 
 
@@ -27,12 +27,13 @@ class Endpoint:
         self._clock = clock
         self.asked = 0
         self.down = False
+        self.failure: KallbackError = KafkaUnavailableError("the endpoint is down")
 
     def __call__(self) -> AccessToken:
         """Return the next token."""
         self.asked += 1
         if self.down:
-            raise KafkaUnavailableError("the endpoint is down")
+            raise self.failure
         return AccessToken(Secret(f"t{self.asked}"), self._clock.now + 100)
 
 
@@ -161,3 +162,20 @@ def test_a_refused_token_is_used_while_there_is_no_other(source: TokenSource, cl
     assert source.token().text.reveal() == "t1"
     clock.now, endpoint.down = 1012.0, False
     assert source.token().text.reveal() == "t3"
+
+
+def test_a_refusal_may_pass_once_a_broker_has_let_this_process_in(
+    source: TokenSource, clock: Clock, endpoint: Endpoint
+) -> None:
+    """At the first login it is for good; later the endpoint or the broker has the trouble, and it is tried again."""
+    endpoint.down, endpoint.failure = True, AccessDeniedError("unknown client")
+    with pytest.raises(AccessDeniedError):
+        source.token()
+    assert isinstance(source.refusal(endpoint.failure), AccessDeniedError)
+    endpoint.down, clock.now = False, 1010.0
+    source.token()
+    source.accepted()
+    endpoint.down, clock.now = True, 1200.0
+    with pytest.raises(KafkaUnavailableError, match="unknown client"):
+        source.token()
+    assert isinstance(source.refusal(endpoint.failure), KafkaUnavailableError)
