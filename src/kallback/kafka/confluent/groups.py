@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kallback.kafka.confluent.admin import connected
@@ -114,12 +115,12 @@ def _described(
     described = admin.describe_consumer_groups(list(names), request_timeout=_NEVER_S)
     descriptions = [cast("ConsumerGroupDescription", _answer(described[name], deadline)) for name in names]
     with ThreadPoolExecutor(_CONSUMERS, "kallback-groups") as threads:
-        committed = threads.map(lambda name: _committed(settings, name, list(end_offsets)), names)
+        committed = threads.map(partial(_committed, settings, list(end_offsets)), names)
         found = [_group(*each, end_offsets) for each in zip(descriptions, committed, strict=True)]
     return [group for group in found if group.members or group.committed]
 
 
-def _committed(settings: KafkaSettings, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+def _committed(settings: KafkaSettings, partitions: Sequence[TopicPartition], group: str) -> dict[TopicPartition, int]:
     """What a group has committed, without partitions of which it has nothing; waits for a coordinator that moves."""
     own: dict[str, Any] = {
         "group.id": group,
