@@ -155,8 +155,8 @@ def fatal_failure(code: int, text: str, *, what: str, group: str, after_loss: bo
     code = fatal_code(code, text)
     if code in _FENCED_MEMBER and after_loss:
         return KafkaUnavailableError(
-            f"{what} failed: Kafka was away for longer than the session timeout, and took an earlier request of this "
-            "member to join for another process; start a new consumer"
+            f"{what} failed: Kafka was unavailable for longer than the session timeout, and took an earlier request of "
+            "this member to join for another process; start a new consumer"
         )
     return error_for(code, text, what=what, group=group)
 

@@ -3,8 +3,8 @@
     Command: Sleep         deadline shop.approve                  completion 1
     Command: Run           create task shop.approve               completion 2
     Notification: Run      completion 2: {"sent": null, "awakeable": {"task_type": ..., "signal": 17}, "task_id": ...}
-    Notification: Sleep    completion 1                           nobody has answered in time
-    Notification: Signal   17                                     somebody has answered
+    Notification: Sleep    completion 1                           no answer came in time
+    Notification: Signal   17                                     an answer came
     Notification: Signal   1                                      the invocation is cancelled
 
 A step counts by its name, too: what other steps return may come from anywhere. The timer of a deadline is the one right

@@ -28,7 +28,7 @@ class TaskState(StrEnum):
     BACKING_OFF = "backing-off"
     """The attempt has failed, and its handler waits before it sends the next one."""
     UNANSWERED = "unanswered"
-    """It is an awakeable, whose token its handler handed out: no worker has it, and nobody has answered."""
+    """It is an awakeable, whose token its handler handed out: no worker has it, and it has no answer yet."""
 
 
 @dataclass(frozen=True, slots=True)

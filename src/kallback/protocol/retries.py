@@ -19,7 +19,7 @@ from kallback.protocol.problems import UNDECODABLE_TASK, UNUSABLE_RESULT, Proble
 from kallback.protocol.tokens import Attempt
 
 EXCEPTION: Final = "exception"
-"""Extension of an unexpected error's problem: the names of the exception's classes, most special first."""
+"""Extension of an unexpected error's problem: the names of the exception's classes, most specific first."""
 
 _SERVER_ERRORS: Final = 500
 _PASSING: Final = frozenset({408, 425, 429})

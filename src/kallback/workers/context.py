@@ -97,10 +97,10 @@ class TaskContext:
     def heartbeat(self, details: Any = None) -> None:
         """Tell how far the work is; from any thread, cheap, as often as you like.
 
-        The newest details travel, at most every half `heartbeat_every` of the task type; what is in between is
+        The worker sends the newest details, at most every half `heartbeat_every` of the task type; those in between are
         never sent. The next attempt finds them in `last_details`, and the caller can read them. A failure carries
-        the newest ones itself. Best effort: while Kafka is away nothing waits and nothing fails. Heartbeats without
-        details are sent by the worker itself.
+        the newest ones itself. Best effort: while Kafka is unavailable, nothing waits and nothing fails. Heartbeats
+        without details are sent by the worker itself.
 
         Args:
             details: a JSON value of at most 16 KiB; None keeps those that were said before.

@@ -151,7 +151,7 @@ def interrupted(name: str, detail: str) -> TaskFailure:
 
 
 def class_names(error: BaseException) -> list[str]:
-    """The names of an exception's classes, most special first, without `Exception` and what is above it."""
+    """The names of an exception's classes, most specific first, without `Exception` and what is above it."""
     base = Exception if isinstance(error, Exception) else BaseException
     classes = type(error).__mro__
     return [_clean(each.__name__, _LONGEST_NAME) for each in classes[: classes.index(base)]]

@@ -45,12 +45,13 @@ class WorkerOptions:
             deadline. Not for a topic whose types several groups share: each group would fail the others' tasks.
         expose_tracebacks: put the traceback of an unexpected exception into the failed result. Default no: it shows
             code and data of this worker to callers. The log always has it.
-        finished_kept: finished attempts that are remembered so that a copy is dropped at once. Default 10,000,
+        finished_kept: finished attempts that are remembered so that a duplicate is dropped at once. Default 10,000,
             about 3 MB.
         cancels_kept: cancels that are remembered, the oldest forgotten first. Default 50,000, about 20 MB at most.
         cancels_age: seconds after which a cancel is forgotten, also the part of the control topic that is read
             at start. Default a week: as long as a task may lie in its topic before a worker comes.
-        retry_delay: seconds before the second try to publish while Kafka is away; doubled each time. Default 0.1.
+        retry_delay: seconds before the second try to publish while Kafka is unavailable; doubled each time.
+            Default 0.1.
         retry_delay_limit: the longest such delay, in seconds. Default 10.
         session_timeout: seconds without a sign of life to Kafka after which the group gives this worker's partitions to
             the others. Default None: as `consumer` says if it says so, otherwise by the registered types. With

@@ -284,7 +284,8 @@ class Worker(StartStop):
         """Drain, commit, leave the group; return when nothing runs any more. Stopping twice is fine.
 
         Fetching ends at once. Tasks in flight get `WorkerOptions.drain_timeout` to finish and to publish; then they
-        are interrupted and left uncommitted: Kafka gives them to another worker.
+        are interrupted. Those of types with heartbeats or a retry policy are handed back, and their callers send the
+        next attempts; the others stay uncommitted, and Kafka gives them to another worker.
         """
         runtime = self._runtime
         if runtime is None:

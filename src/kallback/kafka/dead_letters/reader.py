@@ -69,8 +69,8 @@ class DeadLetter:
         source: where the record lay.
         source_ms: the record's timestamp there.
         group: the consumer group that dead-lettered it.
-        key, value, headers: the record's, byte for byte, without what the burial added. Hidden in repr: headers hold
-            tokens, values are private.
+        key, value, headers: the record's, byte for byte, without what dead-lettering added. Hidden in repr:
+            headers hold tokens, values are private.
         stub_bytes: the size of a value that was too large to be kept; None: the record is whole.
         summary: set if it stands for many records: then the record is the first of them.
     """
