@@ -99,9 +99,9 @@ coverage: setup
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
-# Two processes, each with a Kafka and a Restate of its own: on two cores they take half the time of one, because tests wait
-# for most of theirs.
-integration: WORKERS ?= 2
+# Three processes, each with a Kafka and a Restate of its own: on two cores they take three quarters of the time of two, because
+# tests wait for most of theirs.
+integration: WORKERS ?= 3
 integration: servers
 	@mkdir -p $(REPORTS)
 	KALLBACK_REQUIRE_SERVERS=1 $(BIN)/pytest tests/integration tests/acceptance $(PARALLEL) --junitxml=$(REPORTS)/integration.xml

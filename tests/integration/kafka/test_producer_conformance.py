@@ -116,7 +116,7 @@ async def test_stop_writes_what_is_queued_and_twice_is_fine(lab: Lab) -> None:
     topic = lab.topic()
     producer = await lab.producer()
     under_way = asyncio.create_task(producer.send(OutgoingRecord(topic, b"last")))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     await producer.stop()
     await producer.stop()
     assert (await under_way).offset == 0

@@ -12,6 +12,7 @@ record: the producer inside is then replaced, and the failed send says "try agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -65,6 +66,8 @@ class AiokafkaProducer(StartStop):
         self._inner: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._stopped = False
+        self._appending = 0
+        self._appended = asyncio.Event()  # set where none is appending, after the stop
         self._batch_bytes = _LINGERING_BATCH_BYTES if self._options.linger else _BATCH_BYTES
         self._lone = LoneSends(lambda: AiokafkaProducer(settings, replace(self._options, batches=False)))
 
@@ -79,19 +82,22 @@ class AiokafkaProducer(StartStop):
             inner, self._inner = self._inner, None
         try:
             if inner is not None:
+                await self._last_appends()
                 await close(inner)
         finally:
             await self._lone.stop()
+
+    async def _last_appends(self) -> None:
+        """Wait until the sends under way have put their records into batches: closing writes what is there."""
+        if self._appending:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._appended.wait(), _UNKNOWN_TOPIC_PATIENCE)
 
     async def send(self, record: OutgoingRecord) -> Position:
         """Send one record and wait for its acknowledgement."""
         inner = await self._current()
         try:
-            await self._require_topic(inner, record.topic)
-            value = _NO_VALUE if record.value is None else record.value
-            partition = _partition_of(inner, record)
-            acknowledged = await inner.send(record.topic, value, record.key, partition, headers=list(record.headers))
-            metadata = await acknowledged
+            metadata = await (await self._append(inner, record))
         except errors.KafkaError as error:
             if isinstance(error, _BROKEN):
                 await self._discard(inner)
@@ -101,6 +107,22 @@ class AiokafkaProducer(StartStop):
         else:
             return Position(metadata.topic, metadata.partition, metadata.offset)
         return await self._lone.send(record)
+
+    async def _append(self, inner: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
+        """Put a record into a batch; the future is its acknowledgement."""
+        self._appending += 1
+        try:
+            await self._require_topic(inner, record.topic)
+            value = _NO_VALUE if record.value is None else record.value
+            partition = _partition_of(inner, record)
+            acknowledged: asyncio.Future[Any] = await inner.send(
+                record.topic, value, record.key, partition, headers=list(record.headers)
+            )
+            return acknowledged
+        finally:
+            self._appending -= 1
+            if self._stopped and not self._appending:
+                self._appended.set()
 
     def _may_share(self, record: OutgoingRecord) -> bool:
         """Whether a record can be in a batch with others."""
