@@ -181,6 +181,15 @@ def test_the_examples_name_all_languages_of_the_workers() -> None:
     assert sorted(each for each in languages if each not in said) == []
 
 
+def test_entries_of_the_changelog_are_whole() -> None:
+    """Each ends with a sentence and is there once: merges had left halves of two, and two twice."""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    entries = [entry.rstrip() for entry in re.findall(r"^- .+\n(?:  .+\n)*", text, re.MULTILINE)]
+    heads = [head for entry in entries for head in re.findall(r"^- \*\*(.+?)\*\*", entry, re.DOTALL)]
+    assert [entry for entry in entries if not re.search(r"[.)]\**$", entry)] == []
+    assert sorted(head for head in set(heads) if heads.count(head) > 1) == []
+
+
 def test_decisions_are_numbered() -> None:
     """Each decision has a number of its own, in its file name and in its title."""
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
