@@ -121,10 +121,10 @@ class HostileHttp2:
 async def serve_http2(tls: ssl.SSLContext | None = None) -> AsyncGenerator[HostileHttp2]:
     """Serve until the context ends; open connections are cut."""
     hostile = HostileHttp2()
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.create_task(hostile.serve(reader, writer)))
+        tasks[asyncio.create_task(hostile.serve(reader, writer))] = writer
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     where = "http://127.0.0.1" if tls is None else "https://localhost"
@@ -133,7 +133,8 @@ async def serve_http2(tls: ssl.SSLContext | None = None) -> AsyncGenerator[Hosti
         yield hostile
     finally:
         server.close()
-        for task in tasks:
+        for task, writer in tasks.items():
             task.cancel()
+            writer.transport.abort()  # a task that has not begun closes nothing
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()

@@ -37,11 +37,12 @@ class Http1Connection(asyncio.BufferedProtocol):
         listed: the owner knows that it is idle.
         dropped: it takes no more requests.
         answered: it has brought an answer.
+        used: it has taken a request.
     """
 
     def __init__(self, owner: ConnectionOwner, authority: str) -> None:
         self.deadline = math.inf
-        self.listed = self.dropped = self.answered = False
+        self.listed = self.dropped = self.answered = self.used = False
         self._owner = owner
         self._host = f"host: {authority}\r\n"
         self._transport: asyncio.Transport | None = None
@@ -65,6 +66,7 @@ class Http1Connection(asyncio.BufferedProtocol):
 
     def send(self, request: Request) -> None:
         """Send a request on an idle connection."""
+        self.used = True
         self._on_result = request.on_result
         self.deadline = request.deadline
         self._status = self._received = self._body_size = 0

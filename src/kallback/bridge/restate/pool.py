@@ -169,7 +169,8 @@ class Pool:
         except ssl.SSLCertVerificationError as error:
             return untrusted(self.address, error.verify_message or str(error))
         except OSError as error:
-            return RestateUnavailableError(f"{self.address} cannot be reached ({error.strerror or error})")
+            why = error.strerror or str(error) or type(error).__name__  # one that is reset says nothing under TLS
+            return RestateUnavailableError(f"{self.address} cannot be reached ({why})")
         except NoHttp2Error:
             raise
         except Exception as error:  # noqa: BLE001 - a defect must not leave a request without an answer
@@ -214,6 +215,8 @@ class Pool:
         if connection in self._open:
             self._open.remove(connection)
             self._retired.add(connection)
+            if connection.used:  # its requests may take long to end, and others wait
+                self._connect()
 
     def closed(self, connection: Connection) -> None:
         """A connection is closed."""
@@ -224,6 +227,9 @@ class Pool:
                 self._versions.failed()
             elif not self._versions.settled:
                 self.refused_http2()
+            if not connection.used and self._waiting:  # else new connections would follow each other without a pause
+                failure = RestateUnavailableError(f"{self.address} closes new connections")
+                self._waiting.popleft().on_result(failure)
         self._connect()
 
     def again(self, request: Request, why: str) -> None:

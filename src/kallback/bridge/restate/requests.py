@@ -70,11 +70,13 @@ class Connection(Protocol):
         deadline: the loop's time at which it times out; where several requests are under way, of its idleness only.
         listed: the owner knows that it has room.
         answered: it has brought an answer.
+        used: it has taken a request.
     """
 
     deadline: float
     listed: bool
     answered: bool
+    used: bool
 
     @property
     def capacity(self) -> int:

@@ -14,7 +14,7 @@ from tests.unit.bridge.factories import RecordFactory
 from tests.unit.bridge.hostile_http2 import serve_http2
 from tests.unit.bridge.hostile_server import HostileServer
 
-from kallback.bridge import Accepted, Completion, IngressCompleter, Misconfigured, complete
+from kallback.bridge import Accepted, Completion, IngressCompleter, Misconfigured, Retry, complete
 from kallback.protocol import BareAwakeable, Completed, ConfigurationError, Failed
 from kallback.settings import RestateSettings, Secret
 
@@ -179,6 +179,19 @@ async def test_tls_with_http2(certificates: Path, make: RecordFactory) -> None:
         await completer.stop()
     assert list(replies) == [Accepted()]
     assert server.requests[0].headers[":scheme"] == "https"
+
+
+async def test_a_server_that_cuts_tls_off_is_named_with_a_cause(make: RecordFactory) -> None:
+    """The error that Python has for it is empty."""
+    server = await asyncio.start_server(lambda _, writer: writer.transport.abort(), "127.0.0.1", 0)
+    completer = IngressCompleter(RestateSettings(f"https://localhost:{server.sockets[0].getsockname()[1]}"))
+    await completer.start()
+    (reply,) = await complete(completer, [Completion("", make.token(), Completed(b"1"))])
+    await completer.stop()
+    server.close()
+    await server.wait_closed()
+    assert isinstance(reply, Retry)
+    assert "ConnectionResetError" in reply.detail
 
 
 async def test_tls_without_the_authority(certificates: Path, make: RecordFactory) -> None:

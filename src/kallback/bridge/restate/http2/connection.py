@@ -31,13 +31,14 @@ class Http2Connection(asyncio.BufferedProtocol):
         deadline: the loop's time at which it is closed if it has nothing to do then.
         listed: the owner knows that it has room.
         answered: it has brought an answer.
+        used: it has taken a request.
     """
 
     def __init__(
         self, owner: ConnectionOwner, heads: RequestHeads, ready: asyncio.Future[None], *, streams: int
     ) -> None:
         self.deadline = math.inf
-        self.listed = self.answered = False
+        self.listed = self.answered = self.used = False
         self._owner = owner
         self._heads = heads
         self._ready = ready
@@ -51,9 +52,9 @@ class Http2Connection(asyncio.BufferedProtocol):
 
     @property
     def capacity(self) -> int:
-        """How many more requests it takes now: what the server allows, up to the maximum."""
+        """How many more requests it takes: what the server allows, up to the maximum; none while it reads nothing."""
         state = self._state
-        return min(state.capacity, self._most - len(state.streams))
+        return 0 if state.out.paused else max(0, min(state.capacity, self._most - len(state.streams)))
 
     @property
     def busy(self) -> bool:
@@ -62,6 +63,7 @@ class Http2Connection(asyncio.BufferedProtocol):
 
     def send(self, request: Request) -> None:
         """Send a request; it is written together with others of this turn of the loop."""
+        self.used = True
         body = request.body
         size = None if request.method == "GET" else len(body)
         self._state.send(request, self._heads.write(request.method, request.path, request.headers, size), body)
@@ -112,7 +114,7 @@ class Http2Connection(asyncio.BufferedProtocol):
             ended = state.receive(bytes(self._buffer[:nbytes]))
             if not began:
                 self._begin()
-            if ended:
+            if ended or state.needs_http1:
                 self._end(ended)
             elif state.capacity > before:
                 self._owner.freed(self)
@@ -139,6 +141,7 @@ class Http2Connection(asyncio.BufferedProtocol):
         """It has caught up."""
         self._state.out.paused = False
         self._state.out.send_bodies()
+        self._owner.freed(self)
         self._write()
 
     def eof_received(self) -> None:

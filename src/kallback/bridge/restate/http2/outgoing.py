@@ -70,8 +70,9 @@ class Outgoing:
             self._waiting[number] = stream
             self.send_bodies()
 
-    def send_bodies(self) -> None:
-        """Send of the waiting bodies what the windows allow."""
+    def send_bodies(self) -> bool:
+        """Send of the waiting bodies what the windows allow; return whether that was anything."""
+        before = len(self._frames)
         for number, stream in list(self._waiting.items()):
             unsent = stream.unsent
             while unsent and not self.paused:
@@ -86,12 +87,8 @@ class Outgoing:
             if not unsent:
                 del self._waiting[number]
             elif self.paused or self._all_window <= 0:
-                return
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether bodies wait for the windows."""
-        return bool(self._waiting)
+                break
+        return len(self._frames) > before
 
     def forget(self, number: int) -> bool:
         """Send nothing more of a stream; return whether something of it was not sent."""

@@ -52,6 +52,7 @@ class ConnectionState:
         self._heads = AnswerHeads()
         self._next = 1
         self._consumed = self._idle_frames = 0
+        self._allows_more = False
         self._block: list[Frame] = []
         self._block_size = 0
         self._ended: list[StreamEnd] = []
@@ -125,6 +126,7 @@ class ConnectionState:
                     self._on_headers(each)
                 else:
                     self._on_other(each)
+            self._send_bodies()
         except ViolationError as error:
             self.out.add(frames.goaway(error.code))
             ended.extend(self.lost(str(error)))
@@ -139,6 +141,13 @@ class ConnectionState:
             self._handlers[of.kind](of)
         else:
             self._useless()
+
+    def _send_bodies(self) -> None:
+        """Send what was allowed, once for all that came: frame by frame, small updates would lead to small frames."""
+        if self._allows_more:
+            self._allows_more = False
+            if self.out.send_bodies():
+                self._idle_frames = 0
 
     def _drop(self, number: int) -> Stream | None:
         self.out.forget(number)
@@ -211,11 +220,10 @@ class ConnectionState:
             elif not head.status or last:
                 self._refuse(number, Code.PROTOCOL_ERROR, "its answer has no status")
                 return
-            else:  # an interim answer
-                self._useless()
         if last:
             self._finish(number, stream)
         else:
+            self._useless()
             stream.received += len(block)
             self._check_size(number, stream)
 
@@ -258,7 +266,8 @@ class ConnectionState:
         if stream is None:
             self._useless()
             return
-        self.needs_http1 = self.needs_http1 or code == Code.HTTP_1_1_REQUIRED
+        if code == Code.HTTP_1_1_REQUIRED:
+            self.needs_http1, self.open = True, False
         unprocessed = not stream.status and code in {Code.REFUSED_STREAM, Code.HTTP_1_1_REQUIRED}
         self._ended.append(StreamEnd(stream, f"it reset the request with code {code}", unprocessed))
 
@@ -269,11 +278,11 @@ class ConnectionState:
         self._useless()
         if acknowledges:
             return
-        for name, value in frames.settings_of(of):
+        for name, value in dict(frames.settings_of(of)).items():  # the last value counts: one change of all windows
             self.out.set(name, value, self.streams)
         self.ready = True
         self.out.add(frame(frames.SETTINGS, frames.ACK, 0))
-        self.out.send_bodies()
+        self._allows_more = True
 
     def _on_ping(self, of: Frame) -> None:
         if of.stream:
@@ -284,7 +293,9 @@ class ConnectionState:
             self.out.add(frame(frames.PING, frames.ACK, 0, of.payload))
 
     def _on_goaway(self, of: Frame) -> None:
-        last = frames.number(of._replace(payload=of.payload[:8]), size=8) & frames.LAST_STREAM
+        begin = of._replace(payload=of.payload[:8])
+        last = frames.number(begin, size=8) & frames.LAST_STREAM
+        self.needs_http1 = self.needs_http1 or frames.number(begin, 4, size=8) == Code.HTTP_1_1_REQUIRED
         self.open = False
         self._useless()
         for number in [each for each in self.streams if each > last]:
@@ -294,8 +305,7 @@ class ConnectionState:
 
     def _on_window_update(self, of: Frame) -> None:
         by = frames.number(of) & frames.LARGEST_WINDOW
-        if not self.out.has_waiting:
-            self._useless()
+        self._useless()
         if not of.stream:
             if not self.out.enlarge_window(None, by):
                 raise ViolationError(Code.FLOW_CONTROL_ERROR, "its window is wrong")
@@ -304,7 +314,7 @@ class ConnectionState:
             stream = self.streams.get(of.stream)
             if stream is not None and not self.out.enlarge_window(stream, by):
                 self._refuse(of.stream, Code.FLOW_CONTROL_ERROR, "its window is wrong")
-        self.out.send_bodies()
+        self._allows_more = True
 
     def _on_priority(self, of: Frame) -> None:
         if not of.stream:

@@ -111,6 +111,46 @@ async def test_requests_beyond_the_limits_wait(server: HostileHttp2) -> None:
     assert under_way[1] <= 2
 
 
+async def test_a_server_that_allows_fewer_requests_gets_no_more(server: HostileHttp2) -> None:
+    """Also where more are under way already: the next ones wait, or take the other connection."""
+    under_way: dict[Peer, set[int]] = {}
+    too_many = list[int]()
+
+    def script(peer: Peer, request: Request) -> None:
+        streams = under_way.setdefault(peer, set())
+        if len(server.requests) > 10 and len(streams) >= 3:
+            too_many.append(request.stream)
+        streams.add(request.stream)
+        if len(server.requests) == 10:
+            peer.send(frames.settings({frames.MAX_CONCURRENT_STREAMS: 3}))
+            streams.remove(1)
+            peer.answer(1, 202)
+        elif len(server.requests) > 10:
+            peer.answer(request.stream, 202)
+            streams.remove(request.stream)
+
+    server.script = script
+    async with client(server.url, streams=40) as http:
+        first = [posted(http) for _ in range(10)]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        assert await asyncio.gather(*(post(http) for _ in range(5))) == [HttpAnswer(202)] * 5
+    assert too_many == []
+
+
+async def test_a_server_that_reads_nothing_gets_no_more_requests(server: HostileHttp2) -> None:
+    """They would fill memory, if it answered all the same."""
+    async with client(server.url) as http:
+        await asyncio.gather(*(post(http) for _ in range(4)))
+        connections = list(http._pool._open)
+        assert len(connections) == 2
+        for connection in connections:
+            connection.pause_writing()  # type: ignore[attr-defined]
+        waiting = posted(http)
+        assert len(http._pool._waiting) == 1
+        connections[0].resume_writing()  # type: ignore[attr-defined]
+        assert await asyncio.wait_for(waiting, 60) == HttpAnswer(202)
+
+
 async def test_a_large_body_goes_through_small_windows(server: HostileHttp2) -> None:
     """Piece by piece, while small ones pass."""
     server.settings = {frames.INITIAL_WINDOW_SIZE: 1000}
@@ -174,6 +214,46 @@ async def test_a_server_that_goes_away(server: HostileHttp2) -> None:
     assert len(server.peers) == 2
 
 
+async def test_requests_that_wait_do_not_wait_for_a_connection_that_ends(server: HostileHttp2) -> None:
+    """It goes away, but one of its requests hangs: a new connection takes those that wait."""
+    server.settings = {frames.MAX_CONCURRENT_STREAMS: 1}
+
+    def script(peer: Peer, request: Request) -> None:
+        if peer in server.peers[:2]:
+            peer.send(frame(frames.GOAWAY, 0, 0, frames.LAST_STREAM.to_bytes(4) + bytes(4)))
+        else:
+            peer.answer(request.stream, 202)
+
+    server.script = script
+    async with client(server.url) as http:
+        results = [posted(http) for _ in range(6)]
+        await eventually("the answers", lambda: sum(each.done() for each in results) == 4, interval=0.005)
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        frames.settings({}) + frame(frames.GOAWAY, 0, 0, bytes(8)),
+        frames.settings({frames.MAX_CONCURRENT_STREAMS: 0}),
+    ],
+)
+async def test_connections_that_take_no_request_do_not_follow_each_other(server: HostileHttp2, greeting: bytes) -> None:
+    """Each one tells a sender, who knows about backoff: thousands were opened until the request timed out."""
+    accepted = list[bytes]()
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(await reader.readexactly(len(frames.PREFACE)))
+        writer.write(greeting)
+        writer.close()
+
+    server.serve = close  # type: ignore[method-assign]
+    async with client(server.url) as http:
+        result = await post(http)
+    assert isinstance(result, RestateUnavailableError)
+    assert not isinstance(result, HttpTimeoutError)
+    assert len(accepted) <= 2
+
+
 async def test_a_server_that_refuses_for_ever(server: HostileHttp2) -> None:
     """The sender is told after three times: it knows about backoff."""
     server.script = lambda peer, request: peer.send(frames.reset(request.stream, Code.REFUSED_STREAM))
@@ -219,12 +299,19 @@ async def test_floods_end_the_connection(server: HostileHttp2, flood: bytes) -> 
     assert not isinstance(result, HttpTimeoutError)
 
 
-async def test_http1_where_the_server_wants_it(server: HostileHttp2) -> None:
-    """It resets with HTTP_1_1_REQUIRED: from then on HTTP/1.1 is used, which this server does not speak."""
-    server.script = lambda peer, request: peer.send(frames.reset(request.stream, Code.HTTP_1_1_REQUIRED))
+@pytest.mark.parametrize("of", [frames.RST_STREAM, frames.GOAWAY])
+async def test_http1_where_the_server_wants_it(server: HostileHttp2, of: int) -> None:
+    """It says HTTP_1_1_REQUIRED: from then on HTTP/1.1 is used, which this server does not speak."""
+    code = Code.HTTP_1_1_REQUIRED
+    going = frame(frames.GOAWAY, 0, 0, bytes(4) + code.to_bytes(4))
+    server.script = lambda peer, request: peer.send(
+        going if of == frames.GOAWAY else frames.reset(request.stream, code)
+    )
     async with client(server.url) as http:
-        assert isinstance(await post(http), RestateUnavailableError)
+        results = [await post(http) for _ in range(2)]
         assert http._pool._versions.http2 is False
+    assert ["that is not HTTP/1.1" in str(each) for each in results] == [True, True]
+    assert len(server.requests) == 1
 
 
 async def test_a_server_of_http1_is_noticed_once(hostile: HostileServer) -> None:

@@ -11,7 +11,7 @@ from kallback.bridge.restate.http2 import frames
 from kallback.bridge.restate.http2.frames import Code, Frame, FrameReader, frame
 from kallback.bridge.restate.http2.header_blocks import HEADERS_SIZE
 from kallback.bridge.restate.http2.state import ConnectionState
-from kallback.bridge.restate.http2.streams import StreamEnd
+from kallback.bridge.restate.http2.streams import Stream, StreamEnd
 from kallback.bridge.restate.requests import Request
 
 BODY_LIMIT = 100
@@ -128,6 +128,30 @@ def test_a_change_of_the_initial_window_counts_for_open_streams() -> None:
     assert [each.payload for each in written(state) if each.kind == frames.DATA] == [b"x" * 20]
 
 
+def test_small_updates_that_come_together_lead_to_one_frame() -> None:
+    """A frame for each would be credited as such, and frames would get smaller and smaller."""
+    state = begun(INITIAL_WINDOW_SIZE=0)
+    sent(state, b"x" * 100)
+    state.receive(frames.window_update(1, 1) * 30)
+    assert [each.payload for each in written(state)] == [b"x" * 30]
+
+
+def test_windows_change_once_for_all_values_of_one_frame() -> None:
+    """The last one counts; each would go through all streams."""
+    state = begun()
+    state.send(REQUEST, b"\x83", b"")
+    many = b"".join(frames.settings({frames.INITIAL_WINDOW_SIZE: value})[frames.HEAD_SIZE :] for value in range(2000))
+    changes, change = list[int](), state.out.set
+
+    def counted(name: int, value: int, streams: dict[int, Stream]) -> None:
+        changes.append(value)
+        change(name, value, streams)
+
+    state.out.set = counted  # type: ignore[method-assign]
+    state.receive(frame(frames.SETTINGS, 0, 0, many))
+    assert (changes, state.streams[1].window) == ([1999], 1999)
+
+
 def test_larger_frames_are_sent_where_they_are_taken() -> None:
     """As the server's settings say, at any time."""
     state = begun()
@@ -192,6 +216,21 @@ def test_a_reset_may_say_that_the_request_was_not_looked_at(code: Code) -> None:
     state.send(REQUEST, b"\x83", b"")
     (ended,) = state.receive(frames.reset(1, code))
     assert ended.unprocessed
+
+
+@pytest.mark.parametrize(
+    "bytes_of_it",
+    [
+        frames.reset(1, Code.HTTP_1_1_REQUIRED),
+        frame(frames.GOAWAY, 0, 0, bytes(4) + Code.HTTP_1_1_REQUIRED.to_bytes(4)),
+    ],
+)
+def test_no_request_is_sent_to_a_server_that_wants_http1(bytes_of_it: bytes) -> None:
+    """It would refuse each one, as long as the connection lasts."""
+    state = begun()
+    state.send(REQUEST, b"\x83", b"")
+    (ended,) = state.receive(bytes_of_it)
+    assert (ended.unprocessed, state.needs_http1, state.capacity) == (True, True, 0)
 
 
 def test_a_request_that_was_reset_otherwise_may_have_been_processed() -> None:
@@ -282,6 +321,7 @@ WINDOW = (1 << 31) - 1
         (frames.window_update(0, 1) * 11_000, Code.ENHANCE_YOUR_CALM),
         (answer(1, 100, frames.END_HEADERS) * 11_000, None),
         (answer(1, 200, frames.END_HEADERS) + frame(frames.DATA, 0, 1, b"") * 11_000, Code.ENHANCE_YOUR_CALM),
+        (answer(1, 200, frames.END_HEADERS) + frame(frames.HEADERS, 4, 1, b"") * 11_000, Code.ENHANCE_YOUR_CALM),
         (frame(99, 0, 0, b"") * 11_000, Code.ENHANCE_YOUR_CALM),
     ],
 )
@@ -301,6 +341,24 @@ def test_what_a_server_must_not_do(bytes_of_it: bytes, code: Code | None) -> Non
         assert (out[-1].kind, out[-1].payload[4:]) == (frames.GOAWAY, code.to_bytes(4))
         assert (state.failure, state.capacity) == (ended.failure, 0)
         assert state.receive(answer(1)) == []
+
+
+def test_updates_that_let_nothing_be_sent_are_counted() -> None:
+    """The stream's window is empty, and stays so."""
+    state = begun(INITIAL_WINDOW_SIZE=0)
+    sent(state, b"x")
+    for _ in range(11):
+        state.receive(frames.window_update(0, 1) * 1000)
+    assert state.failure == "it sends frames without end"
+
+
+def test_updates_that_let_something_be_sent_are_not_counted() -> None:
+    """However small they are."""
+    state = begun(INITIAL_WINDOW_SIZE=0)
+    sent(state, b"x" * 20_000)
+    for _ in range(11):
+        state.receive(frames.window_update(1, 1) * 1000)
+    assert (state.failure, len(written(state))) == ("", 11)
 
 
 @pytest.mark.parametrize(
