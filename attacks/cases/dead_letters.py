@@ -12,6 +12,8 @@ from attacks.raw_batches import Codec, Filling, RawRecord
 from kallback.protocol import Cancel, CancelReason, TaskId
 
 _MANY: Final = 200_000
+_NAMES: Final = 2_000
+"""Topics of our prefix that do not exist, in stubs: no token is verified before their records are read."""
 _CANCEL: Final = Cancel(TaskId("AAECAwQFBgcICQoL"), CancelReason.CANCELLED, 1).encode()
 _REFUSED: Final = re.compile(r"(\d[\d,]*) dead letters? not replayed")
 _LIST_MIB: Final = 100.0
@@ -47,11 +49,13 @@ async def _forged_letters(attacker: Attacker) -> None:
         attacker.forged_task(progress_to=topics.control, heartbeat_every_ms=1),
     )
     letters = [_letter(source, record=record) for source in sources for record in records]
+    stub = Plain(None, (("kallback-dead-stub", b"1000"),))
+    letters += [_letter(f"{topics.prefix}nope-{number}", record=stub) for number in range(_NAMES)]
     before = [await attacker.ends(topic) for topic in (topics.control, topics.progress)]
     await attacker.write(topics.dead_letters, letters)
     done = await attacker.command("dead-letters", "replay", "--all", "--yes")
     refused = sum(int(count.replace(",", "")) for count in _REFUSED.findall(done.output))
-    if refused != len(letters) or f"0 of {len(letters)} dead letters can be replayed" not in done.output:
+    if refused != len(letters) or f"0 of {len(letters):,} dead letters can be replayed" not in done.output:
         attacker.findings.append(f"a replay refused {refused} of {len(letters)} forged dead letters: {done.output}")
     if [await attacker.ends(topic) for topic in (topics.control, topics.progress)] != before:
         attacker.findings.append("a replay sent a forged dead letter to the control topic or the progress topic")

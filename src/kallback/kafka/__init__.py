@@ -63,12 +63,13 @@ if TYPE_CHECKING:
         check_topics,
         compare_topics,
         create_topics,
+        find_missing,
         groups_of,
         list_topics,
         open_transactions,
         sees_groups,
     )
-    from kallback.kafka.topics import Created, Differs, Existed, Missing, TopicFinding, TopicSpec
+    from kallback.kafka.topics import Created, Differs, Existed, Hidden, Missing, TopicFinding, TopicSpec
     from kallback.kafka.transactions import PartitionTransaction
 
 _HOMES: Final = {
@@ -100,6 +101,7 @@ _HOMES: Final = {
     "FindRecords": "dead_letters.stubs",
     "GroupStatus": "group_status",
     "Headers": "records",
+    "Hidden": "topics",
     "KafkaClients": "clients",
     "Lag": "group_status",
     "LetterBudget": "dead_letters.budget",
@@ -143,6 +145,7 @@ _HOMES: Final = {
     "clients_of": "clients",
     "compare_topics": "topic_admin",
     "create_topics": "topic_admin",
+    "find_missing": "topic_admin",
     "find_record": "confluent.lookup",
     "find_records": "confluent.lookup",
     "groups_of": "topic_admin",
@@ -189,6 +192,7 @@ __all__ = [
     "GroupProtocol",
     "GroupStatus",
     "Headers",
+    "Hidden",
     "KafkaClients",
     "Lag",
     "LetterBudget",
@@ -231,6 +235,7 @@ __all__ = [
     "clients_of",
     "compare_topics",
     "create_topics",
+    "find_missing",
     "find_record",
     "find_records",
     "groups_of",

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 # https://kafka.apache.org/protocol#protocol_error_codes; negative ones are librdkafka's own.
 MISSING_TOPIC: Final = frozenset({3, -188, -190})
 """A topic or partition does not exist. A running consumer waits until it is created."""
-_INVALID_TOPIC: Final = frozenset({17})
+INVALID_TOPIC: Final = frozenset({17})
+"""The name is none that a topic can have."""
 _TOO_LARGE: Final = frozenset({10, 18})
 DENIED: Final = frozenset({29, 30, 31, 53})
 """A permission is missing."""
@@ -55,7 +56,7 @@ _PERMISSIONS: Final = {"looking up ": "DESCRIBE", "asking where ": "DESCRIBE", "
 """What is needed on a topic for what is tried, by its first words."""
 
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
-    (_INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
+    (INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
     (
         _TOO_LARGE,
         RecordTooLargeError,
@@ -104,7 +105,7 @@ _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = 
     ),
 )
 
-PERMANENT_FOR_A_CLIENT: Final = DENIED | _BAD_CREDENTIALS | MISSING_TOPIC | _INVALID_TOPIC | _SESSION | _MIXED_GROUP
+PERMANENT_FOR_A_CLIENT: Final = DENIED | _BAD_CREDENTIALS | MISSING_TOPIC | INVALID_TOPIC | _SESSION | _MIXED_GROUP
 """What a running consumer tells its caller; everything else the clients retry themselves."""
 
 NO_OFFSET_BY_TIME: Final = frozenset({-1, 2, 43, 87})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kallback.kafka.groups import TopicGroup
-from kallback.kafka.topics import TopicFinding, TopicSpec
+from kallback.kafka.topics import Hidden, Missing, TopicFinding, TopicSpec
 from kallback.protocol.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -39,6 +39,21 @@ async def compare_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) ->
     from kallback.kafka.confluent import topics as confluent_topics  # noqa: PLC0415 - see create_topics
 
     return await confluent_topics.compare_topics(settings, specs)
+
+
+async def find_missing(settings: KafkaSettings, names: Iterable[str]) -> list[Missing | Hidden]:
+    """Return those of these topics that do not exist, and those that this process may not look at. Creates none.
+
+    It is one question for all of them, however many: names can be those that someone else has chosen. Needs
+    confluent-kafka.
+
+    Raises:
+        KafkaUnavailableError: no broker answered.
+        AccessDeniedError: the login is refused.
+    """
+    from kallback.kafka.confluent import topics as confluent_topics  # noqa: PLC0415 - see create_topics
+
+    return await confluent_topics.find_missing(settings, sorted(set(names)))
 
 
 async def groups_of(

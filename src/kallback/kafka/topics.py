@@ -65,6 +65,13 @@ class Missing:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """This process may not look at the topic (DESCRIBE), so Kafka does not say whether it exists."""
+
+    name: str
+
+
 TopicFinding = Created | Existed | Differs | Missing
 """What `create_topics` did, or `compare_topics` found, for one topic."""
 

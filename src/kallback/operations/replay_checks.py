@@ -80,11 +80,13 @@ class MaySend:
         topic: to which.
         is_verified: its token is valid here.
         is_late: the deadline in this token has passed, so no handler waits for the result.
+        read_from: the topic from which its record is read, for a stub or a summary; None: the dead letter has it.
     """
 
     topic: str
     is_verified: bool
     is_late: bool = False
+    read_from: str | None = None
 
 
 class TopicDoubt(Enum):
@@ -127,7 +129,8 @@ def check_letter(letter: DeadLetter, rules: ReplayRules) -> ReplayVerdict:
     if letter.stub_bytes is not None or letter.summary is not None:
         # Its records would be read from there with the operator's permissions.
         foreign = next((topic for topic in (letter.source.topic, target) if not _is_known(topic, rules)), None)
-        return MaySend(target, is_verified=False) if foreign is None else NeedsTopic(foreign)
+        may = MaySend(target, is_verified=False, read_from=letter.source.topic)
+        return may if foreign is None else NeedsTopic(foreign)
     if {letter.source.topic, target} & {*rules.topics.all_results}:
         return _check_result(letter, target, rules)
     return _check_task(letter, target, rules)

@@ -26,6 +26,7 @@ from kallback.kafka import (
     Position,
     Record,
     find_record,
+    list_topics,
 )
 from kallback.kafka.dead_letters.summaries import LastRecord
 from kallback.protocol import (
@@ -159,6 +160,20 @@ async def test_a_stub_is_replayed_from_its_source(env: DeadLetterEnv, topics_fac
     assert result.stdout == "Replayed 1 of 1 dead letter.\n", result.output
     again = await env.at(Position(big, 0, 1))
     assert (again.key, again.value, again.headers) == (first.key, first.value, first.headers)
+
+
+async def test_forged_dead_letters_of_missing_topics_keep_no_other_from_being_sent(env: DeadLetterEnv) -> None:
+    """Stubs, which are verified after their record is read; Kafka creates none of the topics."""
+    headers = completed_headers(signed(env.topics))
+    await env.dead_letter(OutgoingRecord(env.topics.results, b"1", b"k", headers), "unknown-key")
+    names = {f"{env.topics.prefix}nope-{number}" for number in range(30)}
+    for name in sorted(names):
+        await env.forge(name, b"x" * 1_100_000, ())
+    result = await env.run("replay", "--all", "--yes", "--json", keys=KEYS)
+    said = json.loads(result.stdout)
+    assert (said["sent"], [each["count"] for each in said["not_sent"]], result.exit_code) == (1, [30], 1)
+    assert "and 25 more do not exist" in said["not_sent"][0]["cause"]
+    assert not names & await list_topics(env.settings)
 
 
 async def test_a_record_is_found_by_its_position_or_not_at_all(

@@ -17,11 +17,14 @@ from kallback.kafka import (
     ConfluentProducer,
     Consumer,
     Existed,
+    Hidden,
+    Missing,
     OutgoingRecord,
     Record,
     TopicSpec,
     compare_topics,
     create_topics,
+    find_missing,
     open_transactions,
 )
 from kallback.protocol import AccessDeniedError, MissingTopicError
@@ -224,6 +227,13 @@ async def test_topics_that_are_hidden_are_not_said_to_be_missing(guarded: Guarde
     first, second = guarded.topics("hidden"), guarded.topics("hidden")
     with pytest.raises(AccessDeniedError, match=rf"looking up '{first}', '{second}' \(DESCRIBE\)"):
         await compare_topics(guarded.hers, [TopicSpec(first), TopicSpec(second)])
+
+
+async def test_a_hidden_topic_is_told_from_a_missing_one(guarded: Guarded) -> None:
+    """Kafka refuses to say whether it exists; of one that may be looked at it says that it does not."""
+    hidden, seen = guarded.topics("hidden"), guarded.topics("seen")
+    with allowed(guarded, seen, DESCRIBE), allowed(guarded, "nowhere", DESCRIBE):
+        assert await find_missing(guarded.hers, [seen, hidden, "nowhere"]) == [Hidden(hidden), Missing("nowhere")]
 
 
 async def test_a_worker_s_client_does_not_say_that_a_hidden_topic_is_not_there(guarded: Guarded) -> None:

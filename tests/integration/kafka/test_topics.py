@@ -22,6 +22,7 @@ from kallback.kafka import (
     check_topics,
     compare_topics,
     create_topics,
+    find_missing,
 )
 from kallback.kafka.aiokafka import topics as aiokafka_topics
 from kallback.lifecycle import StartStop
@@ -67,6 +68,26 @@ async def test_topics_are_compared_and_not_changed(kafka_settings: KafkaSettings
     assert await compare_topics(kafka_settings, wanted) == [Existed(name), Missing(nowhere)]
     assert await compare_topics(kafka_settings, wanted) == [Existed(name), Missing(nowhere)]
     assert await compare_topics(kafka_settings, [TopicSpec(name)]) == [Differs(name, ("partitions: 2, wanted 3",))]
+
+
+async def test_topics_that_do_not_exist_are_found_and_not_created(kafka_settings: KafkaSettings) -> None:
+    """All are asked for at once; a name that no topic can have is one of them."""
+    name = f"made-{uuid.uuid4().hex[:8]}"
+    await create_topics(kafka_settings, [TopicSpec(name, partitions=1)])
+    nowhere = [f"nowhere-{number:03}" for number in range(500)]
+    wanted = [Missing("no topic"), *map(Missing, nowhere)]
+    for _ in range(2):
+        assert await find_missing(kafka_settings, [name, "no topic", *nowhere]) == wanted
+    assert await find_missing(kafka_settings, []) == []
+
+
+async def test_a_silent_kafka_hides_no_topic() -> None:
+    """Without an answer nothing is said about topics."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(KafkaUnavailableError):
+            await find_missing(KafkaSettings(f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout=1), ["t"])
 
 
 async def test_a_refused_topic_says_what_kafka_says(kafka_settings: KafkaSettings) -> None:

@@ -156,7 +156,7 @@ def test_a_stub_is_not_read_from_an_unknown_topic() -> None:
     assert check_letter(stub, replace(RULES, to=TOPICS.results)) == NeedsTopic("payroll")
     assert "forged" in refused(replace(stub, source=Position(TOPICS.control, 0, 7)), replace(RULES, to=TOPICS.results))
     known = replace(stub, source=RESULT.source)
-    assert check_letter(known, WITH_KEYS) == MaySend(TOPICS.results, is_verified=False)
+    assert check_letter(known, WITH_KEYS) == MaySend(TOPICS.results, is_verified=False, read_from=TOPICS.results)
 
 
 def with_deadline(deadline_ms: int) -> tuple[DeadLetter, DeadLetter]:

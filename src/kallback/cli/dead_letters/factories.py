@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kallback import kafka
-from kallback.kafka import FindRecords, Position, Producer, Record, TopicReader
+from kallback.kafka import FindRecords, Hidden, Missing, Position, Producer, Record, TopicReader
 from kallback.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class KafkaFactories:
         reader: reads a topic from a time on (epoch milliseconds), or from its beginning.
         find: returns the record at a position; None if it no longer exists.
         find_many: looks many records up.
-        check_topics: raises `MissingTopicError`.
+        list_topics: the names of the topics that exist and are not hidden.
+        find_missing: returns which of some topics do not exist or are hidden, with one question for all.
         read_range: reads the records of a range of offsets of a topic that still exist; None: no summary is replayed.
     """
 
@@ -33,7 +34,8 @@ class KafkaFactories:
     find: Callable[[Position], Awaitable[Record | None]]
     find_many: FindRecords
     producer: Callable[[], Producer]
-    check_topics: Callable[[Iterable[str]], Awaitable[None]]
+    list_topics: Callable[[], Awaitable[frozenset[str]]]
+    find_missing: Callable[[Iterable[str]], Awaitable[list[Missing | Hidden]]]
     read_range: ReadRange | None = None
 
 
@@ -49,7 +51,8 @@ def confluent_factories(settings: KafkaSettings) -> KafkaFactories:
         find=lambda position: kafka.find_record(settings, position),
         find_many=partial(kafka.find_records, settings),
         producer=lambda: kafka.ConfluentProducer(settings),
-        check_topics=lambda names: kafka.check_topics(settings, names),
+        list_topics=lambda: kafka.list_topics(settings),
+        find_missing=lambda names: kafka.find_missing(settings, names),
         read_range=lambda topic, offsets: kafka.read_range(
             settings, Position(topic, offsets.partition, offsets.first), offsets.end
         ),

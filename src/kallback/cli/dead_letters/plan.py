@@ -11,7 +11,7 @@ import heapq
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -20,8 +20,9 @@ from kallback.cli.dead_letters.contents import ReplayedLetters, begin_of
 from kallback.cli.dead_letters.counts import OTHERS, BoundedCounts
 from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.cli.dead_letters.rows import Selection, row_of
-from kallback.kafka import DeadLetter, DeadLetterId, ReplayMarker, read_entries
+from kallback.kafka import DeadLetter, DeadLetterId, Hidden, Missing, ReplayMarker, read_entries
 from kallback.operations.replay_checks import MaySend, MustNotSend, ReplayRules, ReplayVerdict, check_letter
+from kallback.protocol import MissingTopicError
 
 _MOST_KINDS: Final = 1000
 """Combinations of reason and decision; the writer of a record chooses both."""
@@ -31,11 +32,21 @@ _FEW: Final = 10_000
 """Up to so many, a heap takes less memory and time than sorting all."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnusableTopic:
+    """It is not sent: a topic that it goes to, or that its record is read from, does not exist or is hidden."""
+
+    found: Missing | Hidden
+
+
+PlanVerdict = ReplayVerdict | UnusableTopic
+
+
 class PlannedKind(NamedTuple):
     """What many dead letters have in common."""
 
     reason: str
-    verdict: ReplayVerdict
+    verdict: PlanVerdict
 
 
 @dataclass(slots=True)
@@ -94,15 +105,29 @@ class ReplayPlan:
 
     Args:
         again: include those that were replayed.
+        there: topics that exist. However many other names a forger writes, what goes to these is sent.
     """
 
-    def __init__(self, *, again: bool) -> None:
+    def __init__(self, *, again: bool, there: Collection[str] = ()) -> None:
         self._again = again
+        self._there = frozenset(there)
         self._partitions: dict[int, _PlannedPartition] = {}
         self._kinds: list[PlannedKind] = []
         self._numbers: dict[PlannedKind, int] = {}
         self._since_ms: int | None = None
         self.replayed = ReplayedLetters()
+
+    def unknown_topics(self) -> set[str]:
+        """Topics that the dead letters which may be sent need, of which it is not known that they exist."""
+        may = [kind.verdict for kind in self._kinds if isinstance(kind.verdict, MaySend)]
+        return {name for each in may for name in _needed(each)} - self._there
+
+    def leave_out(self, unusable: Iterable[Missing | Hidden]) -> None:
+        """Send nothing that needs one of these topics."""
+        found = {each.name: each for each in unusable}
+        for number, (reason, verdict) in enumerate(self._kinds):
+            if isinstance(verdict, MaySend) and (names := _needed(verdict) & found.keys()):
+                self._kinds[number] = PlannedKind(reason, UnusableTopic(found[min(names)]))
 
     def add(self, letter: DeadLetter, verdict: ReplayVerdict) -> None:
         """Take in a selected dead letter; those of a partition come in the order of their offsets."""
@@ -115,7 +140,8 @@ class ReplayPlan:
     def _number(self, kind: PlannedKind) -> int:
         if kind not in self._numbers:
             if len(self._kinds) >= _MOST_KINDS:
-                kind = PlannedKind(OTHERS, _TOO_MANY)
+                is_sendable = isinstance(kind.verdict, MaySend) and _needed(kind.verdict) <= self._there
+                kind = PlannedKind(OTHERS, kind.verdict if is_sendable else _TOO_MANY)
             if kind not in self._numbers:
                 self._numbers[kind] = len(self._kinds)
                 self._kinds.append(kind)
@@ -167,6 +193,11 @@ class ReplayPlan:
                     yield _PendingLetter(at_ms, partition, offset, kind)
 
 
+def _needed(verdict: MaySend) -> set[str]:
+    """The topic that a dead letter goes to, and the one that its record is read from."""
+    return {verdict.topic} if verdict.read_from is None else {verdict.topic, verdict.read_from}
+
+
 def _oldest_times(times_ms: Iterator[int], limit: int) -> list[int]:
     """Return the smallest times, ascending. Numbers alone: rows would take six times the memory."""
     return heapq.nsmallest(limit, times_ms) if limit <= _FEW else sorted(times_ms)[:limit]
@@ -187,8 +218,16 @@ def _oldest(rows: Iterator[_PendingLetter], times_ms: list[int]) -> Iterator[_Pe
 async def read_plan(
     clients: KafkaFactories, topic: str, selection: Selection, rules: ReplayRules, *, again: bool
 ) -> ReplayPlan:
-    """Read the dead-letter topic and decide about each selected dead letter, with the deadlines as they are now."""
-    plan, rules = ReplayPlan(again=again), replace(rules, now_ms=int(time.time() * 1000))
+    """Read the dead-letter topic and decide about each selected dead letter, with the deadlines as they are now.
+
+    What needs a topic that does not exist is not sent: a broker may create it. It keeps nothing else from being sent,
+    because anyone who may write dead letters names topics.
+
+    Raises:
+        MissingTopicError: the topic that the operator names for all does not exist.
+    """
+    plan = ReplayPlan(again=again, there=await clients.list_topics())
+    rules = replace(rules, now_ms=int(time.time() * 1000))
     async with aclosing(read_entries(clients.reader(topic, begin_of(selection.since_ms)))) as entries:
         async for entry in entries:
             if isinstance(entry, DeadLetter):
@@ -196,6 +235,10 @@ async def read_plan(
                     plan.add(entry, check_letter(entry, rules))
             elif isinstance(entry, ReplayMarker):
                 plan.replayed.add(entry)
+    unusable = await clients.find_missing(plan.unknown_topics())
+    if Missing(rules.to or "") in unusable:
+        raise MissingTopicError(f"topic {rules.to!r} does not exist; create it with: kallback topics create {rules.to}")
+    plan.leave_out(unusable)
     return plan
 
 

@@ -6,12 +6,13 @@ then to send. `plan` says what is kept in between, `checks` what may be sent.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
 import click
+import orjson
 
 from kallback.cli.activity import activity
 from kallback.cli.by_hand_options import by_option, operator_of, user_name, why_option
@@ -23,6 +24,7 @@ from kallback.cli.dead_letters.rows import HEADINGS, Selection, row_of
 from kallback.cli.dead_letters.sending import (
     doubt_words,
     failure_sentence,
+    members_of_replay,
     nothing_sentence,
     plan_sentence,
     refusal_sentence,
@@ -32,7 +34,7 @@ from kallback.cli.dead_letters.sending import (
     rules_of,
     send_chosen,
 )
-from kallback.cli.formatting import counted, plain
+from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tables import RowPrinter
 from kallback.kafka import DeadLetter, ReplayOptions, ReplayReport
@@ -66,6 +68,9 @@ class NotAllReplayedError(KallbackError):
 @option("--unverified", is_flag=True, help="Also send records whose token or headers do not pass the checks.")
 @option("--rate", callback=read_rate, metavar="N/s", help="Maximum rate, for example 50/s or 30/m. Default: no limit.")
 @option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: how many were sent, and not sent for which cause."
+)
 @by_option
 @why_option
 @option("-y", "--yes", is_flag=True, help="Do not ask for confirmation. It does not replace --allow-topic.")
@@ -90,18 +95,31 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
     operator = None if by is None and user_name() is None else operator_of(by, why)
     plan, rules = _read(clients, topic, selection, rules, again=options["again"], ask=not options["dry_run"])
     _say_left_out(plan, selection)
-    chosen = plan.choose(options["limit"])
+    chosen, dry_run, as_json = plan.choose(options["limit"]), options["dry_run"], options["as_json"]
+
+    def say(report: ReplayReport) -> None:
+        if as_json:
+            members = members_of_replay(plan, chosen, report, dry_run=dry_run)
+            click.echo(printable_json(orjson.dumps(members)))
+        elif chosen.total and not dry_run:
+            click.echo("\n".join(result_lines(report, chosen.total)))
+
+    failures = ""
     if not chosen.total:
-        click.echo(nothing_sentence(plan))
-    elif options["dry_run"]:
-        asyncio.run(_print_chosen(clients, topic, chosen))
+        click.echo(nothing_sentence(plan), err=as_json)
+        say(ReplayReport())
+    elif dry_run:
+        if not as_json:
+            asyncio.run(_print_chosen(clients, topic, chosen))
         click.echo(plan_sentence(chosen, rules, " would be sent."), err=True)
+        say(ReplayReport())
     else:
         click.echo(plan_sentence(chosen, rules, "."), err=True)
         confirm("Replay now?", yes=options["yes"])
-        _send(clients, topic, chosen, ReplayOptions(to=rules.to, per_second=options["rate"], operator=operator), rules)
-    if refusals := refusal_sentence(plan):
-        raise NotAllReplayedError(refusals)
+        how = ReplayOptions(to=rules.to, per_second=options["rate"], operator=operator)
+        failures = asyncio.run(_send(clients, topic, chosen, how, rules, say))
+    if left := "; ".join(filter(None, (failures, refusal_sentence(plan)))):
+        raise NotAllReplayedError(left)
 
 
 def _selection(options: dict[str, Any], ids: tuple[str, ...]) -> Selection:
@@ -165,28 +183,24 @@ async def _print_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLette
                 printer.add(row_of(letter).line())
 
 
-def _send(
-    clients: KafkaFactories, topic: str, chosen: ChosenLetters, options: ReplayOptions, rules: ReplayRules
-) -> None:
-    report = asyncio.run(_replay(clients, topic, chosen, options, rules))
-    if report.failed:
-        raise NotAllReplayedError(failure_sentence(report))
-
-
-async def _replay(
-    clients: KafkaFactories, topic: str, chosen: ChosenLetters, options: ReplayOptions, rules: ReplayRules
-) -> ReplayReport:
-    """Send the letters; report what was sent, also after a failure."""
+async def _send(
+    clients: KafkaFactories,
+    topic: str,
+    chosen: ChosenLetters,
+    options: ReplayOptions,
+    rules: ReplayRules,
+    say: Callable[[ReplayReport], None],
+) -> str:
+    """Send the letters; say what was sent, also after a failure, and return a sentence about those that were not."""
     async with clients.producer() as producer:
         replayer = replayer_for(clients, producer, topic, options, rules)
         try:
             await send_chosen(clients, topic, chosen, replayer, lambda letters: _counted(letters, chosen.total))
         finally:
-            for line in result_lines(replayer.report, chosen.total):
-                click.echo(line)
+            say(replayer.report)
             for line in remark_lines(replayer.report, chosen.total):
                 click.echo(line, err=True)
-    return replayer.report
+    return failure_sentence(replayer.report) if replayer.report.failed else ""
 
 
 async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncIterator[DeadLetter]:

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from kallback.cli.dead_letters.counts import OTHERS
 from kallback.cli.dead_letters.factories import KafkaFactories
-from kallback.cli.dead_letters.plan import ChosenLetters, ReplayPlan, read_chosen
+from kallback.cli.dead_letters.plan import ChosenLetters, KindCount, PlanVerdict, ReplayPlan, UnusableTopic, read_chosen
 from kallback.cli.dead_letters.reason_help import is_replay_useless
 from kallback.cli.formatting import counted, plain
-from kallback.kafka import DeadLetter, Producer, Replayer, ReplayOptions, ReplayReport
+from kallback.kafka import DeadLetter, Hidden, Missing, Producer, Replayer, ReplayOptions, ReplayReport
 from kallback.operations.replay_checks import (
     MaySend,
     MustNotSend,
@@ -28,10 +27,18 @@ from kallback.operations.replay_checks import (
 from kallback.protocol import ConfigurationError
 from kallback.settings import Settings
 
+if TYPE_CHECKING:
+    from kallback.kafka.dead_letters.replay import ReplayFailure
+
 _NAMED: Final = 5
 """Topics that a sentence names: who writes dead letters chooses them."""
 
+_ACL: Final = "let an administrator add the missing ACL"
+
+Members = dict[str, Any]
 Letters = AsyncIterator[DeadLetter]
+_Trouble = TopicDoubt | type[Missing] | type[Hidden]
+"""What keeps dead letters from being sent to topics."""
 
 
 def rules_of(settings: Settings, to: str | None, named: Iterable[str], *, unverified: bool) -> ReplayRules:
@@ -73,10 +80,8 @@ async def send_chosen(
     """Send dead letters, each of which passes `seen`; `replayer.report` says what was sent, also after a failure.
 
     Raises:
-        MissingTopicError: one of the topics does not exist; nothing is sent.
         AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
     """
-    await clients.check_topics({name for name, _ in chosen.targets.listed() if name != OTHERS})
     async with aclosing(read_chosen(clients, topic, chosen)) as letters:
         await replayer.replay(seen(letters))
 
@@ -108,28 +113,60 @@ def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
     return f"Not verified: {counted(left, 'token')} ({why}), and the values, which are not signed."
 
 
+def refusals_of(plan: ReplayPlan) -> dict[str, KindCount]:
+    """Return how many dead letters are not sent for each cause, with one id as an example."""
+    found = dict[str, KindCount]()
+    named = {trouble: _trouble_words(topics, trouble) for trouble, topics in _topics_by_trouble(plan).items()}
+    for kind, number in plan.kinds().items():
+        if (cause := _cause(kind.verdict, named)) is not None:
+            found.setdefault(cause, KindCount(number.example)).count += number.count
+    return found
+
+
+def _cause(verdict: PlanVerdict, named: Mapping[_Trouble, str]) -> str | None:
+    match verdict:
+        case MaySend():
+            return None
+        case MustNotSend(cause):
+            return cause
+        case NeedsTopic(_, doubt):
+            return named[doubt]
+        case UnusableTopic(unusable):
+            return named[type(unusable)]
+
+
 def refusal_sentence(plan: ReplayPlan) -> str:
     """One sentence for each cause, with one id as an example; empty if everything may be sent."""
-    kinds, sentences = plan.kinds().items(), dict[str, tuple[str, int]]()
-    unnamed = {doubt: _unnamed(topics, doubt) for doubt, topics in _doubtful(plan).items()}
-    for kind, number in kinds:
-        if isinstance(kind.verdict, MaySend):
-            continue
-        cause = kind.verdict.cause if isinstance(kind.verdict, MustNotSend) else unnamed[kind.verdict.doubt]
-        example, count = sentences.get(cause, (str(number.example), 0))
-        sentences[cause] = (example, count + number.count)
     return "; ".join(
-        f"{counted(count, 'dead letter')} not replayed (for example {example}): {plain(cause)}"
-        for cause, (example, count) in sentences.items()
+        f"{counted(refused.count, 'dead letter')} not replayed (for example {refused.example}): {plain(cause)}"
+        for cause, refused in refusals_of(plan).items()
     )
 
 
-def _doubtful(plan: ReplayPlan) -> dict[TopicDoubt, list[str]]:
-    found = defaultdict[TopicDoubt, set[str]](set)
+def _topics_by_trouble(plan: ReplayPlan) -> dict[_Trouble, list[str]]:
+    found = defaultdict["_Trouble", set[str]](set)
     for kind in plan.kinds():
-        if isinstance(kind.verdict, NeedsTopic):
-            found[kind.verdict.doubt].add(kind.verdict.topic)
-    return {doubt: sorted(topics) for doubt, topics in found.items()}
+        match kind.verdict:
+            case NeedsTopic(topic, doubt):
+                found[doubt].add(topic)
+            case UnusableTopic(unusable):
+                found[type(unusable)].add(unusable.name)
+            case _:
+                pass
+    return {trouble: sorted(topics) for trouble, topics in found.items()}
+
+
+def _trouble_words(topics: Sequence[str], trouble: _Trouble) -> str:
+    """Say what is wrong with topics, and what to do."""
+    if isinstance(trouble, TopicDoubt):
+        return _unnamed(topics, trouble)
+    some, is_one = _some(topics), len(topics) == 1
+    if trouble is Hidden:
+        exist = "it exists" if is_one else "they exist"
+        return f"this user may not look at {some} (DESCRIBE), so it is not known whether {exist}; {_ACL}"
+    missing = f"topic {some} does not exist" if is_one else f"topics {some} do not exist"
+    create = f"kallback topics create {' '.join(topics[:_NAMED])}"
+    return f"{missing}; {_if_yours(is_one=is_one)}, create {'it' if is_one else 'them'} with: {create}"
 
 
 def doubt_words(topics: str, doubt: TopicDoubt, *, is_one: bool = True) -> str:
@@ -147,13 +184,20 @@ def doubt_words(topics: str, doubt: TopicDoubt, *, is_one: bool = True) -> str:
 
 
 def _unnamed(topics: Sequence[str], doubt: TopicDoubt) -> str:
-    named, more = ", ".join(topics[:_NAMED]), f" and {len(topics) - _NAMED} more" if len(topics) > _NAMED else ""
     options = " ".join(f"--allow-topic {topic}" for topic in topics[:_NAMED])
     is_one = len(topics) == 1
-    known = doubt_words(named + more, doubt, is_one=is_one)
-    yours = "if it is one of yours" if is_one else "for those that are yours"
+    known = doubt_words(_some(topics), doubt, is_one=is_one)
     keys = ", or set KALLBACK_KEYS, so that the tokens of tasks are verified" if doubt is TopicDoubt.NO_KEYS else ""
-    return f"{known}; {yours}, add {options}{keys}"
+    return f"{known}; {_if_yours(is_one=is_one)}, add {options}{keys}"
+
+
+def _some(topics: Sequence[str]) -> str:
+    more = f" and {len(topics) - _NAMED} more" if len(topics) > _NAMED else ""
+    return ", ".join(topics[:_NAMED]) + more
+
+
+def _if_yours(*, is_one: bool) -> str:
+    return "if it is one of yours" if is_one else "for those that are yours"
 
 
 def nothing_sentence(plan: ReplayPlan) -> str:
@@ -190,6 +234,21 @@ def remark_lines(report: ReplayReport, total: int) -> list[str]:
     if report.sent + sum(each.count for each in report.failed.values()) < total:
         lines.append("Replay the same again to continue with the rest.")
     return lines
+
+
+def members_of_replay(plan: ReplayPlan, chosen: ChosenLetters, report: ReplayReport, *, dry_run: bool) -> Members:
+    """What `replay --json` prints: what was sent, and what was not, with the causes."""
+    causes: list[tuple[str, KindCount | ReplayFailure]] = [*refusals_of(plan).items(), *report.failed.items()]
+    return {
+        "dry_run": dry_run,
+        "chosen": chosen.total,
+        "sent": report.sent,
+        "unmarked": report.unmarked,
+        "summary_records": report.records,
+        "already_replayed": plan.already_replayed(),
+        "not_sent": [{"count": each.count, "example": str(each.example), "cause": cause} for cause, each in causes],
+        "summary_records_not_sent": [{"count": count, "cause": cause} for cause, count in report.left_out.items()],
+    }
 
 
 def failure_sentence(report: ReplayReport) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kallback.kafka.confluent.admin import connected
 from kallback.kafka.confluent.client import failure_of, in_thread
-from kallback.kafka.errors import DENIED
-from kallback.kafka.topics import Created, Differs, Existed, Missing, until_visible
+from kallback.kafka.errors import DENIED, INVALID_TOPIC, MISSING_TOPIC
+from kallback.kafka.topics import Created, Differs, Existed, Hidden, Missing, until_visible
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, MissingTopicError
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection  # isort: skip - the check comes first
@@ -60,6 +60,11 @@ async def check_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
 async def list_topics(settings: KafkaSettings) -> frozenset[str]:
     """See `kallback.kafka.list_topics`."""
     return await in_thread(lambda abandoned: _list(settings, abandoned))
+
+
+async def find_missing(settings: KafkaSettings, names: Sequence[str]) -> list[Missing | Hidden]:
+    """See `kallback.kafka.find_missing`."""
+    return await in_thread(lambda abandoned: _find_missing(settings, names, abandoned)) if names else []
 
 
 def _check(settings: KafkaSettings, names: Sequence[str], abandoned: threading.Event) -> None:
@@ -111,20 +116,37 @@ def _names(admin: AdminClient, settings: KafkaSettings) -> frozenset[str]:
         return frozenset(admin.list_topics(timeout=settings.connect_timeout).topics)  # asking for one could create it
 
 
+def _find_missing(settings: KafkaSettings, names: Sequence[str], abandoned: threading.Event) -> list[Missing | Hidden]:
+    found = list[Missing | Hidden]()
+    with connected(settings, abandoned=abandoned) as admin:
+        for name, error in _failures(admin, settings, names).items():
+            code = error.args[0].code()
+            if code in DENIED:
+                found.append(Hidden(name))
+            elif code in MISSING_TOPIC | INVALID_TOPIC:
+                found.append(Missing(name))
+            elif code < 0:  # librdkafka's own: no broker answered; what a broker says else is of a topic that it knows
+                with _described(settings, "looking up topics (DESCRIBE)"):
+                    raise error
+    return found
+
+
 def _refuse_hidden(admin: AdminClient, settings: KafkaSettings, names: Sequence[str]) -> None:
-    """Raise for those that Kafka's list leaves out because this user may not see them; the question creates none."""
-    if not names:
-        return
-    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=settings.connect_timeout)
-    failures = {repr(name): future.exception() for name, future in futures.items()}
-    hidden = {
-        name: error
-        for name, error in failures.items()
-        if isinstance(error, KafkaException) and error.args[0].code() in DENIED
-    }
+    """Raise for those that Kafka's list leaves out because this user may not see them."""
+    failures = _failures(admin, settings, names)
+    hidden = {repr(name): error for name, error in failures.items() if error.args[0].code() in DENIED}
     if hidden:
         with _described(settings, f"looking up {', '.join(hidden)} (DESCRIBE)"):
             raise next(iter(hidden.values()))
+
+
+def _failures(admin: AdminClient, settings: KafkaSettings, names: Sequence[str]) -> dict[str, KafkaException]:
+    """Ask for topics by their names, all at once, and return what Kafka refuses; the question creates none."""
+    if not names:
+        return {}
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=settings.connect_timeout)
+    failures = {name: future.exception() for name, future in futures.items()}
+    return {name: error for name, error in failures.items() if isinstance(error, KafkaException)}
 
 
 def _compared(admin: AdminClient, settings: KafkaSettings, spec: TopicSpec) -> Differs | Existed:

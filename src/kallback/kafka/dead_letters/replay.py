@@ -21,7 +21,7 @@ from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, replay_
 from kallback.kafka.dead_letters.stubs import MissingValue, recover_all
 from kallback.kafka.dead_letters.writer import original_headers
 from kallback.kafka.records import OutgoingRecord, Position
-from kallback.protocol.errors import KallbackError, MissingTopicError, RecordTooLargeError
+from kallback.protocol.errors import AccessDeniedError, KallbackError, MissingTopicError, RecordTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -186,7 +186,7 @@ class Replayer:
             return
         try:
             there = await self._send_ranges(letter, summary, self._read_range)
-        except MissingTopicError as error:
+        except (MissingTopicError, AccessDeniedError) as error:
             self.report.fail(letter.id, str(error))
             return
         if not there:

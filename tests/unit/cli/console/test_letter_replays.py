@@ -11,7 +11,7 @@ from tests.unit.cli.dead_letters.environment import DEAD, TOKEN, DeadLetterEnv
 
 from kallback.cli.console.changes import ReplayForm
 from kallback.cli.console.replays import LetterReplays
-from kallback.kafka import DeadLetterId, Record, ReplayMarker, read_entry
+from kallback.kafka import DeadLetterId, Hidden, Missing, Record, ReplayMarker, read_entry
 from kallback.operations import NotAnswerableError
 from kallback.protocol import completed_headers
 from kallback.protocol.by_hand import Operator
@@ -71,6 +71,21 @@ def test_a_record_that_must_not_be_sent_is_said(env: DeadLetterEnv) -> None:
     assert check.sentences[1].startswith("1 dead letter not replayed (for example 0:0): a header of a task is missing")
 
 
+def test_a_forged_source_that_does_not_exist_keeps_no_other_from_being_sent(env: DeadLetterEnv) -> None:
+    """The check says so as well, and counts it."""
+    value = b"x" * 2_000_000  # a stub: no token is verified before its record is read
+    env.dead_letter(source=Record("kallback.nope", 0, 1, 0, b"k", value, completed_headers(TOKEN)))
+    env.dead_letter()
+    check = asyncio.run(replays(env).check(ReplayForm(ANN)))
+    done = asyncio.run(replays(env).send(ReplayForm(ANN)))
+    for said in (check, done):
+        assert (said.total, said.sentences[-1].split(";")[0]) == (1, _MISSING)
+    assert (done.sentences[0], len(env.sent())) == ("Replayed 1 of 1 dead letter.", 1)
+
+
+_MISSING = "1 dead letter not replayed (for example 0:0): topic kallback.nope does not exist"
+
+
 def test_one_replay_runs_at_a_time(env: DeadLetterEnv) -> None:
     """Two would send the same dead letters: neither has the other's markers yet."""
     env.dead_letter()
@@ -78,11 +93,12 @@ def test_one_replay_runs_at_a_time(env: DeadLetterEnv) -> None:
     async def both() -> None:
         reached, go_on = asyncio.Event(), asyncio.Event()
 
-        async def check_topics(_names: Iterable[str]) -> None:
+        async def find_missing(_names: Iterable[str]) -> list[Missing | Hidden]:
             reached.set()
             await go_on.wait()
+            return []
 
-        both = LetterReplays(replace(env.clients, check_topics=check_topics), Settings())
+        both = LetterReplays(replace(env.clients, find_missing=find_missing), Settings())
         first = asyncio.create_task(both.send(ReplayForm(ANN)))
         await reached.wait()
         with pytest.raises(NotAnswerableError, match="another replay is running"):

@@ -17,9 +17,11 @@ from kallback.cli.dead_letters.factories import KafkaFactories
 from kallback.kafka import (
     DeadLetters,
     Headers,
+    Hidden,
     MemoryBroker,
     MemoryProducer,
     MemoryReader,
+    Missing,
     Position,
     Record,
     TopicPartition,
@@ -29,7 +31,6 @@ from kallback.protocol import (
     AwakeableId,
     KallbackError,
     Keyring,
-    MissingTopicError,
     Token,
     completed_headers,
     task_id_of,
@@ -51,6 +52,8 @@ class DeadLetterEnv:
 
     def __init__(self) -> None:
         self.broker = MemoryBroker()
+        self.hidden: set[str] = set()
+        self.questions: list[set[str]] = []
         for topic in (DEAD, RESULTS):
             self.broker.create_topic(topic)
         self.clients = KafkaFactories(
@@ -58,7 +61,8 @@ class DeadLetterEnv:
             find=self.find,
             find_many=self.find_many,
             producer=lambda: MemoryProducer(self.broker),
-            check_topics=self.check,
+            list_topics=self.list_topics,
+            find_missing=self.find_missing,
         )
 
     async def find(self, position: Position) -> Record | None:
@@ -72,11 +76,16 @@ class DeadLetterEnv:
         found = {at: await self.find(at) for at in positions}
         return {at: keep(record) for at, record in found.items() if record is not None}
 
-    async def check(self, names: Iterable[str]) -> None:
-        """Whether topics exist."""
-        for name in names:
-            if not self.broker.partitions(name):
-                raise MissingTopicError(f"topic {name!r} does not exist")
+    async def list_topics(self) -> frozenset[str]:
+        """Topics that exist and are not hidden."""
+        return frozenset(self.broker.topics()) - self.hidden
+
+    async def find_missing(self, names: Iterable[str]) -> list[Missing | Hidden]:
+        """Those that do not exist or are hidden; remembers that it was asked."""
+        asked = set(names)
+        self.questions.append(asked)
+        missing = {name for name in asked - self.hidden if not self.broker.partitions(name)}
+        return [*map(Missing, sorted(missing)), *map(Hidden, sorted(asked & self.hidden))]
 
     def dead_letter(
         self,
