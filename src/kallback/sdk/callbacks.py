@@ -36,6 +36,7 @@ from kallback.sdk.observability.counts import SdkCounts, remember_counts
 from kallback.sdk.one_task import check_called_by_handler
 from kallback.sdk.own_services import own_services
 from kallback.sdk.services.completion import complete_token, encoded, encoded_problem
+from kallback.sdk.signatures import checked_methods
 from kallback.sdk.task_environment import TaskEnvironment, environment_of
 from kallback.sdk.tasks.fan_out import all_end_before, collect_all, collect_each, collect_first
 from kallback.sdk.tasks.running_task import RunningTask
@@ -51,6 +52,7 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
+@checked_methods("app", "stop")
 class Callbacks:
     """Publishes tasks to Kafka workers and waits for their results durably.
 

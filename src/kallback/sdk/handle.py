@@ -20,6 +20,7 @@ from restate import RestateDurableFuture
 from kallback.protocol import Attempt, TaskId
 from kallback.sdk.arguments import check_all, check_future
 from kallback.sdk.one_task import check_called_by_handler, turn
+from kallback.sdk.signatures import checked_methods
 from kallback.sdk.tasks.cancellation import cancel_task, cancels_workers_at_end
 from kallback.sdk.tasks.fan_out import all_end_before
 from kallback.sdk.tasks.running_task import RunningTask
@@ -29,6 +30,7 @@ from kallback.sdk.tasks.wait_loop import WaitLoop
 Result = TypeVar("Result")
 
 
+@checked_methods()
 class TaskHandle(Generic[Result]):
     """A published task.
 

@@ -55,6 +55,15 @@ Call = Callable[[Any, restate.Context], Any]
         (lambda it, ctx: it.awakeable(ctx, PREPARE, timeout=timedelta.max), "at most 36500 days"),
         (lambda it, ctx: it.awakeable(ctx, PREPARE, timeout=5), "timeout must be a timedelta or None, not int"),
         (lambda it, ctx: it.awakeable(ctx, None), "task_type must be a TaskType, not NoneType"),
+        (lambda it, ctx: it.call(ctx, PREPARE, SOUP, retry=3), r"call\(\) got an unexpected keyword argument 'retry'"),
+        (lambda it, ctx: it.call(ctx, PREPARE), r"call\(\) missing 1 required positional argument: 'request'"),
+        (lambda it, ctx: it.call(ctx, task_type=PREPARE, request=SOUP, ky="t7"), "unexpected keyword argument 'ky'"),
+        (
+            lambda it, ctx: it.start(ctx, PREPARE, SOUP, "t7"),
+            "takes 4 positional arguments but 5 were given",
+        ),
+        (lambda it, ctx: it.start_many(ctx, PREPARE, [SOUP], key="t7"), "many.* unexpected keyword argument 'key'"),
+        (lambda it, ctx: it.awakeable(ctx, PREPARE, key="t7"), "unexpected keyword argument 'key'"),
     ],
 )
 async def test_a_task_with_a_wrong_argument_is_not_sent(test: HandlerTest, call: Call, sentence: str) -> None:
@@ -82,6 +91,9 @@ async def test_a_task_with_a_wrong_argument_is_not_sent(test: HandlerTest, call:
         (lambda it, ctx: it.progress(ctx, "t", timeout=5), "timeout must be a timedelta, not int"),
         (lambda it, ctx: it.progress(ctx, "t", timeout=timedelta(0)), "timeout must be longer than 0"),
         (lambda it, ctx: it.progress(ctx, "t", timeout=timedelta.max), "at most 36500 days"),
+        (lambda it, _: it.gather([], partly=True), r"gather\(\) got an unexpected keyword argument 'partly'"),
+        (lambda it, _: it.first([], count=1), r"first\(\) got an unexpected keyword argument 'count'"),
+        (lambda it, _: it.all_end_before([]), "missing 1 required positional argument: 'future'"),
     ],
 )
 async def test_what_is_collected_must_be_handles(test: HandlerTest, call: Call, sentence: str) -> None:
@@ -100,6 +112,12 @@ async def test_what_is_collected_must_be_handles(test: HandlerTest, call: Call, 
     [
         (lambda it, ctx: it.complete(ctx, 7, "B3"), "token must be of type str, not int"),
         (lambda it, ctx: it.fail(ctx, None, Problem()), "token must be of type str, not NoneType"),
+        (
+            lambda it, ctx: it.complete(ctx, "t", result="B3"),
+            r"complete\(\) got an unexpected keyword",
+        ),
+        (lambda it, ctx: it.fail(ctx, "t"), r"fail\(\) missing a required argument: 'problem'"),
+        (lambda _, ctx: complete_awakeable(ctx, id="t"), r"complete_awakeable\(\) missing"),  # type: ignore[call-arg] # wrong on purpose
         (lambda _, ctx: complete_awakeable(ctx, 7), "awakeable_id must be of type str, not int"),  # type: ignore[arg-type] # wrong on purpose
         (lambda _, ctx: reject_awakeable(ctx, "sign_1", 7), "message must be of type str"),  # type: ignore[arg-type] # wrong on purpose
         (lambda _, ctx: reject_awakeable(ctx, "sign_1", "no", "500"), "code must be of type int"),  # type: ignore[arg-type] # wrong on purpose

@@ -25,6 +25,7 @@ from kallback.protocol import (
 )
 from kallback.sdk.arguments import check_completion
 from kallback.sdk.errors import INTERNAL, CompletionRefused
+from kallback.sdk.signatures import checked_call
 
 _BYTES: Final = BytesSerde()
 _ANY: Final = Codec[Any](object)
@@ -32,6 +33,7 @@ _LOWEST_CODE: Final = 400
 _HIGHEST_CODE: Final = 599
 
 
+@checked_call
 def complete_awakeable(ctx: Context, awakeable_id: str, payload: object = None) -> None:
     """Resolve an awakeable that another handler made with `ctx.awakeable()`.
 
@@ -46,6 +48,7 @@ def complete_awakeable(ctx: Context, awakeable_id: str, payload: object = None) 
     ctx.resolve_awakeable(_awakeable_id(awakeable_id), encoded(payload), _BYTES)
 
 
+@checked_call
 def reject_awakeable(ctx: Context, awakeable_id: str, message: str, code: int = INTERNAL) -> None:
     """Reject an awakeable that another handler made: its await raises a `TerminalError` of this code, 400 to 599.
 
