@@ -100,25 +100,6 @@ async def test_an_unusable_result_fails_the_task_and_is_dead_lettered(env: Bridg
     assert (env.outcomes(), env.committed()) == ({"unusable": 1}, 1)
 
 
-async def test_a_duplicate_of_an_unusable_one_waits_for_its_dead_letter(env: BridgeEnv, make: RecordFactory) -> None:
-    """The same record, handed out again, must not be done before the dead letter is durable."""
-    record = make.completed(value=b"oops")
-    env.broker.append(record)
-    async with env.bridge() as bridge:
-        env.broker.available = False
-        await eventually("the failure posted", lambda: env.posted)
-        env.broker.available = True
-        env.broker.append(record)
-        env.broker.available = False
-        await eventually("the duplicate", lambda: bridge.stats.fetched == 2)
-        before = env.settled.copy()
-        env.broker.available = True
-        await env.settle(2)
-
-    assert before == []
-    assert env.outcomes() == {"unusable": 1, "duplicate": 1}
-
-
 async def test_a_result_that_restate_finds_too_large_fails_the_task(env: BridgeEnv, make: RecordFactory) -> None:
     """413 means unusable: the problem is posted in its place."""
     env.reply = lambda it: TooLarge("32 MiB") if isinstance(it.answer, Completed) else Accepted()

@@ -86,6 +86,21 @@ async def test_a_good_result_does_not_wait_for_the_dead_letters_of_late_ones(
     assert env.committed() == 0
 
 
+async def test_a_good_result_does_not_wait_for_the_copies_of_an_unusable_one(
+    env: BridgeEnv, make: RecordFactory
+) -> None:
+    """Its task has failed, so they are duplicates, whether or not its dead letter can be written."""
+    copy = make.completed(value=b"oops")
+    for _ in range(2_000):
+        env.broker.append(copy)
+    env.broker.append(make.completed())
+    async with env.bridge(SMALL):
+        env.broker.available = False
+        await eventually("both completions", lambda: len(env.posted) == 2)
+        assert env.outcomes()["duplicate"] == 1_999
+    assert env.committed() == 0
+
+
 async def test_late_results_that_wait_for_their_dead_letters_hold_a_bounded_number_of_bytes(
     env: BridgeEnv, make: RecordFactory
 ) -> None:

@@ -20,9 +20,10 @@ class Delivery:
         failures: attempts that Restate did not accept.
         retry_budget: how long it failed while others succeeded; None before its first failure.
         unusable: reason and detail, if the completion replaces an unusable result.
+        accepted: Restate has it, and its dead letter is on its way; duplicates need not wait for that.
     """
 
-    __slots__ = ("completion", "duplicates", "failures", "fetched", "identity", "retry_budget", "unusable")
+    __slots__ = ("accepted", "completion", "duplicates", "failures", "fetched", "identity", "retry_budget", "unusable")
 
     def __init__(
         self, fetched: FetchedRecord, identity: str, completion: Completion, unusable: tuple[str, str] | None = None
@@ -32,8 +33,17 @@ class Delivery:
         self.completion = completion
         self.unusable = unusable
         self.duplicates: list[tuple[FetchedRecord, Target]] = []
+        self.accepted = False
         self.failures = 0
         self.retry_budget: RetryBudget | None = None
+
+    def take_copies(self) -> list[tuple[FetchedRecord, Target]]:
+        """Return the duplicates, without this very record, fetched again: they are not attached any more."""
+        own, copies = list[tuple[FetchedRecord, Target]](), list[tuple[FetchedRecord, Target]]()
+        for each in self.duplicates:
+            (own if _position(each[0]) == _position(self.fetched) else copies).append(each)
+        self.duplicates = own
+        return copies
 
 
 class InFlightDeliveries:
@@ -62,9 +72,11 @@ class InFlightDeliveries:
         """Remember a delivery until `delivered` or `dropped`."""
         self._in_flight[delivery.identity] = delivery
 
-    def attach(self, identity: str, duplicate: FetchedRecord, target: Target) -> None:
-        """Attach a duplicate to the delivery in flight, whose outcome it shares."""
-        self._in_flight[identity].duplicates.append((duplicate, target))
+    def attach(self, identity: str, duplicate: FetchedRecord, target: Target) -> Delivery:
+        """Attach a duplicate to the delivery in flight, whose outcome it shares; return the delivery."""
+        delivery = self._in_flight[identity]
+        delivery.duplicates.append((duplicate, target))
+        return delivery
 
     def delivered(self, delivery: Delivery) -> None:
         """Remember that Restate accepted it: later records with its token are duplicates."""
@@ -74,3 +86,8 @@ class InFlightDeliveries:
     def dropped(self, delivery: Delivery) -> None:
         """Forget a delivery that Restate did not accept: later records with its token are decided anew."""
         del self._in_flight[delivery.identity]
+
+
+def _position(fetched: FetchedRecord) -> tuple[str, int, int]:
+    record = fetched.record
+    return record.topic, record.partition, record.offset

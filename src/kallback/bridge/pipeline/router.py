@@ -176,7 +176,8 @@ class ResultRouter:
             case Deliver():
                 self._submit(Delivery(fetched, verdict.identity, verdict.completion))
             case AttachDuplicate():
-                self._deliveries.attach(verdict.identity, fetched, verdict.target)
+                if (delivery := self._deliveries.attach(verdict.identity, fetched, verdict.target)).accepted:
+                    self._settle_copies(delivery)
             case Duplicate():
                 copy = KnownCopy(Outcome.DUPLICATE, verdict.target)
                 self._known.add_target(copy)
@@ -203,11 +204,18 @@ class ResultRouter:
             self._complete(delivery)
             return
         # It stays in flight until its dead letter is durable: the same record, redelivered, must not be done before.
+        # Copies at other positions may be: otherwise they would fill a partition while letters cannot be written.
+        delivery.accepted = True
+        self._settle_copies(delivery)
         reason, detail = delivery.unusable
         settlement = Settlement(
             delivery.fetched, Outcome.UNUSABLE, target, reason, detail, then=lambda: self._complete(delivery)
         )
         self._settler.settle(settlement)
+
+    def _settle_copies(self, delivery: Delivery) -> None:
+        for copy, target in delivery.take_copies():
+            self._settler.settle(Settlement(copy, Outcome.DUPLICATE, target))
 
     def _complete(self, delivery: Delivery) -> None:
         self._deliveries.delivered(delivery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Completion, Seen
@@ -48,3 +49,15 @@ def test_the_window_forgets_the_oldest(make: RecordFactory) -> None:
         deliveries.add(one)
         deliveries.delivered(one)
     assert [deliveries.seen(name) for name in "abc"] == [Seen.NEW, Seen.DELIVERED, Seen.DELIVERED]
+
+
+def test_the_same_record_fetched_again_is_no_copy(make: RecordFactory) -> None:
+    """It must not be done before the dead letter of its delivery is durable; copies at other positions may be."""
+    one = delivery(make, "one")
+    again = FetchedRecord(one.fetched.record, None)  # type: ignore[arg-type] # as above
+    record = msgspec.structs.replace(one.fetched.record, offset=one.fetched.record.offset + 1)
+    copy = FetchedRecord(record, None)  # type: ignore[arg-type] # as above
+    target = one.completion.target
+    one.duplicates = [(again, target), (copy, target)]
+    assert one.take_copies() == [(copy, target)]
+    assert one.duplicates == [(again, target)]
