@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         NoTaskRecordError,
         TaskRecord,
         read_task_record,
+        takes_attempts_back,
     )
     from kallback.operations.tasks import (
         NOT_NEXT,
@@ -79,6 +80,7 @@ _HOMES: Final = {
     "missing_key": "answerable",
     "read_invocation": "invocations",
     "read_task_record": "task_records",
+    "takes_attempts_back": "task_records",
 }
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "missing_key",
     "read_invocation",
     "read_task_record",
+    "takes_attempts_back",
 ]
 
 __getattr__ = lazy_names(__name__, _HOMES)

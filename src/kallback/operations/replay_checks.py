@@ -209,7 +209,7 @@ def _sent_with(token: Token, target: str, rules: ReplayRules) -> MaySend:
     return MaySend(target, is_verified=True, is_late=is_late(token, rules.now_ms, GRACE_MS))
 
 
-_HOW: Final = "; --unverified skips this check"
+_HOW: Final = "; kallback dead-letters replay --unverified skips this check"
 
 
 def _verified(text: str, target: str, keyring: Keyring, rules: ReplayRules) -> Token:

@@ -79,6 +79,12 @@ async def read_task_headers(
     return found
 
 
+def takes_attempts_back(record: Record | None) -> bool:
+    """Whether the caller of a task sends another attempt if one is given up; of a record that is gone, maybe."""
+    headers = None if record is None else _decoded(record)
+    return not isinstance(headers, TaskHeaders) or headers.hand_back
+
+
 def _own_headers(
     task: PendingTask, kept: Mapping[Position, TaskHeaders | InvalidTaskError]
 ) -> TaskHeaders | KallbackError:

@@ -207,7 +207,7 @@ async def test_a_task_is_replayed_where_its_token_says(env: DeadLetterEnv, topic
     headers = TaskHeaders(signed(env.topics), TASK.task_id, Attempt(1), "shop.pack", env.topics.results).encode()
     await env.forge(payments, b"{}", headers)
     refused = await env.run("replay", "--all", "--yes", keys=KEYS)
-    assert f"add --allow-topic {payments}" in str(refused.exception)
+    assert f"replay --allow-topic {payments}" in str(refused.exception)
     assert await env.is_empty(payments)
     sent = await env.run("replay", "--all", "--yes", "--allow-topic", payments, keys=KEYS)
     assert (sent.stdout, "Tokens verified" in sent.stderr) == ("Replayed 1 of 1 dead letter.\n", True)

@@ -49,7 +49,7 @@ from kallback.cli.console.task_lists import TaskLists
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
-from kallback.operations import InvalidCursorError, PendingTask, concerns, missing_key
+from kallback.operations import InvalidCursorError, PendingTask, concerns, missing_key, takes_attempts_back
 from kallback.protocol import KallbackError, OutcomeRecord
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
@@ -192,7 +192,8 @@ class ConsoleHandler:
             return pages.ended_task_page(absent, history, now_ms, mask=self._options.mask_payloads)
         if self._forms is not None:
             checked = {each.name for each in self._options.types}
-            forms = change_forms(task, self._secret, checked, missing_key(task, self._settings))
+            repeatable = takes_attempts_back(record)
+            forms = change_forms(task, self._secret, checked, missing_key(task, self._settings), repeatable=repeatable)
         return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
 
     async def _pending(self, task_id: str) -> tuple[PendingTask | None, Record | None]:

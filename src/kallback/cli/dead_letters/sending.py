@@ -109,7 +109,8 @@ def _verification(chosen: ChosenLetters, rules: ReplayRules) -> str:
     left = chosen.total - chosen.verified
     if not left:
         return "Tokens verified; values are not signed."
-    why = "KALLBACK_KEYS is not set" if rules.keyring is None else "a stub or summary, or --unverified"
+    kinds = "a stub or summary, or --unverified" if rules.send_unverified else "a stub or summary"
+    why = "KALLBACK_KEYS is not set" if rules.keyring is None else kinds
     return f"Not verified: {counted(left, 'token')} ({why}), and the values, which are not signed."
 
 
@@ -188,7 +189,7 @@ def _unnamed(topics: Sequence[str], doubt: TopicDoubt) -> str:
     is_one = len(topics) == 1
     known = doubt_words(_some(topics), doubt, is_one=is_one)
     keys = ", or set KALLBACK_KEYS, so that the tokens of tasks are verified" if doubt is TopicDoubt.NO_KEYS else ""
-    return f"{known}; {_if_yours(is_one=is_one)}, add {options}{keys}"
+    return f"{known}; {_if_yours(is_one=is_one)}, use kallback dead-letters replay {options}{keys}"
 
 
 def _some(topics: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.unit.cli.console.environment import (
+    NOW_MS,
+    TOKEN,
     FakeChanges,
     FakeMany,
     FakeReplays,
@@ -403,6 +405,19 @@ def test_two_types_of_one_name_are_refused() -> None:
 def approval() -> PendingTask:
     """An awakeable that nobody has answered."""
     return replace(TASK, position=None, signal=17)
+
+
+@pytest.mark.parametrize("hand_back", [True, False])
+async def test_what_its_caller_never_repeats_has_no_form_for_it(*, hand_back: bool) -> None:
+    """A retry would always be refused; the page says why."""
+    headers = TaskHeaders(
+        TOKEN, TASK.task_id, TASK.attempt, TASK.task_type, "kallback.results", None, hand_back=hand_back
+    )
+    assert TASK.position is not None
+    record = Record("tasks", 0, 0, NOW_MS, None, b"{}", headers.encode())
+    async with serving(FakeSources([TASK], {TASK.position: record}), changes=FakeChanges()) as client:
+        page = (await client.get(ADDRESS)).text
+    assert (f'action="{ADDRESS}/retry"' in page, "It cannot be retried" in page) == (hand_back, not hand_back)
 
 
 async def test_the_page_of_an_awakeable_offers_what_can_be_done() -> None:

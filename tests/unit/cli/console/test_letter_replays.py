@@ -86,6 +86,13 @@ def test_a_forged_source_that_does_not_exist_keeps_no_other_from_being_sent(env:
 _MISSING = "1 dead letter not replayed (for example 0:0): topic kallback.nope does not exist"
 
 
+def test_the_console_names_no_option_of_its_own(env: DeadLetterEnv) -> None:
+    """What skips a check is an option of the command, so the command is named with it."""
+    env.dead_letter(source=Record("elsewhere", 0, 1, 0, b"k", b"{}", completed_headers(TOKEN)))
+    said = " ".join(asyncio.run(replays(env).check(ReplayForm(ANN))).sentences)
+    assert "; kallback dead-letters replay --unverified skips this check" in said
+
+
 def test_one_replay_runs_at_a_time(env: DeadLetterEnv) -> None:
     """Two would send the same dead letters: neither has the other's markers yet."""
     env.dead_letter()

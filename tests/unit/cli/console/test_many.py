@@ -155,6 +155,7 @@ async def test_a_reason_can_be_added() -> None:
     assert (refused.status_code, sent.status_code) == (400, 200)
     assert "the reason is empty" in refused.text
     assert f'name="plan" value="{fields["plan"]}"' in refused.text
+    assert "For 1 task." in refused.text
     assert 'value="no power"' in refused.text
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.cli.console.environment import (
@@ -205,6 +206,25 @@ async def test_what_an_address_asks_for_is_understood_or_refused(address: str, s
     async with serving(FakeSources([pending()], results=[outcome()])) as client:
         page = await client.get(address)
     assert (page.status_code, sentence in page.text, "<table" in page.text) == (400, True, False)
+
+
+@pytest.mark.parametrize(
+    ("others", "title"),
+    [
+        ({"did": "completed"}, "Task completed"),
+        ({"did": "failed", "failure": "OutOfStock"}, "Task failed"),
+        ({"did": "cancelled", "by": "ann"}, "Task cancelled"),
+        ({"did": "handed-back"}, "No pending task"),
+        ({}, "No pending task"),
+    ],
+)
+async def test_a_task_that_ended_says_how(others: dict[str, Any], title: str) -> None:
+    """As far as the last outcomes tell."""
+    async with serving(FakeSources(results=[outcome(**others)])) as client:
+        page = (await client.get("/tasks/task000000000000")).text
+    assert f"<h1>{title}</h1>" in page
+    assert ("No handler waits for it any more" in page) is title.startswith("Task")
+    assert others.get("failure", "") in page
 
 
 async def test_a_task_is_shown_with_its_request_and_its_life() -> None:

@@ -22,6 +22,7 @@ from kallback.cli.console.changes import (
     ReplayStep,
 )
 from kallback.cli.console.pages.markup import Markup, element, joined
+from kallback.cli.formatting import counted
 from kallback.operations import PendingTask
 
 _NOTHING: Final[Fields] = MappingProxyType({})
@@ -35,7 +36,14 @@ _HIDDEN: Final = ("id", "reason", "type", "limit", "rate", "again", "all")
 """What a replay selects; the form that sends it has the fields of the one that checked it."""
 
 
-def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = (), refusal: str | None = None) -> Markup:
+def change_forms(
+    task: PendingTask,
+    secret: str,
+    checked: Iterable[str] = (),
+    refusal: str | None = None,
+    *,
+    repeatable: bool = True,
+) -> Markup:
     """Return one form for each change that can be made.
 
     Args:
@@ -43,24 +51,33 @@ def change_forms(task: PendingTask, secret: str, checked: Iterable[str] = (), re
         secret: of this process; a form without it is refused.
         checked: names of the task types whose results are checked before they are sent.
         refusal: why none can be made, and what to do; None if some can.
+        repeatable: its caller would send another attempt.
     """
     if refusal is not None:
         return joined((element("h2", "By hand"), element("p", f"{refusal[:1].upper()}{refusal[1:]}.")))
     fits = task.task_type in set(checked)
     hint = f"A result is checked against {task.task_type} before it is sent." if fits else _NOT_CHECKED
     fields = {"attempt": str(task.attempt)}
+    once = None if repeatable or task.signal is not None else element("p", _ONCE)
     return joined(
         (
             element("h2", "By hand"),
             element("p", f"Each is sent through Kafka, and the outcome record names you. {hint}"),
-            *(change_form(task.task_id, action, secret, fields) for action in _actions(task)),
+            *(change_form(task.task_id, action, secret, fields) for action in _actions(task, repeatable=repeatable)),
+            *(() if once is None else (once,)),
         )
     )
 
 
-def _actions(task: PendingTask) -> list[ChangeAction]:
+def _actions(task: PendingTask, *, repeatable: bool) -> list[ChangeAction]:
     """What can be done to a task: an awakeable has one attempt."""
-    return [action for action in ChangeAction if task.signal is None or action is not ChangeAction.RETRY]
+    may_retry = repeatable and task.signal is None
+    return [action for action in ChangeAction if may_retry or action is not ChangeAction.RETRY]
+
+
+_ONCE: Final = (
+    "It cannot be retried: its type has neither a retry policy nor heartbeats, so its caller sends no other attempt."
+)
 
 
 _NOT_CHECKED: Final = (
@@ -101,9 +118,21 @@ def _problem(typed: Fields) -> list[Markup]:
     ]
 
 
+_OF_MANY: Final = ("plan", "unfiltered", "count")
+_LONGEST_COUNT: Final = 10
+"""Digits; a browser sends it back."""
+
+
 def many_form(action: ChangeAction, secret: str, typed: Fields) -> Markup:
-    """Return the form that changes many tasks; `typed` has the name of their list, and whether a filter chose them."""
-    fields = [element("input", type="hidden", name=name, value=typed.get(name, "")) for name in ("plan", "unfiltered")]
+    """Return the form that changes many tasks.
+
+    `typed` has the name of their list, how many they are, and whether a filter chose them: a form that is refused says
+    again how many it is for.
+    """
+    fields = [element("input", type="hidden", name=name, value=typed.get(name, "")) for name in _OF_MANY]
+    count = typed.get("count", "")
+    if count.isascii() and count.isdigit() and len(count) < _LONGEST_COUNT:
+        fields.insert(0, element("p", f"For {counted(int(count), 'task')}."))
     if action is ChangeAction.FAIL:
         fields += _problem(typed)
     if typed.get("unfiltered") == YES:

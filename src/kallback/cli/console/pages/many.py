@@ -38,7 +38,7 @@ def many_page(plan: TaskPlan, words: str, secret: str, now_ms: int) -> HttpRespo
         return page(title, said, _to_tasks(), section="/tasks")
     shown = tasks[:_FIRST]
     caption = f"The first {_FIRST} of {len(tasks):,}" if len(tasks) > _FIRST else counted(len(tasks), "task")
-    typed = {"plan": plan.name, "unfiltered": YES if plan.is_unfiltered else ""}
+    typed = {"plan": plan.name, "unfiltered": YES if plan.is_unfiltered else "", "count": str(len(tasks))}
     return page(
         title,
         said,

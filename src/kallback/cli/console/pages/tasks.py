@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from kallback.cli.console.outcomes import counting_outcome
 from kallback.cli.console.pages.dead_letters import letters_table
 from kallback.cli.console.pages.layout import facts, page, table, trouble
 from kallback.cli.console.pages.markup import Content, Markup, element, joined
@@ -15,10 +16,10 @@ from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
 from kallback.cli.console.sources import LastLetters
-from kallback.cli.formatting import counted, redact, within
+from kallback.cli.formatting import counted, moment, redact, within
 from kallback.durations import span
 from kallback.kafka import Record
-from kallback.operations import AbsentTask, PendingTask, TaskPage, TaskState
+from kallback.operations import AbsenceCause, AbsentTask, PendingTask, TaskPage, TaskState
 from kallback.protocol import OutcomeRecord
 from kallback.web import HttpResponse
 
@@ -116,15 +117,32 @@ class TaskHistory:
 
 def ended_task_page(absent: AbsentTask, history: TaskHistory, now_ms: int, *, mask: bool) -> HttpResponse:
     """Return what is known of a task that no handler waits for."""
+    title, said = _end(absent, counting_outcome(history.outcomes))
     return page(
-        "No pending task",
-        trouble(f"{absent.sentence[0].upper()}{absent.sentence[1:]}."),
+        title,
+        said,
         facts((("Task", absent.task_id),)),
         *history.parts(now_ms, mask=mask),
         section="/tasks",
         refresh=REFRESH_S,  # its next attempt may come, or its outcome
         status=HTTPStatus.NOT_FOUND,
     )
+
+
+def _end(absent: AbsentTask, ended: OutcomeRecord | None) -> tuple[str, Markup]:
+    """Return the heading and the sentence: how a task has ended, as far as the last outcomes say so."""
+    if ended is None or ended.did not in _ENDS or absent.cause is AbsenceCause.NOT_SENT:
+        return "No pending task", trouble(f"{absent.sentence[0].upper()}{absent.sentence[1:]}.")
+    how = within(ended.result or "", _LONGEST_CELL)
+    by = "" if ended.by is None else f", by {within(ended.by, _LONGEST_CELL)}"
+    said = f"Attempt {ended.attempt} ended at {moment(ended.at_ms)}: {how}{by}. No handler waits for it any more."
+    more = "" if ended.did == "completed" else " If another attempt follows, it is shown here when Kafka has it."
+    handler = "" if absent.holder is None else f" {absent.sentence[0].upper()}{absent.sentence[1:]}."
+    return f"Task {ended.did}", element("p", said + more + handler)
+
+
+_ENDS: Final = frozenset({"completed", "failed", "cancelled"})
+"""What the result of a task does that ends it; after the others another attempt follows."""
 
 
 def untaken_task_page(
