@@ -51,10 +51,12 @@ def checked_call(function: Callable[Parameters, Returned]) -> Callable[Parameter
 
         return cast("Callable[Parameters, Returned]", awaited)
 
+    signature = inspect.signature(function)
+
     @functools.wraps(function)
     def called(*args: Parameters.args, **named: Parameters.kwargs) -> Returned:
         try:
-            inspect.signature(function).bind(*args, **named)
+            signature.bind(*args, **named)
         except TypeError as error:
             sentence = f"{function.__qualname__}() {error}"
             raise CompletionRefused("invalid-argument", sentence) from None
