@@ -116,11 +116,12 @@ def _tables(document: Mapping[str, Any]) -> Iterator[tuple[Curve, Iterator[tuple
 def _conditions(measured: Mapping[str, Any]) -> str:
     """What a curve was measured on, and how."""
     machine, options, (before, after) = measured["machine"], measured["options"], measured["surroundings"]
+    rounds = f"{options['rounds']} {'round' if options['rounds'] == 1 else 'rounds'}"
     return (
         f"{measured['at']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
         f"{machine['kafka']}, Restate {machine['restate']}; load average {before['load_average']:g} and "
         f"{after['load_average']:g}, CPU of one HMAC {before['yardstick_us']:g} and {after['yardstick_us']:g} us; "
-        f"--completer {options['mode']}, at most {options['results']:,} results per drain, {options['rounds']} rounds."
+        f"--completer {options['mode']}, at most {options['results']:,} results per drain, {rounds}."
     )
 
 

@@ -65,6 +65,14 @@ def test_a_value_has_its_size_and_is_json(size: int) -> None:
     assert (len(value), bool(json.loads(value))) == (size, True)
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, "1 round."), (3, "3 rounds.")])
+def test_a_table_says_of_how_many_rounds_it_is(number: int, said: str) -> None:
+    """One of them is no plural."""
+    run = document()
+    run["bridges"]["options"]["rounds"] = number
+    assert as_markdown(run).splitlines()[0].endswith(f" per drain, {said}")
+
+
 def test_a_cell_has_the_median_and_the_spread() -> None:
     """A figure of one round stands alone, and one that was not measured says so."""
     assert list(rows(BRIDGES, POINTS)) == [
