@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from kallback.gateway.first_answers import FirstAnswers
 from kallback.gateway.options import GatewayOptions
 from kallback.gateway.page import LINK_PAGE, answered_page, chosen, form_page, refusal_page
 from kallback.gateway.rate_limit import RateLimit, client_of
@@ -66,6 +67,7 @@ class RequestHandler:
         self._now: Final = now
         self._monotonic: Final = monotonic
         self._rate_limit: Final = RateLimit(options.requests_per_second, options.burst)
+        self._first: Final = FirstAnswers()
         self._throttle: Final = LogThrottle(_log, monotonic)
 
     def admit(self, head: HttpHead, peer: str) -> VerifiedRequest | HttpResponse:
@@ -105,7 +107,8 @@ class RequestHandler:
             raise _for_people(error) from None
         if request.form is None:
             return LINK_PAGE
-        return form_page(request.form, is_late=is_late(request.token, int(self._now() * 1000), 0))
+        late = is_late(request.token, int(self._now() * 1000), 0)
+        return form_page(request.form, first=self._first.of(request.text), is_late=late)
 
     def _verified(self, request: GatewayRequest, client: str) -> VerifiedRequest:
         grace_ms = self._options.late_grace * 1000
@@ -129,7 +132,9 @@ class RequestHandler:
             return _accepted(request, now_ms)
         choice = chosen(request.form, body)
         await self._write(request, bytes(choice.value), now_ms)
-        return answered_page(choice.label, is_late=is_late(request.token, now_ms, 0))
+        first = self._first.of(request.text)
+        self._first.remember(request.text, choice.label)
+        return answered_page(choice.label, first=first, is_late=is_late(request.token, now_ms, 0))
 
     async def _write(self, request: VerifiedRequest, body: bytes, now_ms: int) -> None:
         if len(body) > _LARGE_BYTES:

@@ -34,6 +34,7 @@ _LINK: Final = f"""<h1>{_TITLE}</h1>
 <p>To answer, send a POST request with the answer as JSON to this address. Add <code>/failure</code> to refuse.</p>
 """
 _FIRST: Final = "<p>The first answer counts.</p>"
+_ANSWERED_BEFORE: Final = "This question was answered before"
 _NOT_TAKEN: Final = "Nothing was sent. Wait a moment, go back, and press the button again."
 _REFUSALS: Final = {
     "unverified-token": "This link is not valid. Open it as you received it, whole and unchanged.",
@@ -49,11 +50,12 @@ _JUST_OVER: Final = "The time for an answer is just over. An answer that is sent
 _AFTER_DEADLINE: Final = "The time for an answer was just over, so it may not count."
 
 
-def form_page(form: Form, *, is_late: bool) -> HttpResponse:
+def form_page(form: Form, *, first: str = "", is_late: bool) -> HttpResponse:
     """Return the question with a button for each answer.
 
     Args:
         form: question and answers.
+        first: label of the answer that was sent before; empty if none is known.
         is_late: the deadline has passed, but answers are still taken, because clocks may differ.
     """
     buttons = " ".join(
@@ -62,7 +64,8 @@ def form_page(form: Form, *, is_late: bool) -> HttpResponse:
     )
     lines = "".join(f'<p dir="auto">{_text(line)}</p>' for line in form.question.splitlines() if line.strip())
     late = f"<p><strong>{_JUST_OVER}</strong></p>" if is_late else ""
-    content = f'{lines}{late}<form method="post">{buttons}</form>{_FIRST}'
+    before = f"<p><strong>{_ANSWERED_BEFORE}: <bdi>{_text(first)}</bdi></strong></p>" if first else ""
+    content = f'{lines}{late}{before}<form method="post">{buttons}</form>{_FIRST}'
     return _page("page", HTTPStatus.OK, "A question for you", content, form_action="'self'")
 
 
@@ -83,11 +86,13 @@ def chosen(form: Form, body: bytes) -> Choice:
     raise refused("no-choice", HTTPStatus.UNPROCESSABLE_ENTITY, "no answer of the form was chosen: press a button")
 
 
-def answered_page(label: str, *, is_late: bool) -> HttpResponse:
-    """Return what a person sees whose answer Kafka has."""
+def answered_page(label: str, *, first: str = "", is_late: bool) -> HttpResponse:
+    """Return what a person sees whose answer Kafka has; `first` is the label of one that was sent before it."""
     late = f"<p>{_AFTER_DEADLINE}</p>" if is_late else ""
-    content = f"<h1>Thank you</h1><p>Your answer was sent: <bdi>{_text(label)}</bdi></p>{_FIRST}{late}"
-    return _page(ACCEPTED, HTTPStatus.ACCEPTED, "Thank you", content)
+    title = _ANSWERED_BEFORE if first else "Thank you"
+    before = f"<p>The answer that was sent before yours: <bdi>{_text(first)}</bdi></p>" if first else ""
+    sent = f"<p>Your answer was sent: <bdi>{_text(label)}</bdi></p>"
+    return _page(ACCEPTED, HTTPStatus.ACCEPTED, title, f"<h1>{title}</h1>{before}{sent}{_FIRST}{late}")
 
 
 def refusal_page(response: HttpResponse) -> HttpResponse:

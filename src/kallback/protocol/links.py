@@ -63,6 +63,12 @@ def link_of(base: str, token: str, form: str = "") -> str:
     return f"{base.rstrip('/')}{GATEWAY_ROOT}{token}" + (f"?{FORM_PARAMETER}={form}" if form else "")
 
 
+def token_in(text: str) -> str:
+    """The token in a link, also in one with a form; any other text as it is."""
+    _, root, rest = text.rpartition(GATEWAY_ROOT)
+    return rest.partition("?")[0].partition("/")[0] if root else text
+
+
 def check_form(form: Form) -> None:
     """Check the bounds of a form.
 

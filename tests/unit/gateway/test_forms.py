@@ -14,6 +14,7 @@ from tests.unit.bridge.factories import KEYRING
 from tests.unit.gateway.environment import GatewayEnv, client_of
 
 from kallback.gateway import Gateway
+from kallback.gateway.first_answers import FirstAnswers
 from kallback.protocol import Token
 from kallback.protocol.links import Choice, Form, link_of, sign_form
 
@@ -68,6 +69,32 @@ async def test_a_button_sends_its_answer(env: GatewayEnv, number: str, value: by
     assert answer.status_code == 202
     assert ["Approve", "Refuse"][int(number)] in answer.text
     assert [record.value for record in env.records()] == [value]
+
+
+async def test_a_second_click_is_told_which_answer_came_first(env: GatewayEnv) -> None:
+    """Also who opens the link again; a form of another token knows nothing of it."""
+    address = link(env)
+    async with env.running() as gateway:
+        first = await pressed(gateway, address, "0")
+        page = await opened(gateway, address)
+        second = await pressed(gateway, address, "1")
+        third = await pressed(gateway, address, "1")
+        other = await opened(gateway, link(env))
+
+    assert "answered before" not in first.text + other.text
+    assert "answered before: <bdi>Approve</bdi>" in page.text
+    for answer in (second, third):
+        assert "sent before yours: <bdi>Approve</bdi>" in answer.text
+        assert "Your answer was sent: <bdi>Refuse</bdi>" in answer.text
+
+
+def test_the_forms_that_were_answered_last_are_remembered() -> None:
+    """A flood of answers takes no memory without end."""
+    answers = FirstAnswers(most=2)
+    tokens = [f"{number:064}" for number in range(3)]
+    for token in tokens:
+        answers.remember(token, "Approve")
+    assert [answers.of(token) for token in tokens] == ["", "Approve", "Approve"]
 
 
 @pytest.mark.parametrize("added", [".", ")", "&utm_source=mail"])

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kallback.protocol import Keyring
-from kallback.protocol.links import Choice, Form, link_of, read_form, sign_form
+from kallback.protocol.links import Choice, Form, link_of, read_form, sign_form, token_in
 
 OLD, NEW = b"1" * 32, b"2" * 32
 KEYRING = Keyring({"k1": OLD})
@@ -80,3 +80,10 @@ def test_what_no_page_and_no_link_can_have_is_refused(form: Form, sentence: str)
     """Where it is made, with what to change."""
     with pytest.raises(ValueError, match=sentence):
         sign_form(form, TOKEN, KEYRING)
+
+
+@pytest.mark.parametrize("link", ["kb1:a:b", "https://g.example/v1/kb1:a:b", "https://g.example/v1/kb1:a:b?form=x.y.z",
+                                  "https://g.example/v1/v1/kb1:a:b/failure"])  # fmt: skip
+def test_the_token_in_a_link_is_found(link: str) -> None:
+    """With or without a form or an action; a token is its own."""
+    assert token_in(link) == "kb1:a:b"

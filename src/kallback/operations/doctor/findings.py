@@ -186,9 +186,8 @@ def _group_finding(subject: str, topic: str, group: TopicGroup) -> Finding:
         return warning(subject, said, "start more of them, or find out what slows them down")
     if not group.lag:
         return ok(subject, said)
-    return ok(
-        subject, f"{said}; Kafka counts a killed member until its session timeout ends, {_SESSIONS[subject]} by default"
-    )
+    killed = f"a member that was killed is counted until its session timeout ends, {_SESSIONS[subject]} by default"
+    return ok(subject, f"{said}, under way or waiting; {killed}")
 
 
 def invocation_finding(invocation: InvocationStatus | None, now_ms: int) -> Finding:

@@ -14,6 +14,7 @@ import orjson
 
 from kallback.protocol import Codec, Completed, Failed, Problem, read_claims, seal
 from kallback.protocol.errors import KallbackError
+from kallback.protocol.links import token_in
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -134,7 +135,7 @@ class Ingress(_HttpClient):
         services with a journal value codec.
 
         Args:
-            token: of the awakeable.
+            token: of the awakeable, or a link with it.
             value: anything that JSON can carry: plain values, dataclasses, `msgspec.Struct`, pydantic models.
 
         Raises:
@@ -152,7 +153,7 @@ class Ingress(_HttpClient):
         await self._answer(token, Failed(problem.encode()))
 
     async def _answer(self, text: str, answer: Answer) -> None:
-        token = read_claims(text).token
+        token = read_claims(token_in(text)).token
         path = f"/restate/awakeables/{token.awakeable_id}/resolve"
         await self._send("POST", path, seal(token.task_id, token.attempt, answer), _JSON)
 

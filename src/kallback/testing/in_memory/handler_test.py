@@ -26,10 +26,13 @@ from kallback.protocol import (
     Outcome,
     Problem,
     Token,
+    UnverifiedError,
     completed_headers,
     failed_headers,
+    read_claims,
     seal,
 )
+from kallback.protocol.links import token_in
 from kallback.sdk import Callbacks
 from kallback.sdk.callbacks import environment_of_callbacks
 from kallback.sdk.handler_values import check_result, handler_of, received
@@ -140,12 +143,22 @@ class HandlerTest(StartStop):
         self._time.after(length.total_seconds(), action)
 
     def complete(self, token: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:
-        """Complete a token that the handler has sent, as a person or another program does; `after` this time."""
-        self._answer(OutgoingRecord(self._results, _ANY.encode(value), None, completed_headers(token)), after)
+        """Complete a token that the handler has sent, as a person or another program does; `after` this time.
+
+        Args:
+            token: of an awakeable, or a link with it.
+            value: anything that JSON can carry.
+            after: simulated time.
+
+        Raises:
+            UnverifiedError: it is neither; `run` of the handler raises it, too.
+        """
+        headers = completed_headers(self._token(token))
+        self._answer(OutgoingRecord(self._results, _ANY.encode(value), None, headers), after)
 
     def fail(self, token: str, problem: Problem, *, after: timedelta = timedelta(0)) -> None:
-        """Fail a token that the handler has sent."""
-        self._answer(OutgoingRecord(self._results, problem.encode(), None, failed_headers(token)), after)
+        """Fail a token that the handler has sent, or that of a link; raises as `complete`."""
+        self._answer(OutgoingRecord(self._results, problem.encode(), None, failed_headers(self._token(token))), after)
 
     def resolve_promise(self, name: str, value: object = None, *, after: timedelta = timedelta(0)) -> None:
         """Resolve a durable promise of the workflow, as another handler of it does; `after` this time.
@@ -227,6 +240,15 @@ class HandlerTest(StartStop):
     @property
     def _results(self) -> str:
         return self._settings.topics.results
+
+    def _token(self, text: str) -> str:
+        token = token_in(text)
+        try:
+            read_claims(token)
+        except UnverifiedError as error:
+            self._trouble = error
+            raise
+        return token
 
     def _answer(self, record: OutgoingRecord, after: timedelta) -> None:
         def send() -> None:

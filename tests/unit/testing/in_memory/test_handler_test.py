@@ -11,7 +11,7 @@ import pytest
 import restate
 from restate import TerminalError
 
-from kallback.protocol import CancelReason, ConfigurationError, Outcome, Problem, RetryPolicy, TaskType
+from kallback.protocol import CancelReason, ConfigurationError, Outcome, Problem, RetryPolicy, TaskType, UnverifiedError
 from kallback.sdk import TaskFailed, TaskNotSent, TaskTimedOut
 from kallback.testing import HandlerTest, NotSimulatedError, StuckHandlerError
 from kallback.workers import TaskContext, TaskFailure, Worker
@@ -409,6 +409,40 @@ async def test_a_token_that_was_sent_is_completed_by_the_test(test: HandlerTest)
     assert test.elapsed == 24 * HOUR
     with pytest.raises(TaskFailed, match="too expensive"):
         await test.run(handler, 1)
+
+
+async def test_a_link_that_was_sent_is_completed_by_the_test(test: HandlerTest) -> None:
+    """One with a form as well: a test need not cut the token out of it."""
+    answers = [lambda link: test.complete(link, value=True), lambda link: test.fail(link, PROBLEM)]
+
+    async def handler(ctx: restate.Context, number: int) -> bool:
+        waiting = await test.callbacks.awakeable(ctx, TaskType("approve", dict, bool))
+
+        async def send() -> None:
+            answers[number]([waiting.form_url("Order it?", {"Yes": True}), waiting.url][number])
+
+        await ctx.run_typed("send the mail", send)
+        return await waiting.result()
+
+    assert await test.run(handler, 0)
+    with pytest.raises(TaskFailed, match="too expensive"):
+        await test.run(handler, 1)
+
+
+async def test_what_is_no_token_ends_the_test(test: HandlerTest) -> None:
+    """In place of a dead letter, after which the handler waits until its deadline; the step is not tried again."""
+
+    async def handler(ctx: restate.Context) -> str:
+        waiting = await test.callbacks.awakeable(ctx, FOREVER)
+
+        async def send() -> None:
+            test.complete(waiting.token[:-1], "yes")
+
+        await ctx.run_typed("send the mail", send)
+        return await waiting.result()
+
+    with pytest.raises(UnverifiedError, match="the tag"):
+        await test.run(handler)
 
 
 async def test_a_handler_whose_wait_for_a_future_is_cancelled_may_wait_again(test: HandlerTest) -> None:
