@@ -551,10 +551,8 @@ def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, b
     [found] = place_findings(AT, groups)
     [reader] = reader_findings("workers", "cook", groups)
     assert found.sentence.endswith(place)
-    assert (
-        f"{behind}, under way or waiting; a member that was killed is counted until its session timeout ends, 10 to 45 s"
-        in reader.sentence
-    )
+    remark = "a member that was killed is counted until its session timeout ends, 10 to 45 s"
+    assert f"{behind}, under way or waiting; {remark}" in reader.sentence
 
 
 def test_a_reader_that_is_not_behind_needs_no_remark() -> None:
