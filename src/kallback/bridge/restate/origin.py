@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from kallback.protocol import ConfigurationError
 from kallback.settings import RestateSettings
 from kallback.settings.addresses import bracketed
+from kallback.settings.certificates import refusal_with_its_own_remedy, words_of
 from kallback.settings.files.changes import FileChanges
 from kallback.settings.files.followed_tls import FollowedFiles
 
@@ -86,9 +87,18 @@ def _context(settings: RestateSettings, protocols: Sequence[str]) -> ssl.SSLCont
     return context
 
 
-def untrusted(address: str, why: str) -> ConfigurationError:
-    """Return the error for a certificate that is not trusted."""
+def untrusted(address: str, error: ssl.SSLCertVerificationError) -> ConfigurationError:
+    """Return the error for a certificate that is refused."""
+    certificate = f"the certificate of {address}"
+    refusal = refusal_with_its_own_remedy(
+        error,
+        "server",
+        certificate=certificate,
+        ca_variable="KALLBACK_RESTATE_CA_FILE",
+        address_variable="the address (KALLBACK_RESTATE_INGRESS_URL or KALLBACK_RESTATE_ADMIN_URL)",
+    )
     return ConfigurationError(
-        f"the certificate of {address} is not trusted ({why}): set KALLBACK_RESTATE_CA_FILE to the PEM file of the "
+        refusal
+        or f"{certificate} is not trusted ({words_of(error)}): set KALLBACK_RESTATE_CA_FILE to the PEM file of the "
         "authority that signed it"
     )

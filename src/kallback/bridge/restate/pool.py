@@ -167,7 +167,7 @@ class Pool:
                 raise NoHttp2Error(said_something=False) from None
             return HttpTimeoutError(f"{self.address} does not accept the connection in time")
         except ssl.SSLCertVerificationError as error:
-            return untrusted(self.address, error.verify_message or str(error))
+            return untrusted(self.address, error)
         except OSError as error:
             why = error.strerror or str(error) or type(error).__name__  # one that is reset says nothing under TLS
             return RestateUnavailableError(f"{self.address} cannot be reached ({why})")

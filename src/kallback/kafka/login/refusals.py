@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError
+from kallback.settings.certificates import refusal_with_its_own_remedy, words_of
 from kallback.settings.kafka import SaslMechanism, SecurityProtocol
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ _CERTIFICATE_ALERT: Final = re.compile(
 )
 """What a server says that does not take a client's certificate, or misses it (RFC 8446, 6.2)."""
 _MECHANISMS: Final = re.compile(r"broker's supported mechanisms: (?P<names>[\w, -]*)")
-_STRICT: Final = range(79, 94)  # OpenSSL's verification errors of VERIFY_X509_STRICT, such as 92: CA without key usage
-_OUT_OF_DATE: Final = frozenset({9, 10})  # likewise: not yet valid, expired
-_OTHER_NAME: Final = frozenset({62, 64})  # likewise: of another host name, of another IP address
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,24 +173,16 @@ def distrusted_broker(settings: KafkaSettings, text: str) -> AccessDeniedError:
 
 def refused_certificate(settings: KafkaSettings, error: ssl.SSLCertVerificationError) -> AccessDeniedError:
     """Return the error for a broker's certificate that Python does not trust."""
-    if error.verify_code in _STRICT:
-        return AccessDeniedError(
-            f"{_FAILED}: Python 3.13 and later refuse the certificates ({error.verify_message}): "
-            "issue the authority in KALLBACK_KAFKA_SSL_CA_FILE again with a key usage extension (keyCertSign), and the "
-            "broker's certificate with key identifiers; deploy/certificates.sh shows how"
-        )
-    words = error.verify_message.rstrip(".")
-    if error.verify_code in _OUT_OF_DATE:
-        return AccessDeniedError(
-            f"{_FAILED}: the broker's certificate, or that of its authority, is out of date ({words}): have it renewed "
-            "on the broker, and compare the clock of this machine"
-        )
-    if error.verify_code in _OTHER_NAME:
-        return AccessDeniedError(
-            f"{_FAILED}: the broker's certificate is for other names ({words}): set KALLBACK_KAFKA_BOOTSTRAP_SERVERS "
-            "to a name that is in it, or have the name added to the certificate"
-        )
-    return distrusted_broker(settings, words)
+    refusal = refusal_with_its_own_remedy(
+        error,
+        "broker",
+        certificate="the broker's certificate",
+        ca_variable="KALLBACK_KAFKA_SSL_CA_FILE",
+        address_variable="KALLBACK_KAFKA_BOOTSTRAP_SERVERS",
+    )
+    if refusal is None:
+        return distrusted_broker(settings, words_of(error))
+    return AccessDeniedError(f"{_FAILED}: {refusal}")
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -26,6 +26,7 @@ from kallback.kafka.login.cut_connections import Connections, HttpHandler, Https
 from kallback.lifecycle import daemon_call
 from kallback.protocol.errors import AccessDeniedError, ConfigurationError, KafkaUnavailableError, KallbackError
 from kallback.settings import Secret
+from kallback.settings.certificates import refusal_with_its_own_remedy, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,9 +163,18 @@ def _tls(settings: OAuthSettings) -> ssl.SSLContext:
 
 def _unreachable(settings: OAuthSettings, reason: object) -> KallbackError:
     if isinstance(reason, ssl.SSLCertVerificationError):
+        certificate = f"the certificate of the token endpoint {settings.shown_url}"
+        refusal = refusal_with_its_own_remedy(
+            reason,
+            "endpoint",
+            certificate=certificate,
+            ca_variable=f"{_VARIABLES}CA_FILE",
+            address_variable=f"{_VARIABLES}TOKEN_URL",
+        )
         return AccessDeniedError(
-            f"the certificate of the token endpoint {settings.shown_url} is not trusted ({reason.verify_message}): set "
-            f"{_VARIABLES}CA_FILE to the PEM file of the authority that signed it"
+            refusal
+            or f"{certificate} is not trusted ({words_of(reason)}): set {_VARIABLES}CA_FILE to the PEM file of the "
+            "authority that signed it"
         )
     return _not_reached(settings, str(reason))
 
