@@ -27,10 +27,13 @@ class FakeRestate:
     status: str = "suspended"
     is_found: bool = True
     is_named: bool = True
+    journals: int = 1
     searches: int = 0
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
+        if "count(*)" in sql:
+            return msgspec.convert([{"kept": self.journals}], list[kind])  # type: ignore[valid-type]
         if "DISTINCT" in sql:
             self.searches += 1
             is_answer = self.is_found and (self.is_named or "Notification: Run" in sql)
@@ -104,6 +107,15 @@ def test_only_an_id_gets_into_the_query() -> None:
     assert f"publish % {CAKE}%" in holder_queries(CAKE)[0]
     with pytest.raises(ValueError, match="not the id of a task"):
         holder_queries("' OR 1=1 --")
+
+
+async def test_very_many_journals_are_not_looked_through() -> None:
+    """Restate has completions to take; the outcomes know what became of the task."""
+    restate = FakeRestate(PUBLISHED, journals=200_001)
+    absent = await restate.absent()
+    assert (absent.cause, restate.searches) == (AbsenceCause.TOO_MANY_JOURNALS, 0)
+    assert "more than 200,000 journals" in absent.sentence
+    assert "outcomes list" in absent.remedy
 
 
 async def test_what_cannot_be_an_id_is_not_looked_for() -> None:
