@@ -68,6 +68,8 @@ class Shop:
             return [{"entry_json": json.dumps({"Notification": {"Completion": completion}})}]
         if "FROM state" in sql:
             return []
+        if "count(*)" in sql:
+            return [{"kept": 1}]
         names = {"target_service_name": "Shop", "target_handler_name": "order", "created_at": "2026-01-01T00:00:00Z"}
         failing = {"target": self.target, "status": "backing-off", "retry_count": 3, "last_failure": "no oven"}
         return [names | failing | {"journal_size": 6}]
