@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from kallback.bridge.results.late_policy import LatePolicies
 from kallback.kafka import Client, ConsumerOptions
+from kallback.kafka.consumer import check_group
 from kallback.lifecycle import Backoff
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.frameworks.conventions import DETECTED, Conventions
@@ -134,7 +135,9 @@ class BridgeOptions:
         return delay if asked is None else max(delay, min(asked, self.longest_retry_after))
 
     def __post_init__(self) -> None:
-        """Refuse numbers with which nothing could be fetched or sent."""
+        """Refuse a group that no client can join, and numbers with which nothing could be fetched or sent."""
+        if self.group:
+            check_group(self.group)
         for each in fields(self):
             value: object = getattr(self, each.name)
             if isinstance(value, bool) or not isinstance(value, int | float):

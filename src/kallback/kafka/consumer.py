@@ -6,9 +6,10 @@ heartbeating, keeps its partitions and buffers a bounded number of records. No p
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from kallback.protocol.errors import ConfigurationError
 
@@ -21,6 +22,25 @@ if TYPE_CHECKING:
     from kallback.kafka.records import Record, Screen, TopicPartition
 
 _FRAME_BYTES = 64 * 1024  # a record has a little more than its key, value and headers
+_GROUP_CHARACTERS: Final = 1_000
+_INSTANCE_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")  # as brokers check it
+
+
+def check_group(group: str) -> None:
+    """Refuse a consumer group with which librdkafka aborts the process (blank), or joins another group than aiokafka.
+
+    librdkafka cuts white space off both ends, and everything from a NUL on.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if group and group == group.strip() and group.isprintable() and len(group) <= _GROUP_CHARACTERS:
+        return
+    shown = group if len(group) <= _GROUP_CHARACTERS else f"{group[:20]}..."
+    raise ConfigurationError(
+        f"{shown!r} is no name of a consumer group: use at most {_GROUP_CHARACTERS:,} printable characters, without "
+        "white space at either end (kallback bridge --group, or the name in Worker('...'))"
+    )
 
 
 class GroupProtocol(StrEnum):
@@ -111,7 +131,12 @@ class ConsumerOptions:
     mark_history: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse two uses of the one text beside a commit position."""
+        """Refuse two uses of the one text beside a commit position, and a name that brokers refuse."""
+        if self.group_instance_id is not None and not _INSTANCE_ID.fullmatch(self.group_instance_id):
+            raise ConfigurationError(
+                f"Kafka does not accept the instance id {self.group_instance_id!r}: use at most 249 letters, digits, "
+                "dots, dashes and underscores (--instance-id, or ConsumerOptions.group_instance_id)"
+            )
         if self.commit_metadata and self.mark_history:
             raise ConfigurationError("commit_metadata and mark_history both write commit metadata: use one of them")
 

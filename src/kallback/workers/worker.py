@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final
 
 from kallback.health import Histogram, Phase
 from kallback.kafka import Client, client_of, clients_of
+from kallback.kafka.consumer import check_group
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
@@ -76,6 +77,7 @@ class Worker(StartStop):
     ) -> None:
         if not group.strip():
             raise ConfigurationError("a worker needs a name: the group that shares the tasks, like Worker('kitchen')")
+        check_group(group)
         self.group: Final = group
         self.options = options or WorkerOptions()
         self._client = client_of(client)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from kallback.bridge import BridgeOptions, Client, CompleterName
 from kallback.bridge.results.late_policy import read_policies
@@ -42,10 +43,17 @@ def _park_after(ctx: click.Context, param: click.Parameter, value: str) -> float
     return seconds
 
 
+def _group(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.strip() and ctx.get_parameter_source("group") is ParameterSource.COMMANDLINE:
+        raise click.BadParameter("it is empty: give a name, or leave the option out", ctx, param)
+    return value
+
+
 _OPTIONS: Final = (
     _replica(
         "--group",
         default=_DEFAULTS.group,
+        callback=_group,
         metavar="NAME",
         help="Consumer group that the bridges share. Default: the name of the results topic with '.bridge' added.",
     ),

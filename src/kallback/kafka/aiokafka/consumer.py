@@ -44,7 +44,7 @@ from kallback.kafka.aiokafka.membership.rebalance import RebalanceListener
 from kallback.kafka.aiokafka.membership.static_membership import FENCED
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
 from kallback.kafka.aiokafka.topic_watch import AiokafkaTopicWatch
-from kallback.kafka.consumer import ConsumerOptions, GroupProtocol
+from kallback.kafka.consumer import ConsumerOptions, GroupProtocol, check_group
 from kallback.kafka.errors import fatal_failure, unreachable, up_to_damaged
 from kallback.kafka.group_status import GroupStatus
 from kallback.kafka.login.token_source import why_no_token
@@ -76,6 +76,7 @@ class AiokafkaConsumer(StartStop):
     def __init__(
         self, settings: KafkaSettings, topics: Sequence[str], group: str, *, options: ConsumerOptions | None = None
     ) -> None:
+        check_group(group)
         self._settings = settings
         self._topics = tuple(topics)
         self._group = group

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from kallback.kafka.confluent.client import first_contact, in_thread
 from kallback.kafka.confluent.login import prepare_login
 from kallback.kafka.confluent.membership.consumer_thread import ConsumerThread
-from kallback.kafka.consumer import ConsumerOptions
+from kallback.kafka.consumer import ConsumerOptions, check_group
 from kallback.kafka.group_status import GroupStatus
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import KafkaUnavailableError
@@ -51,6 +51,7 @@ class ConfluentConsumer(StartStop):
     def __init__(
         self, settings: KafkaSettings, topics: Sequence[str], group: str, *, options: ConsumerOptions | None = None
     ) -> None:
+        check_group(group)
         self._settings = settings
         self._topics = tuple(topics)
         self._group = group

@@ -77,6 +77,14 @@ def test_membership(read: ReadOptions) -> None:
     assert found == ("b-7", 9.0, 0.5, 7)
 
 
+@pytest.mark.parametrize("group", ["", " "])
+def test_a_group_that_is_given_and_empty(group: str) -> None:
+    """A variable of a shell that is not set is no wish for the default."""
+    result = CliRunner().invoke(command.bridge, ["--insecure", "--group", group])
+    assert result.exit_code == 2
+    assert "leave the option out" in result.output
+
+
 def test_the_bounds_of_one_partition_reach_the_consumer(read: ReadOptions) -> None:
     """It alone can pass a partition over."""
     assert read("--partition-in-flight", "10").for_consumer().unfinished_records == 10
