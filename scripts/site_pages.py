@@ -56,6 +56,11 @@ COPIES: Final = {
 }
 """Files of the repository, and where they are on the site."""
 
+WORKERS: Final = "examples/workers/README.md"
+BUILD_FILES: Final = ("pom.xml", "go.mod", "Cargo.toml", "package.json", "tsconfig.json", "simplelogger.properties")
+"""That a worker in another language may have in its folder. `go.sum` is made from `go.mod`."""
+_KINDS: Final = {".xml": "xml", ".toml": "toml", ".json": "json", ".properties": "properties", ".mod": ""}
+
 _LINK: Final = re.compile(r"(?<=\]\()(?!#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _IMAGE: Final = re.compile(r'(?<=<img src=")([^"]+)')
 _MAIN: Final = re.compile(r"/(?:blob|tree)/main/")
@@ -81,12 +86,32 @@ def main() -> None:
     for source, path in sources.items():
         text = with_row_anchors((ROOT / source).read_text("utf-8"))
         path.write_text(rewritten(text, source, places), "utf-8")
+    with (folder / COPIES[WORKERS]).open("a", encoding="utf-8") as page:
+        page.write(build_files((ROOT / WORKERS).parent))
     reference = folder / "reference"
     (reference / "python").mkdir(parents=True)
     (reference / "commands.md").write_text(commands_page(), "utf-8")
     (reference / "python" / "index.md").write_text(packages_page(), "utf-8")
     for name in PACKAGES:
         (reference / "python" / f"{name}.md").write_text(package_page(name), "utf-8")
+
+
+def build_files(workers: Path) -> str:
+    """Return a section with the build files of all workers in other languages: the site has no folders."""
+    sections = [
+        "",
+        "## Build files",
+        "",
+        "In the folder of each worker, beside its program. `go mod tidy` makes `go.sum`.",
+        "",
+    ]
+    for folder in sorted(each for each in workers.iterdir() if each.is_dir()):
+        for path in (folder / name for name in BUILD_FILES):
+            if path.exists():
+                kind = _KINDS[path.suffix]
+                title = f"{folder.name}/{path.name}"
+                sections += [f'```{kind or "text"} title="{title}"', path.read_text("utf-8").rstrip(), "```", ""]
+    return "\n".join(sections)
 
 
 def with_row_anchors(markdown: str) -> str:

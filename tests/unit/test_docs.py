@@ -79,6 +79,16 @@ def is_there(path: str) -> bool:
     return path.startswith(MADE) or bool(list(ROOT.glob(path.rstrip("/"))))
 
 
+PARAGRAPH_AND_LIST = re.compile(r"^(?![-\s|#>*<`]|\d+\. ).*\n(?:- |\d+\. )", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_list_begins_after_an_empty_line(page: Path) -> None:
+    """The site's builder takes an item below a line of text for a part of that paragraph."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert [found[0] for found in PARAGRAPH_AND_LIST.finditer(text)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     """Each link within the repository leads to a file, and its anchor to a heading."""

@@ -74,6 +74,15 @@ def test_each_command_has_its_help_on_the_page_of_commands() -> None:
         assert f"`{command}`\n\n```\nUsage: {command} " in page
 
 
+def test_the_build_files_of_all_workers_are_on_the_site() -> None:
+    """The page says how each is built in its folder, which a reader of the site does not have."""
+    workers = (ROOT / site_pages.WORKERS).parent
+    page = site_pages.build_files(workers)
+    for path in workers.glob("*/*"):
+        if path.is_file() and path.suffix in {".xml", ".mod", ".toml", ".json", ".properties"}:
+            assert f'title="{path.parent.name}/{path.name}"\n{path.read_text("utf-8").rstrip()}\n```' in page
+
+
 def test_each_public_package_has_a_page() -> None:
     """What docs/compatibility.md calls public or provisional."""
     text = (ROOT / "docs" / "compatibility.md").read_text("utf-8")
