@@ -77,7 +77,7 @@ class BridgeOptions:
         misconfigured_after: seconds for which nothing but failures arrives (no answer, 401, 404, 503, ...) before the
             bridge logs an error and is not ready; it tries on. Default 30: longer than a proxy's restart.
         drain_timeout: seconds that a stop waits for what is in flight. Default 10: orchestrators kill after 30.
-        writers: dead letters and outcome records that are written to Kafka at one time. Default 64.
+        writers: dead letters that are written to Kafka at one time, and as many outcome records. Default 64.
         outcomes: write the outcome of each result record to the outcomes topic. Default off: it costs one more Kafka
             record for each result.
         progress: forward heartbeats to `TaskMonitor`, and report up to when topics have been read. Default on: one

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 
 import pytest
 from tests.unit.bridge.environment import BridgeEnv
@@ -10,8 +12,8 @@ from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import BridgeOptions, Rejected
 from kallback.bridge.results.late_policy import LatePolicies, LatePolicy, ToHandler, read_policies
-from kallback.kafka import ConsumerOptions, DeadLetter, OutgoingRecord, read_entry
-from kallback.protocol import Outcome
+from kallback.kafka import ConsumerOptions, DeadLetter, OutgoingRecord, Position, read_entry
+from kallback.protocol import KafkaUnavailableError, Outcome
 from kallback.testing.polling import eventually
 
 COPIES = 3_000
@@ -99,6 +101,35 @@ async def test_a_good_result_does_not_wait_for_the_copies_of_an_unusable_one(
         await eventually("both completions", lambda: len(env.posted) == 2)
         assert env.outcomes()["duplicate"] == 1_999
     assert env.committed() == 0
+
+
+async def test_good_results_with_outcome_records_do_not_wait_for_dead_letters(
+    env: BridgeEnv, make: RecordFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead-letter topic takes nothing, the outcomes topic does: more of both come than have places or writers."""
+    taken = threading.Event()
+    append = env.broker.append
+
+    def without_letters(record: OutgoingRecord) -> Position:
+        if record.topic == "kallback.dead-letters" and not taken.is_set():
+            raise KafkaUnavailableError("too few replicas are in sync")
+        return append(record)
+
+    monkeypatch.setattr(env.broker, "append", without_letters)
+    for _ in range(200):
+        env.broker.append(late(make))
+    good = 300
+    copy = make.completed()
+    for _ in range(good):
+        env.broker.append(make.completed())
+        env.broker.append(copy)
+    async with env.bridge(replace(SMALL, outcomes=True, writers=4)):
+        await eventually("the good results", lambda: env.outcomes().get("delivered") == good + 1)
+        await eventually("the copies", lambda: env.outcomes().get("duplicate") == good - 1)
+        assert (env.outcomes().get("late"), env.committed()) == (None, 0)
+        taken.set()
+        await env.settle(200 + 2 * good)
+    assert (len(env.dead_letters()), env.committed()) == (200, 200 + 2 * good)
 
 
 async def test_late_results_that_wait_for_their_dead_letters_hold_a_bounded_number_of_bytes(

@@ -1,11 +1,12 @@
 """Settles records: writes what must be durable, then tells the consumer that the record is done.
 
 Delivered results and their duplicates need nothing written, unless outcome records are switched on: they are done at
-once, on the hot path. All others go through a queue to a fixed number of settlement writers: the dead letter first, the
+once, on the hot path. All others go through queues to a fixed number of settlement writers: the dead letter first, the
 outcome record second, each acknowledged by Kafka, then the record is done. While Kafka does not answer, a writer
-retries; a refusal (no such topic, no permission) stops the bridge, with the record not done.
+retries; a refusal (no such topic, no permission) stops the bridge, with the record not done. What needs a dead letter
+has writers of its own: while the dead-letter topic takes nothing, outcome records of good results are written.
 
-Ownership: the settler owns its queue and its writers. Order: none between records. Cancellation: `stop` cancels the
+Ownership: the settler owns its queues and its writers. Order: none between records. Cancellation: `stop` cancels the
 writers; their records are not done and are redelivered, so a dead letter can exist twice.
 """
 
@@ -87,7 +88,8 @@ class Settler:
         self._stats = context.stats
         self._outcomes_topic = outcomes_topic
         self._on_settled = on_settled
-        self._queue: asyncio.Queue[Settlement] = asyncio.Queue()
+        self._outcomes: asyncio.Queue[Settlement] = asyncio.Queue()
+        self._letters: asyncio.Queue[Settlement] = asyncio.Queue()
         self._unverified: asyncio.Queue[Settlement] = asyncio.Queue()
         self._writers: list[asyncio.Task[None]] = []
         self._tell_of_letters = context.supervisor.guard("the in-flight limit", in_flight.tell_of_letters)
@@ -96,7 +98,8 @@ class Settler:
         """Start the settlement writers."""
         supervisor, writers = self._context.supervisor, self._context.options.writers
         self._writers = [
-            *(supervisor.run(f"settlement-writer-{number}", self._write_all(self._queue)) for number in range(writers)),
+            *(supervisor.run(f"outcome-writer-{number}", self._write_all(self._outcomes)) for number in range(writers)),
+            *(supervisor.run(f"letter-writer-{number}", self._write_all(self._letters)) for number in range(writers)),
             *(
                 supervisor.run(f"unverified-writer-{number}", self._write_all(self._unverified))
                 for number in range(min(writers, _UNVERIFIED_WRITERS))
@@ -123,9 +126,9 @@ class Settler:
             else:
                 if self._in_flight.await_letter(settlement.fetched):
                     asyncio.get_running_loop().call_soon(self._tell_of_letters)
-                self._queue.put_nowait(settlement)
+                self._letters.put_nowait(settlement)
         elif self._outcomes_topic is not None:
-            self._queue.put_nowait(settlement)
+            self._outcomes.put_nowait(settlement)
         else:
             self._finish(settlement)
 
