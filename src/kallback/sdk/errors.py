@@ -29,6 +29,7 @@ from restate import TerminalError
 from kallback.documentation import error_entry
 from kallback.protocol import ATTEMPT_TIMED_OUT, Attempt, Problem, TaskId
 from kallback.protocol.problems import OWN_TYPES
+from kallback.protocol.tokens import FIRST_ATTEMPT
 
 TIMED_OUT: Final = "urn:kallback:timed-out"
 CANCELLED: Final = "urn:kallback:cancelled"
@@ -207,7 +208,8 @@ def timed_out(
 ) -> TaskTimedOut:
     """The error of a task whose deadline passed; `last` is the failure of the last failed attempt."""
     when = "none" if deadline is None else deadline.isoformat(timespec="milliseconds")
-    detail = f"no result of {name} (task {task_id}) before its deadline, {when}"
+    current = f"task {task_id}" if attempt == FIRST_ATTEMPT else f"attempt {attempt} of task {task_id}"
+    detail = f"no result of {name} ({current}) before its deadline, {when}"
     if last is not None:
         detail = f"{detail}; attempt {last.attempt} failed: {last.message}"
     problem = Problem(TIMED_OUT, GATEWAY_TIMEOUT, detail)

@@ -87,7 +87,8 @@ async def _list(factories: OperationsFactories, settings: Settings, listing: _Li
             now_ms = int(time.time() * 1000)
             try:
                 with activity("reading journals"):
-                    page = await pending.page(listing.wanted(now_ms), limit=listing.limit)
+                    wanted = listing.wanted(now_ms)
+                    page = await pending.page(wanted, limit=listing.limit)
             except RestateUnavailableError as error:
                 if not is_listed:
                     raise
@@ -97,23 +98,24 @@ async def _list(factories: OperationsFactories, settings: Settings, listing: _Li
             is_listed = watch
             if watch and not listing.as_json and sys.stdout.isatty():
                 click.clear()
-            _print_page(page, now_ms, as_json=listing.as_json)
+            _print_page(page, wanted, now_ms, as_json=listing.as_json)
             if not watch:
                 return
             await asyncio.sleep(_WATCH_S)
 
 
-def _print_page(page: TaskPage, now_ms: int, *, as_json: bool) -> None:
+def _print_page(page: TaskPage, wanted: TaskFilter, now_ms: int, *, as_json: bool) -> None:
     if as_json:
         for task in page.tasks:
             click.echo(printable_json(orjson.dumps(members_of(task))))
     else:
         print_table(HEADINGS, [row_of(task, now_ms) for task in page.tasks])
-    click.echo(_summary(page), err=True)
+    click.echo(_summary(page, wanted), err=True)
 
 
-def _summary(page: TaskPage) -> str:
-    parts = [counted(len(page.tasks), "pending task") if page.tasks else "No pending tasks"]
+def _summary(page: TaskPage, wanted: TaskFilter) -> str:
+    none = "No pending tasks" if wanted == TaskFilter() else "No pending tasks that match"
+    parts = [counted(len(page.tasks), "pending task") if page.tasks else none]
     if page.cursor is not None:
         parts.append("there are more (--limit)")
     if page.unreadable:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
-from kallback.kafka import create_topics, list_topics
+from kallback.kafka import create_topics, list_topics, sees_groups
 from kallback.kafka.topics import TopicLayout
 from kallback.operations.readers import task_topics
 from kallback.protocol import KallbackError
@@ -204,7 +204,12 @@ def _create_topics(stack: Stack, topics: Topics) -> None:
     if isinstance(stack.kafka, EmbeddedKafka):
         TopicFactory(stack.kafka).make(topics.all())
         return
-    asyncio.run(create_topics(KafkaSettings(stack.bootstrap_servers), TopicLayout().specs(topics)))
+    asyncio.run(_prepare(KafkaSettings(stack.bootstrap_servers), topics))
+
+
+async def _prepare(settings: KafkaSettings, topics: Topics) -> None:
+    await create_topics(settings, TopicLayout().specs(topics))
+    await sees_groups(settings)  # has Kafka make the topic of committed offsets, whose absence clients log as an error
 
 
 @contextmanager

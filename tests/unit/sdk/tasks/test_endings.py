@@ -225,3 +225,15 @@ async def test_the_results_of_one_handle_twice_are_the_same(test: HandlerTest, p
         return await gather([handle, handle], partial=partial)
 
     assert await test.run(handler) == ["B3", "B3"]
+
+
+async def test_a_timeout_names_the_attempt_that_was_under_way(test: HandlerTest) -> None:
+    """Beside the failure of the one before it, which is not why the time was up."""
+    retried = TaskType("retried", str, str, timeout=LIMIT, retry=RetryPolicy(attempts=2, first_delay=timedelta(0)))
+    test.worker.on(retried).fails(BROKEN, after=SECOND).never_answers()
+
+    error = await test.run(lambda ctx: caught(call(ctx, test, retried)))
+
+    assert error.attempt == 2
+    assert "(attempt 2 of task " in error.message
+    assert error.message.endswith("attempt 1 failed: no gas")
