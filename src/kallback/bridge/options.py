@@ -12,6 +12,7 @@ from kallback.kafka.consumer import check_group
 from kallback.lifecycle import Backoff
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.frameworks.conventions import DETECTED, Conventions
+from kallback.settings.option_types import check_option_types
 
 
 def bridge_member() -> ConsumerOptions:
@@ -135,7 +136,8 @@ class BridgeOptions:
         return delay if asked is None else max(delay, min(asked, self.longest_retry_after))
 
     def __post_init__(self) -> None:
-        """Refuse a group that no client can join, and numbers with which nothing could be fetched or sent."""
+        """Refuse types, a group that no client can join, and numbers with which nothing could be fetched or sent."""
+        check_option_types(self)
         if self.group:
             check_group(self.group)
         for each in fields(self):

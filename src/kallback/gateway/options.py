@@ -8,6 +8,7 @@ from typing import Any
 
 from kallback.kafka import Client
 from kallback.protocol import ConfigurationError, TaskType
+from kallback.settings.option_types import check_option_types
 from kallback.web import ServerOptions
 
 
@@ -36,6 +37,7 @@ class GatewayOptions:
     late_grace: float = 30.0
 
     def __post_init__(self) -> None:
-        """Refuse limits that would let no request through."""
+        """Refuse options of the wrong type, and limits that would let no request through."""
+        check_option_types(self)
         if self.burst < 1 or self.requests_per_second < 0:
             raise ConfigurationError("the burst of a gateway is at least 1, and its rate is 0 or more")

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.option_types import check_option_types
 
 if TYPE_CHECKING:
     import asyncio
@@ -131,7 +132,8 @@ class ConsumerOptions:
     mark_history: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse two uses of the one text beside a commit position, and a name that brokers refuse."""
+        """Refuse types, two uses of the one text beside a commit position, and a name that brokers refuse."""
+        check_option_types(self)
         if self.group_instance_id is not None and not _INSTANCE_ID.fullmatch(self.group_instance_id):
             raise ConfigurationError(
                 f"Kafka does not accept the instance id {self.group_instance_id!r}: use at most 249 letters, digits, "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import is_kafka_name
+from kallback.settings.option_types import check_option_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Topics:
 
     def __post_init__(self) -> None:
         """Fill in the names that were not given; refuse what Kafka would refuse."""
+        check_option_types(self)
         for name in ("results", "progress", "control", "outcomes", "dead_letters"):
             topic: str = getattr(self, name) or self.prefix + name.replace("_", "-")
             if not is_kafka_name(topic):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.option_types import check_option_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class ServerOptions:
     drain_timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse bounds that would let no request through."""
+        """Refuse bounds of the wrong type, and those that would let no request through."""
+        check_option_types(self)
         if min(self.max_body_bytes, self.max_connections) < 1:
             raise ConfigurationError("the bounds of a server are at least 1")
         if self.max_buffered_bytes < self.max_body_bytes:

@@ -7,6 +7,7 @@ from typing import Final
 
 from kallback.kafka import ConsumerOptions
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.option_types import check_option_types
 
 _WEEK: Final = 7 * 24 * 3600.0
 
@@ -80,7 +81,8 @@ class WorkerOptions:
     consumer: ConsumerOptions = field(default_factory=ConsumerOptions)
 
     def __post_init__(self) -> None:
-        """Reject numbers that cannot work."""
+        """Reject types and numbers that cannot work."""
+        check_option_types(self)
         for name in ("concurrency", "deliveries", "finished_kept", "cancels_kept"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"WorkerOptions: {name} must be at least 1")

@@ -75,7 +75,7 @@ class Worker(StartStop):
         tracer_provider: TracerProvider | None = None,
         trace_parent: Literal["child", "link"] = "child",
     ) -> None:
-        if not group.strip():
+        if not _is_name(group):
             raise ConfigurationError("a worker needs a name: the group that shares the tasks, like Worker('kitchen')")
         check_group(group)
         self.group: Final = group
@@ -352,3 +352,7 @@ class Worker(StartStop):
 def _no_counts() -> WorkerCounts:
     """Each reason is there from the start, so that a rate sees the first dead letter."""
     return WorkerCounts(dead_letter_reasons=Counter({reason.value: 0 for reason in DeadLetterReason}))
+
+
+def _is_name(group: object) -> bool:
+    return isinstance(group, str) and bool(group.strip())

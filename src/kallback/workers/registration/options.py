@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
+from kallback.settings.option_types import check_option_types
 
 
 class Executor(StrEnum):
@@ -59,6 +60,7 @@ class Registration:
         Raises:
             ConfigurationError: with the remedy.
         """
+        check_option_types(self)
         if self.concurrency is not None and self.concurrency < 1:
             raise ConfigurationError(f"task type {task_type.name}: concurrency must be at least 1")
         if self.acknowledge is Acknowledge.START and task_type.heartbeat_every is None:
