@@ -4,11 +4,13 @@ Restate keeps the journal of an invocation for some time after its end (a day, u
 publishes one task has its id in the name; where several were published together, and of an awakeable, the id is in the
 value of the step. Names are looked at first: values of all journals cost more, and only they are encoded by a codec.
 
-Restate reads all journals for that, so it is asked only while it keeps few enough, and once for each task.
+Restate reads all journals for that, so it is asked only while it keeps few enough, for one task at a time, and once for
+each; for one that was not found, once a minute.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -63,6 +65,15 @@ class _IdRow(msgspec.Struct):
 
 class _CountRow(msgspec.Struct):
     kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The invocation that has a task, None where none was found; skipped if Restate keeps too many journals."""
+
+    invocation_id: str | None
+    at: float
+    is_skipped: bool = False
 
 
 class TaskHolder(msgspec.Struct, frozen=True, gc=False):
@@ -148,16 +159,17 @@ class AbsentTasks:
         self._reader: Final = JournalReader(introspection)
         self._audience: Final = audience
         self._clock: Final = clock
-        self._holders: Final = OrderedDict[str, tuple[str | None, float]]()
-        """Ids of invocations by those of tasks, None where nothing was found, and when they were looked for."""
+        self._searches: Final = OrderedDict[str, _Search]()
+        self._searching: Final = asyncio.Lock()
 
     async def explain(self, task_id: str) -> AbsentTask:
         """Say why; raises as `Introspection.rows`, but for answers that are too large."""
         if not is_task_id(task_id):
             return AbsentTask(task_id, AbsenceCause.UNKNOWN)
-        if task_id not in self._holders and await self._keeps_too_many():
+        search = await self._found(task_id)
+        if search.is_skipped:
             return AbsentTask(task_id, AbsenceCause.TOO_MANY_JOURNALS)
-        holder = await self._holder(task_id)
+        holder = await self._holder(search)
         if holder is None:
             return AbsentTask(task_id, AbsenceCause.UNKNOWN)
         if holder.status == _COMPLETED:
@@ -168,31 +180,31 @@ class AbsentTasks:
         is_trying = bool(journal.without_values) or any(_is_under_way(each, now_ms) for each in waits)
         return absent_task(TaskId(task_id), holder, journal, now_ms, audience=self._audience, is_trying=is_trying)
 
-    async def _keeps_too_many(self) -> bool:
-        counts = await self._introspection.rows(_COUNT, _CountRow)
-        return any(count.kept > _MOST_JOURNALS for count in counts)
-
-    async def _holder(self, task_id: str) -> TaskHolder | None:
-        invocation_id = await self._holder_id(task_id)
-        if invocation_id is None:
+    async def _holder(self, search: _Search) -> TaskHolder | None:
+        if search.invocation_id is None:
             return None
-        sql = f"SELECT {_COLUMNS} FROM sys_invocation WHERE id IN ({quoted([invocation_id])})"  # noqa: S608 - `quoted` lets ids through only
+        sql = f"SELECT {_COLUMNS} FROM sys_invocation WHERE id IN ({quoted([search.invocation_id])})"  # noqa: S608 - `quoted` lets ids through only
         rows = await self._introspection.rows(sql, TaskHolder)
         return rows[0] if rows else None
 
-    async def _holder_id(self, task_id: str) -> str | None:
-        """Find the invocation; a page that is open asks again and again, and a task stays in one journal."""
-        known, at = self._holders.get(task_id, (None, -_UNKNOWN_S))
-        if known is None and self._clock() - at >= _UNKNOWN_S:
-            for query in holder_queries(task_id):
-                rows = await self._introspection.rows(query, _IdRow)
-                known = rows[0].id if rows else known
-                if known is not None:
-                    break
-            self._holders[task_id] = known, self._clock()
-            if len(self._holders) > _KEPT:
-                self._holders.popitem(last=False)
-        return known
+    async def _found(self, task_id: str) -> _Search:
+        """Search, one task at a time; a page that is open asks again and again, and a task stays in one journal."""
+        async with self._searching:
+            search = self._searches.get(task_id)
+            if search is None or (search.invocation_id is None and self._clock() - search.at >= _UNKNOWN_S):
+                search = self._searches[task_id] = await self._search(task_id)
+                if len(self._searches) > _KEPT:
+                    self._searches.popitem(last=False)
+            return search
+
+    async def _search(self, task_id: str) -> _Search:
+        counts = await self._introspection.rows(_COUNT, _CountRow)
+        if any(count.kept > _MOST_JOURNALS for count in counts):
+            return _Search(None, self._clock(), is_skipped=True)
+        for query in holder_queries(task_id):
+            if rows := await self._introspection.rows(query, _IdRow):
+                return _Search(rows[0].id, self._clock())
+        return _Search(None, self._clock())
 
 
 def absent_task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -29,10 +30,13 @@ class FakeRestate:
     is_named: bool = True
     journals: int = 1
     searches: int = 0
+    counts: int = 0
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
+        await asyncio.sleep(0)
         if "count(*)" in sql:
+            self.counts += 1
             return msgspec.convert([{"kept": self.journals}], list[kind])  # type: ignore[valid-type]
         if "DISTINCT" in sql:
             self.searches += 1
@@ -116,6 +120,25 @@ async def test_very_many_journals_are_not_looked_through() -> None:
     assert (absent.cause, restate.searches) == (AbsenceCause.TOO_MANY_JOURNALS, 0)
     assert "more than 200,000 journals" in absent.sentence
     assert "outcomes list" in absent.remedy
+
+
+async def test_many_who_ask_at_once_have_the_journals_read_once() -> None:
+    """As browsers do that show the same page; also of a task that is not found."""
+    restate = FakeRestate(is_found=False)
+    tasks = AbsentTasks(restate, OWN, clock=lambda: CLOCK)
+    await asyncio.gather(*(tasks.explain(SOUP) for _ in range(20)))
+    assert (restate.searches, restate.counts) == (2, 1)
+
+
+async def test_journals_that_have_become_very_many_are_not_looked_through_again() -> None:
+    """A minute later a task that was not found is looked for again, if there are still few."""
+    now = CLOCK
+    restate = FakeRestate(is_found=False)
+    tasks = AbsentTasks(restate, OWN, clock=lambda: now)
+    await tasks.explain(SOUP)
+    restate.journals, now = 200_001, CLOCK + 61
+    causes = {(await tasks.explain(SOUP)).cause for _ in range(20)}
+    assert (causes, restate.searches, restate.counts) == ({AbsenceCause.TOO_MANY_JOURNALS}, 2, 2)
 
 
 async def test_what_cannot_be_an_id_is_not_looked_for() -> None:
