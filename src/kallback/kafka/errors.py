@@ -35,7 +35,8 @@ DENIED: Final = frozenset({29, 30, 31, 53})
 REBALANCING: Final = frozenset({22, 27, 113})
 """A commit came from a generation of the group that has ended."""
 _DENIED_GROUP: Final = frozenset({30})
-_DENIED_TOPIC: Final = frozenset({29, 31})
+_TOPIC_DENIED: Final = 29
+_DENIED_TOPIC: Final = frozenset({_TOPIC_DENIED, 31})
 """The second one: a producer whose user may write to no topic at all."""
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})
@@ -117,6 +118,10 @@ NO_ANSWER: Final = "no answer"
 """Of a server that accepts connections and is silent, or that cannot even be asked."""
 
 
+class TopicDeniedError(AccessDeniedError):
+    """A permission on one topic is missing; others may be used."""
+
+
 def error_for(code: int, text: str, *, what: str, topic: str | None = None, group: str | None = None) -> KallbackError:
     """Return the error of our tree for one of Kafka's.
 
@@ -136,6 +141,7 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
     for codes, kind, remedy in _REMEDIES:
         if code in codes:
             tried = f"{what}{_permission(what)}" if code in _DENIED_TOPIC else what
+            kind = TopicDeniedError if code == _TOPIC_DENIED and topic is not None else kind  # noqa: PLW2901 - narrower
             return kind(f"{tried} failed ({text}): {remedy}")
     return KafkaUnavailableError(f"{what} failed ({text}); trying again may help")
 

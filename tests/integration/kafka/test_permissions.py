@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -13,15 +13,22 @@ from tests.integration.kafka.labs import transaction
 
 from kallback.kafka import (
     AiokafkaConsumer,
+    ClientName,
     ConfluentConsumer,
     ConfluentProducer,
     Consumer,
+    DeadLetter,
+    DeadLetterId,
     Existed,
     Hidden,
     Missing,
     OutgoingRecord,
+    Position,
     Record,
+    Replayer,
     TopicSpec,
+    client_of,
+    clients_of,
     compare_topics,
     create_topics,
     find_missing,
@@ -234,6 +241,33 @@ async def test_a_hidden_topic_is_told_from_a_missing_one(guarded: Guarded) -> No
     hidden, seen = guarded.topics("hidden"), guarded.topics("seen")
     with allowed(guarded, seen, DESCRIBE), allowed(guarded, "nowhere", DESCRIBE):
         assert await find_missing(guarded.hers, [seen, hidden, "nowhere"]) == [Hidden(hidden), Missing("nowhere")]
+
+
+@pytest.mark.parametrize("client", ["confluent", "aiokafka"])
+async def test_a_letter_whose_topic_may_not_be_written_does_not_stop_a_replay(
+    guarded: Guarded, client: ClientName
+) -> None:
+    """Who writes dead letters names the topic, and may name one that the operator only sees."""
+    own, closed, dead = (guarded.topics(name) for name in ("own", "closed", "dead"))
+    letters = [
+        DeadLetter(DeadLetterId(0, n), "late", "", 1, 2, Position(topic, 0, n), 3, "bridge", None, b"v", ())
+        for n, topic in enumerate([own, closed, own])
+    ]
+
+    async def read() -> AsyncGenerator[DeadLetter]:
+        for each in letters:
+            yield each
+
+    with (
+        allowed(guarded, own, AclOperation.WRITE),
+        allowed(guarded, closed, DESCRIBE),
+        allowed(guarded, dead, AclOperation.WRITE),
+    ):
+        async with clients_of(client_of(client), guarded.hers).producer() as producer:
+            report = await Replayer(producer, dead, find=lambda _positions, _keep: NotImplemented).replay(read())
+    assert (report.sent, report.unmarked) == (2, 0)
+    [(cause, failure)] = report.failed.items()
+    assert (closed in cause, "WRITE" in cause, failure.count) == (True, True, 1)
 
 
 async def test_a_worker_s_client_does_not_say_that_a_hidden_topic_is_not_there(guarded: Guarded) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kallback.kafka.errors import error_for, fatal_code, fatal_failure
+from kallback.kafka.errors import TopicDeniedError, error_for, fatal_code, fatal_failure
 from kallback.protocol.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -23,7 +23,7 @@ from kallback.protocol.errors import (
         (-188, MissingTopicError, "kallback topics create orders"),
         (17, ConfigurationError, "choose another"),
         (10, RecordTooLargeError, "max.message.bytes"),
-        (29, AccessDeniedError, "ACL"),
+        (29, TopicDeniedError, "ACL"),
         (30, AccessDeniedError, "ACL"),
         (58, AccessDeniedError, "KALLBACK_KAFKA_SASL"),
         (-169, AccessDeniedError, "KALLBACK_KAFKA_SASL"),

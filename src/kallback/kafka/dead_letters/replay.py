@@ -4,9 +4,10 @@ In batches: the dead letters of a batch are sent at once, in order; when all are
 them. After a crash (or Ctrl-C) at most one batch was sent and is not marked: the next run sends it again. Delivery is
 at least once, as everywhere; the bridge drops duplicates.
 
-A dead letter that cannot be sent does not stop the others, nor does one whose topic does not exist: who writes dead
-letters names the topic. An unavailable Kafka or a missing permission does. Then the report says what was sent, and the
-same replay started again continues from there.
+A dead letter that cannot be sent does not stop the others, nor does one whose topic does not exist or may not be
+written: who writes dead letters names the topic. An unavailable Kafka does, or a missing permission on the topic that
+the replay was told to send to. Then the report says what was sent, and the same replay started again continues from
+there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from kallback.kafka.dead_letters.reader import DeadLetter, DeadLetterId, replay_marker
 from kallback.kafka.dead_letters.stubs import MissingValue, recover_all
 from kallback.kafka.dead_letters.writer import original_headers
+from kallback.kafka.errors import TopicDeniedError
 from kallback.kafka.records import OutgoingRecord, Position
 from kallback.protocol.errors import AccessDeniedError, KallbackError, MissingTopicError, RecordTooLargeError
 
@@ -134,7 +136,7 @@ class Replayer:
         """Send the dead letters, in their order.
 
         Raises:
-            AccessDeniedError, KafkaUnavailableError: sending cannot go on; `report` says what was sent before.
+            AccessDeniedError, KafkaUnavailableError: no letter can be sent; `report` says what was sent before.
         """
         began = self._monotonic()
         limit = self._batch_size()
@@ -248,11 +250,14 @@ class Replayer:
         """Keep the failures of single dead letters; return the first failure that concerns all."""
         first: BaseException | None = None
         for letter, answer in zip(letters, answers, strict=True):
-            if isinstance(answer, RecordTooLargeError | MissingTopicError):
+            if isinstance(answer, RecordTooLargeError | MissingTopicError) or self._is_denied_by_its_own_topic(answer):
                 self.report.fail(letter.id, str(answer))
             elif isinstance(answer, BaseException):
                 first = first or answer
         return first
+
+    def _is_denied_by_its_own_topic(self, answer: object) -> bool:
+        return isinstance(answer, TopicDeniedError) and self._options.to is None
 
     def _outgoing(self, letter: DeadLetter) -> OutgoingRecord:
         return OutgoingRecord(self._options.to or letter.source.topic, letter.value, letter.key, letter.headers)

@@ -28,7 +28,8 @@ from kallback.kafka import (
 from kallback.kafka.dead_letters.replay import ReplayFailure
 from kallback.kafka.dead_letters.stubs import recover_all
 from kallback.kafka.dead_letters.summaries import LastRecord
-from kallback.protocol import KafkaUnavailableError
+from kallback.kafka.errors import error_for
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError
 
 T = TypeVar("T")
 
@@ -171,6 +172,31 @@ async def test_a_missing_topic_does_not_stop_the_others(broker: MemoryBroker) ->
     assert (report.sent, noted(broker)) == (2, {0, 2})
     [(cause, failure)] = report.failed.items()
     assert (failure.count, "gone" in cause) == (1, True)
+
+
+class Denied(MemoryProducer):
+    """May write neither to `closed` nor to `closed-too`."""
+
+    async def send(self, record: OutgoingRecord) -> Position:
+        """As a broker with permissions answers."""
+        if record.topic.startswith("closed"):
+            raise error_for(29, "not authorized", what=f"sending to {record.topic!r}", topic=record.topic)
+        return await super().send(record)
+
+
+async def test_a_topic_that_may_not_be_written_does_not_stop_the_others(broker: MemoryBroker) -> None:
+    """Nor do several: a forger names whichever topics there are."""
+    letters = these(letter(0), letter(1, topic="closed"), letter(2), letter(3, topic="closed-too"))
+    report = await replayer(broker, producer=Denied(broker)).replay(letters)
+    assert (report.sent, noted(broker)) == (2, {0, 2})
+    assert [("missing ACL" in cause, failure.count) for cause, failure in report.failed.items()] == [(True, 1)] * 2
+
+
+async def test_a_topic_to_send_to_that_may_not_be_written_ends_a_replay(broker: MemoryBroker) -> None:
+    """The next letter would be refused as well."""
+    work = replayer(broker, producer=Denied(broker), options=ReplayOptions(to="closed"))
+    with pytest.raises(AccessDeniedError, match="'closed'"):
+        await work.replay(these(letter(0)))
 
 
 async def test_a_rate_is_kept(broker: MemoryBroker) -> None:
