@@ -17,6 +17,13 @@ TASK_TYPE: Final = TargetKind(
     accepts=lambda each: isinstance(each, TaskType), what="a kallback.protocol.TaskType", example="shared:prepare"
 )
 
+
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value.strip():
+        return value
+    raise click.BadParameter("it is empty: name the type of the error, or leave the option out", ctx, param)
+
+
 by_option = option("--by", metavar="NAME", help="Who does it, for the record. Default: the user of this machine.")
 why_option = option("--why", default="", metavar="TEXT", help="Why, in one sentence, for the record.")
 result_file_option = option(
@@ -34,6 +41,7 @@ error_type_option = option(
     default=DEFAULT_TYPE,
     show_default=True,
     metavar="NAME",
+    callback=_not_empty,
     help="Type of the error. Retry policies match it.",
 )
 error_status_option = option(

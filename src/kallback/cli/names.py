@@ -64,8 +64,17 @@ def checked_topic(name: str, hint: str = "") -> str:
     )
 
 
+def read_task_ids(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the ids of an option that can be repeated: the callback that click calls."""
+    return tuple(_checked_task_id(ctx, param, value) for value in values)
+
+
 def _read_task_id(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if is_task_id(value) or not (value or param.required):
+    return _checked_task_id(ctx, param, value) if value or param.required else value
+
+
+def _checked_task_id(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if is_task_id(value):
         return value
     raise click.BadParameter(
         f"{within(value, _SHOWN)!r} is not the id of a task: 16 letters, digits, underscores and hyphens, as "

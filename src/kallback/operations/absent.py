@@ -55,6 +55,8 @@ class AbsenceCause(StrEnum):
     """A handler of another environment waits for it."""
     TOO_MANY_JOURNALS = "too-many-journals"
     """Restate keeps too many journals to look through them."""
+    NO_ID = "no-id"
+    """It is not the id of a task."""
     UNKNOWN = "unknown"
     """Restate has nothing of it: its journal is not kept any more, or the id is wrong."""
 
@@ -104,16 +106,8 @@ class AbsentTask:
     @property
     def sentence(self) -> str:
         """What is the matter, without the remedy."""
-        if self.cause is AbsenceCause.TOO_MANY_JOURNALS:
-            return (
-                f"no handler of this environment waits for task {self.task_id}; Restate keeps more than "
-                f"{_MOST_JOURNALS:,} journals, which are not looked through for it"
-            )
         if self.holder is None:
-            return (
-                f"Restate has no journal with task {self.task_id}: its handler ended longer ago than Restate keeps "
-                "journals, or the id is wrong"
-            )
+            return self._without_holder
         handler = f"{shortened_target(self.holder.target)} ({self.holder.id}, {self.holder.status})"
         match self.cause:
             case AbsenceCause.HANDLER_ENDED:
@@ -132,6 +126,22 @@ class AbsentTask:
                 )
 
     @property
+    def _without_holder(self) -> str:
+        match self.cause:
+            case AbsenceCause.NO_ID:
+                return f"{self.task_id!r} is not the id of a task: 16 letters, digits, underscores and hyphens"
+            case AbsenceCause.TOO_MANY_JOURNALS:
+                return (
+                    f"no handler of this environment waits for task {self.task_id}; Restate keeps more than "
+                    f"{_MOST_JOURNALS:,} journals, which are not looked through for it"
+                )
+            case _:
+                return (
+                    f"Restate has no journal with task {self.task_id}: its handler ended longer ago than Restate keeps "
+                    "journals, or the id is wrong"
+                )
+
+    @property
     def remedy(self) -> str:
         """What to do, or where to look."""
         match self.cause:
@@ -139,6 +149,8 @@ class AbsentTask:
                 return "`kallback doctor` says why Kafka does not have it"
             case AbsenceCause.OTHER_ENVIRONMENT:
                 return "set KALLBACK_TOPICS_PREFIX (or KALLBACK_AUDIENCE) as its service has it"
+            case AbsenceCause.NO_ID:
+                return "`kallback tasks list` shows the ids"
             case AbsenceCause.UNKNOWN | AbsenceCause.TOO_MANY_JOURNALS:
                 return f"`kallback outcomes list --task {self.task_id} --since 30d` shows its results, if there are any"
             case _:
@@ -165,7 +177,7 @@ class AbsentTasks:
     async def explain(self, task_id: str) -> AbsentTask:
         """Say why; raises as `Introspection.rows`, but for answers that are too large."""
         if not is_task_id(task_id):
-            return AbsentTask(task_id, AbsenceCause.UNKNOWN)
+            return AbsentTask(task_id, AbsenceCause.NO_ID)
         search = await self._found(task_id)
         if search.is_skipped:
             return AbsentTask(task_id, AbsenceCause.TOO_MANY_JOURNALS)

@@ -144,4 +144,7 @@ async def test_journals_that_have_become_very_many_are_not_looked_through_again(
 async def test_what_cannot_be_an_id_is_not_looked_for() -> None:
     """As of a page's address."""
     restate = FakeRestate()
-    assert ((await restate.absent("soup")).cause, restate.searches) == (AbsenceCause.UNKNOWN, 0)
+    absent = await restate.absent("soup")
+    assert (absent.cause, restate.searches, restate.counts) == (AbsenceCause.NO_ID, 0, 0)
+    assert absent.sentence.startswith("'soup' is not the id of a task")
+    assert "tasks list" in absent.remedy

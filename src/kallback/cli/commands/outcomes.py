@@ -15,6 +15,7 @@ from kallback.cli.endless import until_interrupted
 from kallback.cli.formatting import counted, moment, plain, printable_json
 from kallback.cli.help import TextCommand, TextGroup, option, option_of, with_options
 from kallback.cli.logs import configure_logs
+from kallback.cli.names import read_task_ids
 from kallback.cli.tables import RowPrinter
 from kallback.cli.tasks.factories import operations_factories
 from kallback.cli.times import read_moment
@@ -44,7 +45,14 @@ _select = option_of("Filters")
 def _filtering(since: str) -> Callable[[Decorated], Decorated]:
     """Add the filters, which both commands have; `_Wanted.of` reads what they give."""
     options: tuple[Callable[[Decorated], Decorated], ...] = (
-        _select("--task", "tasks", multiple=True, metavar="ID", help="Only this task. Can be repeated."),
+        _select(
+            "--task",
+            "tasks",
+            multiple=True,
+            metavar="ID",
+            callback=read_task_ids,
+            help="Only this task. Can be repeated.",
+        ),
         _select("--type", "types", multiple=True, metavar="TYPE", help="Only this task type. Can be repeated."),
         _select(
             "--outcome",

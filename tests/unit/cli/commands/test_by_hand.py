@@ -84,6 +84,13 @@ def test_the_token_may_come_from_standard_input() -> None:
     assert restate.posted[0].answer == Completed(b"null")
 
 
+def test_an_error_type_that_is_empty_is_refused() -> None:
+    """As of a variable of a script that is not set: the handler would get an error without a type."""
+    restate = Restate()
+    result = restate.run(fail, token(), "--error-type", "")
+    assert (result.exit_code, "it is empty" in result.stderr, restate.posted) == (2, True, [])
+
+
 def test_a_failure_is_handed_over() -> None:
     """As the problem that the options describe."""
     restate = Restate()

@@ -94,9 +94,15 @@ def test_filters_that_choose_nothing_are_told_from_a_topic_without_outcomes(comm
 @pytest.mark.parametrize("command", ["list", "tail"])
 def test_a_task_without_outcomes_may_have_ended_without_a_result(command: str) -> None:
     """Bridges run with --outcomes, and have nothing to write where no result came."""
-    said = run(command, "--task", "nobody").stderr
+    said = run(command, "--task", "A" * 16).stderr
     assert "timed out or was cancelled" in said
     assert "its handler's invocation in Restate tells how it ended" in said
+
+
+def test_what_is_no_id_of_a_task_is_refused() -> None:
+    """It would choose none, as if the task had no outcomes."""
+    result = run("list", "--task", "nope")
+    assert (result.exit_code, "not the id of a task" in result.stderr) == (2, True)
 
 
 def test_json_is_what_the_topic_has() -> None:
