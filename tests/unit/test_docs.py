@@ -79,7 +79,7 @@ def is_there(path: str) -> bool:
     return path.startswith(MADE) or bool(list(ROOT.glob(path.rstrip("/"))))
 
 
-PARAGRAPH_AND_LIST = re.compile(r"^(?![-\s|#>*<`]|\d+\. ).*\n(?:- |\d+\. )", re.MULTILINE)
+PARAGRAPH_AND_LIST = re.compile(r"^(?![-\s|#><]|\* |\d+\. ).*\n(?:[-*] |\d+\. )", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
