@@ -192,6 +192,14 @@ class AbsentTasks:
         is_trying = bool(journal.without_values) or any(_is_under_way(each, now_ms) for each in waits)
         return absent_task(TaskId(task_id), holder, journal, now_ms, audience=self._audience, is_trying=is_trying)
 
+    async def explain_end(self, task_id: str) -> AbsentTask | None:
+        """Say how a task and its handler have ended, None if they have not; for where some journals cannot be read.
+
+        Names of steps can be read where their values are encoded. Raises as `explain`.
+        """
+        found = await self.explain(task_id)
+        return found if found.cause is AbsenceCause.HANDLER_ENDED else None
+
     async def _holder(self, search: _Search) -> TaskHolder | None:
         if search.invocation_id is None:
             return None

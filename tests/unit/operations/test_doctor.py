@@ -378,6 +378,7 @@ class Cluster:
             raise RestateUnavailableError("no answer: check that Restate runs")
         found: list[dict[str, Any]] = [{"now": "1970-01-01T00:00:01Z"}] if "now()" in sql else []
         found = next((rows for table, rows in self.journals.items() if f"FROM {table} " in sql), found)
+        found = [{"kept": len(found)}] if "count(*)" in sql else found
         return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
 
     async def findings(self, target: str = "") -> list[Finding]:
@@ -496,6 +497,16 @@ async def test_a_task_that_may_be_in_an_encoded_journal_is_no_problem() -> None:
     found = (await Cluster(journals=journals).findings("AAECAwQFBgcICQoZ"))[-1]
     assert found.severity is WARNING
     assert "kallback outcomes list --task AAECAwQFBgcICQoZ" in found.sentence
+
+
+async def test_an_encoded_journal_of_another_hides_no_end_of_a_task() -> None:
+    """The task's own journal is kept, and its handler has ended: it is in no other one."""
+    journals = pending()
+    journals["sys_journal"][1] = msgspec.to_builtins(value(3, b"\x00encoded")) | {"index": 4, "entry_lite_json": "{}"}
+    end = {"completion_result": "success", "completed_at": "2026-01-01T00:00:02Z"}
+    holder = {"id": journals["sys_journal"][0]["id"], "target": "Shop/order", "status": "completed", **end}
+    found = await Cluster(journals={"sys_invocation": [holder], **journals}).findings("AAECAwQFBgcICQoZ")
+    assert any("has ended, and so has its handler Shop/order" in each.sentence for each in found)
 
 
 async def test_what_cannot_be_looked_at_is_a_finding() -> None:

@@ -68,6 +68,10 @@ class ConsoleSources(Protocol):
         """Say why no handler waits for a task."""
         ...
 
+    async def ended_task(self, task_id: str) -> AbsentTask | None:
+        """Say how a task and its handler have ended; None if they have not, or cannot be found."""
+        ...
+
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position; None if it is not there any more; raises as `find_record`."""
         ...
@@ -146,6 +150,10 @@ class ServerSources(StartStop):
     async def absent_task(self, task_id: str) -> AbsentTask:
         """Say why no handler waits for a task."""
         return await self._absent.explain(task_id)
+
+    async def ended_task(self, task_id: str) -> AbsentTask | None:
+        """Say how a task and its handler have ended."""
+        return await self._absent.explain_end(task_id)
 
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position."""

@@ -11,7 +11,6 @@ from kallback.cli.formatting import plain, within
 from kallback.cli.tasks.actions import accept
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.operations import (
-    AbsenceCause,
     AbsentTask,
     AbsentTasks,
     PendingTask,
@@ -44,7 +43,8 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         try:
             task = await pending.find(task_id)
         except UnreadableJournalsError:
-            await _refuse_ended(absent, task_id)  # names of steps are readable also where their values are encoded
+            if (ended := await absent.explain_end(task_id)) is not None:
+                raise _not_pending(ended) from None
             raise
         untaken = await pending.find_untaken(task_id) if task is None else None
     if untaken is not None:
@@ -59,12 +59,6 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         with activity("reading journals"):
             raise _not_pending(await absent.explain(task_id))
     return task
-
-
-async def _refuse_ended(absent: AbsentTasks, task_id: str) -> None:
-    found = await absent.explain(task_id)
-    if found.cause is AbsenceCause.HANDLER_ENDED:
-        raise _not_pending(found)
 
 
 def _not_pending(found: AbsentTask) -> NoPendingTaskError:

@@ -132,6 +132,10 @@ class FakeSources:
         holder = TaskHolder("inv_9", "shop/<order>", "completed", 9, "success", "2026-01-01T00:00:02Z")
         return AbsentTask(task_id, AbsenceCause.HANDLER_ENDED, holder)
 
+    async def ended_task(self, task_id: str) -> AbsentTask | None:
+        """Say the same, but of ids that begin with `lost`."""
+        return None if task_id.startswith("lost") else await self.absent_task(task_id)
+
     async def record(self, position: Position) -> Record | None:
         """Return one record."""
         return self.records.get(position)

@@ -29,7 +29,7 @@ from kallback.cli.console.sources import LastLetters
 from kallback.cli.console.traffic import TrafficSample
 from kallback.cli.dead_letters.contents import Replay
 from kallback.kafka import DeadLetterId, Position, Record
-from kallback.operations import PendingTask, TaskPage
+from kallback.operations import PendingTask, TaskPage, UnreadableJournalsError
 from kallback.protocol import (
     KafkaUnavailableError,
     Keyring,
@@ -553,6 +553,16 @@ async def test_a_task_whose_handler_has_not_gone_on_has_not_ended() -> None:
         assert shown in page.text
     assert "has ended" not in page.text
     assert "Task task000000000001 has ended, and so has its handler shop/&lt;order&gt;" in other.text
+
+
+async def test_encoded_journals_of_others_hide_no_end_of_a_task() -> None:
+    """The task cannot be in one of them: its handler has ended. Of another task nothing can be said."""
+    error = UnreadableJournalsError("no journal that can be read has the task; it may be in one of 1 other")
+    async with serving(FakeSources(error=error)) as client:
+        ended = await client.get("/tasks/task000000000001")
+        unknown = await client.get("/tasks/lost000000000001")
+    assert "has ended, and so has its handler shop/&lt;order&gt;" in ended.text
+    assert "This page cannot be read" in unknown.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
