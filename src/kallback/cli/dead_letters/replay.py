@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from kallback.cli.activity import activity
+from kallback.cli.activity import Update, activity
 from kallback.cli.by_hand_options import by_option, operator_of, user_name, why_option
 from kallback.cli.confirmation import confirm
 from kallback.cli.dead_letters.factories import KafkaFactories, factories_for
@@ -42,7 +42,6 @@ from kallback.operations.replay_checks import NeedsTopic, ReplayRules, TopicDoub
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
-_PROGRESS: Final = 100
 _MOST_QUESTIONS: Final = 20
 
 
@@ -195,7 +194,10 @@ async def _send(
     async with clients.producer() as producer:
         replayer = replayer_for(clients, producer, topic, options, rules)
         try:
-            await send_chosen(clients, topic, chosen, replayer, lambda letters: _counted(letters, chosen.total))
+            with activity("sending") as update:
+                await send_chosen(
+                    clients, topic, chosen, replayer, lambda letters: _counted(letters, chosen.total, update)
+                )
         finally:
             say(replayer.report)
             for line in remark_lines(replayer.report, chosen.total):
@@ -203,12 +205,10 @@ async def _send(
     return failure_sentence(replayer.report) if replayer.report.failed else ""
 
 
-async def _counted(letters: AsyncIterator[DeadLetter], total: int) -> AsyncIterator[DeadLetter]:
-    """Show progress on a terminal."""
-    shown = sys.stderr.isatty() and total > _PROGRESS
+async def _counted(letters: AsyncIterator[DeadLetter], total: int, update: Update) -> AsyncIterator[DeadLetter]:
+    """Show progress."""
     count = 0
     async for letter in letters:
         yield letter
         count += 1
-        if shown and (count % _PROGRESS == 0 or count == total):
-            click.echo(f"\r{count}/{total}", nl=count == total, err=True)
+        update(f"sending: {count:,} of {total:,} ({count * 100 // max(count, total)} %)")
