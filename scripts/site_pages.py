@@ -59,7 +59,7 @@ COPIES: Final = {
 WORKERS: Final = "examples/workers/README.md"
 BUILD_FILES: Final = ("pom.xml", "go.mod", "Cargo.toml", "package.json", "tsconfig.json", "simplelogger.properties")
 """That a worker in another language may have in its folder. `go.sum` is made from `go.mod`."""
-_KINDS: Final = {".xml": "xml", ".toml": "toml", ".json": "json", ".properties": "properties", ".mod": ""}
+_KINDS: Final = {".xml": "xml", ".toml": "toml", ".json": "json", ".properties": "properties", ".mod": "text"}
 
 _LINK: Final = re.compile(r"(?<=\]\()(?!#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _IMAGE: Final = re.compile(r'(?<=<img src=")([^"]+)')
@@ -108,9 +108,8 @@ def build_files(workers: Path) -> str:
     for folder in sorted(each for each in workers.iterdir() if each.is_dir()):
         for path in (folder / name for name in BUILD_FILES):
             if path.exists():
-                kind = _KINDS[path.suffix]
                 title = f"{folder.name}/{path.name}"
-                sections += [f'```{kind or "text"} title="{title}"', path.read_text("utf-8").rstrip(), "```", ""]
+                sections += [f'```{_KINDS[path.suffix]} title="{title}"', path.read_text("utf-8").rstrip(), "```", ""]
     return "\n".join(sections)
 
 

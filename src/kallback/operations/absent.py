@@ -27,6 +27,8 @@ from kallback.operations.journal_entries import StepRow, decoded_step
 from kallback.operations.journal_queries import holder_queries, quoted, waits_for_kafka_query
 from kallback.operations.journal_reader import JournalReader
 from kallback.operations.journals import Journal
+from kallback.operations.pending import PendingTasks, UnreadableJournalsError
+from kallback.operations.tasks import PendingTask
 from kallback.protocol import TaskId
 from kallback.protocol.tokens import is_task_id
 
@@ -192,13 +194,21 @@ class AbsentTasks:
         is_trying = bool(journal.without_values) or any(_is_under_way(each, now_ms) for each in waits)
         return absent_task(TaskId(task_id), holder, journal, now_ms, audience=self._audience, is_trying=is_trying)
 
-    async def explain_end(self, task_id: str) -> AbsentTask | None:
-        """Say how a task and its handler have ended, None if they have not; for where some journals cannot be read.
+    async def find_pending(self, pending: PendingTasks, task_id: str) -> PendingTask | None:
+        """Return the task if a handler waits for it.
 
-        Names of steps can be read where their values are encoded. Raises as `explain`.
+        Names of steps can be read where their values are encoded. So a task whose handler has ended is known to be in
+        no journal that cannot be read.
+
+        Raises:
+            UnreadableJournalsError: as `PendingTasks.find`, but not for such a task.
         """
-        found = await self.explain(task_id)
-        return found if found.cause is AbsenceCause.HANDLER_ENDED else None
+        try:
+            return await pending.find(task_id)
+        except UnreadableJournalsError:
+            if (await self.explain(task_id)).cause is not AbsenceCause.HANDLER_ENDED:
+                raise
+            return None
 
     async def _holder(self, search: _Search) -> TaskHolder | None:
         if search.invocation_id is None:

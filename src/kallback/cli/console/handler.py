@@ -49,14 +49,7 @@ from kallback.cli.console.task_lists import TaskLists
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
-from kallback.operations import (
-    InvalidCursorError,
-    PendingTask,
-    UnreadableJournalsError,
-    concerns,
-    missing_key,
-    takes_attempts_back,
-)
+from kallback.operations import InvalidCursorError, PendingTask, concerns, missing_key, takes_attempts_back
 from kallback.protocol import KallbackError, OutcomeRecord
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
@@ -204,13 +197,8 @@ class ConsoleHandler:
         return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
 
     async def _pending(self, task_id: str) -> tuple[PendingTask | None, Record | None]:
-        """Return a task that a handler waits for, and its record; of one that has ended, nothing."""
-        try:
-            task = await self._sources.task(task_id)
-        except UnreadableJournalsError:
-            if await self._sources.ended_task(task_id) is None:
-                raise
-            task = None
+        """Return a task that a handler waits for, and its record."""
+        task = await self._sources.task(task_id)
         return task, None if task is None or task.position is None else await self._sources.record(task.position)
 
     async def _outcomes_of(self, task_id: str) -> list[OutcomeRecord]:

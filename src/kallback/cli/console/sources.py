@@ -57,7 +57,7 @@ class ConsoleSources(Protocol):
         ...
 
     async def task(self, task_id: str) -> PendingTask | None:
-        """Return one pending task; None if no handler waits for it; raises as `PendingTasks.find`."""
+        """Return one pending task; None if no handler waits for it; raises as `AbsentTasks.find_pending`."""
         ...
 
     async def untaken_task(self, task_id: str) -> PendingTask | None:
@@ -66,10 +66,6 @@ class ConsoleSources(Protocol):
 
     async def absent_task(self, task_id: str) -> AbsentTask:
         """Say why no handler waits for a task."""
-        ...
-
-    async def ended_task(self, task_id: str) -> AbsentTask | None:
-        """Say how a task and its handler have ended; None if they have not, or cannot be found."""
         ...
 
     async def record(self, position: Position) -> Record | None:
@@ -141,7 +137,7 @@ class ServerSources(StartStop):
 
     async def task(self, task_id: str) -> PendingTask | None:
         """Return one pending task."""
-        return await self._pending.find(task_id)
+        return await self._absent.find_pending(self._pending, task_id)
 
     async def untaken_task(self, task_id: str) -> PendingTask | None:
         """Return one that has its result, while its handler has not gone on."""
@@ -150,10 +146,6 @@ class ServerSources(StartStop):
     async def absent_task(self, task_id: str) -> AbsentTask:
         """Say why no handler waits for a task."""
         return await self._absent.explain(task_id)
-
-    async def ended_task(self, task_id: str) -> AbsentTask | None:
-        """Say how a task and its handler have ended."""
-        return await self._absent.explain_end(task_id)
 
     async def record(self, position: Position) -> Record | None:
         """Return the record at a position."""

@@ -11,12 +11,10 @@ from kallback.cli.formatting import plain, within
 from kallback.cli.tasks.actions import accept
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.operations import (
-    AbsentTask,
     AbsentTasks,
     PendingTask,
     PendingTasks,
     RowSource,
-    UnreadableJournalsError,
     answer_headers,
 )
 from kallback.protocol import KallbackError, TaskHeaders
@@ -40,12 +38,7 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
     """
     with activity("reading journals"):
         pending, absent = PendingTasks(introspection, settings), AbsentTasks(introspection, settings.keys.audience)
-        try:
-            task = await pending.find(task_id)
-        except UnreadableJournalsError:
-            if (ended := await absent.explain_end(task_id)) is not None:
-                raise _not_pending(ended) from None
-            raise
+        task = await absent.find_pending(pending, task_id)
         untaken = await pending.find_untaken(task_id) if task is None else None
     if untaken is not None:
         invocation = untaken.invocation
@@ -57,12 +50,9 @@ async def find_task(introspection: RowSource, settings: Settings, task_id: str) 
         )
     if task is None:
         with activity("reading journals"):
-            raise _not_pending(await absent.explain(task_id))
+            found = await absent.explain(task_id)
+        raise NoPendingTaskError(plain(f"{found.sentence}: {found.remedy}"))
     return task
-
-
-def _not_pending(found: AbsentTask) -> NoPendingTaskError:
-    return NoPendingTaskError(plain(f"{found.sentence}: {found.remedy}"))
 
 
 async def find_to_answer(

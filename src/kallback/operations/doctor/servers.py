@@ -10,6 +10,7 @@ from typing import Final
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceCheck
 from kallback.kafka import PartitionTransaction, TopicGroup, TopicReader
+from kallback.operations.absent import AbsentTasks
 from kallback.operations.deployments import Deployment
 from kallback.operations.doctor.access import Access
 from kallback.operations.doctor.findings import Finding
@@ -73,6 +74,7 @@ class Servers:
         self.settings: Final = settings
         self.clock: Final = clock
         self.access: Final = Access()
+        self._absent: Final = AbsentTasks(sources.introspection, settings.keys.audience, clock=clock)
 
     def now_ms(self) -> int:
         """Epoch milliseconds."""
@@ -80,10 +82,20 @@ class Servers:
 
     @property
     def introspection(self) -> RowSource:
-        """Restate's, unless it gave no answer; raises its error then."""
+        """Restate's; raises as `require_restate`."""
+        self.require_restate()
+        return self.sources.introspection
+
+    @property
+    def absent(self) -> AbsentTasks:
+        """Says why no handler waits for a task; raises as `require_restate`."""
+        self.require_restate()
+        return self._absent
+
+    def require_restate(self) -> None:
+        """Raise the error of a Restate that gave no answer before."""
         if self.access.restate_away is not None:
             raise self.access.restate_away
-        return self.sources.introspection
 
     async def groups(self, topic: str) -> list[TopicGroup]:
         """The groups of a topic; raises as `require_kafka`."""

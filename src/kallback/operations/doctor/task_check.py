@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from kallback.kafka import Position
-from kallback.operations.absent import AbsentTasks
 from kallback.operations.doctor.environment import EnvironmentCheck
 from kallback.operations.doctor.findings import (
     Finding,
@@ -27,7 +26,7 @@ from kallback.operations.doctor.stuck import waits_finding
 from kallback.operations.doctor.types_check import TypesCheck
 from kallback.operations.doctor.unanswered import unanswered_finding
 from kallback.operations.invocations import InvocationStatus, read_invocation
-from kallback.operations.pending import PendingTasks, UnreadableJournalsError
+from kallback.operations.pending import PendingTasks
 from kallback.operations.task_records import NoTaskRecordError, read_task_record
 from kallback.operations.tasks import PendingTask
 
@@ -50,13 +49,7 @@ class TaskCheck:
         """Look at it, or at what is there in its place."""
         introspection = self._servers.introspection
         pending = PendingTasks(introspection, self._servers.settings, clock=self._servers.clock)
-        try:
-            task = await pending.find(task_id)
-        except UnreadableJournalsError:
-            absent = AbsentTasks(introspection, self._servers.settings.keys.audience, clock=self._servers.clock)
-            if await absent.explain_end(task_id) is None:
-                raise
-            task = None
+        task = await self._servers.absent.find_pending(pending, task_id)
         if task is None:
             async for finding in self._no_pending_task(await pending.find_untaken(task_id)):
                 yield finding

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Final
 
 from kallback.kafka import TopicGroup
-from kallback.operations.absent import AbsentTasks
 from kallback.operations.doctor.environment import EnvironmentCheck
 from kallback.operations.doctor.findings import Finding, is_read, reader_findings, unread_workers_findings, warning
 from kallback.operations.doctor.letters import dead_letter_findings
@@ -83,9 +82,7 @@ class TypesCheck:
     async def _unknown(self) -> AsyncGenerator[Finding]:
         """What to say of a name of which nothing is known."""
         if is_task_id(self._target):
-            servers = self._servers
-            absent = AbsentTasks(servers.introspection, servers.settings.keys.audience, clock=servers.clock)
-            yield absent_task_finding(await absent.explain(self._target))
+            yield absent_task_finding(await self._servers.absent.explain(self._target))
         elif self._target and self._environment.topics is not None:
             yield unknown_type_finding(self._target, is_module=self._is_module)
 
