@@ -94,6 +94,11 @@ def moment(epoch_ms: int) -> str:
         return f"{epoch_ms} ms"
 
 
+def as_sentence(clause: str) -> str:
+    """Return a clause, as errors and findings are written, with a capital letter and a full stop."""
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
 def counted(count: int, what: str) -> str:
     """A number and its noun, plural unless the number is 1."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

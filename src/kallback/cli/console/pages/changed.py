@@ -12,6 +12,7 @@ from kallback.cli.console.pages.forms import fields_of, replay_confirmation
 from kallback.cli.console.pages.layout import SECURITY, page, trouble
 from kallback.cli.console.pages.markup import Markup, element
 from kallback.cli.console.replays import ReplayCheck
+from kallback.cli.formatting import as_sentence
 from kallback.protocol import Problem
 from kallback.web import HttpResponse
 
@@ -51,7 +52,7 @@ def refused_form_page(title: str, sentence: str, status: HTTPStatus, form: Marku
 def refusal_page(response: HttpResponse) -> HttpResponse:
     """Return the refusal of a request as a page, with its status and its headers."""
     problem = msgspec.json.decode(response.body, type=Problem)
-    sentence = problem.detail[:1].upper() + problem.detail[1:] + "."
+    sentence = as_sentence(problem.detail)
     shown = error_page("This is not possible", sentence, response.status, back="/")
     return msgspec.structs.replace(shown, outcome=response.outcome, headers=(*shown.headers, *response.headers))
 

@@ -22,7 +22,7 @@ from kallback.cli.console.changes import (
     ReplayStep,
 )
 from kallback.cli.console.pages.markup import Markup, element, joined
-from kallback.cli.formatting import counted
+from kallback.cli.formatting import as_sentence, counted
 from kallback.operations import PendingTask
 
 _NOTHING: Final[Fields] = MappingProxyType({})
@@ -54,7 +54,7 @@ def change_forms(
         repeatable: its caller would send another attempt.
     """
     if refusal is not None:
-        return joined((element("h2", "By hand"), element("p", f"{refusal[:1].upper()}{refusal[1:]}.")))
+        return joined((element("h2", "By hand"), element("p", as_sentence(refusal))))
     fits = task.task_type in set(checked)
     hint = f"A result is checked against {task.task_type} before it is sent." if fits else _NOT_CHECKED
     fields = {"attempt": str(task.attempt)}

@@ -16,7 +16,7 @@ from kallback.cli.console.pages.outcomes import outcomes_table
 from kallback.cli.console.pages.values import REFRESH_S, left, payload, place, record_parts, when
 from kallback.cli.console.routes import TasksRoute
 from kallback.cli.console.sources import LastLetters
-from kallback.cli.formatting import counted, moment, redact, within
+from kallback.cli.formatting import as_sentence, counted, moment, redact, within
 from kallback.durations import span
 from kallback.kafka import Record
 from kallback.operations import AbsenceCause, AbsentTask, PendingTask, TaskPage, TaskState
@@ -132,12 +132,12 @@ def ended_task_page(absent: AbsentTask, history: TaskHistory, now_ms: int, *, ma
 def _end(absent: AbsentTask, ended: OutcomeRecord | None) -> tuple[str, Markup]:
     """Return the heading and the sentence: how a task has ended, as far as the last outcomes say so."""
     if ended is None or ended.did not in _ENDS or absent.cause is AbsenceCause.NOT_SENT:
-        return "No pending task", trouble(f"{absent.sentence[0].upper()}{absent.sentence[1:]}.")
+        return "No pending task", trouble(as_sentence(absent.sentence))
     how = within(ended.result or "", _LONGEST_CELL)
     by = "" if ended.by is None else f", by {within(ended.by, _LONGEST_CELL)}"
     said = f"Attempt {ended.attempt} ended at {moment(ended.at_ms)}: {how}{by}. No handler waits for it any more."
     more = "" if ended.did == "completed" else " If another attempt follows, it is shown here when Kafka has it."
-    handler = "" if absent.holder is None else f" {absent.sentence[0].upper()}{absent.sentence[1:]}."
+    handler = "" if absent.holder is None else f" {as_sentence(absent.sentence)}"
     return f"Task {ended.did}", element("p", said + more + handler)
 
 
