@@ -196,7 +196,9 @@ def encode_problem(problem: Problem) -> bytes:
     """
     try:
         return problem.encode()
-    except Exception as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - values of user types may raise anything while they are encoded
         return _without_extensions(problem, _shown(error)).encode()
 
 

@@ -11,6 +11,7 @@ from tests.unit.bridge.factories import RecordFactory
 from kallback.bridge import Bridge, BridgeOptions, Settled
 from kallback.bridge.observability.probes import readiness
 from kallback.kafka import MemoryBroker
+from kallback.lifecycle import UnexpectedEndError
 from kallback.protocol import InvalidKeyError, MissingTopicError, UnsupportedServerError
 from kallback.settings import Settings
 from kallback.testing.log_capture import capture_logs
@@ -205,6 +206,33 @@ async def test_a_hook_with_a_defect_does_not_end_the_writers(env: BridgeEnv, mak
     await env.settle(5)
     await bridge.stop()
     assert (env.outcomes(), env.committed()) == ({"unusable": 5}, 5)
+
+
+class _PanicError(BaseException):
+    """As an extension written in Rust raises: no `Exception`."""
+
+
+@pytest.mark.parametrize("batch_limit", [1, 50])
+@pytest.mark.parametrize("error", [_PanicError("hook"), asyncio.CancelledError("hook"), GeneratorExit("hook")])
+async def test_a_hook_that_raises_no_exception_is_not_swallowed(
+    env: BridgeEnv, make: RecordFactory, error: BaseException, batch_limit: int
+) -> None:
+    """Where a reply of Restate settles its records: the others of it are settled, too, and the bridge stops."""
+
+    def hook(settled: Settled) -> None:
+        env.settled.append(settled)
+        raise error
+
+    env.on_settled = hook
+    for _ in range(3):
+        env.broker.append(make.completed())
+    bridge = env.bridge(batch_limit=batch_limit)
+    await bridge.start()
+    with pytest.raises(UnexpectedEndError, match=r"on_settled ended unexpectedly.*hook"):
+        await asyncio.wait_for(bridge.wait(), 60)
+    await env.settle(3)
+    await bridge.stop()
+    assert (env.outcomes(), env.committed()) == ({"delivered": 3}, 3)
 
 
 async def test_a_task_that_ends_by_itself_stops_the_bridge(env: BridgeEnv, monkeypatch: pytest.MonkeyPatch) -> None:

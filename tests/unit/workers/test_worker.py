@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.workers.execution.misbehaviour import PanicError, PanickingError
 
 from kallback.kafka import DeadLetters, OutgoingRecord, Position, Record
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError, TaskType
@@ -271,6 +273,41 @@ async def test_an_undecodable_task_fails_and_is_dead(env: WorkerEnv) -> None:
     assert env.results()[0].value["type"] == "urn:kallback:undecodable-task"
     assert env.dead() == ["undecodable-task"]
     assert env.broker.records(env.topics.dead_letters)[0].value == b"{broken"
+
+
+@pytest.mark.parametrize("error", [PanicError("entropy"), asyncio.CancelledError("entropy"), PanickingError()])
+async def test_a_type_whose_own_check_panics_fails_its_task_alone(env: WorkerEnv, error: BaseException) -> None:
+    """Also where a result is read back: such a record neither ends the worker nor stays without an answer."""
+
+    @dataclass
+    class Picky:
+        size: int
+
+        def __post_init__(self) -> None:
+            if self.size == 1:
+                raise error
+
+    picky = TaskType("prepare", request=Picky, result=Picky, topic="orders")
+    worker = env.worker()
+
+    @worker.task(picky)
+    async def grow(asked: Picky) -> Picky:
+        found = Picky(5)
+        found.size = asked.size - 1
+        return found
+
+    for number, size in enumerate((1, 2, 3)):
+        env.send(f"t{number}", b'{"size":%d}' % size)
+    async with worker:
+        await env.settled(3)
+
+    found = {seen.token: seen.value.get("type", seen.value) for seen in env.results()}
+    assert found == {
+        "kb1:t0": "urn:kallback:undecodable-task",
+        "kb1:t1": "urn:kallback:unusable-result",
+        "kb1:t2": {"size": 2},
+    }
+    assert env.dead() == ["undecodable-task"]
 
 
 async def test_poison_does_not_stop_the_good(env: WorkerEnv) -> None:

@@ -218,14 +218,20 @@ class Settler:
             stats.reasons[settlement.reason] += count
 
     def _notify(self, on_settled: Callable[[Settled], None], settlement: Settlement) -> None:
-        """Call the user's function: its error must not undo the settlement, nor end a writer or the fetcher."""
+        """Call the user's function: its error must not undo the settlement, nor end a writer or the fetcher.
+
+        Also one that is no `Exception`, such as a panic of an extension, or the `CancelledError` of a future that the
+        function asks for its result: the callers can handle neither, and what else they settle would be left undone.
+        """
         fetched = settlement.fetched
         try:
             count = fetched.record.count
             on_settled(
                 Settled(fetched.record, settlement.outcome, settlement.reason, settlement.target, fetched.since, count)
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the bridge stops with it
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the bridge stops with it
             self._context.supervisor.fail("on_settled", error)
 
 

@@ -57,7 +57,9 @@ class ValueCoder:
             return value
         try:
             return self._codec.encode(value)
-        except Exception as error:  # noqa: BLE001 - the codec may raise anything
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the codec may raise anything, and ciphers written in Rust panic
             raise _failed("encode", error) from None
 
     async def decoded(self, answer: HttpAnswer) -> HttpAnswer:
@@ -70,7 +72,9 @@ class ValueCoder:
             return answer
         try:
             return msgspec.structs.replace(answer, body=await self._codec.decode(answer.body))
-        except Exception as error:  # noqa: BLE001 - the codec may raise anything
+        except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above
             raise _failed("decode", error) from None
 
     def decoding(self, on_result: OnResult) -> OnResult:
@@ -138,5 +142,5 @@ async def _made(target: str) -> ValueCodec:
     return cast("ValueCodec", found)
 
 
-def _failed(verb: str, error: Exception) -> RestateUnavailableError:
+def _failed(verb: str, error: BaseException) -> RestateUnavailableError:
     return RestateUnavailableError(f"the journal value codec cannot {verb} a value ({type(error).__name__})")

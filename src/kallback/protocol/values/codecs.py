@@ -115,7 +115,7 @@ class Codec(Generic[T]):
             data = with_room(lambda: _serialize(value))
         except RecursionError as error:
             raise EncodeError(f"cannot encode {name_of(self._type)} as JSON: {_TOO_DEEP}") from error
-        except Exception as error:  # the value's own code runs here and may raise anything
+        except BaseException as error:  # the value's own code runs here and may raise anything, or panic
             place = place_of(value, _can_be_written)
             raise EncodeError(
                 f"cannot encode {name_of(self._type)} as JSON: {_sentence(error)} - at `{place}`"
@@ -130,7 +130,7 @@ class Codec(Generic[T]):
             not_finite = with_room(lambda: find_not_finite(value, _from_custom)) if b"null" in data else None
             if not_finite is None:
                 self.decode(data)
-        except Exception as error:  # the value's own code runs here, too
+        except BaseException as error:  # the value's own code runs here, too
             raise EncodeError(f"the value cannot be read back: {_sentence(error)}") from error
         if _ASTERISKS in data and holds_masked_secret(value):
             raise EncodeError("pydantic writes a secret in it as asterisks: send its `get_secret_value()`")
@@ -148,7 +148,7 @@ class Codec(Generic[T]):
             check_json(data)  # says whether it is too deep or no JSON
         try:
             return with_room(lambda: self._read(data))
-        except Exception as error:  # validators and __post_init__ of the user's types may raise anything
+        except BaseException as error:  # validators and __post_init__ of the user's types may raise anything, or panic
             raise DecodeError(f"does not fit {name_of(self._type)}: {_sentence(error)}") from error
 
     def _read(self, data: bytes) -> T:
@@ -167,7 +167,7 @@ def _serialize(value: object) -> bytes:
 def _can_be_written(value: object) -> bool:
     try:
         _serialize(value)
-    except Exception:  # noqa: BLE001 - the value's own code runs here and may raise anything
+    except BaseException:  # noqa: BLE001 - the value's own code runs here and may raise anything, or panic
         return False
     return True
 
@@ -200,5 +200,12 @@ def _from_custom(value: Any) -> Any:
     raise NotImplementedError(f"{type(value).__name__} has no JSON form that msgspec or pydantic knows")
 
 
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _sentence(error: BaseException) -> str:
+    """Say what the user's code raised. Ctrl-C is not its own, and goes on."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:  # noqa: BLE001 - an exception class of the user may fail at its own text, or panic
+        text = ""
+    return text or type(error).__name__

@@ -18,6 +18,10 @@ from kallback.settings import RestateSettings
 HERE = "tests.unit.bridge.restate.test_value_codec"
 
 
+class PanicError(BaseException):
+    """As a cipher written in Rust raises: no `Exception`."""
+
+
 class Reversed:
     """A codec that shows what it was applied to."""
 
@@ -25,12 +29,16 @@ class Reversed:
         """Backwards."""
         if buf == b"broken":
             raise ValueError("a secret of the value")
+        if buf == b"panic":
+            raise PanicError("a secret of the value")
         return buf[::-1]
 
     async def decode(self, buf: bytes) -> bytes:
         """Forwards again."""
         if buf == b"broken":
             raise ValueError("a secret of the value")
+        if buf == b"panic":
+            raise PanicError("a secret of the value")
         return buf[::-1]
 
 
@@ -141,14 +149,15 @@ async def test_without_a_codec_an_answer_stays_as_it_is(hostile: HostileServer) 
         assert await http.get_value("/x") == HttpAnswer(200, None, b"abc")
 
 
-async def test_a_codec_that_fails_is_an_unavailable_restate(hostile: HostileServer) -> None:
+@pytest.mark.parametrize(("value", "error"), [(b"broken", "ValueError"), (b"panic", "PanicError")])
+async def test_a_codec_that_fails_is_an_unavailable_restate(hostile: HostileServer, value: bytes, error: str) -> None:
     """The result waits; what the codec says is not repeated, because it may quote the value."""
-    hostile.answers(http_answer(200, b"broken"))
+    hostile.answers(http_answer(200, value))
     async with client(hostile.url) as http:
-        for failed in (posted(http, b"broken"), posted(http, b"", returns_value=True)):
+        for failed in (posted(http, value), posted(http, b"", returns_value=True)):
             result = await failed
             assert isinstance(result, RestateUnavailableError)
-            assert "code a value (ValueError)" in str(result)
+            assert f"code a value ({error})" in str(result)
             assert "secret" not in str(result)
 
 

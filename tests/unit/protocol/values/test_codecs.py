@@ -1,3 +1,4 @@
+import asyncio
 import datetime as dt
 import inspect
 import json
@@ -6,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, NotRequired, TypedDict
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 import msgspec
 import pydantic
@@ -102,6 +103,41 @@ class Strict:
     def __post_init__(self) -> None:
         if self.size < 0:
             raise ArithmeticError
+
+
+class PanicError(BaseException):
+    """As an extension written in Rust raises: no `Exception`."""
+
+
+class SilentError(Exception):
+    """An error that fails at its own text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise PanicError
+
+
+@dataclass
+class Picky:
+    """A dataclass whose own check raises what the test says, where its size is 1."""
+
+    raises: ClassVar[BaseException]
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size == 1:
+            raise self.raises
+
+
+class PickyModel(pydantic.BaseModel):
+    """A model that raises it where it is written."""
+
+    size: int
+
+    @pydantic.field_serializer("size")
+    def written(self, _size: int) -> int:
+        """Fail."""
+        raise Picky.raises
 
 
 class Opaque:
@@ -389,3 +425,32 @@ def test_what_the_bridge_refuses_is_not_sent(value: Any) -> None:
     """A result that can be written but not verified would only end as a dead letter."""
     with pytest.raises(EncodeError):
         encode(value, Any)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PanicError("at entropy.rs:7"), "at entropy.rs:7"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (SystemExit(3), "3"),
+        (SilentError(), "SilentError"),
+    ],
+)
+def test_whatever_the_users_code_raises_is_an_error_of_the_value(error: BaseException, said: str) -> None:
+    """A panic, or an error without a text, must not end what reads or writes: one value would stop all."""
+    Picky.raises = error
+    read_back = Picky(0)
+    read_back.size = 1
+    with pytest.raises(DecodeError, match=said):
+        Codec(Picky).decode(b'{"size":1}')
+    with pytest.raises(EncodeError, match=f"cannot be read back.*{said}"):
+        encode(read_back, Picky)
+    with pytest.raises(EncodeError, match=f"cannot encode.*{said}"):
+        encode(PickyModel(size=1), PickyModel)
+
+
+def test_ctrl_c_is_no_error_of_the_value() -> None:
+    """It ends the program, as always."""
+    Picky.raises = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        Codec(Picky).decode(b'{"size":1}')
