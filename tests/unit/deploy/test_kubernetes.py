@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from kallback.cli.app import app
+from kallback.protocol import Keyring
 from kallback.settings import VARIABLES
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
@@ -103,3 +108,54 @@ def test_no_container_may_more_than_it_must(workload: Any) -> None:
     for container in containers(workload):
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+WITH_KUBECTL = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+
+
+@WITH_KUBECTL
+def test_kustomize_builds_the_base() -> None:
+    """Each object is in the namespace, and the containers read the map whose name kustomize makes."""
+    done = subprocess.run(["kubectl", "kustomize", str(FOLDER)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    built = list(yaml.safe_load_all(done.stdout))
+    [settings] = [each["metadata"]["name"] for each in built if each["kind"] == "ConfigMap"]
+    assert {named(each) for each in OBJECTS} | {f"ConfigMap-{settings}"} == {named(each) for each in built}
+    namespaces = {each["metadata"].get("namespace") for each in built if each["kind"] != "Namespace"}
+    assert namespaces == {KUSTOMIZATION["namespace"]}
+    sources = [
+        source["configMapRef"]["name"]
+        for each in built
+        if "template" in each.get("spec", {})
+        for container in containers(each)
+        for source in container["envFrom"]
+    ]
+    assert set(sources) == {settings}
+
+
+@WITH_KUBECTL
+def test_the_command_makes_the_secret_that_the_pods_read(tmp_path: Path) -> None:
+    """With all of its keys: a pod waits for a key that is missing."""
+    text = (FOLDER / "kustomization.yaml").read_text()
+    [printed] = re.findall(r"^#   (kubectl .* create secret [^\\\n]*(?:\\\n#     [^\\\n]*)*)", text, re.MULTILINE)
+    command = printed.replace("\\\n#", "") + " --dry-run=client --output=yaml"
+    (tmp_path / "ca.pem").write_text("a certificate")
+    done = subprocess.run(["sh", "-euc", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    secret = yaml.safe_load(done.stdout)
+    wanted = {
+        item["key"]
+        for workload in WORKLOADS
+        for volume in workload["spec"]["template"]["spec"]["volumes"]
+        if "secret" in volume
+        for item in volume["secret"]["items"]
+    } | {
+        each["valueFrom"]["secretKeyRef"]["key"]
+        for workload in WORKLOADS
+        for container in containers(workload)
+        for each in container["env"]
+        if "valueFrom" in each
+    }
+    assert wanted == set(secret["data"])
+    assert (secret["metadata"]["name"], secret["metadata"]["namespace"]) == ("kallback", KUSTOMIZATION["namespace"])
+    assert Keyring.parse(base64.b64decode(secret["data"]["keys"]).decode()).key_ids == ("k1",)

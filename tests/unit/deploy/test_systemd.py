@@ -5,6 +5,9 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -94,6 +97,18 @@ def test_settings_are_settings_and_workers_have_no_keys(unit: str) -> None:
     assert not any("KEYS" in name for name in shared)
     assert own == ([] if role(unit) == "worker" else ["KALLBACK_KEYS_FILE"])
     assert found["User"] == "kallback"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
+    """Names of sections and settings, their values, and the order of units, as systemd itself reads them."""
+    for unit in UNITS:
+        text = BLOCKS[unit].replace("/opt/kallback/bin/kallback", sys.executable)  # it must be there
+        (tmp_path / Path(unit).name).write_text(text, "utf-8")
+    command = ["systemd-analyze", "verify", "--man=no", *sorted(map(str, tmp_path.iterdir()))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if str(tmp_path) in line or "kallback" in line]
+    assert (done.returncode, said) == (0, [])
 
 
 def test_services_know_the_gateway_that_has_a_unit() -> None:
