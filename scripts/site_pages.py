@@ -10,6 +10,7 @@
 Links between pages are rewritten to where they are on the site; links to a file that is no page lead to the repository.
 A page that is named as code (`docs/errors.md`) becomes a link.
 Rows of tables of errors, variables, metrics and headers get anchors, to which errors lead.
+Where a worker in another language is printed, its other files and its commands follow.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import posixpath
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -56,10 +59,16 @@ COPIES: Final = {
 }
 """Files of the repository, and where they are on the site."""
 
+WIRE: Final = "protocol/README.md"
 WORKERS: Final = "examples/workers/README.md"
-BUILD_FILES: Final = ("pom.xml", "go.mod", "Cargo.toml", "package.json", "tsconfig.json", "simplelogger.properties")
-"""That a worker in another language may have in its folder. `go.sum` is made from `go.mod`."""
-_KINDS: Final = {".xml": "xml", ".toml": "toml", ".json": "json", ".properties": "properties", ".mod": "text"}
+_CODE_OF: Final = {".py": "python", ".rs": "rust", ".mod": "text", ".sum": "text", ".yml": "yaml"}
+"""How a file is highlighted whose suffix is not the name of its language."""
+_WORKER: Final = re.compile(
+    r"^\| \[(?P<title>[^\]]+)\]\((?P<folder>[\w-]+)/(?P<main>[^)]+)\) \| [^|]+ "
+    r"\| `(?P<build>[^`]+)` \| `(?P<run>[^`]+)` \| (?P<tried>[^|]+) \|$",
+    re.MULTILINE,
+)
+_SECTION: Final = re.compile(r"^(?=## )", re.MULTILINE)
 
 _LINK: Final = re.compile(r"(?<=\]\()(?!#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _IMAGE: Final = re.compile(r'(?<=<img src=")([^"]+)')
@@ -82,12 +91,10 @@ def main() -> None:
     shutil.copytree(ROOT / "docs", folder)
     sources = {f"docs/{path.relative_to(folder)}": path for path in folder.rglob("*.md")}
     sources |= {source: folder / target for source, target in COPIES.items()}
-    places = {source: str(path.relative_to(folder)) for source, path in sources.items()}
+    texts = with_workers({source: (ROOT / source).read_text("utf-8") for source in sources})
+    places = {source: str(path.relative_to(folder)) for source, path in sources.items()} | places_of_workers(texts)
     for source, path in sources.items():
-        text = with_row_anchors((ROOT / source).read_text("utf-8"))
-        path.write_text(rewritten(text, source, places), "utf-8")
-    with (folder / COPIES[WORKERS]).open("a", encoding="utf-8") as page:
-        page.write(build_files((ROOT / WORKERS).parent))
+        path.write_text(rewritten(with_row_anchors(texts[source]), source, places), "utf-8")
     reference = folder / "reference"
     (reference / "python").mkdir(parents=True)
     (reference / "commands.md").write_text(commands_page(), "utf-8")
@@ -96,21 +103,93 @@ def main() -> None:
         (reference / "python" / f"{name}.md").write_text(package_page(name), "utf-8")
 
 
-def build_files(workers: Path) -> str:
-    """Return a section with the build files of all workers in other languages: the site has no folders."""
-    sections = [
-        "",
-        "## Build files",
-        "",
-        "In the folder of each worker, beside its program. `go mod tidy` makes `go.sum`.",
-        "",
-    ]
-    for folder in sorted(each for each in workers.iterdir() if each.is_dir()):
-        for path in (folder / name for name in BUILD_FILES):
-            if path.exists():
-                title = f"{folder.name}/{path.name}"
-                sections += [f'```{_KINDS[path.suffix]} title="{title}"', path.read_text("utf-8").rstrip(), "```", ""]
-    return "\n".join(sections)
+@dataclass(frozen=True)
+class ForeignWorker:
+    """A worker in another language, as its row says it.
+
+    Attributes:
+        title: its language, and what is special.
+        folder: below `examples/workers`.
+        main: the file of its program, in the folder.
+        build, run: commands, in the folder.
+        tried: the oldest tools with which it was built and run.
+    """
+
+    title: str
+    folder: str
+    main: str
+    build: str
+    run: str
+    tried: str
+
+    def files(self) -> dict[str, str]:
+        """Return the text of each file in its folder, without what a build writes."""
+        workers = (ROOT / WORKERS).parent
+        built = (workers / ".gitignore").read_text("utf-8").splitlines()
+        paths = [path.relative_to(workers) for path in sorted((workers / self.folder).rglob("*")) if path.is_file()]
+        kept = [path for path in paths if f"/{path}" not in built and not {*path.parts, *_folders(path)} & {*built}]
+        return {str(path.relative_to(self.folder)): (workers / path).read_text("utf-8") for path in kept}
+
+    def build_note(self, section: str) -> str:
+        """Return a note with the files that a section does not print, and the commands."""
+        files = self.files()
+        printed = [name for name, text in files.items() if f"\n{text}```" in section]
+        others = [name for name in files if name not in printed]
+        above = f"Save what is printed above as {' and '.join(f'`{name}`' for name in printed)}"
+        beside = ", in one folder with these files:" if others else "."
+        parts = [above + beside, *(_block(name, files[name]) for name in others)]
+        parts += [f"Build and run it there. The oldest tools that were tried: {self.tried}."]
+        parts += [f"```sh\n{self.build}\n{self.run}\n```"]
+        names = f": {', '.join(f'`{Path(name).name}`' for name in others)}" if others else ""
+        return f'??? note "Build and run it{names}"\n\n' + textwrap.indent("\n\n".join(parts), "    ") + "\n\n"
+
+
+def _folders(path: Path) -> set[str]:
+    return {f"{part}/" for part in path.parts[:-1]}
+
+
+def _block(name: str, text: str) -> str:
+    suffix = Path(name).suffix
+    return f'```{_CODE_OF.get(suffix, suffix[1:])} title="{name}"\n{text}```'
+
+
+def foreign_workers(page: str) -> list[ForeignWorker]:
+    """Return the workers in other languages, from the rows of their page."""
+    return [ForeignWorker(**found.groupdict()) for found in _WORKER.finditer(page)]
+
+
+def with_workers(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return all pages, with complete workers in other languages: a reader of the site has no folder.
+
+    Below each program that a section of the wire prints, its other files and its commands follow. A worker that no
+    section prints gets one on the page of the workers.
+    """
+    sections = _SECTION.split(texts[WIRE])
+    more = [texts[WORKERS]]
+    for worker in foreign_workers(texts[WORKERS]):
+        program = f"\n{worker.files()[worker.main]}```"
+        number = next((number for number, section in enumerate(sections) if program in section), None)
+        if number is None:
+            section = f"## {worker.title}\n\n{_block(worker.main, worker.files()[worker.main])}\n\n"
+            more.append(section + worker.build_note(section))
+        else:
+            sections[number] = f"{sections[number].rstrip()}\n\n{worker.build_note(sections[number])}"
+    return {**texts, WIRE: "".join(sections), WORKERS: "\n".join(more)}
+
+
+def places_of_workers(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the section of the site that prints a worker, for its program and for its folder; `texts` have them."""
+    places: dict[str, str] = {}
+    for worker in foreign_workers(texts[WORKERS]):
+        program = worker.files()[worker.main]
+        for source in (WIRE, WORKERS):
+            for section in _SECTION.split(texts[source]):
+                if f"\n{program}```" in section:
+                    [anchor] = heading_anchors(section.partition("\n")[0])
+                    place = f"{COPIES[source]}#{anchor}"
+                    folder = posixpath.join(posixpath.dirname(WORKERS), worker.folder)
+                    places |= {folder: place, f"{folder}/{worker.main}": place}
+    return places
 
 
 def with_row_anchors(markdown: str) -> str:

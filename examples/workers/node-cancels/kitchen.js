@@ -182,7 +182,7 @@ class Worker {
 
   async do(work, token, value, next) {
     this.sendProgress(work, "started");
-    const every = number(work.headers, "kallback-heartbeat-every") ?? 5_000;
+    const every = Math.min(Math.max(100, number(work.headers, "kallback-heartbeat-every") ?? 5_000), 60_000); // a timer's limits
     const beating = setInterval(() => this.sendProgress(work, "heartbeat"), every);
     const found = await answer(value, work).finally(() => clearInterval(beating));
     if (this.stops) return; // not committed: another worker gets the task

@@ -54,13 +54,13 @@ class Toolchain:
 _MAVEN: Final = ("mvn", "-q", "-B")
 _PACKAGES: Final = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
 _CLASSES: Final = ("java", "-cp", "target/classes:target/dependency/*")
+_JARS: Final = ((*_MAVEN, "compile", "dependency:copy-dependencies"),)
 TOOLCHAINS: Final = {
     "python": Toolchain((), (), (sys.executable, "worker.py")),
     "python-cancels": Toolchain((), (), (sys.executable, "kitchen.py")),
-    "java": Toolchain(("java", "mvn"), ((*_MAVEN, "compile", "dependency:copy-dependencies"),), (*_CLASSES, "Kitchen")),
-    "java-transactional": Toolchain(
-        ("java", "mvn"), ((*_MAVEN, "compile", "dependency:copy-dependencies"),), (*_CLASSES, "KitchenInTransactions")
-    ),
+    "java": Toolchain(("java", "mvn"), _JARS, (*_CLASSES, "Kitchen")),
+    "java-cancels": Toolchain(("java", "mvn"), _JARS, (*_CLASSES, "KitchenWithCancels")),
+    "java-transactional": Toolchain(("java", "mvn"), _JARS, (*_CLASSES, "KitchenInTransactions")),
     "spring": Toolchain(("java", "mvn"), ((*_MAVEN, "package"),), ("java", "-jar", "target/kitchen.jar")),
     "go": Toolchain(("go",), (("go", "build", "-o", "kitchen", "."),), ("./kitchen",)),
     "node": Toolchain(("node", "npm"), (_PACKAGES,), ("node", "worker.js")),

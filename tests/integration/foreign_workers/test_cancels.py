@@ -68,7 +68,7 @@ class Caller:
         await self.producer.send(OutgoingRecord(f"{self.tasks}.control", cancel.encode(), task_id.encode()))
 
 
-LANGUAGES: Final = ("python-cancels", "node-cancels")
+LANGUAGES: Final = ("python-cancels", "java-cancels", "node-cancels")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -55,7 +55,7 @@ async def results_of(kafka: KafkaServer, topic: str, count: int) -> list[Record]
 async def test_no_record_stops_a_foreign_worker(
     foreign_worker: ForeignWorker, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
 ) -> None:
-    """Records that are no tasks are skipped, a late task is not done, an empty order fails, the good one is done."""
+    """Records that are no tasks are skipped, a late task is not done, an empty order fails, good ones are done."""
     tasks, results = topics_factory("prepare"), topics_factory("results")
     topics_factory.make([f"{tasks}.control"])
     odd: list[tuple[bytes | None, Headers]] = [
@@ -65,6 +65,7 @@ async def test_no_record_stops_a_foreign_worker(
         (b"{}", task_headers("t-token", results, token=None)),
         (b'{"id": "soon"}', task_headers("t-deadline", results, deadline=b"tomorrow")),
         (b'{"id": "far"}', task_headers("t-digits", results, deadline=b"9" * 5_000)),
+        (b'{"id": "never"}', task_headers("t-interval", results, heartbeat_every=b"0")),
         (b"{}", task_headers("t-elsewhere", "a.topic.that.is.not.there")),
         (b"{}", task_headers("t-late", results, deadline=b"1")),
         (None, task_headers("t-empty", results)),
@@ -75,10 +76,10 @@ async def test_no_record_stops_a_foreign_worker(
         await send_unreadable(kafka_server.bootstrap_servers, tasks)
         await producer.send(OutgoingRecord(tasks, b'{"id": "good"}', b"k", task_headers("t-good", results)))
     with foreign_worker.running(kafka_server, tasks, results, tmp_path / "worker.log") as process:
-        found = await results_of(kafka_server, results, 4)
+        found = await results_of(kafka_server, results, 5)
         assert process.running, f"exit code {process.exit_code}: {process.log_tail()}"
     results_by_token = {each.token: each for each in (read_result(record.value, record.headers) for record in found)}
-    wanted = {token(task_id) for task_id in ("t-deadline", "t-digits", "t-empty", "t-good")}
+    wanted = {token(task_id) for task_id in ("t-deadline", "t-digits", "t-interval", "t-empty", "t-good")}
     assert set(results_by_token) == wanted, process.log_tail()
     assert isinstance(results_by_token[token("t-good")].answer(), Completed)
     assert isinstance(results_by_token[token("t-empty")].answer(), Failed)
@@ -125,6 +126,7 @@ PROGRAMS: Final = {
     "python/worker.py": "python",
     "python-cancels/kitchen.py": "python",
     "java/Kitchen.java": "java",
+    "java-cancels/KitchenWithCancels.java": "java",
     "go/main.go": "go",
     "node/worker.js": "js",
     "node-cancels/kitchen.js": "js",

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]  # the first b
 
 OPTIONAL: Final = {"past-start-by", "long-task", "stop", "hand-back", "cancelled", "cancelled-while-running"}
 """What most programs do not do: heartbeats, hand-back, cancels."""
-FOR_LONG_TASKS: Final = {"python-cancels": {"hand-back"}, "node-cancels": {"hand-back"}}
+FOR_LONG_TASKS: Final = {each: {"hand-back"} for each in ("python-cancels", "java-cancels", "node-cancels")}
 """The programs for long tasks, and what they do not do."""
 DEPENDS: Final = {"restart"}
 """Not covered if a worker has answered everything before it is killed."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -74,13 +76,71 @@ def test_each_command_has_its_help_on_the_page_of_commands() -> None:
         assert f"`{command}`\n\n```\nUsage: {command} " in page
 
 
-def test_the_build_files_of_all_workers_are_on_the_site() -> None:
-    """The page says how each is built in its folder, which a reader of the site does not have."""
-    workers = (ROOT / site_pages.WORKERS).parent
-    page = site_pages.build_files(workers)
-    for path in workers.glob("*/*"):
-        if path.is_file() and path.suffix in {".xml", ".mod", ".toml", ".json", ".properties"}:
-            assert f'title="{path.parent.name}/{path.name}"\n{path.read_text("utf-8").rstrip()}\n```' in page
+PAGES_OF_WORKERS = {name: (ROOT / name).read_text("utf-8") for name in (site_pages.WIRE, site_pages.WORKERS)}
+FOREIGN_WORKERS = site_pages.foreign_workers(PAGES_OF_WORKERS[site_pages.WORKERS])
+
+
+def test_each_worker_in_another_language_has_a_row() -> None:
+    """With its folder, its commands and the oldest tools that were tried: the site is made from these rows."""
+    folders = {path.name for path in (ROOT / site_pages.WORKERS).parent.iterdir() if path.is_dir()}
+    assert sorted(each.folder for each in FOREIGN_WORKERS) == sorted(folders)
+
+
+@pytest.mark.parametrize("worker", FOREIGN_WORKERS, ids=lambda worker: worker.folder)
+def test_all_files_of_a_worker_are_in_one_section_of_the_site(worker: site_pages.ForeignWorker) -> None:
+    """Its program, its build files and its commands, beside each other: a reader of the site has no folder."""
+    texts = site_pages.with_workers(PAGES_OF_WORKERS)
+    sections = [section for text in texts.values() for section in re.split(r"^(?=## )", text, flags=re.MULTILINE)]
+    [section] = [each for each in sections if f"\n{worker.files()[worker.main]}```" in each]
+    flat = re.sub(r"^    ", "", section, flags=re.MULTILINE)
+    printed = section + flat
+    assert [name for name, text in worker.files().items() if f"\n{text}```" not in printed] == []
+    assert f"{worker.build}\n{worker.run}\n```" in flat
+    assert worker.tried in flat
+
+
+def test_what_a_build_leaves_is_no_file_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site of somebody who built a worker in the checkout is the same."""
+    workers = tmp_path / "examples" / "workers"
+    for name in ("java/Kitchen.java", "java/target/classes/Kitchen.class", "java/src/kitchen/Main.java"):
+        (workers / name).parent.mkdir(parents=True, exist_ok=True)
+        (workers / name).write_text("x")
+    (workers / ".gitignore").write_text("target/\n/java/kitchen\n")
+    (workers / "java" / "kitchen").write_text("x")
+    monkeypatch.setattr(site_pages, "ROOT", tmp_path)
+    worker = site_pages.ForeignWorker("Java", "java", "Kitchen.java", "mvn", "java", "JDK 17")
+    assert sorted(worker.files()) == ["Kitchen.java", "src/kitchen/Main.java"]
+
+
+def test_a_link_to_a_worker_leads_to_where_the_site_prints_it() -> None:
+    """Links to its folder and to its program do."""
+    places = {**PLACES, **site_pages.places_of_workers(site_pages.with_workers(PAGES_OF_WORKERS))}
+    for link in ("../examples/workers/spring/", "../examples/workers/spring/src/main/java/kitchen/Kitchen.java"):
+        there = site_pages.rewritten(f"[x]({link})", "docs/errors.md", places)
+        assert there == "[x](wire.md#a-worker-in-java-with-spring)"
+    rust = site_pages.rewritten("[x](../examples/workers/rust/src/main.rs)", "protocol/README.md", places)
+    assert rust == "[x](foreign-workers.md#rust)"
+
+
+def test_the_rows_of_workers_name_versions_that_their_build_files_accept() -> None:
+    """The oldest tools that were tried are those that are demanded, where a file demands some."""
+    for worker in FOREIGN_WORKERS:
+        files = worker.files()
+        demanded = {
+            "pom.xml": (r"<(?:maven\.compiler\.release|java\.version)>(\d+)<", r"JDK (\d+)"),
+            "go.mod": (r"^go (\d+\.\d+)", r"Go (\d+\.\d+)"),
+        }
+        for name in demanded.keys() & files.keys():
+            in_file, in_row = demanded[name]
+            assert re.findall(in_file, files[name], re.MULTILINE) == re.findall(in_row, worker.tried), worker.folder
+
+
+def test_the_workers_in_python_install_the_client_that_kallback_has_tried() -> None:
+    """With the bounds of `pyproject.toml`: an open one takes the next major version on the day that it appears."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    [client] = [each for each in extras["sdk"] if each.startswith("confluent-kafka")]
+    builds = [each.build for each in FOREIGN_WORKERS if each.main.endswith(".py")]
+    assert builds == [f'pip install "{client}"'] * 2
 
 
 def test_each_public_package_has_a_page() -> None:
