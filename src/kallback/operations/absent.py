@@ -23,10 +23,10 @@ import msgspec
 
 from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import shortened_target
-from kallback.operations.journal_entries import StepRow, decoded_step
-from kallback.operations.journal_queries import holder_queries, quoted, waits_for_kafka_query
-from kallback.operations.journal_reader import JournalReader
-from kallback.operations.journals import Journal
+from kallback.operations.journals.entries import StepRow, decoded_step
+from kallback.operations.journals.journal import Journal
+from kallback.operations.journals.queries import holder_queries, quoted, waits_for_kafka_query
+from kallback.operations.journals.reader import JournalReader
 from kallback.operations.pending import PendingTasks, UnreadableJournalsError
 from kallback.operations.tasks import PendingTask
 from kallback.protocol import TaskId

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from kallback.operations.introspection import RowSource
-from kallback.operations.journal_queries import quoted
+from kallback.operations.journals.queries import quoted
 
 
 class InvocationStatus(msgspec.Struct, frozen=True, rename={"waits_for_signals": "suspended_waiting_for_signals"}):

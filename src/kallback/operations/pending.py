@@ -20,10 +20,10 @@ import msgspec
 
 from kallback.kafka import Position
 from kallback.operations.introspection import RowSource
-from kallback.operations.journal_queries import quoted
-from kallback.operations.journal_reader import JournalReader
-from kallback.operations.journaled_awakeables import AwakeableValue, WaitingAwakeable
-from kallback.operations.journals import Journal, Waiting
+from kallback.operations.journals.awakeables import AwakeableValue, WaitingAwakeable
+from kallback.operations.journals.journal import Journal, Waiting
+from kallback.operations.journals.queries import quoted
+from kallback.operations.journals.reader import JournalReader
 from kallback.operations.monitor_states import MonitorStates, WatchedState
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
 from kallback.protocol import KallbackError, TaskId, locate_awakeable

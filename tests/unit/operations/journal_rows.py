@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
-from kallback.operations.journals import Journal, journals_of
+from kallback.operations.journals.entries import HeadRow, StepRow, ValueRow
+from kallback.operations.journals.journal import Journal
+from kallback.operations.journals.rows import journals_of
 
 INVOCATION = "inv_14CXtoDXhX8f0rLkALUbiZNvC3gsdBkp9N"
 SOUP = "AAECAwQFBgcICQoL"

@@ -12,8 +12,8 @@ import pytest
 from tests.unit.operations.journal_rows import CAKE, INVOCATION, SOUP, command, sent, signal, value
 
 from kallback.operations import AbsenceCause, AbsentTask, AbsentTasks
-from kallback.operations.journal_entries import StepRow
-from kallback.operations.journal_queries import holder_queries
+from kallback.operations.journals.entries import StepRow
+from kallback.operations.journals.queries import holder_queries
 
 Row = TypeVar("Row")
 OWN = "kallback.results"

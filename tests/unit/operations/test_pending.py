@@ -19,7 +19,7 @@ from kallback.operations import (
     TaskState,
     UnreadableJournalsError,
 )
-from kallback.operations.journal_entries import StepRow
+from kallback.operations.journals.entries import StepRow
 from kallback.protocol import KallbackError
 from kallback.settings import Settings
 

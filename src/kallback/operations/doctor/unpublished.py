@@ -18,8 +18,8 @@ import msgspec
 from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.introspection import RowSource
 from kallback.operations.invocations import shortened_target
-from kallback.operations.journal_entries import decoded_run, decoded_step
-from kallback.operations.journal_queries import quoted
+from kallback.operations.journals.entries import decoded_run, decoded_step
+from kallback.operations.journals.queries import quoted
 
 _OLDEST: Final = 1000
 """Open invocations that are looked at."""

@@ -15,7 +15,7 @@ from kallback.cli.tasks.commands import tasks
 from kallback.cli.tasks.factories import OperationsFactories
 from kallback.cli.tasks.many import NotAllDoneError
 from kallback.kafka import MemoryProducer, OutgoingRecord, Position, Record
-from kallback.operations.journal_entries import StepRow, ValueRow
+from kallback.operations.journals.entries import StepRow, ValueRow
 from kallback.protocol import ConfigurationError, KafkaUnavailableError, MissingTopicError, TaskId
 
 OTHER = TaskId("BBECAwQFBgcICQoL")

@@ -19,7 +19,7 @@ from kallback.cli.tasks.rows import invocation_facts
 from kallback.kafka import MemoryBroker, MemoryProducer, MemoryReader, OutgoingRecord, Position, Record
 from kallback.operations import InvocationStatus, NotAnswerableError
 from kallback.operations.absent import TaskHolder
-from kallback.operations.journal_entries import StepRow, ValueRow
+from kallback.operations.journals.entries import StepRow, ValueRow
 from kallback.protocol import (
     Attempt,
     ConfigurationError,

@@ -14,7 +14,7 @@ from tests.unit.cli.tasks.test_tasks import ID, INVOCATION, Shop
 
 from kallback.cli.tasks.commands import tasks
 from kallback.operations import NotAnswerableError
-from kallback.operations.journal_entries import StepRow, ValueRow
+from kallback.operations.journals.entries import StepRow, ValueRow
 from kallback.protocol import ConfigurationError, Keyring, locate_awakeable
 
 KEY = hashlib.sha256(b"a key of this test").digest()

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kallback.operations.introspection import AnswerCutOffError, AnswerTooLargeError, RowSource
-from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
-from kallback.operations.journal_queries import creations_query, heads_query, steps_query, values_query
-from kallback.operations.journals import Journal, add_creations, journals_of, mark_encoded, silent_creations
+from kallback.operations.journals.entries import HeadRow, StepRow, ValueRow
+from kallback.operations.journals.journal import Journal
+from kallback.operations.journals.queries import creations_query, heads_query, steps_query, values_query
+from kallback.operations.journals.rows import add_creations, journals_of, mark_encoded, silent_creations
 
 _KEPT: Final = 100_000
 """Steps, signals and tasks of journals that are kept: some 30 MB. An invocation that waits for one task has about 3."""

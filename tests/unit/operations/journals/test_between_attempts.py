@@ -15,8 +15,8 @@ from tests.unit.operations.journal_rows import (
     value,
 )
 
-from kallback.operations.between_attempts import failed_signal
-from kallback.operations.journal_entries import HeadRow, StepRow, ValueRow
+from kallback.operations.journals.between_attempts import failed_signal
+from kallback.operations.journals.entries import HeadRow, StepRow, ValueRow
 
 NOW_MS = 1000
 Rows = list[StepRow | ValueRow | HeadRow]

@@ -17,8 +17,8 @@ from tests.unit.operations.journal_rows import (
     value,
 )
 
-from kallback.operations.journal_queries import quoted, values_query
-from kallback.operations.journals import LATE_GRACE_MS, Journal
+from kallback.operations.journals.journal import LATE_GRACE_MS, Journal
+from kallback.operations.journals.queries import quoted, values_query
 from kallback.protocol import PublishedTask
 
 NOW_MS = 1000

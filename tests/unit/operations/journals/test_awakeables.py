@@ -21,9 +21,10 @@ from tests.unit.operations.journal_rows import (
     value,
 )
 
-from kallback.operations.journal_entries import StepRow, ValueRow
-from kallback.operations.journal_queries import creations_query, steps_query
-from kallback.operations.journals import LATE_GRACE_MS, Journal, add_creations, journals_of
+from kallback.operations.journals.entries import StepRow, ValueRow
+from kallback.operations.journals.journal import LATE_GRACE_MS, Journal
+from kallback.operations.journals.queries import creations_query, steps_query
+from kallback.operations.journals.rows import add_creations, journals_of
 from kallback.protocol.published import JournaledAwakeable
 from kallback.sdk.journal.identity import TaskIdentity
 from kallback.sdk.journal.token_awakeables import AwakeableStepSerde

@@ -10,9 +10,9 @@ import pytest
 from tests.unit.operations.journal_rows import CAKE, SOUP, command, sent, signal, value
 
 from kallback.operations import AnswerTooLargeError
-from kallback.operations.journal_entries import StepRow
-from kallback.operations.journal_reader import JournalReader
-from kallback.operations.journals import Journal
+from kallback.operations.journals.entries import StepRow
+from kallback.operations.journals.journal import Journal
+from kallback.operations.journals.reader import JournalReader
 
 Row = TypeVar("Row")
 FIRST, SECOND, THIRD = (f"inv_1{letter * 33}" for letter in "abc")

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from kallback.operations.journal_entries import RunValue, StepRow, decoded_step
+from kallback.operations.journals.entries import RunValue, StepRow, decoded_step
 from kallback.protocol import TaskId
 from kallback.protocol.awakeables import FIRST_USER_SIGNAL
 from kallback.protocol.published import JournaledAwakeable

@@ -9,40 +9,35 @@
 
 A task waits while the latest attempt of it that was published has no result or is followed by another one, its deadline
 has not passed, and its handler has not given it up. Another one follows where there is a pause, or a step that
-publishes one without a pause. A first query of `journal_queries.py` finds that: the names of steps, the numbers of
+publishes one without a pause. A first query of `queries.py` finds that: the names of steps, the numbers of
 signals, and those values of steps that begin as kallback's do, so that other values are not read. A second query reads
 the values of publishing steps that begin otherwise: those of a codec, or of a step that failed. A third one reads the
 beginnings of results, of those journals alone that have pauses which do not name their tasks. A fourth one reads
-steps and timers of those alone whose handlers handed out tokens (`journaled_awakeables.py`), or may have: in a journal
+steps and timers of those alone whose handlers handed out tokens (`awakeables.py`), or may have: in a journal
 that a codec encodes only the names of steps tell.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
-from kallback.operations.between_attempts import Pause, SentAttempt, failed_signal, next_attempts, pause_of
-from kallback.operations.journal_entries import (
-    HeadRow,
-    JournalCommand,
-    RunValue,
-    StepRow,
-    ValueRow,
-    decoded_run,
-    decoded_step,
-)
-from kallback.operations.journaled_awakeables import (
-    CREATION,
+from kallback.operations.journals.awakeables import (
     JournaledAwakeables,
     WaitingAwakeable,
     awakeable_value,
-    is_encoded,
+)
+from kallback.operations.journals.between_attempts import Pause, SentAttempt, failed_signal, next_attempts, pause_of
+from kallback.operations.journals.entries import (
+    JournalCommand,
+    RunValue,
+    StepRow,
+    decoded_run,
+    decoded_step,
 )
 from kallback.protocol import PublishedTask, PublishedTasks, TaskId
 
@@ -279,59 +274,6 @@ class Journal:
             number = self._next_number if known is None else known.number
             self._latest[task.task_id] = WaitingAttempt(self.invocation_id, sent, task, number)
             self._sent.append(SentAttempt(task.task_id, sent.task_type, task.attempt, task.signal))
-
-
-def journals_of(
-    steps: Sequence[StepRow], values: Sequence[ValueRow] = (), heads: Sequence[HeadRow] = ()
-) -> dict[str, Journal]:
-    """Return what the rows of `steps_query`, `values_query` and `heads_query` say, by the id of the invocation."""
-    found = dict[str, Journal]()
-    texts = defaultdict[str, list[str]](list)
-    for row in steps:
-        journal = found.setdefault(row.id, Journal(row.id))
-        if row.entry_json is None:
-            journal.add_step(row)
-        else:
-            texts[row.id].append(row.entry_json)
-    for value in values:
-        texts[value.id].append(value.entry_json)
-    for invocation, journal in found.items():
-        journal.add_values(texts[invocation])
-    for each in heads:
-        found[each.id].add_head(each.head)
-    return found
-
-
-def add_creations(journals: Mapping[str, Journal], rows: Sequence[StepRow]) -> None:
-    """Add the rows of `creations_query` to the journals that have awakeables."""
-    found = defaultdict[str, list[StepRow]](list)
-    for row in rows:
-        found[row.id].append(row)
-    for invocation, own in found.items():
-        awakeables = journals[invocation].awakeables
-        if awakeables is not None:
-            awakeables.add_creations(own)
-
-
-def silent_creations(journals: dict[str, Journal], rows: Sequence[StepRow]) -> list[tuple[str, int]]:
-    """Take the rows of `creations_query` for silent journals; return the steps whose values tell what they created."""
-    creating = {row.id for row in rows if (row.name or "").startswith(CREATION)}
-    for invocation in creating:
-        journals.setdefault(invocation, Journal(invocation)).awakeables = JournaledAwakeables()
-    add_creations(journals, [row for row in rows if row.id in creating])
-    found = [(invocation, journals[invocation].awakeables) for invocation in sorted(creating)]
-    return [(invocation, each) for invocation, own in found if own is not None for each in own.creations]
-
-
-def mark_encoded(journals: Mapping[str, Journal], values: Sequence[ValueRow]) -> None:
-    """Mark journals that may wait for awakeables of which nothing can be read, by the values of `silent_creations`."""
-    encoded = defaultdict[str, list[int]](list)
-    for value in values:
-        run = decoded_run(value.entry_json)
-        if run is not None and is_encoded(run):
-            encoded[value.id].append(run.completion_id)
-    for invocation, steps in encoded.items():
-        journals[invocation].mark_encoded(steps)
 
 
 def _given_up_in(run: RunValue) -> set[str]:
