@@ -117,6 +117,8 @@ async def test_all_that_match_are_cancelled_from_the_list(page: Any) -> None:
         await form.get_by_role("button").click()
         await page.get_by_text("Cancelled 1 of 4 tasks.").wait_for()
         assert await page.locator("tbody tr").count() == 3
+        await page.reload()
+        await page.get_by_text("Cancelled 1 of 4 tasks.").wait_for()
     [change] = many.made
     assert (change.action, change.operator.why) == ("cancel", "power cut")
     assert page.complaints == []
@@ -135,8 +137,13 @@ async def test_dead_letters_are_replayed_after_a_check(page: Any) -> None:
         await page.get_by_label("Why").fill("the key is back")
         await page.get_by_role("button", name="Replay").click()
         await page.get_by_role("heading", name="Replayed").wait_for()
-    [sent] = changes.replays.sent
-    assert (sent.reason, sent.per_second, sent.operator.why) == ("late", 5, "the key is back")
+        await page.reload()
+        await page.get_by_role("heading", name="Replayed").wait_for()
+        await page.go_back()
+        await page.reload()  # the page of the check
+        await page.get_by_role("heading", name="Replayed").wait_for()
+    [checked], [sent] = changes.replays.checks, changes.replays.sent
+    assert (checked.reason, checked.per_second, sent.operator.why) == ("late", 5, "the key is back")
     assert page.complaints == []
 
 
@@ -190,7 +197,7 @@ async def test_an_empty_replay_form_is_refused(page: Any) -> None:
         await form.get_by_label("All of them").check()
         await form.get_by_role("button").click()
         await page.get_by_text("1 dead letter would be sent.").wait_for()
-    assert [each.limit for each in changes.replays.checked] == [7]
+    assert [each.limit for each in changes.replays.checks] == [7]
 
 
 async def test_outcomes_are_filtered_on_their_page(page: Any) -> None:

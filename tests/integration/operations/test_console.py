@@ -124,26 +124,33 @@ async def test_all_tasks_of_a_type_are_cancelled_by_hand(make_shop: ShopFactory)
 
 
 async def test_dead_letters_are_replayed_from_a_page(make_shop: ShopFactory) -> None:
-    """A check says what would be sent; those of another topic are refused."""
+    """A check says what would be sent, and that is sent, once; those of another topic are refused."""
     async with make_shop(call) as shop, asyncio.timeout(90), opened(shop, allow_changes=True) as client:
+        client.follow_redirects = True
         results = shop.settings.topics.results
         signed = Keyring.insecure().sign(
             Token(shop.cook.name, task_id_of(b"1" * 12), Attempt(1), AWAKEABLE), shop.settings.keys.audience
         )
         async with ConfluentProducer(shop.settings.kafka) as producer:
+            letters = DeadLetters(producer, shop.settings.topics.dead_letters, group="bridges")
             record = Record(results, 0, 5, 0, b"key", b"{}", completed_headers(signed))
-            await DeadLetters(producer, shop.settings.topics.dead_letters, group="bridges").publish(record, "late", "")
-        secret = re.findall(r'name="form_secret" value="([^"]+)"', (await client.get("/dead-letters")).text)[0]
-        checked = await client.post("/dead-letters/replay/check", data={"form_secret": secret, "all": "1"})
-        data = {"form_secret": secret, "all": "1", "why": "the key is back"}
-        done = await client.post("/dead-letters/replay/send", data=data)
-        sent = await find_record(shop.settings.kafka, Position(results, 0, 0))
+            await letters.publish(record, "late", "")
+            secret = re.findall(r'name="form_secret" value="([^"]+)"', (await client.get("/dead-letters")).text)[0]
+            data = {"form_secret": secret, "all": "1", "again": "1"}
+            checked = await client.post("/dead-letters/replay/check", data=data)
+            await letters.publish(record, "late", "after the check")
+        plan = re.findall(r'name="plan" value="([^"]+)"', checked.text)[0]
+        order = {"form_secret": secret, "plan": plan, "why": "the key is back"}
+        done, again = [await client.post("/dead-letters/replay/send", data=order) for _ in range(2)]
+        sent, more = [await find_record(shop.settings.kafka, Position(results, 0, offset)) for offset in range(2)]
 
     assert "1 dead letter (1 late)" in checked.text
     assert "2 dead letters not replayed" in checked.text
     assert "Replayed 1 of 1 dead letter." in done.text
+    assert again.url == done.url
     assert sent is not None
     assert sent.value == b"{}"
+    assert more is None
 
 
 @pytest.mark.parametrize(

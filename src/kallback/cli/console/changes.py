@@ -25,6 +25,8 @@ FORM: Final = "application/x-www-form-urlencoded"
 SECRET_FIELD: Final = "form_secret"  # noqa: S105 - a field's name
 FINAL_FIELD: Final = "final"
 """Of a failure: no other attempt follows."""
+PLAN_FIELD: Final = "plan"
+"""The name of the list that the operator saw."""
 _MAX_FIELDS: Final = 10
 _FAILED_STATUS: Final = 500
 MOST_REPLAYED: Final = 1000
@@ -93,7 +95,7 @@ class ReplayStep(StrEnum):
 
 
 class ReplayForm(msgspec.Struct, frozen=True):
-    """A replay that an operator wants.
+    """Which dead letters an operator wants to replay.
 
     Attributes:
         letter: one dead letter; None: those with the reason and the type, empty for any.
@@ -102,13 +104,23 @@ class ReplayForm(msgspec.Struct, frozen=True):
         again: those that were replayed before, too.
     """
 
-    operator: Operator
     letter: DeadLetterId | None = None
     reason: str = ""
     task_type: str = ""
     limit: int = 100
     per_second: int = 50
     again: bool = False
+
+
+class ReplayOrder(msgspec.Struct, frozen=True):
+    """A replay that an operator has confirmed.
+
+    Attributes:
+        plan: name of the list that the check made.
+    """
+
+    plan: str
+    operator: Operator
 
 
 def check_same_site(head: HttpHead) -> None:
@@ -176,20 +188,20 @@ def read_many(action: ChangeAction, fields: Fields, user: str) -> ManyChange:
     """Read what an operator wants to do to many tasks; raises as `read_change`."""
     operator = _operator(fields, user)
     problem = _problem(fields, operator) if action is ChangeAction.FAIL else Problem()
-    return ManyChange(action, fields.get("plan", ""), operator, problem, everything=fields.get("all") == YES)
+    return ManyChange(action, fields.get(PLAN_FIELD, ""), operator, problem, everything=fields.get("all") == YES)
 
 
-def read_replay(step: ReplayStep, fields: Fields, user: str) -> ReplayForm:
+def read_replay(fields: Fields, user: str) -> ReplayForm:
     """Read which dead letters an operator wants to replay; a check needs no reason.
 
     Raises:
         UnusableFormError: a field cannot be used, or nothing is chosen.
     """
+    _named(user)
     letter, reason, task_type = letter_of(fields), fields.get("reason", "").strip(), fields.get("type", "").strip()
     if letter is None and not (reason or task_type or fields.get("all") == YES):
         raise UnusableFormError('nothing is chosen: give a reason or a type, or tick "All of them"')
     return ReplayForm(
-        _named(user) if step is ReplayStep.CHECK else _operator(fields, user),
         letter,
         reason,
         task_type,
@@ -197,6 +209,11 @@ def read_replay(step: ReplayStep, fields: Fields, user: str) -> ReplayForm:
         _number(fields, "rate", 50, MOST_PER_SECOND),
         again=fields.get("again") == YES,
     )
+
+
+def read_order(fields: Fields, user: str) -> ReplayOrder:
+    """Read which list of dead letters an operator replays, and why; raises as `read_change`."""
+    return ReplayOrder(fields.get(PLAN_FIELD, ""), _operator(fields, user))
 
 
 def letter_of(fields: Fields) -> DeadLetterId | None:

@@ -1,6 +1,8 @@
 """Answers the forms of operators: changes to tasks, and replays of dead letters.
 
-A form that is refused, whatever the reason, is shown again with the sentence and with what was typed.
+A form that did something is answered with the address of a page, so that a reload sends nothing; the same form sent
+again leads to the same page. A form that is refused, whatever the reason, is shown again with the sentence and with
+what was typed.
 """
 
 from __future__ import annotations
@@ -11,14 +13,17 @@ from urllib.parse import quote
 
 from kallback.cli.console import pages
 from kallback.cli.console.changes import (
+    PLAN_FIELD,
     Fields,
     ReplayStep,
     UnusableFormError,
     read_change,
     read_fields,
     read_many,
+    read_order,
     read_replay,
 )
+from kallback.cli.console.kept import KeptItems
 from kallback.cli.console.pages.forms import change_form, many_form, replay_confirmation, replay_form, replay_one_form
 from kallback.cli.console.routes import ChangeRoute, FormRoute, ManyChangeRoute, ReplayRoute, TasksRoute
 from kallback.cli.console.sender import MakesChanges
@@ -30,6 +35,8 @@ from kallback.protocol import KallbackError, RecordTooLargeError
 from kallback.settings import named_log
 from kallback.web import HttpResponse
 
+_MOST_ANSWERS: Final = 100
+"""Pages of some kilobytes."""
 _log: Final = named_log("kallback.console")
 
 
@@ -45,11 +52,23 @@ class FormHandler:
         self._sources: Final = sources
         self._changes: Final = changes
         self._secret: Final = secret
+        self._answers: Final = KeptItems[HttpResponse](_MOST_ANSWERS)
+        """By the name of the list that was used."""
 
     async def choose_many(self, wanted: TasksRoute, now_ms: int) -> HttpResponse:
         """Return the page of what would be done to all tasks that are wanted."""
         plan = await self._changes.many.choose(wanted.filter(now_ms))
         return pages.many_page(plan, wanted.words, self._secret, now_ms)
+
+    def replay_plan(self, name: str) -> HttpResponse:
+        """Return the page of a replay that was checked; of one that was sent, the way to its answer."""
+        if (check := self._changes.replays.checked(name)) is not None:
+            return pages.replay_check_page(check, self._secret)
+        return pages.gone_replay_page() if self._answers.find(name) is None else _to_answer(name)
+
+    def kept_answer(self, name: str) -> HttpResponse:
+        """Return the answer to a form that was sent."""
+        return self._answers.find(name) or pages.gone_answer_page()
 
     async def answer(self, route: FormRoute, body: bytes) -> HttpResponse:
         """Do what a form says, and return the page that follows.
@@ -58,6 +77,8 @@ class FormHandler:
             RefusedRequestError: the form is not one of this process.
         """
         fields = read_fields(body, self._secret)
+        if self._answers.find(name := fields.get(PLAN_FIELD, "")) is not None:
+            return _to_answer(name)
         try:
             match route:
                 case ChangeRoute():
@@ -66,7 +87,7 @@ class FormHandler:
                     return await self._replay(route, fields)
                 case ManyChangeRoute():
                     change = read_many(route.action, fields, route.user)
-                    return pages.many_done_page(await self._changes.many.make(change))
+                    return self._done(change.plan, pages.many_done_page(await self._changes.many.make(change)))
                 case _:
                     assert_never(route)
         except KallbackError as error:
@@ -82,12 +103,19 @@ class FormHandler:
         return pages.redirect(f"/tasks/{quote(task.task_id)}/sent")
 
     async def _replay(self, route: ReplayRoute, fields: Fields) -> HttpResponse:
-        form = read_replay(route.step, fields, route.user)
+        replays = self._changes.replays
         if route.step is ReplayStep.CHECK:
-            return pages.replay_check_page(form, await self._changes.replays.check(form), self._secret)
-        done = await self._changes.replays.send(form)
-        _log.info("replayed by hand", by=form.operator.by, why=form.operator.why, result=done.sentences[0])
-        return pages.replayed_page(done)
+            return pages.redirect(pages.replay_address((await replays.check(read_replay(fields, route.user))).name))
+        order = read_order(fields, route.user)
+        done, by = await replays.send(order), order.operator
+        ended = {} if done.error is None else {"error": done.error}
+        _log.info("replayed by hand", by=by.by, why=by.why, result=done.sentences[0], **ended)
+        return self._done(order.plan, pages.replayed_page(done))
+
+    def _done(self, name: str, answer: HttpResponse) -> HttpResponse:
+        """Keep the answer to a form, and return the way to it."""
+        self._answers.keep(name, answer)
+        return _to_answer(name)
 
     def _again(self, route: FormRoute, fields: Fields, error: KallbackError) -> HttpResponse:
         """Return the form again; what is not known to be sent is not said to be refused."""
@@ -110,6 +138,10 @@ class FormHandler:
             case _:
                 assert_never(route)
         return pages.refused_form_page(title, str(error), status, form, quote(back))
+
+
+def _to_answer(name: str) -> HttpResponse:
+    return pages.redirect(pages.answer_address(name))
 
 
 def _status(error: KallbackError) -> HTTPStatus:

@@ -23,15 +23,18 @@ from kallback.cli.console.pages.forms import change_forms
 from kallback.cli.console.pages.layout import SECURITY
 from kallback.cli.console.routes import (
     STATIC,
+    AnswerRoute,
     DeadLetterRoute,
     DeadLettersRoute,
     FormRoute,
+    KeptRoute,
     ManyRoute,
     OtherRoute,
     OutcomesRoute,
     OverviewRoute,
     PageRoute,
     ProcessesRoute,
+    ReplayPlanRoute,
     Route,
     SentRoute,
     SettingsRoute,
@@ -157,6 +160,8 @@ class ConsoleHandler:
                 return await self._many(route, now_ms)
             case SentRoute():
                 return pages.sent_page(route.task_id)
+            case ReplayPlanRoute() | AnswerRoute():
+                return self._kept(route)
             case ProcessesRoute():
                 return pages.processes_page(await self._processes.get())
             case SettingsRoute():
@@ -165,6 +170,11 @@ class ConsoleHandler:
                 return _static(route.name)
             case _:
                 assert_never(route)
+
+    def _kept(self, route: KeptRoute) -> HttpResponse:
+        if isinstance(route, AnswerRoute):
+            return pages.gone_answer_page() if self._forms is None else self._forms.kept_answer(route.name)
+        return pages.gone_replay_page() if self._forms is None else self._forms.replay_plan(route.name)
 
     async def _many(self, route: ManyRoute, now_ms: int) -> HttpResponse:
         if self._forms is None:

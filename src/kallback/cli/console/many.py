@@ -1,23 +1,22 @@
 """Fails or cancels all pending tasks that a filter chooses, as `kallback tasks fail | cancel --all` does.
 
-What an operator confirms is the list that a page counted: it is kept here until it is used. So none that came later is
+What an operator confirms is the list that a page counted: it is kept until it is used, once. So none that came later is
 among them, and a form that is sent twice does nothing the second time.
 """
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kallback.cli.console.changes import ChangeAction, ManyChange, UnusableFormError
+from kallback.cli.console.kept import ConfirmedOnce, KeptItems, new_name
 from kallback.cli.tasks.actions import CANCEL, TaskAction, fail_with
 from kallback.cli.tasks.bulk import DEFAULT_LIMIT, ChosenTasks, ReadsTasks, TaskResult, TaskSender, choose_tasks
 from kallback.kafka import FindRecords, Producer
-from kallback.operations import ByHand, NotAnswerableError, TaskFilter
+from kallback.operations import ByHand, TaskFilter
 from kallback.protocol import KallbackError
 from kallback.settings import Settings, named_log
 
@@ -96,34 +95,20 @@ class ManyChanges:
         self._find: Final = find
         self._producer: Final = producer
         self._settings: Final = settings
-        self._plans: Final = dict[str, TaskPlan]()
-        self._running: Final = asyncio.Lock()
+        kept = KeptItems[TaskPlan](_MOST_PLANS, _MOST_KEPT, lambda plan: len(plan.chosen.tasks))
+        self._plans: Final = ConfirmedOnce(kept, "change of many tasks", "open the list of tasks again")
 
     async def choose(self, wanted: TaskFilter) -> TaskPlan:
         """Return the tasks that are wanted, and keep them for `make`."""
-        plan = TaskPlan(secrets.token_urlsafe(16), wanted, await choose_tasks(self._pending, wanted, DEFAULT_LIMIT))
-        self._plans[plan.name] = plan
-        while len(self._plans) > _MOST_PLANS or self._kept > _MOST_KEPT:
-            del self._plans[next(iter(self._plans))]
+        plan = TaskPlan(new_name(), wanted, await choose_tasks(self._pending, wanted, DEFAULT_LIMIT))
+        self._plans.keep(plan.name, plan)
         return plan
-
-    @property
-    def _kept(self) -> int:
-        return sum(len(plan.chosen.tasks) for plan in self._plans.values())
 
     async def make(self, change: ManyChange) -> ManyDone:
         """Do it to all tasks of a plan that are still pending."""
-        plan = self._plans.get(change.plan)
-        if plan is None:
-            raise NotAnswerableError(
-                "this was sent before, or the list is too old: nothing was sent now; open the list of tasks again"
-            )
-        if plan.is_unfiltered and not change.everything:
+        if self._plans.require(change.plan).is_unfiltered and not change.everything:
             raise UnusableFormError('no filter is set, so all pending tasks are meant: tick "All of them"')
-        if self._running.locked():
-            raise NotAnswerableError("another change of many tasks is running: wait until it has ended, and send again")
-        async with self._running:
-            del self._plans[change.plan]
+        async with self._plans.using(change.plan) as plan:
             return await self._send(plan, change)
 
     async def _send(self, plan: TaskPlan, change: ManyChange) -> ManyDone:

@@ -170,6 +170,26 @@ class ReplayRoute(msgspec.Struct, frozen=True):
     user: str
 
 
+class ReplayPlanRoute(msgspec.Struct, frozen=True):
+    """A replay that was checked.
+
+    Attributes:
+        name: of its list.
+    """
+
+    name: str
+
+
+class AnswerRoute(msgspec.Struct, frozen=True):
+    """The answer to a form, after it.
+
+    Attributes:
+        name: of the answer.
+    """
+
+    name: str
+
+
 class ProcessesRoute(msgspec.Struct, frozen=True):
     """Bridges, workers and gateways."""
 
@@ -185,7 +205,8 @@ class StaticRoute(msgspec.Struct, frozen=True):
 
 
 FormRoute = ChangeRoute | ReplayRoute | ManyChangeRoute
-OtherRoute = SentRoute | ManyRoute | ProcessesRoute | SettingsRoute | StaticRoute
+KeptRoute = ReplayPlanRoute | AnswerRoute
+OtherRoute = SentRoute | ManyRoute | KeptRoute | ProcessesRoute | SettingsRoute | StaticRoute
 PageRoute = OverviewRoute | TasksRoute | TaskRoute | DeadLettersRoute | DeadLetterRoute | OutcomesRoute | OtherRoute
 Route = PageRoute | FormRoute
 
@@ -198,7 +219,7 @@ _FIXED: Final[dict[str, PageRoute]] = {
 }
 
 
-def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
+def route_of(target: str) -> PageRoute:  # noqa: C901, PLR0911 - one for each page
     """Return what an address shows.
 
     Raises:
@@ -218,6 +239,10 @@ def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
             return SentRoute(task_id)
         case ["dead-letters", name] if (letter := DeadLetterId.parse(name)) is not None:
             return DeadLetterRoute(letter)
+        case ["dead-letters", "replay", name]:
+            return ReplayPlanRoute(name)
+        case ["answers", name]:
+            return AnswerRoute(name)
         case ["outcomes"]:
             return _outcomes(query)
         case ["static", name] if name in STATIC:

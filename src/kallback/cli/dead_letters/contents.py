@@ -55,7 +55,9 @@ class ReplayedLetters:
         """
         replay = Replay(marker.at_ms, self._known(marker.operator))
         for partition, offset in marker.letters:
-            self._at.setdefault(partition, {})[offset] = replay
+            own = self._at.setdefault(partition, {})
+            if offset not in own or own[offset].at_ms <= replay.at_ms:  # markers come in the order of partitions
+                own[offset] = replay
         self._count += len(marker.letters)
         if self._count > _MOST_REPLAYED:
             raise TooManyMarkersError(
@@ -69,8 +71,13 @@ class ReplayedLetters:
             return None
         return self._operators.setdefault(operator, operator)
 
+    def copy(self, letter: DeadLetterId, others: ReplayedLetters) -> None:
+        """Take in what others know of one dead letter."""
+        if (replay := others.find(letter)) is not None:
+            self._at.setdefault(letter.partition, {})[letter.offset] = replay
+
     def find(self, letter: DeadLetterId) -> Replay | None:
-        """When and by whom this dead letter was replayed; None if it was not."""
+        """When and by whom this dead letter was last replayed; None if it was not."""
         return self._at.get(letter.partition, {}).get(letter.offset)
 
 

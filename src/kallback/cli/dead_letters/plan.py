@@ -83,12 +83,16 @@ class ChosenLetters:
         late: number of those whose deadline has passed, as far as tokens were verified.
         offsets: by partition, ascending.
         since_ms: none of them was written earlier.
+        read_ms: when the topic was read, epoch milliseconds.
+        replayed: those of them that were replayed before, and are to be replayed again.
     """
 
     total: int = 0
     verified: int = 0
     late: int = 0
     since_ms: int | None = None
+    read_ms: int = 0
+    replayed: ReplayedLetters = field(default_factory=ReplayedLetters)
     offsets: dict[int, array[int]] = field(default_factory=dict[int, "array[int]"])
     reasons: BoundedCounts = field(default_factory=BoundedCounts)
     targets: BoundedCounts = field(default_factory=BoundedCounts)
@@ -99,6 +103,11 @@ class ChosenLetters:
         index = bisect_left(offsets, letter.offset)
         return index < len(offsets) and offsets[index] == letter.offset
 
+    def is_news(self, letter: DeadLetterId, at_ms: int) -> bool:
+        """Whether a replay at a time (epoch milliseconds) of one of them was not known when they were chosen."""
+        known = self.replayed.find(letter)
+        return letter in self and (known is None or known.at_ms < at_ms)
+
 
 class ReplayPlan:
     """The selected dead letters and what is decided about them.
@@ -106,10 +115,12 @@ class ReplayPlan:
     Args:
         again: include those that were replayed.
         there: topics that exist. However many other names a forger writes, what goes to these is sent.
+        read_ms: when the topic is read, epoch milliseconds.
     """
 
-    def __init__(self, *, again: bool, there: Collection[str] = ()) -> None:
+    def __init__(self, *, again: bool, there: Collection[str] = (), read_ms: int = 0) -> None:
         self._again = again
+        self._read_ms = read_ms
         self._there = frozenset(there)
         self._partitions: dict[int, _PlannedPartition] = {}
         self._kinds: list[PlannedKind] = []
@@ -170,9 +181,11 @@ class ReplayPlan:
         rows = self._sendable()
         if limit is not None:
             rows = _oldest(rows, _oldest_times((row.at_ms for row in self._sendable()), limit))
-        chosen = ChosenLetters(since_ms=self._since_ms)
+        chosen = ChosenLetters(since_ms=self._since_ms, read_ms=self._read_ms)
         for row in rows:
             reason, verdict = self._kinds[row.kind]
+            if self._again:
+                chosen.replayed.copy(DeadLetterId(row.partition, row.offset), self.replayed)
             chosen.total += 1
             chosen.offsets.setdefault(row.partition, array("q")).append(row.offset)
             chosen.reasons.add(reason)
@@ -226,8 +239,9 @@ async def read_plan(
     Raises:
         MissingTopicError: the topic that the operator names for all does not exist.
     """
-    plan = ReplayPlan(again=again, there=await clients.list_topics())
-    rules = replace(rules, now_ms=int(time.time() * 1000))
+    now_ms = int(time.time() * 1000)
+    plan = ReplayPlan(again=again, there=await clients.list_topics(), read_ms=now_ms)
+    rules = replace(rules, now_ms=now_ms)
     async with aclosing(read_entries(clients.reader(topic, begin_of(selection.since_ms)))) as entries:
         async for entry in entries:
             if isinstance(entry, DeadLetter):
@@ -240,6 +254,16 @@ async def read_plan(
         raise MissingTopicError(f"topic {rules.to!r} does not exist; create it with: kallback topics create {rules.to}")
     plan.leave_out(unusable)
     return plan
+
+
+async def read_replayed_since(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> set[DeadLetterId]:
+    """Read which of the chosen dead letters another replay has sent since they were chosen."""
+    found = set[DeadLetterId]()
+    async with aclosing(read_entries(clients.reader(topic, begin_of(chosen.read_ms)))) as entries:
+        async for entry in entries:
+            if isinstance(entry, ReplayMarker):
+                found |= {each for each in entry.letters if chosen.is_news(each, entry.at_ms)}
+    return found
 
 
 async def read_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> AsyncGenerator[DeadLetter]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -111,6 +112,8 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
         if not as_json:
             asyncio.run(_print_chosen(clients, topic, chosen))
         click.echo(plan_sentence(chosen, rules, " would be sent."), err=True)
+        if not ids and selection.until_ms is None:
+            click.echo(_later_sentence(chosen), err=True)
         say(ReplayReport())
     else:
         click.echo(plan_sentence(chosen, rules, "."), err=True)
@@ -173,6 +176,12 @@ def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
         click.echo(
             f"{counted(replayed, 'dead letter')} already replayed; --again sends such dead letters once more.", err=True
         )
+
+
+def _later_sentence(chosen: ChosenLetters) -> str:
+    """Say that the list is made anew by the run that sends, and how it stays the same."""
+    until = datetime.fromtimestamp(chosen.read_ms / 1000, UTC).isoformat(timespec="seconds").partition("+")[0]
+    return f"A later run also sends what matches and is dead-lettered by then; --until {until} leaves that out."
 
 
 async def _print_chosen(clients: KafkaFactories, topic: str, chosen: ChosenLetters) -> None:

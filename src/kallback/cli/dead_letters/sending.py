@@ -7,15 +7,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kallback.cli.dead_letters.factories import KafkaFactories
-from kallback.cli.dead_letters.plan import ChosenLetters, KindCount, PlanVerdict, ReplayPlan, UnusableTopic, read_chosen
+from kallback.cli.dead_letters.plan import (
+    ChosenLetters,
+    KindCount,
+    PlanVerdict,
+    ReplayPlan,
+    UnusableTopic,
+    read_chosen,
+    read_replayed_since,
+)
 from kallback.cli.dead_letters.reason_help import is_replay_useless
 from kallback.cli.formatting import counted, plain
-from kallback.kafka import DeadLetter, Hidden, Missing, Producer, Replayer, ReplayOptions, ReplayReport
+from kallback.kafka import DeadLetter, DeadLetterId, Hidden, Missing, Producer, Replayer, ReplayOptions, ReplayReport
 from kallback.operations.replay_checks import (
     MaySend,
     MustNotSend,
@@ -79,11 +88,21 @@ async def send_chosen(
 ) -> None:
     """Send dead letters, each of which passes `seen`; `replayer.report` says what was sent, also after a failure.
 
+    An operator may have looked at them for a while: what another replay has sent since is left out.
+
     Raises:
         AccessDeniedError, KafkaUnavailableError: as `Replayer.replay`.
     """
+    gone = await read_replayed_since(clients, topic, chosen)
+    replayer.report.left_to_others = len(gone)
     async with aclosing(read_chosen(clients, topic, chosen)) as letters:
-        await replayer.replay(seen(letters))
+        await replayer.replay(_without(seen(letters), gone))
+
+
+async def _without(letters: Letters, gone: AbstractSet[DeadLetterId]) -> Letters:
+    async for letter in letters:
+        if letter.id not in gone:
+            yield letter
 
 
 def plan_sentence(chosen: ChosenLetters, rules: ReplayRules, end: str) -> str:
@@ -224,16 +243,21 @@ def result_lines(report: ReplayReport, total: int) -> list[str]:
     return [*lines, f"{counted(report.records, 'record')} of summaries sent."] if report.records else lines
 
 
-def remark_lines(report: ReplayReport, total: int) -> list[str]:
-    """Say what was not sent, and what the next run does; empty if there is nothing to say."""
+def remark_lines(
+    report: ReplayReport, total: int, again: str = "Replay the same again to continue with the rest."
+) -> list[str]:
+    """Say what was not sent, and what the next run does (`again`); empty if there is nothing to say."""
     lines = [
         f"{counted(count, 'record')} of summaries not sent: {plain(cause)}" for cause, count in report.left_out.items()
     ]
+    if report.left_to_others:
+        left = counted(report.left_to_others, "dead letter")
+        lines.append(f"{left} not sent here: another replay sent {'it' if report.left_to_others == 1 else 'them'}.")
     if report.unmarked:
         sent_again = f"{counted(report.unmarked, 'dead letter')} sent without a replay marker"
         lines.append(f"{sent_again}: the next run sends what has no marker again.")
-    if report.sent + sum(each.count for each in report.failed.values()) < total:
-        lines.append("Replay the same again to continue with the rest.")
+    if report.sent + report.left_to_others + sum(each.count for each in report.failed.values()) < total:
+        lines.append(again)
     return lines
 
 
@@ -246,7 +270,7 @@ def members_of_replay(plan: ReplayPlan, chosen: ChosenLetters, report: ReplayRep
         "sent": report.sent,
         "unmarked": report.unmarked,
         "summary_records": report.records,
-        "already_replayed": plan.already_replayed(),
+        "already_replayed": plan.already_replayed() + report.left_to_others,
         "not_sent": [{"count": each.count, "example": str(each.example), "cause": cause} for cause, each in causes],
         "summary_records_not_sent": [{"count": count, "cause": cause} for cause, count in report.left_out.items()],
     }

@@ -62,6 +62,8 @@ class ReplayReport:
         records: number of records of summaries that were sent.
         left_out: number of records of summaries that must not be sent, by cause.
         unmarked: the number of those sent that no replay marker names yet: a further run sends them again.
+        left_to_others: number of chosen dead letters that were not sent, because another replay had sent them
+            meanwhile; who chooses counts them.
     """
 
     sent: int = 0
@@ -69,6 +71,7 @@ class ReplayReport:
     records: int = 0
     left_out: dict[str, int] = field(default_factory=dict[str, int])
     unmarked: int = 0
+    left_to_others: int = 0
 
     def leave_out(self, cause: str) -> None:
         """Count a record of a summary that was not sent."""

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import httpx
 
-from kallback.cli.console.changes import Change, ManyChange, ReplayForm
+from kallback.cli.console.changes import Change, ManyChange, ReplayForm, ReplayOrder
 from kallback.cli.console.handler import ConsoleHandler
 from kallback.cli.console.many import ChangesMany, ManyDone, TaskPlan
 from kallback.cli.console.options import ConsoleOptions
 from kallback.cli.console.processes import ProcessStatus
-from kallback.cli.console.replays import ReplayCheck
+from kallback.cli.console.replays import ReplayCheck, ReplayDone
 from kallback.cli.console.routes import Route
 from kallback.cli.console.sources import LastLetters
 from kallback.cli.console.traffic import TrafficSample
@@ -171,18 +171,25 @@ class FakeSources:
 class FakeReplays:
     """`ReplaysLetters` that remembers."""
 
-    checked: list[ReplayForm] = field(default_factory=list[ReplayForm])
-    sent: list[ReplayForm] = field(default_factory=list[ReplayForm])
+    checks: list[ReplayForm] = field(default_factory=list[ReplayForm])
+    sent: list[ReplayOrder] = field(default_factory=list[ReplayOrder])
 
     async def check(self, form: ReplayForm) -> ReplayCheck:
         """Say that one would be sent."""
-        self.checked.append(form)
-        return ReplayCheck(("1 dead letter would be sent.",), 1)
+        self.checks.append(form)
+        return _CHECK
 
-    async def send(self, form: ReplayForm) -> ReplayCheck:
+    def checked(self, name: str) -> ReplayCheck | None:
+        """Return the check until it was sent."""
+        return _CHECK if name == _CHECK.name and self.checks and not self.sent else None
+
+    async def send(self, order: ReplayOrder) -> ReplayDone:
         """Say that one was sent."""
-        self.sent.append(form)
-        return ReplayCheck(("Replayed 1 of 1 dead letter.",), 1)
+        self.sent.append(order)
+        return ReplayDone(("Replayed 1 of 1 dead letter.",))
+
+
+_CHECK: Final = ReplayCheck("checked", ("1 dead letter would be sent.",), 1)
 
 
 @dataclass

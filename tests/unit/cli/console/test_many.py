@@ -73,6 +73,7 @@ class Shop:
         """A client of the console."""
         many = ManyChanges(self, self.find, self.producer(self.broker), Settings())
         async with serving(FakeSources(self.tasks), changes=FakeChanges(many)) as client:
+            client.follow_redirects = True
             yield client
 
 
@@ -133,14 +134,17 @@ async def test_what_came_or_ended_after_the_list_is_left_alone() -> None:
 
 
 async def test_a_form_that_is_sent_twice_does_nothing_the_second_time() -> None:
-    """A reload, or a second click: a task that is retried would fail twice."""
+    """A reload, or a second click: a task that is retried would fail twice. The first answer is shown again."""
     shop = Shop([pending(0)])
     async with shop.serving() as client:
         fields = await fields_of(client)
         answers = [await client.post("/tasks/all/fail", data=fields) for _ in range(2)]
+        reloaded = await client.get(answers[0].url)
 
-    assert [answer.status_code for answer in answers] == [200, 409]
-    assert "this was sent before" in answers[1].text
+    assert [answer.history[0].status_code for answer in answers] == [303, 303]
+    assert {answer.url.path for answer in answers} == {f"/answers/{fields['plan']}"}
+    assert {answer.text for answer in answers} == {reloaded.text}
+    assert "Failed 1 of 1 task." in reloaded.text
     assert len(shop.results) == 1
 
 

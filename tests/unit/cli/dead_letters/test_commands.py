@@ -272,6 +272,37 @@ def test_a_dry_run_sends_nothing(env: DeadLetterEnv) -> None:
     assert f"1 to {RESULTS} would be sent" in result.stderr
 
 
+def test_a_dry_run_says_how_the_list_stays_the_same(env: DeadLetterEnv) -> None:
+    """The run that sends chooses anew: what it says leaves out what arrives until then. Ids choose the same anyway."""
+    env.dead_letter(ago=60)
+    said = env.run("replay", "--all", "--dry-run").stderr
+    until = said.partition("A later run also sends what matches and is dead-lettered by then; --until ")[2].split()[0]
+    env.dead_letter(ago=-60)
+    assert "0:1" not in env.run("replay", "--all", "--dry-run", "--until", until).stdout
+    assert "later run" not in env.run("replay", "0:0", "--dry-run").stderr
+
+
+def test_what_another_replay_sends_before_the_confirmation_is_left_out(
+    env: DeadLetterEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan did not know that replay, and would send the same a second time."""
+    for number in range(2):
+        env.dead_letter(value=b"%d" % number)
+
+    def confirm(_question: str, *, yes: bool) -> None:
+        if not yes:
+            env.run("replay", "0:1", "--yes")
+
+    monkeypatch.setattr(replay_command, "confirm", confirm)
+    result = env.run("replay", "--all", "--json")
+
+    assert [record.value for record in env.sent()] == [b"1", b"0"]
+    assert "1 dead letter not sent here: another replay sent it." in result.stderr
+    assert "Replay the same again" not in result.stderr
+    members = json.loads(result.stdout)
+    assert (members["chosen"], members["sent"], members["already_replayed"]) == (2, 1, 1)
+
+
 def test_nothing_is_replayed_by_accident(env: DeadLetterEnv) -> None:
     """Without a filter it wants --all; where it cannot ask it requires --yes."""
     env.dead_letter()

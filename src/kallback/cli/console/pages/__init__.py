@@ -1,10 +1,14 @@
 """The pages of the console: pure functions from values to HTML."""
 
 from kallback.cli.console.pages.changed import (
+    answer_address,
     error_page,
+    gone_answer_page,
+    gone_replay_page,
     redirect,
     refusal_page,
     refused_form_page,
+    replay_address,
     replay_check_page,
     replayed_page,
     sent_page,
@@ -18,10 +22,13 @@ from kallback.cli.console.pages.tasks import TaskHistory, ended_task_page, task_
 
 __all__ = [
     "TaskHistory",
+    "answer_address",
     "dead_letter_page",
     "dead_letters_page",
     "ended_task_page",
     "error_page",
+    "gone_answer_page",
+    "gone_replay_page",
     "many_done_page",
     "many_page",
     "outcomes_page",
@@ -30,6 +37,7 @@ __all__ = [
     "redirect",
     "refusal_page",
     "refused_form_page",
+    "replay_address",
     "replay_check_page",
     "replayed_page",
     "sent_page",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
 
-from kallback.cli.console.changes import ReplayForm
-from kallback.cli.console.pages.forms import fields_of, replay_confirmation
+from kallback.cli.console.changes import PLAN_FIELD
+from kallback.cli.console.pages.forms import replay_confirmation
 from kallback.cli.console.pages.layout import SECURITY, page, trouble
 from kallback.cli.console.pages.markup import Markup, element
-from kallback.cli.console.replays import ReplayCheck
+from kallback.cli.console.replays import ReplayCheck, ReplayDone
 from kallback.cli.formatting import as_sentence
 from kallback.protocol import Problem
 from kallback.web import HttpResponse
@@ -57,19 +58,45 @@ def refusal_page(response: HttpResponse) -> HttpResponse:
     return msgspec.structs.replace(shown, outcome=response.outcome, headers=(*shown.headers, *response.headers))
 
 
-def replay_check_page(form: ReplayForm, check: ReplayCheck, secret: str) -> HttpResponse:
+def answer_address(name: str) -> str:
+    """Return the address of the kept answer to a form."""
+    return f"/answers/{name}"
+
+
+def replay_address(name: str) -> str:
+    """Return the address of the page of a checked replay."""
+    return f"/dead-letters/replay/{name}"
+
+
+def gone_answer_page() -> HttpResponse:
+    """Return the page in place of an answer that is not kept any more."""
+    sentence = (
+        "The console keeps the last answers only, until it ends. A look at this page sends nothing: the outcomes and "
+        "the dead letters say what became of it."
+    )
+    return error_page("No such answer", sentence, HTTPStatus.NOT_FOUND, back="/")
+
+
+def gone_replay_page() -> HttpResponse:
+    """Return the page in place of a checked replay that is not kept any more."""
+    sentence = "This list was sent, or is too old. A look at this page sends nothing: check the replay again."
+    return error_page("No such replay", sentence, HTTPStatus.NOT_FOUND, "/dead-letters", back="/dead-letters")
+
+
+def replay_check_page(check: ReplayCheck, secret: str) -> HttpResponse:
     """Return what a replay would do, with the form that does it."""
-    confirm = replay_confirmation(fields_of(form), secret) if check.total else None
-    return page("Replay", *_paragraphs(check), confirm, _to_letters(), section="/dead-letters")
+    confirm = replay_confirmation({PLAN_FIELD: check.name}, secret) if check.total else None
+    return page("Replay", *_paragraphs(check.sentences), confirm, _to_letters(), section="/dead-letters")
 
 
-def replayed_page(done: ReplayCheck) -> HttpResponse:
+def replayed_page(done: ReplayDone) -> HttpResponse:
     """Return what a replay did."""
-    return page("Replayed", *_paragraphs(done), _to_letters(), section="/dead-letters")
+    early = None if done.error is None else trouble(f"It ended before the last one: {done.error}.")
+    return page("Replayed", *_paragraphs(done.sentences), early, _to_letters(), section="/dead-letters")
 
 
-def _paragraphs(check: ReplayCheck) -> list[Markup]:
-    return [element("p", sentence) for sentence in check.sentences]
+def _paragraphs(sentences: Iterable[str]) -> list[Markup]:
+    return [element("p", sentence) for sentence in sentences]
 
 
 def _to_letters() -> Markup:

@@ -14,11 +14,11 @@ from kallback.cli.console.changes import (
     FINAL_FIELD,
     MOST_PER_SECOND,
     MOST_REPLAYED,
+    PLAN_FIELD,
     SECRET_FIELD,
     YES,
     ChangeAction,
     Fields,
-    ReplayForm,
     ReplayStep,
 )
 from kallback.cli.console.pages.markup import Markup, element, joined
@@ -32,8 +32,6 @@ _LABELS: Final = {
     ChangeAction.RETRY: "Retry",
     ChangeAction.CANCEL: "Cancel",
 }
-_HIDDEN: Final = ("id", "reason", "type", "limit", "rate", "again", "all")
-"""What a replay selects; the form that sends it has the fields of the one that checked it."""
 
 
 def change_forms(
@@ -118,7 +116,7 @@ def _problem(typed: Fields) -> list[Markup]:
     ]
 
 
-_OF_MANY: Final = ("plan", "unfiltered", "count")
+_OF_MANY: Final = (PLAN_FIELD, "unfiltered", "count")
 _LONGEST_COUNT: Final = 10
 """Digits; a browser sends it back."""
 
@@ -164,23 +162,9 @@ def replay_one_form(letter: str, secret: str, typed: Fields = _NOTHING) -> Marku
 
 
 def replay_confirmation(typed: Fields, secret: str) -> Markup:
-    """Return the form that sends what was checked: what it selects, and a reason."""
-    hidden = [element("input", type="hidden", name=name, value=typed.get(name, "")) for name in _HIDDEN]
-    return _replay_form(secret, ReplayStep.SEND, "Replay", *hidden, _why(typed))
-
-
-def fields_of(form: ReplayForm) -> Fields:
-    """Return the fields that select what a replay selects."""
-    nothing = form.letter is None and not form.reason and not form.task_type
-    return {
-        "id": "" if form.letter is None else str(form.letter),
-        "reason": form.reason,
-        "type": form.task_type,
-        "limit": str(form.limit),
-        "rate": str(form.per_second),
-        "again": YES if form.again else "",
-        "all": YES if nothing else "",
-    }
+    """Return the form that sends what was checked: the name of the list, and a reason."""
+    plan = element("input", type="hidden", name=PLAN_FIELD, value=typed.get(PLAN_FIELD, ""))
+    return _replay_form(secret, ReplayStep.SEND, "Replay", plan, _why(typed))
 
 
 def _replay_form(secret: str, step: ReplayStep, label: str, *fields: Markup) -> Markup:
