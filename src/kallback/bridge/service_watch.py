@@ -23,7 +23,13 @@ _MAX_INTERVAL_S: Final = 240.0
 """After answers that did not come: each question waits in Restate until the service is back."""
 _CANCEL_TIMEOUT_S: Final = 1.0
 _UNKNOWN: Final = frozenset(
-    {ServiceState.UNKNOWN, ServiceState.UNREACHABLE, ServiceState.NOT_RESTATES, ServiceState.DENIED}
+    {
+        ServiceState.UNREADABLE,
+        ServiceState.UNKNOWN,
+        ServiceState.UNREACHABLE,
+        ServiceState.NOT_RESTATES,
+        ServiceState.DENIED,
+    }
 )
 _ITS_OWN_ANSWER: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, ServiceState.FOREIGN})
 """A missing one may be the 404 of a proxy."""

@@ -35,8 +35,10 @@ DENIED: Final = frozenset({29, 30, 31, 53})
 REBALANCING: Final = frozenset({22, 27, 113})
 """A commit came from a generation of the group that has ended."""
 _DENIED_GROUP: Final = frozenset({30})
-_TOPIC_DENIED: Final = 29
-_DENIED_TOPIC: Final = frozenset({_TOPIC_DENIED, 31})
+TOPIC_DENIED: Final = 29
+_NO_TOPIC_TO_WRITE: Final = 31
+"""Of a producer: without idempotence it is the missing permission to change the cluster."""
+_DENIED_TOPIC: Final = frozenset({TOPIC_DENIED, _NO_TOPIC_TO_WRITE})
 """The second one: a producer whose user may write to no topic at all."""
 _BAD_CREDENTIALS: Final = frozenset({33, 34, 58, -169, -181})
 _FENCED_MEMBER: Final = frozenset({82, -144})
@@ -53,9 +55,14 @@ _FATAL_WORDS: Final = {
     "Required feature not supported": -165,
 }
 
-_PERMISSIONS: Final = {"looking up ": "DESCRIBE", "asking where ": "DESCRIBE", "reading ": "READ", "sending": "WRITE"}
+_SENDING: Final = "sending"
+_PERMISSIONS: Final = {"looking up ": "DESCRIBE", "asking where ": "DESCRIBE", "reading ": "READ", _SENDING: "WRITE"}
 """What is needed on a topic for what is tried, by its first words."""
 
+_WRITE_SOMEWHERE: Final = (
+    "this user may write to no topic, so brokers take nothing of its idempotent producer; let an administrator add the "
+    "ACL WRITE on each topic that it writes to (before Kafka 2.8 also IDEMPOTENT_WRITE on the cluster)"
+)
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
     (INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
     (
@@ -138,10 +145,12 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
         return denied_group(group, what=what)
     if code in _MIXED_GROUP:
         return mixed_group(group, text, what=what)
+    if code == _NO_TOPIC_TO_WRITE and what.startswith(_SENDING):
+        return AccessDeniedError(f"{what}{_permission(what)} failed ({text}): {_WRITE_SOMEWHERE}")
     for codes, kind, remedy in _REMEDIES:
         if code in codes:
             tried = f"{what}{_permission(what)}" if code in _DENIED_TOPIC else what
-            kind = TopicDeniedError if code == _TOPIC_DENIED and topic is not None else kind  # noqa: PLW2901 - narrower
+            kind = TopicDeniedError if code == TOPIC_DENIED and topic is not None else kind  # noqa: PLW2901 - narrower
             return kind(f"{tried} failed ({text}): {remedy}")
     return KafkaUnavailableError(f"{what} failed ({text}); trying again may help")
 

@@ -1,4 +1,4 @@
-"""Asks Restate's introspection: SQL over HTTP at its admin address, JSON back.
+"""Asks Restate's introspection: SQL over HTTP at its admin address, JSON back. It also removes invocations.
 
 Answers are bounded: of one answer at most `ANSWER_BYTES` are kept in memory, and a larger one is `AnswerTooLargeError`,
 so that the caller asks for less. Restate scans all of a table unless rows are named by invocation id, so callers do.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Final, Protocol, Self, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -33,6 +34,7 @@ _HEALTH_INTERVAL_S: Final = 5.0
 _HEALTH_TIMEOUT_S: Final = 4.0
 _JSON: Final = "application/json"
 _OK: Final = 200
+_ENDED: Final = frozenset({200, 202, 204, 404, 409})
 _OVERLOADED: Final = 429
 _DENIED: Final = frozenset({401, 403})
 _MISSING: Final = frozenset({404, 405, 406, 415})
@@ -136,6 +138,13 @@ class Introspection:
             raise ConfigurationError(
                 f"{self.url} does not answer like Restate's admin API ({error}): correct KALLBACK_RESTATE_ADMIN_URL"
             ) from None
+
+    async def kill(self, invocation_id: str) -> None:
+        """End an invocation without asking its handler; one that has ended is no error. Raises as `deployments`."""
+        path = f"/invocations/{quote(invocation_id)}/kill"
+        answer = await self._while_healthy(asyncio.ensure_future(self._http.patch(path)))
+        if answer.status not in _ENDED:
+            raise self._refused(answer)
 
     async def _ask(self, body: bytes) -> HttpAnswer:
         came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()

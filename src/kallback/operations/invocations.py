@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from kallback.bridge.restate.services import QUESTION
 from kallback.operations.introspection import RowSource
 from kallback.operations.journals.queries import quoted
 
@@ -25,6 +26,7 @@ class InvocationStatus(msgspec.Struct, frozen=True, rename={"waits_for_signals":
         last_attempt_deployment_id: the deployment that its last run was sent to.
         waits_for_signals: the numbers of the signals, such as awakeables, that end its suspension; None if it is not
             suspended.
+        idempotency_key: of the request that started it; None if it had none.
     """
 
     id: str
@@ -38,6 +40,12 @@ class InvocationStatus(msgspec.Struct, frozen=True, rename={"waits_for_signals":
     last_failure_error_code: str | None = None
     last_attempt_deployment_id: str | None = None
     waits_for_signals: list[int] | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def is_question(self) -> bool:
+        """Whether a bridge or a doctor asked a service with it whether it is there: no task waits for it."""
+        return (self.idempotency_key or "").startswith(QUESTION)
 
     @property
     def unreached(self) -> str | None:
@@ -81,7 +89,7 @@ _NO_ANSWER: Final = "RT0010"
 """Restate's code of a network error between it and a deployment."""
 _COLUMNS: Final = (
     "id, target, status, retry_count, last_failure, next_retry_at, pinned_deployment_id, last_start_at, "
-    "last_failure_error_code, last_attempt_deployment_id"
+    "last_failure_error_code, last_attempt_deployment_id, idempotency_key"
 )
 
 

@@ -13,6 +13,7 @@ from tests.integration.kafka.labs import transaction
 
 from kallback.kafka import (
     AiokafkaConsumer,
+    AiokafkaProducer,
     ClientName,
     ConfluentConsumer,
     ConfluentProducer,
@@ -193,13 +194,24 @@ async def test_a_user_who_may_write_nowhere_is_refused_each_time(
     producer = ConfluentProducer(guarded.hers)
     try:
         for _ in range(4):
-            with pytest.raises(AccessDeniedError, match="missing ACL"):
+            with pytest.raises(
+                AccessDeniedError, match=rf"sending to '{topic}' \(WRITE\).*the ACL WRITE on each topic"
+            ):
                 await producer.send(OutgoingRecord(topic, b"x"))
         guarded.allow(TOPIC, topic, AclOperation.WRITE)
         await sent(producer, topic)
     finally:
         await producer.stop()
     assert "ended unexpectedly" not in caplog.text
+
+
+async def test_a_worker_whose_user_may_write_nowhere_is_told_which_acl(guarded: Guarded) -> None:
+    """With the sentence of the other client."""
+    topic = guarded.topics("guarded")
+    guarded.allow(TOPIC, topic, AclOperation.DESCRIBE)
+    async with AiokafkaProducer(guarded.hers) as producer:
+        with pytest.raises(AccessDeniedError, match=rf"sending to '{topic}' \(WRITE\).*the ACL WRITE on each topic"):
+            await producer.send(OutgoingRecord(topic, b"x"))
 
 
 async def sent(producer: ConfluentProducer, topic: str) -> None:
@@ -219,7 +231,7 @@ async def test_whose_transaction_is_open_is_told_as_far_as_permissions_go(guarde
     topic = guarded.topics("guarded")
     guarded.allow(TOPIC, topic, AclOperation.DESCRIBE)
     with transaction(guarded.ours, topic, "a"):
-        with pytest.raises(AccessDeniedError):
+        with pytest.raises(AccessDeniedError, match=rf"reading the open transactions of '{topic}' \(READ\)"):
             await open_transactions(guarded.hers, [topic])
         guarded.allow(TOPIC, topic, AclOperation.READ)
         [found] = await open_transactions(guarded.hers, [topic])
@@ -286,3 +298,16 @@ async def test_a_refused_producer_writes_no_line_of_its_library(
         with pytest.raises(AccessDeniedError):
             await producer.send(OutgoingRecord(topic, b"x"))
     assert "FATAL" not in capfd.readouterr().err
+
+
+async def test_a_password_that_is_sent_unencrypted_is_said_once(
+    guarded: Guarded, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the remedy; aiokafka says it at each connection, without one."""
+    topic = guarded.topics("guarded")
+    with allowed(guarded, topic, AclOperation.WRITE):
+        for _ in range(2):
+            async with AiokafkaProducer(guarded.hers) as producer:
+                await producer.send(OutgoingRecord(topic, b"x"))
+    assert "in the clear" not in caplog.text
+    assert caplog.text.count("set KALLBACK_KAFKA_SECURITY_PROTOCOL=SASL_SSL") <= 1

@@ -60,6 +60,14 @@ def test_a_refusal_names_the_permission_that_is_missing(code: int, what: str, sa
     assert str(error_for(code, "words", what=what)).startswith(said)
 
 
+def test_a_producer_that_may_write_nowhere_is_told_which_acl() -> None:
+    """Kafka refuses its idempotence, and says "cluster": no permission on the cluster is needed since 2.8."""
+    said = str(error_for(31, "Cluster authorization failed", what="sending to 'orders'", topic="orders"))
+    assert said.startswith("sending to 'orders' (WRITE) failed (Cluster authorization failed): this user may write to")
+    assert "the ACL WRITE on each topic that it writes to" in said
+    assert "IDEMPOTENT_WRITE" not in str(error_for(31, "words", what="creating topics"))
+
+
 def test_a_refused_group_is_named() -> None:
     """Neither client's words say which group it is, nor what it takes."""
     error = error_for(30, "words", what="reading orders", group="kitchen")

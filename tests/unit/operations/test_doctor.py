@@ -23,6 +23,7 @@ from kallback.kafka import (
     TopicGroup,
     TopicPartition,
 )
+from kallback.kafka.errors import missing_topic
 from kallback.operations import AttemptProgress, InvocationStatus, PendingTask, PendingTasks, WaitingInvocation
 from kallback.operations.deployments import Deployment, ServiceRevision, ServiceRoute, route_of
 from kallback.operations.doctor import Examination, Severity, Sources, service_check
@@ -112,6 +113,7 @@ def test_a_missing_topic_has_its_command() -> None:
         (ServiceState.OWN, OK),
         (ServiceState.MISSING, WARNING),
         (ServiceState.UNKNOWN, PROBLEM),
+        (ServiceState.UNREADABLE, PROBLEM),
         (ServiceState.UNREACHABLE, PROBLEM),
         (ServiceState.DENIED, PROBLEM),
         (ServiceState.FOREIGN, PROBLEM),
@@ -371,6 +373,8 @@ class Cluster:
     journals: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     letters: Sequence[Headers] = ()
     now: float = 1.0
+    withdrawn: list[str] = field(default_factory=list[str])
+    missing: frozenset[str] = frozenset()
 
     async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
         """Answer as Restate does."""
@@ -396,6 +400,8 @@ class Cluster:
 
         async def groups(topic: str) -> list[TopicGroup]:
             self.asked.append(topic)
+            if topic in self.missing:
+                raise missing_topic(topic)
             return [] if topic in self.unread else self.groups
 
         async def find(_at: Position) -> Record | None:
@@ -403,6 +409,9 @@ class Cluster:
 
         async def services() -> list[ServiceAnswer]:
             return list(self.services or ())
+
+        async def withdraw(keys: Sequence[str]) -> None:
+            self.withdrawn += keys
 
         async def deployments() -> list[Deployment]:
             return list(self.deployments)
@@ -414,6 +423,7 @@ class Cluster:
             find,
             lambda topic, _: MemoryReader(broker, topic),
             services=None if self.services is None else services,
+            withdraw=withdraw,
             deployments=deployments,
             transactions=self.transactions,
         )

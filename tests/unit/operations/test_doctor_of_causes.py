@@ -13,6 +13,7 @@ from tests.unit.operations.test_doctor_of_types import unpublished
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.kafka import TopicGroup
+from kallback.kafka.errors import missing_topic
 from kallback.operations import AttemptProgress, InvocationStatus
 from kallback.operations.deployments import Deployment, ServiceRevision
 from kallback.operations.doctor import Finding, Severity
@@ -75,6 +76,30 @@ async def test_a_service_that_is_down_is_one_problem() -> None:
     assert found.remedy.endswith('/invocations/inv_4/resume"')
 
 
+QUESTIONS = [
+    msgspec.structs.replace(unreached(f"{name}/x", f"inv_{name}"), idempotency_key=f"kallback-check-{name}")
+    for name in NAMES
+]
+
+
+async def test_the_doctor_removes_the_questions_that_its_services_leave() -> None:
+    """They told why there was no answer; each run would leave two more."""
+    asked = [each._replace(waiting=f"kallback-check-{each.service}") for each in SILENT]
+    cluster = Cluster(services=asked, deployments=[SHOP], journals=rows_of(*QUESTIONS))
+    [found] = of(PROBLEM, await cluster.findings())
+    assert found.sentence == (
+        "nothing answers at http://shop:9080 (dp_1): h2 pool connection error: Connection refused; because of this not "
+        "checked: TaskMonitor and NotifierService"
+    )
+    assert cluster.withdrawn == ["kallback-check-TaskMonitor", "kallback-check-NotifierService"]
+
+
+async def test_questions_of_bridges_are_no_handlers_that_cannot_go_on() -> None:
+    """A bridge asks as the doctor does, and has no access to the admin API."""
+    findings = await Cluster(services=ANSWERING, deployments=[SHOP], journals=rows_of(*QUESTIONS)).findings()
+    assert [each for each in findings if each.subject == "invocations"] == []
+
+
 @pytest.mark.parametrize(
     ("state", "detail", "said"),
     [
@@ -89,6 +114,30 @@ async def test_what_two_services_have_in_common_is_one_finding(state: ServiceSta
     findings = await Cluster(services=[ServiceAnswer(name, state, detail) for name in NAMES]).findings()
     [found] = [each for each in findings if each.subject == "services"]
     assert said in found.sentence
+
+
+async def test_a_codec_that_is_missing_is_one_problem() -> None:
+    """One service refuses what it is sent, the other one's answer cannot be read: there is nothing to start."""
+    answers = [
+        ServiceAnswer("TaskMonitor", ServiceState.FOREIGN, CODEC),
+        ServiceAnswer("NotifierService", ServiceState.UNREADABLE, "JSON is malformed"),
+    ]
+    findings = await Cluster(services=answers, deployments=[SHOP]).findings()
+    [found] = [each for each in findings if each.subject == "services"]
+    assert found.sentence.startswith("TaskMonitor and NotifierService answer, and what is sent or returned cannot be")
+    assert found.remedy == "set KALLBACK_RESTATE_JOURNAL_VALUE_CODEC as bridges have it, and as the services need it"
+
+
+async def test_a_topic_that_is_missing_is_one_problem() -> None:
+    """The handler that cannot publish says it; its workers are not looked at because of it."""
+    tried = unpublished(60_000, f"{missing_topic('cook')}; or this user may not see it")
+    tables = pending() | {"sys_journal": [*pending()["sys_journal"], *tried["sys_journal"]]}
+    findings = await Cluster(journals=tables, missing=frozenset({"cook"})).findings("cook")
+    assert [(each.subject, each.severity) for each in findings if each.severity in (PROBLEM, FOLLOWS)] == [
+        ("publish", PROBLEM),
+        ("access", FOLLOWS),
+    ]
+    assert findings[-1].sentence == "because of this not checked: workers of cook"
 
 
 async def test_a_worker_that_has_stopped_is_one_problem() -> None:

@@ -126,6 +126,13 @@ class RestateHttp:
             RestateUnavailableError: no usable answer; a retry may help.
             ConfigurationError: the certificate is not trusted.
         """
+        return await self._request("GET", path)
+
+    async def patch(self, path: str) -> HttpAnswer:
+        """Have the admin API change something; raises as `get`."""
+        return await self._request("PATCH", path)
+
+    async def _request(self, method: str, path: str) -> HttpAnswer:
         came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
 
         def on_result(result: HttpResult) -> None:
@@ -133,7 +140,7 @@ class RestateHttp:
                 came.set_result(result)
 
         headers = (*_AGENT, *self._authorization.headers())
-        self._pool.send(Request("GET", self._path + path, headers, b"", on_result, self._pool.deadline()))
+        self._pool.send(Request(method, self._path + path, headers, b"", on_result, self._pool.deadline()))
         result = await came
         if isinstance(result, HttpAnswer):
             return result

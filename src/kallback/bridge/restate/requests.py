@@ -45,10 +45,10 @@ class Request(NamedTuple):
     """A request.
 
     Attributes:
-        method: GET or POST.
+        method: GET, POST or PATCH.
         path: whole, quoted.
         headers: all but the host and the length of the body.
-        body: empty for GET.
+        body: empty for GET and PATCH.
         on_result: called once, later.
         deadline: the loop's time at which it times out.
         repeats: how often it was sent before to a server that did not look at it.

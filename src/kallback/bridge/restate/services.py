@@ -6,13 +6,18 @@ heartbeat of a task that does not exist, or a result for an awakeable that does 
 
 While a key is rotated, bridges know keys that services do not know yet. So a service is the bridge's own if it verifies
 a token of any of the bridge's keys.
+
+A question to a service that is not there waits in Restate until the service is back. So each has an idempotency key:
+whoever asks the same within some minutes, with the same keys, waits for the same invocation. A later question has
+another one, and another task, because Restate may pause what waits for long, and lets nothing else of its task pass.
+kallback's services keep nothing of a question that was answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import os
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
@@ -22,7 +27,7 @@ import msgspec
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer, HttpResult
-from kallback.bridge.restate.value_codec import VARIABLE
+from kallback.bridge.restate.value_codec import VARIABLE, CodecFailedError
 from kallback.protocol import (
     Attempt,
     AwakeableId,
@@ -48,6 +53,9 @@ _TASK_TYPE: Final = "kallback.service-check"
 _INVOCATION_ID_BYTES: Final = 24
 _SIGNAL: Final = (17).to_bytes(4, "big")
 _SHOWN: Final = 200
+_SAME_QUESTION_S: Final = 600
+QUESTION: Final = "kallback-check-"
+"""How the idempotency keys of questions begin."""
 
 
 class ServiceState(Enum):
@@ -61,6 +69,8 @@ class ServiceState(Enum):
     """It verifies none of them."""
     MISSING = auto()
     """Restate does not know it."""
+    UNREADABLE = auto()
+    """It answers, and what is sent or answered cannot be read: another journal value codec, or the page of a proxy."""
     UNKNOWN = auto()
     """No answer of the service, or one that says nothing about it."""
     UNREACHABLE = auto()
@@ -79,6 +89,7 @@ class ServiceAnswer(NamedTuple):
         detail: a sentence that explains the state, for people.
         takes_progress: whether it is the environment's `TaskMonitor`.
         unknown_keys: ids of our keys that it does not know: those before the first one that it knows.
+        waiting: the idempotency key of a question that got no answer, and may wait in Restate; empty if none does.
     """
 
     service: str
@@ -86,6 +97,7 @@ class ServiceAnswer(NamedTuple):
     detail: str = ""
     takes_progress: bool = False
     unknown_keys: tuple[str, ...] = ()
+    waiting: str = ""
 
 
 class ServiceCheck:
@@ -95,6 +107,7 @@ class ServiceCheck:
         monitors: names of each `TaskMonitor` that the bridge calls, the environment's own one first.
         notifiers: names of each `NotifierService` that the bridge calls.
         marks: name of the environment's own `ConsumedMarks`, without which its `TaskMonitor` notices no lost worker.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -106,8 +119,10 @@ class ServiceCheck:
         monitors: Sequence[str] = (),
         notifiers: Sequence[str] = (),
         marks: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._keyring = keyring
         self._audience = audience
         self._marks = marks
@@ -130,26 +145,33 @@ class ServiceCheck:
         return [answer._replace(takes_progress=answer.service in self._monitors) for answer in answers]
 
     async def _ask(self, http: RestateHttp, service: str, question: _Question) -> ServiceAnswer:
-        found, unknown = ServiceAnswer(service, ServiceState.UNKNOWN), list[str]()
+        found, unknown, key = ServiceAnswer(service, ServiceState.UNKNOWN), list[str](), ""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 for keyring in self._keyring.each():  # those of now: keys in a file rotate
-                    request = question(service, *_signed(keyring, self._audience))
-                    state, detail = request.read(await _post(http, request.path, request.body))
-                    found = ServiceAnswer(service, state, detail)
+                    sample = self._sample(service, keyring)
+                    request, key = question(service, sample), sample.key
+                    result = await _post(http, request.path, request.body, key)
+                    state, detail = request.read(result)
+                    found = ServiceAnswer(service, state, detail, waiting="" if isinstance(result, HttpAnswer) else key)
                     if state is not ServiceState.FOREIGN:
                         break
                     unknown += keyring.key_ids
                 if found.state is ServiceState.OWN:
                     found = found._replace(unknown_keys=tuple(unknown))
                 if found.state is ServiceState.OWN and service in self._monitors and self._marks is not None:
-                    found = await self._with_marks(http, found, self._marks)
+                    key = f"{key}-marks"
+                    found = await self._with_marks(http, found, self._marks, key)
         except TimeoutError:
-            return ServiceAnswer(service, ServiceState.UNKNOWN, f"no answer within {_TIMEOUT_S:g} s")
+            return ServiceAnswer(service, ServiceState.UNKNOWN, f"no answer within {_TIMEOUT_S:g} s", waiting=key)
         return found
 
-    async def _with_marks(self, http: RestateHttp, monitor: ServiceAnswer, marks: str) -> ServiceAnswer:
-        state, _ = _read_monitor(await _post(http, f"/{marks}/{_TASK_TYPE}/read", b""))
+    def _sample(self, service: str, keyring: Keyring) -> _Sample:
+        scope = f"{service} {self._settings.journal_value_codec}"  # what another codec has encoded is another question
+        return _sample(scope, keyring, self._audience, self._clock())
+
+    async def _with_marks(self, http: RestateHttp, monitor: ServiceAnswer, marks: str, key: str) -> ServiceAnswer:
+        state, _ = _read_monitor(await _post(http, f"/{marks}/{_TASK_TYPE}/read", b"", key))
         if state is not ServiceState.MISSING:
             return monitor
         return monitor._replace(state=ServiceState.INCOMPLETE, detail=f"Restate does not know {marks}")
@@ -214,20 +236,38 @@ class _ServiceRequest(NamedTuple):
     read: Callable[[HttpResult], tuple[ServiceState, str]]
 
 
-_Question = Callable[[str, TaskId, str], _ServiceRequest]
+class _Sample(NamedTuple):
+    """What a question is about.
+
+    Attributes:
+        task_id: of a task that does not exist.
+        token: of this task.
+        asked_ms: epoch milliseconds.
+        key: the idempotency key of the question.
+    """
+
+    task_id: TaskId
+    token: str
+    asked_ms: int
+    key: str
 
 
-def _ask_monitor(service: str, task_id: TaskId, token: str) -> _ServiceRequest:
-    now_ms = int(time.time() * 1000)
-    body = msgspec.json.encode(Heard(token, Signal.HEARTBEAT, now_ms, now_ms))
-    return _ServiceRequest(f"/{service}/{task_id}/progress", body, _read_monitor)
+_Question = Callable[[str, _Sample], _ServiceRequest]
 
 
-def _ask_notifier(service: str, _task_id: TaskId, token: str) -> _ServiceRequest:
-    return _ServiceRequest(f"/{service}/ack", msgspec.json.encode({"token": token, "value": None}), _read_notifier)
+def _ask_monitor(service: str, sample: _Sample) -> _ServiceRequest:
+    body = msgspec.json.encode(Heard(sample.token, Signal.HEARTBEAT, sample.asked_ms, sample.asked_ms))
+    return _ServiceRequest(f"/{service}/{sample.task_id}/progress", body, _read_monitor)
+
+
+def _ask_notifier(service: str, sample: _Sample) -> _ServiceRequest:
+    body = msgspec.json.encode({"token": sample.token, "value": None})
+    return _ServiceRequest(f"/{service}/ack", body, _read_notifier)
 
 
 def _read_monitor(result: HttpResult) -> tuple[ServiceState, str]:
+    if isinstance(result, CodecFailedError):
+        return ServiceState.UNREADABLE, str(result)
     if not isinstance(result, HttpAnswer):
         return ServiceState.UNREACHABLE, str(result)
     if result.status in _OK and _is_a_handlers(result.body):
@@ -269,7 +309,7 @@ def _read_notifier(result: HttpResult) -> tuple[ServiceState, str]:
     try:
         verdict = read_json(_ACK_VERDICT, result.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return ServiceState.UNKNOWN, str(error)
+        return ServiceState.UNREADABLE, f"it is no verdict: {error}"
     return (ServiceState.FOREIGN if verdict.outcome == Outcome.UNVERIFIED else ServiceState.OWN), verdict.detail
 
 
@@ -290,20 +330,25 @@ def _error_of(body: bytes) -> _ServiceError:
         return _ServiceError(message=body[:_SHOWN].decode("utf-8", "replace"))
 
 
-def _signed(keyring: Keyring, audience: str) -> tuple[TaskId, str]:
-    """A task that does not exist, and a token of it."""
-    task_id = task_id_of(os.urandom(TASK_ID_BYTES))
-    raw = os.urandom(_INVOCATION_ID_BYTES) + _SIGNAL
+def _sample(scope: str, keyring: Keyring, audience: str, now: float) -> _Sample:
+    """The same for all who ask in one scope with the same key in the same minutes; no other keys lead to it."""
+    window = int(now) // _SAME_QUESTION_S
+    named = hashlib.sha256(f"{scope} {window}".encode()).digest()
+    raw = named[:_INVOCATION_ID_BYTES] + _SIGNAL
     awakeable = AwakeableId("sign_1" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
-    return task_id, keyring.sign(Token(_TASK_TYPE, task_id, Attempt(1), awakeable), audience)
+    unsigned = Token(_TASK_TYPE, task_id_of(named[-TASK_ID_BYTES:]), Attempt(1), awakeable)
+    of_keyring = hashlib.sha256(keyring.sign(unsigned, audience).encode()).digest()
+    task_id = task_id_of(of_keyring[:TASK_ID_BYTES])
+    token = keyring.sign(Token(_TASK_TYPE, task_id, Attempt(1), awakeable), audience)
+    return _Sample(task_id, token, int(now * 1000), QUESTION + of_keyring.hex()[-32:])
 
 
-async def _post(http: RestateHttp, path: str, body: bytes) -> HttpResult:
+async def _post(http: RestateHttp, path: str, body: bytes, key: str) -> HttpResult:
     came: asyncio.Future[HttpResult] = asyncio.get_running_loop().create_future()
 
     def answered(result: HttpResult) -> None:
         if not came.done():
             came.set_result(result)
 
-    http.post_value(path, body, content_type=_JSON, on_result=answered, returns_value=True)
+    http.post_value(path, body, content_type=_JSON, on_result=answered, idempotency_key=key, returns_value=True)
     return await came

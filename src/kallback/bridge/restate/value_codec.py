@@ -25,6 +25,10 @@ VARIABLE: Final = "KALLBACK_RESTATE_JOURNAL_VALUE_CODEC"
 _SUCCESS: Final = 200
 
 
+class CodecFailedError(RestateUnavailableError):
+    """The codec cannot encode or decode a value; Restate may well answer."""
+
+
 class ValueCodec(Protocol):
     """A `restate.JournalValueCodec`."""
 
@@ -51,7 +55,7 @@ class ValueCoder:
         """Return a value as the application reads it.
 
         Raises:
-            RestateUnavailableError: the codec fails; what it says is not repeated, because it may quote the value.
+            CodecFailedError: the codec fails; what it says is not repeated, because it may quote the value.
         """
         if self._codec is None:
             return value
@@ -66,7 +70,7 @@ class ValueCoder:
         """Return an answer with what the handler returned; failures are never encoded.
 
         Raises:
-            RestateUnavailableError: the codec fails.
+            CodecFailedError: the codec fails.
         """
         if self._codec is None or answer.status != _SUCCESS:
             return answer
@@ -142,5 +146,5 @@ async def _made(target: str) -> ValueCodec:
     return cast("ValueCodec", found)
 
 
-def _failed(verb: str, error: BaseException) -> RestateUnavailableError:
-    return RestateUnavailableError(f"the journal value codec cannot {verb} a value ({type(error).__name__})")
+def _failed(verb: str, error: BaseException) -> CodecFailedError:
+    return CodecFailedError(f"the journal value codec cannot {verb} a value ({type(error).__name__})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 import click
@@ -20,7 +21,7 @@ from kallback.cli.logs import configure_logs
 from kallback.cli.names import topic_named
 from kallback.cli.tasks.factories import operations_factories
 from kallback.operations import Introspection
-from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check
+from kallback.operations.doctor import Examination, Finding, Severity, Sources, service_check, withdraw
 from kallback.operations.doctor.permissions import groups_of, seen_topics
 from kallback.settings import Settings
 
@@ -68,6 +69,7 @@ def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
 async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Severity]:
     factories, found = operations_factories(settings), set[Severity]()
     async with factories.introspection() as introspection:
+        restate = introspection if isinstance(introspection, Introspection) else None
         sources = Sources(
             introspection,
             topics=lambda: seen_topics(settings),
@@ -75,7 +77,8 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
             find=factories.find,
             reader=factories.reader,
             services=service_check(settings),
-            deployments=introspection.deployments if isinstance(introspection, Introspection) else None,
+            withdraw=None if restate is None else partial(withdraw, restate),
+            deployments=None if restate is None else restate.deployments,
             transactions=lambda topics: kafka.open_transactions(settings.kafka, topics),
         )
         with activity("looking", beside_output=True):

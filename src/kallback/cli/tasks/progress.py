@@ -1,6 +1,7 @@
 """`kallback tasks progress`: the status of a task with heartbeats, without access to journals or to Kafka.
 
-It asks the environment's `TaskMonitor`, a service of the sdk, through Restate's ingress; no key is needed.
+It asks the environment's `TaskMonitor`, a service of the sdk, through Restate's ingress; no key is needed. Why it does
+not know a task is told by Restate's journals, if the admin API answers.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ import orjson
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer
+from kallback.bridge.restate.value_codec import VARIABLE
 from kallback.cli.formatting import moment, plain, printable_json, readable, redact
 from kallback.cli.help import TextCommand, option
 from kallback.cli.names import task_id_argument
 from kallback.cli.tables import print_facts
+from kallback.cli.tasks.lookup import NoPendingTaskError, find_task
 from kallback.durations import span
+from kallback.operations import Introspection, PendingTask
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
@@ -35,6 +39,7 @@ from kallback.protocol.values.codecs import MAX_NESTING
 from kallback.settings import RestateSettings, Settings
 
 Ask = Callable[[RestateSettings, str], Coroutine[Any, Any, HttpAnswer]]
+Explain = Callable[[Settings, str], Coroutine[Any, Any, str]]
 _OK: Final = 200
 _DENIED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
@@ -75,11 +80,34 @@ async def ask(settings: RestateSettings, path: str) -> HttpAnswer:
         await http.stop()
 
 
+async def explain(settings: Settings, task_id: str) -> str:
+    """Say why a task is not monitored; raises as `PendingTasks.find`."""
+    async with Introspection(settings.restate) as introspection:
+        try:
+            return unmonitored(await find_task(introspection, settings, task_id))
+        except NoPendingTaskError as error:
+            return str(error)
+
+
+def unmonitored(task: PendingTask) -> str:
+    """Why `TaskMonitor` does not know a pending task."""
+    show = f"see kallback tasks show {task.task_id}"
+    if task.signal is not None:
+        return f"task {task.task_id} is an awakeable, which no worker does and so nothing monitors: {show}"
+    if task.progress is not None:
+        return f"task {task.task_id} was not monitored yet a moment ago: ask again"
+    return (
+        f"task {task.task_id} is pending, and is not monitored, because its type {task.task_type} has neither "
+        f"start_timeout nor heartbeat_every: {show}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MonitorQuery:
     """Asks Restate; a test puts another one into click's context object."""
 
     ask: Ask = ask
+    explain: Explain = explain
 
 
 @click.command(cls=TextCommand)
@@ -91,7 +119,8 @@ def progress(task_id: str, *, as_json: bool) -> None:
     Shows the attempt, the times of its start and of its last heartbeat, and the details of the heartbeat. Only tasks
     whose type has heartbeat_every or start_timeout are monitored; callbacks.app([...]) binds what they need.
 
-    Settings: KALLBACK_RESTATE_*, and KALLBACK_TOPICS_PREFIX (or KALLBACK_AUDIENCE) of the environment.
+    Settings: KALLBACK_RESTATE_*, and KALLBACK_TOPICS_PREFIX (or KALLBACK_AUDIENCE) of the environment. The admin API is
+    asked only for why a task is not monitored.
 
     Exit codes: 0 if the task runs, 1 if it is not monitored or Restate does not answer, 2 if a setting must change.
 
@@ -107,8 +136,10 @@ def progress(task_id: str, *, as_json: bool) -> None:
         raise RestateUnavailableError(
             f"{error}: check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it"
         ) from None
+    if answer.status == _NOT_FOUND and _message(answer.body).startswith(_UNKNOWN):
+        raise UnknownTaskError(plain(asyncio.run(_why(query.explain, settings, task_id))))
     if answer.status != _OK:
-        _refuse(answer, task_id, settings)
+        _refuse(answer, settings)
     found = _decoded(answer, settings.restate)
     if as_json:
         click.echo(printable_json(orjson.dumps(_members(found))))
@@ -126,23 +157,29 @@ async def _read(ask: Ask, settings: Settings, task_id: str) -> HttpAnswer:
     return answer
 
 
+async def _why(explain: Explain, settings: Settings, task_id: str) -> str:
+    """The cause; where it cannot be told, all that there are."""
+    try:
+        return await explain(settings, task_id)
+    except KallbackError as error:
+        return (
+            f"task {task_id} is not monitored: it has ended, the id is wrong, or its type has neither start_timeout "
+            f"nor heartbeat_every; or it is an awakeable, which no worker does. Which it is cannot be told: {error}"
+        )
+
+
 def _decoded(answer: HttpAnswer, settings: RestateSettings) -> TaskProgress:
     try:
         return read_json(_PROGRESS, answer.body, limit=MAX_NESTING + 1)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{settings.ingress_url} does not answer like Restate's ingress ({error}): correct "
-            "KALLBACK_RESTATE_INGRESS_URL"
+            f"KALLBACK_RESTATE_INGRESS_URL; or, if the services have a journal value codec, set {VARIABLE} to it"
         ) from None
 
 
-def _refuse(answer: HttpAnswer, task_id: str, settings: Settings) -> NoReturn:
+def _refuse(answer: HttpAnswer, settings: Settings) -> NoReturn:
     message, url = _message(answer.body), settings.restate.ingress_url
-    if answer.status == _NOT_FOUND and message.startswith(_UNKNOWN):
-        raise UnknownTaskError(
-            f"task {plain(task_id)} is not monitored: it has ended, the id is wrong, or its type has neither "
-            "start_timeout nor heartbeat_every; or it is an awakeable, which no worker does: see kallback tasks show"
-        )
     if answer.status == _NOT_FOUND:
         raise ConfigurationError(
             f"Restate at {url} has no service {settings.services.monitor} ({plain(message)}): serve your services with "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -22,7 +23,7 @@ from kallback.kafka.login.listener import why_not_let_in
 from kallback.kafka.login.refusals import refused_certificate, refused_login, refused_tls
 from kallback.kafka.login.token_source import login_refusal, token_failure, token_source
 from kallback.protocol.errors import KallbackError
-from kallback.settings import SaslMechanism
+from kallback.settings import SaslMechanism, named_log
 
 try:
     from aiokafka import conn, errors
@@ -42,9 +43,36 @@ from aiokafka.conn import (
 if TYPE_CHECKING:
     from kallback.settings import KafkaSettings, Secret
 
+log: Final = named_log("kallback.kafka")
+
 _REFUSAL_TIMEOUT_S: Final = 2.0
 _NO_TLS: Final = "WRONG_VERSION_NUMBER"  # OpenSSL's word for an answer that is no TLS at all
 _MAX_SAID: Final = 200
+
+
+class _ClearPassword(logging.Filter):
+    """Says once in a process, with the remedy, what aiokafka says without one at each connection to each broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether aiokafka's line is written."""
+        if record.msg != _CLEAR_PASSWORD:
+            return True
+        if not self._is_said:
+            self._is_said = True
+            log.warning(
+                "the password for Kafka is sent unencrypted: set KALLBACK_KAFKA_SECURITY_PROTOCOL=SASL_SSL for a "
+                "listener with TLS, or KALLBACK_KAFKA_SASL_MECHANISM to a SCRAM one, which sends no password",
+                kind="clear-password",
+            )
+        return False
+
+
+_CLEAR_PASSWORD: Final = "Sending username and password in the clear"  # noqa: S105 - a log line
+conn.log.addFilter(_ClearPassword())
 
 
 class TokenProvider(AbstractTokenProvider):

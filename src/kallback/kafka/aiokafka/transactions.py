@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.client import translated
+from kallback.kafka.errors import DENIED, TOPIC_DENIED, error_for
 from kallback.kafka.records import TopicPartition
 from kallback.kafka.transactions import PartitionTransaction
 from kallback.protocol.errors import KafkaUnavailableError
@@ -166,13 +167,19 @@ async def _open(client: Any, topics: Sequence[str]) -> list[PartitionTransaction
             if leader is not None and leader >= 0:
                 by_leader[leader].append(partition)
     found: list[PartitionTransaction] = []
+    denied = dict[str, None]()
     for leader, partitions in by_leader.items():
         response = await client.send(leader, _DescribeProducers(partitions))
         for topic, answers, _ in response.topics:
             for number, code, _message, producers, _tags in answers:
-                if code:
+                if code in DENIED:
+                    denied[repr(topic)] = None
+                elif code:
                     raise errors.for_code(code)(f"{topic}[{number}]")
                 found += [_transaction(TopicPartition(topic, number), each) for each in producers if each[5] >= 0]
+    if denied:
+        what = f"reading the open transactions of {', '.join(sorted(denied))}"
+        raise error_for(TOPIC_DENIED, "Topic authorization failed", what=what)
     return found
 
 

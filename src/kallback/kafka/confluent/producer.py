@@ -110,7 +110,7 @@ class _Client:
             raise
         if self.errors.fatal:  # the thread may have ended since this client was chosen, and failed what waited then
             self._unacknowledged.remove(future)
-            _fail_all([future], self._fatal)
+            _fail_all([(future, record.topic)], self._fatal)
 
     def _produce(
         self, producer: Producer, record: OutgoingRecord, future: asyncio.Future[Position], partition: int
@@ -199,7 +199,7 @@ class _Client:
                     is_sent = False
             if not is_sent:
                 self._unacknowledged.remove(future)
-                _fail_soon(future.get_loop(), [future], self._fatal)
+                _fail_soon(future.get_loop(), [(future, sent.record.topic)], self._fatal)
 
     def _drain(self, seconds: float, *, patience: float = math.inf) -> None:
         """Wait for what is on its way; drop what is left after that time, or when nothing moved for so long."""
@@ -221,10 +221,10 @@ class _Client:
         return len(self.producer) > 0 or (self._unacknowledged.closed and len(self._unacknowledged) > 0)
 
     def _abandon(self) -> None:
-        by_loop: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[Position]]] = defaultdict(list)
-        for future, _ in self._unacknowledged.each():
+        by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Failing]] = defaultdict(list)
+        for future, sent in self._unacknowledged.each():
             self._unacknowledged.remove(future)
-            by_loop[future.get_loop()].append(future)
+            by_loop[future.get_loop()].append((future, sent.record.topic))
         for loop, futures in by_loop.items():
             _fail_soon(loop, futures, self._fatal)
 
@@ -349,19 +349,21 @@ class ConfluentProducer(StartStop):
             return self._client
 
 
-def _fail_soon(
-    loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[Position]], fatal: KafkaError | None
-) -> None:
+_Failing = tuple["asyncio.Future[Position]", str]
+"""What waits for an acknowledgement that does not come, and the topic."""
+
+
+def _fail_soon(loop: asyncio.AbstractEventLoop, failing: list[_Failing], fatal: KafkaError | None) -> None:
     with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits any more
-        loop.call_soon_threadsafe(_fail_all, futures, fatal)
+        loop.call_soon_threadsafe(_fail_all, failing, fatal)
 
 
-def _fail_all(futures: list[asyncio.Future[Position]], fatal: KafkaError | None) -> None:
-    for future in futures:
+def _fail_all(failing: list[_Failing], fatal: KafkaError | None) -> None:
+    for future, topic in failing:
         if future.done():
             continue
         if fatal is not None and fatal.code() in DENIED:
-            future.set_exception(error_for(fatal.code(), fatal.str(), what="sending"))
+            future.set_exception(error_for(fatal.code(), fatal.str(), what=f"sending to {topic!r}", topic=topic))
         else:
             future.set_exception(KafkaUnavailableError("the Kafka producer ended before an acknowledgement; try again"))
 

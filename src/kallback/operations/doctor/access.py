@@ -9,7 +9,13 @@ from typing import Final
 
 from kallback.operations.doctor.findings import Finding, follows, problem, warning
 from kallback.operations.pending import UnreadableJournalsError
-from kallback.protocol import AccessDeniedError, KafkaUnavailableError, KallbackError, RestateUnavailableError
+from kallback.protocol import (
+    AccessDeniedError,
+    KafkaUnavailableError,
+    KallbackError,
+    MissingTopicError,
+    RestateUnavailableError,
+)
 
 _SUBJECTS: Final = ((KafkaUnavailableError, "kafka"), (RestateUnavailableError, "restate"))
 
@@ -49,8 +55,13 @@ class Access:
 
     def __init__(self) -> None:
         self._causes: Final = dict[str, _Cause]()
+        self._said: Final = list[str]()
         self.kafka_away: KafkaUnavailableError | None = None
         self.restate_away: RestateUnavailableError | None = None
+
+    def said(self, sentence: str) -> None:
+        """Remember a problem that has a finding: a topic that is missing according to it is not another problem."""
+        self._said.append(sentence)
 
     def failed(self, error: KallbackError, check: str) -> Iterator[Finding]:
         """Record a check that could not be made; the cause is a finding the first time.
@@ -75,13 +86,14 @@ class Access:
 
     def add(self, error: KallbackError, check: str) -> None:
         """Record another check that could not be made for a known cause."""
-        cause = self._causes[_key(error)]
+        cause = self._causes.setdefault(_key(error), _Cause(_subject(error), str(error)))
         cause.names |= dict.fromkeys(_names(error))
         cause.unchecked[check] = None
 
     def is_known(self, error: KallbackError) -> bool:
         """Whether this cause has been said, or will be."""
-        return _key(error) in self._causes
+        is_said = isinstance(error, MissingTopicError) and any(str(error) in each for each in self._said)
+        return is_said or _key(error) in self._causes
 
     def unchecked(self) -> Iterator[Finding]:
         """What was not looked at, for each cause; before it the causes that have several names."""

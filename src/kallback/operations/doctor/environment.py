@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from kallback.bridge.restate.services import ServiceState
+from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.operations.deployments import Deployment
 from kallback.operations.doctor.findings import (
     Finding,
@@ -98,8 +99,17 @@ class EnvironmentCheck:
             if not is_said:
                 yield warning("services", f"their deployments were not looked at: {error}")
         self.answering = answering_deployments(answers, deployments)
+        await self._withdraw(answers)
         for finding in service_findings(answers, deployments, stuck):
             yield finding
+
+    async def _withdraw(self, answers: Sequence[ServiceAnswer]) -> None:
+        """Remove questions that wait in Restate for a service; until then they told why it gives no answer."""
+        withdraw, waiting = self._servers.sources.withdraw, [each.waiting for each in answers if each.waiting]
+        if withdraw is None or not waiting or self._servers.access.restate_away is not None:
+            return
+        with suppress(KallbackError):  # it may not be allowed; the next one who asks waits for the same
+            await withdraw(waiting)
 
     async def _own_topics(self) -> AsyncGenerator[Finding]:
         self.topics = await self._servers.sources.topics()

@@ -1,7 +1,8 @@
 """Runs the checks one after the other: what cannot be looked at is a finding, too, with the remedy in its sentence.
 
-Nothing is changed, in Kafka or in Restate. Order: what all tasks of the environment need; then one task, or handlers
-and workers of one type, or of all types that are waited for.
+Nothing is changed, in Kafka or in Restate; a question that a service has not answered is withdrawn there. Order: what
+all tasks of the environment need; then one task, or handlers and workers of one type, or of all types that are waited
+for.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ class Sources:
         topics: the names of all topics.
         groups: the consumer groups of a topic.
         services: asks the services of the environment; None without keys.
+        withdraw: removes invocations with these idempotency keys, those of questions that no service has answered;
+            None: they stay until their service is back.
         deployments: all that Restate has; None: they are not looked at.
         transactions: those that producers have open in some topics; None: they are not looked for.
         reader: of a topic, from a time on (epoch milliseconds).
@@ -39,6 +41,7 @@ class Sources:
     find: FindRecord
     reader: Callable[[str, int | None], TopicReader]
     services: Callable[[], Awaitable[list[ServiceAnswer]]] | None = None
+    withdraw: Callable[[Sequence[str]], Awaitable[None]] | None = None
     deployments: Callable[[], Awaitable[list[Deployment]]] | None = None
     transactions: Callable[[Sequence[str]], Awaitable[list[PartitionTransaction]]] | None = None
 

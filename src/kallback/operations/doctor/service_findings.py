@@ -91,7 +91,7 @@ _OWN: Final = frozenset(msgspec.structs.astuple(PLAIN_NAMES))
 """Services of kallback, without the audience of an environment."""
 _NOT_ASKED: Final = frozenset({ServiceState.UNREACHABLE, ServiceState.NOT_RESTATES})
 _OF_ITS_OWN: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE})
-_ANSWERED: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, ServiceState.FOREIGN})
+_ANSWERED: Final = frozenset({ServiceState.OWN, ServiceState.INCOMPLETE, ServiceState.FOREIGN, ServiceState.UNREADABLE})
 
 
 def _service_findings(answer: ServiceAnswer, route: ServiceRoute | None) -> Iterator[Finding]:
@@ -118,10 +118,13 @@ def _not_asked(answer: ServiceAnswer) -> str:
 
 
 def _common_findings(answers: Sequence[ServiceAnswer], deployments: Sequence[Deployment]) -> Iterator[Finding]:
-    """What several services have in common is one finding: other keys, a login, a registration that is missing."""
+    """What several services have in common is one finding: other keys, a login, a codec, a missing registration."""
     groups = defaultdict[tuple[ServiceState, str], list[ServiceAnswer]](list)
+    unread = [each for each in answers if _is_unread(each)]
+    if unread:
+        yield _unread_services(unread)
     for answer in answers:
-        if answer.state in _COMMON:
+        if answer.state in _COMMON and answer not in unread:
             groups[answer.state, _common_key(answer, deployments)].append(answer)
     for (state, _), own in groups.items():
         names = " and ".join(answer.service for answer in own)
@@ -147,11 +150,31 @@ def _common_key(answer: ServiceAnswer, deployments: Sequence[Deployment]) -> str
     return "" if route is None else route.current.id
 
 
+def _is_unread(answer: ServiceAnswer) -> bool:
+    """Whether one side cannot read what the other one writes."""
+    is_refused = answer.state is ServiceState.FOREIGN and codec_mismatch(answer.detail) is not None
+    return is_refused or answer.state is ServiceState.UNREADABLE
+
+
+def _unread_services(unread: Sequence[ServiceAnswer]) -> Finding:
+    """One service refuses what it is sent, another one's answer is no text: both have one cause."""
+    names = " and ".join(each.service for each in unread)
+    answer = "answers" if len(unread) == 1 else "answer"
+    if any(each.state is ServiceState.FOREIGN for each in unread):
+        said = f"{names} {answer}, and what is sent or returned cannot be read: another journal value codec"
+        return problem("services", said, _SAME_CODEC)
+    detail = unread[0].detail
+    return problem(
+        "services",
+        f"{names} {answer}, and the answer cannot be read ({detail}): another journal value codec, or a proxy",
+        f"{_SAME_CODEC}; if they need none, let the proxy pass Restate's answers on",
+    )
+
+
+_SAME_CODEC: Final = f"set {VARIABLE} as bridges have it, and as the services need it"
+
+
 def _foreign_services(names: str, own: Sequence[ServiceAnswer]) -> Finding:
-    mismatch = next((said for each in own if (said := codec_mismatch(each.detail)) is not None), None)
-    if mismatch is not None:
-        said = f"the values that are sent with these settings are not read by {names}: another journal value codec"
-        return problem("services", said, f"set {VARIABLE} as bridges have it, and as the services need it")
     return problem(
         "services",
         f"{names} {'does' if len(own) == 1 else 'do'} not verify the tokens of these keys",
@@ -183,7 +206,11 @@ def _silent_finding(silent: SilentServices, stuck: Sequence[InvocationStatus]) -
     unreached = [each for each in stuck if each.unreached == route.current.id]
     if not unreached:
         return problem("services", f"{said}; Restate calls {them} at {route.current}", START_SERVICE)
-    waiting = [each for each in unreached if each.target.partition("/")[0].partition(".")[0] not in _OWN]
+    waiting = [
+        each
+        for each in unreached
+        if not each.is_question and each.target.partition("/")[0].partition(".")[0] not in _OWN
+    ]
     said = f"nothing answers at {route.current}: {_reason_of(unreached[0])}{_waiting_for_it(waiting)}"
     return problem("services", f"{said}; because of this not checked: {names}", resumed(waiting, START_SERVICE))
 

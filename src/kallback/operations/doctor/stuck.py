@@ -42,6 +42,8 @@ class StuckInvocations:
         self._deployments: Final = defaultdict[str, list[InvocationStatus]](list)
         self._handlers: Final = defaultdict[str, list[InvocationStatus]](list)
         for each in found:
+            if each.is_question:
+                continue
             if each.unreached is None:
                 self._handlers[handler_of(each)].append(each)
             elif each.unreached not in silent:

@@ -51,6 +51,7 @@ class TypesCheck:
         is_others = self._servers.settings.keys.audience != DEFAULT_AUDIENCE and not self._target
         is_away = self._servers.access.kafka_away is not None
         for finding in unpublished_findings(wanted, may_be_of_others=is_others, is_kafka_away=is_away):
+            self._servers.access.said(finding.sentence)
             yield finding
 
     async def _types(self) -> AsyncGenerator[Finding]:

@@ -86,7 +86,7 @@ async def test_what_a_verdict_of_a_notifier_says(hostile: HostileServer, outcome
 @pytest.mark.parametrize(
     ("answer", "state"),
     [
-        (http(200, b"<html>"), ServiceState.UNKNOWN),
+        (http(200, b"<html>"), ServiceState.UNREADABLE),
         (http(400, {"message": "no body"}), ServiceState.NOT_RESTATES),
         (http(400, {"code": 400, "message": "a path"}), ServiceState.UNKNOWN),
         (
@@ -150,7 +150,45 @@ async def test_a_service_that_does_not_answer_is_unknown(
 
     hostile.script = silent
     (found,) = await ServiceCheck(RestateSettings(hostile.url), NEW, AUDIENCE, monitors=["S"]).ask()
-    assert found == ServiceAnswer("S", ServiceState.UNKNOWN, "no answer within 0.05 s", takes_progress=True)
+    assert found._replace(waiting="") == ServiceAnswer(
+        "S", ServiceState.UNKNOWN, "no answer within 0.05 s", takes_progress=True
+    )
+    assert f"idempotency-key: {found.waiting}\r\n".encode() in hostile.requests[-1]
+
+
+async def test_who_asks_the_same_waits_for_the_same_invocation(hostile: HostileServer) -> None:
+    """A question to a service that is not there waits in Restate: each one more would be one more invocation."""
+    now = [1_800_000_000.0]
+
+    async def question(keyring: Keyring, audience: str = AUDIENCE, codec: str = "") -> tuple[bytes, ...]:
+        settings = RestateSettings(hostile.url, journal_value_codec=codec)
+        await ServiceCheck(settings, keyring, audience, notifiers=["S"], monitors=["S"], clock=lambda: now[0]).ask()
+        lines = [request.partition(b"\r\n\r\n")[0].split(b"\r\n") for request in hostile.requests[-2:]]
+        return tuple(sorted(line for each in lines for line in each if line.startswith((b"POST", b"idempotency-key"))))
+
+    hostile.answers(http(200, {"outcome": "delivered"}))
+    first = await question(OLD)
+    now[0] += 60
+    assert await question(OLD) == first
+    others = [await question(NEW), await question(OLD, "team-b.results")]
+    others.append(await question(OLD, codec="tests.unit.bridge.restate.test_services:CODEC"))
+    now[0] += 600
+    others.append(await question(OLD))
+    assert len({first, *others}) == 5
+    assert len({each for key in (first, *others) for each in key if each.startswith(b"idem")}) == 5
+
+
+class _Codec:
+    def encode(self, value: bytes) -> bytes:
+        """Return it as it is."""
+        return value
+
+    async def decode(self, value: bytes) -> bytes:
+        """Return it as it is."""
+        return value
+
+
+CODEC = _Codec()
 
 
 async def test_a_restate_that_is_not_there_says_nothing_of_its_services() -> None:

@@ -8,9 +8,11 @@ import time
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from tests.unit.cli.console.environment import pending, running
 
 from kallback.bridge.restate.requests import HttpAnswer
-from kallback.cli.tasks.progress import MonitorQuery, UnknownTaskError, progress
+from kallback.cli.tasks.progress import MonitorQuery, UnknownTaskError, progress, unmonitored
+from kallback.operations import PendingTask
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,
@@ -19,7 +21,7 @@ from kallback.protocol import (
     TaskId,
     TaskProgress,
 )
-from kallback.settings import RestateSettings
+from kallback.settings import RestateSettings, Settings
 
 ID = "q8Tzl0b2R6m1cV9x"
 
@@ -32,7 +34,12 @@ def run(*arguments: str, status: int = 200, body: bytes = b"") -> tuple[Result, 
         asked.append(path)
         return HttpAnswer(status, body=body)
 
-    return CliRunner().invoke(progress, [*arguments], obj=MonitorQuery(answer)), asked
+    async def explain(_settings: Settings, task_id: str) -> str:
+        if task_id == ID:
+            return f"task {task_id} has ended"
+        raise RestateUnavailableError("the admin API gives no answer")
+
+    return CliRunner().invoke(progress, [*arguments], obj=MonitorQuery(answer, explain)), asked
 
 
 def told(**members: object) -> bytes:
@@ -106,7 +113,7 @@ def test_the_monitor_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("status", "message", "error", "said"),
     [
-        (404, "no task x is watched", UnknownTaskError, "it has ended"),
+        (404, "no task x is watched", UnknownTaskError, f"task {ID} has ended"),
         (404, "service 'TaskMonitor' not found", ConfigurationError, "callbacks.app([...])"),
         (401, "", AccessDeniedError, "KALLBACK_RESTATE_AUTH_TOKEN"),
         (503, "later", RestateUnavailableError, "try again"),
@@ -131,3 +138,24 @@ def test_a_restate_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     result = CliRunner().invoke(progress, [ID])
     assert type(result.exception) is RestateUnavailableError
     assert "check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it" in str(result.exception)
+
+
+def test_where_the_cause_cannot_be_told_all_are_named() -> None:
+    """Without access to the admin API the command works all the same."""
+    result, _ = run("A" * 16, status=404, body=b'{"message": "no task x is watched"}')
+    said = str(result.exception)
+    assert said.startswith(f"task {'A' * 16} is not monitored: it has ended, the id is wrong, or its type")
+    assert said.endswith("Which it is cannot be told: the admin API gives no answer")
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (pending(), "is pending, and is not monitored, because its type shop.pack has neither start_timeout nor"),
+        (pending(signal=17), "is an awakeable, which no worker does and so nothing monitors: see kallback tasks show"),
+        (pending(progress=running()), "was not monitored yet a moment ago: ask again"),
+    ],
+)
+def test_the_cause_that_is_known_is_told(task: PendingTask, said: str) -> None:
+    """One, and not a list of what it may be."""
+    assert said in unmonitored(task)

@@ -40,6 +40,13 @@ def test_what_is_written_is_read_by_others(
     assert [(str(name), str(value)) for name, value in hpack.Decoder().decode(block)] == expected
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+def test_each_method_can_be_written(method: str) -> None:
+    """The admin API wants PATCH, which is not in the static table."""
+    block = RequestHeads("h", secure=True).write(method, "/", (), None)
+    assert next(iter(hpack.Decoder().decode(block)))[1] == method
+
+
 def test_a_token_is_never_put_into_a_table() -> None:
     """Neither here nor by a proxy on the way."""
     block = RequestHeads("h", secure=True).write("GET", "/", (("authorization", "Bearer x"),), None)
