@@ -56,6 +56,8 @@ _FATAL_WORDS: Final = {
 }
 
 _SENDING: Final = "sending"
+CONNECTING: Final = "connecting to Kafka"
+"""As part of which aiokafka asks for what makes its producer idempotent."""
 _PERMISSIONS: Final = {"looking up ": "DESCRIBE", "asking where ": "DESCRIBE", "reading ": "READ", _SENDING: "WRITE"}
 """What is needed on a topic for what is tried, by its first words."""
 
@@ -145,7 +147,7 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
         return denied_group(group, what=what)
     if code in _MIXED_GROUP:
         return mixed_group(group, text, what=what)
-    if code == _NO_TOPIC_TO_WRITE and what.startswith(_SENDING):
+    if code == _NO_TOPIC_TO_WRITE and what.startswith((_SENDING, CONNECTING)):
         return AccessDeniedError(f"{what}{_permission(what)} failed ({text}): {_WRITE_SOMEWHERE}")
     for codes, kind, remedy in _REMEDIES:
         if code in codes:

@@ -19,6 +19,8 @@ from tests.integration.end_to_end import sealed_journal
 
 from kallback.bridge import Bridge, BridgeOptions, CompleterName
 from kallback.operations import Introspection, PendingTasks, UnreadableJournalsError
+from kallback.operations.doctor import Severity, service_check
+from kallback.operations.doctor.service_findings import service_findings
 from kallback.protocol import ConfigurationError, Keyring, TaskType
 from kallback.protocol.tasktypes import INTERVALS_UNTIL_LOST
 from kallback.sdk import Callbacks, TaskFailed
@@ -60,11 +62,11 @@ class SealedPath:
         return json.loads(await sealed_journal.codec.decode(answer.content))
 
 
-@pytest.fixture(params=[True])
+@pytest.fixture(params=[sealed_journal.codec])
 async def path(
     request: pytest.FixtureRequest, kallback_stack: Stack, topic_names: Topics, topics_factory: TopicFactory
 ) -> AsyncGenerator[SealedPath]:
-    """The application, and a worker; no bridge yet. With parameter False, the application has no codec."""
+    """The application, and a worker; no bridge yet. A parameter is its codec; None: it has none."""
     stack = kallback_stack
     settings = Settings(
         kafka=KafkaSettings(stack.bootstrap_servers),
@@ -102,7 +104,7 @@ async def path(
             raise TaskFailure("Empty", detail="nothing to do")
         return f"done {text}"
 
-    app = callbacks.app([service], journal_value_codec=sealed_journal.codec if request.param else None)
+    app = callbacks.app([service], journal_value_codec=request.param)
     async with AsyncExitStack() as until:
         await until.enter_async_context(callbacks)
         await until.enter_async_context(serve_endpoint(app, stack.restate))
@@ -162,7 +164,7 @@ async def test_a_bridge_with_another_codec_ends_at_its_start(path: SealedPath, c
         await Bridge(path.told(codec)).start()
 
 
-@pytest.mark.parametrize("path", [False], indirect=True)
+@pytest.mark.parametrize("path", [None], indirect=True)
 async def test_a_bridge_with_a_codec_that_the_services_lack_ends_at_its_start(path: SealedPath) -> None:
     """They would read ciphertext."""
     with pytest.raises(ConfigurationError, match=r"cannot read what this bridge sends.*JOURNAL_VALUE_CODEC"):
@@ -173,3 +175,24 @@ async def test_a_codec_that_is_not_there_ends_the_start(path: SealedPath) -> Non
     """The sentence names the variable."""
     with pytest.raises(ConfigurationError, match="JOURNAL_VALUE_CODEC='nowhere:codec' cannot be imported"):
         await Bridge(path.told("nowhere:codec")).start()
+
+
+@pytest.mark.parametrize(
+    ("path", "codec"),
+    [
+        (sealed_journal.codec, ""),
+        (sealed_journal.codec, f"{sealed_journal.__name__}:other"),
+        (sealed_journal.masking, ""),
+        (sealed_journal.masking, CODEC),
+        (None, CODEC),
+    ],
+    indirect=["path"],
+    ids=["sealed-none", "sealed-other", "masked-none", "masked-other", "none-sealed"],
+)
+async def test_the_doctor_with_another_codec_has_one_problem(path: SealedPath, codec: str) -> None:
+    """The services answer: there is nothing to start, neither they nor Restate."""
+    ask = service_check(path.told(codec))
+    assert ask is not None
+    [finding] = [each for each in service_findings(await ask()) if each.severity is Severity.PROBLEM]
+    assert "another journal value codec" in finding.sentence
+    assert finding.remedy.startswith("set KALLBACK_RESTATE_JOURNAL_VALUE_CODEC as bridges have it")

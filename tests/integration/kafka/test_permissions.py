@@ -185,6 +185,12 @@ async def test_describing_is_all_it_takes(guarded: Guarded) -> None:
         assert await create_topics(guarded.hers, [wanted]) == [Existed(topic)]
 
 
+async def test_a_user_who_may_write_nowhere_is_told_which_acl_by_a_worker_s_client(guarded: Guarded) -> None:
+    """Its producer is refused when it starts."""
+    with pytest.raises(AccessDeniedError, match="may write to no topic.*the ACL WRITE on each topic that it writes to"):
+        await AiokafkaProducer(guarded.hers).start()
+
+
 async def test_a_user_who_may_write_nowhere_is_refused_each_time(
     guarded: Guarded, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -198,20 +204,11 @@ async def test_a_user_who_may_write_nowhere_is_refused_each_time(
                 AccessDeniedError, match=rf"sending to '{topic}' \(WRITE\).*the ACL WRITE on each topic"
             ):
                 await producer.send(OutgoingRecord(topic, b"x"))
-        guarded.allow(TOPIC, topic, AclOperation.WRITE)
-        await sent(producer, topic)
+        with allowed(guarded, topic, AclOperation.WRITE):
+            await sent(producer, topic)
     finally:
         await producer.stop()
     assert "ended unexpectedly" not in caplog.text
-
-
-async def test_a_worker_whose_user_may_write_nowhere_is_told_which_acl(guarded: Guarded) -> None:
-    """With the sentence of the other client."""
-    topic = guarded.topics("guarded")
-    guarded.allow(TOPIC, topic, AclOperation.DESCRIBE)
-    async with AiokafkaProducer(guarded.hers) as producer:
-        with pytest.raises(AccessDeniedError, match=rf"sending to '{topic}' \(WRITE\).*the ACL WRITE on each topic"):
-            await producer.send(OutgoingRecord(topic, b"x"))
 
 
 async def sent(producer: ConfluentProducer, topic: str) -> None:

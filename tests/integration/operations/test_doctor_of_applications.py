@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
@@ -12,8 +13,9 @@ from tests.integration.operations.conftest import HOUR, Shop, ShopFactory
 from tests.integration.operations.doctor import findings_of
 
 from kallback import kafka
+from kallback.bridge.restate.services import ServiceState
 from kallback.operations import Introspection, PendingTask, read_task_record
-from kallback.operations.doctor import Finding, Severity
+from kallback.operations.doctor import Finding, Severity, service_check
 from kallback.protocol import Keyring, TaskType
 from kallback.sdk import Callbacks
 from kallback.testing import Stack, eventually, serve_endpoint
@@ -84,6 +86,45 @@ async def test_the_doctor_names_the_application_that_took_the_services(
     assert taken.uri.rstrip("/") in found.sentence
     assert shop.service in found.sentence
     assert "services_elsewhere=True" in found.remedy
+
+
+async def test_the_doctor_leaves_no_question_in_restate(make_shop: ShopFactory, kallback_stack: Stack) -> None:
+    """Nor do bridges leave more than one for each service; it is no handler that cannot go on."""
+    async with (
+        make_shop(call, heartbeat_every=HOUR) as shop,
+        Callbacks(shop.settings) as theirs,
+        Introspection(shop.settings.restate) as introspection,
+        asyncio.timeout(120),
+    ):
+        other = restate.Service(f"Reports{shop.service}")
+
+        @other.handler()
+        async def report(_ctx: restate.Context, body: str) -> str:
+            return body
+
+        async with serve_endpoint(theirs.app([other]), kallback_stack.restate):
+            pass  # it takes kallback's services, and is gone
+        names = shop.settings.services
+        where = f"target_service_name IN ('{names.monitor}', '{names.notifier}')"
+
+        async def left() -> list[dict[str, Any]]:
+            return await shop.admin.query(f"SELECT id, idempotency_key FROM sys_invocation_status WHERE {where}")
+
+        ask = service_check(shop.settings)
+        assert ask is not None
+        for _ in range(2):  # two bridges
+            assert {each.state for each in await ask()} == {ServiceState.UNKNOWN}
+        of_bridges = await left()
+        said = await findings_of(shop, introspection, "")
+        await eventually("nothing is left", lambda: _is_empty(left))
+    assert len(of_bridges) == 2
+    assert all(each["idempotency_key"].startswith("kallback-check-") for each in of_bridges)
+    assert any("give no answer" in each.sentence for each in said if each.subject == "services")
+    assert not any(names.monitor in each.sentence for each in said if each.subject == "invocations")
+
+
+async def _is_empty(read: Callable[[], Awaitable[list[dict[str, Any]]]]) -> bool:
+    return not await read()
 
 
 async def test_the_doctor_says_what_mends_a_handler_whose_code_changed(make_shop: ShopFactory) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from kallback.kafka.aiokafka.login import login_config, why_refused
-from kallback.kafka.errors import NO_ANSWER, error_for, missing_topic, unreachable
+from kallback.kafka.errors import CONNECTING, NO_ANSWER, error_for, missing_topic, unreachable
 from kallback.kafka.login.listener import is_security_option, why_not_let_in
 from kallback.kafka.login.tls import tls_context
 from kallback.lifecycle import ration_loggers
@@ -121,7 +121,7 @@ async def connect(client: Startable, settings: KafkaSettings) -> None:
     except errors.KafkaConnectionError:
         raise await why_refused(aiokafka_config(settings), settings) from None
     except errors.KafkaError as error:
-        raise translated(error, what="connecting to Kafka") from None
+        raise translated(error, what=CONNECTING) from None
 
 
 async def connected(client: Client, settings: KafkaSettings) -> Client:
