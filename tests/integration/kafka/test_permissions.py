@@ -187,7 +187,9 @@ async def test_describing_is_all_it_takes(guarded: Guarded) -> None:
 
 async def test_a_user_who_may_write_nowhere_is_told_which_acl_by_a_worker_s_client(guarded: Guarded) -> None:
     """Its producer is refused when it starts."""
-    with pytest.raises(AccessDeniedError, match=r"may write to no topic.*the ACL WRITE on each topic that it writes to"):
+    with pytest.raises(
+        AccessDeniedError, match=r"may write to no topic.*the ACL WRITE on each topic that it writes to"
+    ):
         await AiokafkaProducer(guarded.hers).start()
 
 
