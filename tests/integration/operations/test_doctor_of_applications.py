@@ -89,7 +89,7 @@ async def test_the_doctor_names_the_application_that_took_the_services(
 
 
 async def test_the_doctor_leaves_no_question_in_restate(make_shop: ShopFactory, kallback_stack: Stack) -> None:
-    """Nor do bridges leave more than one for each service; it is no handler that cannot go on."""
+    """Before, there is one for each service, however often it asks, and none is a handler that cannot go on."""
     async with (
         make_shop(call, heartbeat_every=HOUR) as shop,
         Callbacks(shop.settings) as theirs,
@@ -112,13 +112,13 @@ async def test_the_doctor_leaves_no_question_in_restate(make_shop: ShopFactory, 
 
         ask = service_check(shop.settings)
         assert ask is not None
-        for _ in range(2):  # two bridges
+        for _ in range(2):  # as two runs at one time
             assert {each.state for each in await ask()} == {ServiceState.UNKNOWN}
-        of_bridges = await left()
+        waiting = await left()
         said = await findings_of(shop, introspection, "")
         await eventually("nothing is left", lambda: _is_empty(left))
-    assert len(of_bridges) == 2
-    assert all(each["idempotency_key"].startswith("kallback-check-") for each in of_bridges)
+    assert len(waiting) == 2
+    assert all(each["idempotency_key"].startswith("kallback-check-") for each in waiting)
     assert any("give no answer" in each.sentence for each in said if each.subject == "services")
     assert not any(names.monitor in each.sentence for each in said if each.subject == "invocations")
 

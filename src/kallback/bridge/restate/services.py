@@ -107,6 +107,7 @@ class ServiceCheck:
         monitors: names of each `TaskMonitor` that the bridge calls, the environment's own one first.
         notifiers: names of each `NotifierService` that the bridge calls.
         marks: name of the environment's own `ConsumedMarks`, without which its `TaskMonitor` notices no lost worker.
+        asker: who asks; a doctor withdraws its questions, and those of bridges stay.
         clock: seconds since the epoch.
     """
 
@@ -119,9 +120,11 @@ class ServiceCheck:
         monitors: Sequence[str] = (),
         notifiers: Sequence[str] = (),
         marks: str | None = None,
+        asker: str = "bridge",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._asker = asker
         self._clock = clock
         self._keyring = keyring
         self._audience = audience
@@ -167,7 +170,8 @@ class ServiceCheck:
         return found
 
     def _sample(self, service: str, keyring: Keyring) -> _Sample:
-        scope = f"{service} {self._settings.journal_value_codec}"  # what another codec has encoded is another question
+        codec = self._settings.journal_value_codec  # what another one has encoded is another question
+        scope = f"{self._asker} {service} {codec}"
         return _sample(scope, keyring, self._audience, self._clock())
 
     async def _with_marks(self, http: RestateHttp, monitor: ServiceAnswer, marks: str, key: str) -> ServiceAnswer:

@@ -180,7 +180,7 @@ def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
 
 def _later_sentence(chosen: ChosenLetters) -> str:
     """Say that the list is made anew by the run that sends, and how it stays the same."""
-    until = datetime.fromtimestamp(chosen.read_ms / 1000, UTC).isoformat(timespec="seconds").partition("+")[0]
+    until = datetime.fromtimestamp(chosen.read_ms / 1000, UTC).isoformat(timespec="milliseconds").partition("+")[0]
     return f"A later run also sends what matches and is dead-lettered by then; --until {until} leaves that out."
 
 

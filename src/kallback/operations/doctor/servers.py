@@ -58,6 +58,7 @@ def service_check(settings: Settings) -> Callable[[], Awaitable[list[ServiceAnsw
         monitors=[names.monitor],
         notifiers=[names.notifier],
         marks=names.marks,
+        asker="doctor",
     )
     return check.ask
 
