@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 from tests.integration.foreign_workers.conftest import build
 
 from kallback.kafka import ConfluentProducer, ConfluentReader, OutgoingRecord, Record
@@ -21,6 +25,8 @@ pytestmark = pytest.mark.integration
 
 _TIMEOUT_S: Final = 60.0
 LONG_S: Final = 600
+MORE: Final = 4
+"""Heartbeats of work that goes on, after which a task that was delivered again would have begun."""
 SECRET: Final = "s" * 43
 """Of a second attempt; that of the first is its hash."""
 
@@ -117,6 +123,73 @@ async def test_a_process_that_joins_during_long_work_loses_no_task(
                 await read_until(
                     kafka_server, results, lambda found: tokens_of(found) == {f"kb1:{each}-1" for each in shorts}
                 )
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Wait for something that no topic says."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while not await asyncio.to_thread(done):
+        assert time.monotonic() < deadline, "it did not come"
+        await asyncio.sleep(0.1)
+
+
+def partitions_of_members(kafka: KafkaServer, group: str) -> list[int]:
+    """How many partitions each member of a group has."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
+    members = admin.describe_consumer_groups([group])[group].result(10).members
+    return [len(each.assignment.topic_partitions) for each in members]
+
+
+@contextmanager
+def first_member(kafka: KafkaServer, topic: str) -> Generator[None]:
+    """Join the group of a worker of this topic, and get its only partition: the range assignor goes by member id."""
+    own = {"group.id": topic, "client.id": "a-first-one", "partition.assignment.strategy": "range"}
+    reading = {"auto.offset.reset": "earliest", "enable.auto.commit": False, "log_level": 0}
+    member = Consumer({"bootstrap.servers": kafka.bootstrap_servers, **own, **reading})
+    try:
+        member.subscribe([topic])
+        record = member.poll(_TIMEOUT_S)
+        assert record is not None, "nothing came"
+        assert record.error() is None, record.error()
+        yield
+    finally:
+        member.close()
+
+
+@pytest.mark.parametrize("ends", ["while-it-is-away", "when-it-is-back"])
+@pytest.mark.parametrize("language", ["python-cancels", "java-cancels"])
+async def test_long_work_goes_on_while_its_partition_is_away(
+    language: str, ends: str, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
+) -> None:
+    """The task is delivered again when the partition comes back, and not begun anew; kafkajs has another assignor."""
+    worker = build(language)
+    tasks, results = topics_factory("prepare"), topics_factory("results")
+    progress = f"{tasks}.progress"
+    topics_factory.make([f"{tasks}.control", progress])
+    async with ConfluentProducer(KafkaSettings(kafka_server.bootstrap_servers)) as producer:
+        caller = Caller(producer, tasks, results)
+        with worker.running(kafka_server, tasks, results, tmp_path / "worker.log") as process:
+            await caller.ask("long", 1, b'{"id": "o-1", "seconds": %d}' % LONG_S)
+            await read_until(kafka_server, progress, lambda found: starts(found) == 1)
+            with first_member(kafka_server, tasks):
+                if ends == "while-it-is-away":
+                    await caller.cancel("long", None, SECRET)
+                    await until(lambda: "cancelled: " in process.log_tail())
+            await until(lambda: partitions_of_members(kafka_server, tasks) == [1])
+            if ends == "when-it-is-back":
+                back_ms = time.time() * 1000
+                await read_until(kafka_server, progress, lambda found: len(told_since(back_ms, found)) > MORE)
+                await caller.cancel("long", None, SECRET)
+            await caller.ask("next", 1, b'{"id": "o-2"}')
+            await read_until(kafka_server, results, lambda found: tokens_of(found) == {"kb1:next-1"})
+            assert process.running, process.log_tail()
+            told = await read_until(kafka_server, progress, lambda found: bool(of_task(found, "next")))
+    assert starts(of_task(told, "long")) == 1
+
+
+def told_since(since_ms: float, found: list[Record]) -> list[Record]:
+    """The progress of a time and later."""
+    return [each for each in found if read_progress(each.value, each.headers).report().at_ms >= since_ms]
 
 
 def starts(found: list[Record]) -> int:
