@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from tests.unit.deploy.test_commands import parse
 from tests.unit.deploy.test_systemd import CLOSING_S, DRAINS
 
+from kallback.cli.app import app
 from kallback.cli.new.project import write_project
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +32,17 @@ def test_a_worker_has_time_for_its_drain(file: str) -> None:
     for each in workers:
         seconds = int(each["stop_grace_period"].removesuffix("s"))
         assert seconds >= DRAINS["worker"] + CLOSING_S
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "examples/starter/compose.yaml"])
+def test_the_command_line_takes_the_commands_of_containers(file: str) -> None:
+    """With their options; Kafka and others have commands of their own."""
+    services = yaml.safe_load((ROOT / file).read_text("utf-8"))["services"]
+    words = [each["command"] for each in services.values() if isinstance(each.get("command"), list)]
+    own = [each for each in words if each[0] in app.list_commands(click.Context(app))]
+    assert {"bridge", "worker", "service", "console", "topics"} <= {each[0] for each in own}
+    for each in own:
+        parse(shlex.join(["kallback", *each]))
 
 
 @functools.cache
