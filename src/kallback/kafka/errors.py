@@ -63,7 +63,7 @@ _PERMISSIONS: Final = {"looking up ": "DESCRIBE", "asking where ": "DESCRIBE", "
 
 _WRITE_SOMEWHERE: Final = (
     "this user may write to no topic, so brokers take nothing of its idempotent producer; let an administrator add the "
-    "ACL WRITE on each topic that it writes to (before Kafka 2.8 also IDEMPOTENT_WRITE on the cluster)"
+    "missing ACL, WRITE on each topic that it writes to (before Kafka 2.8 also IDEMPOTENT_WRITE on the cluster)"
 )
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
     (INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),

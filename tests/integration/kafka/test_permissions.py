@@ -188,7 +188,7 @@ async def test_describing_is_all_it_takes(guarded: Guarded) -> None:
 async def test_a_user_who_may_write_nowhere_is_told_which_acl_by_a_worker_s_client(guarded: Guarded) -> None:
     """Its producer is refused when it starts."""
     with pytest.raises(
-        AccessDeniedError, match=r"may write to no topic.*the ACL WRITE on each topic that it writes to"
+        AccessDeniedError, match=r"may write to no topic.*the missing ACL, WRITE on each topic that it writes to"
     ):
         await AiokafkaProducer(guarded.hers).start()
 
@@ -203,7 +203,7 @@ async def test_a_user_who_may_write_nowhere_is_refused_each_time(
     try:
         for _ in range(4):
             with pytest.raises(
-                AccessDeniedError, match=rf"sending to '{topic}' \(WRITE\).*the ACL WRITE on each topic"
+                AccessDeniedError, match=rf"sending to '{topic}' \(WRITE\).*the missing ACL, WRITE on each topic"
             ):
                 await producer.send(OutgoingRecord(topic, b"x"))
         with allowed(guarded, topic, AclOperation.WRITE):

@@ -106,6 +106,7 @@ async def test_all_tasks_of_a_type_are_cancelled_by_hand(make_shop: ShopFactory)
             await shop.order(number)
         tasks = await shop.tasks(3)
         async with opened(shop, allow_changes=True) as client:
+            client.follow_redirects = True
             page = (await client.get("/tasks/all", params={"type": shop.cook.name})).text
             fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page))
             done = await client.post("/tasks/all/cancel", data={**fields, "why": "power cut"})
@@ -116,7 +117,7 @@ async def test_all_tasks_of_a_type_are_cancelled_by_hand(make_shop: ShopFactory)
 
     assert f"3 pending tasks (3 {shop.cook.name})." in page
     assert "Cancelled 3 of 3 tasks." in done.text
-    assert again.status_code == 409
+    assert again.url == done.url
     found = [result for result in results if result is not None]
     assert {(result.key or b"").decode() for result in found} == {task.task_id for task in tasks}
     assert [dict(result.headers)["kallback-why"] for result in found] == [b"power cut"] * 3

@@ -64,7 +64,7 @@ def test_a_producer_that_may_write_nowhere_is_told_which_acl() -> None:
     """Kafka refuses its idempotence, and says "cluster": no permission on the cluster is needed since 2.8."""
     said = str(error_for(31, "Cluster authorization failed", what="sending to 'orders'", topic="orders"))
     assert said.startswith("sending to 'orders' (WRITE) failed (Cluster authorization failed): this user may write to")
-    assert "the ACL WRITE on each topic that it writes to" in said
+    assert "the missing ACL, WRITE on each topic that it writes to" in said
     assert "IDEMPOTENT_WRITE" not in str(error_for(31, "words", what="creating topics"))
 
 

@@ -135,7 +135,7 @@ async def test_a_topic_that_is_missing_is_one_problem() -> None:
     findings = await Cluster(journals=tables, missing=frozenset({"cook"})).findings("cook")
     assert [(each.subject, each.severity) for each in findings if each.severity in (PROBLEM, FOLLOWS)] == [
         ("publish", PROBLEM),
-        ("access", FOLLOWS),
+        ("topics", FOLLOWS),
     ]
     assert findings[-1].sentence == "because of this not checked: workers of cook"
 

@@ -17,7 +17,11 @@ from kallback.protocol import (
     RestateUnavailableError,
 )
 
-_SUBJECTS: Final = ((KafkaUnavailableError, "kafka"), (RestateUnavailableError, "restate"))
+_SUBJECTS: Final = (
+    (KafkaUnavailableError, "kafka"),
+    (RestateUnavailableError, "restate"),
+    (MissingTopicError, "topics"),
+)
 
 
 _NAMES: Final = re.compile(r"(?<=^looking up )'[^']*'(?:, '[^']*')*")
