@@ -93,10 +93,13 @@ def test_compose_reads_the_profile_that_observes() -> None:
 
 
 def test_prometheus_reads_its_file() -> None:
-    """And asks services that are there."""
-    named = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
-    asked = {name for job in named for each in job["dns_sd_configs"] for name in each["names"]}
-    assert asked <= yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"].keys()
+    """It asks services that are there, and its rules are where it looks for them, in the container as well."""
+    said = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text("utf-8"))
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    asked = {name for job in said["scrape_configs"] for each in job["dns_sd_configs"] for name in each["names"]}
+    assert asked <= services.keys()
+    assert said["rule_files"] == ["alerts.yml"]
+    assert "./deploy/alerts.yml:/etc/prometheus/alerts.yml:ro" in services["prometheus"]["volumes"]
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed")
     subprocess.run(["promtool", "check", "config", "deploy/prometheus.yml"], cwd=ROOT, check=True, capture_output=True)
