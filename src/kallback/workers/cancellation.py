@@ -6,13 +6,15 @@ only writer of the memory and runs on the worker's loop, so a reader on that loo
 
 Losing the control topic stops no work: cancels are best effort by nature, the caller is gone either way. But the
 worker is not ready meanwhile, and says why. The follower opens a new reader, which reads everything again; remembering
-a cancel twice changes nothing. During the start it does so for a bounded time.
+a cancel twice changes nothing. It does so ever more slowly if the new one fails like the old one, and during the start
+for a bounded time. A codec that is not installed ends the worker, as one of a task topic does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from typing import Final
 from kallback.kafka import Record, TopicReader
 from kallback.lifecycle import Backoff, Supervisor
 from kallback.protocol.controls import Cancel
-from kallback.protocol.errors import AccessDeniedError, InvalidControlError, KallbackError
+from kallback.protocol.errors import AccessDeniedError, InvalidControlError, KallbackError, MissingExtraError
 from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.logs import guarded_logger
 
@@ -30,6 +32,7 @@ logger = guarded_logger(__name__)
 
 _RECORDS_AT_ONCE: Final = 100  # about 5 ms of the loop
 _START_TIMEOUT_S: Final = 20.0  # for readers that fail before the end; a reader that reads has all the time
+_LASTING_S: Final = 60.0  # a reader that fails earlier fails like the one before it, as consumers of groups do
 _FETCH_TIMEOUT_S: Final = 1.0  # only how often an idle follower wakes up
 
 
@@ -108,15 +111,16 @@ class CancelFollower:
     async def _follow_on(self, reader: TopicReader) -> None:
         failures, give_up_at = 0, time.monotonic() + _START_TIMEOUT_S
         while True:
+            reads_from = math.inf
             try:
                 async with contextlib.AsyncExitStack() as stack:
                     stack.push_async_callback(reader.stop)
                     if failures:
                         await reader.start()
-                    failures = 0
+                    reads_from = time.monotonic()
                     await self._follow(reader)
-            except AccessDeniedError:
-                raise  # withdrawn: the worker ends with its sentence
+            except (AccessDeniedError, MissingExtraError):
+                raise  # withdrawn, or a codec that is not installed: the worker ends with its sentence
             except KallbackError as error:
                 if not self._caught_up.is_set() and time.monotonic() > give_up_at:
                     raise
@@ -125,7 +129,7 @@ class CancelFollower:
             except Exception as error:
                 self.unread = repr(error)
                 logger.exception("the control topic cannot be read, cancels are not seen until it can")
-            failures += 1
+            failures = 1 if time.monotonic() - reads_from > _LASTING_S else failures + 1
             await asyncio.sleep(self._backoff.delay(failures))
             reader = self._open_reader()
 

@@ -13,8 +13,11 @@ import pytest
 from kallback.health import Phase
 from kallback.kafka import MemoryConsumer, MemoryProducer
 from kallback.kafka.memory.reader import MemoryReader
-from kallback.protocol import AccessDeniedError, KafkaUnavailableError
+from kallback.lifecycle import Backoff, Supervisor
+from kallback.protocol import AccessDeniedError, KafkaUnavailableError, MissingExtraError
+from kallback.settings import named_log
 from kallback.workers.attempts.table import AttemptTable
+from kallback.workers.cancel_memory import CancelMemory
 from kallback.workers.cancellation import CancelFollower
 from kallback.workers.intake.crash_guard import CrashGuard
 from kallback.workers.intake.in_flight import InFlightAttempts
@@ -105,6 +108,48 @@ async def test_a_worker_that_loses_the_control_topic_is_not_ready_until_it_is_re
         await env.until(env.results, "the result")
         monkeypatch.setattr(MemoryReader, "fetch", fetch)
         await env.until(lambda: readiness(worker).ok, "readiness again")
+
+
+async def test_a_codec_that_the_control_topic_needs_ends_the_worker_with_the_command_to_type(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting does not install it; so it is with a task topic, and during the start."""
+    worker = env.worker()
+    env.cook(worker)
+    running = asyncio.create_task(worker.run())
+    await env.until(lambda: readiness(worker).ok, "readiness")
+    monkeypatch.setattr(MemoryReader, "fetch", _lack_a_codec)
+    env.cancel("t7")
+    with pytest.raises(MissingExtraError, match="pip install"):
+        await asyncio.wait_for(running, 10)
+
+
+async def test_a_reader_that_fails_like_the_one_before_it_is_replaced_ever_more_slowly(
+    env: WorkerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its start succeeds each time: ten readers a second would each read the whole topic, and log a line."""
+    told: list[int] = []
+
+    class Noted(Backoff):
+        def delay(self, failures: int, jitter: float | None = None) -> float:
+            told.append(failures)
+            return 0.0 if jitter is None else jitter
+
+    def opened() -> MemoryReader:
+        return env.clients.reader(env.topics.control, 0, None)
+
+    monkeypatch.setattr(MemoryReader, "fetch", _lose)
+    supervisor = Supervisor("worker", lambda _: None, named_log("kallback.workers"))
+    follower = CancelFollower(opened, CancelMemory(10, 60, lambda: env.now), lambda _: None, supervisor, Noted())
+    starting = asyncio.create_task(follower.start())
+    await env.until(lambda: len(told) >= 5, "five replacements")
+    starting.cancel()
+    await follower.stop()
+    assert told[:5] == [1, 2, 3, 4, 5]
+
+
+async def _lack_a_codec(*_: object) -> None:
+    raise MissingExtraError('lz4 is not installed: pip install "kallback[workers]"')
 
 
 async def _lose(*_: object) -> None:
