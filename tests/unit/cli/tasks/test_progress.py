@@ -159,3 +159,10 @@ def test_where_the_cause_cannot_be_told_all_are_named() -> None:
 def test_the_cause_that_is_known_is_told(task: PendingTask, said: str) -> None:
     """One, and not a list of what it may be."""
     assert said in unmonitored(task)
+
+
+def test_an_answer_that_cannot_be_read_names_the_codec() -> None:
+    """Services with a journal value codec answer with bytes that only it can read: no address is wrong."""
+    result, _ = run(ID, body=b"\x00\x93sealed")
+    assert type(result.exception) is ConfigurationError
+    assert "set KALLBACK_RESTATE_JOURNAL_VALUE_CODEC to it" in str(result.exception)
