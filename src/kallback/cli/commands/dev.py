@@ -155,15 +155,15 @@ def dev(  # noqa: PLR0913 - one option each
         "--bridge-health-port": bridge_health_port,
         "--gateway-health-port": gateway_health_port,
     }
-    _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
-    if example:
-        if services or workers or types:
-            raise click.UsageError("--example runs its own programs: leave --service, --worker and --types out")
-        click.echo(write_example(Path.cwd()))
+    if example and (services or workers or types):
+        raise click.UsageError("--example runs its own programs: leave --service, --worker and --types out")
     if exclude and not (example or services or workers or types):
         raise click.UsageError("--reload-exclude is for programs that start anew: add --service, --worker or --types")
     if bridge_health_port is not None and not (example or services or workers):
         raise click.UsageError("--bridge-health-port is for the bridge that runs with --service or --worker: add one")
+    _check_ports({name: port for name, port in wanted.items() if port is not None}, is_free)
+    if example:
+        click.echo(write_example(Path.cwd()))
     run_dev(
         KafkaOptions(port=kafka_port, start_timeout=start_timeout),
         RestateOptions(ingress_port=ingress_port, admin_port=admin_port, start_timeout=start_timeout),

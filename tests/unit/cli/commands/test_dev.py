@@ -56,8 +56,9 @@ def test_files_are_excluded_only_where_programs_start_anew() -> None:
     assert "add --service, --worker or --types" in result.output
 
 
-def test_the_health_port_of_a_bridge_is_chosen_only_where_one_runs() -> None:
-    """It runs with the developer's programs; the gateway runs always."""
+def test_the_health_port_of_a_bridge_is_chosen_only_where_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs with the developer's programs; the gateway runs always. Whether the port is free does not matter."""
+    monkeypatch.setattr("kallback.testing.servers.ports.is_free", lambda _port: False)
     result = CliRunner().invoke(dev, ["--bridge-health-port", "20100", "--types", "c"])
     assert "--bridge-health-port is for the bridge that runs with --service or --worker" in result.output
 
@@ -66,6 +67,7 @@ def test_health_ports_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Like those of the console and the gateway."""
     ran = Mock()
     monkeypatch.setattr("kallback.testing.dev.run_dev", ran)
+    monkeypatch.setattr("kallback.testing.servers.ports.is_free", lambda _port: True)
     options = ["--worker=b:worker", "--bridge-health-port=20100", "--gateway-health-port=20101"]
     assert CliRunner().invoke(dev, options).exit_code == 0
     given = ran.call_args.kwargs
