@@ -45,10 +45,11 @@ from kallback.bridge.results.known_copies import KnownCopies
 from kallback.bridge.service_watch import ServiceWatch
 from kallback.bridge.stats import Settled, Stats
 from kallback.health import Phase
-from kallback.kafka import IN_BATCHES, Consumer, DeadLetters, GroupStatus, LetterBudget
+from kallback.kafka import IN_BATCHES, Consumer, DeadLetters, GroupStatus, LetterBudget, RefusalTracker, RefusedWrites
 from kallback.lifecycle import StartStop, StopDeadline
 from kallback.protocol.verification import Trust
 from kallback.settings import Settings, named_log
+from kallback.settings.option_types import check_argument, check_callable
 
 _log: Final = named_log("kallback.bridge")
 _STOP_TIMEOUT_S: Final = 10.0
@@ -78,6 +79,10 @@ class Bridge(StartStop):
         dependencies: Dependencies | None = None,
         on_settled: Callable[[Settled], None] | None = None,
     ) -> None:
+        check_argument("Bridge", "settings", settings, Settings, "Settings.from_env()")
+        check_argument("Bridge", "options", options, BridgeOptions, "BridgeOptions(concurrency=64)")
+        check_argument("Bridge", "dependencies", dependencies, Dependencies, "Dependencies()")
+        check_callable("Bridge", "on_settled", on_settled)
         keyring = settings.keys.require()
         self._settings = settings
         self._dependencies = made = dependencies or Dependencies()
@@ -87,7 +92,9 @@ class Bridge(StartStop):
         self._trust = Trust(keyring, settings.keys.audience, options.allow_bare_awakeables, options.conventions)
         self._completer = made.completer(settings, options)
         self._clients = made.kafka(settings, options)
-        self._producer = self._clients.producer(IN_BATCHES)
+        refused = RefusedWrites(self._written_topics(), _log)
+        context.stats.refused_writes = refused
+        self._producer = RefusalTracker(self._clients.producer(IN_BATCHES), refused)
         self._in_flight = InFlightLimit(context)
         self._settler = self._build_settler(on_settled)
         budget = LetterBudget(settings.dead_letters, made.clocks.monotonic())
@@ -127,7 +134,8 @@ class Bridge(StartStop):
         self._phase = Phase.STARTING
         self._failure: Exception | None = None
         self._ended = asyncio.Event()
-        self._stopping = asyncio.Lock()
+        self._opening: asyncio.Timeout | None = None
+        self._stopping = asyncio.Lock()  # one start or stop at a time
         self._deadline: StopDeadline | None = None
 
     @property
@@ -175,7 +183,19 @@ class Bridge(StartStop):
             await self.wait()
 
     async def start(self) -> None:
-        """Check everything, then begin to fetch; raises as `run`."""
+        """Check everything, then begin to fetch, or return when `stop` was called meanwhile; raises as `run`."""
+        async with self._stopping:
+            self._opening = opening = asyncio.timeout(None)
+            try:
+                async with opening:
+                    await self._open()
+            except TimeoutError:
+                if not opening.expired():
+                    raise
+            finally:
+                self._opening = None
+
+    async def _open(self) -> None:
         async with AsyncExitStack() as starting:
 
             def stop_later(name: str, stop: Callable[[], Awaitable[None]]) -> None:
@@ -218,6 +238,8 @@ class Bridge(StartStop):
     async def stop(self) -> None:
         """Drain, commit, leave the group; returns when stopped. Stopping twice is fine."""
         self._ended.set()
+        if self._opening is not None:
+            self._opening.reschedule(asyncio.get_running_loop().time())
         async with self._stopping:
             if self._phase is Phase.STOPPED:
                 return  # a second drain could settle no more, and would take as long again
@@ -275,9 +297,12 @@ class Bridge(StartStop):
 
     def _topics(self) -> list[str]:
         topics = self._settings.topics
-        outcomes = [topics.outcomes] if self._options.outcomes else []
         progress = [topics.progress] if self._options.progress else []
-        return [*topics.all_results, topics.dead_letters, *outcomes, *progress]
+        return [*topics.all_results, *self._written_topics(), *progress]
+
+    def _written_topics(self) -> list[str]:
+        topics = self._settings.topics
+        return [topics.dead_letters, *([topics.outcomes] if self._options.outcomes else [])]
 
 
 def _summary(stats: Stats) -> dict[str, int]:

@@ -8,6 +8,7 @@ a task type cannot have such a name.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -136,6 +137,8 @@ class Stats:
         summarized: records that summaries count, by reason.
         progress: progress records by what became of them.
         write_retries: dead letters and outcome records that Kafka did not take at once.
+        refused_writes: what to tell the operator about each topic that the bridge writes to, while it refuses records
+            (the permission or the topic is missing); None while it takes them, as far as known.
         undelivered: what to tell the operator, while for longer than `BridgeOptions.misconfigured_after` nothing but
             failures arrives that do not concern a record; None otherwise.
         restate_unseen: nothing of Restate has answered since the start.
@@ -161,6 +164,7 @@ class Stats:
     summarized: Counter[str] = field(default_factory=Counter[str])
     progress: Counter[ProgressOutcome] = field(default_factory=Counter[ProgressOutcome])
     write_retries: int = 0
+    refused_writes: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     undelivered: str | None = None
     restate_unseen: bool = False
     services_taken_over: str | None = None

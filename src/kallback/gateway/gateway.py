@@ -23,6 +23,7 @@ from kallback.kafka import KafkaClients, clients_of
 from kallback.lifecycle import StartStop
 from kallback.protocol.verification import Trust
 from kallback.settings import Settings, named_log
+from kallback.settings.option_types import check_argument
 from kallback.web import WebServer
 
 _log: Final = named_log("kallback.gateway")
@@ -45,6 +46,8 @@ class Gateway(StartStop):
     def __init__(
         self, settings: Settings, options: GatewayOptions | None = None, *, kafka: KafkaClients | None = None
     ) -> None:
+        check_argument("Gateway", "settings", settings, Settings, "Settings.from_env()")
+        check_argument("Gateway", "options", options, GatewayOptions, "GatewayOptions(burst=10)")
         self._settings: Final = settings
         self.options: Final = options or GatewayOptions()
         self.stats: Final = GatewayStats()

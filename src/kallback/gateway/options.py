@@ -39,5 +39,10 @@ class GatewayOptions:
     def __post_init__(self) -> None:
         """Refuse options of the wrong type, and limits that would let no request through."""
         check_option_types(self)
+        if not isinstance(self.task_types, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - from code without a type checker
+            raise ConfigurationError(
+                f"GatewayOptions: task_types must be a mapping, not {type(self.task_types).__name__}: write "
+                "{prepare.name: prepare}"
+            )
         if self.burst < 1 or self.requests_per_second < 0:
             raise ConfigurationError("the burst of a gateway is at least 1, and its rate is 0 or more")

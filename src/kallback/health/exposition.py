@@ -8,7 +8,7 @@ from importlib import metadata
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -42,6 +42,15 @@ def build_of(prefix: str) -> InfoMetricFamily:
     """Which versions run."""
     versions = {"version": metadata.version("kallback"), "python": platform.python_version()}
     return InfoMetricFamily(f"{prefix}build", "What runs.", versions)
+
+
+def refused_writes_of(prefix: str, by_topic: Mapping[str, str | None]) -> GaugeMetricFamily:
+    """Which topics refuse the records of a process."""
+    text = "1 while Kafka refuses records for this topic: a permission or the topic is missing."
+    family = GaugeMetricFamily(f"{prefix}writes_refused", text, labels=("topic",))
+    for topic, sentence in by_topic.items():
+        family.add_metric((topic,), float(sentence is not None))
+    return family
 
 
 def family_of(name: str, text: str, label: str, histograms: Mapping[str, Histogram]) -> HistogramMetricFamily:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         position_of,
         size_of,
     )
+    from kallback.kafka.refused_writes import RefusalTracker, RefusedWrites
     from kallback.kafka.topic_admin import (
         check_topics,
         compare_topics,
@@ -125,7 +126,9 @@ _HOMES: Final = {
     "ProducerOptions": "producer",
     "Record": "records",
     "Refusal": "records",
+    "RefusalTracker": "refused_writes",
     "RefusedRun": "records",
+    "RefusedWrites": "refused_writes",
     "ReplayMarker": "dead_letters.reader",
     "ReplayOptions": "dead_letters.replay",
     "ReplayReport": "dead_letters.replay",
@@ -216,7 +219,9 @@ __all__ = [
     "ProducerOptions",
     "Record",
     "Refusal",
+    "RefusalTracker",
     "RefusedRun",
+    "RefusedWrites",
     "ReplayMarker",
     "ReplayOptions",
     "ReplayReport",

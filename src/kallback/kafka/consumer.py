@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.option_types import check_option_types
+from kallback.settings.option_types import check_counts, check_option_types, check_seconds
 
 if TYPE_CHECKING:
     import asyncio
@@ -134,6 +134,19 @@ class ConsumerOptions:
     def __post_init__(self) -> None:
         """Refuse types, two uses of the one text beside a commit position, and a name that brokers refuse."""
         check_option_types(self)
+        check_seconds(self, "session_timeout")
+        check_seconds(self, "commit_interval", "drain_timeout", least=0.0)
+        check_counts(
+            self,
+            "window",
+            "unfinished_records",
+            "unfinished_bytes",
+            "buffer_records",
+            "buffer_bytes",
+            "buffer_bytes_total",
+            "batch_bytes",
+            "response_bytes",
+        )
         if self.group_instance_id is not None and not _INSTANCE_ID.fullmatch(self.group_instance_id):
             raise ConfigurationError(
                 f"Kafka does not accept the instance id {self.group_instance_id!r}: use at most 249 letters, digits, "

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from kallback.settings.option_types import check_option_types, check_seconds
+
 T = TypeVar("T")
 _MAX_DOUBLINGS: Final = 30  # 2**30 times `first` is beyond every sensible `longest`, and the float does not overflow
 
@@ -23,6 +25,11 @@ class Backoff:
 
     first: float = 0.05
     longest: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse types, and times with which a loop of tries would not wait, or wait without an end."""
+        check_option_types(self)
+        check_seconds(self, "first", "longest", least=0.0)
 
     def delay(self, failures: int, jitter: float | None = None) -> float:
         """Return the seconds to wait: doubled per failure, at most `longest`, half of it jitter.

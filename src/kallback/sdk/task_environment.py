@@ -28,6 +28,7 @@ from kallback.sdk.tasks.setup_limit import setup_log
 from kallback.sdk.tasks.starting import start_tasks
 from kallback.sdk.tasks.task import TaskDependencies, create_task, encode_request
 from kallback.settings import Settings
+from kallback.settings.option_types import check_argument, check_callable
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -54,6 +55,10 @@ class TaskEnvironment:
         random_bytes: RandomBytes,
         tracer_provider: TracerProvider | None,
     ) -> None:
+        check_argument("Callbacks", "settings", settings, Settings, "Settings.from_env(), or use Callbacks.from_env()")
+        check_argument("Callbacks", "producer", producer, Producer, "ConfluentProducer(settings.kafka)")
+        check_callable("Callbacks", "clock", clock)
+        check_callable("Callbacks", "random_bytes", random_bytes)
         keyring, topics = settings.keys.require(), settings.topics
         self.publisher: Final = TaskPublisher(settings.kafka, producer)
         self.observer: Final = observer_of(clock, tracer_provider)

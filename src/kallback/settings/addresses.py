@@ -10,9 +10,9 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names of the loopback."""
 
 
-def is_http(url: str) -> bool:
-    """Whether a text is an address that begins with http:// or https:// and names a host."""
-    if not url.isprintable() or " " in url:
+def is_http(url: object) -> bool:
+    """Whether it is a text, and an address that begins with http:// or https:// and names a host."""
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)

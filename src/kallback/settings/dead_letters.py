@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kallback.protocol.errors import ConfigurationError
+from kallback.settings.option_types import check_option_types
 
 _MIB: Final = 1024 * 1024
 
@@ -27,6 +28,7 @@ class DeadLetterSettings:
 
     def __post_init__(self) -> None:
         """Refuse limits with which no dead letter could be written."""
+        check_option_types(self)
         for name, value in (("PER_SECOND", self.per_second), ("BYTES_PER_HOUR", self.bytes_per_hour)):
             if value < 1:
                 raise ConfigurationError(f"KALLBACK_DEAD_LETTERS_{name}={value} cannot work: use at least 1")

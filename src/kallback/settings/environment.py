@@ -38,7 +38,10 @@ class Environment:
 
     def optional(self, name: str) -> str | None:
         """Return the text, or None when it is not set."""
-        return self._readable(name).strip() or None
+        text = self._readable(name).strip()
+        if not text.isprintable():
+            raise ConfigurationError(f"{name} has control characters or line ends in it: set it again without them")
+        return text or None
 
     def names(self, name: str) -> frozenset[str]:
         """Return names that are separated by commas."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.oauth import OAuthSettings
+from kallback.settings.option_types import check_counts, check_option_types, check_seconds
 from kallback.settings.secret import HiddenValues, hidden
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class KafkaSecurity:
 
     def __post_init__(self) -> None:
         """Refuse halves: a user without password, a certificate without key, files without TLS."""
+        check_option_types(self)
         self._refuse_half_a_login()
         if (self.cert_file is None) != (self.key_file is None):
             raise ConfigurationError(
@@ -162,16 +164,26 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         """Refuse what is no list of servers: clients would wait for it, or end in an error of their own."""
-        object.__setattr__(self, "extra", hidden(self.extra))
-        servers = [each.strip() for each in self.bootstrap_servers.split(",") if each.strip()]
+        servers = _servers_in(self.bootstrap_servers)
         wrong = [each for each in servers if not _is_server(each)]
         if wrong or not servers:
             raise ConfigurationError(
                 f"{(wrong or [self.bootstrap_servers])[0]!r} is no address of a Kafka server: set "
                 "KALLBACK_KAFKA_BOOTSTRAP_SERVERS to something like kafka1:9092,kafka2:9092"
             )
+        check_option_types(self)
+        check_seconds(self, "connect_timeout", "delivery_timeout", "setup_timeout")
+        check_counts(self, "max_request_bytes")
+        if not self.client_id:
+            raise ConfigurationError("KafkaSettings: client_id is empty: give this client a name, such as 'kallback'")
+        object.__setattr__(self, "extra", hidden(self.extra))
+
+
+def _servers_in(text: object) -> list[str]:
+    """Return the addresses of a list; none if it is no text."""
+    return [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else []
 
 
 def _is_server(text: str) -> bool:
-    found = _SERVER.fullmatch(text)
+    found = _SERVER.fullmatch(text) if text.isprintable() else None
     return found is not None and 0 < int(found["port"] or _KAFKA_PORT) <= _LAST_PORT

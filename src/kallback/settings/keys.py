@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kallback.protocol.errors import InvalidKeyError
+from kallback.protocol.errors import ConfigurationError, InvalidKeyError
 from kallback.protocol.tokens import Keyring
+from kallback.settings.option_types import check_option_types
 
 _MISSING = (
     'no signing key: set KALLBACK_KEYS="k1:<base64 of at least 32 random bytes>" (make one with: '
@@ -29,6 +30,15 @@ class KeySettings:
     keyring: Keyring | None = None
     audience: str = ""
     insecure: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a key that is none yet, and an audience with which tokens of two programs would differ unseen."""
+        check_option_types(self)
+        if self.keyring is not None and not isinstance(self.keyring, Keyring):  # pyright: ignore[reportUnnecessaryIsInstance] - from code without a type checker
+            raise ConfigurationError(
+                "KeySettings: keyring must be a Keyring, not "
+                f"{type(self.keyring).__name__}: write Keyring.parse('k1:...'), or set KALLBACK_KEYS"
+            )
 
     def require(self) -> Keyring:
         """Return the keyring.

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.addresses import LOOPBACK, is_http, shown_url
+from kallback.settings.option_types import check_option_types
 from kallback.settings.secret import HiddenValues, hidden
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class OAuthSettings:
 
     def __post_init__(self) -> None:
         """Refuse addresses and names that cannot work; hide values that may be secrets."""
+        check_option_types(self)
         object.__setattr__(self, "parameters", hidden(self.parameters))
         object.__setattr__(self, "extensions", hidden(self.extensions))
         if self.token_url:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kallback.protocol.errors import ConfigurationError
 from kallback.settings.addresses import is_http
+from kallback.settings.option_types import check_option_types, check_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +66,5 @@ class RestateSettings:
                     "like http://localhost:8080"
                 )
             object.__setattr__(self, name, url.rstrip("/"))
+        check_option_types(self)
+        check_seconds(self, "connect_timeout", "request_timeout")

@@ -16,6 +16,7 @@ from kallback.settings.gateway import GatewaySettings
 from kallback.settings.kafka import KafkaSecurity, KafkaSettings, SaslMechanism, SecurityProtocol
 from kallback.settings.keys import KeySettings
 from kallback.settings.oauth import OAuthSettings, check_extensions, check_parameters
+from kallback.settings.option_types import check_option_types
 from kallback.settings.restate import RestateSettings
 from kallback.settings.topics import Topics
 from kallback.settings.variables import refuse_misspelled
@@ -37,6 +38,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Bind tokens to the results topic unless another audience is given."""
+        check_option_types(self)
         if not self.keys.audience:
             object.__setattr__(self, "keys", dataclasses.replace(self.keys, audience=self.topics.results))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from kallback.protocol.errors import ConfigurationError
-from kallback.settings.option_types import check_option_types
+from kallback.settings.option_types import check_option_types, check_seconds
+
+_LAST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,12 @@ class ServerOptions:
     def __post_init__(self) -> None:
         """Refuse bounds of the wrong type, and those that would let no request through."""
         check_option_types(self)
+        check_seconds(self, "request_timeout")
+        check_seconds(self, "drain_timeout", least=0.0)
+        if not 0 <= self.port <= _LAST_PORT:
+            raise ConfigurationError(
+                f"ServerOptions: port={self.port} is none: use 1 to {_LAST_PORT}, or 0 for a free one"
+            )
         if min(self.max_body_bytes, self.max_connections) < 1:
             raise ConfigurationError("the bounds of a server are at least 1")
         if self.max_buffered_bytes < self.max_body_bytes:

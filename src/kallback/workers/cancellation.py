@@ -79,6 +79,7 @@ class CancelFollower:
         self.unread: str | None = None
         self._caught_up = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        self._reader: TopicReader | None = None
 
     async def start(self) -> None:
         """Return when everything that the topic holds now is remembered.
@@ -91,6 +92,7 @@ class CancelFollower:
             stack.push_async_callback(reader.stop)
             await reader.start()
             stack.pop_all()
+        self._reader = reader
         self._following = following = self._supervisor.run("cancels", self._follow_on(reader))
         caught_up = asyncio.create_task(self._caught_up.wait(), name="kallback-caught-up")
         try:
@@ -106,7 +108,11 @@ class CancelFollower:
         if following is None:
             return
         following.cancel()
-        await asyncio.wait({following})
+        try:
+            await asyncio.wait({following})
+        finally:
+            if self._reader is not None:  # a task that is cancelled before its first step stops none
+                await self._reader.stop()
 
     async def _follow_on(self, reader: TopicReader) -> None:
         failures, give_up_at = 0, time.monotonic() + _START_TIMEOUT_S
@@ -131,7 +137,7 @@ class CancelFollower:
                 logger.exception("the control topic cannot be read, cancels are not seen until it can")
             failures = 1 if time.monotonic() - reads_from > _LASTING_S else failures + 1
             await asyncio.sleep(self._backoff.delay(failures))
-            reader = self._open_reader()
+            self._reader = reader = self._open_reader()
 
     async def _follow(self, reader: TopicReader) -> None:
         while True:

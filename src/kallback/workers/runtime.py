@@ -21,16 +21,22 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from kallback.health import Histogram, Phase
-from kallback.kafka import IN_BATCHES, DeadLetters, GroupStatus, LetterBudget, TopicReader
+from kallback.kafka import (
+    IN_BATCHES,
+    DeadLetters,
+    GroupStatus,
+    LetterBudget,
+    RefusalTracker,
+    RefusedWrites,
+    TopicReader,
+)
 from kallback.lifecycle import Backoff, LogThrottle, StopDeadline, Supervisor
-from kallback.protocol.errors import AccessDeniedError
 from kallback.settings.logs import NamedLog, named_log
 from kallback.workers.attempts.results import ResultPublisher
 from kallback.workers.attempts.runner import AttemptRunner
 from kallback.workers.attempts.table import AttemptTable
 from kallback.workers.cancel_memory import CancelMemory, RefusedCancels
 from kallback.workers.cancellation import CancelFollower
-from kallback.workers.denials import DenialReporter
 from kallback.workers.execution.blocked_loop_detector import BlockedLoopDetector
 from kallback.workers.execution.process_pool import ProcessPool, check_importable, check_not_in_new_child
 from kallback.workers.intake.consumer_supervisor import ConsumerSupervisor
@@ -75,9 +81,11 @@ class WorkerRuntime:
         self.durations: Final = dict[str, Histogram]()
         self._blocked_loop_detector: Final = BlockedLoopDetector(options.loop_stall)
         self._process_pool: Final = ProcessPool(options.cancel_grace, self._supervisor.call_later)
-        own_topics = frozenset(config.settings.topics.all())
-        self._producer: Final = DenialReporter(clients.producer(), own_topics, self._report_denial)
-        self._letters: Final = DenialReporter(clients.producer(IN_BATCHES), own_topics, self._report_denial)
+        topics = config.settings.topics
+        written = (*topics.all_results, topics.progress, topics.dead_letters)
+        self._refused: Final = RefusedWrites(written, NamedLog(logger))
+        self._producer: Final = RefusalTracker(clients.producer(), self._refused)
+        self._letters: Final = RefusalTracker(clients.producer(IN_BATCHES), self._refused)
         self._consumer: Final = ConsumerSupervisor(
             lambda: clients.consumer(config.task_topics, config.group, config.consumer), self._backoff
         )
@@ -158,6 +166,11 @@ class WorkerRuntime:
     def control_unread(self) -> str | None:
         """Why the control topic is not read now; None while it is."""
         return self._cancel_follower.unread
+
+    @property
+    def refused_writes(self) -> Mapping[str, str | None]:
+        """What to do about each topic that the worker writes to, while it refuses records; otherwise None."""
+        return self._refused
 
     @property
     def is_open(self) -> bool:
@@ -285,9 +298,6 @@ class WorkerRuntime:
         since = self._config.clock() - self._config.options.cancels_age
         topic = self._config.settings.topics.control
         return self._config.clients.reader(topic, max(0, int(since * 1000)), _CONTROL_RECORD_BYTES)
-
-    def _report_denial(self, error: AccessDeniedError) -> None:
-        self._supervisor.fail("a write", error)
 
     def _on_failure(self, error: Exception) -> None:
         self._ended.set()

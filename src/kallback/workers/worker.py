@@ -22,6 +22,7 @@ from kallback.kafka.consumer import check_group
 from kallback.lifecycle import StartStop
 from kallback.protocol.errors import ConfigurationError
 from kallback.protocol.tasktypes import TaskType
+from kallback.settings.option_types import check_argument, check_callable, check_method
 from kallback.workers.attempts.dead_letter_reason import DeadLetterReason
 from kallback.workers.observability.stats import RunningTasks, WorkerCounts
 from kallback.workers.options import WorkerOptions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from kallback.workers.runtime import WorkerRuntime
     from kallback.workers.runtime_config import RuntimeConfig
 
+_TRACE_PARENTS: Final = ("child", "link")
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
@@ -78,6 +80,17 @@ class Worker(StartStop):
         if not _is_name(group):
             raise ConfigurationError("a worker needs a name: the group that shares the tasks, like Worker('kitchen')")
         check_group(group)
+        call = f"Worker({group!r})"
+        check_argument(call, "options", options, WorkerOptions, "WorkerOptions(concurrency=4)")
+        check_callable(call, "clock", clock)
+        if settings is not None:
+            from kallback.settings import Settings  # noqa: PLC0415 - see above
+
+            check_argument(call, "settings", settings, Settings, "Settings.from_env()")
+        if trace_parent not in _TRACE_PARENTS:
+            raise ConfigurationError(f"{call}: trace_parent={trace_parent!r} is not known: write 'child' or 'link'")
+        check_method(call, "kafka", kafka, "consumer", "make Kafka clients")
+        check_method(call, "tracer_provider", tracer_provider, "get_tracer", "make tracers")
         self.group: Final = group
         self.options = options or WorkerOptions()
         self._client = client_of(client)
@@ -241,6 +254,11 @@ class Worker(StartStop):
     def control_unread(self) -> str | None:
         """Why the control topic is not read now, so that cancels are not seen; None while it is."""
         return None if self._runtime is None else self._runtime.control_unread
+
+    @property
+    def refused_writes(self) -> Mapping[str, str | None]:
+        """What to do about each topic that it writes to, while the topic refuses records; None while it takes them."""
+        return {} if self._runtime is None else self._runtime.refused_writes
 
     def group_status(self) -> GroupStatus | None:
         """Its status in its group; None while it does not run."""

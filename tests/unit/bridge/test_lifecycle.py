@@ -10,6 +10,7 @@ from tests.unit.bridge.factories import RecordFactory
 
 from kallback.bridge import Bridge, BridgeOptions, Settled
 from kallback.bridge.observability.probes import readiness
+from kallback.health import Phase
 from kallback.kafka import MemoryBroker
 from kallback.lifecycle import UnexpectedEndError
 from kallback.protocol import InvalidKeyError, MissingTopicError, UnsupportedServerError
@@ -78,6 +79,24 @@ async def test_stopping_twice_leaves_nothing_running(env: BridgeEnv) -> None:
 async def test_stopping_what_was_not_started(env: BridgeEnv) -> None:
     """Fine too."""
     await env.bridge().stop()
+
+
+async def test_a_stop_during_the_start_ends_the_start_and_leaves_nothing_running(env: BridgeEnv) -> None:
+    """Whatever the start waits for: a bridge that was stopped never fetches."""
+    waits, asked = asyncio.Event(), asyncio.Event()
+
+    async def wait(*_: object) -> bool:
+        asked.set()
+        await waits.wait()
+        return True
+
+    env.check = wait  # type: ignore[method-assign]
+    bridge = env.bridge()
+    starting = asyncio.create_task(bridge.start())
+    await asyncio.wait_for(asked.wait(), 60)
+    await asyncio.wait_for(bridge.stop(), 60)
+    await asyncio.wait_for(starting, 60)
+    assert (env.consumers, ours(), bridge.phase) == ([], set(), Phase.STOPPED)
 
 
 async def test_stop_waits_for_what_is_in_flight(env: BridgeEnv, make: RecordFactory) -> None:

@@ -13,12 +13,11 @@ from kallback.bridge import Accepted, Backoff, BridgeOptions, Misconfigured, Rep
 from kallback.bridge.observability.probes import readiness
 from kallback.bridge.pipeline import fetcher
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
-from kallback.kafka import MemoryConsumer, OutgoingRecord, TopicPartition
+from kallback.kafka import ConsumerOptions, MemoryConsumer, OutgoingRecord, TopicPartition
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
     KafkaUnavailableError,
-    MissingTopicError,
     UnsupportedServerError,
 )
 from kallback.testing.log_capture import capture_logs
@@ -303,17 +302,75 @@ async def test_kafka_unavailable_while_a_consumer_is_replaced(env: BridgeEnv, ma
     assert env.outcomes() == {"delivered": 1}
 
 
-async def test_a_dead_letter_topic_that_is_gone_stops_the_bridge(env: BridgeEnv) -> None:
-    """No dead letter, no outcome: the record stays, and the sentence says what is missing."""
-    bridge = env.bridge()
-    await bridge.start()
-    del env.broker._logs[TopicPartition("kallback.dead-letters", 0)]
-    env.broker.append(OutgoingRecord("kallback.results", b"{}"))
-    with pytest.raises(MissingTopicError, match=r"kallback\.dead-letters"):
-        await asyncio.wait_for(bridge.wait(), 60)
-    await bridge.stop()
+async def test_a_dead_letter_topic_that_is_gone_does_not_end_the_bridge(env: BridgeEnv) -> None:
+    """No dead letter, no outcome: the record is held, the sentence says what is missing; then it is settled once."""
+    topic = "kallback.dead-letters"
+    async with env.bridge() as bridge:
+        log = env.broker._logs.pop(TopicPartition(topic, 0))
+        env.broker.append(OutgoingRecord("kallback.results", b"{}"))
+        await eventually("the sentence", lambda: f"kallback topics create {topic}" in str(readiness(bridge).reasons))
+        assert (env.settled, env.committed(), bridge.failure) == ([], 0, None)
+        env.broker._logs[TopicPartition(topic, 0)] = log
+        await env.settle(1)
+        assert readiness(bridge).ok
+    assert (env.committed(), len(env.dead_letters())) == (1, 1)
 
-    assert (env.settled, env.committed()) == ([], 0)
+
+async def test_good_results_go_on_while_dead_letters_are_refused(env: BridgeEnv, make: RecordFactory) -> None:
+    """Each is posted once; each dead letter is written once when the permission is back."""
+    async with env.bridge() as bridge:
+        env.broker.denied.add("kallback.dead-letters")
+        for _ in range(100):
+            env.broker.append(OutgoingRecord("kallback.results", b"no token"))
+            env.broker.append(make.completed())
+        await env.settle(100)
+        assert env.outcomes() == {"delivered": 100}
+        assert not readiness(bridge).ok
+        assert env.committed() == 0
+        env.broker.denied.clear()
+        await env.settle(200)
+    assert (len(env.posted), sum(each.count for each in env.settled), env.committed()) == (100, 200, 200)
+
+
+async def test_what_is_held_back_is_bounded_and_pauses_its_partition(env: BridgeEnv, make: RecordFactory) -> None:
+    """A good result behind it is read when the dead letters are written, and nothing is lost."""
+    options = BridgeOptions(consumer=ConsumerOptions(window=50))
+    for _ in range(200):
+        env.broker.append(make.completed(make.sign(make.token(deadline=-3600.0))))
+    env.broker.append(make.completed())
+    env.broker.denied.add("kallback.dead-letters")
+    async with env.bridge(options) as bridge:
+        await eventually("the bound", lambda: bridge.stats.in_flight >= 50 and bridge.stats.write_retries > 0)
+        assert bridge.stats.fetched <= 50
+        env.broker.denied.clear()
+        await env.settle(201)
+    assert (env.outcomes(), env.committed()) == ({"late": 200, "delivered": 1}, 201)
+
+
+async def test_an_outcomes_topic_that_refuses_does_not_end_the_bridge(env: BridgeEnv, make: RecordFactory) -> None:
+    """The result is delivered, and not done before its outcome is durable; it is posted once."""
+    async with env.bridge(BridgeOptions(outcomes=True)) as bridge:
+        env.broker.denied.add("kallback.outcomes")
+        env.broker.append(make.completed())
+        await eventually("the sentence", lambda: "kallback.outcomes" in str(readiness(bridge).reasons))
+        assert env.settled == []
+        env.broker.denied.clear()
+        await env.settle(1)
+    assert (len(env.posted), env.committed(), len(env.broker.records("kallback.outcomes"))) == (1, 1, 1)
+
+
+async def test_a_topic_that_takes_not_even_small_records_does_not_end_the_bridge(
+    env: BridgeEnv, make: RecordFactory
+) -> None:
+    """An operator raises `max.message.bytes`, and what was held is written."""
+    async with env.bridge(BridgeOptions(outcomes=True)) as bridge:
+        env.broker._largest["kallback.outcomes"] = 10
+        env.broker.append(make.completed())
+        await eventually("a refusal", lambda: bridge.stats.write_retries > 0)
+        assert bridge.failure is None
+        env.broker._largest["kallback.outcomes"] = 1_000_000
+        await env.settle(1)
+    assert env.committed() == 1
 
 
 async def test_a_permission_that_is_withdrawn_stops_the_bridge(

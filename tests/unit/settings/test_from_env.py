@@ -251,6 +251,8 @@ def test_addresses_lose_their_trailing_slash() -> None:
         ("KALLBACK_TOPICS_MORE_RESULTS", "orders.results,orders results"),
         ("KALLBACK_TOPICS_MORE_RESULTS", "kallback.results"),
         ("KALLBACK_AUDIENCE", "\udcff"),
+        ("KALLBACK_AUDIENCE", "orders\nresults"),
+        ("KALLBACK_KAFKA_CLIENT_ID", "orders\0"),
         ("KALLBACK_KAFKA_SASL_PASSWORD", "\udcff"),
     ],
 )

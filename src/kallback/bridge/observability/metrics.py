@@ -22,7 +22,7 @@ from kallback.bridge.observability.probes import ObservedBridge, readiness
 from kallback.bridge.pipeline.router import REJECTED
 from kallback.bridge.results.late_policy import LATE
 from kallback.bridge.stats import ProgressOutcome
-from kallback.health.exposition import build_of, family_of
+from kallback.health.exposition import build_of, family_of, refused_writes_of
 from kallback.kafka import UNREADABLE, GroupStatus, lag_value
 from kallback.kafka.group_status import NO_GROUP
 from kallback.protocol import Unusable, Unverified
@@ -99,6 +99,7 @@ class BridgeCollector(Collector):
         yield _counter(
             "write_retries", "Dead letters and outcome records that Kafka did not take at once.", stats.write_retries
         )
+        yield refused_writes_of(PREFIX, stats.refused_writes)
 
     def _restate(self) -> Iterator[Metric]:
         stats = self._bridge.stats

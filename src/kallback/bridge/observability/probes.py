@@ -6,8 +6,8 @@ fails. Outages of Kafka and Restate are no reason to restart, so they never make
 
 *Ready* means that results are completed now: started and not draining, nothing has failed, a member of the group
 (perhaps a spare one, without partitions), every partition that has records is read, Restate has answered and is
-available, and every service that it calls its own: a `TaskMonitor` of another environment notices none of its lost
-workers.
+available, every service that it calls its own (a `TaskMonitor` of another environment notices none of its lost
+workers), and no topic that it writes to refuses its records.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def readiness(bridge: ObservedBridge) -> BridgeProbeResult:
         reasons.append(outage)
     if bridge.stats.services_taken_over:
         reasons.append(bridge.stats.services_taken_over)
+    reasons += [sentence for sentence in bridge.stats.refused_writes.values() if sentence]
     return _result(bridge, reasons)
 
 

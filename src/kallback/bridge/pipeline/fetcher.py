@@ -8,6 +8,7 @@ new consumer redelivers them, and they attach to their deliveries.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -76,10 +77,9 @@ class Fetcher:
 
     async def stop(self) -> None:
         """Commit what is done and leave the group; stopping twice is fine."""
-        await self.pause()
-        for consumer in (self._retiring, self._consumer):
-            if consumer is not None:
-                await self._retire(consumer)
+        async with contextlib.AsyncExitStack() as stopping:  # also if it is cancelled meanwhile
+            stopping.push_async_callback(self._retire_all)
+            await self.pause()
 
     async def _run(self, consumer: Consumer) -> None:
         while True:
@@ -121,6 +121,12 @@ class Fetcher:
             await self._retire(consumer)
             raise
         return consumer
+
+    async def _retire_all(self) -> None:
+        async with contextlib.AsyncExitStack() as retiring:
+            for consumer in (self._consumer, self._retiring):
+                if consumer is not None:
+                    retiring.push_async_callback(self._retire, consumer)
 
     async def _retire(self, consumer: Consumer) -> None:
         if consumer is self._consumer:

@@ -2,8 +2,8 @@
 
 Delivered results and their duplicates need nothing written, unless outcome records are switched on: they are done at
 once, on the hot path. All others go through queues to a fixed number of settlement writers: the dead letter first, the
-outcome record second, each acknowledged by Kafka, then the record is done. While Kafka does not answer, a writer
-retries; a refusal (no such topic, no permission) stops the bridge, with the record not done. What needs a dead letter
+outcome record second, each acknowledged by Kafka, then the record is done. While Kafka does not answer, or refuses (no
+such topic, no permission, no record of this size), a writer retries, with the record not done. What needs a dead letter
 has writers of its own: while the dead-letter topic takes nothing, outcome records of good results are written.
 
 Ownership: the settler owns its queues and its writers. Order: none between records. Cancellation: `stop` cancels the
@@ -24,8 +24,18 @@ from kallback.bridge.in_flight.records import FetchedRecord
 from kallback.bridge.results.late_policy import NOT_DEAD_LETTERED
 from kallback.bridge.stats import Settled
 from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record, SummaryBuilder
-from kallback.lifecycle import retry
-from kallback.protocol import Answer, Failed, KafkaUnavailableError, Outcome, OutcomeRecord, SourcePosition, Token
+from kallback.lifecycle import Backoff, retry
+from kallback.protocol import (
+    Answer,
+    ConfigurationError,
+    Failed,
+    KafkaUnavailableError,
+    Outcome,
+    OutcomeRecord,
+    RecordTooLargeError,
+    SourcePosition,
+    Token,
+)
 from kallback.protocol.by_hand import Deed, deed_in, deed_of, read_operator
 from kallback.protocol.outcomes import AFTER_DEADLINE
 from kallback.protocol.verification import Target, is_late
@@ -35,6 +45,8 @@ DEAD_LETTERED: Final = frozenset({Outcome.LATE, Outcome.UNUSABLE, Outcome.UNVERI
 _UNVERIFIED_WRITERS: Final = 8
 """Their number is small: dead letters of unverified records must not take Kafka's time from the others."""
 _CANCEL_TIMEOUT_S: Final = 2.0
+_SIZE_BACKOFF: Final = Backoff(first=1.0, longest=10.0)
+"""For a topic that takes not even a stub: an operator must raise its `max.message.bytes`."""
 _LONGEST_FAILURE: Final = 200
 """Characters of the type of a failure in an outcome record; types are words, but a worker may write anything."""
 
@@ -178,17 +190,23 @@ class Settler:
             await self._retried(lambda: self._write_outcome(topic, settlement))
 
     async def _retried(self, write: Callable[[], Awaitable[object]]) -> None:
-        await retry(
-            write,
-            self._context.options.backoff,
-            errors=KafkaUnavailableError,
-            on_failure=self._count_failed_write,
-            jitter=self._context.clocks.random,
-        )
+        """Write until Kafka has it: a refusal is an operator's to mend, and must not end what goes on without it."""
+
+        async def written() -> None:
+            await retry(
+                write,
+                self._context.options.backoff,
+                errors=(KafkaUnavailableError, ConfigurationError),
+                on_failure=self._count_failed_write,
+                jitter=self._context.clocks.random,
+            )
+
+        await retry(written, _SIZE_BACKOFF, errors=RecordTooLargeError, on_failure=self._count_failed_write)
 
     def _count_failed_write(self, error: Exception, _delay: float) -> None:
         self._stats.write_retries += 1
-        self._context.log.warning("Kafka produce failed: retrying", kind="kafka", detail=str(error))
+        if not isinstance(error, ConfigurationError):  # `RefusedWrites` has said that
+            self._context.log.warning("Kafka produce failed: retrying", kind="kafka", detail=str(error))
 
     async def _write_dead_letter(self, settlement: Settlement) -> None:
         reason = settlement.reason or settlement.outcome.value

@@ -34,8 +34,15 @@ T = TypeVar("T")
 _RETRY_S: Final = 0.5
 
 
-async def until_reachable(settings: KafkaSettings, attempt: Callable[[], Awaitable[T]]) -> T:
+async def until_reachable(
+    settings: KafkaSettings, attempt: Callable[[], Awaitable[T]], is_stopped: Callable[[], bool] = lambda: False
+) -> T:
     """Return what an attempt to connect returns, as soon as a broker answers.
+
+    Args:
+        settings: say for how long it is tried.
+        attempt: to connect.
+        is_stopped: whether another attempt would be in vain.
 
     Raises:
         KafkaUnavailableError: that of the last attempt when the connect timeout is over.
@@ -46,7 +53,7 @@ async def until_reachable(settings: KafkaSettings, attempt: Callable[[], Awaitab
         try:
             return await attempt()
         except KafkaUnavailableError:
-            if loop.time() + _RETRY_S > deadline:
+            if is_stopped() or loop.time() + _RETRY_S > deadline:
                 raise
         await asyncio.sleep(_RETRY_S)
 

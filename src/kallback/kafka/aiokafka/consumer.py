@@ -34,12 +34,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kallback.kafka.aiokafka.bootstrap import until_reachable
-from kallback.kafka.aiokafka.client import close, connect, require_topics, translated
+from kallback.kafka.aiokafka.client import connect, require_topics, translated
 from kallback.kafka.aiokafka.current_reading import CurrentReading
 from kallback.kafka.aiokafka.membership.commits import COMMIT_TIMEOUT_S, MemberCommits
 from kallback.kafka.aiokafka.membership.committed_offsets import partition_starts
 from kallback.kafka.aiokafka.membership.group_member import READ_AT_ONCE, AiokafkaWatermarks, new_member
-from kallback.kafka.aiokafka.membership.leaving import leave_group
+from kallback.kafka.aiokafka.membership.leaving import close_each, leave_and_close
 from kallback.kafka.aiokafka.membership.rebalance import RebalanceListener
 from kallback.kafka.aiokafka.membership.static_membership import FENCED
 from kallback.kafka.aiokafka.stalls import AiokafkaStalls
@@ -106,12 +106,11 @@ class AiokafkaConsumer(StartStop):
 
     async def start(self) -> None:
         """Connect, check the topics, join the group."""
-        if self._stopped:
-            raise KafkaUnavailableError("this consumer is stopped; make a new one")
+        self._refuse_stopped()
         if self._inner is not None:
             return
         self._loop = asyncio.get_running_loop()
-        self._inner = await until_reachable(self._settings, self._joined)
+        self._inner = await until_reachable(self._settings, self._joined, lambda: self._stopped)
         self._supervisor.run("timer", self._keep_time())
 
     async def _joined(self) -> AIOKafkaConsumer:
@@ -120,6 +119,7 @@ class AiokafkaConsumer(StartStop):
         try:
             await connect(inner, self._settings)
             await require_topics(inner, self._settings, self._topics)
+            self._refuse_stopped()
         except BaseException:
             await self._close(inner)
             raise
@@ -198,25 +198,28 @@ class AiokafkaConsumer(StartStop):
         return self._followed.status(status, seen.transactions.noticed)
 
     async def stop(self) -> None:
-        """Commit and leave the group."""
+        """Commit and leave the group; when it is cancelled, its clients are closed all the same."""
         self._stopped = True
-        await self._supervisor.stop(COMMIT_TIMEOUT_S)
-        await self._reading.end()
-        if self._inner is not None:
-            await self._commit(leaving=True)
+        try:
+            await self._supervisor.stop(COMMIT_TIMEOUT_S)
+            await self._reading.end()
+            if self._inner is not None:
+                await self._commit(leaving=True)
+        finally:
             inner, self._inner = self._inner, None
-            await self._close(inner)
-        for each in tuple(self._retiring):
-            await self._close(each)
+            await close_each(self._close, self._retiring | ({inner} if inner is not None else set()))
         self._forget_all()
         self._stalls.found = frozenset()
 
     async def _close(self, inner: AIOKafkaConsumer) -> None:
         """Close a client; one that does not end in time is left behind, and its group session expires."""
         self._retiring.add(inner)
-        await leave_group(inner)
-        await close(inner)
+        await leave_and_close(inner)
         self._retiring.discard(inner)  # not after a cancellation: then `stop` closes it
+
+    def _refuse_stopped(self) -> None:
+        if self._stopped:
+            raise KafkaUnavailableError("this consumer is stopped; make a new one")
 
     def _forget_all(self) -> None:
         self._buffer.forget(list(self._positions.next))

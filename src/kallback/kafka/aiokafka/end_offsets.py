@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
@@ -32,6 +33,8 @@ class AiokafkaEndOffsets:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._inner: dict[str, AIOKafkaConsumer] = {}
+        self._connecting = asyncio.Lock()
+        self._stopped = False
 
     async def of(self, topics: Sequence[str], *, uncommitted: bool = False) -> dict[TopicPartition, int]:
         """Where these topics end."""
@@ -55,16 +58,23 @@ class AiokafkaEndOffsets:
         return {ours(each): end for each, end in end_offsets.items()}
 
     async def stop(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self._stopped = True
         opened, self._inner = self._inner, {}
-        for inner in opened.values():
-            await close(inner)
+        async with contextlib.AsyncExitStack() as closing:
+            for inner in opened.values():
+                closing.push_async_callback(close, inner)
 
     async def _connected(self, isolation: str) -> AIOKafkaConsumer:
         """A client has one isolation level for all its questions."""
-        if isolation not in self._inner:
-            inner = AIOKafkaConsumer(
-                **await reachable_config(self._settings), enable_auto_commit=False, isolation_level=isolation
-            )
-            self._inner[isolation] = await connected(inner, self._settings)
-        return self._inner[isolation]
+        async with self._connecting:
+            if isolation not in self._inner:
+                inner = AIOKafkaConsumer(
+                    **await reachable_config(self._settings), enable_auto_commit=False, isolation_level=isolation
+                )
+                inner = await connected(inner, self._settings)
+                if self._stopped:
+                    await close(inner)
+                    raise KafkaUnavailableError("this client is stopped; make a new one")
+                self._inner[isolation] = inner
+            return self._inner[isolation]

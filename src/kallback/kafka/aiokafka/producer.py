@@ -73,7 +73,7 @@ class AiokafkaProducer(StartStop):
 
     async def start(self) -> None:
         """Connect."""
-        await until_reachable(self._settings, self._current)
+        await until_reachable(self._settings, self._current, lambda: self._stopped)
 
     async def stop(self) -> None:
         """Flush and close."""

@@ -85,10 +85,9 @@ class AiokafkaReader(StartStop):
 
     async def start(self) -> None:
         """Connect and find the partitions."""
-        if self._stopped:
-            raise KafkaUnavailableError("this reader is stopped; make a new one")
+        self._refuse_stopped()
         if self._inner is None:
-            self._inner = await until_reachable(self._settings, self._connected)
+            self._inner = await until_reachable(self._settings, self._connected, lambda: self._stopped)
 
     async def _connected(self) -> AIOKafkaConsumer:
         inner = AIOKafkaConsumer(
@@ -104,6 +103,7 @@ class AiokafkaReader(StartStop):
         try:
             await connect(inner, self._settings)
             await self._begin(inner)
+            self._refuse_stopped()
         except BaseException:
             await close(inner)
             raise
@@ -135,6 +135,10 @@ class AiokafkaReader(StartStop):
         inner, self._inner = self._inner, None
         if inner is not None:
             await close(inner)
+
+    def _refuse_stopped(self) -> None:
+        if self._stopped:
+            raise KafkaUnavailableError("this reader is stopped; make a new one")
 
     async def _begin(self, inner: AIOKafkaConsumer) -> None:
         await require_topics(inner, self._settings, [self._topic])

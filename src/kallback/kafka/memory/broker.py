@@ -23,7 +23,7 @@ from kallback.kafka.records import (
     Unreadable,
     unreadable_record,
 )
-from kallback.protocol.errors import KafkaUnavailableError, RecordTooLargeError
+from kallback.protocol.errors import AccessDeniedError, KafkaUnavailableError, RecordTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,10 +84,12 @@ class MemoryBroker:
 
     Attributes:
         available: set it to False and sends fail with `KafkaUnavailableError`, as when Kafka is unavailable.
+        denied: topics to which nothing may be written: sends fail with `AccessDeniedError`, as without WRITE.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.available = True
+        self.denied: set[str] = set()
         self._clock = clock
         self._logs: dict[TopicPartition, list[Record]] = {}
         self._largest: dict[str, int] = {}
@@ -135,6 +137,9 @@ class MemoryBroker:
         partitions = self.partitions(record.topic)
         if not partitions:
             raise missing_topic(record.topic)
+        if record.topic in self.denied:
+            what = f"sending to {record.topic!r} (WRITE)"
+            raise AccessDeniedError(f"{what} failed: let an administrator add the missing ACL")
         if len(record.key or b"") + len(record.value or b"") > self._largest[record.topic]:
             raise RecordTooLargeError(f"sending to {record.topic!r} failed: the record is larger than allowed")
         partition = partitions[self._partition_of(record, len(partitions))]

@@ -162,4 +162,6 @@ class ResultPublisher:
 
 
 def _log_retry(error: Exception, delay: float) -> None:
+    if isinstance(error, ConfigurationError):
+        return  # a refusal of an own topic, of which `RefusedWrites` writes one line a minute
     logger.warning("not published, the next try is in %.1f s: %s", delay, str(error) or repr(error))

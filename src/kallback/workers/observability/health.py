@@ -7,8 +7,8 @@
 How long a task takes is its own business: a worker whose slots are all taken by long tasks is healthy. An outage of
 Kafka is no reason to restart. A consumer that is stuck is replaced by the worker itself.
 
-*Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one; and that
-cancels are seen.
+*Ready* means that tasks are taken: started and not draining, a member of the group, perhaps the spare one; that
+cancels are seen; and that no topic of the installation refuses results, progress or dead letters.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def readiness(worker: WatchedWorker) -> WorkerProbeResult:
         reasons.append(_NO_SHARE if status is None or not status.rebalances else _SHARE_LOST)
     if worker.control_unread:
         reasons.append(f"the control topic cannot be read, cancels are not seen: {worker.control_unread}")
+    reasons += [sentence for sentence in worker.refused_writes.values() if sentence]
     return _probe_result(worker, status, reasons)
 
 

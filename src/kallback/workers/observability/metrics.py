@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kallback.health.exposition import build_of, family_of
+from kallback.health.exposition import build_of, family_of, refused_writes_of
 from kallback.kafka import lag_value
 from kallback.kafka.group_status import NO_GROUP
 from kallback.workers.observability.stats import WatchedWorker
@@ -54,6 +54,7 @@ class WorkerCollector(Collector):
         for outcome, count in worker.control_records.items():
             control.add_metric((outcome,), count)
         yield control
+        yield refused_writes_of(PREFIX, worker.refused_writes)
         text = "1 while the control topic is read, so that cancels are seen."
         yield _gauge("control_read", text, float(worker.control_unread is None))
         now = GaugeMetricFamily(f"{PREFIX}running_tasks", "Tasks that run.", labels=("task_type",))

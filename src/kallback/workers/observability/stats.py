@@ -99,6 +99,11 @@ class WatchedWorker(Protocol):
         """Why the control topic is not read now, so that cancels are not seen; None while it is."""
         ...
 
+    @property
+    def refused_writes(self) -> Mapping[str, str | None]:
+        """What to do about each topic that it writes to, while the topic refuses records; None while it takes them."""
+        ...
+
     def group_status(self) -> GroupStatus | None:
         """Its status in its group; None while it has no consumer."""
         ...

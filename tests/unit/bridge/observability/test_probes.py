@@ -76,6 +76,13 @@ def test_a_bridge_at_work_is_ready(fake: Fake) -> None:
     assert (verdict.ok, verdict.reasons, verdict.partitions, verdict.lag) == (True, [], 1, 3)
 
 
+def test_a_bridge_whose_topic_refuses_writes_is_not_ready_but_alive(fake: Fake, liveness: Liveness) -> None:
+    """A restart brings back no permission; the sentence says what does."""
+    fake.stats.refused_writes = {"kallback.dead-letters": "add the missing ACL", "kallback.outcomes": None}
+    assert readiness(fake).reasons == ["add the missing ACL"]
+    assert liveness.verdict().ok
+
+
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.DRAINING, Phase.STOPPED])
 def test_not_ready_before_and_after(fake: Fake, phase: Phase) -> None:
     """The reason says which."""

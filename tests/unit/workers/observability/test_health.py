@@ -29,6 +29,7 @@ class Fake:
     refused_cancels: Mapping[str, int] = field(default_factory=lambda: {"no-secret": 2})
     control_records: Mapping[str, int] = field(default_factory=lambda: {"invalid": 4})
     control_unread: str | None = None
+    refused_writes: Mapping[str, str | None] = field(default_factory=lambda: {"kallback.results": None})
     unanswered: float = 0.0
 
     def group_status(self) -> GroupStatus:
@@ -74,6 +75,13 @@ def test_a_worker_that_sees_no_cancels_is_not_ready() -> None:
     assert readiness(fake).reasons == [
         "the control topic cannot be read, cancels are not seen: no broker leads kallback.control[1]"
     ]
+    assert liveness(fake, 100.0).ok
+
+
+def test_a_worker_whose_topic_refuses_writes_is_not_ready_but_alive() -> None:
+    """A restart brings back no permission; the sentence says what does."""
+    fake = Fake(refused_writes={"kallback.results": "add the missing ACL", "kallback.progress": None})
+    assert readiness(fake).reasons == ["add the missing ACL"]
     assert liveness(fake, 100.0).ok
 
 

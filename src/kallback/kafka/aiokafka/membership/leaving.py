@@ -20,15 +20,19 @@ Cancellation: the coordination task is cancelled only for a client that is close
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.group import LeaveGroupRequest
 
+from kallback.kafka.aiokafka.client import close
 from kallback.settings import named_log
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from aiokafka import AIOKafkaConsumer
 
 log: Final = named_log("kallback.kafka")
@@ -51,6 +55,26 @@ async def leave_group(inner: AIOKafkaConsumer) -> None:
     await _end(coordination, coordinator._heartbeat_task, coordinator._commit_refresh_task)
     if coordinator._group_instance_id is None and coordinator.member_id and coordinator.coordinator_id is not None:
         await _leave(inner, coordinator)
+
+
+async def leave_and_close(inner: AIOKafkaConsumer) -> None:
+    """Leave the group and close the client; when it is cancelled, the client is closed all the same."""
+    try:
+        await leave_group(inner)
+    finally:
+        await close(inner)
+
+
+async def close_each(
+    close_one: Callable[[AIOKafkaConsumer], Awaitable[None]], clients: Iterable[AIOKafkaConsumer]
+) -> None:
+    """Close clients one after the other; an error or a cancellation keeps none of them from it.
+
+    Not in tasks of their own: one that is cancelled before its first step would close nothing.
+    """
+    async with contextlib.AsyncExitStack() as closing:
+        for each in clients:
+            closing.push_async_callback(close_one, each)
 
 
 async def _end(*tasks: asyncio.Task[None] | None) -> None:
