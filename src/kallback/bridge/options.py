@@ -137,9 +137,9 @@ class BridgeOptions:
 
     def __post_init__(self) -> None:
         """Refuse types, a group that no client can join, and numbers with which nothing could be fetched or sent."""
-        check_option_types(self)
         if self.group:
             check_group(self.group)
+        check_option_types(self)
         for each in fields(self):
             value: object = getattr(self, each.name)
             if isinstance(value, bool) or not isinstance(value, int | float):

@@ -27,7 +27,7 @@ _GROUP_CHARACTERS: Final = 1_000
 _INSTANCE_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")  # as brokers check it
 
 
-def check_group(group: str) -> None:
+def check_group(group: object) -> None:
     """Refuse a consumer group with which librdkafka aborts the process (blank), or joins another group than aiokafka.
 
     librdkafka cuts white space off both ends, and everything from a NUL on.
@@ -35,9 +35,10 @@ def check_group(group: str) -> None:
     Raises:
         ConfigurationError: it cannot be used.
     """
-    if group and group == group.strip() and group.isprintable() and len(group) <= _GROUP_CHARACTERS:
+    text = group if isinstance(group, str) else ""
+    if text and text == text.strip() and text.isprintable() and len(text) <= _GROUP_CHARACTERS:
         return
-    shown = group if len(group) <= _GROUP_CHARACTERS else f"{group[:20]}..."
+    shown = group if len(text) <= _GROUP_CHARACTERS else f"{text[:20]}..."
     raise ConfigurationError(
         f"{shown!r} is no name of a consumer group: use at most {_GROUP_CHARACTERS:,} printable characters, without "
         "white space at either end (kallback bridge --group, or the name in Worker('...'))"
