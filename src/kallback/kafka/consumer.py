@@ -134,6 +134,11 @@ class ConsumerOptions:
 
     def __post_init__(self) -> None:
         """Refuse types, two uses of the one text beside a commit position, and a name that brokers refuse."""
+        if self.group_instance_id is not None and not _INSTANCE_ID.fullmatch(str(self.group_instance_id)):
+            raise ConfigurationError(
+                f"Kafka does not accept the instance id {self.group_instance_id!r}: use at most 249 letters, digits, "
+                "dots, dashes and underscores (--instance-id, or ConsumerOptions.group_instance_id)"
+            )
         check_option_types(self)
         check_seconds(self, "session_timeout")
         check_seconds(self, "commit_interval", "drain_timeout", least=0.0)
@@ -148,11 +153,6 @@ class ConsumerOptions:
             "batch_bytes",
             "response_bytes",
         )
-        if self.group_instance_id is not None and not _INSTANCE_ID.fullmatch(self.group_instance_id):
-            raise ConfigurationError(
-                f"Kafka does not accept the instance id {self.group_instance_id!r}: use at most 249 letters, digits, "
-                "dots, dashes and underscores (--instance-id, or ConsumerOptions.group_instance_id)"
-            )
         if self.commit_metadata and self.mark_history:
             raise ConfigurationError("commit_metadata and mark_history both write commit metadata: use one of them")
 

@@ -44,7 +44,7 @@ def test_a_worker_has_these_members() -> None:
         "use_tracing",
     }
     telling = {"counts", "durations", "function_of", "group_status", "phase", "running"}
-    cancels = {"control_records", "control_unread", "refused_cancels"}
+    cancels = {"control_records", "control_unread", "refused_cancels", "refused_writes"}
     assert public(Worker) == doing | options | telling | cancels | {"task_types"}
     assert str(inspect.signature(Worker.run)) == "(self) -> 'None'"
 
