@@ -23,11 +23,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.unit.cli.console.environment import (  # noqa: E402 - found by the line before
     NOW_MS,
-    TOKEN,
     FakeChanges,
     FakeMany,
     FakeSources,
     dead_letter,
+    headers_of,
     outcome,
     pending,
     running,
@@ -92,7 +92,7 @@ def traffic() -> list[TrafficSample]:
 def sources(tasks: list[PendingTask]) -> FakeSources:
     """What the console reads."""
     order = json.dumps({"order": "07", "dishes": ["Pizza Margherita", "Tiramisu"]}).encode()
-    headers = (("kallback-task", tasks[1].task_id.encode()), ("kallback-token", TOKEN.encode()))
+    headers = headers_of(tasks[1])
     record = Record("bakery.bake", 1, 101, NOW_MS, b"07", order, headers)
     reasons = ["late", "unknown-key", "not-json", "late"]
     return FakeSources(

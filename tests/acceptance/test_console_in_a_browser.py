@@ -14,6 +14,7 @@ from tests.unit.cli.console.environment import (
     FakeMany,
     FakeSources,
     dead_letter,
+    headers_of,
     outcome,
     pending,
     running,
@@ -56,7 +57,7 @@ async def page(browser: Any) -> Any:
 async def test_a_task_is_found_by_its_id_with_the_keyboard(page: Any) -> None:
     """From the overview, without a mouse."""
     task = pending(progress=running(b'{"percent":40}'))
-    sources = FakeSources([task], {task.position: Record("tasks", 0, 0, 0, None, b'{"dish":"soup"}', ())})
+    sources = FakeSources([task], {task.position: Record("tasks", 0, 0, 0, None, b'{"dish":"soup"}', headers_of(task))})
     async with serving(sources) as client:
         await page.goto(str(client.base_url))
         await page.keyboard.press("Tab")
@@ -73,7 +74,7 @@ async def test_hostile_text_does_nothing(page: Any) -> None:
     """As request, details, reason and detail; a megabyte of it is cut."""
     task = pending(progress=running(MARKUP.encode()))
     value = MARKUP.encode() * 12_000
-    record = Record("tasks", 0, 0, 0, None, value, (("x", MARKUP.encode()),))
+    record = Record("tasks", 0, 0, 0, None, value, (*headers_of(task), ("x", MARKUP.encode())))
     sources = FakeSources([task], {task.position: record}, [dead_letter(MARKUP, value, detail=MARKUP)])
     async with serving(sources) as client:
         for path in ("", f"tasks/{task.task_id}", "dead-letters", "dead-letters/0:7"):

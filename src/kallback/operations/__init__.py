@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         FindRecord,
         NoTaskRecordError,
         TaskRecord,
+        find_task_record,
         read_task_record,
         takes_attempts_back,
     )
@@ -75,6 +76,7 @@ _HOMES: Final = {
     "check_answerable": "answerable",
     "check_repeatable": "answerable",
     "concerns": "dead_letters",
+    "find_task_record": "task_records",
     "follow_outcomes": "outcomes",
     "misfit": "by_hand",
     "missing_key": "answerable",
@@ -113,6 +115,7 @@ __all__ = [
     "check_answerable",
     "check_repeatable",
     "concerns",
+    "find_task_record",
     "follow_outcomes",
     "misfit",
     "missing_key",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from kallback.kafka import FindRecords, Position, Record
 from kallback.operations.tasks import PendingTask
@@ -27,6 +28,10 @@ class NoTaskRecordError(KallbackError):
     has_entry = True
 
 
+_NO_RECORD: Final = (NoTaskRecordError, MissingTopicError, AccessDeniedError)
+"""What keeps one task's record from being read, while all else of the task is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
     """The record of the current attempt of a task. Its headers have the token; key and request are hidden in repr."""
@@ -45,13 +50,30 @@ async def read_task_record(find: FindRecord, task: PendingTask) -> TaskRecord:
         NoTaskRecordError: Kafka does not have it any more, or has another record there.
         MissingTopicError, AccessDeniedError, KafkaUnavailableError: of Kafka.
     """
+    record, headers, position = await _find_own(find, task)
+    return TaskRecord(position, record.timestamp_ms, headers, record.key, record.value or b"")
+
+
+async def find_task_record(find: FindRecord, task: PendingTask) -> Record | str:
+    """Return the record of a pending task with all its headers; or, in a sentence, why it cannot be shown.
+
+    Raises:
+        KafkaUnavailableError: no broker answered in time.
+    """
+    try:
+        return (await _find_own(find, task))[0]
+    except _NO_RECORD as error:
+        return str(error)
+
+
+async def _find_own(find: FindRecord, task: PendingTask) -> tuple[Record, TaskHeaders, Position]:
+    """Return the record at a task's position; raises as `read_task_record`."""
     if task.position is None:
         raise NoTaskRecordError(f"task {task.task_id} is an awakeable: Kafka has no record of it")
     record = await find(task.position)
     if record is None:
         raise _gone(task)
-    headers = _checked(task, _decoded(record))
-    return TaskRecord(task.position, record.timestamp_ms, headers, record.key, record.value or b"")
+    return record, _checked(task, _decoded(record)), task.position
 
 
 async def read_task_headers(

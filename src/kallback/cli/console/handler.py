@@ -52,7 +52,14 @@ from kallback.cli.console.task_lists import TaskLists
 from kallback.cli.console.traffic import TrafficSample
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.lifecycle import LogThrottle
-from kallback.operations import InvalidCursorError, PendingTask, concerns, missing_key, takes_attempts_back
+from kallback.operations import (
+    InvalidCursorError,
+    PendingTask,
+    concerns,
+    find_task_record,
+    missing_key,
+    takes_attempts_back,
+)
 from kallback.protocol import KallbackError, OutcomeRecord
 from kallback.settings import Settings, named_log
 from kallback.web import HttpHead, HttpResponse, RefusedRequestError
@@ -202,14 +209,14 @@ class ConsoleHandler:
             return pages.ended_task_page(absent, history, now_ms, mask=self._options.mask_payloads)
         if self._forms is not None:
             checked = {each.name for each in self._options.types}
-            repeatable = takes_attempts_back(record)
+            repeatable = takes_attempts_back(None if isinstance(record, str) else record)
             forms = change_forms(task, self._secret, checked, missing_key(task, self._settings), repeatable=repeatable)
         return pages.task_page(task, record, history, admin_url, now_ms, mask=self._options.mask_payloads, forms=forms)
 
-    async def _pending(self, task_id: str) -> tuple[PendingTask | None, Record | None]:
-        """Return a task that a handler waits for, and its record."""
+    async def _pending(self, task_id: str) -> tuple[PendingTask | None, Record | str]:
+        """Return a task that a handler waits for, and its record, or why it cannot be shown."""
         task = await self._sources.task(task_id)
-        return task, None if task is None or task.position is None else await self._sources.record(task.position)
+        return task, "" if task is None else await find_task_record(self._sources.record, task)
 
     async def _outcomes_of(self, task_id: str) -> list[OutcomeRecord]:
         with suppress(KallbackError):
@@ -235,9 +242,10 @@ class ConsoleHandler:
         counted = counting_outcome(outcomes)
         if counted is None or counted.source.topic not in self._settings.topics.all_results:
             return None
-        return await self._sources.record(
-            Position(counted.source.topic, counted.source.partition, counted.source.offset)
-        )
+        source = counted.source
+        record = await self._sources.record(Position(source.topic, source.partition, source.offset))
+        is_own = record is not None and record.timestamp_ms == source.timestamp_ms  # the topic may be another one
+        return record if is_own else None
 
     @property
     def _form_secret(self) -> str | None:

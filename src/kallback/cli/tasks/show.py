@@ -39,7 +39,7 @@ from kallback.operations import (
     read_invocation,
     read_task_record,
 )
-from kallback.protocol import OutcomeRecord
+from kallback.protocol import AccessDeniedError, MissingTopicError, OutcomeRecord
 from kallback.settings import Settings
 
 _MOST_OUTCOMES: Final = 20
@@ -100,7 +100,7 @@ async def _record(factories: OperationsFactories, task: PendingTask) -> TaskReco
     try:
         with activity("reading the task's record"):
             return await read_task_record(factories.find, task)
-    except NoTaskRecordError as error:
+    except (NoTaskRecordError, MissingTopicError, AccessDeniedError) as error:
         return str(error)
 
 

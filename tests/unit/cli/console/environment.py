@@ -20,7 +20,7 @@ from kallback.cli.console.sources import LastLetters
 from kallback.cli.console.traffic import TrafficSample
 from kallback.cli.dead_letters.contents import Replay
 from kallback.cli.tasks.bulk import ChosenTasks, TaskResult
-from kallback.kafka import DeadLetter, DeadLetterId, Position, Record
+from kallback.kafka import DeadLetter, DeadLetterId, Headers, Position, Record
 from kallback.operations import (
     AbsenceCause,
     AbsentTask,
@@ -33,7 +33,7 @@ from kallback.operations import (
     WaitingInvocation,
 )
 from kallback.operations.absent import TaskHolder
-from kallback.protocol import Attempt, KallbackError, Outcome, OutcomeRecord, SourcePosition, TaskId
+from kallback.protocol import Attempt, KallbackError, Outcome, OutcomeRecord, SourcePosition, TaskHeaders, TaskId
 from kallback.settings import Settings
 from kallback.web import ServerOptions, ServerStats, WebServer
 
@@ -50,6 +50,11 @@ def pending(number: int = 0, task_type: str = "shop.pack", **others: Any) -> Pen
     return PendingTask(
         task_id, task_type, Attempt(1), position, NOW_MS - 60_000 - number, NOW_MS + 60_000, invocation, **others
     )
+
+
+def headers_of(task: PendingTask) -> Headers:
+    """The headers of a pending task's record."""
+    return TaskHeaders(TOKEN, task.task_id, task.attempt, task.task_type, "kallback.results").encode()
 
 
 def running(details: bytes = b"") -> AttemptProgress:
@@ -91,7 +96,7 @@ class FakeSources:
     """`ConsoleSources` from lists; counts how often tasks and dead letters were read."""
 
     pending: list[PendingTask] = field(default_factory=list[PendingTask])
-    records: Mapping[Any, Record] = field(default_factory=dict[Any, Record])
+    records: Mapping[Any, Record | KallbackError] = field(default_factory=dict[Any, Record | KallbackError])
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
     replays: dict[DeadLetterId, Replay] = field(default_factory=dict[DeadLetterId, Replay])
     results: list[OutcomeRecord] = field(default_factory=list[OutcomeRecord])
@@ -136,8 +141,10 @@ class FakeSources:
         return AbsentTask(task_id, AbsenceCause.HANDLER_ENDED, holder)
 
     async def record(self, position: Position) -> Record | None:
-        """Return one record."""
-        return self.records.get(position)
+        """Return one record, or fail."""
+        if isinstance(found := self.records.get(position), KallbackError):
+            raise found
+        return found
 
     async def letters(self) -> LastLetters:
         """Return all dead letters."""

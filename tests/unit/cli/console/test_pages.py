@@ -18,6 +18,7 @@ from tests.unit.cli.console.environment import (
     FakeChanges,
     FakeSources,
     dead_letter,
+    headers_of,
     outcome,
     pending,
     running,
@@ -31,8 +32,11 @@ from kallback.cli.dead_letters.contents import Replay
 from kallback.kafka import DeadLetterId, Position, Record
 from kallback.operations import PendingTask, TaskPage, UnreadableJournalsError
 from kallback.protocol import (
+    AccessDeniedError,
     KafkaUnavailableError,
+    KallbackError,
     Keyring,
+    MissingTopicError,
     Outcome,
     OutcomeRecord,
     RestateUnavailableError,
@@ -109,7 +113,7 @@ class AskedAtOnce(FakeSources):
 
 def record_of(value: bytes) -> Record:
     """The record of the first pending task."""
-    return Record("tasks", 0, 0, 0, b"key", value, (("kallback-token", TOKEN.encode()), ("x", MARKUP.encode())))
+    return Record("tasks", 0, 0, 0, b"key", value, (*headers_of(pending()), ("x", MARKUP.encode())))
 
 
 async def test_the_overview_counts_tasks_and_dead_letters() -> None:
@@ -250,11 +254,34 @@ async def test_a_task_is_shown_with_its_request_and_its_life() -> None:
     assert "hush" not in page
 
 
-async def test_a_record_that_is_gone_is_said() -> None:
-    """The task is shown all the same."""
-    async with serving(FakeSources([pending()])) as client:
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "retention removed it"),
+        (Record("tasks", 0, 0, 0, b"key", MARKUP.encode(), headers_of(pending(1))), "nother record than that of task"),
+        (Record("tasks", 0, 0, 0, b"key", MARKUP.encode(), ()), "cannot be read"),
+        (MissingTopicError("topic 'tasks' does not exist"), "Topic &#x27;tasks&#x27; does not exist."),
+        (AccessDeniedError("reading tasks (READ) failed"), "Reading tasks (READ) failed."),
+    ],
+)
+async def test_a_record_that_is_not_there_is_said(found: Record | KallbackError | None, said: str) -> None:
+    """The task is shown all the same, with its forms, and never with the request of another task."""
+    task = pending()
+    sources = FakeSources([task], {} if found is None else {task.position: found})
+    async with serving(sources, changes=FakeChanges()) as client:
         page = await client.get("/tasks/task000000000000")
-    assert (page.status_code, "not in Kafka any more" in page.text) == (200, True)
+    assert (page.status_code, said in page.text) == (200, True)
+    assert ("Shop/order" in page.text, "/tasks/task000000000000/fail" in page.text) == (True, True)
+    assert "alert" not in page.text
+
+
+async def test_the_result_is_not_that_of_another_topic_of_the_same_name() -> None:
+    """A results topic that was created anew has other records at the same places."""
+    source = SourcePosition("kallback.results", 1, 5, NOW_MS - 1040)
+    records = {Position("kallback.results", 1, 5): record_of(b'{"shelf":1}')}
+    async with serving(FakeSources([pending()], records, results=[outcome(source=source)])) as client:
+        page = (await client.get("/tasks/task000000000000")).text
+    assert ("delivered" in page, "shelf" in page) == (True, False)
 
 
 @pytest.mark.parametrize("address", ["/", "/dead-letters", "/dead-letters/0:7"])
@@ -339,7 +366,7 @@ async def test_payloads_can_be_hidden() -> None:
 async def test_headers_with_parts_of_payloads_are_hidden_with_them(name: str) -> None:
     """The next attempt gets the details of the last heartbeat in a header; those of others may hold anything."""
     task = pending()
-    headers = ((name, b'"secret"'), ("kallback-task-id", b"shown-id"), ("content-type", b"application/json"))
+    headers = (*headers_of(task), (name, b'"secret"'), ("content-type", b"application/json"))
     record = Record("tasks", 0, 0, 0, b"key", b"{}", headers)
     sources = FakeSources([task], {task.position: record}, [dead_letter(headers=headers)])
     async with serving(sources, mask_payloads=True) as client:
@@ -347,7 +374,7 @@ async def test_headers_with_parts_of_payloads_are_hidden_with_them(name: str) ->
     for page in pages:
         assert "secret" not in page
         assert name in page
-        assert "shown-id" in page
+        assert "kallback-attempt" in page
 
 
 async def test_processes_are_shown_with_what_they_say() -> None:

@@ -21,8 +21,11 @@ from kallback.operations import InvocationStatus, NotAnswerableError
 from kallback.operations.absent import TaskHolder
 from kallback.operations.journals.entries import StepRow, ValueRow
 from kallback.protocol import (
+    AccessDeniedError,
     Attempt,
     ConfigurationError,
+    KallbackError,
+    MissingTopicError,
     Outcome,
     OutcomeRecord,
     RestateUnavailableError,
@@ -209,6 +212,22 @@ def test_a_task_is_shown_as_json(shop: Shop) -> None:
     """With what Restate says of the invocation."""
     found = json.loads(shop.run("show", ID, "--json").stdout)
     assert (found["key"], found["failures"], found["failure"]) == ("table 7", 3, "no oven")
+
+
+@pytest.mark.parametrize("error", [MissingTopicError("no topic cook"), AccessDeniedError("reading cook (READ) failed")])
+def test_a_task_is_shown_without_its_record(shop: Shop, error: KallbackError) -> None:
+    """A topic that is gone, or may not be read, hides the request alone, and the reason is in its place."""
+
+    async def find(_: Position) -> Record | None:
+        raise error
+
+    factories = replace(shop.factories(), find=find)
+    shown = CliRunner().invoke(tasks, ["show", ID], obj=factories)
+    members = CliRunner().invoke(tasks, ["show", ID, "--json"], obj=factories)
+    assert (shown.exit_code, members.exit_code) == (0, 0)
+    assert "no oven" in shown.stdout
+    assert str(error) in shown.stdout
+    assert json.loads(members.stdout)["record"] == str(error)
 
 
 class Ended(Shop):

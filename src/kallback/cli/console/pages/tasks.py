@@ -170,7 +170,7 @@ def untaken_task_page(
 
 def task_page(
     task: PendingTask,
-    record: Record | None,
+    record: Record | str,
     history: TaskHistory,
     admin_url: str,
     now_ms: int,
