@@ -6,7 +6,7 @@ then to send. `plan` says what is kept in between, `checks` what may be sent.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ from kallback.cli.dead_letters.sending import (
 from kallback.cli.formatting import counted, plain, printable_json
 from kallback.cli.help import TextCommand, argument, option
 from kallback.cli.tables import RowPrinter
-from kallback.kafka import DeadLetter, ReplayOptions, ReplayReport
+from kallback.kafka import DeadLetter, DeadLetterId, ReplayOptions, ReplayReport
 from kallback.operations.replay_checks import NeedsTopic, ReplayRules, TopicDoubt
 from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
@@ -94,12 +94,13 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
     by, why = options["by"], options["why"]
     operator = None if by is None and user_name() is None else operator_of(by, why)
     plan, rules = _read(clients, topic, selection, rules, again=options["again"], ask=not options["dry_run"])
-    _say_left_out(plan, selection)
+    _say_left_out(plan)
+    missing = plan.missing(selection.ids)
     chosen, dry_run, as_json = plan.choose(options["limit"]), options["dry_run"], options["as_json"]
 
     def say(report: ReplayReport) -> None:
         if as_json:
-            members = members_of_replay(plan, chosen, report, dry_run=dry_run)
+            members = members_of_replay(plan, chosen, report, missing, dry_run=dry_run)
             click.echo(printable_json(orjson.dumps(members)))
         elif chosen.total and not dry_run:
             click.echo("\n".join(result_lines(report, chosen.total)))
@@ -120,7 +121,7 @@ def replay(ids: tuple[str, ...], **options: Any) -> None:
         confirm("Replay now?", yes=options["yes"])
         how = ReplayOptions(to=rules.to, per_second=options["rate"], operator=operator)
         failures = asyncio.run(_send(clients, topic, chosen, how, rules, say))
-    if left := "; ".join(filter(None, (failures, refusal_sentence(plan)))):
+    if left := "; ".join(filter(None, (failures, refusal_sentence(plan), _missing_sentence(missing)))):
         raise NotAllReplayedError(left)
 
 
@@ -168,10 +169,13 @@ def _allow(topic: str, count: int, doubt: TopicDoubt) -> bool:
     return click.confirm(words, err=True)
 
 
-def _say_left_out(plan: ReplayPlan, selection: Selection) -> None:
-    """Name the ids that were not found, and say what was already replayed."""
-    if missing := plan.missing(selection.ids):
-        click.echo(f"Not found, or excluded by the filters: {', '.join(map(str, missing))}", err=True)
+def _missing_sentence(missing: Sequence[DeadLetterId]) -> str:
+    """Say which ids lead to no dead letter; empty if all do."""
+    return f"not found, or excluded by the filters: {', '.join(map(str, missing))}" if missing else ""
+
+
+def _say_left_out(plan: ReplayPlan) -> None:
+    """Say what was already replayed."""
     if replayed := plan.already_replayed():
         click.echo(
             f"{counted(replayed, 'dead letter')} already replayed; --again sends such dead letters once more.", err=True

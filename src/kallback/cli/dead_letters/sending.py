@@ -261,8 +261,10 @@ def remark_lines(
     return lines
 
 
-def members_of_replay(plan: ReplayPlan, chosen: ChosenLetters, report: ReplayReport, *, dry_run: bool) -> Members:
-    """What `replay --json` prints: what was sent, and what was not, with the causes."""
+def members_of_replay(
+    plan: ReplayPlan, chosen: ChosenLetters, report: ReplayReport, missing: Iterable[DeadLetterId], *, dry_run: bool
+) -> Members:
+    """What `replay --json` prints: what was sent, and what was not, with the causes, and ids that lead to nothing."""
     causes: list[tuple[str, KindCount | ReplayFailure]] = [*refusals_of(plan).items(), *report.failed.items()]
     return {
         "dry_run": dry_run,
@@ -272,6 +274,7 @@ def members_of_replay(plan: ReplayPlan, chosen: ChosenLetters, report: ReplayRep
         "summary_records": report.records,
         "already_replayed": plan.already_replayed() + report.left_to_others,
         "not_sent": [{"count": each.count, "example": str(each.example), "cause": cause} for cause, each in causes],
+        "not_found": [str(each) for each in missing],
         "summary_records_not_sent": [{"count": count, "cause": cause} for cause, count in report.left_out.items()],
     }
 

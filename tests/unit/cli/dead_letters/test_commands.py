@@ -421,10 +421,13 @@ def test_an_id_that_is_none_is_refused(env: DeadLetterEnv) -> None:
 
 
 def test_an_id_that_is_not_there_is_named(env: DeadLetterEnv) -> None:
-    """The others are replayed."""
+    """The others are replayed, and the exit code tells, as of those that are refused."""
     env.dead_letter()
-    result = env.run("replay", "0:0", "0:9", "--yes")
-    assert ("0:9" in result.stderr, len(env.sent())) == (True, 1)
+    arguments = ["replay", "0:0", "0:9", "--yes", "--json"]
+    result = CliRunner().invoke(dead_letters, arguments, obj=env.clients)
+    assert isinstance(result.exception, replay_command.NotAllReplayedError)
+    assert ("0:9" in str(result.exception), len(env.sent())) == (True, 1)
+    assert json.loads(result.stdout)["not_found"] == ["0:9"]
 
 
 def test_a_summary_shows_how_many_records_it_counts(env: DeadLetterEnv) -> None:
