@@ -19,14 +19,14 @@ import orjson
 
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer
-from kallback.bridge.restate.value_codec import VARIABLE
+from kallback.bridge.restate.value_codec import VARIABLE, CodecFailedError
 from kallback.cli.formatting import moment, plain, printable_json, readable, redact
 from kallback.cli.help import TextCommand, option
 from kallback.cli.names import task_id_argument
 from kallback.cli.tables import print_facts
 from kallback.cli.tasks.lookup import NoPendingTaskError, find_task
 from kallback.durations import span
-from kallback.operations import Introspection, PendingTask
+from kallback.operations import Introspection, PendingTask, UnreadableJournalsError
 from kallback.protocol import (
     AccessDeniedError,
     ConfigurationError,
@@ -132,6 +132,8 @@ def progress(task_id: str, *, as_json: bool) -> None:
     query = click.get_current_context().find_object(MonitorQuery) or MonitorQuery()
     try:
         answer = asyncio.run(_read(query.ask, settings, task_id))
+    except CodecFailedError as error:
+        raise ConfigurationError(f"{error}: set {VARIABLE} to the codec of the services") from None
     except RestateUnavailableError as error:
         raise RestateUnavailableError(
             f"{error}: check that Restate runs and KALLBACK_RESTATE_INGRESS_URL names it"
@@ -161,11 +163,17 @@ async def _why(explain: Explain, settings: Settings, task_id: str) -> str:
     """The cause; where it cannot be told, all that there are."""
     try:
         return await explain(settings, task_id)
-    except KallbackError as error:
-        return (
-            f"task {task_id} is not monitored: it has ended, the id is wrong, or its type has neither start_timeout "
-            f"nor heartbeat_every; or it is an awakeable, which no worker does. Which it is cannot be told: {error}"
+    except UnreadableJournalsError:  # its sentence leads to this command
+        why = (
+            "some journals cannot be read (encoded by a journal value codec, or too large), and no other has the task; "
+            f"`kallback outcomes list --task {task_id}` shows its results, if there are any"
         )
+    except KallbackError as error:
+        why = str(error)
+    return (
+        f"task {task_id} is not monitored: it has ended, the id is wrong, or its type has neither start_timeout "
+        f"nor heartbeat_every; or it is an awakeable, which no worker does. Which it is cannot be told: {why}"
+    )
 
 
 def _decoded(answer: HttpAnswer, settings: RestateSettings) -> TaskProgress:

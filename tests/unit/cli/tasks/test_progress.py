@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from tests.unit.cli.console.environment import pending, running
 
 from kallback.bridge.restate.requests import HttpAnswer
+from kallback.bridge.restate.value_codec import CodecFailedError
 from kallback.cli.tasks.progress import MonitorQuery, UnknownTaskError, progress, unmonitored
-from kallback.operations import PendingTask
+from kallback.operations import PendingTask, UnreadableJournalsError
 from kallback.protocol import (
     AccessDeniedError,
     Attempt,
@@ -166,3 +167,29 @@ def test_an_answer_that_cannot_be_read_names_the_codec() -> None:
     result, _ = run(ID, body=b"\x00\x93sealed")
     assert type(result.exception) is ConfigurationError
     assert "set KALLBACK_RESTATE_JOURNAL_VALUE_CODEC to it" in str(result.exception)
+
+
+def test_a_codec_that_does_not_fit_is_named_as_what_is_wrong() -> None:
+    """Restate has answered: neither it nor its address is at fault."""
+
+    async def answer(_settings: RestateSettings, _path: str) -> HttpAnswer:
+        raise CodecFailedError("the journal value codec cannot decode a value (ValueError)")
+
+    error = CliRunner().invoke(progress, [ID], obj=MonitorQuery(answer)).exception
+    assert type(error) is ConfigurationError
+    assert "set KALLBACK_RESTATE_JOURNAL_VALUE_CODEC to the codec of the services" in str(error)
+    assert "INGRESS_URL" not in str(error)
+
+
+def test_journals_that_cannot_be_read_do_not_lead_back_to_this_command() -> None:
+    """What asks the journals for a task advises `tasks progress`; here that was done already."""
+
+    async def answer(_settings: RestateSettings, _path: str) -> HttpAnswer:
+        return HttpAnswer(404, body=b'{"message": "no task x is watched"}')
+
+    async def explain(_settings: Settings, _task_id: str) -> str:
+        raise UnreadableJournalsError("3 cannot: `kallback tasks progress` asks TaskMonitor")
+
+    said = str(CliRunner().invoke(progress, [ID], obj=MonitorQuery(answer, explain)).exception)
+    assert "tasks progress" not in said
+    assert f"`kallback outcomes list --task {ID}`" in said
