@@ -56,9 +56,7 @@ logger = guarded_logger(__name__)
 _CONTROL_RECORD_BYTES: Final = 16 * 1024
 """Of a record of the control topic, the one topic that workers read whole: a cancel takes 1 KiB, and headers."""
 _DEADLINE_INTERVAL_S: Final = 0.25  # how late a deadline may be noticed
-_STOP_TIMEOUT_S: Final = 8.0
-"""For all parts together to stop, without the drain and `cancel_grace`: a frozen broker must not hold a worker until it
-is killed, which happens 40 s after SIGTERM in our units and manifests."""
+_STOP_TIMEOUT_S: Final = 30.0  # for all parts together to stop, without the drain; a frozen broker takes as long
 
 
 class WorkerRuntime:
@@ -248,8 +246,7 @@ class WorkerRuntime:
     def _stopping(self) -> StopDeadline:
         """The bound for all parts, from the first one that is stopped."""
         if self._deadline is None:
-            seconds = _STOP_TIMEOUT_S + self._config.options.cancel_grace
-            self._deadline = StopDeadline("kallback-worker", seconds, NamedLog(logger))
+            self._deadline = StopDeadline("kallback-worker", _STOP_TIMEOUT_S, NamedLog(logger))
         return self._deadline
 
     async def _start(

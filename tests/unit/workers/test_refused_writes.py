@@ -54,7 +54,7 @@ async def test_a_worker_whose_progress_is_refused_sends_results_and_goes_on(env:
         await env.until(env.results, "the result of another task")
         env.broker.denied.clear()
         await env.until(env.progress, "a heartbeat")
-        await env.until(lambda: readiness(worker).ok, "readiness")
+        assert readiness(worker).ok
         release.set()
         await env.until(lambda: len(env.results()) == 2, "both results")
 

@@ -54,7 +54,7 @@ _NO_LEADER: Final = frozenset(
 """Of a partition that exists."""
 _BATCH: Final = 500
 _SLICE: Final = 8  # messages consumed at once: each may have a key or headers of a megabyte
-_LARGE_BYTES: Final = 1024 * 1024  # of records, behind which no more are consumed in one poll
+_LARGE_BYTES: Final = 512 * 1024  # of records, behind which no more are consumed in one poll
 
 
 class TopicScan:
@@ -166,10 +166,12 @@ class TopicScan:
         messages: Sequence[Message] = () if first is None else (first,)
         left = _BATCH
         while messages:
+            before = self._polled_bytes
             yield from messages
             left -= len(messages)
+            at_once = _SLICE if self._polled_bytes - before < _LARGE_BYTES // _SLICE else 1
             is_full = left <= 0 or self._polled_bytes >= _LARGE_BYTES or self._stepped
-            messages = () if is_full else self._consumer.consume(min(_SLICE, left), 0)
+            messages = () if is_full else self._consumer.consume(min(at_once, left), 0)
 
     def _made(self) -> Consumer:
         return build(lambda it: Consumer(it | {"error_cb": self._errors}), reader_config(self._settings))

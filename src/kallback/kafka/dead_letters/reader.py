@@ -218,6 +218,7 @@ async def read_batches(
             silent = 0.0 if records else silent + monotonic() - began
             if records:
                 yield records
+                del records  # the next ones are read first
             elif silent > patience and not reader.caught_up.is_set():
                 raise KafkaUnavailableError(
                     f"no record arrived for {patience:g} s: check that Kafka is available, then try again"

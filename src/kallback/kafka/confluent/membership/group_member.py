@@ -72,7 +72,8 @@ def reader_config(settings: KafkaSettings) -> dict[str, Value]:
         "allow.auto.create.topics": False,
         "topic.metadata.refresh.interval.ms": TOPICS_REFRESH_MS,
     }
-    return confluent_config(settings, own | _fetch_limits(settings, ConsumerOptions()))
+    ahead: dict[str, Value] = {"queued.min.messages": 1}  # each batch may unfold to megabytes, and none waits for it
+    return confluent_config(settings, own | _fetch_limits(settings, ConsumerOptions()) | ahead)
 
 
 def _fetch_limits(settings: KafkaSettings, options: ConsumerOptions) -> dict[str, Value]:
