@@ -60,6 +60,8 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 _PATIENCE_S: Final = 4.0
 """Without any acknowledgement, after which a client whose files changed leaves its records to the next one."""
 _PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - librdkafka's own codes
+_FATAL: Final = KafkaError._FATAL  # noqa: SLF001 - as above
+"""The client has failed for good; this code does not say why, and the polling thread hears it."""
 _BATCH_BYTES: Final = 1_000_000
 _BATCH_RECORDS: Final = 10_000
 """librdkafka's defaults: a little less than a topic takes by default."""
@@ -105,6 +107,11 @@ class _Client:
         self._unacknowledged.add(record, future, partition)
         try:
             self._produce(self.producer, record, future, partition)
+        except KafkaException as error:
+            if error.args[0].code() != _FATAL:
+                self._unacknowledged.remove(future)
+                raise
+            # The thread is about to hear the cause, and fails with it what waits.
         except BaseException:
             self._unacknowledged.remove(future)
             raise
@@ -120,6 +127,8 @@ class _Client:
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             if self._unacknowledged.closed and error is not None and error.code() in _PURGED:
                 return  # the next client sends it
+            if error is not None and error.code() == _FATAL:
+                return  # as in `enqueue`
             self._unacknowledged.remove(future)
             failure = None if error is None else _failure(error, record, self._settings)
             self._acks[loop].append((future, record, failure, message))
