@@ -117,7 +117,7 @@ class Introspection:
             raise AnswerTooLargeError(f"Restate's answer is larger than {ANSWER_BYTES} bytes")
         try:
             return msgspec.json.decode(msgspec.json.decode(answer.body, type=_Rows).rows, type=list[kind])  # type: ignore[valid-type]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if answer.body.startswith(_BEGINNING) and not answer.body.endswith(_END):
                 raise AnswerCutOffError(
                     "Restate's answer to a query ended in the middle: try again, or raise "
@@ -134,7 +134,7 @@ class Introspection:
             raise self._refused(answer)
         try:
             return msgspec.json.decode(answer.body, type=DeploymentList).deployments
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{self.url} does not answer like Restate's admin API ({error}): correct KALLBACK_RESTATE_ADMIN_URL"
             ) from None
@@ -216,5 +216,5 @@ class Introspection:
 def _message(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_QueryRefusal).message[:_SHOWN]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "no reason given"

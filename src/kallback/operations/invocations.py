@@ -10,6 +10,7 @@ import msgspec
 from kallback.bridge.restate.services import QUESTION
 from kallback.operations.introspection import RowSource
 from kallback.operations.journals.queries import quoted
+from kallback.protocol.values.bounded_reading import Whole
 
 
 class InvocationStatus(msgspec.Struct, frozen=True, rename={"waits_for_signals": "suspended_waiting_for_signals"}):
@@ -32,15 +33,19 @@ class InvocationStatus(msgspec.Struct, frozen=True, rename={"waits_for_signals":
     id: str
     target: str
     status: str
-    retry_count: int | None = None
+    retry_count: Whole | None = None
     last_failure: str | None = None
     next_retry_at: str | None = None
     pinned_deployment_id: str | None = None
     last_start_at: str | None = None
     last_failure_error_code: str | None = None
     last_attempt_deployment_id: str | None = None
-    waits_for_signals: list[int] | None = None
+    waits_for_signals: list[Whole] | None = None
     idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_start_at is not None:
+            datetime.fromisoformat(self.last_start_at)  # msgspec makes an error of decoding of what it raises
 
     @property
     def is_question(self) -> bool:

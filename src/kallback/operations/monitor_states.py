@@ -12,6 +12,7 @@ from kallback.operations.introspection import RowSource
 from kallback.operations.tasks import AttemptProgress
 from kallback.protocol import AwakeableId, InvalidAwakeableIdError, TaskId, parse_awakeable_id
 from kallback.protocol.tokens import is_task_id
+from kallback.protocol.values.bounded_reading import Whole
 
 _KEY: Final = "watched"
 _NOTHING: Final = msgspec.Raw(b"")
@@ -34,17 +35,17 @@ class WatchedState:
 
 
 class _StateWatch(msgspec.Struct):
-    attempt: int
-    dispatched_ms: int
+    attempt: Whole
+    dispatched_ms: Whole
     awakeable_id: str
 
 
 class _Watched(msgspec.Struct):
     watch: _StateWatch
-    started_ms: int | None = None
-    heartbeat_ms: int | None = None
+    started_ms: Whole | None = None
+    heartbeat_ms: Whole | None = None
     details: msgspec.Raw = _NOTHING
-    details_ms: int | None = None
+    details_ms: Whole | None = None
 
 
 class _StateRow(msgspec.Struct):

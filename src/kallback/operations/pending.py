@@ -26,7 +26,7 @@ from kallback.operations.journals.queries import quoted
 from kallback.operations.journals.reader import JournalReader
 from kallback.operations.monitor_states import MonitorStates, WatchedState
 from kallback.operations.tasks import PendingTask, TaskFilter, WaitingInvocation
-from kallback.protocol import KallbackError, TaskId, locate_awakeable
+from kallback.protocol import ConfigurationError, KallbackError, TaskId, locate_awakeable
 from kallback.protocol.tokens import FIRST_ATTEMPT, is_task_id
 from kallback.settings import Settings
 
@@ -43,6 +43,10 @@ _CURSOR: Final = re.compile(
 )
 _YEARS: Final = range(1970, 2262)
 """What Restate's timestamps hold; it fails a query with another year."""
+_SAME_PAGE: Final = (
+    "Restate's introspection answers the same invocations again: correct KALLBACK_RESTATE_ADMIN_URL, or have the proxy "
+    "in front of it keep no answers"
+)
 _OPEN: Final = "status IN ('invoked', 'suspended', 'paused')"
 _COLUMNS: Final = "id, target, target_service_name, target_handler_name, status, created_at, journal_size"
 
@@ -96,6 +100,10 @@ class _InvocationRow(msgspec.Struct, frozen=True, gc=False):
     status: str
     created_at: str
     journal_size: int
+
+    def __post_init__(self) -> None:
+        quoted([self.id])
+        datetime.fromisoformat(self.created_at)  # msgspec makes an error of decoding of what either of them raises
 
     def invocation(self) -> WaitingInvocation:
         created_ms = int(datetime.fromisoformat(self.created_at).timestamp() * 1000)
@@ -238,6 +246,8 @@ class PendingTasks:
             journals = await self._journals(rows)
             unreadable = frozenset(each.invocation_id for each in journals.values() if each.is_unreadable)
             end = _Cursor(rows[-1].created_at, rows[-1].id, _BEHIND) if len(rows) == count else None
+            if end is not None and end == start:
+                raise ConfigurationError(_SAME_PAGE)
             yield _Chunk(self._waiting(rows, journals, start), end, unreadable, self._untaken(rows, journals))
             if end is None:
                 return

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from kallback.protocol.values.bounded_reading import read_json
+from kallback.protocol.values.bounded_reading import Whole, read_json
 
 
 class Outcome(StrEnum):
@@ -58,10 +58,6 @@ class Unusable(StrEnum):
 
 AFTER_DEADLINE: Final = "after-deadline"
 """Reason of a delivered result: its deadline had passed, so its handler may have gone on without it."""
-
-
-Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""A number of 64 bits, as Kafka's are. JSON has longer ones, and their thousand digits would be shown."""
 
 
 @dataclass(frozen=True, slots=True)

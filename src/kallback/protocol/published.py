@@ -9,10 +9,20 @@ to key, request and token. It is JSON without secrets: the signal index alone co
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from kallback.protocol.service_names import DEFAULT_AUDIENCE
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.values.bounded_reading import Whole
+
+_TypeName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,128}\Z")]
+_TopicName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,249}\Z")]
+_AttemptNumber = Annotated[Attempt, msgspec.Meta(ge=1, le=2**31 - 1)]
+_Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""What a handler writes in its journal itself may look like this, too: then a list must be able to show it."""
 
 
 class PublishedTask(msgspec.Struct, frozen=True, array_like=True):
@@ -24,10 +34,10 @@ class PublishedTask(msgspec.Struct, frozen=True, array_like=True):
     """
 
     task_id: TaskId
-    attempt: Attempt
-    signal: int
-    partition: int
-    offset: int
+    attempt: _AttemptNumber
+    signal: Whole
+    partition: _Partition
+    offset: _Offset
 
 
 class PublishedTasks(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,11 +52,11 @@ class PublishedTasks(msgspec.Struct, frozen=True, omit_defaults=True):
         audience: of their tokens, which names the environment.
     """
 
-    task_type: str
-    topic: str
+    task_type: _TypeName
+    topic: _TopicName
     tasks: list[PublishedTask]
-    created_ms: int | None = None
-    deadline_ms: int | None = None
+    created_ms: Whole | None = None
+    deadline_ms: Whole | None = None
     monitored: bool = False
     audience: str = DEFAULT_AUDIENCE
 
@@ -59,6 +69,6 @@ class JournaledAwakeable(msgspec.Struct, frozen=True, omit_defaults=True):
         audience: of its token, which names the environment.
     """
 
-    task_type: str
-    signal: int
+    task_type: _TypeName
+    signal: Whole
     audience: str = DEFAULT_AUDIENCE

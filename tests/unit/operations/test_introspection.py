@@ -111,6 +111,8 @@ async def test_rows_are_typed() -> None:
         (503, "<html>", RestateUnavailableError, "try again later"),
         (200, "<html>", ConfigurationError, "correct KALLBACK_RESTATE_ADMIN_URL"),
         (200, '{"rows": [{"name": 1}]}', ConfigurationError, "correct KALLBACK_RESTATE_ADMIN_URL"),
+        (200, f'{{"rows":{"[" * 50_000}{"]" * 50_000}}}', ConfigurationError, "correct KALLBACK_RESTATE_ADMIN_URL"),
+        (500, f'{{"message":{"[" * 50_000}{"]" * 50_000}}}', RestateUnavailableError, "no reason given"),
     ],
 )
 async def test_a_refused_query_names_the_remedy(status: int, body: str, kind: type[KallbackError], remedy: str) -> None:

@@ -20,7 +20,7 @@ from kallback.operations import (
     UnreadableJournalsError,
 )
 from kallback.operations.journals.entries import StepRow
-from kallback.protocol import KallbackError
+from kallback.protocol import ConfigurationError, KallbackError
 from kallback.settings import Settings
 
 Row = TypeVar("Row")
@@ -254,3 +254,64 @@ async def test_results_that_were_not_taken_are_filtered(wanted: TaskFilter, memb
     introspection.waits(FIRST, [SOUP, 1, 17, 0, 0], **members)
     introspection.rows_of[FIRST].append(signal(17, FIRST, 5))
     assert (await pending(introspection).page(wanted)).untaken == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "members"),
+    [
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"deadline_ms": 10**30}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"created_ms": -(10**30)}),
+        (["AAECAwQFBgcICQoL", 10**25, 17, 0, 3], {}),
+        (["AAECAwQFBgcICQoL", 1, 17, 10**10, 3], {}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 10**19], {}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, -3], {}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"topic": "x" * 100_000}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"topic": ""}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"task_type": "cook\n"}),
+    ],
+)
+async def test_what_a_handler_forges_in_its_journal_hides_no_task_of_others(
+    task: list[Any], members: dict[str, Any]
+) -> None:
+    """No list can show it, no client of Kafka takes it: its journal is one that cannot be read."""
+    fake = FakeIntrospection()
+    fake.waits(FIRST, task, **members)
+    fake.waits(SECOND, ["BBECAwQFBgcICQoL", 1, 17, 0, 3])
+    page = await pending(fake).page()
+    assert [str(each.task_id) for each in page.tasks] == ["BBECAwQFBgcICQoL"]
+    assert page.unreadable == frozenset({FIRST})
+
+
+@pytest.mark.parametrize("state", [{"heartbeat_ms": 10**30}, {"started_ms": -(10**30)}])
+async def test_a_state_that_cannot_be_shown_is_none(state: dict[str, Any]) -> None:
+    """Its task is listed without it."""
+    fake = FakeIntrospection()
+    fake.waits(FIRST, ["AAECAwQFBgcICQoL", 1, 17, 0, 3], monitored=True)
+    fake.states["AAECAwQFBgcICQoL"] = {"watch": WATCH} | state
+    (task,) = (await pending(fake).page()).tasks
+    assert task.progress is None
+
+
+async def test_the_same_page_again_ends_the_reading() -> None:
+    """What answers is a cache in front of Restate: the list would never end."""
+
+    class Cached(FakeIntrospection):
+        async def rows(self, sql: str, kind: type[Row]) -> list[Row]:
+            return await super().rows(sql.replace("id >=", ""), kind)
+
+    fake = Cached()
+    for number in range(1000):
+        fake.waits(f"inv_1{number:033d}")
+        fake.invocations[-1]["created_at"] = CREATED.format(1)
+    with pytest.raises(ConfigurationError, match="the same invocations again"):
+        await ids(fake)
+
+
+@pytest.mark.parametrize("column", [{"created_at": "yesterday"}, {"id": "inv_1'; DROP"}])
+async def test_a_row_that_is_not_restates_cannot_be_read(column: dict[str, Any]) -> None:
+    """The decoder says so, and `Introspection` makes a sentence of it."""
+    fake = FakeIntrospection()
+    fake.waits(FIRST)
+    fake.invocations[0] |= column
+    with pytest.raises(msgspec.ValidationError):
+        await ids(fake)

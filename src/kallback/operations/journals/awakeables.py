@@ -24,6 +24,7 @@ from kallback.operations.journals.entries import RunValue, StepRow, decoded_step
 from kallback.protocol import TaskId
 from kallback.protocol.awakeables import FIRST_USER_SIGNAL
 from kallback.protocol.published import JournaledAwakeable
+from kallback.protocol.values.bounded_reading import Whole
 
 CREATION: Final = "create task "
 _CREATED: Final = re.compile(CREATION + r"([A-Za-z0-9._-]{1,128})", re.ASCII)
@@ -39,8 +40,8 @@ class AwakeableValue(msgspec.Struct, frozen=True, gc=False):
 
     awakeable: JournaledAwakeable
     task_id: TaskId
-    deadline_ms: int | None = None
-    created_ms: int | None = None
+    deadline_ms: Whole | None = None
+    created_ms: Whole | None = None
 
 
 @dataclass(frozen=True, slots=True)

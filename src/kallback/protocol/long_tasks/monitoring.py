@@ -16,6 +16,7 @@ import msgspec
 
 from kallback.protocol.long_tasks.progress import Signal
 from kallback.protocol.tokens import Attempt, TaskId
+from kallback.protocol.values.bounded_reading import Whole
 
 _NO_DETAILS: Final = msgspec.Raw(b"")
 """Left out as the default, which msgspec knows by identity: other empty bytes would be written, and are no JSON."""
@@ -34,8 +35,8 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
 
     token: str
     signal: Signal
-    at_ms: int
-    seen_ms: int
+    at_ms: Whole
+    seen_ms: Whole
     details: msgspec.Raw = _NO_DETAILS
     partitions: str = ""
 
@@ -55,8 +56,8 @@ class Marks(msgspec.Struct, frozen=True):
         marks: epoch milliseconds by partition: all that lay in it then has been read, and its effect is in Restate.
     """
 
-    partitions: int
-    marks: dict[int, int]
+    partitions: Whole
+    marks: dict[Whole, Whole]
 
 
 class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,11 +77,11 @@ class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
     task_id: TaskId
     task_type: str
     attempt: Attempt
-    dispatched_ms: int
-    started_ms: int | None = None
-    heartbeat_ms: int | None = None
+    dispatched_ms: Whole
+    started_ms: Whole | None = None
+    heartbeat_ms: Whole | None = None
     details: msgspec.Raw = _NO_DETAILS
-    details_ms: int | None = None
+    details_ms: Whole | None = None
 
     def __post_init__(self) -> None:
         if self.details == _NO_DETAILS:

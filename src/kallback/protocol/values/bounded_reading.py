@@ -6,7 +6,7 @@ calls around it.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ from kallback.protocol.values.nesting import is_nested_deeper
 from kallback.protocol.values.recursion import with_room
 
 Value = TypeVar("Value")
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number of 64 bits, as Kafka's are. JSON has longer ones: their thousand digits would be shown, or cannot be
+written again."""
 
 
 class NestedTooDeepError(msgspec.DecodeError):

@@ -252,9 +252,12 @@ async def test_marks_are_kept_by_topic() -> None:
     assert msgspec.json.decode(await call(service, "read", ctx), type=Marks) == Marks(2, {0: 5, 1: 4})
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"partitions": 1, "marks": {"x": 1}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b'{"partitions": 1, "marks": {"x": 1}}', b'{"partitions": 1, "marks": {"0": 9%b}}' % (b"0" * 30)],
+)
 async def test_what_is_no_marks_is_terminal(body: bytes) -> None:
-    """Code 400, and the key is free again."""
+    """Code 400, and the key is free again: what cannot be written as state would be tried again and again."""
     with pytest.raises(TerminalError, match="no marks"):
         await call(ConsumedMarks(), "report", Context(), body)
 
