@@ -258,10 +258,10 @@ async def test_a_task_is_shown_with_its_request_and_its_life() -> None:
     ("found", "said"),
     [
         (None, "retention removed it"),
-        (Record("tasks", 0, 0, 0, b"key", MARKUP.encode(), headers_of(pending(1))), "nother record than that of task"),
+        (Record("tasks", 0, 0, 0, b"key", MARKUP.encode(), headers_of(pending(1))), "another record than that of task"),
         (Record("tasks", 0, 0, 0, b"key", MARKUP.encode(), ()), "cannot be read"),
-        (MissingTopicError("topic 'tasks' does not exist"), "Topic &#x27;tasks&#x27; does not exist."),
-        (AccessDeniedError("reading tasks (READ) failed"), "Reading tasks (READ) failed."),
+        (MissingTopicError("topic 'tasks' does not exist"), "topic &#x27;tasks&#x27; does not exist"),
+        (AccessDeniedError("reading tasks (READ) failed"), "reading tasks (READ) failed"),
     ],
 )
 async def test_a_record_that_is_not_there_is_said(found: Record | KallbackError | None, said: str) -> None:
@@ -327,6 +327,21 @@ async def test_a_page_is_no_markdown(path: str) -> None:
         sources = FakeSources([task], {task.position: record_of(b"{}")} if task.position else {}, [dead_letter()])
         async with serving(sources) as client:
             assert "`" not in (await client.get(path)).text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("it has ended: `kallback outcomes list`", "it has ended: <code>kallback outcomes list</code>"),
+        ("no topic `<i>", "no topic `&lt;i&gt;"),
+        ("`<i>` is gone", "<code>&lt;i&gt;</code> is gone"),
+    ],
+)
+async def test_a_command_in_an_error_is_shown_as_one(said: str, shown: str) -> None:
+    """As those that pages have themselves; all text stays text."""
+    sources = FakeSources([pending()], error=UnreadableJournalsError(said))
+    async with serving(sources) as client:
+        assert shown in (await client.get("/tasks/lost00000000000x")).text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from kallback.cli.console.pages.markup import Content, Markup, element, joined
+from kallback.cli.console.pages.markup import Content, Markup, element, joined, with_commands
 from kallback.web import HttpResponse
 from kallback.web.messages import HTML
 
@@ -100,6 +100,7 @@ def facts(pairs: Iterable[tuple[str, Content]]) -> Markup:
     )
 
 
-def trouble(sentence: Content) -> Markup:
+def trouble(sentence: str | Markup) -> Markup:
     """Return a sentence about what is wrong."""
-    return element("p", sentence, class_="error", role="status")
+    said = sentence if isinstance(sentence, Markup) else with_commands(sentence)
+    return element("p", said, class_="error", role="status")

@@ -54,5 +54,13 @@ def text(value: str) -> Markup:
     return Markup(html.escape(escape(redact(value), lines=True)))
 
 
+def with_commands(sentence: str) -> Markup:
+    """Return a sentence of an error; a command, which stands between grave accents there, is an element."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # one of them has no other: it is part of a name
+        return text(sentence)
+    return joined(element("code", part) if at % 2 else part for at, part in enumerate(parts))
+
+
 def _attribute(value: str) -> str:
     return html.escape(escape(value))

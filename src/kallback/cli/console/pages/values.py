@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kallback.cli.console.pages.layout import facts, table
+from kallback.cli.console.pages.layout import facts, table, trouble
 from kallback.cli.console.pages.markup import Content, Markup, element
-from kallback.cli.formatting import as_sentence, moment, readable, size
+from kallback.cli.formatting import moment, readable, size
 from kallback.durations import span
 from kallback.kafka import Headers, Position, Record
 from kallback.protocol.headers import (
@@ -59,7 +59,7 @@ def payload(value: bytes, *, mask: bool) -> Markup:
 def record_parts(title: str, record: Record | str, *, mask: bool) -> list[Markup]:
     """Return what a record holds, or why it cannot be shown."""
     if isinstance(record, str):
-        return [element("h2", title), element("p", as_sentence(record))]
+        return [element("h2", title), trouble(record)]
     shown = _headers(record.headers, mask=mask)
     headers: list[list[Content]] = [[element("code", name), value] for name, value in shown]
     key = "none" if record.key is None else readable(record.key, longest=_LONGEST_HEADER)
