@@ -2,9 +2,9 @@
 
 Order of the start: topics are checked, the producer connects, the cancels are read to the end of the control topic,
 the consumer joins the group, fetching begins. Order of the end: fetching ends, what is held back is released, what
-runs is drained, child processes end, the consumer commits and leaves, then cancels (they matter during the drain) and
-producer stop. All parts together have one bound beside the drain's: a part that does not end in time is named in the
-log, and the next one follows.
+runs is drained, child processes end, the consumer commits and leaves (during the drain, once no running task needs the
+membership), then cancels (they matter during the drain) and producer stop. All parts together have one bound beside
+the drain's: a part that does not end in time is named in the log, and the next one follows.
 
 A part that ends by itself ends the runtime: `ended` raises its error.
 
@@ -56,6 +56,10 @@ logger = guarded_logger(__name__)
 _CONTROL_RECORD_BYTES: Final = 16 * 1024
 """Of a record of the control topic, the one topic that workers read whole: a cancel takes 1 KiB, and headers."""
 _DEADLINE_INTERVAL_S: Final = 0.25  # how late a deadline may be noticed
+_SHORT_DRAIN_S: Final = 5.0
+"""Not worth leaving the group before its end: members notice a rebalance at their next heartbeat, up to 3 s later, and
+what is handed back meanwhile would wait for it."""
+_LEAVE_INTERVAL_S: Final = 0.1  # between looks during a drain at whether a task needs the membership
 _STOP_TIMEOUT_S: Final = 30.0  # for all parts together to stop, without the drain; a frozen broker takes as long
 
 
@@ -72,6 +76,7 @@ class WorkerRuntime:
         self._asked_to_close = asyncio.Event()
         self._turn = asyncio.Lock()  # one opening or closing at a time
         self._deadline: StopDeadline | None = None
+        self._left: asyncio.Task[None] | None = None
         self._backoff: Final = Backoff(options.retry_delay, options.retry_delay_limit)
         self.refused_cancels: Final = RefusedCancels(LogThrottle(NamedLog(logger)))
         on_refused = self.refused_cancels.add
@@ -233,7 +238,7 @@ class WorkerRuntime:
             await self._start(stack, "producer", self._producer.start, self._producer.stop)
             await self._start(stack, "dead letters", _nothing, self._letters.stop)  # connects when there is one
             await self._start(stack, "cancels", self._cancel_follower.start, self._cancel_follower.stop)
-            await self._start(stack, "consumer", self._consumer.start, self._consumer.stop)
+            await self._start(stack, "consumer", self._consumer.start, self._leave_group)
             await self._start(stack, "process pool", _nothing, self._process_pool.stop)
             self._run(stack, "deadlines", self._watch_deadlines())
             stack.push_async_callback(self._drain)
@@ -278,11 +283,33 @@ class WorkerRuntime:
                 len(self._in_flight),
             )
         begun = time.monotonic()
+        leaving = asyncio.create_task(self._leave_early(), name="kallback-leave")
         try:
             abandoned = await self._in_flight.drain(self._config.options.drain_timeout)
             self._counts.abandoned += abandoned
         finally:
+            await _end(leaving)
             self._stopping.extend(time.monotonic() - begun)
+
+    async def _leave_early(self) -> None:
+        """Leave the group as soon as no running task needs it: other workers take the partitions during the drain.
+
+        Attempts that their caller replaces if they are lost continue without their records, as in a rebalance. A member
+        with an instance id stays: Kafka keeps its partitions for its successor.
+        """
+        options = self._config.options
+        if self._config.consumer.group_instance_id is not None or options.drain_timeout < _SHORT_DRAIN_S:
+            return
+        self._fetch_loop.prepare_revoke(self._consumer.assignment())
+        while self._fetch_loop.needs_group:  # noqa: ASYNC110 - many things end it, and none is an event
+            await asyncio.sleep(_LEAVE_INTERVAL_S)
+        if self._in_flight:
+            logger.info("worker %s has left its group: others take new tasks", self._config.group)
+        self._left = asyncio.create_task(self._consumer.stop(), name="kallback-leave-group")
+
+    async def _leave_group(self) -> None:
+        """Commit and leave the group, unless that has begun during the drain."""
+        await (self._consumer.stop() if self._left is None else self._left)
 
     def _log_stop(self) -> None:
         if self._fetching is not None:  # otherwise it has never taken a task, and an error says why

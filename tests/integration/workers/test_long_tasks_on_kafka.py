@@ -108,6 +108,39 @@ async def test_long_tasks_outlive_rebalances(env: KafkaWorkerEnv) -> None:
     assert done == ["last"]
 
 
+async def test_a_worker_that_drains_leaves_new_tasks_to_the_other_one(env: KafkaWorkerEnv) -> None:
+    """Its running attempt would be replaced if it got lost, so it leaves the group, and the attempt ends here."""
+    topic = env.make_topic("drained", partitions=4)
+    drained = TaskType("drained", request=str, result=str, topic=topic, heartbeat_every=timedelta(seconds=60))
+    first, second = env.worker(drain_timeout=600), env.worker()
+    gate, began = asyncio.Event(), list[str]()
+
+    @first.task(drained)
+    async def slow(dish: str) -> str:
+        began.append(dish)
+        await gate.wait()
+        return f"slow {dish}"
+
+    @second.task(drained)
+    async def quick(dish: str) -> str:
+        return f"quick {dish}"
+
+    await first.start()
+    await env.send_watched("long", task_type="drained", topic=topic, hand_back=True, retry_lost=True)
+    await env.until(lambda: began, "the long task")
+    async with second:
+        await env.until(lambda: len(group_status(second).partitions) == 2, "the second worker to have a share")
+        stopping = asyncio.create_task(first.stop())
+        for number in range(8):
+            await env.send(f"t{number}", task_type="drained", topic=topic)
+        await env.until(lambda: second.counts.completed == 8, "the second worker to do all new tasks")
+        assert (began, stopping.done()) == (["long"], False)
+        gate.set()
+        await stopping
+        assert len(await env.results(9)) == 9
+    assert second.counts.attached == 0
+
+
 async def test_a_full_type_leaves_other_topics_alone(env: KafkaWorkerEnv) -> None:
     """Hundreds of tasks of a full type lie in their topic; one of another type is done at once."""
     worker = env.worker(concurrency=4, held_back=10)

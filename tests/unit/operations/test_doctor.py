@@ -564,7 +564,10 @@ async def test_a_task_that_is_not_pending() -> None:
 
 @pytest.mark.parametrize(
     ("committed", "lag", "place", "behind"),
-    [(10, 1, "it runs or is next", "1 record behind"), (7, 2, "it runs, or waits behind 3 others", "2 records behind")],
+    [
+        (10, 1, "it runs or is next (not while its worker drains: --process tells)", "1 record behind"),
+        (7, 2, "it runs, or waits behind 3 others", "2 records behind"),
+    ],
 )
 def test_a_sentence_counts_what_there_is(committed: int, lag: int, place: str, behind: str) -> None:
     """Not "0 records are before it", nor "1 records"."""

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.operations.journal_rows import INVOCATION, SOUP, signal
 from tests.unit.operations.test_doctor import OK, PROBLEM, TASK, WARNING, Cluster, pending
 from tests.unit.operations.test_doctor_of_types import unpublished
+from tests.unit.protocol.test_tokens import make_awakeable
 
 from kallback.bridge.restate.services import ServiceAnswer, ServiceState
 from kallback.kafka import TopicGroup
@@ -18,10 +19,12 @@ from kallback.operations import AttemptProgress, InvocationStatus
 from kallback.operations.deployments import Deployment, ServiceRevision
 from kallback.operations.doctor import Finding, Severity
 from kallback.operations.doctor.access import Access
-from kallback.operations.doctor.findings import state_finding, unread_workers_findings
+from kallback.operations.doctor.findings import key_finding, state_finding, unread_workers_findings
 from kallback.operations.doctor.stuck import StuckInvocations
-from kallback.protocol import AccessDeniedError
+from kallback.protocol import AccessDeniedError, Attempt, TaskId, Token
+from kallback.protocol.tokens import Keyring
 
+AWAKEABLE = make_awakeable(bytes(24), 17)
 FOLLOWS = Severity.FOLLOWS
 CODEC = "400: Unable to decode with journal value codec"
 NAMES = ("TaskMonitor", "NotifierService")
@@ -241,6 +244,27 @@ def test_a_task_that_no_worker_has_begun_follows_from_a_topic_that_nothing_reads
     """Where workers read the topic, it is the first sign of something else."""
     task = replace(TASK, progress=AttemptProgress(0))
     assert state_finding(task, 1, is_unread=is_unread).severity is severity
+
+
+def test_calls_that_have_not_begun_are_said_to_go_on_at_a_new_address() -> None:
+    """Restate binds an invocation to a deployment when it has begun there; others go on at the last one registered."""
+    waiting = unreached("TaskMonitor/alarm")
+    begun = msgspec.structs.replace(unreached("Shop/order", "inv_2"), pinned_deployment_id=SHOP.id)
+    [moves] = StuckInvocations([waiting]).findings()
+    [stays] = StuckInvocations([waiting, begun]).findings()
+    assert "or register the address that it has moved to" in moves.remedy
+    assert "what began there goes on only there" in stays.remedy
+
+
+@pytest.mark.parametrize(("known", "is_said"), [(("k1",), True), (("k1", "k2"), False), ((), False)])
+def test_a_task_that_was_signed_with_another_key_is_said(known: tuple[str, ...], *, is_said: bool) -> None:
+    """In a rotation in the wrong order its worker is at work, and bridges refuse what it reports."""
+    text = Keyring({"k2": b"2" * 32}).sign(Token("cook", TaskId(SOUP), Attempt(1), AWAKEABLE), "results")
+    found = key_finding(text, known)
+    assert (found is not None) is is_said
+    if found is not None:
+        assert (found.severity, "'k2'" in found.sentence) == (WARNING, True)
+    assert key_finding("no token", known) is None
 
 
 async def test_a_deadline_that_has_passed_follows_from_an_invocation_that_is_paused() -> None:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tests.unit.workers.environment import WorkerEnv
 
 
-def working(env: WorkerEnv, worker: Worker, *, acknowledge: Any = "result") -> asyncio.Event:
+def working(env: WorkerEnv, worker: Worker, *, acknowledge: Any = "result", ordered: bool = False) -> asyncio.Event:
     """Register a function that says how far it is and never returns; the event says that it runs."""
     begun = asyncio.Event()
     watched = TaskType(
         "prepare", request=dict, result=str, topic=env.prepare.topic, heartbeat_every=timedelta(seconds=60)
     )
 
-    @worker.task(watched, acknowledge=acknowledge)
+    @worker.task(watched, acknowledge=acknowledge, ordered=ordered)
     async def cook(_order: dict[str, Any], task: TaskContext) -> str:
         task.heartbeat({"done": 7})
         begun.set()
@@ -37,6 +37,16 @@ def working(env: WorkerEnv, worker: Worker, *, acknowledge: Any = "result") -> a
         return ""
 
     return begun
+
+
+def gate_waiting(gate: asyncio.Event) -> Any:
+    """A function that returns when the gate is open."""
+
+    async def wait(_order: dict[str, Any]) -> str:
+        await gate.wait()
+        return ""
+
+    return wait
 
 
 def handed_back(env: WorkerEnv) -> list[dict[str, Any]]:
@@ -180,3 +190,50 @@ async def test_a_rebalance_does_not_wait_for_what_has_not_begun(env: WorkerEnv) 
         await giving
     assert env.committed() == 1
     await worker.stop()
+
+
+async def stopping_at_work(env: WorkerEnv, worker: Worker, begun: asyncio.Event) -> asyncio.Task[None]:
+    """Start a worker, and ask it to stop while a function runs that said that it began."""
+    await worker.start()
+    await begun.wait()
+    await env.until(lambda: len(env.progress()) > 1, "a heartbeat")
+    return asyncio.create_task(worker.stop())
+
+
+async def test_a_drain_leaves_the_group_when_callers_replace_what_runs(env: WorkerEnv) -> None:
+    """Another worker takes new tasks of its partitions at once, and does not begin the running one anew."""
+    worker, other = env.worker(drain_timeout=600), env.worker()
+    begun, done = working(env, worker), env.cook(other)
+    env.send_watched("running", every=0.2, hand_back=True, retry_lost=True)
+    stopping = await stopping_at_work(env, worker, begun)
+    await other.start()
+    env.send("new")
+    await env.until(lambda: done, "the new task")
+    assert (done, stopping.done()) == (["new"], False)
+    env.cancel("running")
+    await stopping
+    await other.stop()
+    assert env.committed() == 2
+
+
+@pytest.mark.parametrize("why", ["no-heartbeats", "last-attempt", "instance-id", "ordered", "short"])
+async def test_a_drain_stays_in_the_group_while_a_task_needs_it(env: WorkerEnv, why: str) -> None:
+    """Otherwise another worker would begin a task a second time, or the next task of a key beside the running one."""
+    name = "kitchen-1" if why == "instance-id" else None
+    seconds = 4.0 if why == "short" else 600
+    worker = env.worker(drain_timeout=seconds, consumer=ConsumerOptions(group_instance_id=name))
+    begun = working(env, worker, ordered=why == "ordered")
+    env.send_watched("running", every=0.2, hand_back=True, retry_lost=why != "last-attempt", key=b"table-4")
+    if why == "no-heartbeats":
+        env.send("plain", task_type="plain")
+        gate = asyncio.Event()
+        worker.task(TaskType("plain", request=dict, result=str, topic=env.prepare.topic))(gate_waiting(gate))
+    stopping = await stopping_at_work(env, worker, begun)
+    before = len(env.progress())
+    await env.until(lambda: len(env.progress()) > before + 1, "heartbeats during the drain")
+    assert env.clients.consumers[0].assignment()
+    env.cancel("running")
+    if why == "no-heartbeats":
+        gate.set()
+    await stopping
+    assert not env.clients.consumers[0].assignment()

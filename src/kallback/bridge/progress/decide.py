@@ -11,7 +11,7 @@ import msgspec
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka.records import Record
 from kallback.protocol import InvalidProgressError, Report, TaskId, UnverifiedError, UnverifiedToken, read_progress
-from kallback.protocol.verification import Trust, is_late
+from kallback.protocol.verification import Trust, UnverifiedResult, is_late
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True):
@@ -32,15 +32,17 @@ class ProgressUpdate(msgspec.Struct, frozen=True):
         return f"ProgressUpdate({self.task_id} attempt {self.attempt}: {self.report.signal})"
 
 
-def decide_progress(record: Record, trust: Trust, *, now_ms: int, grace_ms: int) -> ProgressUpdate | ProgressOutcome:
-    """Decide on a record; never raises, whatever the bytes are."""
+def decide_progress(
+    record: Record, trust: Trust, *, now_ms: int, grace_ms: int
+) -> ProgressUpdate | UnverifiedResult | ProgressOutcome:
+    """Decide on a record; never raises, whatever the bytes are. One that is not authenticated comes with the reason."""
     try:
         found = read_progress(record.value, record.headers)
-    except UnverifiedError:
-        return ProgressOutcome.UNVERIFIED
+    except UnverifiedError as error:
+        return UnverifiedResult(str(error.reason), error.detail)
     token = trust.keyring.check(found.token, trust.audience)
     if isinstance(token, UnverifiedToken):
-        return ProgressOutcome.UNVERIFIED
+        return UnverifiedResult(token.reason.value, token.detail)
     if is_late(token, now_ms, grace_ms):
         return ProgressOutcome.LATE
     try:

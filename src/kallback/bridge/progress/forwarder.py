@@ -28,7 +28,7 @@ from kallback.bridge.progress.decide import ProgressUpdate, decide_progress
 from kallback.bridge.progress.monitor_client import MonitorClient, SendResult
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import Consumer, GroupStatus, Record
-from kallback.protocol.verification import Trust
+from kallback.protocol.verification import Trust, UnverifiedResult
 
 _FETCH_LIMIT: Final = 100
 """To decide on as many takes 3 ms: results, which are more urgent, have their turn in between."""
@@ -98,9 +98,21 @@ class ProgressForwarder:
             verdict = decide_progress(record, self._trust, now_ms=now_ms, grace_ms=grace_ms)
             if isinstance(verdict, ProgressUpdate):
                 self._settle(self._coalescer.add(verdict, fetched), ProgressOutcome.COALESCED)
+            elif isinstance(verdict, UnverifiedResult):
+                self._drop_unverified(fetched, verdict)
             else:
                 self._settle(fetched, verdict)
         self._send_due()
+
+    def _drop_unverified(self, fetched: FetchedRecord, verdict: UnverifiedResult) -> None:
+        """Say why, as for results: without it a key that bridges do not have yet looks like a worker that is away."""
+        self._context.log.warning(
+            "progress is not verified: it is dropped",
+            kind=f"progress-{verdict.reason}",
+            record=repr(fetched.record),
+            detail=verdict.detail,
+        )
+        self._settle(fetched, ProgressOutcome.UNVERIFIED)
 
     async def _send_when_due(self) -> None:
         while True:

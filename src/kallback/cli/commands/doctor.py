@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import click
 import orjson
@@ -15,7 +16,7 @@ from kallback import kafka
 from kallback.cli.activity import activity
 from kallback.cli.formatting import plain, printable_json, redact
 from kallback.cli.help import TextCommand, argument, is_coloured, option
-from kallback.cli.imports import is_module_here
+from kallback.cli.imports import is_module_here, needs_extra
 from kallback.cli.insecure import insecure_option, settings_from_env
 from kallback.cli.logs import configure_logs
 from kallback.cli.names import topic_named
@@ -37,9 +38,17 @@ EXIT_PROBLEM: Final = 1
     default="",
     help="Name of a task type, of its topic, or in Python (MODULE:NAME); or the id of a task.",
 )
+@option(
+    "--process",
+    "processes",
+    multiple=True,
+    metavar="[NAME=]URL",
+    help="Health port of a worker or a bridge, such as http://127.0.0.1:9464, which is asked how it is, "
+    "so that a worker that drains is seen. Can be repeated.",
+)
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @insecure_option
-def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
+def doctor(target: str, *, processes: tuple[str, ...], as_json: bool, insecure: bool) -> None:
     """Say why tasks do not end.
 
     Looks at Restate, the services of this environment, topics, bridges, handlers that fail, and the workers of pending
@@ -57,11 +66,15 @@ def doctor(target: str, *, as_json: bool, insecure: bool) -> None:
 
         kallback doctor restaurant.prepare
         kallback doctor shared:prepare
-        kallback doctor q8Tzl0b2R6m1cV9x
+        kallback doctor q8Tzl0b2R6m1cV9x --process http://127.0.0.1:9464
     """
     configure_logs()
     settings = settings_from_env(insecure=insecure)
     found = asyncio.run(_examine(settings, topic_named(target) if target else "", as_json=as_json))
+    if processes:
+        for finding in _of_processes(processes):
+            _print(finding, as_json=as_json)
+            found.add(finding.severity)
     if Severity.PROBLEM in found:
         sys.exit(EXIT_PROBLEM)
 
@@ -88,6 +101,24 @@ async def _examine(settings: Settings, target: str, *, as_json: bool) -> set[Sev
                     _print(finding, as_json=as_json)
                     found.add(finding.severity)
     return found
+
+
+def _of_processes(addresses: Sequence[str]) -> list[Finding]:
+    """What processes say on their health ports. One that is not ready is a warning: it may be about to end."""
+    with needs_extra("console"):
+        from kallback.cli.console.processes import read_process  # noqa: PLC0415 - it needs another extra
+
+    async def read() -> list[Any]:
+        return await asyncio.gather(*map(read_process, addresses))
+
+    return [
+        Finding("processes", Severity.OK, f"{status.name or status.address} is ready")
+        if status.ready
+        else Finding(
+            "processes", Severity.WARNING, f"{status.name or status.address} is not ready: {'; '.join(status.reasons)}"
+        )
+        for status in asyncio.run(read())
+    ]
 
 
 def _print(finding: Finding, *, as_json: bool) -> None:

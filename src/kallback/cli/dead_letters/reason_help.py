@@ -42,8 +42,8 @@ REASON_HELP: Final = {
     "unknown-key": ReasonHelp(
         "The token is signed with a key that the bridge does not have: services used a new key before the bridges had "
         "it, or an old key was removed too early.",
-        "Add the key to the bridges (KALLBACK_KEYS), restart them, then: kallback dead-letters replay --reason "
-        "unknown-key",
+        "Add the key to the bridges: with KALLBACK_KEYS_FILE write it into the file, which is read again by itself; "
+        "with KALLBACK_KEYS restart them. Then: kallback dead-letters replay --reason unknown-key",
     ),
     "wrong-tag": ReasonHelp(
         "The token's signature does not match its key and this results topic: the token is forged or changed, it comes "

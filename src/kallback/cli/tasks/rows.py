@@ -35,6 +35,13 @@ def row_of(task: PendingTask, now_ms: int) -> tuple[str, ...]:
     )
 
 
+_MEANINGS: Final = {
+    "running": " (its handler works, or waits and is suspended later)",
+    "suspended": " (its handler waits)",
+}
+"""Of words of Restate: a handler that waits is `running` as long as Restate keeps its connection open."""
+
+
 def members_of(task: PendingTask) -> dict[str, Any]:
     """A task for scripts; times in epoch milliseconds."""
     progress, invocation, at = task.progress, task.invocation, task.position
@@ -106,7 +113,7 @@ def facts_of(task: PendingTask, now_ms: int) -> Iterator[tuple[str, str]]:
         if progress.unchanged_since_ms is not None:
             yield "unchanged", f"since {_ago(progress.unchanged_since_ms, now_ms)}"
     yield "handler", within(plain(task.invocation.target), _SHOWN)
-    yield "invocation", f"{task.invocation.id} ({task.invocation.status})"
+    yield "invocation", task.invocation.id
     yield "record", _NO_RECORD if task.position is None else plain(str(task.position))
     if task.signal is not None:
         yield "answered by", _WHO_ANSWERS
@@ -121,7 +128,7 @@ def record_facts(record: TaskRecord) -> Iterator[tuple[str, str]]:
 
 def invocation_facts(invocation: InvocationStatus, signal: int | None = None) -> Iterator[tuple[str, str]]:
     """What Restate says of the waiting invocation, for people; with the number of the awakeable, if it is one."""
-    yield "", f"Restate says: {invocation.status}"
+    yield "", f"Restate says: {invocation.status}{_MEANINGS.get(invocation.status, '')}"
     if signal is not None and invocation.waits_for(signal) is False:
         yield "", NOT_NEXT
     if invocation.failures:

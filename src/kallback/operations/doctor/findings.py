@@ -14,6 +14,8 @@ from kallback.kafka import PartitionTransaction, Position, TopicGroup, TopicPart
 from kallback.operations.doctor.failures import admin_command, repair_of
 from kallback.operations.invocations import InvocationStatus
 from kallback.operations.tasks import PendingTask, TaskState
+from kallback.protocol.claims import read_claims
+from kallback.protocol.errors import UnverifiedError
 
 _LARGE_LAG: Final = 1000
 _NAMED: Final = 10
@@ -243,12 +245,32 @@ def place_findings(at: Position, groups: Sequence[TopicGroup], *, is_without_bri
             )
         else:
             before = at.offset - position
-            where = f", or waits behind {before:,} others" if before else " or is next"
+            where = (
+                f", or waits behind {before:,} others"
+                if before
+                else " or is next (not while its worker drains: --process tells)"
+            )
             yield ok(
                 "record",
                 f"group {group.name} is at offset {position} of {at.topic}[{at.partition}], the task's record is at "
                 f"{at.offset}: it runs{where}",
             )
+
+
+def key_finding(token: str, known: Sequence[str]) -> Finding | None:
+    """Whether bridges with our keys believe what the worker of a task sends; None if they know the token's key."""
+    try:
+        key_id = read_claims(token).key_id
+    except UnverifiedError:
+        return None
+    if not known or key_id in known:
+        return None
+    return warning(
+        "keys",
+        f"the task's token is signed with key {key_id!r}, which is not among these ({', '.join(map(repr, known))}): "
+        "bridges that do not have it refuse the task's heartbeats and its result",
+        "give the bridges the key; results that they refused before are dead letters, which can be replayed",
+    )
 
 
 def overdue_finding(task: PendingTask, *, is_stuck: bool = False) -> Finding:
@@ -278,7 +300,11 @@ def state_finding(task: PendingTask, now_ms: int, *, is_unread: bool = False) ->
     if task.state is TaskState.NOT_STARTED:
         said = "no worker has reported that it began"
         topic = task.task_type if task.position is None else task.position.topic
-        remedy = f"see who reads its topic, and how far they are behind: kallback workers list {topic}"
+        remedy = (
+            "if its worker is at work, a bridge refuses what it reports, for example because it lacks the token's key: "
+            "its log says why; otherwise see who reads its topic, and how far they are behind: "
+            f"kallback workers list {topic}"
+        )
         return follows("task", said) if is_unread else warning("task", said, remedy)
     if task.progress is None:
         return ok("task", "its record is in Kafka; its type has no heartbeats, so nothing tells whether it runs")

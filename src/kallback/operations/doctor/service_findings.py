@@ -13,7 +13,7 @@ from kallback.bridge.restate.services import ServiceAnswer, ServiceState, codec_
 from kallback.bridge.restate.value_codec import VARIABLE
 from kallback.operations.deployments import Deployment, ServiceRoute, route_of
 from kallback.operations.doctor.findings import Finding, ok, problem, warning
-from kallback.operations.doctor.stuck import START_SERVICE, handlers_of, resumed
+from kallback.operations.doctor.stuck import START_SERVICE, handlers_of, resumed, start_remedy
 from kallback.operations.invocations import InvocationStatus
 from kallback.protocol.service_names import PLAIN_NAMES
 
@@ -212,7 +212,7 @@ def _silent_finding(silent: SilentServices, stuck: Sequence[InvocationStatus]) -
         if not each.is_question and each.target.partition("/")[0].partition(".")[0] not in _OWN
     ]
     said = f"nothing answers at {route.current}: {_reason_of(unreached[0])}{_waiting_for_it(waiting)}"
-    return problem("services", f"{said}; because of this not checked: {names}", resumed(waiting, START_SERVICE))
+    return problem("services", f"{said}; because of this not checked: {names}", resumed(waiting, start_remedy(waiting)))
 
 
 def _reason_of(failed: InvocationStatus) -> str:

@@ -15,8 +15,12 @@ from kallback.operations.doctor.findings import Finding, follows, problem, warni
 from kallback.operations.invocations import MOST_STUCK, InvocationStatus
 
 START_SERVICE: Final = (
-    "start the service there: what began there goes on only there; another address, once registered, takes what begins "
-    "from then on"
+    "start the service there: what began there goes on only there; another address, once registered, takes what has "
+    "not begun, and what begins from then on"
+)
+_START_OR_REGISTER: Final = (
+    "start the service there, or register the address that it has moved to: what waits has not begun, and goes on by "
+    "itself at the address that was registered last"
 )
 _NAMED: Final = 3
 """Handlers that a sentence names."""
@@ -67,7 +71,7 @@ class StuckInvocations:
             again = resumed(own, "wait: Restate tries again by itself")
             return warning("invocations", f"{said}: the service gave no answer before, and does now", again)
         said = f"{said}, because Restate gets no answer of the service: {worst.failure_line}"
-        return _severity(own, waiting)("invocations", said, resumed(own, START_SERVICE))
+        return _severity(own, waiting)("invocations", said, resumed(own, start_remedy(own)))
 
     def _failing(self, handler: str, own: Sequence[InvocationStatus], waiting: AbstractSet[str]) -> Finding:
         worst = _worst(own)
@@ -93,6 +97,12 @@ def handlers_of(invocations: Sequence[InvocationStatus]) -> str:
     names = sorted({handler_of(each) for each in invocations})
     more = f" and {len(names) - _NAMED} more handlers" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def start_remedy(own: Sequence[InvocationStatus]) -> str:
+    """What to do for invocations that cannot reach their deployment: Restate binds to it only those that have begun."""
+    is_bound = not own or any(each.pinned_deployment_id is not None for each in own)
+    return START_SERVICE if is_bound else _START_OR_REGISTER
 
 
 def waits_finding(invocation: InvocationStatus) -> Finding:

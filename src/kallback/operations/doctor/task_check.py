@@ -13,6 +13,7 @@ from kallback.operations.doctor.findings import (
     invocation_finding,
     is_overdue,
     is_read,
+    key_finding,
     ok,
     overdue_finding,
     place_findings,
@@ -101,10 +102,13 @@ class TaskCheck:
             yield state_finding(task, self._servers.now_ms(), is_unread=is_unread)
         self._servers.require_kafka()
         try:
-            await read_task_record(self._servers.sources.find, task)
+            record = await read_task_record(self._servers.sources.find, task)
         except NoTaskRecordError as error:
             yield problem("record", str(error))
             return
+        keyring = self._servers.settings.keys.keyring
+        if keyring is not None and (unknown := key_finding(record.headers.token, keyring.key_ids)) is not None:
+            yield unknown
         for finding in worker_findings(at.topic, groups):
             yield finding
         if task.next_attempt_ms is None:  # a record of a failed attempt is done with

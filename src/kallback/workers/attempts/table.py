@@ -40,6 +40,11 @@ class AttemptTable:
         self._finished: Final = RecentKeys[AttemptKey](finished_kept)
         self._dead_lettered: Final = RecentKeys[_RecordKey](finished_kept)
 
+    @property
+    def holds_records(self) -> bool:
+        """Whether the record of a running attempt is still to be settled."""
+        return any(self._running.values())
+
     def state_of(self, key: AttemptKey, record: Record) -> AttemptState:
         """What is known of an attempt whose record was fetched."""
         if key in self._running:

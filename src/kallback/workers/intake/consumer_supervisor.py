@@ -99,6 +99,10 @@ class ConsumerSupervisor:
         """Whether the record's partition is this member's now; if not, another member gets the record."""
         return TopicPartition(record.topic, record.partition) in self._consumer.assignment()
 
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that are this member's now."""
+        return self._consumer.assignment()
+
     def partitions_of(self, topic: str) -> str:
         """The partitions of a topic that are this member's now, as text."""
         return partitions_text(each.partition for each in self._consumer.assignment() if each.topic == topic)

@@ -80,6 +80,11 @@ class DeadLetterSettler:
         self._has_room: Final = asyncio.Event()
         self._has_room.set()
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether records wait for their dead letters to be durable."""
+        return self._writes > 0 or self._positions > 0
+
     async def room(self) -> None:
         """Return when the next records may come; call it after each fetch."""
         if self._counted:

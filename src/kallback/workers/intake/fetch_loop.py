@@ -169,6 +169,14 @@ class FetchLoop:
         for task in self._scheduler.clear_held():
             self._release_task(task)
 
+    @property
+    def needs_group(self) -> bool:
+        """Whether this worker must stay in its group: a record is not settled, or a key must wait for running work.
+
+        If it left, another worker would begin that work a second time.
+        """
+        return self._scheduler.runs_ordered or self._table.holds_records or self._dead_letters.is_writing
+
     def prepare_revoke(self, partitions: frozenset[TopicPartition]) -> None:
         """Let a rebalance wait for nothing that it need not wait for.
 

@@ -64,6 +64,7 @@ class Scheduler(Generic[Work]):
         self._apart: Final = deque[_Entry[Work]]()
         self._key_queues: Final = dict[Hashable, deque[_Entry[Work]]]()
         self._arrivals = 0
+        self._ordered = 0
         self._paused = False
 
     @property
@@ -75,6 +76,11 @@ class Scheduler(Generic[Work]):
     def has_apart(self) -> bool:
         """Whether work waits that is to run apart."""
         return bool(self._apart)
+
+    @property
+    def runs_ordered(self) -> bool:
+        """Whether work runs whose key others must wait for."""
+        return self._ordered > 0
 
     def held(self) -> dict[str, int]:
         """How much is held, by reason."""
@@ -95,6 +101,7 @@ class Scheduler(Generic[Work]):
     def acquire(self, slot: Slot) -> None:
         """Take a slot whatever the limits say: for work that must not wait."""
         self._running += 1
+        self._ordered += slot.key is not None
         self._by_type[slot.task_type] = self._by_type.get(slot.task_type, 0) + 1
 
     def try_acquire(self, slot: Slot, work: Work) -> bool:
@@ -115,6 +122,7 @@ class Scheduler(Generic[Work]):
     def release(self, slot: Slot) -> None:
         """Give a slot back; then take `next` until there is none."""
         self._running -= 1
+        self._ordered -= slot.key is not None
         self._by_type[slot.task_type] -= 1
         self._pass_on(slot.key)
 

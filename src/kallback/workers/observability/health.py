@@ -46,7 +46,7 @@ def readiness(worker: WatchedWorker) -> WorkerProbeResult:
     """Whether tasks are taken now."""
     status, reasons = worker.group_status(), list[str]()
     if worker.phase is not Phase.RUNNING:
-        reasons.append(f"the worker is {worker.phase}")
+        reasons.append(f"the worker is {worker.phase}{_while_draining(worker.phase, status)}")
     elif status is not None and (stalled := status.stall_reason()):
         reasons.append(stalled)
     elif status is None or not status.joined:
@@ -55,6 +55,15 @@ def readiness(worker: WatchedWorker) -> WorkerProbeResult:
         reasons.append(f"the control topic cannot be read, cancels are not seen: {worker.control_unread}")
     reasons += [sentence for sentence in worker.refused_writes.values() if sentence]
     return _probe_result(worker, status, reasons)
+
+
+def _while_draining(phase: Phase, status: GroupStatus | None) -> str:
+    """What a drain means for new tasks; empty if the worker does not drain."""
+    if phase is not Phase.DRAINING or status is None:
+        return ""
+    if not status.joined:
+        return ": it has left its group, and others take new tasks"
+    return f": new tasks on its partitions ({len(status.partitions)}) wait until its running tasks have ended"
 
 
 def liveness(worker: WatchedWorker, now: float, stuck_after: float = STUCK_AFTER) -> WorkerProbeResult:

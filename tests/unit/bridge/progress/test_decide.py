@@ -8,7 +8,7 @@ from kallback.bridge.progress.decide import ProgressUpdate, decide_progress
 from kallback.bridge.stats import ProgressOutcome
 from kallback.kafka import OutgoingRecord, Record
 from kallback.protocol import Report, Signal, TaskId, progress_headers
-from kallback.protocol.verification import Trust
+from kallback.protocol.verification import Trust, UnverifiedResult
 
 TRUST = Trust(KEYRING, AUDIENCE)
 NOW_MS = int(NOW * 1000)
@@ -40,7 +40,9 @@ def test_a_heartbeat_is_an_update(make: RecordFactory) -> None:
 def test_a_forged_one_is_unverified(make: RecordFactory) -> None:
     """One changed letter, and nobody believes it."""
     text = make.sign()
-    assert _verdict(make, _heartbeat(make, text[:-1] + ("A" if text[-1] != "A" else "B"))) is ProgressOutcome.UNVERIFIED
+    found = _verdict(make, _heartbeat(make, text[:-1] + ("A" if text[-1] != "A" else "B")))
+    assert isinstance(found, UnverifiedResult)
+    assert found.reason == "wrong-tag"
 
 
 def test_one_after_the_deadline_is_late(make: RecordFactory) -> None:
@@ -57,7 +59,7 @@ def test_details_that_are_no_json_are_invalid(make: RecordFactory) -> None:
 def test_nothing_of_it_raises(headers: list[tuple[str, bytes]]) -> None:
     """Everything from Kafka is hostile."""
     hostile = Record("kallback.progress", 0, 0, 0, None, b"\xff", tuple(headers))
-    assert decide_progress(hostile, TRUST, now_ms=0, grace_ms=0) is ProgressOutcome.UNVERIFIED
+    assert isinstance(decide_progress(hostile, TRUST, now_ms=0, grace_ms=0), UnverifiedResult)
 
 
 def test_the_token_is_not_shown() -> None:

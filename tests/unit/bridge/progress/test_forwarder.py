@@ -83,6 +83,22 @@ async def test_an_update_that_waits_is_sent_when_it_is_due_though_nothing_follow
     assert [each.report.details for each in env.monitor_client.told] == [b"1", b"2"]
 
 
+async def test_a_key_that_the_bridge_does_not_have_is_named_in_the_log(
+    env: BridgeEnv, make: RecordFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a rotation in the wrong order the worker is at work, and looks as if it were away."""
+    text = make.sign()
+    foreign = text.replace(f":{text.split(':')[1]}:", ":k2:", 1)
+    async with env.bridge() as bridge:
+        for _ in range(3):
+            env.broker.append(_heartbeat(make, foreign))
+        await eventually("all", lambda: bridge.stats.progress[ProgressOutcome.UNVERIFIED] == 3, timeout=5)
+    lines = [each.getMessage() for each in caplog.records if "progress is not verified" in each.getMessage()]
+    assert len(lines) == 1
+    assert "signing key 'k2' is not known here" in lines[0]
+    assert text[-22:] not in caplog.text
+
+
 async def test_forged_progress_is_dropped(env: BridgeEnv, make: RecordFactory) -> None:
     """No monitor hears of it."""
     async with env.bridge() as bridge:

@@ -65,3 +65,15 @@ def test_a_module_is_known_without_being_imported(
     for path in ("shared.py", "shop/orders.py"):
         (tmp_path / path).write_text("raise SystemExit")
     assert is_module_here(name) is is_module
+
+
+def test_a_process_that_is_named_says_whether_it_takes_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka describes a worker that drains as any other; its health port tells. Port 1 of this machine has none."""
+
+    async def examine(*_: object, **__: Any) -> set[Severity]:
+        return {Severity.OK}
+
+    monkeypatch.setattr(command, "_examine", examine)
+    result = CliRunner().invoke(command.doctor, ["--process", "kitchen=http://127.0.0.1:1"])
+    assert result.exit_code == 0
+    assert "warning  processes     kitchen is not ready: it does not answer" in result.stdout

@@ -205,7 +205,14 @@ def test_how_often_an_invocation_has_failed(status: str, count: int, said: str) 
 def test_a_handler_that_never_failed_is_not_said_to_have_been_started_again() -> None:
     """Restate counts the first start, too."""
     facts = list(invocation_facts(InvocationStatus("inv_1", "Shop/order", "running", 1)))
-    assert facts == [("", "Restate says: running")]
+    assert facts == [("", "Restate says: running (its handler works, or waits and is suspended later)")]
+
+
+def test_a_task_has_one_word_for_the_state_of_its_invocation(shop: Shop) -> None:
+    """Restate has two tables with two words, such as invoked and running."""
+    lines = shop.run("show", ID).stdout.splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith("invocation")] == [INVOCATION]
+    assert sum("Restate says: " in line for line in lines) == 1
 
 
 def test_a_task_is_shown_as_json(shop: Shop) -> None:

@@ -61,6 +61,18 @@ def test_a_worker_that_takes_none_is_not_ready_but_alive(fake: Fake) -> None:
     assert liveness(fake, 100.0).ok
 
 
+@pytest.mark.parametrize(
+    ("joined", "said"),
+    [
+        (True, "new tasks on its partitions (1) wait until its running tasks have ended"),
+        (False, "it has left its group, and others take new tasks"),
+    ],
+)
+def test_a_worker_that_drains_says_what_becomes_of_new_tasks(*, joined: bool, said: str) -> None:
+    """Kafka describes a member that drains as any other."""
+    assert readiness(Fake(phase=Phase.DRAINING, joined=joined)).reasons == [f"the worker is draining: {said}"]
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_worker_without_kafka_is_not_ready_but_alive(*, joined: bool) -> None:
     """Its client may hold it for a member of its group, because nobody says otherwise."""
