@@ -224,16 +224,15 @@ async def test_a_drain_stays_in_the_group_while_a_task_needs_it(env: WorkerEnv, 
     worker = env.worker(drain_timeout=seconds, consumer=ConsumerOptions(group_instance_id=name))
     begun = working(env, worker, ordered=why == "ordered")
     env.send_watched("running", every=0.2, hand_back=True, retry_lost=why != "last-attempt", key=b"table-4")
+    gate = asyncio.Event()
     if why == "no-heartbeats":
         env.send("plain", task_type="plain")
-        gate = asyncio.Event()
         worker.task(TaskType("plain", request=dict, result=str, topic=env.prepare.topic))(gate_waiting(gate))
     stopping = await stopping_at_work(env, worker, begun)
     before = len(env.progress())
     await env.until(lambda: len(env.progress()) > before + 1, "heartbeats during the drain")
     assert env.clients.consumers[0].assignment()
     env.cancel("running")
-    if why == "no-heartbeats":
-        gate.set()
+    gate.set()
     await stopping
     assert not env.clients.consumers[0].assignment()

@@ -26,7 +26,7 @@ def _update(details: bytes = b"", attempt: int = 1, every_ms: int | None = 1000,
     return ProgressUpdate(task, attempt, "kb1:secret", Report(Signal.HEARTBEAT, 1, details, every_ms), NOW_MS)
 
 
-def _verdict(make: RecordFactory, outgoing: OutgoingRecord) -> ProgressUpdate | ProgressOutcome:
+def _verdict(make: RecordFactory, outgoing: OutgoingRecord) -> ProgressUpdate | UnverifiedResult | ProgressOutcome:
     return decide_progress(make.received(outgoing), TRUST, now_ms=NOW_MS, grace_ms=30_000)
 
 
