@@ -6,10 +6,15 @@ import importlib
 import inspect
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+
+from kallback.workers.execution.process_pool import check_importable
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("from-celery", "from-temporal", "from-a-loop", "from-spring")
@@ -61,6 +66,48 @@ async def test_a_test_of_a_page_passes(page: str, module: str, name: str, monkey
     del page
     test = getattr(importlib.import_module(module), name)
     await (test(monkeypatch) if inspect.signature(test).parameters else test())
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("page", ["from-celery"])
+def test_what_a_page_sets_up_is_made_once_in_each_process(page: str) -> None:
+    """And a child process finds the function: it is importable."""
+    del page
+    warm, tasks = importlib.import_module("warm"), importlib.import_module("tasks")
+    assert warm.draw(tasks.Page("a")) == "a in serif"
+    assert warm.model() is warm.model()
+    check_importable(warm.worker._functions["reports.render"])
+
+
+class Ingress(BaseHTTPRequestHandler):
+    """Answers as Restate's ingress does, and remembers what it was asked."""
+
+    asked: ClassVar[list[tuple[str, str | None, bytes]]] = []
+
+    def do_POST(self) -> None:
+        """A call of a handler."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.asked.append((self.path, self.headers["idempotency-key"], body))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'"a+b"')
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        """Nothing."""
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("page", ["from-celery"])
+def test_a_program_without_asyncio_calls_a_handler(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the key that makes a second request harmless."""
+    del page
+    with HTTPServer(("127.0.0.1", 0), Ingress) as server:
+        monkeypatch.setenv("KALLBACK_RESTATE_INGRESS_URL", f"http://127.0.0.1:{server.server_port}")
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert importlib.import_module("caller").call("Reports/make", ["a", "b"], "report-17") == "a+b"
+        answering.join()
+    assert Ingress.asked == [("/Reports/make", "report-17", b'["a", "b"]')]
 
 
 @pytest.mark.parametrize("page", PAGES)
