@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -45,25 +48,48 @@ func isLate(task *kgo.Record) bool {
 	return err == nil && time.Now().UnixMilli() > deadline
 }
 
+// badOrder is what the caller should know.
+type badOrder struct{ error }
+
 func cook(request []byte) ([]byte, error) {
 	var order struct {
 		ID string `json:"id"`
 	}
 	if err := json.Unmarshal(request, &order); err != nil {
-		return nil, err
+		return nil, badOrder{err}
 	}
 	if order.ID == "" {
-		return nil, errors.New("an order has an id")
+		return nil, badOrder{errors.New("an order has an id")}
 	}
 	return json.Marshal(map[string]int{"minutes": 12})
 }
 
+// cookSafely turns a panic of the work into an error: its caller should know, and all other tasks go on.
+func cookSafely(request []byte) (value []byte, err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			value, err = nil, fmt.Errorf("panic: %v\n%s", bug, debug.Stack())
+		}
+	}()
+	return cook(request)
+}
+
+// failure is the problem object that says why a task failed.
+func failure(err error) map[string]any {
+	if errors.As(err, new(badOrder)) {
+		return map[string]any{"type": "BadOrder", "status": 422, "detail": err.Error()}
+	}
+	log.Print(err)
+	message, _, _ := strings.Cut(err.Error(), "\n")
+	return map[string]any{"type": "urn:kallback:unexpected-error", "status": 500, "detail": message}
+}
+
 func answer(task *kgo.Record) *kgo.Record {
 	status := "completed"
-	value, err := cook(task.Value)
-	if err != nil { // what the caller should know
+	value, err := cookSafely(task.Value)
+	if err != nil {
 		status = "failed"
-		value, _ = json.Marshal(map[string]any{"type": "BadOrder", "status": 422, "detail": err.Error()})
+		value, _ = json.Marshal(failure(err))
 	}
 	return &kgo.Record{
 		Topic: results,

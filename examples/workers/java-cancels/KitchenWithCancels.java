@@ -1,7 +1,9 @@
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -11,9 +13,11 @@ import java.util.Base64;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
@@ -36,7 +40,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * A worker in Java, with kafka-clients and Jackson alone, for long tasks: it stops for cancels and sends heartbeats.
+ * A worker in Java, with kafka-clients and Jackson alone, for long tasks: it stops for cancels, sends heartbeats,
+ * and hands back what is under way when it is stopped.
  *
  * <p>It does one task of each partition at a time, each in a thread of its own. The partition is paused meanwhile, so
  * that the main thread, which makes all calls to both consumers, stays in the group and reads cancels.
@@ -52,6 +57,8 @@ public final class KitchenWithCancels {
   static final String PROGRESS = System.getenv().getOrDefault("PROGRESS", "kallback.progress");
 
   static final Duration TICK = Duration.ofMillis(100);
+  /** For the work to end after SIGTERM. What does not end is not handed back: another worker gets the task again. */
+  static final Duration GRACE = Duration.ofSeconds(10);
   static final ObjectMapper JSON = new ObjectMapper();
   static volatile boolean stops;
 
@@ -70,7 +77,7 @@ public final class KitchenWithCancels {
 
   public static void main(String[] args) throws Exception {
     var main = Thread.currentThread();
-    Runtime.getRuntime().addShutdownHook(new Thread(() -> { // SIGTERM: leaves the group, so that another worker goes on at once
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> { // SIGTERM: another worker goes on at once
       stops = true;
       try {
         main.join();
@@ -84,9 +91,10 @@ public final class KitchenWithCancels {
   static Map<String, Object> cook(JsonNode order, Work work) throws Exception {
     if (!order.path("id").isTextual()) throw new IllegalArgumentException("an order has an id");
     int seconds = order.path("seconds").asInt();
-    for (int done = 1; done <= seconds; done++) {
-      Thread.sleep(1_000); // throws at a cancel; in your own work: look at Thread.interrupted() between two steps
-      work.report(Map.of("done", done, "of", seconds));
+    int done = work.lastDetails().path("done").asInt(); // how far an earlier attempt came; 0: none did
+    while (done < seconds) {
+      Thread.sleep(1_000); // throws at a cancel or a stop; in your own work: look at Thread.interrupted() between two steps
+      work.report(Map.of("done", ++done, "of", seconds));
     }
     return Map.of("minutes", 12);
   }
@@ -96,12 +104,16 @@ public final class KitchenWithCancels {
       readCancelsToTheEnd();
       tasks.subscribe(List.of(TASKS), new ConsumerRebalanceListener() {
         @Override
-        public void onPartitionsRevoked(Collection<TopicPartition> gone) { // another worker gets their tasks again
-          underWay.values().forEach(work -> work.offsets.keySet().removeAll(gone));
+        public void onPartitionsRevoked(Collection<TopicPartition> gone) {
+          leave(gone);
         }
 
         @Override
-        public void onPartitionsAssigned(Collection<TopicPartition> added) {}
+        public void onPartitionsAssigned(Collection<TopicPartition> added) {
+          for (var work : underWay.values()) { // a partition that comes back is paused as it was when it left
+            tasks.pause(added.stream().filter(work.held::contains).toList());
+          }
+        }
       });
       while (!stops) {
         var records = tasks.poll(underWay.isEmpty() ? TICK : Duration.ZERO);
@@ -111,7 +123,33 @@ public final class KitchenWithCancels {
         var work = finished.poll(wait.toMillis(), TimeUnit.MILLISECONDS);
         if (work != null) settle(work);
       }
-      underWay.values().forEach(Work::cancel);
+      handBack();
+    }
+  }
+
+  /**
+   * Other workers get these partitions. What is under way goes on here. An attempt whose caller sends another one if its
+   * heartbeats stop needs its record no longer, so that no other worker begins it anew. All others are delivered again,
+   * because only that continues them if this process dies; the first result counts.
+   */
+  void leave(Collection<TopicPartition> gone) {
+    Map<TopicPartition, OffsetAndMetadata> watched = new HashMap<>();
+    for (var work : underWay.values()) {
+      if (text(work.task, "kallback-retry-lost").equals("1")) watched.putAll(work.offsets);
+      work.offsets.keySet().removeAll(gone);
+    }
+    watched.keySet().retainAll(gone);
+    commit(watched);
+  }
+
+  /** Stops what is under way, so that the next attempts go on where these end. */
+  void handBack() throws InterruptedException, ExecutionException {
+    underWay.values().forEach(Work::stop);
+    long end = System.nanoTime() + GRACE.toNanos();
+    while (!underWay.isEmpty()) {
+      var work = finished.poll(end - System.nanoTime(), TimeUnit.NANOSECONDS);
+      if (work == null) return;
+      settle(work);
     }
   }
 
@@ -122,7 +160,7 @@ public final class KitchenWithCancels {
     control.assign(partitions);
     control.seekToBeginning(partitions);
     var ends = control.endOffsets(partitions);
-    while (partitions.stream().anyMatch(each -> control.position(each) < ends.get(each))) readCancels(TICK);
+    while (!stops && partitions.stream().anyMatch(each -> control.position(each) < ends.get(each))) readCancels(TICK);
   }
 
   void readCancels(Duration wait) {
@@ -146,6 +184,7 @@ public final class KitchenWithCancels {
       work = begin(record);
     }
     work.offsets.put(partition, next);
+    work.held.add(partition);
     tasks.pause(List.of(partition));
   }
 
@@ -170,14 +209,17 @@ public final class KitchenWithCancels {
     String token = text(work.task, "kallback-token");
     if (work.cancelled) {
       System.out.printf("cancelled: task %s%n", text(work.task, "kallback-task-id"));
+    } else if (work.result == null) { // stopped, and its caller takes nothing back: Kafka delivers the task again
+      work.offsets.clear();
     } else {
-      results.send(work.result()).get(); // throws if it was not acknowledged: Kafka delivers the task again
+      results.send(work.result).get(); // throws if it was not acknowledged: Kafka delivers the task again
       answered.add(token);
     }
     work.heartbeats.cancel(false);
     underWay.remove(token);
     commit(work.offsets);
-    tasks.resume(work.offsets.keySet());
+    work.held.retainAll(tasks.assignment());
+    tasks.resume(work.held);
   }
 
   void commit(Map<TopicPartition, OffsetAndMetadata> offsets) {
@@ -208,53 +250,89 @@ public final class KitchenWithCancels {
     final Thread thread = daemon(this);
     /** What is committed at its end: the offsets behind its record, and behind a copy that came meanwhile. */
     final Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+    /** What is paused until its end, also if it was given to another worker meanwhile and comes back. */
+    final Set<TopicPartition> held = new HashSet<>();
     ScheduledFuture<?> heartbeats;
     boolean cancelled;
-    volatile byte[] details = {}; // of the next heartbeat
-    private ProducerRecord<byte[], byte[]> result;
-    private Throwable bug;
+    /** Null if the work was stopped, unless its caller takes it back. */
+    ProducerRecord<byte[], byte[]> result;
+    volatile byte[] details; // of the next heartbeat
+    private volatile boolean stopped;
 
     Work(ConsumerRecord<byte[], byte[]> task, BlockingQueue<Work> finished) {
       this.task = task;
       this.finished = finished;
+      details = Objects.requireNonNullElse(header(task, "kallback-last-details"), new byte[0]);
     }
 
-    void report(Object how) throws JacksonException {
-      details = JSON.writeValueAsBytes(how);
+    /** How far an earlier attempt came, as it was reported; missing if there is none, or if it cannot be read. */
+    JsonNode lastDetails() {
+      try {
+        return JSON.readTree(Objects.requireNonNullElse(header(task, "kallback-last-details"), new byte[0]));
+      } catch (IOException unreadable) {
+        return MissingNode.getInstance();
+      }
+    }
+
+    void report(Object how) {
+      details = json(how);
     }
 
     void cancel() {
-      if (cancelled) return;
       cancelled = true;
-      thread.interrupt();
+      stop();
     }
 
-    ProducerRecord<byte[], byte[]> result() throws ExecutionException {
-      if (bug != null) throw new ExecutionException(bug);
-      return result;
+    void stop() {
+      if (stopped) return;
+      stopped = true;
+      thread.interrupt();
     }
 
     @Override
     public void run() {
       try {
         result = answer();
-      } catch (Throwable error) { // ends the process, unless the task was cancelled
-        bug = error;
+      } catch (Throwable error) { // of the work, not of Kafka: its caller should know, and all other tasks go on
+        result = stopped ? handedBack() : unexpected(error);
       } finally {
         finished.add(this);
       }
     }
 
     ProducerRecord<byte[], byte[]> answer() throws Exception {
-      String status = "completed";
       Map<String, Object> value;
       try {
         value = cook(JSON.readTree(task.value() == null ? new byte[0] : task.value()), this);
       } catch (JacksonException | IllegalArgumentException refused) { // what the caller should know
-        status = "failed";
-        value = Map.of("type", "BadOrder", "status", 422, "detail", refused.getMessage());
+        return failed(Map.of("type", "BadOrder", "status", 422, "detail", String.valueOf(refused.getMessage())));
       }
-      var result = new ProducerRecord<>(RESULTS, header(task, "kallback-task-id"), JSON.writeValueAsBytes(value));
+      return reply("completed", value);
+    }
+
+    ProducerRecord<byte[], byte[]> unexpected(Throwable bug) {
+      bug.printStackTrace();
+      var classes = List.of(bug.getClass().getName());
+      return failed(Map.of(
+          "type", "urn:kallback:unexpected-error", "status", 500, "detail", bug.toString(), "exception", classes));
+    }
+
+    ProducerRecord<byte[], byte[]> handedBack() {
+      return isTakenBack() ? failed(Map.of("type", "urn:kallback:handed-back", "status", 503, "retryable", true)) : null;
+    }
+
+    boolean isTakenBack() {
+      return text(task, "kallback-hand-back").equals("1");
+    }
+
+    ProducerRecord<byte[], byte[]> failed(Map<String, Object> problem) {
+      Map<String, Object> told = new HashMap<>(problem);
+      if (isTakenBack() && details.length > 0) told.put("last_details", new String(details, StandardCharsets.UTF_8));
+      return reply("failed", told);
+    }
+
+    ProducerRecord<byte[], byte[]> reply(String status, Object value) {
+      var result = new ProducerRecord<>(RESULTS, header(task, "kallback-task-id"), json(value));
       result.headers().add("kallback-token", header(task, "kallback-token"));
       result.headers().add("kallback-status", bytes(status));
       return result;
@@ -352,6 +430,14 @@ public final class KitchenWithCancels {
   static OptionalLong number(ConsumerRecord<byte[], byte[]> record, String name) {
     String value = text(record, name);
     return value.matches("[0-9]{1,18}") ? OptionalLong.of(Long.parseLong(value)) : OptionalLong.empty();
+  }
+
+  static byte[] json(Object value) {
+    try {
+      return JSON.writeValueAsBytes(value);
+    } catch (JacksonException error) {
+      throw new UncheckedIOException(error);
+    }
   }
 
   static byte[] bytes(String text) {

@@ -77,7 +77,13 @@ public final class KitchenInTransactions {
       value = cook(JSON.readTree(task.value() == null ? new byte[0] : task.value()));
     } catch (JacksonException | IllegalArgumentException refused) { // what the caller should know
       status = "failed";
-      value = Map.of("type", "BadOrder", "status", 422, "detail", refused.getMessage());
+      value = Map.of("type", "BadOrder", "status", 422, "detail", String.valueOf(refused.getMessage()));
+    } catch (Throwable bug) { // of the work, not of Kafka: its caller should know, and all other tasks go on
+      bug.printStackTrace();
+      status = "failed";
+      value = Map.of(
+          "type", "urn:kallback:unexpected-error", "status", 500, "detail", bug.toString(),
+          "exception", List.of(bug.getClass().getName()));
     }
     var result = new ProducerRecord<>(RESULTS, header(task, "kallback-task-id"), JSON.writeValueAsBytes(value));
     result.headers().add("kallback-token", header(task, "kallback-token"));

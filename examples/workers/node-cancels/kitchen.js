@@ -1,4 +1,5 @@
-// A worker in JavaScript, for Node.js, with kafkajs alone, for long tasks: it stops for cancels and sends heartbeats.
+// A worker in JavaScript, for Node.js, with kafkajs alone, for long tasks: it stops for cancels, sends heartbeats,
+// and hands back what is under way when it is stopped.
 //
 // It does one task of each partition at a time. The partition of a long one is paused, so that the group and other
 // partitions go on meanwhile.
@@ -15,25 +16,18 @@ const PROGRESS = process.env.PROGRESS ?? "kallback.progress"; // and sends progr
 
 const MOST_TASKS = 50_000, MOST_ANSWERED = 1_000;
 const SHORT_MS = 1_000; // a task that takes less needs no pause
+const GRACE_MS = 10_000; // for the work to end after SIGTERM; what does not end is not handed back: another worker gets the task again
 const TASK_ID_CHARACTERS = 16, SECRET_CHARACTERS = 43, CANCEL_BYTES = 1024; // a longer one is no cancel
 
 async function cook(order, work) {
   if (typeof order?.id !== "string") throw new RangeError("an order has an id");
-  for (let done = 1; done <= (order.seconds ?? 0); done++) {
-    await sleep(1_000, null, { signal: work.signal }); // throws at a cancel; in your own work: work.signal.throwIfAborted()
-    work.details = JSON.stringify({ done, of: order.seconds }); // of the next heartbeat
+  let done = work.lastDetails()?.done; // how far an earlier attempt came
+  if (!Number.isInteger(done)) done = 0;
+  while (done < (order.seconds ?? 0)) {
+    await sleep(1_000, null, { signal: work.signal }); // throws at a cancel or a stop; in your own work: work.signal.throwIfAborted()
+    work.report({ done: ++done, of: order.seconds });
   }
   return { minutes: 12 };
-}
-
-async function answer(value, work) { // null: cancelled
-  try {
-    return ["completed", JSON.stringify(await cook(JSON.parse(value?.toString() || "null"), work))];
-  } catch (error) { // what the caller should know; a bug should not be answered like this
-    if (work.signal.aborted) return null;
-    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    return ["failed", JSON.stringify({ type: "BadOrder", status: 422, detail: error.message })];
-  }
 }
 
 function text(headers, name) {
@@ -105,6 +99,62 @@ class Cancels {
   }
 }
 
+// A task that is under way.
+class Work {
+  controller = new AbortController();
+  signal = this.controller.signal;
+  cancelled = false;
+  isOurs = true; // no other worker has got the partition: the offset is committed at the end
+  resume = () => {};
+
+  constructor(headers, value, next) {
+    Object.assign(this, { headers, value, next });
+    this.details = text(headers, "kallback-last-details"); // of the next heartbeat
+    this.isTakenBack = text(headers, "kallback-hand-back") === "1";
+  }
+
+  lastDetails() { // how far an earlier attempt came, as it was reported; null: unknown
+    try {
+      return JSON.parse(text(this.headers, "kallback-last-details") || "null");
+    } catch {
+      return null;
+    }
+  }
+
+  report(details) {
+    this.details = JSON.stringify(details);
+  }
+
+  cancel() {
+    this.cancelled = true;
+    this.controller.abort();
+  }
+
+  async answer() { // null: stopped, and the caller takes nothing back
+    try {
+      return ["completed", JSON.stringify(await cook(JSON.parse(this.value?.toString() || "null"), this))];
+    } catch (error) { // of the work, not of Kafka: its caller should know, and all other tasks go on
+      if (this.signal.aborted) return this.handedBack();
+      if (error instanceof SyntaxError || error instanceof RangeError) {
+        return this.failed({ type: "BadOrder", status: 422, detail: error.message });
+      }
+      console.error(error);
+      const problem = { type: "urn:kallback:unexpected-error", status: 500, detail: String(error) };
+      return this.failed({ ...problem, exception: [error?.name ?? "Error"] });
+    }
+  }
+
+  handedBack() {
+    if (!this.isTakenBack) return null;
+    return this.failed({ type: "urn:kallback:handed-back", status: 503, retryable: true });
+  }
+
+  failed(problem) {
+    const last = this.isTakenBack && this.details ? { last_details: this.details } : {};
+    return ["failed", JSON.stringify({ ...problem, ...last })];
+  }
+}
+
 class Worker {
   kafka = new Kafka({ clientId: "kitchen", brokers: BROKERS.split(","), logLevel: logLevel.ERROR });
   tasks = this.kafka.consumer({ groupId: GROUP, sessionTimeout: 10_000, maxWaitTimeInMs: 500, readUncommitted: false });
@@ -115,18 +165,22 @@ class Worker {
   cancels = new Cancels();
   underWay = new Map(); // by token
   answered = new Set(); // tokens: a copy of a finished attempt is not done again
-  owned = {}; // partitions, by topic
   stops = false;
 
   async run() {
     await Promise.all([this.admin.connect(), this.producer.connect(), this.control.connect(), this.tasks.connect()]);
     await this.readControlToItsEnd();
-    this.tasks.on(this.tasks.events.GROUP_JOIN, ({ payload }) => { this.owned = payload.memberAssignment; });
+    this.tasks.on(this.tasks.events.REBALANCING, () => this.leave());
+    this.tasks.on(this.tasks.events.GROUP_JOIN, ({ payload }) => this.join(payload.memberAssignment));
     await this.tasks.subscribe({ topic: TASKS, fromBeginning: true });
     await this.tasks.run({ autoCommit: false, eachMessage: (record) => this.take(record) });
   }
 
   async readControlToItsEnd() { // and go on
+    if (!(await this.admin.listTopics()).includes(CONTROL)) {
+      console.error(`${CONTROL} is missing, so cancels would have no effect`);
+      process.exit(1);
+    }
     const ends = new Map();
     for (const { partition, low, high } of await this.admin.fetchTopicOffsets(CONTROL)) {
       if (BigInt(low) < BigInt(high)) ends.set(partition, BigInt(high));
@@ -146,7 +200,7 @@ class Worker {
   cancel(value) {
     this.cancels.remember(value);
     for (const work of this.underWay.values()) {
-      if (this.cancels.cover(work.headers)) work.controller.abort();
+      if (this.cancels.cover(work.headers)) work.cancel();
     }
   }
 
@@ -165,41 +219,61 @@ class Worker {
       console.log(`skipped, late or a copy: ${place}`);
     } else if (this.cancels.cover(headers)) {
       console.log(`cancelled: ${place}`);
-    } else {
-      const controller = new AbortController();
-      const work = { headers, controller, signal: controller.signal, details: "", resume: () => {} };
+    } else if (!this.stops) {
+      const work = new Work(headers, message.value, next);
       this.underWay.set(token, work);
-      const done = this.do(work, token, message.value, next).catch((error) => { // Kafka delivers the task again
+      work.done = this.do(work, token).catch((error) => { // of Kafka, which delivers the task again
         console.error(error);
         process.exit(1);
       });
-      await Promise.race([done, sleep(SHORT_MS)]);
+      await Promise.race([work.done, sleep(SHORT_MS)]);
       if (this.underWay.has(token)) work.resume = pause();
       return;
     }
-    await this.tasks.commitOffsets([next]);
+    if (!this.stops) await this.tasks.commitOffsets([next]);
   }
 
-  async do(work, token, value, next) {
+  async do(work, token) {
     this.sendProgress(work, "started");
     const every = Math.min(Math.max(100, number(work.headers, "kallback-heartbeat-every") ?? 5_000), 60_000); // a timer's limits
     const beating = setInterval(() => this.sendProgress(work, "heartbeat"), every);
-    const found = await answer(value, work).finally(() => clearInterval(beating));
-    if (this.stops) return; // not committed: another worker gets the task
-    if (found === null) {
-      console.log(`cancelled: ${next.topic}[${next.partition}] before offset ${next.offset}`);
-    } else {
+    const found = await work.answer();
+    if (work.cancelled) {
+      console.log(`cancelled: task ${text(work.headers, "kallback-task-id")}`);
+    } else if (found !== null) {
       await this.sendResult(work.headers, ...found);
       this.answered.add(token);
       if (this.answered.size > MOST_ANSWERED) this.answered.delete(this.answered.values().next().value);
     }
+    clearInterval(beating);
     this.underWay.delete(token);
+    if (work.isOurs && (work.cancelled || found !== null)) await this.commit(work);
+    work.resume();
+  }
+
+  async commit({ next }) {
     try {
-      if (this.owned[next.topic]?.includes(next.partition)) await this.tasks.commitOffsets([next]);
-    } catch (error) { // the group is changing: the worker that then has the partition gets the task again
+      await this.tasks.commitOffsets([next]);
+    } catch (error) { // the group is changing: another worker gets the task again
       console.error(`not committed: ${next.topic}[${next.partition}] offset ${next.offset}: ${error.message}`);
     }
-    work.resume();
+  }
+
+  // Partitions may be given to other workers now. What is under way goes on here. An attempt whose caller sends another
+  // one if its heartbeats stop needs its record no longer, so that no other worker begins it anew. All others are
+  // delivered again, because only that continues them if this process dies; the first result counts.
+  async leave() {
+    const isWatched = (work) => work.isOurs && text(work.headers, "kallback-retry-lost") === "1";
+    await Promise.all([...this.underWay.values()].filter(isWatched).map((work) => {
+      work.isOurs = false;
+      return this.commit(work);
+    }));
+  }
+
+  join(owned) { // partitions, by topic
+    for (const work of this.underWay.values()) {
+      if (!owned[work.next.topic]?.includes(work.next.partition)) work.isOurs = false;
+    }
   }
 
   sendProgress(work, signal) {
@@ -222,7 +296,9 @@ class Worker {
 
   async stop() {
     this.stops = true;
-    for (const work of this.underWay.values()) work.controller.abort();
+    const works = [...this.underWay.values()];
+    for (const work of works) work.controller.abort();
+    await Promise.race([Promise.all(works.map((work) => work.done)), sleep(GRACE_MS)]);
     await Promise.all([this.tasks.disconnect(), this.control.disconnect(), this.producer.disconnect()]);
     await this.admin.deleteGroups([this.controlGroup]).catch(() => {}); // Kafka removes it after a week
     process.exit();

@@ -14,9 +14,13 @@ function cook(order) {
 function answer(value) {
   try {
     return ["completed", JSON.stringify(cook(JSON.parse(value?.toString() || "null")))];
-  } catch (error) { // what the caller should know; a bug should not be answered like this
-    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    return ["failed", JSON.stringify({ type: "BadOrder", status: 422, detail: error.message })];
+  } catch (error) { // of the work, not of Kafka: its caller should know, and all other tasks go on
+    if (error instanceof SyntaxError || error instanceof RangeError) {
+      return ["failed", JSON.stringify({ type: "BadOrder", status: 422, detail: error.message })];
+    }
+    console.error(error);
+    const problem = { type: "urn:kallback:unexpected-error", status: 500, detail: String(error) };
+    return ["failed", JSON.stringify({ ...problem, exception: [error?.name ?? "Error"] })];
   }
 }
 

@@ -1,6 +1,7 @@
-"""A worker in Python, with confluent-kafka alone, for long tasks: it stops for cancels and sends heartbeats.
+"""A worker in Python, with confluent-kafka alone, for long tasks.
 
-It does one task at a time. The main thread makes all calls to Kafka; one other thread does the work.
+It stops for cancels, sends heartbeats, and hands back what is under way when it is stopped. It does one task at a time.
+The main thread makes all calls to Kafka; one other thread does the work.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import os
 import re
 import signal
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -30,6 +33,9 @@ CONTROL = os.environ.get("CONTROL", "kallback.control")
 RESULTS = os.environ.get("RESULTS", "kallback.results")  # this worker answers to no other topic
 PROGRESS = os.environ.get("PROGRESS", "kallback.progress")  # and sends progress to no other
 
+GRACE_S = (
+    10  # for the work to end after SIGTERM; what does not end is not handed back: another worker gets the task again
+)
 TASK_ID_CHARACTERS, SECRET_CHARACTERS, CANCEL_BYTES = 16, 43, 1024  # a longer one is no cancel
 
 # Like record.headers(), which can crash Python on a header name that is not UTF-8; this raises SystemError then.
@@ -39,22 +45,50 @@ read_headers: Callable[[Message], list[tuple[str, bytes | None]] | None] = metho
 class Work:
     """A task that is under way, as the thread of the work sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: dict[str, bytes], record: Message) -> None:
+        self.task, self.record = task, record
+        self.is_ours = True  # no other worker has got the partition: the offset is committed at the end
         self.stop = Event()
-        self.details = b""  # of the next heartbeat
+        self.details = task.get("kallback-last-details", b"")  # of the next heartbeat
+
+    def last_details(self) -> Any:  # how far an earlier attempt came, as it was reported; None: unknown
+        try:
+            return json.loads(self.task.get("kallback-last-details", b"null"))
+        except (ValueError, RecursionError):
+            return None
 
     def report(self, details: Any) -> None:
         self.details = json.dumps(details).encode()
 
-    def answer(self, value: bytes | None) -> tuple[str, bytes] | None:  # None: cancelled
+    def answer(self) -> tuple[str, bytes] | None:  # None: stopped, and the caller takes nothing back
         try:
-            result = cook(json.loads(value or b"null"), self)
-            return None if result is None else ("completed", json.dumps(result, allow_nan=False).encode())
-        except (ValueError, RecursionError) as error:  # what the caller should know, and no bugs
-            return "failed", json.dumps({"type": "BadOrder", "status": 422, "detail": str(error)}).encode()
+            result = cook(json.loads(self.record.value() or b"null"), self)
+            return self.handed_back() if result is None else ("completed", json.dumps(result, allow_nan=False).encode())
+        except (ValueError, RecursionError) as error:  # what the caller should know
+            return self.failed({"type": "BadOrder", "status": 422, "detail": str(error)})
+        except BaseException as error:  # of the work, not of Kafka: its caller should know, and all other tasks go on
+            return self.handed_back() if self.stop.is_set() else self.unexpected(error)
+
+    def unexpected(self, bug: BaseException) -> tuple[str, bytes]:
+        traceback.print_exception(bug)
+        name = type(bug).__name__
+        problem = {"type": "urn:kallback:unexpected-error", "status": 500, "detail": f"{name}: {bug}"}
+        return self.failed({**problem, "exception": [name]})
+
+    def handed_back(self) -> tuple[str, bytes] | None:
+        if not self.is_taken_back():
+            return None
+        return self.failed({"type": "urn:kallback:handed-back", "status": 503, "retryable": True})
+
+    def is_taken_back(self) -> bool:
+        return self.task.get("kallback-hand-back") == b"1"
+
+    def failed(self, problem: dict[str, Any]) -> tuple[str, bytes]:
+        last = {"last_details": self.details.decode(errors="replace")} if self.is_taken_back() and self.details else {}
+        return "failed", json.dumps({**problem, **last}).encode()
 
 
-def cook(order: Any, work: Work) -> dict[str, int] | None:  # None: cancelled
+def cook(order: Any, work: Work) -> dict[str, int] | None:  # None: stopped
     match order:
         case {"id": _, "seconds": int(seconds)}:
             pass
@@ -62,10 +96,16 @@ def cook(order: Any, work: Work) -> dict[str, int] | None:  # None: cancelled
             seconds = 0
         case _:
             raise ValueError("an order has an id")
-    for done in range(seconds):
+    match work.last_details():
+        case {"done": int(done)}:  # how far an earlier attempt came
+            pass
+        case _:
+            done = 0
+    while done < seconds:
         if work.stop.wait(1):  # in your own work: look at work.stop.is_set() between two steps
             return None
-        work.report({"done": done + 1, "of": seconds})
+        done += 1
+        work.report({"done": done, "of": seconds})
     return {"minutes": 12}
 
 
@@ -175,16 +215,18 @@ class Worker:
         self.results = Producer({"bootstrap.servers": BROKERS, "enable.idempotence": True})
         self.progress = Producer({"bootstrap.servers": BROKERS, "message.timeout.ms": 5_000})  # then comes the next
         self.thread = ThreadPoolExecutor(1)
-        self.busy = False
+        self.work: Work | None = None  # what is under way
+        self.stops = False
         self.early: deque[Message] = deque()  # records that came during another task
         self.cancels = Cancels()
         self.answered: deque[bytes] = deque(maxlen=1_000)  # tokens: a copy of a finished attempt is not done again
 
     def run(self) -> None:
+        signal.signal(signal.SIGTERM, self.on_stop)
         self.read_control_to_its_end()
-        self.tasks.subscribe([TASKS], on_assign=self.on_assign)
+        self.tasks.subscribe([TASKS], on_assign=self.on_assign, on_revoke=self.on_revoke)
         try:
-            while True:
+            while not self.stops:
                 record = self.early.popleft() if self.early else poll(self.tasks, 1.0)
                 self.read_control()
                 if record is not None:
@@ -192,13 +234,16 @@ class Worker:
         finally:
             self.tasks.close()  # leaves the group: another worker gets what was not committed at once
 
+    def on_stop(self, _number: int, _frame: object) -> None:
+        self.stops = True
+
     def read_control_to_its_end(self) -> None:
         topic = self.control.list_topics(CONTROL, timeout=30).topics[CONTROL]
         if topic.error:
             raise SystemExit(f"{CONTROL} cannot be read, so cancels would have no effect: {topic.error}")
         self.control.assign([TopicPartition(CONTROL, partition, OFFSET_BEGINNING) for partition in topic.partitions])
         unread = set(topic.partitions)
-        while unread:
+        while unread and not self.stops:
             unread -= self.read_control(1.0)
 
     def read_control(self, seconds: float = 0) -> set[int | None]:
@@ -219,54 +264,90 @@ class Worker:
             print(f"skipped, no task: {place}", flush=True)
         elif is_late(headers) or headers["kallback-token"] in self.answered:
             print(f"skipped, late or a copy: {place}", flush=True)
-        elif self.cancels.cover(headers) or not self.do(headers, record.value()):
+        elif self.cancels.cover(headers):
             print(f"cancelled: {place}", flush=True)
+        elif not self.do(Work(headers, record)):
+            return
+        self.commit(record)
+
+    def commit(self, record: Message) -> None:
         try:
             self.tasks.commit(message=record, asynchronous=False)
-        except KafkaException as error:  # the partition has gone to another worker, which gets the task again
+        except KafkaException as error:  # the group is changing: another worker gets the task again
+            place = f"{record.topic()}[{record.partition()}] offset {record.offset()}"
             print(f"not committed: {place}: {error}", file=sys.stderr, flush=True)
 
-    def do(self, task: dict[str, bytes], value: bytes | None) -> bool:  # False: cancelled
-        work, self.busy = Work(), True
-        every = (number(task, "kallback-heartbeat-every") or 5_000) / 1000
-        self.send_progress(task, "started", b"")
-        future, next_at = self.thread.submit(work.answer, value), time.monotonic() + every
+    def do(self, work: Work) -> bool:
+        """Do a task; whether its offset is to be committed."""
+        self.work = work
+        self.send_progress(work, "started")
+        future, cancelled = self.thread.submit(work.answer), False
+        every = (number(work.task, "kallback-heartbeat-every") or 5_000) / 1000
+        next_at, end = time.monotonic() + every, math.inf
         try:
-            while not wait([future], 0.1).done:
+            while not wait([future], 0.1).done and time.monotonic() < end:
                 self.stay_in_the_group()
                 self.read_control()
-                if self.cancels.cover(task):
+                if self.cancels.cover(work.task):
+                    cancelled = True
+                    work.stop.set()
+                if self.stops and not work.stop.is_set():
+                    end = time.monotonic() + GRACE_S
                     work.stop.set()
                 if time.monotonic() >= next_at:
-                    self.send_progress(task, "heartbeat", work.details)
+                    self.send_progress(work, "heartbeat")
                     next_at = time.monotonic() + every
         finally:
-            work.stop.set()  # this process stops: the work must not go on
-        self.busy = False
+            work.stop.set()  # if this process ends, the work must not go on
+        self.work = None
         self.tasks.resume(self.tasks.assignment())
-        if (answer := future.result()) is not None:
-            self.send_result(task, *answer)
-        return answer is not None
+        answer = future.result() if future.done() else None
+        if cancelled:
+            print(f"cancelled: task {work.task['kallback-task-id'].decode(errors='replace')}", flush=True)
+        elif answer is not None:
+            self.send_result(work.task, *answer)
+        return work.is_ours and (cancelled or answer is not None)
 
     def on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.tasks.assign(partitions)
-        if self.busy:
+        if self.work is not None:
             self.tasks.pause(partitions)
         else:
             self.tasks.resume(partitions)  # a partition that comes back is paused as it was when it left
+
+    def on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Other workers get these partitions. What is under way goes on here.
+
+        An attempt whose caller sends another one if its heartbeats stop needs its record no longer, so that no other
+        worker begins it anew. All others are delivered again, because only that continues them if this process dies;
+        the first result counts.
+        """
+        gone = {(each.topic, each.partition) for each in partitions}
+        self.early = deque(each for each in self.early if (each.topic(), each.partition()) not in gone)
+        work = self.work
+        if work is None or not work.is_ours or (work.record.topic(), work.record.partition()) not in gone:
+            return
+        if work.task.get("kallback-retry-lost") == b"1":
+            self.commit(work.record)
+        work.is_ours = False
 
     def stay_in_the_group(self) -> None:
         self.tasks.pause(self.tasks.assignment())
         if (early := poll(self.tasks, 0)) is not None:
             self.early.append(early)
 
-    def send_progress(self, task: dict[str, bytes], signal: str, details: bytes) -> None:
+    def send_progress(self, work: Work, signal: str) -> None:
+        task = work.task
         if task.get("kallback-progress-to") != PROGRESS.encode():
             return
         echoed = [(name, task[name]) for name in ("kallback-token", "kallback-heartbeat-every") if name in task]
         told = [("kallback-signal", signal.encode()), ("kallback-at", str(time.time_ns() // 1_000_000).encode())]
         self.progress.produce(
-            PROGRESS, key=task["kallback-task-id"], value=details, headers=[*echoed, *told], on_delivery=say_if_lost
+            PROGRESS,
+            key=task["kallback-task-id"],
+            value=work.details,
+            headers=[*echoed, *told],
+            on_delivery=say_if_lost,
         )
         self.progress.poll(0)
 
@@ -285,5 +366,4 @@ class Worker:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit())
     Worker().run()

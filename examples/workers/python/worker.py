@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from operator import methodcaller
 from typing import Any
@@ -32,8 +33,13 @@ def cook(order: Any) -> dict[str, int]:
 def answer(value: bytes | None) -> tuple[str, bytes]:
     try:
         return "completed", json.dumps(cook(json.loads(value or b"null")), allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:  # what the caller should know; a bug should not be answered like this
+    except (ValueError, RecursionError) as error:  # what the caller should know
         return "failed", json.dumps({"type": "BadOrder", "status": 422, "detail": str(error)}).encode()
+    except Exception as error:  # of the work, not of Kafka: its caller should know, and all other tasks go on
+        traceback.print_exc()
+        name = type(error).__name__
+        problem = {"type": "urn:kallback:unexpected-error", "status": 500, "detail": f"{name}: {error}"}
+        return "failed", json.dumps({**problem, "exception": [name]}).encode()
 
 
 def headers_of(record: Message) -> dict[str, bytes]:

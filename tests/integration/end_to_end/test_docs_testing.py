@@ -22,6 +22,9 @@ def folder(tmp_path: Path) -> Path:
     """What a reader has."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, "utf-8")
+    program = (Path(__file__).parents[3] / "examples" / "workers" / "python" / "worker.py").read_text("utf-8")
+    kitchen = program.replace('"id" not in order', '"dish" not in order').replace('{"minutes": 12}', '{"shelf": "B3"}')
+    (tmp_path / "kitchen.py").write_text(kitchen, "utf-8")
     return tmp_path
 
 
@@ -36,5 +39,5 @@ def test_the_tests_of_the_page_pass(folder: Path, kallback_stack: Stack) -> None
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
-    assert "2 passed" in ended.stdout
+    assert "3 passed" in ended.stdout
     assert "warning" not in (ended.stdout + ended.stderr).lower()

@@ -122,6 +122,39 @@ def build(language: str) -> ForeignWorker:
     )
 
 
+@dataclass(frozen=True)
+class Bug:
+    """A change of a program: its work raises what the program does not expect.
+
+    Attributes:
+        program: the file.
+        refuses: what raises there for an order that cannot be read, in the program's own way.
+        raises: what raises in the place of that.
+    """
+
+    program: str
+    refuses: str
+    raises: str
+
+
+def build_with(language: str, bug: Bug) -> ForeignWorker:
+    """Build a program with a bug, from a copy of what was built without it: its libraries need no second build."""
+    good, toolchain = build(language), TOOLCHAINS[language]
+    text = (good.folder / bug.program).read_text()
+    assert bug.refuses in text, f"{bug.program} has no {bug.refuses!r}"
+    changed = text.replace(bug.refuses, bug.raises)
+    state = hashlib.sha256(repr((good.folder.name, changed)).encode()).hexdigest()[:12]
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(good.folder, folder, dirs_exist_ok=True, symlinks=True)
+        (folder / bug.program).write_text(changed)
+        for command in toolchain.builds:
+            _run(command, folder)
+
+    name = f"{language}-with-a-bug-{state}"
+    return ForeignWorker(language, cached(ServerEnvironment.read().cache / "foreign-workers", name, fill))
+
+
 def _run(command: tuple[str, ...], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD_S, check=False)
     if not done.returncode:

@@ -9,11 +9,11 @@ from typing import Final
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests.integration.foreign_workers.conftest import ForeignWorker
+from tests.integration.foreign_workers.conftest import Bug, ForeignWorker, build_with
 from tests.integration.unreadable_records import send_unreadable
 
 from kallback.kafka import ConfluentProducer, ConfluentReader, Headers, OutgoingRecord, Record
-from kallback.protocol import Attempt, Completed, Failed, TaskHeaders, TaskId, read_result
+from kallback.protocol import UNEXPECTED_ERROR, Attempt, Completed, Failed, TaskHeaders, TaskId, read_result
 from kallback.settings import KafkaSettings
 from kallback.testing import KafkaServer, TopicFactory
 
@@ -98,6 +98,54 @@ def test_a_foreign_worker_says_what_its_client_reports(
         while not _NO_TOPIC.search(log.read_text()) and process.running and time.monotonic() < deadline:
             time.sleep(0.1)
         assert _NO_TOPIC.search(log.read_text()), process.log_tail()
+
+
+_JAVA: Final = ('throw new IllegalArgumentException("an order has an id")', 'throw new IllegalStateException("a bug")')
+_PYTHON: Final = ('raise ValueError("an order has an id")', 'raise KeyError("a bug")')
+_NODE: Final = ('throw new RangeError("an order has an id")', 'throw new TypeError("a bug")')
+BUGS: Final = {
+    "python": Bug("worker.py", *_PYTHON),
+    "python-cancels": Bug("kitchen.py", *_PYTHON),
+    "java": Bug("Kitchen.java", *_JAVA),
+    "java-cancels": Bug("KitchenWithCancels.java", *_JAVA),
+    "java-transactional": Bug("KitchenInTransactions.java", *_JAVA),
+    "spring": Bug(
+        "src/main/java/kitchen/Kitchen.java",
+        'throw new BadOrder("an order has an id")',
+        'throw new IllegalStateException("a bug")',
+    ),
+    "go": Bug("main.go", 'return nil, badOrder{errors.New("an order has an id")}', 'panic("a bug")'),
+    "node": Bug("worker.js", *_NODE),
+    "node-cancels": Bug("kitchen.js", *_NODE),
+    "nestjs": Bug(
+        "src/kitchen.controller.ts",
+        'throw new RpcException({ type: "BadOrder", status: 422, detail: "an order has an id" })',
+        'throw new TypeError("a bug")',
+    ),
+    "rust": Bug("src/main.rs", '.ok_or_else(|| BadOrder("an order has an id".to_owned()))?', '.expect("a bug")'),
+}
+"""What the work of each program raises for an order without an id, in the place of what its caller should know."""
+
+
+async def test_a_bug_of_the_work_fails_its_task_and_no_other(
+    foreign_worker: ForeignWorker, kafka_server: KafkaServer, topics_factory: TopicFactory, tmp_path: Path
+) -> None:
+    """What the program does not expect ends neither the process nor the tasks behind: the caller is told."""
+    worker = build_with(foreign_worker.language, BUGS[foreign_worker.language])
+    tasks, results = topics_factory("prepare"), topics_factory("results")
+    topics_factory.make([f"{tasks}.control", f"{tasks}.progress"])
+    async with ConfluentProducer(KafkaSettings(kafka_server.bootstrap_servers)) as producer:
+        for task_id, value in (("t-bug", b"{}"), ("t-good", b'{"id": "good"}')):
+            await producer.send(OutgoingRecord(tasks, value, b"k", task_headers(task_id, results)))
+    with worker.running(kafka_server, tasks, results, tmp_path / "worker.log") as process:
+        found = await results_of(kafka_server, results, 2)
+        assert process.running, f"exit code {process.exit_code}: {process.log_tail()}"
+    records = {each.token: each for each in (read_result(record.value, record.headers) for record in found)}
+    assert set(records) == {token("t-bug"), token("t-good")}, process.log_tail()
+    assert isinstance(records[token("t-good")].answer(), Completed)
+    failure = records[token("t-bug")].answer()
+    assert isinstance(failure, Failed)
+    assert (failure.problem().type, failure.problem().status) == (UNEXPECTED_ERROR, 500)
 
 
 async def test_a_foreign_worker_that_is_stopped_leaves_its_group(

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
@@ -59,10 +61,34 @@ fn is_late(headers: &TaskHeaders) -> bool {
         .is_ok_and(|deadline| now > deadline)
 }
 
+/// What the caller should know.
+#[derive(Debug)]
+struct BadOrder(String);
+
+impl Display for BadOrder {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl Error for BadOrder {}
+
 fn cook(request: &[u8]) -> Result<Value> {
-    let order: Value = serde_json::from_slice(request)?;
-    order["id"].as_str().context("an order has an id")?;
+    let order: Value =
+        serde_json::from_slice(request).map_err(|error| BadOrder(error.to_string()))?;
+    order["id"]
+        .as_str()
+        .ok_or_else(|| BadOrder("an order has an id".to_owned()))?;
     Ok(json!({"minutes": 12}))
+}
+
+/// The problem object of an error of the work, not of Kafka: its caller should know, and all other tasks go on.
+fn failure(error: &anyhow::Error) -> Value {
+    if error.is::<BadOrder>() {
+        return json!({"type": "BadOrder", "status": 422, "detail": error.to_string()});
+    }
+    eprintln!("{error:?}");
+    json!({"type": "urn:kallback:unexpected-error", "status": 500, "detail": error.to_string()})
 }
 
 async fn send_result(
@@ -71,12 +97,11 @@ async fn send_result(
     request: &[u8],
     results: &str,
 ) -> Result<()> {
-    let (status, value) = match cook(request) {
+    let cooked =
+        catch_unwind(|| cook(request)).unwrap_or_else(|_| Err(anyhow!("the work panicked"))); // the panic has been printed
+    let (status, value) = match cooked {
         Ok(value) => ("completed", value),
-        Err(error) => (
-            "failed",
-            json!({"type": "BadOrder", "status": 422, "detail": error.to_string()}),
-        ),
+        Err(error) => ("failed", failure(&error)),
     };
     let headers = OwnedHeaders::new()
         .insert(Header {
