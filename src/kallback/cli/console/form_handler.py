@@ -64,7 +64,9 @@ class FormHandler:
         """Return the page of a replay that was checked; of one that was sent, the way to its answer."""
         if (check := self._changes.replays.checked(name)) is not None:
             return pages.replay_check_page(check, self._secret)
-        return pages.gone_replay_page() if self._answers.find(name) is None else _to_answer(name)
+        if self._answers.find(name) is not None:
+            return _to_answer(name)
+        return pages.running_replay_page() if self._changes.replays.is_running(name) else pages.gone_replay_page()
 
     def kept_answer(self, name: str) -> HttpResponse:
         """Return the answer to a form that was sent."""

@@ -77,13 +77,17 @@ class ConfirmedOnce(Generic[Item]):
         """Return a list that was not used yet; None if there is none with this name."""
         return self._kept.find(name)
 
+    def is_running(self, name: str) -> bool:
+        """Return whether a list is in use."""
+        return self._running == name
+
     def require(self, name: str) -> Item:
         """Return a list that was not used yet.
 
         Raises:
             NotAnswerableError: it was used, it is too old, or another one is in use.
         """
-        if self._running == name:
+        if self.is_running(name):
             raise NotAnswerableError("this is being sent: wait until it has ended, and reload this page")
         if (item := self._kept.find(name)) is None:
             raise NotAnswerableError(

@@ -85,6 +85,10 @@ class ReplaysLetters(Protocol):
         """Return what a check found; None if it was sent, or is not kept any more."""
         ...
 
+    def is_running(self, name: str) -> bool:
+        """Return whether what was checked is being sent."""
+        ...
+
     async def send(self, order: ReplayOrder) -> ReplayDone:
         """Send what was checked, once, and return what was sent.
 
@@ -115,6 +119,10 @@ class LetterReplays:
         """Return what a check found."""
         found = self._checked.find(name)
         return None if found is None else found.check
+
+    def is_running(self, name: str) -> bool:
+        """Return whether what was checked is being sent."""
+        return self._checked.is_running(name)
 
     async def send(self, order: ReplayOrder) -> ReplayDone:
         """Send what was checked, once, and return what was sent."""

@@ -180,6 +180,7 @@ class FakeReplays:
 
     checks: list[ReplayForm] = field(default_factory=list[ReplayForm])
     sent: list[ReplayOrder] = field(default_factory=list[ReplayOrder])
+    running: str = ""
 
     async def check(self, form: ReplayForm) -> ReplayCheck:
         """Say that one would be sent."""
@@ -189,6 +190,10 @@ class FakeReplays:
     def checked(self, name: str) -> ReplayCheck | None:
         """Return the check until it was sent."""
         return _CHECK if name == _CHECK.name and self.checks and not self.sent else None
+
+    def is_running(self, name: str) -> bool:
+        """Return whether a test says so."""
+        return name == self.running
 
     async def send(self, order: ReplayOrder) -> ReplayDone:
         """Say that one was sent."""

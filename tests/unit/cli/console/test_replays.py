@@ -76,6 +76,17 @@ async def test_a_reload_of_an_answer_sends_nothing(client: httpx.AsyncClient, ch
     assert "Replayed 1 of 1 dead letter." in sent.text
 
 
+async def test_a_list_that_is_being_sent_is_not_said_to_be_gone(
+    client: httpx.AsyncClient, changes: FakeChanges
+) -> None:
+    """Its operator would check and send again; the page waits, and leads to the answer."""
+    changes.replays.running = "checked"
+    page = await client.get("/dead-letters/replay/checked")
+    assert page.status_code == 200
+    assert "This list is being sent" in page.text
+    assert "<form" not in page.text
+
+
 @pytest.mark.parametrize("path", ["/answers/old", "/dead-letters/replay/old"])
 async def test_a_page_that_is_not_kept_any_more_sends_nothing(client: httpx.AsyncClient, path: str) -> None:
     """It says so, and where to go on."""

@@ -11,6 +11,7 @@ from kallback.cli.console.pages.changed import (
     replay_address,
     replay_check_page,
     replayed_page,
+    running_replay_page,
     sent_page,
 )
 from kallback.cli.console.pages.dead_letters import dead_letter_page, dead_letters_page
@@ -40,6 +41,7 @@ __all__ = [
     "replay_address",
     "replay_check_page",
     "replayed_page",
+    "running_replay_page",
     "sent_page",
     "settings_page",
     "task_page",

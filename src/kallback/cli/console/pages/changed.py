@@ -12,6 +12,7 @@ from kallback.cli.console.changes import PLAN_FIELD
 from kallback.cli.console.pages.forms import replay_confirmation
 from kallback.cli.console.pages.layout import SECURITY, page, trouble
 from kallback.cli.console.pages.markup import Markup, element
+from kallback.cli.console.pages.values import REFRESH_S
 from kallback.cli.console.replays import ReplayCheck, ReplayDone
 from kallback.cli.formatting import as_sentence
 from kallback.protocol import Problem
@@ -81,6 +82,12 @@ def gone_replay_page() -> HttpResponse:
     """Return the page in place of a checked replay that is not kept any more."""
     sentence = "This list was sent, or is too old. A look at this page sends nothing: check the replay again."
     return error_page("No such replay", sentence, HTTPStatus.NOT_FOUND, "/dead-letters", back="/dead-letters")
+
+
+def running_replay_page() -> HttpResponse:
+    """Return the page in place of a checked replay that is being sent; it leads to the answer."""
+    sentence = "This list is being sent. The answer is shown here when it has ended."
+    return page("Replay", element("p", sentence), _to_letters(), section="/dead-letters", refresh=REFRESH_S)
 
 
 def replay_check_page(check: ReplayCheck, secret: str) -> HttpResponse:
