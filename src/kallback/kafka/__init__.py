@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         position_of,
         size_of,
     )
-    from kallback.kafka.refused_writes import RefusalTracker, RefusedWrites
+    from kallback.kafka.refused_writes import SMALL_RECORD_BYTES, RefusalTracker, RefusedWrites
     from kallback.kafka.topic_admin import (
         check_topics,
         compare_topics,
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "IN_BATCHES": "producer",
+    "SMALL_RECORD_BYTES": "refused_writes",
     "TOO_MANY_HEADERS": "records",
     "UNKNOWN_LAG": "group_status",
     "UNREADABLE": "records",
@@ -167,6 +168,7 @@ _HOMES: Final = {
 
 __all__ = [
     "IN_BATCHES",
+    "SMALL_RECORD_BYTES",
     "TOO_MANY_HEADERS",
     "UNKNOWN_LAG",
     "UNREADABLE",

@@ -55,6 +55,9 @@ _FATAL_WORDS: Final = {
     "Required feature not supported": -165,
 }
 
+_NOT_TAKEN: Final = frozenset({32, 87})
+"""Of a producer: the options of the topic allow no such record, as those of a compacted one no record without a key."""
+
 _SENDING: Final = "sending"
 CONNECTING: Final = "connecting to Kafka"
 """As part of which aiokafka asks for what makes its producer idempotent."""
@@ -65,7 +68,12 @@ _WRITE_SOMEWHERE: Final = (
     "this user may write to no topic, so brokers take nothing of its idempotent producer; let an administrator add the "
     "missing ACL, WRITE on each topic that it writes to (before Kafka 2.8 also IDEMPOTENT_WRITE on the cluster)"
 )
+_TOPIC_OPTIONS: Final = (
+    "the options of the topic allow no such record; remove cleanup.policy=compact and the message.timestamp.* options "
+    "from it, or make it with kallback topics create"
+)
 _REMEDIES: Final[tuple[tuple[frozenset[int], type[KallbackError], str], ...]] = (
+    (_NOT_TAKEN, ConfigurationError, _TOPIC_OPTIONS),
     (INVALID_TOPIC, ConfigurationError, "Kafka does not allow this topic name; choose another"),
     (
         _TOO_LARGE,
@@ -150,7 +158,7 @@ def error_for(code: int, text: str, *, what: str, topic: str | None = None, grou
     if code == _NO_TOPIC_TO_WRITE and what.startswith((_SENDING, CONNECTING)):
         return AccessDeniedError(f"{what}{_permission(what)} failed ({text}): {_WRITE_SOMEWHERE}")
     for codes, kind, remedy in _REMEDIES:
-        if code in codes:
+        if code in codes and (codes is not _NOT_TAKEN or what.startswith(_SENDING)):
             tried = f"{what}{_permission(what)}" if code in _DENIED_TOPIC else what
             kind = TopicDeniedError if code == TOPIC_DENIED and topic is not None else kind  # noqa: PLW2901 - narrower
             return kind(f"{tried} failed ({text}): {remedy}")

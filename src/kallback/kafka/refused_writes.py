@@ -1,9 +1,9 @@
 """Topics that refuse writes: what is held back, one try at a time, and what an operator is told.
 
-A topic refuses when this user has lost WRITE on it, when it was deleted, or when its name is none. Waiting helps only
-if somebody acts, and that may take hours: so a process goes on with what it can do, and tries again slowly. A
-`RefusalTracker` raises each refusal as any producer does. Its callers try again; while a topic refuses, all records
-for it stand in line, and the first of them is the one that tries.
+A topic refuses when this user has lost WRITE on it, when it was deleted, when its name is none, or when its options
+allow not even a small record. Waiting helps only if somebody acts, and that may take hours: so a process goes on with
+what it can do, and tries again slowly. A `RefusalTracker` raises each refusal as any producer does. Its callers try
+again; while a topic refuses, all records for it stand in line, and the first of them is the one that tries.
 
     refused ──► the pause grows from half a second to ten ──► one record is sent ──► accepted: the line goes on
        ▲                                                            │
@@ -22,17 +22,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from kallback.lifecycle import Backoff, LogThrottle, StartStop
-from kallback.protocol.errors import AccessDeniedError, ConfigurationError
+from kallback.protocol.errors import AccessDeniedError, ConfigurationError, RecordTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from kallback.kafka.producer import Producer
     from kallback.kafka.records import OutgoingRecord, Position
+    from kallback.protocol.errors import KallbackError
     from kallback.settings import NamedLog
 
 PAUSE: Final = Backoff(first=0.5, longest=10.0)
 """Between tries: a broker logs each refusal, and an operator who has removed the cause waits ten seconds at most."""
+SMALL_RECORD_BYTES: Final = 4096
+"""A topic that takes no record of this size is wrong, and not the record: a stub of a dead letter is smaller."""
 _LOG_INTERVAL_S: Final = 60.0
 _FORGOTTEN_AFTER_S: Final = 60.0
 """Longer than callers wait between tries. A worker whose tasks have ended has no heartbeat left that could try."""
@@ -114,12 +117,16 @@ class RefusedWrites(Mapping[str, "str | None"]):
         topic = record.topic
         try:
             position = await producer.send(record)
-        except ConfigurationError as error:
-            if topic in self._topics:
+        except (ConfigurationError, RecordTooLargeError) as error:
+            if topic in self._topics and (isinstance(error, ConfigurationError) or record.size <= SMALL_RECORD_BYTES):
                 self._refuse(topic, _sentence(topic, error))
             raise
         if self._lines.pop(topic, None) is not None:
-            self._log.info("Kafka accepts records of a topic again: those held back are written", topic=topic)
+            self._throttle.info(
+                "Kafka accepts records of a topic again: those held back are written",
+                kind=f"accepted-{topic}",
+                topic=topic,
+            )
         return position
 
     def _refuse(self, topic: str, sentence: str) -> None:
@@ -158,8 +165,13 @@ class RefusalTracker(StartStop):
         return await self._refused.send(self._producer, record)
 
 
-def _sentence(topic: str, error: ConfigurationError) -> str:
+def _sentence(topic: str, error: KallbackError) -> str:
     """Say which topic it is, what is missing, and the command for it."""
+    if isinstance(error, RecordTooLargeError):
+        return (
+            f"the topic {topic!r} takes not even small records: {error}, such as with: "
+            f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --delete-config max.message.bytes"
+        )
     if not isinstance(error, AccessDeniedError):
         return f"the topic {topic!r} takes no records: {error}"
     return (

@@ -95,7 +95,11 @@ class Installation:
 
     def limit(self, topic: str, size: int) -> None:
         """Set the largest batch that a topic takes."""
-        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        self.configure(topic, "max.message.bytes", str(size))
+
+    def configure(self, topic: str, option: str, value: str) -> None:
+        """Set an option of a topic."""
+        entry = ConfigEntry(option, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         self.guarded.admin.incremental_alter_configs([resource])[resource].result(20)
 
@@ -190,9 +194,53 @@ async def test_a_dead_letter_topic_that_takes_only_tiny_records_does_not_end_a_b
         await eventually("a refusal", lambda: bridge.stats.write_retries, timeout=PATIENCE_S)
         await installation.send_good()
         await eventually("a good result", lambda: bridge.stats.settled == 1, timeout=PATIENCE_S)
+        assert "takes not even small records" in str(readiness(bridge).reasons)
         installation.limit(topic, 1_000_000)
         await eventually("the dead letter", lambda: bridge.stats.settled == 2, timeout=PATIENCE_S)
     assert (len(posted), await installation.count(topic)) == (1, 1)
+
+
+@pytest.mark.parametrize("client", list(Client))
+@pytest.mark.parametrize(
+    ("option", "wrong", "right"),
+    [("cleanup.policy", "compact", "delete"), ("message.timestamp.before.max.ms", "1", "9223372036854775807")],
+)
+async def test_a_bridge_goes_on_while_the_options_of_its_dead_letter_topic_allow_no_dead_letter(
+    installation: Installation, client: Client, option: str, wrong: str, right: str
+) -> None:
+    """Good results are completed, readiness names the options, and the dead letter is written when they are mended."""
+    topic = installation.topics.dead_letters
+    installation.configure(topic, option, wrong)
+    bridge, posted = bridge_of(installation, client)
+    async with bridge:
+        await installation.send_poison(installation.topics.results)
+        await eventually("the sentence", lambda: option[:17] in str(readiness(bridge).reasons), timeout=PATIENCE_S)
+        await installation.send_good()
+        await eventually("a good result", lambda: bridge.stats.settled == 1, timeout=PATIENCE_S)
+        installation.configure(topic, option, right)
+        await eventually("the dead letter", lambda: bridge.stats.settled == 2, timeout=PATIENCE_S)
+    assert (len(posted), await installation.count(topic)) == (1, 1)
+
+
+@pytest.mark.parametrize("client", list(Client))
+async def test_a_small_result_waits_until_its_topic_takes_it(installation: Installation, client: Client) -> None:
+    """It is no dead letter, its task is done once, and readiness names the topic meanwhile."""
+    topic, done = installation.topics.results, list[str]()
+    installation.limit(topic, 100)
+    options = WorkerOptions(drain_timeout=0.5, retry_delay_limit=1.0, consumer=MEMBER)
+    worker = Worker(f"{installation.task_topic}.group", settings=installation.settings, options=options, client=client)
+
+    @worker.task(TaskType(installation.task_topic, request=str, result=str))
+    async def cook(dish: str) -> str:
+        done.append(dish)
+        return dish
+
+    async with worker:
+        await installation.send_task("soup")
+        await eventually("the sentence", lambda: topic in str(worker_readiness(worker).reasons), timeout=PATIENCE_S)
+        installation.limit(topic, 1_000_000)
+        await eventually("the result", lambda: worker.counts.completed == 1, timeout=PATIENCE_S)
+    assert (done, worker.counts.dead_lettered) == (["soup"], 0)
 
 
 @pytest.mark.parametrize("client", list(Client))

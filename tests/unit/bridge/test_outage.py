@@ -332,6 +332,24 @@ async def test_good_results_go_on_while_dead_letters_are_refused(env: BridgeEnv,
     assert (len(env.posted), sum(each.count for each in env.settled), env.committed()) == (100, 200, 200)
 
 
+async def test_forged_records_take_no_place_from_good_results_while_dead_letters_are_refused(
+    env: BridgeEnv, make: RecordFactory
+) -> None:
+    """Anyone who may write results could stop a partition otherwise, for as long as the permission is missing."""
+    options = BridgeOptions(partition_in_flight=20, max_in_flight=50, fetch_limit=10)
+    env.broker.denied.add("kallback.dead-letters")
+    async with env.bridge(options) as bridge:
+        for _ in range(300):
+            env.broker.append(OutgoingRecord("kallback.results", b"no token"))
+        env.broker.append(make.completed())
+        await env.settle(1)
+        assert (len(env.posted), env.committed()) == (1, 0)
+        assert not readiness(bridge).ok
+        env.broker.denied.clear()
+        await env.settle(301)
+    assert (len(env.posted), env.committed()) == (1, 301)
+
+
 async def test_what_is_held_back_is_bounded_and_pauses_its_partition(env: BridgeEnv, make: RecordFactory) -> None:
     """A good result behind it is read when the dead letters are written, and nothing is lost."""
     options = BridgeOptions(consumer=ConsumerOptions(window=50))
@@ -368,8 +386,10 @@ async def test_a_topic_that_takes_not_even_small_records_does_not_end_the_bridge
         env.broker.append(make.completed())
         await eventually("a refusal", lambda: bridge.stats.write_retries > 0)
         assert bridge.failure is None
+        assert "'kallback.outcomes' takes not even small records" in str(readiness(bridge).reasons)
         env.broker._largest["kallback.outcomes"] = 1_000_000
         await env.settle(1)
+        assert readiness(bridge).ok
     assert env.committed() == 1
 
 

@@ -30,6 +30,8 @@ from kallback.protocol.errors import (
         (82, InstanceIdTakenError, "instance id"),
         (26, ConfigurationError, "group.min.session.timeout.ms"),
         (111, KafkaUnavailableError, "session timeout"),
+        (32, ConfigurationError, "message.timestamp"),
+        (87, ConfigurationError, "cleanup.policy=compact"),
         (7, KafkaUnavailableError, "trying again may help"),
         (-192, KafkaUnavailableError, "trying again may help"),
     ],
@@ -95,3 +97,8 @@ def test_a_member_that_is_fenced_after_an_outage_is_replaced(after_loss: bool, k
     said = "Broker: Static consumer fenced by other consumer with same group.instance.id"
     failure = fatal_failure(-150, said, what="reading", group="g", after_loss=after_loss)
     assert type(failure) is kind
+
+
+def test_only_a_producer_is_told_of_options_that_allow_no_such_record() -> None:
+    """A broker that searches by time uses the same number for a batch that it cannot read."""
+    assert type(error_for(87, "words", what="reading 'orders'", topic="orders")) is KafkaUnavailableError

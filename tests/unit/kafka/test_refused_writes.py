@@ -9,7 +9,7 @@ import pytest
 from kallback.kafka import MemoryBroker, MemoryProducer, OutgoingRecord, Position, RefusalTracker, RefusedWrites
 from kallback.kafka.refused_writes import PAUSE
 from kallback.lifecycle import Backoff
-from kallback.protocol import AccessDeniedError, MissingTopicError
+from kallback.protocol import AccessDeniedError, MissingTopicError, RecordTooLargeError
 from kallback.settings import named_log
 from kallback.testing.log_capture import capture_logs
 from kallback.testing.polling import eventually
@@ -153,6 +153,29 @@ async def test_the_log_has_one_line_for_many_refusals(broker: MemoryBroker) -> N
         "Kafka refuses records of a topic",
         "Kafka accepts records of a topic again",
     ]
+
+
+@pytest.mark.parametrize("size", [100, 5000])
+async def test_a_topic_that_takes_not_even_small_records_is_named(broker: MemoryBroker, size: int) -> None:
+    """A large record is its sender's trouble: the topic takes others."""
+    broker.create_topic("tiny", largest=50)
+    _, refused, tracker = tracked(broker, topics=("tiny",))
+    with pytest.raises(RecordTooLargeError):
+        await tracker.send(OutgoingRecord("tiny", b"1" * size))
+    assert ("--entity-name tiny --delete-config max.message.bytes" in (refused["tiny"] or "")) == (size == 100)
+
+
+async def test_a_permission_that_comes_and_goes_is_two_log_lines_a_minute(broker: MemoryBroker) -> None:
+    """Those who may change permissions must not fill the log."""
+    _, _, tracker = tracked(broker)
+    with capture_logs("kallback.kafka") as lines:
+        for _ in range(20):
+            broker.denied = {"letters"}
+            with pytest.raises(AccessDeniedError):
+                await tracker.send(OutgoingRecord("letters", b"1"))
+            broker.denied = set()
+            await tracker.send(OutgoingRecord("letters", b"1"))
+    assert len(lines) == 2
 
 
 async def test_refusals_of_other_topics_are_the_trouble_of_one_record(broker: MemoryBroker) -> None:

@@ -133,12 +133,10 @@ class Settler:
                 target=_shown(settlement.target),
                 detail=settlement.detail,
             )
-            if settlement.outcome is Outcome.UNVERIFIED:
-                self._unverified.put_nowait(settlement)
-            else:
-                if self._in_flight.await_letter(settlement.fetched):
-                    asyncio.get_running_loop().call_soon(self._tell_of_letters)
-                self._letters.put_nowait(settlement)
+            if self._in_flight.await_letter(settlement.fetched):
+                asyncio.get_running_loop().call_soon(self._tell_of_letters)
+            is_verified = settlement.outcome is not Outcome.UNVERIFIED
+            (self._letters if is_verified else self._unverified).put_nowait(settlement)
         elif self._outcomes_topic is not None:
             self._outcomes.put_nowait(settlement)
         else:

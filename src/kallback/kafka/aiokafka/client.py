@@ -32,6 +32,17 @@ _COMMIT_REQUEST: Final = "GroupCoordinator._do_commit_offsets"
 
 log: Final = named_log("kallback.kafka")
 ration_loggers("aiokafka")  # it writes 170 lines a second while no broker answers
+
+
+class InvalidRecordError(errors.BrokerResponseError):
+    """A broker refuses a record for what it is; aiokafka has no name for it, and takes it for an unknown error."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "The broker refuses the record, as a compacted topic does one without a key."
+
+
+errors.kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
 CLOSE_TIMEOUT_S: Final = 15.0  # longer than a rebalance; a frozen broker must not hold up a stop
 
 

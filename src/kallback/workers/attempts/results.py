@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from kallback.kafka import DeadLetters, OutgoingRecord, Producer, Record, SummaryBuilder
+from kallback.kafka import SMALL_RECORD_BYTES, DeadLetters, OutgoingRecord, Producer, Record, SummaryBuilder
 from kallback.lifecycle import Backoff, retry
 from kallback.protocol.errors import ConfigurationError, EncodeError, RecordTooLargeError
 from kallback.protocol.headers import TRACEPARENT, TRACESTATE
@@ -111,7 +111,10 @@ class ResultPublisher:
         self._backoff: Final = backoff
 
     async def publish(self, headers: TaskHeaders, reply: Reply) -> Published | Undeliverable:
-        """Send a result; one that is too large goes without last details, or becomes a failed result that says so."""
+        """Send a result; one that is too large goes without last details, or becomes a failed result that says so.
+
+        If a topic of this installation takes not even a small one, its options are wrong: then sending goes on.
+        """
         try:
             return await self._send(reply)
         except RecordTooLargeError:
@@ -148,7 +151,10 @@ class ResultPublisher:
         def on_failure(error: Exception, delay: float) -> None:
             """Continue after an unexpected error: the task's outcome must not be lost."""
             is_foreign = reply.record.topic not in self._own_topics
-            if isinstance(error, RecordTooLargeError) or (isinstance(error, ConfigurationError) and is_foreign):
+            is_too_large = isinstance(error, RecordTooLargeError)
+            if (is_too_large and reply.record.size > SMALL_RECORD_BYTES) or (
+                is_foreign and (is_too_large or isinstance(error, ConfigurationError))
+            ):
                 raise error
             _log_retry(error, delay)
 
@@ -162,6 +168,6 @@ class ResultPublisher:
 
 
 def _log_retry(error: Exception, delay: float) -> None:
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError | RecordTooLargeError):
         return  # a refusal of an own topic, of which `RefusedWrites` writes one line a minute
     logger.warning("not published, the next try is in %.1f s: %s", delay, str(error) or repr(error))

@@ -170,9 +170,10 @@ class AttemptRunner:
         self._acknowledge(self._table.dead_letter(key) if is_dead_letter else self._table.finish(key))
         return _name_of(published, call)
 
-    async def reject(self, record: Record, verdict: Reject) -> None:
-        """Tell the caller by a failed result and people by a dead letter; acknowledge the record."""
+    async def reject(self, record: Record, verdict: Reject, on_told: Callable[[], object]) -> None:
+        """Tell the caller by a failed result, call `on_told`, tell people by a dead letter; acknowledge the record."""
         await self._publisher.publish(verdict.headers, failed_reply(verdict.headers, verdict.problem))
+        on_told()
         self._table.begin_dead_letter(verdict.key)
         await self._dead_letter(record, verdict.reason, verdict.problem.detail)
         self._acknowledge(self._table.dead_letter(verdict.key))

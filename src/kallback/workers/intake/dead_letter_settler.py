@@ -3,8 +3,9 @@
     fetch loop ──► budget ──► whole: a dead letter of its own
                      └──────► summary: counted with others of its reason; its offset is done when the summary is durable
 
-They take no slot. What waits to be written is bounded by `room`; of a counted record only the position is held. Only
-records that are no task are counted: a caller may wait for a task, and its dead letter is for people.
+They take no slot and no place in their partition. What waits to be written is bounded by `room`; of a counted record
+only the position is held. Only records that are no task are counted: a caller may wait for a task, and its dead letter
+is for people. While the dead-letter topic refuses, they are counted when as many wait as may be written at a time.
 
 Ownership: each write is one of the attempts in flight, so that a drain waits for it. Order: none between records; of
 each reason one summary after the other, and while one is written the next one grows. Cancellation: what is not durable
@@ -30,7 +31,9 @@ from kallback.workers.intake.in_flight import InFlightAttempts
 _COUNTED: Final = frozenset(
     {DeadLetterReason.NOT_A_TASK, DeadLetterReason.TOO_MANY_HEADERS, DeadLetterReason.UNREADABLE}
 )
-_MAX_WRITES: Final = 256
+_MAX_COUNTED_WRITES: Final = 256
+"""Beyond so many, records that may be counted are."""
+_MAX_WRITES: Final = 1_000
 _MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 _MAX_POSITIONS: Final = 20_000
 _FULL_AT: Final = 2_000
@@ -75,7 +78,7 @@ class DeadLetterSettler:
         self._in_flight: Final = in_flight
         self._growing: Final = dict[DeadLetterReason, _Growing]()
         self._writing: Final = {reason: asyncio.Lock() for reason in _COUNTED}
-        self._counted: Final = list[Record]()  # of this fetch: the consumer is told once
+        self._aside: Final = list[Record]()  # of this fetch: the consumer is told once
         self._writes = self._held_bytes = self._positions = 0
         self._has_room: Final = asyncio.Event()
         self._has_room.set()
@@ -87,20 +90,26 @@ class DeadLetterSettler:
 
     async def room(self) -> None:
         """Return when the next records may come; call it after each fetch."""
-        if self._counted:
-            self._consumer.set_aside(self._counted)
-            self._counted.clear()
+        if self._aside:
+            self._consumer.set_aside(self._aside)
+            self._aside.clear()
         await self._has_room.wait()
 
     def settle(self, record: Record, verdict: DeadLetterTask, retry: Callable[[Record], None]) -> None:
         """Dead-letter a record, then settle it; `retry` is given one whose write ends in an error of the worker."""
-        size, now = size_of(record), time.monotonic()
-        if verdict.reason in _COUNTED and self._budget.decide(verdict.reason.value, size, now) is LetterForm.SUMMARY:
+        size = size_of(record)
+        self._aside.append(record)
+        if verdict.reason in _COUNTED and self._form_of(verdict.reason, size) is LetterForm.SUMMARY:
             self._count(record, verdict)
         else:
             self._hold(1, size)
             write = self._runner.dead_letter(record, verdict)
             self._in_flight.start(write, partial(self._on_written, record, size, retry))
+
+    def _form_of(self, reason: DeadLetterReason, size: int) -> LetterForm:
+        if self._writes >= _MAX_COUNTED_WRITES or self._held_bytes + size > _MAX_HELD_BYTES // 2:
+            return LetterForm.SUMMARY
+        return self._budget.decide(reason.value, size, time.monotonic())
 
     def _on_written(
         self, record: Record, size: int, retry: Callable[[Record], None], error: BaseException | None
@@ -110,7 +119,6 @@ class DeadLetterSettler:
             retry(record)
 
     def _count(self, record: Record, verdict: DeadLetterTask) -> None:
-        self._counted.append(record)
         growing = self._growing.get(verdict.reason)
         if growing is None:
             growing = _Growing(verdict.detail, SummaryBuilder(record), [])

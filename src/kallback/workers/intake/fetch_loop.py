@@ -200,11 +200,14 @@ class FetchLoop:
                 self._schedule(QueuedTask(record, verdict))
             case Reject(key):
                 self._table.admit(key, record)
-                self._start_bare(self._runner.reject(record, verdict), partial(self._table.abandon, key))
+                held = HeldSlot(_ANY_SLOT)
+                rejection = self._runner.reject(record, verdict, partial(self._on_told, held, record))
+                self._start_bare(rejection, partial(self._table.abandon, key), held)
             case ReportLost(key):
                 self._say("lost", "the process that began it died: its caller sends the next attempt", key)
                 self._table.admit(key, record)
-                self._start_bare(self._runner.report_lost(verdict), partial(self._table.abandon, key))
+                report = self._runner.report_lost(verdict)
+                self._start_bare(report, partial(self._table.abandon, key), HeldSlot(_ANY_SLOT))
             case DeadLetterTask():
                 self._dead_letters.settle(record, verdict, self._retry_unless_ending)
             case AttachToRunning(key):
@@ -242,10 +245,12 @@ class FetchLoop:
             await recorded.wait()
         await self._runner.run(attempt)
 
-    def _start_bare(self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]]) -> None:
+    def _start_bare(
+        self, attempt: Coroutine[Any, Any, None], unsettled: Callable[[], list[Record]], held: HeldSlot
+    ) -> None:
         """Start what calls no function: a rejection, or the report of a loss."""
-        self._scheduler.acquire(_ANY_SLOT)
-        self._in_flight.start(attempt, self._guarded(HeldSlot(_ANY_SLOT), unsettled))
+        self._scheduler.acquire(held.slot)
+        self._in_flight.start(attempt, self._guarded(held, unsettled))
 
     def _guarded(
         self, held: HeldSlot, unsettled: Callable[[], list[Record]], attempt: StartedAttempt | None = None
@@ -278,12 +283,21 @@ class FetchLoop:
 
         Within a key it does: tasks that are `ordered` begin when the result of the one before is durable.
         """
-        size += size_of(record)
-        if held.slot.key is not None or not self._unacknowledged.try_add(size):
-            return
+        if held.slot.key is None and self._release_early(held, size + size_of(record)):
+            self.crash_guard.ended(record, seconds)
+
+    def _on_told(self, held: HeldSlot, record: Record) -> None:
+        """The caller of a rejected task has its answer, only the dead letter is still to be written."""
+        if self._release_early(held, size_of(record)):
+            self._consumer.set_aside([record])
+
+    def _release_early(self, held: HeldSlot, size: int) -> bool:
+        """Give the slot of what only waits for Kafka to the next task; False if too much waits already."""
+        if not self._unacknowledged.try_add(size):
+            return False
         held.unacknowledged = size
-        self.crash_guard.ended(record, seconds)
         asyncio.get_running_loop().call_soon(self._release_guarded, held.slot, context=self._context)
+        return True
 
     def _release_and_start(self, slot: Slot) -> None:
         self._release(slot)
