@@ -173,7 +173,7 @@ class ClientConnection(Generic[Admitted]):
             raise too_large(f"the body has more than {limit} bytes")
         if self._http.they_are_waiting_for_100_continue:
             self._writer.write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-        parts: list[bytes] = []
+        content = bytearray()  # of chunks of two bytes a list would take twenty times their size
         while isinstance(event := await self._event(), h11.Data):
             self._buffered += len(event.data)
             self._stats.buffered_bytes += len(event.data)
@@ -181,12 +181,13 @@ class ClientConnection(Generic[Admitted]):
                 raise too_large(f"the body has more than {limit} bytes")
             if self._stats.buffered_bytes > self._options.max_buffered_bytes:
                 raise busy()
-            parts.append(bytes(event.data))
-        return b"".join(parts)
+            content += event.data
+        return bytes(content)
 
     async def _event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             self._http.receive_data(await self._reader.read(_READ))
+            await asyncio.sleep(0)  # what has arrived is read at once, and thousands of tiny chunks would hold the loop
         return event
 
     async def _send(self, response: HttpResponse) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -55,6 +56,26 @@ async def test_what_is_no_request_is_refused(env: GatewayEnv, raw: bytes, expect
     assert status(answer) == expected
     assert b"application/problem+json" in answer
     assert after.status_code == 202
+
+
+async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_its_bytes(env: GatewayEnv) -> None:
+    """What is counted of a body is what it takes: otherwise chunks of two bytes pass the bound of all bodies."""
+    chunks = 50_000
+    async with env.running() as gateway:
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(head(env, "Transfer-Encoding: chunked"))
+        await writer.drain()
+        tracemalloc.start()
+        try:
+            for _ in range(chunks // 1000):
+                writer.write(b"2\r\nab\r\n" * 1000)
+                await writer.drain()
+            await eventually("the body", lambda: gateway.stats.buffered_bytes == 2 * chunks, timeout=60)
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            writer.close()
+    assert taken < 10 * 2 * chunks
 
 
 @pytest.mark.parametrize("declared", [True, False])
