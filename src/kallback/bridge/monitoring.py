@@ -50,7 +50,9 @@ class Monitoring:
         def make_consumer() -> Consumer:
             return clients.consumer([topics.progress], group, consumer)
 
-        self._forwarder: Final = ProgressForwarder(make_consumer, trust, self._client, context)
+        self._forwarder: Final = ProgressForwarder(
+            make_consumer, trust, self._client, context, is_held=lambda: self._reporter.is_unanswered
+        )
         self._reporter: Final = WatermarkReporter(
             {
                 **dict.fromkeys(topics.all_results, MarkedTopic(results)),

@@ -60,7 +60,9 @@ _SHORT_DRAIN_S: Final = 5.0
 """Not worth leaving the group before its end: members notice a rebalance at their next heartbeat, up to 3 s later, and
 what is handed back meanwhile would wait for it."""
 _LEAVE_INTERVAL_S: Final = 0.1  # between looks during a drain at whether a task needs the membership
-_STOP_TIMEOUT_S: Final = 30.0  # for all parts together to stop, without the drain; a frozen broker takes as long
+_STOP_TIMEOUT_S: Final = 8.0
+"""For all parts together to stop, without the drain and `cancel_grace`: a frozen broker must not hold a worker until it
+is killed, which happens 40 s after SIGTERM in our units and manifests."""
 
 
 class WorkerRuntime:
@@ -251,7 +253,8 @@ class WorkerRuntime:
     def _stopping(self) -> StopDeadline:
         """The bound for all parts, from the first one that is stopped."""
         if self._deadline is None:
-            self._deadline = StopDeadline("kallback-worker", _STOP_TIMEOUT_S, NamedLog(logger))
+            seconds = _STOP_TIMEOUT_S + self._config.options.cancel_grace
+            self._deadline = StopDeadline("kallback-worker", seconds, NamedLog(logger))
         return self._deadline
 
     async def _start(

@@ -43,6 +43,22 @@ LIMIT = 0.9
 
 
 @dataclass
+class Gate:
+    """Services in front of which there may be a proxy that answers 503."""
+
+    endpoint: Any
+    is_closed: bool = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request, or refuse it."""
+        if not self.is_closed or scope["type"] != "http":
+            await self.endpoint(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@dataclass
 class Pipe:
     """A handler that has something baked, and everything behind it.
 
@@ -61,6 +77,7 @@ class Pipe:
     until: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[str] = field(default_factory=list[str])
     service: str = ""
+    gate: Gate = field(default_factory=lambda: Gate(None))
 
     def worker(self) -> Worker:
         """A worker whose function tells one thing, then works until it may return."""
@@ -123,9 +140,9 @@ async def pipe_on(
             pipe.tasks.append(handle.task_id)
             return await handle.result()
 
-        await until.enter_async_context(
-            serve_endpoint(restate.app([service, *(callbacks.services if bound else ())]), stack.restate)
-        )
+        endpoint = restate.app([service, *(callbacks.services if bound else ())])
+        pipe.gate = Gate(endpoint)
+        await until.enter_async_context(serve_endpoint(pipe.gate, stack.restate))
         yield pipe
 
 

@@ -217,7 +217,7 @@ async def test_a_part_that_does_not_stop_is_named_and_left(
 ) -> None:
     """The others are stopped all the same."""
     monkeypatch.setattr("kallback.workers.runtime._STOP_TIMEOUT_S", 0.05)
-    worker = env.worker()
+    worker = env.worker(cancel_grace=0.0)
     env.cook(worker)
     with monkeypatch.context() as patch:
         patch.setattr(part, "stop", hang)

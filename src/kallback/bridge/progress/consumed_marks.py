@@ -7,6 +7,10 @@ Kafka does not answer, or while a transaction is open: what was written behind i
 asked for lies behind that, too. After such a silence, and after its own start, a bridge claims nothing for a while:
 workers that could not send either need a moment to be heard again.
 
+A report that Restate has kept and the service has not answered says that the services are away. Then heartbeats are
+not sent either: each would wait in Restate, and they wait in Kafka instead. A report is tried again every second,
+without marks if there are none, and the first one that Restate takes ends the waiting.
+
 Ownership: one supervised task that looks every second. Cancellation: `stop` ends it.
 """
 
@@ -15,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kallback.bridge.context import BridgeContext
@@ -85,6 +90,7 @@ class WatermarkReporter:
         self._monitor_client = monitor_client
         self._context = context
         self._on_result = context.supervisor.guard("the watermark reporter", self._answered)
+        self._unanswered: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._unreached: dict[TopicPartition, tuple[int, int]] = {}
         self._steady_from = 0.0
@@ -100,6 +106,11 @@ class WatermarkReporter:
         task, self._task = self._task, None
         if task is not None:
             await self._context.supervisor.cancel([task], _CANCEL_TIMEOUT_S)
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether a report waits in Restate because the services do not answer."""
+        return bool(self._unanswered)
 
     async def _run(self) -> None:
         while True:
@@ -131,9 +142,9 @@ class WatermarkReporter:
         if clocks.monotonic() < self._steady_from:
             return
         for name, marks in found.items():
-            if marks:
+            if marks or name in self._unanswered:
                 partitions = sum(each.topic == name for each in ends)
-                self._monitor_client.report(name, Marks(partitions, marks), self._on_result)
+                self._monitor_client.report(name, Marks(partitions, marks), partial(self._on_result, name))
 
     async def _read_up_to(self, ends: Mapping[TopicPartition, int], asked_ms: int) -> dict[str, dict[int, int]]:
         """The marks by topic, as soon as all owned partitions are read up to their ends, or half an interval later."""
@@ -173,6 +184,16 @@ class WatermarkReporter:
         self._unreached.clear()
         self._steady_from = self._context.clocks.monotonic() + _SETTLING_S
 
-    def _answered(self, result: SendResult, _detail: str) -> None:
+    def _answered(self, topic: str, result: SendResult, _detail: str) -> None:
+        if result is SendResult.WAITING:
+            self._unanswered.add(topic)
+            self._context.log.warning(
+                "the Restate services of kallback do not answer: until they do, heartbeats wait in Kafka and no "
+                "attempt counts as lost",
+                kind="marks-unanswered",
+                topic=topic,
+            )
+        elif result is not SendResult.FAILED:
+            self._unanswered.discard(topic)
         if result is SendResult.MISSING:  # no monitoring services are registered: ask again later
             self._wanted_from = self._context.clocks.monotonic() + _NO_MONITOR_S

@@ -5,8 +5,9 @@
                            └─────── done ◄───────┴─────── done ◄──────┘
 
 A record is done when Restate has accepted it, when a newer one of its task replaces it, or when it is of no use; so
-what a crash leaves undone is read again. While Restate is unavailable each task holds one record back, and the
-consumer's window pauses fetching. Results are independent of this: they have another consumer group.
+what a crash leaves undone is read again. While Restate is unavailable, or the services behind it do not answer, each
+task holds one record back, and the consumer's window pauses fetching. Results are independent of this: they have
+another consumer group.
 
 Ownership: the fetcher's task decides and sends; another one wakes up when an update is due. Both run on one event loop.
 Cancellation: what was not accepted is redelivered. Each record is settled at the consumer that it came from: a consumer
@@ -44,6 +45,7 @@ class ProgressForwarder:
         make_consumer: returns a new consumer of the progress topic, not started.
         trust: what authenticates a record.
         monitor_client: calls `TaskMonitor`; started and stopped by its owner.
+        is_held: whether nothing may be sent now, because it would wait in Restate.
     """
 
     def __init__(
@@ -52,7 +54,10 @@ class ProgressForwarder:
         trust: Trust,
         monitor_client: MonitorClient,
         context: BridgeContext,
+        *,
+        is_held: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_held = is_held
         self._trust = trust
         self._monitor_client = monitor_client
         self._context = context
@@ -122,7 +127,8 @@ class ProgressForwarder:
 
     def _send_due(self) -> None:
         """Send what is due; where nothing waits, the next look comes with the next record or failure."""
-        for update, fetched in list(self._coalescer.due(self._context.clocks.monotonic())):
+        due = [] if self._is_held() else list(self._coalescer.due(self._context.clocks.monotonic()))
+        for update, fetched in due:
             self._monitor_client.send_update(update, partial(self._on_result, update, fetched))
         if self._coalescer.has_waiting:
             self._wanted.set()

@@ -2,12 +2,17 @@
 
 `/send` is accepted (202) when it is durable; the bridge does not wait for what the service does. A Restate without
 these services is a deployment that does not use them: nothing is lost then.
+
+What is sent to a service that does not answer waits in Restate. So all reports of one bridge and topic have the same
+idempotency key: while one waits, Restate adds no other, and says so. The services keep nothing of one that is done.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -18,18 +23,22 @@ from kallback.bridge.progress.decide import ProgressUpdate
 from kallback.bridge.restate.client import RestateHttp
 from kallback.bridge.restate.requests import HttpAnswer, HttpResult
 from kallback.protocol import PLAIN_NAMES, Heard, Marks, ServiceNames
+from kallback.protocol.values.bounded_reading import read_json
 from kallback.settings import RestateSettings
 
 _CONNECTIONS: Final = 8
 _ACCEPTED: Final = frozenset({200, 202})
 _REFUSED: Final = frozenset({400, 413})
 _MISSING: Final = 404
+_KEY_BYTES: Final = 8
 
 
 class SendResult(Enum):
     """What became of a message to a monitoring service."""
 
     ACCEPTED = "accepted"
+    WAITING = "waiting"
+    """Restate has kept the earlier one instead, which the service has not answered."""
     MISSING = "missing"
     """Restate has no such service."""
     REFUSED = "refused"
@@ -38,7 +47,13 @@ class SendResult(Enum):
     """Retry later."""
 
 
-_PRECEDENCE: Final = (SendResult.FAILED, SendResult.ACCEPTED, SendResult.REFUSED, SendResult.MISSING)
+_PRECEDENCE: Final = (
+    SendResult.FAILED,
+    SendResult.WAITING,
+    SendResult.ACCEPTED,
+    SendResult.REFUSED,
+    SendResult.MISSING,
+)
 """Of the results of one message to several services: all are sent it again if one may take it later."""
 
 Answered = Callable[[SendResult, str], None]
@@ -61,7 +76,7 @@ class MonitorClient(Protocol):
         ...
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
-        """Report up to when a topic has been consumed."""
+        """Report up to when a topic has been consumed; nothing is added while the earlier report waits."""
         ...
 
 
@@ -75,6 +90,7 @@ class IngressMonitorClient:
     def __init__(self, settings: RestateSettings, names: Sequence[ServiceNames] = (PLAIN_NAMES,)) -> None:
         self._names = tuple(names)
         self._http = RestateHttp(settings, connections=_CONNECTIONS)
+        self._report_key = f"kallback-marks-{secrets.token_hex(_KEY_BYTES)}"
 
     async def start(self) -> None:
         """Start the connection pool."""
@@ -95,26 +111,45 @@ class IngressMonitorClient:
 
     def report(self, topic: str, marks: Marks, answered: Answered) -> None:
         """`POST /ConsumedMarks/{topic}/report/send`."""
-        self._post([f"/{each.marks}/{topic}/report/send" for each in self._names], msgspec.json.encode(marks), answered)
+        paths = [f"/{each.marks}/{topic}/report/send" for each in self._names]
+        self._post(paths, msgspec.json.encode(marks), answered, self._report_key)
 
-    def _post(self, paths: Sequence[str], body: bytes, answered: Answered) -> None:
+    def _post(self, paths: Sequence[str], body: bytes, answered: Answered, key: str = "") -> None:
         results = list[tuple[SendResult, str]]()
 
-        def add(result: HttpResult) -> None:
-            results.append(_read(result))
+        def add(result: HttpResult, *, is_own: bool) -> None:
+            results.append(_read(result, has_key=bool(key) and is_own))
             if len(results) == len(paths):
                 answered(*min(results, key=lambda each: _PRECEDENCE.index(each[0])))
 
-        for path in paths:
-            self._http.post_value(path, body, content_type=JSON, on_result=add)
+        for at, path in enumerate(paths):  # an old service that is gone delays nothing
+            on_result = partial(add, is_own=at == 0)
+            self._http.post_value(path, body, content_type=JSON, on_result=on_result, idempotency_key=key)
 
 
-def _read(result: HttpResult) -> tuple[SendResult, str]:
+class _Accepted(msgspec.Struct):
+    status: str = ""
+
+
+_ACCEPTED_ANSWER: Final = msgspec.json.Decoder(_Accepted)
+_EARLIER: Final = "PreviouslyAccepted"
+
+
+def _read(result: HttpResult, *, has_key: bool) -> tuple[SendResult, str]:
     if not isinstance(result, HttpAnswer):
         return SendResult.FAILED, str(result)
     if result.status in _ACCEPTED:
-        return SendResult.ACCEPTED, ""
+        waits = has_key and _is_earlier(result.body)
+        return (SendResult.WAITING, "the earlier one has no answer") if waits else (SendResult.ACCEPTED, "")
     detail = f"Restate answers {result.status}: {excerpt_of(result.body)}"
     if result.status == _MISSING:
         return SendResult.MISSING, detail
     return (SendResult.REFUSED if result.status in _REFUSED else SendResult.FAILED), detail
+
+
+def _is_earlier(body: bytes) -> bool:
+    """Whether Restate names an earlier invocation with the same key (1.7: `{"invocationId":..., "status":...}`)."""
+    try:
+        return read_json(_ACCEPTED_ANSWER, body).status == _EARLIER
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False

@@ -5,6 +5,9 @@
 
 Each bridge reports its share about once a second; the object keeps the highest mark of each partition. `TaskMonitor`
 reads it (`/read`) before it calls an attempt lost. One small state per topic; Restate keeps nothing of the invocations.
+
+A report that fails again and again is given up: the next one says more, and Restate would pause this one, so that
+no later report of its topic passed.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Final
 
 import msgspec
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
+from restate.retry_policy import InvocationRetryPolicy
 from restate.serde import BytesSerde
 
 from kallback.protocol import PLAIN_NAMES, Marks, ServiceNames
@@ -23,6 +27,14 @@ from kallback.sdk.monitoring.decide import merged
 _BYTES: Final = BytesSerde()
 _STATE: Final = StepSerde[Marks](Marks)
 _KEY: Final = "marks"
+_GIVEN_UP: Final = InvocationRetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    exponentiation_factor=2.0,
+    max_interval=timedelta(seconds=10),
+    max_attempts=60,
+    on_max_attempts="kill",
+)
+"""After about ten minutes."""
 
 
 class ConsumedMarks(VirtualObject):
@@ -51,5 +63,5 @@ class ConsumedMarks(VirtualObject):
             """Return the highest mark of each partition; no marks and no partitions for an unknown topic."""
             return msgspec.json.encode(await ctx.get(_KEY, serde=_STATE) or Marks(0, {}))
 
-        self.handler(input_serde=_BYTES)(report)
+        self.handler(input_serde=_BYTES, invocation_retry_policy=_GIVEN_UP)(report)
         self.handler(kind="shared", output_serde=_BYTES)(read)

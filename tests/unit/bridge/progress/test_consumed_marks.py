@@ -114,6 +114,26 @@ async def test_without_a_watcher_it_asks_less_often(env: BridgeEnv) -> None:
     assert len(env.monitor_client.reported) == 1
 
 
+async def test_a_report_that_waits_in_restate_is_tried_again_even_without_marks(env: BridgeEnv) -> None:
+    """Its services are away; the first report that Restate takes, not one that fails, says that they are back."""
+    positions = [9]
+    reporter = WatermarkReporter(
+        {"kallback.results": MarkedTopic(lambda: _status(positions[-1]))},
+        _Ends({PARTITION: 9}),
+        env.monitor_client,
+        BridgeContext(env.bridge().options, env.clocks()),
+    )
+    said = list[bool]()
+    for answer in (SendResult.WAITING, SendResult.FAILED, SendResult.WAITING, SendResult.ACCEPTED):
+        env.monitor_client.answer = answer
+        await reporter.look()
+        await asyncio.sleep(0)
+        said.append(reporter.is_unanswered)
+        positions.append(8)
+    assert said == [True, True, True, False]
+    assert [marks.marks for _, marks in env.monitor_client.reported] == [{0: NOW_MS}, {}, {}, {}]
+
+
 class _Ends:
     def __init__(self, ends: dict[TopicPartition, int] | None) -> None:
         self._ends = ends

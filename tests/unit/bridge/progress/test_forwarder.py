@@ -99,6 +99,27 @@ async def test_a_key_that_the_bridge_does_not_have_is_named_in_the_log(
     assert text[-22:] not in caplog.text
 
 
+async def test_heartbeats_wait_in_kafka_while_the_services_do_not_answer(env: BridgeEnv, make: RecordFactory) -> None:
+    """In Restate each would be an invocation that waits; the marks wait with them, and the newest is sent later."""
+    held = [True]
+    context = BridgeContext(BridgeOptions(), env.clocks())
+    consumer = MemoryConsumer(env.broker, ["kallback.progress"], "group")
+    forwarder = ProgressForwarder(
+        lambda: consumer, Trust(KEYRING, AUDIENCE), env.monitor_client, context, is_held=lambda: held[-1]
+    )
+    await forwarder.start()
+    text = make.sign()
+    for number in (b"1", b"2"):
+        env.broker.append(_heartbeat(make, text, number))
+    outcomes = context.stats.progress
+    await eventually("both", lambda: outcomes[ProgressOutcome.COALESCED] == 1, timeout=5, interval=0.002)
+    assert (env.monitor_client.told, forwarder.covered()) == ([], {0: 1})
+    held.append(False)
+    await eventually("the newest", lambda: env.monitor_client.told, timeout=5, interval=0.002)
+    await forwarder.stop()
+    assert [each.report.details for each in env.monitor_client.told] == [b"2"]
+
+
 async def test_forged_progress_is_dropped(env: BridgeEnv, make: RecordFactory) -> None:
     """No monitor hears of it."""
     async with env.bridge() as bridge:
