@@ -15,7 +15,7 @@ import msgspec
 
 from kallback.protocol.service_names import DEFAULT_AUDIENCE
 from kallback.protocol.tokens import Attempt, TaskId
-from kallback.protocol.values.bounded_reading import Whole
+from kallback.protocol.values.bounded_reading import EpochMs, Whole
 
 _TypeName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,128}\Z")]
 _TopicName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{1,249}\Z")]
@@ -55,8 +55,8 @@ class PublishedTasks(msgspec.Struct, frozen=True, omit_defaults=True):
     task_type: _TypeName
     topic: _TopicName
     tasks: list[PublishedTask]
-    created_ms: Whole | None = None
-    deadline_ms: Whole | None = None
+    created_ms: EpochMs | None = None
+    deadline_ms: EpochMs | None = None
     monitored: bool = False
     audience: str = DEFAULT_AUDIENCE
 

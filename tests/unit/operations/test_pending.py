@@ -261,6 +261,7 @@ async def test_results_that_were_not_taken_are_filtered(wanted: TaskFilter, memb
     [
         (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"deadline_ms": 10**30}),
         (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"created_ms": -(10**30)}),
+        (["AAECAwQFBgcICQoL", 1, 17, 0, 3], {"created_ms": -1}),
         (["AAECAwQFBgcICQoL", 10**25, 17, 0, 3], {}),
         (["AAECAwQFBgcICQoL", 1, 17, 10**10, 3], {}),
         (["AAECAwQFBgcICQoL", 1, 17, 0, 10**19], {}),

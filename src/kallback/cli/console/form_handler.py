@@ -23,7 +23,7 @@ from kallback.cli.console.changes import (
     read_order,
     read_replay,
 )
-from kallback.cli.console.kept import KeptItems
+from kallback.cli.console.kept import KeptItems, new_name
 from kallback.cli.console.pages.forms import change_form, many_form, replay_confirmation, replay_form, replay_one_form
 from kallback.cli.console.routes import ChangeRoute, FormRoute, ManyChangeRoute, ReplayRoute, TasksRoute
 from kallback.cli.console.sender import MakesChanges
@@ -53,7 +53,7 @@ class FormHandler:
         self._changes: Final = changes
         self._secret: Final = secret
         self._answers: Final = KeptItems[HttpResponse](_MOST_ANSWERS)
-        """By the name of the list that was used."""
+        """By the name of the list that was used; of a change to one task, by one of its own."""
 
     async def choose_many(self, wanted: TasksRoute, now_ms: int) -> HttpResponse:
         """Return the page of what would be done to all tasks that are wanted."""
@@ -102,7 +102,7 @@ class FormHandler:
             raise NotAnswerableError("no handler waits for this task any more: nothing was sent")
         await self._changes.make(task, change)
         _log.info("changed by hand", action=route.action, task=task.task_id, by=change.operator.by)
-        return pages.redirect(f"/tasks/{quote(task.task_id)}/sent")
+        return self._done(new_name(), pages.sent_page(task.task_id))
 
     async def _replay(self, route: ReplayRoute, fields: Fields) -> HttpResponse:
         replays = self._changes.replays

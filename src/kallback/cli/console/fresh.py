@@ -1,7 +1,8 @@
 """A value that is read at most once in some seconds, however many browsers look at it.
 
 What took long to read is kept for longer: reading takes at most a part of the time, by default a fortieth, so that
-browsers that look all day cost the servers little.
+browsers that look all day cost the servers little. What says that a server did not answer is not: that takes long, and
+is wrong as soon as the server is back.
 
 Ownership: one reading at a time; requests that come meanwhile wait for it, and share its error. The next one reads
 again. Cancellation of a request leaves the reading to the next one.
@@ -27,11 +28,18 @@ class FreshValue(Generic[Value]):
         seconds: how long it is fresh, at least.
         now: seconds.
         pause: how many times as long as it took to read, it is fresh at least.
+        has_failed: whether a value is not what was asked for, because a server did not answer.
     """
 
     def __init__(
-        self, read: Callable[[], Awaitable[Value]], seconds: float, now: Callable[[], float], pause: float = _PAUSE
+        self,
+        read: Callable[[], Awaitable[Value]],
+        seconds: float,
+        now: Callable[[], float],
+        pause: float = _PAUSE,
+        has_failed: Callable[[Value], bool] = lambda _: False,
     ) -> None:
+        self._has_failed: Final = has_failed
         self._read: Final = read
         self._seconds: Final = seconds
         self._pause: Final = pause
@@ -59,5 +67,6 @@ class FreshValue(Generic[Value]):
         value = await self._read()
         ended = self._now()
         if forgotten == self._forgotten:
-            self._last = began, max(began + self._seconds, ended + self._pause * (ended - began)), value
+            pause = self._seconds if self._has_failed(value) else self._pause * (ended - began)
+            self._last = began, max(began + self._seconds, ended + pause), value
         return value

@@ -36,7 +36,6 @@ from kallback.cli.console.routes import (
     ProcessesRoute,
     ReplayPlanRoute,
     Route,
-    SentRoute,
     SettingsRoute,
     StaticRoute,
     TaskRoute,
@@ -98,7 +97,9 @@ class ConsoleHandler:
         self._processes: Final = FreshValue(sources.processes, options.fresh_for, now)
         self._outcomes: Final = FreshValue(sources.outcomes, options.fresh_for, now)
         reader = OverviewReader(sources, self._letters.get, self._outcomes.get, options.max_tasks, now)
-        self._overview: Final = FreshValue(reader.read, options.fresh_for, now)
+        self._overview: Final = FreshValue(
+            reader.read, options.fresh_for, now, has_failed=lambda overview: bool(overview.failures)
+        )
 
     def admit(self, head: HttpHead, peer: str) -> Route | HttpResponse:
         """Decide on a request by its head; raises `RefusedRequestError`."""
@@ -165,8 +166,6 @@ class ConsoleHandler:
         match route:
             case ManyRoute():
                 return await self._many(route, now_ms)
-            case SentRoute():
-                return pages.sent_page(route.task_id)
             case ReplayPlanRoute() | AnswerRoute():
                 return self._kept(route)
             case ProcessesRoute():

@@ -118,12 +118,6 @@ class ChangeRoute(msgspec.Struct, frozen=True):
     user: str
 
 
-class SentRoute(msgspec.Struct, frozen=True):
-    """Says that a change was sent."""
-
-    task_id: str
-
-
 class DeadLettersRoute(msgspec.Struct, frozen=True):
     """The last dead letters."""
 
@@ -206,7 +200,7 @@ class StaticRoute(msgspec.Struct, frozen=True):
 
 FormRoute = ChangeRoute | ReplayRoute | ManyChangeRoute
 KeptRoute = ReplayPlanRoute | AnswerRoute
-OtherRoute = SentRoute | ManyRoute | KeptRoute | ProcessesRoute | SettingsRoute | StaticRoute
+OtherRoute = ManyRoute | KeptRoute | ProcessesRoute | SettingsRoute | StaticRoute
 PageRoute = OverviewRoute | TasksRoute | TaskRoute | DeadLettersRoute | DeadLetterRoute | OutcomesRoute | OtherRoute
 Route = PageRoute | FormRoute
 
@@ -219,7 +213,7 @@ _FIXED: Final[dict[str, PageRoute]] = {
 }
 
 
-def route_of(target: str) -> PageRoute:  # noqa: C901, PLR0911 - one for each page
+def route_of(target: str) -> PageRoute:  # noqa: PLR0911 - one for each page
     """Return what an address shows.
 
     Raises:
@@ -235,8 +229,6 @@ def route_of(target: str) -> PageRoute:  # noqa: C901, PLR0911 - one for each pa
             return ManyRoute(_wanted(_fields(query)))
         case ["tasks", task_id]:
             return TaskRoute(task_id)
-        case ["tasks", task_id, "sent"]:
-            return SentRoute(task_id)
         case ["dead-letters", name] if (letter := DeadLetterId.parse(name)) is not None:
             return DeadLetterRoute(letter)
         case ["dead-letters", "replay", name]:

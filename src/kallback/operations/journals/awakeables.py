@@ -24,7 +24,7 @@ from kallback.operations.journals.entries import RunValue, StepRow, decoded_step
 from kallback.protocol import TaskId
 from kallback.protocol.awakeables import FIRST_USER_SIGNAL
 from kallback.protocol.published import JournaledAwakeable
-from kallback.protocol.values.bounded_reading import Whole
+from kallback.protocol.values.bounded_reading import EpochMs
 
 CREATION: Final = "create task "
 _CREATED: Final = re.compile(CREATION + r"([A-Za-z0-9._-]{1,128})", re.ASCII)
@@ -40,8 +40,8 @@ class AwakeableValue(msgspec.Struct, frozen=True, gc=False):
 
     awakeable: JournaledAwakeable
     task_id: TaskId
-    deadline_ms: Whole | None = None
-    created_ms: Whole | None = None
+    deadline_ms: EpochMs | None = None
+    created_ms: EpochMs | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ Value = TypeVar("Value")
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A number of 64 bits, as Kafka's are. JSON has longer ones: their thousand digits would be shown, or cannot be
 written again."""
+EpochMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+"""A time in milliseconds, until the year 9999. Kafka takes some negative ones for questions of another kind."""
 
 
 class NestedTooDeepError(msgspec.DecodeError):

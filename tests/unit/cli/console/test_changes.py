@@ -73,8 +73,10 @@ async def test_a_form_makes_a_change(action: str, fields: dict[str, str], value:
     """In the name of the console, for want of a login, with the reason; the browser then opens a page that says so."""
     changes = FakeChanges()
     async with serving(FakeSources([TASK]), changes=changes) as client:
-        assert await send(client, action, fields) == 303
-        sent = await client.get(f"{ADDRESS}/sent")
+        data = {"form_secret": await secret_of(client), "attempt": "1", "why": "it hangs", **fields}
+        answer = await client.post(f"{ADDRESS}/{action}", data=data)
+        assert answer.status_code == 303
+        sent = await client.get(answer.headers["location"])
 
     [(task_id, change)] = changes.made
     assert task_id == TASK.task_id
@@ -447,3 +449,9 @@ async def test_what_an_awakeable_cannot_do_is_refused(action: ChangeAction, sent
         with pytest.raises(KallbackError, match=sentence):
             await sender.make(task, Change(action, 1, Operator("ann"), b"null", Problem()))
     assert broker.records(Settings().topics.results) == []
+
+
+async def test_no_address_alone_says_that_a_change_was_sent() -> None:
+    """A link of somebody else would say so of any task."""
+    async with serving(FakeSources([TASK]), changes=FakeChanges()) as client:
+        assert (await client.get(f"{ADDRESS}/sent")).status_code == 404

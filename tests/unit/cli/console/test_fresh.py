@@ -102,3 +102,14 @@ async def test_what_is_forgotten_is_read_again_even_if_it_is_being_read() -> Non
     value.forget()
     go.set()
     assert (await first, await value.get(), await value.get()) == (1, 2, 2)
+
+
+async def test_a_value_that_tells_of_a_failure_is_read_again_soon_however_long_it_took() -> None:
+    """The server may be back; half a minute of waiting for it is no reason to tell of it for twenty."""
+    times, values = iter([0.0, 30.0, 34.9, 35.0, 35.0]), iter(["failure", "value"])
+
+    async def read() -> str:
+        return next(values)
+
+    value = FreshValue(read, 5.0, lambda: next(times), has_failed=lambda each: each == "failure")
+    assert [await value.get() for _ in range(3)] == ["failure", "failure", "value"]
