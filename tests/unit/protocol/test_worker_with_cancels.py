@@ -129,24 +129,44 @@ def test_the_worker_skips_what_begins_too_late(name: str, at: bytes, late: bool)
     assert NAMES["is_late"](task() | {name: at}) is late
 
 
+def work_of(value: bytes | None, **headers: bytes) -> Any:
+    """A task that is under way."""
+    own = {name.replace("_", "-"): each for name, each in headers.items()}
+    return NAMES["Work"](task() | own, Mock(**{"value.return_value": value}))
+
+
 @pytest.mark.parametrize("request_", [None, b"", b"{}", b"[]", b"7", b"{", b"\xff"])
 def test_the_worker_for_long_tasks_fails_a_bad_order(request_: bytes | None) -> None:
     """It says why."""
-    status, problem = NAMES["Work"]().answer(request_)
+    status, problem = work_of(request_).answer()
     assert (status, json.loads(problem)["type"]) == ("failed", "BadOrder")
 
 
 def test_work_that_was_told_to_stop_has_no_answer() -> None:
     """Nothing is sent for it."""
-    work = NAMES["Work"]()
+    work = work_of(b'{"id": "o-1", "seconds": 600}')
     work.stop.set()
-    assert work.answer(b'{"id": "o-1", "seconds": 600}') is None
+    assert work.answer() is None
+
+
+def test_work_that_was_told_to_stop_is_handed_back_where_its_caller_takes_it() -> None:
+    """With the details that it reported last, behind which the next attempt begins."""
+    work = work_of(b'{"id": "o-1", "seconds": 600}', kallback_hand_back=b"1")
+    work.report({"done": 48})
+    work.stop.set()
+    status, problem = work.answer()
+    said = json.loads(problem)
+    assert (status, said["type"], json.loads(said["last_details"])) == (
+        "failed",
+        "urn:kallback:handed-back",
+        {"done": 48},
+    )
 
 
 @pytest.mark.parametrize(("busy", "called"), [(True, "pause"), (False, "resume")])
 def test_partitions_that_come_while_no_task_runs_are_not_paused(busy: bool, called: str) -> None:  # noqa: FBT001 - a table
     """A task that ends during a rebalance has no partitions to resume, and those that come back are paused."""
     worker, tasks = object.__new__(NAMES["Worker"]), Mock()
-    worker.tasks, worker.busy = tasks, busy
+    worker.tasks, worker.work = tasks, work_of(b"{}") if busy else None
     worker.on_assign(tasks, ["partition"])
     assert tasks.mock_calls == [call.assign(["partition"]), getattr(call, called)(["partition"])]
