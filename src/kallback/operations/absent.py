@@ -34,7 +34,12 @@ from kallback.protocol.tokens import is_task_id
 
 TRY_MS: Final = 35_000
 """As long a try to publish takes at most, after the wait for it."""
-_COLUMNS: Final = "id, target, status, journal_size, completion_result, completed_at"
+_SHOWN: Final = 300
+"""Characters of a failure."""
+_COLUMNS: Final = (
+    "id, target, status, journal_size, completion_result, completed_at, "
+    f"substr(completion_failure, 1, {_SHOWN}) AS completion_failure"
+)
 _KEPT: Final = 1000
 _UNKNOWN_S: Final = 60.0
 """For so long a task that was not found is not looked for again: that reads all journals."""
@@ -89,6 +94,7 @@ class TaskHolder(msgspec.Struct, frozen=True, gc=False):
     journal_size: int = 0
     completion_result: str | None = None
     completed_at: str | None = None
+    completion_failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ class AbsentTask:
             case AbsenceCause.UNKNOWN | AbsenceCause.TOO_MANY_JOURNALS:
                 return f"`kallback outcomes list --task {self.task_id} --since 30d` shows its results, if there are any"
             case _:
-                return f"`kallback outcomes list --task {self.task_id}` shows its results"
+                return f"`kallback outcomes list --task {self.task_id}` shows its results, if any came"
 
 
 class AbsentTasks:
@@ -266,9 +272,10 @@ def _is_under_way(step: StepRow, now_ms: int) -> bool:
 
 
 def _end(holder: TaskHolder) -> str:
-    """How and when a handler ended; empty if Restate does not say."""
+    """How, when and with what a handler ended; empty if Restate does not say."""
     if holder.completed_at is None:
         return ""
     at = datetime.fromisoformat(holder.completed_at).astimezone(UTC)
     how = f" with {holder.completion_result}" if holder.completion_result else ""
-    return f",{how} at {at:%Y-%m-%d %H:%M:%S}Z"
+    failure = (holder.completion_failure or "").partition("\n")[0]
+    return f",{how} at {at:%Y-%m-%d %H:%M:%S}Z" + (f" ({failure})" if failure else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +61,25 @@ async def test_a_task_that_has_ended_is_found_with_its_handler(make_shop: ShopFa
     assert found.holder is not None
     assert (found.holder.id, found.holder.completion_result) == (invocation, "success")
     assert found.sentence.startswith(f"task {tasks[-1].task_id} has ended, and so has its handler")
+
+
+async def test_a_task_without_a_result_in_time_says_so(make_shop: ShopFactory) -> None:
+    """It has no outcome record; what its handler ended with is in Restate."""
+
+    async def handler(ctx: restate.Context, callbacks: Callbacks, cook: Cook, body: Body) -> None:
+        await callbacks.call(ctx, cook, body, timeout=timedelta(seconds=1))
+
+    async with make_shop(handler) as shop, asyncio.timeout(90):
+        await shop.order()
+        [task] = await shop.tasks(1)
+
+        async def ended() -> AbsentTask | None:
+            found = await absent(shop, task.task_id)
+            return found if found.cause is AbsenceCause.HANDLER_ENDED else None
+
+        found: AbsentTask = await eventually("the end of the handler", ended)
+    assert "with failure at " in found.sentence
+    assert f"(task {task.task_id}) before its deadline" in found.sentence
 
 
 async def test_a_task_whose_handler_has_gone_on_has_ended(make_shop: ShopFactory) -> None:

@@ -29,6 +29,7 @@ class FakeRestate:
     is_found: bool = True
     is_named: bool = True
     journals: int = 1
+    failure: str | None = None
     searches: int = 0
     counts: int = 0
 
@@ -43,7 +44,9 @@ class FakeRestate:
             is_answer = self.is_found and (self.is_named or "Notification: Run" in sql)
             return msgspec.convert([{"id": INVOCATION}] if is_answer else [], list[kind])  # type: ignore[valid-type]
         if "sys_invocation" in sql:
-            end = {"completion_result": "success", "completed_at": "2026-01-01T00:00:02.500Z"}
+            how = "success" if self.failure is None else "failure"
+            end = {"completion_result": how, "completed_at": "2026-01-01T00:00:02.500Z"}
+            end |= {} if self.failure is None else {"completion_failure": self.failure}
             known = {"id": INVOCATION, "target": "Shop/order", "status": self.status, "journal_size": 9}
             return msgspec.convert([known | (end if self.status == "completed" else {})], list[kind])  # type: ignore[valid-type]
         waits = "'wait for Kafka, then publish %'" in sql
@@ -88,6 +91,13 @@ async def test_one_cause_is_named(restate: FakeRestate, cause: AbsenceCause, sai
     absent = await restate.absent()
     assert (absent.cause, said in absent.sentence) == (cause, True), absent.sentence
     assert absent.remedy
+
+
+async def test_a_handler_that_failed_says_why() -> None:
+    """A task that had no result in time has no outcome: only its handler knows. A stack trace is left out."""
+    failure = "[408] no result of cook before its deadline\nTraceback"
+    found = await FakeRestate(status="completed", failure=failure).absent()
+    assert found.sentence.endswith("with failure at 2026-01-01 00:00:02Z ([408] no result of cook before its deadline)")
 
 
 async def test_a_task_that_was_published_with_others_is_found_by_the_value_of_the_step() -> None:

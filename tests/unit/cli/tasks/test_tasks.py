@@ -251,7 +251,7 @@ def test_a_task_that_has_ended_is_said_to_have_ended() -> None:
     assert isinstance(error, NoPendingTaskError)
     assert str(error) == (
         f"task BBBBBBBBBBBBBBBB has ended, and so has its handler Shop/order ({INVOCATION}, completed), at 2026-01-01 "
-        "00:00:02Z: `kallback outcomes list --task BBBBBBBBBBBBBBBB` shows its results"
+        "00:00:02Z: `kallback outcomes list --task BBBBBBBBBBBBBBBB` shows its results, if any came"
     )
 
 
