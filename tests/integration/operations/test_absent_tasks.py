@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,6 +33,12 @@ async def complete(shop: Shop, task: PendingTask) -> None:
     token = Keyring.insecure().verify(headers.token, shop.settings.keys.audience)
     envelope = {"kallback": 1, "task": task.task_id, "attempt": 1, "status": "completed", "value": {}}
     await shop.ingress.resolve(token.awakeable_id, envelope)
+
+
+async def publishing_step(shop: Shop, invocation: str, name: str = "publish") -> list[str]:
+    """The words of the name of a step; none if there is no such step yet."""
+    rows = await shop.admin.query(f"SELECT name FROM sys_journal WHERE id = '{invocation}' AND name LIKE '{name} %'")
+    return str(rows[0]["name"]).split(" ") if rows else []
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -70,16 +77,15 @@ async def test_a_task_without_a_result_in_time_says_so(make_shop: ShopFactory) -
         await callbacks.call(ctx, cook, body, timeout=timedelta(seconds=1))
 
     async with make_shop(handler) as shop, asyncio.timeout(90):
-        await shop.order()
-        [task] = await shop.tasks(1)
+        task_id = (await eventually("the step that publishes", partial(publishing_step, shop, await shop.order())))[2]
 
         async def ended() -> AbsentTask | None:
-            found = await absent(shop, task.task_id)
+            found = await absent(shop, task_id)
             return found if found.cause is AbsenceCause.HANDLER_ENDED else None
 
         found: AbsentTask = await eventually("the end of the handler", ended)
     assert "with failure at " in found.sentence
-    assert f"(task {task.task_id}) before its deadline" in found.sentence
+    assert f"(task {task_id}) before its deadline" in found.sentence
 
 
 async def test_a_task_whose_handler_has_gone_on_has_ended(make_shop: ShopFactory) -> None:
@@ -110,20 +116,9 @@ async def test_a_task_that_kafka_does_not_have_has_not_ended(make_shop: ShopFact
 
     async with make_shop(handler) as shop, asyncio.timeout(90):
         invocation = await shop.order()
-        steps = f"SELECT name FROM sys_journal WHERE id = '{invocation}' AND name LIKE 'publish %'"
-
-        async def published() -> str | None:
-            rows = await shop.admin.query(steps)
-            return str(rows[0]["name"]) if rows else None
-
-        task_id = (await eventually("the step that publishes", published)).split(" ")[2]
+        task_id = (await eventually("the step that publishes", partial(publishing_step, shop, invocation)))[2]
         first = await absent(shop, task_id)
-        waits = steps.replace("publish %", "wait for Kafka, then publish %")
-
-        async def tries_again() -> bool:
-            return bool(await shop.admin.query(waits))
-
-        await eventually("another try", tries_again)
+        await eventually("another try", partial(publishing_step, shop, invocation, "wait for Kafka, then publish"))
         later = await absent(shop, task_id)
         await shop.admin.cancel(invocation)
     assert (first.cause, later.cause) == (AbsenceCause.NOT_SENT, AbsenceCause.NOT_SENT)
