@@ -35,13 +35,20 @@ def add(entry: Entry, path: Path = FILE) -> None:
         file.write(json.dumps(entry, sort_keys=True) + "\n")
 
 
+def is_quiet(document: Mapping[str, Any]) -> bool:
+    """Whether a run began while the machine did little else, by its `bench.json`."""
+    first: float = document["surroundings"][0]["load_average"]
+    cores: int = document["machine"]["cores"]
+    return first <= _QUIET_PER_CORE * cores
+
+
 def entry_of(document: Mapping[str, Any]) -> Entry:
     """Return what is kept of a run's `bench.json`."""
     samples, surroundings, machine = from_json(document), document["surroundings"], document["machine"]
     return {
         "at": document["at"],
         "machine": machine,
-        "quiet": surroundings[0]["load_average"] <= _QUIET_PER_CORE * machine["cores"],
+        "quiet": is_quiet(document),
         "yardstick_us": statistics.median(each["yardstick_us"] for each in surroundings),
         "figures": {key: median for key in KEYS if (median := samples.median(key)) is not None},
     }

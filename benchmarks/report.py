@@ -1,16 +1,19 @@
 """Tables of a run: for the terminal, and for docs/performance.md, which keeps its own words around them.
 
-`python -m benchmarks.report` also writes figures into the sentences of pages: `<!-- drain.naive_per_s -->450`.
+`python -m benchmarks.report` also writes figures into the sentences of pages: `<!-- drain.naive_per_s -->450`. It
+refuses those of a run that began while the machine did other things.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import history
 from benchmarks.figures import KEYS, Samples, from_json, target_results
 
 ROOT: Final = Path(__file__).parents[1]
@@ -21,9 +24,17 @@ END: Final = "<!-- end of figures -->"
 _IN_A_SENTENCE: Final = re.compile(r"(<!-- ([\w.]+) -->)[\d.,]*\d")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the figures of the last run into the documents."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("--force", action="store_true", help="also of a run on a machine that did other things")
+    options = parser.parse_args(arguments)
     run = json.loads(BENCH.read_text())
+    if not (options.force or history.is_quiet(run)):
+        parser.error(
+            f"the run of {run['at']} began while other programs were running: run `make bench` on a quiet machine, or "
+            "add --force"
+        )
     DOCUMENT.write_text(replace_figures(DOCUMENT.read_text(), as_markdown(run)))
     for page in (ROOT / "docs").glob("*.md"):
         before = page.read_text()

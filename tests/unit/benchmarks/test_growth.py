@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from benchmarks.growth.curves import CURVES, as_markdown, as_text, by_name, results_of, rows, scaled, size_text
+from benchmarks.growth.report import lost_curves
 from benchmarks.records import value_of
 from tests.unit.benchmarks.test_report import MACHINE
 
@@ -93,3 +94,9 @@ def test_tables_say_what_they_were_measured_on() -> None:
 def test_curves_that_were_not_measured_have_no_table() -> None:
     """Each can be run alone."""
     assert not any(curve.axis in as_text(document()) for curve in CURVES if curve is not BRIDGES)
+
+
+def test_a_page_loses_no_curve_of_which_there_is_no_run() -> None:
+    """A run of one curve does not replace the tables of all others."""
+    page = "\n| bridges | results/s |\n\n| partitions | results/s |\n"
+    assert lost_curves({"partitions": {}}, page) == ["bridges"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks import report
 from benchmarks.figures import Samples
 from benchmarks.report import BEGIN, END, as_markdown, as_text, number, replace_figures, replace_sentences
 
@@ -74,3 +77,21 @@ def test_the_tables_say_what_they_were_measured_on() -> None:
 def test_numbers_keep_the_digits_that_matter(value: float, text: str) -> None:
     """More would pretend a precision that no run has."""
     assert number(value) == text
+
+
+def test_a_run_on_a_busy_machine_is_not_written_into_the_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its figures say what the machine did; with --force they are."""
+    run, page = tmp_path / "bench.json", tmp_path / "docs" / "performance.md"
+    run.write_text(json.dumps(document(surroundings=[{"load_average": 2.7, "yardstick_us": 3.3}])))
+    page.parent.mkdir()
+    page.write_text(f"{BEGIN}\nold\n{END}\n")
+    for name, path in (("BENCH", run), ("DOCUMENT", page), ("ROOT", tmp_path)):
+        monkeypatch.setattr(report, name, path)
+    with pytest.raises(SystemExit):
+        report.main([])
+    assert "other programs were running" in capsys.readouterr().err
+    assert "old" in page.read_text()
+    report.main(["--force"])
+    assert "drain.naive_per_s" in page.read_text()
