@@ -32,6 +32,8 @@ _MAX_LOOK_S: Final = 10.0
 _LOOK_PAUSES_S: Final = (0.05, 0.1, 0.15, 0.2)  # what was before the ends is read meanwhile; most is read at once
 _SETTLING_S: Final = 5.0
 _NO_MONITOR_S: Final = 30.0
+_SAID_AFTER: Final = 5
+"""Reports of a topic in a row that wait: a busy machine may take a second or two for one."""
 _CANCEL_TIMEOUT_S: Final = 1.0
 
 
@@ -90,7 +92,7 @@ class WatermarkReporter:
         self._monitor_client = monitor_client
         self._context = context
         self._on_result = context.supervisor.guard("the watermark reporter", self._answered)
-        self._unanswered: set[str] = set()
+        self._unanswered: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._unreached: dict[TopicPartition, tuple[int, int]] = {}
         self._steady_from = 0.0
@@ -186,14 +188,15 @@ class WatermarkReporter:
 
     def _answered(self, topic: str, result: SendResult, _detail: str) -> None:
         if result is SendResult.WAITING:
-            self._unanswered.add(topic)
-            self._context.log.warning(
-                "the Restate services of kallback do not answer: until they do, heartbeats wait in Kafka and no "
-                "attempt counts as lost",
-                kind="marks-unanswered",
-                topic=topic,
-            )
-        elif result is not SendResult.FAILED:
-            self._unanswered.discard(topic)
+            self._unanswered[topic] = waiting = self._unanswered.get(topic, 0) + 1
+            if waiting >= _SAID_AFTER:
+                self._context.log.warning(
+                    "the Restate services of kallback do not answer: until they do, heartbeats wait in Kafka and no "
+                    "attempt counts as lost",
+                    kind="marks-unanswered",
+                    topic=topic,
+                )
+        elif result is not SendResult.FAILED and self._unanswered.pop(topic, 0) >= _SAID_AFTER:
+            self._context.log.info("the Restate services of kallback answer again", kind="marks-answered", topic=topic)
         if result is SendResult.MISSING:  # no monitoring services are registered: ask again later
             self._wanted_from = self._context.clocks.monotonic() + _NO_MONITOR_S

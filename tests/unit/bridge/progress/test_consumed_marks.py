@@ -134,6 +134,27 @@ async def test_a_report_that_waits_in_restate_is_tried_again_even_without_marks(
     assert [marks.marks for _, marks in env.monitor_client.reported] == [{0: NOW_MS}, {}, {}, {}]
 
 
+@pytest.mark.parametrize(("waiting", "said"), [(4, []), (5, ["do not answer", "answer again"])])
+async def test_services_that_need_a_moment_are_not_said_to_be_away(
+    env: BridgeEnv, caplog: pytest.LogCaptureFixture, waiting: int, said: list[str]
+) -> None:
+    """A report that takes seconds is no outage; after five in a row a line says so, and another one when it is over."""
+    caplog.set_level("INFO")
+    reporter = WatermarkReporter(
+        {"kallback.results": MarkedTopic(lambda: _status(9))},
+        _Ends({PARTITION: 9}),
+        env.monitor_client,
+        BridgeContext(env.bridge().options, env.clocks()),
+    )
+    for answer in (*[SendResult.WAITING] * waiting, SendResult.ACCEPTED):
+        env.monitor_client.answer = answer
+        await reporter.look()
+        await asyncio.sleep(0)
+    lines = [each.getMessage() for each in caplog.records if "services of kallback" in each.getMessage()]
+    assert len(lines) == len(said)
+    assert [text in line for text, line in zip(said, lines, strict=True)] == [True] * len(said)
+
+
 class _Ends:
     def __init__(self, ends: dict[TopicPartition, int] | None) -> None:
         self._ends = ends
