@@ -16,6 +16,7 @@ from kallback.cli.tasks.commands import tasks
 from kallback.operations import NotAnswerableError
 from kallback.operations.journals.entries import StepRow, ValueRow
 from kallback.protocol import ConfigurationError, Keyring, locate_awakeable
+from kallback.protocol.links import read_form
 
 KEY = hashlib.sha256(b"a key of this test").digest()
 KEYS = f"k1:{base64.b64encode(KEY).decode()}"
@@ -113,3 +114,32 @@ def test_its_link_can_be_handed_out_again(desk: Desk) -> None:
     """A mail gets lost."""
     printed = desk.run("link", ID, "--gateway", "https://answers.example.com")
     assert printed.stdout.startswith(f"https://answers.example.com/v1/kb1:k1:approve:{ID}:1:sign_1")
+
+
+def test_its_page_with_buttons_can_be_handed_out_again(desk: Desk) -> None:
+    """The link has question and answers, signed as a handler signs them; a gateway with the key shows them."""
+    choices = ("--choice", "Approve=true", "--choice", 'Ask again = {"in": "May"}')
+    printed = desk.run("link", ID, "--gateway", "https://a.example", "--question", "Order the lamp?", *choices)
+    token, _, text = printed.stdout.strip().removeprefix("https://a.example/v1/").partition("?form=")
+    form = read_form(text, token, Keyring({"k1": KEY}))
+    assert form is not None
+    shown = [(each.label, bytes(each.value)) for each in form.choices]
+    assert (form.question, shown) == ("Order the lamp?", [("Approve", b"true"), ("Ask again", b'{"in": "May"}')])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--choice", "Approve=true"], "add --question"),
+        (["--question", "Q?"], "--choice must be 1 to 8"),
+        (["--question", " ", "--choice", "Approve=true"], "--question must have 1 to 500 characters"),
+        (["--question", "Q?", "--choice", "Approve"], "write LABEL=JSON"),
+        (["--question", "Q?", "--choice", "Approve=yes"], "a text is written in double quotes"),
+        (["--question", "Q?", "--choice", "Approve=true", "--token"], "the buttons are in the link"),
+    ],
+)
+def test_a_page_that_cannot_be_is_refused(desk: Desk, options: list[str], said: str) -> None:
+    """The sentence says what to write."""
+    refused = desk.run("link", ID, "--gateway", "https://a.example", *options)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert said in refused.stderr
