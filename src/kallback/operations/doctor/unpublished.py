@@ -21,7 +21,7 @@ from kallback.operations.invocations import shortened_target
 from kallback.operations.journals.entries import decoded_run, decoded_step
 from kallback.operations.journals.queries import quoted
 
-_OLDEST: Final = 1000
+_NEWEST: Final = 1000
 """Open invocations that are looked at."""
 _EXAMPLES: Final = 20
 """Of them, those whose failures are read."""
@@ -75,10 +75,10 @@ class UnpublishedTask(NamedTuple):
 
 
 async def read_unpublished(introspection: RowSource, now_ms: int) -> list[UnpublishedTask]:
-    """Return those of the oldest open invocations that wait for Kafka now; raises as `Introspection.rows`."""
+    """Return those of the newest open invocations that wait for Kafka now; raises as `Introspection.rows`."""
     invocations = await introspection.rows(
         "SELECT id, target FROM sys_invocation_status WHERE status IN ('invoked', 'suspended') "  # noqa: S608 - a number
-        f"ORDER BY created_at LIMIT {_OLDEST}",
+        f"ORDER BY created_at DESC LIMIT {_NEWEST}",
         _OpenRow,
     )
     if not invocations:
