@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth.report", description=__doc__)
     parser.parse_args(arguments)
-    document, page = json.loads(FILE.read_text()) if FILE.exists() else {}, DOCUMENT.read_text()
+    document: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    page = DOCUMENT.read_text()
     if lost := ",".join(lost_curves(document, page)):
         parser.error(f"the page would lose curves: run `python -m benchmarks.growth --only {lost}` first")
     DOCUMENT.write_text(replace_figures(page, as_markdown(document), BEGIN, END))
