@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final
 
 from kallback.kafka.aiokafka.bootstrap import reachable_config
 from kallback.kafka.aiokafka.client import close, connected, translated
 from kallback.kafka.aiokafka.membership.group_member import client_partition, ours
+from kallback.kafka.aiokafka.membership.leaving import close_each
 from kallback.kafka.aiokafka.topic_states import partition_counts
 from kallback.kafka.records import TopicPartition
 from kallback.protocol.errors import KafkaUnavailableError
@@ -61,9 +61,7 @@ class AiokafkaEndOffsets:
         """Close the connections."""
         self._stopped = True
         opened, self._inner = self._inner, {}
-        async with contextlib.AsyncExitStack() as closing:
-            for inner in opened.values():
-                closing.push_async_callback(close, inner)
+        await close_each(close, opened.values())
 
     async def _connected(self, isolation: str) -> AIOKafkaConsumer:
         """A client has one isolation level for all its questions."""
